@@ -1,0 +1,83 @@
+"""What is asked: corpora, label sets, splits, audits and metrics. This room knows no models.
+
+    task = tasks.load("emodb", data=Path("data"), cache=Path("cache"))
+    task.utterances, task.problem, task.audit.hash
+
+Importing the package is cheap; pandas and the audio libraries load with the first `load`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tasks.errors import TaskError, UnknownName
+
+if TYPE_CHECKING:
+    from tasks.catalogue import Listing
+    from tasks.loading import Task
+
+__all__ = ["TaskError", "UnknownName", "describe", "load", "names", "resolve", "suites"]
+
+
+def names() -> list[str]:
+    """Names of the tasks that have a definition, sorted."""
+    from tasks import catalogue
+
+    return catalogue.names()
+
+
+def suites() -> dict[str, str]:
+    """Suites by name, each with its tasks or what it stands for."""
+    from tasks import catalogue
+
+    lists = {name: " ".join(members) for name, members in catalogue.suites().items()}
+    return lists | {"here": "every task whose corpus is complete under --data", "all": "every task"}
+
+
+def resolve(names: Sequence[str], data: str | Path) -> list[str]:
+    """Task names asked for, suites expanded and repetitions removed, in the order given.
+
+    Raises:
+        UnknownName: a name is no task, suite or derived task.
+        TaskError: a suite turned out empty (`here` without a complete corpus under `data`).
+    """
+    from tasks import catalogue
+
+    return catalogue.resolve(names, Path(data))
+
+
+def describe(data: str | Path) -> list[Listing]:
+    """State of every task's corpus under `data`, by counting files: no table is read, no audio opened."""
+    from tasks import catalogue
+
+    return catalogue.describe(Path(data))
+
+
+def load(
+    name: str,
+    data: str | Path,
+    cache: str | Path,
+    skip_bad: bool = False,
+    limit: int | None = None,
+    jobs: int = 1,
+    progress: Callable[[float, float], None] | None = None,
+) -> Task:
+    """Read a task's corpus, check its audio, build its splits and prove them.
+
+    Args:
+        name: a definition's name, or a derived `kind:arguments`.
+        data: folder that holds one folder a corpus.
+        cache: folder for the index of audio contents and the embedded corpus.
+        skip_bad: leave out audio that cannot be used (counted and marked) instead of stopping.
+        limit: keep about this many utterances, spread over speakers and classes (a smoke run).
+        jobs: threads that decode.
+        progress: called with (files done, files to do) while audio is read for the first time.
+
+    Raises:
+        TaskError: the corpus is absent, a label is unknown, audio is unusable, a split is impossible or leaks.
+    """
+    from tasks import loading
+
+    return loading.load(name, Path(data), Path(cache), skip_bad, limit, jobs, progress)

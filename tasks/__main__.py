@@ -1,0 +1,143 @@
+"""What tasks are there, whether a corpus is whole, whether a task's splits are clean."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import tasks
+from tasks.errors import TaskError, UnknownName
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a command; exit status 0 well, 1 something is absent, broken or leaks, 2 the request was wrong."""
+    options = _parser().parse_args(arguments)
+    try:
+        return options.run(options)
+    except UnknownName as error:
+        print(error, file=sys.stderr)
+        return 2
+    except TaskError as error:
+        print(error, file=sys.stderr)
+        return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m tasks", description=__doc__)
+    folders = argparse.ArgumentParser(add_help=False)
+    folders.add_argument(
+        "--data",
+        type=Path,
+        default=os.environ.get("EMOREP_DATA", "data"),
+        help="one folder a corpus; $EMOREP_DATA, ./data",
+    )
+    folders.add_argument(
+        "--cache",
+        type=Path,
+        default=os.environ.get("EMOREP_CACHE", "~/.cache/emorep"),
+        help="index of audio contents; $EMOREP_CACHE, ~/.cache/emorep",
+    )
+    folders.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="threads that decode")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    command = commands.add_parser("list", parents=[folders], help="tasks and the state of their corpora")
+    command.set_defaults(run=_list)
+    command = commands.add_parser("check", parents=[folders], help="count and decode a whole corpus")
+    command.add_argument("corpus")
+    command.set_defaults(run=_check)
+    command = commands.add_parser("audit", parents=[folders], help="prove a task's splits, fold by fold")
+    command.add_argument("task")
+    command.add_argument("--output", type=Path, help="write the certificate to this file, as JSON")
+    command.add_argument("--skip-bad", action="store_true", help="leave out audio that cannot be used")
+    command.set_defaults(run=_audit)
+    return parser
+
+
+def _list(options: argparse.Namespace) -> int:
+    rows: list[tuple[str, ...]] = [("task", "corpus", "language", "state", "found", "title")]
+    for row in tasks.describe(options.data):
+        rows.append((row.task, row.corpus, row.language, row.state, f"{row.found}/{row.expected}", row.title))
+    _columns(rows)
+    return 0
+
+
+def _check(options: argparse.Namespace) -> int:
+    from tasks import content, corpora, loading
+
+    corpus = corpora.module(options.corpus).CORPUS
+    cache = Path(os.path.abspath(options.cache.expanduser()))
+    root, rows = loading.table(corpus, Path(os.path.abspath(options.data)), cache)
+    missing = loading.shortfall(corpus, rows)
+    contents, bad = content.examine(rows, cache, options.jobs, _progress())
+    found = rows["emotion"].value_counts()
+    print(f"{corpus.title}, {corpus.language}, {corpus.licence}, {corpus.homepage}")
+    print(f"folder   {root}")
+    print(f"state    {'partial: ' + missing if missing else 'complete'}")
+    hours = contents["duration"].sum() / 3600
+    print(f"found    {len(rows)} utterances, {rows['speaker'].nunique()} speakers, {hours:.2f} h")
+    print(f"emotions {', '.join(f'{emotion} {count}' for emotion, count in found.items())}")
+    print(f"columns  {' '.join(rows.columns)}")
+    print(f"rates    {', '.join(f'{rate} Hz {count}' for rate, count in contents['rate'].value_counts().items())}")
+    if missing:
+        print(corpus.how_to_get(options.data))
+    if bad:
+        print(f"{len(bad)} audio files cannot be used:\n{loading.bad_audio(bad, rows)}")
+    return int(bool(missing or bad))
+
+
+def _audit(options: argparse.Namespace) -> int:
+    name = tasks.resolve([options.task], options.data)
+    if len(name) > 1:
+        raise TaskError(f"{options.task} names {len(name)} tasks; audit one at a time: {', '.join(name)}")
+    task = tasks.load(name[0], options.data, options.cache, options.skip_bad, jobs=options.jobs, progress=_progress())
+    proof = task.audit
+    kinds = list(proof.folds[0].rest_and_test)
+    crossing = [kind + sign for sign in "*+" for kind in kinds]
+    rows: list[tuple[str, ...]] = [("fold", "train", "dev", "test", *crossing)]
+    for fold in proof.folds:
+        common = (*fold.rest_and_test.values(), *fold.train_and_dev.values())
+        rows.append((fold.name, *(str(n) for n in (fold.train, fold.dev, fold.test, *common))))
+    _columns(rows)
+    print("* in common of train or dev and test   + of train and dev")
+    for note in task.notes:
+        print(note)
+    print(f"marks {' '.join(task.marks) or 'none'}")
+    print(f"folds sha256 {proof.folds_hash}\nall   sha256 {proof.hash}")
+    if options.output:
+        _write(options.output, json.dumps(proof.to_dict(), indent=1) + "\n")
+    return 0
+
+
+def _columns(rows: list[tuple[str, ...]]) -> None:
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    for row in rows:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def _progress() -> Callable[[float, float], None] | None:
+    """A counter on one line of the terminal; none where there is no terminal."""
+    if not sys.stderr.isatty():
+        return None
+
+    def show(done: float, total: float) -> None:
+        print(f"\rreading audio {done:.0f}/{total:.0f}", end="\n" if done == total else "", file=sys.stderr)
+
+    return show
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=f".{path.name}-", delete=False) as file:
+            file.write(text)
+        os.chmod(file.name, 0o644)
+        os.replace(file.name, path)
+    except OSError as error:
+        raise TaskError(f"{path}: cannot be written ({error.strerror})") from error
+
+
+if __name__ == "__main__":
+    sys.exit(main())

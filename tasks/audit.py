@@ -1,0 +1,147 @@
+"""Proof of the splits: what train, dev and test have in common, fold by fold, and a hash of it all."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from tasks.errors import TaskError
+from tasks.problem import Fold, Problem
+
+# What is counted, by the column of the utterance table that tells it.
+COMMON = {
+    "speakers": "speaker",
+    "sessions": "session",
+    "dialogues": "dialogue",
+    "audio": "samples_sha256",
+    "sentences": "sentence",
+}
+
+
+@dataclass(frozen=True)
+class FoldAudit:
+    """One fold: sizes, classes in each part, and how many speakers (and so on) two parts have in common.
+
+    `rest_and_test` compares train and dev with test, `train_and_dev` those two; a kind that the corpus does not tell is
+    absent. `test_ids` is the fold's list.
+    """
+
+    name: str
+    train: int
+    dev: int
+    test: int
+    classes: dict[str, int]
+    rest_and_test: dict[str, int]
+    train_and_dev: dict[str, int]
+    test_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Audit:
+    """The certificate of a task.
+
+    Attributes:
+        folds_hash: sha256 over ids, targets and folds: the same for every copy of the corpus.
+        hash: the same with every utterance's content hash: the same for equal copies.
+        identical_audio: groups of utterances whose decoded samples are equal.
+    """
+
+    task: str
+    version: str
+    corpus: str
+    utterances: int
+    classes: tuple[str, ...]
+    folds: tuple[FoldAudit, ...]
+    identical_audio: tuple[tuple[str, ...], ...]
+    folds_hash: str
+    hash: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """The certificate as plain values, for JSON."""
+        return asdict(self)
+
+
+def sha256(value: Any) -> str:
+    """sha256 of a value's canonical JSON, the hex digits."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def prove(
+    task: str, version: str, corpus: str, utterances: pd.DataFrame, problem: Problem, speakers_shared: bool
+) -> Audit:
+    """Audit a problem against its utterance table.
+
+    Args:
+        utterances: with the columns of `content.examine`.
+        speakers_shared: whether the protocol lets speakers cross from train or dev into test.
+
+    Raises:
+        TaskError: speakers cross where they may not, or audio of test occurs in train or dev.
+    """
+    folds = tuple(_fold(fold, utterances, problem) for fold in problem.folds)
+    for fold, proof in zip(problem.folds, folds, strict=True):
+        if proof.rest_and_test["speakers"] and not speakers_shared:
+            crossing = sorted(_common(utterances["speaker"], np.r_[fold.train, fold.dev], fold.test))
+            raise TaskError(f"{task}, fold {fold.name!r}: speakers are in train and test: {', '.join(crossing[:10])}")
+        if proof.rest_and_test["audio"]:
+            pairs = _files_in_common(utterances, np.r_[fold.train, fold.dev], fold.test)
+            raise TaskError(
+                f"{task}, fold {fold.name!r}: the same audio is in train and in test: {'; '.join(pairs[:5])}. "
+                "One of each is a wrong copy; put the corpus's own file in its place"
+            )
+    plan = {
+        "kind": problem.kind,
+        "classes": problem.classes,
+        "ids": problem.ids.tolist(),
+        "targets": problem.targets.tolist(),
+        "folds": [
+            [f.name, f.train.tolist(), f.dev.tolist(), f.test.tolist(), [g.tolist() for g in f.inner]]
+            for f in problem.folds
+        ],
+    }
+    spans = [utterances[c].tolist() if c in utterances else None for c in ("start", "end", "channel")]
+    same = utterances.groupby("samples_sha256").groups
+    return Audit(
+        task=task,
+        version=version,
+        corpus=corpus,
+        utterances=len(utterances),
+        classes=problem.classes,
+        folds=folds,
+        identical_audio=tuple(sorted(tuple(sorted(ids)) for ids in same.values() if len(ids) > 1)),
+        folds_hash=sha256(plan),
+        hash=sha256([plan, version, utterances["sha256"].tolist(), spans]),
+    )
+
+
+def _fold(fold: Fold, utterances: pd.DataFrame, problem: Problem) -> FoldAudit:
+    told = {what: utterances[column] for what, column in COMMON.items() if column in utterances}
+    rest = np.r_[fold.train, fold.dev]
+    return FoldAudit(
+        name=fold.name,
+        train=len(fold.train),
+        dev=len(fold.dev),
+        test=len(fold.test),
+        classes={p: len(np.unique(problem.targets[getattr(fold, p)])) for p in ("train", "dev", "test")},
+        rest_and_test={what: len(_common(column, rest, fold.test)) for what, column in told.items()},
+        train_and_dev={what: len(_common(column, fold.train, fold.dev)) for what, column in told.items()},
+        test_ids=tuple(problem.ids[fold.test].tolist()),
+    )
+
+
+def _common(column: pd.Series, a: np.ndarray, b: np.ndarray) -> set[str]:
+    return set(column.iloc[a].dropna()) & set(column.iloc[b].dropna())
+
+
+def _files_in_common(utterances: pd.DataFrame, a: np.ndarray, b: np.ndarray) -> list[str]:
+    audio, path = utterances["samples_sha256"], utterances["path"]
+    return [
+        " = ".join(path.iloc[np.r_[a, b]][audio.iloc[np.r_[a, b]] == samples])
+        for samples in sorted(_common(audio, a, b))
+    ]

@@ -1,0 +1,90 @@
+"""What can be asked for: tasks, suites, and the state of their corpora, told without reading any table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from tasks import corpora, definition, derive
+from tasks.corpora import Corpus
+from tasks.errors import TaskError, UnknownName
+
+SUITES = Path(__file__).with_name("suites.yaml")
+COMPUTED = ("here", "all")
+
+
+@dataclass(frozen=True)
+class Listing:
+    """A task as `--list` shows it; `found` and `expected` count the corpus's utterances."""
+
+    task: str
+    title: str
+    corpus: str
+    language: str
+    state: str
+    found: int
+    expected: int
+    downstream: str
+
+
+def names() -> list[str]:
+    """Names of the tasks that have a definition, sorted."""
+    return sorted(path.stem for path in definition.FOLDER.glob("*.yaml"))
+
+
+def suites() -> dict[str, list[str]]:
+    """Task names by suite, of the suites that are lists."""
+    return yaml.safe_load(SUITES.read_text(encoding="utf-8"))
+
+
+def resolve(wanted: Sequence[str], data: Path) -> list[str]:
+    """See `tasks.resolve`."""
+    known, lists = names(), suites()
+    resolved: list[str] = []
+    for name in wanted:
+        if ":" in name:
+            derive.parse(name)
+            resolved.append(name)
+        elif name in known:
+            resolved.append(name)
+        elif name in lists:
+            resolved += lists[name]
+        elif name in COMPUTED:
+            real = [row for row in describe(data) if not _corpus(row.task).synthetic]
+            resolved += [row.task for row in real if name == "all" or row.state == "complete"]
+            if not resolved:
+                raise TaskError(f"no corpus is complete under {data}; the task demo needs none")
+        else:
+            raise UnknownName("task or suite", name, [*known, *lists, *COMPUTED])
+    return list(dict.fromkeys(resolved))
+
+
+def describe(data: Path) -> list[Listing]:
+    """See `tasks.describe`."""
+    counted: dict[str, tuple[str, int]] = {}
+    rows = []
+    for name in names():
+        task, corpus = definition.read(definition.path(name)), _corpus(name)
+        if corpus.name not in counted:
+            counted[corpus.name] = _count(corpus, data)
+        state, found = counted[corpus.name]
+        rows.append(
+            Listing(name, task.title, corpus.name, corpus.language, state, found, corpus.files, task.downstream)
+        )
+    return rows
+
+
+def _corpus(task: str) -> Corpus:
+    return corpora.module(definition.read(definition.path(task)).corpus).CORPUS
+
+
+def _count(corpus: Corpus, data: Path) -> tuple[str, int]:
+    """State and utterances found of a corpus; the synthetic one is made when it is wanted."""
+    if corpus.synthetic:
+        return "complete", corpus.files
+    root = corpus.root(data)
+    found = corpora.count(corpus, root) if root else 0
+    return ("absent" if not found else "complete" if found == corpus.files else "partial"), found

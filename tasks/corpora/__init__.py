@@ -1,0 +1,118 @@
+"""One module a corpus: `CORPUS`, a block of facts, and `read(root)`, the table of its official layout.
+
+Nothing here imports pandas until a `read` is called, so that listing stays quick.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import pkgutil
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+
+from tasks.errors import TaskError, UnknownName
+
+# In order of preference where one stem has several files.
+SUFFIXES = (".wav", ".flac", ".opus", ".ogg", ".mp3")
+LOSSY = frozenset({".opus", ".ogg", ".mp3"})
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """Facts of a corpus: what a whole copy counts, and how to come by it.
+
+    Attributes:
+        folders: names of its folder under the data folder, any case, the first preferred.
+        globs: patterns below that folder that find its audio, without suffix.
+        files: utterances of a whole copy; speakers and classes likewise (utterances by common emotion noun).
+        family: corpora of the same recordings or speakers share one.
+        lossless: whether the official audio is; rate is its native sample rate in Hz.
+        source: where the counts come from.
+    """
+
+    name: str
+    title: str
+    language: str
+    licence: str
+    homepage: str
+    obtain: str
+    folders: tuple[str, ...]
+    globs: tuple[str, ...]
+    files: int
+    speakers: int
+    classes: Mapping[str, int]
+    family: str
+    lossless: bool
+    rate: int
+    source: str
+    synthetic: bool = False
+
+    def root(self, data: Path) -> Path | None:
+        """The corpus's folder under `data`, or None."""
+        order = [folder.casefold() for folder in self.folders]
+        found = [p for p in data.iterdir() if p.name.casefold() in order and p.is_dir()] if data.is_dir() else []
+        return min(found, key=lambda p: (order.index(p.name.casefold()), p.name), default=None)
+
+    def how_to_get(self, data: Path) -> str:
+        """What to tell a user who lacks the corpus."""
+        return f"{self.title} ({self.homepage}): {self.obtain} Put it under {data / self.folders[0]}"
+
+
+def names() -> list[str]:
+    """Names of the corpora that have a reader, sorted."""
+    return sorted(module.name for module in pkgutil.iter_modules(__path__))
+
+
+def module(name: str) -> ModuleType:
+    """The module of a corpus, with `CORPUS` and `read`.
+
+    Raises:
+        UnknownName: there is no such corpus.
+    """
+    if name not in names():
+        raise UnknownName("corpus", name, names())
+    return importlib.import_module(f"{__name__}.{name}")
+
+
+def _audio(folder: Path, patterns: tuple[str, ...]) -> Iterator[Path]:
+    for pattern in patterns:
+        for path in folder.glob(pattern):
+            # macOS leaves "._name" files beside the real ones.
+            if path.suffix.lower() in SUFFIXES and not path.name.startswith("._"):
+                yield path
+
+
+def count(corpus: Corpus, root: Path) -> int:
+    """Utterances whose audio is there, a stem with several suffixes counted once."""
+    return len({os.path.splitext(path)[0] for path in _audio(root, corpus.globs)})
+
+
+def audio_by_stem(root: Path, patterns: tuple[str, ...]) -> dict[str, Path]:
+    """Audio files below `root` by stem, the preferred suffix of each.
+
+    Raises:
+        TaskError: two folders hold a file of the same stem, so that the utterance's id is not unique.
+    """
+    files: dict[str, Path] = {}
+    for path in sorted(_audio(root, patterns)):
+        other = files.get(path.stem)
+        if other is not None and other.parent != path.parent:
+            raise TaskError(f"two files would be utterance {path.stem!r}: {other} and {path}; remove one of them")
+        if other is None or SUFFIXES.index(path.suffix.lower()) < SUFFIXES.index(other.suffix.lower()):
+            files[path.stem] = path
+    return files
+
+
+def code(codes: Mapping[str, str], key: str, what: str, path: Path) -> str:
+    """The meaning of a code in a file name or label file.
+
+    Raises:
+        TaskError: the corpus has no such code; names the file and the codes known.
+    """
+    if key not in codes:
+        known = ", ".join(f"{k} {v}" for k, v in codes.items())
+        raise TaskError(f"{path}: unknown {what} code {key!r} (known: {known}); is the file part of the corpus?")
+    return codes[key]

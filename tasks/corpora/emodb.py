@@ -1,0 +1,75 @@
+"""EmoDB, the Berlin database: `wav/03a01Wa.wav` = speaker 03, text a01, emotion W, version a."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tasks.corpora import Corpus, audio_by_stem, code
+from tasks.errors import TaskError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+CORPUS = Corpus(
+    name="emodb",
+    title="EmoDB (Berlin Database of Emotional Speech)",
+    language="de",
+    licence="free to download; no formal licence on the official page",
+    homepage="emodb.bilderbar.info",
+    obtain="Download and unpack the archive; audio lies in wav/.",
+    folders=("emodb",),
+    globs=("wav/*",),
+    files=535,
+    speakers=10,
+    classes={
+        "anger": 127,
+        "boredom": 81,
+        "disgust": 46,
+        "fear": 69,
+        "happiness": 71,
+        "neutral": 79,
+        "sadness": 62,
+    },
+    family="emodb",
+    lossless=True,
+    rate=16000,
+    source="file names of the whole corpus, counted; agrees with EmoBox's metadata",
+)
+
+EMOTIONS = {
+    "W": "anger",
+    "L": "boredom",
+    "E": "disgust",
+    "A": "fear",
+    "F": "happiness",
+    "T": "sadness",
+    "N": "neutral",
+}
+MALE = frozenset({"03", "10", "11", "12", "15"})
+FEMALE = frozenset({"08", "09", "13", "14", "16"})
+
+
+def read(root: Path) -> pd.DataFrame:
+    """The utterance table of an EmoDB folder."""
+    from tasks import utterances
+
+    rows = []
+    for stem, path in audio_by_stem(root, CORPUS.globs).items():
+        name = re.fullmatch(r"(\d\d)([ab]\d\d)([A-Z])([a-z]?)", stem)
+        if name is None or name[1] not in MALE | FEMALE:
+            raise TaskError(f"{path}: not an EmoDB name (as 03a01Wa: speaker, text, emotion, version); move it away")
+        speaker, sentence = name[1], name[2]
+        rows.append(
+            {
+                "id": stem,
+                "path": path,
+                "speaker": speaker,
+                "gender": "male" if speaker in MALE else "female",
+                "language": CORPUS.language,
+                "emotion": code(EMOTIONS, name[3], "emotion", path),
+                "sentence": sentence,
+            }
+        )
+    return utterances.table(rows)

@@ -1,0 +1,163 @@
+"""A task's definition: one short YAML file in `definitions/`, validated."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from tasks import corpora
+from tasks.errors import TaskError
+from tasks.metrics import METRICS
+
+FOLDER = Path(__file__).parent / "definitions"
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class FoldRule(_Strict):
+    """Test folds: one for each value of a column, or one for each listed group of its values."""
+
+    by: str
+    groups: tuple[tuple[str, ...], ...] = ()
+
+
+class Published(_Strict):
+    """A published figure.
+
+    Attributes:
+        matches: its test folds, classes and metric are the task's, and speakers are kept apart.
+        difference: what differs: where it matches, at most head, dev part and averaging.
+    """
+
+    upstream: str
+    metric: str
+    value: float
+    head: str
+    source: str
+    matches: bool
+    difference: str = ""
+
+
+class PublishedTable(_Strict):
+    """How a file writes figures of one source: a row of `metrics` for each upstream."""
+
+    source: str
+    head: str
+    matches: bool
+    difference: str = ""
+    metrics: tuple[str, ...]
+    values: dict[str, tuple[float, ...]]
+
+    @model_validator(mode="after")
+    def _rows_fit(self) -> PublishedTable:
+        for upstream, row in self.values.items():
+            if len(row) != len(self.metrics):
+                raise ValueError(f"{upstream} has {len(row)} values for {len(self.metrics)} metrics")
+        return self
+
+    def figures(self) -> list[Published]:
+        """One `Published` for each figure."""
+        facts = self.model_dump(include={"source", "head", "matches", "difference"})
+        return [
+            Published(upstream=upstream, metric=metric, value=value, **facts)
+            for upstream, row in self.values.items()
+            for metric, value in zip(self.metrics, row, strict=True)
+        ]
+
+
+class Definition(_Strict):
+    """What a task asks.
+
+    Attributes:
+        name: the file's stem; version: goes into every result, changed with any change of the split or labels.
+        labels: class -> values of the column `target` that it merges, in the order of the classes.
+        drop: values left out knowingly; they are counted.
+        where: column -> values; other utterances are no part of the task.
+        dev: `next_fold`, or `superb` (a random fifth of train, or s3prl's own draw).
+        speakers_shared: the protocol lets speakers cross from train into test.
+        pooled_only: figures of single folds mean nothing (most test speakers have one class).
+    """
+
+    name: str
+    version: str = Field(coerce_numbers_to_str=True)
+    title: str
+    corpus: str
+    kind: Literal["classification"]
+    target: str = "emotion"
+    labels: dict[str, tuple[str, ...]]
+    drop: tuple[str, ...] = ()
+    where: dict[str, tuple[str, ...]] = {}
+    folds: FoldRule
+    dev: Literal["next_fold", "superb"]
+    metrics: tuple[str, ...]
+    headline: str
+    select_on: str
+    downstream: str
+    speakers_shared: bool = False
+    pooled_only: bool = False
+    published: tuple[Published, ...] = ()
+
+    @field_validator("published", mode="before")
+    @classmethod
+    def _expand(cls, tables: Any) -> Any:
+        return [figure for table in tables or () for figure in PublishedTable.model_validate(table).figures()]
+
+    @field_validator("corpus")
+    @classmethod
+    def _corpus_is_known(cls, corpus: str) -> str:
+        if corpus not in corpora.names():
+            raise ValueError(f"no corpus {corpus!r} (known: {', '.join(corpora.names())})")
+        return corpus
+
+    @model_validator(mode="after")
+    def _fits(self) -> Definition:
+        raw = [value for values in self.labels.values() for value in values] + list(self.drop)
+        if len(set(raw)) != len(raw):
+            raise ValueError("a value occurs twice in labels and drop")
+        if len(self.labels) < 2:
+            raise ValueError("labels need at least two classes")
+        wanted = {*self.metrics, self.headline, self.select_on, *(figure.metric for figure in self.published)}
+        unknown = sorted(name for name in wanted if name not in METRICS or METRICS[name].kind != self.kind)
+        if unknown:
+            known = ", ".join(name for name, metric in METRICS.items() if metric.kind == self.kind)
+            raise ValueError(f"no metric {', '.join(unknown)} of a {self.kind} (known: {known})")
+        if self.headline not in self.metrics:
+            raise ValueError(f"headline {self.headline} is not among metrics")
+        return self
+
+
+def path(name: str) -> Path:
+    """The file of a task's definition."""
+    return FOLDER / f"{name}.yaml"
+
+
+@cache
+def read(file: Path) -> Definition:
+    """A definition file.
+
+    Raises:
+        TaskError: it cannot be read, or a key is unknown, missing or wrong; names the file and the key.
+    """
+    try:
+        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise TaskError(f"{file}: cannot be read as YAML ({error})") from error
+    if not isinstance(content, dict):
+        raise TaskError(f"{file}: holds no keys; see another definition of that folder")
+    try:
+        return Definition.model_validate({"name": file.stem} | content)
+    except ValidationError as error:
+        wrong = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'file'}: {_said(e)}" for e in error.errors())
+        raise TaskError(f"{file}: {wrong}") from error
+
+
+def _said(error: Any) -> str:
+    if error["type"] == "extra_forbidden":
+        return f"unknown key (known: {', '.join(Definition.model_fields)})"
+    return error["msg"].removeprefix("Value error, ")

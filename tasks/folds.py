@@ -1,0 +1,158 @@
+"""Split rules: pure functions of the utterance table's columns.
+
+Nothing of a fold, not its dev part nor its inner groups nor their order, depends on the labels of its test speakers.
+All rules are deterministic: where chance is wanted, utterances are ordered by a hash of their ids.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from tasks.errors import TaskError
+from tasks.problem import Fold
+
+MOST_SINGLE_SPEAKERS = 8  # up to so many non-test speakers each is an inner group of its own
+INNER_GROUPS = 5
+
+
+def leave_one_out(by: str, values: np.ndarray) -> dict[str, np.ndarray]:
+    """Test rows by fold name, one fold for each value of a column (a speaker, a session)."""
+    return {f"{by} {value}": np.flatnonzero(values == value) for value in sorted(set(values))}
+
+
+def leave_groups_out(by: str, values: np.ndarray, groups: Sequence[Sequence[str]]) -> dict[str, np.ndarray]:
+    """Test rows by fold name, one fold for each listed group of values; groups of which nothing is there are left out.
+
+    Raises:
+        TaskError: a value is in no group or in two.
+    """
+    listed = [value for group in groups for value in group]
+    stray = sorted(set(values) - set(listed))
+    if stray or len(set(listed)) != len(listed):
+        raise TaskError(f"the groups of folds must hold each {by} once; not in one group: {stray or listed}")
+    rows = {f"{by} {' '.join(group)}": np.flatnonzero(np.isin(values, list(group))) for group in groups}
+    return {name: test for name, test in rows.items() if len(test)}
+
+
+def shuffled(rows: np.ndarray, ids: np.ndarray, salt: str) -> np.ndarray:
+    """Rows in an order that looks random and follows from their ids and the salt alone."""
+
+    def place(row: int) -> bytes:
+        return hashlib.sha256(f"{salt}\n{ids[row]}".encode()).digest()
+
+    return np.array(sorted(rows, key=place), dtype=np.int64)
+
+
+def random_fifth(rows: np.ndarray, ids: np.ndarray, salt: str) -> np.ndarray:
+    """A random fifth of the rows; four fifths are rounded down, as SUPERB does."""
+    return np.sort(shuffled(rows, ids, salt)[int(0.8 * len(rows)) :])
+
+
+def stratified_fifth(rows: np.ndarray, ids: np.ndarray, targets: np.ndarray, salt: str) -> np.ndarray:
+    """A fifth of each class of the rows, at least one, but never a class's only row."""
+    parts = [shuffled(rows[targets[rows] == c], ids, salt) for c in np.unique(targets[rows])]
+    return np.sort(np.concatenate([part[: max(1, round(len(part) / 5)) if len(part) > 1 else 0] for part in parts]))
+
+
+def next_fold(k: int, tests: Sequence[np.ndarray], speakers: np.ndarray, targets: np.ndarray) -> np.ndarray | None:
+    """The dev part of fold k: the next fold, in cyclic order, that can serve, or None.
+
+    It serves if its speakers hold every class that two or more of the non-test speakers have, and if train keeps
+    every class that is left without it.
+
+    Args:
+        tests: test rows of each fold, disjoint.
+        speakers, targets: (N,) of the utterances that `tests` point to.
+    """
+    rest = np.concatenate([test for j, test in enumerate(tests) if j != k])
+    classes = set(targets[rest])
+    shared = {c for c in classes if len(set(speakers[rest[targets[rest] == c]])) >= 2}
+    for step in range(1, len(tests)):
+        dev = tests[(k + step) % len(tests)]
+        train = np.setdiff1d(rest, dev)
+        if shared <= set(targets[dev]) and classes == set(targets[train]):
+            return dev
+    return None
+
+
+def inner_groups(rows: np.ndarray, speakers: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Non-test rows in groups of whole speakers, for inner cross-validation.
+
+    Up to eight speakers, each is a group. More are dealt into five groups, the largest speaker first, each to the
+    group where the squared shares of utterances and of classes grow least; the last speaker of a class avoids the
+    group that holds all others of it, so that each inner train keeps the class where that is possible.
+    """
+    names = sorted(set(speakers[rows]))
+    if len(names) <= MOST_SINGLE_SPEAKERS:
+        return tuple(rows[speakers[rows] == name] for name in names)
+    classes = np.unique(targets[rows])
+    # One line a speaker: utterances of each class.
+    counts = np.zeros((len(names), len(classes)), dtype=np.int64)
+    np.add.at(counts, (np.searchsorted(names, speakers[rows]), np.searchsorted(classes, targets[rows])), 1)
+    totals = counts.sum(0)
+    groups = np.zeros((INNER_GROUPS, len(classes)), dtype=np.int64)
+    dealt: list[list[str]] = [[] for _ in range(INNER_GROUPS)]
+    for index in sorted(range(len(names)), key=lambda i: (-counts[i].sum(), names[i])):
+        speaker = counts[index]
+        last = (speaker > 0) & (groups.sum(0) + speaker == totals)
+        swallowed = (last & (groups + speaker == totals) & (groups > 0)).sum(1)
+        grown = (((groups + speaker) / totals) ** 2 - (groups / totals) ** 2).sum(1)
+        grown += ((groups.sum(1) + speaker.sum()) ** 2 - groups.sum(1) ** 2) / totals.sum() ** 2
+        best = min(range(INNER_GROUPS), key=lambda g: (swallowed[g], round(grown[g], 12), g))
+        groups[best] += speaker
+        dealt[best].append(names[index])
+    return tuple(rows[np.isin(speakers[rows], group)] for group in dealt)
+
+
+def build(
+    tests: Mapping[str, np.ndarray],
+    ids: np.ndarray,
+    speakers: np.ndarray,
+    targets: np.ndarray,
+    dev_rule: str = "next_fold",
+    draws: Mapping[str, np.ndarray] | None = None,
+) -> tuple[Fold, ...]:
+    """The folds of a task.
+
+    Args:
+        tests: test rows by fold name, disjoint (`leave_one_out`, `leave_groups_out`); other rows are in no part.
+        ids, speakers, targets: (N,) of all utterances; rows without a target are not in `tests`.
+        dev_rule: `next_fold` (a stratified fifth of train where no fold serves) or `superb` (a random fifth).
+        draws: dev rows by fold name that a user brought; they take the place of the rule.
+
+    Raises:
+        TaskError: too few speakers for a split that keeps them apart.
+    """
+    return tuple(build_one(k, tests, ids, speakers, targets, dev_rule, draws) for k in range(len(tests)))
+
+
+def build_one(
+    k: int,
+    tests: Mapping[str, np.ndarray],
+    ids: np.ndarray,
+    speakers: np.ndarray,
+    targets: np.ndarray,
+    dev_rule: str = "next_fold",
+    draws: Mapping[str, np.ndarray] | None = None,
+) -> Fold:
+    """Fold k of `build`."""
+    name, parts = list(tests)[k], list(tests.values())
+    rest = np.sort(np.concatenate([np.empty(0, dtype=np.int64), *parts[:k], *parts[k + 1 :]]))
+    if len(set(speakers[rest])) < 2:
+        there = ", ".join(sorted(set(speakers[np.concatenate(parts)])))
+        raise TaskError(
+            f"fold {name!r}: fewer than two speakers are left to train on (speakers there: {there}); a split that "
+            "keeps speakers apart, also within training, needs three"
+        )
+    if draws is not None:
+        dev = draws[name]
+    elif dev_rule == "superb":
+        dev = random_fifth(rest, ids, name)
+    else:
+        following = next_fold(k, parts, speakers, targets)
+        dev = stratified_fifth(rest, ids, targets, name) if following is None else following
+    inner = inner_groups(rest, speakers, targets)
+    return Fold(name, np.setdiff1d(rest, dev), np.sort(dev), np.sort(parts[k]), inner)

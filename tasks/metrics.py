@@ -1,0 +1,135 @@
+"""The common yardstick: metrics as functions of additive statistics.
+
+Every metric here depends on the utterances only through sums (confusion counts, or sums of values and
+products). One code therefore serves a fold, a pooled figure, a group left out, a bootstrap and `verify`:
+add up the statistics of the utterances wanted, then apply the metric. Numpy only; every room may import it.
+
+Statistics are arrays whose last axes hold the sums and whose leading axes are free:
+classification ``(..., C, C)``, counts with the true class first; regression ``(..., 7)``, the sums
+``n, t, p, t*t, p*p, t*p, |t - p|`` of targets t and predictions p.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+CLASSIFICATION, REGRESSION = "classification", "regression"
+
+
+def sums(
+    targets: np.ndarray,
+    predictions: np.ndarray,
+    groups: np.ndarray | None = None,
+    *,
+    n_groups: int = 1,
+    n_classes: int | None = None,
+) -> np.ndarray:
+    """Additive statistics of utterances, one row a group.
+
+    Args:
+        targets: (N,) class indices when `n_classes` is given, else values.
+        predictions: (N,) likewise.
+        groups: (N,) group index of every utterance, 0 to n_groups - 1; None puts all into group 0.
+        n_groups: number of groups G.
+        n_classes: number of classes C of a classification; None for values.
+
+    Returns:
+        (G, C, C) counts or (G, 7) sums, float64.
+    """
+    groups = np.zeros(len(targets), dtype=np.int64) if groups is None else np.asarray(groups)
+    if n_classes is not None:
+        cell = (groups * n_classes + np.asarray(targets)) * n_classes + np.asarray(predictions)
+        counts = np.bincount(cell, minlength=n_groups * n_classes**2)
+        return counts.reshape(n_groups, n_classes, n_classes).astype(np.float64)
+    t, p = np.asarray(targets, dtype=np.float64), np.asarray(predictions, dtype=np.float64)
+    terms = (np.ones_like(t), t, p, t * t, p * p, t * p, np.abs(t - p))
+    return np.stack([np.bincount(groups, weights=term, minlength=n_groups) for term in terms], axis=-1)
+
+
+def _ratio(above: np.ndarray, below: np.ndarray) -> np.ndarray:
+    """above / below, NaN where below is 0."""
+    below = np.asarray(below, dtype=np.float64)
+    return np.divide(above, below, out=np.full(np.broadcast(above, below).shape, np.nan), where=below != 0)
+
+
+def recalls(counts: np.ndarray) -> np.ndarray:
+    """Recall of every class, (..., C); NaN for a class without utterances."""
+    return _ratio(np.diagonal(counts, axis1=-2, axis2=-1), counts.sum(-1))
+
+
+def f1_scores(counts: np.ndarray) -> np.ndarray:
+    """F1 of every class, (..., C): 2 TP / (support + predicted); 0 where a class has neither."""
+    below = counts.sum(-1) + counts.sum(-2)
+    return np.nan_to_num(_ratio(2 * np.diagonal(counts, axis1=-2, axis2=-1), below))
+
+
+def wa(counts: np.ndarray) -> np.ndarray:
+    """Weighted accuracy: the share of utterances recognised (plain accuracy)."""
+    return _ratio(np.trace(counts, axis1=-2, axis2=-1), counts.sum((-2, -1)))
+
+
+def ua(counts: np.ndarray) -> np.ndarray:
+    """Unweighted accuracy: the mean recall over ALL classes; NaN where a class has no utterance."""
+    return recalls(counts).mean(-1)
+
+
+def wf1(counts: np.ndarray) -> np.ndarray:
+    """F1 averaged over classes with their supports as weights."""
+    return _ratio((f1_scores(counts) * counts.sum(-1)).sum(-1), counts.sum((-2, -1)))
+
+
+def macro_f1(counts: np.ndarray) -> np.ndarray:
+    """F1 averaged over all classes of the task, each with equal weight."""
+    return f1_scores(counts).mean(-1)
+
+
+def _moments(s: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Means, population variances and covariance (mt, mp, vt, vp, c) of sums (..., 7)."""
+    n = np.where(s[..., 0] > 0, s[..., 0], np.nan)
+    mt, mp = s[..., 1] / n, s[..., 2] / n
+    return mt, mp, s[..., 3] / n - mt**2, s[..., 4] / n - mp**2, s[..., 5] / n - mt * mp
+
+
+def ccc(s: np.ndarray) -> np.ndarray:
+    """Concordance correlation: 2 cov / (var t + var p + (mean t - mean p)^2) (Lin 1989, population moments)."""
+    mt, mp, vt, vp, c = _moments(s)
+    return _ratio(2 * c, vt + vp + (mt - mp) ** 2)
+
+
+def pearson(s: np.ndarray) -> np.ndarray:
+    """Pearson's correlation of targets and predictions; NaN where either is constant."""
+    _, _, vt, vp, c = _moments(s)
+    return _ratio(c, np.sqrt(np.maximum(vt, 0) * np.maximum(vp, 0)))
+
+
+def mae(s: np.ndarray) -> np.ndarray:
+    """Mean absolute error, in the unit of the targets."""
+    return _ratio(s[..., 6], s[..., 0])
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A metric as tables show it: what it needs, its factor (100 = percent), which way is better."""
+
+    function: Callable[[np.ndarray], np.ndarray]
+    kind: str
+    scale: float
+    higher_is_better: bool = True
+
+    def __call__(self, statistics: np.ndarray) -> np.ndarray:
+        """The metric in table units, of the leading shape of `statistics`."""
+        return self.scale * self.function(statistics)
+
+
+METRICS: dict[str, Metric] = {
+    "WA": Metric(wa, CLASSIFICATION, 100.0),
+    "UA": Metric(ua, CLASSIFICATION, 100.0),
+    "WF1": Metric(wf1, CLASSIFICATION, 100.0),
+    "macro_F1": Metric(macro_f1, CLASSIFICATION, 100.0),
+    "CCC": Metric(ccc, REGRESSION, 1.0),
+    "Pearson": Metric(pearson, REGRESSION, 1.0),
+    "MAE": Metric(mae, REGRESSION, 1.0, higher_is_better=False),
+}

@@ -1,0 +1,31 @@
+"""What every room's tests share: where real speech and reference data lie, when they are there."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+BESIDE = Path(__file__).resolve().parents[2] / "shared"
+
+
+def _folder(*places: str | Path | None) -> Path:
+    """The first place that exists; without one the test skips, or fails where CI promised the data."""
+    for place in places:
+        if place and Path(place).is_dir():
+            return Path(place).resolve()
+    reason = f"needs data that this machine lacks: {places[-1]} (set EMOREP_DATA for speech corpora)"
+    if os.environ.get("EMOREP_REQUIRE_DATA"):
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def corpora() -> Path:
+    """The folder of real, labelled corpora: $EMOREP_DATA, else ../shared/speech/corpora."""
+    return _folder(os.environ.get("EMOREP_DATA"), BESIDE / "speech" / "corpora")
+
+
+@pytest.fixture(scope="session")
+def reference() -> Path:
+    """The folder of reference data (EmoBox's folds, golden outputs, MELD's labels): ../shared/reference."""
+    return _folder(BESIDE / "reference")

@@ -1,0 +1,15 @@
+"""Folders that this room's tests share."""
+
+from pathlib import Path
+
+import pytest
+
+from tasks import demo
+
+
+@pytest.fixture(scope="session")
+def demo_cache(tmp_path_factory) -> Path:
+    """A cache that holds the embedded corpus; not to be changed."""
+    cache = tmp_path_factory.mktemp("demo")
+    demo.write(cache)
+    return cache

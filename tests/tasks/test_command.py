@@ -1,0 +1,74 @@
+"""python -m tasks, and what importing the room costs."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+import tasks
+from tasks.__main__ import main
+from tests.tasks import layouts
+
+
+@pytest.fixture
+def places(tmp_path):
+    return ["--data", str(tmp_path / "data"), "--cache", str(tmp_path / "cache")]
+
+
+def test_list_shows_every_task_and_its_state(tmp_path, places, capsys):
+    layouts.emodb(tmp_path / "data")
+    assert main(["list", *places]) == 0
+    out = capsys.readouterr().out
+    assert all(name in out for name in tasks.names())
+    assert "56/535" in out and "partial" in out and "absent" in out
+
+
+def test_check_counts_a_corpus_and_fails_where_it_is_not_whole(tmp_path, places, capsys):
+    layouts.emodb(tmp_path / "data")
+    assert main(["check", "emodb", *places]) == 1
+    out = capsys.readouterr().out
+    assert "partial: utterances 56 of 535" in out and "bilderbar" in out
+    assert main(["check", "urdu", *places]) == 1
+    assert "urdu is absent" in capsys.readouterr().err
+    assert main(["check", "emodbb", *places]) == 2
+    assert "did you mean emodb" in capsys.readouterr().err
+
+
+def test_check_of_a_whole_corpus_succeeds(demo_cache, tmp_path, capsys):
+    assert main(["check", "demo", "--data", str(tmp_path), "--cache", str(demo_cache)]) == 0
+    assert "state    complete" in capsys.readouterr().out
+
+
+def test_check_names_unusable_audio(tmp_path, places, capsys):
+    layouts.emodb(tmp_path / "data")
+    (tmp_path / "data" / "EmoDB" / "wav" / "03a01Wa.wav").write_bytes(b"")
+    assert main(["check", "emodb", *places]) == 1
+    assert "03a01Wa.wav is empty" in capsys.readouterr().out
+
+
+def test_audit_prints_the_folds_and_writes_the_certificate_only_when_asked(tmp_path, places, capsys):
+    layouts.emodb(tmp_path / "data")
+    assert main(["audit", "emodb", *places]) == 0
+    out = capsys.readouterr().out
+    assert "speaker 03" in out and "sha256" in out
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["cache", "data"]
+    assert main(["audit", "emodb", *places, "--output", str(tmp_path / "proof.json")]) == 0
+    proof = json.loads((tmp_path / "proof.json").read_text())
+    assert proof["hash"] == tasks.load("emodb", tmp_path / "data", tmp_path / "cache").audit.hash
+    assert sum(len(fold["test_ids"]) for fold in proof["folds"]) == 56
+    assert main(["audit", "emodb", *places, "--output", str(tmp_path / "none" / "proof.json")]) == 1
+    assert main(["audit", "emdb", *places]) == 2
+    assert "did you mean" in capsys.readouterr().err
+
+
+def test_importing_and_describing_load_no_heavy_library():
+    program = (
+        "import sys, tasks\n"
+        "light = set(sys.modules)\n"
+        "tasks.describe('nowhere'); tasks.resolve(['all', 'gender:emodb'], 'nowhere')\n"
+        "heavy = {'pandas', 'torch', 'scipy', 'sklearn', 'soundfile', 'transformers', 's3prl', 'umap'}\n"
+        "assert not heavy & set(sys.modules), heavy & set(sys.modules)\n"
+        "assert not {'numpy', 'pydantic', 'yaml'} & light\n"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)

@@ -1,0 +1,132 @@
+"""Every definition is sound, and a wrong one says what is wrong."""
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+import tasks
+from tasks import catalogue, corpora, definition
+from tasks.errors import TaskError, UnknownName
+
+EXPECTED = ["demo", "emodb", "emovo", "iemocap", "iemocap_superb", "ravdess", "ravdess_song", "urdu"]
+
+FIGURES = {"source": "s", "head": "h", "matches": True, "metrics": ["WA"], "values": {"a": [1, 2]}}
+
+
+def test_the_tasks_are_those_promised():
+    assert tasks.names() == EXPECTED
+
+
+@pytest.mark.parametrize("name", tasks.names())
+def test_labels_cover_the_corpus_and_name_nothing_else(name):
+    task = definition.read(definition.path(name))
+    corpus = corpora.module(task.corpus).CORPUS
+    used = {value for values in task.labels.values() for value in values}
+    assert used == set(corpus.classes)
+    assert not used & set(task.drop)
+    assert task.headline == "UA" and task.select_on == "WA"
+
+
+@pytest.mark.parametrize("name", tasks.names())
+def test_published_figures_have_a_source_and_a_reason_where_they_do_not_match(name):
+    task = definition.read(definition.path(name))
+    assert task.published or name == "demo"
+    for figure in task.published:
+        assert figure.source and 15 < figure.value < 100
+        assert figure.matches or figure.difference
+    keys = [(figure.upstream, figure.metric, figure.source) for figure in task.published]
+    assert len(set(keys)) == len(keys)
+
+
+def test_a_published_figure_is_where_the_paper_has_it():
+    figures = {(f.upstream, f.metric, f.head): f for f in definition.read(definition.path("iemocap_superb")).published}
+    assert figures["wavlm_base", "WA", "superb"].value == 65.94 and figures["wavlm_base", "WA", "superb"].matches
+    emodb = {(f.upstream, f.metric, f.head): f for f in definition.read(definition.path("emodb")).published}
+    assert emodb["hubert_base", "UA", "emobox"].value == 87.73 and not emodb["hubert_base", "UA", "emobox"].matches
+    assert "speakers" in emodb["hubert_base", "UA", "emobox"].difference
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"lables": {}}, r"lables: unknown key \(known: .*labels"),
+        ({"corpus": "emodbb"}, "corpus: no corpus 'emodbb'"),
+        ({"kind": "ranking"}, "kind"),
+        ({"headline": "XX"}, "no metric XX"),
+        ({"headline": "WF1", "metrics": ["WA"]}, "headline WF1 is not among metrics"),
+        ({"select_on": "CCC"}, "no metric CCC of a classification"),
+        ({"labels": {"all": ["anger", "fear"]}}, "two classes"),
+        ({"drop": ["anger"]}, "twice"),
+        ({"folds": {"by": "speaker", "rule": "x"}}, "folds.rule: unknown key"),
+        ({"dev": "test"}, "dev"),
+        ({"title": None}, "title"),
+        ({"published": [FIGURES]}, "a has 2 values for 1 metrics"),
+    ],
+)
+def test_a_wrong_definition_names_file_and_key(tmp_path, change, words):
+    content = yaml.safe_load(definition.path("emodb").read_text())
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(content | change))
+    with pytest.raises(TaskError, match=words) as error:
+        definition.read(tmp_path / "mine.yaml")
+    assert "mine.yaml" in str(error.value)
+
+
+@pytest.mark.parametrize("text", ["", "- a\n- b\n", "a: [", "!!python/object/apply:os.system ['true']"])
+def test_a_file_that_is_no_definition_is_named(tmp_path, text):
+    (tmp_path / "mine.yaml").write_text(text)
+    with pytest.raises(TaskError, match=r"mine\.yaml"):
+        definition.read(tmp_path / "mine.yaml")
+
+
+def test_a_missing_key_is_named(tmp_path):
+    content = yaml.safe_load(definition.path("emodb").read_text())
+    del content["folds"]
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(content))
+    with pytest.raises(TaskError, match="folds: Field required"):
+        definition.read(tmp_path / "mine.yaml")
+
+
+def test_suites_hold_tasks_that_exist_and_no_task_has_a_suites_name():
+    for name, members in catalogue.suites().items():
+        assert set(members) <= set(tasks.names())
+        assert name not in tasks.names() and name not in catalogue.COMPUTED
+
+
+def test_names_are_resolved_in_order_and_once(tmp_path):
+    assert tasks.resolve(["urdu", "song", "emodb", "ravdess_song"], tmp_path) == ["urdu", "ravdess_song", "emodb"]
+    assert tasks.resolve(["all"], tmp_path) == [name for name in EXPECTED if name != "demo"]
+    assert tasks.resolve(["gender:emodb"], tmp_path) == ["gender:emodb"]
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("emdb", "did you mean .*emodb"),
+        ("EmoDB", "did you mean emodb"),
+        ("gendre:emodb", "did you mean gender"),
+        ("gender:emdb", "did you mean .*emodb"),
+        ("xyzzy", "known: .*emodb"),
+        ("../emodb", "emodb"),
+    ],
+)
+def test_an_unknown_name_offers_the_nearest(tmp_path, name, words):
+    with pytest.raises(UnknownName, match=words):
+        tasks.resolve([name], tmp_path)
+    with pytest.raises(UnknownName, match=words):
+        tasks.load(name, tmp_path, tmp_path)
+
+
+def test_here_without_data_is_told(tmp_path):
+    with pytest.raises(TaskError, match="no corpus is complete"):
+        tasks.resolve(["here"], tmp_path)
+
+
+def test_shipped_fold_lists_hold_every_utterance_once():
+    shipped = sorted((definition.FOLDER / "folds").glob("*.json"))
+    assert [path.stem for path in shipped] == ["emodb", "emovo", "ravdess", "ravdess_song", "urdu"]
+    for path in shipped:
+        content = json.loads(path.read_text())
+        ids = [utterance for test in content["test"].values() for utterance in test]
+        assert len(set(ids)) == len(ids) == corpora.module(Path(path).stem).CORPUS.files

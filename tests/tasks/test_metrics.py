@@ -1,0 +1,80 @@
+"""The yardstick agrees with audmetric, scikit-learn and scipy, and adds up."""
+
+import audmetric
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import pearsonr
+from sklearn.metrics import balanced_accuracy_score, f1_score
+
+from tasks.metrics import METRICS, f1_scores, recalls, sums
+
+seeds = st.integers(0, 2**32 - 1)
+
+
+def _labels(seed: int, classes: int = 4, n: int = 60) -> tuple[np.ndarray, np.ndarray]:
+    chance = np.random.default_rng(seed)
+    targets = np.r_[np.arange(classes), chance.integers(0, classes, n)]
+    return targets, np.where(chance.random(len(targets)) < 0.5, targets, chance.integers(0, classes, len(targets)))
+
+
+@given(seeds)
+def test_classification_agrees_with_audmetric_and_sklearn(seed):
+    t, p = _labels(seed)
+    counts = sums(t, p, n_classes=4)[0]
+    assert METRICS["WA"](counts) == pytest.approx(100 * audmetric.accuracy(t, p))
+    assert METRICS["UA"](counts) == pytest.approx(100 * audmetric.unweighted_average_recall(t, p))
+    assert METRICS["UA"](counts) == pytest.approx(100 * balanced_accuracy_score(t, p))
+    assert METRICS["WF1"](counts) == pytest.approx(100 * f1_score(t, p, average="weighted"))
+    assert METRICS["macro_F1"](counts) == pytest.approx(100 * audmetric.unweighted_average_fscore(t, p))
+
+
+@given(seeds)
+def test_regression_agrees_with_audmetric_and_scipy(seed):
+    chance = np.random.default_rng(seed)
+    t, noise = chance.normal(3, 1, 50), chance.normal(0, 1, 50)
+    p = 0.5 * t + noise
+    s = sums(t, p)[0]
+    assert METRICS["CCC"](s) == pytest.approx(audmetric.concordance_cc(t, p))
+    assert METRICS["Pearson"](s) == pytest.approx(pearsonr(t, p).statistic)
+    assert METRICS["MAE"](s) == pytest.approx(audmetric.mean_absolute_error(t, p))
+
+
+@given(seeds)
+def test_statistics_of_groups_add_up_to_those_of_all(seed):
+    t, p = _labels(seed)
+    groups = np.random.default_rng(seed).integers(0, 5, len(t))
+    by_group = sums(t, p, groups, n_groups=5, n_classes=4)
+    assert by_group.shape == (5, 4, 4)
+    np.testing.assert_array_equal(by_group.sum(0), sums(t, p, n_classes=4)[0])
+    values = sums(t.astype(float), p.astype(float), groups, n_groups=5)
+    np.testing.assert_allclose(values.sum(0), sums(t.astype(float), p.astype(float))[0])
+
+
+def test_metrics_take_leading_axes_and_need_no_loop():
+    t, p = _labels(0)
+    groups = np.arange(len(t)) % 3
+    counts = sums(t, p, groups, n_groups=3, n_classes=4)
+    for name in ("WA", "UA", "WF1", "macro_F1"):
+        one_by_one = [METRICS[name](sums(t[groups == g], p[groups == g], n_classes=4)[0]) for g in range(3)]
+        np.testing.assert_allclose(METRICS[name](counts), one_by_one)
+
+
+def test_a_class_without_utterances_leaves_ua_undefined_and_accuracy_not():
+    counts = sums(np.array([0, 0, 1]), np.array([0, 2, 1]), n_classes=3)[0]
+    assert np.isnan(METRICS["UA"](counts)) and np.isnan(recalls(counts)[2])
+    assert METRICS["WA"](counts) == pytest.approx(200 / 3)
+    np.testing.assert_allclose(f1_scores(counts), [2 / 3, 1, 0])
+
+
+def test_constant_predictions_have_no_pearson_but_a_ccc_of_zero():
+    s = sums(np.array([1.0, 2.0, 3.0]), np.full(3, 2.0))[0]
+    assert np.isnan(METRICS["Pearson"](s)) and METRICS["CCC"](s) == 0
+
+
+def test_no_utterances_give_nan_not_an_error():
+    for name, metric in METRICS.items():
+        shape = (4, 4) if metric.kind == "classification" else (7,)
+        value = metric(np.zeros(shape))
+        assert np.isnan(value) or name == "macro_F1"
