@@ -1,0 +1,89 @@
+"""Audio files, utterance tables and small upstreams for the tests of this room."""
+
+import hashlib
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import soundfile
+
+ROOT = Path(__file__).resolve().parents[2]
+
+# The time-domain energy of every hop, in two layers: exact, fast, and additive over windows.
+ENERGY = """
+import torch
+
+class Energy:
+    sample_rate, hop, depth, width = 16000, 160, 2, 3
+    min_samples = 160
+
+    def __call__(self, waveforms):
+        frames = torch.stack([w[: len(w) // 160 * 160].reshape(-1, 160) for w in waveforms])
+        values = torch.stack([frames.square().mean(2), frames.abs().mean(2), frames[..., 0]], dim=-1)
+        return list(torch.stack([values, 10 * values], dim=1))
+"""
+
+# wav2vec 2.0 with two blocks of width 32, called by a name as users' files are.
+TINY = """
+from upstreams.random_weights import RandomWeights
+
+def tiny():
+    size = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
+    return RandomWeights("wav2vec2_base", **size)
+"""
+
+
+def before_frames(line: str) -> str:
+    """ENERGY with a line of its own in the call."""
+    return ENERGY.replace("        frames =", f"        {line}\n        frames =")
+
+
+def with_init(line: str) -> str:
+    """ENERGY with a constructor, `def __init__(self...): ...`."""
+    return ENERGY.replace("    min_samples", f"    {line}\n    min_samples")
+
+
+SLOW = before_frames("import time; time.sleep(0.02)")
+
+
+def noise(seconds: float, seed: int = 0, rate: int = 16000) -> np.ndarray:
+    return np.random.default_rng(seed).normal(0, 0.05, round(seconds * rate)).astype(np.float32)
+
+
+def tone(hertz: float, seconds: float = 1.0, rate: int = 16000) -> np.ndarray:
+    return (0.3 * np.sin(2 * np.pi * hertz * np.arange(round(seconds * rate)) / rate)).astype(np.float32)
+
+
+def table(paths: list[Path], **columns: list) -> pd.DataFrame:
+    """Utterances as the tasks' room hands them over: one a path, ids u0, u1, ..."""
+    facts = {
+        "path": [str(path) for path in paths],
+        "sha256": [hashlib.sha256(path.read_bytes()).hexdigest() for path in paths],
+        "duration": [soundfile.info(path).duration for path in paths],
+    }
+    index = pd.Index([f"u{i}" for i in range(len(paths))], name="id")
+    return pd.DataFrame({**facts, **columns}, index=index)
+
+
+def speak(folder: Path, waveforms: list[np.ndarray], rate: int = 16000) -> pd.DataFrame:
+    """Write waveforms (samples,) or (samples, channels) as float WAV files and give their table."""
+    paths = []
+    for number, waveform in enumerate(waveforms):
+        paths.append(folder / f"{number}.wav")
+        soundfile.write(paths[-1], waveform, rate, subtype="FLOAT")
+    return table(paths)
+
+
+def plugin(folder: Path, source: str, name: str = "Energy") -> str:
+    """Write an upstream's file and give its name."""
+    path = folder / f"{name.lower()}.py"
+    path.write_text(source)
+    return f"{path}:{name}"
+
+
+def script(source: str, *arguments: object) -> subprocess.Popen[str]:
+    """Run Python source in a process of its own."""
+    command = [sys.executable, "-c", source, *map(str, arguments)]
+    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)

@@ -1,0 +1,94 @@
+"""The command that keeps the store in bounds."""
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+import upstreams
+from tests.upstreams.sounds import ENERGY, noise, plugin, speak
+from upstreams import UpstreamError, cache, extraction
+from upstreams.__main__ import main
+
+DAY = 24 * 3600
+
+
+@pytest.fixture
+def filled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Two upstreams, three chunks each."""
+    monkeypatch.setattr(extraction, "CHUNK_UTTERANCES", 2)
+    utterances = speak(tmp_path, [noise(0.1, i) for i in range(6)])
+    for name in ("fbank", plugin(tmp_path, ENERGY)):
+        upstreams.extract(name, utterances, {"pooled"}, tmp_path / "cache", jobs=1)
+    return tmp_path / "cache"
+
+
+def chunks(folder: Path) -> list[Path]:
+    return sorted(folder.rglob("*.safetensors"))
+
+
+def age(path: Path, days: float) -> None:
+    os.utime(path, (time.time() - days * DAY,) * 2)
+
+
+def test_the_list_tells_what_is_there(filled: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found = {Path(folder.upstream).name: folder for folder in cache.folders(filled)}
+    assert set(found) == {"fbank", "energy.py:Energy"}
+    assert found["fbank"].utterances == 6
+    assert found["fbank"].size == sum(path.stat().st_size for path in chunks(found["fbank"].path))
+    assert main(["cache", "list", "--cache", str(filled)]) == 0
+    assert "fbank" in capsys.readouterr().out
+    assert main(["cache", "list", "--cache", str(filled / "none")]) == 0
+
+
+def test_old_means_not_used_lately(filled: Path, tmp_path: Path) -> None:
+    for path in chunks(filled):
+        age(path, 40)
+    utterances = speak(tmp_path, [noise(0.1, i) for i in range(6)])
+    upstreams.extract("fbank", utterances, {"pooled"}, filled, jobs=1)  # a use, though nothing is written
+    assert cache.prune(filled, older_than=30, dry_run=True).files == 3
+    assert len(chunks(filled)) == 6
+    assert cache.prune(filled, older_than=30).files == 3
+    assert [folder.upstream for folder in cache.folders(filled)] == ["fbank"]
+    assert upstreams.extract("fbank", utterances, {"pooled"}, filled, jobs=1).counts["computed"] == 0
+
+
+def test_a_size_keeps_the_most_recently_used(filled: Path) -> None:
+    files = chunks(filled)
+    for days, path in enumerate(files):
+        age(path, days)
+    limit = sum(path.stat().st_size for path in files[:2])
+    removal = cache.prune(filled, max_size=limit)
+    assert chunks(filled) == files[:2] and (removal.files, removal.left) == (4, limit)
+
+
+def test_one_upstream_can_go_alone(filled: Path) -> None:
+    cache.prune(filled, upstream="fbank")
+    assert [Path(folder.upstream).name for folder in cache.folders(filled)] == ["energy.py:Energy"]
+    with pytest.raises(UpstreamError, match=r"holds no features of 'fbank'; it holds .*energy"):
+        cache.prune(filled, upstream="fbank")
+
+
+def test_what_is_not_ours_is_left_alone(filled: Path) -> None:
+    for folder in ("features/mine", "other"):
+        (filled / folder).mkdir()
+        (filled / folder / "notes.safetensors").touch()
+    cache.prune(filled, max_size=0)
+    assert [path.name for path in chunks(filled)] == ["notes.safetensors"] * 2
+
+
+def test_a_prune_without_a_bound_is_a_wrong_request(filled: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for arguments in (["cache", "prune"], ["cache", "prune", "--max-size", "-1"], ["cache"], ["nothing"]):
+        with pytest.raises(SystemExit) as stop:
+            main(arguments)
+        assert stop.value.code == 2
+    assert main(["cache", "prune", "--upstream", "none", "--cache", str(filled)]) == 1
+    assert "error: the cache" in capsys.readouterr().err
+    assert main(["check", "opensmlie"]) == 2
+
+
+def test_the_command_lists_every_upstream(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["list"]) == 0
+    shown = capsys.readouterr().out
+    assert all(name in shown for name in upstreams.names())

@@ -1,0 +1,113 @@
+"""Upstreams of users: ten lines are enough, and every breach of the contract is put in words."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+import upstreams
+from tests.upstreams.sounds import ENERGY, plugin, with_init
+from upstreams import UpstreamError
+from upstreams.checks import check
+
+MODULE = """
+import torch
+
+class Energy(torch.nn.Module):
+    sample_rate, hop, depth, width = 16000, 160, 1, 4
+
+    def __init__(self, weights=None):
+        super().__init__()
+        torch.manual_seed(3)
+        self.layer = torch.nn.Linear(160, 4)
+        if weights:
+            self.load_state_dict(torch.load(weights, weights_only=True))
+
+    def forward(self, waveforms):
+        return [self.layer(w.unfold(0, 160, 160))[None] for w in waveforms]
+"""
+
+
+def test_a_strangers_ten_lines_are_enough(tmp_path: Path) -> None:
+    name = plugin(
+        tmp_path,
+        "class Energy:\n"
+        "    sample_rate, hop, depth, width = 16000, 160, 1, 1\n"
+        "    def __call__(self, waveforms):\n"
+        "        return [w.unfold(0, 160, 160).square().mean(1).reshape(1, -1, 1) for w in waveforms]\n",
+    )
+    upstream = upstreams.load(name)
+    assert (upstream.seen, upstream.max_seconds, upstream.min_samples) == ("unknown", 30.0, 1)
+    assert upstream([torch.ones(1600)])[0].shape == (1, 10, 1)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("sample_rate, hop", "rate, hop", r"needs `sample_rate`.*it has none"),
+        ("16000, 160, 2, 3", "16000, 160, 0, 3", r"needs `depth`.*found 0"),
+        ("16000, 160, 2, 3", "16000.0, 160, 2, 3", r"needs `sample_rate`.*found 16000\.0"),
+        ("16000, 160, 2, 3", "16000, None, 2, 3", r"expected \(depth, frames, width\) = \(2, 1, 3\)"),
+        ("dim=1))", "dim=2))", r"gave features of shape .* expected"),
+        ("dim=1))", "dim=1).int())", "expected floating point"),
+        ("return list(", "return [1.0] + list(", "gave 2 outputs for 1 waveform"),
+        ("return list(", "return len(", "'int' object is not iterable"),
+        ("import torch", "import torch\nimport no_such_module", r"cannot be imported: ModuleNotFoundError.*line 3"),
+        ("    min_samples", "    def __init__(self): raise OSError('no weights')\n    min_samples", "no weights"),
+        ("        frames =", "        raise ValueError('odd')\n        frames =", r"odd .*energy\.py, line 9"),
+    ],
+)
+def test_a_breach_of_the_contract_is_put_in_words(tmp_path: Path, old: str, new: str, words: str) -> None:
+    assert old in ENERGY
+    with pytest.raises(UpstreamError, match=words):
+        upstreams.load(plugin(tmp_path, ENERGY.replace(old, new)))([torch.zeros(1600)])
+
+
+def test_too_short_for_one_frame_asks_for_the_receptive_field(tmp_path: Path) -> None:
+    with pytest.raises(UpstreamError, match="min_samples"):
+        upstreams.load(plugin(tmp_path, ENERGY))([torch.zeros(100)])
+
+
+def test_a_fingerprint_follows_source_weights_and_checkpoint(tmp_path: Path) -> None:
+    name = plugin(tmp_path, MODULE)
+    first = upstreams.load(name).fingerprint()
+    assert first == upstreams.load(name).fingerprint()
+    state = upstreams.load(name)._model.state_dict()
+    checkpoint = tmp_path / "a.pt"
+    torch.save(state, checkpoint)
+    loaded = upstreams.load(f"{name}@{checkpoint}").fingerprint()
+    state["layer.bias"][0] += 1e-6
+    torch.save(state, checkpoint)
+    changed = upstreams.load(f"{name}@{checkpoint}").fingerprint()
+    reseeded = upstreams.load(plugin(tmp_path, MODULE.replace("seed(3)", "seed(4)"))).fingerprint()
+    assert len({first, loaded, changed, reseeded}) == 4
+
+
+def test_weights_held_one_attribute_deep_count(tmp_path: Path) -> None:
+    name = plugin(tmp_path, with_init("def __init__(self): self.net = torch.nn.Linear(2, 2)"))
+    assert upstreams.load(name).fingerprint() != upstreams.load(name).fingerprint()  # unseeded: never the same
+
+
+def test_models_are_frozen_and_in_eval_mode(tmp_path: Path) -> None:
+    source = MODULE.replace("self.layer =", "self.drop = torch.nn.Dropout(); self.layer =")
+    upstream = upstreams.load(plugin(tmp_path, source))
+    assert not upstream._model.training
+    assert not upstream([torch.ones(1600)])[0].requires_grad
+
+
+def test_bf16_applies_to_what_can_move_and_to_nothing_else(tmp_path: Path) -> None:
+    wave = [torch.linspace(-1, 1, 1600)]
+    assert upstreams.load(plugin(tmp_path, MODULE), precision="bf16")(wave)[0].dtype == torch.bfloat16
+    assert upstreams.load("fbank", precision="bf16").precision == "fp32"
+    with pytest.raises(UpstreamError, match="fp16"):
+        upstreams.load("fbank", precision="fp16")
+
+
+def test_the_check_passes_a_good_upstream_and_finds_a_padding_leak(tmp_path: Path) -> None:
+    assert any("finite" in line for line in check(plugin(tmp_path, ENERGY)))
+    leak = ENERGY.replace("        values =", "        frames = frames - frames.mean(0)\n        values =")
+    with pytest.raises(UpstreamError, match="in a batch"):
+        list(check(plugin(tmp_path, leak)))
+    slow = ENERGY.replace("16000, 160, 2, 3", "16000, 320, 2, 3")
+    with pytest.raises(UpstreamError, match="hop"):
+        list(check(plugin(tmp_path, slow)))

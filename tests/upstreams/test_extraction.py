@@ -1,0 +1,269 @@
+"""Extraction: right figures in the right rows, whatever is batched, cut, padded, shared or already there."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+import upstreams
+from tests.upstreams.sounds import ENERGY, before_frames, noise, plugin, speak, with_init
+from upstreams import UpstreamError, extraction, work
+from upstreams.features import Features
+
+
+@pytest.fixture
+def energy(tmp_path: Path) -> str:
+    return plugin(tmp_path, ENERGY)
+
+
+@pytest.fixture
+def utterances(tmp_path: Path) -> pd.DataFrame:
+    return speak(tmp_path, [noise(0.2 + 0.1 * (i % 4), i) for i in range(10)])
+
+
+@pytest.fixture
+def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(extraction, "CHUNK_UTTERANCES", 3)
+
+
+def truth(waveform: np.ndarray) -> np.ndarray:
+    """(2, T, 3): what ENERGY gives."""
+    frames = waveform[: len(waveform) // 160 * 160].reshape(-1, 160)
+    values = np.stack([(frames**2).mean(1), np.abs(frames).mean(1), frames[:, 0]], 1)
+    return np.stack([values, 10 * values])
+
+
+def expected(waveforms: list[np.ndarray]) -> np.ndarray:
+    return np.stack([np.stack([t.mean(1), t.std(1)]) for t in map(truth, waveforms)])
+
+
+def waves(utterances: pd.DataFrame) -> list[np.ndarray]:
+    import soundfile
+
+    return [soundfile.read(path, dtype="float32")[0] for path in utterances["path"]]
+
+
+def get(name: str, utterances: pd.DataFrame, cache: Path, needs: tuple[str, ...] = ("pooled",), **more) -> Features:
+    return upstreams.extract(name, utterances, needs, cache, device="cpu", jobs=more.pop("jobs", 1), **more)
+
+
+@pytest.mark.usefixtures("small_chunks")
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_each_row_has_its_own_mean_and_deviation(utterances: pd.DataFrame, tmp_path: Path, jobs: int) -> None:
+    loud = plugin(tmp_path, before_frames("print('{}', flush=True)"))  # which must not pass for a worker's answer
+    features = get(loud, utterances, tmp_path / "cache", jobs=jobs)
+    assert list(features.ids) == list(utterances.index)
+    assert (features.depth, features.width, features.pooled.shape) == (2, 3, (10, 2, 2, 3))
+    np.testing.assert_allclose(features.pooled[:], expected(waves(utterances)), rtol=1e-5, atol=1e-7)
+    assert features.counts == {"computed": 10, "reused": 0, "padded": 0, "windowed": 0}
+    assert features.audio_seconds == pytest.approx(utterances["duration"].sum())
+
+
+@pytest.mark.usefixtures("small_chunks")
+def test_frames_are_ragged_and_whole(energy: str, utterances: pd.DataFrame, tmp_path: Path) -> None:
+    last = get(energy, utterances, tmp_path / "cache", ("frames:last",)).frames
+    both = get(energy, utterances, tmp_path / "cache", ("frames:all", "frames:last", "pooled"))
+    assert last.layers == (1,) and both.frames.layers == (0, 1)
+    for row, wave in enumerate(waves(utterances)):
+        true = truth(wave).transpose(1, 0, 2)
+        assert both.frames[row].dtype == np.float16
+        np.testing.assert_allclose(both.frames[row], true, rtol=1e-3, atol=1e-6)
+        np.testing.assert_array_equal(last[row], both.frames[row][:, 1:])
+    np.testing.assert_array_equal(np.diff(last.offsets), [len(w) // 160 for w in waves(utterances)])
+    np.testing.assert_allclose(both.pooled[:], expected(waves(utterances)), rtol=1e-5, atol=1e-7)
+
+
+def test_a_union_of_needs_takes_one_pass_and_makes_only_what_is_lacking(
+    tmp_path: Path, utterances: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[int] = []
+    monkeypatch.setattr(work, "forward", lambda waveforms, upstream: calls.append(1) or upstream(waveforms))
+    name, cache = plugin(tmp_path, ENERGY), tmp_path / "cache"
+    get(name, utterances, cache, ("pooled", "frames:last"))
+    assert len(calls) == 10
+    get(name, utterances, cache, ("frames:last",))
+    assert len(calls) == 10
+    features = get(name, utterances, cache, ("pooled", "frames:all"))
+    assert len(calls) == 20 and features.counts["computed"] == 10
+    assert len(list((cache / "features").glob("*/about.json"))) == 3
+
+
+def test_a_second_time_nothing_is_decoded_or_computed(energy: str, utterances: pd.DataFrame, tmp_path: Path) -> None:
+    first = get(energy, utterances, tmp_path / "cache")
+    for path in utterances["path"]:
+        Path(path).unlink()
+    again = get(energy, utterances.iloc[::-1], tmp_path / "cache")
+    assert again.counts["computed"] == 0 and again.counts["reused"] == 10
+    np.testing.assert_array_equal(again.pooled[:], first.pooled[:][::-1])
+
+
+def test_identical_contents_are_made_once(energy: str, utterances: pd.DataFrame, tmp_path: Path) -> None:
+    twice = pd.concat([utterances, utterances.set_axis([f"again{i}" for i in range(10)])])
+    features = get(energy, twice, tmp_path / "cache")
+    assert features.counts["computed"] == 10 and features.counts["reused"] == 10
+    np.testing.assert_array_equal(features.pooled[:10], features.pooled[10:])
+
+
+def test_segments_channels_and_files_are_told_apart(energy: str, tmp_path: Path) -> None:
+    stereo = np.stack([noise(2, 1), noise(2, 2)], 1)
+    base = speak(tmp_path, [stereo])
+    rows = pd.concat([base] * 5).set_axis([f"p{i}" for i in range(5)])
+    rows["start"], rows["end"] = [np.nan, 0.5, 0.5, 0.5, 1.0], [np.nan, 1.0, 1.0, 1.0, 1.5]
+    rows["channel"] = [np.nan, np.nan, 0, 1, 1]
+    early, late = stereo[8000:16000], stereo[16000:24000]
+    parts = [stereo.mean(1), early.mean(1), early[:, 0], early[:, 1], late[:, 1]]
+    features = get(energy, rows, tmp_path / "cache")
+    np.testing.assert_allclose(features.pooled[:], expected(parts), rtol=1e-4, atol=1e-7)
+
+
+def test_long_audio_runs_in_windows_and_pools_as_if_it_had_not(tmp_path: Path) -> None:
+    long = noise(7.3) + np.linspace(0, 2, round(7.3 * 16000), dtype=np.float32)
+    utterances = speak(tmp_path, [long, noise(0.5)])
+    name = plugin(tmp_path, ENERGY.replace("    min_samples", "    max_seconds = 1\n    min_samples"))
+    features = get(name, utterances, tmp_path / "cache", ("pooled", "frames:all"))
+    assert features.counts["windowed"] == 1
+    np.testing.assert_allclose(features.pooled[:], expected([long, noise(0.5)]), rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(features.frames[0], truth(long).transpose(1, 0, 2), rtol=1e-3, atol=1e-5)
+    assert get(name, utterances, tmp_path / "cache").counts["windowed"] == 1  # known the second time too
+
+
+@pytest.mark.parametrize("seconds", [30.0001, 31.0, 59.99, 60.1, 1200.0, 7201.3])
+def test_windows_cover_the_audio_and_none_is_short(tmp_path: Path, energy: str, seconds: float) -> None:
+    upstream = upstreams.load(energy)
+    samples = np.zeros(round(seconds * 16000), dtype=np.int8)
+    windows = work.cut(samples, upstream)
+    assert sum(map(len, windows)) == len(samples)
+    assert len(windows) == int(np.ceil(len(samples) / 480000)) > 1
+    assert max(map(len, windows)) <= 480000 + 160 and max(map(len, windows)) - min(map(len, windows)) <= 2 * 160
+    assert all(len(window) % 160 == 0 for window in windows[:-1])
+
+
+def test_twenty_milliseconds_are_padded_and_counted(tmp_path: Path) -> None:
+    utterances = speak(tmp_path, [noise(0.02), noise(0.001), noise(0.5)])
+    for name in upstreams.names()[:4]:
+        features = get(name, utterances, tmp_path / "cache")
+        assert features.counts["padded"] == 2, name
+        assert np.isfinite(features.pooled[:]).all()
+
+
+def test_batches_hold_equal_lengths_alone(tmp_path: Path, energy: str) -> None:
+    upstream = upstreams.load(energy)
+    upstream.device = "cuda"
+    lengths = [160, 160, 160, 320, 160] + [480] * 70
+    pieces = [work.Piece(owner, np.zeros(n, np.float32)) for owner, n in enumerate(lengths)]
+    batches = list(work.batches(pieces, upstream))
+    assert [piece for batch in batches for piece in batch] == pieces
+    assert [len(batch) for batch in batches] == [3, 1, 1, 32, 32, 6]
+
+
+def test_out_of_memory_halves_the_batch_and_says_so_when_it_cannot(energy: str) -> None:
+    upstream = upstreams.load(energy)
+    sizes = []
+
+    def model(waveforms: list[torch.Tensor], most: int) -> list[torch.Tensor]:
+        sizes.append(len(waveforms))
+        if len(waveforms) > most:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return [wave[None, :, None].repeat(2, 1, 3) for wave in waveforms]
+
+    batch = [torch.full((160,), float(i)) for i in range(7)]
+    upstream._model = lambda waveforms: model(waveforms, 2)
+    assert [int(output[0, 0, 0]) for output in work.forward(batch, upstream)] == list(range(7))
+    assert max(sizes) == 7
+    upstream._model = lambda waveforms: model(waveforms, 0)
+    with pytest.raises(UpstreamError, match="GPU's memory"):
+        work.forward(batch, upstream)
+
+
+def test_features_that_are_not_finite_name_the_file_and_are_never_stored(tmp_path: Path) -> None:
+    utterances = speak(tmp_path, [noise(0.2), 0 * noise(0.2), noise(0.3)])
+    divide = "frames = frames / frames.abs().sum()"
+    name = plugin(tmp_path, ENERGY.replace("        values =", f"        {divide}\n        values ="))
+    for need in ("pooled", "frames:last"):
+        with pytest.raises(UpstreamError, match=r"not finite.*1\.wav"):
+            get(name, utterances, tmp_path / "cache", (need,))
+    assert not list((tmp_path / "cache").rglob("*.safetensors"))
+    huge = plugin(tmp_path, ENERGY.replace("10 * values", "1e9 + values"))
+    assert np.isfinite(get(huge, utterances, tmp_path / "cache").pooled[:]).all()
+    with pytest.raises(UpstreamError, match="too large for float16"):
+        get(huge, utterances, tmp_path / "cache", ("frames:last",))
+
+
+@pytest.mark.usefixtures("small_chunks")
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_bad_file_stops_with_its_name_and_loses_nothing_done(
+    energy: str, utterances: pd.DataFrame, tmp_path: Path, jobs: int
+) -> None:
+    bad = Path(utterances["path"].iloc[4])
+    good = bad.read_bytes()
+    bad.write_bytes(good[:100])
+    for _ in range(20):  # jobs come in any order: until all but the bad file's chunk are there
+        with pytest.raises(UpstreamError, match=r"4\.wav"):
+            get(energy, utterances, tmp_path / "cache", jobs=jobs)
+        if len(list((tmp_path / "cache").rglob("*.safetensors"))) == 3:
+            break
+    bad.write_bytes(good)
+    features = get(energy, utterances, tmp_path / "cache", jobs=jobs)
+    assert 1 <= features.counts["computed"] <= 3
+    np.testing.assert_allclose(features.pooled[:], expected(waves(utterances)), rtol=1e-5, atol=1e-7)
+
+
+def test_a_model_that_raises_names_the_file_it_was_on(tmp_path: Path) -> None:
+    utterances = speak(tmp_path, [noise(0.2), 0 * noise(0.2), noise(0.3)])
+    name = plugin(tmp_path, before_frames("if not waveforms[0].any(): raise ValueError('silence')"))
+    with pytest.raises(UpstreamError, match=r"ValueError: silence .*energy\.py, line 9.*1\.wav"):
+        get(name, utterances, tmp_path / "cache")
+
+
+@pytest.mark.usefixtures("small_chunks")
+def test_progress_runs_from_nothing_to_all_that_had_to_be_made(
+    energy: str, utterances: pd.DataFrame, tmp_path: Path
+) -> None:
+    seen: list[tuple[float, float]] = []
+    get(energy, utterances.iloc[:4], tmp_path / "cache")
+    get(energy, utterances, tmp_path / "cache", progress=lambda done, total: seen.append((done, total)))
+    total = utterances["duration"].iloc[4:].sum()
+    assert seen[0] == (0.0, pytest.approx(total)) and seen[-1] == (pytest.approx(total), pytest.approx(total))
+    assert [done for done, _ in seen] == sorted(done for done, _ in seen)
+    seen.clear()
+    get(energy, utterances, tmp_path / "cache", progress=lambda done, total: seen.append((done, total)))
+    assert seen == []
+
+
+def test_requests_that_make_no_sense_are_refused(energy: str, utterances: pd.DataFrame, tmp_path: Path) -> None:
+    with pytest.raises(UpstreamError, match="need 'frames' is unknown"):
+        get(energy, utterances, tmp_path, ("frames",))
+    with pytest.raises(UpstreamError, match="nothing is asked"):
+        get(energy, utterances, tmp_path, ())
+    with pytest.raises(UpstreamError, match="device 'gpu' is unknown"):
+        upstreams.extract(energy, utterances, {"pooled"}, tmp_path, device="gpu")
+    if not torch.cuda.is_available():
+        with pytest.raises(UpstreamError, match="no GPU"):
+            upstreams.extract("random:wav2vec2_base", utterances, {"pooled"}, tmp_path, device="cuda")
+
+
+def test_bf16_is_kept_apart_from_fp32(tmp_path: Path, utterances: pd.DataFrame) -> None:
+    name = plugin(tmp_path, with_init("def to(self, device): pass"))
+    assert get(name, utterances, tmp_path / "cache").counts["computed"] == 10
+    assert get(name, utterances, tmp_path / "cache", precision="bf16").counts["computed"] == 10
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [3, -1, slice(None), slice(2, 9, 3), [4, 1, 1, 9], np.array([], dtype=int), np.arange(10) % 2 == 0],
+    ids=["int", "negative", "all", "stepped", "list", "empty", "mask"],
+)
+@pytest.mark.usefixtures("small_chunks")
+def test_pooled_features_are_indexed_like_numpy(energy: str, utterances: pd.DataFrame, tmp_path: Path, rows) -> None:
+    pooled = get(energy, utterances, tmp_path / "cache").pooled
+    whole = np.asarray(pooled)
+    assert whole.shape == pooled.shape and len(pooled) == 10
+    for rest in ((), (0,), (1, 1), (slice(None), 0), (0, -1), (slice(None), slice(1)), (1, 0, slice(0, 2)), (0, 0, 2)):
+        index = (rows, *rest)
+        np.testing.assert_array_equal(pooled[index], whole[index])
+    with pytest.raises(IndexError):
+        pooled[rows, 2]
+    with pytest.raises(IndexError):
+        pooled[rows, [0, 1]]

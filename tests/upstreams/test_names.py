@@ -1,0 +1,73 @@
+"""Names: what they resolve to, and that listing and asking for fingerprints costs nothing."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import upstreams
+from tests.upstreams.sounds import ENERGY, ROOT, plugin, with_init
+from upstreams import UnknownName, UpstreamError, registry
+
+
+@pytest.mark.parametrize("name", upstreams.names())
+def test_every_listed_name_is_canonical_and_loads(name: str) -> None:
+    assert upstreams.resolve(name) == name == upstreams.load(name).name
+
+
+def test_listing_and_fingerprints_import_no_heavy_package() -> None:
+    source = (
+        "import sys, upstreams; upstreams.describe(); [upstreams.load(n).fingerprint() for n in upstreams.names()];"
+        "print(*{'torch', 'transformers', 'pandas', 's3prl', 'sklearn', 'opensmile', 'pyworld'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", source], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ""
+
+
+def test_unknown_names_offer_the_nearest() -> None:
+    with pytest.raises(UnknownName, match="did you mean opensmile"):
+        upstreams.resolve("opensmlie")
+    with pytest.raises(UnknownName, match="did you mean random:wav2vec2_base"):
+        upstreams.resolve("random:wav2vec_base")
+    with pytest.raises(UnknownName):
+        upstreams.resolve("")
+
+
+def test_spellings_of_one_upstream_are_one_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert upstreams.resolve("FBank") == "fbank"
+    assert upstreams.resolve("random:wav2vec2_base@0") == "random:wav2vec2_base"
+    assert upstreams.resolve("random:wav2vec2_base@007") == "random:wav2vec2_base@7"
+    name = plugin(tmp_path, ENERGY)
+    monkeypatch.chdir(tmp_path)
+    assert upstreams.resolve(name) == upstreams.resolve("./energy.py:Energy") == "energy.py:Energy"
+
+
+def test_seeds_and_checkpoints_that_make_no_sense_are_refused() -> None:
+    with pytest.raises(UpstreamError, match="no weights"):
+        upstreams.resolve("fbank@model.pt")
+    with pytest.raises(UpstreamError, match="seed"):
+        upstreams.resolve("random:wav2vec2_base@best")
+
+
+def test_files_and_classes_that_are_not_there_are_named(tmp_path: Path) -> None:
+    plugin(tmp_path, ENERGY)
+    with pytest.raises(UnknownName, match=r"energy\.py"):
+        upstreams.resolve(f"{tmp_path}/enrgy.py:Energy")
+    with pytest.raises(UnknownName, match="did you mean Energy"):
+        upstreams.load(f"{tmp_path}/energy.py:Enerji")
+    with pytest.raises(UnknownName, match="unknown checkpoint"):
+        upstreams.resolve(f"{tmp_path}/energy.py:Energy@{tmp_path}/weights.pt")
+
+
+def test_a_registered_name_with_weights_takes_a_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = tmp_path / "weighted_upstream.py"
+    module.write_text(with_init("def __init__(self, file): self.file = file"))
+    monkeypatch.syspath_prepend(str(tmp_path))
+    entry = registry.Entry("weighted", "weighted", "", "weighted_upstream:Energy", weights=True)
+    monkeypatch.setattr(registry, "ENTRIES", (*registry.ENTRIES, entry))
+    weights = tmp_path / "a.pt"
+    weights.write_bytes(b"one")
+    before = upstreams.load(f"weighted@{weights}").fingerprint()
+    weights.write_bytes(b"two")
+    assert upstreams.load(f"weighted@{weights}").fingerprint() != before

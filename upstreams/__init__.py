@@ -1,0 +1,66 @@
+"""Who answers: frozen upstreams that turn audio into features, and the store that keeps them. Knows no labels.
+
+    features = upstreams.extract("fbank", task.utterances, {"pooled"}, cache=Path("cache"))
+    features.pooled[:, 0, 0]    # (utterances, width): the time-mean of the first layer
+
+Importing the package is cheap; torch and the audio libraries load when something has to be computed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from upstreams.errors import UnknownName, UpstreamError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from upstreams.contract import Frozen
+    from upstreams.features import Features
+    from upstreams.registry import Entry
+
+__all__ = ["UnknownName", "UpstreamError", "describe", "extract", "load", "names", "resolve"]
+
+
+def names() -> list[str]:
+    """Names of the upstreams that need no file of the user's."""
+    return [entry.name for entry in describe()]
+
+
+def describe() -> tuple[Entry, ...]:
+    """Each upstream's name, title and one line about it; imports no model."""
+    from upstreams import registry
+
+    return registry.known()
+
+
+def resolve(name: str) -> str:
+    """The canonical spelling of a name. Raises UnknownName; UpstreamError for a seed or checkpoint it cannot take."""
+    from upstreams import registry
+
+    return registry.resolve(name).name
+
+
+def load(name: str, device: str = "cpu", precision: str = "fp32") -> Frozen:
+    """The upstream itself: facts, `fingerprint()`, and a call with waveforms. Raises UnknownName, UpstreamError."""
+    from upstreams import registry
+
+    return registry.build(name, device, precision)
+
+
+def extract(
+    name: str,
+    utterances: pd.DataFrame,
+    needs: Iterable[str],
+    cache: Path,
+    device: str = "auto",
+    precision: str = "fp32",
+    jobs: int = 0,
+    progress: Callable[[float, float], None] | None = None,
+) -> Features:
+    """Frozen features of every utterance, from the store or made now: see upstreams.extraction.extract."""
+    from upstreams.extraction import extract
+
+    return extract(name, utterances, needs, cache, device, precision, jobs, progress)

@@ -1,0 +1,107 @@
+"""python -m upstreams: what can be named, and the store of features."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import upstreams
+from upstreams import UnknownName, UpstreamError
+
+GB = 1e9
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Exit status: 0 done, 1 it failed, 2 the request was wrong."""
+    arguments = _parser().parse_args(argv)
+    try:
+        return arguments.run(arguments)
+    except UnknownName as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except UpstreamError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m upstreams", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    commands.add_parser("list", help="upstreams that can be named").set_defaults(run=_list)
+    check = commands.add_parser("check", help="try an upstream on synthetic audio; says what is wrong with it")
+    check.add_argument("name", metavar="NAME")
+    check.set_defaults(run=_check)
+    cache = commands.add_parser("cache", help="the store of features").add_subparsers(required=True, metavar="ACTION")
+    shown = cache.add_parser("list", help="size, utterances and last use of what it holds")
+    shown.set_defaults(run=_cache_list)
+    prune = cache.add_parser("prune", help="remove features, the longest unused first")
+    prune.add_argument("--older-than", type=_amount, metavar="DAYS", help="unused for so many days")
+    prune.add_argument("--max-size", type=_amount, metavar="GB", help="until no more than this is left")
+    prune.add_argument("--upstream", metavar="NAME", help="of this upstream alone; with no bound, all of them")
+    prune.add_argument("--dry-run", action="store_true", help="say what would go, and remove nothing")
+    prune.set_defaults(run=_cache_prune, usage=prune)
+    default = os.environ.get("EMOREP_CACHE") or "~/.cache/emorep"
+    for parser_ in (shown, prune):
+        parser_.add_argument("--cache", type=Path, default=Path(default), help=f"default {default}")
+    return parser
+
+
+def _amount(text: str) -> float:
+    value = float(text)
+    if not 0 <= value < float("inf"):
+        raise ValueError(text)
+    return value
+
+
+def _list(_: argparse.Namespace) -> int:
+    for entry in upstreams.describe():
+        print(f"{entry.name:<24}{entry.title} - {entry.about}")
+    print(f"{'FILE.py:CLASS':<24}an upstream of your own; FILE.py:CLASS@CHECKPOINT with weights")
+    return 0
+
+
+def _check(arguments: argparse.Namespace) -> int:
+    from upstreams.checks import check
+
+    for line in check(arguments.name):
+        print(line)
+    return 0
+
+
+def _cache_list(arguments: argparse.Namespace) -> int:
+    from upstreams import cache
+
+    folders = cache.folders(arguments.cache.expanduser())
+    print(f"{'upstream':<28}{'kept':<14}{'precision':<11}{'utterances':>10}{'MB':>10}  last use")
+    for folder in folders:
+        used = time.strftime("%Y-%m-%d %H:%M", time.localtime(folder.used))
+        size = folder.size / 1e6
+        print(
+            f"{folder.upstream:<28}{folder.kind:<14}{folder.precision:<11}{folder.utterances:>10}{size:>10.1f}  {used}"
+        )
+    print(f"{sum(folder.size for folder in folders) / GB:.3f} GB in {arguments.cache.expanduser()}")
+    return 0
+
+
+def _cache_prune(arguments: argparse.Namespace) -> int:
+    from upstreams import cache
+
+    if arguments.older_than is None and arguments.max_size is None and arguments.upstream is None:
+        arguments.usage.error("say what to prune: --older-than DAYS, --max-size GB or --upstream NAME")
+    limit = None if arguments.max_size is None else int(arguments.max_size * GB)
+    removal = cache.prune(
+        arguments.cache.expanduser(), arguments.older_than, limit, arguments.upstream, arguments.dry_run
+    )
+    verb = "would remove" if arguments.dry_run else "removed"
+    print(f"{verb} {removal.files} files, {removal.size / GB:.3f} GB; {removal.left / GB:.3f} GB left")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,135 @@
+"""Keeping the feature store in bounds: what lies in it, and removal of what was longest unused."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from upstreams.errors import UpstreamError
+from upstreams.store import Chunk, Damaged, chunk_files, sweep
+
+DAY = 24 * 3600.0
+
+
+@dataclass(frozen=True)
+class Folder:
+    """One folder of the store. `used`: when a chunk of it was last read or written (seconds since the epoch)."""
+
+    path: Path
+    upstream: str
+    kind: str
+    precision: str
+    utterances: int
+    size: int  # bytes
+    used: float
+
+
+@dataclass(frozen=True)
+class Removal:
+    """What a prune removed, or would remove."""
+
+    files: int
+    size: int  # bytes
+    left: int  # bytes
+
+
+def folders(cache: Path) -> list[Folder]:
+    """What the store holds, largest first."""
+    found = []
+    for path, about in _folders(cache):
+        chunks = _chunks(path)
+        found.append(
+            Folder(
+                path,
+                about["upstream"],
+                about["kind"],
+                about["precision"],
+                utterances=len({key for chunk in chunks for key in _keys(chunk.path)}),
+                size=sum(chunk.size for chunk in chunks),
+                used=max((chunk.used for chunk in chunks), default=0.0),
+            )
+        )
+    return sorted(found, key=lambda folder: -folder.size)
+
+
+def prune(
+    cache: Path,
+    older_than: float | None = None,
+    max_size: int | None = None,
+    upstream: str | None = None,
+    dry_run: bool = False,
+) -> Removal:
+    """Remove chunks unused for `older_than` days, then the longest unused until `max_size` bytes are left.
+
+    `upstream` confines both to one upstream's features; alone, it removes them all. Safe while others extract: what
+    they miss, they make again. Raises UpstreamError, for a request with no bound too.
+    """
+    if older_than is None and max_size is None and upstream is None:
+        raise UpstreamError("nothing says what to prune; give --older-than DAYS, --max-size GB or --upstream NAME")
+    own = [path for path, about in _folders(cache) if upstream in (None, about["upstream"])]
+    if upstream is not None and not own:
+        held = ", ".join(sorted({about["upstream"] for _, about in _folders(cache)})) or "nothing"
+        raise UpstreamError(f"the cache {cache} holds no features of {upstream!r}; it holds {held}")
+    chunks = sorted((chunk for path in own for chunk in _chunks(path)), key=lambda chunk: chunk.used)
+    left, removed = sum(chunk.size for chunk in chunks), []
+    unbounded = older_than is None and max_size is None
+    oldest = 0.0 if older_than is None else time.time() - older_than * DAY
+    for chunk in chunks:
+        if unbounded or chunk.used < oldest or (max_size is not None and left > max_size):
+            removed.append(chunk)
+            left -= chunk.size
+    if not dry_run:
+        _remove([chunk.path for chunk in removed], own)
+    return Removal(len(removed), sum(chunk.size for chunk in removed), left)
+
+
+@dataclass(frozen=True)
+class _Chunk:
+    path: Path
+    size: int
+    used: float
+
+
+def _chunks(folder: Path) -> list[_Chunk]:
+    found = []
+    for path in chunk_files(folder):
+        try:
+            state = path.stat()
+        except FileNotFoundError:
+            continue
+        found.append(_Chunk(path, state.st_size, max(state.st_atime, state.st_mtime)))
+    return found
+
+
+def _remove(files: list[Path], own: list[Path]) -> None:
+    try:
+        for file in files:
+            file.unlink(missing_ok=True)
+        for path in own:
+            sweep(path)
+            if [entry.name for entry in path.iterdir()] == ["about.json"]:
+                (path / "about.json").unlink()
+                path.rmdir()
+    except OSError as error:
+        raise UpstreamError(f"cannot prune the cache: {error}") from error
+
+
+def _folders(cache: Path) -> list[tuple[Path, dict[str, str]]]:
+    """Folders of the store with what their about.json says; others are not ours to touch."""
+    found = []
+    for path in sorted((cache / "features").glob("*/about.json")):
+        try:
+            about = json.loads(path.read_text())
+            found.append((path.parent, {name: str(about[name]) for name in ("upstream", "kind", "precision")}))
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+    return found
+
+
+def _keys(file: Path) -> list[str]:
+    try:
+        return [row.key for row in Chunk.open(file).rows]
+    except (OSError, Damaged):
+        return []

@@ -1,0 +1,200 @@
+"""What an upstream is, and the form in which extraction meets every one of them.
+
+A stranger's upstream is a class with four facts and a call:
+
+    class Energy:
+        sample_rate, hop, depth, width = 16000, 160, 1, 1
+
+        def __call__(self, waveforms):
+            return [w.unfold(0, 160, 160).square().mean(1).log1p().reshape(1, -1, 1) for w in waveforms]
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import traceback
+from collections.abc import Iterator, Mapping, Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from upstreams.errors import UpstreamError
+
+if TYPE_CHECKING:
+    import torch
+
+CONTRACT = 1  # part of every fingerprint: raise it when windows, padding or checks change what features are
+PRECISIONS = ("fp32", "bf16")
+
+
+class Upstream(Protocol):
+    """A frozen model. Required: the four facts and the call.
+
+    Optional attributes, with their defaults:
+        title ""              one line for tables
+        seen "unknown"        corpora it was trained on: {corpus: "audio" | "labels"}, {} for none
+        min_samples 1         receptive field in samples: shorter audio is zero-padded before the call, and counted
+        max_seconds 30.0      longer audio comes in windows, whose frames are joined, and is counted; None: any length
+        to(device)            it can move; waveforms then come on that device. Without it, it stays on the CPU in fp32
+        fingerprint()         str, changes with anything that changes its features. A file's upstream needs none: its
+                              source, weights (modules and tensors it holds) and checkpoint are hashed in any case
+    """
+
+    sample_rate: int  # Hz
+    hop: int | None  # samples between frames; None: one frame an utterance
+    depth: int  # L, layers
+    width: int  # D, values a frame
+
+    def __call__(self, waveforms: list[torch.Tensor]) -> Sequence[torch.Tensor]:
+        """1-D float32 waveforms in [-1, 1], all of one length -> for each a (L, T, D) tensor."""
+        ...
+
+
+class Frozen:
+    """An upstream ready for extraction: defaults filled in, gradients off, every output checked."""
+
+    def __init__(
+        self,
+        model: Any,
+        name: str,
+        device: str = "cpu",
+        precision: str = "fp32",
+        source: Path | None = None,
+        checkpoint: Path | None = None,
+    ) -> None:
+        if precision not in PRECISIONS:
+            raise UpstreamError(f"precision {precision!r} is unknown; expected one of {', '.join(PRECISIONS)}")
+        self.name, self.source, self.checkpoint = name, source, checkpoint
+        self._model = model
+        self.sample_rate: int = self._count("sample_rate")
+        self.hop: int | None = self._count("hop", none=True)
+        self.depth: int = self._count("depth")
+        self.width: int = self._count("width")
+        self.min_samples: int = self._count("min_samples", default=1)
+        self.max_seconds: float | None = getattr(model, "max_seconds", 30.0)
+        if self.max_seconds is not None and self.max_seconds * self.sample_rate < 2 * self.min_samples:
+            raise UpstreamError(f"{name}: max_seconds {self.max_seconds} is less than two times min_samples")
+        self.seen: Mapping[str, str] | str = getattr(model, "seen", "unknown")
+        self.title: str = getattr(model, "title", "") or name
+        self.movable = callable(getattr(model, "to", None))
+        self.precision = precision if self.movable else "fp32"
+        self.device = "cpu"
+        if callable(getattr(model, "eval", None)):
+            model.eval()
+        if device != "cpu":
+            self.to(device)
+
+    def _count(self, fact: str, default: int | None = None, none: bool = False) -> Any:
+        value = getattr(self._model, fact, default)
+        if (none and value is None and hasattr(self._model, fact)) or (
+            isinstance(value, int) and not isinstance(value, bool) and value >= 1
+        ):
+            return value
+        found = "it has none" if value is None else f"found {value!r}"
+        raise UpstreamError(f"{self.name}: needs `{fact}`, a whole number of at least 1; {found}")
+
+    def to(self, device: str) -> None:
+        """Move it, where it can."""
+        if self.movable:
+            self._model.to(device)
+            self.device = device
+
+    def fingerprint(self) -> str:
+        """sha256 (hex) over everything that decides its features: source, weights or recipe, facts, contract."""
+        own = getattr(self._model, "fingerprint", None)
+        parts = [own() if callable(own) else _hash_weights(self._model)]
+        parts += [hash_path(path) for path in (self.source, self.checkpoint) if path]
+        facts = (self.sample_rate, self.hop, self.depth, self.width, self.min_samples, self.max_seconds)
+        return recipe(contract=CONTRACT, parts=parts, facts=facts)
+
+    def __call__(self, waveforms: list[torch.Tensor]) -> list[torch.Tensor]:
+        """Waveforms of one length (1-D float32, CPU) -> a (L, T, D) tensor for each, on the upstream's device.
+
+        Raises UpstreamError where the model raises or breaks its own facts; running out of GPU memory passes through.
+        """
+        import torch
+
+        if self.device != "cpu":
+            waveforms = [w.to(self.device, non_blocking=True) for w in waveforms]
+        kind = torch.device(self.device).type
+        bf16 = torch.autocast(kind, dtype=torch.bfloat16, enabled=self.precision == "bf16")
+        try:
+            with torch.inference_mode(), bf16:
+                outputs = [torch.as_tensor(output) for output in self._model(waveforms)]
+        except (UpstreamError, torch.OutOfMemoryError):
+            raise
+        except Exception as error:
+            raise UpstreamError(f"{self.name} failed: {describe_error(error, self.source)}") from error
+        if len(outputs) != len(waveforms):
+            raise UpstreamError(f"{self.name} gave {len(outputs)} outputs for {len(waveforms)} waveforms")
+        for output in outputs:
+            self._check(output)
+        return outputs
+
+    def _check(self, output: torch.Tensor) -> None:
+        shape = tuple(output.shape)
+        frames = "1" if self.hop is None else "T"
+        if len(shape) != 3 or shape[0] != self.depth or shape[2] != self.width or (self.hop is None and shape[1] != 1):
+            raise UpstreamError(
+                f"{self.name} gave features of shape {shape}; expected (depth, frames, width) = "
+                f"({self.depth}, {frames}, {self.width})"
+            )
+        if shape[1] == 0:
+            raise UpstreamError(f"{self.name} gave no frame; set its min_samples to its receptive field in samples")
+        if not output.is_floating_point():
+            raise UpstreamError(f"{self.name} gave {output.dtype} features; expected floating point")
+
+
+def recipe(**facts: object) -> str:
+    """sha256 (hex) of plain facts: the fingerprint of what follows from settings and versions alone."""
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
+def version(package: str) -> str:
+    """A package's installed version without its build tag (2.13.0+cpu -> 2.13.0), read without importing it."""
+    return metadata.version(package).split("+")[0]
+
+
+def hash_path(path: Path) -> str:
+    """sha256 (hex) of a file's bytes, or of a folder's file names and bytes."""
+    if path.is_dir():
+        files = sorted(file for file in path.rglob("*") if file.is_file())
+        return recipe(files=[(file.relative_to(path).as_posix(), hash_path(file)) for file in files])
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def describe_error(error: BaseException, source: Path | None) -> str:
+    """An exception in one line, with the line of the user's file where it arose."""
+    calls = traceback.extract_tb(error.__traceback__)
+    own = [call for call in calls if source and Path(call.filename) == source]
+    place = f" ({own[-1].filename}, line {own[-1].lineno})" if own else ""
+    return f"{type(error).__name__}: {error}{place}"
+
+
+def _hash_weights(model: Any) -> str:
+    """sha256 over the modules, tensors and arrays that an object holds (itself, or one attribute deep)."""
+    digest = hashlib.sha256()
+    for name, tensor in _weights(model):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        digest.update(_bytes(tensor))
+    return digest.hexdigest()
+
+
+def _weights(model: Any) -> Iterator[tuple[str, Any]]:
+    held = {"": model} if hasattr(model, "state_dict") else dict(sorted(getattr(model, "__dict__", {}).items()))
+    for name, value in held.items():
+        if hasattr(value, "state_dict"):
+            yield from ((f"{name}.{key}", v) for key, v in sorted(value.state_dict().items()) if hasattr(v, "dtype"))
+        elif hasattr(value, "dtype") and hasattr(value, "shape"):
+            yield name, value
+
+
+def _bytes(tensor: Any) -> Any:
+    """The raw bytes of a torch tensor (of any dtype) or numpy array."""
+    if hasattr(tensor, "detach"):
+        import torch
+
+        return tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy()
+    return tensor.tobytes()

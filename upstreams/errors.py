@@ -1,0 +1,18 @@
+"""What goes wrong in this room, in words for the user."""
+
+import difflib
+from collections.abc import Iterable
+
+
+class UpstreamError(Exception):
+    """Features cannot be made or kept: says what is wrong, where, what was expected and what to do."""
+
+
+class UnknownName(UpstreamError):
+    """A name that the registry does not hold, or a file that is not there; offers the nearest ones."""
+
+    def __init__(self, what: str, name: str, known: Iterable[str]) -> None:
+        known = sorted(known)
+        near = difflib.get_close_matches(name.casefold(), known, n=3, cutoff=0.5)
+        hint = f"did you mean {' or '.join(near)}? " if near else ""
+        super().__init__(f"unknown {what} {name!r}: {hint}known: {', '.join(known)}")

@@ -1,0 +1,121 @@
+"""Features: what extraction hands to the heads, read lazily from the store."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from types import EllipsisType
+from typing import Any
+
+import numpy as np
+
+from upstreams.store import Chunk
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where each of N utterances lies: chunks, and for each utterance its chunk and its row in it."""
+
+    chunks: tuple[Chunk, ...]
+    chunk: np.ndarray  # (N,) int64
+    row: np.ndarray  # (N,) int64
+
+    @classmethod
+    def of(cls, found: list[tuple[Chunk, int]]) -> Placement:
+        chunks = list({chunk.path: chunk for chunk, _ in found}.values())
+        number = {chunk.path: index for index, chunk in enumerate(chunks)}
+        places = np.array([(number[chunk.path], row) for chunk, row in found], dtype=np.int64).reshape(-1, 2)
+        return cls(tuple(chunks), places[:, 0], places[:, 1])
+
+    def by_chunk(self, rows: np.ndarray) -> Iterator[tuple[Chunk, np.ndarray, np.ndarray]]:
+        """For each chunk that holds some of `rows`: the chunk, their positions in `rows`, their rows in the chunk."""
+        order = np.argsort(self.chunk[rows], kind="stable")
+        cuts = np.flatnonzero(np.diff(self.chunk[rows][order])) + 1
+        for at in np.split(order, cuts) if len(rows) else []:
+            yield self.chunks[self.chunk[rows[at[0]]]], at, self.row[rows[at]]
+
+
+class Pooled:
+    """Time-mean and time-standard-deviation (population) of every layer: (N, 2, L, D) float32, indexed like numpy.
+
+    `pooled[rows, stat, layer]` reads that much from disk and no more; one (stat, layer) lies together in each chunk.
+    """
+
+    dtype = np.dtype(np.float32)
+    ndim = 4
+
+    def __init__(self, placement: Placement, depth: int, width: int) -> None:
+        self._placement = placement
+        self.shape = (len(placement.row), 2, depth, width)
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return np.asarray(self[:], dtype=dtype)
+
+    def __getitem__(self, index: Any) -> np.ndarray:
+        """Rows: integer, slice, integer or boolean array; stat, layer and column: integers or slices."""
+        rows_index, stat, layer, column = _four(index)
+        rows = np.arange(self.shape[0])[rows_index]
+        flat = np.atleast_1d(rows)
+        tail = np.empty(self.shape[1:], dtype=np.bool_)[stat, layer, column].shape
+        out = np.empty((len(flat), *tail), dtype=np.float32)
+        for chunk, at, local in self._placement.by_chunk(flat):
+            # Stat, layer and column first, as views of the map (2, L, n, D): only then are rows copied.
+            part = chunk.array("pooled")[stat, layer][..., column]
+            utterances = part.ndim - 1 - isinstance(column, slice)
+            out[at] = np.moveaxis(part, utterances, 0)[local]
+        return out[0] if rows.ndim == 0 else out
+
+
+def _four(index: Any) -> tuple[Any, Any, Any, Any]:
+    parts = index if isinstance(index, tuple) else (index,)
+    if len(parts) > 4:
+        raise IndexError(f"pooled features have 4 axes (utterance, statistic, layer, column), got {len(parts)} indices")
+    for part in parts[1:]:
+        if not isinstance(part, slice | int | np.integer):
+            raise IndexError(f"statistic, layer and column take an integer or a slice, got {type(part).__name__}")
+    if isinstance(parts[0], EllipsisType) or parts[0] is None:
+        raise IndexError("the first index chooses utterances: an integer, a slice or an array")
+    full = (*parts, *(slice(None),) * (4 - len(parts)))
+    return full[0], full[1], full[2], full[3]
+
+
+class Frames:
+    """Features frame by frame: `frames[i]` is (T_i, L', D) float16; `layers` are the L' layers that were kept."""
+
+    def __init__(self, placement: Placement, layers: tuple[int, ...]) -> None:
+        self._placement, self.layers = placement, layers
+        self._lengths = [np.array(chunk.array("lengths")) for chunk in placement.chunks]
+        self._starts = [np.concatenate([[0], np.cumsum(lengths)]) for lengths in self._lengths]
+        counts = [self._lengths[chunk][row] for chunk, row in zip(placement.chunk, placement.row, strict=True)]
+        self.offsets = np.concatenate([[0], np.cumsum(counts, dtype=np.int64)]).astype(np.int64)  # (N + 1,)
+
+    def __len__(self) -> int:
+        return len(self._placement.row)
+
+    def __getitem__(self, index: int) -> np.ndarray:
+        chunk, row = self._placement.chunk[index], self._placement.row[index]
+        start, stop = self._starts[chunk][row : row + 2]
+        return np.array(self._placement.chunks[chunk].array("frames")[start:stop])
+
+
+@dataclass(frozen=True)
+class Features:
+    """Frozen features of a table's utterances, in its order. Nothing is in memory before it is indexed.
+
+    counts: utterances computed now, reused (from the store or identical audio), padded, windowed.
+    seconds: decode, forward and write, summed over workers; total, by the clock.
+    """
+
+    ids: np.ndarray  # (N,) str
+    upstream: str
+    fingerprint: str
+    depth: int  # L
+    width: int  # D
+    pooled: Pooled | None
+    frames: Frames | None
+    counts: dict[str, int]
+    seconds: dict[str, float]
+    audio_seconds: float

@@ -1,0 +1,270 @@
+"""The feature store: chunk files addressed by their content, shared by processes, safe to kill at any moment.
+
+    CACHE/features/<upstream>-<16 hex>/about.json               what made these features
+    CACHE/features/<upstream>-<16 hex>/<32 hex>.safetensors     a chunk; named by the sha256 of its bytes
+
+A chunk holds some utterances, each under a key: a hash of everything its features depend on. Chunks are never
+changed. One that does not hash to its own name is damaged: it is removed, and its utterances are made again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import time
+import uuid
+import warnings
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import quote
+
+import numpy as np
+
+from upstreams.audio import RULE, Segment
+from upstreams.errors import UpstreamError
+
+VERSION = 1  # of the layout and of pooling; part of every key
+SUFFIX = ".safetensors"
+TEMPORARY = ".tmp-"
+STALE_SECONDS = 24 * 3600.0  # a temporary file this old has lost its writer
+DTYPES: dict[str, np.dtype] = {"F32": np.dtype("<f4"), "F16": np.dtype("<f2"), "I64": np.dtype("<i8")}
+MAX_HEADER = 1 << 26
+
+_verified: dict[str, tuple[int, int]] = {}  # chunk path -> (size, mtime) when this process last found it whole
+
+
+class Damaged(Exception):
+    """A chunk file is not what its name says."""
+
+
+class Row(NamedTuple):
+    """One utterance of a chunk: its key, and whether its audio was zero-padded or ran in windows."""
+
+    key: str
+    padded: bool
+    windowed: bool
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What makes one folder of the store: which upstream at which precision, and what is kept of its output."""
+
+    upstream: str
+    fingerprint: str
+    precision: str
+    kind: str  # "pooled", "frames:last" or "frames:all"
+    depth: int
+    width: int
+
+    @property
+    def layers(self) -> tuple[int, ...]:
+        return (self.depth - 1,) if self.kind == "frames:last" else tuple(range(self.depth))
+
+    def folder(self, cache: Path) -> Path:
+        digest = _digest(self.fingerprint, self.kind, self.precision, VERSION)
+        return cache / "features" / f"{quote(self.upstream, safe='')[:160]}-{digest[:16]}"
+
+    def key(self, segment: Segment) -> str:
+        """32 hex digits over all that the features of this utterance depend on."""
+        part = (segment.sha256, segment.start, segment.end, segment.channel)
+        return _digest(part, RULE, self.fingerprint, self.kind, self.precision, VERSION)[:32]
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """An open chunk file: its rows, and where its tensors lie."""
+
+    path: Path
+    rows: tuple[Row, ...]
+    tensors: dict[str, tuple[np.dtype, tuple[int, ...], int]]  # name -> dtype, shape, offset in bytes
+
+    @classmethod
+    def open(cls, path: Path) -> Chunk:
+        """Read the header alone. Raises Damaged, OSError."""
+        try:
+            with open(path, "rb") as file:
+                size = int.from_bytes(file.read(8), "little")
+                header = json.loads(file.read(size)) if 0 < size < MAX_HEADER else {}
+            rows = tuple(Row(*row) for row in json.loads(header.pop("__metadata__")["rows"]))
+            tensors = {
+                name: (DTYPES[entry["dtype"]], tuple(entry["shape"]), 8 + size + entry["data_offsets"][0])
+                for name, entry in header.items()
+            }
+        except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError) as error:
+            raise Damaged(path) from error
+        return cls(path, rows, tensors)
+
+    def verify(self) -> None:
+        """Hash the file against its name, once a process unless its size or time changes. Raises Damaged, OSError."""
+        state = os.stat(self.path)
+        seen = (state.st_size, state.st_mtime_ns)
+        if _verified.get(str(self.path)) == seen:
+            return
+        with open(self.path, "rb") as file:
+            if hashlib.file_digest(file, "sha256").hexdigest()[:32] != self.path.stem:
+                raise Damaged(self.path)
+        _verified[str(self.path)] = seen
+
+    def array(self, name: str) -> np.ndarray:
+        """A tensor, memory-mapped. Raises UpstreamError if the file went or changed after extraction."""
+        try:
+            self.verify()
+            dtype, shape, offset = self.tensors[name]
+            return np.memmap(self.path, dtype, "r", offset, shape)
+        except (OSError, Damaged) as error:
+            raise UpstreamError(f"{self.path} was removed or damaged while in use; run again") from error
+
+
+class Store:
+    """One folder of chunks, as this process last saw it."""
+
+    def __init__(self, cache: Path, kept: Kept) -> None:
+        self.kept, self.folder = kept, kept.folder(cache)
+        self._chunks: dict[str, Chunk] = {}
+        self._where: dict[str, tuple[Chunk, int]] = {}
+        self._touched: set[str] = set()
+
+    def refresh(self) -> None:
+        """Take note of chunks that came since, from any process."""
+        for path in chunk_files(self.folder):
+            if path.name in self._chunks:
+                continue
+            try:
+                chunk = Chunk.open(path)
+            except FileNotFoundError:
+                continue
+            except Damaged:
+                self._discard(path)
+                continue
+            except OSError as error:
+                raise UpstreamError(f"cannot read the cache: {path}: {error.strerror}; see --cache") from error
+            self._chunks[path.name] = chunk
+            for index, row in enumerate(chunk.rows):
+                self._where.setdefault(row.key, (chunk, index))
+
+    def find(self, keys: Collection[str]) -> dict[str, tuple[Chunk, int]]:
+        """Where the keys that are there lie: (chunk, row). Damaged chunks on the way are removed, with a warning."""
+        self.refresh()
+        found = {key: self._where[key] for key in keys if key in self._where}
+        used = {chunk.path: chunk for chunk, _ in found.values()}
+        lost = [chunk for chunk in used.values() if not self._whole(chunk)]
+        if not lost:
+            return found
+        self._forget(lost)
+        return self.find(keys)  # another chunk may hold the same keys
+
+    def holds(self, key: str) -> bool:
+        return key in self._where
+
+    def _whole(self, chunk: Chunk) -> bool:
+        try:
+            chunk.verify()
+        except FileNotFoundError:
+            return False
+        except Damaged:
+            self._discard(chunk.path)
+            return False
+        except OSError as error:
+            raise UpstreamError(f"cannot read the cache: {chunk.path}: {error.strerror}; see --cache") from error
+        if chunk.path.name not in self._touched:
+            self._touched.add(chunk.path.name)
+            touch(chunk.path)
+        return True
+
+    def _forget(self, lost: list[Chunk]) -> None:
+        for chunk in lost:
+            del self._chunks[chunk.path.name]
+        self._where = {}
+        for other in self._chunks.values():
+            for index, row in enumerate(other.rows):
+                self._where.setdefault(row.key, (other, index))
+
+    def _discard(self, path: Path) -> None:
+        warnings.warn(f"damaged feature file {path} removed; its utterances are made again", stacklevel=3)
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            raise UpstreamError(f"cannot remove the damaged file {path}: {error.strerror}; see --cache") from error
+
+    def prepare(self) -> None:
+        """Make the folder, say in it what it holds, sweep what killed processes left. Raises UpstreamError."""
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            about = self.folder / "about.json"
+            if not about.exists():
+                text = json.dumps({**vars(self.kept), "version": VERSION}, indent=1)
+                write_bytes(about, text.encode())
+            sweep(self.folder)
+        except OSError as error:
+            raise unwritable(self.folder, error) from error
+
+
+def write_chunk(folder: Path, rows: list[Row], tensors: dict[str, np.ndarray]) -> Path:
+    """Write a chunk whole or not at all. Raises UpstreamError for a full or read-only disk."""
+    from safetensors.numpy import save
+
+    whole = {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}  # saved as they lie in memory
+    content = save(whole, metadata={"rows": json.dumps(rows)})
+    path = folder / f"{hashlib.sha256(content).hexdigest()[:32]}{SUFFIX}"
+    try:
+        write_bytes(path, content)
+    except OSError as error:
+        raise unwritable(folder, error) from error
+    return path
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write aside, flush to disk, rename."""
+    aside = path.with_name(f"{TEMPORARY}{uuid.uuid4().hex}")
+    try:
+        with open(aside, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(aside, path)
+    except BaseException:
+        aside.unlink(missing_ok=True)
+        raise
+
+
+def chunk_files(folder: Path) -> Iterator[Path]:
+    """Chunk files of a folder, in the order of their names; none if it is not there."""
+    try:
+        names = sorted(os.listdir(folder))
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise UpstreamError(f"cannot read the cache folder {folder}: {error.strerror}; see --cache") from error
+    yield from (folder / name for name in names if name.endswith(SUFFIX))
+
+
+def touch(path: Path) -> None:
+    """Note a use as the file's access time, leaving its modification time; a read-only cache goes without."""
+    try:
+        os.utime(path, ns=(time.time_ns(), os.stat(path).st_mtime_ns))
+    except OSError:
+        return
+
+
+def sweep(folder: Path) -> None:
+    """Remove temporary files whose writer was killed long ago."""
+    for path in folder.glob(f"{TEMPORARY}*"):
+        try:
+            if time.time() - path.stat().st_mtime > STALE_SECONDS:
+                path.unlink()
+        except FileNotFoundError:
+            continue
+
+
+def unwritable(folder: Path, error: OSError) -> UpstreamError:
+    return UpstreamError(
+        f"cannot write features to {folder}: {error.strerror or error}; free space "
+        "(python -m upstreams cache prune), or name another folder with --cache; finished work is kept"
+    )
+
+
+def _digest(*facts: object) -> str:
+    return hashlib.sha256(json.dumps(facts, sort_keys=True, allow_nan=False).encode()).hexdigest()

@@ -1,0 +1,226 @@
+"""One job: decode some utterances, run them, keep what is asked for, write one chunk file for each kind kept."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
+
+import numpy as np
+
+from upstreams.audio import Segment, decode
+from upstreams.contract import Frozen
+from upstreams.errors import UpstreamError
+from upstreams.store import Kept, Row, write_chunk
+
+if TYPE_CHECKING:
+    import torch
+
+A = TypeVar("A")
+B = TypeVar("B")
+
+GPU_BATCH = 32  # utterances of one length at a time; on a CPU batches gain nothing
+GPU_BATCH_SECONDS = 240.0
+
+
+@dataclass(frozen=True)
+class Job:
+    """Utterances to extract and what to keep of each; plain values, so that it can go to another process."""
+
+    segments: tuple[Segment, ...]
+    kept: tuple[Kept, ...]
+
+    @property
+    def seconds(self) -> float:
+        return sum(segment.seconds for segment in self.segments)
+
+
+@dataclass(frozen=True)
+class Report:
+    """Seconds that a job took by phase; the utterances and the seconds of audio it did."""
+
+    decode: float
+    forward: float
+    write: float
+    utterances: int
+    audio: float
+
+
+class Piece(NamedTuple):
+    """A waveform to run at once: an utterance, or a window of one."""
+
+    owner: int
+    samples: np.ndarray
+
+
+@dataclass
+class Result:
+    """What gathers for one utterance of the job."""
+
+    padded: bool = False
+    windowed: bool = False
+    moments: Moments | None = None
+    frames: dict[str, list[np.ndarray]] = field(default_factory=dict)  # kind -> (T, L', D) a window
+
+
+def run(job: Job, upstream: Frozen, cache: Path, threads: int = 0) -> Report:
+    """Do a job. `threads` decode ahead of the model; 0: decode in turn. Raises UpstreamError naming the file."""
+    clock = {"decode": 0.0, "forward": 0.0, "write": 0.0}
+    results = [Result() for _ in job.segments]
+
+    def timed_decode(segment: Segment) -> tuple[np.ndarray, float]:
+        started = time.perf_counter()
+        return decode(segment, upstream.sample_rate), time.perf_counter() - started
+
+    def pieces() -> Iterator[Piece]:
+        for owner, (samples, seconds) in enumerate(ahead(timed_decode, job.segments, threads)):
+            clock["decode"] += seconds
+            windows = cut(samples, upstream)
+            results[owner].padded = len(samples) < upstream.min_samples
+            results[owner].windowed = len(windows) > 1
+            yield from (Piece(owner, window) for window in windows)
+
+    for batch in batches(pieces(), upstream):
+        started = time.perf_counter()
+        _forward(batch, job, upstream, results)
+        clock["forward"] += time.perf_counter() - started
+    started = time.perf_counter()
+    for kept in job.kept:
+        rows = [Row(kept.key(s), r.padded, r.windowed) for s, r in zip(job.segments, results, strict=True)]
+        write_chunk(kept.folder(cache), rows, _tensors(kept, job, results))
+    clock["write"] += time.perf_counter() - started
+    return Report(**clock, utterances=len(job.segments), audio=job.seconds)
+
+
+def cut(samples: np.ndarray, upstream: Frozen) -> list[np.ndarray]:
+    """A waveform as the upstream can take it: zero-padded to its receptive field, or in windows of like length."""
+    if len(samples) < upstream.min_samples:
+        return [np.pad(samples, (0, upstream.min_samples - len(samples)))]
+    limit = None if upstream.max_seconds is None else upstream.max_seconds * upstream.sample_rate
+    if limit is None or len(samples) <= limit:
+        return [samples]
+    count, hop = int(np.ceil(len(samples) / limit)), upstream.hop or 1
+    bounds = [round(i * len(samples) / count / hop) * hop for i in range(count)] + [len(samples)]
+    return [samples[start:stop] for start, stop in pairwise(bounds)]
+
+
+def batches(pieces: Iterable[Piece], upstream: Frozen) -> Iterator[list[Piece]]:
+    """Neighbours of exactly one length together: with no padding, none can change another's features."""
+    batch: list[Piece] = []
+    for piece in pieces:
+        samples = len(piece.samples)
+        most = min(GPU_BATCH, GPU_BATCH_SECONDS * upstream.sample_rate / samples) if upstream.device != "cpu" else 1
+        if batch and (len(batch[0].samples) != samples or len(batch) >= most):
+            yield batch
+            batch = []
+        batch.append(piece)
+    if batch:
+        yield batch
+
+
+def forward(waveforms: list[torch.Tensor], upstream: Frozen) -> list[torch.Tensor]:
+    """Run a batch; where the GPU's memory does not hold it, its halves."""
+    import torch
+
+    try:
+        return upstream(waveforms)
+    except torch.OutOfMemoryError as error:
+        if len(waveforms) == 1:
+            seconds = len(waveforms[0]) / upstream.sample_rate
+            raise UpstreamError(
+                f"{upstream.name}: the GPU's memory does not hold {seconds:.1f} s of audio; free it, use "
+                "--precision bf16 or --device cpu, or lower the upstream's max_seconds"
+            ) from error
+    torch.cuda.empty_cache()
+    half = len(waveforms) // 2
+    return forward(waveforms[:half], upstream) + forward(waveforms[half:], upstream)
+
+
+def _forward(batch: list[Piece], job: Job, upstream: Frozen, results: list[Result]) -> None:
+    import torch
+
+    names = ", ".join(dict.fromkeys(job.segments[piece.owner].path for piece in batch))
+    try:
+        outputs = forward([torch.from_numpy(piece.samples) for piece in batch], upstream)
+    except UpstreamError as error:
+        raise UpstreamError(f"{error} [on {names}]") from error
+    for piece, output in zip(batch, outputs, strict=True):
+        result = results[piece.owner]
+        for kept in job.kept:
+            if kept.kind == "pooled":
+                moments = Moments.of(output.float())
+                result.moments = moments if result.moments is None else result.moments.joined(moments)
+            else:
+                layers = output[list(kept.layers)].transpose(0, 1).to(torch.float16)
+                result.frames.setdefault(kept.kind, []).append(layers.cpu().numpy())
+
+
+def _tensors(kept: Kept, job: Job, results: list[Result]) -> dict[str, np.ndarray]:
+    if kept.kind == "pooled":
+        import torch
+
+        stacked = [result.moments.pooled() for result in results if result.moments is not None]  # each (2, L, D)
+        pooled = torch.stack(stacked, dim=2).cpu().numpy()  # (2, L, n, D): one layer of all lies together
+        _check_finite(np.isfinite(pooled).all(axis=(0, 1, 3)), kept, job)
+        return {"pooled": pooled}
+    frames = [np.concatenate(result.frames[kept.kind]) for result in results]
+    _check_finite(np.array([np.isfinite(frame).all() for frame in frames]), kept, job)
+    lengths = np.array([len(frame) for frame in frames], dtype=np.int64)
+    return {"frames": np.concatenate(frames), "lengths": lengths}
+
+
+def _check_finite(good: np.ndarray, kept: Kept, job: Job) -> None:
+    if good.all():
+        return
+    bad = [segment.path for segment, fine in zip(job.segments, good, strict=True) if not fine]
+    limit = "" if kept.kind == "pooled" else ", or too large for float16"
+    raise UpstreamError(f"{kept.upstream} gave features that are not finite{limit}, on {', '.join(bad[:3])}")
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Frames counted, their mean and sum of squared deviations: (L, D) float32, on the upstream's device."""
+
+    count: int
+    mean: torch.Tensor
+    squares: torch.Tensor
+
+    @classmethod
+    def of(cls, frames: torch.Tensor) -> Moments:
+        """(L, T, D) -> its moments, in two passes."""
+        mean = frames.mean(dim=1)
+        return cls(frames.shape[1], mean, (frames - mean[:, None]).square().sum(dim=1))
+
+    def joined(self, other: Moments) -> Moments:
+        """The moments of both together (Chan, Golub and LeVeque, 1979)."""
+        count = self.count + other.count
+        change = other.mean - self.mean
+        mean = self.mean + change * (other.count / count)
+        squares = self.squares + other.squares + change.square() * (self.count * other.count / count)
+        return Moments(count, mean, squares)
+
+    def pooled(self) -> torch.Tensor:
+        """(2, L, D): mean and population standard deviation."""
+        import torch
+
+        return torch.stack([self.mean, (self.squares / self.count).sqrt()])
+
+
+def ahead(function: Callable[[A], B], items: Iterable[A], threads: int) -> Iterator[B]:
+    """map(function, items), in order, worked out a little ahead by threads."""
+    if not threads:
+        yield from map(function, items)
+        return
+    with ThreadPoolExecutor(threads) as pool:
+        waiting: deque[Future[B]] = deque()
+        for item in items:
+            waiting.append(pool.submit(function, item))
+            if len(waiting) > 2 * threads:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()

@@ -1,0 +1,167 @@
+"""Worker processes: each builds the upstream once, then does one job after another, told over its standard input.
+
+A process of its own (`python -m upstreams.workers`) rather than multiprocessing: the caller's script is not run
+again, a worker that dies is noticed with its signal, and one whose parent was killed ends by itself.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from upstreams.audio import Segment
+from upstreams.errors import UpstreamError
+from upstreams.store import Kept
+from upstreams.work import Job, Report, run
+
+ONE_THREAD = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
+# Keeps glibc from handing memory back after every layer, only to fault it in again.
+KEEP_MEMORY = {"MALLOC_TRIM_THRESHOLD_": "1073741824", "MALLOC_MMAP_THRESHOLD_": "1073741824"}
+PATIENCE = 3.0  # seconds for a worker to tidy up after itself
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What a worker needs to know before its first job."""
+
+    upstream: str
+    fingerprint: str
+    precision: str
+    cache: str
+
+
+class Worker:
+    """The parent's end of a worker process: call it with a job."""
+
+    def __init__(self, setup: Setup) -> None:
+        room = str(Path(__file__).resolve().parents[1])
+        path = os.pathsep.join(filter(None, (room, os.environ.get("PYTHONPATH"))))
+        environment = {**os.environ, **KEEP_MEMORY, **dict.fromkeys(ONE_THREAD, "1"), "PYTHONPATH": path}
+        self._process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "upstreams.workers"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env=environment,
+            text=True,
+        )
+        self._first: dict[str, str] | None = asdict(setup)
+
+    def __call__(self, job: Job) -> Report:
+        """Raises UpstreamError: the job's own, or that the process died."""
+        assert self._process.stdin and self._process.stdout
+        lines = [asdict(job)] if self._first is None else [self._first, asdict(job)]
+        self._first = None
+        try:
+            for line in lines:
+                self._process.stdin.write(json.dumps(line) + "\n")
+            self._process.stdin.flush()
+            answer = self._process.stdout.readline()
+        except (BrokenPipeError, ValueError):
+            answer = ""
+        if not answer:
+            audio = f"{job.segments[0].path} and {len(job.segments) - 1} more"
+            raise UpstreamError(f"{self._death()} while it worked on {audio}")
+        reply = json.loads(answer)
+        if "error" in reply:
+            raise UpstreamError(reply["error"])
+        return Report(**reply)
+
+    def _death(self) -> str:
+        status = self._process.wait()
+        how = f"was killed by {signal.Signals(-status).name}" if status < 0 else f"ended with status {status}"
+        hint = "; if memory ran out, use fewer --jobs" if status == -signal.SIGKILL else ""
+        return f"a worker process {how}{hint} (finished chunks are kept: run again)"
+
+    def stop(self) -> None:
+        """End the process, at once if it is in the middle of a job."""
+        assert self._process.stdin and self._process.stdout
+        self._process.terminate()
+        try:
+            self._process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._process.stdout.close()
+        try:
+            self._process.stdin.close()
+        except BrokenPipeError:
+            return
+
+
+def in_parallel(jobs: Iterator[Job], setup: Setup, count: int) -> Iterator[Report]:
+    """Reports as jobs finish. A failed job stops new ones; those that run are finished and kept before it raises."""
+    workers = [Worker(setup) for _ in range(count)]
+    idle, running, failure = list(workers), dict[Future[Report], Worker](), None
+    with ThreadPoolExecutor(count) as pool:
+        try:
+            while True:
+                while idle and failure is None and (job := next(jobs, None)):
+                    worker = idle.pop()
+                    running[pool.submit(worker, job)] = worker
+                if not running:
+                    break
+                for future in wait(running, return_when=FIRST_COMPLETED).done:
+                    worker = running.pop(future)
+                    try:
+                        report = future.result()
+                    except UpstreamError as error:
+                        failure = failure or error
+                        continue
+                    idle.append(worker)
+                    yield report
+        finally:
+            for worker in workers:
+                worker.stop()
+    if failure is not None:
+        raise failure
+
+
+def main() -> None:
+    """The worker's end: a setup line, then a job a line; answers a report or an error for each."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what Ctrl-C means
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that a file half written is removed
+    replies = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # what an upstream prints must not pass for an answer
+    first = sys.stdin.readline()
+    if not first:
+        return
+    setup, upstream = Setup(**json.loads(first)), None
+    for line in sys.stdin:
+        try:
+            upstream = upstream or _build(setup)
+            reply = asdict(run(_job(json.loads(line)), upstream, Path(setup.cache)))
+        except UpstreamError as error:
+            reply = {"error": str(error)}
+        replies.write(json.dumps(reply) + "\n")
+        replies.flush()
+
+
+def _build(setup: Setup):  # type: ignore[no-untyped-def]
+    from upstreams.registry import build
+
+    upstream = build(setup.upstream, precision=setup.precision)
+    if upstream.fingerprint() != setup.fingerprint:
+        raise UpstreamError(
+            f"{setup.upstream} is another model each time it is built (its weights or source differ); load its "
+            "weights from a file, or seed them (torch.manual_seed) where it builds them"
+        )
+    import torch
+
+    torch.set_num_threads(1)
+    return upstream
+
+
+def _job(plain: dict[str, list[dict[str, str]]]) -> Job:
+    segments = tuple(Segment(**segment) for segment in plain["segments"])  # type: ignore[arg-type]
+    return Job(segments, tuple(Kept(**kept) for kept in plain["kept"]))  # type: ignore[arg-type]
+
+
+if __name__ == "__main__":
+    main()
