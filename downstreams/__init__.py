@@ -1,0 +1,91 @@
+"""HOW it is read: heads, and how they are trained. Knows no files and no corpora."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from downstreams.predictions import Predictions
+
+Progress = Callable[[float, float], None]
+
+
+def names() -> list[str]:
+    """Heads that `evaluate` knows."""
+    from downstreams.registry import HEADS
+
+    return list(HEADS)
+
+
+def describe() -> list[tuple[str, str]]:
+    """(name, one line) of every head, without importing what trains it."""
+    from downstreams.registry import HEADS
+
+    return [(head.name, head.about) for head in HEADS.values()]
+
+
+def resolve(name: str) -> str:
+    """The name itself when a head has it; raises UnknownName with the nearest ones otherwise."""
+    from downstreams.registry import get
+
+    return get(name).name
+
+
+def needs(name: str) -> frozenset[str]:
+    """What the head wants extracted: any of `pooled`, `frames:last`, `frames:all`."""
+    from downstreams.registry import get
+
+    return get(name).needs
+
+
+def settings(name: str) -> dict[str, Any]:
+    """Everything that decides the head's figures, as plain values: part of the key of a cell."""
+    from downstreams.registry import get
+
+    return dict(get(name).settings)
+
+
+def deterministic(name: str) -> bool:
+    """Whether the head draws nothing, so that one seed is all there is to it."""
+    from downstreams.registry import get
+
+    return get(name).deterministic
+
+
+def seeds(name: str, wanted: int) -> list[int]:
+    """The seeds to run when `wanted` are asked for: a deterministic head has one."""
+    return [0] if deterministic(name) else list(range(wanted))
+
+
+def evaluate(
+    name: str,
+    features: Any,
+    problem: Any,
+    seeds: list[int],
+    device: str = "cpu",
+    progress: Progress | None = None,
+) -> Predictions:
+    """Train the head on every fold of the problem and predict its test utterances.
+
+    Args:
+        name: a head of `names()`.
+        features: `.pooled` (N, 2, L, D) or `.frames`, as the head `needs`; row i belongs to `problem.ids[i]`.
+        problem: targets, classes and folds (see `tasks.problem.Problem`).
+        seeds: seeds of heads that draw anything.
+        device: torch device of the computation.
+        progress: called with (done, total) parts of the work.
+
+    Raises:
+        DownstreamError: features and problem do not fit, or the head cannot treat this kind of problem.
+    """
+    from downstreams.registry import get
+
+    return get(name).load()(features, problem, get(name).settings, seeds, device, progress)
+
+
+def references(problem: Any, durations: Any) -> dict[str, Predictions]:
+    """Predictions that listen to nothing: `majority` class, and `duration` alone (seconds, (N,)) under `probe`."""
+    from downstreams.reference import duration, majority
+
+    return {"majority": majority(problem), "duration": duration(problem, durations)}

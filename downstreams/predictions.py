@@ -1,0 +1,46 @@
+"""What a head hands on: its predictions on test, and how it came to them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Predictions of one head on one problem; R rows of seed 0, L layers, F folds, C classes.
+
+    Attributes:
+        table: columns `id fold seed target prediction`, and `score:<class>` (probabilities, float32) for classes.
+        by_layer: (L, R) predictions on test had that layer alone been used: int16 classes or float32 values.
+        dev_by_layer: (F, L) the `select_on` figure of every layer on the data that chose.
+        choices: one a fold and seed: what was chosen, and the figure that chose it.
+        layer: the layer most folds chose (the lower of equals), None for heads without layers.
+        outputs: (R, H) float16, the head's first-layer output on test for pictures; None where there is none.
+        marks: what a table must say beside the figures.
+        seconds: wall time.
+    """
+
+    table: pd.DataFrame
+    by_layer: np.ndarray | None = None
+    dev_by_layer: np.ndarray | None = None
+    choices: list[dict[str, Any]] = field(default_factory=list)
+    layer: int | None = None
+    outputs: np.ndarray | None = None
+    marks: tuple[str, ...] = ()
+    seconds: float = 0.0
+
+
+def fold_table(problem: Any, fold: Any, seed: int, values: np.ndarray) -> pd.DataFrame:
+    """Rows of one fold's test utterances: `values` are (n, C) probabilities, or (n,) predicted values."""
+    target = problem.targets[fold.test]
+    frame = pd.DataFrame({"id": problem.ids[fold.test], "fold": fold.name, "seed": seed})
+    if problem.kind == "regression":
+        return frame.assign(target=target.astype(np.float64), prediction=values.astype(np.float64))
+    classes = np.asarray(problem.classes, dtype=object)
+    frame["target"], frame["prediction"] = classes[target], classes[values.argmax(1)]
+    scores = pd.DataFrame(values.astype(np.float32), columns=[f"score:{name}" for name in problem.classes])
+    return pd.concat([frame, scores], axis=1)

@@ -1,0 +1,153 @@
+"""`probe`: one linear reading of the best layer, everything chosen inside the training speakers.
+
+For each fold, multinomial logistic regression (ridge regression for values) is fitted for every layer and
+strength without each inner group of the training speakers in turn; the layer and strength whose pooled
+predictions for the groups left out have the smallest loss are taken, and refitted on all that is not test. An
+official dev part takes the place of the inner groups. Folds never meet: a fold's rows, bases and coefficients are
+its own, so neither labels nor features of its test speakers touch what it chooses.
+
+The loss that chooses is class-balanced cross-entropy, each strength's logits first brought to their best common scale
+(squared error for values). Counts of right answers are too coarse for it: with few speakers they tie over decades of
+strengths, and among ties the one that suits the rest best is the one that suits the speaker left out least. The scale
+is free because decisions do not depend on it: weak ridges are overconfident on speakers they do not know, and no worse
+for that.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from downstreams import logistic, ridge
+from downstreams.errors import DownstreamError
+from downstreams.linear import Linear
+from downstreams.predictions import Predictions, fold_table
+from tasks.metrics import METRICS, REGRESSION, sums
+
+INNER_TOLERANCE, FINAL_TOLERANCE = 1e-6, 1e-8  # choosing needs less than the figures that are shown
+IMPOSSIBLE = 30.0  # nats: the surprise of a class that an inner training set lacks, the same for all strengths
+SCALES = np.logspace(-1.5, 1.5, 31).tolist()
+STATISTICS = {"mean": 0, "std": 1}
+
+
+def evaluate(
+    features: Any, problem: Any, settings: dict[str, Any], seeds: list[int], device: str, progress: Any = None
+) -> Predictions:
+    """The probe's predictions; `settings` has `statistics` (of mean, std) and `strengths` (ascending).
+
+    Raises:
+        DownstreamError: the features are not those of the problem, or are not finite.
+    """
+    started = time.perf_counter()
+    pooled = features.pooled
+    if pooled is None or len(pooled) != len(problem.ids):
+        raise DownstreamError(
+            f"the probe reads pooled features of {len(problem.ids)} utterances, and was given "
+            f"{'none' if pooled is None else len(pooled)}; extract what `needs` names, for the same task."
+        )
+    depth, strengths = pooled.shape[2], torch.tensor(settings["strengths"], device=device)
+    statistics = [STATISTICS[name] for name in settings["statistics"]]
+    readings: list[list[_Reading]] = [[] for _ in problem.folds]  # [fold][layer]
+    for layer in range(depth):
+        rows = np.concatenate([pooled[:, s, layer] for s in statistics], axis=1)
+        if not np.isfinite(rows).all():
+            bad = problem.ids[~np.isfinite(rows).all(1)][0]
+            raise DownstreamError(f"layer {layer} has features that are not finite, of utterance '{bad}' first.")
+        for f, fold in enumerate(problem.folds):
+            readings[f].append(_read(rows, problem, fold, strengths, device))
+            if progress:
+                progress(layer * len(problem.folds) + f + 1, depth * len(problem.folds))
+    return _predictions(problem, readings, time.perf_counter() - started)
+
+
+@dataclass(frozen=True)
+class _Reading:
+    """One fold read from one layer, at the strength that did best inside the training speakers."""
+
+    strength: float
+    edge: bool  # it is the first or last of the grid
+    loss: float  # on the inner groups left out
+    figure: float  # `select_on` on the same predictions
+    test: np.ndarray  # (n, C) probabilities, or (n,) values
+
+
+def _read(rows: np.ndarray, problem: Any, fold: Any, strengths: torch.Tensor, device: str) -> _Reading:
+    known = np.concatenate([fold.train, fold.dev])
+    groups = fold.inner or (fold.dev,)
+    left_out = np.stack([np.isin(known, group) for group in groups])
+    varies = np.ptp(rows[known], axis=0) > 0  # a column constant on what may be trained on carries nothing
+    x = torch.as_tensor(rows[known][:, varies], device=device)
+    y = torch.as_tensor(problem.targets[known], device=device)
+
+    # Every utterance is predicted by the fits that left it out; pooled, they are one loss a strength.
+    inner = _fit(problem, x, y, torch.as_tensor(~left_out, device=device), strengths, INNER_TOLERANCE)
+    chooses = torch.as_tensor(left_out.any(0), device=device)
+    outputs = inner(x[chooses]).unflatten(2, (len(groups), len(strengths)))
+    own = outputs[torch.arange(len(outputs)), :, left_out.argmax(0)[left_out.any(0)]]  # (n, C, S)
+    losses = _losses(problem, own, y[chooses])
+
+    best = int(losses.argmin())
+    predicted = own[:, 0, best] if problem.kind == REGRESSION else own[..., best].argmax(1)
+    everything = torch.ones(1, len(known), dtype=torch.bool, device=device)
+    final = _fit(problem, x, y, everything, strengths[best : best + 1], FINAL_TOLERANCE)
+    test = final(torch.as_tensor(rows[fold.test][:, varies], device=device))[..., 0]
+    n_classes = None if problem.kind == REGRESSION else len(problem.classes)
+    counted = sums(y[chooses].cpu().numpy(), predicted.cpu().numpy(), n_classes=n_classes)
+    return _Reading(
+        strength=float(f"{strengths[best].item():.6g}"),  # float32 0.1 is 0.1
+        edge=best in (0, len(strengths) - 1),
+        loss=float(losses[best]),
+        figure=float(METRICS[problem.select_on](counted)[0]),
+        test=(test[:, 0] if problem.kind == REGRESSION else test.softmax(1)).cpu().numpy(),
+    )
+
+
+def _losses(problem: Any, outputs: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    """The loss that chooses (see above) of outputs (n, C, S): one a strength (S,)."""
+    if problem.kind == REGRESSION:
+        return (outputs[:, 0] - y[:, None]).square().mean(0)
+    rows, present = torch.arange(len(y)), y.unique()
+    losses = []
+    for scale in SCALES:
+        surprise = -(scale * outputs).log_softmax(1)[rows, y].clamp_min(-IMPOSSIBLE)
+        losses.append(torch.stack([surprise[y == c].mean(0) for c in present]).mean(0))
+    return torch.stack(losses).amin(0)
+
+
+def _fit(
+    problem: Any, x: torch.Tensor, y: torch.Tensor, members: torch.Tensor, strengths: torch.Tensor, tolerance: float
+) -> Linear:
+    if problem.kind == REGRESSION:
+        return ridge.fit(x, y, members, strengths)
+    return logistic.fit(x, y, members, strengths, len(problem.classes), tolerance)
+
+
+def _predictions(problem: Any, readings: list[list[_Reading]], seconds: float) -> Predictions:
+    """Tables from what every fold and layer gave: readings[fold][layer]."""
+    choices, tables = [], []
+    for fold, layers in zip(problem.folds, readings, strict=True):
+        layer = int(np.argmin([reading.loss for reading in layers]))  # the lowest of equals
+        best = layers[layer]
+        chosen = {"layer": layer, "strength": best.strength, "dev": best.figure, "loss": best.loss, "edge": best.edge}
+        choices.append({"fold": fold.name, "seed": 0, **chosen})
+        tables.append(fold_table(problem, fold, 0, best.test))
+    by_layer = [np.concatenate([layers[layer].test for layers in readings]) for layer in range(len(readings[0]))]
+    if problem.kind == REGRESSION:
+        tests = np.stack(by_layer).astype(np.float32)
+    else:
+        tests = np.stack(by_layer).argmax(2).astype(np.int16)
+    return Predictions(
+        table=pd.concat(tables, ignore_index=True),
+        by_layer=tests,
+        dev_by_layer=np.array([[reading.figure for reading in layers] for layers in readings]),
+        choices=choices,
+        layer=min(Counter(c["layer"] for c in choices).items(), key=lambda item: (-item[1], item[0]))[0],
+        marks=("edge",) if np.mean([c["edge"] for c in choices]) > 0.5 else (),
+        seconds=seconds,
+    )

@@ -1,0 +1,54 @@
+"""The heads by name, with their settings; what trains them is imported when it is used."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import Any
+
+from downstreams.errors import UnknownName
+
+# Inverse ridge penalties of the probe, two a decade: from all but deaf to all but unbounded for standardised features.
+STRENGTHS = [1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1, 1.0]
+
+
+@dataclass(frozen=True)
+class Head:
+    """A head's facts: `target` is "module:function", `settings` decide its figures."""
+
+    name: str
+    about: str
+    target: str
+    needs: frozenset[str]
+    deterministic: bool
+    settings: dict[str, Any] = field(hash=False)
+
+    def load(self) -> Callable[..., Any]:
+        """The function that evaluates this head."""
+        module, function = self.target.split(":")
+        return getattr(import_module(module), function)
+
+
+def _probe(name: str, statistics: list[str], about: str) -> Head:
+    settings = {"version": 1, "statistics": statistics, "strengths": STRENGTHS}
+    return Head(name, about, "downstreams.probe:evaluate", frozenset({"pooled"}), True, settings)
+
+
+HEADS = {
+    head.name: head
+    for head in (
+        _probe("probe", ["mean"], "logistic regression on the time-mean of the best layer (ridge for values)"),
+        _probe("probe_stats", ["mean", "std"], "the same on time-mean and time-standard-deviation"),
+    )
+}
+
+
+def get(name: str) -> Head:
+    """The head of that name; UnknownName with the nearest names otherwise."""
+    if name in HEADS:
+        return HEADS[name]
+    near = difflib.get_close_matches(name, HEADS, n=3, cutoff=0.4)
+    hint = f" Did you mean {' or '.join(near)}?" if near else ""
+    raise UnknownName(f"no downstream is called '{name}'.{hint} There are: {', '.join(HEADS)}.")

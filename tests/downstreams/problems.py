@@ -1,0 +1,56 @@
+"""Small made-up problems for the heads: speakers, classes and layers of which one tells more than the others."""
+
+from types import SimpleNamespace
+
+import numpy as np
+
+from tasks.problem import Fold, Problem
+
+KINDS = ("classification", "regression", "conversation")
+CLASSES = ("anger", "happiness", "sadness")
+
+
+def make(kind="classification", n=240, depth=3, width=12, speakers=6, official_dev=False, seed=0):
+    """(features, problem): leave one speaker out; layer 1 carries the target, the others hardly."""
+    rng = np.random.default_rng(seed)
+    speaker = np.arange(n) % speakers
+    latent = rng.standard_normal(n)
+    targets = np.digitize(latent, [-0.4, 0.4]) if kind != "regression" else latent
+    pooled = rng.standard_normal((n, 2, depth, width)).astype(np.float32)
+    pooled[:, 0] += 0.7 * rng.standard_normal((speakers, depth, width))[speaker]
+    pooled[:, :, 0] += 0.1 * latent[:, None, None]
+    pooled[:, :, 1] += 0.8 * latent[:, None, None] * rng.standard_normal(width)
+    pooled[:, :, :, -1] = 5.0  # a column that says nothing
+    return SimpleNamespace(pooled=pooled), build(kind, targets, speaker, official_dev)
+
+
+def build(kind, targets, speaker, official_dev=False):
+    """The Problem of these targets: leave one speaker out, the next speaker as dev."""
+    folds = []
+    speakers = np.unique(speaker)
+    for k, test in enumerate(speakers):
+        dev = speakers[(k + 1) % len(speakers)]
+        known = np.flatnonzero(speaker != test)
+        folds.append(
+            Fold(
+                name=str(test),
+                train=np.flatnonzero((speaker != test) & (speaker != dev)),
+                dev=np.flatnonzero(speaker == dev),
+                test=np.flatnonzero(speaker == test),
+                inner=() if official_dev else tuple(known[speaker[known] == s] for s in speakers if s != test),
+            )
+        )
+    turns = np.arange(len(targets)) if kind == "conversation" else None
+    names = speaker.astype(str)
+    return Problem(
+        ids=np.array([f"u{i:04}" for i in range(len(targets))]),
+        kind=kind,
+        classes=() if kind == "regression" else CLASSES,
+        targets=targets,
+        folds=tuple(folds),
+        groups=names,
+        speaker=names,
+        dialogue=names if kind == "conversation" else None,
+        turn=turns,
+        select_on="CCC" if kind == "regression" else "WA",
+    )

@@ -1,0 +1,109 @@
+"""What every head must hold to, whatever it is; a new head is tested by being in the registry."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+import downstreams
+from downstreams.errors import DownstreamError, UnknownName
+from tests.downstreams.problems import CLASSES, KINDS, build, make
+
+HEADS = downstreams.names()
+
+
+def run(head, features, problem):
+    return downstreams.evaluate(head, features, problem, downstreams.seeds(head, 2))
+
+
+def of_fold(predictions, name):
+    """Everything the head chose and predicted for one fold, target column aside."""
+    table = predictions.table[predictions.table["fold"] == name]
+    return table.drop(columns="target"), [choice for choice in predictions.choices if choice["fold"] == name]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("head", HEADS)
+def test_a_fold_is_blind_to_the_labels_of_its_test_speakers(head, kind):
+    """Permuting them, wherever they occur, leaves the fold's choices and predictions bit-equal."""
+    features, problem = make(kind)
+    before = run(head, features, problem)
+    rng = np.random.default_rng(7)
+    for fold in problem.folds[:2]:
+        speaker = np.isin(problem.speaker, np.unique(problem.speaker[fold.test]))
+        targets = problem.targets.copy()
+        targets[speaker] = rng.permutation(targets[speaker])
+        assert (targets != problem.targets).any()
+        after = run(head, features, build(kind, targets, problem.speaker.astype(int)))
+        table, choices = of_fold(before, fold.name)
+        table_after, choices_after = of_fold(after, fold.name)
+        assert table.equals(table_after)
+        assert choices == choices_after
+
+
+@pytest.mark.parametrize("head", HEADS)
+def test_a_fold_is_blind_to_the_features_of_its_test_speakers(head):
+    """What other utterances of the test set sound like changes neither choices nor an utterance's prediction."""
+    features, problem = make()
+    fold = problem.folds[0]
+    changed = SimpleNamespace(pooled=features.pooled.copy())
+    changed.pooled[fold.test[1:]] *= -3
+    (table, choices), (table_after, choices_after) = (
+        of_fold(run(head, f, problem), fold.name) for f in (features, changed)
+    )
+    assert choices == choices_after
+    assert table.iloc[:1].equals(table_after.iloc[:1])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("head", HEADS)
+def test_every_test_utterance_is_predicted_once_a_seed(head, kind):
+    features, problem = make(kind)
+    predictions = run(head, features, problem)
+    table = predictions.table
+    assert list(table.columns[:5]) == ["id", "fold", "seed", "target", "prediction"]
+    for _, rows in table.groupby("seed"):
+        assert sorted(rows["id"]) == sorted(problem.ids)
+    if kind == "regression":
+        assert np.corrcoef(table["target"], table["prediction"])[0, 1] > 0.5
+    else:
+        scores = table[[f"score:{name}" for name in CLASSES]].to_numpy()
+        assert np.allclose(scores.sum(1), 1, atol=1e-5)
+        assert (np.asarray(CLASSES)[scores.argmax(1)] == table["prediction"]).all()
+        assert (table["target"] == table["prediction"]).mean() > 0.5
+    assert predictions.layer == 1  # the one that carries the target
+
+
+@pytest.mark.parametrize("head", HEADS)
+def test_by_layer_holds_what_the_chosen_layer_predicted(head):
+    features, problem = make()
+    predictions = run(head, features, problem)
+    for choice in predictions.choices:
+        rows = np.flatnonzero((predictions.table["fold"] == choice["fold"]) & (predictions.table["seed"] == 0))
+        named = np.asarray(CLASSES)[predictions.by_layer[choice["layer"], rows]]
+        assert (named == predictions.table["prediction"].to_numpy()[rows]).all()
+
+
+@pytest.mark.parametrize("head", HEADS)
+def test_the_same_again(head):
+    features, problem = make()
+    first, second = run(head, features, problem), run(head, features, problem)
+    assert first.table.equals(second.table)
+    assert first.choices == second.choices
+
+
+@pytest.mark.parametrize("head", HEADS)
+def test_features_that_do_not_fit_are_refused(head):
+    features, problem = make()
+    with pytest.raises(DownstreamError, match="240 utterances"):
+        run(head, SimpleNamespace(pooled=features.pooled[:-1]), problem)
+    with pytest.raises(DownstreamError, match="240 utterances"):
+        run(head, SimpleNamespace(pooled=None), problem)
+    features.pooled[17, 0, 2, 3] = np.nan
+    with pytest.raises(DownstreamError, match="u0017"):
+        run(head, features, problem)
+
+
+def test_an_unknown_head_is_named_with_the_nearest():
+    with pytest.raises(UnknownName, match="Did you mean probe"):
+        downstreams.resolve("prob")

@@ -1,0 +1,80 @@
+"""The probe's choices equal those of a plain, slow program made of scikit-learn."""
+
+import numpy as np
+import pytest
+from scipy.special import softmax
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import log_loss
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils.class_weight import compute_sample_weight
+
+import downstreams
+from downstreams.probe import SCALES
+from downstreams.registry import get
+from tests.downstreams.problems import CLASSES, make
+
+
+def slow_probe(x, problem, fold):
+    """(layer, strength, inner accuracy, test probabilities) by loops over everything; x is (N, L, D)."""
+    known = np.concatenate([fold.train, fold.dev])
+    best = (np.inf,)
+    for layer in range(x.shape[1]):
+        for strength in get("probe").settings["strengths"]:
+            true, logits = [], []
+            for group in fold.inner or (fold.dev,):
+                rest = np.setdiff1d(known, group)
+                fitted = model(strength).fit(x[rest, layer], problem.targets[rest])
+                logits.append(fitted.decision_function(x[group, layer]))
+                true.append(problem.targets[group])
+            true, logits = np.concatenate(true), np.concatenate(logits)
+            balanced = compute_sample_weight("balanced", true)
+            loss = min(log_loss(true, softmax(t * logits, axis=1), sample_weight=balanced) for t in SCALES)
+            if loss < best[0]:
+                best = (loss, layer, strength, 100 * (logits.argmax(1) == true).mean())
+    _, layer, strength, accuracy = best
+    final = model(strength).fit(x[known, layer], problem.targets[known])
+    return layer, strength, accuracy, final.predict_proba(x[fold.test, layer])
+
+
+def model(strength):
+    classifier = LogisticRegression(C=strength, class_weight="balanced", solver="newton-cg", tol=1e-8)
+    return make_pipeline(StandardScaler(), classifier)
+
+
+@pytest.mark.parametrize("official_dev", [False, True])
+def test_choices_and_predictions_equal_the_slow_program(official_dev):
+    features, problem = make(n=150, speakers=4, width=6, official_dev=official_dev)
+    predictions = downstreams.evaluate("probe", features, problem, [0])
+    x = features.pooled[:, 0].astype(np.float64)
+    for fold, choice in zip(problem.folds, predictions.choices, strict=True):
+        layer, strength, dev, probabilities = slow_probe(x, problem, fold)
+        assert (choice["layer"], choice["strength"]) == (layer, strength)
+        assert choice["dev"] == pytest.approx(dev)
+        rows = predictions.table[predictions.table["fold"] == fold.name]
+        assert np.abs(rows[[f"score:{name}" for name in CLASSES]].to_numpy() - probabilities).max() < 1e-3
+
+
+def test_probe_stats_reads_deviations():
+    """A target that only the deviations carry is found by `probe_stats` and not by `probe`."""
+    features, problem = make()
+    features.pooled[:, 0] = np.random.default_rng(3).standard_normal(features.pooled[:, 0].shape)
+    right = {
+        head: (lambda t: (t["target"] == t["prediction"]).mean())(
+            downstreams.evaluate(head, features, problem, [0]).table
+        )
+        for head in ("probe", "probe_stats")
+    }
+    assert right["probe"] < 0.45 < 0.55 < right["probe_stats"]
+
+
+def test_references_listen_to_nothing():
+    _, problem = make()
+    seconds = np.exp(problem.targets + 0.1 * np.random.default_rng(0).standard_normal(len(problem.ids)))
+    references = downstreams.references(problem, seconds)
+    for fold in problem.folds:
+        known = problem.targets[np.concatenate([fold.train, fold.dev])]
+        rows = references["majority"].table.query("fold == @fold.name")
+        assert set(rows["prediction"]) == {CLASSES[np.bincount(known).argmax()]}
+    table = references["duration"].table
+    assert (table["target"] == table["prediction"]).mean() > 0.9

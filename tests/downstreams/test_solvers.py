@@ -1,0 +1,61 @@
+"""The batched solvers agree with scikit-learn, problem by problem."""
+
+import numpy as np
+import pytest
+import torch
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.preprocessing import StandardScaler
+
+from downstreams import logistic, ridge
+
+STRENGTHS = [1e-4, 1e-2, 1.0]
+
+
+def data(n, d, n_classes=4, seed=0):
+    """Correlated, shifted features of very different scales, one column constant, and three training sets."""
+    rng = np.random.default_rng(seed)
+    y = rng.integers(0, n_classes, n)
+    mixing = rng.standard_normal((d, d)) * np.exp(-np.arange(d) / (d / 4))
+    rows = (rng.standard_normal((n, d)) + 0.4 * rng.standard_normal((n_classes, d))[y]) @ mixing.T
+    rows = rows * 10 ** rng.uniform(-3, 3, d) + 10
+    rows[:, 0] = 3.0
+    members = np.ones((3, n), bool)
+    members[0, : n // 3] = members[1, n // 2 :] = False
+    rows[members[1], 1] = 7.0  # constant on one training set only
+    return rows.astype(np.float32), y, members
+
+
+@pytest.mark.parametrize(("n", "d"), [(300, 40), (60, 150)])
+def test_logistic_equals_scikit_learn(n, d):
+    rows, y, members = data(n, d)
+    solution = logistic.fit(*map(torch.tensor, (rows, y, members, STRENGTHS)), 4)
+    ours = solution(torch.tensor(rows)).softmax(1).numpy()
+    assert solution.converged.all()
+    for q, member in enumerate(members):
+        scaler = StandardScaler().fit(rows[member].astype(np.float64))
+        z = scaler.transform(rows) * (scaler.var_ > 1e-9)  # what is constant on train becomes 0 on test as well
+        for s, strength in enumerate(STRENGTHS):
+            theirs = LogisticRegression(C=strength, class_weight="balanced", solver="newton-cg", tol=1e-8)
+            expected = theirs.fit(z[member], y[member]).predict_proba(z)
+            assert np.abs(ours[:, :, q * len(STRENGTHS) + s] - expected).max() < 1e-3
+
+
+def test_a_class_without_members_is_never_predicted():
+    rows, y, _ = data(200, 10)
+    members = (y != 2)[None]
+    probabilities = logistic.fit(*map(torch.tensor, (rows, y, members, STRENGTHS)), 4)(torch.tensor(rows)).softmax(1)
+    assert torch.isfinite(probabilities).all()
+    assert probabilities[:, 2].max() == 0
+
+
+@pytest.mark.parametrize(("n", "d"), [(300, 40), (60, 150)])
+def test_ridge_equals_scikit_learn(n, d):
+    rows, y, members = data(n, d)
+    values = y + 0.3 * np.random.default_rng(1).standard_normal(n)
+    ours = ridge.fit(*map(torch.tensor, (rows, values, members, STRENGTHS)))(torch.tensor(rows)).numpy()
+    for q, member in enumerate(members):
+        scaler = StandardScaler().fit(rows[member].astype(np.float64))
+        z = scaler.transform(rows) * (scaler.var_ > 1e-9)
+        for s, strength in enumerate(STRENGTHS):
+            expected = Ridge(alpha=1 / strength).fit(z[member], values[member]).predict(z)
+            assert np.abs(ours[:, 0, q * len(STRENGTHS) + s] - expected).max() < 2e-3
