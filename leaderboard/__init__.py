@@ -1,0 +1,134 @@
+"""What came out: records of cells and the views on them (CSV, tables), all rebuilt from the records.
+
+A cell is (upstream, task, downstream). Its record is one JSON file, written last; it names the Parquet files
+beside it (predictions; vectors for pictures) with their sha256. `python -m leaderboard schema` explains every key.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from leaderboard.errors import LeaderboardError, UnknownName
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+    from rich.console import Console
+
+    from leaderboard.schema import Record
+
+__all__ = [
+    "LeaderboardError", "UnknownName", "csv", "find", "load", "markdown", "predictions", "record", "same", "show",
+    "verify",
+]  # fmt: skip
+
+Failure = tuple[str, str, str, str]
+
+
+def record(
+    results: Path,
+    *,
+    cell: dict[str, Any],
+    task: dict[str, Any],
+    upstream: dict[str, Any],
+    downstream: dict[str, Any],
+    predictions: Any,
+    utterances: pd.DataFrame,
+    groups: np.ndarray,
+    pooled: np.ndarray | None = None,
+    run: dict[str, Any],
+) -> Record:
+    """Score the predictions of a cell and write them: the Parquet files first, the record last.
+
+    Args:
+        results: folder of results; made if absent.
+        cell, task, upstream, downstream, run: the record's sections of these names (schema.py explains each key).
+        predictions: object with `table` (id fold seed target prediction, score:<class>...), `by_layer` (L, rows of
+            the first seed) class indices or values or None, `dev_by_layer` (folds, L) or None, `choices`, `layer`,
+            `outputs` (rows of the first seed, H) or None, `marks`.
+        utterances: table indexed by utterance id; of its columns speaker, gender, language, dialogue are kept.
+        groups: (N,) unit of resampling of every row of `utterances`.
+        pooled: (rows of the first seed, D) feature of each test utterance at the chosen layer, or None.
+
+    Raises:
+        LeaderboardError: a section lacks or has an unknown key, predictions do not fit the task, the disk is full.
+    """
+    from leaderboard import records
+
+    return records.record(
+        Path(results), cell=cell, task=task, upstream=upstream, downstream=downstream, predictions=predictions,
+        utterances=utterances, groups=groups, pooled=pooled, run=run,
+    )  # fmt: skip
+
+
+def find(
+    results: Path,
+    upstream: str,
+    task: str,
+    downstream: str,
+    *,
+    verify: bool = False,
+    warn: Callable[[str], None] | None = None,
+) -> Record | None:
+    """The record of a cell, or None where there is none or it is damaged (then `warn` is told why).
+
+    The Parquet files must be there in their recorded sizes; with `verify` their sha256 is computed too.
+    """
+    from leaderboard import records
+
+    return records.find(Path(results), upstream, task, downstream, verify=verify, warn=warn)
+
+
+def load(results: Path) -> tuple[list[Record], list[str]]:
+    """All whole records, sorted by upstream, task, downstream; and one line for every damaged one.
+
+    `results/limited` (smoke runs) is a results folder of its own and not read.
+    """
+    from leaderboard import records
+
+    return records.load(Path(results))
+
+
+def predictions(results: Path, record: Record) -> pd.DataFrame:
+    """The predictions of a record: `id fold seed target prediction group`, speaker and the like, `score:<class>`,
+    and `layer:<l>`, what layer l would have predicted (first seed only, else missing)."""
+    from leaderboard import records
+
+    return records.predictions(Path(results), record)
+
+
+def same(before: Record, after: Record) -> list[str]:
+    """What differs between two records of a cell in scores, choices and predictions; [] where they agree."""
+    from leaderboard import records
+
+    return records.same(before, after)
+
+
+def csv(results: Path) -> Path:
+    """Rebuild `results/leaderboard.csv` from the records, one row a cell (columns: spreadsheet.py)."""
+    from leaderboard import spreadsheet
+
+    return spreadsheet.write(Path(results))
+
+
+def show(records: Sequence[Record], console: Console | None = None, failures: Sequence[Failure] = ()) -> None:
+    """Print a table for every task and head, then the cells that failed (upstream, task, downstream, message)."""
+    from leaderboard import table
+
+    table.show(records, console, failures)
+
+
+def markdown(records: Sequence[Record], failures: Sequence[Failure] = ()) -> str:
+    """The same tables as Markdown."""
+    from leaderboard import table
+
+    return table.markdown(records, failures)
+
+
+def verify(results: Path) -> list[str]:
+    """Recompute every figure of every record from its predictions; one line for every difference or damage."""
+    from leaderboard import recheck
+
+    return recheck.verify(Path(results))

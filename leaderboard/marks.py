@@ -1,0 +1,24 @@
+"""What the marks in a table mean."""
+
+from __future__ import annotations
+
+MEANING = {
+    "contaminated:audio": "the upstream was trained on audio of this corpus (or of its speakers)",
+    "contaminated:labels": "the upstream was trained on this corpus with its labels",
+    "seen:unknown": "nobody says what the upstream was trained on",
+    "speakers_shared": "by protocol, speakers of test are in training too",
+    "dev_speakers_shared": "speakers of the training part are in dev too; none of test",
+    "speaker~label": "most speakers have one class only: voice and class cannot be told apart",
+    "lossy_audio": "the audio went through a lossy codec that the official corpus did not",
+    "partial": "the corpus is not whole",
+    "synthetic": "no real speech",
+    "identical_audio": "some utterances are the same recording",
+    "skipped": "so many files could not be decoded and were left out",
+    "reference": "a floor to compare with: it knows nothing of the sound",
+    "edge": "the best strength lay at the end of its grid in most folds",
+}
+
+
+def explain(mark: str) -> str:
+    """What a mark means; `skipped:3` is explained as `skipped`."""
+    return MEANING.get(mark) or MEANING.get(mark.partition(":")[0]) or "see the task's notes"

@@ -1,0 +1,116 @@
+"""The Parquet files of a cell: its predictions, and the vectors that pictures are made of."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from leaderboard.errors import LeaderboardError
+from leaderboard.files import write
+from leaderboard.schema import File, Record, Task
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+    import pyarrow as pa
+
+KEPT = ("speaker", "gender", "language", "dialogue")
+
+
+def predictions_table(predictions: Any, task: Task, utterances: pd.DataFrame, groups: np.ndarray) -> pd.DataFrame:
+    """The table that is stored and scored: predictions with group, speaker ..., and every layer's prediction."""
+    import numpy as np
+    import pandas as pd
+
+    from leaderboard.scoring import check
+
+    table = predictions.table.reset_index(drop=True)
+    if missing := {"id", "seed"} - set(table):
+        raise LeaderboardError(f"predictions: the table lacks {', '.join(sorted(missing))}")
+    rows = utterances.index.get_indexer(pd.Index(table["id"]))
+    if (rows < 0).any():
+        raise LeaderboardError(f"predictions: {table['id'].iloc[int(np.argmin(rows))]!r} is no id of the utterances")
+    if len(groups) != len(utterances):
+        raise LeaderboardError(f"record: {len(groups)} groups for {len(utterances)} utterances; one each is expected")
+    added = {"group": np.asarray(groups, dtype=object)[rows]}
+    added |= {name: utterances[name].to_numpy(dtype=object)[rows] for name in KEPT if name in utterances}
+    table = table.assign(**added)
+    check(table, task)
+    if predictions.by_layer is None:
+        return table
+    first = (table["seed"] == table["seed"].min()).to_numpy()
+    if len(predictions.by_layer[0]) != first.sum():
+        width = len(predictions.by_layer[0])
+        raise LeaderboardError(f"record: by_layer has {width} columns; the first seed tests {first.sum()} utterances")
+    names = np.array(task.classes, dtype=object)
+    layers = {}
+    for layer, values in enumerate(predictions.by_layer):
+        column = np.full(len(table), None if task.classes else np.nan, dtype=object if task.classes else np.float32)
+        column[first] = names[values] if task.classes else values
+        layers[f"layer:{layer}"] = column
+    return table.assign(**layers)
+
+
+def vectors_table(table: pd.DataFrame, pooled: np.ndarray | None, outputs: np.ndarray | None) -> pa.Table | None:
+    """What pictures need of each test utterance of the first seed, or None where there is nothing."""
+    import pyarrow as pa
+
+    parts = {name: part for name, part in (("pooled", pooled), ("output", outputs)) if part is not None}
+    if not parts:
+        return None
+    first = table[table["seed"] == table["seed"].min()]
+    columns = {"id": pa.array(first["id"].astype(str)), "fold": pa.array(first["fold"].astype(str))}
+    for name, part in parts.items():
+        if len(part) != len(first):
+            raise LeaderboardError(f"record: {name} has {len(part)} rows; the first seed tests {len(first)} utterances")
+        flat = pa.array(part.astype("float16", copy=False).ravel())
+        columns[name] = pa.FixedSizeListArray.from_arrays(flat, part.shape[1])
+    return pa.table(columns)
+
+
+def arrow(table: pd.DataFrame) -> pa.Table:
+    import pyarrow as pa
+
+    return pa.Table.from_pandas(table, preserve_index=False).replace_schema_metadata(None)
+
+
+def save(record: Path, ending: str, content: pa.Table) -> File:
+    """A Parquet file named after its content, so that a record never names other bytes than its own."""
+    import pyarrow.parquet as pq
+
+    stream = io.BytesIO()
+    pq.write_table(content, stream, compression="zstd")
+    data = stream.getvalue()
+    digest = hashlib.sha256(data).hexdigest()
+    name = f"{record.stem}.{digest[:12]}.{ending}"
+    write(record.parent / name, data)
+    return File(name=name, sha256=digest, bytes=len(data), rows=content.num_rows)
+
+
+def read(path: Path, record: Record) -> pd.DataFrame:
+    """The predictions that the record at `path` names."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    beside = path.parent / record.files.predictions.name
+    try:
+        return pq.read_table(io.BytesIO(beside.read_bytes())).to_pandas()
+    except (OSError, pa.ArrowException) as error:
+        reason = str(error).splitlines()[0]
+        raise LeaderboardError(f"{beside}: no readable Parquet ({reason}); run the cell again") from None
+
+
+def damaged(path: Path, record: Record, *, contents: bool = False) -> list[str]:
+    """What is wrong with the files that a record names; their sha256 only with `contents`."""
+    lines = []
+    for file in filter(None, (record.files.predictions, record.files.vectors)):
+        beside = path.parent / file.name
+        if Path(file.name).name != file.name or not beside.is_file():
+            lines.append(f"{path}: names {file.name}, which is not there; run the cell again")
+        elif (size := beside.stat().st_size) != file.bytes:
+            lines.append(f"{beside}: {size} bytes where its record says {file.bytes}; run the cell again")
+        elif contents and hashlib.sha256(beside.read_bytes()).hexdigest() != file.sha256:
+            lines.append(f"{beside}: its sha256 is not the recorded one; run the cell again")
+    return lines

@@ -1,0 +1,235 @@
+"""Result files: `results/<upstream>/<task>/<downstream>.json` and the Parquet files that it names."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from pydantic import ValidationError
+
+from leaderboard import parquet
+from leaderboard.errors import LeaderboardError
+from leaderboard.files import path_of, paths, told, write
+from leaderboard.schema import (
+    SCHEMA_VERSION,
+    Cell,
+    Chosen,
+    Downstream,
+    Files,
+    Record,
+    Run,
+    Section,
+    Task,
+    Upstream,
+)
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+S = TypeVar("S", bound=Section)
+
+
+def record(
+    results: Path,
+    *,
+    cell: dict[str, Any],
+    task: dict[str, Any],
+    upstream: dict[str, Any],
+    downstream: dict[str, Any],
+    predictions: Any,
+    utterances: pd.DataFrame,
+    groups: np.ndarray,
+    pooled: np.ndarray | None,
+    run: dict[str, Any],
+) -> Record:
+    """See leaderboard.record."""
+    from leaderboard.scoring import score
+
+    the_cell, the_task = _section(Cell, cell), _section(Task, task)
+    the_upstream, the_downstream = _section(Upstream, upstream), _section(Downstream, downstream)
+    the_run = _section(Run, run)
+    table = parquet.predictions_table(predictions, the_task, utterances, groups)
+    scores = score(table, the_task)
+    chosen = Chosen(
+        layer=predictions.layer,
+        dev_by_layer=_mean_over_folds(predictions.dev_by_layer),
+        folds=_plain(predictions.choices),
+    )
+    marks = {*the_task.marks, *the_run.marks, *predictions.marks, *contamination(the_upstream, the_task)}
+
+    path = path_of(results, the_cell.upstream, the_cell.task, the_cell.downstream)
+    with told(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        before = _named_files(path)
+        files = Files(
+            predictions=parquet.save(path, "parquet", parquet.arrow(table)),
+            vectors=parquet.save(path, "vectors.parquet", vectors)
+            if (vectors := parquet.vectors_table(table, pooled, predictions.outputs))
+            else None,
+        )
+        result = Record(
+            schema_version=SCHEMA_VERSION,
+            created=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            cell=the_cell,
+            marks=sorted(marks),
+            scores=scores,
+            chosen=chosen,
+            task=the_task,
+            upstream=the_upstream,
+            downstream=the_downstream,
+            run=the_run,
+            files=files,
+        )
+        write(path, (result.model_dump_json(indent=1) + "\n").encode())
+        # Only what the record before named and the one that stands now does not: another process may be
+        # about to name files of its own.
+        for name in before - _named_files(path):
+            (path.parent / name).unlink(missing_ok=True)
+    return result
+
+
+def find(
+    results: Path,
+    upstream: str,
+    task: str,
+    downstream: str,
+    *,
+    verify: bool = False,
+    warn: Callable[[str], None] | None = None,
+) -> Record | None:
+    """See leaderboard.find."""
+    found, damage = examine(results, path_of(results, upstream, task, downstream), contents=verify)
+    if damage and warn:
+        warn("\n".join(damage))
+    return None if damage else found
+
+
+def load(results: Path) -> tuple[list[Record], list[str]]:
+    """See leaderboard.load."""
+    records: list[Record] = []
+    problems: list[str] = []
+    for path in paths(results):
+        found, damage = examine(results, path)
+        problems += damage
+        if found and not damage:
+            records.append(found)
+    return sorted(records, key=lambda r: (r.cell.upstream, r.cell.task, r.cell.downstream)), problems
+
+
+def predictions(results: Path, record: Record) -> pd.DataFrame:
+    """See leaderboard.predictions."""
+    cell = record.cell
+    return parquet.read(path_of(results, cell.upstream, cell.task, cell.downstream), record)
+
+
+def same(before: Record, after: Record) -> list[str]:
+    """See leaderboard.same."""
+    lines: list[str] = []
+    _compare("scores", before.scores.model_dump(), after.scores.model_dump(), 0.0, lines)
+    _compare("chosen", before.chosen.model_dump(), after.chosen.model_dump(), 0.0, lines)
+    old, new = before.files.predictions, after.files.predictions
+    if old.sha256 != new.sha256:
+        lines.append(f"predictions: sha256 {old.sha256[:12]} before, {new.sha256[:12]} now")
+    return lines
+
+
+def differences(name: str, before: Section, after: Section) -> list[str]:
+    """What differs between two sections of a record, but for the last digits that another library may round."""
+    lines: list[str] = []
+    _compare(name, before.model_dump(), after.model_dump(), 1e-7, lines)
+    return lines
+
+
+def examine(results: Path, path: Path, *, contents: bool = False) -> tuple[Record | None, list[str]]:
+    """The record in a file (None if absent), and what is wrong with it or with the files that it names."""
+    try:
+        found = read(path)
+    except FileNotFoundError:
+        return None, []
+    except LeaderboardError as error:
+        return None, [str(error)]
+    cell = found.cell
+    if path_of(results, cell.upstream, cell.task, cell.downstream) != path:
+        whose = f"{cell.upstream}, {cell.task}, {cell.downstream}"
+        return None, [f"{path}: holds the record of {whose}; move it to its place or remove it"]
+    return found, parquet.damaged(path, found, contents=contents)
+
+
+def read(path: Path) -> Record:
+    """The record in a file.
+
+    Raises:
+        FileNotFoundError: there is none.
+        LeaderboardError: it is not a whole record.
+    """
+    remedy = "run the cell again to replace it"
+    try:
+        return Record.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(map(str, first["loc"])) or "file"
+        if key == "schema_version" and first["type"] == "less_than_equal":
+            newer = f"{path}: written by a newer emorep (schema {first['input']}); update to read it"
+            raise LeaderboardError(newer) from None
+        raise LeaderboardError(f"{path}: damaged record, {key}: {first['msg']}; {remedy}") from None
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise LeaderboardError(f"{path}: cannot be read ({error.strerror}); {remedy}") from None
+
+
+def contamination(upstream: Upstream, task: Task) -> set[str]:
+    """Marks for what an upstream may have learned of a task's corpus (or of one with the same speakers)."""
+    if upstream.seen == "unknown":
+        return {"seen:unknown"}
+    levels = {level for corpus, level in (upstream.seen or {}).items() if corpus in (task.corpus, task.family)}
+    return {f"contaminated:{level}" for level in levels}
+
+
+def _section(model: type[S], values: dict[str, Any]) -> S:
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join([model.__name__.lower(), *map(str, first["loc"])])
+        raise LeaderboardError(f"record: {key}: {first['msg']}; leaderboard/schema.py explains every key") from None
+
+
+def _named_files(path: Path) -> set[str]:
+    """Names of the files that the record at `path` names now; none where it is absent or damaged."""
+    try:
+        files = read(path).files
+    except (FileNotFoundError, LeaderboardError):
+        return set()
+    return {file.name for file in (files.predictions, files.vectors) if file and Path(file.name).name == file.name}
+
+
+def _mean_over_folds(dev_by_layer: np.ndarray | None) -> list[float | None] | None:
+    if dev_by_layer is None:
+        return None
+    return [float(mean) if math.isfinite(mean) else None for mean in dev_by_layer.mean(axis=0)]
+
+
+def _plain(choices: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Numpy's scalars as Python's, what is not finite as None."""
+    plain = [{key: getattr(value, "item", lambda value=value: value)() for key, value in c.items()} for c in choices]
+    return [{k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in c.items()} for c in plain]
+
+
+def _compare(name: str, before: Any, after: Any, tolerance: float, lines: list[str]) -> None:
+    """Append to `lines` a line for every leaf that differs by more than `tolerance` (relative, and near 0 absolute)."""
+    if isinstance(before, dict) and isinstance(after, dict):
+        for key in {**before, **after}:
+            _compare(f"{name}.{key}", before.get(key), after.get(key), tolerance, lines)
+    elif isinstance(before, list) and isinstance(after, list) and len(before) == len(after):
+        for index, pair in enumerate(zip(before, after, strict=True)):
+            _compare(f"{name}.{index}", *pair, tolerance, lines)
+    elif isinstance(before, float) and isinstance(after, float):
+        if abs(before - after) > tolerance * max(1.0, abs(before)):
+            lines.append(f"{name}: {before:.6g} before, {after:.6g} now")
+    elif before != after:
+        lines.append(f"{name}: {before} before, {after} now")

@@ -1,0 +1,135 @@
+"""From a table of predictions to all figures of a record; `verify` calls it again on the stored table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import pandas as pd
+
+from leaderboard.errors import LeaderboardError
+from leaderboard.schema import Counts, FoldScore, Score, Scores, Task
+from leaderboard.statistics import jackknife, limits
+from tasks.metrics import CLASSIFICATION, METRICS, REGRESSION, recalls, sums
+
+COLUMNS = ("id", "fold", "seed", "target", "prediction", "group")
+
+
+def score(table: pd.DataFrame, task: Task) -> Scores:
+    """All figures of a cell.
+
+    Args:
+        table: a row for every (utterance, seed): `id fold seed target prediction group`, `speaker` where known,
+            and `layer:0` ... `layer:L-1`, filled for the first (smallest) seed.
+        task: what was asked: classes, metrics, headline, folds.
+
+    Raises:
+        LeaderboardError: the table holds a class or a fold that the task does not have.
+    """
+    n_classes = len(task.classes) or None
+    known = {name: metric for name, metric in METRICS.items() if metric.kind == _family(task)}
+    seeds, seed = np.unique(table["seed"].to_numpy(), return_inverse=True)
+    group, groups = pd.factorize(table["group"])
+    fold = _codes(table["fold"], task.folds, "fold")
+    target, prediction = _values(table["target"], task), _values(table["prediction"], task)
+
+    def sums_by(part: np.ndarray, n_parts: int) -> np.ndarray:
+        flat = sums(target, prediction, seed * n_parts + part, n_groups=len(seeds) * n_parts, n_classes=n_classes)
+        return flat.reshape(len(seeds), n_parts, *flat.shape[1:])
+
+    by_group, by_fold = sums_by(group, len(groups)), sums_by(fold, len(task.folds))
+    pooled = by_fold.sum(axis=1)
+    first = seed == 0
+    layers = [name for name in table.columns if name.startswith("layer:")]
+
+    def layer_metric(layer: str, metric: str) -> float | None:
+        values = _values(table[layer][first], task)
+        return _number(known[metric](sums(target[first], values, n_classes=n_classes))[0])
+
+    folds = []
+    for index, name in enumerate(task.folds):
+        inside = first & (fold == index)
+        figures = {m: _number(metric(by_fold[:, index]).mean()) for m, metric in known.items()}
+        folds.append(
+            FoldScore(
+                fold=name,
+                n=int(inside.sum()),
+                classes_in_test=len(np.unique(target[inside])) if n_classes else None,
+                metrics=None if task.pooled_only else figures,
+            )
+        )
+    wa = [value for f in folds if f.metrics and (value := f.metrics.get("WA")) is not None]
+    return Scores(
+        counts=Counts(
+            n=int(first.sum()),
+            speakers=int(table["speaker"].nunique()) if "speaker" in table else None,
+            folds=len(np.unique(fold)),
+            seeds=len(seeds),
+            groups=len(groups),
+        ),
+        metrics={m: _scores(by_group, metric, limits(metric))[0] for m, metric in known.items()},
+        by_seed={m: [_number(v) for v in metric(pooled)] for m, metric in known.items()},
+        folds=folds,
+        WA_folds=float(np.mean(wa)) if wa else None,
+        recall=dict(zip(task.classes, _scores(by_group, lambda s: 100.0 * recalls(s), (0.0, 100.0)), strict=True))
+        if n_classes
+        else {},
+        confusion=pooled[0].astype(int).tolist() if n_classes else None,
+        last_layer={m: layer_metric(layers[-1], m) for m in known} if layers else None,
+        by_layer=[layer_metric(layer, task.headline) for layer in layers] if layers else None,
+    )
+
+
+def _family(task: Task) -> str:
+    return CLASSIFICATION if task.classes else REGRESSION
+
+
+def check(table: pd.DataFrame, task: Task) -> None:
+    """Raise LeaderboardError where a table is not one that `score` can take."""
+    where = f"predictions of task {task.name!r}"
+    missing = [name for name in COLUMNS if name not in table]
+    if missing:
+        raise LeaderboardError(f"{where}: the table lacks {', '.join(missing)}; it needs {', '.join(COLUMNS)}")
+    if not len(table):
+        raise LeaderboardError(f"{where}: the table is empty; a cell needs test utterances")
+    holes = [name for name in COLUMNS if table[name].isna().any()]
+    if holes:
+        raise LeaderboardError(f"{where}: empty values in {', '.join(holes)}; only utterances with a target are scored")
+    for name in (*task.metrics, task.headline):
+        if name not in METRICS or METRICS[name].kind != _family(task):
+            fit = [m for m, metric in METRICS.items() if metric.kind == _family(task)]
+            raise LeaderboardError(f"task {task.name!r}: no metric of {_family(task)}: {name!r}; use {', '.join(fit)}")
+    rows = table.groupby("seed")["id"]
+    twice = rows.apply(lambda ids: ids.duplicated().any())
+    if twice.any():
+        raise LeaderboardError(f"{where}: an utterance is tested twice with seed {twice.idxmax()}; once is expected")
+    if rows.agg(frozenset).nunique() > 1:
+        raise LeaderboardError(f"{where}: the seeds tested different utterances; all must test the same")
+
+
+def _values(column: pd.Series, task: Task) -> np.ndarray:
+    """(N,) class indices, or values."""
+    return _codes(column, task.classes, "class") if task.classes else column.to_numpy(dtype=np.float64)
+
+
+def _codes(column: pd.Series, names: Sequence[str], what: str) -> np.ndarray:
+    codes = pd.Index(names).get_indexer(pd.Index(column))
+    if (codes < 0).any():
+        strange = column.iloc[int(np.argmin(codes))]
+        raise LeaderboardError(f"predictions hold the {what} {strange!r}; the task has {', '.join(names)}")
+    return codes.astype(np.int64)
+
+
+def _scores(
+    statistics: np.ndarray, metric: Callable[[np.ndarray], np.ndarray], ends: tuple[float, float]
+) -> list[Score]:
+    columns = (np.atleast_1d(part) for part in jackknife(statistics, metric, ends))
+    return [
+        Score(value=_number(value), low=_number(low), high=_number(high), undefined=int(undefined))
+        for value, low, high, undefined in zip(*columns, strict=True)
+    ]
+
+
+def _number(value: float) -> float | None:
+    """A plain float; None for what is undefined."""
+    return float(value) if np.isfinite(value) else None

@@ -1,0 +1,104 @@
+"""Tables for people, on a terminal and as Markdown; blocks.py says what stands in them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from rich.box import SIMPLE_HEAD
+from rich.cells import cell_len
+from rich.console import Console
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from leaderboard.blocks import Block, Row, blocks, plain
+from leaderboard.schema import Record
+
+Failure = tuple[str, str, str, str]
+
+
+def show(records: Sequence[Record], console: Console | None = None, failures: Sequence[Failure] = ()) -> None:
+    """See leaderboard.show."""
+    console = console or Console()
+    for block in blocks(records):
+        console.print(Text(block.title, style="bold"))
+        for line in block.facts:
+            console.print(_indented(Text(line)))
+        console.print()
+        for table in _terminal_tables(block, console.width - 2):
+            console.print(_indented(table))
+            console.print()
+        for line, matches in block.published:
+            console.print(_indented(Text(line, style="" if matches else "dim")))
+        for line in block.notes:
+            console.print(_indented(Text(line)))
+        console.print()
+    if failures:
+        console.print(Text("Not measured", style="bold red"))
+        for line in _failure_lines(failures):
+            console.print(_indented(Text(line)))
+
+
+def markdown(records: Sequence[Record], failures: Sequence[Failure] = ()) -> str:
+    """See leaderboard.markdown."""
+    parts = []
+    for block in blocks(records):
+        head = [f"### {_escape(block.title)}", "", *(f"{_escape(line)}  " for line in block.facts), ""]
+        table = [[_escape(c.strip()) for c in block.columns], ["---"] * len(block.columns)]
+        table += [[_styled(row, column) for column in block.columns] for row in block.rows]
+        below = [f"- {_escape(line)}" for line, _ in block.published] + [f"- {_escape(line)}" for line in block.notes]
+        parts.append("\n".join([*head, *(f"| {' | '.join(cells)} |" for cells in table), "", *below]).rstrip())
+    if failures:
+        parts.append("\n".join(["### Not measured", "", *(f"- {_escape(line)}" for line in _failure_lines(failures))]))
+    return "\n\n".join(parts) + "\n"
+
+
+def _indented(content: Text | Table) -> Padding:
+    return Padding(content, (0, 0, 0, 2), expand=False)
+
+
+def _terminal_tables(block: Block, width: int) -> list[Table]:
+    """The block's table without what does not fit, and if need be in several parts, each with the first column."""
+    columns = list(block.columns)
+    for column, instead in block.narrower:
+        if _width(block, columns) <= width:
+            break
+        if column in columns:
+            columns[columns.index(column)] = instead or ""
+            columns = [c for c in columns if c]
+    parts = [columns[:1]]
+    for column in columns[1:]:
+        if len(parts[-1]) > 1 and _width(block, [*parts[-1], column]) > width:
+            parts.append(columns[:1])
+        parts[-1].append(column)
+    return [_terminal_table(block, part) for part in parts]
+
+
+def _terminal_table(block: Block, columns: list[str]) -> Table:
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False, header_style="bold")
+    for column in columns:
+        table.add_column(Text(column.strip()), no_wrap=True, overflow="ellipsis")
+    for row in block.rows:
+        if row.reference and table.rows and not table.rows[-1].style:
+            table.add_section()
+        table.add_row(*(Text(row.cells[c]) for c in columns), style="dim" if row.reference else None)
+    return table
+
+
+def _width(block: Block, columns: list[str]) -> int:
+    return sum(max(cell_len(c.strip()), *(cell_len(row.cells[c]) for row in block.rows)) + 2 for c in columns) - 2
+
+
+def _failure_lines(failures: Sequence[Failure]) -> list[str]:
+    return [plain(f"{upstream} · {task} · {downstream}: {message}") for upstream, task, downstream, message in failures]
+
+
+def _escape(text: str) -> str:
+    """Markdown that shows the text as it is; the brackets of an interval need nothing."""
+    return re.sub(r"([\\`*|<>~]|\[(?!-?\d)|\](?=[(\[:]))", r"\\\1", text)
+
+
+def _styled(row: Row, column: str) -> str:
+    text = _escape(row.cells[column].strip())
+    return f"*{text}*" if row.reference and text else text

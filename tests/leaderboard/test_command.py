@@ -1,0 +1,76 @@
+"""python -m leaderboard, and what importing the room costs."""
+
+import subprocess
+import sys
+
+import pytest
+
+import leaderboard
+from leaderboard.__main__ import main
+from tests.leaderboard import cells
+
+
+def run(capsys, *arguments):
+    code = main([str(a) for a in arguments])
+    return code, *capsys.readouterr()
+
+
+def test_csv_table_verify(make, results, capsys):
+    make()
+    make(upstream="mfcc", name="urdu")
+    assert run(capsys, "csv", "--results", results)[0] == 0
+    assert (results / "leaderboard.csv").read_text().count("\n") == 3
+    code, out, _ = run(capsys, "table", "--results", results, "-t", "urdu")
+    assert code == 0 and "mfcc" in out and "fbank" not in out
+    code, out, _ = run(capsys, "table", "--format", "markdown", "--results", results, "-u", "fbank")
+    assert code == 0 and "| fbank |" in out and "mfcc" not in out
+    assert run(capsys, "verify", "--results", results)[0] == 0
+
+
+def test_damage_is_told_and_fails(make, results, capsys):
+    make()
+    broken = make(upstream="mfcc")
+    (results / "mfcc" / "emodb" / broken.files.predictions.name).unlink()
+    code, out, err = run(capsys, "table", "--results", results)
+    assert code == 1 and "fbank" in out and "mfcc/emodb/probe.json" in err
+    assert run(capsys, "verify", "--results", results)[0] == 1
+
+
+@pytest.mark.parametrize("command", ["csv", "table", "verify"])
+def test_no_results_is_said(tmp_path, capsys, command):
+    code, out, err = run(capsys, command, "--results", tmp_path / "absent")
+    assert (code, out) == (1, "") and "no such folder" in err and "--results" in err
+    code, out, err = run(capsys, command, "--results", tmp_path)
+    assert (code, out) == (1, "") and "no results; run_benchmark.py makes some" in err
+    assert not list(tmp_path.iterdir())
+
+
+def test_unknown_names_get_a_hint(make, results, capsys):
+    make()
+    code, _, err = run(capsys, "table", "--results", results, "-t", "emodbb")
+    assert code == 2 and "did you mean emodb?" in err
+    with pytest.raises(SystemExit, match="2"):
+        main(["tabel"])
+
+
+def test_schema_explains_every_key_and_column(capsys):
+    code, out, _ = run(capsys, "schema")
+    assert code == 0 and "scores.metrics.*.low " in out and "last_layer_UA " in out
+    assert all(len(line.split(maxsplit=1)) == 2 for line in out.splitlines() if line)
+
+
+def test_what_is_not_needed_is_not_imported(make, results):
+    """Asking which cells are done must be quick: no pandas, no Parquet reader."""
+    make()
+    code = (
+        "import sys, leaderboard; light = set(sys.modules)\n"
+        "assert leaderboard.find(sys.argv[1], 'fbank', 'emodb', 'probe')\n"
+        "heavy = {'torch', 'pandas', 'pyarrow', 'scipy', 'numpy'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+        "assert not {'pydantic', 'rich'} & light"
+    )
+    subprocess.run([sys.executable, "-c", code, results], check=True, cwd=cells.ROOT)
+
+
+def test_the_public_names_are_there():
+    assert all(callable(getattr(leaderboard, name)) for name in leaderboard.__all__)

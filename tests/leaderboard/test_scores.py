@@ -1,0 +1,122 @@
+"""The figures of a record are scikit-learn's, scipy's and the definitions'."""
+
+import numpy as np
+import pytest
+from scipy.stats import pearsonr
+from sklearn import metrics as sk
+
+import leaderboard
+from leaderboard import LeaderboardError
+from tests.leaderboard import cells
+from tests.leaderboard.cells import CLASSES
+
+
+def by_seed(results, record, figure):
+    table = leaderboard.predictions(results, record)
+    return np.mean([figure(rows.target, rows.prediction) for _, rows in table.groupby("seed")])
+
+
+def test_classification_is_scikit_learns(make, results):
+    record = make(seeds=3)
+    expected = {
+        "WA": sk.accuracy_score,
+        "UA": sk.balanced_accuracy_score,
+        "WF1": lambda t, p: sk.f1_score(t, p, average="weighted"),
+        "macro_F1": lambda t, p: sk.f1_score(t, p, average="macro"),
+    }
+    assert set(record.scores.metrics) == set(expected)
+    for name, figure in expected.items():
+        assert record.scores.metrics[name].value == pytest.approx(100 * by_seed(results, record, figure)), name
+        assert np.mean(record.scores.by_seed[name]) == pytest.approx(record.scores.metrics[name].value)
+    for index, name in enumerate(CLASSES):
+        recall = by_seed(results, record, lambda t, p, i=index: sk.recall_score(t, p, average=None)[i])
+        assert record.scores.recall[name].value == pytest.approx(100 * recall)
+    first = leaderboard.predictions(results, record).query("seed == 0")
+    assert record.scores.confusion == sk.confusion_matrix(first.target, first.prediction).tolist()
+    assert record.scores.counts.model_dump() == {"n": 120, "speakers": 6, "folds": 6, "seeds": 3, "groups": 6}
+
+
+def test_regression_is_scipys(make, results):
+    record = make(kind="regression")
+    expected = {"Pearson": lambda t, p: pearsonr(t, p)[0], "MAE": sk.mean_absolute_error}
+    for name, figure in expected.items():
+        assert record.scores.metrics[name].value == pytest.approx(by_seed(results, record, figure)), name
+    assert record.scores.recall == {} and record.scores.confusion is None and record.scores.WA_folds is None
+
+
+def test_folds_alone_and_their_mean(make, results):
+    record = make()
+    table = leaderboard.predictions(results, record)
+    means = []
+    for fold in record.scores.folds:
+        rows = table[table["fold"] == fold.fold]
+        means.append(100 * np.mean(rows.target == rows.prediction))
+        assert fold.n == len(rows) / 2 and fold.metrics["WA"] == pytest.approx(means[-1])
+    assert record.scores.WA_folds == pytest.approx(np.mean(means))
+
+
+def test_a_fold_without_a_class_has_no_ua(make):
+    table = cells.utterances()
+    table.loc[(table["speaker"] == "s0") & (table["emotion"] == "anger"), "emotion"] = "neutral"
+    fold = make(table=table).scores.folds[0]
+    assert fold.classes_in_test == 3 and fold.metrics["UA"] is None and fold.metrics["WA"] is not None
+
+
+def test_pooled_only_gives_no_fold_figures(make):
+    scores = make(pooled_only=True).scores
+    assert scores.WA_folds is None and all(fold.metrics is None and fold.n for fold in scores.folds)
+    assert scores.metrics["UA"].value is not None
+
+
+def test_layers_are_scored_on_the_first_seed(results):
+    table = cells.utterances()
+    predictions = cells.predict(table)
+    made = cells.sections(table)
+    groups = table["speaker"].to_numpy()
+    record = leaderboard.record(results, predictions=predictions, utterances=table, groups=groups, **made)
+    target = table["emotion"]
+    for layer, codes in enumerate(predictions.by_layer):
+        expected = 100 * sk.balanced_accuracy_score(target, np.array(CLASSES)[codes])
+        assert record.scores.by_layer[layer] == pytest.approx(expected)
+    assert record.scores.last_layer["UA"] == record.scores.by_layer[-1]
+    assert record.chosen.dev_by_layer == pytest.approx(predictions.dev_by_layer.mean(0).tolist())
+    assert record.chosen.layer == 1 and record.chosen.folds[0]["layer"] == 1
+
+
+def test_marks_are_a_union_with_contamination(make):
+    assert make(marks=["partial"], head_marks=("edge",), seen={"emodb": "labels"}).marks == [
+        "contaminated:labels",
+        "edge",
+        "partial",
+    ]
+    assert make(seen={"ravdess": "audio"}).marks == []
+    assert make(seen={"ravdess": "audio"}, corpus="ravdess_song", family="ravdess").marks == ["contaminated:audio"]
+    assert make(seen="unknown").marks == ["seen:unknown"]
+
+
+def broken(change):
+    table = cells.utterances()
+    predictions, made = cells.predict(table), cells.sections(table)
+    groups = table["speaker"].to_numpy()
+    change(predictions.table, made)
+    return {"predictions": predictions, "utterances": table, "groups": groups, **made}
+
+
+WRONG = {
+    "class": (lambda t, m: t.__setitem__("prediction", "joy"), "'joy'"),
+    "id": (lambda t, m: t.__setitem__("id", "u" + t["id"]), "no id of the utterances"),
+    "twice": (lambda t, m: t.__setitem__("seed", 0), "tested twice"),
+    "other utterances": (lambda t, m: t.__setitem__("seed", range(len(t))), "different utterances"),
+    "no target": (lambda t, m: t.__setitem__("target", None), "empty values in target"),
+    "fold": (lambda t, m: m["task"].__setitem__("folds", ["s0"]), "the fold 's1'"),
+    "metric": (lambda t, m: m["task"].__setitem__("headline", "CCC"), "no metric of classification"),
+    "unknown key": (lambda t, m: m["run"].__setitem__("host", "here"), "run.host"),
+    "missing key": (lambda t, m: m["task"].pop("audit"), "task.audit"),
+}
+
+
+@pytest.mark.parametrize("change, words", WRONG.values(), ids=WRONG)
+def test_what_does_not_fit_is_refused_in_words(results, change, words):
+    with pytest.raises(LeaderboardError, match=words):
+        leaderboard.record(results, **broken(change))
+    assert not list(results.rglob("*")), "nothing is written"

@@ -1,0 +1,104 @@
+"""Intervals: equal to a plain loop, honest with few groups and near 100 %, absent where they cannot be known."""
+
+import time
+
+import numpy as np
+import pytest
+from scipy.special import expit, logit
+from scipy.stats import t as student
+
+from leaderboard.statistics import jackknife, limits
+from tasks.metrics import METRICS, ccc, recalls, sums, ua, wa
+
+UNIT = (0.0, 1.0)
+
+
+def draw(random: np.random.Generator, groups: int, difficulty: float, n_classes: int = 4) -> np.ndarray:
+    """(G, C, C) counts of groups that differ in how well they are recognised, classes of unequal size."""
+    share = expit(difficulty + 0.6 * random.normal(size=(groups, 1)) + 0.3 * random.normal(size=(groups, n_classes)))
+    n = 1 + random.multinomial(40, [0.4, 0.3, 0.2, 0.1], size=groups)
+    right = random.binomial(n, share)
+    counts = np.zeros((groups, n_classes, n_classes))
+    for c in range(n_classes):
+        counts[:, c, c], counts[:, c, (c + 1) % n_classes] = right[:, c], (n - right)[:, c]
+    return counts
+
+
+@pytest.mark.parametrize("metric", [wa, ua], ids=["WA", "UA"])
+@pytest.mark.parametrize("difficulty", [0.8, 3.0], ids=["two thirds right", "93 % right"])
+@pytest.mark.parametrize("groups", [6, 24])
+def test_95_percent_of_intervals_hold_the_truth(metric, difficulty, groups):
+    truth = metric(draw(np.random.default_rng(9), 200_000, difficulty).sum(0))
+    random, draws = np.random.default_rng(1), 600
+    held = 0
+    for _ in range(draws):
+        _, low, high, _ = jackknife(draw(random, groups, difficulty)[None], metric, UNIT)
+        held += low <= truth <= high
+    assert 0.91 <= held / draws <= 0.98
+
+
+def test_equals_a_plain_loop_over_groups_and_seeds():
+    random = np.random.default_rng(3)
+    statistics = np.stack([draw(random, 7, 1.0), draw(random, 7, 1.5)])
+    value = np.mean([ua(s.sum(0)) for s in statistics])
+    without = np.array([np.mean([ua(np.delete(s, g, 0).sum(0)) for s in statistics]) for g in range(7)])
+    error = np.sqrt(6 / 7 * ((without - without.mean()) ** 2).sum())
+    half = student.ppf(0.975, 6) * error / (value * (1 - value))
+    expected = [value, expit(logit(value) - half), expit(logit(value) + half), 0]
+    np.testing.assert_allclose(jackknife(statistics, ua, UNIT), expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_bounds_enclose_the_value_and_stay_in_range(name):
+    metric, random = METRICS[name], np.random.default_rng(5)
+    n_classes = 3 if metric.kind == "classification" else None
+    for groups in (2, 3, 30):
+        n = 20 * groups
+        group = np.arange(n) % groups
+        target = random.integers(0, 3, n) if n_classes else random.normal(size=n)
+        guess = np.where(random.random(n) < 0.9, target, 0) if n_classes else target + 0.2 * random.normal(size=n)
+        statistics = sums(target, guess, group, n_groups=groups, n_classes=n_classes)[None]
+        ends = limits(metric)
+        value, low, high, _ = jackknife(statistics, metric, ends)
+        assert ends[0] <= low <= value <= high <= ends[1]
+
+
+def test_alike_utterances_of_a_group_count_once():
+    """Ten copies of every utterance say no more about other speakers than one."""
+    counts = draw(np.random.default_rng(2), 8, 1.0)[None]
+    np.testing.assert_allclose(jackknife(10 * counts, wa, UNIT), jackknife(counts, wa, UNIT))
+
+
+def test_no_interval_where_none_can_be_known():
+    counts = draw(np.random.default_rng(2), 5, 1.0)[None]
+    _, low, high, _ = jackknife(counts[:, :1], wa, UNIT)
+    assert np.isnan([low, high]).all(), "one group"
+
+    perfect = np.eye(4)[None, None] * np.ones((1, 5, 1, 1))
+    value, low, high, undefined = jackknife(perfect, wa, UNIT)
+    assert value == 1 and np.isnan([low, high]).all() and undefined == 0, "all right everywhere"
+
+    counts[:, 1:, 2] = 0  # class 2 is group 0's alone
+    value, low, high, undefined = jackknife(counts, ua, UNIT)
+    assert np.isfinite(value) and np.isnan([low, high]).all() and undefined == 1
+    value, low, high, undefined = jackknife(counts, recalls, UNIT)
+    assert np.isnan(low).tolist() == [False, False, True, False] and undefined.tolist() == [0, 0, 1, 0]
+    assert np.isfinite(jackknife(counts, wa, UNIT)[:3]).all(), "accuracy needs no class in particular"
+
+
+def test_thousand_groups_take_milliseconds():
+    random = np.random.default_rng(0)
+    target, guess = random.integers(0, 8, (2, 7000))
+    group = random.integers(0, 1000, 7000)
+    statistics = sums(target, guess, group, n_groups=1000, n_classes=8)[None]
+    start = time.perf_counter()
+    jackknife(statistics, ua, UNIT)
+    assert time.perf_counter() - start < 0.25
+
+
+def test_values_have_intervals_too():
+    random = np.random.default_rng(4)
+    target = random.normal(size=300)
+    statistics = sums(target, target + random.normal(size=300), np.arange(300) % 10, n_groups=10)[None]
+    value, low, high, _ = jackknife(statistics, ccc, (-1.0, 1.0))
+    assert low < value < high and high - low < 0.4
