@@ -1,0 +1,160 @@
+"""The command as a user meets it: each test runs processes of its own."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+HEAVY = ("torch", "transformers", "s3prl", "sklearn", "umap")
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture
+def command(cache, tmp_path):
+    """Runs run_benchmark.py; results go to a folder of the test's own."""
+
+    def run(*arguments, results=tmp_path / "results"):
+        folders = ["--cache", str(cache), "--results", str(results)]
+        return subprocess.run(
+            [sys.executable, str(ROOT / "run_benchmark.py"), *arguments, *folders],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            env=os.environ | {"COLUMNS": "140"},
+            timeout=300,
+        )
+
+    run.results = tmp_path / "results"
+    return run
+
+
+def files(folder):
+    return {path: path.stat().st_mtime_ns for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def imported(*arguments):
+    """The heavy packages that the command imports for these arguments."""
+    code = f"""
+import sys, run_benchmark
+try: run_benchmark.main({list(arguments)!r})
+except SystemExit: pass
+print('imported', [name for name in {HEAVY!r} if name in sys.modules])
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    return done.stdout.rsplit("imported ", 1)[1].strip()
+
+
+def test_demo_to_leaderboard_and_a_second_run_does_nothing(command, cache):
+    first = command("-u", "fbank", "mfcc", "-t", "demo")
+    assert first.returncode == 0, first.stderr
+    assert "synthetic" in first.stdout
+    table = pd.read_csv(command.results / "leaderboard.csv").set_index("upstream")
+    assert list(table.columns[:2]) == ["task", "downstream"]
+    assert set(table.index) == {"fbank", "mfcc", "majority", "duration"}
+    assert table.loc["fbank", "UA"] > 2 * table.loc["majority", "UA"]
+    assert (table["UA_low"] <= table["UA"]).all()
+    before = files(command.results) | files(cache / "features")
+    second = command("-u", "fbank", "mfcc", "-t", "demo")
+    assert second.stdout == first.stdout
+    after = files(command.results) | files(cache / "features")
+    changed = {path.name for path in after if before.get(path) != after[path]} - {"leaderboard.csv", "about.json"}
+    assert not changed
+    assert (
+        imported("-u", "fbank", "mfcc", "-t", "demo", "--cache", str(cache), "--results", str(command.results)) == "[]"
+    )
+
+
+def test_rerun_finds_what_was_changed(command):
+    assert command("-u", "fbank", "-t", "demo").returncode == 0
+    same = command("-u", "fbank", "-t", "demo", "--rerun")
+    assert same.returncode == 0
+    assert "all the same" in same.stdout
+    record = command.results / "fbank" / "demo" / "probe.json"
+    content = json.loads(record.read_text())
+    content["scores"]["metrics"]["UA"]["value"] += 1
+    record.write_text(json.dumps(content))
+    changed = command("-u", "fbank", "-t", "demo", "--rerun")
+    assert changed.returncode == 1
+    assert "fbank on demo" in changed.stderr
+
+
+def test_limit_writes_to_a_folder_of_its_own(command):
+    done = command("-u", "fbank", "-t", "demo", "--limit", "64")
+    assert done.returncode == 0, done.stderr
+    assert not list(command.results.glob("*.csv"))
+    assert len(pd.read_csv(command.results / "limited" / "leaderboard.csv")) == 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["-u", "fbnk", "-t", "demo"], "fbank"),
+        (["-u", "fbank", "-t", "demmo"], "demo"),
+        (["-u", "fbank", "-t", "demo", "-d", "prob"], "probe"),
+        (["-u", "fbank"], "-t"),
+        (["-u", "fbank", "-t", "demo", "--seeds", "0"], "--seeds"),
+        (["-u", "fbank", "-t", "demo", "--precision", "fp8"], "bf16"),
+    ],
+)
+def test_a_wrong_request_is_status_2_and_says_what_was_meant(command, arguments, said):
+    done = command(*arguments)
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not command.results.exists()
+
+
+def test_an_absent_corpus_does_not_stop_the_others(command, tmp_path):
+    done = command("-u", "fbank", "-t", "emodb", "demo", "--data", str(tmp_path))
+    assert done.returncode == 1
+    assert "emodb" in done.stdout
+    assert str(tmp_path) in done.stdout.replace("\n", "")  # where it was looked for
+    assert set(pd.read_csv(command.results / "leaderboard.csv")["task"]) == {"demo"}
+    assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_a_plug_in_that_raises_costs_its_own_cells_only(command, tmp_path):
+    (tmp_path / "broken.py").write_text(
+        "class Broken:\n    sample_rate, hop, depth, width = 16000, 160, 1, 4\n"
+        "    def __call__(self, waveforms):\n        raise RuntimeError('no such layer')\n"
+    )
+    done = command("-u", "broken.py:Broken", "fbank", "-t", "demo")
+    assert done.returncode == 1
+    assert "no such layer" in done.stdout
+    assert "Traceback" not in done.stdout + done.stderr
+    assert "fbank" in set(pd.read_csv(command.results / "leaderboard.csv")["upstream"])
+
+
+def test_an_upstream_of_the_user_in_ten_lines(command, tmp_path):
+    (tmp_path / "mine.py").write_text(
+        "class Loudness:\n    sample_rate, hop, depth, width = 16000, 160, 1, 1\n    min_samples = 160\n"
+        "    def __call__(self, waveforms):\n"
+        "        return [w.unfold(0, 160, 160).square().mean(1).log1p().reshape(1, -1, 1) for w in waveforms]\n"
+    )
+    done = command("-u", "mine.py:Loudness", "-t", "demo", "-d", "probe_stats")
+    assert done.returncode == 0, done.stdout + done.stderr
+    table = pd.read_csv(command.results / "leaderboard.csv").set_index("upstream")
+    assert "seen:unknown" in table.loc["mine.py:Loudness", "marks"]
+
+
+@pytest.mark.parametrize("argument", ["--help", "--list"])
+def test_help_and_list_import_nothing_heavy(argument):
+    assert imported(argument) == "[]"
+
+
+def test_real_speech_reaches_the_measured_line(command, corpora):
+    """eGeMAPS on EmoDB, leave one speaker out: 68.7 UA was measured with scikit-learn at a fixed strength."""
+    done = command("-u", "opensmile", "-t", "emodb", "--data", str(corpora))
+    assert done.returncode == 0, done.stdout + done.stderr
+    row = pd.read_csv(command.results / "leaderboard.csv").set_index("upstream").loc["opensmile"]
+    assert row["UA"] > 68.7 - 2
+    assert (row["n"], row["speakers"], row["folds"]) == (535, 10, 10)
