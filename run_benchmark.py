@@ -19,7 +19,7 @@ import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -71,6 +71,16 @@ class Cell:
     settings: dict[str, Any]
     key: str
     seeds: list[int]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a cell (upstream, task, downstream): its record, or why there is none."""
+
+    cell: tuple[str, str, str]
+    record: Any = None
+    differs: Sequence[str] = ()  # from what stood there, of a cell done again
+    failure: str = ""
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
@@ -144,36 +154,84 @@ def main(argv: list[str] | None = None) -> int:
 
 def run(request: Request) -> int:
     """Every cell of the request, task by task; a failure stops its own cells only."""
-    shown, failures, differences = [], [], []
+    outcomes: list[Outcome] = []
     for name in request.tasks:
+        started = time.perf_counter()
         try:
-            with bar(f"{name}: checking audio") as progress:
+            with bar(f"{name}: checking audio", "files") as progress:
                 task = tasks.load(
                     name, request.data, request.cache, request.skip_bad, request.limit, request.jobs, progress
                 )
-        except TaskError as error:
-            wanted = request.downstreams or ["-"]
-            failures += [(upstream, name, head, str(error)) for upstream in request.upstreams for head in wanted]
+        except Exception as error:
+            heads = request.downstreams or ["-"]
+            failed = explain(error, request.results)
+            outcomes += [Outcome((u, name, head), failure=failed) for u in request.upstreams for head in heads]
             continue
+        seconds = time.perf_counter() - started
         heads = request.downstreams or [task.definition.downstream]
-        for upstream, wanted in [*((u, heads) for u in request.upstreams), *((r, [REFERENCE]) for r in REFERENCES)]:
-            missing = set(wanted)
-            try:
-                for record, differs in measure(request, task, plan(request, task, upstream, wanted)):
-                    shown.append(record)
-                    differences += differs
-                    missing.discard(record.cell.downstream)
-            except Exception as error:
-                message = str(error) if isinstance(error, UserError) else unexpected(error, request.results)
-                failures += [(upstream, name, head, message) for head in wanted if head in missing]
-    if shown:
+        for upstream in request.upstreams:
+            outcomes += measure(request, task, upstream, heads, seconds)
+        for reference in REFERENCES:
+            outcomes += measure(request, task, reference, [REFERENCE], seconds)
+
+    records = [outcome.record for outcome in outcomes if outcome.record]
+    failures = [(*outcome.cell, outcome.failure) for outcome in outcomes if outcome.failure]
+    differences = [f"{' · '.join(outcome.cell)}: {line}" for outcome in outcomes for line in outcome.differs]
+    if records:
         leaderboard.csv(request.results)
-    leaderboard.show(shown, failures=failures)
+    leaderboard.show(records, failures=failures)
     for line in differences:
         print(f"differs: {line}", file=sys.stderr)
     if request.rerun and not differences:
-        print(f"{len(shown)} cells done again, all the same.")
+        print(f"{len(records)} cells done again, all the same.")
     return 1 if failures or differences else 0
+
+
+def measure(request: Request, task: Any, upstream: str, heads: list[str], seconds: float) -> list[Outcome]:
+    """One upstream read by all heads: one extraction serves those that are not done. `seconds`: loading the task."""
+    outcomes: list[Outcome] = []
+    todo: list[tuple[Cell, Any]] = []
+    features = None
+    try:
+        for cell in plan(request, task, upstream, heads):
+            old = leaderboard.find(request.results, cell.upstream, cell.task, cell.downstream, warn=warn)
+            done = old is not None and old.cell.key == cell.key and set(cell.seeds) <= set(old.cell.seeds)
+            if done and not request.force and not request.rerun:
+                outcomes.append(Outcome((cell.upstream, cell.task, cell.downstream), old))
+            else:
+                todo.append((cell, old if done and request.rerun else None))
+        if todo and upstream not in REFERENCES:
+            needs = frozenset().union(*(downstreams.needs(cell.downstream) for cell, _ in todo))
+            with bar(f"{task.name}: {upstream}", "s of audio") as progress:
+                features = upstreams.extract(
+                    upstream,
+                    task.utterances,
+                    needs,
+                    request.cache,
+                    request.device,
+                    request.precision,
+                    request.jobs,
+                    progress,
+                )
+    except Exception as error:
+        failed = explain(error, request.results)
+        done_heads = {outcome.cell[2] for outcome in outcomes}
+        return outcomes + [Outcome((upstream, task.name, h), failure=failed) for h in heads if h not in done_heads]
+    for cell, old in todo:
+        name = (cell.upstream, cell.task, cell.downstream)
+        try:
+            with bar(f"{task.name}: {upstream}, {cell.downstream}") as progress:
+                predictions = read(request, task, cell, features, progress)
+            if old is None:
+                record = write(request.results, request, task, cell, upstream, features, predictions, seconds)
+                outcomes.append(Outcome(name, record))
+            else:
+                with tempfile.TemporaryDirectory() as elsewhere:
+                    again = write(Path(elsewhere), request, task, cell, upstream, features, predictions, seconds)
+                    outcomes.append(Outcome(name, old, differs=leaderboard.same(old, again)))
+        except Exception as error:
+            outcomes.append(Outcome(name, failure=explain(error, request.results)))
+    return outcomes
 
 
 def plan(request: Request, task: Any, upstream: str, heads: list[str]) -> list[Cell]:
@@ -193,48 +251,28 @@ def plan(request: Request, task: Any, upstream: str, heads: list[str]) -> list[C
         }
         key = hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()
         seeds = [0] if reference else downstreams.seeds(head, request.seeds)
-        cells.append(Cell(upstream, task.name, head, settings, key, seeds))
+        label = upstream if reference else upstreams.label(upstream)
+        cells.append(Cell(label, task.name, head, settings, key, seeds))
     return cells
 
 
-def measure(request: Request, task: Any, cells: list[Cell]) -> Iterator[tuple[Any, list[str]]]:
-    """Records of the cells, and how cells done again differ; one extraction serves all that are not done."""
-    todo = []
-    for cell in cells:
-        old = leaderboard.find(request.results, cell.upstream, cell.task, cell.downstream, warn=warn)
-        done = old is not None and old.cell.key == cell.key and set(cell.seeds) <= set(old.cell.seeds)
-        if done and not request.force and not request.rerun:
-            yield old, []
-        else:
-            todo.append((cell, old if done else None))
-    if not todo:
-        return
-    name = cells[0].upstream
-    features = None
-    if name not in REFERENCES:
-        needs = frozenset().union(*(downstreams.needs(cell.downstream) for cell, _ in todo))
-        with bar(f"{task.name}: {name}", "s of audio") as progress:
-            features = upstreams.extract(
-                name, task.utterances, needs, request.cache, request.device, request.precision, request.jobs, progress
-            )
-    for cell, old in todo:
-        if features is None:
-            predictions = downstreams.references(task.problem, task.utterances["duration"].to_numpy())[name]
-        else:
-            with bar(f"{task.name}: {name}, {cell.downstream}") as progress:
-                predictions = downstreams.evaluate(
-                    cell.downstream, features, task.problem, cell.seeds, device(request), progress
-                )
-        if old is None or request.force:
-            yield write(request.results, request, task, cell, features, predictions), []
-        else:
-            with tempfile.TemporaryDirectory() as elsewhere:
-                again = write(Path(elsewhere), request, task, cell, features, predictions)
-                where = f"{cell.upstream} on {cell.task} by {cell.downstream}"
-                yield old, [f"{where}: {difference}" for difference in leaderboard.same(old, again)]
+def read(request: Request, task: Any, cell: Cell, features: Any, progress: Any) -> Any:
+    """The head's predictions; those of a reference listen to nothing."""
+    if features is None:
+        return downstreams.reference(cell.upstream, task.problem, task.utterances["duration"].to_numpy())
+    return downstreams.evaluate(cell.downstream, features, task.problem, cell.seeds, device(request), progress)
 
 
-def write(results: Path, request: Request, task: Any, cell: Cell, features: Any, predictions: Any) -> Any:
+def write(
+    results: Path,
+    request: Request,
+    task: Any,
+    cell: Cell,
+    upstream: str,
+    features: Any,
+    predictions: Any,
+    seconds: float,
+) -> Any:
     """Scores predictions and writes the cell's record; returns it."""
     definition, corpus = task.definition, task.corpus
     pooled = None
@@ -242,6 +280,9 @@ def write(results: Path, request: Request, task: Any, cell: Cell, features: Any,
         ids = predictions.table.loc[predictions.table["seed"] == predictions.table["seed"].min(), "id"]
         rows = task.utterances.index.get_indexer(ids)
         pooled = features.pooled[rows, 0, predictions.layer].astype("float16")
+    extraction = dict(features.seconds) if features is not None else {}
+    if extraction:
+        extraction["extract"] = extraction.pop("total")
     return leaderboard.record(
         results,
         cell={
@@ -274,7 +315,7 @@ def write(results: Path, request: Request, task: Any, cell: Cell, features: Any,
             "notes": list(task.notes),
             "marks": list(task.marks),
         },
-        upstream=who(cell, features),
+        upstream=who(cell, upstream, features),
         downstream={
             "name": cell.downstream,
             "settings": cell.settings,
@@ -285,8 +326,8 @@ def write(results: Path, request: Request, task: Any, cell: Cell, features: Any,
         groups=task.problem.groups,
         pooled=pooled,
         run={
-            "seconds": {**(features.seconds if features is not None else {}), "evaluate": predictions.seconds},
-            "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+            "seconds": {"load": seconds, **extraction, "evaluate": predictions.seconds},
+            "peak_memory_mb": peak_memory(),
             "device": "cpu" if features is None else device(request),
             "versions": versions(),
             "git_commit": git_commit(),
@@ -295,11 +336,11 @@ def write(results: Path, request: Request, task: Any, cell: Cell, features: Any,
     )
 
 
-def who(cell: Cell, features: Any) -> dict[str, Any]:
+def who(cell: Cell, name: str, features: Any) -> dict[str, Any]:
     """The record's section on the upstream."""
     if features is None:
         return {"name": cell.upstream, "title": REFERENCES[cell.upstream]}
-    upstream = upstreams.load(cell.upstream)
+    upstream = upstreams.load(name)
     return {
         "name": cell.upstream,
         "title": upstream.title,
@@ -346,8 +387,16 @@ def warn(message: str) -> None:
     print(f"run_benchmark.py: {message}", file=sys.stderr)
 
 
-def unexpected(error: Exception, results: Path) -> str:
-    """A failure that no room foresaw: one line for the table, the traceback in a file beside the results."""
+def peak_memory() -> float:
+    """Peak resident memory so far of the largest of this program's processes, MB."""
+    peaks = (resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return max(peaks) / (1e6 if sys.platform == "darwin" else 1024)
+
+
+def explain(error: Exception, results: Path) -> str:
+    """A failure for the table; of one that no room foresaw, the traceback goes to a file beside the results."""
+    if isinstance(error, UserError):
+        return str(error)
     log = results / "failures.log"
     try:
         results.mkdir(parents=True, exist_ok=True)

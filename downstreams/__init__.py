@@ -84,8 +84,8 @@ def evaluate(
     return get(name).load()(features, problem, get(name).settings, seeds, device, progress)
 
 
-def references(problem: Any, durations: Any) -> dict[str, Predictions]:
-    """Predictions that listen to nothing: `majority` class, and `duration` alone (seconds, (N,)) under `probe`."""
-    from downstreams.reference import duration, majority
+def reference(name: str, problem: Any, durations: Any) -> Predictions:
+    """Predictions that listen to nothing: `majority` class, or `duration` alone (seconds, (N,)) under `probe`."""
+    from downstreams.references import duration, majority
 
-    return {"majority": majority(problem), "duration": duration(problem, durations)}
+    return majority(problem) if name == "majority" else duration(problem, durations)

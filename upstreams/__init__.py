@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from upstreams.features import Features
     from upstreams.registry import Entry
 
-__all__ = ["UnknownName", "UpstreamError", "describe", "extract", "load", "names", "resolve"]
+__all__ = ["UnknownName", "UpstreamError", "describe", "extract", "label", "load", "names", "resolve"]
 
 
 def names() -> list[str]:
@@ -41,6 +41,13 @@ def resolve(name: str) -> str:
     from upstreams import registry
 
     return registry.resolve(name).name
+
+
+def label(name: str) -> str:
+    """The name that records and tables carry; it holds no absolute path."""
+    from upstreams import registry
+
+    return registry.resolve(name).label
 
 
 def load(name: str, device: str = "cpu", precision: str = "fp32") -> Frozen:

@@ -56,6 +56,15 @@ class Resolved:
     source: Path | None = None
     checkpoint: Path | None = None
 
+    @property
+    def label(self) -> str:
+        """The name for records: of files outside the working folder only the last part, which tells nobody's home."""
+        label = self.name
+        for path in (self.source, self.checkpoint):
+            if path and not path.is_relative_to(Path.cwd()):
+                label = label.replace(path.as_posix(), path.name)
+        return label
+
 
 def known() -> tuple[Entry, ...]:
     """Every upstream that can be named without a file."""

@@ -50,7 +50,8 @@ def test_choices_and_predictions_equal_the_slow_program(official_dev):
     for fold, choice in zip(problem.folds, predictions.choices, strict=True):
         layer, strength, dev, probabilities = slow_probe(x, problem, fold)
         assert (choice["layer"], choice["strength"]) == (layer, strength)
-        assert choice["dev"] == pytest.approx(dev)
+        # Inner fits stop a little short of the optimum: one utterance may fall on the other side.
+        assert choice["dev"] == pytest.approx(dev, abs=100 / len(fold.train) + 1e-6)
         rows = predictions.table[predictions.table["fold"] == fold.name]
         assert np.abs(rows[[f"score:{name}" for name in CLASSES]].to_numpy() - probabilities).max() < 1e-3
 
@@ -71,10 +72,9 @@ def test_probe_stats_reads_deviations():
 def test_references_listen_to_nothing():
     _, problem = make()
     seconds = np.exp(problem.targets + 0.1 * np.random.default_rng(0).standard_normal(len(problem.ids)))
-    references = downstreams.references(problem, seconds)
     for fold in problem.folds:
         known = problem.targets[np.concatenate([fold.train, fold.dev])]
-        rows = references["majority"].table.query("fold == @fold.name")
+        rows = downstreams.reference("majority", problem, seconds).table.query("fold == @fold.name")
         assert set(rows["prediction"]) == {CLASSES[np.bincount(known).argmax()]}
-    table = references["duration"].table
+    table = downstreams.reference("duration", problem, seconds).table
     assert (table["target"] == table["prediction"]).mean() > 0.9

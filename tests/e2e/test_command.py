@@ -84,7 +84,7 @@ def test_rerun_finds_what_was_changed(command):
     record.write_text(json.dumps(content))
     changed = command("-u", "fbank", "-t", "demo", "--rerun")
     assert changed.returncode == 1
-    assert "fbank on demo" in changed.stderr
+    assert "fbank · demo · probe" in changed.stderr
 
 
 def test_limit_writes_to_a_folder_of_its_own(command):
