@@ -20,7 +20,7 @@ import tempfile
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from importlib import metadata
@@ -36,6 +36,7 @@ from leaderboard.errors import LeaderboardError
 from tasks.errors import TaskError
 from upstreams.errors import UpstreamError
 
+CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 UserError = (TaskError, UpstreamError, DownstreamError, LeaderboardError)
 REFERENCE = "reference"  # the downstream of rows that listen to nothing
 REFERENCES = {"majority": "the most frequent class", "duration": "the length of the utterance alone"}
@@ -63,14 +64,23 @@ class Request:
 
 @dataclass(frozen=True)
 class Cell:
-    """One figure of the table: an upstream read by a downstream on a task; `key` is all that decides it."""
+    """One row of a table: an upstream read by a downstream on a task.
 
-    upstream: str
+    `upstream` is the record's section on it; `key` is a hash of all that decides the figures and their marks.
+    """
+
+    upstream: dict[str, Any]
     task: str
     downstream: str
     settings: dict[str, Any]
+    precision: str
     key: str
     seeds: list[int]
+
+    @property
+    def name(self) -> tuple[str, str, str]:
+        """(upstream, task, downstream), as files and tables name it."""
+        return self.upstream["name"], self.task, self.downstream
 
 
 @dataclass(frozen=True)
@@ -79,7 +89,7 @@ class Outcome:
 
     cell: tuple[str, str, str]
     record: Any = None
-    differs: Sequence[str] = ()  # from what stood there, of a cell done again
+    differs: Sequence[str] | None = None  # of a cell done again: how it differs from what stood there
     failure: str = ""
 
 
@@ -95,15 +105,15 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     here.add_argument(
         "-d", "--downstream", nargs="+", metavar="NAME", default=[], help="heads (default: the task's own)"
     )
-    here.add_argument("--data", metavar="DIR", default=os.environ.get("EMOREP_DATA", "data"),
+    here.add_argument("--data", metavar="DIR", default=os.environ.get("EMOREP_DATA") or "data",
                       help="one folder a corpus (default: $EMOREP_DATA, else ./data)")  # fmt: skip
     here.add_argument("--results", metavar="DIR", default="results", help="default: ./results")
-    here.add_argument("--cache", metavar="DIR", default=os.environ.get("EMOREP_CACHE", "~/.cache/emorep"),
+    here.add_argument("--cache", metavar="DIR", default=os.environ.get("EMOREP_CACHE") or "~/.cache/emorep",
                       help="features (default: $EMOREP_CACHE, else ~/.cache/emorep)")  # fmt: skip
     here.add_argument("--seeds", type=int, default=3, metavar="N", help="for heads that draw anything (default: 3)")
     here.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")
     here.add_argument("--precision", choices=["fp32", "bf16"], default="fp32", help="of the upstream (default: fp32)")
-    here.add_argument("--jobs", type=int, default=os.cpu_count() or 1, metavar="N", help="worker processes")
+    here.add_argument("--jobs", type=int, default=CORES, metavar="N", help="worker processes (default: one a core)")
     here.add_argument("--limit", type=int, metavar="N", help="a smoke run on N utterances a task, in RESULTS/limited/")
     here.add_argument("--force", action="store_true", help="do cells again that are done")
     here.add_argument("--rerun", action="store_true", help="do done cells again, compare, keep what was there")
@@ -139,6 +149,8 @@ def main(argv: list[str] | None = None) -> int:
                 for k in ["seeds", "device", "precision", "jobs", "limit", "force", "rerun", "skip_bad"]
             },
         )
+        if request.device == "cuda":
+            device(request)
     except UserError as error:
         print(f"run_benchmark.py: {error}", file=sys.stderr)
         return 2
@@ -176,15 +188,16 @@ def run(request: Request) -> int:
 
     records = [outcome.record for outcome in outcomes if outcome.record]
     failures = [(*outcome.cell, outcome.failure) for outcome in outcomes if outcome.failure]
-    differences = [f"{' · '.join(outcome.cell)}: {line}" for outcome in outcomes for line in outcome.differs]
+    leaderboard.show(records, failures=failures)
+    again = [outcome for outcome in outcomes if outcome.differs is not None]
+    differing = [outcome for outcome in again if outcome.differs]
+    for outcome in differing:
+        print("\n  ".join([f"differs: {' · '.join(outcome.cell)}", *outcome.differs]), file=sys.stderr)
+    if request.rerun:
+        print(f"{len(again)} cells done again: {len(again) - len(differing)} the same, {len(differing)} differ.")
     if records:
         leaderboard.csv(request.results)
-    leaderboard.show(records, failures=failures)
-    for line in differences:
-        print(f"differs: {line}", file=sys.stderr)
-    if request.rerun and not differences:
-        print(f"{len(records)} cells done again, all the same.")
-    return 1 if failures or differences else 0
+    return 1 if failures or differing else 0
 
 
 def measure(request: Request, task: Any, upstream: str, heads: list[str], seconds: float) -> list[Outcome]:
@@ -194,72 +207,89 @@ def measure(request: Request, task: Any, upstream: str, heads: list[str], second
     features = None
     try:
         for cell in plan(request, task, upstream, heads):
-            old = leaderboard.find(request.results, cell.upstream, cell.task, cell.downstream, warn=warn)
+            old = leaderboard.find(request.results, *cell.name, warn=warn)
             done = old is not None and old.cell.key == cell.key and set(cell.seeds) <= set(old.cell.seeds)
             if done and not request.force and not request.rerun:
-                outcomes.append(Outcome((cell.upstream, cell.task, cell.downstream), old))
+                outcomes.append(Outcome(cell.name, old))
             else:
                 todo.append((cell, old if done and request.rerun else None))
         if todo and upstream not in REFERENCES:
-            needs = frozenset().union(*(downstreams.needs(cell.downstream) for cell, _ in todo))
-            with bar(f"{task.name}: {upstream}", "s of audio") as progress:
-                features = upstreams.extract(
-                    upstream,
-                    task.utterances,
-                    needs,
-                    request.cache,
-                    request.device,
-                    request.precision,
-                    request.jobs,
-                    progress,
-                )
+            features = extract(request, task, upstream, [cell for cell, _ in todo])
     except Exception as error:
         failed = explain(error, request.results)
         done_heads = {outcome.cell[2] for outcome in outcomes}
         return outcomes + [Outcome((upstream, task.name, h), failure=failed) for h in heads if h not in done_heads]
     for cell, old in todo:
-        name = (cell.upstream, cell.task, cell.downstream)
         try:
-            with bar(f"{task.name}: {upstream}, {cell.downstream}") as progress:
+            with bar(f"{task.name}: {upstream}, {cell.downstream}", "fits") as progress:
                 predictions = read(request, task, cell, features, progress)
             if old is None:
-                record = write(request.results, request, task, cell, upstream, features, predictions, seconds)
-                outcomes.append(Outcome(name, record))
+                record = write(request.results, request, task, cell, features, predictions, seconds)
+                outcomes.append(Outcome(cell.name, record))
             else:
                 with tempfile.TemporaryDirectory() as elsewhere:
-                    again = write(Path(elsewhere), request, task, cell, upstream, features, predictions, seconds)
-                    outcomes.append(Outcome(name, old, differs=leaderboard.same(old, again)))
+                    again = write(Path(elsewhere), request, task, cell, features, predictions, seconds)
+                    outcomes.append(Outcome(cell.name, old, leaderboard.same(old, again)))
         except Exception as error:
-            outcomes.append(Outcome(name, failure=explain(error, request.results)))
+            outcomes.append(Outcome(cell.name, failure=explain(error, request.results)))
     return outcomes
 
 
 def plan(request: Request, task: Any, upstream: str, heads: list[str]) -> list[Cell]:
     """The cells of one upstream on one task: one a head."""
-    reference = upstream in REFERENCES
-    fingerprint = upstream if reference else upstreams.load(upstream).fingerprint()
+    if upstream in REFERENCES:
+        heard, precision = {"name": upstream, "title": REFERENCES[upstream]}, "fp32"
+    else:
+        frozen = upstreams.load(upstream, precision=request.precision)
+        precision = frozen.precision
+        heard = {
+            "name": upstreams.label(upstream),
+            "title": frozen.title,
+            "fingerprint": frozen.fingerprint(),
+            "depth": frozen.depth,
+            "width": frozen.width,
+            "seen": frozen.seen,
+        }
     cells = []
     for head in heads:
-        settings = downstreams.settings("probe" if reference else head)
+        settings = downstreams.settings("probe" if head == REFERENCE else head)
         decides = {
-            "upstream": fingerprint,
-            "task": task.definition.version,
+            "upstream": heard,
+            # Published figures and titles only stand beside what was measured.
+            "task": task.definition.model_dump(mode="json", exclude={"published", "title"}),
             "audit": task.audit.hash,
+            "marks": task.marks,
             "downstream": settings,
-            "precision": request.precision,
+            "precision": precision,
             "skip_bad": request.skip_bad,
         }
         key = hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()
-        seeds = [0] if reference else downstreams.seeds(head, request.seeds)
-        label = upstream if reference else upstreams.label(upstream)
-        cells.append(Cell(label, task.name, head, settings, key, seeds))
+        seeds = [0] if head == REFERENCE else downstreams.seeds(head, request.seeds)
+        cells.append(Cell(heard, task.name, head, settings, precision, key, seeds))
     return cells
+
+
+def extract(request: Request, task: Any, upstream: str, cells: list[Cell]) -> Any:
+    """Features for all the cells of one upstream on one task."""
+    needs = frozenset().union(*(downstreams.needs(cell.downstream) for cell in cells))
+    with bar(f"{task.name}: {upstream}", "s of audio") as progress:
+        return upstreams.extract(
+            upstream,
+            task.utterances,
+            needs,
+            request.cache,
+            device=request.device,
+            precision=request.precision,
+            jobs=request.jobs,
+            progress=progress,
+            fingerprint=cells[0].upstream["fingerprint"],
+        )
 
 
 def read(request: Request, task: Any, cell: Cell, features: Any, progress: Any) -> Any:
     """The head's predictions; those of a reference listen to nothing."""
     if features is None:
-        return downstreams.reference(cell.upstream, task.problem, task.utterances["duration"].to_numpy())
+        return downstreams.reference(cell.upstream["name"], task.problem, task.utterances["duration"].to_numpy())
     return downstreams.evaluate(cell.downstream, features, task.problem, cell.seeds, device(request), progress)
 
 
@@ -268,7 +298,6 @@ def write(
     request: Request,
     task: Any,
     cell: Cell,
-    upstream: str,
     features: Any,
     predictions: Any,
     seconds: float,
@@ -280,17 +309,16 @@ def write(
         ids = predictions.table.loc[predictions.table["seed"] == predictions.table["seed"].min(), "id"]
         rows = task.utterances.index.get_indexer(ids)
         pooled = features.pooled[rows, 0, predictions.layer].astype("float16")
-    extraction = dict(features.seconds) if features is not None else {}
-    if extraction:
-        extraction["extract"] = extraction.pop("total")
+    heard, phases = {}, {"load": seconds, "evaluate": predictions.seconds}
+    if features is not None:
+        heard = {"counts": features.counts, "audio_seconds": features.audio_seconds}
+        phases |= {"extract" if phase == "total" else phase: spent for phase, spent in features.seconds.items()}
     return leaderboard.record(
         results,
         cell={
-            "upstream": cell.upstream,
-            "task": cell.task,
-            "downstream": cell.downstream,
+            **dict(zip(("upstream", "task", "downstream"), cell.name, strict=True)),
             "key": cell.key,
-            "precision": request.precision,
+            "precision": cell.precision,
             "seeds": cell.seeds,
             "limit": request.limit,
         },
@@ -315,7 +343,7 @@ def write(
             "notes": list(task.notes),
             "marks": list(task.marks),
         },
-        upstream=who(cell, upstream, features),
+        upstream=cell.upstream | heard,
         downstream={
             "name": cell.downstream,
             "settings": cell.settings,
@@ -326,9 +354,9 @@ def write(
         groups=task.problem.groups,
         pooled=pooled,
         run={
-            "seconds": {"load": seconds, **extraction, "evaluate": predictions.seconds},
+            "seconds": phases,
             "peak_memory_mb": peak_memory(),
-            "device": "cpu" if features is None else device(request),
+            "device": "cpu" if features is None else features.device,
             "versions": versions(),
             "git_commit": git_commit(),
             "emorep": metadata.version("emorep"),
@@ -336,36 +364,26 @@ def write(
     )
 
 
-def who(cell: Cell, name: str, features: Any) -> dict[str, Any]:
-    """The record's section on the upstream."""
-    if features is None:
-        return {"name": cell.upstream, "title": REFERENCES[cell.upstream]}
-    upstream = upstreams.load(name)
-    return {
-        "name": cell.upstream,
-        "title": upstream.title,
-        "fingerprint": features.fingerprint,
-        "depth": features.depth,
-        "width": features.width,
-        "seen": upstream.seen,
-        "counts": features.counts,
-        "audio_seconds": features.audio_seconds,
-    }
-
-
 def device(request: Request) -> str:
-    """The torch device asked for; `auto` is the GPU where there is one."""
-    if request.device != "auto":
-        return request.device
+    """The torch device of the heads; `auto` is the GPU where there is one."""
+    if request.device == "cpu":
+        return "cpu"
     import torch
 
-    return "cuda" if torch.cuda.is_available() else "cpu"
+    if torch.cuda.is_available():
+        return "cuda"
+    if request.device == "cuda":
+        raise UpstreamError("--device cuda: torch sees no GPU here; use --device cpu, or a torch built for your GPU")
+    return "cpu"
 
 
 def versions() -> dict[str, str]:
     """What the figures were made with."""
-    packages = ("torch", "transformers", "numpy", "scipy", "soundfile", "soxr")
-    return {"python": platform.python_version(), **{name: metadata.version(name) for name in packages}}
+    found = {"python": platform.python_version()}
+    for name in ("torch", "torchaudio", "transformers", "opensmile", "pyworld", "numpy", "scipy", "soundfile", "soxr"):
+        with suppress(metadata.PackageNotFoundError):  # an extra that is not installed
+            found[name] = metadata.version(name)
+    return found
 
 
 @cache
@@ -409,7 +427,7 @@ def explain(error: Exception, results: Path) -> str:
 
 
 @contextmanager
-def bar(label: str, unit: str = "") -> Iterator[Callable[[float, float], None] | None]:
+def bar(label: str, unit: str) -> Iterator[Callable[[float, float], None] | None]:
     """A progress bar with rate and time left; nothing where nobody looks."""
     if not sys.stderr.isatty():
         yield None

@@ -30,7 +30,7 @@ from downstreams.linear import Linear
 from downstreams.predictions import Predictions, fold_table
 from tasks.metrics import METRICS, REGRESSION, sums
 
-INNER_TOLERANCE, FINAL_TOLERANCE = 1e-6, 1e-8  # choosing needs less than the figures that are shown
+INNER_TOLERANCE, FINAL_TOLERANCE = 1e-5, 1e-7  # choosing needs less than the figures that are shown
 IMPOSSIBLE = 30.0  # nats: the surprise of a class that an inner training set lacks, the same for all strengths
 SCALES = np.logspace(-1.5, 1.5, 31).tolist()
 STATISTICS = {"mean": 0, "std": 1}
@@ -72,6 +72,7 @@ class _Reading:
 
     strength: float
     edge: bool  # it is the first or last of the grid
+    converged: bool  # the fit that predicts test
     loss: float  # on the inner groups left out
     figure: float  # `select_on` on the same predictions
     test: np.ndarray  # (n, C) probabilities, or (n,) values
@@ -102,6 +103,7 @@ def _read(rows: np.ndarray, problem: Any, fold: Any, strengths: torch.Tensor, de
     return _Reading(
         strength=float(f"{strengths[best].item():.6g}"),  # float32 0.1 is 0.1
         edge=best in (0, len(strengths) - 1),
+        converged=bool(final.converged.all()),
         loss=float(losses[best]),
         figure=float(METRICS[problem.select_on](counted)[0]),
         test=(test[:, 0] if problem.kind == REGRESSION else test.softmax(1)).cpu().numpy(),
@@ -130,13 +132,16 @@ def _fit(
 
 def _predictions(problem: Any, readings: list[list[_Reading]], seconds: float) -> Predictions:
     """Tables from what every fold and layer gave: readings[fold][layer]."""
-    choices, tables = [], []
+    choices, tables, marks = [], [], set()
     for fold, layers in zip(problem.folds, readings, strict=True):
         layer = int(np.argmin([reading.loss for reading in layers]))  # the lowest of equals
         best = layers[layer]
         chosen = {"layer": layer, "strength": best.strength, "dev": best.figure, "loss": best.loss, "edge": best.edge}
         choices.append({"fold": fold.name, "seed": 0, **chosen})
         tables.append(fold_table(problem, fold, 0, best.test))
+        marks |= set() if best.converged else {"unconverged"}
+    if np.mean([choice["edge"] for choice in choices]) > 0.5:
+        marks.add("edge")
     by_layer = [np.concatenate([layers[layer].test for layers in readings]) for layer in range(len(readings[0]))]
     if problem.kind == REGRESSION:
         tests = np.stack(by_layer).astype(np.float32)
@@ -148,6 +153,6 @@ def _predictions(problem: Any, readings: list[list[_Reading]], seconds: float) -
         dev_by_layer=np.array([[reading.figure for reading in layers] for layers in readings]),
         choices=choices,
         layer=min(Counter(c["layer"] for c in choices).items(), key=lambda item: (-item[1], item[0]))[0],
-        marks=("edge",) if np.mean([c["edge"] for c in choices]) > 0.5 else (),
+        marks=tuple(sorted(marks)),
         seconds=seconds,
     )
