@@ -1,6 +1,6 @@
 """What the audio files hold: hashes, durations, and whether they can be used at all.
 
-An index in the cache, keyed by a file's path, size, time and inode, spares reading a file twice.
+An index in the cache, keyed by a file's path, size, time and inode, spares reading a file twice. Nothing depends on it.
 """
 
 from __future__ import annotations
@@ -9,23 +9,23 @@ import hashlib
 import os
 import sqlite3
 import struct
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import closing, suppress
 from dataclasses import astuple, dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar
 
 import numpy as np
 import pandas as pd
-
-from tasks.errors import TaskError
 
 VERSION = 1  # of the index; another version's is made anew
 BLOCK = 1 << 18  # frames decoded at once: memory stays flat for audio of any length
 UNKNOWN_SIZE = 0xFFFFFFFF  # what programs that write WAV to a pipe declare
 QUERY = 500  # paths asked for in one query; SQLite allows 999
 WRITE = 200  # files between two writes: an interruption loses no more
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -130,62 +130,81 @@ def _examined(items: Sequence[_Item], jobs: int) -> Iterator[tuple[_Item, os.sta
 
 
 class _Index:
-    """The SQLite file, whose every failure is told as the cache's."""
+    """The SQLite file. It only spares work: damaged, it is made anew; unusable, it is told once and done without."""
 
     def __init__(self, cache: Path) -> None:
-        self.cache = cache
         self.path = cache / "content.sqlite"
-        try:
-            cache.mkdir(parents=True, exist_ok=True)
-            self.connection = self._connect()
-        except (OSError, sqlite3.Error) as error:
-            raise self._told(error) from error
-
-    def _connect(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(self.path, timeout=60)
-        try:
-            version = connection.execute("PRAGMA user_version").fetchone()[0]
-        except sqlite3.OperationalError:
-            connection.close()
-            raise
-        except sqlite3.DatabaseError:  # not a database: it only spares work, so it is made anew
-            connection.close()
-            os.replace(self.path, self.path.with_suffix(".damaged"))
-            return self._connect()
-        if version != VERSION:
-            with connection:
-                connection.execute("BEGIN IMMEDIATE")
-                if connection.execute("PRAGMA user_version").fetchone()[0] == VERSION:
-                    return connection  # another process was quicker
-                connection.execute("DROP TABLE IF EXISTS content")
-                connection.execute(
-                    "CREATE TABLE content (path, span, size, mtime_ns, inode, sha256, samples_sha256, duration, rate, "
-                    "channels, PRIMARY KEY (path, span)) WITHOUT ROWID"
-                )
-                connection.execute(f"PRAGMA user_version = {VERSION}")
-        return connection
-
-    def _told(self, error: Exception) -> TaskError:
-        return TaskError(
-            f"cannot use the cache {self.cache} ({error}); free space, allow writing, or name another with --cache"
-        )
+        self.connection: sqlite3.Connection | None = None
+        self.usable = True
 
     def select(self, query: str, values: Sequence[object]) -> list[tuple]:
-        try:
-            return self.connection.execute(query, values).fetchall()
-        except sqlite3.Error as error:
-            raise self._told(error) from error
+        """Rows of a query; none where the index cannot be used."""
+        return self._run(lambda connection: connection.execute(query, values).fetchall()) or []
 
     def write(self, rows: Sequence[tuple]) -> None:
         """Add or replace rows at once, so that other processes never wait long."""
-        try:
-            with self.connection:
-                self.connection.executemany("INSERT OR REPLACE INTO content VALUES (?,?,?,?,?,?,?,?,?,?)", rows)
-        except sqlite3.Error as error:
-            raise self._told(error) from error
+        if rows:
+            self._run(lambda connection: _write(connection, rows))
 
     def close(self) -> None:
-        self.connection.close()
+        if self.connection is not None:
+            self.connection.close()
+
+    def _run(self, work: Callable[[sqlite3.Connection], Result]) -> Result | None:
+        if not self.usable:
+            return None
+        try:
+            try:
+                return work(self._connected())
+            except sqlite3.DatabaseError as error:
+                if isinstance(error, sqlite3.OperationalError):  # the folder's or the disk's fault, not the file's
+                    raise
+                self._set_aside(error)
+                return work(self._connected())
+        except (OSError, sqlite3.Error) as error:
+            self.usable = False
+            warnings.warn(
+                f"cannot use the cache {self.path.parent} ({error}): what is read of the audio is not kept; free space, "
+                "allow writing, or name another with --cache",
+                stacklevel=2,
+            )
+            return None
+
+    def _connected(self) -> sqlite3.Connection:
+        if self.connection is None:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self.connection = sqlite3.connect(self.path, timeout=60)
+            _prepare(self.connection)
+        return self.connection
+
+    def _set_aside(self, error: Exception) -> None:
+        self.close()
+        self.connection = None
+        aside = self.path.with_suffix(".damaged")
+        os.replace(self.path, aside)
+        Path(f"{self.path}-journal").unlink(missing_ok=True)  # it would be played back into the new file
+        warnings.warn(f"damaged index {self.path} moved to {aside} ({error}); audio is read again", stacklevel=2)
+
+
+def _prepare(connection: sqlite3.Connection) -> None:
+    """Make the table, unless one of this version is there."""
+    if connection.execute("PRAGMA user_version").fetchone()[0] == VERSION:
+        return
+    with connection:
+        connection.execute("BEGIN IMMEDIATE")
+        if connection.execute("PRAGMA user_version").fetchone()[0] == VERSION:
+            return  # another process was quicker
+        connection.execute("DROP TABLE IF EXISTS content")
+        connection.execute(
+            "CREATE TABLE content (path, span, size, mtime_ns, inode, sha256, samples_sha256, duration, rate, "
+            "channels, PRIMARY KEY (path, span)) WITHOUT ROWID"
+        )
+        connection.execute(f"PRAGMA user_version = {VERSION}")
+
+
+def _write(connection: sqlite3.Connection, rows: Sequence[tuple]) -> None:
+    with connection:
+        connection.executemany("INSERT OR REPLACE INTO content VALUES (?,?,?,?,?,?,?,?,?,?)", rows)
 
 
 def _open(cache: Path) -> closing[_Index]:

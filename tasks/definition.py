@@ -79,7 +79,8 @@ class Definition(_Strict):
         labels: class -> values of the column `target` that it merges, in the order of the classes.
         drop: values left out knowingly; they are counted.
         where: column -> values; other utterances are no part of the task.
-        dev: `next_fold`, or `superb` (a random fifth of train, or s3prl's own draw).
+        dev: `next_fold`, or `superb` (a random fifth of train, or s3prl's own draw; choices are made on it alone,
+            without inner groups).
         speakers_shared: the protocol lets speakers cross from train into test.
         pooled_only: figures of single folds mean nothing (most test speakers have one class).
     """

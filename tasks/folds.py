@@ -120,8 +120,9 @@ def build(
     Args:
         tests: test rows by fold name, disjoint (`leave_one_out`, `leave_groups_out`); other rows are in no part.
         ids, speakers, targets: (N,) of all utterances; rows without a target are not in `tests`.
-        dev_rule: `next_fold` (a stratified fifth of train where no fold serves) or `superb` (a random fifth).
-        draws: dev rows by fold name that a user brought; they take the place of the rule.
+        dev_rule: `next_fold` (a stratified fifth of train where no fold serves) or `superb` (a random fifth, which is
+            the protocol's own part to choose on: no inner groups).
+        draws: dev rows by fold name that a user brought; they take the place of superb's rule.
 
     Raises:
         TaskError: too few speakers for a split that keeps them apart.
@@ -147,12 +148,11 @@ def build_one(
             f"fold {name!r}: fewer than two speakers are left to train on (speakers there: {there}); a split that "
             "keeps speakers apart, also within training, needs three"
         )
-    if draws is not None:
-        dev = draws[name]
-    elif dev_rule == "superb":
-        dev = random_fifth(rest, ids, name)
+    inner: tuple[np.ndarray, ...] = ()
+    if dev_rule == "superb":
+        dev = random_fifth(rest, ids, name) if draws is None else draws[name]
     else:
         following = next_fold(k, parts, speakers, targets)
         dev = stratified_fifth(rest, ids, targets, name) if following is None else following
-    inner = inner_groups(rest, speakers, targets)
+        inner = inner_groups(rest, speakers, targets)
     return Fold(name, np.setdiff1d(rest, dev), np.sort(dev), np.sort(parts[k]), inner)

@@ -46,8 +46,8 @@ def test_choices_and_predictions_equal_the_slow_program(official_dev):
     for fold, choice in zip(problem.folds, predictions.choices, strict=True):
         losses = slow_losses(x, problem, fold)
         # Where the loss is flat two strengths may change places: inner fits stop a little short of the optimum.
-        assert losses[choice["layer"], strengths.index(choice["strength"])] == pytest.approx(losses.min(), abs=2e-3)
-        assert choice["loss"] == pytest.approx(losses.min(), abs=2e-3)
+        assert losses[choice["layer"], strengths.index(choice["strength"])] == pytest.approx(losses.min(), abs=4e-3)
+        assert choice["loss"] == pytest.approx(losses.min(), abs=4e-3)
         known = np.concatenate([fold.train, fold.dev])
         final = model(choice["strength"]).fit(x[known, choice["layer"]], problem.targets[known])
         rows = predictions.table[predictions.table["fold"] == fold.name]
