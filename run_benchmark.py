@@ -189,10 +189,10 @@ def run(request: Request) -> int:
     records = [outcome.record for outcome in outcomes if outcome.record]
     failures = [(*outcome.cell, outcome.failure) for outcome in outcomes if outcome.failure]
     leaderboard.show(records, failures=failures)
-    again = [outcome for outcome in outcomes if outcome.differs is not None]
-    differing = [outcome for outcome in again if outcome.differs]
-    for outcome in differing:
-        print("\n  ".join([f"differs: {' · '.join(outcome.cell)}", *outcome.differs]), file=sys.stderr)
+    again = [(outcome.cell, outcome.differs) for outcome in outcomes if outcome.differs is not None]
+    differing = [(cell, differs) for cell, differs in again if differs]
+    for cell, differs in differing:
+        print("\n  ".join([f"differs: {' · '.join(cell)}", *differs]), file=sys.stderr)
     if request.rerun:
         print(f"{len(again)} cells done again: {len(again) - len(differing)} the same, {len(differing)} differ.")
     if records:
@@ -237,6 +237,7 @@ def measure(request: Request, task: Any, upstream: str, heads: list[str], second
 
 def plan(request: Request, task: Any, upstream: str, heads: list[str]) -> list[Cell]:
     """The cells of one upstream on one task: one a head."""
+    heard: dict[str, Any]
     if upstream in REFERENCES:
         heard, precision = {"name": upstream, "title": REFERENCES[upstream]}, "fp32"
     else:
@@ -328,6 +329,7 @@ def write(
             "version": definition.version,
             "corpus": corpus.name,
             "family": corpus.family,
+            "corpora_of_family": tasks.family(corpus.name),
             "language": corpus.language,
             "licence": corpus.licence,
             "kind": task.problem.kind,

@@ -17,7 +17,11 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -39,7 +43,8 @@ STATISTICS = {"mean": 0, "std": 1}
 def evaluate(
     features: Any, problem: Any, settings: dict[str, Any], seeds: list[int], device: str, progress: Any = None
 ) -> Predictions:
-    """The probe's predictions; `settings` has `statistics` (of mean, std) and `strengths` (ascending).
+    """The probe's predictions; `settings` has `statistics` (of mean, std) and `strengths` (ascending;
+    C = strength / number of features).
 
     Raises:
         DownstreamError: the features are not those of the problem, or are not finite.
@@ -51,19 +56,37 @@ def evaluate(
             f"the probe reads pooled features of {len(problem.ids)} utterances, and was given "
             f"{'none' if pooled is None else len(pooled)}; extract what `needs` names, for the same task."
         )
-    depth, strengths = pooled.shape[2], torch.tensor(settings["strengths"], device=device)
+    depth, strengths = pooled.shape[2], torch.tensor(settings["strengths"])
     statistics = [STATISTICS[name] for name in settings["statistics"]]
     readings: list[list[_Reading]] = [[] for _ in problem.folds]  # [fold][layer]
-    for layer in range(depth):
-        rows = np.concatenate([pooled[:, s, layer] for s in statistics], axis=1)
-        if not np.isfinite(rows).all():
-            bad = problem.ids[~np.isfinite(rows).all(1)][0]
-            raise DownstreamError(f"layer {layer} has features that are not finite, of utterance '{bad}' first.")
-        for f, fold in enumerate(problem.folds):
-            readings[f].append(_read(rows, problem, fold, strengths, device))
-            if progress:
-                progress(layer * len(problem.folds) + f + 1, depth * len(problem.folds))
+    with _pool(device) as pool:
+        for layer in range(depth):
+            rows = np.concatenate([pooled[:, s, layer] for s in statistics], axis=1)
+            if not np.isfinite(rows).all():
+                bad = problem.ids[~np.isfinite(rows).all(1)][0]
+                raise DownstreamError(f"layer {layer} has features that are not finite, of utterance '{bad}' first.")
+            read = partial(_read, rows, problem, strengths=strengths, device=device)
+            for f, reading in enumerate(pool.map(read, problem.folds)):
+                readings[f].append(reading)
+                if progress:
+                    progress(layer * len(problem.folds) + f + 1, depth * len(problem.folds))
     return _predictions(problem, readings, time.perf_counter() - started)
+
+
+@contextmanager
+def _pool(device: str) -> Iterator[ThreadPoolExecutor]:
+    """Threads for folds, each with one core of its own.
+
+    Small products gain little from several cores and lose much where these are shared; a fold on one core also gives
+    the same bits on any machine of a kind, however many cores it has.
+    """
+    cores = torch.get_num_threads()
+    workers = cores if torch.device(device).type == "cpu" else 1
+    try:
+        with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            yield pool
+    finally:
+        torch.set_num_threads(cores)
 
 
 @dataclass(frozen=True)
@@ -78,7 +101,7 @@ class _Reading:
     test: np.ndarray  # (n, C) probabilities, or (n,) values
 
 
-def _read(rows: np.ndarray, problem: Any, fold: Any, strengths: torch.Tensor, device: str) -> _Reading:
+def _read(rows: np.ndarray, problem: Any, fold: Any, *, strengths: torch.Tensor, device: str) -> _Reading:
     known = np.concatenate([fold.train, fold.dev])
     groups = fold.inner or (fold.dev,)
     left_out = np.stack([np.isin(known, group) for group in groups])
@@ -86,8 +109,10 @@ def _read(rows: np.ndarray, problem: Any, fold: Any, strengths: torch.Tensor, de
     x = torch.as_tensor(rows[known][:, varies], device=device)
     y = torch.as_tensor(problem.targets[known], device=device)
 
+    penalties = (strengths / max(1, x.shape[1])).to(device)
+
     # Every utterance is predicted by the fits that left it out; pooled, they are one loss a strength.
-    inner = _fit(problem, x, y, torch.as_tensor(~left_out, device=device), strengths, INNER_TOLERANCE)
+    inner = _fit(problem, x, y, torch.as_tensor(~left_out, device=device), penalties, INNER_TOLERANCE)
     chooses = torch.as_tensor(left_out.any(0), device=device)
     outputs = inner(x[chooses]).unflatten(2, (len(groups), len(strengths)))
     own = outputs[torch.arange(len(outputs)), :, left_out.argmax(0)[left_out.any(0)]]  # (n, C, S)
@@ -96,12 +121,12 @@ def _read(rows: np.ndarray, problem: Any, fold: Any, strengths: torch.Tensor, de
     best = int(losses.argmin())
     predicted = own[:, 0, best] if problem.kind == REGRESSION else own[..., best].argmax(1)
     everything = torch.ones(1, len(known), dtype=torch.bool, device=device)
-    final = _fit(problem, x, y, everything, strengths[best : best + 1], FINAL_TOLERANCE)
+    final = _fit(problem, x, y, everything, penalties[best : best + 1], FINAL_TOLERANCE)
     test = final(torch.as_tensor(rows[fold.test][:, varies], device=device))[..., 0]
     n_classes = None if problem.kind == REGRESSION else len(problem.classes)
     counted = sums(y[chooses].cpu().numpy(), predicted.cpu().numpy(), n_classes=n_classes)
     return _Reading(
-        strength=float(f"{strengths[best].item():.6g}"),  # float32 0.1 is 0.1
+        strength=round(strengths[best].item(), 6),  # float32 0.1 is 0.1
         edge=best in (0, len(strengths) - 1),
         converged=bool(final.converged.all()),
         loss=float(losses[best]),

@@ -74,6 +74,7 @@ def find(
 ) -> Record | None:
     """The record of a cell, or None where there is none or it is damaged (then `warn` is told why).
 
+    Its checksum must be that of its content: a record edited by hand is damaged, too.
     The Parquet files must be there in their recorded sizes; with `verify` their sha256 is computed too.
     """
     from leaderboard import records

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
+import re
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
@@ -12,15 +15,23 @@ from urllib.parse import quote
 from leaderboard.errors import LeaderboardError
 
 LIMITED = "limited"  # results/limited, of smoke runs, is a results folder of its own
+LONGEST = 150  # bytes of an encoded name; file systems allow 255, and the names of Parquet files add to it
+DAY = 86400.0  # s
 
 
 def encode(name: str) -> str:
-    """A name as one part of a path: percent-encoded, never `.`, `..` or the folder of smoke runs."""
+    """A name as one part of a path: percent-encoded, never `.`, `..` or the folder of smoke runs.
+
+    What is too long for a file system is cut and gets a hash of the name after a `+`, which no encoded name has.
+    """
     part = quote(name, safe="")
     if not part:
         raise LeaderboardError("an upstream, task or downstream has an empty name; give it one")
     if not part.strip(".") or part == LIMITED:
         part = f"%{ord(part[0]):02X}{part[1:]}"
+    if len(part) > LONGEST:
+        digest = hashlib.sha256(name.encode()).hexdigest()[:16]
+        part = f"{part[: LONGEST - 1 - len(digest)]}+{digest}"
     return part
 
 
@@ -48,6 +59,22 @@ def write(path: Path, content: bytes) -> None:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(aside)
         raise
+
+
+def sweep(record: Path, named: set[str]) -> None:
+    """Remove what killed runs and full disks left beside a record, more than a day ago.
+
+    That is temporary files, and Parquet files of this head that are not in `named`. Younger ones may belong to a
+    process that is about to name them.
+    """
+    own = re.compile(re.escape(record.stem) + r"\.[0-9a-f]{12}\.(vectors\.)?parquet")
+    for path in record.parent.iterdir():
+        left = path.name.startswith(".") and path.suffix == ".tmp"
+        if left or (own.fullmatch(path.name) and path.name not in named):
+            # The result stands; what cannot be removed now may be next time.
+            with contextlib.suppress(OSError):
+                if time.time() - path.stat().st_mtime > DAY:
+                    path.unlink()
 
 
 @contextlib.contextmanager

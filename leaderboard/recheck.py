@@ -13,8 +13,10 @@ def verify(results: Path) -> list[str]:
     """See leaderboard.verify."""
     problems: list[str] = []
     for path in files.paths(results):
-        record, damage = records.examine(results, path, contents=True)
-        problems += damage or (_recomputed(path, record) if record else [])
+        record, damage = records.examine(results, path)
+        problems += damage
+        if record:
+            problems += parquet.damaged(path, record, contents=True) or _recomputed(path, record)
     return problems + spreadsheet.outdated(results)
 
 

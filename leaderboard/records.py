@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -12,7 +14,7 @@ from pydantic import ValidationError
 
 from leaderboard import parquet
 from leaderboard.errors import LeaderboardError
-from leaderboard.files import path_of, paths, told, write
+from leaderboard.files import path_of, paths, sweep, told, write
 from leaderboard.schema import (
     SCHEMA_VERSION,
     Cell,
@@ -84,11 +86,14 @@ def record(
             run=the_run,
             files=files,
         )
+        result = result.model_copy(update={"checksum": checksum(result.model_dump_json())})
         write(path, (result.model_dump_json(indent=1) + "\n").encode())
         # Only what the record before named and the one that stands now does not: another process may be
         # about to name files of its own.
-        for name in before - _named_files(path):
+        now = _named_files(path)
+        for name in before - now:
             (path.parent / name).unlink(missing_ok=True)
+        sweep(path, now)
     return result
 
 
@@ -102,7 +107,7 @@ def find(
     warn: Callable[[str], None] | None = None,
 ) -> Record | None:
     """See leaderboard.find."""
-    found, damage = examine(results, path_of(results, upstream, task, downstream), contents=verify)
+    found, damage = _with_files(results, path_of(results, upstream, task, downstream), contents=verify)
     if damage and warn:
         warn("\n".join(damage))
     return None if damage else found
@@ -113,7 +118,7 @@ def load(results: Path) -> tuple[list[Record], list[str]]:
     records: list[Record] = []
     problems: list[str] = []
     for path in paths(results):
-        found, damage = examine(results, path)
+        found, damage = _with_files(results, path)
         problems += damage
         if found and not damage:
             records.append(found)
@@ -144,10 +149,10 @@ def differences(name: str, before: Section, after: Section) -> list[str]:
     return lines
 
 
-def examine(results: Path, path: Path, *, contents: bool = False) -> tuple[Record | None, list[str]]:
-    """The record in a file (None if absent), and what is wrong with it or with the files that it names."""
+def examine(results: Path, path: Path) -> tuple[Record | None, list[str]]:
+    """The record in a file (None if absent or unreadable), and what is wrong with it."""
     try:
-        found = read(path)
+        found, intact = read(path)
     except FileNotFoundError:
         return None, []
     except LeaderboardError as error:
@@ -156,11 +161,30 @@ def examine(results: Path, path: Path, *, contents: bool = False) -> tuple[Recor
     if path_of(results, cell.upstream, cell.task, cell.downstream) != path:
         whose = f"{cell.upstream}, {cell.task}, {cell.downstream}"
         return None, [f"{path}: holds the record of {whose}; move it to its place or remove it"]
-    return found, parquet.damaged(path, found, contents=contents)
+    if not intact:
+        changed = "damaged record: its content is not what its checksum was made of, a byte or a hand changed it"
+        return found, [f"{path}: {changed}; run the cell again, or see `python -m leaderboard verify`"]
+    return found, []
 
 
-def read(path: Path) -> Record:
-    """The record in a file.
+def _with_files(results: Path, path: Path, *, contents: bool = False) -> tuple[Record | None, list[str]]:
+    """The same with what is wrong with the files that the record names."""
+    found, damage = examine(results, path)
+    return found, damage + (parquet.damaged(path, found, contents=contents) if found else [])
+
+
+def checksum(content: str | bytes) -> str:
+    """sha256 of a record as JSON without its checksum, whatever the order and spacing of the keys.
+
+    Of the JSON, not of the `Record`: an old one lacks the keys that were added since.
+    """
+    rest = {key: value for key, value in json.loads(content).items() if key != "checksum"}
+    canonical = json.dumps(rest, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def read(path: Path) -> tuple[Record, bool]:
+    """The record in a file, and whether its checksum is that of its content (an old record has none to fail).
 
     Raises:
         FileNotFoundError: there is none.
@@ -168,7 +192,8 @@ def read(path: Path) -> Record:
     """
     remedy = "run the cell again to replace it"
     try:
-        return Record.model_validate_json(path.read_bytes())
+        content = path.read_bytes()
+        found = Record.model_validate_json(content)
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(map(str, first["loc"])) or "file"
@@ -180,13 +205,15 @@ def read(path: Path) -> Record:
         raise
     except OSError as error:
         raise LeaderboardError(f"{path}: cannot be read ({error.strerror}); {remedy}") from None
+    return found, found.checksum in (None, checksum(content))
 
 
 def contamination(upstream: Upstream, task: Task) -> set[str]:
     """Marks for what an upstream may have learned of a task's corpus (or of one with the same speakers)."""
     if upstream.seen == "unknown":
         return {"seen:unknown"}
-    levels = {level for corpus, level in (upstream.seen or {}).items() if corpus in (task.corpus, task.family)}
+    names = {name.casefold() for name in (task.corpus, task.family, *task.corpora_of_family) if name}
+    levels = {level for corpus, level in (upstream.seen or {}).items() if corpus.casefold() in names}
     return {f"contaminated:{level}" for level in levels}
 
 
@@ -202,7 +229,7 @@ def _section(model: type[S], values: dict[str, Any]) -> S:
 def _named_files(path: Path) -> set[str]:
     """Names of the files that the record at `path` names now; none where it is absent or damaged."""
     try:
-        files = read(path).files
+        files = read(path)[0].files
     except (FileNotFoundError, LeaderboardError):
         return set()
     return {file.name for file in (files.predictions, files.vectors) if file and Path(file.name).name == file.name}

@@ -55,6 +55,7 @@ class Task(Section):
     version: int | str = _is("version of the definition")
     corpus: str = _is("name of the corpus")
     family: str | None = _may_be(None, "corpora that share speakers have one family")
+    corpora_of_family: list[str] = _may_be([], "names of the corpora of that family")
     language: str = _is("ISO 639-1 code or name")
     licence: str = _is("licence of the corpus")
     kind: Literal["classification", "regression", "conversation"] = _is("kind of problem")
@@ -166,6 +167,7 @@ class Record(Section):
     downstream: Downstream = _is("how it was read")
     run: Run = _is("where and how fast")
     files: Files = _is("what lies beside it")
+    checksum: str | None = _may_be(None, "sha256 of all the rest, as ASCII JSON with sorted keys and no spaces")
 
 
 def keys(model: type[BaseModel] = Record, prefix: str = "") -> list[tuple[str, str]]:

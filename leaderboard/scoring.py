@@ -71,9 +71,7 @@ def score(table: pd.DataFrame, task: Task) -> Scores:
         by_seed={m: [_number(v) for v in metric(pooled)] for m, metric in known.items()},
         folds=folds,
         WA_folds=float(np.mean(wa)) if wa else None,
-        recall=dict(zip(task.classes, _scores(by_group, lambda s: 100.0 * recalls(s), (0.0, 100.0)), strict=True))
-        if n_classes
-        else {},
+        recall=dict(zip(task.classes, _recalls(by_group), strict=True)) if n_classes else {},
         confusion=pooled[0].astype(int).tolist() if n_classes else None,
         last_layer={m: layer_metric(layers[-1], m) for m in known} if layers else None,
         by_layer=[layer_metric(layer, task.headline) for layer in layers] if layers else None,
@@ -121,13 +119,21 @@ def _codes(column: pd.Series, names: Sequence[str], what: str) -> np.ndarray:
 
 
 def _scores(
-    statistics: np.ndarray, metric: Callable[[np.ndarray], np.ndarray], ends: tuple[float, float]
+    statistics: np.ndarray,
+    metric: Callable[[np.ndarray], np.ndarray],
+    ends: tuple[float, float],
+    holders: np.ndarray | None = None,
 ) -> list[Score]:
-    columns = (np.atleast_1d(part) for part in jackknife(statistics, metric, ends))
+    columns = (np.atleast_1d(part) for part in jackknife(statistics, metric, ends, holders))
     return [
         Score(value=_number(value), low=_number(low), high=_number(high), undefined=int(undefined))
         for value, low, high, undefined in zip(*columns, strict=True)
     ]
+
+
+def _recalls(counts: np.ndarray) -> list[Score]:
+    holders = (counts[0].sum(-1) > 0).sum(0)  # (C,) groups that have the class; the same for every seed
+    return _scores(counts, lambda s: 100.0 * recalls(s), (0.0, 100.0), holders)
 
 
 def _number(value: float) -> float | None:

@@ -20,16 +20,23 @@ def limits(metric: Metric) -> tuple[float, float]:
 
 
 def jackknife(
-    statistics: np.ndarray, metric: Callable[[np.ndarray], np.ndarray], limits: tuple[float, float]
+    statistics: np.ndarray,
+    metric: Callable[[np.ndarray], np.ndarray],
+    limits: tuple[float, float],
+    holders: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """A pooled metric and its 95 % interval by leaving out one group at a time.
 
     With theta the mean over seeds of the metric of all utterances and theta_g the same without group g,
-    SE^2 = (G - 1)/G sum_g (theta_g - mean theta)^2 (Tukey 1958), and the interval is theta -/+ t(0.975, G - 1) SE,
+    SE^2 = (G - 1)/G sum_g (theta_g - mean theta)^2 (Tukey 1958), and the interval is theta -/+ t(0.975, df) SE,
     taken on a scale without ends (logit between two limits, logarithm above one; SE carried over by the delta
     method), since near 100 % the plain one covers too seldom with few groups. Groups are what was sampled, so
     utterances of a speaker may be as alike as they like. The estimand is conditional on the trained heads: how
     these very heads would do on further groups like these, not how heads trained on other speakers would.
+
+    df = G - 1, but for figures that rest on some of the groups (the recall of a class that few speakers have): a
+    group without a share in theta says nothing of its spread, and df = `holders` - 1. Where 4 to 8 of 29 speakers
+    have a class, this holds the truth in 93 to 97 % of simulated draws, G - 1 in 86 to 93 %.
 
     There is no interval (NaN) with fewer than two groups, where a group left out leaves the metric undefined (a
     class that one group alone holds: its spread over groups cannot be known), and at an end of the range (100 %
@@ -39,6 +46,7 @@ def jackknife(
         statistics: (S, G, ...) additive statistics (tasks.metrics.sums) of S seeds and G groups, none empty.
         metric: maps (..., statistics) to (...) or to (..., K), K figures at once.
         limits: ends of the metric's range; the upper one may be infinite.
+        holders: (K,) number of groups that each of K figures rests on; None: all G.
 
     Returns:
         value, low, high, and how many groups left out make it undefined; each of shape () or (K,).
@@ -54,8 +62,9 @@ def jackknife(
     inside = np.where((value > bottom) & (value < top), value, np.nan)
     below, above = inside - bottom, top - inside  # odds = below / above; with no upper end, below alone
     slope = 1 / below + 1 / above
+    freedom = n - 1 if holders is None else np.maximum(holders - 1, 1)
     with np.errstate(over="ignore"):  # an infinite shift is right: the bound is then the end of the range
-        shift = np.exp(stdtrit(n - 1, (1 + LEVEL) / 2) * error * slope)
+        shift = np.exp(stdtrit(freedom, (1 + LEVEL) / 2) * error * slope)
     if np.isinf(top):
         return value, bottom + below / shift, bottom + below * shift, undefined
     low = bottom + (top - bottom) * below / (below + above * shift)

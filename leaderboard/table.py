@@ -36,8 +36,10 @@ def show(records: Sequence[Record], console: Console | None = None, failures: Se
         console.print()
     if failures:
         console.print(Text("Not measured", style="bold red"))
-        for line in _failure_lines(failures):
-            console.print(_indented(Text(line)))
+        for first, *more in _failure_lines(failures):
+            console.print(_indented(Text(first)))
+            for line in more:
+                console.print(_indented(Text(line), 4))
 
 
 def markdown(records: Sequence[Record], failures: Sequence[Failure] = ()) -> str:
@@ -50,12 +52,13 @@ def markdown(records: Sequence[Record], failures: Sequence[Failure] = ()) -> str
         below = [f"- {_escape(line)}" for line, _ in block.published] + [f"- {_escape(line)}" for line in block.notes]
         parts.append("\n".join([*head, *(f"| {' | '.join(cells)} |" for cells in table), "", *below]).rstrip())
     if failures:
-        parts.append("\n".join(["### Not measured", "", *(f"- {_escape(line)}" for line in _failure_lines(failures))]))
+        items = ("<br>".join(map(_escape, lines)) for lines in _failure_lines(failures))
+        parts.append("\n".join(["### Not measured", "", *(f"- {item}" for item in items)]))
     return "\n\n".join(parts) + "\n"
 
 
-def _indented(content: Text | Table) -> Padding:
-    return Padding(content, (0, 0, 0, 2), expand=False)
+def _indented(content: Text | Table, by: int = 2) -> Padding:
+    return Padding(content, (0, 0, 0, by), expand=False)
 
 
 def _terminal_tables(block: Block, width: int) -> list[Table]:
@@ -90,8 +93,14 @@ def _width(block: Block, columns: list[str]) -> int:
     return sum(max(cell_len(c.strip()), *(cell_len(row.cells[c]) for row in block.rows)) + 2 for c in columns) - 2
 
 
-def _failure_lines(failures: Sequence[Failure]) -> list[str]:
-    return [plain(f"{upstream} · {task} · {downstream}: {message}") for upstream, task, downstream, message in failures]
+def _failure_lines(failures: Sequence[Failure]) -> list[list[str]]:
+    """The lines of every failure: the cell with the first of its message, then the others."""
+    found = []
+    for upstream, task, downstream, message in failures:
+        first, *more = message.splitlines() or [""]
+        lines = [plain(f"{upstream} · {task} · {downstream}: {first}"), *map(plain, more)]
+        found.append([line for line in lines if line])
+    return found
 
 
 def _escape(text: str) -> str:

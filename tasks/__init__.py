@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tasks.catalogue import Listing
     from tasks.loading import Task
 
-__all__ = ["TaskError", "UnknownName", "describe", "load", "names", "resolve", "suites"]
+__all__ = ["TaskError", "UnknownName", "describe", "family", "load", "names", "resolve", "suites"]
 
 
 def names() -> list[str]:
@@ -26,6 +26,15 @@ def names() -> list[str]:
     from tasks import catalogue
 
     return catalogue.names()
+
+
+def family(corpus: str) -> list[str]:
+    """Names of the corpora that share recordings or speakers with this one, itself among them."""
+    from tasks import corpora
+
+    blocks = [corpora.module(name).CORPUS for name in corpora.names()]
+    own = corpora.module(corpus).CORPUS.family
+    return [block.name for block in blocks if block.family == own]
 
 
 def suites() -> dict[str, str]:
@@ -69,7 +78,7 @@ def load(
     Args:
         name: a definition's name, or a derived `kind:arguments`.
         data: folder that holds one folder a corpus.
-        cache: folder for the index of audio contents and the embedded corpus.
+        cache: folder for the index of audio contents, fold lists and the embedded corpus.
         skip_bad: leave out audio that cannot be used (counted and marked) instead of stopping.
         limit: keep about this many utterances, spread over speakers and classes (a smoke run).
         jobs: threads that decode.

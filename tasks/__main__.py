@@ -6,12 +6,16 @@ import argparse
 import json
 import os
 import sys
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import tasks
+from tasks import files
 from tasks.errors import TaskError, UnknownName
+
+if TYPE_CHECKING:
+    from tasks.loading import Task
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -33,13 +37,13 @@ def _parser() -> argparse.ArgumentParser:
     folders.add_argument(
         "--data",
         type=Path,
-        default=os.environ.get("EMOREP_DATA", "data"),
+        default=os.environ.get("EMOREP_DATA") or "data",
         help="one folder a corpus; $EMOREP_DATA, ./data",
     )
     folders.add_argument(
         "--cache",
         type=Path,
-        default=os.environ.get("EMOREP_CACHE", "~/.cache/emorep"),
+        default=os.environ.get("EMOREP_CACHE") or "~/.cache/emorep",
         help="index of audio contents; $EMOREP_CACHE, ~/.cache/emorep",
     )
     folders.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="threads that decode")
@@ -54,6 +58,10 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--output", type=Path, help="write the certificate to this file, as JSON")
     command.add_argument("--skip-bad", action="store_true", help="leave out audio that cannot be used")
     command.set_defaults(run=_audit)
+    command = commands.add_parser("folds", parents=[folders], help="write a task's fold list, as those that ship")
+    command.add_argument("task")
+    command.add_argument("--output", type=Path, required=True, help="file to write, as JSON")
+    command.set_defaults(run=_folds, skip_bad=False)
     return parser
 
 
@@ -90,10 +98,7 @@ def _check(options: argparse.Namespace) -> int:
 
 
 def _audit(options: argparse.Namespace) -> int:
-    name = tasks.resolve([options.task], options.data)
-    if len(name) > 1:
-        raise TaskError(f"{options.task} names {len(name)} tasks; audit one at a time: {', '.join(name)}")
-    task = tasks.load(name[0], options.data, options.cache, options.skip_bad, jobs=options.jobs, progress=_progress())
+    task = _load(options)
     proof = task.audit
     kinds = list(proof.folds[0].rest_and_test)
     crossing = [kind + sign for sign in "*+" for kind in kinds]
@@ -108,8 +113,26 @@ def _audit(options: argparse.Namespace) -> int:
     print(f"marks {' '.join(task.marks) or 'none'}")
     print(f"folds sha256 {proof.folds_hash}\nall   sha256 {proof.hash}")
     if options.output:
-        _write(options.output, json.dumps(proof.to_dict(), indent=1) + "\n")
+        files.write(options.output, json.dumps(proof.to_dict(), indent=1) + "\n")
     return 0
+
+
+def _folds(options: argparse.Namespace) -> int:
+    from tasks import fold_lists
+
+    task = _load(options)
+    if "partial" in task.marks:
+        raise TaskError("\n".join(["a fold list is of a whole copy only", *task.notes]))
+    files.write(options.output, fold_lists.text(task.audit))
+    return 0
+
+
+def _load(options: argparse.Namespace) -> Task:
+    """The one task that a command names."""
+    name = tasks.resolve([options.task], options.data)
+    if len(name) > 1:
+        raise TaskError(f"{options.task} names {len(name)} tasks; give one at a time: {', '.join(name)}")
+    return tasks.load(name[0], options.data, options.cache, options.skip_bad, jobs=options.jobs, progress=_progress())
 
 
 def _columns(rows: list[tuple[str, ...]]) -> None:
@@ -127,16 +150,6 @@ def _progress() -> Callable[[float, float], None] | None:
         print(f"\rreading audio {done:.0f}/{total:.0f}", end="\n" if done == total else "", file=sys.stderr)
 
     return show
-
-
-def _write(path: Path, text: str) -> None:
-    try:
-        with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=f".{path.name}-", delete=False) as file:
-            file.write(text)
-        os.chmod(file.name, 0o644)
-        os.replace(file.name, path)
-    except OSError as error:
-        raise TaskError(f"{path}: cannot be written ({error.strerror})") from error
 
 
 if __name__ == "__main__":

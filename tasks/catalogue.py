@@ -54,9 +54,10 @@ def resolve(wanted: Sequence[str], data: Path) -> list[str]:
             resolved += lists[name]
         elif name in COMPUTED:
             real = [row for row in describe(data) if not _corpus(row.task).synthetic]
-            resolved += [row.task for row in real if name == "all" or row.state == "complete"]
-            if not resolved:
+            found = [row.task for row in real if name == "all" or row.state == "complete"]
+            if not found:
                 raise TaskError(f"no corpus is complete under {data}; the task demo needs none")
+            resolved += found
         else:
             raise UnknownName("task or suite", name, [*known, *lists, *COMPUTED])
     return list(dict.fromkeys(resolved))

@@ -69,15 +69,12 @@ def examine(
 
     Args:
         utterances: the utterance table (`path`, and `start`, `end` in seconds where they are segments).
-        cache: folder of the index, made if need be.
+        cache: folder of the index, made if need be; where it cannot be used, a warning says so and nothing is kept.
         jobs: threads that decode.
         progress: called with (done, to do) while files are read that the index does not know.
 
     Returns:
         A table with the fields of `Content`, indexed by the ids of usable utterances; and reasons by the other ids.
-
-    Raises:
-        TaskError: the index cannot be written.
     """
     nothing = pd.Series(np.nan, utterances.index)
     starts, ends = utterances.get("start", nothing), utterances.get("end", nothing)
@@ -164,8 +161,8 @@ class _Index:
         except (OSError, sqlite3.Error) as error:
             self.usable = False
             warnings.warn(
-                f"cannot use the cache {self.path.parent} ({error}): what is read of the audio is not kept; free space, "
-                "allow writing, or name another with --cache",
+                f"cannot use the cache {self.path.parent} ({error}): what is read of the audio is not kept; free "
+                "space, allow writing, or name another with --cache",
                 stacklevel=2,
             )
             return None
@@ -275,7 +272,7 @@ def read(path: str | Path, start: float = 0.0, end: float = float("inf")) -> Con
 
 
 def _check_container(file: BinaryIO) -> None:
-    """Find truncation that decoders pass over: a WAV's data beyond the file's end, an Ogg without its last page."""
+    """Find truncation that decoders pass over: less than a header declares, an Ogg without its last page."""
     size = file.seek(0, os.SEEK_END)
     file.seek(0)
     magic = file.read(12)
@@ -288,6 +285,9 @@ def _check_container(file: BinaryIO) -> None:
                     raise BadAudio(f"is truncated: {there} of {length} bytes of samples are there")
                 return
             file.seek(length + length % 2, os.SEEK_CUR)
+    elif (declared := _declared(file)) is not None:
+        if declared > size:
+            raise BadAudio(f"is truncated: {size} of {declared} bytes are there")
     elif magic[:4] == b"OggS":
         # A page is at most 65,307 bytes: 27, a table of up to 255 lengths, and as many segments of up to 255.
         tail_start = max(0, size - 65307)
@@ -299,3 +299,19 @@ def _check_container(file: BinaryIO) -> None:
         lengths = tail[page + 27 : page + 27 + tail[page + 26]]
         if len(lengths) < tail[page + 26] or tail_start + page + 27 + len(lengths) + sum(lengths) > size:
             raise BadAudio("is truncated: its last Ogg page is cut")
+
+
+def _declared(file: BinaryIO) -> int | None:
+    """Bytes that the header of an AIFF, Wave64, RF64 or AU file says it has, whatever its suffix; None of others."""
+    file.seek(0)
+    head = file.read(40).ljust(40, b"\0")
+    if head[:4] == b"FORM":
+        return 8 + struct.unpack_from(">I", head, 4)[0]
+    if head[:4] == b"riff" and head[24:28] == b"wave":
+        return struct.unpack_from("<Q", head, 16)[0]
+    if head[:4] in (b"RF64", b"BW64") and head[12:16] == b"ds64":
+        return 8 + struct.unpack_from("<Q", head, 20)[0]
+    if head[:4] == b".snd":
+        start, length = struct.unpack_from(">II", head, 4)
+        return None if length == UNKNOWN_SIZE else start + length
+    return None

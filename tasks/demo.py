@@ -8,10 +8,12 @@ high intensity; voices differ in the same quantities, and every utterance scatte
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import os
 import shutil
 import tempfile
+import warnings
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -22,6 +24,7 @@ import numpy as np
 
 from tasks.errors import TaskError
 
+HASHES = "SHA256SUMS"  # as sha256sum writes and checks them
 VERSION = 1  # of the audio and metadata; changed with any change of either
 RATE = 16000
 EMOTIONS = ("anger", "happiness", "neutral", "sadness")
@@ -87,47 +90,70 @@ FEELINGS = {"anger": (1.9, 4.1), "happiness": (4.1, 3.7), "neutral": (3.0, 2.7),
 
 
 def write(cache: Path) -> Path:
-    """The folder of the embedded corpus under `cache`; made on the first call, whole or not at all.
+    """The folder of the embedded corpus under `cache`; made whole or not at all, if absent or damaged.
 
     Raises:
         TaskError: the cache cannot be written.
     """
     folder = cache / f"demo-{VERSION}"
-    if folder.is_dir():
+    if _whole(folder):
         return folder
-    aside = None
+    workplace = None
     try:
         cache.mkdir(parents=True, exist_ok=True)
-        aside = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=cache))
-        _fill(aside)
-        os.chmod(aside, 0o755)
-        os.rename(aside, folder)
+        workplace = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=cache))
+        new = workplace / "new"
+        _fill(new)
+        if folder.exists() and not _whole(folder):
+            warnings.warn(f"damaged embedded corpus {folder} is made anew", stacklevel=2)
+            os.rename(folder, workplace / "damaged")
+        os.rename(new, folder)
     except OSError as error:
-        if not folder.is_dir():  # else another process was quicker, with the same files
+        if not _whole(folder):  # else another process was quicker, with the same files
             raise TaskError(
                 f"cannot write the embedded corpus to {cache} ({error.strerror or error}); free space, allow writing, "
                 "or name another folder with --cache"
             ) from error
     finally:
-        if aside is not None:
-            shutil.rmtree(aside, ignore_errors=True)
+        if workplace is not None:
+            shutil.rmtree(workplace, ignore_errors=True)
     return folder
 
 
 def _fill(folder: Path) -> None:
-    """Write wav/ and metadata.csv."""
+    """Write wav/, metadata.csv and the hashes of all these files."""
     import soundfile
 
-    (folder / "wav").mkdir()
+    (folder / "wav").mkdir(parents=True)
     rows = list(utterances())
+    table = io.StringIO(newline="")
+    writer = csv.DictWriter(table, rows[0])
+    writer.writeheader()
+    writer.writerows(rows)
+    hashes = {"metadata.csv": _put(folder / "metadata.csv", table.getvalue().encode())}
     for row in rows:
         audio = io.BytesIO()
         soundfile.write(audio, speak(row), RATE, subtype="PCM_16", format="WAV")
-        (folder / row["path"]).write_bytes(audio.getvalue())  # unlike libsndfile, this tells of a full disk
-    with open(folder / "metadata.csv", "w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, rows[0])
-        writer.writeheader()
-        writer.writerows(rows)
+        hashes[row["path"]] = _put(folder / row["path"], audio.getvalue())
+    _put(folder / HASHES, "".join(f"{digest}  {name}\n" for name, digest in hashes.items()).encode())
+
+
+def _put(path: Path, data: bytes) -> str:
+    """Write a file; the hash of what it should hold. Unlike libsndfile, this tells of a full disk."""
+    path.write_bytes(data)
+    return hashlib.sha256(data).hexdigest()
+
+
+def _whole(folder: Path) -> bool:
+    """Whether every file of the corpus is there as it was written."""
+    try:
+        lines = (folder / HASHES).read_text(encoding="utf-8").splitlines()
+        listed = [line.split("  ", 1) for line in lines]
+        return len(listed) == 1 + PAIRS * DIALOGUES * TURNS and all(
+            hashlib.sha256((folder / name).read_bytes()).hexdigest() == digest for digest, name in listed
+        )
+    except (OSError, ValueError):
+        return False
 
 
 def utterances() -> Iterator[dict[str, Any]]:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tasks import audit, content, corpora, definition, demo, derive, folds, superb
+from tasks import audit, content, corpora, definition, demo, derive, fold_lists, folds, superb
 from tasks.corpora import Corpus
 from tasks.definition import Definition
 from tasks.errors import TaskError, UnknownName
@@ -83,7 +83,10 @@ def load(
     wanted = definition.read(definition.path(name))
     reading = _read(wanted, data, cache, skip_bad, limit, jobs, progress)
     problem, notes = _split(wanted, reading, limited=limit is not None)
-    return finish(reading, wanted, problem, notes)
+    task = finish(reading, wanted, problem, notes)
+    whole = "partial" not in task.marks and not task.counts["bad_files"]
+    differs = fold_lists.check(task.audit, cache) if whole else None
+    return replace(task, notes=(*task.notes, differs)) if differs else task
 
 
 def table(corpus: Corpus, data: Path, cache: Path) -> tuple[Path, pd.DataFrame]:
@@ -138,7 +141,7 @@ def _read(
     marks, notes = ["synthetic"] if corpus.synthetic else [], []
     missing = shortfall(corpus, rows)
     if missing:
-        notes.append(f"{corpus.name} in {root} is not a whole copy: {missing}. {corpus.how_to_get(data)}")
+        notes.append(f"not a whole copy: {missing} (python -m tasks check {corpus.name} says more)")
     rows, merged, excluded = _labelled(wanted, rows)
     notes += [
         f"{name} = {' + '.join(f'{count} {raw}' for raw, count in parts.items())}"
@@ -158,7 +161,8 @@ def _read(
         )
     if bad:
         marks.append(f"skipped:{len(bad)}")
-        notes.append(f"left out {len(bad)} audio files that cannot be used:\n{bad_audio(bad, rows)}")
+        named = ", ".join(list(bad)[:NAMED]) + (", ..." if len(bad) > NAMED else "")
+        notes.append(f"left out {len(bad)} utterances whose audio cannot be used: {named}")
     rows = rows.join(contents[["sha256", "samples_sha256", "duration"]], how="inner")
     if corpus.lossless and rows["path"].map(lambda path: Path(path).suffix.lower() in corpora.LOSSY).any():
         marks.append("lossy_audio")

@@ -66,8 +66,9 @@ def extract(
     precision: str = "fp32",
     jobs: int = 0,
     progress: Callable[[float, float], None] | None = None,
+    fingerprint: str | None = None,
 ) -> Features:
     """Frozen features of every utterance, from the store or made now: see upstreams.extraction.extract."""
     from upstreams.extraction import extract
 
-    return extract(name, utterances, needs, cache, device, precision, jobs, progress)
+    return extract(name, utterances, needs, cache, device, precision, jobs, progress, fingerprint)

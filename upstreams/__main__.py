@@ -43,7 +43,11 @@ def _parser() -> argparse.ArgumentParser:
     prune = cache.add_parser("prune", help="remove features, the longest unused first")
     prune.add_argument("--older-than", type=_amount, metavar="DAYS", help="unused for so many days")
     prune.add_argument("--max-size", type=_amount, metavar="GB", help="until no more than this is left")
-    prune.add_argument("--upstream", metavar="NAME", help="of this upstream alone; with no bound, all of them")
+    prune.add_argument(
+        "--upstream",
+        metavar="NAME",
+        help="of this upstream alone, by its name or its label in records; with no bound, all of them",
+    )
     prune.add_argument("--dry-run", action="store_true", help="say what would go, and remove nothing")
     prune.set_defaults(run=_cache_prune, usage=prune)
     default = os.environ.get("EMOREP_CACHE") or "~/.cache/emorep"
@@ -53,9 +57,12 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _amount(text: str) -> float:
-    value = float(text)
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
     if not 0 <= value < float("inf"):
-        raise ValueError(text)
+        raise argparse.ArgumentTypeError(f"expected a number of at least 0, found {text!r}")
     return value
 
 

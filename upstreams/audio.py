@@ -68,7 +68,10 @@ def decode(segment: Segment, rate: int) -> np.ndarray:
             with open(segment.path, "rb") as file:
                 content = file.read()
             if hashlib.sha256(content).hexdigest() != segment.sha256:
-                raise UpstreamError(f"{segment.path}: changed since it was hashed; run again")
+                raise UpstreamError(
+                    f"{segment.path}: changed since it was hashed; run again, and if it then says so again, the change "
+                    f"kept the file's time stamp: touch {segment.path}"
+                )
             with soundfile.SoundFile(io.BytesIO(content)) as sound:
                 samples, own_rate = sound.read(dtype="float32", always_2d=True), sound.samplerate
         else:

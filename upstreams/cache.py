@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import json
+import re
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
 from upstreams.errors import UpstreamError
-from upstreams.store import Chunk, Damaged, chunk_files, sweep
+from upstreams.registry import label_of
+from upstreams.store import ABOUT, Chunk, Damaged, chunk_files, read_about, sweep
 
 DAY = 24 * 3600.0
+OURS = re.compile(r".*-[0-9a-f]{16}")  # how the store names its folders
+UNKNOWN = {"upstream": "unknown", "kind": "unknown", "precision": "unknown"}
 
 
 @dataclass(frozen=True)
@@ -63,12 +66,15 @@ def prune(
 ) -> Removal:
     """Remove chunks unused for `older_than` days, then the longest unused until `max_size` bytes are left.
 
-    `upstream` confines both to one upstream's features; alone, it removes them all. Safe while others extract: what
+    `upstream`, a name or the label of it in records, confines both to one upstream's features; alone, it removes them
+    all; "unknown": those whose about.json is damaged or gone. Safe while others extract: what
     they miss, they make again. Raises UpstreamError, for a request with no bound too.
     """
     if older_than is None and max_size is None and upstream is None:
         raise UpstreamError("nothing says what to prune; give --older-than DAYS, --max-size GB or --upstream NAME")
-    own = [path for path, about in _folders(cache) if upstream in (None, about["upstream"])]
+    own = [
+        path for path, about in _folders(cache) if upstream in (None, about["upstream"], label_of(about["upstream"]))
+    ]
     if upstream is not None and not own:
         held = ", ".join(sorted({about["upstream"] for _, about in _folders(cache)})) or "nothing"
         raise UpstreamError(f"the cache {cache} holds no features of {upstream!r}; it holds {held}")
@@ -109,23 +115,22 @@ def _remove(files: list[Path], own: list[Path]) -> None:
             file.unlink(missing_ok=True)
         for path in own:
             sweep(path)
-            if [entry.name for entry in path.iterdir()] == ["about.json"]:
-                (path / "about.json").unlink()
+            if {entry.name for entry in path.iterdir()} <= {ABOUT}:
+                (path / ABOUT).unlink(missing_ok=True)
                 path.rmdir()
     except OSError as error:
         raise UpstreamError(f"cannot prune the cache: {error}") from error
 
 
 def _folders(cache: Path) -> list[tuple[Path, dict[str, str]]]:
-    """Folders of the store with what their about.json says; others are not ours to touch."""
-    found = []
-    for path in sorted((cache / "features").glob("*/about.json")):
-        try:
-            about = json.loads(path.read_text())
-            found.append((path.parent, {name: str(about[name]) for name in ("upstream", "kind", "precision")}))
-        except (OSError, ValueError, KeyError, TypeError):
-            continue
-    return found
+    """Folders of the store with what their about.json says, or UNKNOWN; others are not ours to touch."""
+    try:
+        found = sorted(path for path in (cache / "features").iterdir() if OURS.fullmatch(path.name) and path.is_dir())
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        raise UpstreamError(f"cannot read the cache folder {cache}: {error.strerror}; see --cache") from error
+    return [(path, read_about(path) or UNKNOWN) for path in found]
 
 
 def _keys(file: Path) -> list[str]:

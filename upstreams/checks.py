@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from upstreams.contract import Frozen
-from upstreams.errors import UpstreamError
+from upstreams.errors import Unsteady, UpstreamError
 from upstreams.registry import build
 
 if TYPE_CHECKING:
@@ -29,9 +29,7 @@ def check(name: str) -> Iterator[str]:
         f"receptive field {upstream.min_samples} samples, seen {upstream.seen}"
     )
     if build(name).fingerprint() != upstream.fingerprint():
-        raise UpstreamError(
-            f"{name} is another model each time it is built; load its weights from a file, or seed them there"
-        )
+        raise Unsteady(name)
     yield f"  fingerprint {upstream.fingerprint()}"
     noise = np.random.default_rng(0).normal(0, 0.05, (3, int(max(SECONDS) * upstream.sample_rate))).astype(np.float32)
     for seconds in SECONDS:

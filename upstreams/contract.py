@@ -4,6 +4,7 @@ A stranger's upstream is a class with four facts and a call:
 
     class Energy:
         sample_rate, hop, depth, width = 16000, 160, 1, 1
+        min_samples = 160
 
         def __call__(self, waveforms):
             return [w.unfold(0, 160, 160).square().mean(1).log1p().reshape(1, -1, 1) for w in waveforms]
@@ -13,32 +14,42 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
+import os
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from upstreams.errors import UpstreamError
+from upstreams.neighbours import Neighbours
 
 if TYPE_CHECKING:
     import torch
 
 CONTRACT = 1  # part of every fingerprint: raise it when windows, padding or checks change what features are
 PRECISIONS = ("fp32", "bf16")
+SEEN = ("audio", "labels")
+REGISTERED = ("_parameters", "_buffers", "_modules")  # of a torch module: in its state_dict
+SHORT = 1.0  # s; a failure on less may well be for want of min_samples
 
 
 class Upstream(Protocol):
     """A frozen model. Required: the four facts and the call.
 
     Optional attributes, with their defaults:
-        title ""              one line for tables
-        seen "unknown"        corpora it was trained on: {corpus: "audio" | "labels"}, {} for none
+        title                 one line for tables; its label in records
+        seen "unknown"        corpora it was trained on: {corpus: "audio" | "labels"}, {} for none,
+                              "unknown" or None where that is not known
         min_samples 1         receptive field in samples: shorter audio is zero-padded before the call, and counted
         max_seconds 30.0      longer audio comes in windows, whose frames are joined, and is counted; None: any length
         to(device)            it can move; waveforms then come on that device. Without it, it stays on the CPU in fp32
         fingerprint()         str, changes with anything that changes its features. A file's upstream needs none: its
-                              source, weights (modules and tensors it holds) and checkpoint are hashed in any case
+                              source and checkpoint are hashed in any case, with the modules beside the file that
+                              it imports; and without a fingerprint of its own its weights: modules and tensors it
+                              holds, in lists and dicts too
     """
 
     sample_rate: int  # Hz
@@ -62,26 +73,26 @@ class Frozen:
         precision: str = "fp32",
         source: Path | None = None,
         checkpoint: Path | None = None,
+        neighbours: Neighbours | None = None,
     ) -> None:
         if precision not in PRECISIONS:
             raise UpstreamError(f"precision {precision!r} is unknown; expected one of {', '.join(PRECISIONS)}")
         self.name, self.source, self.checkpoint = name, source, checkpoint
-        self._model = model
+        self._model, self._neighbours = model, neighbours
         self.sample_rate: int = self._count("sample_rate")
         self.hop: int | None = self._count("hop", none=True)
         self.depth: int = self._count("depth")
         self.width: int = self._count("width")
         self.min_samples: int = self._count("min_samples", default=1)
-        self.max_seconds: float | None = getattr(model, "max_seconds", 30.0)
-        if self.max_seconds is not None and self.max_seconds * self.sample_rate < 2 * self.min_samples:
-            raise UpstreamError(f"{name}: max_seconds {self.max_seconds} is less than two times min_samples")
-        self.seen: Mapping[str, str] | str = getattr(model, "seen", "unknown")
-        self.title: str = getattr(model, "title", "") or name
+        self.max_seconds: float | None = self._seconds()
+        self.seen: dict[str, str] | str = self._seen()
+        self.title: str = getattr(model, "title", "")
         self.movable = callable(getattr(model, "to", None))
         self.precision = precision if self.movable else "fp32"
         self.device = "cpu"
         if callable(getattr(model, "eval", None)):
-            model.eval()
+            with self._within():
+                model.eval()
         if device != "cpu":
             self.to(device)
 
@@ -94,17 +105,49 @@ class Frozen:
         found = "it has none" if value is None else f"found {value!r}"
         raise UpstreamError(f"{self.name}: needs `{fact}`, a whole number of at least 1; {found}")
 
+    def _seconds(self) -> float | None:
+        value = getattr(self._model, "max_seconds", 30.0)
+        if value is None:
+            return None
+        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+            raise UpstreamError(
+                f"{self.name}: max_seconds is a number, or None for audio of any length; found {value!r}"
+            )
+        if value * self.sample_rate < 2 * self.min_samples:
+            raise UpstreamError(f"{self.name}: max_seconds {value} is less than two times min_samples")
+        return value
+
+    def _seen(self) -> dict[str, str] | str:
+        """`seen` with corpora in lower case."""
+        value = getattr(self._model, "seen", None)
+        if value is None or value == "unknown":
+            return "unknown"
+        if isinstance(value, Mapping) and all(isinstance(c, str) and how in SEEN for c, how in value.items()):
+            return {corpus.casefold(): how for corpus, how in value.items()}
+        raise UpstreamError(
+            f"{self.name}: `seen` names the corpora it was trained on, such as {{'iemocap': 'audio'}} or, where their "
+            f"labels were used, {{'iemocap': 'labels'}}; {{}} for none, 'unknown' if not known; found {value!r}"
+        )
+
+    def _within(self) -> AbstractContextManager[None]:
+        return self._neighbours.within() if self._neighbours else nullcontext()
+
     def to(self, device: str) -> None:
         """Move it, where it can."""
         if self.movable:
-            self._model.to(device)
+            with self._within():
+                self._model.to(device)
             self.device = device
 
     def fingerprint(self) -> str:
         """sha256 (hex) over everything that decides its features: source, weights or recipe, facts, contract."""
         own = getattr(self._model, "fingerprint", None)
-        parts = [own() if callable(own) else _hash_weights(self._model)]
+        with self._within():
+            parts = [own() if callable(own) else _hash_weights(self._model)]
         parts += [hash_path(path) for path in (self.source, self.checkpoint) if path]
+        if self._neighbours and (files := self._neighbours.files()):
+            folder = self._neighbours.folder
+            parts.append(recipe(files=[(os.path.relpath(file, folder), hash_path(file)) for file in files]))
         facts = (self.sample_rate, self.hop, self.depth, self.width, self.min_samples, self.max_seconds)
         return recipe(contract=CONTRACT, parts=parts, facts=facts)
 
@@ -120,17 +163,26 @@ class Frozen:
         kind = torch.device(self.device).type
         bf16 = torch.autocast(kind, dtype=torch.bfloat16, enabled=self.precision == "bf16")
         try:
-            with torch.inference_mode(), bf16:
+            with self._within(), torch.inference_mode(), bf16:
                 outputs = [torch.as_tensor(output) for output in self._model(waveforms)]
         except (UpstreamError, torch.OutOfMemoryError):
             raise
-        except Exception as error:
-            raise UpstreamError(f"{self.name} failed: {describe_error(error, self.source)}") from error
+        except (Exception, SystemExit) as error:
+            hint = self._short(len(waveforms[0]))
+            raise UpstreamError(f"{self.name} failed: {describe_error(error, self.source)}{hint}") from error
         if len(outputs) != len(waveforms):
             raise UpstreamError(f"{self.name} gave {len(outputs)} outputs for {len(waveforms)} waveforms")
         for output in outputs:
             self._check(output)
         return outputs
+
+    def _short(self, samples: int) -> str:
+        if samples >= SHORT * self.sample_rate:
+            return ""
+        return (
+            f"; it was given {samples} samples ({samples / self.sample_rate:.3g} s): if that is too short for it, set "
+            f"min_samples (now {self.min_samples}) to its receptive field, and shorter audio is padded"
+        )
 
     def _check(self, output: torch.Tensor) -> None:
         shape = tuple(output.shape)
@@ -174,7 +226,7 @@ def describe_error(error: BaseException, source: Path | None) -> str:
 
 
 def _hash_weights(model: Any) -> str:
-    """sha256 over the modules, tensors and arrays that an object holds (itself, or one attribute deep)."""
+    """sha256 over the modules, tensors and arrays that an object holds: itself, its attributes, lists and dicts."""
     digest = hashlib.sha256()
     for name, tensor in _weights(model):
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
@@ -183,12 +235,31 @@ def _hash_weights(model: Any) -> str:
 
 
 def _weights(model: Any) -> Iterator[tuple[str, Any]]:
-    held = {"": model} if hasattr(model, "state_dict") else dict(sorted(getattr(model, "__dict__", {}).items()))
-    for name, value in held.items():
-        if hasattr(value, "state_dict"):
-            yield from ((f"{name}.{key}", v) for key, v in sorted(value.state_dict().items()) if hasattr(v, "dtype"))
-        elif hasattr(value, "dtype") and hasattr(value, "shape"):
-            yield name, value
+    if hasattr(model, "state_dict"):
+        yield from _held("", model, set())
+    else:
+        yield from _held("", dict(getattr(model, "__dict__", {})), set())
+
+
+def _held(name: str, value: Any, above: set[int]) -> Iterator[tuple[str, Any]]:
+    """Named tensors of a module, a tensor, or a container of such; `above`: what it lies in, lest that be a circle."""
+    if id(value) in above:
+        return
+    above = above | {id(value)}
+    if hasattr(value, "state_dict"):
+        yield from ((f"{name}.{key}", v) for key, v in sorted(value.state_dict().items()) if hasattr(v, "dtype"))
+        if hasattr(value, "named_modules"):  # what lies in plain attributes is in no state_dict
+            for path, module in value.named_modules():
+                plain = {key: v for key, v in vars(module).items() if key not in REGISTERED}
+                yield from _held(f"{name}.{path}", plain, above)
+    elif hasattr(value, "dtype") and hasattr(value, "shape"):
+        yield name, value
+    elif isinstance(value, Mapping):
+        for key, item in sorted(value.items(), key=lambda pair: str(pair[0])):
+            yield from _held(f"{name}.{key}", item, above)
+    elif isinstance(value, list | tuple):
+        for index, item in enumerate(value):
+            yield from _held(f"{name}.{index}", item, above)
 
 
 def _bytes(tensor: Any) -> Any:

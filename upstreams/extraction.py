@@ -14,7 +14,7 @@ import numpy as np
 
 from upstreams.audio import Segment, segments
 from upstreams.contract import Frozen
-from upstreams.errors import UpstreamError
+from upstreams.errors import Unsteady, UpstreamError
 from upstreams.features import Features, Frames, Placement, Pooled
 from upstreams.registry import build
 from upstreams.store import Chunk, Kept, Store
@@ -43,13 +43,15 @@ def extract(
     precision: str = "fp32",
     jobs: int = 0,
     progress: Progress | None = None,
+    fingerprint: str | None = None,
 ) -> Features:
     """Frozen features of every utterance, from the store or made now.
 
     utterances: index id; columns path, sha256 (of the file), duration (s) and, where there are parts, start, end (s),
     channel (from 0; absent: the mean). needs: any of "pooled", "frames:last", "frames:all", made in one pass.
     jobs: worker processes on a CPU, decoding threads with a GPU; 0: one a core. progress is called with the seconds
-    of audio done and to do, of what has to be made. Raises UpstreamError: a bad file, model, cache or request.
+    of audio done and to do, of what has to be made. fingerprint: the one planned with; the upstream must still have
+    it. Raises UpstreamError: a bad file, model, cache or request.
     """
     started = time.perf_counter()
     kinds = _kinds(needs)
@@ -57,7 +59,10 @@ def extract(
         raise UpstreamError(f"device {device!r} is unknown; expected auto, cpu or cuda")
     parts = segments(utterances)
     upstream = build(name, precision=precision)
-    fingerprint = upstream.fingerprint()
+    planned, fingerprint = fingerprint, upstream.fingerprint()
+    if planned not in (None, fingerprint):
+        raise Unsteady(upstream.name)
+    place = _device(device) if upstream.movable else "cpu"
     kept = [
         Kept(upstream.name, fingerprint, upstream.precision, kind, upstream.depth, upstream.width) for kind in kinds
     ]
@@ -73,9 +78,10 @@ def extract(
             raise UpstreamError(f"features written to {stores[0].folder} keep vanishing or are damaged; check the disk")
         for store in stores:
             store.prepare()
-        reports += _run(plan, stores, upstream, Path(cache), device, jobs, progress)
+        setup = Setup(upstream.name, fingerprint, upstream.precision, str(cache))
+        reports += _run(plan, stores, upstream, setup, place, jobs, progress)
     places = [[where[key] for key in one] for where, one in zip(found, keys, strict=True)]
-    return _features(utterances, upstream, fingerprint, stores, places, reports, started)
+    return _features(utterances, upstream, fingerprint, place, stores, places, reports, started)
 
 
 def _kinds(needs: Iterable[str]) -> list[str]:
@@ -121,8 +127,8 @@ def _run(
     todo: list[Job],
     stores: list[Store],
     upstream: Frozen,
-    cache: Path,
-    device: str,
+    setup: Setup,
+    place: str,
     jobs: int,
     progress: Progress | None,
 ) -> list[Report]:
@@ -148,33 +154,34 @@ def _run(
 
     advance(0.0)
     reports = []
-    for report in _reports(pending(), len(todo), upstream, cache, device, jobs):
+    for report in _reports(pending(), len(todo), upstream, setup, place, jobs):
         reports.append(report)
         advance(report.audio)
     return reports
 
 
 def _reports(
-    pending: Iterator[Job], count: int, upstream: Frozen, cache: Path, device: str, jobs: int
+    pending: Iterator[Job], count: int, upstream: Frozen, setup: Setup, place: str, jobs: int
 ) -> Iterator[Report]:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     jobs = jobs if jobs > 0 else cores
-    place = _device(device) if upstream.movable else "cpu"
+    cache = Path(setup.cache)
     if place != "cpu":
         upstream.to(place)
         return (run(job, upstream, cache, threads=jobs) for job in pending)
     if jobs == 1 or count <= IN_PROCESS_CHUNKS:
         return (run(job, upstream, cache) for job in pending)
-    setup = Setup(upstream.name, upstream.fingerprint(), upstream.precision, str(cache))
     return in_parallel(pending, setup, min(jobs, count))
 
 
 def _device(device: str) -> str:
+    if device == "cpu":
+        return device
     import torch
 
     if device == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
-    if device != "cpu" and not torch.cuda.is_available():
+    if not torch.cuda.is_available():
         raise UpstreamError("device cuda was asked for, but torch sees no GPU; use --device cpu")
     return device
 
@@ -183,6 +190,7 @@ def _features(
     utterances: pd.DataFrame,
     upstream: Frozen,
     fingerprint: str,
+    device: str,
     stores: list[Store],
     places: list[list[Place]],
     reports: list[Report],
@@ -208,6 +216,8 @@ def _features(
         ids=np.array(utterances.index, dtype=np.str_),
         upstream=upstream.name,
         fingerprint=fingerprint,
+        precision=upstream.precision,
+        device=device,
         depth=upstream.depth,
         width=upstream.width,
         pooled=pooled,

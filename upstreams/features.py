@@ -112,6 +112,8 @@ class Features:
     ids: np.ndarray  # (N,) str
     upstream: str
     fingerprint: str
+    precision: str  # "fp32" for what cannot move, whatever was asked
+    device: str  # where it ran, or would have run had the store lacked anything: "cpu", "cuda", "cuda:1"
     depth: int  # L
     width: int  # D
     pooled: Pooled | None

@@ -4,16 +4,19 @@ fbank                        a registered upstream
 random:wav2vec2_base         an architecture with random weights, seed 0; random:wav2vec2_base@7: seed 7
 path/to/file.py:Class        a class (or function that returns an object) of the user's own
 path/to/file.py:Class@FILE   the same, called with the path of a checkpoint
+
+A user's file may import the modules beside it: see upstreams.neighbours.
 """
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import importlib.util
-import os
 import re
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -21,6 +24,7 @@ from typing import Any
 
 from upstreams.contract import Frozen, describe_error
 from upstreams.errors import UnknownName, UpstreamError
+from upstreams.neighbours import Neighbours
 from upstreams.random_weights import ARCHITECTURES
 
 
@@ -43,6 +47,7 @@ ENTRIES = (
     Entry("opensmile_compare", "ComParE 2016", "6373 functionals of openSMILE", "upstreams.opensmile:compare"),
 )
 
+MAX_SEED = 2**64 - 1  # torch takes no larger one
 USER_FILE = re.compile(r"(?P<file>.+\.py):(?P<object>[A-Za-z_]\w*)(?:@(?P<checkpoint>.+))?")
 
 
@@ -58,12 +63,22 @@ class Resolved:
 
     @property
     def label(self) -> str:
-        """The name for records: of files outside the working folder only the last part, which tells nobody's home."""
-        label = self.name
-        for path in (self.source, self.checkpoint):
-            if path and not path.is_relative_to(Path.cwd()):
-                label = label.replace(path.as_posix(), path.name)
-        return label
+        return label_of(self.name)
+
+
+def label_of(name: str) -> str:
+    """The form of a canonical name for records: enc.py:Enc~1a2b3c4d for /home/me/enc.py:Enc.
+
+    Of files outside the working folder only the last part, which tells nobody's home, and a hash of the whole path,
+    so that files of one name in two folders stay two.
+    """
+    match = USER_FILE.fullmatch(name)
+    paths = [match["file"], match["checkpoint"]] if match else [name.partition("@")[2]]
+    outside = [path for path in paths if path and Path(path).is_absolute()]
+    label = name
+    for path in sorted(outside, key=len, reverse=True):  # one may be part of the other
+        label = label.replace(path, Path(path).name)
+    return f"{label}~{hashlib.sha256(chr(0).join(outside).encode()).hexdigest()[:8]}" if outside else label
 
 
 def known() -> tuple[Entry, ...]:
@@ -94,8 +109,12 @@ def resolve(name: str) -> Resolved:
 
 
 def _resolve_random(base: str, seed: str) -> Resolved:
-    if seed and not seed.isdecimal():
-        raise UpstreamError(f"upstream {base}@{seed}: expected a seed after @, a whole number such as {base}@7")
+    digits = len(str(MAX_SEED))
+    if seed and not (seed.isdecimal() and len(seed) <= digits and int(seed) <= MAX_SEED):
+        shown = seed if len(seed) <= 2 * digits else f"{seed[:digits]}..."
+        raise UpstreamError(
+            f"upstream {base}@{shown}: expected a seed after @, a whole number up to 2**64 - 1 such as {base}@7"
+        )
     number = int(seed or 0)
     name = f"{base}@{number}" if number else base
     return Resolved(name, "upstreams.random_weights:RandomWeights", (base.removeprefix("random:"), number))
@@ -126,16 +145,20 @@ def _shown(path: Path) -> str:
 def build(name: str, device: str = "cpu", precision: str = "fp32") -> Frozen:
     """The upstream itself. Raises UnknownName; UpstreamError where a user's file raises or lacks facts."""
     resolved = resolve(name)
-    factory = _factory(resolved)
-    try:
-        model = factory(*resolved.arguments)
-    except UpstreamError:
-        raise
-    except Exception as error:
-        raise UpstreamError(
-            f"upstream {resolved.name} cannot be built: {describe_error(error, resolved.source)}"
-        ) from error
-    return Frozen(model, resolved.name, device, precision, resolved.source, resolved.checkpoint)
+    neighbours = Neighbours(resolved.source) if resolved.source else None
+    with neighbours.within() if neighbours else nullcontext():
+        factory = _factory(resolved)
+        try:
+            model = factory(*resolved.arguments)
+        except UpstreamError:
+            raise
+        except (Exception, SystemExit) as error:
+            raise UpstreamError(
+                f"upstream {resolved.name} cannot be built: {describe_error(error, resolved.source)}"
+            ) from error
+    upstream = Frozen(model, resolved.name, device, precision, resolved.source, resolved.checkpoint, neighbours)
+    upstream.title = upstream.title or resolved.label
+    return upstream
 
 
 def _factory(resolved: Resolved) -> Callable[..., Any]:
@@ -149,17 +172,15 @@ def _factory(resolved: Resolved) -> Callable[..., Any]:
 
 
 def _import_file(source: Path) -> ModuleType:
-    """Run a user's file as a module of its own; its neighbours are importable, as if it were run as a script."""
-    spec = importlib.util.spec_from_file_location(f"user_upstream_{source.stem}", source)
+    """Run a user's file as a module of its own."""
+    unique = hashlib.sha256(source.as_posix().encode()).hexdigest()[:8]
+    spec = importlib.util.spec_from_file_location(f"user_upstream_{source.stem}_{unique}", source)
     if spec is None or spec.loader is None:
         raise UpstreamError(f"{source} cannot be imported as Python")
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module  # dataclasses and typing look their module up
-    folder = os.fspath(source.parent)
-    if folder not in sys.path:
-        sys.path.append(folder)
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise UpstreamError(f"{source} cannot be imported: {describe_error(error, source)}") from error
     return module

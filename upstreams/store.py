@@ -27,6 +27,7 @@ from upstreams.audio import RULE, Segment
 from upstreams.errors import UpstreamError
 
 VERSION = 1  # of the layout and of pooling; part of every key
+ABOUT = "about.json"
 SUFFIX = ".safetensors"
 TEMPORARY = ".tmp-"
 STALE_SECONDS = 24 * 3600.0  # a temporary file this old has lost its writer
@@ -193,10 +194,9 @@ class Store:
         """Make the folder, say in it what it holds, sweep what killed processes left. Raises UpstreamError."""
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            about = self.folder / "about.json"
-            if not about.exists():
+            if read_about(self.folder) is None:
                 text = json.dumps({**vars(self.kept), "version": VERSION}, indent=1)
-                write_bytes(about, text.encode())
+                write_bytes(self.folder / ABOUT, text.encode())
             sweep(self.folder)
         except OSError as error:
             raise unwritable(self.folder, error) from error
@@ -239,6 +239,15 @@ def chunk_files(folder: Path) -> Iterator[Path]:
     except OSError as error:
         raise UpstreamError(f"cannot read the cache folder {folder}: {error.strerror}; see --cache") from error
     yield from (folder / name for name in names if name.endswith(SUFFIX))
+
+
+def read_about(folder: Path) -> dict[str, str] | None:
+    """`upstream`, `kind` and `precision` of a folder's features, from its about.json; None: that cannot be read."""
+    try:
+        about = json.loads((folder / ABOUT).read_text())
+        return {name: str(about[name]) for name in ("upstream", "kind", "precision")}
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return None
 
 
 def touch(path: Path) -> None:

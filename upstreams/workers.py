@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from upstreams.audio import Segment
-from upstreams.errors import UpstreamError
+from upstreams.errors import Unsteady, UpstreamError
 from upstreams.store import Kept
 from upstreams.work import Job, Report, run
 
@@ -35,6 +35,10 @@ class Setup:
     fingerprint: str
     precision: str
     cache: str
+
+
+class Terminated(BaseException):
+    """The parent's SIGTERM; no SystemExit, which is put in words where an upstream raises one."""
 
 
 class Worker:
@@ -124,9 +128,21 @@ def in_parallel(jobs: Iterator[Job], setup: Setup, count: int) -> Iterator[Repor
 
 
 def main() -> None:
-    """The worker's end: a setup line, then a job a line; answers a report or an error for each."""
+    """The worker's end of the pipe."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what Ctrl-C means
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that a file half written is removed
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        _serve()
+    except Terminated:
+        sys.exit(1)
+
+
+def _terminate(*_: object) -> None:
+    raise Terminated  # so that a file half written is removed
+
+
+def _serve() -> None:
+    """A setup line, then a job a line; answers a report or an error for each."""
     replies = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what an upstream prints must not pass for an answer
     first = sys.stdin.readline()
@@ -148,10 +164,7 @@ def _build(setup: Setup):  # type: ignore[no-untyped-def]
 
     upstream = build(setup.upstream, precision=setup.precision)
     if upstream.fingerprint() != setup.fingerprint:
-        raise UpstreamError(
-            f"{setup.upstream} is another model each time it is built (its weights or source differ); load its "
-            "weights from a file, or seed them (torch.manual_seed) where it builds them"
-        )
+        raise Unsteady(setup.upstream)
     import torch
 
     torch.set_num_threads(1)

@@ -94,16 +94,30 @@ def audio_by_stem(root: Path, patterns: tuple[str, ...]) -> dict[str, Path]:
     """Audio files below `root` by stem, the preferred suffix of each.
 
     Raises:
-        TaskError: two folders hold a file of the same stem, so that the utterance's id is not unique.
+        TaskError: two folders hold a file of the same stem, so that the utterance's id is not unique; or a name is not
+            UTF-8.
     """
     files: dict[str, Path] = {}
     for path in sorted(_audio(root, patterns)):
+        check_name(path)
         other = files.get(path.stem)
         if other is not None and other.parent != path.parent:
             raise TaskError(f"two files would be utterance {path.stem!r}: {other} and {path}; remove one of them")
         if other is None or SUFFIXES.index(path.suffix.lower()) < SUFFIXES.index(other.suffix.lower()):
             files[path.stem] = path
     return files
+
+
+def check_name(path: Path) -> None:
+    """Refuse a path that cannot be written down: its bytes are not UTF-8.
+
+    Raises:
+        TaskError: names the path with its odd bytes escaped.
+    """
+    try:
+        str(path).encode()
+    except UnicodeEncodeError as error:
+        raise TaskError(f"{str(path)!r}: the name is not UTF-8; rename the file or folder") from error
 
 
 def code(codes: Mapping[str, str], key: str, what: str, path: Path) -> str:

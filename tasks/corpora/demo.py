@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tasks.corpora import Corpus
+from tasks.corpora import Corpus, check_name
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -16,7 +16,7 @@ CORPUS = Corpus(
     language="und",
     licence="MIT, as the program",
     homepage="part of the program",
-    obtain="It is made when first asked for. If its files were damaged, delete its folder under the cache.",
+    obtain="It is made when first asked for, and anew if a file of it is damaged.",
     folders=("demo",),
     globs=("wav/*",),
     files=320,
@@ -36,6 +36,7 @@ def read(root: Path) -> pd.DataFrame:
 
     from tasks import utterances
 
+    check_name(root)
     text = ["id", "path", "speaker", "session", "sentence", "dialogue"]
     metadata = pd.read_csv(root / "metadata.csv", dtype={column: str for column in text})
     metadata["path"] = [root / path for path in metadata["path"]]

@@ -2,10 +2,13 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
+from urllib.parse import unquote
 
 import numpy as np
 import pandas as pd
@@ -14,6 +17,7 @@ import pytest
 
 import leaderboard
 from leaderboard import LeaderboardError, files, parquet
+from leaderboard.records import checksum
 from leaderboard.schema import Record, keys
 from tests.leaderboard import cells
 
@@ -55,7 +59,7 @@ def test_no_path_of_this_machine_leaves_it(make, results):
 
 HOSTILE = [
     "hf:org/model", "random:x", "../evil", ".", "..", "...", "limited", "a b", "a/../../b", "C:\\x", "ä%2F", "=cmd()",
-    "models/mine.py:Mine", "x\ny",
+    "models/mine.py:Mine", "x\ny", "hf:" + "long/" * 80, "hf:" + "long/" * 80 + "er", "情" * 40,
 ]  # fmt: skip
 
 
@@ -69,6 +73,13 @@ def test_any_name_stays_inside_and_comes_back(results, name):
     for record in made:
         cell = record.cell
         assert leaderboard.find(results, cell.upstream, cell.task, cell.downstream) == record
+
+
+def test_short_names_stay_where_they_are(results):
+    for name in ("hf:org/model", "limited", "x" * 150):
+        part = files.encode(name)
+        assert len(part) <= 150 and (unquote(part) == name)
+    assert {len(files.encode("x" * n)) for n in (151, 255, 5000)} == {150}
 
 
 def test_names_never_meet_in_one_file(results):
@@ -92,6 +103,24 @@ def test_a_new_result_takes_the_place_of_the_old(make, results):
     other = make(head="probe_stats")
     make(seed=3)
     assert leaderboard.find(results, "fbank", "emodb", "probe_stats", verify=True) == other
+
+
+def test_what_killed_runs_left_goes_with_the_next_record_a_day_later(make, results):
+    orphan = make(seed=1).files.predictions.name
+    folder = results / "fbank" / "emodb"
+    (folder / "probe.json").unlink()  # as if the disk had been full when the record was to be written
+    other = make(head="probe.x")  # a head whose files have names much like it
+    left = [folder / orphan, folder / ".probe.json.abc.tmp"]
+    young = folder / f"probe.{'0' * 12}.parquet"
+    for path in (left[1], young):
+        path.touch()
+    kept = [folder / "notes.parquet", folder / other.files.predictions.name]
+    kept[0].touch()
+    for path in (*left, *kept):
+        os.utime(path, (time.time() - 90_000,) * 2)
+    make(seed=2)
+    assert not any(path.exists() for path in left) and all(path.exists() for path in (*kept, young))
+    assert leaderboard.verify(results) == []
 
 
 @pytest.mark.parametrize("survives", range(3))
@@ -194,6 +223,34 @@ def test_damage_is_reported_by_file_and_the_rest_stands(make, results, pattern, 
     assert len(problems) == 1 and "probe." in problems[0]
 
 
+def test_any_flipped_digit_of_a_record_is_damage(make, results):
+    """A figure that is not what was written must not be shown as the result, wherever it stands."""
+    make()
+    path = results / "fbank" / "emodb" / "probe.json"
+    whole = path.read_text()
+    path.write_text(json.dumps(json.loads(whole), sort_keys=True))
+    assert leaderboard.load(results)[1] == [], "only the content counts"
+    digits = [m.start() for m in re.finditer(r"(?<=[ \d])\d(?=[\d,.\n])", whole)]
+    for at in digits[:: len(digits) // 40]:
+        flipped = whole[:at] + str((int(whole[at]) + 1) % 10) + whole[at + 1 :]
+        if json.loads(flipped) == json.loads(whole):
+            continue  # the 17th digit of a float may leave its value
+        path.write_text(flipped)
+        told = []
+        assert leaderboard.find(results, "fbank", "emodb", "probe", warn=told.append) is None
+        assert leaderboard.load(results)[0] == [] and re.search("run the cell again|newer emorep", told[0])
+    path.write_text(whole)
+    assert leaderboard.load(results)[1] == []
+
+
+def test_a_record_without_a_checksum_is_an_old_one(make, results):
+    record = make()
+    path = results / "fbank" / "emodb" / "probe.json"
+    path.write_text(record.model_dump_json(exclude={"checksum": True, "task": {"corpora_of_family"}}))
+    assert leaderboard.find(results, "fbank", "emodb", "probe").scores == record.scores
+    assert leaderboard.verify(results) == []
+
+
 def rewrite(results: Path, record: Record, change) -> None:
     """Change the predictions and make the record name the changed file, as a forger would."""
     path = files.path_of(results, "fbank", "emodb", "probe")
@@ -201,7 +258,8 @@ def rewrite(results: Path, record: Record, change) -> None:
     change(table)
     file = parquet.save(path, "parquet", parquet.arrow(table))
     named = record.files.model_copy(update={"predictions": file})
-    path.write_text(record.model_copy(update={"files": named}).model_dump_json())
+    content = record.model_copy(update={"files": named}).model_dump_json()
+    path.write_text(json.dumps(json.loads(content) | {"checksum": checksum(content)}))
 
 
 def flip(column: str):

@@ -1,12 +1,15 @@
 """The figures of a record are scikit-learn's, scipy's and the definitions'."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy.stats import pearsonr
 from sklearn import metrics as sk
 
 import leaderboard
 from leaderboard import LeaderboardError
+from leaderboard.statistics import jackknife
+from tasks.metrics import recalls, sums
 from tests.leaderboard import cells
 from tests.leaderboard.cells import CLASSES
 
@@ -34,6 +37,26 @@ def test_classification_is_scikit_learns(make, results):
     first = leaderboard.predictions(results, record).query("seed == 0")
     assert record.scores.confusion == sk.confusion_matrix(first.target, first.prediction).tolist()
     assert record.scores.counts.model_dump() == {"n": 120, "speakers": 6, "folds": 6, "seeds": 3, "groups": 6}
+
+
+def test_the_recall_of_a_class_of_few_speakers_is_less_sure(make, results):
+    """Its interval counts the speakers that have the class, not all."""
+    table = cells.utterances(speakers=12)
+    others = ~table["speaker"].isin(["s0", "s1", "s2", "s3", "s4"])
+    table.loc[others & (table["emotion"] == "anger"), "emotion"] = "neutral"
+    having = table.loc[table["emotion"] == "anger", "speaker"].nunique()
+    record = make(table=table, right=0.3)
+    counts = []
+    for _, rows in leaderboard.predictions(results, record).groupby("seed"):
+        group = rows["group"].str[1:].astype(int)
+        target, prediction = (pd.Index(CLASSES).get_indexer(rows[name]) for name in ("target", "prediction"))
+        counts.append(sums(target, prediction, group, n_groups=12, n_classes=4))
+    (_, low, high, _), (_, low_of_all, high_of_all, _) = (
+        jackknife(np.stack(counts), recalls, (0.0, 1.0), np.array([n, 12, 12, 12])) for n in (having, 12)
+    )
+    recall = record.scores.recall["anger"]
+    assert (recall.low, recall.high) == pytest.approx((100 * low[0], 100 * high[0]))
+    assert low[0] < low_of_all[0] < high_of_all[0] < high[0]
 
 
 def test_regression_is_scipys(make, results):
@@ -91,6 +114,8 @@ def test_marks_are_a_union_with_contamination(make):
     ]
     assert make(seen={"ravdess": "audio"}).marks == []
     assert make(seen={"ravdess": "audio"}, corpus="ravdess_song", family="ravdess").marks == ["contaminated:audio"]
+    song = {"corpus": "ravdess_song", "family": "ryerson", "corpora_of_family": ["ravdess", "ravdess_song"]}
+    assert make(seen={"RAVDESS": "audio"}, **song).marks == ["contaminated:audio"], "of one family, in any case"
     assert make(seen="unknown").marks == ["seen:unknown"]
 
 

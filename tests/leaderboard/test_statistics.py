@@ -37,6 +37,26 @@ def test_95_percent_of_intervals_hold_the_truth(metric, difficulty, groups):
     assert 0.91 <= held / draws <= 0.98
 
 
+@pytest.mark.parametrize("equal", [True, False], ids=["equal shares", "unequal shares"])
+def test_95_percent_of_recalls_of_few_speakers_hold_the_truth(equal):
+    """URDU-like: 29 speakers, 4 to 8 of them have a class; with 28 degrees of freedom 86 to 93 % would."""
+    random, draws, having = np.random.default_rng(1), 1000, (4, 6, 7, 8)
+    truth = expit(0.8 + np.random.default_rng(3).normal(size=10**6)).mean()
+    held = np.zeros(4)
+    for _ in range(draws):
+        counts = np.zeros((29, 4, 4))
+        start = 0
+        for c, speakers in enumerate(having):
+            share = np.full(speakers, 1 / speakers) if equal else random.dirichlet(np.ones(speakers))
+            n = 1 + random.multinomial(100 - speakers, share)
+            right = random.binomial(n, expit(0.8 + random.normal(size=speakers)))
+            who = slice(start, start := start + speakers)
+            counts[who, c, c], counts[who, c, c - 1] = right, n - right
+        _, low, high, _ = jackknife(counts[None], recalls, UNIT, np.array(having))
+        held += (low <= truth) & (truth <= high)
+    assert (held / draws >= 0.92).all() and (held / draws <= 0.98).all()
+
+
 def test_equals_a_plain_loop_over_groups_and_seeds():
     random = np.random.default_rng(3)
     statistics = np.stack([draw(random, 7, 1.0), draw(random, 7, 1.5)])

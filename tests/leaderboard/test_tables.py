@@ -89,14 +89,15 @@ def test_narrow_terminals_lose_lesser_columns_first(board):
 
 
 def test_marks_published_notes_and_failures_are_said(board):
-    text = printed(board, 140, failures=[("wavlm", "iemocap", "probe", "the corpus is absent:\n get it")])
+    text = printed(board, 140, failures=[("wavlm", "iemocap", "probe", "the corpus is absent:\n get it\n\n or not")])
     assert row(text, "hf:org/some-model-large").rstrip().endswith("  a")
     assert "a = seen:unknown: nobody says what" in text
     assert "lossy_audio: the audio went through" in text
     assert "SYNTHETIC speech" in text and "fold 3 is small" in text
     assert "published UA: opensmile 62.5 (One (2020), table 1; same protocol; head SVM)" in text
     assert "hubert_base 81.8 (Two (2024), table 3; other protocol; head superb; speakers shared)" in text
-    assert "Not measured" in text and "wavlm · iemocap · probe: the corpus is absent: get it" in text
+    failed = text.split("Not measured\n")[1]
+    assert failed == "  wavlm · iemocap · probe: the corpus is absent:\n    get it\n    or not\n", "lines stay lines"
 
 
 def test_a_figure_of_another_protocol_stands_beside_no_row(board, make):
@@ -153,6 +154,8 @@ def test_hostile_names_are_only_text(make):
     rows = [re.sub(r"\\.", "", line) for line in lines if line.startswith("|")]
     assert len({line.count("|") for line in rows}) == 1 and not any(re.search(r"[`<]|\[\D|\]\(", r) for r in rows)
     assert "\x1b" not in "".join(lines)
+    several = leaderboard.markdown([], [("a", "b", "c", "first\n# <b>\n- second")])
+    assert several.splitlines()[-1] == r"- a · b · c: first<br># \<b\><br>- second", "one item, no heading in it"
 
 
 def test_markdown_has_every_column_and_row(board):
@@ -188,3 +191,9 @@ def test_a_csv_holds_no_formula(make, results):
 def test_every_mark_of_the_house_is_explained():
     assert all(explain(mark) == meaning for mark, meaning in MEANING.items())
     assert explain("skipped:3") == MEANING["skipped"]
+    house = {
+        "contaminated:audio", "contaminated:labels", "seen:unknown", "speakers_shared", "dev_speakers_shared",
+        "speaker~label", "lossy_audio", "partial", "synthetic", "identical_audio", "skipped", "reference", "edge",
+        "unconverged",
+    }  # fmt: skip
+    assert house <= set(MEANING)

@@ -1,7 +1,9 @@
 """What users bring: one clear message, naming the file and the remedy."""
 
 import json
+import os
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,7 +12,7 @@ import torch
 from torch.utils.data import random_split
 
 import tasks
-from tasks import definition
+from tasks import corpora, definition
 from tasks.errors import TaskError
 from tests.tasks import layouts
 from tests.tasks.layouts import write_audio
@@ -158,6 +160,22 @@ def test_a_limit_keeps_speakers_and_classes_and_is_marked(tmp_path):
     assert task.audit.hash == tasks.load("emodb", tmp_path, tmp_path / "cache", limit=35).audit.hash
 
 
+@pytest.mark.parametrize("place", ["EmoDB/wav", "URDU/Sad", "IEMOCAP/Session1/sentences/wav/Ses01F_impro01"])
+def test_a_name_that_is_not_utf8_is_told_with_its_bytes_escaped(tmp_path, place):
+    folder = tmp_path / place
+    folder.mkdir(parents=True)
+    odd = os.fsencode(folder) + b"/Ses01F_\xe9.wav"
+    try:
+        Path(os.fsdecode(odd)).write_bytes(b"")
+    except OSError:
+        pytest.skip("this file system takes UTF-8 names only")
+    with pytest.raises(TaskError, match=r"Ses01F_\\udce9\.wav.*not UTF-8") as error:
+        tasks.load(place.split("/")[0].lower(), tmp_path, tmp_path / "cache")
+    str(error.value).encode()
+    with pytest.raises(TaskError, match="not UTF-8"):
+        corpora.module("demo").read(Path(os.fsdecode(b"/\xe9")))
+
+
 def test_the_result_of_a_load_does_not_depend_on_where_the_data_lie(tmp_path):
     one = tasks.load("emodb", layouts.emodb(tmp_path / "a"), tmp_path / "cache")
     two = tasks.load("emodb", layouts.emodb(tmp_path / "b"), tmp_path / "other", jobs=3)
@@ -191,7 +209,7 @@ def test_superb_without_split_files_is_its_rule_with_another_draw(tmp_path):
     task = tasks.load("iemocap_superb", tmp_path, tmp_path / "cache")
     assert "dev_speakers_shared" in task.marks and any("other draw" in note for note in task.notes)
     for fold in task.problem.folds:
-        assert (len(fold.train), len(fold.dev), len(fold.test)) == (64, 16, 20)
+        assert (len(fold.train), len(fold.dev), len(fold.test)) == (64, 16, 20) and not fold.inner
 
 
 def test_superb_with_s3prls_split_files_repeats_its_very_draw(tmp_path):
@@ -204,6 +222,7 @@ def test_superb_with_s3prls_split_files_repeats_its_very_draw(tmp_path):
         torch.manual_seed(0)
         train, dev = random_split(listed, [int(0.8 * len(listed)), len(listed) - int(0.8 * len(listed))])
         assert set(task.problem.ids[fold.train]) == set(train) and set(task.problem.ids[fold.dev]) == set(dev)
+        assert not fold.inner
     assert tasks.load("iemocap", tmp_path, tmp_path / "cache").marks == ("partial",)
 
 

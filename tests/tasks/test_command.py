@@ -7,7 +7,9 @@ import sys
 import pytest
 
 import tasks
-from tasks.__main__ import main
+from tasks import files
+from tasks.__main__ import _parser, main
+from tasks.errors import TaskError
 from tests.tasks import layouts
 
 
@@ -60,6 +62,31 @@ def test_audit_prints_the_folds_and_writes_the_certificate_only_when_asked(tmp_p
     assert main(["audit", "emodb", *places, "--output", str(tmp_path / "none" / "proof.json")]) == 1
     assert main(["audit", "emdb", *places]) == 2
     assert "did you mean" in capsys.readouterr().err
+
+
+def test_folds_writes_a_list_in_the_shipped_format_of_a_whole_copy(tmp_path, demo_cache, places, capsys):
+    path = tmp_path / "demo.json"
+    assert main(["folds", "demo", "--data", str(tmp_path), "--cache", str(demo_cache), "--output", str(path)]) == 0
+    assert set(json.loads(path.read_text())) == {"task", "version", "folds_sha256", "test"}
+    layouts.emodb(tmp_path / "data")
+    assert main(["folds", "emodb", *places, "--output", str(path)]) == 1
+    assert "whole copy" in capsys.readouterr().err and json.loads(path.read_text())["task"] == "demo"
+
+
+def test_a_file_that_cannot_be_written_leaves_nothing(tmp_path):
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(TaskError, match="folder: cannot be written"):
+        files.write(tmp_path / "folder", "text")
+    with pytest.raises(UnicodeEncodeError):
+        files.write(tmp_path / "file", "\udce9")
+    assert [path.name for path in tmp_path.iterdir()] == ["folder"]
+
+
+def test_empty_variables_mean_the_defaults(monkeypatch):
+    for name in ("EMOREP_DATA", "EMOREP_CACHE"):
+        monkeypatch.setenv(name, "")
+    options = _parser().parse_args(["list"])
+    assert (str(options.data), str(options.cache)) == ("data", "~/.cache/emorep")
 
 
 def test_importing_and_describing_load_no_heavy_library():

@@ -4,6 +4,8 @@ import os
 import sqlite3
 import struct
 import tracemalloc
+import warnings
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +14,6 @@ import pytest
 import soundfile
 
 from tasks import content
-from tasks.errors import TaskError
 from tests.tasks.layouts import write_audio
 
 
@@ -87,6 +88,17 @@ def test_ogg_cut_between_two_pages_is_truncated(tmp_path, suffix):
 def test_short_audio_is_fine_in_every_format(tmp_path, suffix, seconds):
     found = content.read(write_audio(tmp_path / f"x{suffix}", seconds))
     assert found.duration == pytest.approx(seconds, abs=1e-4) and found.rate == 16000
+
+
+@pytest.mark.parametrize("subtype", ["PCM_16", "PCM_24"])
+@pytest.mark.parametrize("container", ["AIFF", "W64", "RF64", "AU"])
+def test_other_containers_named_wav_are_told_when_cut(tmp_path, container, subtype):
+    path = tmp_path / "x.wav"
+    soundfile.write(path, np.full(1001, 0.1), 16000, format=container, subtype=subtype)
+    assert content.read(path).duration == 1001 / 16000
+    path.write_bytes(path.read_bytes()[:-500])
+    with pytest.raises(content.BadAudio, match="truncated"):
+        content.read(path)
 
 
 def test_wav_of_unknown_length_and_with_other_chunks_is_fine(tmp_path):
@@ -183,7 +195,8 @@ def test_a_damaged_index_is_made_anew(tmp_path, damage):
     path = write_audio(tmp_path / "x.wav")
     (tmp_path / "cache").mkdir()
     (tmp_path / "cache" / "content.sqlite").write_bytes(damage)
-    found, _ = content.examine(table(path), tmp_path / "cache")
+    with pytest.warns(UserWarning, match="moved") if damage else nullcontext():
+        found, _ = content.examine(table(path), tmp_path / "cache")
     assert len(found) == 1
 
 
@@ -197,14 +210,29 @@ def test_an_index_of_another_version_is_made_anew(tmp_path):
     assert len(content.examine(table(path), tmp_path / "cache")[0]) == 1
 
 
-def test_a_cache_that_cannot_be_written_is_named_with_the_remedy(tmp_path):
+def test_an_index_damaged_behind_its_header_is_made_anew(tmp_path):
+    paths = [write_audio(tmp_path / f"{i}.wav", 0.01) for i in range(300)]
+    first, _ = content.examine(table(*paths), tmp_path / "cache", jobs=2)
+    index = tmp_path / "cache" / "content.sqlite"
+    data = index.read_bytes()
+    for damaged in (data[:4096] + b"\xa5" * (len(data) - 4096), data[: len(data) // 2]):
+        index.write_bytes(damaged)
+        with pytest.warns(UserWarning, match=r"damaged index .*content\.sqlite moved"):
+            again, bad = content.examine(table(*paths), tmp_path / "cache", jobs=2)
+        assert not bad
+        pd.testing.assert_frame_equal(first, again)
+        content.examine(table(*paths), tmp_path / "cache", progress=lambda *count: pytest.fail("read once more"))
+
+
+def test_a_cache_that_cannot_be_written_is_told_once_and_done_without(tmp_path):
     path = write_audio(tmp_path / "x.wav")
     (tmp_path / "file").write_text("")
-    with pytest.raises(TaskError, match=r"file/cache.*--cache"):
-        content.examine(table(path), tmp_path / "file" / "cache")
+    with pytest.warns(UserWarning, match=r"file/cache.*--cache") as told:
+        found, bad = content.examine(table(path), tmp_path / "file" / "cache")
+    assert len(told) == 1 and len(found) == 1 and not bad
 
 
-def test_a_full_disk_is_told_and_nothing_done_is_lost(tmp_path, monkeypatch):
+def test_a_full_disk_is_told_once_and_nothing_done_is_lost(tmp_path, monkeypatch):
     few = [write_audio(tmp_path / f"{i}.wav") for i in range(3)]
     content.examine(table(*few), tmp_path / "cache")
     connect = sqlite3.connect
@@ -216,20 +244,26 @@ def test_a_full_disk_is_told_and_nothing_done_is_lost(tmp_path, monkeypatch):
         return connection
 
     monkeypatch.setattr(sqlite3, "connect", full)
+    monkeypatch.setattr(content, "WRITE", 50)
     many = [write_audio(tmp_path / f"{i}.wav", 0.01) for i in range(3, 200)]
-    with pytest.raises(TaskError, match=r"full.*--cache"):
-        content.examine(table(*few, *many), tmp_path / "cache")
+    with pytest.warns(UserWarning, match=r"full.*--cache") as told:
+        assert len(content.examine(table(*few, *many), tmp_path / "cache")[0]) == 200
+    assert len(told) == 1
     monkeypatch.undo()
     seen = []
     content.examine(table(*few), tmp_path / "cache", progress=lambda *count: seen.append(count))
     assert not seen
 
 
-def test_a_read_only_index_is_told(tmp_path, monkeypatch):
+def test_a_read_only_index_is_read_and_where_it_misses_done_without(tmp_path, monkeypatch):
     first, second = write_audio(tmp_path / "1.wav"), write_audio(tmp_path / "2.wav")
     content.examine(table(first), tmp_path / "cache")
     connect = sqlite3.connect
     monkeypatch.setattr(sqlite3, "connect", lambda path, **how: connect(f"file:{path}?mode=ro", uri=True, **how))
-    assert len(content.examine(table(first), tmp_path / "cache")[0]) == 1  # nothing to write
-    with pytest.raises(TaskError, match=r"readonly.*--cache"):
-        content.examine(table(first, second), tmp_path / "cache")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert len(content.examine(table(first), tmp_path / "cache")[0]) == 1  # nothing to write
+    seen = []
+    with pytest.warns(UserWarning, match=r"readonly.*--cache"):
+        found, _ = content.examine(table(first, second), tmp_path / "cache", progress=lambda *count: seen.append(count))
+    assert len(found) == 2 and seen == [(1, 1)]

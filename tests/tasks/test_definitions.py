@@ -26,7 +26,7 @@ def test_labels_cover_the_corpus_and_name_nothing_else(name):
     used = {value for values in task.labels.values() for value in values}
     assert used == set(corpus.classes)
     assert not used & set(task.drop)
-    assert task.headline == "UA" and task.select_on == "WA"
+    assert task.headline == ("WA" if name == "iemocap_superb" else "UA") and task.select_on == "WA"
 
 
 @pytest.mark.parametrize("name", tasks.names())
@@ -121,6 +121,8 @@ def test_an_unknown_name_offers_the_nearest(tmp_path, name, words):
 def test_here_without_data_is_told(tmp_path):
     with pytest.raises(TaskError, match="no corpus is complete"):
         tasks.resolve(["here"], tmp_path)
+    with pytest.raises(TaskError, match="no corpus is complete"):  # nor is it dropped beside other names
+        tasks.resolve(["demo", "here"], tmp_path)
 
 
 def test_shipped_fold_lists_hold_every_utterance_once():

@@ -110,9 +110,22 @@ def test_a_cache_that_cannot_be_written_is_named(tmp_path):
         demo.write(tmp_path / "file" / "cache")
 
 
-def test_a_damaged_file_is_named(demo_cache, tmp_path):
-    folder = shutil.copytree(demo.write(demo_cache), tmp_path / f"demo-{demo.VERSION}")
-    victim = next((folder / "wav").iterdir())
-    victim.write_bytes(victim.read_bytes()[:1000])
-    with pytest.raises(TaskError, match=victim.name):
-        tasks.load("demo", tmp_path, tmp_path)
+@pytest.mark.parametrize("damage", ["cut", "gone", "changed", "metadata", "all"])
+def test_a_damaged_corpus_is_made_anew(demo_cache, tmp_path, monkeypatch, damage):
+    whole = demo.write(demo_cache)
+    folder = shutil.copytree(whole, tmp_path / f"demo-{demo.VERSION}")
+    victim = folder / "metadata.csv" if damage == "metadata" else sorted((folder / "wav").iterdir())[7]
+    data = victim.read_bytes()
+    if damage == "all":
+        shutil.rmtree(folder)
+        folder.mkdir()
+    elif damage == "gone":
+        victim.unlink()
+    else:
+        victim.write_bytes(data[:1000] if damage == "cut" else data[:-1] + bytes([data[-1] ^ 1]))
+    monkeypatch.setattr(demo, "_fill", lambda new: shutil.copytree(whole, new))  # the true one takes seconds
+    with pytest.warns(UserWarning, match="damaged embedded corpus"):
+        assert len(tasks.load("demo", tmp_path, tmp_path).utterances) == 320
+    assert digest(folder) == digest(whole) and not list(tmp_path.glob(".demo-*"))
+    monkeypatch.setattr(demo, "_fill", lambda new: pytest.fail("a whole corpus is made again"))
+    demo.write(tmp_path)

@@ -70,6 +70,33 @@ def test_one_upstream_can_go_alone(filled: Path) -> None:
         cache.prune(filled, upstream="fbank")
 
 
+def test_a_label_names_an_upstream_too(filled: Path) -> None:
+    name = next(folder.upstream for folder in cache.folders(filled) if folder.upstream != "fbank")
+    assert upstreams.label(name) != name
+    cache.prune(filled, upstream=upstreams.label(name))
+    assert [folder.upstream for folder in cache.folders(filled)] == ["fbank"]
+
+
+@pytest.mark.parametrize("content", [None, b"{", b"[]", b"\xff", b"{}"])
+def test_a_folder_without_a_readable_description_is_shown_and_can_go(filled: Path, content: bytes | None) -> None:
+    folder = next(folder.path for folder in cache.folders(filled) if folder.upstream == "fbank")
+    (folder / "about.json").unlink()
+    if content is not None:
+        (folder / "about.json").write_bytes(content)
+    found = {Path(folder.upstream).name: folder for folder in cache.folders(filled)}
+    assert set(found) == {"unknown", "energy.py:Energy"} and found["unknown"].utterances == 6
+    cache.prune(filled, upstream="unknown")
+    assert not folder.exists() and len(chunks(filled)) == 3
+
+
+def test_a_damaged_description_is_written_again(filled: Path, tmp_path: Path) -> None:
+    about = next(folder.path for folder in cache.folders(filled) if folder.upstream == "fbank") / "about.json"
+    before = about.read_text()
+    about.write_text(before[:20])
+    upstreams.extract("fbank", speak(tmp_path, [noise(0.1, 9)]), {"pooled"}, filled, jobs=1)
+    assert about.read_text() == before
+
+
 def test_what_is_not_ours_is_left_alone(filled: Path) -> None:
     for folder in ("features/mine", "other"):
         (filled / folder).mkdir()
@@ -83,6 +110,7 @@ def test_a_prune_without_a_bound_is_a_wrong_request(filled: Path, capsys: pytest
         with pytest.raises(SystemExit) as stop:
             main(arguments)
         assert stop.value.code == 2
+    assert "expected a number of at least 0, found '-1'" in capsys.readouterr().err
     assert main(["cache", "prune", "--upstream", "none", "--cache", str(filled)]) == 1
     assert "error: the cache" in capsys.readouterr().err
     assert main(["check", "opensmlie"]) == 2

@@ -1,5 +1,6 @@
 """Upstreams of users: ten lines are enough, and every breach of the contract is put in words."""
 
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,7 @@ import torch
 
 import upstreams
 from tests.upstreams.sounds import ENERGY, plugin, with_init
-from upstreams import UpstreamError
+from upstreams import UpstreamError, contract
 from upstreams.checks import check
 
 MODULE = """
@@ -54,6 +55,13 @@ def test_a_strangers_ten_lines_are_enough(tmp_path: Path) -> None:
         ("return list(", "return len(", "'int' object is not iterable"),
         ("import torch", "import torch\nimport no_such_module", r"cannot be imported: ModuleNotFoundError.*line 3"),
         ("    min_samples", "    def __init__(self): raise OSError('no weights')\n    min_samples", "no weights"),
+        ("import torch", "import torch, sys\nsys.exit(3)", r"cannot be imported: SystemExit: 3.*line 3"),
+        (
+            "    min_samples",
+            "    def __init__(self): raise SystemExit('usage')\n    min_samples",
+            "built: SystemExit: usage",
+        ),
+        ("        frames =", "        raise SystemExit(2)\n        frames =", r"failed: SystemExit: 2 .*line 9"),
         ("        frames =", "        raise ValueError('odd')\n        frames =", r"odd .*energy\.py, line 9"),
     ],
 )
@@ -83,9 +91,50 @@ def test_a_fingerprint_follows_source_weights_and_checkpoint(tmp_path: Path) -> 
     assert len({first, loaded, changed, reseeded}) == 4
 
 
-def test_weights_held_one_attribute_deep_count(tmp_path: Path) -> None:
-    name = plugin(tmp_path, with_init("def __init__(self): self.net = torch.nn.Linear(2, 2)"))
+@pytest.mark.parametrize(
+    "held",
+    [
+        "torch.nn.Linear(2, 2)",
+        "[torch.nn.Linear(2, 2)]",
+        "{'a': (0, [torch.rand(2)])}",
+        "torch.rand(2).numpy()",
+    ],
+)
+@pytest.mark.parametrize("module", [False, True], ids=["object", "module"])
+def test_weights_count_wherever_they_are_held(tmp_path: Path, held: str, module: bool) -> None:
+    source = MODULE.replace("if weights:", f"torch.seed(); self.held = {held}\n        if weights:")
+    plain = with_init(f"def __init__(self): self.held = {held}; self.circle = [self.__dict__]")
+    name = plugin(tmp_path, source if module else plain)
     assert upstreams.load(name).fingerprint() != upstreams.load(name).fingerprint()  # unseeded: never the same
+
+
+@pytest.mark.parametrize(
+    ("line", "seen"),
+    [
+        ("seen = {'IEMOCAP': 'audio', 'meld': 'labels'}", {"iemocap": "audio", "meld": "labels"}),
+        ("seen = {}", {}),
+        ("seen = None", "unknown"),
+        ("seen = 'unknown'", "unknown"),
+    ],
+)
+def test_seen_is_brought_to_one_form(tmp_path: Path, line: str, seen: object) -> None:
+    assert upstreams.load(plugin(tmp_path, with_init(line))).seen == seen
+
+
+@pytest.mark.parametrize(
+    "value", ["'iemocap'", "['iemocap']", "{'iemocap': 'yes'}", "{'iemocap': True}", "{1: 'audio'}", "True"]
+)
+def test_seen_in_another_form_is_refused(tmp_path: Path, value: str) -> None:
+    name = plugin(tmp_path, with_init(f"seen = {value}"))
+    with pytest.raises(UpstreamError, match=r"`seen` names the corpora .*'iemocap': 'audio'.*found"):
+        list(check(name))
+
+
+@pytest.mark.parametrize("value", ["'30'", "True", "[30]", "float('nan')", "float('inf')", "-1"])
+def test_max_seconds_is_a_number_or_none(tmp_path: Path, value: str) -> None:
+    with pytest.raises(UpstreamError, match="max_seconds"):
+        upstreams.load(plugin(tmp_path, with_init(f"max_seconds = {value}")))
+    assert upstreams.load(plugin(tmp_path, with_init("max_seconds = 7"))).max_seconds == 7
 
 
 def test_models_are_frozen_and_in_eval_mode(tmp_path: Path) -> None:
@@ -111,3 +160,12 @@ def test_the_check_passes_a_good_upstream_and_finds_a_padding_leak(tmp_path: Pat
     slow = ENERGY.replace("16000, 160, 2, 3", "16000, 320, 2, 3")
     with pytest.raises(UpstreamError, match="hop"):
         list(check(plugin(tmp_path, slow)))
+
+
+def test_the_contracts_own_example_passes_the_check_and_without_min_samples_is_told_of_it(tmp_path: Path) -> None:
+    lines = (contract.__doc__ or "").split("\n\n    class ")[1]
+    example = textwrap.dedent(f"    class {lines}")
+    assert "min_samples = 160" in example
+    assert list(check(plugin(tmp_path, example)))
+    with pytest.raises(UpstreamError, match=r"1 samples .*set min_samples \(now 1\) to its receptive field"):
+        list(check(plugin(tmp_path, example.replace("    min_samples = 160\n", ""))))

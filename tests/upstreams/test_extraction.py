@@ -267,3 +267,23 @@ def test_pooled_features_are_indexed_like_numpy(energy: str, utterances: pd.Data
         pooled[rows, 2]
     with pytest.raises(IndexError):
         pooled[rows, [0, 1]]
+
+
+def test_features_say_at_which_precision_and_where(tmp_path: Path, utterances: pd.DataFrame, energy: str) -> None:
+    fixed = get(energy, utterances, tmp_path / "cache", precision="bf16")
+    assert (fixed.precision, fixed.device) == ("fp32", "cpu")
+    movable = plugin(tmp_path, with_init("def to(self, device): pass"))
+    for _ in range(2):  # made now, and from the store
+        features = get(movable, utterances, tmp_path / "cache", precision="bf16")
+        assert (features.precision, features.device) == ("bf16", "cpu")
+    assert upstreams.extract("fbank", utterances, {"pooled"}, tmp_path / "cache", device="cuda", jobs=1).device == "cpu"
+
+
+def test_an_upstream_other_than_the_one_planned_with_is_refused(
+    tmp_path: Path, utterances: pd.DataFrame, energy: str
+) -> None:
+    planned = upstreams.load(energy).fingerprint()
+    assert get(energy, utterances, tmp_path / "cache", fingerprint=planned).fingerprint == planned
+    plugin(tmp_path, ENERGY + "# changed\n")
+    with pytest.raises(UpstreamError, match="its file changed in the meantime"):
+        get(energy, utterances, tmp_path / "cache", fingerprint=planned)

@@ -1,5 +1,6 @@
 """Names: what they resolve to, and that listing and asking for fingerprints costs nothing."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -48,6 +49,30 @@ def test_seeds_and_checkpoints_that_make_no_sense_are_refused() -> None:
         upstreams.resolve("fbank@model.pt")
     with pytest.raises(UpstreamError, match="seed"):
         upstreams.resolve("random:wav2vec2_base@best")
+    assert upstreams.resolve(f"random:wav2vec2_base@{2**64 - 1}")
+    for seed in (2**64, "9" * 5000):
+        with pytest.raises(UpstreamError, match=r"up to 2\*\*64 - 1") as refused:
+            upstreams.resolve(f"random:wav2vec2_base@{seed}")
+        assert len(str(refused.value)) < 200
+
+
+def test_labels_hold_no_absolute_path_and_tell_files_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = []
+    for folder in ("p1", "p2"):
+        (tmp_path / folder).mkdir()
+        names.append(plugin(tmp_path / folder, ENERGY))
+    weights = tmp_path / "p1" / "energy.py2"  # the other's path is part of its own
+    weights.touch()
+    names.append(f"{names[0]}@{weights}")
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    labels = [upstreams.label(name) for name in names]
+    assert len(set(labels)) == 3 and labels == [upstreams.label(name) for name in names]
+    for label, shown in zip(labels, ["energy.py:Energy"] * 2 + ["energy.py:Energy@energy.py2"], strict=True):
+        assert re.fullmatch(rf"{shown}~[0-9a-f]{{8}}", label)
+    assert upstreams.load(names[0]).title == labels[0]
+    monkeypatch.chdir(tmp_path / "p1")
+    assert upstreams.label(names[0]) == "energy.py:Energy"
 
 
 def test_files_and_classes_that_are_not_there_are_named(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import signal
 import tempfile
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,8 @@ import torch
 
 import upstreams
 from tests.upstreams.sounds import ENERGY, SLOW, before_frames, noise, plugin, script, speak, table, with_init
-from upstreams import UpstreamError, extraction, store
+from upstreams import UpstreamError, extraction, store, work, workers
+from upstreams.audio import segments
 
 COUNT = 24
 
@@ -171,6 +173,25 @@ def test_a_worker_that_dies_is_reported_and_what_was_done_is_kept(
     (tmp_path / "mended").touch()
     features = upstreams.extract(name, utterances, {"pooled"}, cache, device="cpu", jobs=2)
     assert features.counts["computed"] == COUNT - 4 * kept and all_whole(cache)
+
+
+def test_a_worker_told_to_end_ends_in_the_middle_of_a_call(
+    tmp_path: Path, utterances: pd.DataFrame, cache: Path
+) -> None:
+    begun = tmp_path / "begun"
+    name = plugin(tmp_path, before_frames(f"import time; open({str(begun)!r}, 'w').close(); time.sleep(30)"))
+    upstream = upstreams.load(name)
+    kept = store.Kept(upstream.name, upstream.fingerprint(), "fp32", "pooled", upstream.depth, upstream.width)
+    worker = workers.Worker(workers.Setup(kept.upstream, kept.fingerprint, kept.precision, str(cache)))
+    with ThreadPoolExecutor(1) as pool:
+        report = pool.submit(worker, work.Job(tuple(segments(utterances)), (kept,)))
+        while not begun.exists():
+            time.sleep(0.01)
+        started = time.monotonic()
+        worker.stop()
+        assert time.monotonic() - started < workers.PATIENCE
+        with pytest.raises(UpstreamError, match="ended with status 1"):
+            report.result()
 
 
 def test_weights_that_differ_in_every_worker_are_refused(tmp_path: Path, utterances: pd.DataFrame, cache: Path) -> None:

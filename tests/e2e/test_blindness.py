@@ -1,0 +1,35 @@
+"""From labels to predictions: what a fold's test speakers are labelled decides nothing of that fold."""
+
+from dataclasses import replace
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+import downstreams
+import tasks
+from tasks import folds
+
+
+@pytest.mark.parametrize("head", downstreams.names())
+def test_permuted_labels_of_the_test_speakers_change_nothing_of_their_fold(head, tmp_path_factory):
+    """The task's own split rules (dev part, inner groups) and the head together, bit for bit."""
+    task = tasks.load("demo", tmp_path_factory.mktemp("data"), tmp_path_factory.mktemp("cache"))
+    problem, rng = task.problem, np.random.default_rng(0)
+    pooled = rng.standard_normal((len(problem.ids), 2, 3, 10)).astype(np.float32)
+    pooled[:, :, 1] += problem.targets[:, None, None] * rng.standard_normal(10)
+    before = downstreams.evaluate(head, SimpleNamespace(pooled=pooled), problem, [0])
+    tests = {fold.name: fold.test for fold in problem.folds}
+    for fold in problem.folds:
+        theirs = np.isin(problem.speaker, np.unique(problem.speaker[fold.test]))
+        targets = problem.targets.copy()
+        targets[theirs] = rng.permutation(targets[theirs])
+        split = folds.build(tests, problem.ids, problem.speaker, targets, task.definition.dev)
+        permuted = replace(problem, targets=targets, folds=split)
+        after = downstreams.evaluate(head, SimpleNamespace(pooled=pooled), permuted, [0])
+        for predictions in (before, after):
+            assert len(predictions.choices) == len(problem.folds)
+        rows = [p.table[p.table["fold"] == fold.name].drop(columns="target") for p in (before, after)]
+        assert rows[0].equals(rows[1])
+        chosen = [[c for c in p.choices if c["fold"] == fold.name] for p in (before, after)]
+        assert chosen[0] == chosen[1]
