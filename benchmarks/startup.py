@@ -1,9 +1,10 @@
 """Time the command's start: --help, --list, and a second run of cells that are done.
 
-    python benchmarks/startup.py [--data DIR] [-u NAME ...] [-t NAME ...]
+    python benchmarks/startup.py [--data DIR] [--results DIR] [-u NAME ...] [-t NAME ...]
 
-The second run is timed on the cells asked for, after a first run that makes them. Median of five, each a process
-of its own. Also says which heavy packages each of them imported (none is the aim).
+The second run is timed on the cells asked for, after a first run that makes those that RESULTS (default: a folder of
+its own) lacks. Median of five, each a process of its own. Also says which heavy packages each of them imported (none
+is the aim).
 """
 
 import argparse
@@ -44,8 +45,10 @@ def main() -> None:
     options.add_argument("--data", default="data")
     options.add_argument("-u", nargs="+", default=["fbank", "mfcc"])
     options.add_argument("-t", nargs="+", default=["demo"])
+    options.add_argument("--results")
     options = options.parse_args()
-    with tempfile.TemporaryDirectory() as results:
+    with tempfile.TemporaryDirectory() as fresh:
+        results = options.results or fresh
         cells = ["-u", *options.u, "-t", *options.t, "--data", options.data, "--results", results]
         first, _ = run(cells)
         for label, arguments in (("--help", ["--help"]), ("--list", ["--list", "--data", options.data]),

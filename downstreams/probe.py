@@ -6,11 +6,11 @@ predictions for the groups left out have the smallest loss are taken, and refitt
 official dev part takes the place of the inner groups. Folds never meet: a fold's rows, bases and coefficients are
 its own, so neither labels nor features of its test speakers touch what it chooses.
 
-The loss that chooses is class-balanced cross-entropy, each strength's logits first brought to their best common scale
-(squared error for values). Counts of right answers are too coarse for it: with few speakers they tie over decades of
-strengths, and among ties the one that suits the rest best is the one that suits the speaker left out least. The scale
-is free because decisions do not depend on it: weak ridges are overconfident on speakers they do not know, and no worse
-for that.
+The loss that chooses is class-balanced cross-entropy (squared error for values), each strength's logits first
+flattened by the one factor that suits them best. Counts of right answers are too coarse for it: with few speakers they
+tie over decades of strengths, and among ties the one that suits the rest best is the one that suits the speaker left
+out least. The factor forgives weak ridges that they are overconfident on speakers they do not know: decisions are not
+worse for it.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from tasks.metrics import METRICS, REGRESSION, sums
 
 INNER_TOLERANCE, FINAL_TOLERANCE = 1e-5, 1e-7  # choosing needs less than the figures that are shown
 IMPOSSIBLE = 30.0  # nats: the surprise of a class that an inner training set lacks, the same for all strengths
-SCALES = np.logspace(-1.5, 1.5, 31).tolist()
+SCALES = np.logspace(-1.5, 0, 16).tolist()
 STATISTICS = {"mean": 0, "std": 1}
 
 
