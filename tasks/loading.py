@@ -141,7 +141,8 @@ def _read(
     marks, notes = ["synthetic"] if corpus.synthetic else [], []
     missing = shortfall(corpus, rows)
     if missing:
-        notes.append(f"not a whole copy: {missing} (python -m tasks check {corpus.name} says more)")
+        # Notes go into records, which name no folder of anybody's.
+        notes.append(f"not a whole copy: {missing} ({corpus.homepage}; see python -m tasks check {corpus.name})")
     rows, merged, excluded = _labelled(wanted, rows)
     notes += [
         f"{name} = {' + '.join(f'{count} {raw}' for raw, count in parts.items())}"
