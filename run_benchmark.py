@@ -175,7 +175,7 @@ def run(request: Request) -> int:
                     name, request.data, request.cache, request.skip_bad, request.limit, request.jobs, progress
                 )
         except Exception as error:
-            heads = request.downstreams or ["-"]
+            heads = request.downstreams or [""]
             failed = explain(error, request.results)
             outcomes += [Outcome((u, name, head), failure=failed) for u in request.upstreams for head in heads]
             continue
@@ -456,7 +456,8 @@ def show_list(data: Path) -> int:
         print(f"  {entry.name:<24} {entry.about}")
     print(f"\ntasks (-t); corpora under {data}")
     for row in tasks.describe(data):
-        print(f"  {row.task:<24} {row.language:<3} {row.state:<9} {row.found}/{row.expected} files  [{row.downstream}]")
+        counts = f"{row.found}/{row.expected} files  [{row.downstream}]"
+        print(f"  {row.task:<24} {row.language:<3} {row.state:<9} {row.problem or counts}")
     print("\nsuites (-t)")
     for suite, members in tasks.suites().items():
         print(f"  {suite:<24} {members}")

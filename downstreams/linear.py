@@ -35,7 +35,8 @@ class Linear:
 def standardised(rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Rows (n, D) with mean 0 and deviation 1 (a constant column: 0), and the centre and scale (D,) that did it."""
     wide = rows.double()
-    centre, scale = wide.mean(0), wide.std(0, correction=0)
+    centre = wide.mean(0)
+    scale = (wide - centre).square().mean(0).sqrt()
     scale = torch.where(scale > 0, scale, 1.0)
     return ((wide - centre) / scale).float(), centre, scale
 

@@ -75,12 +75,12 @@ def _table(options: argparse.Namespace) -> int:
 
 
 def _verify(options: argparse.Namespace) -> int:
-    _, damage = _records(options.results)
+    records, damage = _records(options.results)
     problems = leaderboard.verify(options.results)
     for problem in problems:
         print(problem)
     verdict = f"{len(problems)} problems" if problems else "every figure follows from its predictions"
-    print(f"{options.results}: {verdict}")
+    print(f"{options.results}: {len(records)} cells, {verdict}")
     return int(bool(problems) or damage)
 
 

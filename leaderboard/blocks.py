@@ -119,7 +119,7 @@ def _block(measured: list[Record], references: list[Record], letters: dict[str, 
             *((f"{m} ", None) for m in reversed(shown[1:])),
             ("layer", None),
         ],
-        published=_published(measured),
+        published=_published(measured) if measured[0].cell.downstream != REFERENCE else [],
         notes=[*_mark_lines(everyone, common, letters), *map(plain, task.notes)],
     )
 

@@ -98,7 +98,8 @@ def _failure_lines(failures: Sequence[Failure]) -> list[list[str]]:
     found = []
     for upstream, task, downstream, message in failures:
         first, *more = message.splitlines() or [""]
-        lines = [plain(f"{upstream} · {task} · {downstream}: {first}"), *map(plain, more)]
+        cell = " · ".join(filter(None, (upstream, task, downstream)))  # no head is known of a task that is absent
+        lines = [plain(f"{cell}: {first}"), *map(plain, more)]
         found.append([line for line in lines if line])
     return found
 

@@ -18,7 +18,10 @@ COMPUTED = ("here", "all")
 
 @dataclass(frozen=True)
 class Listing:
-    """A task as `--list` shows it; `found` and `expected` count the corpus's utterances."""
+    """A task as `--list` shows it; `found` and `expected` count the corpus's utterances.
+
+    One whose definition or corpus module cannot be read has the state `broken`, and `problem` says why.
+    """
 
     task: str
     title: str
@@ -28,6 +31,8 @@ class Listing:
     found: int
     expected: int
     downstream: str
+    synthetic: bool = False
+    problem: str = ""
 
 
 def names() -> list[str]:
@@ -53,11 +58,16 @@ def resolve(wanted: Sequence[str], data: Path) -> list[str]:
         elif name in lists:
             resolved += lists[name]
         elif name in COMPUTED:
-            real = [row for row in describe(data) if not _corpus(row.task).synthetic]
+            real = [row for row in describe(data) if not row.synthetic]
             found = [row.task for row in real if name == "all" or row.state == "complete"]
             if not found:
                 raise TaskError(f"no corpus is complete under {data}; the task demo needs none")
             resolved += found
+        elif name in corpora.names():
+            raise TaskError(
+                f"{name} is a corpus without a task of that name; write {definition.path(name)} (see another file of "
+                "that folder), or name a task that uses it: --list shows them"
+            )
         else:
             raise UnknownName("task or suite", name, [*known, *lists, *COMPUTED])
     return list(dict.fromkeys(resolved))
@@ -68,18 +78,29 @@ def describe(data: Path) -> list[Listing]:
     counted: dict[str, tuple[str, int]] = {}
     rows = []
     for name in names():
-        task, corpus = definition.read(definition.path(name)), _corpus(name)
+        try:
+            task = definition.read(definition.path(name))
+            corpus: Corpus = corpora.module(task.corpus).CORPUS
+        except TaskError as error:
+            rows.append(Listing(name, "", "", "", "broken", 0, 0, "", problem=str(error)))
+            continue
         if corpus.name not in counted:
             counted[corpus.name] = _count(corpus, data)
         state, found = counted[corpus.name]
         rows.append(
-            Listing(name, task.title, corpus.name, corpus.language, state, found, corpus.files, task.downstream)
+            Listing(
+                name,
+                task.title,
+                corpus.name,
+                corpus.language,
+                state,
+                found,
+                corpus.files,
+                task.downstream,
+                corpus.synthetic,
+            )
         )
     return rows
-
-
-def _corpus(task: str) -> Corpus:
-    return corpora.module(definition.read(definition.path(task)).corpus).CORPUS
 
 
 def _count(corpus: Corpus, data: Path) -> tuple[str, int]:

@@ -128,6 +128,13 @@ class Definition(_Strict):
         if unknown:
             known = ", ".join(name for name, metric in METRICS.items() if metric.kind == self.kind)
             raise ValueError(f"no metric {', '.join(unknown)} of a {self.kind} (known: {known})")
+        if self.target == "emotion":
+            known_emotions = corpora.module(self.corpus).CORPUS.classes
+            strange = sorted({v for values in self.labels.values() for v in values} - set(known_emotions))
+            if strange:
+                raise ValueError(
+                    f"labels: {self.corpus} has no {', '.join(strange)} (it has {', '.join(known_emotions)})"
+                )
         if self.headline not in self.metrics:
             raise ValueError(f"headline {self.headline} is not among metrics")
         return self

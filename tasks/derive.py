@@ -65,7 +65,7 @@ def column(name: str, base: Task) -> Task:
         update={
             "name": name,
             "version": f"{KINDS[target].version} of {base.definition.version}",
-            "title": f"{target} on {base.definition.title}",
+            "title": f"{target} on {base.name}",
             "target": target,
             "labels": {value: (value,) for value in values},
             "drop": (),

@@ -1,11 +1,19 @@
 """What goes wrong in this room, in words for the user."""
 
 import difflib
+import traceback
 from collections.abc import Iterable
 
 
 class TaskError(Exception):
     """A task cannot be read or asked: says what is wrong, where, what was expected and what to do."""
+
+
+def foreign(doing: str, error: Exception) -> TaskError:
+    """What a user's own corpus module raised, with the line that did."""
+    frames = traceback.extract_tb(error.__traceback__)
+    where = f"{frames[-1].filename}, line {frames[-1].lineno}: " if frames else ""
+    return TaskError(f"{doing}: {where}{type(error).__name__}: {error}")
 
 
 class UnknownName(TaskError):

@@ -15,7 +15,7 @@ import pandas as pd
 from tasks import audit, content, corpora, definition, demo, derive, fold_lists, folds, superb
 from tasks.corpora import Corpus
 from tasks.definition import Definition
-from tasks.errors import TaskError, UnknownName
+from tasks.errors import TaskError, UnknownName, foreign
 from tasks.problem import Fold, Problem
 
 Progress = Callable[[float, float], None]
@@ -100,8 +100,12 @@ def table(corpus: Corpus, data: Path, cache: Path) -> tuple[Path, pd.DataFrame]:
         raise TaskError(f"{corpus.name} is absent. {corpus.how_to_get(data)}")
     try:
         rows = corpora.module(corpus.name).read(root)
+    except TaskError:
+        raise
     except OSError as error:
         raise TaskError(f"{corpus.name} cannot be read: {error}") from error
+    except Exception as error:
+        raise foreign(f"{corpus.name} cannot be read from {root}", error) from error
     if rows.empty:
         patterns = " or ".join(f"{pattern}.wav" for pattern in corpus.globs)
         raise TaskError(f"{corpus.name} is absent: {root} holds no {patterns}. {corpus.how_to_get(data)}")
@@ -300,7 +304,8 @@ def _missing_classes(wanted: Definition, problem: Problem) -> list[str]:
         if gone:
             raise TaskError(
                 f"{wanted.name}, fold {fold.name!r}: train has no utterance of "
-                f"{', '.join(problem.classes[c] for c in gone)}; too little of the corpus is there for this task"
+                f"{', '.join(problem.classes[c] for c in gone)}; too few utterances are there for this task: it needs "
+                "more of the corpus, or a larger --limit"
             )
         inner = [problem.targets[np.setdiff1d(np.r_[fold.train, fold.dev], group)] for group in fold.inner]
         parts = {"dev": problem.targets[fold.dev], "test": problem.targets[fold.test]}

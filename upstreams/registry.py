@@ -132,7 +132,7 @@ def _existing(path: str, what: str) -> Path:
     full = Path(path).expanduser().resolve()
     if full.exists():
         return full
-    siblings = [entry.name for entry in full.parent.iterdir()] if full.parent.is_dir() else []
+    siblings = [p.name for p in full.parent.glob(f"*{full.suffix}")] if full.parent.is_dir() else []
     raise UnknownName(what, path, siblings[:20] or [f"nothing: the folder {full.parent} is not there"])
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
-from tasks.errors import TaskError, UnknownName
+from tasks.errors import TaskError, UnknownName, foreign
 
 # In order of preference where one stem has several files.
 SUFFIXES = (".wav", ".flac", ".opus", ".ogg", ".mp3")
@@ -71,10 +71,17 @@ def module(name: str) -> ModuleType:
 
     Raises:
         UnknownName: there is no such corpus.
+        TaskError: its module cannot be imported, or lacks one of the two.
     """
     if name not in names():
         raise UnknownName("corpus", name, names())
-    return importlib.import_module(f"{__name__}.{name}")
+    try:
+        found = importlib.import_module(f"{__name__}.{name}")
+    except Exception as error:
+        raise foreign(f"the corpus module {name}.py cannot be imported", error) from error
+    if not isinstance(getattr(found, "CORPUS", None), Corpus) or not callable(getattr(found, "read", None)):
+        raise TaskError(f"{found.__file__}: a corpus module needs CORPUS = Corpus(...) and read(root)")
+    return found
 
 
 def _audio(folder: Path, patterns: tuple[str, ...]) -> Iterator[Path]:

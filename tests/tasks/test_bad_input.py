@@ -242,3 +242,15 @@ def test_superb_split_files_that_do_not_fit_are_named(tmp_path, damage):
         path.write_text(json.dumps({"meta_data": content["meta_data"][1:]}))
     with pytest.raises(TaskError, match=r"Session3/train_meta_data\.json"):
         tasks.load("iemocap_superb", tmp_path, tmp_path / "cache")
+
+
+def test_a_reader_that_raises_is_named_with_its_line(tmp_path, monkeypatch):
+    data = layouts.emodb(tmp_path)
+    module = corpora.module("emodb")
+
+    def read(root):
+        raise ValueError("not enough values to unpack")
+
+    monkeypatch.setattr(module, "read", read)
+    with pytest.raises(TaskError, match=r"emodb cannot be read.*test_bad_input.py, line \d+: ValueError: not enough"):
+        tasks.load("emodb", data, tmp_path / "cache")

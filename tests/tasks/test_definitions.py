@@ -16,7 +16,7 @@ FIGURES = {"source": "s", "head": "h", "matches": True, "metrics": ["WA"], "valu
 
 
 def test_the_tasks_are_those_promised():
-    assert tasks.names() == EXPECTED
+    assert set(EXPECTED) <= set(tasks.names())
 
 
 @pytest.mark.parametrize("name", tasks.names())
@@ -24,9 +24,8 @@ def test_labels_cover_the_corpus_and_name_nothing_else(name):
     task = definition.read(definition.path(name))
     corpus = corpora.module(task.corpus).CORPUS
     used = {value for values in task.labels.values() for value in values}
-    assert used == set(corpus.classes)
+    assert used <= set(corpus.classes) <= used | set(task.drop)
     assert not used & set(task.drop)
-    assert task.headline == ("WA" if name == "iemocap_superb" else "UA") and task.select_on == "WA"
 
 
 @pytest.mark.parametrize("name", tasks.names())
@@ -132,3 +131,26 @@ def test_shipped_fold_lists_hold_every_utterance_once():
         content = json.loads(path.read_text())
         ids = [utterance for test in content["test"].values() for utterance in test]
         assert len(set(ids)) == len(ids) == corpora.module(Path(path).stem).CORPUS.files
+
+
+def test_a_broken_definition_is_listed_as_such_and_hides_no_other(tmp_path, monkeypatch):
+    for name in ("emodb", "demo"):
+        (tmp_path / f"{name}.yaml").write_text(definition.path(name).read_text())
+    (tmp_path / "spoilt.yaml").write_text("title: [oops")
+    monkeypatch.setattr(definition, "FOLDER", tmp_path)
+    rows = {row.task: row for row in tasks.describe(tmp_path)}
+    assert rows["spoilt"].state == "broken" and "spoilt.yaml" in rows["spoilt"].problem
+    assert rows["demo"].state == "complete" and rows["emodb"].state == "absent"
+
+
+def test_a_label_that_the_corpus_lacks_is_named(tmp_path):
+    text = definition.path("emodb").read_text().replace("neutral: [neutral]", "neutral: [neutrl]")
+    (tmp_path / "typo.yaml").write_text(text)
+    with pytest.raises(TaskError, match=r"typo.yaml.*emodb has no neutrl"):
+        definition.read(tmp_path / "typo.yaml")
+
+
+def test_a_corpus_without_a_task_says_what_to_write(tmp_path, monkeypatch):
+    monkeypatch.setattr(definition, "FOLDER", tmp_path)
+    with pytest.raises(TaskError, match=r"write .*urdu\.yaml"):
+        tasks.resolve(["urdu"], tmp_path)
