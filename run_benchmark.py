@@ -309,7 +309,10 @@ def write(
     if features is not None and features.pooled is not None and predictions.layer is not None:
         ids = predictions.table.loc[predictions.table["seed"] == predictions.table["seed"].min(), "id"]
         rows = task.utterances.index.get_indexer(ids)
-        pooled = features.pooled[rows, 0, predictions.layer].astype("float16")
+        pooled = features.pooled[rows, 0, predictions.layer]
+        # Functionals come in units of 1e-3 to 1e7: float16 holds them, and pictures compare them, standardised.
+        spread = pooled.std(0)
+        pooled = ((pooled - pooled.mean(0)) / (spread + (spread == 0))).astype("float16")
     heard, phases = {}, {"load": seconds, "evaluate": predictions.seconds}
     if features is not None:
         heard = {"counts": features.counts, "audio_seconds": features.audio_seconds}

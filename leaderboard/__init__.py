@@ -50,7 +50,7 @@ def record(
             `outputs` (rows of the first seed, H) or None, `marks`.
         utterances: table indexed by utterance id; of its columns speaker, gender, language, dialogue are kept.
         groups: (N,) unit of resampling of every row of `utterances`.
-        pooled: (rows of the first seed, D) feature of each test utterance at the chosen layer, or None.
+        pooled: (rows of the first seed, D) standardised feature of each test utterance at the chosen layer, or None.
 
     Raises:
         LeaderboardError: a section lacks or has an unknown key, predictions do not fit the task, the disk is full.

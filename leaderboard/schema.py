@@ -152,7 +152,9 @@ class File(Section):
 
 class Files(Section):
     predictions: File = _is("Parquet of the predictions")
-    vectors: File | None = _may_be(None, "Parquet of the pooled features and first-layer outputs, float16")
+    vectors: File | None = _may_be(
+        None, "Parquet of the pooled features (columns standardised) and first-layer outputs, float16"
+    )
 
 
 class Record(Section):

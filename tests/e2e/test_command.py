@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -139,12 +140,15 @@ def test_an_upstream_of_the_user_in_ten_lines(command, tmp_path):
     (tmp_path / "mine.py").write_text(
         "class Loudness:\n    sample_rate, hop, depth, width = 16000, 160, 1, 1\n    min_samples = 160\n"
         "    def __call__(self, waveforms):\n"
-        "        return [w.unfold(0, 160, 160).square().mean(1).log1p().reshape(1, -1, 1) for w in waveforms]\n"
+        "        return [1e7 * w.unfold(0, 160, 160).square().mean(1).log1p().reshape(1, -1, 1) for w in waveforms]\n"
     )
     done = command("-u", "mine.py:Loudness", "-t", "demo", "-d", "probe_stats")
     assert done.returncode == 0, done.stdout + done.stderr
     table = pd.read_csv(command.results / "leaderboard.csv").set_index("upstream")
     assert "seen:unknown" in table.loc["mine.py:Loudness", "marks"]
+    (vectors,) = (command.results / "mine.py%3ALoudness").rglob("*.vectors.*")
+    pooled = np.stack(pd.read_parquet(vectors)["pooled"])
+    assert np.isfinite(pooled.astype(float)).all()  # float16, though the features are far beyond it
 
 
 @pytest.mark.parametrize("argument", ["--help", "--list"])
