@@ -237,20 +237,7 @@ def measure(request: Request, task: Any, upstream: str, heads: list[str], second
 
 def plan(request: Request, task: Any, upstream: str, heads: list[str]) -> list[Cell]:
     """The cells of one upstream on one task: one a head."""
-    heard: dict[str, Any]
-    if upstream in REFERENCES:
-        heard, precision = {"name": upstream, "title": REFERENCES[upstream]}, "fp32"
-    else:
-        frozen = upstreams.load(upstream, precision=request.precision)
-        precision = frozen.precision
-        heard = {
-            "name": upstreams.label(upstream),
-            "title": frozen.title,
-            "fingerprint": frozen.fingerprint(),
-            "depth": frozen.depth,
-            "width": frozen.width,
-            "seen": frozen.seen,
-        }
+    heard, precision = who(upstream, request.precision)
     cells = []
     for head in heads:
         settings = downstreams.settings("probe" if head == REFERENCE else head)
@@ -268,6 +255,23 @@ def plan(request: Request, task: Any, upstream: str, heads: list[str]) -> list[C
         seeds = [0] if head == REFERENCE else downstreams.seeds(head, request.seeds)
         cells.append(Cell(heard, task.name, head, settings, precision, key, seeds))
     return cells
+
+
+@cache
+def who(upstream: str, precision: str) -> tuple[dict[str, Any], str]:
+    """The record's section on an upstream, and the precision it can run in; its weights are hashed once a run."""
+    if upstream in REFERENCES:
+        return {"name": upstream, "title": REFERENCES[upstream]}, "fp32"
+    frozen = upstreams.load(upstream, precision=precision)
+    facts = {
+        "name": upstreams.label(upstream),
+        "title": frozen.title,
+        "fingerprint": frozen.fingerprint(),
+        "depth": frozen.depth,
+        "width": frozen.width,
+        "seen": frozen.seen,
+    }
+    return facts, frozen.precision
 
 
 def extract(request: Request, task: Any, upstream: str, cells: list[Cell]) -> Any:
