@@ -392,18 +392,8 @@ def device(request: Request) -> str:
 def versions() -> dict[str, str]:
     """What the figures were made with."""
     found = {"python": platform.python_version()}
-    for name in (
-        "torch",
-        "torchaudio",
-        "transformers",
-        "s3prl",
-        "opensmile",
-        "pyworld",
-        "numpy",
-        "scipy",
-        "soundfile",
-        "soxr",
-    ):
+    packages = "torch torchaudio transformers s3prl opensmile pyworld numpy scipy soundfile soxr"
+    for name in packages.split():
         with suppress(metadata.PackageNotFoundError):  # an extra that is not installed
             found[name] = metadata.version(name)
     return found
