@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import upstreams
-from tests.upstreams.fairseq import checkpoint
+from benchmarks.checkpoints import for_s3prl
 from tests.upstreams.sounds import noise
 from upstreams import UnknownName, UpstreamError
 from upstreams.checks import check
@@ -27,7 +27,7 @@ LITTLE = {"hidden_size": 48, "num_hidden_layers": 2, "num_attention_heads": 2, "
 def local(tmp_path: Path) -> str:
     """The name of a small HuBERT as s3prl loads it."""
     encoder = factories.FAMILIES["Hubert"](Seeded("Hubert", LITTLE, 1), "", {})
-    return checkpoint("Hubert", encoder.build(), tmp_path / "hubert.pt")
+    return for_s3prl("Hubert", encoder.build(), tmp_path / "hubert.pt")
 
 
 def test_what_s3prl_gives_is_what_its_expert_gives_alone(local: str) -> None:
@@ -127,7 +127,7 @@ def test_checkpoints_that_are_wrong_say_how(local: str, tmp_path: Path, monkeypa
     with pytest.raises(UpstreamError, match=r"cannot be built from .*hubert\.pt"):
         upstreams.load(local)
     other = factories.FAMILIES["Wav2Vec2"](Seeded("Wav2Vec2", LITTLE | LAYER_NORM, 1), "", {})
-    checkpoint("Wav2Vec2", other.build(), path)
+    for_s3prl("Wav2Vec2", other.build(), path)
     with pytest.raises(UpstreamError, match=r"hubert\.pt.*dictionaries_symbols is missing"):
         upstreams.load(local)
 

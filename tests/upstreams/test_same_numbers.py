@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import upstreams
-from tests.upstreams.fairseq import checkpoint
+from benchmarks.checkpoints import for_s3prl
 from tests.upstreams.sounds import noise
 from upstreams.contract import Frozen
 from upstreams.huggingface import factories
@@ -26,7 +26,7 @@ LARGE_KIND = [("Wav2Vec2", BIASED), ("Hubert", BIASED), ("WavLM", LAYER_NORM), (
 def compare(encoder: Encoder, family: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One utterance at a time, all layers; the last behind the final norm."""
     module: Any = encoder.build()
-    peer = upstreams.load(checkpoint(family, module, folder / "checkpoint.pt"))
+    peer = upstreams.load(for_s3prl(family, module, folder / "checkpoint.pt"))
     waves = [torch.from_numpy(noise(seconds, seed)) for seed, seconds in enumerate((0.5, 0.82))]
     waves = [(wave - wave.mean()) / wave.std(correction=0) for wave in waves]  # normalised once for all
     with torch.inference_mode():

@@ -27,7 +27,7 @@ NAMES = (
 )
 
 
-def checkpoint(family: str, module: Any, path: Path) -> str:
+def for_s3prl(family: str, module: Any, path: Path) -> str:
     """Write the checkpoint; returns the name of s3prl's upstream for it."""
     repair_for_s3prl()
     from s3prl.upstream.utils import merge_with_parent
