@@ -148,6 +148,10 @@ class Frozen:
     def to(self, device: str) -> None:
         """Move it, where it can."""
         if self.movable:
+            if device != "cpu":
+                import torch
+
+                torch.backends.cudnn.allow_tf32 = False  # torch's default, by which convolutions in fp32 are not
             with self._within():
                 self._model.to(device)
             self.device = device

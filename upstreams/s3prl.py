@@ -49,6 +49,7 @@ class S3prl:
     """
 
     sample_rate, max_seconds = 16000, 30.0
+    normalisation = "s3prl's own: as the checkpoint's settings say"
 
     def __init__(self, name: str, checkpoint: str = "") -> None:
         self.name, self.title = name, f"{name} of s3prl"

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import upstreams
-from tests.upstreams.sounds import noise, plugin, speak
+from tests.upstreams.sounds import ROOT, noise, plugin, speak
 from upstreams import UpstreamError, work
 from upstreams.checks import check
 from upstreams.contract import Frozen
@@ -177,3 +177,14 @@ def test_more_memory_than_the_gpu_has_means_smaller_batches_of_mixed_lengths() -
     most = 0
     with pytest.raises(UpstreamError, match="GPU's memory does not hold"):
         work.forward(waves, upstream)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_the_documents_say_what_the_table_says(name: str) -> None:
+    model = MODELS[name]
+    seen = [model.seen] if isinstance(model.seen, str) else list(model.seen)
+    (row,) = [
+        line for line in (ROOT / "docs" / "encoders.md").read_text().splitlines() if line.startswith(f"| `{name}` ")
+    ]
+    for fact in (model.repo, model.about, str(model.parameters), model.licence, *seen):
+        assert fact in row

@@ -44,8 +44,12 @@ class Encoder(ABC):
 
     @property
     @abstractmethod
-    def normalisation(self) -> str:
+    def preparation(self) -> str:
         """What is done to the waveform before the model, in words; part of the fingerprint."""
+
+    @property
+    def normalisation(self) -> str:
+        return f"{self.preparation}: {self.weights.says}"
 
     @abstractmethod
     def ready(self, module: Any) -> None:
@@ -60,10 +64,12 @@ class Encoder(ABC):
         """1-D waveforms of any lengths -> (L, T, D) each."""
 
     def fingerprint(self) -> str:
-        return self.weights.fingerprint(self.normalisation)
+        return self.weights.fingerprint(self.preparation)
 
     def to(self, device: str) -> None:
         self._device = device
+        if self._module is not None:
+            self._module.to(device)
 
     def bf16(self) -> None:
         """Run in bf16: called before the first waveform."""

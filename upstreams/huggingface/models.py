@@ -127,7 +127,7 @@ MODELS = {
         "wav2vec 2.0 robust, dimensional",
         "audeering/wav2vec2-large-robust-12-ft-emotion-msp-dim", "Wav2Vec2", LARGE | BIASED | {"num_hidden_layers": 12},
         "fine-tuned on arousal, valence, dominance of MSP-Podcast", ROBUST | {"msp_podcast": "labels"},
-        "CC-BY-NC-SA-4.0", 165,
+        "CC-BY-NC-SA-4.0", 164,
     ),
     "wavlm_base_plus_sv": Model(
         "WavLM base+ x-vector", "microsoft/wavlm-base-plus-sv", "WavLMForXVector", BASE | X_VECTOR,

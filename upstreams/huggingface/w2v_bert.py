@@ -16,7 +16,7 @@ class Wav2Vec2Bert(Encoder):
     """Its convolutions are causal and attention is masked, so padding behind an utterance changes nothing in it."""
 
     model, configuration = "Wav2Vec2BertModel", "Wav2Vec2BertConfig"
-    normalisation = "log-mel, zero mean and unit variance a band"
+    preparation = "log-mel, zero mean and unit variance a band"
 
     def read(self, configuration: dict[str, Any]) -> None:
         self.hop, self.min_samples = STRIDE * MEL_HOP, WINDOW + (STRIDE - 1) * MEL_HOP

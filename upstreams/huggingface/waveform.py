@@ -29,7 +29,7 @@ class Waveform(Encoder):
         self._normalise = self.weights.preprocessor.get("do_normalize", True)
 
     @property
-    def normalisation(self) -> str:
+    def preparation(self) -> str:
         return "zero mean, unit variance" if self._normalise else "none"
 
     def ready(self, module: Any) -> None:

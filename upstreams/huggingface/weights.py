@@ -7,6 +7,7 @@ import json
 import os
 import pickle
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
@@ -39,6 +40,11 @@ class Weights(Protocol):
     @property
     def preprocessor(self) -> dict[str, Any]: ...
 
+    @property
+    def says(self) -> str:
+        """Who says what is done to the waveform."""
+        ...
+
     def fingerprint(self, normalisation: str) -> str: ...
 
     def fill(self, model: Any, configuration: Any, prefixes: tuple[str, ...], unused: tuple[str, ...]) -> Any:
@@ -54,6 +60,7 @@ class Seeded:
     settings: dict[str, Any]
     seed: int
     source = ""
+    says = "the architecture's habit"
 
     @property
     def configuration(self) -> dict[str, Any]:
@@ -104,6 +111,10 @@ class Stored:
     def preprocessor(self) -> dict[str, Any]:
         path = self.folder / PREPROCESSOR
         return _json(path) if path.is_file() else {}
+
+    @property
+    def says(self) -> str:
+        return f"its {PREPROCESSOR}" if self.preprocessor else f"transformers' default, for want of a {PREPROCESSOR}"
 
     @cached_property
     def files(self) -> list[Path]:
@@ -184,7 +195,7 @@ def _tensors(file: Path) -> Iterator[tuple[str, Any]]:
             with safe_open(file, "pt") as tensors:
                 yield from ((name, tensors.get_tensor(name)) for name in tensors.keys())  # noqa: SIM118
             return
-        state = torch.load(file, map_location="cpu", weights_only=True, mmap=True)
+        state = torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise UpstreamError(
             f"{file} is refused: it is a pickle of more than plain weights, and loading it could run code; "
@@ -210,11 +221,12 @@ def find(repository: str, revision: str = "", otherwise: str = "") -> Stored:
 
 
 def _cached(repository: str, revision: str) -> Path | None:
-    """The snapshot of a repository in the hub's cache, if configuration and weights are in it."""
+    """The snapshot of a repository in the hub's cache, if all that is needed is in it."""
     from huggingface_hub import try_to_load_from_cache
 
     found = try_to_load_from_cache(repository, CONFIGURATION, revision=revision)
-    if not isinstance(found, str):
+    # Other programs leave copies without it; None: it is not known that the repository has none.
+    if not isinstance(found, str) or try_to_load_from_cache(repository, PREPROCESSOR, revision=revision) is None:
         return None
     folder = Path(found).parent
     try:
@@ -226,15 +238,18 @@ def _cached(repository: str, revision: str) -> Path | None:
 def _fetch(repository: str, revision: str, otherwise: str) -> Path:
     """Safetensors where the repository has them."""
     from huggingface_hub import HfApi, hf_hub_download
+    from huggingface_hub.errors import EntryNotFoundError
 
     try:
         about = HfApi().model_info(repository, revision=revision or None)
         names = [file.rfilename for file in about.siblings or []]
         kind = next((kind for kind in WEIGHTS if kind in names or kind + INDEX in names), None)
         stem, suffix = os.path.splitext(kind or WEIGHTS[0])
-        wanted = [n for n in names if n in (CONFIGURATION, PREPROCESSOR, kind, f"{kind}{INDEX}")]
+        wanted = [n for n in names if n in (CONFIGURATION, kind, f"{kind}{INDEX}")]
         wanted += [n for n in names if kind not in names and n.startswith(f"{stem}-") and n.endswith(suffix)]
         paths = [hf_hub_download(repository, name, revision=about.sha) for name in wanted]
+        with suppress(EntryNotFoundError):  # which the cache then remembers
+            hf_hub_download(repository, PREPROCESSOR, revision=about.sha)
         return Path(paths[0]).parent
     except Exception as error:  # the hub's client raises its own, requests', httpx' and the system's errors
         at = f"@{revision}" if revision else ""

@@ -29,7 +29,7 @@ class Whisper(Encoder):
         self.max_seconds = float(self._chunk)
 
     @property
-    def normalisation(self) -> str:
+    def preparation(self) -> str:
         return f"log-mel, {self._mels} bands, at most 8 below the utterance's peak, over {self._chunk} s"
 
     def ready(self, module: Any) -> None:
