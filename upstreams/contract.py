@@ -100,7 +100,8 @@ class Frozen:
         self.precision = precision if self.movable else "fp32"
         self._autocast = self.precision == "bf16"
         if self._autocast and callable(getattr(model, "bf16", None)):
-            model.bf16()
+            with self._within():
+                model.bf16()
             self._autocast = False
         self.device = "cpu"
         if callable(getattr(model, "eval", None)):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
@@ -108,6 +109,7 @@ class S3prl:
 
 def _expert(name: str, checkpoint: str) -> Any:
     """Raises UnknownName; UpstreamError: a missing package, a file that is missing or refused."""
+    logging.getLogger("s3prl").setLevel(logging.ERROR)  # it warns of every package that some other upstream needs
     try:
         repair_for_s3prl()
         hub = importlib.import_module("s3prl.hub")

@@ -63,6 +63,6 @@ def together(waveforms: list[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor 
     """1-D waveforms -> (B, samples), zero-padded at the end; and their lengths (B,), or None where all are equal."""
     if len({len(waveform) for waveform in waveforms}) == 1:
         return torch.stack(waveforms), None
-    lengths = torch.tensor([len(waveform) for waveform in waveforms], device=waveforms[0].device)
-    longest = int(lengths.max())
-    return torch.stack([functional.pad(w, (0, longest - len(w))) for w in waveforms]), lengths
+    lengths = [len(waveform) for waveform in waveforms]
+    padded = [functional.pad(w, (0, max(lengths) - len(w))) for w in waveforms]
+    return torch.stack(padded), torch.tensor(lengths, device=waveforms[0].device)

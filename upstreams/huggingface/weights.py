@@ -259,8 +259,8 @@ def _fetch(repository: str, revision: str, otherwise: str) -> Path:
             "run\n"
             f"    hf download {repository}{asked} --include '*.json' --include '{WEIGHTS[0]}' --local-dir FOLDER\n"
             f"('{WEIGHTS[1]}' where it has no {WEIGHTS[0]}), copy FOLDER here, and name it"
-            f"{f' {otherwise}@FOLDER, or' if otherwise else ''} hf:FOLDER; or put it at {HERE}/{repository}, "
-            f"${HERE} being a folder of your choice"
+            f"{f' {otherwise}@FOLDER, or' if otherwise else ''} hf:FOLDER; or put it at ${HERE}/{repository}, "
+            "a folder of your choice"
         ) from error
 
 
