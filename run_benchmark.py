@@ -242,7 +242,8 @@ def plan(request: Request, task: Any, upstream: str, heads: list[str]) -> list[C
     for head in heads:
         settings = downstreams.settings("probe" if head == REFERENCE else head)
         decides = {
-            "upstream": heard,
+            # The fingerprint says what its weights are, wherever they came from.
+            "upstream": {fact: value for fact, value in heard.items() if fact != "weights"},
             # Published figures and titles only stand beside what was measured.
             "task": task.definition.model_dump(mode="json", exclude={"published", "title"}),
             "audit": task.audit.hash,
@@ -271,6 +272,8 @@ def who(upstream: str, precision: str) -> tuple[dict[str, Any], str]:
         "width": frozen.width,
         "seen": frozen.seen,
     }
+    if frozen.weights:
+        facts["weights"] = frozen.weights
     return facts, frozen.precision
 
 
@@ -389,7 +392,8 @@ def device(request: Request) -> str:
 def versions() -> dict[str, str]:
     """What the figures were made with."""
     found = {"python": platform.python_version()}
-    for name in ("torch", "torchaudio", "transformers", "opensmile", "pyworld", "numpy", "scipy", "soundfile", "soxr"):
+    packages = "torch torchaudio transformers s3prl opensmile pyworld numpy scipy soundfile soxr"
+    for name in packages.split():
         with suppress(metadata.PackageNotFoundError):  # an extra that is not installed
             found[name] = metadata.version(name)
     return found

@@ -76,6 +76,7 @@ class Upstream(Section):
     name: str = _is("name of the upstream")
     title: str | None = _may_be(None, "what it is, for people")
     fingerprint: str | None = _may_be(None, "sha256 over weights, configuration and adapter")
+    weights: str | None = _may_be(None, "where they came from: a repository and its revision, or a folder's name")
     depth: int | None = _may_be(None, "number of layers L")
     width: int | None = _may_be(None, "values a layer D")
     seen: dict[str, Literal["audio", "labels"]] | Literal["unknown"] | None = _may_be(

@@ -25,15 +25,17 @@ __all__ = ["UnknownName", "UpstreamError", "describe", "extract", "label", "load
 
 
 def names() -> list[str]:
-    """Names of the upstreams that need no file of the user's."""
-    return [entry.name for entry in describe()]
+    """Names of the upstreams that need no copy of any weights and no file of the user's."""
+    from upstreams import registry
+
+    return [entry.name for entry in registry.known() if not entry.weights]
 
 
 def describe() -> tuple[Entry, ...]:
-    """Each upstream's name, title and one line about it; imports no model."""
+    """Each upstream's name, or the form that names of its kind take, title and one line about it; imports no model."""
     from upstreams import registry
 
-    return registry.known()
+    return registry.listed()
 
 
 def resolve(name: str) -> str:

@@ -68,8 +68,7 @@ def _amount(text: str) -> float:
 
 def _list(_: argparse.Namespace) -> int:
     for entry in upstreams.describe():
-        print(f"{entry.name:<24}{entry.title} - {entry.about}")
-    print(f"{'FILE.py:CLASS':<24}an upstream of your own; FILE.py:CLASS@CHECKPOINT with weights")
+        print(f"{entry.name:<24}{entry.about}")
     return 0
 
 

@@ -1,4 +1,4 @@
-"""Does an upstream keep the contract? Says in words what is wrong with it."""
+"""Does an upstream keep the contract? Says in words what is wrong with it, and how to mend it."""
 
 from __future__ import annotations
 
@@ -14,8 +14,11 @@ from upstreams.registry import build
 if TYPE_CHECKING:
     import torch
 
-TOLERANCE = 1e-3  # relative, between an utterance alone and in a batch, or run twice
+TOLERANCE = 1e-3  # of the layer's largest value, between an utterance alone and in a batch, or run twice
+STRICT = 1e-5  # the same for one that says it is `ragged`
 SECONDS = (1.0, 2.37)
+SHORT, LONG = 0.05, 30.0  # s
+MIXED = 16  # utterances of different lengths
 
 
 def check(name: str) -> Iterator[str]:
@@ -28,6 +31,10 @@ def check(name: str) -> Iterator[str]:
         f"  {upstream.sample_rate} Hz, hop {upstream.hop}, {upstream.depth} layers x {upstream.width}, "
         f"receptive field {upstream.min_samples} samples, seen {upstream.seen}"
     )
+    if upstream.weights:
+        yield f"  weights {upstream.weights}"
+    if upstream.normalisation:
+        yield f"  waveform: {upstream.normalisation}"
     if build(name).fingerprint() != upstream.fingerprint():
         raise Unsteady(name)
     yield f"  fingerprint {upstream.fingerprint()}"
@@ -38,22 +45,96 @@ def check(name: str) -> Iterator[str]:
         for wave, output in zip(waves, together, strict=True):
             _same(output, upstream([wave])[0], f"{name} gives an utterance other features in a batch than alone")
         _hop(upstream, len(waves[0]), together[0].shape[1])
-        if not torch.isfinite(together[0]).all():
-            raise UpstreamError(f"{name} gives features that are not finite for {seconds} s of noise")
-    yield "  the same alone, in a batch and when run again"
-    for what, wave in (("its shortest audio", noise[0, : upstream.min_samples]), ("silence", 0 * noise[0])):
-        if not torch.isfinite(upstream([torch.from_numpy(wave)])[0]).all():
-            raise UpstreamError(f"{name} gives features that are not finite for {what}")
-    yield "  finite for silence and for its shortest audio"
+        _finite(upstream, together[0], f"{seconds} s of noise")
+        _device(upstream, together[0])
+    yield "  shapes, frames, device; the same alone, in a batch and when run again"
+    again = build(name)([waves[0]])[0]
+    _same(again, together[0], f"{name} gives other features when it is built again")
+    if upstream.ragged:
+        yield _ragged(upstream)
+    shortest, silence = noise[0, : upstream.min_samples], 0 * noise[0]
+    extremes = {"its shortest audio": shortest, "silence": silence, "full scale": np.sign(noise[0])}
+    for what, wave in extremes.items():
+        _finite(upstream, upstream([torch.from_numpy(wave)])[0], what)
+    yield "  finite for silence, full scale and its shortest audio"
+    yield _lengths(upstream)
+    if upstream.movable:
+        yield _bf16(name, waves[0], together[0])
 
 
-def _same(one: torch.Tensor, other: torch.Tensor, fault: str) -> None:
+def _ragged(upstream: Frozen) -> str:
+    """An utterance alone, first and last in a batch of mixed lengths."""
+    import torch
+
+    generator = np.random.default_rng(1)
+    shortest, longest = 2 * upstream.min_samples, 2 * upstream.min_samples + 3 * upstream.sample_rate // 2
+    lengths = generator.integers(shortest, longest, MIXED)
+    waves = [torch.from_numpy(generator.normal(0, 0.05, n).astype(np.float32)) for n in lengths]
+    worst = 0.0
+    for batch in (waves, waves[::-1]):
+        outputs = upstream(batch)
+        for position in (0, -1):
+            alone = upstream([batch[position]])[0]
+            fault = f"{upstream.name} gives an utterance other features in a batch of mixed lengths than alone"
+            mend = "keep padding out of its norms, attention and convolutions, or leave out `ragged`"
+            worst = max(worst, _same(outputs[position], alone, fault, STRICT, mend))
+    return f"  the same alone, first and last among {MIXED} of mixed lengths: off by {worst:.1e} of the largest value"
+
+
+def _lengths(upstream: Frozen) -> str:
+    """50 ms and 30 s, padded or cut as extraction does."""
+    import torch
+
+    from upstreams.work import cut
+
+    counts = []
+    for seconds in (SHORT, LONG):
+        samples = np.random.default_rng(2).normal(0, 0.05, int(seconds * upstream.sample_rate)).astype(np.float32)
+        pieces = cut(samples, upstream)
+        outputs = [upstream([torch.from_numpy(piece)])[0] for piece in pieces]
+        for output in outputs:
+            _finite(upstream, output, f"{seconds:g} s of noise")
+        padded = ", zero-padded" if len(samples) < upstream.min_samples else ""
+        windows = f" in {len(pieces)} windows" if len(pieces) > 1 else ""
+        counts.append(f"{seconds:g} s: {sum(output.shape[1] for output in outputs)} frames{windows}{padded}")
+    return f"  {'; '.join(counts)}"
+
+
+def _bf16(name: str, wave: torch.Tensor, fp32: torch.Tensor) -> str:
+    half = build(name, precision="bf16")
+    output = half([wave])[0].float()
+    _finite(half, output, "noise in bf16")
+    error = float((output - fp32).abs().max() / fp32.abs().max())
+    return f"  --precision bf16: off by {error:.1e} of the largest value"
+
+
+def _finite(upstream: Frozen, output: torch.Tensor, what: str) -> None:
+    if not output.isfinite().all():
+        raise UpstreamError(
+            f"{upstream.name} gives features that are not finite for {what}; look for a division by a sum, a maximum "
+            "or a deviation that can be 0, or a logarithm of 0"
+        )
+
+
+def _device(upstream: Frozen, output: torch.Tensor) -> None:
+    if output.device.type != upstream.device:
+        raise UpstreamError(
+            f"{upstream.name} gives features on {output.device}, and was put on {upstream.device}; its `to(device)` "
+            "must move all it holds, and its call leave its features there"
+        )
+
+
+def _same(
+    one: torch.Tensor, other: torch.Tensor, fault: str, tolerance: float = TOLERANCE, mend: str = "is it in eval mode?"
+) -> float:
+    """The largest difference, of the largest value of its layer."""
     if one.shape != other.shape:
-        raise UpstreamError(f"{fault}: {tuple(one.shape)} against {tuple(other.shape)}")
-    scale = float(other.abs().max()) or 1.0
-    difference = float((one - other).abs().max()) / scale
-    if not difference <= TOLERANCE:
-        raise UpstreamError(f"{fault}: they differ by {difference:.1e} of the largest value; is it in eval mode?")
+        raise UpstreamError(f"{fault}: {tuple(one.shape)} against {tuple(other.shape)}; {mend}")
+    scale = other.abs().amax((1, 2)).clamp(min=1e-30)
+    difference = float(((one - other).abs().amax((1, 2)) / scale).max())
+    if not difference <= tolerance:
+        raise UpstreamError(f"{fault}: they differ by {difference:.1e} of the largest value; {mend}")
+    return difference
 
 
 def _hop(upstream: Frozen, samples: int, frames: int) -> None:
@@ -62,5 +143,6 @@ def _hop(upstream: Frozen, samples: int, frames: int) -> None:
     expected = samples / upstream.hop
     if abs(frames - expected) > 2 + upstream.min_samples / upstream.hop + 0.02 * expected:
         raise UpstreamError(
-            f"{upstream.name} gives {frames} frames for {samples} samples; its hop makes about {expected:.0f}"
+            f"{upstream.name} gives {frames} frames for {samples} samples; its hop makes about {expected:.0f}: set "
+            "`hop` to the samples between two frames"
         )

@@ -45,7 +45,13 @@ class Upstream(Protocol):
                               "unknown" or None where that is not known
         min_samples 1         receptive field in samples: shorter audio is zero-padded before the call, and counted
         max_seconds 30.0      longer audio comes in windows, whose frames are joined, and is counted; None: any length
+        ragged False          it takes waveforms of different lengths in one call, and what it gives one of them depends
+                              on no other; without it, one call holds one length
+        source ""             where its weights came from, for records: a repository and its revision
+        normalisation ""      what it does to a waveform first, in words
         to(device)            it can move; waveforms then come on that device. Without it, it stays on the CPU in fp32
+        bf16()                it can run in bf16 by itself, and gives features of any float type; without it, what can
+                              move runs under autocast
         fingerprint()         str, changes with anything that changes its features. A file's upstream needs none: its
                               source and checkpoint are hashed in any case, with the modules beside the file that
                               it imports; and without a fingerprint of its own its weights: modules and tensors it
@@ -58,7 +64,7 @@ class Upstream(Protocol):
     width: int  # D, values a frame
 
     def __call__(self, waveforms: list[torch.Tensor]) -> Sequence[torch.Tensor]:
-        """1-D float32 waveforms in [-1, 1], all of one length -> for each a (L, T, D) tensor."""
+        """1-D float32 waveforms in [-1, 1], of one length unless `ragged` -> for each a (L, T, D) tensor."""
         ...
 
 
@@ -87,8 +93,16 @@ class Frozen:
         self.max_seconds: float | None = self._seconds()
         self.seen: dict[str, str] | str = self._seen()
         self.title: str = getattr(model, "title", "")
+        self.weights: str = getattr(model, "source", "")
+        self.normalisation: str = getattr(model, "normalisation", "")
+        self.ragged = bool(getattr(model, "ragged", False))
         self.movable = callable(getattr(model, "to", None))
         self.precision = precision if self.movable else "fp32"
+        self._autocast = self.precision == "bf16"
+        if self._autocast and callable(getattr(model, "bf16", None)):
+            with self._within():
+                model.bf16()
+            self._autocast = False
         self.device = "cpu"
         if callable(getattr(model, "eval", None)):
             with self._within():
@@ -135,6 +149,10 @@ class Frozen:
     def to(self, device: str) -> None:
         """Move it, where it can."""
         if self.movable:
+            if device != "cpu":
+                import torch
+
+                torch.backends.cudnn.allow_tf32 = False  # torch's default, by which convolutions in fp32 are not
             with self._within():
                 self._model.to(device)
             self.device = device
@@ -143,7 +161,7 @@ class Frozen:
         """sha256 (hex) over everything that decides its features: source, weights or recipe, facts, contract."""
         own = getattr(self._model, "fingerprint", None)
         with self._within():
-            parts = [own() if callable(own) else _hash_weights(self._model)]
+            parts = [own() if callable(own) else hash_weights(self._model)]
         parts += [hash_path(path) for path in (self.source, self.checkpoint) if path]
         if self._neighbours and (files := self._neighbours.files()):
             folder = self._neighbours.folder
@@ -152,23 +170,27 @@ class Frozen:
         return recipe(contract=CONTRACT, parts=parts, facts=facts)
 
     def __call__(self, waveforms: list[torch.Tensor]) -> list[torch.Tensor]:
-        """Waveforms of one length (1-D float32, CPU) -> a (L, T, D) tensor for each, on the upstream's device.
+        """Waveforms (1-D float32, CPU) -> a (L, T, D) tensor for each, on the upstream's device.
+
+        Lengths may differ: what is not `ragged` then gets one waveform at a time.
 
         Raises UpstreamError where the model raises or breaks its own facts; running out of GPU memory passes through.
         """
         import torch
 
+        if not self.ragged and len({len(waveform) for waveform in waveforms}) > 1:
+            return [self([waveform])[0] for waveform in waveforms]
         if self.device != "cpu":
             waveforms = [w.to(self.device, non_blocking=True) for w in waveforms]
         kind = torch.device(self.device).type
-        bf16 = torch.autocast(kind, dtype=torch.bfloat16, enabled=self.precision == "bf16")
+        bf16 = torch.autocast(kind, dtype=torch.bfloat16, enabled=self._autocast)
         try:
             with self._within(), torch.inference_mode(), bf16:
                 outputs = [torch.as_tensor(output) for output in self._model(waveforms)]
         except (UpstreamError, torch.OutOfMemoryError):
             raise
         except (Exception, SystemExit) as error:
-            hint = self._short(len(waveforms[0]))
+            hint = self._short(min(len(waveform) for waveform in waveforms))
             raise UpstreamError(f"{self.name} failed: {describe_error(error, self.source)}{hint}") from error
         if len(outputs) != len(waveforms):
             raise UpstreamError(f"{self.name} gave {len(outputs)} outputs for {len(waveforms)} waveforms")
@@ -225,7 +247,7 @@ def describe_error(error: BaseException, source: Path | None) -> str:
     return f"{type(error).__name__}: {error}{place}"
 
 
-def _hash_weights(model: Any) -> str:
+def hash_weights(model: Any) -> str:
     """sha256 over the modules, tensors and arrays that an object holds: itself, its attributes, lists and dicts."""
     digest = hashlib.sha256()
     for name, tensor in _weights(model):

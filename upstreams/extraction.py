@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from upstreams import memory
 from upstreams.audio import Segment, segments
 from upstreams.contract import Frozen
 from upstreams.errors import Unsteady, UpstreamError
@@ -170,6 +171,7 @@ def _reports(
         upstream.to(place)
         return (run(job, upstream, cache, threads=jobs) for job in pending)
     if jobs == 1 or count <= IN_PROCESS_CHUNKS:
+        memory.keep()
         return (run(job, upstream, cache) for job in pending)
     return in_parallel(pending, setup, min(jobs, count))
 

@@ -1,7 +1,10 @@
 """Names of upstreams, and what each stands for. Targets are strings, so that listing them imports no model:
 
 fbank                        a registered upstream
-random:wav2vec2_base         an architecture with random weights, seed 0; random:wav2vec2_base@7: seed 7
+wav2vec2_base                an encoder of the hub; wav2vec2_base@FOLDER: its architecture with a folder's weights
+hf:REPOSITORY@REVISION       any encoder of the hub (its newest revision without one); hf:FOLDER: a folder
+s3prl:NAME                   an upstream of s3prl; s3prl:NAME@FILE: given a checkpoint
+random:wav2vec2_base         a named encoder's architecture with random weights, seed 0; random:wav2vec2_base@7: seed 7
 path/to/file.py:Class        a class (or function that returns an object) of the user's own
 path/to/file.py:Class@FILE   the same, called with the path of a checkpoint
 
@@ -24,19 +27,23 @@ from typing import Any
 
 from upstreams.contract import Frozen, describe_error
 from upstreams.errors import UnknownName, UpstreamError
+from upstreams.huggingface.models import MODELS
 from upstreams.neighbours import Neighbours
-from upstreams.random_weights import ARCHITECTURES
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A registered upstream: `target` is "module:factory"; one with weights takes name@checkpoint."""
+    """A registered upstream: `target` is "module:factory", called with `arguments`.
+
+    One with `weights` needs a copy of them, and takes name@checkpoint, the last argument.
+    """
 
     name: str
     title: str
     about: str
     target: str
     weights: bool = False
+    arguments: tuple[Any, ...] = ()
 
 
 ENTRIES = (
@@ -45,9 +52,22 @@ ENTRIES = (
     Entry("prosody", "prosody", "F0, voicing, energy and their changes", "upstreams.prosody:Prosody"),
     Entry("opensmile", "eGeMAPSv02", "88 functionals of openSMILE", "upstreams.opensmile:egemaps"),
     Entry("opensmile_compare", "ComParE 2016", "6373 functionals of openSMILE", "upstreams.opensmile:compare"),
+    *(
+        Entry(
+            name, model.title, f"{model.title}; {model.about}", "upstreams.huggingface.factories:named", True, (name,)
+        )
+        for name, model in MODELS.items()
+    ),
+)
+FORMS = (
+    ("random:NAME", "a named encoder with random weights: the floor; random:NAME@7: another seed"),
+    ("hf:REPOSITORY", "any encoder of the hub, or of a folder: hf:FOLDER"),
+    ("s3prl:NAME", "an upstream of s3prl; s3prl:NAME@FILE with a checkpoint"),
+    ("FILE.py:CLASS", "an upstream of your own; FILE.py:CLASS@CHECKPOINT with weights"),
 )
 
 MAX_SEED = 2**64 - 1  # torch takes no larger one
+REPOSITORY = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)?")  # as the hub names them
 USER_FILE = re.compile(r"(?P<file>.+\.py):(?P<object>[A-Za-z_]\w*)(?:@(?P<checkpoint>.+))?")
 
 
@@ -73,7 +93,7 @@ def label_of(name: str) -> str:
     so that files of one name in two folders stay two.
     """
     match = USER_FILE.fullmatch(name)
-    paths = [match["file"], match["checkpoint"]] if match else [name.partition("@")[2]]
+    paths = [match["file"], match["checkpoint"]] if match else [name.partition("@")[2], name.removeprefix("hf:")]
     outside = [path for path in paths if path and Path(path).is_absolute()]
     label = name
     for path in sorted(outside, key=len, reverse=True):  # one may be part of the other
@@ -82,30 +102,61 @@ def label_of(name: str) -> str:
 
 
 def known() -> tuple[Entry, ...]:
-    """Every upstream that can be named without a file."""
-    random = tuple(
-        Entry(f"random:{name}", f"random {name}", "the architecture with random weights", "") for name in ARCHITECTURES
-    )
-    return ENTRIES + random
+    """Every upstream that can be named without a file, random ones one by one."""
+    return ENTRIES + tuple(Entry(f"random:{name}", f"{model.title}, random", "", "") for name, model in MODELS.items())
+
+
+def listed() -> tuple[Entry, ...]:
+    """Registered upstreams, then the forms that other names take."""
+    return ENTRIES + tuple(Entry(form, form, about, "") for form, about in FORMS)
 
 
 def resolve(name: str) -> Resolved:
     """Understand a name without importing anything heavy. Raises UnknownName."""
     if match := USER_FILE.fullmatch(name):
         return _resolve_file(match["file"], match["object"], match["checkpoint"])
+    kind, _, rest = name.partition(":")
+    if kind.casefold() == "hf" and rest:
+        return _resolve_hub(rest)
     base, _, checkpoint = name.partition("@")
+    if kind.casefold() == "s3prl" and rest:
+        return _resolve_s3prl(base.partition(":")[2], checkpoint)
     base = base.casefold()
-    if base.startswith("random:") and base.removeprefix("random:") in ARCHITECTURES:
+    if base.startswith("random:") and base.removeprefix("random:") in MODELS:
         return _resolve_random(base, checkpoint)
     entry = next((entry for entry in ENTRIES if entry.name == base), None)
     if entry is None:
         raise UnknownName("upstream", name, [entry.name for entry in known()] + ["path/to/file.py:Class"])
     if not checkpoint:
-        return Resolved(entry.name, entry.target)
+        return Resolved(entry.name, entry.target, entry.arguments)
     if not entry.weights:
         raise UpstreamError(f"upstream {name!r}: {entry.name} has no weights, so it takes no @checkpoint")
     path = _existing(checkpoint, "checkpoint")
-    return Resolved(f"{entry.name}@{_shown(path)}", entry.target, (str(path),), checkpoint=path)
+    name, arguments = f"{entry.name}@{_shown(path)}", (*entry.arguments, str(path))
+    # A folder may hold more than the weights; its upstream knows which of its files count.
+    return Resolved(name, entry.target, arguments, checkpoint=path if path.is_file() else None)
+
+
+def _resolve_hub(place: str) -> Resolved:
+    target = "upstreams.huggingface.factories:unnamed"
+    if Path(place).expanduser().is_dir():
+        path = _existing(place, "folder")
+        return Resolved(f"hf:{_shown(path)}", target, (str(path),))
+    repository, _, revision = place.partition("@")
+    if not REPOSITORY.fullmatch(repository):
+        _existing(place, "folder")  # says what lies beside it
+        raise UpstreamError(
+            f"upstream hf:{place}: expected a folder, or a repository such as hf:facebook/wav2vec2-base"
+        )
+    return Resolved(f"hf:{place}", target, (repository, revision))
+
+
+def _resolve_s3prl(name: str, checkpoint: str) -> Resolved:
+    target = "upstreams.s3prl:S3prl"
+    if not checkpoint:
+        return Resolved(f"s3prl:{name}", target, (name,))
+    path = _existing(checkpoint, "checkpoint")
+    return Resolved(f"s3prl:{name}@{_shown(path)}", target, (name, str(path)), checkpoint=path)
 
 
 def _resolve_random(base: str, seed: str) -> Resolved:
@@ -117,7 +168,7 @@ def _resolve_random(base: str, seed: str) -> Resolved:
         )
     number = int(seed or 0)
     name = f"{base}@{number}" if number else base
-    return Resolved(name, "upstreams.random_weights:RandomWeights", (base.removeprefix("random:"), number))
+    return Resolved(name, "upstreams.huggingface.factories:random", (base.removeprefix("random:"), number))
 
 
 def _resolve_file(file: str, attribute: str, checkpoint: str | None) -> Resolved:

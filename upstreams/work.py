@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 A = TypeVar("A")
 B = TypeVar("B")
 
-GPU_BATCH = 32  # utterances of one length at a time; on a CPU batches gain nothing
-GPU_BATCH_SECONDS = 240.0
+GPU_BATCH = 32  # utterances at a time; on a CPU batches gain nothing
+GPU_BATCH_SECONDS = 240.0  # padding included
 
 
 @dataclass(frozen=True)
@@ -110,15 +110,21 @@ def cut(samples: np.ndarray, upstream: Frozen) -> list[np.ndarray]:
 
 
 def batches(pieces: Iterable[Piece], upstream: Frozen) -> Iterator[list[Piece]]:
-    """Neighbours of exactly one length together: with no padding, none can change another's features."""
+    """Neighbours together: of any lengths where the upstream is `ragged`, else of exactly one.
+
+    So none can change another's features. A job's utterances come in the order of their lengths: padding is short.
+    """
     batch: list[Piece] = []
+    longest = 0
     for piece in pieces:
         samples = len(piece.samples)
-        most = min(GPU_BATCH, GPU_BATCH_SECONDS * upstream.sample_rate / samples) if upstream.device != "cpu" else 1
-        if batch and (len(batch[0].samples) != samples or len(batch) >= most):
+        padded = max(longest, samples)
+        most = min(GPU_BATCH, GPU_BATCH_SECONDS * upstream.sample_rate / padded) if upstream.device != "cpu" else 1
+        if batch and (len(batch) >= most or (samples != longest and not upstream.ragged)):
             yield batch
-            batch = []
+            batch, padded = [], samples
         batch.append(piece)
+        longest = padded
     if batch:
         yield batch
 

@@ -16,14 +16,13 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from upstreams import memory
 from upstreams.audio import Segment
 from upstreams.errors import Unsteady, UpstreamError
 from upstreams.store import Kept
 from upstreams.work import Job, Report, run
 
 ONE_THREAD = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
-# Keeps glibc from handing memory back after every layer, only to fault it in again.
-KEEP_MEMORY = {"MALLOC_TRIM_THRESHOLD_": "1073741824", "MALLOC_MMAP_THRESHOLD_": "1073741824"}
 PATIENCE = 3.0  # seconds for a worker to tidy up after itself
 
 
@@ -47,7 +46,7 @@ class Worker:
     def __init__(self, setup: Setup) -> None:
         room = str(Path(__file__).resolve().parents[1])
         path = os.pathsep.join(filter(None, (room, os.environ.get("PYTHONPATH"))))
-        environment = {**os.environ, **KEEP_MEMORY, **dict.fromkeys(ONE_THREAD, "1"), "PYTHONPATH": path}
+        environment = {**os.environ, **dict.fromkeys(ONE_THREAD, "1"), "PYTHONPATH": path}
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-m", "upstreams.workers"],
             stdin=subprocess.PIPE,
@@ -148,6 +147,7 @@ def _serve() -> None:
     first = sys.stdin.readline()
     if not first:
         return
+    memory.keep()
     setup, upstream = Setup(**json.loads(first)), None
     for line in sys.stdin:
         try:

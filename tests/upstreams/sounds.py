@@ -27,11 +27,10 @@ class Energy:
 
 # wav2vec 2.0 with two blocks of width 32, called by a name as users' files are.
 TINY = """
-from upstreams.random_weights import RandomWeights
+from upstreams.huggingface.factories import random
 
 def tiny():
-    size = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
-    return RandomWeights("wav2vec2_base", **size)
+    return random("wav2vec2_base", small=True)
 """
 
 

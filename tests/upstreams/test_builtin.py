@@ -1,7 +1,6 @@
 """The registered upstreams: each keeps the contract, and measures what it says it measures."""
 
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -120,28 +119,15 @@ def test_a_missing_opensmile_names_the_extra(monkeypatch: pytest.MonkeyPatch) ->
         upstreams.load("opensmile").fingerprint()
 
 
-def test_random_weights_are_the_architectures_own_hidden_states() -> None:
-    from upstreams.random_weights import RandomWeights
-
-    upstream = RandomWeights("wav2vec2_base", hidden_size=32, num_hidden_layers=2, num_attention_heads=2)
-    wave = torch.from_numpy(noise(0.5)) + 0.3
-    normal = (wave - wave.mean()) / (wave.var(correction=0) + 1e-7).sqrt()
-    with torch.inference_mode():
-        hidden = upstream.build()(normal[None], output_hidden_states=True).hidden_states
-        (own,) = upstream([wave])
-    torch.testing.assert_close(own, torch.cat(hidden))
-
-
 def test_random_weights_follow_the_seed_alone() -> None:
-    from upstreams.random_weights import RandomWeights
+    from upstreams.huggingface.factories import random
 
-    tiny = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
     torch.manual_seed(99)
     state = torch.get_rng_state()
-    first, other = (RandomWeights("wav2vec2_base", seed, **tiny).build().state_dict() for seed in (0, 1))
+    first, other = (random("wav2vec2_base", seed, small=True).build().state_dict() for seed in (0, 1))
     assert torch.equal(torch.get_rng_state(), state)
     torch.manual_seed(5)
-    again = RandomWeights("wav2vec2_base", 0, **tiny).build().state_dict()
+    again = random("wav2vec2_base", 0, small=True).build().state_dict()
     assert all(torch.equal(first[key], again[key]) for key in first)
     assert any(not torch.equal(first[key], other[key]) for key in first)
     names = ("random:wav2vec2_base", "random:wav2vec2_base@1", "random:wav2vec2_base@2")
@@ -152,28 +138,3 @@ def test_wav2vec2_base_is_thirteen_layers_of_768() -> None:
     upstream = upstreams.load("random:wav2vec2_base")
     (output,) = upstream([torch.from_numpy(noise(0.1))])
     assert output.shape == (13, 4, 768) and (upstream.depth, upstream.width, upstream.hop) == (13, 768, 320)
-
-
-def test_the_repair_leaves_a_working_torchaudio_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import sys
-
-    from upstreams.torchaudio_repair import repair
-
-    (tmp_path / "torchaudio").mkdir()
-    (tmp_path / "torchaudio" / "__init__.py").write_text("from torchaudio import _extension")
-    (tmp_path / "torchaudio" / "_extension.py").write_text("REAL = True")
-    for name in [name for name in sys.modules if name.split(".")[0] == "torchaudio"]:
-        monkeypatch.delitem(sys.modules, name)
-    monkeypatch.syspath_prepend(str(tmp_path))
-    repair()
-    assert sys.modules["torchaudio._extension"].REAL
-    for name in [name for name in sys.modules if name.split(".")[0] == "torchaudio"]:
-        monkeypatch.delitem(sys.modules, name)
-    (tmp_path / "torchaudio" / "_extension.py").write_text("raise OSError('libc10_cuda.so: cannot open')")
-    repair()
-    assert sys.modules["torchaudio._extension"]._IS_TORCHAUDIO_EXT_AVAILABLE is False
-    import torchaudio
-
-    assert torchaudio._extension.fail_if_no_align(len) is len
-    for name in [name for name in sys.modules if name.split(".")[0] == "torchaudio"]:
-        monkeypatch.delitem(sys.modules, name)

@@ -119,4 +119,4 @@ def test_a_prune_without_a_bound_is_a_wrong_request(filled: Path, capsys: pytest
 def test_the_command_lists_every_upstream(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["list"]) == 0
     shown = capsys.readouterr().out
-    assert all(name in shown for name in upstreams.names())
+    assert all(entry.name in shown for entry in upstreams.describe())

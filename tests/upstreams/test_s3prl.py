@@ -1,0 +1,173 @@
+"""s3prl beside today's torchaudio: its repairs, its numbers, and what cannot be had of it."""
+
+import sys
+import types
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import upstreams
+from benchmarks.checkpoints import for_s3prl
+from tests.upstreams.sounds import noise
+from upstreams import UnknownName, UpstreamError
+from upstreams.checks import check
+from upstreams.huggingface import factories
+from upstreams.huggingface.models import LAYER_NORM
+from upstreams.huggingface.weights import Seeded
+from upstreams.torchaudio_repair import repair, repair_for_s3prl
+
+LITTLE = {"hidden_size": 48, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64} | {
+    "conv_dim": [32] * 7
+}
+
+
+@pytest.fixture
+def local(tmp_path: Path) -> str:
+    """The name of a small HuBERT as s3prl loads it."""
+    encoder = factories.FAMILIES["Hubert"](Seeded("Hubert", LITTLE, 1), "", {})
+    return for_s3prl("Hubert", encoder.build(), tmp_path / "hubert.pt")
+
+
+def test_what_s3prl_gives_is_what_its_expert_gives_alone(local: str) -> None:
+    upstream = upstreams.load(local)
+    waves = [torch.from_numpy(noise(seconds)) for seconds in (0.3, 0.9)]
+    import s3prl.hub
+
+    expert = s3prl.hub.hubert_local(ckpt=local.partition("@")[2]).eval()
+    with torch.inference_mode():
+        for wave, ours in zip(waves, upstream(waves), strict=True):
+            assert torch.equal(ours, torch.cat(expert([wave])["hidden_states"]))
+    assert (upstream.depth, upstream.hop, upstream.width, upstream.seen) == (3, 320, 48, "unknown")
+    assert not any(module.training for module in upstream._model._expert.modules())
+
+
+def test_it_passes_the_check(local: str) -> None:
+    assert list(check(local))
+    assert list(check("s3prl:mel"))
+
+
+def test_a_fingerprint_follows_the_checkpoint(local: str) -> None:
+    before = upstreams.load(local).fingerprint()
+    assert upstreams.load(local).fingerprint() == before
+    path = Path(local.partition("@")[2])
+    content = torch.load(path, weights_only=True)
+    content["model_weight"]["encoder.layer_norm.bias"][0] += 1e-6
+    torch.save(content, path)
+    assert upstreams.load(local).fingerprint() != before
+
+
+def test_filters_were_trained_on_nothing_and_known_models_on_what_their_cards_say() -> None:
+    assert upstreams.load("s3prl:fbank").seen == {}
+    from upstreams.s3prl import SAME, UNTRAINED
+
+    repair_for_s3prl()
+    import s3prl.hub
+
+    assert set(SAME) | set(UNTRAINED) <= set(s3prl.hub.options())
+    assert set(SAME.values()) <= set(factories.MODELS)
+
+
+def test_unknown_names_offer_the_nearest() -> None:
+    with pytest.raises(UnknownName, match="did you mean wavlm"):
+        upstreams.load("s3prl:wavlm_bse")
+
+
+def test_a_local_upstream_without_its_file_says_so() -> None:
+    with pytest.raises(UpstreamError, match="s3prl:hubert_local@FILE"):
+        upstreams.load("s3prl:hubert_local")
+    with pytest.raises(UnknownName, match="checkpoint"):
+        upstreams.resolve("s3prl:hubert_local@/nowhere/hubert.pt")
+
+
+def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    repair_for_s3prl()
+    import s3prl.hub
+
+    def needy(**_: Any) -> None:
+        import no_such_codec  # noqa: F401
+
+    monkeypatch.setattr(s3prl.hub, "needy", needy, raising=False)
+    with pytest.raises(UpstreamError, match="s3prl:needy needs the package no_such_codec; pip install no_such_codec"):
+        upstreams.load("s3prl:needy")
+    monkeypatch.setitem(sys.modules, "s3prl.hub", None)
+    with pytest.raises(UpstreamError, match="needs the package"):
+        upstreams.load("s3prl:fbank")
+
+
+def test_what_cannot_be_fetched_is_named_with_its_place(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    repair_for_s3prl()
+    from s3prl.util import download
+
+    def unreachable(*_: Any, **__: Any) -> None:
+        raise ConnectionError("no network")
+
+    monkeypatch.setattr(download, "_download_url_to_file", unreachable)
+    monkeypatch.setattr(download, "_download_url_to_file_requests", unreachable)
+    monkeypatch.setattr(download, "_download_dir", tmp_path)
+    with pytest.raises(UpstreamError, match=rf"cannot fetch https://.*wav2vec_small.pt .*put it here as {tmp_path}"):
+        upstreams.load("s3prl:wav2vec2_base_960")
+
+
+class Bomb:
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (Path.touch, (Path("went_off"),))
+
+
+def test_checkpoints_that_are_wrong_say_how(local: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = Path(local.partition("@")[2])
+    whole = path.read_bytes()
+    torch.save({"model_weight": Bomb(), "task_cfg": {}}, path)
+    with pytest.raises(UpstreamError, match=r"hubert\.pt is refused"):
+        upstreams.load(local)
+    assert not (tmp_path / "went_off").exists()
+    path.write_bytes(whole[:5000])
+    with pytest.raises(UpstreamError, match=r"cannot be built from .*hubert\.pt"):
+        upstreams.load(local)
+    other = factories.FAMILIES["Wav2Vec2"](Seeded("Wav2Vec2", LITTLE | LAYER_NORM, 1), "", {})
+    for_s3prl("Wav2Vec2", other.build(), path)
+    with pytest.raises(UpstreamError, match=r"hubert\.pt.*dictionaries_symbols is missing"):
+        upstreams.load(local)
+
+
+def fresh(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in sys.modules if name.split(".")[0] == "torchaudio"]:
+        monkeypatch.delitem(sys.modules, name)
+
+
+def package(folder: Path, extension: str, backend: str, effects: bool) -> None:
+    """A torchaudio of our own making."""
+    (folder / "torchaudio").mkdir(exist_ok=True)
+    (folder / "torchaudio" / "__init__.py").write_text(f"from torchaudio import _extension\n{backend}\n")
+    (folder / "torchaudio" / "_extension.py").write_text(extension)
+    if effects:
+        (folder / "torchaudio" / "sox_effects.py").write_text("REAL = True\n")
+
+
+def test_the_repairs_leave_a_working_torchaudio_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    package(tmp_path, "REAL = True\n", "def set_audio_backend(name): return 'real'", True)
+    fresh(monkeypatch)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    repair_for_s3prl()
+    torchaudio: Any = sys.modules["torchaudio"]
+    assert torchaudio._extension.REAL and torchaudio.set_audio_backend("sox") == "real"
+    assert sys.modules["torchaudio.sox_effects"].REAL
+    fresh(monkeypatch)
+
+
+def test_the_repairs_mend_each_break(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    package(tmp_path, "raise OSError('libc10_cuda.so: cannot open')\n", "", False)
+    fresh(monkeypatch)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    repair()
+    assert sys.modules["torchaudio._extension"]._IS_TORCHAUDIO_EXT_AVAILABLE is False
+    repair_for_s3prl()
+    torchaudio: Any = sys.modules["torchaudio"]
+    assert torchaudio._extension.fail_if_no_align(len) is len
+    assert torchaudio.set_audio_backend("sox_io") is None
+    assert isinstance(torchaudio.sox_effects, types.ModuleType)
+    with pytest.raises(NotImplementedError, match=r"torchaudio<2\.9"):
+        torchaudio.sox_effects.apply_effects_tensor(None, 16000, [])
+    fresh(monkeypatch)

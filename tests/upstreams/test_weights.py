@@ -1,0 +1,252 @@
+"""Stored weights: folders, the hub's cache, and every way in which a copy can be wrong. Nothing is downloaded."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+import upstreams
+from tests.upstreams.sounds import ROOT, noise
+from upstreams import UpstreamError
+from upstreams.huggingface import factories
+from upstreams.huggingface.models import BASE, MODELS
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+WAVE = [torch.from_numpy(noise(0.4))]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A tiny wav2vec 2.0 as `save_pretrained` writes it."""
+    return store("wav2vec2_base", tmp_path / "tiny")
+
+
+@pytest.fixture(autouse=True)
+def offline(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+
+
+def store(name: str, place: Path) -> Path:
+    encoder = factories.random(name, small=True)
+    encoder.build().save_pretrained(place)
+    (place / "preprocessor_config.json").write_text(json.dumps({"do_normalize": False}))
+    return place
+
+
+def rewrite(folder: Path, change: Any) -> None:
+    weights = folder / "model.safetensors"
+    save_file(change(load_file(weights)), weights)
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in MODELS if name not in ("whisper_base", "wavlm_base_plus", "mms_300m")]
+)
+def test_a_stored_model_gives_what_it_gave_before(name: str, tmp_path: Path) -> None:
+    original = factories.random(name, small=True)
+    if hasattr(original, "_normalise"):
+        original._normalise = False
+    waves = [torch.from_numpy(noise(0.5))]
+    with torch.inference_mode():
+        expected = original(waves)[0]
+    place = store(name, tmp_path / "copy")
+    if name == "wavlm_base_plus_sv":  # a folder's model_type alone does not say that it ends in an embedding
+        stored = factories.FAMILIES["WavLMForXVector"](factories.Stored(place, "copy"), "", {})
+        with torch.inference_mode():
+            assert torch.equal(stored(waves)[0], expected)
+        return
+    upstream = upstreams.load(f"hf:{place}")
+    assert torch.equal(upstream(waves)[0], expected)
+    assert (upstream.seen, upstream.weights) == ("unknown", "copy")
+
+
+def test_names_of_older_files_and_of_larger_models_are_understood(folder: Path) -> None:
+    expected = upstreams.load(f"hf:{folder}")(WAVE)[0]
+
+    def older(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        renamed = {"lm_head.weight": torch.zeros(3, 32)}
+        for name, tensor in weights.items():
+            name = name.replace("parametrizations.weight.original0", "weight_g")
+            renamed["wav2vec2." + name.replace("parametrizations.weight.original1", "weight_v")] = tensor.half().float()
+        return renamed
+
+    rewrite(folder, lambda weights: {name: tensor.half().float() for name, tensor in weights.items()})
+    rounded = upstreams.load(f"hf:{folder}")(WAVE)[0]
+    rewrite(folder, older)
+    assert torch.equal(upstreams.load(f"hf:{folder}")(WAVE)[0], rounded) and not torch.equal(rounded, expected)
+    assert "weight_g" in str(list(load_file(folder / "model.safetensors")))
+
+
+def test_pickled_weights_and_weights_in_parts_are_read(folder: Path) -> None:
+    expected = upstreams.load(f"hf:{folder}")(WAVE)[0]
+    weights = load_file(folder / "model.safetensors")
+    (folder / "model.safetensors").unlink()
+    torch.save(weights, folder / "pytorch_model.bin")
+    assert torch.equal(upstreams.load(f"hf:{folder}")(WAVE)[0], expected)
+    (folder / "pytorch_model.bin").unlink()
+    parts: list[dict[str, torch.Tensor]] = [{}, {}]
+    for number, (name, tensor) in enumerate(weights.items()):
+        parts[number % 2][name] = tensor
+    place = {}
+    for number, part in enumerate(parts):
+        save_file(part, folder / f"model-{number}.safetensors")
+        place |= dict.fromkeys(part, f"model-{number}.safetensors")
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": place}))
+    assert torch.equal(upstreams.load(f"hf:{folder}")(WAVE)[0], expected)
+    (folder / "model-1.safetensors").unlink()
+    with pytest.raises(UpstreamError, match=r"lacks model-1\.safetensors"):
+        upstreams.load(f"hf:{folder}").fingerprint()
+
+
+def test_a_fingerprint_follows_weights_configuration_and_normalisation(folder: Path, tmp_path: Path) -> None:
+    found = {upstreams.load(f"hf:{folder}").fingerprint()}
+    shutil.copytree(folder, tmp_path / "copy")
+    (tmp_path / "copy" / "README.md").write_text("a card")
+    assert upstreams.load(f"hf:{tmp_path / 'copy'}").fingerprint() in found
+    (folder / "preprocessor_config.json").write_text(json.dumps({"do_normalize": True}))
+    found.add(upstreams.load(f"hf:{folder}").fingerprint())
+    rewrite(folder, lambda weights: weights | {"encoder.layer_norm.bias": weights["encoder.layer_norm.bias"] + 1e-6})
+    found.add(upstreams.load(f"hf:{folder}").fingerprint())
+    content = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(content | {"layer_norm_eps": 1e-6}))
+    found.add(upstreams.load(f"hf:{folder}").fingerprint())
+    assert len(found) == 4
+
+
+def test_facts_and_fingerprint_of_a_stored_model_import_no_heavy_package(folder: Path) -> None:
+    source = (
+        f"import sys, upstreams; upstreams.load('hf:{folder}').fingerprint();"
+        "print(*{'torch', 'transformers', 'torchaudio'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", source], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ""
+
+
+def small_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The row of wav2vec2_base for the tiny model."""
+    row = MODELS["wav2vec2_base"]
+    monkeypatch.setitem(
+        MODELS, "wav2vec2_base", row.__class__(**{**vars(row), "settings": factories.tiny("wav2vec2_base")})
+    )
+
+
+def test_a_named_model_comes_from_the_hubs_cache_with_its_revision(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small_row(monkeypatch)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+    repository = tmp_path / "hub" / "models--facebook--wav2vec2-base"
+    store("wav2vec2_base", repository / "snapshots" / COMMIT)
+    (repository / "refs").mkdir()
+    (repository / "refs" / "main").write_text(COMMIT)
+    upstream = upstreams.load("wav2vec2_base")
+    assert upstream.weights == f"facebook/wav2vec2-base@{COMMIT}"
+    assert upstream.seen == {"librispeech": "audio"} and upstream.title == "wav2vec 2.0 base"
+    assert upstream(WAVE)[0].isfinite().all()
+    for name in ("hf:facebook/wav2vec2-base", f"hf:facebook/wav2vec2-base@{COMMIT}"):
+        pinned = upstreams.load(name)
+        assert pinned.seen == "unknown" and pinned.fingerprint() == upstream.fingerprint()
+    with pytest.raises(UpstreamError, match="--revision abc"):
+        upstreams.load("hf:facebook/wav2vec2-base@abc")
+
+
+def test_a_folder_of_copies_stands_for_the_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    small_row(monkeypatch)
+    store("wav2vec2_base", tmp_path / "facebook" / "wav2vec2-base")
+    monkeypatch.setenv("EMOREP_WEIGHTS", str(tmp_path))
+    assert upstreams.load("wav2vec2_base").weights == "facebook/wav2vec2-base"
+
+
+def test_a_named_model_takes_a_folder_and_then_nobody_says_what_trained_it(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small_row(monkeypatch)
+    upstream = upstreams.load(f"wav2vec2_base@{folder}")
+    assert upstream.seen == "unknown" and upstream.weights == "tiny"
+    assert str(folder.parent) not in upstreams.label(f"wav2vec2_base@{folder}")
+    assert str(folder.parent) not in upstreams.label(f"hf:{folder}")
+
+
+def test_with_neither_network_nor_copy_it_says_what_to_fetch_and_where_to_put_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    with pytest.raises(UpstreamError) as refused:
+        upstreams.load("wav2vec2_base")
+    said = str(refused.value)
+    for words in ("hf download facebook/wav2vec2-base", "model.safetensors", "wav2vec2_base@FOLDER", "EMOREP_WEIGHTS"):
+        assert words in said
+
+
+def test_a_folder_of_another_model_than_the_name_is_refused(folder: Path) -> None:
+    assert BASE["hidden_size"] == 768
+    with pytest.raises(UpstreamError, match=r"another model than wav2vec2_base \(hidden_size 32, expected 768.*hf:"):
+        upstreams.load(f"wav2vec2_base@{folder}")
+
+
+def test_weights_of_another_model_are_listed(folder: Path, tmp_path: Path) -> None:
+    other = store("data2vec_base", tmp_path / "other")
+    shutil.copy(other / "model.safetensors", folder)
+    with pytest.raises(UpstreamError, match=r"weights of another model .*missing: encoder\.pos_conv_embed"):
+        upstreams.load(f"hf:{folder}")(WAVE)
+    rewrite(store("wav2vec2_base", folder), lambda weights: weights | {"encoder.layer_norm.bias": torch.zeros(7)})
+    with pytest.raises(UpstreamError, match=r"1 of another shape: encoder\.layer_norm\.bias \(7,\), expected \(32,\)"):
+        upstreams.load(f"hf:{folder}")(WAVE)
+
+
+@pytest.mark.parametrize("file", ["model.safetensors", "pytorch_model.bin"])
+@pytest.mark.parametrize("kept", [0, 5, 4000])
+def test_truncated_weights_say_so(folder: Path, file: str, kept: int) -> None:
+    weights = load_file(folder / "model.safetensors")
+    if file != "model.safetensors":
+        (folder / "model.safetensors").unlink()
+        torch.save(weights, folder / file)
+    content = (folder / file).read_bytes()
+    (folder / file).write_bytes(content[:kept])
+    with pytest.raises(UpstreamError, match=f"{file} is truncated or damaged"):
+        upstreams.load(f"hf:{folder}")(WAVE)
+
+
+class Bomb:
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (Path.touch, (Path("went_off"),))
+
+
+def test_weights_that_hold_code_are_refused_and_it_does_not_run(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder)
+    (folder / "model.safetensors").unlink()
+    torch.save({"weight": Bomb()}, folder / "pytorch_model.bin")
+    with pytest.raises(UpstreamError, match="is refused: it is a pickle of more than plain weights"):
+        upstreams.load(f"hf:{folder}")(WAVE)
+    assert not (folder / "went_off").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda f: (f / "config.json").unlink(), r"has no config\.json \(it holds model\.safetensors"),
+        (lambda f: (f / "config.json").write_text("{"), r"config\.json cannot be read as JSON"),
+        (lambda f: (f / "config.json").write_text("[]"), "expected a JSON object"),
+        (
+            lambda f: (f / "config.json").write_text('{"model_type": "bert"}'),
+            "model_type 'bert'; expected one of wav2vec2",
+        ),
+        (lambda f: (f / "model.safetensors").unlink(), r"has no weights; expected model\.safetensors or"),
+    ],
+)
+def test_a_folder_that_is_no_model_says_what_it_lacks(folder: Path, change: Any, words: str) -> None:
+    change(folder)
+    with pytest.raises(UpstreamError, match=words):
+        upstreams.load(f"hf:{folder}").fingerprint()
+
+
+def test_a_folder_that_is_not_there_is_no_repository(tmp_path: Path) -> None:
+    for name in (f"hf:{tmp_path}/nothing", "hf:./nothing", "hf:a/b/c"):
+        with pytest.raises(UpstreamError, match="folder"):
+            upstreams.resolve(name)
+    assert upstreams.resolve("HF:facebook/wav2vec2-base") == "hf:facebook/wav2vec2-base"

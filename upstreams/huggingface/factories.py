@@ -1,0 +1,75 @@
+"""Names to encoders: what the registry's targets call."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from upstreams.errors import UpstreamError
+from upstreams.huggingface.encoder import Encoder
+from upstreams.huggingface.models import MODELS, tiny
+from upstreams.huggingface.w2v_bert import Wav2Vec2Bert
+from upstreams.huggingface.waveform import Data2VecAudio, Hubert, UniSpeech, UniSpeechSat, Wav2Vec2, WavLM
+from upstreams.huggingface.weights import CONFIGURATION, Seeded, Stored, find
+from upstreams.huggingface.whisper import Whisper
+from upstreams.huggingface.xvector import WavLMForXVector
+
+FAMILIES: dict[str, type[Encoder]] = {
+    "Wav2Vec2": Wav2Vec2,
+    "Hubert": Hubert,
+    "WavLM": WavLM,
+    "WavLMForXVector": WavLMForXVector,
+    "Data2VecAudio": Data2VecAudio,
+    "UniSpeech": UniSpeech,
+    "UniSpeechSat": UniSpeechSat,
+    "Wav2Vec2Bert": Wav2Vec2Bert,
+    "Whisper": Whisper,
+}
+TYPES: dict[str, type[Encoder]] = {  # `model_type` of a configuration
+    "wav2vec2": Wav2Vec2,
+    "hubert": Hubert,
+    "wavlm": WavLM,
+    "data2vec-audio": Data2VecAudio,
+    "unispeech": UniSpeech,
+    "unispeech-sat": UniSpeechSat,
+    "wav2vec2-bert": Wav2Vec2Bert,
+    "whisper": Whisper,
+}
+
+
+def random(name: str, seed: int = 0, small: bool = False) -> Encoder:
+    """A named encoder's architecture with random weights; `small`: its tiny sister, for tests."""
+    model = MODELS[name]
+    settings: dict[str, Any] = tiny(name) if small else model.settings
+    return FAMILIES[model.family](Seeded(model.family, settings, seed), f"{name}, random weights", {})
+
+
+def named(name: str, folder: str = "") -> Encoder:
+    """A named encoder from its repository's copy, or a folder's weights in it: nobody says what trained those."""
+    model = MODELS[name]
+    stored = Stored(Path(folder), Path(folder).name) if folder else find(model.repo, otherwise=name)
+    found = stored.configuration
+    differs = [
+        f"{key} {found[key]}, expected {value}"
+        for key, value in model.settings.items()
+        if found.get(key, value) != value
+    ]
+    if differs:
+        raise UpstreamError(
+            f"{stored.folder} holds another model than {name} ({', '.join(differs)}); to use it as what it is, "
+            f"name it hf:{stored.folder}"
+        )
+    title = f"{model.title}, weights of {stored.folder.name}" if folder else model.title
+    return FAMILIES[model.family](stored, title, "unknown" if folder else model.seen)
+
+
+def unnamed(place: str, revision: str = "") -> Encoder:
+    """A folder, or a repository of the hub, that no row of the table stands for."""
+    folder = Path(place).expanduser()
+    stored = Stored(folder, folder.name) if folder.is_dir() else find(place, revision)
+    kind = stored.configuration.get("model_type")
+    if kind not in TYPES:
+        raise UpstreamError(
+            f"{stored.folder / CONFIGURATION} says model_type {kind!r}; expected one of {', '.join(TYPES)}"
+        )
+    return TYPES[kind](stored, stored.source, "unknown")

@@ -1,0 +1,42 @@
+"""w2v-BERT 2.0: a conformer over log-mel energies, two frames of 10 ms at a time."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from upstreams.huggingface.encoder import Encoder, layers
+
+if TYPE_CHECKING:
+    import torch
+
+WINDOW, MEL_HOP, STRIDE = 400, 160, 2
+
+
+class Wav2Vec2Bert(Encoder):
+    """Its convolutions are causal and attention is masked, so padding behind an utterance changes nothing in it."""
+
+    model, configuration = "Wav2Vec2BertModel", "Wav2Vec2BertConfig"
+    preparation = "log-mel, zero mean and unit variance a band"
+
+    def read(self, configuration: dict[str, Any]) -> None:
+        self.hop, self.min_samples = STRIDE * MEL_HOP, WINDOW + (STRIDE - 1) * MEL_HOP
+        self.depth = configuration.get("num_hidden_layers", 24) + 1
+        self.width = configuration.get("hidden_size", 1024)
+
+    def ready(self, module: Any) -> None:
+        from transformers import SeamlessM4TFeatureExtractor
+
+        self._spectrogram = SeamlessM4TFeatureExtractor()
+
+    def half(self, module: Any) -> None:
+        import torch
+
+        module.to(torch.bfloat16)
+
+    def hear(self, module: Any, waveforms: list[torch.Tensor]) -> list[torch.Tensor]:
+        samples = [waveform.cpu().numpy() for waveform in waveforms]
+        mel = self._spectrogram(samples, sampling_rate=self.sample_rate, return_tensors="pt")
+        device, dtype = waveforms[0].device, module.feature_projection.projection.weight.dtype
+        mask = mel["attention_mask"].to(device)
+        output = module(mel["input_features"].to(device, dtype), attention_mask=mask, output_hidden_states=True)
+        return [one[:, :count] for one, count in zip(layers(output), mask.sum(1).tolist(), strict=True)]

@@ -1,0 +1,118 @@
+"""wav2vec 2.0 and its kin: convolutions over the waveform, then a transformer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from upstreams.huggingface.encoder import Encoder, layers
+
+if TYPE_CHECKING:
+    import torch
+
+KERNELS = (10, 3, 3, 3, 3, 2, 2)  # the front end of all of them, unless a configuration says otherwise
+STRIDES = (5, 2, 2, 2, 2, 2, 2)
+
+
+class Waveform(Encoder):
+    """Zero mean and unit variance a waveform, if its own preprocessor_config.json asks for it; then the model."""
+
+    def read(self, configuration: dict[str, Any]) -> None:
+        self._windows = list(
+            zip(configuration.get("conv_kernel", KERNELS), configuration.get("conv_stride", STRIDES), strict=True)
+        )
+        self.hop, self.min_samples = 1, 1
+        for kernel, stride in self._windows:
+            self.min_samples += (kernel - 1) * self.hop
+            self.hop *= stride
+        self.depth = configuration.get("num_hidden_layers", 12) + 1
+        self.width = configuration.get("hidden_size", 768)
+        self._normalise = self.weights.preprocessor.get("do_normalize", True)
+
+    @property
+    def preparation(self) -> str:
+        return "zero mean, unit variance" if self._normalise else "none"
+
+    def ready(self, module: Any) -> None:
+        from torch import nn
+        from torch.nn.utils.parametrize import is_parametrized, remove_parametrizations
+
+        from upstreams.huggingface.padding import ConvolutionOverOwn, GroupNormOverOwn, Own
+
+        self._own = Own()
+        encoder = self.encoder(module)
+        first = encoder.feature_extractor.conv_layers[0]
+        if isinstance(getattr(first, "layer_norm", None), nn.GroupNorm):
+            first.layer_norm = GroupNormOverOwn(first.layer_norm, self._own)
+        embedding = encoder.encoder.pos_conv_embed
+        for layer in getattr(embedding, "layers", [embedding]):
+            if is_parametrized(layer.conv):  # the weight norm, worked out once and not in every call
+                remove_parametrizations(layer.conv, "weight")
+            layer.conv = ConvolutionOverOwn(layer.conv, self._own)
+
+    def half(self, module: Any) -> None:
+        import torch
+
+        encoder = self.encoder(module).to(torch.bfloat16)
+        # On a CPU a convolution of one channel is many times slower in bf16 than in fp32.
+        first = encoder.feature_extractor.conv_layers[0].float()
+        first.register_forward_hook(lambda *call: call[-1].to(torch.bfloat16))
+
+    def encoder(self, module: Any) -> Any:
+        """The encoder within the module."""
+        return module
+
+    def hear(self, module: Any, waveforms: list[torch.Tensor]) -> list[torch.Tensor]:
+        output, counts = self.run(self.encoder(module), waveforms)
+        return [one[:, :count] for one, count in zip(layers(output), counts, strict=True)]
+
+    def run(self, encoder: Any, waveforms: list[torch.Tensor]) -> tuple[Any, list[int]]:
+        """The encoder's output for a batch, and how many frames are each utterance's own."""
+        from upstreams.huggingface.padding import mask, together
+
+        batch, lengths = together([_normal(w) for w in waveforms] if self._normalise else waveforms)
+        counts = [self.frames(len(w)) for w in waveforms]
+        if lengths is None:
+            return encoder(batch, output_hidden_states=True), counts
+        kernel, stride = self._windows[0]
+        self._own.first = (lengths - kernel) // stride + 1
+        self._own.last = lengths.new_tensor(counts)
+        try:
+            heard = mask(lengths, batch.shape[1])
+            return encoder(batch, attention_mask=heard, output_hidden_states=True), counts
+        finally:
+            self._own.first = self._own.last = None
+
+    def frames(self, samples: int) -> int:
+        """Frames that the convolutions make of a waveform."""
+        for kernel, stride in self._windows:
+            samples = (samples - kernel) // stride + 1
+        return samples
+
+
+def _normal(waveform: torch.Tensor) -> torch.Tensor:
+    centred = waveform - waveform.mean()
+    return centred / (centred.square().mean() + 1e-7).sqrt()
+
+
+class Wav2Vec2(Waveform):
+    model, configuration = "Wav2Vec2Model", "Wav2Vec2Config"
+
+
+class Hubert(Waveform):
+    model, configuration = "HubertModel", "HubertConfig"
+
+
+class WavLM(Waveform):
+    model, configuration = "WavLMModel", "WavLMConfig"
+
+
+class Data2VecAudio(Waveform):
+    model, configuration = "Data2VecAudioModel", "Data2VecAudioConfig"
+
+
+class UniSpeech(Waveform):
+    model, configuration = "UniSpeechModel", "UniSpeechConfig"
+
+
+class UniSpeechSat(Waveform):
+    model, configuration = "UniSpeechSatModel", "UniSpeechSatConfig"

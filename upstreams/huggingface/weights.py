@@ -1,0 +1,291 @@
+"""Where an encoder's weights come from: a folder, the hub's cache, the hub; or a seed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import pickle
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cache, cached_property
+from pathlib import Path
+from typing import Any, Protocol
+
+from upstreams.contract import recipe, version
+from upstreams.errors import UpstreamError
+
+ADAPTER = 1  # part of every stored model's fingerprint: raise it when what is made of weights changes
+CONFIGURATION, PREPROCESSOR = "config.json", "preprocessor_config.json"
+WEIGHTS = ("model.safetensors", "pytorch_model.bin")  # in order of preference; each may be an index of parts
+INDEX = ".index.json"
+HERE = "EMOREP_WEIGHTS"  # a folder of copies, one a repository: $EMOREP_WEIGHTS/facebook/wav2vec2-base
+# Older files name the two parts of a weight norm otherwise than torch's parametrizations.
+RENAMED = {".weight_g": ".parametrizations.weight.original0", ".weight_v": ".parametrizations.weight.original1"}
+SHOWN = 6
+
+
+class Weights(Protocol):
+    """What fills an encoder."""
+
+    @property
+    def source(self) -> str:
+        """Repository and revision, or a folder's name; "" where there is none."""
+        ...
+
+    @property
+    def configuration(self) -> dict[str, Any]: ...
+
+    @property
+    def preprocessor(self) -> dict[str, Any]: ...
+
+    @property
+    def says(self) -> str:
+        """Who says what is done to the waveform."""
+        ...
+
+    def fingerprint(self, normalisation: str) -> str: ...
+
+    def fill(self, model: Any, configuration: Any, prefixes: tuple[str, ...], unused: tuple[str, ...]) -> Any:
+        """A module of class `model`, filled. Names may be longer by one of `prefixes`; `unused` ones may be missing."""
+        ...
+
+
+@dataclass(frozen=True)
+class Seeded:
+    """As the architecture's own initialisation leaves it. What it is follows from settings, seed and versions."""
+
+    family: str
+    settings: dict[str, Any]
+    seed: int
+    source = ""
+    says = "the architecture's habit"
+
+    @property
+    def configuration(self) -> dict[str, Any]:
+        return self.settings
+
+    @property
+    def preprocessor(self) -> dict[str, Any]:
+        return {}
+
+    def fingerprint(self, normalisation: str) -> str:
+        return recipe(
+            kind="random weights",
+            family=self.family,
+            settings=self.settings,
+            seed=self.seed,
+            normalisation=normalisation,
+            versions=[version("torch"), version("transformers")],
+        )
+
+    def fill(self, model: Any, configuration: Any, prefixes: tuple[str, ...], unused: tuple[str, ...]) -> Any:
+        """Made on the CPU, so that every device has the same weights."""
+        import torch
+
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.seed)
+            return model(configuration)
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A folder as `save_pretrained` writes it and the hub holds it."""
+
+    folder: Path
+    source: str
+
+    @cached_property
+    def configuration(self) -> dict[str, Any]:
+        """Raises UpstreamError: a folder without one, or not JSON."""
+        if not (self.folder / CONFIGURATION).is_file():
+            held = sorted(path.name for path in self.folder.iterdir())[:SHOWN]
+            raise UpstreamError(
+                f"{self.folder} has no {CONFIGURATION} (it holds {', '.join(held) or 'nothing'}); expected a folder as "
+                f"the hub has it: {CONFIGURATION}, {PREPROCESSOR} and {' or '.join(WEIGHTS)}"
+            )
+        return _json(self.folder / CONFIGURATION)
+
+    @cached_property
+    def preprocessor(self) -> dict[str, Any]:
+        path = self.folder / PREPROCESSOR
+        return _json(path) if path.is_file() else {}
+
+    @property
+    def says(self) -> str:
+        return f"its {PREPROCESSOR}" if self.preprocessor else f"transformers' default, for want of a {PREPROCESSOR}"
+
+    @cached_property
+    def files(self) -> list[Path]:
+        """The files of weights: one, or the parts that an index names. Raises UpstreamError where there is none."""
+        for name in WEIGHTS:
+            if (self.folder / name).is_file():
+                return [self.folder / name]
+            if (self.folder / (name + INDEX)).is_file():
+                parts = sorted(set(_json(self.folder / (name + INDEX)).get("weight_map", {}).values()))
+                if lacking := [part for part in parts if not (self.folder / Path(part).name).is_file()]:
+                    raise UpstreamError(f"{self.folder} lacks {', '.join(lacking[:SHOWN])}, which {name}{INDEX} names")
+                return [self.folder / Path(part).name for part in parts]
+        raise UpstreamError(f"{self.folder} has no weights; expected {' or '.join(WEIGHTS)} in it")
+
+    def fingerprint(self, normalisation: str) -> str:
+        return recipe(
+            kind="stored weights",
+            adapter=ADAPTER,
+            configuration=_digest(self.folder / CONFIGURATION),
+            weights=[_digest(file) for file in self.files],
+            normalisation=normalisation,
+        )
+
+    def fill(self, model: Any, configuration: Any, prefixes: tuple[str, ...], unused: tuple[str, ...]) -> Any:
+        """Strict: what is missing or misshapen is an error that lists it. What the encoder does not need is left."""
+        import torch
+
+        with torch.device("meta"):
+            module = model(configuration)
+        wanted = module.state_dict()
+        held = _read(self.files, ("", f"{model.base_model_prefix}.", *prefixes), wanted)
+        missing = sorted(wanted.keys() - held.keys() - set(unused))
+        misshapen = [
+            f"{name} {tuple(held[name].shape)}, expected {tuple(wanted[name].shape)}"
+            for name in sorted(held)
+            if held[name].shape != wanted[name].shape and name not in unused
+        ]
+        if missing or misshapen:
+            raise UpstreamError(
+                f"{self.folder} holds the weights of another model than its {CONFIGURATION} says ({model.__name__}): "
+                + "; ".join(_listed("missing", missing) + _listed("of another shape", misshapen))
+            )
+        filled = {
+            name: held[name].float() if name in held and name not in unused else torch.zeros(tensor.shape)
+            for name, tensor in wanted.items()
+        }
+        module.load_state_dict(filled, assign=True)
+        return module
+
+
+def _listed(what: str, names: list[str]) -> list[str]:
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return [f"{len(names)} {what}: {', '.join(names[:SHOWN])}{more}"] if names else []
+
+
+def _read(files: list[Path], prefixes: tuple[str, ...], wanted: dict[str, Any]) -> dict[str, Any]:
+    """Tensors by the names that the module gives them; those of a larger model around the encoder are left."""
+    held: dict[str, Any] = {}
+    for file in files:
+        for name, tensor in _tensors(file):
+            for old, new in RENAMED.items():
+                if name.endswith(old):
+                    name = name.removesuffix(old) + new
+            for prefix in prefixes:
+                if name.startswith(prefix) and name.removeprefix(prefix) in wanted:
+                    held[name.removeprefix(prefix)] = tensor
+                    break
+    return held
+
+
+def _tensors(file: Path) -> Iterator[tuple[str, Any]]:
+    """Raises UpstreamError: truncated, not what its name says, or pickled with code in it."""
+    import torch
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        if file.suffix == ".safetensors":
+            with safe_open(file, "pt") as tensors:
+                yield from ((name, tensors.get_tensor(name)) for name in tensors.keys())  # noqa: SIM118
+            return
+        state = torch.load(file, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise UpstreamError(
+            f"{file} is refused: it is a pickle of more than plain weights, and loading it could run code; "
+            "ask for a .safetensors file"
+        ) from error
+    except (SafetensorError, RuntimeError, OSError, EOFError, ValueError) as error:
+        raise UpstreamError(f"{file} is truncated or damaged ({error}); fetch it again") from error
+    if not isinstance(state, dict):
+        raise UpstreamError(f"{file} holds a {type(state).__name__}; expected weights by name")
+    yield from ((name, value) for name, value in state.items() if isinstance(value, torch.Tensor))
+
+
+def find(repository: str, revision: str = "", otherwise: str = "") -> Stored:
+    """A repository's copy: in $EMOREP_WEIGHTS, in the hub's cache, or fetched. Raises UpstreamError.
+
+    otherwise: how to name a folder in its place, for the error that says what to fetch and where to put it.
+    """
+    own = os.environ.get(HERE)
+    if own and not revision and (folder := Path(own).expanduser() / repository).is_dir():
+        return Stored(folder, repository)
+    folder = _cached(repository, revision or "main") or _fetch(repository, revision, otherwise)
+    return Stored(folder, f"{repository}@{folder.name}")
+
+
+def _cached(repository: str, revision: str) -> Path | None:
+    """The snapshot of a repository in the hub's cache, if all that is needed is in it."""
+    from huggingface_hub import try_to_load_from_cache
+
+    found = try_to_load_from_cache(repository, CONFIGURATION, revision=revision)
+    # Other programs leave copies without it; None: it is not known that the repository has none.
+    if not isinstance(found, str) or try_to_load_from_cache(repository, PREPROCESSOR, revision=revision) is None:
+        return None
+    folder = Path(found).parent
+    try:
+        return folder if Stored(folder, "").files else None
+    except UpstreamError:
+        return None
+
+
+def _fetch(repository: str, revision: str, otherwise: str) -> Path:
+    """Safetensors where the repository has them."""
+    from huggingface_hub import HfApi, hf_hub_download
+    from huggingface_hub.errors import EntryNotFoundError
+
+    try:
+        about = HfApi().model_info(repository, revision=revision or None)
+        names = [file.rfilename for file in about.siblings or []]
+        kind = next((kind for kind in WEIGHTS if kind in names or kind + INDEX in names), None)
+        stem, suffix = os.path.splitext(kind or WEIGHTS[0])
+        wanted = [n for n in names if n in (CONFIGURATION, kind, f"{kind}{INDEX}")]
+        wanted += [n for n in names if kind not in names and n.startswith(f"{stem}-") and n.endswith(suffix)]
+        paths = [hf_hub_download(repository, name, revision=about.sha) for name in wanted]
+        with suppress(EntryNotFoundError):  # which the cache then remembers
+            hf_hub_download(repository, PREPROCESSOR, revision=about.sha)
+        return Path(paths[0]).parent
+    except Exception as error:  # the hub's client raises its own, requests', httpx' and the system's errors
+        at = f"@{revision}" if revision else ""
+        asked = f" --revision {revision}" if revision else ""
+        raise UpstreamError(
+            f"{repository}{at} is neither here nor can it be fetched ({_brief(error)}). On a machine with a network "
+            "run\n"
+            f"    hf download {repository}{asked} --include '*.json' --include '{WEIGHTS[0]}' --local-dir FOLDER\n"
+            f"('{WEIGHTS[1]}' where it has no {WEIGHTS[0]}), copy FOLDER here, and name it"
+            f"{f' {otherwise}@FOLDER, or' if otherwise else ''} hf:FOLDER; or put it at ${HERE}/{repository}, "
+            "a folder of your choice"
+        ) from error
+
+
+def _brief(error: Exception) -> str:
+    text = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {text[0][:200]}" if text else type(error).__name__
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise UpstreamError(f"{path} cannot be read as JSON ({error}); fetch it again") from error
+    if not isinstance(content, dict):
+        raise UpstreamError(f"{path} holds a {type(content).__name__}; expected a JSON object")
+    return content
+
+
+def _digest(path: Path) -> str:
+    """sha256 of a file, worked out once a process unless its size or time changes."""
+    state = path.stat()
+    return _hash(path, state.st_size, state.st_mtime_ns)
+
+
+@cache
+def _hash(path: Path, size: int, modified: int) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

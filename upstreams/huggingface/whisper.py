@@ -1,0 +1,58 @@
+"""Whisper's encoder: every input lasts 30 s; only the frames of the utterance leave."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from upstreams.huggingface.encoder import Encoder, layers
+
+if TYPE_CHECKING:
+    import torch
+
+MEL_HOP = 160
+POSITIONS = 1500
+
+
+class Whisper(Encoder):
+    """The silence that fills the 30 s takes part in attention, as it did in training."""
+
+    model, configuration = "WhisperEncoder", "WhisperConfig"
+    prefixes = ("model.encoder.", "encoder.")
+    unused = ()
+
+    def read(self, configuration: dict[str, Any]) -> None:
+        self.hop = self.min_samples = 2 * MEL_HOP
+        self.depth = configuration.get("encoder_layers", 4) + 1
+        self.width = configuration.get("d_model", 384)
+        self._mels = configuration.get("num_mel_bins", 80)
+        self._chunk = configuration.get("max_source_positions", POSITIONS) * self.hop // self.sample_rate
+        self.max_seconds = float(self._chunk)
+
+    @property
+    def preparation(self) -> str:
+        return f"log-mel, {self._mels} bands, at most 8 below the utterance's peak, over {self._chunk} s"
+
+    def ready(self, module: Any) -> None:
+        from transformers import WhisperFeatureExtractor
+
+        self._spectrogram = WhisperFeatureExtractor(feature_size=self._mels, chunk_length=self._chunk)
+
+    def library_class(self) -> Any:
+        from transformers.models.whisper.modeling_whisper import WhisperEncoder
+
+        return WhisperEncoder
+
+    def half(self, module: Any) -> None:
+        import torch
+
+        module.to(torch.bfloat16)
+
+    def hear(self, module: Any, waveforms: list[torch.Tensor]) -> list[torch.Tensor]:
+        samples = [waveform.cpu().numpy() for waveform in waveforms]
+        mel = self._spectrogram(
+            samples, sampling_rate=self.sample_rate, return_tensors="pt", device=str(waveforms[0].device)
+        )
+        features = mel["input_features"].to(waveforms[0].device, module.conv1.weight.dtype)
+        hidden = layers(module(features, output_hidden_states=True))
+        assert self.hop is not None
+        return [one[:, : -(-len(w) // self.hop)] for one, w in zip(hidden, waveforms, strict=True)]

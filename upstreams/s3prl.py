@@ -1,0 +1,171 @@
+"""Any upstream of s3prl, with the numbers that its own code gives an utterance that is alone."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from difflib import get_close_matches
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from upstreams.contract import describe_error, hash_weights, recipe, version
+from upstreams.errors import UnknownName, UpstreamError
+from upstreams.huggingface.models import MODELS
+from upstreams.torchaudio_repair import repair_for_s3prl
+
+if TYPE_CHECKING:
+    import torch
+
+    from upstreams.huggingface.models import Seen
+
+ADAPTER = 1  # part of the fingerprint: raise it when what is made of an upstream's output changes
+PROBE = (400, 800, 1600, 3200, 8000, 16000)  # samples; the first that it takes is its receptive field
+UNTRAINED = ("fbank", "fbank_no_cmvn", "linear", "mel", "mfcc", "spectrogram", "stft_mag")
+SAME = {  # names of s3prl for rows of our table, for what was heard in training
+    "wav2vec2_base_960": "wav2vec2_base",
+    "wav2vec2": "wav2vec2_base",
+    "wav2vec2_large_ll60k": "wav2vec2_large",
+    "hubert": "hubert_base",
+    "hubert_base": "hubert_base",
+    "hubert_large_ll60k": "hubert_large",
+    "wavlm": "wavlm_base_plus",
+    "wavlm_base": "wavlm_base",
+    "wavlm_base_plus": "wavlm_base_plus",
+    "wavlm_large": "wavlm_large",
+    "data2vec": "data2vec_base",
+    "data2vec_base_960": "data2vec_base",
+    "data2vec_large_ll60k": "data2vec_large",
+    "xls_r_300m": "xlsr_300m",
+}
+
+
+class S3prl:
+    """An expert of s3prl's hub: the hidden states of its forward pass, layer by layer.
+
+    One utterance at a time or equal lengths, for its padded batches change features. The waveform's normalisation is
+    s3prl's: what the checkpoint's own settings say. `S3PRLUpstream` would repeat the last frame to make up
+    ceil(samples / hop); here are those that the model gives.
+    """
+
+    sample_rate, max_seconds = 16000, 30.0
+    normalisation = "s3prl's own: as the checkpoint's settings say"
+
+    def __init__(self, name: str, checkpoint: str = "") -> None:
+        self.name, self.title = name, f"{name} of s3prl"
+        self.source = Path(checkpoint).name
+        self._expert = _expert(name, checkpoint)
+        self.min_samples, first = self._shortest()
+        layers = self._layers(first)
+        self.depth, self.width = layers.shape[1], layers.shape[3]
+        rates = self._expert.get_downsample_rates("hidden_states")
+        self.hop: int = rates if isinstance(rates, int) else int(rates[0])
+
+    @property
+    def seen(self) -> Seen:
+        if self.name in UNTRAINED:
+            return {}
+        return MODELS[SAME[self.name]].seen if self.name in SAME and not self.source else "unknown"
+
+    def fingerprint(self) -> str:
+        versions = [version(package) for package in ("s3prl", "torch", "torchaudio")]
+        return recipe(
+            kind="s3prl", adapter=ADAPTER, name=self.name, versions=versions, weights=hash_weights(self._expert)
+        )
+
+    def to(self, device: str) -> None:
+        self._expert.to(device)
+
+    def __call__(self, waveforms: list[torch.Tensor]) -> list[torch.Tensor]:
+        return list(self._layers(self._expert(waveforms)["hidden_states"]))
+
+    def _shortest(self) -> tuple[int, Any]:
+        """Its receptive field, and the hidden states of an utterance of such length."""
+        import torch
+
+        for samples in PROBE:
+            noise = torch.randn(samples, generator=torch.Generator().manual_seed(0))
+            try:
+                with torch.inference_mode():
+                    hidden = self._expert([noise])["hidden_states"]
+                if all(layer.shape[1] > 0 and layer.isfinite().all() for layer in hidden):
+                    return samples, hidden
+                failure = "no frames, or NaN"
+            except Exception as error:
+                failure = describe_error(error, None)
+        raise UpstreamError(f"s3prl:{self.name} cannot run on a second of noise: {failure}")
+
+    def _layers(self, hidden: Any) -> torch.Tensor:
+        """(B, L, T, D). Raises UpstreamError where layers differ in width; those of more frames lose their last."""
+        import torch
+
+        widths = sorted({layer.shape[2] for layer in hidden})
+        if len(widths) > 1:
+            raise UpstreamError(f"s3prl:{self.name} has layers of {widths} values; one width is needed")
+        frames = min(layer.shape[1] for layer in hidden)
+        return torch.stack([layer[:, :frames] for layer in hidden], dim=1)
+
+
+def _expert(name: str, checkpoint: str) -> Any:
+    """Raises UnknownName; UpstreamError: a missing package, a file that is missing or refused."""
+    logging.getLogger("s3prl").setLevel(logging.ERROR)  # it warns of every package that some other upstream needs
+    try:
+        repair_for_s3prl()
+        hub = importlib.import_module("s3prl.hub")
+    except ImportError as error:
+        raise UpstreamError(
+            f"s3prl:{name} needs the package {error.name or error}; pip install {error.name}"
+        ) from error
+    if name not in hub.options():
+        raise UnknownName("upstream of s3prl", name, get_close_matches(name, hub.options(), n=9, cutoff=0.3))
+    if name.endswith(("_local", "_custom")) and not checkpoint:
+        raise UpstreamError(f"s3prl:{name} needs a checkpoint: s3prl:{name}@FILE")
+    try:
+        with _careful(name):
+            expert = getattr(hub, name)(**({"ckpt": checkpoint} if checkpoint else {}))
+    except UpstreamError:
+        raise
+    except ImportError as error:
+        raise UpstreamError(
+            f"s3prl:{name} needs the package {error.name or error}; pip install {error.name}"
+        ) from error
+    except Exception as error:
+        refused = "UnpicklingError" in type(error).__name__
+        of = checkpoint or "its checkpoint"
+        raise UpstreamError(
+            f"s3prl:{name}: {of} is refused: it is a pickle of more than plain weights, and loading it could run code"
+            if refused
+            else f"s3prl:{name} cannot be built from {of}: {describe_error(error, None)}"
+        ) from error
+    return expert.eval().requires_grad_(False)
+
+
+@contextmanager
+def _careful(name: str) -> Iterator[None]:
+    """While s3prl builds: no checkpoint may run code, and what cannot be fetched is named with its place."""
+    import torch
+    from s3prl.util import download
+
+    load, fetch = torch.load, download._download
+    generator = torch.get_rng_state()
+
+    def weights_only(*arguments: Any, **options: Any) -> Any:
+        return load(*arguments, **{**options, "weights_only": True})
+
+    def fetch_or_say(filepath: Path, url: str, *arguments: Any, **options: Any) -> None:
+        try:
+            fetch(filepath, url, *arguments, **options)
+        except Exception as error:
+            raise UpstreamError(
+                f"s3prl:{name}: cannot fetch {url} ({type(error).__name__}). Fetch it where there is a network, and "
+                f"put it here as {filepath}"
+            ) from error
+
+    torch.load, download._download = weights_only, fetch_or_say
+    torch.manual_seed(0)  # some draw a waveform to try themselves on, and keep it
+    try:
+        yield
+    finally:
+        torch.load, download._download = load, fetch
+        torch.set_rng_state(generator)
