@@ -7,7 +7,8 @@ import zlib
 import numpy as np
 import torch
 
-from upstreams.emotion2vec.model import LOG_MEL_CONVS, Emotion2vec, ModelConfig
+from upstreams.emotion2vec.config import LOG_MEL_CONVS, ModelConfig
+from upstreams.emotion2vec.model import Emotion2vec
 
 TINY = ModelConfig(
     conv_layers=((16, 10, 5), *[(16, 3, 2)] * 4, *[(16, 2, 2)] * 2),
