@@ -138,7 +138,9 @@ def main(argv: list[str] | None = None) -> int:
         return show_list(data)
     try:
         request = Request(
-            upstreams=list(dict.fromkeys(upstreams.resolve(name) for name in options.upstream)),
+            upstreams=list(
+                dict.fromkeys(upstreams.resolve(name) for asked in options.upstream for name in upstreams.expand(asked))
+            ),
             tasks=list(dict.fromkeys(tasks.resolve(options.task, data))),
             downstreams=list(dict.fromkeys(downstreams.resolve(name) for name in options.downstream)),
             data=data,

@@ -21,12 +21,12 @@ if TYPE_CHECKING:
     from upstreams.features import Features
     from upstreams.registry import Entry
 
-__all__ = ["UnknownName", "UpstreamError", "describe", "extract", "label", "load", "names", "resolve"]
+__all__ = ["UnknownName", "UpstreamError", "describe", "expand", "extract", "label", "load", "names", "resolve"]
 
 
 def names() -> list[str]:
-    """Names of the upstreams that need no file of the user's."""
-    return [entry.name for entry in describe()]
+    """Names of the upstreams that need no copy of any weights and no file of the user's."""
+    return [entry.name for entry in describe() if not entry.weights]
 
 
 def describe() -> tuple[Entry, ...]:
@@ -34,6 +34,13 @@ def describe() -> tuple[Entry, ...]:
     from upstreams import registry
 
     return registry.known()
+
+
+def expand(name: str) -> list[str]:
+    """The names that emotion2vec@RUN/* stands for, one a checkpoint; any other name alone. Raises UpstreamError."""
+    from upstreams import registry
+
+    return registry.expand(name)
 
 
 def resolve(name: str) -> str:

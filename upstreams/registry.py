@@ -1,6 +1,8 @@
 """Names of upstreams, and what each stands for. Targets are strings, so that listing them imports no model:
 
 fbank                        a registered upstream
+emotion2vec_base@FILE        a registered upstream with weights of a file instead of the hub's
+emotion2vec@RUN              the last checkpoint of a pre-training run; emotion2vec@RUN/*: all of them (see expand)
 random:wav2vec2_base         an architecture with random weights, seed 0; random:wav2vec2_base@7: seed 7
 path/to/file.py:Class        a class (or function that returns an object) of the user's own
 path/to/file.py:Class@FILE   the same, called with the path of a checkpoint
@@ -23,6 +25,8 @@ from types import ModuleType
 from typing import Any
 
 from upstreams.contract import Frozen, describe_error
+from upstreams.emotion2vec.official import MODELS as EMOTION2VEC
+from upstreams.emotion2vec.runs import checkpoints
 from upstreams.errors import UnknownName, UpstreamError
 from upstreams.neighbours import Neighbours
 from upstreams.random_weights import ARCHITECTURES
@@ -30,13 +34,19 @@ from upstreams.random_weights import ARCHITECTURES
 
 @dataclass(frozen=True)
 class Entry:
-    """A registered upstream: `target` is "module:factory"; one with weights takes name@checkpoint."""
+    """A registered upstream: `target` is "module:factory", called with `arguments`.
+
+    One with `weights` needs a copy of them, and takes name@checkpoint, the last argument; one with `runs` also the
+    folder of a pre-training run.
+    """
 
     name: str
     title: str
     about: str
     target: str
     weights: bool = False
+    arguments: tuple[Any, ...] = ()
+    runs: bool = False
 
 
 ENTRIES = (
@@ -45,6 +55,17 @@ ENTRIES = (
     Entry("prosody", "prosody", "F0, voicing, energy and their changes", "upstreams.prosody:Prosody"),
     Entry("opensmile", "eGeMAPSv02", "88 functionals of openSMILE", "upstreams.opensmile:egemaps"),
     Entry("opensmile_compare", "ComParE 2016", "6373 functionals of openSMILE", "upstreams.opensmile:compare"),
+    Entry(
+        "emotion2vec", "emotion2vec, ours", "pre-trained here; emotion2vec@RUN: a run of your own",
+        "upstreams.emotion2vec.upstream:ours", weights=True, runs=True,
+    ),
+    *(
+        Entry(name, model.title, f"{model.title}, as published", "upstreams.emotion2vec.upstream:published", True, (name,))
+        for name, model in EMOTION2VEC.items()
+    ),
+)  # fmt: skip
+RANDOM = dict.fromkeys(ARCHITECTURES, "upstreams.random_weights:RandomWeights") | dict.fromkeys(
+    ("emotion2vec", "emotion2vec_base"), "upstreams.emotion2vec.upstream:Random"
 )
 
 MAX_SEED = 2**64 - 1  # torch takes no larger one
@@ -84,7 +105,7 @@ def label_of(name: str) -> str:
 def known() -> tuple[Entry, ...]:
     """Every upstream that can be named without a file."""
     random = tuple(
-        Entry(f"random:{name}", f"random {name}", "the architecture with random weights", "") for name in ARCHITECTURES
+        Entry(f"random:{name}", f"random {name}", "the architecture with random weights", "") for name in RANDOM
     )
     return ENTRIES + random
 
@@ -95,17 +116,27 @@ def resolve(name: str) -> Resolved:
         return _resolve_file(match["file"], match["object"], match["checkpoint"])
     base, _, checkpoint = name.partition("@")
     base = base.casefold()
-    if base.startswith("random:") and base.removeprefix("random:") in ARCHITECTURES:
+    if base.startswith("random:") and base.removeprefix("random:") in RANDOM:
         return _resolve_random(base, checkpoint)
     entry = next((entry for entry in ENTRIES if entry.name == base), None)
     if entry is None:
         raise UnknownName("upstream", name, [entry.name for entry in known()] + ["path/to/file.py:Class"])
     if not checkpoint:
-        return Resolved(entry.name, entry.target)
+        return Resolved(entry.name, entry.target, entry.arguments)
     if not entry.weights:
         raise UpstreamError(f"upstream {name!r}: {entry.name} has no weights, so it takes no @checkpoint")
     path = _existing(checkpoint, "checkpoint")
-    return Resolved(f"{entry.name}@{_shown(path)}", entry.target, (str(path),), checkpoint=path)
+    if entry.runs and path.is_dir():
+        path = checkpoints(path)[-1]
+    return Resolved(f"{entry.name}@{_shown(path)}", entry.target, (*entry.arguments, str(path)), checkpoint=path)
+
+
+def expand(name: str) -> list[str]:
+    """NAME@RUN/* as the names of all checkpoints of a pre-training run, the earliest first; any other name as it is."""
+    base, _, run = name.partition("@")
+    if not run.endswith("/*") or not any(entry.runs and entry.name == base.casefold() for entry in ENTRIES):
+        return [name]
+    return [f"{base}@{path}" for path in checkpoints(_existing(run.removesuffix("/*"), "folder of a run"))]
 
 
 def _resolve_random(base: str, seed: str) -> Resolved:
@@ -117,7 +148,8 @@ def _resolve_random(base: str, seed: str) -> Resolved:
         )
     number = int(seed or 0)
     name = f"{base}@{number}" if number else base
-    return Resolved(name, "upstreams.random_weights:RandomWeights", (base.removeprefix("random:"), number))
+    architecture = base.removeprefix("random:")
+    return Resolved(name, RANDOM[architecture], (architecture, number))
 
 
 def _resolve_file(file: str, attribute: str, checkpoint: str | None) -> Resolved:

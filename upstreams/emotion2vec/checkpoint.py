@@ -21,7 +21,7 @@ from upstreams.emotion2vec.config import BASE, LARGE, ModelConfig
 from upstreams.emotion2vec.model import Emotion2vec, LogMel
 from upstreams.errors import UpstreamError
 
-FORMAT = "emorep emotion2vec 1"
+HEADER, FORMAT = "emorep", "emotion2vec 1"  # one key of metadata: safetensors writes several in any order
 HOLDERS = ("model", "state_dict", "model_state_dict")  # where the official files and FunASR keep the weights
 AUDIO = "modality_encoders.AUDIO."
 DECODER = AUDIO + "decoder."
@@ -80,7 +80,7 @@ def read(path: Path, config: ModelConfig | None = None) -> Checkpoint:
 def write(path: Path, config: ModelConfig, weights: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
     """A safetensors file with configuration and facts (plain values) in its header; written aside and renamed."""
     aside = path.with_name(f".{path.name}.{os.getpid()}")
-    header = {"format": FORMAT, "config": json.dumps(asdict(config)), "facts": json.dumps(dict(facts))}
+    header = {HEADER: json.dumps({"format": FORMAT, "config": asdict(config), "facts": dict(facts)})}
     try:
         save_file({name: tensor.detach().cpu().float().contiguous() for name, tensor in weights.items()}, aside, header)
         os.replace(aside, path)
@@ -112,21 +112,20 @@ def _what(start: bytes) -> str:
 def _safetensors(path: Path) -> tuple[ModelConfig, dict[str, Tensor], dict[str, Any]]:
     try:
         with safe_open(path, "pt") as file:
-            header = file.metadata() or {}
+            header = json.loads((file.metadata() or {}).get(HEADER, "null"))
             weights = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
+    except (SafetensorError, OSError, ValueError) as error:
         raise UpstreamError(f"{path} is damaged or not whole ({error}); make or download it again") from error
-    if header.get("format") != FORMAT:
+    if not isinstance(header, dict) or header.get("format") != FORMAT:
         raise UpstreamError(
             f"{path}: safetensors of another program or version; expected one that `python -m upstreams import` or "
-            f"pre-training wrote (format {FORMAT!r} in its header, found {header.get('format')!r})"
+            f"pre-training wrote ({FORMAT!r} under {HEADER!r} in its header)"
         )
     try:
-        config, facts = json.loads(header["config"]), json.loads(header["facts"])
-        known = {item.name for item in fields(ModelConfig)}
-        if strange := set(config) - known:
+        config, facts = header["config"], header["facts"]
+        if strange := set(config) - {item.name for item in fields(ModelConfig)}:
             raise ValueError(f"unknown settings {sorted(strange)}")
-        return ModelConfig(**config), weights, facts
+        return ModelConfig(**config), weights, dict(facts)
     except (KeyError, TypeError, ValueError) as error:
         raise UpstreamError(f"{path}: the configuration in its header cannot be read ({error})") from error
 
@@ -139,8 +138,8 @@ def _unpickle(path: Path, legacy: bool) -> Any:
         with _shells(path):
             return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except pickle.UnpicklingError as error:
-        # torch's message opens with advice to load the file without restrictions
-        reason = str(error).rpartition("WeightsUnpickler error: ")[2].partition("\n")[0].partition(". Please")[0]
+        # torch wraps what it found in advice to load the file without restrictions
+        reason = str(error.__context__ or error).partition("\n")[0].partition(". Please")[0]
         raise UpstreamError(
             f"{path}: refused, as it is damaged or holds more than weights and settings ({reason}); take the file from "
             "where the model was published"

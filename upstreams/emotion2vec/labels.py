@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import torch
@@ -29,15 +28,14 @@ class Classifier:
         self._used = [i for i, label in enumerate(MODELS[name].labels) if not label.startswith(UNUSED)]
         self.labels = [MODELS[name].labels[i] for i in self._used]
 
-    def __call__(self, files: Sequence[Path]) -> Iterator[list[float]]:
-        """The labels' probabilities for each audio file. Raises UpstreamError naming a file that cannot be heard."""
-        for file in files:
-            try:
-                segment = Segment(str(file), hash_path(file), None, None, None, 0.0)
-            except OSError as error:
-                raise UpstreamError(f"{file}: cannot be read ({error.strerror}); expected an audio file") from error
-            pieces = cut(decode(segment, self._model.sample_rate), self._frozen)
-            frames = torch.cat([self._frozen([torch.from_numpy(piece)])[0][-1] for piece in pieces])
-            with torch.inference_mode():
-                logits = self._model.network().classify(frames)
-            yield logits[self._used].softmax(0).tolist()
+    def __call__(self, file: Path) -> list[float]:
+        """The labels' probabilities for an audio file. Raises UpstreamError naming one that cannot be heard."""
+        try:
+            segment = Segment(str(file), hash_path(file), None, None, None, 0.0)
+        except OSError as error:
+            raise UpstreamError(f"{file}: cannot be read ({error.strerror}); expected an audio file") from error
+        pieces = cut(decode(segment, self._model.sample_rate), self._frozen)
+        frames = torch.cat([self._frozen([torch.from_numpy(piece)])[0][-1] for piece in pieces])
+        with torch.inference_mode():
+            logits = self._model.network().classify(frames)
+        return logits[self._used].softmax(0).tolist()

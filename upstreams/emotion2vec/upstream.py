@@ -6,7 +6,6 @@ Layers: the input of the first block and each block's output, without the tokens
 from __future__ import annotations
 
 from dataclasses import asdict
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -28,7 +27,7 @@ OURS = Path(__file__).parent / "weights" / "emotion2vec.safetensors"
 class Encoder:
     """Facts and call that all have in common; `network()` is the module."""
 
-    sample_rate, max_seconds = SAMPLE_RATE, 30.0
+    sample_rate, max_seconds, ragged = SAMPLE_RATE, 30.0, True
 
     def __init__(self, config: ModelConfig, title: str) -> None:
         self.config, self.title = config, title
@@ -41,8 +40,13 @@ class Encoder:
     def __call__(self, waveforms: list[torch.Tensor]) -> list[torch.Tensor]:
         import torch
 
-        encoded, _ = self.network()(torch.stack(waveforms))
-        return list(torch.stack(encoded.hidden, dim=1))
+        lengths = torch.tensor([len(waveform) for waveform in waveforms], device=waveforms[0].device)
+        if len(lengths.unique()) == 1:
+            encoded, _ = self.network()(torch.stack(waveforms))
+            return list(torch.stack(encoded.hidden, dim=1))
+        encoded, valid = self.network()(torch.nn.utils.rnn.pad_sequence(waveforms, batch_first=True), lengths)
+        hidden = torch.stack(encoded.hidden, dim=1)
+        return [layers[:, :frames] for layers, frames in zip(hidden, valid.sum(1).tolist(), strict=True)]
 
 
 class Trained(Encoder):
@@ -125,10 +129,3 @@ def ours(file: str | None = None) -> Trained:
         f"{found.facts[fact]:g} {unit}" for fact, unit in (("hours", "h"), ("step", "steps")) if fact in found.facts
     ]
     return Trained(found, path, f"emotion2vec ({', '.join(['ours', *told])})", found.facts.get("seen", "unknown"))
-
-
-emotion2vec_base = partial(published, "emotion2vec_base")
-emotion2vec_base_finetuned = partial(published, "emotion2vec_base_finetuned")
-emotion2vec_plus_seed = partial(published, "emotion2vec_plus_seed")
-emotion2vec_plus_base = partial(published, "emotion2vec_plus_base")
-emotion2vec_plus_large = partial(published, "emotion2vec_plus_large")
