@@ -28,6 +28,12 @@ def add_to(commands: Any) -> None:
     pretrain.add_argument("config", metavar="CONFIG", help="base (the paper's), small, or a YAML file")
     pretrain.add_argument("--data", nargs="+", type=Path, required=True, metavar="DIR", help="folders of speech")
     pretrain.add_argument("--run", dest="folder", type=Path, metavar="DIR", help="default: ./runs/CONFIG")
+    pretrain.add_argument(
+        "--seen",
+        nargs="+",
+        metavar="CORPUS",
+        help="corpora of the benchmark among the speech, or none; the weights say so",
+    )
     pretrain.add_argument("--set", nargs="+", default=[], metavar="KEY=VALUE", help="such as loss.alpha=0.1")
     pretrain.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")
     pretrain.add_argument("--precision", choices=["fp32", "bf16"], help="default: the recipe's")
@@ -50,23 +56,28 @@ def _pretrain(arguments: argparse.Namespace) -> int:
     from upstreams.emotion2vec.pack import Bounds, build
     from upstreams.emotion2vec.pretrain import train
     from upstreams.emotion2vec.processes import Processes
+    from upstreams.emotion2vec.tracks import Tracks
 
-    device = _device(arguments.device)
+    device, seen = _device(arguments.device), _seen(arguments.seen)
     processes = Processes.join(device)
     first = processes.rank == 0
     run = arguments.folder or Path("runs") / Path(arguments.config).stem
     bounds = Bounds(recipe.audio.min_seconds, recipe.audio.max_seconds)
 
-    def pack() -> Pack:
+    def prepare() -> tuple[Pack, Tracks | None]:
         with _bar("decoding speech", first) as progress:
-            return build(arguments.data, arguments.cache.expanduser(), bounds, arguments.jobs, progress)
+            pack = build(arguments.data, arguments.cache.expanduser(), bounds, arguments.jobs, progress)
+        if not recipe.loss.side_targets:
+            return pack, None
+        with _bar("energy and pitch", first) as progress:
+            return pack, Tracks(pack, arguments.jobs, progress)
 
     if first:
-        speech = pack()
-        _introduce(speech)
+        pack, tracks = prepare()
+        _introduce(pack)
     processes.wait()
     if not first:
-        speech = pack()
+        pack, tracks = prepare()
     with _bar(f"{run}", first) as progress, _stop_signals() as stopped:
 
         def watch(step: int, line: dict[str, Any] | None) -> bool:
@@ -74,7 +85,7 @@ def _pretrain(arguments: argparse.Namespace) -> int:
                 progress(step, recipe.optimiser.steps, f"loss {line['loss']:.3f}" if line else "")
             return bool(stopped)
 
-        at = train(recipe, speech, run, device, processes, watch)
+        at = train(recipe, pack, run, device, processes, watch, tracks, seen)
     processes.leave()
     if first:
         print(f"{run}: step {at.step} of {recipe.optimiser.steps}" + ("; the same command goes on" if stopped else ""))
@@ -86,6 +97,13 @@ def _average(arguments: argparse.Namespace) -> int:
 
     print(average(arguments.folder, arguments.last))
     return 0
+
+
+def _seen(corpora: list[str] | None) -> dict[str, str] | None:
+    """None where nobody said it: then cells are marked `seen:unknown`."""
+    if corpora is None:
+        return None
+    return {name.casefold(): "audio" for name in corpora if name.casefold() != "none"}
 
 
 def _device(name: str) -> torch.device:

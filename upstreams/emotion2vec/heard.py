@@ -13,6 +13,7 @@ from upstreams.emotion2vec.config import ModelConfig
 from upstreams.emotion2vec.masks import Stream, draws, masked_count, span_masks
 from upstreams.emotion2vec.pack import Pack
 from upstreams.emotion2vec.recipe import Recipe
+from upstreams.emotion2vec.tracks import Tracks
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,7 @@ class Heard:
     masked_at: Tensor  # (2, M) rows and frames of what is masked
     kept: Tensor  # (B * C, K) frames that the student encodes
     kept_valid: Tensor | None  # (B * C, K)
+    tracks: Tensor | None  # (B, T, 3), see tracks.py; None: no side targets
 
     @property
     def clones(self) -> int:
@@ -43,14 +45,12 @@ def counts(recipe: Recipe, network: ModelConfig, step: list[MicroBatch]) -> tupl
     return masked * recipe.batch.clones, len(frames) * recipe.batch.clones
 
 
-def hear(pack: Pack, micro: MicroBatch, recipe: Recipe, network: ModelConfig) -> Heard:
+def hear(pack: Pack, micro: MicroBatch, recipe: Recipe, network: ModelConfig, tracks: Tracks | None = None) -> Heard:
     """Read a micro-batch and draw its masks."""
+    gains = np.array([gain(recipe, micro.epoch, int(utterance)) for utterance in micro.utterances], np.float32)
     waveforms = np.zeros((len(micro.samples), micro.samples.max()), np.float32)
     for row, (utterance, start, samples) in enumerate(zip(micro.utterances, micro.starts, micro.samples, strict=True)):
-        gain = 1.0
-        if limit := recipe.audio.gain_db:
-            gain = 10 ** (draws(Stream.GAIN, recipe.seed, micro.epoch, int(utterance)).uniform(-limit, limit) / 20)
-        waveforms[row, :samples] = gain * pack.samples(int(utterance))[start : start + samples]
+        waveforms[row, :samples] = gains[row] * pack.samples(int(utterance))[start : start + samples]
     frames, clones = frames_of(network, micro.samples), recipe.batch.clones
     masked = np.zeros((len(frames) * clones, frames.max()), bool)
     for row, (utterance, t) in enumerate(zip(micro.utterances, frames, strict=True)):
@@ -70,4 +70,12 @@ def hear(pack: Pack, micro: MicroBatch, recipe: Recipe, network: ModelConfig) ->
         torch.from_numpy(np.stack(masked.nonzero())),
         torch.from_numpy(kept),
         None if kept_valid.all() else torch.from_numpy(kept_valid),
+        None if tracks is None else torch.from_numpy(tracks.of(micro, network, gains)),
     )
+
+
+def gain(recipe: Recipe, epoch: int, utterance: int) -> float:
+    """What an utterance is multiplied by in this epoch: up to `gain_db` up or down."""
+    if not (limit := recipe.audio.gain_db):
+        return 1.0
+    return 10 ** (draws(Stream.GAIN, recipe.seed, epoch, utterance).uniform(-limit, limit) / 20)

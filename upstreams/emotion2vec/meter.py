@@ -22,13 +22,12 @@ class Sums:
     """What the processes add up after a step, in one tensor: each micro-batch's losses, and moments."""
 
     def __init__(self, micro_batches: int, dim: int, device: torch.device) -> None:
-        self.flat = torch.zeros(2 * micro_batches + 6 * dim, dtype=torch.float64, device=device)
-        self.losses = self.flat[: 2 * micro_batches].view(-1, 2)  # frame, utterance: divided by the step's counts
-        self.moments = self.flat[2 * micro_batches :].view(3, 2, dim)
+        self.flat = torch.zeros(3 * micro_batches + 6 * dim, dtype=torch.float64, device=device)
+        self.losses = self.flat[: 3 * micro_batches].view(-1, 3)  # frame, utterance, side: divided by the step's counts
+        self.moments = self.flat[3 * micro_batches :].view(3, 2, dim)
 
-    def add(self, number: int, frame: Tensor, utterance: Tensor, moments: Tensor) -> None:
-        self.losses[number, 0] += frame.detach()
-        self.losses[number, 1] += utterance.detach()
+    def add(self, number: int, losses: Tensor, moments: Tensor) -> None:
+        self.losses[number] += losses.detach()
         self.moments += moments
 
 
@@ -52,15 +51,16 @@ class Meter:
         self._flops += step_flops(self.recipe, self.network, step)
         if after.step % self.recipe.log_every and after.step != self.recipe.optimiser.steps:
             return None
-        frame, utterance = torch.stack(self._losses).mean(0).tolist()
+        frame, utterance, side = torch.stack(self._losses).mean(0).tolist()
         seconds = time.perf_counter() - self._since
         loss, (targets, predictions, utterances) = self.recipe.loss, list(sums.moments)
         found = {
             "step": after.step,
             "epoch": at.epoch,
-            "loss": loss.frame * frame + loss.alpha * utterance,
+            "loss": loss.frame * frame + loss.alpha * utterance + loss.side * side,
             "frame_loss": frame,
             "utterance_loss": utterance,
+            **({"side_loss": side} if loss.side_targets else {}),
             "target_var": spread(targets, masked),
             "prediction_var": spread(predictions, masked),
             "utterance_target_var": spread(utterances, clones // self.recipe.batch.clones),

@@ -6,12 +6,13 @@ from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from upstreams.emotion2vec.heard import Heard
 from upstreams.emotion2vec.losses import squared
 from upstreams.emotion2vec.model import Emotion2vec
 from upstreams.emotion2vec.recipe import Recipe
+from upstreams.emotion2vec.sides import side_loss
 from upstreams.emotion2vec.targets import frame_targets, time_mean, utterance_targets
 
 
@@ -20,20 +21,24 @@ class Terms(NamedTuple):
 
     frame: Tensor  # over masked frames
     utterance: Tensor  # over clones
+    side: Tensor  # over masked frames
     moments: Tensor  # (3, 2, D): see `moments`, of frame targets, predictions, utterance targets
 
 
-def terms(student: Emotion2vec, teacher: Emotion2vec, heard: Heard, recipe: Recipe) -> Terms:
-    """Both losses of a micro-batch (emotion2vec, 3.2 and 3.3)."""
+def terms(student: Emotion2vec, teacher: Emotion2vec, heads: nn.Module, heard: Heard, recipe: Recipe) -> Terms:
+    """The losses of a micro-batch (emotion2vec, 3.2 and 3.3); the side loss is ours."""
     features, _ = student.local(heard.waveforms, heard.lengths)
     frame_y, utterance_y = targets(teacher, features.detach(), heard, recipe)
     prediction, embedding = predict(student, features, heard, recipe)
     clone, t = heard.masked_at
     predicted, target = prediction[clone, t], frame_y[clone // heard.clones, t]
-    scale = recipe.loss.scale
+    scale, side = recipe.loss.scale, torch.zeros((), device=predicted.device)
+    if heard.tracks is not None:
+        side = side_loss(heads, predicted, heard.tracks[clone // heard.clones, t], recipe.loss.side_targets)
     return Terms(
         squared(predicted, target, scale),
         squared(embedding, utterance_y.repeat_interleave(heard.clones, 0), scale),
+        side,
         torch.stack([moments(target), moments(predicted), moments(utterance_y)]),
     )
 

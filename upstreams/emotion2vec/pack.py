@@ -54,6 +54,7 @@ class Pack:
     shard: np.ndarray  # (N,) index into shards
     start: np.ndarray  # (N,) first sample in the shard
     lengths: np.ndarray  # (N,) samples
+    paths: tuple[Path, ...]  # of the shards
     skipped: dict[str, str]  # file -> why
     key: str  # hash of all the samples and their bounds
 
@@ -184,5 +185,5 @@ def _join(shards: list[dict[str, Any]], folders: Sequence[Path], bounds: Bounds)
     key = hashlib.sha256(json.dumps([(shard["sha256"], shard["utterances"]) for shard in shards]).encode()).hexdigest()
     return Pack(
         tuple(np.memmap(s["pcm"], "<i2", "r") if s["utterances"] else np.zeros(0, "<i2") for s in shards),
-        names, np.array(number), np.array(start), np.array(length), skipped, key,
+        names, np.array(number), np.array(start), np.array(length), tuple(s["pcm"] for s in shards), skipped, key,
     )  # fmt: skip

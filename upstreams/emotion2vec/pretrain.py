@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from upstreams.emotion2vec import checkpoint
 from upstreams.emotion2vec.batches import MicroBatch, epoch_plan
@@ -24,7 +24,9 @@ from upstreams.emotion2vec.processes import Processes
 from upstreams.emotion2vec.recipe import Recipe
 from upstreams.emotion2vec.runfolder import Position, RunFolder
 from upstreams.emotion2vec.schedule import ema_decay, learning_rate
+from upstreams.emotion2vec.sides import heads as side_heads
 from upstreams.emotion2vec.teacher import follow, teacher_of
+from upstreams.emotion2vec.tracks import Tracks
 from upstreams.errors import UpstreamError
 
 FRESH = (".extra_tokens", ".decoder.")  # may be absent, or of another size, in the file a run begins with
@@ -33,10 +35,20 @@ NAMED = 5  # files that a message lists
 Watch = Callable[[int, dict[str, Any] | None], bool]
 
 
-def train(recipe: Recipe, pack: Pack, run: Path, device: torch.device, processes: Processes, watch: Watch) -> Position:
+def train(
+    recipe: Recipe,
+    pack: Pack,
+    run: Path,
+    device: torch.device,
+    processes: Processes,
+    watch: Watch,
+    tracks: Tracks | None = None,
+    seen: dict[str, str] | None = None,
+) -> Position:
     """Train to the recipe's last step, from the run's last state if there is one; returns where it ended.
 
     `watch` is told every step done, with the log's line where one is due, and ends the run by returning True.
+    `tracks` are needed for side targets; `seen` names the benchmark's corpora among the audio, if that is known.
 
     Raises:
         UpstreamError: NaN, collapse, a full disk, a folder that holds another run. The last whole state is kept.
@@ -46,8 +58,11 @@ def train(recipe: Recipe, pack: Pack, run: Path, device: torch.device, processes
     folder.claim(recipe, pack)
     student = begin(recipe).to(device).train()
     teacher = teacher_of(student)
-    optimiser, gradients = adamw(student, recipe), flat_gradients(student)
-    start = folder.resume(student, teacher, optimiser)
+    heads = side_heads(loss.side_targets, network.dim).to(device)
+    optimiser, gradients = adamw([student, heads], recipe), flat_gradients([student, heads])
+    state = {"student": student, "teacher": teacher, "heads": heads, "optimiser": optimiser}
+    start = folder.resume(state)
+    weights = torch.tensor([loss.frame, loss.alpha, loss.side], device=device)
     meter = Meter(recipe, device, processes.count)
     autocast = torch.autocast(device.type, torch.bfloat16, enabled=recipe.precision == "bf16")
 
@@ -56,17 +71,17 @@ def train(recipe: Recipe, pack: Pack, run: Path, device: torch.device, processes
         decay = ema_decay(at.step, optimisation.steps, recipe.teacher.decay, recipe.teacher.end_decay,
                           recipe.teacher.anneal)  # fmt: skip
         masked, clones = counts(recipe, network, step)
+        shares = torch.tensor([1 / masked, utterance_weight(loss.weighting, clones), 1 / masked], device=device)
         sums = meter.sums(len(step))
         gradients.zero_()
         for number in range(processes.rank, len(step), processes.count):
-            heard = hear(pack, step[number], recipe, network).to(device)
+            heard = hear(pack, step[number], recipe, network, tracks).to(device)
             seed_torch(recipe, at, number)
             with autocast:
-                part = terms(student, teacher, heard, recipe)
-            frame = part.frame / masked
-            utterance = part.utterance * utterance_weight(loss.weighting, clones)
-            (loss.frame * frame + loss.alpha * utterance).backward()
-            sums.add(number, frame, utterance, part.moments)
+                part = terms(student, teacher, heads, heard, recipe)
+            losses = torch.stack([part.frame, part.utterance, part.side]) * shares
+            (losses @ weights).backward()
+            sums.add(number, losses, part.moments)
 
         processes.sum(gradients)
         processes.sum(sums.flat)
@@ -82,9 +97,9 @@ def train(recipe: Recipe, pack: Pack, run: Path, device: torch.device, processes
             check_collapse(line, recipe, folder)
         stop = processes.any(watch(after.step, line))
         if after.step in published(recipe):
-            folder.publish(after.step, teacher, facts(recipe, pack))
+            folder.publish(after.step, teacher, facts(recipe, pack, seen))
         if stop or after.step % recipe.save_every == 0 or after.step == optimisation.steps:
-            folder.save(after, student, teacher, optimiser)
+            folder.save(after, state)
         if stop:
             return after
     return Position(optimisation.steps)
@@ -124,19 +139,19 @@ def upcoming(recipe: Recipe, pack: Pack, at: Position) -> Iterator[tuple[Positio
                 return
 
 
-def adamw(student: Emotion2vec, recipe: Recipe) -> torch.optim.AdamW:
+def adamw(modules: Sequence[nn.Module], recipe: Recipe) -> torch.optim.AdamW:
     """Weight decay on matrices and kernels alone."""
     decayed: dict[bool, list[Tensor]] = {True: [], False: []}
-    for name, parameter in student.named_parameters():
+    for name, parameter in (named for module in modules for named in module.named_parameters()):
         decayed[parameter.ndim > 1 and not name.endswith("alibi_scale")].append(parameter)
     groups = [{"params": decayed[True], "weight_decay": recipe.optimiser.weight_decay},
               {"params": decayed[False], "weight_decay": 0.0}]  # fmt: skip
     return torch.optim.AdamW(groups, betas=recipe.optimiser.betas, eps=recipe.optimiser.eps, fused=True)
 
 
-def flat_gradients(student: Emotion2vec) -> Tensor:
+def flat_gradients(modules: Sequence[nn.Module]) -> Tensor:
     """One tensor whose parts are the gradients of all parameters, so that they are summed and clipped as one."""
-    parameters = list(student.parameters())
+    parameters = [parameter for module in modules for parameter in module.parameters()]
     flat = torch.zeros(sum(p.numel() for p in parameters), device=parameters[0].device)
     for parameter, part in zip(parameters, flat.split([p.numel() for p in parameters]), strict=True):
         parameter.grad = part.view_as(parameter)
@@ -168,9 +183,10 @@ def published(recipe: Recipe) -> set[int]:
     return {round(steps * i / number) for i in range(1, number + 1)} - {0}
 
 
-def facts(recipe: Recipe, pack: Pack) -> dict[str, Any]:
+def facts(recipe: Recipe, pack: Pack, seen: dict[str, str] | None) -> dict[str, Any]:
     """What a checkpoint says about where it comes from."""
-    return {"recipe": recipe.model_dump(mode="json"), "hours": round(pack.hours, 2), "audio": pack.key}
+    known = {} if seen is None else {"seen": seen}
+    return {"recipe": recipe.model_dump(mode="json"), "hours": round(pack.hours, 2), "audio": pack.key, **known}
 
 
 def check_collapse(line: dict[str, Any], recipe: Recipe, folder: RunFolder) -> None:

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from upstreams.emotion2vec.batches import frames_of
 from upstreams.emotion2vec.config import BASE, LARGE, SAMPLE_RATE, SMALL, ModelConfig
 from upstreams.emotion2vec.losses import UtteranceLoss, Weighting
+from upstreams.emotion2vec.sides import SideTarget
 from upstreams.emotion2vec.targets import UtteranceTarget
 from upstreams.errors import UnknownName, UpstreamError
 
@@ -71,7 +72,7 @@ class Teacher(Section):
 
 
 class Loss(Section):
-    """frame * L_frm + alpha * L_utt."""
+    """frame * L_frm + alpha * L_utt + side * L_side."""
 
     frame: Annotated[float, Field(ge=0)] = 1.0
     alpha: Annotated[float, Field(ge=0)] = 1.0
@@ -79,6 +80,8 @@ class Loss(Section):
     utterance_target: UtteranceTarget = "layer_norm"
     weighting: Weighting = "mean"
     scale: Positive | None = None  # of squared distances; None: 1/sqrt(D)
+    side_targets: tuple[SideTarget, ...] = ()  # log_energy, f0: not of the paper
+    side: Positive = 1.0  # weight of their loss
 
     @model_validator(mode="after")
     def _some(self) -> Self:

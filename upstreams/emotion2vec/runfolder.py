@@ -69,16 +69,15 @@ class RunFolder:
                 write_bytes(self.path / RECIPE, json.dumps(asked, indent=1).encode())
                 write_bytes(self.path / SKIPPED, json.dumps(pack.skipped, indent=1, ensure_ascii=False).encode())
 
-    def resume(self, student: Emotion2vec, teacher: Emotion2vec, optimiser: torch.optim.Optimizer) -> Position:
-        """Bring all three to the last state; the beginning where there is none."""
+    def resume(self, parts: dict[str, Any]) -> Position:
+        """Bring modules and optimiser to the last state; the beginning where there is none."""
         path = self.path / STATE
         if not path.exists():
             return Position()
         try:
             state = torch.load(path, map_location="cpu", weights_only=True)
-            student.load_state_dict(state["student"])
-            teacher.load_state_dict(state["teacher"])
-            optimiser.load_state_dict(state["optimiser"])
+            for name, part in parts.items():
+                part.load_state_dict(state[name])
             position = Position(**state["position"])
         except Exception as error:  # torch names no common class for what a damaged file raises
             raise UpstreamError(
@@ -89,18 +88,11 @@ class RunFolder:
             self._cut_log(position.step)
         return position
 
-    def save(
-        self, position: Position, student: Emotion2vec, teacher: Emotion2vec, optimiser: torch.optim.Optimizer
-    ) -> None:
+    def save(self, position: Position, parts: dict[str, Any]) -> None:
         """Replace the training state. Raises UpstreamError for a full disk; the state before then still stands."""
         if not self.writes:
             return
-        state = {
-            "position": asdict(position),
-            "student": student.state_dict(),
-            "teacher": teacher.state_dict(),
-            "optimiser": optimiser.state_dict(),
-        }
+        state = {"position": asdict(position), **{name: part.state_dict() for name, part in parts.items()}}
         with self._told():
             _replace(self.path / STATE, lambda aside: torch.save(state, aside))
 

@@ -97,7 +97,7 @@ def test_losses_agree_with_a_plain_float64_computation(pack: Pack, changes: tupl
     micro = micro_batch(pack)
     heard = hear(pack, micro, recipe, recipe.network)
     assert heard.valid is not None and heard.kept_valid is not None  # the batch is padded
-    found = terms(student, teacher, heard, recipe)
+    found = terms(student, teacher, torch.nn.Identity(), heard, recipe)
     masked, clones = counts(recipe, recipe.network, [micro])
     frame = float(found.frame.detach()) / masked
     utterance = float(found.utterance.detach()) * utterance_weight(recipe.loss.weighting, clones)

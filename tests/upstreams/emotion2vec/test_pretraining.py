@@ -20,6 +20,7 @@ from upstreams.emotion2vec.pretrain import adamw, begin, train
 from upstreams.emotion2vec.processes import Processes
 from upstreams.emotion2vec.recipe import Recipe
 from upstreams.emotion2vec.runfolder import STATE
+from upstreams.emotion2vec.tracks import Tracks
 
 CPU = torch.device("cpu")
 
@@ -29,10 +30,12 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return speech(tmp_path_factory.mktemp("pretraining") / "speech")
 
 
-def run(recipe: Recipe, data: Path, folder: Path, stop_at: int | None = None) -> list[dict]:
+def run(
+    recipe: Recipe, data: Path, folder: Path, stop_at: int | None = None, tracks: Tracks | None = None
+) -> list[dict]:
     """Train in this process; the log."""
     pack = packed(data, data.parent / "cache")
-    train(recipe, pack, folder, CPU, Processes(), lambda step, line: step == stop_at)
+    train(recipe, pack, folder, CPU, Processes(), lambda step, line: step == stop_at, tracks)
     log = folder / "log.jsonl"
     return [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
 
@@ -179,7 +182,7 @@ def test_a_run_begins_with_the_weights_it_is_given(data: Path, tmp_path: Path) -
 def test_biases_gains_and_alibi_scale_do_not_decay() -> None:
     student = begin(tiny())
     names = {p: name for name, p in student.named_parameters()}
-    decayed, spared = ([names[p] for p in group["params"]] for group in adamw(student, tiny()).param_groups)
+    decayed, spared = ([names[p] for p in group["params"]] for group in adamw([student], tiny()).param_groups)
     assert len(decayed) + len(spared) == len(names)
     assert all(name.endswith("weight") or name.endswith("extra_tokens") for name in decayed)
     assert all(name.endswith((".bias", "alibi_scale")) or student.get_parameter(name).ndim == 1 for name in spared)
@@ -192,3 +195,10 @@ def test_bf16_keeps_weights_average_and_losses_in_float32(data: Path, tmp_path: 
     state = torch.load(tmp_path / "bf16" / STATE, weights_only=True)
     assert {tensor.dtype for part in ("student", "teacher") for tensor in state[part].values()} == {torch.float32}
     assert half[0]["loss"] == pytest.approx(wide[0]["loss"], rel=0.02)
+
+
+@pytest.mark.parametrize("said", [None, {}, {"nemo": "audio"}])
+def test_weights_say_what_they_have_seen(data: Path, tmp_path: Path, said: dict[str, str] | None) -> None:
+    recipe, pack = tiny("optimiser.steps=1"), packed(data, data.parent / "cache")
+    train(recipe, pack, tmp_path / "run", CPU, Processes(), lambda step, line: False, seen=said)
+    assert upstreams.load(f"emotion2vec@{tmp_path / 'run'}").seen == ("unknown" if said is None else said)
