@@ -11,6 +11,7 @@ from pathlib import Path
 
 import upstreams
 from upstreams import UnknownName, UpstreamError
+from upstreams.emotion2vec import command as emotion2vec_training
 
 GB = 1e9
 
@@ -37,6 +38,7 @@ def _parser() -> argparse.ArgumentParser:
     check = commands.add_parser("check", help="try an upstream on synthetic audio; says what is wrong with it")
     check.add_argument("name", metavar="NAME")
     check.set_defaults(run=_check)
+    emotion2vec_training.add_to(commands)
     importer = commands.add_parser("import", help="an official emotion2vec file as safetensors")
     importer.add_argument("file", type=Path, metavar="FILE")
     importer.add_argument("--output", type=Path, metavar="F", help="default: beside it, ending in .safetensors")
