@@ -21,7 +21,8 @@ from upstreams.emotion2vec.runfolder import Position
 class Sums:
     """What the processes add up after a step, in one tensor: each micro-batch's losses, and moments."""
 
-    def __init__(self, micro_batches: int, dim: int, device: torch.device) -> None:
+    def __init__(self, micro_batches: int, dim: int, masked: int, utterances: int, device: torch.device) -> None:
+        self.masked, self.utterances = masked, utterances  # frames, every clone counted; utterances, once each
         self.flat = torch.zeros(3 * micro_batches + 6 * dim, dtype=torch.float64, device=device)
         self.losses = self.flat[: 3 * micro_batches].view(-1, 3)  # frame, utterance, side: divided by the step's counts
         self.moments = self.flat[3 * micro_batches :].view(3, 2, dim)
@@ -39,11 +40,8 @@ class Meter:
         self.peak = processes * matrix_peak(device, recipe.precision)
         self._begin()
 
-    def sums(self, micro_batches: int) -> Sums:
-        return Sums(micro_batches, self.network.dim, self.device)
-
     def line(
-        self, at: Position, after: Position, step: list[MicroBatch], sums: Sums, masked: int, clones: int, **more: float
+        self, at: Position, after: Position, step: list[MicroBatch], sums: Sums, moved: dict[str, float]
     ) -> dict[str, Any] | None:
         """The log's line after a step, every `log_every` steps; losses and speed since the last one."""
         self._losses.append(sums.losses.sum(0))
@@ -61,10 +59,10 @@ class Meter:
             "frame_loss": frame,
             "utterance_loss": utterance,
             **({"side_loss": side} if loss.side_targets else {}),
-            "target_var": spread(targets, masked),
-            "prediction_var": spread(predictions, masked),
-            "utterance_target_var": spread(utterances, clones // self.recipe.batch.clones),
-            **more,
+            "target_var": spread(targets, sums.masked),
+            "prediction_var": spread(predictions, sums.masked),
+            "utterance_target_var": spread(utterances, sums.utterances),
+            **moved,
             "frames_per_second": self._frames / seconds,
             "share_of_peak": self._flops / seconds / self.peak,
             "memory_mb": peak_memory(self.device),

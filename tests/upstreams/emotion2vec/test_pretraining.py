@@ -16,7 +16,8 @@ from tests.upstreams.emotion2vec.training import STILL, finish, packed, speech, 
 from upstreams import UpstreamError
 from upstreams.emotion2vec import checkpoint
 from upstreams.emotion2vec.average import average
-from upstreams.emotion2vec.pretrain import adamw, begin, train
+from upstreams.emotion2vec.learner import adamw, initial
+from upstreams.emotion2vec.pretrain import train
 from upstreams.emotion2vec.processes import Processes
 from upstreams.emotion2vec.recipe import Recipe
 from upstreams.emotion2vec.runfolder import STATE
@@ -48,15 +49,15 @@ def test_two_processes_equal_one(data: Path, tmp_path: Path) -> None:
     changes = [*STILL, "masking.noise=0.01"]
     finish(start(data, tmp_path / "two", *changes, processes=2))
     run(tiny(*changes), data, tmp_path / "one")
-    begun, one, two = begin(tiny(*changes)).state_dict(), weights(tmp_path / "one", 20), weights(tmp_path / "two", 20)
+    begun, one, two = initial(tiny(*changes)).state_dict(), weights(tmp_path / "one", 20), weights(tmp_path / "two", 20)
     assert max(float((one[name] - two[name]).abs().max()) for name in one) < 1e-4
     assert max(float((one[name] - begun[name]).abs().max()) for name in one) > 1e-2  # it did learn
 
 
 def test_a_run_that_is_killed_goes_on_bit_for_bit(data: Path, tmp_path: Path) -> None:
     slow = (
-        "import time, upstreams.emotion2vec.pretrain as p; d = p.descend\n"
-        "p.descend = lambda *a: (time.sleep(0.05), d(*a))"
+        "import time; from upstreams.emotion2vec.learner import Learner; norm = Learner.norm\n"
+        "Learner.norm = lambda self: (time.sleep(0.05), norm(self))[1]"
     )
     killed = start(data, tmp_path / "killed", "log_every=1", before=slow)
     log, until = tmp_path / "killed" / "log.jsonl", time.monotonic() + 60
@@ -74,9 +75,9 @@ def test_a_run_that_is_killed_goes_on_bit_for_bit(data: Path, tmp_path: Path) ->
 
 def test_sigterm_saves_and_the_same_command_goes_on(data: Path, tmp_path: Path) -> None:
     at_step_7 = (
-        "import os, upstreams.emotion2vec.pretrain as p; d, n = p.descend, []\n"
-        "def descend(*a): d(*a); n.append(0); len(n) == 7 and os.kill(os.getpid(), 15)\n"
-        "p.descend = descend"
+        "import os; from upstreams.emotion2vec.learner import Learner; norm, done = Learner.norm, []\n"
+        "def noted(self): done.append(0); len(done) == 7 and os.kill(os.getpid(), 15); return norm(self)\n"
+        "Learner.norm = noted"
     )
     stopped = start(data, tmp_path / "run", before=at_step_7)
     out, err = stopped.communicate(timeout=60)
@@ -168,19 +169,19 @@ def test_the_published_checkpoint_is_the_teacher(data: Path, tmp_path: Path) -> 
 def test_a_run_begins_with_the_weights_it_is_given(data: Path, tmp_path: Path) -> None:
     run(tiny("optimiser.steps=2", "checkpoints=1"), data, tmp_path / "first")
     file = tmp_path / "first" / "step-00000002.safetensors"
-    given, begun = weights(tmp_path / "first", 2), begin(tiny(f"init={file}", "model.tokens=5")).state_dict()
+    given, begun = weights(tmp_path / "first", 2), initial(tiny(f"init={file}", "model.tokens=5")).state_dict()
     assert begun.keys() == given.keys()
     assert [name for name in given if not torch.equal(given[name], begun[name])] == [
         "modality_encoders.AUDIO.extra_tokens"
     ]
     with pytest.raises(UpstreamError, match=r"does not fit .*blocks\.2\."):
-        begin(tiny(f"init={file}", "model.depth=3"))
+        initial(tiny(f"init={file}", "model.depth=3"))
     with pytest.raises(UpstreamError, match="cannot be read"):
-        begin(tiny(f"init={tmp_path / 'none.pt'}"))
+        initial(tiny(f"init={tmp_path / 'none.pt'}"))
 
 
 def test_biases_gains_and_alibi_scale_do_not_decay() -> None:
-    student = begin(tiny())
+    student = initial(tiny())
     names = {p: name for name, p in student.named_parameters()}
     decayed, spared = ([names[p] for p in group["params"]] for group in adamw([student], tiny()).param_groups)
     assert len(decayed) + len(spared) == len(names)

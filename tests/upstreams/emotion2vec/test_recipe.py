@@ -16,14 +16,14 @@ from upstreams.emotion2vec import recipe
 from upstreams.emotion2vec.batches import MicroBatch
 from upstreams.emotion2vec.counting import parts
 from upstreams.emotion2vec.heard import hear
+from upstreams.emotion2vec.learner import initial
 from upstreams.emotion2vec.objective import predict, targets
-from upstreams.emotion2vec.pretrain import begin
 from upstreams.emotion2vec.teacher import teacher_of
 
 
 def test_base_is_the_published_recipe() -> None:
     base = recipe.load("base")
-    parameters = sum(p.numel() for p in begin(base).parameters())
+    parameters = sum(p.numel() for p in initial(base).parameters())
     assert parameters == 93_790_988
     assert (base.batch.clones, base.teacher.layers, base.loss.alpha, base.loss.utterance_loss) == (8, 8, 1.0, "chunk")
     assert (base.masking.share, base.masking.span, base.network.tokens) == (0.5, 5, 10)
@@ -82,7 +82,7 @@ def test_counted_operations_are_those_torch_performs(tmp_path: Path, stem: str) 
     made = tiny(*STILL, f"model.stem={stem}", f"model.conv_layers={convolutions}", "batch.equal_lengths=true")
     pack = packed(speech(tmp_path / "speech", 4), tmp_path)
     micro = MicroBatch(0, np.arange(4), np.zeros(4, int), np.full(4, pack.lengths.min()))
-    student = begin(made).eval()
+    student = initial(made).eval()
     teacher, heard = teacher_of(student), hear(pack, micro, made, made.network)
     found = parts(made, made.network, micro.samples)
     forward = {name: found[name] / (1 if name == "teacher" else 3) for name in found}
