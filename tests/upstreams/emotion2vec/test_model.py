@@ -13,7 +13,7 @@ import torch
 from tests.upstreams.emotion2vec.recipes import TINY, TINY_MEL, golden_weights, noise, padded, tiny
 from upstreams import UpstreamError
 from upstreams.emotion2vec.config import BASE, LARGE, ModelConfig
-from upstreams.emotion2vec.model import Emotion2vec, alibi_slopes
+from upstreams.emotion2vec.model import Emotion2vec, alibi_slopes, strided
 
 GOLDEN = Path(__file__).parent / "golden_emotion2vec.npz"
 STEMS = pytest.mark.parametrize("config", [TINY, TINY_MEL], ids=["waveform", "log_mel"])
@@ -131,6 +131,14 @@ def test_log_mel_hears_the_level_and_a_normalised_waveform_does_not() -> None:
         one, other = (tiny(config)(x)[0].hidden[-1] for x in (wave, 4 * wave))
         change[config.stem] = float((one - other).abs().max() / one.abs().max())
     assert change["waveform"] < 1e-2 < change["log_mel"]
+
+
+@pytest.mark.parametrize(("kernel", "stride"), [(10, 5), (3, 2), (2, 2), (3, 1), (1, 1), (2, 1)])
+@pytest.mark.parametrize("frames", [20, 21, 22])
+def test_strided_convolutions_are_convolutions(kernel: int, stride: int, frames: int) -> None:
+    torch.manual_seed(0)
+    conv, x = torch.nn.Conv1d(6, 8, kernel, stride, bias=False), torch.randn(2, frames, 6)
+    torch.testing.assert_close(strided(conv, x), conv(x.transpose(1, 2)).transpose(1, 2), rtol=1e-5, atol=1e-6)
 
 
 @STEMS
