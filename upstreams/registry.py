@@ -3,6 +3,7 @@
 fbank                        a registered upstream
 emotion2vec_base@FILE        a registered upstream with weights of a file instead of the hub's
 emotion2vec@RUN              the last checkpoint of a pre-training run; emotion2vec@RUN/*: all of them (see expand)
+emotion2vec:losses/frame     a variant of an ablation, by its run (see emotion2vec.ablation)
 random:wav2vec2_base         an architecture with random weights, seed 0; random:wav2vec2_base@7: seed 7
 path/to/file.py:Class        a class (or function that returns an object) of the user's own
 path/to/file.py:Class@FILE   the same, called with the path of a checkpoint
@@ -114,6 +115,11 @@ def resolve(name: str) -> Resolved:
     """Understand a name without importing anything heavy. Raises UnknownName."""
     if match := USER_FILE.fullmatch(name):
         return _resolve_file(match["file"], match["object"], match["checkpoint"])
+    if name.startswith("emotion2vec:"):
+        from upstreams.emotion2vec.ablation import weights
+
+        path = weights(name)
+        return Resolved(name, "upstreams.emotion2vec.upstream:ours", (str(path),), checkpoint=path)
     base, _, checkpoint = name.partition("@")
     base = base.casefold()
     if base.startswith("random:") and base.removeprefix("random:") in RANDOM:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
 
 from torch import Tensor
 
-UtteranceLoss = Literal["chunk", "token", "global"]
-Weighting = Literal["mean", "released"]
+from upstreams.emotion2vec.recipe import Weighting
 
 
 def squared(prediction: Tensor, target: Tensor, scale: float | None) -> Tensor:

@@ -1,4 +1,6 @@
-"""A pre-training recipe: a YAML file, checked. `base.yaml` is the paper's; README and docs/pretraining.md explain."""
+"""A pre-training recipe: a YAML file, checked. `base.yaml` is the paper's; docs/pretraining.md explains.
+
+Imports no torch."""
 
 from __future__ import annotations
 
@@ -13,15 +15,18 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from upstreams.emotion2vec.batches import frames_of
 from upstreams.emotion2vec.config import BASE, LARGE, SAMPLE_RATE, SMALL, ModelConfig
-from upstreams.emotion2vec.losses import UtteranceLoss, Weighting
-from upstreams.emotion2vec.sides import SideTarget
-from upstreams.emotion2vec.targets import UtteranceTarget
 from upstreams.errors import UnknownName, UpstreamError
 
 CONFIGS = Path(__file__).parent / "configs"
+RECORD = "recipe.json"  # in a run's folder: its recipe, and a hash of its audio
+FREE = {"log_every", "save_every"}  # may change when a run goes on
 PRESETS = {"base": BASE, "large": LARGE, "small": SMALL}
 TOKENS = {"chunk": 10, "token": 1, "global": 0}  # utterance embeddings, where the recipe's model names no number
 
+UtteranceLoss = Literal["chunk", "token", "global"]
+UtteranceTarget = Literal["layer_norm", "raw_mean", "as_published"]
+Weighting = Literal["mean", "released"]
+SideTarget = Literal["log_energy", "f0"]
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]

@@ -23,12 +23,11 @@ import torch
 from upstreams.emotion2vec import checkpoint
 from upstreams.emotion2vec.model import Emotion2vec
 from upstreams.emotion2vec.pack import Pack
-from upstreams.emotion2vec.recipe import Recipe
+from upstreams.emotion2vec.recipe import FREE, RECORD, Recipe
 from upstreams.errors import UpstreamError
 from upstreams.store import TEMPORARY, write_bytes
 
-RECIPE, SKIPPED, LOG, STATE = "recipe.json", "skipped.json", "log.jsonl", "state.pt"
-FREE = {"log_every", "save_every"}  # may change when a run goes on
+SKIPPED, LOG, STATE = "skipped.json", "log.jsonl", "state.pt"
 VERSION = 1
 GOES_ON = "with the same command the run goes on from its last whole state"
 
@@ -53,11 +52,11 @@ class RunFolder:
         """Note what the run is. Raises UpstreamError where the folder holds another run, naming what differs."""
         asked = {"version": VERSION, "audio": pack.key, "recipe": recipe.model_dump(mode="json")}
         try:
-            found = json.loads((self.path / RECIPE).read_text())
+            found = json.loads((self.path / RECORD).read_text())
         except FileNotFoundError:
             found = None
         except ValueError as error:
-            raise UpstreamError(f"{self.path / RECIPE} is damaged ({error}); name another folder with --run") from error
+            raise UpstreamError(f"{self.path / RECORD} is damaged ({error}); name another folder with --run") from error
         if found is not None and (differs := sorted(set(_differences(found, asked)) - FREE)):
             raise UpstreamError(
                 f"{self.path} holds another run ({', '.join(differs)} differ); name another folder with --run, or ask "
@@ -66,7 +65,7 @@ class RunFolder:
         if self.writes:
             with self._told():
                 self.path.mkdir(parents=True, exist_ok=True)
-                write_bytes(self.path / RECIPE, json.dumps(asked, indent=1).encode())
+                write_bytes(self.path / RECORD, json.dumps(asked, indent=1).encode())
                 write_bytes(self.path / SKIPPED, json.dumps(pack.skipped, indent=1, ensure_ascii=False).encode())
 
     def resume(self, parts: dict[str, Any]) -> Position:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
-SideTarget = Literal["log_energy", "f0"]
+from upstreams.emotion2vec.recipe import SideTarget
+
 COLUMNS: dict[str, tuple[int, ...]] = {"log_energy": (2,), "f0": (0, 1)}  # of the tracks: f0 with voicing
 
 

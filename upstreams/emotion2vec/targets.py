@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
 
 import torch
 from torch import Tensor
 
-UtteranceTarget = Literal["layer_norm", "raw_mean", "as_published"]
+from upstreams.emotion2vec.recipe import UtteranceTarget
+
 EPS = 1e-5
 
 

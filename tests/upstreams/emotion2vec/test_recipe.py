@@ -12,7 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from tests.upstreams.emotion2vec.training import STILL, packed, speech, tiny
 from upstreams import UnknownName, UpstreamError
-from upstreams.emotion2vec import recipe
+from upstreams.emotion2vec import ablation, recipe
 from upstreams.emotion2vec.batches import MicroBatch
 from upstreams.emotion2vec.counting import parts
 from upstreams.emotion2vec.heard import hear
@@ -99,3 +99,13 @@ def test_counted_operations_are_those_torch_performs(tmp_path: Path, stem: str) 
     assert local == pytest.approx(forward["local encoder"], rel=0.01)
     assert taught == pytest.approx(forward["teacher"], rel=0.01)
     assert learnt == pytest.approx(sum(v for name, v in forward.items() if name[:3] in ("stu", "dec")), rel=0.01)
+
+
+@pytest.mark.parametrize("name", ablation.names())
+def test_every_shipped_ablation_varies_one_recipe_by_possible_settings(name: str) -> None:
+    found = ablation.load(name)
+    made = {variant: recipe.load(found.config, changes) for variant, changes in found.variants.items()}
+    assert len({one.model_dump_json() for one in made.values()}) == len(made) > 1
+    assert recipe.load(found.config) in made.values()  # the recipe itself is one of them
+    assert set(found.published) <= set(made)
+    assert bool(found.published) == bool(found.source)
