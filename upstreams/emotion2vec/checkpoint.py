@@ -62,11 +62,11 @@ def read(path: Path, config: ModelConfig | None = None) -> Checkpoint:
     """
     start = _start(path)
     facts: dict[str, Any] = {}
-    if start.startswith(b"PK\x03\x04") or start.startswith(b"\x80"):
+    if start[8:9] == b"{":  # of safetensors, after its header's length, whose first byte may be any
+        found, weights, facts = _safetensors(path)
+    elif start.startswith((b"PK\x03\x04", b"\x80")):
         weights = _official(_unpickle(path, legacy=start.startswith(b"\x80")), path)
         found = _recognise(weights, path, config)
-    elif start[8:9] == b"{":
-        found, weights, facts = _safetensors(path)
     else:
         raise UpstreamError(f"{path} is no checkpoint: expected safetensors or a PyTorch file{_what(start)}")
     if not any(name.startswith(DECODER) for name in weights):

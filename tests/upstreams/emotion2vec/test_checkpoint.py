@@ -252,3 +252,13 @@ def test_a_disk_that_is_full_leaves_what_stood(tmp_path: Path, monkeypatch: pyte
 
 def test_the_same_content_is_the_same_file(tmp_path: Path) -> None:
     assert written(tmp_path / "a.safetensors").read_bytes() == written(tmp_path / "b.safetensors").read_bytes()
+
+
+def test_a_header_of_any_length_is_read(tmp_path: Path) -> None:
+    """One length in 32 makes a safetensors file begin as a pickle does."""
+    path = tmp_path / "a.safetensors"
+    for length in range(0, 256, 8):
+        checkpoint.write(path, TINY, weights(), {"note": "x" * length})
+        if path.read_bytes()[0] == 0x80:
+            break
+    assert path.read_bytes()[0] == 0x80 and checkpoint.read(path).config == TINY

@@ -236,3 +236,12 @@ def test_label_gives_the_probabilities_of_trained_classes(
 def test_label_needs_a_model_with_classes(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["label", "a.wav", "-u", "emotion2vec_base"]) == 2
     assert "known: emotion2vec_base_finetuned" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("config", [TINY, TINY_MEL], ids=["waveform", "log_mel"])
+def test_bf16_is_near_fp32(config: Any, tmp_path: Path) -> None:
+    name = f"emotion2vec@{ours(tmp_path / 'a.safetensors', config)}"
+    fp32, bf16 = upstreams.load(name), upstreams.load(name, precision="bf16")
+    wave = noise(16000)
+    one, other = fp32([wave])[0], bf16([wave])[0].float()
+    assert 0 < float((one - other).abs().max() / one.abs().max()) < 0.1
