@@ -18,7 +18,7 @@ def add_to(commands: Any) -> None:
         "--seen",
         nargs="+",
         metavar="CORPUS",
-        help="corpora of the benchmark among the speech, or none; the weights say so",
+        help="corpora of the benchmark among the speech and in what the run begins with, or none; the weights say so",
     )
     pretrain.add_argument("--set", nargs="+", default=[], metavar="KEY=VALUE", help="such as loss.alpha=0.1")
     pretrain.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")

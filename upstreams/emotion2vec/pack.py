@@ -31,6 +31,7 @@ from upstreams.store import TEMPORARY, sweep, write_bytes
 
 SUFFIXES = {".wav", ".flac", ".opus", ".ogg", ".mp3"}
 SHARD_FILES = 256
+AHEAD = 16  # files in memory at a time
 FULL_SCALE = 32767
 VERSION = 1
 
@@ -139,7 +140,7 @@ def _decode(folder: Path, files: list[Path], pcm: Path, bounds: Bounds, pool: Th
     skipped: dict[str, str] = {}
     try:
         with open(aside, "wb") as out:
-            for path, heard in zip(files, pool.map(partial(_hear, bounds=bounds), files), strict=True):
+            for path, heard in _all(files, bounds, pool):
                 name = path.relative_to(folder).as_posix()
                 if isinstance(heard, str):
                     skipped[name] = heard
@@ -157,6 +158,13 @@ def _decode(folder: Path, files: list[Path], pcm: Path, bounds: Bounds, pool: Th
         aside.unlink(missing_ok=True)
         raise
     return {"utterances": utterances, "skipped": skipped, "sha256": digest.hexdigest()}
+
+
+def _all(files: list[Path], bounds: Bounds, pool: ThreadPoolExecutor) -> Iterator[tuple[Path, np.ndarray | str]]:
+    """Each file and what was heard of it, a few at a time: files may be hours long."""
+    for first in range(0, len(files), AHEAD):
+        some = files[first : first + AHEAD]
+        yield from zip(some, pool.map(partial(_hear, bounds=bounds), some), strict=True)
 
 
 def _hear(path: Path, bounds: Bounds) -> np.ndarray | str:
