@@ -61,7 +61,8 @@ ENTRIES = (
         "upstreams.emotion2vec.upstream:ours", weights=True, runs=True,
     ),
     *(
-        Entry(name, model.title, f"{model.title}, as published", "upstreams.emotion2vec.upstream:published", True, (name,))
+        Entry(name, model.title, f"{model.title}, as published",
+              "upstreams.emotion2vec.upstream:published", weights=True, arguments=(name,))
         for name, model in EMOTION2VEC.items()
     ),
 )  # fmt: skip
