@@ -60,6 +60,7 @@ class Request:
     force: bool
     rerun: bool
     skip_bad: bool
+    ablation: Any = None  # whose table is shown
 
 
 @dataclass(frozen=True)
@@ -118,11 +119,15 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     here.add_argument("--force", action="store_true", help="do cells again that are done")
     here.add_argument("--rerun", action="store_true", help="do done cells again, compare, keep what was there")
     here.add_argument("--skip-bad", action="store_true", help="leave out files that cannot be decoded, and say so")
+    here.add_argument("--ablation", metavar="NAME", help="variants of emotion2vec's pre-training, as upstreams")
+    here.add_argument("--speech", nargs="+", default=[], metavar="DIR", help="of --ablation: what it is trained on")
+    here.add_argument("--runs", metavar="DIR", default=os.environ.get("EMOREP_RUNS") or "runs",
+                      help="of --ablation: where it is trained (default: $EMOREP_RUNS, else ./runs)")  # fmt: skip
     here.add_argument(
         "--list", action="store_true", help="upstreams, tasks with the state of their corpora, downstreams"
     )
     options = here.parse_args(argv)
-    if not options.list and not (options.upstream and options.task):
+    if not options.list and not ((options.upstream or options.ablation) and options.task):
         here.error("name at least one upstream (-u) and one task (-t); --list shows what there is")
     for name in ("seeds", "jobs", "limit"):
         if getattr(options, name) is not None and getattr(options, name) < 1:
@@ -136,9 +141,20 @@ def main(argv: list[str] | None = None) -> int:
     data = Path(options.data).expanduser()
     if options.list:
         return show_list(data)
+    os.environ["EMOREP_RUNS"] = str(Path(options.runs).expanduser().absolute())  # workers resolve names by it, too
+    try:
+        trained = ablate(options) if options.ablation else None
+    except KeyboardInterrupt:
+        print("\nStopped. The same command goes on from there.", file=sys.stderr)
+        return 130
+    except UserError as error:
+        print(f"run_benchmark.py: {error}", file=sys.stderr)
+        return 2 if isinstance(error, upstreams.UnknownName) else 1
     try:
         request = Request(
-            upstreams=list(dict.fromkeys(upstreams.resolve(name) for name in options.upstream)),
+            upstreams=list(
+                dict.fromkeys(upstreams.resolve(name) for asked in options.upstream for name in upstreams.expand(asked))
+            ),
             tasks=list(dict.fromkeys(tasks.resolve(options.task, data))),
             downstreams=list(dict.fromkeys(downstreams.resolve(name) for name in options.downstream)),
             data=data,
@@ -148,6 +164,7 @@ def main(argv: list[str] | None = None) -> int:
                 k: getattr(options, k)
                 for k in ["seeds", "device", "precision", "jobs", "limit", "force", "rerun", "skip_bad"]
             },
+            ablation=trained,
         )
         if request.device == "cuda":
             device(request)
@@ -197,7 +214,33 @@ def run(request: Request) -> int:
         print(f"{len(again)} cells done again: {len(again) - len(differing)} the same, {len(differing)} differ.")
     if records:
         leaderboard.csv(request.results)
+    if request.ablation:
+        show_ablation(request, records)
     return 1 if failures or differing else 0
+
+
+def ablate(options: argparse.Namespace) -> tuple[Any, dict[str, str]]:
+    """The ablation asked for, trained where it was not, its variants among the upstreams; those that cannot be."""
+    ablation = upstreams.ablation(options.ablation)
+    absent = upstreams.train(
+        ablation,
+        [Path(folder).expanduser() for folder in options.speech],
+        Path(os.environ["EMOREP_RUNS"]),
+        Path(options.cache).expanduser(),
+        options.device,
+        options.jobs,
+    )
+    options.upstream += [ablation.upstream(variant) for variant in ablation.variants if variant not in absent]
+    return ablation, absent
+
+
+def show_ablation(request: Request, records: list[Any]) -> None:
+    """The table of an ablation, the paper's figures beside it; its files' names."""
+    ablation, absent = request.ablation
+    upstream = {variant: ablation.upstream(variant) for variant in ablation.variants}
+    facts = (ablation.name, ablation.title, upstream, ablation.published, ablation.measure, ablation.source)
+    paths = leaderboard.ablation(request.results, *facts, records, absent)
+    print("\n".join(map(str, paths)))
 
 
 def measure(request: Request, task: Any, upstream: str, heads: list[str], seconds: float) -> list[Outcome]:

@@ -6,7 +6,7 @@ beside it (predictions; vectors for pictures) with their sha256. `python -m lead
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from leaderboard.schema import Record
 
 __all__ = [
-    "LeaderboardError", "UnknownName", "csv", "find", "load", "markdown", "predictions", "record", "same", "show",
-    "verify",
+    "LeaderboardError", "UnknownName", "ablation", "csv", "find", "load", "markdown", "predictions", "record", "same",
+    "show", "verify",
 ]  # fmt: skip
 
 Failure = tuple[str, str, str, str]
@@ -105,6 +105,30 @@ def same(before: Record, after: Record) -> list[str]:
     from leaderboard import records
 
     return records.same(before, after)
+
+
+def ablation(
+    results: Path,
+    name: str,
+    title: str,
+    variants: Mapping[str, str],
+    published: Mapping[str, float],
+    measure: str,
+    source: str,
+    records: Sequence[Record],
+    absent: Mapping[str, str],
+) -> list[Path]:
+    """Print an ablation and write `results/ablations/<name>` as CSV, Markdown and LaTeX (booktabs).
+
+    Args:
+        variants: variant -> the upstream it is; a row each, in this order.
+        published: variant -> the paper's figure of `measure`, from `source`; shown in a column of its own.
+        records: cells to show; a column for every task and head.
+        absent: variant -> why it was not trained.
+    """
+    from leaderboard import variants as table
+
+    return table.write(results, name, title, variants, published, measure, source, records, absent)
 
 
 def csv(results: Path) -> Path:

@@ -8,7 +8,7 @@ Importing the package is cheap; torch and the audio libraries load when somethin
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,10 +18,14 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from upstreams.contract import Frozen
+    from upstreams.emotion2vec.ablation import Ablation
     from upstreams.features import Features
     from upstreams.registry import Entry
 
-__all__ = ["UnknownName", "UpstreamError", "describe", "extract", "label", "load", "names", "resolve"]
+__all__ = [
+    "UnknownName", "UpstreamError", "ablation", "describe", "expand", "extract", "label", "load", "names", "resolve",
+    "train",
+]  # fmt: skip
 
 
 def names() -> list[str]:
@@ -36,6 +40,35 @@ def describe() -> tuple[Entry, ...]:
     from upstreams import registry
 
     return registry.listed()
+
+
+def expand(name: str) -> list[str]:
+    """The names that emotion2vec@RUN/* stands for, one a checkpoint; any other name alone. Raises UpstreamError."""
+    from upstreams import registry
+
+    return registry.expand(name)
+
+
+def ablation(name: str) -> Ablation:
+    """An ablation of emotion2vec's pre-training, by name or YAML file. Raises UnknownName, UpstreamError."""
+    from upstreams.emotion2vec import ablation
+
+    return ablation.load(name)
+
+
+def train(
+    ablation: Ablation,
+    data: Sequence[Path],
+    runs: Path,
+    cache: Path,
+    device: str = "auto",
+    jobs: int = 1,
+    seen: dict[str, str] | None = None,
+) -> dict[str, str]:
+    """Train an ablation's variants that are not done, on the speech under `data`; those that cannot be, and why."""
+    from upstreams.emotion2vec.ablation import Workshop
+
+    return Workshop(data, runs, cache, device, jobs, seen).train(ablation)
 
 
 def resolve(name: str) -> str:

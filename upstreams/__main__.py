@@ -1,4 +1,4 @@
-"""python -m upstreams: what can be named, and the store of features."""
+"""python -m upstreams: what can be named, files of weights, and the store of features."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pathlib import Path
 
 import upstreams
 from upstreams import UnknownName, UpstreamError
+from upstreams.emotion2vec import command as emotion2vec_training
 
 GB = 1e9
 
@@ -37,6 +38,22 @@ def _parser() -> argparse.ArgumentParser:
     check = commands.add_parser("check", help="try an upstream on synthetic audio; says what is wrong with it")
     check.add_argument("name", metavar="NAME")
     check.set_defaults(run=_check)
+    emotion2vec_training.add_to(commands)
+    importer = commands.add_parser("import", help="an official emotion2vec file as safetensors")
+    importer.add_argument("file", type=Path, metavar="FILE")
+    importer.add_argument("--output", type=Path, metavar="F", help="default: beside it, ending in .safetensors")
+    importer.set_defaults(run=_import)
+    label = commands.add_parser("label", help="class probabilities of audio files, as CSV")
+    label.add_argument("files", type=Path, nargs="+", metavar="WAV")
+    label.add_argument(
+        "-u",
+        "--upstream",
+        default="emotion2vec_plus_base",
+        metavar="NAME",
+        help="a fine-tuned emotion2vec, such as emotion2vec_plus_large@FILE (default: %(default)s)",
+    )
+    label.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
+    label.set_defaults(run=_label)
     cache = commands.add_parser("cache", help="the store of features").add_subparsers(required=True, metavar="ACTION")
     shown = cache.add_parser("list", help="size, utterances and last use of what it holds")
     shown.set_defaults(run=_cache_list)
@@ -68,7 +85,7 @@ def _amount(text: str) -> float:
 
 def _list(_: argparse.Namespace) -> int:
     for entry in upstreams.describe():
-        print(f"{entry.name:<24}{entry.about}")
+        print(f"{entry.name:<27}{entry.about}")
     return 0
 
 
@@ -78,6 +95,43 @@ def _check(arguments: argparse.Namespace) -> int:
     for line in check(arguments.name):
         print(line)
     return 0
+
+
+def _import(arguments: argparse.Namespace) -> int:
+    from upstreams.contract import hash_path
+    from upstreams.emotion2vec import checkpoint
+
+    output = arguments.output or arguments.file.with_suffix(".safetensors")
+    if output.exists():
+        raise UpstreamError(f"{output} exists; name another file with --output, or remove it")
+    found = checkpoint.read(arguments.file)
+    origin = {"imported": arguments.file.name, "sha256": hash_path(arguments.file)}
+    checkpoint.write(output, found.config, found.weights, found.facts | origin)
+    count = sum(tensor.numel() for tensor in found.weights.values())
+    print(f"{output}: {len(found.weights)} tensors, {count / 1e6:.2f} M parameters")
+    return 0
+
+
+def _label(arguments: argparse.Namespace) -> int:
+    import csv
+
+    from upstreams.emotion2vec.labels import Classifier
+
+    name, _, file = arguments.upstream.partition("@")
+    classifier = Classifier(name.casefold(), file or None, arguments.device)
+    table = csv.writer(sys.stdout)
+    table.writerow(["file", "label", *classifier.labels])
+    failed = False
+    for path in arguments.files:
+        try:
+            shares = classifier(path)
+        except UpstreamError as error:
+            print(f"error: {error}", file=sys.stderr)
+            failed = True
+            continue
+        best = classifier.labels[shares.index(max(shares))]
+        table.writerow([path, best, *(f"{share:.4f}" for share in shares)])
+    return int(failed)
 
 
 def _cache_list(arguments: argparse.Namespace) -> int:

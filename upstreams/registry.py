@@ -2,6 +2,9 @@
 
 fbank                        a registered upstream
 wav2vec2_base                an encoder of the hub; wav2vec2_base@FOLDER: its architecture with a folder's weights
+emotion2vec_base@FILE        a published emotion2vec with weights of a file instead of the hub's
+emotion2vec@RUN              the last checkpoint of a pre-training run; emotion2vec@RUN/*: all of them (see expand)
+emotion2vec:losses/frame     a variant of an ablation, by its run (see emotion2vec.ablation)
 hf:REPOSITORY@REVISION       any encoder of the hub (its newest revision without one); hf:FOLDER: a folder
 s3prl:NAME                   an upstream of s3prl; s3prl:NAME@FILE: given a checkpoint
 random:wav2vec2_base         a named encoder's architecture with random weights, seed 0; random:wav2vec2_base@7: seed 7
@@ -26,6 +29,8 @@ from types import ModuleType
 from typing import Any
 
 from upstreams.contract import Frozen, describe_error
+from upstreams.emotion2vec.official import MODELS as EMOTION2VEC
+from upstreams.emotion2vec.runs import checkpoints
 from upstreams.errors import UnknownName, UpstreamError
 from upstreams.huggingface.models import MODELS
 from upstreams.neighbours import Neighbours
@@ -35,7 +40,8 @@ from upstreams.neighbours import Neighbours
 class Entry:
     """A registered upstream: `target` is "module:factory", called with `arguments`.
 
-    One with `weights` needs a copy of them, and takes name@checkpoint, the last argument.
+    One with `weights` needs a copy of them, and takes name@checkpoint, the last argument; one with `runs` also the
+    folder of a pre-training run.
     """
 
     name: str
@@ -44,6 +50,7 @@ class Entry:
     target: str
     weights: bool = False
     arguments: tuple[Any, ...] = ()
+    runs: bool = False
 
 
 ENTRIES = (
@@ -58,13 +65,26 @@ ENTRIES = (
         )
         for name, model in MODELS.items()
     ),
-)
+    Entry(
+        "emotion2vec", "emotion2vec, ours", "emotion2vec, pre-trained here; emotion2vec@RUN: a run of your own",
+        "upstreams.emotion2vec.upstream:ours", weights=True, runs=True,
+    ),
+    *(
+        Entry(name, model.title, f"{model.title}, as published",
+              "upstreams.emotion2vec.upstream:published", weights=True, arguments=(name,))
+        for name, model in EMOTION2VEC.items()
+    ),
+)  # fmt: skip
 FORMS = (
     ("random:NAME", "a named encoder with random weights: the floor; random:NAME@7: another seed"),
     ("hf:REPOSITORY", "any encoder of the hub, or of a folder: hf:FOLDER"),
     ("s3prl:NAME", "an upstream of s3prl; s3prl:NAME@FILE with a checkpoint"),
     ("FILE.py:CLASS", "an upstream of your own; FILE.py:CLASS@CHECKPOINT with weights"),
 )
+RANDOM = {name: ("upstreams.huggingface.factories:random", model.title) for name, model in MODELS.items()} | {
+    "emotion2vec": ("upstreams.emotion2vec.upstream:Random", "emotion2vec small"),
+    "emotion2vec_base": ("upstreams.emotion2vec.upstream:Random", "emotion2vec base"),
+}
 
 MAX_SEED = 2**64 - 1  # torch takes no larger one
 REPOSITORY = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)?")  # as the hub names them
@@ -103,7 +123,7 @@ def label_of(name: str) -> str:
 
 def known() -> tuple[Entry, ...]:
     """Every upstream that can be named without a file, random ones one by one."""
-    return ENTRIES + tuple(Entry(f"random:{name}", f"{model.title}, random", "", "") for name, model in MODELS.items())
+    return ENTRIES + tuple(Entry(f"random:{name}", f"{title}, random", "", "") for name, (_, title) in RANDOM.items())
 
 
 def listed() -> tuple[Entry, ...]:
@@ -115,6 +135,11 @@ def resolve(name: str) -> Resolved:
     """Understand a name without importing anything heavy. Raises UnknownName."""
     if match := USER_FILE.fullmatch(name):
         return _resolve_file(match["file"], match["object"], match["checkpoint"])
+    if name.startswith("emotion2vec:"):
+        from upstreams.emotion2vec.ablation import weights
+
+        path = weights(name)
+        return Resolved(name, "upstreams.emotion2vec.upstream:ours", (str(path),), checkpoint=path)
     kind, _, rest = name.partition(":")
     if kind.casefold() == "hf" and rest:
         return _resolve_hub(rest)
@@ -122,7 +147,7 @@ def resolve(name: str) -> Resolved:
     if kind.casefold() == "s3prl" and rest:
         return _resolve_s3prl(base.partition(":")[2], checkpoint)
     base = base.casefold()
-    if base.startswith("random:") and base.removeprefix("random:") in MODELS:
+    if base.startswith("random:") and base.removeprefix("random:") in RANDOM:
         return _resolve_random(base, checkpoint)
     entry = next((entry for entry in ENTRIES if entry.name == base), None)
     if entry is None:
@@ -132,6 +157,8 @@ def resolve(name: str) -> Resolved:
     if not entry.weights:
         raise UpstreamError(f"upstream {name!r}: {entry.name} has no weights, so it takes no @checkpoint")
     path = _existing(checkpoint, "checkpoint")
+    if entry.runs and path.is_dir():
+        path = checkpoints(path)[-1]
     name, arguments = f"{entry.name}@{_shown(path)}", (*entry.arguments, str(path))
     # A folder may hold more than the weights; its upstream knows which of its files count.
     return Resolved(name, entry.target, arguments, checkpoint=path if path.is_file() else None)
@@ -159,6 +186,14 @@ def _resolve_s3prl(name: str, checkpoint: str) -> Resolved:
     return Resolved(f"s3prl:{name}@{_shown(path)}", target, (name, str(path)), checkpoint=path)
 
 
+def expand(name: str) -> list[str]:
+    """NAME@RUN/* as the names of all checkpoints of a pre-training run, the earliest first; any other name as it is."""
+    base, _, run = name.partition("@")
+    if not run.endswith("/*") or not any(entry.runs and entry.name == base.casefold() for entry in ENTRIES):
+        return [name]
+    return [f"{base}@{path}" for path in checkpoints(_existing(run.removesuffix("/*"), "folder of a run"))]
+
+
 def _resolve_random(base: str, seed: str) -> Resolved:
     digits = len(str(MAX_SEED))
     if seed and not (seed.isdecimal() and len(seed) <= digits and int(seed) <= MAX_SEED):
@@ -168,7 +203,8 @@ def _resolve_random(base: str, seed: str) -> Resolved:
         )
     number = int(seed or 0)
     name = f"{base}@{number}" if number else base
-    return Resolved(name, "upstreams.huggingface.factories:random", (base.removeprefix("random:"), number))
+    architecture = base.removeprefix("random:")
+    return Resolved(name, RANDOM[architecture][0], (architecture, number))
 
 
 def _resolve_file(file: str, attribute: str, checkpoint: str | None) -> Resolved:

@@ -1,0 +1,205 @@
+"""Whole runs: the same on two processes as on one, after a kill, and when something goes wrong."""
+
+from __future__ import annotations
+
+import json
+import resource
+import signal
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+import upstreams
+from tests.upstreams.emotion2vec.training import STILL, finish, packed, speech, start, tiny, weights
+from upstreams import UpstreamError
+from upstreams.emotion2vec import checkpoint
+from upstreams.emotion2vec.average import average
+from upstreams.emotion2vec.learner import adamw, initial
+from upstreams.emotion2vec.pretrain import train
+from upstreams.emotion2vec.processes import Processes
+from upstreams.emotion2vec.recipe import Recipe
+from upstreams.emotion2vec.runfolder import STATE
+from upstreams.emotion2vec.tracks import Tracks
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return speech(tmp_path_factory.mktemp("pretraining") / "speech")
+
+
+def run(
+    recipe: Recipe, data: Path, folder: Path, stop_at: int | None = None, tracks: Tracks | None = None
+) -> list[dict]:
+    """Train in this process; the log."""
+    pack = packed(data, data.parent / "cache")
+    train(recipe, pack, folder, CPU, Processes(), lambda step, line: step == stop_at, tracks)
+    log = folder / "log.jsonl"
+    return [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
+
+
+def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
+    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+
+
+def test_two_processes_equal_one(data: Path, tmp_path: Path) -> None:
+    changes = [*STILL, "masking.noise=0.01"]
+    finish(start(data, tmp_path / "two", *changes, processes=2))
+    run(tiny(*changes), data, tmp_path / "one")
+    begun, one, two = initial(tiny(*changes)).state_dict(), weights(tmp_path / "one", 20), weights(tmp_path / "two", 20)
+    assert max(float((one[name] - two[name]).abs().max()) for name in one) < 1e-4
+    assert max(float((one[name] - begun[name]).abs().max()) for name in one) > 1e-2  # it did learn
+
+
+def test_a_run_that_is_killed_goes_on_bit_for_bit(data: Path, tmp_path: Path) -> None:
+    slow = (
+        "import time; from upstreams.emotion2vec.learner import Learner; norm = Learner.norm\n"
+        "Learner.norm = lambda self: (time.sleep(0.05), norm(self))[1]"
+    )
+    killed = start(data, tmp_path / "killed", "log_every=1", before=slow)
+    log, until = tmp_path / "killed" / "log.jsonl", time.monotonic() + 60
+    while not (log.exists() and len(log.read_text().splitlines()) >= 12) and time.monotonic() < until:
+        time.sleep(0.02)
+    killed.kill()
+    killed.communicate()
+    assert not (tmp_path / "killed" / "step-00000020.safetensors").exists()
+    lines = run(tiny("log_every=1"), data, tmp_path / "killed")
+    straight = run(tiny("log_every=1"), data, tmp_path / "straight")
+    assert [line["step"] for line in lines] == list(range(1, 21))
+    assert [line["loss"] for line in lines] == [line["loss"] for line in straight]
+    assert same(weights(tmp_path / "killed", 20), weights(tmp_path / "straight", 20))
+
+
+def test_sigterm_saves_and_the_same_command_goes_on(data: Path, tmp_path: Path) -> None:
+    at_step_7 = (
+        "import os; from upstreams.emotion2vec.learner import Learner; norm, done = Learner.norm, []\n"
+        "def noted(self): done.append(0); len(done) == 7 and os.kill(os.getpid(), 15); return norm(self)\n"
+        "Learner.norm = noted"
+    )
+    stopped = start(data, tmp_path / "run", before=at_step_7)
+    out, err = stopped.communicate(timeout=60)
+    assert stopped.returncode == 128 + signal.SIGTERM and "step 7 of 20" in out, err
+    run(tiny(), data, tmp_path / "run")
+    run(tiny(), data, tmp_path / "straight")
+    assert same(weights(tmp_path / "run", 20), weights(tmp_path / "straight", 20))
+
+
+def test_the_log_tells_what_a_run_needs_to_be_judged_by(data: Path, tmp_path: Path) -> None:
+    lines = run(tiny("optimiser.steps=40"), data, tmp_path / "run")
+    assert [line["step"] for line in lines] == list(range(5, 41, 5))
+    for key in ("frame_loss", "utterance_loss", "target_var", "prediction_var", "utterance_target_var", "rate",
+                "ema_decay", "gradient_norm", "frames_per_second", "share_of_peak", "memory_mb"):  # fmt: skip
+        assert all(line[key] > 0 for line in lines[:-1]), key
+    assert lines[-1]["loss"] < 0.85 * lines[0]["loss"]
+
+
+def test_nan_is_reported_with_its_place_and_the_last_state_kept(data: Path, tmp_path: Path) -> None:
+    run(tiny(), data, tmp_path / "run", stop_at=3)
+    state = tmp_path / "run" / STATE
+    whole, position = state.read_bytes(), torch.load(state, weights_only=True)["position"]
+    content = torch.load(state, weights_only=True)
+    content["student"]["modality_encoders.AUDIO.project_features.2.bias"][0] = float("nan")
+    torch.save(content, state)
+    poisoned = state.read_bytes()
+    with pytest.raises(UpstreamError, match=r"NaN or infinity at step 4 \(epoch 1, batch 1\) in micro-batch 0.*\.wav"):
+        run(tiny(), data, tmp_path / "run")
+    assert state.read_bytes() == poisoned != whole and position["step"] == 3
+
+
+def test_collapse_is_reported_and_the_last_state_kept(data: Path, tmp_path: Path) -> None:
+    for key in ("target", "prediction"):
+        changes = (f"collapse.{key}=50", "collapse.after=10", "save_every=5")
+        with pytest.raises(UpstreamError, match=rf"collapsed at step 15 .*{key}s differ.*state at step 10 is kept"):
+            run(tiny(*changes), data, tmp_path / key)
+
+
+def test_a_full_disk_loses_nothing(data: Path, tmp_path: Path) -> None:
+    run(tiny("save_every=5"), data, tmp_path / "run", stop_at=5)
+    before = (tmp_path / "run" / STATE).read_bytes()
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limit[1]))
+    try:
+        with pytest.raises(UpstreamError, match=r"cannot be written .*the run goes on from its last whole state"):
+            run(tiny("save_every=5"), data, tmp_path / "run")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+    assert (tmp_path / "run" / STATE).read_bytes() == before
+    assert not list((tmp_path / "run").glob(".tmp*"))
+    run(tiny("save_every=5"), data, tmp_path / "run")
+    run(tiny("save_every=5"), data, tmp_path / "straight")
+    assert same(weights(tmp_path / "run", 20), weights(tmp_path / "straight", 20))
+
+
+def test_another_recipe_or_other_audio_does_not_go_on_in_a_folder(data: Path, tmp_path: Path) -> None:
+    run(tiny("optimiser.steps=2"), data, tmp_path / "run")
+    with pytest.raises(UpstreamError, match=r"holds another run \(loss\.alpha, seed differ\)"):
+        run(tiny("optimiser.steps=2", "seed=7", "loss.alpha=2"), data, tmp_path / "run")
+    run(tiny("optimiser.steps=2", "log_every=1"), data, tmp_path / "run")
+    with pytest.raises(UpstreamError, match=r"holds another run \(audio differ\)"):
+        run(tiny("optimiser.steps=2"), speech(tmp_path / "other", 5), tmp_path / "run")
+    (tmp_path / "run" / STATE).write_bytes(b"rubbish")
+    with pytest.raises(UpstreamError, match="cannot be read as a training state"):
+        run(tiny("optimiser.steps=2"), data, tmp_path / "run")
+
+
+def test_a_runs_checkpoints_are_upstreams_and_their_average_is_one(data: Path, tmp_path: Path) -> None:
+    run(tiny(), data, tmp_path / "run")
+    names = upstreams.expand(f"emotion2vec@{tmp_path / 'run'}/*")
+    assert [name.rpartition("-")[2] for name in names] == ["00000010.safetensors", "00000020.safetensors"]
+    path = average(tmp_path / "run", 2)
+    mean, (ten, twenty) = checkpoint.read(path).weights, (weights(tmp_path / "run", step) for step in (10, 20))
+    assert all(torch.allclose(mean[name], (ten[name] + twenty[name]) / 2, atol=1e-7) for name in mean)
+    prints = {upstreams.load(name).fingerprint() for name in (*names, f"emotion2vec@{path}")}
+    assert len(prints) == 3
+    layers = upstreams.load(f"emotion2vec@{path}")([torch.randn(16000)])[0]
+    assert layers.shape == (4, 47, 32) and layers.isfinite().all()
+    with pytest.raises(UpstreamError, match="holds 2 checkpoints"):
+        average(tmp_path / "run", 3)
+
+
+def test_the_published_checkpoint_is_the_teacher(data: Path, tmp_path: Path) -> None:
+    run(tiny(), data, tmp_path / "run")
+    state, found = torch.load(tmp_path / "run" / STATE, weights_only=True), weights(tmp_path / "run", 20)
+    assert same(found, state["teacher"]) and not same(found, state["student"])
+
+
+def test_a_run_begins_with_the_weights_it_is_given(data: Path, tmp_path: Path) -> None:
+    run(tiny("optimiser.steps=2", "checkpoints=1"), data, tmp_path / "first")
+    file = tmp_path / "first" / "step-00000002.safetensors"
+    given, begun = weights(tmp_path / "first", 2), initial(tiny(f"init={file}", "model.tokens=5")).state_dict()
+    assert begun.keys() == given.keys()
+    assert [name for name in given if not torch.equal(given[name], begun[name])] == [
+        "modality_encoders.AUDIO.extra_tokens"
+    ]
+    with pytest.raises(UpstreamError, match=r"does not fit .*blocks\.2\."):
+        initial(tiny(f"init={file}", "model.depth=3"))
+    with pytest.raises(UpstreamError, match="cannot be read"):
+        initial(tiny(f"init={tmp_path / 'none.pt'}"))
+
+
+def test_biases_gains_and_alibi_scale_do_not_decay() -> None:
+    student = initial(tiny())
+    names = {p: name for name, p in student.named_parameters()}
+    decayed, spared = ([names[p] for p in group["params"]] for group in adamw([student], tiny()).param_groups)
+    assert len(decayed) + len(spared) == len(names)
+    assert all(name.endswith("weight") or name.endswith("extra_tokens") for name in decayed)
+    assert all(name.endswith((".bias", "alibi_scale")) or student.get_parameter(name).ndim == 1 for name in spared)
+    assert any(name.endswith("alibi_scale") for name in spared)
+
+
+def test_bf16_keeps_weights_average_and_losses_in_float32(data: Path, tmp_path: Path) -> None:
+    wide = run(tiny("optimiser.steps=5", "precision=fp32"), data, tmp_path / "fp32")
+    half = run(tiny("optimiser.steps=5", "precision=bf16"), data, tmp_path / "bf16")
+    state = torch.load(tmp_path / "bf16" / STATE, weights_only=True)
+    assert {tensor.dtype for part in ("student", "teacher") for tensor in state[part].values()} == {torch.float32}
+    assert half[0]["loss"] == pytest.approx(wide[0]["loss"], rel=0.02)
+
+
+@pytest.mark.parametrize("said", [None, {}, {"nemo": "audio"}])
+def test_weights_say_what_they_have_seen(data: Path, tmp_path: Path, said: dict[str, str] | None) -> None:
+    recipe, pack = tiny("optimiser.steps=1"), packed(data, data.parent / "cache")
+    train(recipe, pack, tmp_path / "run", CPU, Processes(), lambda step, line: False, seen=said)
+    assert upstreams.load(f"emotion2vec@{tmp_path / 'run'}").seen == ("unknown" if said is None else said)

@@ -1,0 +1,83 @@
+"""Options of our own: side targets, gains."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from tests.upstreams.emotion2vec.test_pretraining import run
+from tests.upstreams.emotion2vec.training import tiny
+from upstreams.emotion2vec.batches import MicroBatch
+from upstreams.emotion2vec.heard import gain, hear
+from upstreams.emotion2vec.pack import Bounds, Pack, build
+from upstreams.emotion2vec.sides import heads, side_loss
+from upstreams.emotion2vec.tracks import CENTRE, SCALE, Tracks
+
+RISE = np.linspace(0, 1, 16000)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Buzzes of 110 to 220 Hz that grow louder and end in silence."""
+    folder = tmp_path_factory.mktemp("sides") / "speech"
+    folder.mkdir()
+    for index, hertz in enumerate(np.linspace(110, 220, 8)):
+        buzz = sum(np.sin(2 * np.pi * hertz * k * np.arange(16000) / 16000) / k for k in range(1, 12))
+        wave = np.concatenate([0.02 * 4**RISE * buzz, np.zeros(3200)])
+        soundfile.write(folder / f"{index}.wav", wave.astype(np.float32), 16000, subtype="FLOAT")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def pack(data: Path) -> Pack:
+    return build([data], data.parent / "cache", Bounds(0.3, 1.2))
+
+
+def of(pack: Pack, start: int, samples: int, gains: float = 1.0) -> np.ndarray:
+    micro = MicroBatch(0, np.arange(8), np.full(8, start), np.full(8, samples))
+    return Tracks(pack).of(micro, tiny().network, np.full(8, gains, np.float32))
+
+
+def test_tracks_are_the_pitch_voicing_and_energy_of_each_frame(pack: Pack) -> None:
+    found = of(pack, 0, 19200) * SCALE + CENTRE
+    assert np.exp(np.nanmedian(found[:, :, 0], axis=1)) == pytest.approx(np.linspace(110, 220, 8), rel=0.02)
+    assert (found[:, 5:45, 1] == 1).mean() > 0.95 and (found[:, -4:, 1] == 0).all()
+    assert np.isnan(found[:, -4:, 0]).all()
+    # 20 ms a frame: amplitude grows fourfold in a second
+    assert np.diff(found[:, 5:45, 2].mean(0)).mean() == pytest.approx(2 * np.log(4) / 50, rel=0.1)
+
+
+def test_tracks_follow_crop_and_gain(pack: Pack) -> None:
+    whole = of(pack, 0, 19200)
+    assert np.nanmax(np.abs(of(pack, 3200, 9600)[:, :27] - whole[:, 10:37])) < 1e-6
+    louder = (of(pack, 0, 19200, gains=2.0) - whole) * SCALE
+    assert louder[:, :, 2] == pytest.approx(2 * np.log(2), abs=1e-5) and np.nanmax(np.abs(louder[:, :, :2])) == 0
+
+
+def test_what_is_unvoiced_has_no_pitch_to_learn() -> None:
+    tracks = torch.tensor([[float("nan"), -1.0, 0.5], [0.3, 1.0, 0.2]])
+    learnt = heads(["f0"], 4)
+    predicted = torch.randn(2, 4)
+    with torch.no_grad():
+        out = learnt(predicted)
+        wanted = (out[1, 0] - 0.3) ** 2 + (out[0, 1] + 1) ** 2 + (out[1, 1] - 1) ** 2
+        assert side_loss(learnt, predicted, tracks, ["f0"]) == pytest.approx(float(wanted))
+
+
+def test_side_targets_are_learnt_and_leave_the_checkpoint_as_it_is(data: Path, pack: Pack, tmp_path: Path) -> None:
+    recipe = tiny("loss.side_targets=[log_energy,f0]", "optimiser.steps=40", "batch.equal_lengths=true")
+    lines = run(recipe, data, tmp_path / "run", tracks=Tracks(pack))
+    assert lines[-1]["side_loss"] < 0.85 * lines[0]["side_loss"]
+
+
+def test_gains_are_drawn_for_each_hearing(pack: Pack) -> None:
+    drawn = [gain(tiny("audio.gain_db=6"), epoch, utterance) for epoch in range(20) for utterance in range(20)]
+    assert 0.5 < min(drawn) < 0.6 and 1.8 < max(drawn) < 2 and len(set(drawn)) == 400
+    micro = MicroBatch(3, np.arange(2), np.zeros(2, int), pack.lengths[:2])
+    plain, changed = (hear(pack, micro, tiny(*how), tiny().network).waveforms for how in ((), ("audio.gain_db=6",)))
+    wanted = gain(tiny("audio.gain_db=6"), 3, 1)
+    assert torch.allclose(changed[1], plain[1] * wanted) and gain(tiny(), 3, 1) == 1

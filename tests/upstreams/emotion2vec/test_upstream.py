@@ -1,0 +1,247 @@
+"""emotion2vec by its names: published, ours and random, from a file, a run, a cache or the hub."""
+
+from __future__ import annotations
+
+import csv
+import io
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import huggingface_hub
+import numpy as np
+import pytest
+import soundfile
+import torch
+from huggingface_hub.errors import LocalEntryNotFoundError, RemoteEntryNotFoundError
+
+import upstreams
+from tests.upstreams import sounds
+from tests.upstreams.emotion2vec.recipes import TINY, TINY_MEL, golden_weights, noise, tiny
+from upstreams import UnknownName, UpstreamError
+from upstreams.__main__ import main
+from upstreams.checks import check
+from upstreams.emotion2vec import checkpoint
+from upstreams.emotion2vec.config import BASE, LARGE, SMALL
+from upstreams.emotion2vec.official import FILES, MODELS
+from upstreams.registry import label_of
+
+
+def published_file(path: Path, config: Any) -> Path:
+    torch.save({"cfg": None, "model": golden_weights(tiny(config))}, path)
+    return path
+
+
+def ours(path: Path, config: Any = TINY, **facts: Any) -> Path:
+    path.parent.mkdir(exist_ok=True)
+    checkpoint.write(path, config, golden_weights(tiny(config)), facts)
+    return path
+
+
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The published models at a size that tests can bear; all else about them stays."""
+    for name, model in list(MODELS.items()):
+        monkeypatch.setitem(MODELS, name, replace(model, config=replace(TINY, classes=model.config.classes)))
+
+
+def test_the_published_models_are_what_they_are() -> None:
+    base = MODELS["emotion2vec_base"].config
+    assert (base.hop, base.min_samples, base.blocks + 1, base.dim) == (320, 400, 13, 768)
+    for model in MODELS.values():
+        assert len(model.labels) == model.config.classes and (model.config.dim == 1024) == model.name.endswith("large")
+        assert replace(model.config, classes=0) in (BASE, LARGE)
+    assert MODELS["emotion2vec_base"].seen == dict.fromkeys(
+        ["iemocap", "meld", "mosei", "mead", "msp_podcast", "librispeech"], "audio"
+    )
+    for size in ("seed", "base", "large"):
+        seen = MODELS[f"emotion2vec_plus_{size}"].seen
+        assert isinstance(seen, dict)
+        assert {seen[corpus] for corpus in ("emodb", "ravdess", "urdu", "iemocap", "meld")} == {"labels"}
+        assert seen["mosei"] == "audio"
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_published_file_is_an_upstream(name: str, small: None, tmp_path: Path) -> None:
+    path = published_file(tmp_path / "model.pt", MODELS[name].config)
+    upstream = upstreams.load(f"{name}@{path}")
+    facts = (upstream.sample_rate, upstream.hop, upstream.depth, upstream.width, upstream.min_samples)
+    assert facts == (16000, 320, 4, 32, 400) and upstream.title == MODELS[name].title
+    assert upstream.seen == MODELS[name].seen
+    wave = noise(8000)
+    with torch.inference_mode():
+        expected = tiny(MODELS[name].config)(wave[None])[0].hidden
+    assert torch.equal(upstream([wave])[0], torch.cat(expected))
+
+
+@pytest.mark.parametrize("config", [TINY, TINY_MEL], ids=["waveform", "log_mel"])
+def test_ours_keeps_the_contract(config: Any, tmp_path: Path) -> None:
+    path = ours(tmp_path / "a.safetensors", config, step=500, hours=9.75, seen={"demo": "audio"})
+    name = f"emotion2vec@{path}"
+    assert "the same alone" in "".join(check(name))
+    upstream = upstreams.load(name)
+    assert upstream.title == "emotion2vec (ours, 9.75 h, 500 steps)" and upstream.seen == {"demo": "audio"}
+    assert upstreams.load(f"emotion2vec@{ours(tmp_path / 'b.safetensors', config)}").seen == "unknown"
+    waves = [noise(n) for n in (9000, config.min_samples, 16000)]
+    for wave, together in zip(waves, upstream._model(waves), strict=True):
+        torch.testing.assert_close(together, upstream([wave])[0], rtol=1e-5, atol=1e-5)
+
+
+def test_the_fingerprint_follows_the_weights(tmp_path: Path) -> None:
+    def fingerprint(file: str, **facts: Any) -> str:
+        return upstreams.load(f"emotion2vec@{ours(tmp_path / file, **facts)}").fingerprint()
+
+    one = fingerprint("a.safetensors")
+    assert one == fingerprint("b.safetensors")
+    weights = golden_weights(tiny())
+    weights["blocks.0.norm1.bias"] += 1e-6
+    checkpoint.write(tmp_path / "a.safetensors", TINY, weights, {})
+    assert upstreams.load(f"emotion2vec@{tmp_path / 'a.safetensors'}").fingerprint() != one
+
+
+def test_random_weights_follow_the_seed() -> None:
+    one, again, other = (upstreams.load(f"random:emotion2vec{seed}") for seed in ("", "@0", "@1"))
+    assert (one.depth, one.width, one.hop) == (SMALL.blocks + 1, SMALL.dim, 320) and one.seen == {}
+    wave = noise(8000)
+    assert torch.equal(one([wave])[0], again([wave])[0]) and one.fingerprint() == again.fingerprint()
+    assert not torch.allclose(one([wave])[0], other([wave])[0]) and one.fingerprint() != other.fingerprint()
+    base = upstreams.load("random:emotion2vec_base")
+    assert (base.depth, base.width) == (13, 768)
+
+
+def test_long_audio_comes_in_windows_through_the_store(tmp_path: Path) -> None:
+    path = ours(tmp_path / "a.safetensors")
+    table = sounds.speak(tmp_path, [sounds.noise(seconds, i) for i, seconds in enumerate((1.0, 61.0, 0.01))])
+    features = upstreams.extract(f"emotion2vec@{path}", table, {"pooled"}, tmp_path / "cache", "cpu", jobs=1)
+    assert (features.counts["windowed"], features.counts["padded"], features.depth) == (1, 1, 4)
+    assert np.isfinite(features.pooled[:]).all()
+
+
+def test_a_run_is_its_last_checkpoint_and_expands_to_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for step in (900, 1000, 50):
+        ours(tmp_path / "run" / f"step-{step:08d}.safetensors", step=step)
+    (tmp_path / "run" / "state.pt").touch()
+    names = [f"emotion2vec@run/step-{step:08d}.safetensors" for step in (50, 900, 1000)]
+    assert upstreams.resolve("emotion2vec@run") == names[-1]
+    assert [upstreams.resolve(name) for name in upstreams.expand("emotion2vec@run/*")] == names
+    assert upstreams.load(names[0]).title == "emotion2vec (ours, 50 steps)"
+    assert upstreams.expand("fbank") == ["fbank"] and upstreams.expand("a.py:B@c/*") == ["a.py:B@c/*"]
+
+
+def test_a_folder_without_checkpoints_is_no_run(tmp_path: Path) -> None:
+    for name in (f"emotion2vec@{tmp_path}", f"emotion2vec@{tmp_path}/*"):
+        with pytest.raises(UpstreamError, match="holds no checkpoint of a run"):
+            [upstreams.resolve(one) for one in upstreams.expand(name)]
+    with pytest.raises(UnknownName, match="folder of a run"):
+        upstreams.expand(f"emotion2vec@{tmp_path}/none/*")
+
+
+def test_labels_in_records_hold_no_home(tmp_path: Path) -> None:
+    label = label_of(f"emotion2vec@{tmp_path}/step-00000050.safetensors")
+    assert label.startswith("emotion2vec@step-00000050.safetensors~") and str(tmp_path) not in label
+
+
+def test_without_weights_ours_says_what_to_do() -> None:
+    with pytest.raises(UpstreamError, match=r"python -m upstreams pretrain.*emotion2vec@RUN"):
+        upstreams.load("emotion2vec")
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_offline_says_what_to_download_and_where_to_put_it(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[str, str]] = []
+
+    def offline(repository: str, file: str, local_files_only: bool = False) -> str:
+        asked.append((repository, file))
+        raise LocalEntryNotFoundError("no network")
+
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", offline)
+    monkeypatch.setenv("MODELSCOPE_CACHE", str(tmp_path))
+    with pytest.raises(UpstreamError) as refused:
+        upstreams.load(name)
+    for words in (*FILES, f"emotion2vec/{name}", f"iic/{name}", f"{name}@FILE", "no network"):
+        assert words in str(refused.value)
+    assert {repository for repository, _ in asked} == {f"emotion2vec/{name}"} and len(asked) == len(FILES) + 1
+
+
+def test_caches_come_before_the_hub(small: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    there = published_file(tmp_path / "model.pt", TINY)
+    asked: list[tuple[str, bool]] = []
+
+    def hub(_: str, file: str, local_files_only: bool = False) -> str:
+        asked.append((file, local_files_only))
+        if local_files_only:
+            raise LocalEntryNotFoundError("not in the cache")
+        if file != FILES[-1]:
+            raise RemoteEntryNotFoundError.__new__(RemoteEntryNotFoundError)
+        return str(there)
+
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", hub)
+    monkeypatch.setenv("MODELSCOPE_CACHE", str(tmp_path))
+    from_hub = upstreams.load("emotion2vec_base").fingerprint()
+    assert asked == [(file, local) for local in (True, False) for file in FILES]
+    funasr = tmp_path / "hub" / "models" / "iic" / "emotion2vec_base" / FILES[0]
+    funasr.parent.mkdir(parents=True)
+    there.rename(funasr)
+    asked.clear()
+    assert upstreams.load("emotion2vec_base").fingerprint() == from_hub and not asked
+
+
+def test_import_writes_what_loads_the_same(
+    small: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(checkpoint, "BASE", TINY)
+    path = published_file(tmp_path / "model.pt", replace(TINY, classes=9))
+    assert main(["import", str(path)]) == 0
+    assert "0.06 M parameters" in capsys.readouterr().out
+    imported = tmp_path / "model.safetensors"
+    one, other = (checkpoint.read(file, MODELS["emotion2vec_plus_base"].config) for file in (path, imported))
+    assert one.config == other.config and other.facts["imported"] == "model.pt"
+    assert all(torch.equal(one.weights[name], other.weights[name]) for name in one.weights)
+    before = imported.read_bytes()
+    assert main(["import", str(path)]) == 1 and "exists" in capsys.readouterr().err
+    assert imported.read_bytes() == before
+    assert main(["import", str(path), "--output", str(tmp_path / "none" / "a.safetensors")]) == 1
+    assert main(["import", str(tmp_path / "absent.pt")]) == 1
+    assert "absent.pt cannot be read" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", [name for name, model in MODELS.items() if model.labels])
+def test_label_gives_the_probabilities_of_trained_classes(
+    name: str, small: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = MODELS[name]
+    path, wav, long = published_file(tmp_path / "model.pt", model.config), tmp_path / "a.wav", tmp_path / "b.wav"
+    soundfile.write(wav, noise(16000).numpy(), 16000, subtype="FLOAT")
+    soundfile.write(long, sounds.noise(40), 16000)
+    (tmp_path / "bad.wav").write_text("no audio")
+    files = [str(wav), str(tmp_path / "bad.wav"), str(tmp_path / "absent.wav"), str(long)]
+    assert main(["label", *files, "-u", f"{name}@{path}"]) == 1
+    shown = capsys.readouterr()
+    assert all(file in shown.err for file in files[1:3])
+    header, *rows = csv.reader(io.StringIO(shown.out))
+    used = [label for label in model.labels if not label.startswith("unuse")]
+    assert header == ["file", "label", *used] and [row[0] for row in rows] == [files[0], files[3]]
+    network = tiny(model.config)
+    with torch.no_grad():
+        logits = network.proj(network(noise(16000)[None])[0].hidden[-1].mean(1))[0]
+    logits[[label not in used for label in model.labels]] = -torch.inf
+    expected = [share for share in logits.softmax(0).tolist() if share]
+    np.testing.assert_allclose([float(share) for share in rows[0][2:]], expected, atol=1e-4)
+    assert rows[0][1] == used[int(np.argmax(expected))]
+
+
+def test_label_needs_a_model_with_classes(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["label", "a.wav", "-u", "emotion2vec_base"]) == 2
+    assert "known: emotion2vec_base_finetuned" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("config", [TINY, TINY_MEL], ids=["waveform", "log_mel"])
+def test_bf16_is_near_fp32(config: Any, tmp_path: Path) -> None:
+    name = f"emotion2vec@{ours(tmp_path / 'a.safetensors', config)}"
+    fp32, bf16 = upstreams.load(name), upstreams.load(name, precision="bf16")
+    wave = noise(16000)
+    one, other = fp32([wave])[0], bf16([wave])[0].float()
+    assert 0 < float((one - other).abs().max() / one.abs().max()) < 0.1

@@ -1,0 +1,92 @@
+"""Speech-like noise, a recipe small enough to train in a second, and the command in a process of its own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import soundfile
+import torch
+import yaml
+
+from tests.upstreams.sounds import ROOT
+from upstreams.emotion2vec import checkpoint, recipe
+from upstreams.emotion2vec.pack import Bounds, Pack, build
+
+TINY: dict[str, Any] = {
+    "model": {
+        "preset": "small", "conv_layers": [[16, 3, 1], [16, 3, 2]], "dim": 32, "heads": 4, "prenet_depth": 1,
+        "depth": 2, "pos_depth": 1, "pos_groups": 4, "decoder_depth": 2, "decoder_dim": 16, "decoder_groups": 4,
+        "tokens": 2,
+    },
+    "audio": {"min_seconds": 0.3, "max_seconds": 1.2},
+    "batch": {"seconds": 3.0, "micro_batches": 3, "clones": 2, "equal_lengths": False},
+    "teacher": {"layers": 2, "decay": 0.9, "end_decay": 0.99},
+    "optimiser": {"steps": 20, "rate": 3e-3},
+    "collapse": {"target": 0, "prediction": 0},
+    "precision": "fp32", "log_every": 5, "save_every": 10, "checkpoints": 2,
+}  # fmt: skip
+STILL = [f"model.{kind}=0" for kind in ("dropout", "attention_dropout", "post_mlp_dropout", "prenet_dropout",
+                                        "decoder_dropout")]  # fmt: skip
+
+
+def tiny(*changes: str) -> recipe.Recipe:
+    """The recipe, with "section.key=value" set."""
+    return recipe.check(recipe.apply(TINY, changes), "tiny")
+
+
+def speech(folder: Path, number: int = 24) -> Path:
+    """WAV files of 0.4 to 1 s: noise under an envelope, each of a colour of its own."""
+    folder.mkdir(exist_ok=True)
+    rng = np.random.default_rng(0)
+    for index in range(number):
+        n = int(rng.integers(6400, 16000))
+        colour = np.convolve(rng.standard_normal(n), rng.standard_normal(8), "same")
+        wave = 0.05 * colour * (1.1 + np.sin(np.arange(n) / rng.uniform(300, 1500)))
+        soundfile.write(folder / f"{index:02}.wav", wave.astype(np.float32), 16000, subtype="FLOAT")
+    return folder
+
+
+def packed(folder: Path, cache: Path) -> Pack:
+    return build([folder], cache, Bounds(TINY["audio"]["min_seconds"], TINY["audio"]["max_seconds"]))
+
+
+def start(data: Path, run: Path, *changes: str, processes: int = 1, before: str = "") -> subprocess.Popen[str]:
+    """`python -m upstreams pretrain` of the tiny recipe; `before`: Python that runs first, in the same process."""
+    config = run.with_suffix(".yaml")
+    config.write_text(yaml.safe_dump(TINY))
+    words = ["pretrain", str(config), "--data", str(data), "--run", str(run), "--cache", str(data.parent / "cache"),
+             "--device", "cpu", *(["--set", *changes] if changes else [])]  # fmt: skip
+    program = ["-m", "upstreams"]
+    if processes > 1:
+        program = [
+            "-m",
+            "torch.distributed.run",
+            "--standalone",
+            f"--nproc-per-node={processes}",
+            "-m",
+            "--",
+            "upstreams",
+        ]
+    elif before:
+        program = ["-c", f"{before}\nimport sys; from upstreams.__main__ import main; sys.exit(main(sys.argv[1:]))"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    return subprocess.Popen(
+        [sys.executable, *program, *words],
+        cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+
+
+def finish(process: subprocess.Popen[str]) -> str:
+    """Wait for a run that shall end well."""
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 0, err
+    return out
+
+
+def weights(run: Path, step: int) -> dict[str, torch.Tensor]:
+    return checkpoint.read(run / f"step-{step:08d}.safetensors").weights

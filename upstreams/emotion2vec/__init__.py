@@ -1,0 +1,1 @@
+"""emotion2vec: the network, its checkpoints, and its pre-training."""

@@ -1,0 +1,154 @@
+"""Ablations: pre-training runs that differ in one thing, each an upstream `emotion2vec:<ablation>/<variant>`.
+
+An ablation is a YAML file here or anywhere: what it shows, the recipe it varies, what each variant sets, and the
+paper's figures. Its runs lie in RUNS/<ablation>/<variant>. Imports no torch.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from upstreams.emotion2vec import recipe as recipes
+from upstreams.emotion2vec.recipe import FREE, Recipe
+from upstreams.emotion2vec.runs import checkpoints
+from upstreams.errors import UnknownName, UpstreamError
+
+FOLDER = Path(__file__).parent / "ablations"
+PREFIX = "emotion2vec:"
+
+
+class Ablation(BaseModel):
+    """`variants`: name -> what it sets, as --set would. `published`: name -> the paper's figure, named by `measure`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    title: str
+    config: str
+    variants: dict[str, tuple[str, ...]]
+    published: dict[str, float] = {}
+    measure: str = ""
+    source: str = ""
+
+    def upstream(self, variant: str) -> str:
+        return f"{PREFIX}{self.name}/{variant}"
+
+
+def names() -> list[str]:
+    """Ablations that ship."""
+    return sorted(path.stem for path in FOLDER.glob("*.yaml"))
+
+
+def load(name: str) -> Ablation:
+    """By name, or from a YAML file, whose `config` is then looked for beside it too. Raises UpstreamError."""
+    path = Path(name).expanduser()
+    if path.suffix not in (".yaml", ".yml"):
+        path = FOLDER / f"{name}.yaml"
+    if not path.is_file():
+        raise UnknownName("ablation", name, [*names(), "a YAML file"])
+    try:
+        found = yaml.safe_load(path.read_text(encoding="utf-8"))
+        ablation = Ablation(name=path.stem, **found)
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, TypeError, ValidationError) as error:
+        raise UpstreamError(f"{path} is no ablation: {error}") from error
+    beside = path.parent / ablation.config
+    return ablation.model_copy(update={"config": str(beside)}) if beside.is_file() else ablation
+
+
+def default_runs() -> Path:
+    """Where runs lie: $EMOREP_RUNS, else ./runs."""
+    return Path(os.environ.get("EMOREP_RUNS") or "runs").expanduser()
+
+
+def weights(name: str) -> Path:
+    """The last checkpoint of the upstream `emotion2vec:<ablation>/<variant>`. Raises UpstreamError where none is."""
+    variant = name.removeprefix(PREFIX)
+    run = default_runs() / variant
+    if variant.count("/") != 1 or ".." in variant or not run.is_dir():
+        raise UpstreamError(
+            f"upstream {name}: {run} holds no run; run_benchmark.py --ablation {variant.partition('/')[0]} makes it, "
+            "or name the folder of runs with --runs"
+        )
+    return checkpoints(run)[-1]
+
+
+@dataclass(frozen=True)
+class Workshop:
+    """Where and on what variants are trained."""
+
+    data: Sequence[Path]  # folders of speech
+    runs: Path
+    cache: Path
+    device: str = "auto"
+    jobs: int = 1
+    seen: dict[str, str] | None = None
+
+    def train(self, ablation: Ablation) -> dict[str, str]:
+        """Train the variants that are not done; those that cannot be, with the reason.
+
+        Raises UpstreamError where training fails: see pretrain.train.
+        """
+        absent = {}
+        for variant in ablation.variants:
+            try:
+                self.weights_of(ablation, variant)
+            except Absent as error:
+                absent[variant] = str(error)
+        return absent
+
+    def weights_of(self, ablation: Ablation, variant: str) -> Path:
+        """The last checkpoint of a variant, trained now if it is not there.
+
+        One whose recipe another run here was trained by becomes a link to that run.
+        """
+        if variant not in ablation.variants:
+            raise UnknownName(f"variant of {ablation.name}", variant, ablation.variants)
+        recipe = recipes.load(ablation.config, ablation.variants[variant])
+        recipe = recipe.model_copy(update={"init": self._beginning(recipe.init, ablation)})
+        run = self.runs / ablation.name / variant
+        if not run.exists() and (other := next((r for r in self.runs.glob("*/*") if finished(r, recipe)), None)):
+            run.parent.mkdir(parents=True, exist_ok=True)
+            run.symlink_to(os.path.relpath(other.resolve(), run.parent.resolve()), target_is_directory=True)
+        if not finished(run, recipe):
+            self._train(recipe, run)
+        return checkpoints(run)[-1]
+
+    def _train(self, recipe: Recipe, run: Path) -> None:
+        if not self.data:
+            raise UpstreamError(f"{run} is not trained yet; name folders of speech to train it on with --speech")
+        from upstreams.emotion2vec.launch import launch
+
+        if launch(recipe, self.data, run, self.cache, self.device, self.jobs, self.seen):
+            raise KeyboardInterrupt
+
+    def _beginning(self, init: str | None, own: Ablation) -> str | None:
+        """The file that a recipe's `init` stands for: $NAME an environment variable's, a variant's its checkpoint."""
+        if init is not None and init.startswith("$"):
+            if not os.environ.get(init[1:]):
+                raise Absent(f"begins with a file of yours; name it: {init[1:]}=FILE run_benchmark.py ...")
+            return os.environ[init[1:]]
+        if init is not None and init.startswith(PREFIX):
+            name, _, variant = init.removeprefix(PREFIX).partition("/")
+            return str(self.weights_of(own if name == own.name else load(name), variant))
+        return init
+
+
+def finished(run: Path, recipe: Recipe) -> bool:
+    """Whether a folder holds this recipe's run, and its last checkpoint."""
+    try:
+        found = json.loads((run / recipes.RECORD).read_text())["recipe"]
+    except (OSError, ValueError, KeyError):
+        return False
+    same = all(found.get(key) == value for key, value in recipe.model_dump(mode="json").items() if key not in FREE)
+    return same and (run / f"step-{recipe.optimiser.steps:08d}.safetensors").exists()
+
+
+class Absent(UpstreamError):
+    """A variant that begins with a file that nobody named."""

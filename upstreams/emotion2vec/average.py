@@ -1,0 +1,22 @@
+"""The mean of a run's last checkpoints: often a better upstream than each of them (Morais et al., ICASSP 2022)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from upstreams.emotion2vec import checkpoint
+from upstreams.errors import UpstreamError
+
+
+def average(run: Path, last: int) -> Path:
+    """Write RUN/average-last-<last>.safetensors, and return its path. Raises UpstreamError where there are fewer."""
+    paths = sorted(run.glob("step-*.safetensors"))
+    if not 1 <= last <= len(paths):
+        raise UpstreamError(f"{run} holds {len(paths)} checkpoints (step-*.safetensors); --last {last} is not possible")
+    whole = [checkpoint.read(path) for path in paths[-last:]]
+    mean = {name: torch.stack([c.weights[name].double() for c in whole]).mean(0) for name in whole[0].weights}
+    path = run / f"average-last-{last}.safetensors"
+    checkpoint.write(path, whole[-1].config, mean, {**whole[-1].facts, "average_of": [p.name for p in paths[-last:]]})
+    return path

@@ -1,0 +1,63 @@
+"""python -m upstreams pretrain, average: emotion2vec's own training at the command line."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+from typing import Any
+
+
+def add_to(commands: Any) -> None:
+    """Put the commands of this package beside the others."""
+    pretrain = commands.add_parser("pretrain", help="train emotion2vec on speech without labels")
+    pretrain.add_argument("config", metavar="CONFIG", help="base (the paper's), small, or a YAML file")
+    pretrain.add_argument("--data", nargs="+", type=Path, required=True, metavar="DIR", help="folders of speech")
+    pretrain.add_argument("--run", dest="folder", type=Path, metavar="DIR", help="default: ./runs/CONFIG")
+    pretrain.add_argument(
+        "--seen",
+        nargs="+",
+        metavar="CORPUS",
+        help="corpora of the benchmark among the speech and in what the run begins with, or none; the weights say so",
+    )
+    pretrain.add_argument("--set", nargs="+", default=[], metavar="KEY=VALUE", help="such as loss.alpha=0.1")
+    pretrain.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")
+    pretrain.add_argument("--precision", choices=["fp32", "bf16"], help="default: the recipe's")
+    default = os.environ.get("EMOREP_CACHE") or "~/.cache/emorep"
+    pretrain.add_argument("--cache", type=Path, default=Path(default), help=f"for decoded speech; default {default}")
+    pretrain.add_argument("--jobs", type=int, default=os.cpu_count() or 1, metavar="N", help="threads that decode")
+    pretrain.set_defaults(run=_pretrain)
+    average = commands.add_parser("average", help="the mean of a run's last checkpoints, as a checkpoint")
+    average.add_argument("folder", type=Path, metavar="RUN")
+    average.add_argument("--last", type=int, default=5, metavar="K", help="default: 5")
+    average.set_defaults(run=_average)
+
+
+def _pretrain(arguments: argparse.Namespace) -> int:
+    from upstreams.emotion2vec import recipe as recipes
+
+    changes = arguments.set + ([f"precision={arguments.precision}"] if arguments.precision else [])
+    recipe = recipes.load(arguments.config, changes)
+
+    from upstreams.emotion2vec.launch import launch
+
+    run = arguments.folder or Path("runs") / Path(arguments.config).stem
+    ended = launch(
+        recipe, arguments.data, run, arguments.cache.expanduser(), arguments.device, arguments.jobs,
+        _seen(arguments.seen),
+    )  # fmt: skip
+    return 128 + ended if ended else 0
+
+
+def _average(arguments: argparse.Namespace) -> int:
+    from upstreams.emotion2vec.average import average
+
+    print(average(arguments.folder, arguments.last))
+    return 0
+
+
+def _seen(corpora: list[str] | None) -> dict[str, str] | None:
+    """None where nobody said it: then cells are marked `seen:unknown`."""
+    if corpora is None:
+        return None
+    return {name.casefold(): "audio" for name in corpora if name.casefold() != "none"}

@@ -1,0 +1,93 @@
+"""What decides the network. Imports no torch, so that listing and planning cost nothing."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from upstreams.errors import UpstreamError
+
+SAMPLE_RATE = 16000  # Hz
+WAVEFORM_CONVS = ((512, 10, 5), *[(512, 3, 2)] * 4, *[(512, 2, 2)] * 2)  # (channels, kernel, stride)
+LOG_MEL_CONVS = ((256, 3, 1), (256, 3, 2))
+MEL_WINDOW, MEL_HOP, MEL_FFT, MEL_BINS = 400, 160, 512, 80  # 25 ms every 10 ms
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """What decides the network's shape and its regularisation; the defaults are emotion2vec base (papers: 93.79 M)."""
+
+    stem: str = "waveform"  # or "log_mel", for small models of our own
+    normalize: bool = True  # waveform stem: zero mean and unit variance over each utterance
+    conv_layers: tuple[tuple[int, int, int], ...] = WAVEFORM_CONVS  # channels, kernel, stride; log_mel: on 10 ms frames
+    dim: int = 768
+    heads: int = 12
+    ffn_ratio: float = 4.0
+    prenet_depth: int = 4  # blocks of the context encoder
+    depth: int = 8  # blocks after it
+    tokens: int = 10  # learned utterance embeddings; 0: none
+    pos_depth: int = 5  # positional convolutions
+    pos_kernel: int = 19
+    pos_groups: int = 16
+    decoder_depth: int = 4  # 0: no decoder
+    decoder_dim: int = 384
+    decoder_kernel: int = 7
+    decoder_groups: int = 16
+    classes: int = 0  # width of `proj`, which only fine-tuned models have
+    dropout: float = 0.1  # of the attention's output
+    attention_dropout: float = 0.1
+    activation_dropout: float = 0.0
+    post_mlp_dropout: float = 0.1
+    prenet_dropout: float = 0.1  # of the input of the first block
+    decoder_dropout: float = 0.1  # of visible frames before masked slots are filled: the caller's, see decode()
+    layerdrop: float = 0.05
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "conv_layers", tuple(tuple(layer) for layer in self.conv_layers))  # YAML, JSON: lists
+        for fault, broken in {
+            f"stem {self.stem!r}; expected waveform or log_mel": self.stem not in ("waveform", "log_mel"),
+            "no conv_layers; expected [channels, kernel, stride], each at least 1, for each layer": not self.conv_layers
+            or any(len(layer) != 3 or min(layer) < 1 for layer in self.conv_layers),
+            f"dim {self.dim} is no multiple of heads {self.heads}": min(self.dim, self.heads) < 1
+            or self.dim % self.heads,
+            f"dim {self.dim} is no multiple of pos_groups {self.pos_groups}": self.dim % self.pos_groups,
+            "prenet_depth + depth is 0; expected a block": min(self.prenet_depth, self.depth) < 0 or self.blocks < 1,
+            f"decoder_dim {self.decoder_dim} or dim {self.dim} is no multiple of decoder_groups {self.decoder_groups}":
+                self.decoder_depth and (self.decoder_dim % self.decoder_groups or self.dim % self.decoder_groups),
+            "an even pos_kernel or decoder_kernel; expected odd ones": not (self.pos_kernel & self.decoder_kernel & 1),
+        }.items():  # fmt: skip
+            if broken:
+                raise UpstreamError(f"emotion2vec's configuration has {fault}")
+
+    @property
+    def blocks(self) -> int:
+        return self.prenet_depth + self.depth
+
+    @property
+    def hop(self) -> int:
+        """Samples between frames."""
+        return math.prod(stride for _, _, stride in self.conv_layers) * (MEL_HOP if self.stem == "log_mel" else 1)
+
+    @property
+    def min_samples(self) -> int:
+        """Samples that one frame hears."""
+        field = 1
+        for _, kernel, stride in reversed(self.conv_layers):
+            field = (field - 1) * stride + kernel
+        return MEL_WINDOW + (field - 1) * MEL_HOP if self.stem == "log_mel" else field
+
+
+BASE = ModelConfig()
+LARGE = ModelConfig(dim=1024, heads=16, decoder_dim=768, layerdrop=0.0)  # emotion2vec_plus_large
+SMALL = ModelConfig(  # ours, for what two CPU cores can pre-train
+    stem="log_mel",
+    conv_layers=LOG_MEL_CONVS,
+    dim=256,
+    heads=4,
+    prenet_depth=2,
+    depth=6,
+    pos_depth=3,
+    decoder_depth=3,
+    decoder_dim=192,
+    layerdrop=0.0,
+)

@@ -1,0 +1,131 @@
+"""Pre-training: the paper's loop (emotion2vec, 3), the same on one process and on those that torchrun starts."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from upstreams.emotion2vec.batches import MicroBatch, epoch_plan
+from upstreams.emotion2vec.config import SAMPLE_RATE
+from upstreams.emotion2vec.learner import Learner
+from upstreams.emotion2vec.meter import Meter
+from upstreams.emotion2vec.pack import Pack
+from upstreams.emotion2vec.processes import Processes
+from upstreams.emotion2vec.recipe import Recipe
+from upstreams.emotion2vec.runfolder import Position, RunFolder
+from upstreams.emotion2vec.tracks import Tracks
+from upstreams.errors import UpstreamError
+
+NAMED = 5  # files that a message lists
+
+Watch = Callable[[int, dict[str, Any] | None], bool]
+
+
+def train(
+    recipe: Recipe,
+    pack: Pack,
+    run: Path,
+    device: torch.device,
+    processes: Processes,
+    watch: Watch,
+    tracks: Tracks | None = None,
+    seen: dict[str, str] | None = None,
+) -> Position:
+    """Train to the recipe's last step, from the run's last state if there is one; returns where it ended.
+
+    `watch` is told every step done, with the log's line where one is due, and ends the run by returning True.
+    `tracks` are needed for side targets; `seen` names the benchmark's corpora among the audio, if that is known.
+
+    Raises:
+        UpstreamError: NaN, collapse, a full disk, a folder that holds another run. The last whole state is kept.
+    """
+    folder = RunFolder(run, writes=processes.rank == 0)
+    folder.claim(recipe, pack)
+    learner = Learner.begin(recipe, device, processes)
+    start = folder.resume(learner.state)
+    meter = Meter(recipe, device, processes.count)
+
+    for at, step, after in upcoming(recipe, pack, start):
+        sums = learner.listen(at, step, pack, tracks)
+        norm = learner.norm()
+        if not math.isfinite(norm):
+            raise UpstreamError(not_finite(at, step, sums.losses, pack, folder))
+        moved = learner.descend(at, norm)
+
+        line = meter.line(at, after, step, sums, moved)
+        if line:
+            folder.log(line)
+            check_collapse(line, recipe, folder)
+        stop = processes.any(watch(after.step, line))
+        if after.step in published(recipe):
+            folder.publish(after.step, learner.teacher, facts(recipe, pack, seen))
+        if stop or after.step % recipe.save_every == 0 or after.step == recipe.optimiser.steps:
+            folder.save(after, learner.state)
+        if stop:
+            return after
+    return Position(recipe.optimiser.steps)
+
+
+def upcoming(recipe: Recipe, pack: Pack, at: Position) -> Iterator[tuple[Position, list[MicroBatch], Position]]:
+    """What is left of the run: where each step is, its micro-batches, and where the next one will be."""
+    audio, batch = recipe.audio, recipe.batch
+    crop = None if audio.crop_seconds is None else round(audio.crop_seconds * SAMPLE_RATE)
+    budget = round(batch.seconds * SAMPLE_RATE)
+    while at.step < recipe.optimiser.steps:
+        plan = epoch_plan(pack.lengths, budget, batch.micro_batches, recipe.seed, at.epoch, crop, batch.equal_lengths)
+        for index in range(at.index, len(plan)):
+            last = index + 1 == len(plan)
+            after = Position(at.step + 1, at.epoch + last, 0 if last else index + 1)
+            yield at, plan[index], after
+            at = after
+            if at.step == recipe.optimiser.steps:
+                return
+
+
+def published(recipe: Recipe) -> set[int]:
+    """The steps after which the teacher is kept as an upstream: evenly spaced, the last among them."""
+    steps, number = recipe.optimiser.steps, recipe.checkpoints
+    return {round(steps * i / number) for i in range(1, number + 1)} - {0}
+
+
+def facts(recipe: Recipe, pack: Pack, seen: dict[str, str] | None) -> dict[str, Any]:
+    """What a checkpoint says about where it comes from."""
+    plain = recipe.model_dump(mode="json")
+    if recipe.init is not None:
+        plain["init"] = Path(recipe.init).name  # weights are passed on: no word of the folders they were made in
+    known = {} if seen is None else {"seen": seen}
+    return {"recipe": plain, "hours": round(pack.hours, 2), "audio": pack.key, **known}
+
+
+def check_collapse(line: dict[str, Any], recipe: Recipe, folder: RunFolder) -> None:
+    if line["step"] <= recipe.collapse.after:
+        return
+    for what, least, learnt in (
+        ("target", recipe.collapse.target, True),
+        ("prediction", recipe.collapse.prediction, recipe.loss.frame > 0),
+    ):
+        if learnt and line[f"{what}_var"] < least:
+            raise UpstreamError(
+                f"collapsed at step {line['step']} (epoch {line['epoch']}): {what}s differ by "
+                f"{line[f'{what}_var']:.2g} between frames, less than collapse.{what} {least:g}; the state at step "
+                f"{folder.saved()} is kept in {folder.path}; begin anew with a lower optimiser.rate or a higher "
+                "teacher.decay"
+            )
+
+
+def not_finite(at: Position, step: list[MicroBatch], losses: Tensor, pack: Pack, folder: RunFolder) -> str:
+    broken = [number for number, loss in enumerate(losses.sum(1).tolist()) if not math.isfinite(loss)]
+    files = [pack.names[u] for number in broken for u in step[number].utterances]
+    where = f"in micro-batch {', '.join(map(str, broken))} ({', '.join(files[:NAMED])} ...)" if broken else (
+        "in the gradient alone, while all losses are finite"
+    )  # fmt: skip
+    return (
+        f"NaN or infinity at step {at.step + 1} (epoch {at.epoch}, batch {at.index}) {where}; the state at step "
+        f"{folder.saved()} is kept in {folder.path}; begin anew with a lower optimiser.rate, optimiser.clip or "
+        "precision fp32"
+    )

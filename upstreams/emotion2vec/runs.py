@@ -1,0 +1,21 @@
+"""The checkpoints of a pre-training run: what can be named as an upstream. Imports no torch."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from upstreams.errors import UpstreamError
+
+STEP = re.compile(r"step-(\d+)\.safetensors")
+
+
+def checkpoints(run: Path) -> list[Path]:
+    """Those of a run, the earliest first. Raises UpstreamError where there is none."""
+    found = sorted((int(match[1]), path) for path in run.iterdir() if (match := STEP.fullmatch(path.name)))
+    if not found:
+        raise UpstreamError(
+            f"{run} holds no checkpoint of a run; expected step-00001000.safetensors or the like, which "
+            "`python -m upstreams pretrain` writes as it goes"
+        )
+    return [path for _, path in found]
