@@ -5,8 +5,9 @@
 
 The same for all: decode (soundfile, soxr), one utterance at a time, mean and standard deviation over time of every
 layer, in host memory; emorep also writes its store. Same random weights, one thread. Each way is a process of its own
-that has built its model and run one file before; they take turns, in another order each round. Printed: the median,
-its ratio to s3prl, and that of the rounds' own ratios. On a GPU emorep batches, as it does in extraction, and
+that has built its model and run one file before; they take turns, in another order each round. Printed: medians of
+seconds by the clock and of the processor's, which others on a machine disturb less, and how many times faster than
+s3prl (the median of the rounds' own ratios; both clocks). On a GPU emorep batches, as it does in extraction, and
 transformers and s3prl still go one by one: their batches change features.
 
 --memory: peak memory of an extraction (one process) of so many utterances.
@@ -102,10 +103,10 @@ def serve(way: str, name: str, device: str, pickled: str) -> None:
     extract(parts[:1])
     print("ready", flush=True)
     for _ in sys.stdin:
-        started = time.perf_counter()
+        started, busy = time.perf_counter(), time.process_time()
         extract(parts)
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        print(json.dumps([time.perf_counter() - started, peak]), flush=True)
+        took = time.perf_counter() - started, time.process_time() - busy
+        print(json.dumps([*took, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024]), flush=True)
 
 
 def start(*arguments: str) -> subprocess.Popen[str]:
@@ -133,7 +134,7 @@ def speed(pickled: Path, name: str, rounds: int, device: str) -> None:
     lines = {way: answers(process) for way, process in processes.items()}
     for way in WAYS:
         next(lines[way])
-    took: dict[str, list[tuple[float, float]]] = {way: [] for way in WAYS}
+    took: dict[str, list[tuple[float, float, float]]] = {way: [] for way in WAYS}
     for turn in range(rounds):
         for way in (*WAYS[turn % len(WAYS) :], *WAYS[: turn % len(WAYS)]):
             stdin = processes[way].stdin
@@ -141,16 +142,20 @@ def speed(pickled: Path, name: str, rounds: int, device: str) -> None:
             stdin.write("go\n")
             stdin.flush()
             took[way].append(json.loads(next(lines[way])))
+        print(f"round {turn + 1}: " + ", ".join("{} {:.1f} ({:.1f})".format(w, *took[w][-1]) for w in WAYS), flush=True)
     for process in processes.values():
         process.terminate()
     audio = float(pd.read_pickle(pickled)["duration"].sum())
-    print(f"{'':<14}{'s':>8}{'h/h':>8}{'MB':>8}{'times s3prl':>13}{'round by round':>24}")
+    print(f"{'':<14}{'s':>8}{'cpu s':>8}{'h/h':>8}{'MB':>8}{'times s3prl':>13}{'by cpu':>8}")
     for way in WAYS:
-        seconds = statistics.median(one for one, _ in took[way])
-        ratios = [peer[0] / own[0] for peer, own in zip(took["s3prl"], took[way], strict=True)]
+        clock, cpu = (statistics.median(run[which] for run in took[way]) for which in (0, 1))
+        ratios = [
+            statistics.median(peer[which] / own[which] for peer, own in zip(took["s3prl"], took[way], strict=True))
+            for which in (0, 1)
+        ]
         print(
-            f"{way:<14}{seconds:>8.1f}{audio / seconds:>8.1f}{took[way][-1][1]:>8.0f}"
-            f"{statistics.median(ratios):>13.2f}   {' '.join(f'{ratio:.2f}' for ratio in ratios):>20}"
+            f"{way:<14}{clock:>8.1f}{cpu:>8.1f}{audio / clock:>8.1f}{took[way][-1][2]:>8.0f}"
+            f"{ratios[0]:>13.2f}{ratios[1]:>8.2f}"
         )
 
 

@@ -42,11 +42,11 @@ def check(name: str) -> Iterator[str]:
     for seconds in SECONDS:
         waves = [torch.from_numpy(wave[: int(seconds * upstream.sample_rate)]) for wave in noise]
         together = upstream(waves)
+        _device(upstream, together[0])
+        _finite(upstream, together[0], f"{seconds} s of noise")
         for wave, output in zip(waves, together, strict=True):
             _same(output, upstream([wave])[0], f"{name} gives an utterance other features in a batch than alone")
         _hop(upstream, len(waves[0]), together[0].shape[1])
-        _finite(upstream, together[0], f"{seconds} s of noise")
-        _device(upstream, together[0])
     yield "  shapes, frames, device; the same alone, in a batch and when run again"
     again = build(name)([waves[0]])[0]
     _same(again, together[0], f"{name} gives other features when it is built again")
@@ -60,6 +60,8 @@ def check(name: str) -> Iterator[str]:
     yield _lengths(upstream)
     if upstream.movable:
         yield _bf16(name, waves[0], together[0])
+        if torch.cuda.is_available():
+            yield _cuda(name, waves[0], together[0])
 
 
 def _ragged(upstream: Frozen) -> str:
@@ -108,6 +110,14 @@ def _bf16(name: str, wave: torch.Tensor, fp32: torch.Tensor) -> str:
     return f"  --precision bf16: off by {error:.1e} of the largest value"
 
 
+def _cuda(name: str, wave: torch.Tensor, cpu: torch.Tensor) -> str:
+    moved = build(name, "cuda")
+    output = moved([wave])[0]
+    _device(moved, output)
+    off = _same(output.cpu(), cpu, f"{name} gives other features on the GPU", mend="does its `to(device)` move all?")
+    return f"  --device cuda: off by {off:.1e} of the largest value"
+
+
 def _finite(upstream: Frozen, output: torch.Tensor, what: str) -> None:
     if not output.isfinite().all():
         raise UpstreamError(
@@ -117,7 +127,7 @@ def _finite(upstream: Frozen, output: torch.Tensor, what: str) -> None:
 
 
 def _device(upstream: Frozen, output: torch.Tensor) -> None:
-    if output.device.type != upstream.device:
+    if output.device.type != upstream.device.partition(":")[0]:
         raise UpstreamError(
             f"{upstream.name} gives features on {output.device}, and was put on {upstream.device}; its `to(device)` "
             "must move all it holds, and its call leave its features there"

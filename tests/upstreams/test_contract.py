@@ -169,3 +169,47 @@ def test_the_contracts_own_example_passes_the_check_and_without_min_samples_is_t
     assert list(check(plugin(tmp_path, example)))
     with pytest.raises(UpstreamError, match=r"1 samples .*set min_samples \(now 1\) to its receptive field"):
         list(check(plugin(tmp_path, example.replace("    min_samples = 160\n", ""))))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        (
+            "        values =",
+            "        frames = frames / frames.abs().sum((1, 2), True)\n        values =",
+            "for silence",
+        ),
+        ("10 * values", "values.log()", r"not finite for .*logarithm of 0"),
+        ("10 * values", "torch.rand_like(values)", "in a batch than alone"),
+        ("10 * values], dim=1)", "values], dim=1).to('meta')", "on meta, and was put on cpu; its `to"),
+        ("    min_samples", "    ragged = True\n    min_samples", "failed: RuntimeError"),
+    ],
+)
+def test_the_check_says_what_is_wrong_and_how_to_mend_it(tmp_path: Path, old: str, new: str, words: str) -> None:
+    assert old in ENERGY
+    with pytest.raises(UpstreamError, match=words):
+        list(check(plugin(tmp_path, ENERGY.replace(old, new))))
+
+
+def test_the_check_finds_what_a_ragged_upstream_lets_leak(tmp_path: Path) -> None:
+    source = """
+import torch
+from torch.nn.utils.rnn import pad_sequence
+
+class Padded:
+    sample_rate, hop, depth, width, ragged = 16000, 160, 1, 1, True
+    min_samples = 160
+
+    def __call__(self, waveforms):
+        frames = pad_sequence(waveforms, batch_first=True).unfold(1, 160, 160).square().mean(2)
+        frames = frames - frames.mean(1, keepdim=True)
+        return [f[None, : len(w) // 160, None] for f, w in zip(frames, waveforms)]
+"""
+    with pytest.raises(UpstreamError, match=r"mixed lengths than alone.*keep padding out of its norms"):
+        list(check(plugin(tmp_path, source, "Padded")))
+
+
+def test_waveforms_of_mixed_lengths_go_one_by_one_to_what_takes_one_length(tmp_path: Path) -> None:
+    upstream = upstreams.load(plugin(tmp_path, ENERGY))
+    outputs = upstream([torch.ones(1600), torch.ones(320)])
+    assert [output.shape[1] for output in outputs] == [10, 2]
