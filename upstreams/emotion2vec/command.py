@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 from pathlib import Path
 from typing import Any
+
+from upstreams.errors import UpstreamError
 
 
 def add_to(commands: Any) -> None:
@@ -37,7 +40,11 @@ def _pretrain(arguments: argparse.Namespace) -> int:
     from upstreams.emotion2vec import recipe as recipes
 
     changes = arguments.set + ([f"precision={arguments.precision}"] if arguments.precision else [])
-    recipe = recipes.load(arguments.config, changes)
+    try:
+        recipe = recipes.load(arguments.config, changes)
+    except UpstreamError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
 
     from upstreams.emotion2vec.launch import launch
 

@@ -69,14 +69,11 @@ def launch(
 
 
 def _device(name: str) -> torch.device:
-    import torch
-
     there = torch.cuda.is_available()
     if name == "cuda" and not there:
         raise UpstreamError("--device cuda: torch sees no GPU here; use --device cpu, or a torch built for your GPU")
     if name == "cpu" or not there:
         return torch.device("cpu")
-    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
     return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
 
 

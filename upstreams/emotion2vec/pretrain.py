@@ -60,7 +60,7 @@ def train(
         line = meter.line(at, after, step, sums, moved)
         if line:
             folder.log(line)
-            check_collapse(line, recipe, folder)
+            check_collapse(line, at, recipe, folder)
         stop = processes.any(watch(after.step, line))
         if after.step in published(recipe):
             folder.publish(after.step, learner.teacher, facts(recipe, pack, seen))
@@ -102,7 +102,8 @@ def facts(recipe: Recipe, pack: Pack, seen: dict[str, str] | None) -> dict[str, 
     return {"recipe": plain, "hours": round(pack.hours, 2), "audio": pack.key, **known}
 
 
-def check_collapse(line: dict[str, Any], recipe: Recipe, folder: RunFolder) -> None:
+def check_collapse(line: dict[str, Any], at: Position, recipe: Recipe, folder: RunFolder) -> None:
+    """Raises UpstreamError where targets or predictions hardly differ between frames any more."""
     if line["step"] <= recipe.collapse.after:
         return
     for what, least, learnt in (
@@ -111,7 +112,7 @@ def check_collapse(line: dict[str, Any], recipe: Recipe, folder: RunFolder) -> N
     ):
         if learnt and line[f"{what}_var"] < least:
             raise UpstreamError(
-                f"collapsed at step {line['step']} (epoch {line['epoch']}): {what}s differ by "
+                f"collapsed at step {line['step']} (epoch {at.epoch}, batch {at.index}): {what}s differ by "
                 f"{line[f'{what}_var']:.2g} between frames, less than collapse.{what} {least:g}; the state at step "
                 f"{folder.saved()} is kept in {folder.path}; begin anew with a lower optimiser.rate or a higher "
                 "teacher.decay"
@@ -119,6 +120,7 @@ def check_collapse(line: dict[str, Any], recipe: Recipe, folder: RunFolder) -> N
 
 
 def not_finite(at: Position, step: list[MicroBatch], losses: Tensor, pack: Pack, folder: RunFolder) -> str:
+    """Where NaN or infinity came up, and what to do."""
     broken = [number for number, loss in enumerate(losses.sum(1).tolist()) if not math.isfinite(loss)]
     files = [pack.names[u] for number in broken for u in step[number].utterances]
     where = f"in micro-batch {', '.join(map(str, broken))} ({', '.join(files[:NAMED])} ...)" if broken else (

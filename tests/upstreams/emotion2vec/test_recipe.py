@@ -10,8 +10,10 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
+import upstreams
 from tests.upstreams.emotion2vec.training import STILL, packed, speech, tiny
 from upstreams import UnknownName, UpstreamError
+from upstreams.__main__ import main
 from upstreams.emotion2vec import ablation, recipe
 from upstreams.emotion2vec.batches import MicroBatch
 from upstreams.emotion2vec.counting import parts
@@ -109,3 +111,18 @@ def test_every_shipped_ablation_varies_one_recipe_by_possible_settings(name: str
     assert recipe.load(found.config) in made.values()  # the recipe itself is one of them
     assert set(found.published) <= set(made)
     assert bool(found.published) == bool(found.source)
+
+
+def test_a_variant_without_a_run_says_how_to_make_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EMOREP_RUNS", str(tmp_path))
+    (tmp_path / "losses").mkdir()
+    for name in ("emotion2vec:losses/frame", "emotion2vec:losses", "emotion2vec:../losses"):
+        with pytest.raises(UpstreamError, match=r"holds no run; .*--ablation"):
+            upstreams.resolve(name)
+
+
+def test_a_wrong_recipe_is_a_wrong_request(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["pretrain", "small", "--data", "nowhere", "--set", "loss.alpha=much"]) == 2
+    assert main(["pretrain", "smal", "--data", "nowhere"]) == 2
+    said = capsys.readouterr().err
+    assert "loss.alpha" in said and "did you mean small" in said
