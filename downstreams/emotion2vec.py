@@ -149,9 +149,9 @@ def _train(
             optimiser.zero_grad()
         rates.step()
         predicted = _read(frames, head, fold.dev)[1].argmax(1)
-        figure = METRICS[problem.select_on](
-            sums(problem.targets[fold.dev], predicted, n_classes=len(problem.classes))
-        )[0]
+        figure = METRICS[problem.select_on](sums(problem.targets[fold.dev], predicted, n_classes=len(problem.classes)))[
+            0
+        ]
         if figure > best or not found:
             best, found, kept = figure, epoch, Head(*(part.detach().clone() for part in parameters))
         advance(1 / settings["epochs"])

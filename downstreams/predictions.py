@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from downstreams.errors import DownstreamError
+
 
 @dataclass(frozen=True)
 class Predictions:
@@ -38,7 +40,16 @@ class Predictions:
 
 
 def fold_table(problem: Any, fold: Any, seed: int, values: np.ndarray) -> pd.DataFrame:
-    """Rows of one fold's test utterances: `values` are (n, C) probabilities, or (n,) predicted values."""
+    """Rows of one fold's test utterances: `values` are (n, C) probabilities, or (n,) predicted values.
+
+    Raises:
+        DownstreamError: a value is not finite.
+    """
+    if not np.isfinite(values).all():
+        raise DownstreamError(
+            f"fold '{fold.name}': predictions are not finite, features of this scale let training overflow; "
+            "probe, which standardises them, can read them."
+        )
     target = problem.targets[fold.test]
     frame = pd.DataFrame({"id": problem.ids[fold.test], "fold": fold.name, "seed": seed})
     if problem.kind == "regression":

@@ -45,7 +45,7 @@ EMOTION2VEC = {
 
 @dataclass(frozen=True)
 class Head:
-    """A head's facts: `target` is "module:function", `kinds` the problems it can treat, `settings` decide its figures."""
+    """A head's facts: `target` is "module:function", `kinds` of problem it can treat, `settings` decide its figures."""
 
     name: str
     about: str

@@ -1,8 +1,8 @@
 """`superb`: SUPERB's recipe for its emotion head (s3prl's `downstream/emotion`), see weighted_sum.py.
 
-Adam on batches of 32 (s3prl: 8 times 4, accumulated, so that batches run on across epochs), gradients clipped to norm 1,
-cross-entropy, features as they are: nothing is standardised. Of 30 evaluations of every learning rate, the best on dev
-is taken, fold by fold. The heads of a fold and seed that differ in the rate share start, batches and their one gather.
+Adam on batches of 32 (s3prl: 8 times 4, accumulated, so that batches run on across epochs), gradients clipped to norm
+1, cross-entropy, features as they are: nothing is standardised. Of 30 evaluations of every learning rate, the best on
+dev is taken, fold by fold. Heads of a fold and seed that differ in the rate share start, batches and their one gather.
 """
 
 from __future__ import annotations
@@ -112,7 +112,8 @@ def _train(
     plans = [schedule(len(fold.train), settings) for fold in folds]
     last = max(steps for steps, _ in plans)
     generators = [chance.generator(fold.name, seed) for fold in folds]
-    heads = weighted_sum.initial(generators, len(rates), *x.shape[1:], settings["projector"], len(problem.classes))
+    depth, width = x.shape[1:]
+    heads = weighted_sum.initial(generators, len(rates), depth, width, settings["projector"], len(problem.classes))
     heads = Heads(*(part.to(x.device) for part in heads))
     streams = [chance.stream(fold.train, last * batch, g) for fold, g in zip(folds, generators, strict=True)]
     order = torch.stack(streams).to(x.device).view(len(folds), last, batch).transpose(0, 1).contiguous()
@@ -133,9 +134,7 @@ def _train(
                 for kept, now in zip(best, heads, strict=True):
                     kept[r, q] = now[r, q]
             advance(len(rates) * every / steps_of)
-    return [
-        _reading(x, fold, seed, best.problem(q), figures[:, q], found[:, q], rates) for q, fold in enumerate(folds)
-    ]
+    return [_reading(x, fold, seed, best.problem(q), figures[:, q], found[:, q], rates) for q, fold in enumerate(folds)]
 
 
 def _rows(x: torch.Tensor, rows: np.ndarray) -> torch.Tensor:
@@ -174,7 +173,14 @@ def _predictions(
     return Predictions(
         table=pd.concat([fold_table(problem, r.fold, r.seed, r.test) for r in readings], ignore_index=True),
         choices=[
-            {"fold": r.fold.name, "seed": r.seed, "rate": r.rate, "step": r.step, "dev": r.figure, "edge": r.rate in ends}
+            {
+                "fold": r.fold.name,
+                "seed": r.seed,
+                "rate": r.rate,
+                "step": r.step,
+                "dev": r.figure,
+                "edge": r.rate in ends,
+            }
             for r in readings
         ],
         layer_weights=[r.weights for r in readings],

@@ -101,7 +101,9 @@ def initial(
         generators: one for each of the Q problems, on the CPU.
         rates: R.
     """
-    drawn = [(*linear(projected, width, generator), *linear(n_classes, projected, generator)) for generator in generators]
+    drawn = [
+        (*linear(projected, width, generator), *linear(n_classes, projected, generator)) for generator in generators
+    ]
     parts = [torch.zeros(len(generators), depth), *(torch.stack(part) for part in zip(*drawn, strict=True))]
     return Heads(*(part.expand(rates, *part.shape).contiguous() for part in parts))
 

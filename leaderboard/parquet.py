@@ -57,7 +57,7 @@ def extended(before: pd.DataFrame, more: pd.DataFrame) -> pd.DataFrame:
     """A stored table with the predictions of later seeds; predictions by layer are of the first seed alone."""
     import pandas as pd
 
-    more = more[[name for name in more if not name.startswith("layer:")]]
+    more = more[[name for name in more.columns if not str(name).startswith("layer:")]]
     return pd.concat([before, more], ignore_index=True)
 
 

@@ -258,10 +258,8 @@ def _mean_over_folds(dev_by_layer: np.ndarray | None) -> list[float | None] | No
 
 def _extended(before: Chosen, more: Chosen) -> Chosen:
     """Choices of more seeds after those that stand; what is of the first seed alone stays."""
-    weights = [chosen.layer_weights for chosen in (before, more) if chosen.layer_weights is not None]
-    return before.model_copy(
-        update={"folds": before.folds + more.folds, "layer_weights": sum(weights, []) if weights else None}
-    )
+    weights = None if before.layer_weights is None else [*before.layer_weights, *(more.layer_weights or [])]
+    return before.model_copy(update={"folds": before.folds + more.folds, "layer_weights": weights})
 
 
 def _plain(choices: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -37,7 +37,14 @@ def make(kind="classification", n=240, depth=3, width=12, speakers=6, official_d
     pooled[:, :, 0] += 0.1 * latent[:, None, None]
     pooled[:, :, 1] += 0.8 * latent[:, None, None] * rng.standard_normal(width)
     pooled[:, :, :, -1] = 5.0  # a column that says nothing
-    return SimpleNamespace(pooled=pooled), build(kind, targets, speaker, official_dev)
+    # Frames about the means of layer 1, so that heads on the last layer's frames have something to find.
+    frames = Ragged(
+        [
+            (mean + 0.3 * rng.standard_normal((1 + i % 5, 1, width))).astype(np.float16)
+            for i, mean in enumerate(pooled[:, 0, 1])
+        ]
+    )
+    return SimpleNamespace(pooled=pooled, frames=frames), build(kind, targets, speaker, official_dev)
 
 
 def build(kind, targets, speaker, official_dev=False):
