@@ -11,6 +11,7 @@ from torch.nn.functional import cross_entropy
 
 import downstreams
 from downstreams import chance, superb, weighted_sum
+from downstreams.errors import DownstreamError
 from downstreams.registry import get
 from tests.downstreams.problems import make, short
 
@@ -175,3 +176,10 @@ def test_a_fold_does_not_depend_on_the_others():
     scores = [name for name in one if name.startswith("score:")]
     many = many[many["fold"] == problem.folds[2].name]
     assert np.allclose(one[scores], many[scores], atol=1e-5)
+
+
+def test_training_that_overflows_is_said_so():
+    features, problem = make()
+    features.pooled *= 1e37
+    with pytest.raises(DownstreamError, match="not finite"):
+        downstreams.evaluate("superb", features, problem, [0], settings=short("superb"))
