@@ -21,7 +21,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -251,11 +251,14 @@ def measure(request: Request, task: Any, upstream: str, heads: list[str], second
     try:
         for cell in plan(request, task, upstream, heads):
             old = leaderboard.find(request.results, *cell.name, warn=warn)
-            done = old is not None and old.cell.key == cell.key and set(cell.seeds) <= set(old.cell.seeds)
-            if done and not request.force and not request.rerun:
-                outcomes.append(Outcome(cell.name, old))
+            if old is None or old.cell.key != cell.key or request.force:
+                todo.append((cell, None))
+            elif missing := sorted(set(cell.seeds) - set(old.cell.seeds)):
+                todo.append((replace(cell, seeds=missing), old))
+            elif request.rerun:
+                todo.append((replace(cell, seeds=old.cell.seeds), old))
             else:
-                todo.append((cell, old if done and request.rerun else None))
+                outcomes.append(Outcome(cell.name, old))
         if todo and upstream not in REFERENCES:
             features = extract(request, task, upstream, [cell for cell, _ in todo])
     except Exception as error:
@@ -266,8 +269,8 @@ def measure(request: Request, task: Any, upstream: str, heads: list[str], second
         try:
             with bar(f"{task.name}: {upstream}, {cell.downstream}", "fits") as progress:
                 predictions = read(request, task, cell, features, progress)
-            if old is None:
-                record = write(request.results, request, task, cell, features, predictions, seconds)
+            if old is None or cell.seeds != old.cell.seeds:
+                record = write(request.results, request, task, cell, features, predictions, seconds, old)
                 outcomes.append(Outcome(cell.name, record))
             else:
                 with tempfile.TemporaryDirectory() as elsewhere:
@@ -352,18 +355,19 @@ def write(
     features: Any,
     predictions: Any,
     seconds: float,
+    extends: Any = None,
 ) -> Any:
-    """Scores predictions and writes the cell's record; returns it."""
+    """Scores predictions and writes the cell's record, to which `extends` adds its seeds; returns it."""
     definition, corpus = task.definition, task.corpus
     pooled = None
     if features is not None and features.pooled is not None and predictions.layer is not None:
         ids = predictions.table.loc[predictions.table["seed"] == predictions.table["seed"].min(), "id"]
         rows = task.utterances.index.get_indexer(ids)
-        pooled = features.pooled[rows, 0, predictions.layer]
-        # Functionals come in units of 1e-3 to 1e7: float16 holds them, and pictures compare them, standardised.
-        spread = pooled.std(0)
-        pooled = ((pooled - pooled.mean(0)) / (spread + (spread == 0))).astype("float16")
-    heard, phases = {}, {"load": seconds, "evaluate": predictions.seconds}
+        pooled = standardised(features.pooled[rows, 0, predictions.layer])
+    if predictions.outputs is not None:
+        predictions = replace(predictions, outputs=standardised(predictions.outputs))
+    before = extends.run.seconds.get("evaluate", 0.0) if extends else 0.0
+    heard, phases = {}, {"load": seconds, "evaluate": before + predictions.seconds}
     if features is not None:
         heard = {"counts": features.counts, "audio_seconds": features.audio_seconds}
         phases |= {"extract" if phase == "total" else phase: spent for phase, spent in features.seconds.items()}
@@ -416,7 +420,15 @@ def write(
             "git_commit": git_commit(),
             "emorep": metadata.version("emorep"),
         },
+        extends=extends,
     )
+
+
+def standardised(vectors: Any) -> Any:
+    """Columns with mean 0 and deviation 1: functionals come in units of 1e-3 to 1e7, which float16 holds, and pictures
+    compare, only so."""
+    spread = vectors.std(0)
+    return ((vectors - vectors.mean(0)) / (spread + (spread == 0))).astype("float16")
 
 
 def device(request: Request) -> str:

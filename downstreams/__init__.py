@@ -53,6 +53,13 @@ def deterministic(name: str) -> bool:
     return get(name).deterministic
 
 
+def kinds(name: str) -> tuple[str, ...]:
+    """The kinds of problem that the head can treat."""
+    from downstreams.registry import get
+
+    return get(name).kinds
+
+
 def seeds(name: str, wanted: int) -> list[int]:
     """The seeds to run when `wanted` are asked for: a deterministic head has one."""
     return [0] if deterministic(name) else list(range(wanted))
@@ -65,6 +72,7 @@ def evaluate(
     seeds: list[int],
     device: str = "cpu",
     progress: Progress | None = None,
+    settings: dict[str, Any] | None = None,
 ) -> Predictions:
     """Train the head on every fold of the problem and predict its test utterances.
 
@@ -72,16 +80,21 @@ def evaluate(
         name: a head of `names()`.
         features: `.pooled` (N, 2, L, D) or `.frames`, as the head `needs`; row i belongs to `problem.ids[i]`.
         problem: targets, classes and folds (see `tasks.problem.Problem`).
-        seeds: seeds of heads that draw anything.
+        seeds: seeds of heads that draw anything; what one gives does not depend on the others.
         device: torch device of the computation.
         progress: called with (done, total) parts of the work.
+        settings: some that take the place of the head's own, such as a shorter schedule.
 
     Raises:
         DownstreamError: features and problem do not fit, or the head cannot treat this kind of problem.
     """
+    from downstreams.errors import DownstreamError
     from downstreams.registry import get
 
-    return get(name).load()(features, problem, get(name).settings, seeds, device, progress)
+    head = get(name)
+    if problem.kind not in head.kinds:
+        raise DownstreamError(f"{name} treats {' and '.join(head.kinds)}, not {problem.kind}; use probe.")
+    return head.load()(features, problem, head.settings | (settings or {}), seeds, device, progress)
 
 
 def reference(name: str, problem: Any, durations: Any) -> Predictions:

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from downstreams.errors import DownstreamError
+
 
 @dataclass(frozen=True)
 class Predictions:
@@ -17,9 +19,11 @@ class Predictions:
         table: columns `id fold seed target prediction`, and `score:<class>` (probabilities, float32) for classes.
         by_layer: (L, R) predictions on test had that layer alone been used: int16 classes or float32 values.
         dev_by_layer: (F, L) the `select_on` figure of every layer on the data that chose.
-        choices: one a fold and seed: what was chosen, and the figure that chose it.
+        choices: one a fold and seed: what was chosen, the figure that chose it, and `edge` where it lay at the end
+            of a grid.
+        layer_weights: for each of `choices` the head's weights of the layers, which sum to 1; None where it has none.
         layer: the layer most folds chose (the lower of equals), None for heads without layers.
-        outputs: (R, H) float16, the head's first-layer output on test for pictures; None where there is none.
+        outputs: (R, H) float32, the head's first-layer output on test for pictures; None where there is none.
         marks: what a table must say beside the figures.
         seconds: wall time.
     """
@@ -28,6 +32,7 @@ class Predictions:
     by_layer: np.ndarray | None = None
     dev_by_layer: np.ndarray | None = None
     choices: list[dict[str, Any]] = field(default_factory=list)
+    layer_weights: list[list[float]] | None = None
     layer: int | None = None
     outputs: np.ndarray | None = None
     marks: tuple[str, ...] = ()
@@ -35,7 +40,16 @@ class Predictions:
 
 
 def fold_table(problem: Any, fold: Any, seed: int, values: np.ndarray) -> pd.DataFrame:
-    """Rows of one fold's test utterances: `values` are (n, C) probabilities, or (n,) predicted values."""
+    """Rows of one fold's test utterances: `values` are (n, C) probabilities, or (n,) predicted values.
+
+    Raises:
+        DownstreamError: a value is not finite.
+    """
+    if not np.isfinite(values).all():
+        raise DownstreamError(
+            f"fold '{fold.name}': predictions are not finite, features of this scale let training overflow; "
+            "probe, which standardises them, can read them."
+        )
     target = problem.targets[fold.test]
     frame = pd.DataFrame({"id": problem.ids[fold.test], "fold": fold.name, "seed": seed})
     if problem.kind == "regression":

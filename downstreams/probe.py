@@ -17,9 +17,6 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -29,8 +26,9 @@ import pandas as pd
 import torch
 
 from downstreams import logistic, ridge
-from downstreams.errors import DownstreamError
+from downstreams.inputs import check_finite, fitting
 from downstreams.linear import Linear
+from downstreams.parallel import one_core_each
 from downstreams.predictions import Predictions, fold_table
 from tasks.metrics import METRICS, REGRESSION, sums
 
@@ -50,43 +48,20 @@ def evaluate(
         DownstreamError: the features are not those of the problem, or are not finite.
     """
     started = time.perf_counter()
-    pooled = features.pooled
-    if pooled is None or len(pooled) != len(problem.ids):
-        raise DownstreamError(
-            f"the probe reads pooled features of {len(problem.ids)} utterances, and was given "
-            f"{'none' if pooled is None else len(pooled)}; extract what `needs` names, for the same task."
-        )
+    pooled = fitting(features.pooled, problem, "pooled features")
     depth, strengths = pooled.shape[2], torch.tensor(settings["strengths"])
     statistics = [STATISTICS[name] for name in settings["statistics"]]
     readings: list[list[_Reading]] = [[] for _ in problem.folds]  # [fold][layer]
-    with _pool(device) as pool:
+    with one_core_each(device) as pool:
         for layer in range(depth):
             rows = np.concatenate([pooled[:, s, layer] for s in statistics], axis=1)
-            if not np.isfinite(rows).all():
-                bad = problem.ids[~np.isfinite(rows).all(1)][0]
-                raise DownstreamError(f"layer {layer} has features that are not finite, of utterance '{bad}' first.")
+            check_finite(rows, problem.ids, f"layer {layer}")
             read = partial(_read, rows, problem, strengths=strengths, device=device)
             for f, reading in enumerate(pool.map(read, problem.folds)):
                 readings[f].append(reading)
                 if progress:
                     progress(layer * len(problem.folds) + f + 1, depth * len(problem.folds))
     return _predictions(problem, readings, time.perf_counter() - started)
-
-
-@contextmanager
-def _pool(device: str) -> Iterator[ThreadPoolExecutor]:
-    """Threads for folds, each with one core of its own.
-
-    Small products gain little from several cores and lose much where these are shared; a fold on one core also gives
-    the same bits on any machine of a kind, however many cores it has.
-    """
-    cores = torch.get_num_threads()
-    workers = cores if torch.device(device).type == "cpu" else 1
-    try:
-        with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-            yield pool
-    finally:
-        torch.set_num_threads(cores)
 
 
 @dataclass(frozen=True)
@@ -165,8 +140,6 @@ def _predictions(problem: Any, readings: list[list[_Reading]], seconds: float) -
         choices.append({"fold": fold.name, "seed": 0, **chosen})
         tables.append(fold_table(problem, fold, 0, best.test))
         marks |= set() if best.converged else {"unconverged"}
-    if np.mean([choice["edge"] for choice in choices]) > 0.5:
-        marks.add("edge")
     by_layer = [np.concatenate([layers[layer].test for layers in readings]) for layer in range(len(readings[0]))]
     if problem.kind == REGRESSION:
         tests = np.stack(by_layer).astype(np.float32)

@@ -15,15 +15,44 @@ from downstreams.errors import UnknownName
 STRENGTHS = [0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0]
 
 
+CLASSES = ("classification", "conversation")
+EVERY_KIND = (*CLASSES, "regression")
+
+# s3prl's downstream/emotion: config.yaml, and the learning rates that SUPERB lets one choose from.
+SUPERB = {
+    "version": 1,
+    "projector": 256,
+    "batch": 32,
+    "clip": 1.0,
+    "rates": [1e-5, 1e-4, 1e-3],
+    "epochs": 271,
+    "steps": 30_000,
+    "evaluations": 30,
+}
+
+# emotion2vec's iemocap_downstream (Ma et al. 2024). Its weight decay and label smoothing are named and never used.
+EMOTION2VEC = {
+    "version": 1,
+    "hidden": 256,
+    "batch": 128,
+    "epochs": 100,
+    "rate": 5e-4,
+    "top_rate": 1e-3,
+    "rise": 10,
+    "momentum": 0.9,
+}
+
+
 @dataclass(frozen=True)
 class Head:
-    """A head's facts: `target` is "module:function", `settings` decide its figures."""
+    """A head's facts: `target` is "module:function", `kinds` of problem it can treat, `settings` decide its figures."""
 
     name: str
     about: str
     target: str
     needs: frozenset[str]
     deterministic: bool
+    kinds: tuple[str, ...]
     settings: dict[str, Any] = field(hash=False)
 
     def load(self) -> Callable[..., Any]:
@@ -34,7 +63,7 @@ class Head:
 
 def _probe(name: str, statistics: list[str], about: str) -> Head:
     settings = {"version": 1, "statistics": statistics, "strengths": STRENGTHS}
-    return Head(name, about, "downstreams.probe:evaluate", frozenset({"pooled"}), True, settings)
+    return Head(name, about, "downstreams.probe:evaluate", frozenset({"pooled"}), True, EVERY_KIND, settings)
 
 
 HEADS = {
@@ -42,6 +71,24 @@ HEADS = {
     for head in (
         _probe("probe", ["mean"], "logistic regression on the time-mean of the best layer (ridge for values)"),
         _probe("probe_stats", ["mean", "std"], "the same on time-mean and time-standard-deviation"),
+        Head(
+            "superb",
+            "SUPERB's head: weighted sum of layers, linear, trained as s3prl does (classes)",
+            "downstreams.superb:evaluate",
+            frozenset({"pooled"}),
+            False,
+            CLASSES,
+            SUPERB,
+        ),
+        Head(
+            "emotion2vec",
+            "emotion2vec's head: linear, ReLU, mean over time, linear, on frames of the last layer (classes)",
+            "downstreams.emotion2vec:evaluate",
+            frozenset({"frames:last"}),
+            False,
+            CLASSES,
+            EMOTION2VEC,
+        ),
     )
 }
 

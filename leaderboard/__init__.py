@@ -39,6 +39,7 @@ def record(
     groups: np.ndarray,
     pooled: np.ndarray | None = None,
     run: dict[str, Any],
+    extends: Record | None = None,
 ) -> Record:
     """Score the predictions of a cell and write them: the Parquet files first, the record last.
 
@@ -46,11 +47,13 @@ def record(
         results: folder of results; made if absent.
         cell, task, upstream, downstream, run: the record's sections of these names (schema.py explains each key).
         predictions: object with `table` (id fold seed target prediction, score:<class>...), `by_layer` (L, rows of
-            the first seed) class indices or values or None, `dev_by_layer` (folds, L) or None, `choices`, `layer`,
-            `outputs` (rows of the first seed, H) or None, `marks`.
+            the first seed) class indices or values or None, `dev_by_layer` (folds, L) or None, `choices`,
+            `layer_weights` (one a choice) or None, `layer`, `outputs` (rows of the first seed, H; standardised) or
+            None, `marks`.
         utterances: table indexed by utterance id; of its columns speaker, gender, language, dialogue are kept.
         groups: (N,) unit of resampling of every row of `utterances`.
         pooled: (rows of the first seed, D) standardised feature of each test utterance at the chosen layer, or None.
+        extends: the record of the same cell with other, earlier seeds; what comes out holds both.
 
     Raises:
         LeaderboardError: a section lacks or has an unknown key, predictions do not fit the task, the disk is full.
@@ -59,7 +62,7 @@ def record(
 
     return records.record(
         Path(results), cell=cell, task=task, upstream=upstream, downstream=downstream, predictions=predictions,
-        utterances=utterances, groups=groups, pooled=pooled, run=run,
+        utterances=utterances, groups=groups, pooled=pooled, run=run, extends=extends,
     )  # fmt: skip
 
 

@@ -106,7 +106,9 @@ def _block(measured: list[Record], references: list[Record], letters: dict[str, 
         rows.append(Row(cells, record.cell.downstream == REFERENCE))
 
     wanted = ["upstream", "layer", *shown, last, published, "marks"]
-    columns = [c for c in wanted if c in ("upstream", *shown) or any(row.cells[c] not in ("", NONE) for row in rows)]
+    # What references alone have (a last layer, where the head chooses none) is no column.
+    heads = [row for row in rows if not row.reference] or rows
+    columns = [c for c in wanted if c in ("upstream", *shown) or any(row.cells[c] not in ("", NONE) for row in heads)]
     return Block(
         title=plain(f"{task.name} · {measured[0].cell.downstream}"),
         facts=_facts(measured[0], several=several),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+EDGE = "edge"
+
 MEANING = {
     "contaminated:audio": "the upstream was trained on audio of this corpus (or of its speakers)",
     "contaminated:labels": "the upstream was trained on this corpus with its labels",
@@ -15,7 +17,7 @@ MEANING = {
     "identical_audio": "some utterances are the same recording",
     "skipped": "so many files could not be decoded and were left out",
     "reference": "a floor to compare with: it knows nothing of the sound",
-    "edge": "the best strength lay at the end of its grid in most folds",
+    EDGE: "the best strength or learning rate lay at the end of its grid in most folds",
     "unconverged": "a final fit of the head did not converge: its figure may be short of what the head can reach",
 }
 

@@ -53,6 +53,14 @@ def predictions_table(predictions: Any, task: Task, utterances: pd.DataFrame, gr
     return table.assign(**layers)
 
 
+def extended(before: pd.DataFrame, more: pd.DataFrame) -> pd.DataFrame:
+    """A stored table with the predictions of later seeds; predictions by layer are of the first seed alone."""
+    import pandas as pd
+
+    more = more[[name for name in more.columns if not str(name).startswith("layer:")]]
+    return pd.concat([before, more], ignore_index=True)
+
+
 def vectors_table(table: pd.DataFrame, pooled: np.ndarray | None, outputs: np.ndarray | None) -> pa.Table | None:
     """What pictures need of each test utterance of the first seed, or None where there is nothing."""
     import pyarrow as pa

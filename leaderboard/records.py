@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from leaderboard import parquet
 from leaderboard.errors import LeaderboardError
 from leaderboard.files import path_of, paths, sweep, told, write
+from leaderboard.marks import EDGE
 from leaderboard.schema import (
     SCHEMA_VERSION,
     Cell,
@@ -47,6 +48,7 @@ def record(
     groups: np.ndarray,
     pooled: np.ndarray | None,
     run: dict[str, Any],
+    extends: Record | None,
 ) -> Record:
     """See leaderboard.record."""
     from leaderboard.scoring import score
@@ -54,22 +56,35 @@ def record(
     the_cell, the_task = _section(Cell, cell), _section(Task, task)
     the_upstream, the_downstream = _section(Upstream, upstream), _section(Downstream, downstream)
     the_run = _section(Run, run)
+    path = path_of(results, the_cell.upstream, the_cell.task, the_cell.downstream)
     table = parquet.predictions_table(predictions, the_task, utterances, groups)
-    scores = score(table, the_task)
     chosen = Chosen(
         layer=predictions.layer,
         dev_by_layer=_mean_over_folds(predictions.dev_by_layer),
         folds=_plain(predictions.choices),
+        layer_weights=predictions.layer_weights,
     )
-    marks = {*the_task.marks, *the_run.marks, *predictions.marks, *contamination(the_upstream, the_task)}
+    head_marks = set(predictions.marks)
+    if extends:
+        if damage := parquet.damaged(path, extends, contents=True):
+            raise LeaderboardError("\n".join([*damage, "its seeds cannot be added to; --force does all of them again"]))
+        table = parquet.extended(parquet.read(path, extends), table)
+        chosen = _extended(extends.chosen, chosen)
+        head_marks |= set(extends.marks) - {EDGE}
+        the_cell = the_cell.model_copy(update={"seeds": sorted({*extends.cell.seeds, *the_cell.seeds})})
+    if sum(choice.get("edge") is True for choice in chosen.folds) > len(chosen.folds) / 2:
+        head_marks.add(EDGE)
+    marks = {*the_task.marks, *the_run.marks, *head_marks, *contamination(the_upstream, the_task)}
+    scores = score(table, the_task)
 
-    path = path_of(results, the_cell.upstream, the_cell.task, the_cell.downstream)
     with told(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         before = _named_files(path)
         files = Files(
             predictions=parquet.save(path, "parquet", parquet.arrow(table)),
-            vectors=parquet.save(path, "vectors.parquet", vectors)
+            vectors=extends.files.vectors
+            if extends
+            else parquet.save(path, "vectors.parquet", vectors)
             if (vectors := parquet.vectors_table(table, pooled, predictions.outputs))
             else None,
         )
@@ -239,6 +254,12 @@ def _mean_over_folds(dev_by_layer: np.ndarray | None) -> list[float | None] | No
     if dev_by_layer is None:
         return None
     return [float(mean) if math.isfinite(mean) else None for mean in dev_by_layer.mean(axis=0)]
+
+
+def _extended(before: Chosen, more: Chosen) -> Chosen:
+    """Choices of more seeds after those that stand; what is of the first seed alone stays."""
+    weights = None if before.layer_weights is None else [*before.layer_weights, *(more.layer_weights or [])]
+    return before.model_copy(update={"folds": before.folds + more.folds, "layer_weights": weights})
 
 
 def _plain(choices: list[dict[str, Any]]) -> list[dict[str, Any]]:

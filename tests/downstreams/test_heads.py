@@ -1,5 +1,6 @@
 """What every head must hold to, whatever it is; a new head is tested by being in the registry."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -7,23 +8,25 @@ import pytest
 
 import downstreams
 from downstreams.errors import DownstreamError, UnknownName
-from tests.downstreams.problems import CLASSES, KINDS, build, make
+from tests.downstreams.problems import CLASSES, KINDS, Ragged, build, make, short
 
 HEADS = downstreams.names()
+TREATED = [(head, kind) for head in HEADS for kind in KINDS if kind in downstreams.kinds(head)]
 
 
-def run(head, features, problem):
-    return downstreams.evaluate(head, features, problem, downstreams.seeds(head, 2))
+def run(head, features, problem, seeds=2):
+    return downstreams.evaluate(head, features, problem, downstreams.seeds(head, seeds), settings=short(head))
 
 
 def of_fold(predictions, name):
     """Everything the head chose and predicted for one fold, target column aside."""
     table = predictions.table[predictions.table["fold"] == name]
-    return table.drop(columns="target"), [choice for choice in predictions.choices if choice["fold"] == name]
+    chosen = [index for index, choice in enumerate(predictions.choices) if choice["fold"] == name]
+    weights = predictions.layer_weights and [predictions.layer_weights[index] for index in chosen]
+    return table.drop(columns="target"), [predictions.choices[index] for index in chosen], weights
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("head", HEADS)
+@pytest.mark.parametrize(("head", "kind"), TREATED)
 def test_a_fold_is_blind_to_the_labels_of_its_test_speakers(head, kind):
     """Permuting them, wherever they occur, leaves the fold's choices and predictions bit-equal."""
     features, problem = make(kind)
@@ -35,8 +38,8 @@ def test_a_fold_is_blind_to_the_labels_of_its_test_speakers(head, kind):
         targets[speaker] = rng.permutation(targets[speaker])
         assert (targets != problem.targets).any()
         after = run(head, features, build(kind, targets, problem.speaker.astype(int)))
-        table, choices = of_fold(before, fold.name)
-        table_after, choices_after = of_fold(after, fold.name)
+        table, *choices = of_fold(before, fold.name)
+        table_after, *choices_after = of_fold(after, fold.name)
         assert table.equals(table_after)
         assert choices == choices_after
 
@@ -46,17 +49,18 @@ def test_a_fold_is_blind_to_the_features_of_its_test_speakers(head):
     """What other utterances of the test set sound like changes neither choices nor an utterance's prediction."""
     features, problem = make()
     fold = problem.folds[0]
-    changed = SimpleNamespace(pooled=features.pooled.copy())
+    changed = SimpleNamespace(pooled=features.pooled.copy(), frames=Ragged(features.frames))
     changed.pooled[fold.test[1:]] *= -3
-    (table, choices), (table_after, choices_after) = (
+    for row in fold.test[1:]:
+        changed.frames[row] = -3 * changed.frames[row]
+    (table, *choices), (table_after, *choices_after) = (
         of_fold(run(head, f, problem), fold.name) for f in (features, changed)
     )
     assert choices == choices_after
     assert table.iloc[:1].equals(table_after.iloc[:1])
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("head", HEADS)
+@pytest.mark.parametrize(("head", "kind"), TREATED)
 def test_every_test_utterance_is_predicted_once_a_seed(head, kind):
     features, problem = make(kind)
     predictions = run(head, features, problem)
@@ -71,13 +75,15 @@ def test_every_test_utterance_is_predicted_once_a_seed(head, kind):
         assert np.allclose(scores.sum(1), 1, atol=1e-5)
         assert (np.asarray(CLASSES)[scores.argmax(1)] == table["prediction"]).all()
         assert (table["target"] == table["prediction"]).mean() > 0.5
-    assert predictions.layer == 1  # the one that carries the target
+    assert predictions.layer in (None, 1)  # the one that carries the target, where the head chooses one
 
 
 @pytest.mark.parametrize("head", HEADS)
 def test_by_layer_holds_what_the_chosen_layer_predicted(head):
     features, problem = make()
     predictions = run(head, features, problem)
+    if predictions.by_layer is None:
+        pytest.skip("this head chooses no layer")
     for choice in predictions.choices:
         rows = np.flatnonzero((predictions.table["fold"] == choice["fold"]) & (predictions.table["seed"] == 0))
         named = np.asarray(CLASSES)[predictions.by_layer[choice["layer"], rows]]
@@ -92,14 +98,51 @@ def test_the_same_again(head):
     assert first.choices == second.choices
 
 
+@pytest.mark.parametrize("head", [head for head in HEADS if not downstreams.deterministic(head)])
+def test_seeds_differ_and_what_one_gives_does_not_depend_on_the_others(head):
+    features, problem = make()
+    both = run(head, features, problem).table
+    alone = downstreams.evaluate(head, features, problem, [1], settings=short(head)).table
+    first, second = (both[both["seed"] == seed].reset_index(drop=True) for seed in (0, 1))
+    assert second.equals(alone)
+    assert not second.drop(columns="seed").equals(first.drop(columns="seed"))
+
+
+@pytest.mark.parametrize("head", HEADS)
+def test_outputs_are_of_the_test_rows_of_the_first_seed(head):
+    features, problem = make()
+    predictions = run(head, features, problem)
+    if predictions.outputs is None:
+        pytest.skip("this head has no first layer")
+    assert len(predictions.outputs) == (predictions.table["seed"] == 0).sum()
+    assert np.isfinite(predictions.outputs).all()
+    assert (predictions.outputs.std(0) > 0).any()
+
+
+@pytest.mark.parametrize("head", HEADS)
+def test_kinds_that_a_head_cannot_treat_are_refused(head):
+    for kind in set(KINDS) - set(downstreams.kinds(head)):
+        with pytest.raises(DownstreamError, match=f"not {kind}"):
+            run(head, *make(kind))
+
+
+@pytest.mark.parametrize("head", [head for head in HEADS if not downstreams.deterministic(head)])
+def test_a_fold_without_a_dev_part_is_named(head):
+    features, problem = make()
+    bare = replace(problem.folds[3], dev=np.array([], dtype=int), inner=())
+    with pytest.raises(DownstreamError, match="fold '3' has no dev part"):
+        run(head, features, replace(problem, folds=(*problem.folds[:3], bare)))
+
+
 @pytest.mark.parametrize("head", HEADS)
 def test_features_that_do_not_fit_are_refused(head):
     features, problem = make()
-    with pytest.raises(DownstreamError, match="240 utterances"):
-        run(head, SimpleNamespace(pooled=features.pooled[:-1]), problem)
-    with pytest.raises(DownstreamError, match="240 utterances"):
-        run(head, SimpleNamespace(pooled=None), problem)
+    fewer = SimpleNamespace(pooled=features.pooled[:-1], frames=Ragged(features.frames[:-1]))
+    for wrong in (fewer, SimpleNamespace(pooled=None, frames=None)):
+        with pytest.raises(DownstreamError, match="240 utterances"):
+            run(head, wrong, problem)
     features.pooled[17, 0, 2, 3] = np.nan
+    features.frames[17][0, 0, 3] = np.inf
     with pytest.raises(DownstreamError, match="u0017"):
         run(head, features, problem)
 

@@ -9,6 +9,7 @@ import pytest
 import downstreams
 import tasks
 from tasks import folds
+from tests.downstreams.problems import Ragged, short
 
 
 @pytest.mark.parametrize("head", downstreams.names())
@@ -18,7 +19,9 @@ def test_permuted_labels_of_the_test_speakers_change_nothing_of_their_fold(head,
     problem, rng = task.problem, np.random.default_rng(0)
     pooled = rng.standard_normal((len(problem.ids), 2, 3, 10)).astype(np.float32)
     pooled[:, :, 1] += problem.targets[:, None, None] * rng.standard_normal(10)
-    before = downstreams.evaluate(head, SimpleNamespace(pooled=pooled), problem, [0])
+    frames = Ragged([mean[None, None] + rng.standard_normal((3, 1, 10)) for mean in pooled[:, 0, 1]])
+    features = SimpleNamespace(pooled=pooled, frames=frames)
+    before = downstreams.evaluate(head, features, problem, [0], settings=short(head))
     tests = {fold.name: fold.test for fold in problem.folds}
     for fold in problem.folds:
         theirs = np.isin(problem.speaker, np.unique(problem.speaker[fold.test]))
@@ -26,7 +29,7 @@ def test_permuted_labels_of_the_test_speakers_change_nothing_of_their_fold(head,
         targets[theirs] = rng.permutation(targets[theirs])
         split = folds.build(tests, problem.ids, problem.speaker, targets, task.definition.dev)
         permuted = replace(problem, targets=targets, folds=split)
-        after = downstreams.evaluate(head, SimpleNamespace(pooled=pooled), permuted, [0])
+        after = downstreams.evaluate(head, features, permuted, [0], settings=short(head))
         for predictions in (before, after):
             assert len(predictions.choices) == len(problem.folds)
         rows = [p.table[p.table["fold"] == fold.name].drop(columns="target") for p in (before, after)]

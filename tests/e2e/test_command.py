@@ -89,6 +89,25 @@ def test_rerun_finds_what_was_changed(command):
     assert "fbank · demo · probe" in changed.stderr
 
 
+def test_more_seeds_add_only_those_missing(command, tmp_path):
+    """Two seeds and then three leave what three at once would have left, byte for byte."""
+    cell, results = ("-u", "mfcc", "-t", "demo", "-d", "superb", "--limit", "64"), command.results / "limited"
+    assert command(*cell, "--seeds", "2").returncode == 0
+    record = results / "mfcc" / "demo" / "superb.json"
+    two = json.loads(record.read_text())
+    assert command(*cell, "--seeds", "3").returncode == 0
+    three = json.loads(record.read_text())
+    assert (two["cell"]["seeds"], three["cell"]["seeds"]) == ([0, 1], [0, 1, 2])
+    assert three["files"]["vectors"] == two["files"]["vectors"]
+    assert command(*cell, "--seeds", "3", results=tmp_path / "at once").returncode == 0
+    at_once = json.loads((tmp_path / "at once" / "limited" / "mfcc" / "demo" / "superb.json").read_text())
+    for part in ("cell", "scores", "chosen", "marks", "files"):
+        assert three[part] == at_once[part]
+    again = command(*cell, "--seeds", "2", "--rerun")  # fewer are there already
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert "3 cells done again: 3 the same" in again.stdout
+
+
 def test_limit_writes_to_a_folder_of_its_own(command):
     done = command("-u", "fbank", "-t", "demo", "--limit", "64")
     assert done.returncode == 0, done.stderr

@@ -22,6 +22,7 @@ class Predictions:
     by_layer: np.ndarray | None = None
     dev_by_layer: np.ndarray | None = None
     choices: list[dict[str, Any]] = field(default_factory=list)
+    layer_weights: list[list[float]] | None = None
     layer: int | None = None
     outputs: np.ndarray | None = None
     marks: tuple[str, ...] = ()

@@ -36,6 +36,55 @@ def test_what_is_written_is_found_again(make, results):
     assert leaderboard.verify(results) == []
 
 
+def seeds_recorded(results, seeds, extends=None, edge=False, **changed):
+    """Record some seeds of one made-up head that draws; what a seed gives does not depend on the others."""
+    table = cells.utterances()
+    drawn = [cells.predict(table, seeds=1, depth=None, seed=10 + s) for s in seeds]
+    for s, one in zip(seeds, drawn, strict=True):
+        one.table["seed"] = s
+        one.choices = [choice | {"seed": s, "edge": edge} for choice in one.choices]
+    predictions = cells.Predictions(
+        table=pd.concat([one.table for one in drawn], ignore_index=True),
+        choices=[choice for one in drawn for choice in one.choices],
+        layer_weights=[[0.25 + s, 0.75 - s] for s in seeds for _ in range(6)],
+        outputs=np.full((len(table), 4), float(seeds[0]), np.float16),
+    )
+    made = cells.sections(table, head="superb", **changed)
+    made["cell"]["seeds"] = list(seeds)
+    return leaderboard.record(
+        results, predictions=predictions, utterances=table, groups=table["speaker"].to_numpy(), extends=extends, **made
+    )
+
+
+def test_seeds_added_to_a_record_leave_what_all_at_once_leave(results, tmp_path):
+    two = seeds_recorded(results, [0, 1])
+    four = seeds_recorded(results, [2, 3], extends=two)
+    at_once = seeds_recorded(tmp_path / "at once", [0, 1, 2, 3])
+    for part in ("cell", "scores", "chosen", "marks", "files"):
+        assert getattr(four, part) == getattr(at_once, part)
+    assert leaderboard.find(results, "fbank", "emodb", "superb", verify=True) == four
+    assert leaderboard.verify(results) == []
+
+
+def test_nothing_is_added_to_damaged_predictions(results):
+    two = seeds_recorded(results, [0, 1])
+    (path,) = results.rglob(two.files.predictions.name)
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(LeaderboardError, match=r"sha256.*\n.*--force"):
+        seeds_recorded(results, [2], extends=two)
+
+
+def test_edge_is_said_where_most_choices_lay_at_one(results):
+    inside = seeds_recorded(results, [0, 1])
+    assert "edge" not in inside.marks
+    assert "edge" not in seeds_recorded(results, [2], extends=inside, edge=True).marks  # a third of them
+    at_ends = seeds_recorded(results, [0], edge=True)
+    assert "edge" in at_ends.marks
+    assert "edge" not in seeds_recorded(results, [1, 2], extends=at_ends).marks
+
+
 def test_the_parquets_hold_what_the_design_says(make, results):
     record = make(seeds=2)
     table = leaderboard.predictions(results, record)

@@ -1,0 +1,167 @@
+"""`emotion2vec`: the head of Ma et al. (2024) on frames: Linear, ReLU, mean over time, Linear.
+
+As their published code trains it: RMSprop with momentum under a triangular learning rate that is stepped by the epoch,
+cross-entropy, batches of 128, 100 epochs, the best epoch on dev. Frames of a batch lie one after another, none is
+padding; a batch that is long goes through in parts whose gradients add up to the same.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch.nn.functional import cross_entropy
+
+from downstreams import chance
+from downstreams.inputs import check_dev, check_finite, fitting
+from downstreams.parallel import one_core_each, reported
+from downstreams.predictions import Predictions, fold_table
+from downstreams.weighted_sum import linear
+from tasks.metrics import METRICS, sums
+
+RESIDENT = 4 << 30  # bytes: more frames than that stay on disk and are read batch by batch
+PART = 8192  # frames that go through the head together: bounds memory whatever the lengths
+
+
+def evaluate(
+    features: Any, problem: Any, settings: dict[str, Any], seeds: list[int], device: str, progress: Any = None
+) -> Predictions:
+    """The head's predictions; `settings` has `hidden`, `batch`, `epochs`, `rate`, `top_rate`, `rise` (epochs),
+    `momentum`.
+
+    Raises:
+        DownstreamError: the features are not those of the problem or not finite, or a fold has no dev part.
+    """
+    started = time.perf_counter()
+    check_dev(problem, "emotion2vec")
+    frames = Frames(fitting(features.frames, problem, "frames"), problem.ids, device)
+    targets = torch.tensor(problem.targets, device=device)
+    jobs = [(seed, fold) for seed in seeds for fold in problem.folds]
+    advance = reported(progress, len(jobs))
+    with one_core_each(device) as pool:
+        train = partial(_train, frames, targets, problem=problem, settings=settings, advance=advance)
+        readings = list(pool.map(lambda job: train(*job), jobs))
+    return Predictions(
+        table=pd.concat([fold_table(problem, r.fold, r.seed, r.test) for r in readings], ignore_index=True),
+        choices=[{"fold": r.fold.name, "seed": r.seed, "epoch": r.epoch, "dev": r.figure} for r in readings],
+        outputs=np.concatenate([r.outputs for r in readings if r.seed == seeds[0]]),
+        seconds=time.perf_counter() - started,
+    )
+
+
+class Frames:
+    """The last layer's frames of all utterances, float16, by batches: in memory where they fit, else as they lie."""
+
+    def __init__(self, frames: Any, ids: np.ndarray, device: str) -> None:
+        """`frames`: `[i]` is (T_i, L', D) and `offsets` (N + 1,) sums T_i, as features give them."""
+        self.device, self._frames = torch.device(device), frames
+        self.lengths = np.diff(frames.offsets)
+        self.width = frames[0].shape[-1]
+        resident = int(frames.offsets[-1]) * self.width * 2 <= RESIDENT
+        self._held: torch.Tensor | None = None
+        held = np.empty((int(frames.offsets[-1]), self.width), np.float16) if resident else None
+        for i in range(len(frames)):
+            own = frames[i][:, -1]
+            check_finite(own[None], ids[i : i + 1], "the last layer")
+            if held is not None:
+                held[frames.offsets[i] : frames.offsets[i + 1]] = own
+        if held is not None:
+            self._held = torch.as_tensor(held, device=self.device)
+
+    def parts(self, rows: np.ndarray) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
+        """The utterances `rows` in parts of few frames: rows (n,), their frames (sum of T, D) float32, lengths (n,)."""
+        ends = np.cumsum(self.lengths[rows])
+        for part in np.split(rows, np.flatnonzero(np.diff(ends // PART)) + 1):
+            lengths = torch.as_tensor(self.lengths[part], device=self.device)
+            yield torch.as_tensor(part, device=self.device), self._read(part).float(), lengths
+
+    def _read(self, rows: np.ndarray) -> torch.Tensor:
+        if self._held is None:
+            return torch.as_tensor(np.concatenate([self._frames[i][:, -1] for i in rows]), device=self.device)
+        offsets = self._frames.offsets
+        return torch.cat([self._held[offsets[i] : offsets[i + 1]] for i in rows])
+
+
+@dataclass(frozen=True)
+class Head:
+    """hidden: (H, D) and (H,); classifier: (C, H) and (C,)."""
+
+    hidden: torch.Tensor
+    hidden_bias: torch.Tensor
+    classifier: torch.Tensor
+    classifier_bias: torch.Tensor
+
+    def means(self, frames: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+        """Time-means (n, H) of what the first layer gives for the frames (sum of T, D) of n utterances."""
+        active = torch.addmm(self.hidden_bias, frames, self.hidden.T).relu()
+        return torch.segment_reduce(active, "mean", lengths=lengths)
+
+    def logits(self, means: torch.Tensor) -> torch.Tensor:
+        """(n, C)."""
+        return means @ self.classifier.T + self.classifier_bias
+
+
+@dataclass(frozen=True)
+class _Reading:
+    """What became of one fold and seed."""
+
+    fold: Any
+    seed: int
+    epoch: int
+    figure: float  # `select_on` on dev
+    test: np.ndarray  # (n, C) probabilities
+    outputs: np.ndarray  # (n, H) time-means of the first layer
+
+
+def _train(
+    frames: Frames,
+    targets: torch.Tensor,
+    seed: int,
+    fold: Any,
+    *,
+    problem: Any,
+    settings: dict[str, Any],
+    advance: Callable[[float], None],
+) -> _Reading:
+    draws = chance.generator(fold.name, seed)
+    first = linear(settings["hidden"], frames.width, draws)
+    second = linear(len(problem.classes), settings["hidden"], draws)
+    parameters = [part.to(frames.device).requires_grad_() for part in (*first, *second)]
+    head = Head(*parameters)
+    optimiser = torch.optim.RMSprop(parameters, lr=settings["rate"], momentum=settings["momentum"])
+    # Their code leaves the cycling of momentum, which falls as the rate rises, at torch's default.
+    rates = torch.optim.lr_scheduler.CyclicLR(
+        optimiser, settings["rate"], settings["top_rate"], step_size_up=settings["rise"]
+    )
+    best, found, kept = -np.inf, 0, head
+    for epoch in range(1, settings["epochs"] + 1):
+        for rows in chance.stream(fold.train, len(fold.train), draws).split(settings["batch"]):
+            for part, x, lengths in frames.parts(rows.numpy()):
+                logits = head.logits(head.means(x, lengths))
+                (cross_entropy(logits, targets[part], reduction="sum") / len(rows)).backward()
+            optimiser.step()
+            optimiser.zero_grad()
+        rates.step()
+        predicted = _read(frames, head, fold.dev)[1].argmax(1)
+        figure = METRICS[problem.select_on](sums(problem.targets[fold.dev], predicted, n_classes=len(problem.classes)))[
+            0
+        ]
+        if figure > best or not found:
+            best, found, kept = figure, epoch, Head(*(part.detach().clone() for part in parameters))
+        advance(1 / settings["epochs"])
+    outputs, logits = _read(frames, kept, fold.test)
+    probabilities = torch.as_tensor(logits).softmax(1).numpy()
+    return _Reading(fold, seed, found, float(best), probabilities, outputs)
+
+
+@torch.no_grad()
+def _read(frames: Frames, head: Head, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """First-layer means (n, H) and logits (n, C)."""
+    means = torch.cat([head.means(x, lengths) for _, x, lengths in frames.parts(rows)])
+    return means.cpu().numpy(), head.logits(means).cpu().numpy()

@@ -1,0 +1,189 @@
+"""`superb`: SUPERB's recipe for its emotion head (s3prl's `downstream/emotion`), see weighted_sum.py.
+
+Adam on batches of 32 (s3prl: 8 times 4, accumulated, so that batches run on across epochs), gradients clipped to norm
+1, cross-entropy, features as they are: nothing is standardised. Of 30 evaluations of every learning rate, the best on
+dev is taken, fold by fold. Heads of a fold and seed that differ in the rate share start, batches and their one gather.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch.optim.adam import adam
+
+from downstreams import chance, weighted_sum
+from downstreams.inputs import check_dev, check_finite, fitting
+from downstreams.parallel import one_core_each, reported
+from downstreams.predictions import Predictions, fold_table
+from downstreams.weighted_sum import Heads
+from tasks.metrics import METRICS, sums
+
+BLOCK = 600_000  # weights that a core trains in step: their state should stay in its caches
+NEAR = 0.1  # SUPERB gives folds of 3432 to 3606 utterances the same number of steps
+
+
+def evaluate(
+    features: Any, problem: Any, settings: dict[str, Any], seeds: list[int], device: str, progress: Any = None
+) -> Predictions:
+    """The head's predictions; `settings` has `projector`, `batch`, `clip`, `rates` (ascending), `epochs`, `steps`
+    (SUPERB's number, taken where the epochs come near it) and `evaluations`.
+
+    Raises:
+        DownstreamError: the features are not those of the problem or not finite, or a fold has no dev part.
+    """
+    started = time.perf_counter()
+    pooled = fitting(features.pooled, problem, "pooled features")
+    check_dev(problem, "superb")
+    means = np.ascontiguousarray(pooled[:, 0])
+    for layer in range(means.shape[1]):
+        check_finite(means[:, layer], problem.ids, f"layer {layer}")
+    x, y = torch.tensor(means, device=device), torch.tensor(problem.targets, device=device)
+
+    size = len(problem.folds)
+    if torch.device(device).type == "cpu":
+        size = max(1, BLOCK // (len(settings["rates"]) * settings["projector"] * x.shape[2]))
+    jobs = [(seed, problem.folds[i : i + size]) for seed in seeds for i in range(0, len(problem.folds), size)]
+    advance = reported(progress, len(seeds) * len(problem.folds) * len(settings["rates"]))
+    with one_core_each(device) as pool:
+        train = partial(_train, x, y, problem=problem, settings=settings, advance=advance)
+        readings = [reading for part in pool.map(lambda job: train(*job), jobs) for reading in part]
+    return _predictions(problem, settings, readings, seeds, time.perf_counter() - started)
+
+
+def schedule(n: int, settings: dict[str, Any]) -> tuple[int, int]:
+    """Steps of a fold with n training utterances, and after how many of them dev is scored."""
+    steps = settings["epochs"] * n / settings["batch"]
+    if abs(steps - settings["steps"]) <= NEAR * settings["steps"]:
+        steps = settings["steps"]
+    every = max(1, round(steps / settings["evaluations"]))
+    return every * settings["evaluations"], every
+
+
+@dataclass(frozen=True)
+class _Reading:
+    """What became of one fold and seed."""
+
+    fold: Any
+    seed: int
+    rate: float
+    step: int
+    figure: float  # `select_on` on dev
+    weights: list[float]  # (L,) of the layers
+    test: np.ndarray  # (n, C) probabilities
+    outputs: np.ndarray  # (n, P) of the first Linear
+
+
+class Training:
+    """Adam (torch's defaults) on heads (R, Q, ...) in place, each of the R with a learning rate of its own."""
+
+    def __init__(self, heads: Heads, rates: list[float], clip: float) -> None:
+        self.heads, self.rates, self.clip = heads, rates, clip
+        self._first, self._second = (Heads(*map(torch.zeros_like, heads)) for _ in range(2))
+        self._counts = [[torch.zeros((), device=part.device) for part in heads] for _ in rates]
+
+    def step(self, x: torch.Tensor, targets: torch.Tensor) -> None:
+        """One step on a batch of each problem, (Q, n, L, D) and (Q, n)."""
+        gradients = self.heads.gradients(x, targets, self.clip)
+        for r, rate in enumerate(self.rates):
+            state = ([part[r] for part in parts] for parts in (self.heads, gradients, self._first, self._second))
+            adam(*state, [], self._counts[r], fused=True, lr=rate, beta1=0.9, beta2=0.999, eps=1e-8,
+                 weight_decay=0.0, amsgrad=False, maximize=False)  # fmt: skip
+
+
+def _train(
+    x: torch.Tensor,
+    y: torch.Tensor,
+    seed: int,
+    folds: tuple[Any, ...],
+    *,
+    problem: Any,
+    settings: dict[str, Any],
+    advance: Callable[[float], None],
+) -> list[_Reading]:
+    """The heads of some folds with one seed, all rates, in step; a fold that is done before others runs on unheard."""
+    rates, batch = settings["rates"], settings["batch"]
+    plans = [schedule(len(fold.train), settings) for fold in folds]
+    last = max(steps for steps, _ in plans)
+    generators = [chance.generator(fold.name, seed) for fold in folds]
+    depth, width = x.shape[1:]
+    heads = weighted_sum.initial(generators, len(rates), depth, width, settings["projector"], len(problem.classes))
+    heads = Heads(*(part.to(x.device) for part in heads))
+    streams = [chance.stream(fold.train, last * batch, g) for fold, g in zip(folds, generators, strict=True)]
+    order = torch.stack(streams).to(x.device).view(len(folds), last, batch).transpose(0, 1).contiguous()
+
+    training = Training(heads, rates, settings["clip"])
+    best = Heads(*map(torch.clone, heads))
+    figures = np.full((len(rates), len(folds)), -np.inf)
+    found = np.zeros(figures.shape, dtype=int)
+    for step, rows in enumerate(order, start=1):
+        inputs = x.index_select(0, rows.view(-1)).view(*rows.shape, *x.shape[1:])
+        training.step(inputs, y[rows])
+        for q, (fold, (steps_of, every)) in enumerate(zip(folds, plans, strict=True)):
+            if step % every or step > steps_of:
+                continue
+            scores = _figures(heads.problem(q).logits(_rows(x, fold.dev))[:, 0], y[torch.as_tensor(fold.dev)], problem)
+            for r in np.flatnonzero((scores > figures[:, q]) | (found[:, q] == 0)):
+                figures[r, q], found[r, q] = scores[r], step
+                for kept, now in zip(best, heads, strict=True):
+                    kept[r, q] = now[r, q]
+            advance(len(rates) * every / steps_of)
+    return [_reading(x, fold, seed, best.problem(q), figures[:, q], found[:, q], rates) for q, fold in enumerate(folds)]
+
+
+def _rows(x: torch.Tensor, rows: np.ndarray) -> torch.Tensor:
+    """(1, n, L, D)."""
+    return x[torch.as_tensor(rows, device=x.device)][None]
+
+
+def _figures(logits: torch.Tensor, targets: torch.Tensor, problem: Any) -> np.ndarray:
+    """`select_on` (R,) of logits (R, n, C)."""
+    predicted, true = logits.argmax(-1).cpu().numpy(), targets.cpu().numpy()
+    counted = [sums(true, one, n_classes=len(problem.classes)) for one in predicted]
+    return np.array([METRICS[problem.select_on](one)[0] for one in counted])
+
+
+def _reading(
+    x: torch.Tensor, fold: Any, seed: int, heads: Heads, figures: np.ndarray, found: np.ndarray, rates: list[float]
+) -> _Reading:
+    r = int(np.argmax(figures))  # the lowest rate of equals; the step is the first of equals
+    rows = _rows(x, fold.test)
+    return _Reading(
+        fold=fold,
+        seed=seed,
+        rate=rates[r],
+        step=int(found[r]),
+        figure=float(figures[r]),
+        weights=heads.layers[r, 0].softmax(-1).tolist(),
+        test=heads.logits(rows)[r, 0].softmax(-1).cpu().numpy(),
+        outputs=heads.projected(rows)[r, 0].cpu().numpy(),
+    )
+
+
+def _predictions(
+    problem: Any, settings: dict[str, Any], readings: list[_Reading], seeds: list[int], seconds: float
+) -> Predictions:
+    ends = (settings["rates"][0], settings["rates"][-1])
+    return Predictions(
+        table=pd.concat([fold_table(problem, r.fold, r.seed, r.test) for r in readings], ignore_index=True),
+        choices=[
+            {
+                "fold": r.fold.name,
+                "seed": r.seed,
+                "rate": r.rate,
+                "step": r.step,
+                "dev": r.figure,
+                "edge": r.rate in ends,
+            }
+            for r in readings
+        ],
+        layer_weights=[r.weights for r in readings],
+        outputs=np.concatenate([r.outputs for r in readings if r.seed == seeds[0]]),
+        seconds=seconds,
+    )
