@@ -81,6 +81,7 @@ def _check(options: argparse.Namespace) -> int:
     corpus = corpora.module(options.corpus).CORPUS
     cache = Path(os.path.abspath(options.cache.expanduser()))
     root, rows = loading.table(corpus, Path(os.path.abspath(options.data)), cache)
+    rows, flawed = loading.without_flawed(corpus, rows)
     missing = loading.shortfall(corpus, rows)
     contents, bad = content.examine(rows, cache, options.jobs, _progress())
     found = rows["emotion"].value_counts()
@@ -92,6 +93,8 @@ def _check(options: argparse.Namespace) -> int:
     print(f"emotions {', '.join(f'{emotion} {count}' for emotion, count in found.items())}")
     print(f"columns  {' '.join(rows.columns)}")
     print(f"rates    {', '.join(f'{rate} Hz {count}' for rate, count in contents['rate'].value_counts().items())}")
+    for what, number in flawed.items():
+        print(f"flawed   {number} left out: {what}")
     if missing:
         print(corpus.how_to_get(options.data))
     if bad:

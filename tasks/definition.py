@@ -4,10 +4,19 @@ from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from tasks import corpora
 from tasks.errors import TaskError
@@ -17,14 +26,30 @@ FOLDER = Path(__file__).parent / "definitions"
 
 
 class _Strict(BaseModel):
+    """Unknown keys are errors.
+
+    A dump goes into the keys of results: keys in `ADDED` came after the first results and are left out at their
+    defaults, so that cells of tasks that do not use them stay done.
+    """
+
     model_config = ConfigDict(extra="forbid", frozen=True)
+    ADDED: ClassVar[frozenset[str]] = frozenset()
+
+    @model_serializer(mode="wrap")
+    def _without_unused(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        fields = type(self).model_fields
+        unused = {name for name in self.ADDED if getattr(self, name) == fields[name].default}
+        return {name: value for name, value in dump(self).items() if name not in unused}
 
 
 class FoldRule(_Strict):
-    """Test folds: one for each value of a column, or one for each listed group of its values."""
+    """Test folds: one for each value of a column, for each listed group of values, or for each of k groups of them."""
+
+    ADDED: ClassVar[frozenset[str]] = frozenset({"k"})
 
     by: str
     groups: tuple[tuple[str, ...], ...] = ()
+    k: int | None = Field(default=None, ge=2)
 
 
 class Published(_Strict):

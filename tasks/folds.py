@@ -37,6 +37,23 @@ def leave_groups_out(by: str, values: np.ndarray, groups: Sequence[Sequence[str]
     return {name: test for name, test in rows.items() if len(test)}
 
 
+def leave_balanced_groups_out(by: str, values: np.ndarray, k: int) -> dict[str, np.ndarray]:
+    """Test rows by fold name, one fold for each of k groups of whole values, alike in size.
+
+    The largest value first, each goes to the smallest group; labels play no part. Of k values or fewer, each is alone.
+    """
+    found, sizes = np.unique(values, return_counts=True)
+    if len(found) <= k:
+        return leave_one_out(by, values)
+    groups: list[list[str]] = [[] for _ in range(k)]
+    totals = [0] * k
+    for index in sorted(range(len(found)), key=lambda i: (-sizes[i], found[i])):
+        smallest = min(range(k), key=lambda g: (totals[g], g))
+        groups[smallest].append(found[index])
+        totals[smallest] += sizes[index]
+    return {f"{by} group {i}": np.flatnonzero(np.isin(values, group)) for i, group in enumerate(groups, start=1)}
+
+
 def shuffled(rows: np.ndarray, ids: np.ndarray, salt: str) -> np.ndarray:
     """Rows in an order that looks random and follows from their ids and the salt alone."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import chain, zip_longest
@@ -112,6 +113,16 @@ def table(corpus: Corpus, data: Path, cache: Path) -> tuple[Path, pd.DataFrame]:
     return root, rows
 
 
+def without_flawed(corpus: Corpus, utterances: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, int]]:
+    """The table without the corpus's known-bad utterances, and how many were there by what is wrong with them."""
+    flawed = utterances.index[utterances.index.isin(list(corpus.flawed))]
+    return utterances.drop(flawed), dict(Counter(corpus.flawed[utterance] for utterance in flawed))
+
+
+def _listed(counts: dict[str, int]) -> str:
+    return ", ".join(f"{count} ({what})" for what, count in counts.items())
+
+
 def shortfall(corpus: Corpus, utterances: pd.DataFrame) -> str:
     """In what counts of utterances, speakers and classes a table differs from a whole copy; empty if in none."""
     found = utterances["emotion"].value_counts().to_dict()
@@ -143,6 +154,9 @@ def _read(
     corpus: Corpus = corpora.module(wanted.corpus).CORPUS
     root, rows = table(corpus, data, cache)
     marks, notes = ["synthetic"] if corpus.synthetic else [], []
+    rows, flawed = without_flawed(corpus, rows)
+    if flawed:
+        notes.append(f"left out {sum(flawed.values())} known-bad utterances: {_listed(flawed)}")
     missing = shortfall(corpus, rows)
     if missing:
         # Notes go into records, which name no folder of anybody's.
@@ -171,7 +185,7 @@ def _read(
     rows = rows.join(contents[["sha256", "samples_sha256", "duration"]], how="inner")
     if corpus.lossless and rows["path"].map(lambda path: Path(path).suffix.lower() in corpora.LOSSY).any():
         marks.append("lossy_audio")
-    counts = {"merged": merged, "excluded": excluded, "bad_files": len(bad)}
+    counts = {"merged": merged, "excluded": excluded | flawed, "bad_files": len(bad)}
     return Reading(corpus, root, rows, tuple(marks), counts, tuple(notes))
 
 
@@ -243,6 +257,8 @@ def _split(wanted: Definition, reading: Reading, limited: bool) -> tuple[Problem
     try:
         if wanted.folds.groups:
             tests = folds.leave_groups_out(by, values, wanted.folds.groups)
+        elif wanted.folds.k:
+            tests = folds.leave_balanced_groups_out(by, values, wanted.folds.k)
         else:
             tests = folds.leave_one_out(by, values)
         if wanted.dev == "superb":

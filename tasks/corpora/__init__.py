@@ -8,8 +8,9 @@ from __future__ import annotations
 import importlib
 import os
 import pkgutil
+import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
 
@@ -31,6 +32,9 @@ class Corpus:
         family: corpora of the same recordings or speakers share one.
         lossless: whether the official audio is; rate is its native sample rate in Hz.
         source: where the counts come from.
+        ignore: regular expression of whole stems that lie beside the corpus's audio and are no part of it.
+        flawed: known-bad utterances by id, and what is wrong with them: left out and counted; a copy may have them or
+            not, and `files` and the other counts are without them.
     """
 
     name: str
@@ -49,6 +53,8 @@ class Corpus:
     rate: int
     source: str
     synthetic: bool = False
+    ignore: str = ""
+    flawed: Mapping[str, str] = field(default_factory=dict)
 
     def root(self, data: Path) -> Path | None:
         """The corpus's folder under `data`, or None."""
@@ -84,20 +90,41 @@ def module(name: str) -> ModuleType:
     return found
 
 
-def _audio(folder: Path, patterns: tuple[str, ...]) -> Iterator[Path]:
-    for pattern in patterns:
-        for path in folder.glob(pattern):
+def _audio(root: Path, corpus: Corpus) -> Iterator[Path]:
+    for pattern in corpus.globs:
+        for path in root.glob(pattern):
             # macOS leaves "._name" files beside the real ones.
-            if path.suffix.lower() in SUFFIXES and not path.name.startswith("._"):
+            if (
+                path.suffix.lower() in SUFFIXES
+                and not path.name.startswith("._")
+                and not re.fullmatch(corpus.ignore, path.stem)
+            ):
                 yield path
 
 
 def count(corpus: Corpus, root: Path) -> int:
-    """Utterances whose audio is there, a stem with several suffixes counted once."""
-    return len({os.path.splitext(path)[0] for path in _audio(root, corpus.globs)})
+    """Utterances whose audio is there, a stem with several suffixes counted once, known-bad ones not at all."""
+    found = {os.path.splitext(path)[0] for path in _audio(root, corpus)}
+    return sum(os.path.basename(path) not in corpus.flawed for path in found)
 
 
-def audio_by_stem(root: Path, patterns: tuple[str, ...]) -> dict[str, Path]:
+def audio(root: Path, corpus: Corpus) -> dict[str, Path]:
+    """Audio files below `root` by their path there without suffix (with `/`), the preferred suffix of each.
+
+    Raises:
+        TaskError: a name is not UTF-8.
+    """
+    files: dict[str, Path] = {}
+    for path in sorted(_audio(root, corpus)):
+        check_name(path)
+        place = path.relative_to(root).with_suffix("").as_posix()
+        other = files.get(place)
+        if other is None or SUFFIXES.index(path.suffix.lower()) < SUFFIXES.index(other.suffix.lower()):
+            files[place] = path
+    return files
+
+
+def audio_by_stem(root: Path, corpus: Corpus) -> dict[str, Path]:
     """Audio files below `root` by stem, the preferred suffix of each.
 
     Raises:
@@ -105,14 +132,25 @@ def audio_by_stem(root: Path, patterns: tuple[str, ...]) -> dict[str, Path]:
             UTF-8.
     """
     files: dict[str, Path] = {}
-    for path in sorted(_audio(root, patterns)):
-        check_name(path)
-        other = files.get(path.stem)
-        if other is not None and other.parent != path.parent:
+    for path in audio(root, corpus).values():
+        other = files.setdefault(path.stem, path)
+        if other != path:
             raise TaskError(f"two files would be utterance {path.stem!r}: {other} and {path}; remove one of them")
-        if other is None or SUFFIXES.index(path.suffix.lower()) < SUFFIXES.index(other.suffix.lower()):
-            files[path.stem] = path
     return files
+
+
+def lines(path: Path, encoding: str = "utf-8") -> list[str]:
+    """The lines of a label file, without their ends.
+
+    Raises:
+        TaskError: it is missing, cannot be read, or is not text of that encoding.
+    """
+    try:
+        return path.read_text(encoding=encoding).removeprefix("\ufeff").splitlines()
+    except FileNotFoundError as error:
+        raise TaskError(f"{path}: the label file is missing; put the corpus's own there") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise TaskError(f"{path}: cannot be read as {encoding} text ({error}); put the corpus's own there") from error
 
 
 def check_name(path: Path) -> None:

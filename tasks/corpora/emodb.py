@@ -56,7 +56,7 @@ def read(root: Path) -> pd.DataFrame:
     from tasks import utterances
 
     rows = []
-    for stem, path in audio_by_stem(root, CORPUS.globs).items():
+    for stem, path in audio_by_stem(root, CORPUS).items():
         name = re.fullmatch(r"(\d\d)([ab]\d\d)([A-Z])([a-z]?)", stem)
         if name is None or name[1] not in MALE | FEMALE:
             raise TaskError(f"{path}: not an EmoDB name (as 03a01Wa: speaker, text, emotion, version); move it away")

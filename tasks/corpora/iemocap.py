@@ -86,7 +86,7 @@ def read(root: Path) -> pd.DataFrame:
     """
     from tasks import utterances
 
-    audio = audio_by_stem(root, CORPUS.globs)
+    audio = audio_by_stem(root, CORPUS)
     rows = []
     for session in sorted(root.glob("Session[1-5]")):
         texts = _transcripts(session / "dialog" / "transcriptions")

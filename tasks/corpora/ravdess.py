@@ -62,7 +62,7 @@ def read_names(root: Path, corpus: Corpus) -> pd.DataFrame:
     from tasks import utterances
 
     rows = []
-    for stem, path in audio_by_stem(root, corpus.globs).items():
+    for stem, path in audio_by_stem(root, corpus).items():
         name = re.fullmatch(r"03-0[12]-(\d\d)-(\d\d)-(\d\d)-\d\d-(\d\d)", stem)
         if name is None:
             raise TaskError(f"{path}: not a RAVDESS name (as 03-01-05-01-02-01-18, seven numbers); move it away")

@@ -42,7 +42,7 @@ def read(root: Path) -> pd.DataFrame:
     from tasks import utterances
 
     rows = []
-    for stem, path in audio_by_stem(root, CORPUS.globs).items():
+    for stem, path in audio_by_stem(root, CORPUS).items():
         name = re.fullmatch(r"(S([A-Z])\d+)_F\d+_([A-Z])\d+", stem)
         if name is None:
             raise TaskError(f"{path}: not a URDU name (as SM20_F8_N012: speaker, file, emotion); move it away")

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
 import soundfile
+
+from tasks import corpora
 
 EMODB = {"W": "anger", "L": "boredom", "E": "disgust", "A": "fear", "F": "happiness", "T": "sadness", "N": "neutral"}
 
@@ -93,3 +95,57 @@ def iemocap(data: Path, sessions: Iterable[int] = (1, 2, 3, 4, 5)) -> Path:
                 home / "sentences" / "wav" / dialogue / f"._{dialogue}_F000.wav"
             )
     return data
+
+
+def nemo(data: Path) -> Path:
+    """nEMO/samples/EB0_anger_1.wav ..., at 24 kHz, with data.tsv."""
+    told = ["file_id\temotion\traw_text\tnormalized_text\tspeaker_id\tgender\tage"]
+    for speaker, gender in (("EB0", "female"), ("KS0", "male"), ("MP0", "male")):
+        for emotion in ("anger", "fear", "happiness", "neutral", "sadness", "surprised"):
+            for sentence in (1, 12):
+                name = f"{speaker}_{emotion}_{sentence}.wav"
+                write_audio(data / "nEMO" / "samples" / name, rate=24000)
+                told.append(
+                    f"{name}\t{emotion}\tZdanie, {sentence}.\tzdanie {sentence}\t        {speaker}\t{gender}\t27"
+                )
+    (data / "nEMO" / "data.tsv").write_text("\n".join(told) + "\n", encoding="utf-8")
+    return data
+
+
+def korean_emotion_tts(data: Path) -> Path:
+    """.../SpeechCorpus/Emotional/emotional-to-emotional/nea/wav/nea00001.wav ..., at 22.05 kHz."""
+    home = data / "emotiontts_open_db" / "Dataset" / "SpeechCorpus" / "Emotional"
+    for kind, speakers in (("emotional-to-emotional", ("nea", "neb", "nec")), ("plain-to-emotional", ("ema", "emb"))):
+        for speaker in speakers:
+            for number in (1, 5, 101, 105, 201, 205, 301, 400):
+                write_audio(home / kind / speaker / "wav" / f"{speaker}{number:05d}.wav", rate=22050)
+    return data
+
+
+def indian_emospeech(data: Path) -> Path:
+    """emospeech-dataset-v1/webservice/go-safe-angry-1566229421468-<hash>.wav ..., with all that is left out."""
+    home = data / "emospeech-dataset-v1" / "webservice"
+    for speaker in range(3):
+        for emotion in ("angry", "calm", "fearful", "happy"):
+            for keyword in ("go", "bacho"):
+                write_audio(home / f"{keyword}-safe-{emotion}-15662294214{speaker}-{speaker:056x}.wav")
+    facts = corpora.module("indian_emospeech")
+    write_audio(home / f"go-safe-angry-1562907046662-{facts.NOBODY}.wav")
+    write_audio(home / f"background-safe-None-20190701193438-{1:056x}.wav")
+    for flawed in facts.CORPUS.flawed:
+        write_audio(home / f"{flawed}.wav")
+    return data
+
+
+# By corpus: writes its tree, whose folder is the official one's.
+TREES: dict[str, Callable[[Path], Path]] = {
+    "emodb": emodb,
+    "emovo": lambda data: emovo(data, nested=False),
+    "iemocap": iemocap,
+    "indian_emospeech": indian_emospeech,
+    "korean_emotion_tts": korean_emotion_tts,
+    "nemo": nemo,
+    "ravdess": ravdess,
+    "ravdess_song": ravdess,
+    "urdu": urdu,
+}

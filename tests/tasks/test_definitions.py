@@ -10,7 +10,19 @@ import tasks
 from tasks import catalogue, corpora, definition
 from tasks.errors import TaskError, UnknownName
 
-EXPECTED = ["demo", "emodb", "emovo", "iemocap", "iemocap_superb", "ravdess", "ravdess_song", "urdu"]
+EXPECTED = [
+    "demo",
+    "emodb",
+    "emovo",
+    "iemocap",
+    "iemocap_superb",
+    "indian_emospeech",
+    "korean_emotion_tts",
+    "nemo",
+    "ravdess",
+    "ravdess_song",
+    "urdu",
+]
 
 FIGURES = {"source": "s", "head": "h", "matches": True, "metrics": ["WA"], "values": {"a": [1, 2]}}
 
@@ -31,7 +43,6 @@ def test_labels_cover_the_corpus_and_name_nothing_else(name):
 @pytest.mark.parametrize("name", tasks.names())
 def test_published_figures_have_a_source_and_a_reason_where_they_do_not_match(name):
     task = definition.read(definition.path(name))
-    assert task.published or name == "demo"
     for figure in task.published:
         assert figure.source and 15 < figure.value < 100
         assert figure.matches or figure.difference
