@@ -84,15 +84,19 @@ def _check(options: argparse.Namespace) -> int:
     rows, flawed = loading.without_flawed(corpus, rows)
     missing = loading.shortfall(corpus, rows)
     contents, bad = content.examine(rows, cache, options.jobs, _progress())
-    found = rows["emotion"].value_counts()
+    found = rows["emotion"].value_counts().to_dict() if "emotion" in rows else {}
     print(f"{corpus.title}, {corpus.language}, {corpus.licence}, {corpus.homepage}")
     print(f"folder   {root}")
     print(f"state    {'partial: ' + missing if missing else 'complete'}")
     hours = contents["duration"].sum() / 3600
-    print(f"found    {len(rows)} utterances, {rows['speaker'].nunique()} speakers, {hours:.2f} h")
+    speakers = f"{rows['speaker'].nunique()} speakers" if "speaker" in rows else "speakers unknown"
+    print(f"found    {len(rows)} utterances, {speakers}, {hours:.2f} h")
     print(f"emotions {', '.join(f'{emotion} {count}' for emotion, count in found.items())}")
     print(f"columns  {' '.join(rows.columns)}")
     print(f"rates    {', '.join(f'{rate} Hz {count}' for rate, count in contents['rate'].value_counts().items())}")
+    extra = 0 if corpus.videos else corpora.count(corpus, root) - len(rows)
+    if extra > 0:
+        print(f"extra    {extra} audio files that no label names; they are not read")
     for what, number in flawed.items():
         print(f"flawed   {number} left out: {what}")
     if missing:

@@ -17,6 +17,7 @@ from tasks import audit, content, corpora, definition, demo, derive, fold_lists,
 from tasks.corpora import Corpus
 from tasks.definition import Definition
 from tasks.errors import TaskError, UnknownName, foreign
+from tasks.metrics import REGRESSION
 from tasks.problem import Fold, Problem
 
 Progress = Callable[[float, float], None]
@@ -125,11 +126,10 @@ def _listed(counts: dict[str, int]) -> str:
 
 def shortfall(corpus: Corpus, utterances: pd.DataFrame) -> str:
     """In what counts of utterances, speakers and classes a table differs from a whole copy; empty if in none."""
-    found = utterances["emotion"].value_counts().to_dict()
-    pairs = {
-        "utterances": (len(utterances), corpus.files),
-        "speakers": (utterances["speaker"].nunique(), corpus.speakers),
-    }
+    found = utterances["emotion"].value_counts().to_dict() if corpus.classes else {}
+    pairs = {"utterances": (len(utterances), corpus.files)} if corpus.files else {}
+    if corpus.speakers:
+        pairs["speakers"] = utterances["speaker"].nunique(), corpus.speakers
     pairs |= {emotion: (found.get(emotion, 0), count) for emotion, count in corpus.classes.items()}
     return ", ".join(f"{what} {there} of {whole}" for what, (there, whole) in pairs.items() if there != whole)
 
@@ -162,13 +162,15 @@ def _read(
         # Notes go into records, which name no folder of anybody's.
         notes.append(f"not a whole copy: {missing} ({corpus.homepage}; see python -m tasks check {corpus.name})")
     rows, merged, excluded = _labelled(wanted, rows)
+    if wanted.kind == "conversation":
+        notes += _gaps(wanted, corpus, rows, skip_bad)
     notes += [
         f"{name} = {' + '.join(f'{count} {raw}' for raw, count in parts.items())}"
         for name, parts in merged.items()
         if len(parts) > 1
     ]
     if limit is not None and limit < len(rows):
-        rows = _spread(rows, wanted.target, limit)
+        rows = _dialogues(rows, limit) if wanted.kind == "conversation" else _spread(rows, wanted, limit)
         notes.append(f"limited to {len(rows)} utterances: figures mean nothing")
     if missing or limit is not None:
         marks.append("partial")
@@ -190,7 +192,10 @@ def _read(
 
 
 def _labelled(wanted: Definition, rows: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, dict[str, int]], dict[str, int]]:
-    """The utterances that have a class of the task; counts of raw labels by class, and of those left out."""
+    """The utterances of the task; counts of raw labels by class, and of those without one of its classes or values.
+
+    Of a conversation all turns stay: those without a class are context.
+    """
     for column, values in wanted.where.items():
         if column not in rows:
             raise TaskError(f"{definition.path(wanted.name)}: where: {wanted.corpus} has no column {column!r}")
@@ -198,6 +203,8 @@ def _labelled(wanted: Definition, rows: pd.DataFrame) -> tuple[pd.DataFrame, dic
     if wanted.target not in rows:
         raise TaskError(f"{definition.path(wanted.name)}: target: {wanted.corpus} has no column {wanted.target!r}")
     raw = rows[wanted.target]
+    if wanted.kind == REGRESSION:
+        return rows[raw.notna()], {}, {"none": int(raw.isna().sum())} if raw.isna().any() else {}
     known = [value for values in wanted.labels.values() for value in values]
     stray = rows[raw.notna() & ~raw.isin([*known, *wanted.drop])]
     if len(stray):
@@ -210,15 +217,58 @@ def _labelled(wanted: Definition, rows: pd.DataFrame) -> tuple[pd.DataFrame, dic
     excluded = {value: found[value] for value in wanted.drop if value in found}
     if raw.isna().any():
         excluded["none"] = int(raw.isna().sum())
-    return rows[raw.isin(known)], merged, excluded
+    return rows if wanted.kind == "conversation" else rows[raw.isin(known)], merged, excluded
 
 
-def _spread(rows: pd.DataFrame, target: str, limit: int) -> pd.DataFrame:
-    """`limit` rows that hold every speaker and class as far as they go: speakers in turn, classes shifted."""
-    classes = sorted(rows[target].unique())
+def _gaps(wanted: Definition, corpus: Corpus, rows: pd.DataFrame, skip_bad: bool) -> list[str]:
+    """What to tell of turns that a dialogue lacks.
+
+    Raises:
+        TaskError: two turns of a dialogue have one number; or a turn is missing that is not known to be bad, and nobody
+            said to go on without.
+    """
+    lacking = [column for column in ("dialogue", "turn") if column not in rows or rows[column].isna().any()]
+    if lacking:
+        raise TaskError(f"{wanted.name}: {wanted.corpus} does not tell the {' and '.join(lacking)} of every utterance")
+    missing, known = [], 0
+    for dialogue, turns in rows.groupby("dialogue")["turn"]:
+        if turns.duplicated().any():
+            pair = turns.index[turns == turns[turns.duplicated()].iloc[0]]
+            raise TaskError(f"{wanted.name}: dialogue {dialogue} has one turn twice: {' and '.join(pair[:2])}")
+        gone = sorted(set(range(int(turns.max()))) - set(turns))
+        if gone and any(flawed.startswith(f"{dialogue}_") for flawed in corpus.flawed):
+            known += len(gone)
+        elif gone:
+            missing.append(f"{dialogue} turn {', '.join(str(turn) for turn in gone)}")
+    if missing and not skip_bad:
+        raise TaskError(
+            f"{wanted.name}: {len(missing)} dialogues lack a turn, its audio is missing: {'; '.join(missing[:NAMED])} "
+            f"(from 0). Complete the copy (python -m tasks check {corpus.name}), or go on without with --skip-bad"
+        )
+    return [f"{known + len(missing)} dialogues lack a turn: it is no context to the others"] if known or missing else []
+
+
+def _dialogues(rows: pd.DataFrame, limit: int) -> pd.DataFrame:
+    """Whole dialogues, about `limit` turns: of each part or session in turn."""
+    by = next((column for column in ("partition", "session") if column in rows), "dialogue")
+    queues = [list(dict.fromkeys(part["dialogue"])) for _, part in rows.groupby(by)]
+    sizes, taken = rows["dialogue"].value_counts(), []
+    for dialogue in (d for turn in zip_longest(*queues) for d in turn if d is not None):
+        if limit <= 0:
+            break
+        taken.append(dialogue)
+        limit -= sizes[dialogue]
+    return rows[rows["dialogue"].isin(taken)]
+
+
+def _spread(rows: pd.DataFrame, wanted: Definition, limit: int) -> pd.DataFrame:
+    """`limit` rows that hold every speaker (or official part) and class as far as they go, in turn."""
+    target = pd.Series(0, rows.index) if wanted.kind == REGRESSION else rows[wanted.target]
+    by = "partition" if wanted.folds.by == "partition" else "speaker"
+    classes = sorted(target.unique())
     queues = []
-    for shift, (_, of_speaker) in enumerate(rows.groupby("speaker")):
-        cells = [of_speaker.index[of_speaker[target] == c] for c in classes]
+    for shift, (_, of_speaker) in enumerate(rows.groupby(by)):
+        cells = [of_speaker.index[target[of_speaker.index] == c] for c in classes]
         turns = zip_longest(*(cells[shift % len(classes) :] + cells[: shift % len(classes)]))
         queues.append([row for turn in turns for row in turn if row is not None])
     order = [row for row in chain.from_iterable(zip_longest(*queues)) if row is not None]
@@ -226,9 +276,23 @@ def _spread(rows: pd.DataFrame, target: str, limit: int) -> pd.DataFrame:
 
 
 def targets(utterances: pd.DataFrame, wanted: Definition) -> np.ndarray:
-    """(N,) int64 class of each utterance, -1 where it has none."""
+    """(N,) int64 class of each utterance, -1 where it has none; or its float64 value."""
+    if wanted.kind == REGRESSION:
+        return utterances[wanted.target].to_numpy(dtype=np.float64)
     index = {value: i for i, values in enumerate(wanted.labels.values()) for value in values}
     return utterances[wanted.target].map(index).fillna(-1).to_numpy(dtype=np.int64)
+
+
+def of_next_turn(targets: np.ndarray, dialogue: np.ndarray, turn: np.ndarray) -> np.ndarray:
+    """(N,) the target of the turn that follows each in its dialogue; -1 where none follows.
+
+    A row thus asks for what comes after it: its own audio and that of earlier rows is all that may be heard.
+    """
+    order = np.lexsort((turn, dialogue))
+    follows = np.flatnonzero((dialogue[order][1:] == dialogue[order][:-1]) & (turn[order][1:] == turn[order][:-1] + 1))
+    shifted = np.full_like(targets, -1)
+    shifted[order[follows]] = targets[order[follows + 1]]
+    return shifted
 
 
 def with_targets(fold: Fold, targets: np.ndarray) -> Fold:
@@ -247,33 +311,75 @@ def _text(column: pd.Series | pd.Index) -> np.ndarray:
 
 
 def _split(wanted: Definition, reading: Reading, limited: bool) -> tuple[Problem, list[str]]:
-    rows, by, notes = reading.utterances, wanted.folds.by, []
-    lacking = sorted({"speaker", by} - set(rows))
+    rows, rule = reading.utterances, wanted.folds
+    group = definition.GROUPS[wanted.group_by]
+    lacking = sorted(({rule.by, group} | ({rule.apart} - {""})) - set(rows))
     if lacking:
         raise TaskError(f"{definition.path(wanted.name)}: folds: {wanted.corpus} has no column {', '.join(lacking)}")
-    ids, speakers, classes = _text(rows.index), _text(rows["speaker"]), targets(rows, wanted)
-    values = _text(rows[by])
-    draws = None
+    ids, groups, asked = _text(rows.index), _text(rows[group]), targets(rows, wanted)
+    speakers = _text(rows["speaker"]) if "speaker" in rows else groups
+    dialogue, turn = (rows[column].to_numpy() if column in rows else None for column in ("dialogue", "turn"))
+    if wanted.next_turn and dialogue is not None and turn is not None:
+        asked = of_next_turn(asked, dialogue, turn)
+    names = tuple(wanted.labels)
     try:
-        if wanted.folds.groups:
-            tests = folds.leave_groups_out(by, values, wanted.folds.groups)
-        elif wanted.folds.k:
-            tests = folds.leave_balanced_groups_out(by, values, wanted.folds.k)
-        else:
-            tests = folds.leave_one_out(by, values)
-        if wanted.dev == "superb":
-            draws = None if limited else superb.draws(reading.root, tests, ids)
-            notes.append(
-                "dev: s3prl's own draw, from the split files in meta_data"
-                if draws
-                else "dev: SUPERB's rule, other draw (put s3prl's meta_data into the corpus folder to repeat its own)"
-            )
-        built = folds.build(tests, ids, speakers, classes, wanted.dev, draws)
+        built, notes = _folds(wanted, reading, limited, ids, speakers, asked)
+        return Problem(
+            ids,
+            wanted.kind,
+            names,
+            asked,
+            built,
+            groups,
+            speakers,
+            dialogue,
+            turn,
+            wanted.select_on,
+            wanted.next_turn,
+        ), notes
     except TaskError as error:
         raise TaskError(f"{wanted.name}: {error}") from error
-    dialogue, turn = (rows[c].to_numpy() if c in rows else None for c in ("dialogue", "turn"))
-    names = tuple(wanted.labels)
-    return Problem(ids, wanted.kind, names, classes, built, speakers, speakers, dialogue, turn, wanted.select_on), notes
+
+
+def _folds(
+    wanted: Definition, reading: Reading, limited: bool, ids: np.ndarray, speakers: np.ndarray, asked: np.ndarray
+) -> tuple[tuple[Fold, ...], list[str]]:
+    """The folds of a task, and what to tell of them."""
+    rows, rule = reading.utterances, wanted.folds
+    notes: list[str] = []
+    there = ~np.isnan(asked) if wanted.kind == REGRESSION else asked >= 0
+    # Values have no classes to keep in every part.
+    strata = np.zeros(len(asked), dtype=np.int64) if wanted.kind == REGRESSION else asked
+    units = speakers if rule.inner == "speaker" else _text(rows[rule.inner])
+    values = _text(rows[rule.by])
+    if rule.by == "partition":
+        return folds.official(values, ids, units, there, strata, wanted.dev), notes
+
+    def keep(tests: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """The folds' rows that have a target, without folds of none."""
+        kept = {name: test[there[test]] for name, test in tests.items()}
+        return {name: test for name, test in kept.items() if len(test)}
+
+    if rule.groups:
+        tests = keep(folds.leave_groups_out(rule.by, values, rule.groups))
+    else:
+        tests = keep(folds.leave_out(rule.by, values, rule.k))
+    if rule.apart:
+        others = keep(folds.leave_out(rule.apart, _text(rows[rule.apart]), rule.apart_k))
+        built = tuple(
+            folds.build_one(k, parts, ids, speakers, strata, wanted.dev, None, units)
+            for k, parts in folds.crossed(tests, others)
+        )
+        return built, notes
+    draws = None
+    if wanted.dev == "superb":
+        draws = None if limited else superb.draws(reading.root, tests, ids)
+        notes.append(
+            "dev: s3prl's own draw, from the split files in meta_data"
+            if draws
+            else "dev: SUPERB's rule, other draw (put s3prl's meta_data into the corpus folder to repeat its own)"
+        )
+    return folds.build(tests, ids, speakers, strata, wanted.dev, draws, units), notes
 
 
 def finish(reading: Reading, wanted: Definition, problem: Problem, notes: list[str]) -> Task:
@@ -283,29 +389,37 @@ def finish(reading: Reading, wanted: Definition, problem: Problem, notes: list[s
         TaskError: a fold's train lacks a class, or the audit fails.
     """
     rows = reading.utterances
-    proof = audit.prove(wanted.name, wanted.version, wanted.corpus, rows, problem, wanted.speakers_shared)
+    official = wanted.folds.by == "partition"
+    proof = audit.prove(wanted.name, wanted.version, wanted.corpus, rows, problem, wanted.speakers_shared, official)
     notes = [*reading.notes, *notes, *_missing_classes(wanted, problem)]
     marks = list(reading.marks)
-    if any(fold.rest_and_test["speakers"] for fold in proof.folds):
-        marks.append("speakers_shared")
-    shared = sum(fold.train_and_dev["speakers"] > 0 for fold in proof.folds)
+    for what, mark in (("speakers", "speakers_shared"), ("dialogues", "dialogues_shared"), ("audio", "audio_shared")):
+        most = max(fold.rest_and_test.get(what, 0) for fold in proof.folds)
+        if most and (what != "dialogues" or official):
+            marks.append(mark)
+            notes.append(f"{most} {what} of test are in train or dev too, by the protocol")
+    if "speaker" not in rows:
+        marks.append("speakers_unknown")
+    shared = sum(fold.train_and_dev.get("speakers", 0) > 0 for fold in proof.folds)
     if shared:
         marks.append("dev_speakers_shared")
         notes.append(f"dev of {shared} of {len(proof.folds)} folds shares speakers with train")
-    labelled = problem.targets >= 0
+    labelled = problem.has_target
+    if wanted.kind == "conversation":
+        notes.append(f"{int((~labelled).sum())} of {len(rows)} turns are context without a target")
     kinds = pd.Series(problem.targets[labelled]).groupby(problem.speaker[labelled]).nunique()
     single = int((kinds == 1).sum())
-    if single > len(kinds) / 2:
+    if problem.classes and "speaker" in rows and single > len(kinds) / 2:
         marks.append("speaker~label")
         notes.append(f"{single} of {len(kinds)} speakers have one class only: pooled figures only")
         wanted = wanted.model_copy(update={"pooled_only": True})
     if proof.identical_audio:
         marks.append("identical_audio")
         notes += [f"identical audio: {' = '.join(ids)}" for ids in proof.identical_audio[:NAMED]]
-    sizes = np.bincount(problem.targets[labelled], minlength=len(problem.classes)).tolist()
+    sizes = np.bincount(problem.targets[labelled], minlength=len(problem.classes)).tolist() if problem.classes else []
     counts = reading.counts | {
-        "utterances": len(rows),
-        "speakers": len(kinds),
+        "utterances": int(labelled.sum()),
+        "speakers": len(kinds) if "speaker" in rows else 0,
         "classes": dict(zip(problem.classes, sizes, strict=True)),
     }
     return Task(wanted.name, wanted, reading, problem, proof, tuple(marks), counts, tuple(notes))
@@ -314,6 +428,8 @@ def finish(reading: Reading, wanted: Definition, problem: Problem, notes: list[s
 def _missing_classes(wanted: Definition, problem: Problem) -> list[str]:
     """Notes on classes that a fold's dev, test or inner train lacks; a class missing from train is an error."""
     everything = set(range(len(problem.classes)))
+    if not everything:
+        return []
     lacking: dict[str, list[str]] = {"dev": [], "test": [], "inner train": []}
     for fold in problem.folds:
         gone = sorted(everything - set(problem.targets[fold.train]))

@@ -5,11 +5,13 @@ Nothing here imports pandas until a `read` is called, so that listing stays quic
 
 from __future__ import annotations
 
+import csv
 import importlib
+import io
 import os
 import pkgutil
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
@@ -28,7 +30,10 @@ class Corpus:
     Attributes:
         folders: names of its folder under the data folder, any case, the first preferred.
         globs: patterns below that folder that find its audio, without suffix.
-        files: utterances of a whole copy; speakers and classes likewise (utterances by common emotion noun).
+        files: utterances of a whole copy (0 where releases differ: its label file counts then); speakers (0 where they
+            are not told or not known) and classes likewise (utterances by common emotion noun).
+        videos: audio files of a whole copy where each holds many utterances, 0 where one holds one.
+        others: emotion nouns that occur too, but how often is not known.
         family: corpora of the same recordings or speakers share one.
         lossless: whether the official audio is; rate is its native sample rate in Hz.
         source: where the counts come from.
@@ -53,6 +58,8 @@ class Corpus:
     rate: int
     source: str
     synthetic: bool = False
+    others: tuple[str, ...] = ()
+    videos: int = 0
     ignore: str = ""
     flawed: Mapping[str, str] = field(default_factory=dict)
 
@@ -61,6 +68,11 @@ class Corpus:
         order = [folder.casefold() for folder in self.folders]
         found = [p for p in data.iterdir() if p.name.casefold() in order and p.is_dir()] if data.is_dir() else []
         return min(found, key=lambda p: (order.index(p.name.casefold()), p.name), default=None)
+
+    @property
+    def counted(self) -> int:
+        """What `count` finds in a whole copy."""
+        return self.videos or self.files
 
     def how_to_get(self, data: Path) -> str:
         """What to tell a user who lacks the corpus."""
@@ -103,7 +115,7 @@ def _audio(root: Path, corpus: Corpus) -> Iterator[Path]:
 
 
 def count(corpus: Corpus, root: Path) -> int:
-    """Utterances whose audio is there, a stem with several suffixes counted once, known-bad ones not at all."""
+    """Utterances (or videos of many) whose audio is there; several suffixes count once, known-bad ones not at all."""
     found = {os.path.splitext(path)[0] for path in _audio(root, corpus)}
     return sum(os.path.basename(path) not in corpus.flawed for path in found)
 
@@ -139,6 +151,24 @@ def audio_by_stem(root: Path, corpus: Corpus) -> dict[str, Path]:
     return files
 
 
+def records(path: Path, columns: Sequence[str], encoding: str = "utf-8") -> list[dict[str, str]]:
+    """The rows of a CSV label file, by column.
+
+    Raises:
+        TaskError: as `lines`; a needed column is missing, or a row is short.
+    """
+    table = csv.DictReader(io.StringIO("\n".join(lines(path, encoding))))
+    lacking = [column for column in columns if column not in (table.fieldnames or ())]
+    if lacking:
+        raise TaskError(f"{path}: has no column {', '.join(lacking)} (it needs {', '.join(columns)})")
+    rows = []
+    for row in table:
+        if any(row[column] is None for column in columns):
+            raise TaskError(f"{path}, line {table.line_num}: has fewer values than the heading has columns")
+        rows.append(row)
+    return rows
+
+
 def lines(path: Path, encoding: str = "utf-8") -> list[str]:
     """The lines of a label file, without their ends.
 
@@ -146,7 +176,7 @@ def lines(path: Path, encoding: str = "utf-8") -> list[str]:
         TaskError: it is missing, cannot be read, or is not text of that encoding.
     """
     try:
-        return path.read_text(encoding=encoding).removeprefix("\ufeff").splitlines()
+        return path.read_text(encoding=encoding).removeprefix("\ufeff").removesuffix("\n").split("\n")
     except FileNotFoundError as error:
         raise TaskError(f"{path}: the label file is missing; put the corpus's own there") from error
     except (OSError, UnicodeDecodeError) as error:

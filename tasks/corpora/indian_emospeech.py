@@ -1,8 +1,8 @@
 """Indian EmoSpeech Command: `webservice/bacho-safe-angry-1563213173113-<56 hex digits>.wav`.
 
 A name is keyword - environment - emotion - time - hash of the speaker. The hash of the empty string stands for an
-unknown user: speakers cannot be kept apart with those files, so they are no part of this corpus here, nor are recordings
-without a keyword (`background`) or an emotion (`None`).
+unknown user: speakers cannot be kept apart with those files, so they are no part of this corpus here, nor are
+recordings without a keyword (`background`) or an emotion (`None`).
 """
 
 from __future__ import annotations

@@ -11,16 +11,55 @@ from tasks import catalogue, corpora, definition
 from tasks.errors import TaskError, UnknownName
 
 EXPECTED = [
+    "aesdd",
+    "cafe",
+    "casia",
+    "cremad",
+    "cremad_vote",
     "demo",
+    "demo_arousal",
+    "demo_dialogue",
+    "demo_next",
     "emodb",
+    "emodb_text",
     "emovo",
+    "emovo_text",
+    "esd",
+    "esd_en",
+    "esd_zh",
     "iemocap",
+    "iemocap6",
+    "iemocap6_dialogue",
+    "iemocap_arousal",
+    "iemocap_dominance",
+    "iemocap_improvised",
+    "iemocap_next",
     "iemocap_superb",
+    "iemocap_valence",
     "indian_emospeech",
     "korean_emotion_tts",
+    "m3ed",
+    "m3ed_dialogue",
+    "meld",
+    "meld3",
+    "meld_dialogue",
+    "meld_next",
+    "mosei",
+    "mosei_binary",
+    "mosi",
+    "mosi_binary",
+    "msp_podcast",
+    "msp_podcast_arousal",
+    "msp_podcast_dominance",
+    "msp_podcast_valence",
     "nemo",
     "ravdess",
     "ravdess_song",
+    "resd",
+    "savee",
+    "shemo",
+    "subesco",
+    "tess",
     "urdu",
 ]
 
@@ -28,7 +67,7 @@ FIGURES = {"source": "s", "head": "h", "matches": True, "metrics": ["WA"], "valu
 
 
 def test_the_tasks_are_those_promised():
-    assert set(EXPECTED) <= set(tasks.names())
+    assert tasks.names() == EXPECTED
 
 
 @pytest.mark.parametrize("name", tasks.names())
@@ -36,15 +75,16 @@ def test_labels_cover_the_corpus_and_name_nothing_else(name):
     task = definition.read(definition.path(name))
     corpus = corpora.module(task.corpus).CORPUS
     used = {value for values in task.labels.values() for value in values}
-    assert used <= set(corpus.classes) <= used | set(task.drop)
     assert not used & set(task.drop)
+    if task.target == "emotion":
+        assert used <= set(corpus.classes) | set(corpus.others) == used | set(task.drop)
 
 
 @pytest.mark.parametrize("name", tasks.names())
 def test_published_figures_have_a_source_and_a_reason_where_they_do_not_match(name):
     task = definition.read(definition.path(name))
     for figure in task.published:
-        assert figure.source and 15 < figure.value < 100
+        assert figure.source and 13 < figure.value < 100
         assert figure.matches or figure.difference
     keys = [(figure.upstream, figure.metric, figure.source) for figure in task.published]
     assert len(set(keys)) == len(keys)
@@ -106,7 +146,7 @@ def test_suites_hold_tasks_that_exist_and_no_task_has_a_suites_name():
 
 def test_names_are_resolved_in_order_and_once(tmp_path):
     assert tasks.resolve(["urdu", "song", "emodb", "ravdess_song"], tmp_path) == ["urdu", "ravdess_song", "emodb"]
-    assert tasks.resolve(["all"], tmp_path) == [name for name in EXPECTED if name != "demo"]
+    assert tasks.resolve(["all"], tmp_path) == [name for name in EXPECTED if not name.startswith("demo")]
     assert tasks.resolve(["gender:emodb"], tmp_path) == ["gender:emodb"]
 
 
