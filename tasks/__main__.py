@@ -76,13 +76,13 @@ def _list(options: argparse.Namespace) -> int:
 
 
 def _check(options: argparse.Namespace) -> int:
-    from tasks import content, corpora, loading
+    from tasks import content, corpora, reading
 
     corpus = corpora.module(options.corpus).CORPUS
     cache = Path(os.path.abspath(options.cache.expanduser()))
-    root, rows = loading.table(corpus, Path(os.path.abspath(options.data)), cache)
-    rows, flawed = loading.without_flawed(corpus, rows)
-    missing = loading.shortfall(corpus, rows)
+    root, rows = reading.table(corpus, Path(os.path.abspath(options.data)), cache)
+    rows, flawed = reading.without_flawed(corpus, rows)
+    missing = reading.shortfall(corpus, rows)
     contents, bad = content.examine(rows, cache, options.jobs, _progress())
     found = rows["emotion"].value_counts().to_dict() if "emotion" in rows else {}
     print(f"{corpus.title}, {corpus.language}, {corpus.licence}, {corpus.homepage}")
@@ -102,7 +102,7 @@ def _check(options: argparse.Namespace) -> int:
     if missing:
         print(corpus.how_to_get(options.data))
     if bad:
-        print(f"{len(bad)} audio files cannot be used:\n{loading.bad_audio(bad, rows)}")
+        print(f"{len(bad)} audio files cannot be used:\n{reading.bad_audio(bad, rows)}")
     return int(bool(missing or bad))
 
 

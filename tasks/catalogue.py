@@ -8,7 +8,7 @@ from pathlib import Path
 
 import yaml
 
-from tasks import corpora, definition, derive
+from tasks import brought, corpora, definition, derive
 from tasks.corpora import Corpus
 from tasks.errors import TaskError, UnknownName
 
@@ -51,7 +51,8 @@ def resolve(wanted: Sequence[str], data: Path) -> list[str]:
     resolved: list[str] = []
     for name in wanted:
         if ":" in name:
-            derive.parse(name)
+            made = brought.module(name)
+            made.check(name, data) if made else derive.parse(name)
             resolved.append(name)
         elif name in known:
             resolved.append(name)

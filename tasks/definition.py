@@ -25,7 +25,7 @@ from tasks.metrics import CLASSIFICATION, METRICS, REGRESSION
 FOLDER = Path(__file__).parent / "definitions"
 
 # The column of the utterance table that holds each unit of resampling.
-GROUPS = {"speaker": "speaker", "dialogue": "dialogue", "video": "dialogue"}
+GROUPS = {"speaker": "speaker", "dialogue": "dialogue", "video": "dialogue", "utterance": ""}
 VALUES = ("arousal", "valence", "dominance", "sentiment")  # columns that a regression may ask for
 
 
@@ -53,7 +53,7 @@ class FoldRule(_Strict):
         by: the column; `partition` is the official split: one fold, whose parts are its values train, dev and test.
         apart: a second column whose values are dealt into `apart_k` groups (each value alone without it): every fold is
             crossed with every such group, and what trains shares no value of either column with test.
-        inner: the column whose values inner groups never split.
+        inner: the column whose values inner groups never split; none: groups of utterances.
     """
 
     ADDED: ClassVar[frozenset[str]] = frozenset({"k", "apart", "apart_k", "inner"})
@@ -70,7 +70,7 @@ class Published(_Strict):
     """A published figure.
 
     Attributes:
-        matches: its test folds, classes and metric are the task's, and speakers are kept apart.
+        matches: its test folds, classes and metric are the task's.
         difference: what differs: where it matches, at most head, dev part and averaging.
     """
 
@@ -120,7 +120,7 @@ class Definition(_Strict):
         where: column -> values; other utterances are no part of the task.
         dev: `next_fold`, `superb` (a random fifth of train, or s3prl's own draw; choices are made on it alone, without
             inner groups), `partition` (the official dev part, likewise) or `fifth` (of each class of train).
-        group_by: the unit of resampling.
+        group_by: the unit of resampling (`utterance` where nothing better is told).
         next_turn: of a conversation, each turn is asked for the class of the turn that follows it.
         speakers_shared: the protocol lets speakers cross from train into test.
         pooled_only: figures of single folds mean nothing (most test speakers have one class).
@@ -145,7 +145,7 @@ class Definition(_Strict):
     downstream: str
     speakers_shared: bool = False
     pooled_only: bool = False
-    group_by: Literal["speaker", "dialogue", "video"] = "speaker"
+    group_by: Literal["speaker", "dialogue", "video", "utterance"] = "speaker"
     next_turn: bool = False
     published: tuple[Published, ...] = ()
 

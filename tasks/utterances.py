@@ -35,6 +35,7 @@ COLUMNS = (
     "session",
     "style",
     "partition",
+    "fold",
 )
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import tasks
-from tasks import corpora, loading
+from tasks import corpora, loading, reading
 from tasks.errors import TaskError
 from tests.tasks import layouts
 
@@ -92,8 +92,8 @@ def test_meld_on_its_real_label_files(meld_labels):
     corpus = corpora.module("meld").CORPUS
     rows = corpora.module("meld").read(meld_labels)
     assert rows.partition.value_counts().to_dict() == {"train": 9989, "dev": 1109, "test": 2610}
-    kept, flawed = loading.without_flawed(corpus, rows)
-    assert flawed == {"its clip cannot be read": 2} and loading.shortfall(corpus, kept) == ""
+    kept, flawed = reading.without_flawed(corpus, rows)
+    assert flawed == {"its clip cannot be read": 2} and reading.shortfall(corpus, kept) == ""
     assert corpora.count(corpus, meld_labels) == 13708 and corpus.files == 13706  # the two are files, too
     parts = {part: set(rows.speaker[rows.partition == part]) for part in ("train", "dev", "test")}
     assert len(parts["train"] & parts["test"]) == 69

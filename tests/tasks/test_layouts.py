@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import tasks
-from tasks import catalogue, corpora, definition, loading
+from tasks import catalogue, corpora, definition, reading
 from tests.tasks import layouts
 
 REAL = [name for name in corpora.names() if not corpora.module(name).CORPUS.synthetic]
@@ -26,8 +26,8 @@ def tree(tmp_path_factory):
 @pytest.mark.parametrize("name", REAL)
 def test_a_corpus_is_read_from_its_official_layout(tree, tmp_path, name):
     data, corpus = tree(name), corpora.module(name).CORPUS
-    root, rows = loading.table(corpus, data, tmp_path)
-    kept, flawed = loading.without_flawed(corpus, rows)
+    root, rows = reading.table(corpus, data, tmp_path)
+    kept, flawed = reading.without_flawed(corpus, rows)
     assert corpora.count(corpus, root) in (rows["path"].nunique(), len(kept))
     assert len(kept) == len(rows) - sum(flawed.values())
     assert sum(flawed.values()) == len(set(corpus.flawed) & set(rows.index))
@@ -37,7 +37,7 @@ def test_a_corpus_is_read_from_its_official_layout(tree, tmp_path, name):
         found = set(rows.emotion.dropna())
         assert set(corpus.classes) <= found <= set(corpus.classes) | set(corpus.others)
     if corpus.files:  # a small tree is no whole copy, and is told so
-        assert loading.shortfall(corpus, kept)
+        assert reading.shortfall(corpus, kept)
 
 
 @pytest.mark.parametrize("name", [name for name in tasks.names() if not name.startswith("demo")])
