@@ -62,6 +62,11 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("task")
     command.add_argument("--output", type=Path, required=True, help="file to write, as JSON")
     command.set_defaults(run=_folds, skip_bad=False)
+    command = commands.add_parser("fetch", parents=[folders], help="download an openly licensed corpus")
+    command.add_argument("corpus")
+    command.add_argument("--accept-licence", action="store_true", help="you have read its licence and accept it")
+    command.add_argument("--extract", action="store_true", help="take the sound out of video clips (meld), with ffmpeg")
+    command.set_defaults(run=_fetch)
     return parser
 
 
@@ -126,6 +131,24 @@ def _audit(options: argparse.Namespace) -> int:
     return 0
 
 
+def _fetch(options: argparse.Namespace) -> int:
+    from tasks import clips, corpora, fetch
+
+    corpus = corpora.module(options.corpus).CORPUS
+    if options.extract and corpus.name != "meld":
+        raise TaskError(f"--extract is for corpora of video clips (meld); {corpus.name} has audio files")
+    data, cache = (Path(os.path.abspath(place.expanduser())) for place in (options.data, options.cache))
+    root = corpus.root(data)
+    # With --extract, clips that are there need no download.
+    if not (options.extract and root and any(root.rglob("*.mp4"))):
+        root = fetch.fetch(corpus, data, cache, options.accept_licence, _progress("downloading"))
+    failed = clips.extract(corpus, root, _progress("clips")) if options.extract else []
+    print(fetch.found(corpus, root))
+    if failed:
+        print(f"{len(failed)} clips cannot be read:", *failed[:10], sep="\n  ")
+    return int(bool(failed))
+
+
 def _folds(options: argparse.Namespace) -> int:
     from tasks import fold_lists
 
@@ -150,13 +173,13 @@ def _columns(rows: list[tuple[str, ...]]) -> None:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
 
-def _progress() -> Callable[[float, float], None] | None:
+def _progress(what: str = "reading audio") -> Callable[[float, float], None] | None:
     """A counter on one line of the terminal; none where there is no terminal."""
     if not sys.stderr.isatty():
         return None
 
     def show(done: float, total: float) -> None:
-        print(f"\rreading audio {done:.0f}/{total:.0f}", end="\n" if done == total else "", file=sys.stderr)
+        print(f"\r{what} {done:.0f}/{total:.0f}", end="\n" if done == total else "", file=sys.stderr)
 
     return show
 

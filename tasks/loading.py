@@ -209,7 +209,8 @@ def finish(reading: Reading, wanted: Definition, problem: Problem, notes: list[s
         marks.append("speakers_unknown")
     shared = sum(fold.train_and_dev.get("speakers", 0) > 0 for fold in proof.folds)
     if shared:
-        marks.append("dev_speakers_shared")
+        if "speakers_shared" not in marks:  # whose meaning is that none of test are
+            marks.append("dev_speakers_shared")
         notes.append(f"dev of {shared} of {len(proof.folds)} folds shares speakers with train")
     labelled = problem.has_target
     if wanted.kind == "conversation":

@@ -24,6 +24,28 @@ LOSSY = frozenset({".opus", ".ogg", ".mp3"})
 
 
 @dataclass(frozen=True)
+class Archive:
+    """A file that holds a corpus or a part of it.
+
+    Attributes:
+        url: where it is openly to be had.
+        checksum: `md5:...` or `sha256:...`, as its makers tell it; empty where they do not.
+        folder: where it is unpacked, below the corpus's folder.
+        strip: leading folders of its names that are left out.
+    """
+
+    url: str
+    checksum: str = ""
+    folder: str = ""
+    strip: int = 0
+
+    @property
+    def name(self) -> str:
+        """The file's name."""
+        return self.url.partition("?")[0].rstrip("/").rpartition("/")[2]
+
+
+@dataclass(frozen=True)
 class Corpus:
     """Facts of a corpus: what a whole copy counts, and how to come by it.
 
@@ -33,6 +55,7 @@ class Corpus:
         files: utterances of a whole copy (0 where releases differ: its label file counts then); speakers (0 where they
             are not told or not known) and classes likewise (utterances by common emotion noun).
         videos: audio files of a whole copy where each holds many utterances, 0 where one holds one.
+        archives: what `fetch` downloads, of a corpus that anybody may have.
         others: emotion nouns that occur too, but how often is not known.
         family: corpora of the same recordings or speakers share one.
         lossless: whether the official audio is; rate is its native sample rate in Hz.
@@ -60,6 +83,7 @@ class Corpus:
     synthetic: bool = False
     others: tuple[str, ...] = ()
     videos: int = 0
+    archives: tuple[Archive, ...] = ()
     ignore: str = ""
     flawed: Mapping[str, str] = field(default_factory=dict)
 

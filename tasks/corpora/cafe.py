@@ -9,7 +9,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tasks.corpora import Corpus, audio_by_stem, code
+from tasks.corpora import Archive, Corpus, audio_by_stem, code
 from tasks.errors import TaskError
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ CORPUS = Corpus(
         "surprise": 144,
     },
     family="cafe",
+    archives=(Archive("https://zenodo.org/records/1478765/files/CaFE_48k.zip"),),
     lossless=True,
     rate=48000,
     source="EmoBox's metadata, counted",

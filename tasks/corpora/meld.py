@@ -11,7 +11,7 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tasks.corpora import Corpus, audio, code, records
+from tasks.corpora import Archive, Corpus, audio, code, records
 from tasks.errors import TaskError
 
 if TYPE_CHECKING:
@@ -42,6 +42,7 @@ CORPUS = Corpus(
         "surprise": 1636,
     },
     family="meld",
+    archives=(Archive("https://web.eecs.umich.edu/~mihalcea/downloads/MELD.Raw.tar.gz", strip=1),),
     lossless=True,
     rate=48000,
     source="the official label files, counted",
@@ -64,13 +65,18 @@ EMOTIONS = {
 COLUMNS = ("Utterance", "Speaker", "Emotion", "Sentiment", "Dialogue_ID", "Utterance_ID")
 
 
+def name(clip: Path) -> str:
+    """The utterance that a clip holds: `train_dia125_utt3`."""
+    return f"{CLIPS[clip.parent.name]}_{clip.stem}"
+
+
 def read(root: Path) -> pd.DataFrame:
     """The utterance table of a MELD folder: the label lines whose sound is there, turns numbered within a dialogue."""
     from tasks import utterances
 
     clips: dict[str, Path] = {}
     for path in audio(root, CORPUS).values():
-        utterance = f"{CLIPS[path.parent.name]}_{path.stem}"
+        utterance = name(path)
         if re.fullmatch(r"dia\d+_utt\d+", path.stem) is None:
             raise TaskError(f"{path}: not a MELD clip (as dia125_utt3: dialogue, utterance); move it away")
         if utterance in clips:
@@ -78,8 +84,8 @@ def read(root: Path) -> pd.DataFrame:
         clips[utterance] = path
     rows = []
     for partition in CLIPS.values():
-        name = f"{partition}_sent_emo.csv"
-        labels = next((path for path in (root / name, root / partition / name) if path.exists()), root / name)
+        file = f"{partition}_sent_emo.csv"
+        labels = next((path for path in (root / file, root / partition / file) if path.exists()), root / file)
         turns: Counter[str] = Counter()
         lines = records(labels, COLUMNS)
         for line in sorted(lines, key=lambda line: (int(line["Dialogue_ID"]), int(line["Utterance_ID"]))):

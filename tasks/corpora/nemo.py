@@ -9,7 +9,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tasks.corpora import Corpus, audio_by_stem, code, lines
+from tasks.corpora import Archive, Corpus, audio_by_stem, code, lines
 from tasks.errors import TaskError
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ CORPUS = Corpus(
     speakers=9,
     classes={"anger": 749, "fear": 736, "happiness": 749, "neutral": 809, "sadness": 769, "surprise": 669},
     family="nemo",
+    archives=(Archive("https://github.com/amu-cai/nEMO/archive/refs/heads/main.zip", strip=1),),
     lossless=True,
     rate=24000,
     source="file names of the whole corpus, counted",

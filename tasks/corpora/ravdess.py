@@ -10,7 +10,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tasks.corpora import Corpus, audio_by_stem, code
+from tasks.corpora import Archive, Corpus, audio_by_stem, code
 from tasks.errors import TaskError
 
 if TYPE_CHECKING:
@@ -38,6 +38,13 @@ CORPUS = Corpus(
         "surprise": 192,
     },
     family="ravdess",
+    archives=(
+        Archive(
+            "https://zenodo.org/records/1188976/files/Audio_Speech_Actors_01-24.zip",
+            checksum="md5:bc696df654c87fed845eb13823edef8a",
+            folder="Audio_Speech_Actors_01-24",
+        ),
+    ),
     lossless=True,
     rate=48000,
     source="file names of the whole corpus, counted; agrees with EmoBox's metadata",

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tasks.corpora import Corpus, audio_by_stem, code
+from tasks.corpora import Archive, Corpus, audio_by_stem, code
 from tasks.errors import TaskError
 
 if TYPE_CHECKING:
@@ -20,12 +20,15 @@ CORPUS = Corpus(
     homepage="github.com/mansourehk/ShEMO",
     obtain="Download female.zip and male.zip and unpack each into a folder of that name.",
     folders=("shemo",),
-    globs=("male/*", "female/*"),
+    globs=("male/*", "female/*", "male/male/*", "female/female/*"),
     files=3000,
     speakers=87,
     classes={},
     others=("anger", "fear", "happiness", "neutral", "sadness", "surprise"),
     family="shemo",
+    archives=tuple(
+        Archive(f"https://github.com/mansourehk/ShEMO/raw/master/{sex}.zip", folder=sex) for sex in ("female", "male")
+    ),
     lossless=True,
     rate=44100,
     source="the corpus's README (3000 utterances, 87 speakers); EmoBox's metadata list 2838 of them",

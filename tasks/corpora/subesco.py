@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tasks.corpora import Corpus, audio_by_stem, code
+from tasks.corpora import Archive, Corpus, audio_by_stem, code
 from tasks.errors import TaskError
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ CORPUS = Corpus(
         "surprise": 1000,
     },
     family="subesco",
+    archives=(Archive("https://zenodo.org/records/4526477/files/SUBESCO.zip"),),
     lossless=True,
     rate=48000,
     source="EmoBox's metadata, counted (4555 files at 44.1 kHz, 2445 at 48 kHz)",

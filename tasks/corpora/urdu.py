@@ -9,7 +9,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tasks.corpora import Corpus, audio_by_stem, code
+from tasks.corpora import Archive, Corpus, audio_by_stem, code
 from tasks.errors import TaskError
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ CORPUS = Corpus(
     speakers=29,
     classes={"anger": 100, "happiness": 100, "neutral": 100, "sadness": 100},
     family="urdu",
+    archives=(Archive("https://github.com/siddiquelatif/URDU-Dataset/archive/refs/heads/master.zip", strip=1),),
     lossless=True,
     rate=44100,
     source="file names of the whole corpus, counted; its README speaks of 38 speakers",
