@@ -119,7 +119,8 @@ def prove(
     if problem.kind == "conversation" and problem.dialogue is not None and problem.turn is not None:
         plan["order"] = [problem.causal, problem.dialogue.tolist(), problem.turn.tolist(), problem.speaker.tolist()]
     spans = [utterances[c].tolist() if c in utterances else None for c in ("start", "end", "channel")]
-    same = utterances.groupby("samples_sha256").groups
+    samples = utterances["samples_sha256"]
+    repeated = samples[samples.duplicated(keep=False)]
     return Audit(
         task=task,
         version=version,
@@ -127,7 +128,7 @@ def prove(
         utterances=len(utterances),
         classes=problem.classes,
         folds=folds,
-        identical_audio=tuple(sorted(tuple(sorted(ids)) for ids in same.values() if len(ids) > 1)),
+        identical_audio=tuple(sorted(tuple(sorted(ids)) for ids in repeated.groupby(repeated).groups.values())),
         folds_hash=sha256(plan),
         hash=sha256([plan, version, utterances["sha256"].tolist(), spans]),
     )

@@ -101,7 +101,7 @@ def examine(
         index.write(fresh)
     good = {utterance: known[item] for utterance, item in zip(utterances.index, items, strict=True) if item in known}
     table = pd.DataFrame(
-        [astuple(content) for content in good.values()],
+        [tuple(vars(content).values()) for content in good.values()],
         index=pd.Index(list(good), name="id", dtype=str),
         columns=list(Content.__dataclass_fields__),
     )

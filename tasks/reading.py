@@ -164,7 +164,7 @@ def prepare(
         named = ", ".join(list(bad)[:NAMED]) + (", ..." if len(bad) > NAMED else "")
         notes.append(f"left out {len(bad)} utterances whose audio cannot be used: {named}")
     rows = rows.join(contents[["sha256", "samples_sha256", "duration"]], how="inner")
-    if corpus.lossless and rows["path"].map(lambda path: Path(path).suffix.lower() in corpora.LOSSY).any():
+    if corpus.lossless and rows["path"].str.lower().str.endswith(tuple(corpora.LOSSY)).any():
         marks.append("lossy_audio")
     counts = {"merged": merged, "excluded": excluded | (flawed or {}), "bad_files": len(bad)}
     return Reading(corpus, root, rows, tuple(marks), counts, tuple(notes))

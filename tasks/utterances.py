@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -55,12 +56,12 @@ def table(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
         source = row.get("labels", path)
         if utterance in origin:
             raise TaskError(f"utterance {utterance!r} occurs twice: in {origin[utterance]} and in {source}")
-        if ".." in path.parts or "/" in utterance or "\\" in utterance:
+        if ".." in str(path).split(os.sep) or "/" in utterance or "\\" in utterance:
             raise TaskError(f"{source}: utterance {utterance!r} points outside its corpus ({path})")
         origin[utterance] = source
     frame = pd.DataFrame(
         {column: [row.get(column) for row in rows] for column in COLUMNS},
         index=pd.Index([row["id"] for row in rows], name="id", dtype=str),
     )
-    frame["path"] = [str(row["path"].absolute()) for row in rows]
+    frame["path"] = [os.path.join(os.getcwd(), row["path"]) for row in rows]
     return frame.dropna(axis="columns", how="all").sort_index()

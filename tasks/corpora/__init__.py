@@ -6,6 +6,7 @@ Nothing here imports pandas until a `read` is called, so that listing stays quic
 from __future__ import annotations
 
 import csv
+import glob
 import importlib
 import io
 import os
@@ -126,22 +127,22 @@ def module(name: str) -> ModuleType:
     return found
 
 
-def _audio(root: Path, corpus: Corpus) -> Iterator[Path]:
+def _audio(root: Path, corpus: Corpus) -> Iterator[tuple[str, str]]:
+    """Place below `root` without suffix, and suffix, of each audio file; strings, for a corpus may have 100,000."""
+    ignored = re.compile(corpus.ignore)
     for pattern in corpus.globs:
-        for path in root.glob(pattern):
+        for path in glob.iglob(pattern, root_dir=root, recursive=True, include_hidden=True):
+            place, suffix = os.path.splitext(path)
+            stem = os.path.basename(place)
             # macOS leaves "._name" files beside the real ones.
-            if (
-                path.suffix.lower() in SUFFIXES
-                and not path.name.startswith("._")
-                and not re.fullmatch(corpus.ignore, path.stem)
-            ):
-                yield path
+            if suffix.lower() in SUFFIXES and not stem.startswith("._") and not ignored.fullmatch(stem):
+                yield place, suffix
 
 
 def count(corpus: Corpus, root: Path) -> int:
     """Utterances (or videos of many) whose audio is there; several suffixes count once, known-bad ones not at all."""
-    found = {os.path.splitext(path)[0] for path in _audio(root, corpus)}
-    return sum(os.path.basename(path) not in corpus.flawed for path in found)
+    found = {place for place, _ in _audio(root, corpus)}
+    return sum(os.path.basename(place) not in corpus.flawed for place in found)
 
 
 def audio(root: Path, corpus: Corpus) -> dict[str, Path]:
@@ -150,14 +151,15 @@ def audio(root: Path, corpus: Corpus) -> dict[str, Path]:
     Raises:
         TaskError: a name is not UTF-8.
     """
-    files: dict[str, Path] = {}
-    for path in sorted(_audio(root, corpus)):
-        check_name(path)
-        place = path.relative_to(root).with_suffix("").as_posix()
+    files: dict[str, str] = {}
+    for place, suffix in sorted(_audio(root, corpus)):
         other = files.get(place)
-        if other is None or SUFFIXES.index(path.suffix.lower()) < SUFFIXES.index(other.suffix.lower()):
-            files[place] = path
-    return files
+        if other is None or SUFFIXES.index(suffix.lower()) < SUFFIXES.index(other.lower()):
+            files[place] = suffix
+    paths = {place.replace(os.sep, "/"): root / f"{place}{suffix}" for place, suffix in files.items()}
+    for path in paths.values():
+        check_name(path)
+    return paths
 
 
 def audio_by_stem(root: Path, corpus: Corpus) -> dict[str, Path]:
@@ -170,7 +172,7 @@ def audio_by_stem(root: Path, corpus: Corpus) -> dict[str, Path]:
     files: dict[str, Path] = {}
     for path in audio(root, corpus).values():
         other = files.setdefault(path.stem, path)
-        if other != path:
+        if other is not path:
             raise TaskError(f"two files would be utterance {path.stem!r}: {other} and {path}; remove one of them")
     return files
 

@@ -87,7 +87,7 @@ def read(root: Path) -> pd.DataFrame:
         rows.append(
             {
                 "id": stem,
-                "path": audio.get(stem, root / "Audios" / f"{stem}.wav"),
+                "path": audio.get(stem) or root / "Audios" / f"{stem}.wav",
                 "labels": labels,
                 "speaker": row["SpkrID"].strip() if known else "unknown of " + "_".join(stem.split("_")[:2]),
                 "gender": gender if gender in ("female", "male") else None,
