@@ -86,6 +86,7 @@ def _check(options: argparse.Namespace) -> int:
     corpus = corpora.module(options.corpus).CORPUS
     cache = Path(os.path.abspath(options.cache.expanduser()))
     root, rows = reading.table(corpus, Path(os.path.abspath(options.data)), cache)
+    extra = 0 if corpus.videos else corpora.count(corpus, root) - len(rows)
     rows, flawed = reading.without_flawed(corpus, rows)
     missing = reading.shortfall(corpus, rows)
     contents, bad = content.examine(rows, cache, options.jobs, _progress())
@@ -99,7 +100,6 @@ def _check(options: argparse.Namespace) -> int:
     print(f"emotions {', '.join(f'{emotion} {count}' for emotion, count in found.items())}")
     print(f"columns  {' '.join(rows.columns)}")
     print(f"rates    {', '.join(f'{rate} Hz {count}' for rate, count in contents['rate'].value_counts().items())}")
-    extra = 0 if corpus.videos else corpora.count(corpus, root) - len(rows)
     if extra > 0:
         print(f"extra    {extra} audio files that no label names; they are not read")
     for what, number in flawed.items():

@@ -80,7 +80,7 @@ def examine(
     starts, ends = utterances.get("start", nothing), utterances.get("end", nothing)
     items = [
         _Item(path, 0.0 if pd.isna(start) else float(start), float("inf") if pd.isna(end) else float(end))
-        for path, start, end in zip(utterances["path"], starts, ends, strict=True)
+        for path, start, end in zip(utterances["path"].tolist(), starts, ends, strict=True)
     ]
     with _open(cache) as index:
         known = _known(index, items)

@@ -109,7 +109,7 @@ def with_targets(fold: Fold, targets: np.ndarray) -> Fold:
 
 def _text(column: pd.Series | pd.Index) -> np.ndarray:
     """(N,) unicode array of a column."""
-    return np.array([str(value) for value in column])
+    return np.array([str(value) for value in column.tolist()])
 
 
 def split(wanted: Definition, reading: Reading, limited: bool) -> tuple[Problem, list[str]]:

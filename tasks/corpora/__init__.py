@@ -170,10 +170,11 @@ def audio_by_stem(root: Path, corpus: Corpus) -> dict[str, Path]:
             UTF-8.
     """
     files: dict[str, Path] = {}
-    for path in audio(root, corpus).values():
-        other = files.setdefault(path.stem, path)
+    for place, path in audio(root, corpus).items():
+        stem = place.rpartition("/")[2]
+        other = files.setdefault(stem, path)
         if other is not path:
-            raise TaskError(f"two files would be utterance {path.stem!r}: {other} and {path}; remove one of them")
+            raise TaskError(f"two files would be utterance {stem!r}: {other} and {path}; remove one of them")
     return files
 
 
@@ -181,17 +182,19 @@ def records(path: Path, columns: Sequence[str], encoding: str = "utf-8") -> list
     """The rows of a CSV label file, by column.
 
     Raises:
-        TaskError: as `lines`; a needed column is missing, or a row is short.
+        TaskError: as `lines`; a needed column is missing, or a row has more or fewer values than the heading.
     """
-    table = csv.DictReader(io.StringIO("\n".join(lines(path, encoding))))
-    lacking = [column for column in columns if column not in (table.fieldnames or ())]
+    table = csv.reader(io.StringIO("\n".join(lines(path, encoding))))
+    heading = next(table, [])
+    lacking = [column for column in columns if column not in heading]
     if lacking:
         raise TaskError(f"{path}: has no column {', '.join(lacking)} (it needs {', '.join(columns)})")
     rows = []
-    for row in table:
-        if any(row[column] is None for column in columns):
-            raise TaskError(f"{path}, line {table.line_num}: has fewer values than the heading has columns")
-        rows.append(row)
+    for values in table:
+        if values and len(values) != len(heading):
+            raise TaskError(f"{path}, line {table.line_num}: has {len(values)} values for {len(heading)} columns")
+        if values:
+            rows.append(dict(zip(heading, values, strict=True)))
     return rows
 
 

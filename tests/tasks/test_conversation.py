@@ -3,6 +3,7 @@
 import csv
 import gzip
 import io
+import json
 from collections import defaultdict
 from itertools import pairwise
 
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 
 import tasks
-from tasks import corpora, loading, reading
+from tasks import corpora, definition, loading, reading
 from tasks.errors import TaskError
 from tests.tasks import layouts
 
@@ -106,6 +107,8 @@ def test_meld_on_its_real_label_files(meld_labels):
         "disgust": 68,
         "fear": 50,
     }
+    (listed,) = json.loads((definition.FOLDER / "folds" / "meld.json").read_text())["test"].values()
+    assert listed == sorted(rows.index[rows.partition == "test"])
     turns = defaultdict(list)
     for dialogue, turn in zip(rows.dialogue, rows.turn, strict=True):
         turns[dialogue].append(turn)
