@@ -394,7 +394,7 @@ def write(
             "metrics": definition.metrics,
             "headline": definition.headline,
             "pooled_only": definition.pooled_only,
-            "group_by": "speaker",
+            "group_by": definition.group_by,
             "audit": task.audit.hash,
             "folds": [fold.name for fold in task.problem.folds],
             "published": [figure.model_dump() for figure in definition.published],

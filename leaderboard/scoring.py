@@ -27,7 +27,11 @@ def score(table: pd.DataFrame, task: Task) -> Scores:
         LeaderboardError: the table holds a class or a fold that the task does not have.
     """
     n_classes = len(task.classes) or None
-    known = {name: metric for name, metric in METRICS.items() if metric.kind == _family(task)}
+    known = {
+        name: metric
+        for name, metric in METRICS.items()
+        if metric.kind == _family(task) and (not metric.special or name in task.metrics)
+    }
     seeds, seed = np.unique(table["seed"].to_numpy(), return_inverse=True)
     group, groups = pd.factorize(table["group"])
     fold = _codes(table["fold"], task.folds, "fold")

@@ -32,6 +32,8 @@ def family(corpus: str) -> list[str]:
     """Names of the corpora that share recordings or speakers with this one, itself among them."""
     from tasks import corpora
 
+    if corpus not in corpora.names():  # a user's own
+        return [corpus]
     blocks = [corpora.module(name).CORPUS for name in corpora.names()]
     own = corpora.module(corpus).CORPUS.family
     return [block.name for block in blocks if block.family == own]
@@ -76,7 +78,7 @@ def load(
     """Read a task's corpus, check its audio, build its splits and prove them.
 
     Args:
-        name: a definition's name, or a derived `kind:arguments`.
+        name: a definition's name, `csv:FILE`, `emobox:CORPUS`, or a derived `kind:arguments`.
         data: folder that holds one folder a corpus.
         cache: folder for the index of audio contents, fold lists and the embedded corpus.
         skip_bad: leave out audio that cannot be used (counted and marked) instead of stopping.

@@ -62,6 +62,11 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("task")
     command.add_argument("--output", type=Path, required=True, help="file to write, as JSON")
     command.set_defaults(run=_folds, skip_bad=False)
+    command = commands.add_parser("fetch", parents=[folders], help="download an openly licensed corpus")
+    command.add_argument("corpus")
+    command.add_argument("--accept-licence", action="store_true", help="you have read its licence and accept it")
+    command.add_argument("--extract", action="store_true", help="take the sound out of video clips (meld), with ffmpeg")
+    command.set_defaults(run=_fetch)
     return parser
 
 
@@ -76,26 +81,33 @@ def _list(options: argparse.Namespace) -> int:
 
 
 def _check(options: argparse.Namespace) -> int:
-    from tasks import content, corpora, loading
+    from tasks import content, corpora, reading
 
     corpus = corpora.module(options.corpus).CORPUS
     cache = Path(os.path.abspath(options.cache.expanduser()))
-    root, rows = loading.table(corpus, Path(os.path.abspath(options.data)), cache)
-    missing = loading.shortfall(corpus, rows)
+    root, rows = reading.table(corpus, Path(os.path.abspath(options.data)), cache)
+    extra = 0 if corpus.videos else corpora.count(corpus, root) - len(rows)
+    rows, flawed = reading.without_flawed(corpus, rows)
+    missing = reading.shortfall(corpus, rows)
     contents, bad = content.examine(rows, cache, options.jobs, _progress())
-    found = rows["emotion"].value_counts()
+    found = rows["emotion"].value_counts().to_dict() if "emotion" in rows else {}
     print(f"{corpus.title}, {corpus.language}, {corpus.licence}, {corpus.homepage}")
     print(f"folder   {root}")
     print(f"state    {'partial: ' + missing if missing else 'complete'}")
     hours = contents["duration"].sum() / 3600
-    print(f"found    {len(rows)} utterances, {rows['speaker'].nunique()} speakers, {hours:.2f} h")
+    speakers = f"{rows['speaker'].nunique()} speakers" if "speaker" in rows else "speakers unknown"
+    print(f"found    {len(rows)} utterances, {speakers}, {hours:.2f} h")
     print(f"emotions {', '.join(f'{emotion} {count}' for emotion, count in found.items())}")
     print(f"columns  {' '.join(rows.columns)}")
     print(f"rates    {', '.join(f'{rate} Hz {count}' for rate, count in contents['rate'].value_counts().items())}")
+    if extra > 0:
+        print(f"extra    {extra} audio files that no label names; they are not read")
+    for what, number in flawed.items():
+        print(f"flawed   {number} left out: {what}")
     if missing:
         print(corpus.how_to_get(options.data))
     if bad:
-        print(f"{len(bad)} audio files cannot be used:\n{loading.bad_audio(bad, rows)}")
+        print(f"{len(bad)} audio files cannot be used:\n{reading.bad_audio(bad, rows)}")
     return int(bool(missing or bad))
 
 
@@ -117,6 +129,24 @@ def _audit(options: argparse.Namespace) -> int:
     if options.output:
         files.write(options.output, json.dumps(proof.to_dict(), indent=1) + "\n")
     return 0
+
+
+def _fetch(options: argparse.Namespace) -> int:
+    from tasks import clips, corpora, fetch
+
+    corpus = corpora.module(options.corpus).CORPUS
+    if options.extract and corpus.name != "meld":
+        raise TaskError(f"--extract is for corpora of video clips (meld); {corpus.name} has audio files")
+    data, cache = (Path(os.path.abspath(place.expanduser())) for place in (options.data, options.cache))
+    root = corpus.root(data)
+    # With --extract, clips that are there need no download.
+    if not (options.extract and root and any(root.rglob("*.mp4"))):
+        root = fetch.fetch(corpus, data, cache, options.accept_licence, _progress("downloading"))
+    failed = clips.extract(corpus, root, _progress("clips")) if options.extract else []
+    print(fetch.found(corpus, root))
+    if failed:
+        print(f"{len(failed)} clips cannot be read:", *failed[:10], sep="\n  ")
+    return int(bool(failed))
 
 
 def _folds(options: argparse.Namespace) -> int:
@@ -143,13 +173,13 @@ def _columns(rows: list[tuple[str, ...]]) -> None:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
 
-def _progress() -> Callable[[float, float], None] | None:
+def _progress(what: str = "reading audio") -> Callable[[float, float], None] | None:
     """A counter on one line of the terminal; none where there is no terminal."""
     if not sys.stderr.isatty():
         return None
 
     def show(done: float, total: float) -> None:
-        print(f"\rreading audio {done:.0f}/{total:.0f}", end="\n" if done == total else "", file=sys.stderr)
+        print(f"\r{what} {done:.0f}/{total:.0f}", end="\n" if done == total else "", file=sys.stderr)
 
     return show
 

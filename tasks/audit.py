@@ -28,7 +28,7 @@ class FoldAudit:
     """One fold: sizes, classes in each part, and how many speakers (and so on) two parts have in common.
 
     `rest_and_test` compares train and dev with test, `train_and_dev` those two; a kind that the corpus does not tell is
-    absent. `test_ids` is the fold's list.
+    absent. `test_ids` is the fold's list. Without classes, `classes` is empty.
     """
 
     name: str
@@ -73,29 +73,40 @@ def sha256(value: Any) -> str:
 
 
 def prove(
-    task: str, version: str, corpus: str, utterances: pd.DataFrame, problem: Problem, speakers_shared: bool
+    task: str,
+    version: str,
+    corpus: str,
+    utterances: pd.DataFrame,
+    problem: Problem,
+    speakers_shared: bool,
+    official: bool = False,
 ) -> Audit:
     """Audit a problem against its utterance table.
 
     Args:
         utterances: with the columns of `content.examine`.
         speakers_shared: whether the protocol lets speakers cross from train or dev into test.
+        official: whether the split is the corpus's or another benchmark's own: audio in both parts is counted then, and
+            no fault of the copy.
 
     Raises:
-        TaskError: speakers cross where they may not, or audio of test occurs in train or dev.
+        TaskError: speakers cross where they may not, audio of test occurs in train or dev, or a conversation crosses.
     """
     folds = tuple(_fold(fold, utterances, problem) for fold in problem.folds)
     for fold, proof in zip(problem.folds, folds, strict=True):
-        if proof.rest_and_test["speakers"] and not speakers_shared:
+        if proof.rest_and_test.get("speakers") and not speakers_shared:
             crossing = sorted(_common(utterances["speaker"], np.r_[fold.train, fold.dev], fold.test))
             raise TaskError(f"{task}, fold {fold.name!r}: speakers are in train and test: {', '.join(crossing[:10])}")
-        if proof.rest_and_test["audio"]:
+        if problem.kind == "conversation" and proof.rest_and_test["dialogues"]:
+            crossing = sorted(_common(utterances["dialogue"], np.r_[fold.train, fold.dev], fold.test))
+            raise TaskError(f"{task}, fold {fold.name!r}: dialogues are in train and test: {', '.join(crossing[:10])}")
+        if proof.rest_and_test["audio"] and not official:
             pairs = _files_in_common(utterances, np.r_[fold.train, fold.dev], fold.test)
             raise TaskError(
                 f"{task}, fold {fold.name!r}: the same audio is in train and in test: {'; '.join(pairs[:5])}. "
                 "One of each is a wrong copy; put the corpus's own file in its place"
             )
-    plan = {
+    plan: dict[str, Any] = {
         "kind": problem.kind,
         "classes": problem.classes,
         "ids": problem.ids.tolist(),
@@ -105,8 +116,11 @@ def prove(
             for f in problem.folds
         ],
     }
+    if problem.kind == "conversation" and problem.dialogue is not None and problem.turn is not None:
+        plan["order"] = [problem.causal, problem.dialogue.tolist(), problem.turn.tolist(), problem.speaker.tolist()]
     spans = [utterances[c].tolist() if c in utterances else None for c in ("start", "end", "channel")]
-    same = utterances.groupby("samples_sha256").groups
+    samples = utterances["samples_sha256"]
+    repeated = samples[samples.duplicated(keep=False)]
     return Audit(
         task=task,
         version=version,
@@ -114,7 +128,7 @@ def prove(
         utterances=len(utterances),
         classes=problem.classes,
         folds=folds,
-        identical_audio=tuple(sorted(tuple(sorted(ids)) for ids in same.values() if len(ids) > 1)),
+        identical_audio=tuple(sorted(tuple(sorted(ids)) for ids in repeated.groupby(repeated).groups.values())),
         folds_hash=sha256(plan),
         hash=sha256([plan, version, utterances["sha256"].tolist(), spans]),
     )
@@ -128,7 +142,9 @@ def _fold(fold: Fold, utterances: pd.DataFrame, problem: Problem) -> FoldAudit:
         train=len(fold.train),
         dev=len(fold.dev),
         test=len(fold.test),
-        classes={p: len(np.unique(problem.targets[getattr(fold, p)])) for p in ("train", "dev", "test")},
+        classes={p: len(np.unique(problem.targets[getattr(fold, p)])) for p in ("train", "dev", "test")}
+        if problem.classes
+        else {},
         rest_and_test={what: len(_common(column, rest, fold.test)) for what, column in told.items()},
         train_and_dev={what: len(_common(column, fold.train, fold.dev)) for what, column in told.items()},
         test_ids=tuple(problem.ids[fold.test].tolist()),

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import yaml
 
-from tasks import corpora, definition, derive
+from tasks import brought, corpora, definition, derive
 from tasks.corpora import Corpus
 from tasks.errors import TaskError, UnknownName
 
@@ -18,7 +18,7 @@ COMPUTED = ("here", "all")
 
 @dataclass(frozen=True)
 class Listing:
-    """A task as `--list` shows it; `found` and `expected` count the corpus's utterances.
+    """A task as `--list` shows it; `found` and `expected` count the corpus's audio files (0 expected: not known).
 
     One whose definition or corpus module cannot be read has the state `broken`, and `problem` says why.
     """
@@ -51,7 +51,8 @@ def resolve(wanted: Sequence[str], data: Path) -> list[str]:
     resolved: list[str] = []
     for name in wanted:
         if ":" in name:
-            derive.parse(name)
+            made = brought.module(name)
+            made.check(name, data) if made else derive.parse(name)
             resolved.append(name)
         elif name in known:
             resolved.append(name)
@@ -95,7 +96,7 @@ def describe(data: Path) -> list[Listing]:
                 corpus.language,
                 state,
                 found,
-                corpus.files,
+                corpus.counted,
                 task.downstream,
                 corpus.synthetic,
             )
@@ -104,9 +105,9 @@ def describe(data: Path) -> list[Listing]:
 
 
 def _count(corpus: Corpus, data: Path) -> tuple[str, int]:
-    """State and utterances found of a corpus; the synthetic one is made when it is wanted."""
+    """State and files found of a corpus; the synthetic one is made when it is wanted. More than a whole copy is one."""
     if corpus.synthetic:
         return "complete", corpus.files
     root = corpus.root(data)
     found = corpora.count(corpus, root) if root else 0
-    return ("absent" if not found else "complete" if found == corpus.files else "partial"), found
+    return ("absent" if not found else "complete" if found >= corpus.counted else "partial"), found

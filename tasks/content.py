@@ -80,7 +80,7 @@ def examine(
     starts, ends = utterances.get("start", nothing), utterances.get("end", nothing)
     items = [
         _Item(path, 0.0 if pd.isna(start) else float(start), float("inf") if pd.isna(end) else float(end))
-        for path, start, end in zip(utterances["path"], starts, ends, strict=True)
+        for path, start, end in zip(utterances["path"].tolist(), starts, ends, strict=True)
     ]
     with _open(cache) as index:
         known = _known(index, items)
@@ -101,7 +101,7 @@ def examine(
         index.write(fresh)
     good = {utterance: known[item] for utterance, item in zip(utterances.index, items, strict=True) if item in known}
     table = pd.DataFrame(
-        [astuple(content) for content in good.values()],
+        [tuple(vars(content).values()) for content in good.values()],
         index=pd.Index(list(good), name="id", dtype=str),
         columns=list(Content.__dataclass_fields__),
     )

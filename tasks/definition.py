@@ -4,34 +4,73 @@ from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from tasks import corpora
 from tasks.errors import TaskError
-from tasks.metrics import METRICS
+from tasks.metrics import CLASSIFICATION, METRICS, REGRESSION
 
 FOLDER = Path(__file__).parent / "definitions"
 
+# The column of the utterance table that holds each unit of resampling.
+GROUPS = {"speaker": "speaker", "dialogue": "dialogue", "video": "dialogue", "utterance": ""}
+VALUES = ("arousal", "valence", "dominance", "sentiment")  # columns that a regression may ask for
+
 
 class _Strict(BaseModel):
+    """Unknown keys are errors.
+
+    A dump goes into the keys of results: keys in `ADDED` came after the first results and are left out at their
+    defaults, so that cells of tasks that do not use them stay done.
+    """
+
     model_config = ConfigDict(extra="forbid", frozen=True)
+    ADDED: ClassVar[frozenset[str]] = frozenset()
+
+    @model_serializer(mode="wrap")
+    def _without_unused(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        fields = type(self).model_fields
+        unused = {name for name in self.ADDED if getattr(self, name) == fields[name].default}
+        return {name: value for name, value in dump(self).items() if name not in unused}
 
 
 class FoldRule(_Strict):
-    """Test folds: one for each value of a column, or one for each listed group of its values."""
+    """Test folds: one for each value of a column, for each listed group of values, or for each of k groups of them.
+
+    Attributes:
+        by: the column; `partition` is the official split: one fold, whose parts are its values train, dev and test.
+        apart: a second column whose values are dealt into `apart_k` groups (each value alone without it): every fold is
+            crossed with every such group, and what trains shares no value of either column with test.
+        inner: the column whose values inner groups never split; none: groups of utterances.
+    """
+
+    ADDED: ClassVar[frozenset[str]] = frozenset({"k", "apart", "apart_k", "inner"})
 
     by: str
     groups: tuple[tuple[str, ...], ...] = ()
+    k: int | None = Field(default=None, ge=2)
+    apart: str = ""
+    apart_k: int | None = Field(default=None, ge=2)
+    inner: str = "speaker"
 
 
 class Published(_Strict):
     """A published figure.
 
     Attributes:
-        matches: its test folds, classes and metric are the task's, and speakers are kept apart.
+        matches: its test folds, classes and metric are the task's.
         difference: what differs: where it matches, at most head, dev part and averaging.
     """
 
@@ -79,30 +118,41 @@ class Definition(_Strict):
         labels: class -> values of the column `target` that it merges, in the order of the classes.
         drop: values left out knowingly; they are counted.
         where: column -> values; other utterances are no part of the task.
-        dev: `next_fold`, or `superb` (a random fifth of train, or s3prl's own draw; choices are made on it alone,
-            without inner groups).
+        dev: `next_fold`, `superb` (a random fifth of train, or s3prl's own draw; choices are made on it alone, without
+            inner groups), `partition` (the official dev part, likewise) or `fifth` (of each class of train).
+        group_by: the unit of resampling (`utterance` where nothing better is told).
+        next_turn: of a conversation, each turn is asked for the class of the turn that follows it.
         speakers_shared: the protocol lets speakers cross from train into test.
         pooled_only: figures of single folds mean nothing (most test speakers have one class).
     """
+
+    ADDED: ClassVar[frozenset[str]] = frozenset({"group_by", "next_turn"})
 
     name: str
     version: str = Field(coerce_numbers_to_str=True)
     title: str
     corpus: str
-    kind: Literal["classification"]
+    kind: Literal["classification", "regression", "conversation"]
     target: str = "emotion"
-    labels: dict[str, tuple[str, ...]]
+    labels: dict[str, tuple[str, ...]] = {}
     drop: tuple[str, ...] = ()
     where: dict[str, tuple[str, ...]] = {}
     folds: FoldRule
-    dev: Literal["next_fold", "superb"]
+    dev: Literal["next_fold", "superb", "partition", "fifth"]
     metrics: tuple[str, ...]
     headline: str
     select_on: str
     downstream: str
     speakers_shared: bool = False
     pooled_only: bool = False
+    group_by: Literal["speaker", "dialogue", "video", "utterance"] = "speaker"
+    next_turn: bool = False
     published: tuple[Published, ...] = ()
+
+    @property
+    def family(self) -> str:
+        """The kind of metrics and targets: classification or regression."""
+        return REGRESSION if self.kind == REGRESSION else CLASSIFICATION
 
     @field_validator("published", mode="before")
     @classmethod
@@ -121,19 +171,25 @@ class Definition(_Strict):
         raw = [value for values in self.labels.values() for value in values] + list(self.drop)
         if len(set(raw)) != len(raw):
             raise ValueError("a value occurs twice in labels and drop")
-        if len(self.labels) < 2:
+        if self.kind == REGRESSION and (self.labels or self.drop or self.target not in VALUES):
+            raise ValueError(f"a regression has no labels and no drop, and its target is one of {', '.join(VALUES)}")
+        if self.kind != REGRESSION and len(self.labels) < 2:
             raise ValueError("labels need at least two classes")
+        if self.next_turn and self.kind != "conversation":
+            raise ValueError("next_turn is for a conversation")
+        if (self.dev == "partition") and self.folds.by != "partition":
+            raise ValueError("dev: partition goes with folds: {by: partition}")
         wanted = {*self.metrics, self.headline, self.select_on, *(figure.metric for figure in self.published)}
-        unknown = sorted(name for name in wanted if name not in METRICS or METRICS[name].kind != self.kind)
+        unknown = sorted(name for name in wanted if name not in METRICS or METRICS[name].kind != self.family)
         if unknown:
-            known = ", ".join(name for name, metric in METRICS.items() if metric.kind == self.kind)
+            known = ", ".join(name for name, metric in METRICS.items() if metric.kind == self.family)
             raise ValueError(f"no metric {', '.join(unknown)} of a {self.kind} (known: {known})")
         if self.target == "emotion":
-            known_emotions = corpora.module(self.corpus).CORPUS.classes
-            strange = sorted({v for values in self.labels.values() for v in values} - set(known_emotions))
+            corpus = corpora.module(self.corpus).CORPUS
+            strange = sorted(set(raw) - set(corpus.classes) - set(corpus.others))
             if strange:
                 raise ValueError(
-                    f"labels: {self.corpus} has no {', '.join(strange)} (it has {', '.join(known_emotions)})"
+                    f"labels and drop: {self.corpus} has no {', '.join(strange)} (it has {', '.join(corpus.classes)})"
                 )
         if self.headline not in self.metrics:
             raise ValueError(f"headline {self.headline} is not among metrics")

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from tasks import brought
 from tasks.errors import TaskError, UnknownName
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def parse(name: str) -> tuple[Kind, list[str]]:
 
     kind, _, arguments = name.partition(":")
     if kind not in KINDS:
-        raise UnknownName("kind of derived task", kind, KINDS)
+        raise UnknownName("kind of derived task", kind, [*KINDS, *brought.KINDS])
     bases = [base.strip() for base in arguments.split(",")]
     if len(bases) != KINDS[kind].bases:
         raise TaskError(f"{name!r}: {kind} takes {KINDS[kind].bases} task, as {kind}:emodb, not {len(bases)}")

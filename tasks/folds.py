@@ -7,7 +7,7 @@ All rules are deterministic: where chance is wanted, utterances are ordered by a
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -35,6 +35,28 @@ def leave_groups_out(by: str, values: np.ndarray, groups: Sequence[Sequence[str]
         raise TaskError(f"the groups of folds must hold each {by} once; not in one group: {stray or listed}")
     rows = {f"{by} {' '.join(group)}": np.flatnonzero(np.isin(values, list(group))) for group in groups}
     return {name: test for name, test in rows.items() if len(test)}
+
+
+def leave_balanced_groups_out(by: str, values: np.ndarray, k: int) -> dict[str, np.ndarray]:
+    """Test rows by fold name, one fold for each of k groups of whole values, alike in size.
+
+    The largest value first, each goes to the smallest group; labels play no part. Of k values or fewer, each is alone.
+    """
+    found, sizes = np.unique(values, return_counts=True)
+    if len(found) <= k:
+        return leave_one_out(by, values)
+    groups: list[list[str]] = [[] for _ in range(k)]
+    totals = [0] * k
+    for index in sorted(range(len(found)), key=lambda i: (-sizes[i], found[i])):
+        smallest = min(range(k), key=lambda g: (totals[g], g))
+        groups[smallest].append(found[index])
+        totals[smallest] += sizes[index]
+    return {f"{by} group {i}": np.flatnonzero(np.isin(values, group)) for i, group in enumerate(groups, start=1)}
+
+
+def leave_out(by: str, values: np.ndarray, k: int | None) -> dict[str, np.ndarray]:
+    """Test rows by fold name: each value of a column alone, or k groups of values."""
+    return leave_balanced_groups_out(by, values, k) if k else leave_one_out(by, values)
 
 
 def shuffled(rows: np.ndarray, ids: np.ndarray, salt: str) -> np.ndarray:
@@ -107,6 +129,57 @@ def inner_groups(rows: np.ndarray, speakers: np.ndarray, targets: np.ndarray) ->
     return tuple(rows[np.isin(speakers[rows], group)] for group in dealt)
 
 
+def crossed(
+    parts: Mapping[str, np.ndarray], others: Mapping[str, np.ndarray]
+) -> Iterator[tuple[int, dict[str, np.ndarray]]]:
+    """For each pair of a part and another part, what `build_one` needs for the fold that tests where they meet.
+
+    Args:
+        parts, others: test rows by fold name, of two columns.
+
+    Yields:
+        The index of the fold, and test rows by fold name without the rows that share a value of the other column with
+        its test: what trains is apart from test in both columns. Pairs that do not meet are left out.
+    """
+    for k, (name, part) in enumerate(parts.items()):
+        for other_name, other in others.items():
+            test = np.intersect1d(part, other)
+            if len(test):
+                yield (
+                    k,
+                    {
+                        f"{name}, {other_name}" if i == k else there: test if i == k else np.setdiff1d(rows, other)
+                        for i, (there, rows) in enumerate(parts.items())
+                    },
+                )
+
+
+def official(
+    partition: np.ndarray, ids: np.ndarray, units: np.ndarray, targets: np.ndarray, strata: np.ndarray, dev_rule: str
+) -> tuple[Fold, ...]:
+    """The one fold of an official split.
+
+    Args:
+        partition: (N,) train, dev or test; other rows are in no part.
+        units, strata: (N,) of inner groups and of the stratified dev part, where the split has none.
+        targets: (N,) bool, whether a row has a target.
+        dev_rule: `partition` or `fifth`.
+
+    Raises:
+        TaskError: a part that is needed has no rows.
+    """
+    rows = {part: np.flatnonzero((partition == part) & targets) for part in ("train", "dev", "test")}
+    wanted = ("train", "dev", "test") if dev_rule == "partition" else ("train", "test")
+    empty = [part for part in wanted if not len(rows[part])]
+    if empty:
+        raise TaskError(f"the official {' and '.join(empty)} part has no usable utterance; the copy is not whole")
+    if dev_rule == "partition":
+        return (Fold("test", rows["train"], rows["dev"], rows["test"]),)
+    dev = stratified_fifth(rows["train"], ids, strata, "test")
+    inner = inner_groups(rows["train"], units, strata)
+    return (Fold("test", np.setdiff1d(rows["train"], dev), dev, rows["test"], inner),)
+
+
 def build(
     tests: Mapping[str, np.ndarray],
     ids: np.ndarray,
@@ -114,20 +187,22 @@ def build(
     targets: np.ndarray,
     dev_rule: str = "next_fold",
     draws: Mapping[str, np.ndarray] | None = None,
+    units: np.ndarray | None = None,
 ) -> tuple[Fold, ...]:
     """The folds of a task.
 
     Args:
         tests: test rows by fold name, disjoint (`leave_one_out`, `leave_groups_out`); other rows are in no part.
         ids, speakers, targets: (N,) of all utterances; rows without a target are not in `tests`.
-        dev_rule: `next_fold` (a stratified fifth of train where no fold serves) or `superb` (a random fifth, which is
-            the protocol's own part to choose on: no inner groups).
+        dev_rule: `next_fold` (a stratified fifth of train where no fold serves), `fifth` (that at once) or `superb` (a
+            random fifth, which is the protocol's own part to choose on: no inner groups).
         draws: dev rows by fold name that a user brought; they take the place of superb's rule.
+        units: (N,) what inner groups never split; None: speakers.
 
     Raises:
         TaskError: too few speakers for a split that keeps them apart.
     """
-    return tuple(build_one(k, tests, ids, speakers, targets, dev_rule, draws) for k in range(len(tests)))
+    return tuple(build_one(k, tests, ids, speakers, targets, dev_rule, draws, units) for k in range(len(tests)))
 
 
 def build_one(
@@ -138,11 +213,13 @@ def build_one(
     targets: np.ndarray,
     dev_rule: str = "next_fold",
     draws: Mapping[str, np.ndarray] | None = None,
+    units: np.ndarray | None = None,
 ) -> Fold:
     """Fold k of `build`."""
+    units = speakers if units is None else units
     name, parts = list(tests)[k], list(tests.values())
     rest = np.sort(np.concatenate([np.empty(0, dtype=np.int64), *parts[:k], *parts[k + 1 :]]))
-    if len(set(speakers[rest])) < 2:
+    if len(set(units[rest])) < 2:
         there = ", ".join(sorted(set(speakers[np.concatenate(parts)])))
         raise TaskError(
             f"fold {name!r}: fewer than two speakers are left to train on (speakers there: {there}); a split that "
@@ -152,7 +229,7 @@ def build_one(
     if dev_rule == "superb":
         dev = random_fifth(rest, ids, name) if draws is None else draws[name]
     else:
-        following = next_fold(k, parts, speakers, targets)
+        following = next_fold(k, parts, speakers, targets) if dev_rule == "next_fold" else None
         dev = stratified_fifth(rest, ids, targets, name) if following is None else following
-        inner = inner_groups(rest, speakers, targets)
+        inner = inner_groups(rest, units, targets)
     return Fold(name, np.setdiff1d(rest, dev), np.sort(dev), np.sort(parts[k]), inner)

@@ -5,8 +5,9 @@ products). One code therefore serves a fold, a pooled figure, a group left out, 
 add up the statistics of the utterances wanted, then apply the metric. Numpy only; every room may import it.
 
 Statistics are arrays whose last axes hold the sums and whose leading axes are free:
-classification ``(..., C, C)``, counts with the true class first; regression ``(..., 7)``, the sums
-``n, t, p, t*t, p*p, t*p, |t - p|`` of targets t and predictions p.
+classification ``(..., C, C)``, counts with the true class first; regression ``(..., 16)``, the sums ``n, t, p, t*t,
+p*p, t*p, |t - p|`` of targets t and predictions p, and of both as sentiment from -3 to 3 the hits of seven classes and
+two flattened tables of counts, the true sign first: non-negative or not, and positive or not where t is not 0.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ def sums(
         n_classes: number of classes C of a classification; None for values.
 
     Returns:
-        (G, C, C) counts or (G, 7) sums, float64.
+        (G, C, C) counts or (G, 16) sums, float64.
     """
     groups = np.zeros(len(targets), dtype=np.int64) if groups is None else np.asarray(groups)
     if n_classes is not None:
@@ -45,8 +46,15 @@ def sums(
         counts = np.bincount(cell, minlength=n_groups * n_classes**2)
         return counts.reshape(n_groups, n_classes, n_classes).astype(np.float64)
     t, p = np.asarray(targets, dtype=np.float64), np.asarray(predictions, dtype=np.float64)
-    terms = (np.ones_like(t), t, p, t * t, p * p, t * p, np.abs(t - p))
+    terms = [np.ones_like(t), t, p, t * t, p * p, t * p, np.abs(t - p), seven(t) == seven(p)]
+    for counted, truth, guess in ((np.ones_like(t, dtype=bool), t >= 0, p >= 0), (t != 0, t > 0, p > 0)):
+        terms += [counted & (truth == a) & (guess == b) for a in (False, True) for b in (False, True)]
     return np.stack([np.bincount(groups, weights=term, minlength=n_groups) for term in terms], axis=-1)
+
+
+def seven(values: np.ndarray) -> np.ndarray:
+    """Sentiment as one of seven classes: clamped to [-3, 3], then rounded, halves to the even number as numpy does."""
+    return np.round(np.clip(values, -3, 3))
 
 
 def _ratio(above: np.ndarray, below: np.ndarray) -> np.ndarray:
@@ -87,7 +95,7 @@ def macro_f1(counts: np.ndarray) -> np.ndarray:
 
 
 def _moments(s: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Means, population variances and covariance (mt, mp, vt, vp, c) of sums (..., 7)."""
+    """Means, population variances and covariance (mt, mp, vt, vp, c) of sums (..., 16)."""
     n = np.where(s[..., 0] > 0, s[..., 0], np.nan)
     mt, mp = s[..., 1] / n, s[..., 2] / n
     return mt, mp, s[..., 3] / n - mt**2, s[..., 4] / n - mp**2, s[..., 5] / n - mt * mp
@@ -110,14 +118,29 @@ def mae(s: np.ndarray) -> np.ndarray:
     return _ratio(s[..., 6], s[..., 0])
 
 
+def acc7(s: np.ndarray) -> np.ndarray:
+    """Share of values in the right one of the `seven` classes (Acc-7)."""
+    return _ratio(s[..., 7], s[..., 0])
+
+
+def signs(s: np.ndarray, without_zero: bool) -> np.ndarray:
+    """Counts (..., 2, 2) of signs, the true one first: negative or not, or negative or positive where t is not 0."""
+    first = 12 if without_zero else 8
+    return s[..., first : first + 4].reshape(*s.shape[:-1], 2, 2)
+
+
 @dataclass(frozen=True)
 class Metric:
-    """A metric as tables show it: what it needs, its factor (100 = percent), which way is better."""
+    """A metric as tables show it: what it needs, its factor (100 = percent), which way is better.
+
+    One that is `special` (to sentiment from -3 to 3) is computed only where a task names it.
+    """
 
     function: Callable[[np.ndarray], np.ndarray]
     kind: str
     scale: float
     higher_is_better: bool = True
+    special: bool = False
 
     def __call__(self, statistics: np.ndarray) -> np.ndarray:
         """The metric in table units, of the leading shape of `statistics`."""
@@ -132,4 +155,10 @@ METRICS: dict[str, Metric] = {
     "CCC": Metric(ccc, REGRESSION, 1.0),
     "Pearson": Metric(pearson, REGRESSION, 1.0),
     "MAE": Metric(mae, REGRESSION, 1.0, higher_is_better=False),
+    # The two conventions of MOSI and MOSEI: negative against the rest; negative against positive, zeros left out.
+    "Acc2_nonneg": Metric(lambda s: wa(signs(s, without_zero=False)), REGRESSION, 100.0, special=True),
+    "F1_nonneg": Metric(lambda s: wf1(signs(s, without_zero=False)), REGRESSION, 100.0, special=True),
+    "Acc2_posneg": Metric(lambda s: wa(signs(s, without_zero=True)), REGRESSION, 100.0, special=True),
+    "F1_posneg": Metric(lambda s: wf1(signs(s, without_zero=True)), REGRESSION, 100.0, special=True),
+    "Acc7": Metric(acc7, REGRESSION, 100.0, special=True),
 }

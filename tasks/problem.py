@@ -39,8 +39,11 @@ class Problem:
         classes: class names in the order of the targets; empty for regression.
         targets: (N,) int64 class indices, -1 = none; for regression float64, NaN = none.
         groups: (N,) str, the unit of resampling.
+        speaker: (N,) str; where the corpus tells no speakers, `groups`.
         dialogue, turn: (N,) each, or None where the corpus has none.
         select_on: the metric that choices on dev go by.
+        causal: what is asked of a turn lies after it in its dialogue, so a head may read this row and those of earlier
+            turns only.
 
     Raises:
         TaskError: the parts do not fit together.
@@ -56,6 +59,7 @@ class Problem:
     dialogue: np.ndarray | None
     turn: np.ndarray | None
     select_on: str = "WA"
+    causal: bool = False
 
     def __post_init__(self) -> None:
         n = len(self.ids)
@@ -69,13 +73,20 @@ class Problem:
             column = getattr(self, name)
             if column is not None and len(column) != n:
                 raise TaskError(f"problem: {name} has {len(column)} rows, ids have {n}")
-        has_target = ~np.isnan(self.targets) if self.kind == "regression" else self.targets >= 0
+        has_target = self.has_target
         if self.kind != "regression" and n and self.targets.max() >= len(self.classes):
             raise TaskError(f"problem: a target is {self.targets.max()}, there are {len(self.classes)} classes")
         if not self.folds:
             raise TaskError("problem: no folds")
+        if self.kind == "conversation" and (self.dialogue is None or self.turn is None):
+            raise TaskError("problem: a conversation needs the dialogue and the turn of every utterance")
         for fold in self.folds:
             _check(fold, has_target)
+
+    @property
+    def has_target(self) -> np.ndarray:
+        """(N,) bool: the rows that folds may hold; others are context."""
+        return ~np.isnan(self.targets) if self.kind == "regression" else self.targets >= 0
 
 
 def _check(fold: Fold, has_target: np.ndarray) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -19,18 +20,23 @@ COLUMNS = (
     "gender",
     "language",
     "emotion",
+    "votes",
+    "vote",
     "intensity",
     "valence",
     "arousal",
     "dominance",
     "sentiment",
+    "polarity",
     "sentence",
     "text",
     "phonemes",
     "dialogue",
     "turn",
     "session",
+    "style",
     "partition",
+    "fold",
 )
 
 
@@ -45,17 +51,21 @@ def table(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
         TaskError: two rows have the same id (names both files), or an id or path points elsewhere.
     """
     origin: dict[str, Any] = {}
+    here, paths = os.getcwd(), []
     for row in rows:
-        utterance, path = row["id"], row["path"]
+        utterance, path = row["id"], str(row["path"])
         source = row.get("labels", path)
         if utterance in origin:
             raise TaskError(f"utterance {utterance!r} occurs twice: in {origin[utterance]} and in {source}")
-        if ".." in path.parts or "/" in utterance or "\\" in utterance:
+        if ".." in path.split(os.sep) or "/" in utterance or "\\" in utterance:
             raise TaskError(f"{source}: utterance {utterance!r} points outside its corpus ({path})")
         origin[utterance] = source
+        paths.append(os.path.join(here, path))
+    there = set().union(*rows)
     frame = pd.DataFrame(
-        {column: [row.get(column) for row in rows] for column in COLUMNS},
-        index=pd.Index([row["id"] for row in rows], name="id", dtype=str),
+        {column: [row.get(column) for row in rows] for column in COLUMNS if column in there},
+        index=pd.Index(list(origin), name="id", dtype=str),
     )
-    frame["path"] = [str(row["path"].absolute()) for row in rows]
+    if paths:
+        frame["path"] = paths
     return frame.dropna(axis="columns", how="all").sort_index()

@@ -5,11 +5,15 @@ Nothing here imports pandas until a `read` is called, so that listing stays quic
 
 from __future__ import annotations
 
+import csv
+import glob
 import importlib
+import io
 import os
 import pkgutil
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
 
@@ -21,16 +25,45 @@ LOSSY = frozenset({".opus", ".ogg", ".mp3"})
 
 
 @dataclass(frozen=True)
+class Archive:
+    """A file that holds a corpus or a part of it.
+
+    Attributes:
+        url: where it is openly to be had.
+        checksum: `md5:...` or `sha256:...`, as its makers tell it; empty where they do not.
+        folder: where it is unpacked, below the corpus's folder.
+        strip: leading folders of its names that are left out.
+    """
+
+    url: str
+    checksum: str = ""
+    folder: str = ""
+    strip: int = 0
+
+    @property
+    def name(self) -> str:
+        """The file's name."""
+        return self.url.partition("?")[0].rstrip("/").rpartition("/")[2]
+
+
+@dataclass(frozen=True)
 class Corpus:
     """Facts of a corpus: what a whole copy counts, and how to come by it.
 
     Attributes:
         folders: names of its folder under the data folder, any case, the first preferred.
         globs: patterns below that folder that find its audio, without suffix.
-        files: utterances of a whole copy; speakers and classes likewise (utterances by common emotion noun).
+        files: utterances of a whole copy (0 where releases differ: its label file counts then); speakers (0 where they
+            are not told or not known) and classes likewise (utterances by common emotion noun).
+        videos: audio files of a whole copy where each holds many utterances, 0 where one holds one.
+        archives: what `fetch` downloads, of a corpus that anybody may have.
+        others: emotion nouns that occur too, but how often is not known.
         family: corpora of the same recordings or speakers share one.
         lossless: whether the official audio is; rate is its native sample rate in Hz.
         source: where the counts come from.
+        ignore: regular expression of whole stems that lie beside the corpus's audio and are no part of it.
+        flawed: known-bad utterances by id, and what is wrong with them: left out and counted; a copy may have them or
+            not, and `files` and the other counts are without them.
     """
 
     name: str
@@ -49,12 +82,22 @@ class Corpus:
     rate: int
     source: str
     synthetic: bool = False
+    others: tuple[str, ...] = ()
+    videos: int = 0
+    archives: tuple[Archive, ...] = ()
+    ignore: str = ""
+    flawed: Mapping[str, str] = field(default_factory=dict)
 
     def root(self, data: Path) -> Path | None:
         """The corpus's folder under `data`, or None."""
         order = [folder.casefold() for folder in self.folders]
         found = [p for p in data.iterdir() if p.name.casefold() in order and p.is_dir()] if data.is_dir() else []
         return min(found, key=lambda p: (order.index(p.name.casefold()), p.name), default=None)
+
+    @property
+    def counted(self) -> int:
+        """What `count` finds in a whole copy."""
+        return self.videos or self.files
 
     def how_to_get(self, data: Path) -> str:
         """What to tell a user who lacks the corpus."""
@@ -84,20 +127,42 @@ def module(name: str) -> ModuleType:
     return found
 
 
-def _audio(folder: Path, patterns: tuple[str, ...]) -> Iterator[Path]:
-    for pattern in patterns:
-        for path in folder.glob(pattern):
+def _audio(root: Path, corpus: Corpus) -> Iterator[tuple[str, str]]:
+    """Place below `root` without suffix, and suffix, of each audio file; strings, for a corpus may have 100,000."""
+    ignored = re.compile(corpus.ignore)
+    for pattern in corpus.globs:
+        for path in glob.iglob(pattern, root_dir=root, recursive=True, include_hidden=True):
+            place, suffix = os.path.splitext(path)
+            stem = os.path.basename(place)
             # macOS leaves "._name" files beside the real ones.
-            if path.suffix.lower() in SUFFIXES and not path.name.startswith("._"):
-                yield path
+            if suffix.lower() in SUFFIXES and not stem.startswith("._") and not ignored.fullmatch(stem):
+                yield place, suffix
 
 
 def count(corpus: Corpus, root: Path) -> int:
-    """Utterances whose audio is there, a stem with several suffixes counted once."""
-    return len({os.path.splitext(path)[0] for path in _audio(root, corpus.globs)})
+    """Utterances (or videos of many) whose audio is there; several suffixes count once, known-bad ones not at all."""
+    found = {place for place, _ in _audio(root, corpus)}
+    return sum(os.path.basename(place) not in corpus.flawed for place in found)
 
 
-def audio_by_stem(root: Path, patterns: tuple[str, ...]) -> dict[str, Path]:
+def audio(root: Path, corpus: Corpus) -> dict[str, Path]:
+    """Audio files below `root` by their path there without suffix (with `/`), the preferred suffix of each.
+
+    Raises:
+        TaskError: a name is not UTF-8.
+    """
+    files: dict[str, str] = {}
+    for place, suffix in sorted(_audio(root, corpus)):
+        other = files.get(place)
+        if other is None or SUFFIXES.index(suffix.lower()) < SUFFIXES.index(other.lower()):
+            files[place] = suffix
+    paths = {place.replace(os.sep, "/"): root / f"{place}{suffix}" for place, suffix in files.items()}
+    for path in paths.values():
+        check_name(path)
+    return paths
+
+
+def audio_by_stem(root: Path, corpus: Corpus) -> dict[str, Path]:
     """Audio files below `root` by stem, the preferred suffix of each.
 
     Raises:
@@ -105,14 +170,46 @@ def audio_by_stem(root: Path, patterns: tuple[str, ...]) -> dict[str, Path]:
             UTF-8.
     """
     files: dict[str, Path] = {}
-    for path in sorted(_audio(root, patterns)):
-        check_name(path)
-        other = files.get(path.stem)
-        if other is not None and other.parent != path.parent:
-            raise TaskError(f"two files would be utterance {path.stem!r}: {other} and {path}; remove one of them")
-        if other is None or SUFFIXES.index(path.suffix.lower()) < SUFFIXES.index(other.suffix.lower()):
-            files[path.stem] = path
+    for place, path in audio(root, corpus).items():
+        stem = place.rpartition("/")[2]
+        other = files.setdefault(stem, path)
+        if other is not path:
+            raise TaskError(f"two files would be utterance {stem!r}: {other} and {path}; remove one of them")
     return files
+
+
+def records(path: Path, columns: Sequence[str], encoding: str = "utf-8") -> list[dict[str, str]]:
+    """The rows of a CSV label file, by column.
+
+    Raises:
+        TaskError: as `lines`; a needed column is missing, or a row has more or fewer values than the heading.
+    """
+    table = csv.reader(io.StringIO("\n".join(lines(path, encoding))))
+    heading = next(table, [])
+    lacking = [column for column in columns if column not in heading]
+    if lacking:
+        raise TaskError(f"{path}: has no column {', '.join(lacking)} (it needs {', '.join(columns)})")
+    rows = []
+    for values in table:
+        if values and len(values) != len(heading):
+            raise TaskError(f"{path}, line {table.line_num}: has {len(values)} values for {len(heading)} columns")
+        if values:
+            rows.append(dict(zip(heading, values, strict=True)))
+    return rows
+
+
+def lines(path: Path, encoding: str = "utf-8") -> list[str]:
+    """The lines of a label file, without their ends.
+
+    Raises:
+        TaskError: it is missing, cannot be read, or is not text of that encoding.
+    """
+    try:
+        return path.read_text(encoding=encoding).removeprefix("\ufeff").removesuffix("\n").split("\n")
+    except FileNotFoundError as error:
+        raise TaskError(f"{path}: the label file is missing; put the corpus's own there") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise TaskError(f"{path}: cannot be read as {encoding} text ({error}); put the corpus's own there") from error
 
 
 def check_name(path: Path) -> None:

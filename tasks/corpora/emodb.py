@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tasks.corpora import Corpus, audio_by_stem, code
+from tasks.corpora import Archive, Corpus, audio_by_stem, code
 from tasks.errors import TaskError
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ CORPUS = Corpus(
         "sadness": 62,
     },
     family="emodb",
+    archives=(Archive("http://emodb.bilderbar.info/download/download.zip"),),
     lossless=True,
     rate=16000,
     source="file names of the whole corpus, counted; agrees with EmoBox's metadata",
@@ -56,7 +57,7 @@ def read(root: Path) -> pd.DataFrame:
     from tasks import utterances
 
     rows = []
-    for stem, path in audio_by_stem(root, CORPUS.globs).items():
+    for stem, path in audio_by_stem(root, CORPUS).items():
         name = re.fullmatch(r"(\d\d)([ab]\d\d)([A-Z])([a-z]?)", stem)
         if name is None or name[1] not in MALE | FEMALE:
             raise TaskError(f"{path}: not an EmoDB name (as 03a01Wa: speaker, text, emotion, version); move it away")

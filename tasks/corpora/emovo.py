@@ -54,7 +54,7 @@ def read(root: Path) -> pd.DataFrame:
     from tasks import utterances
 
     rows = []
-    for stem, path in audio_by_stem(root, CORPUS.globs).items():
+    for stem, path in audio_by_stem(root, CORPUS).items():
         name = re.fullmatch(r"([a-z]+)-([fm][123])-([a-z]\d)", stem)
         if name is None:
             raise TaskError(f"{path}: not an EMOVO name (as gio-f2-b2: emotion, speaker, sentence); move it away")

@@ -34,6 +34,7 @@ CORPUS = Corpus(
     family="iemocap",
     lossless=True,
     rate=16000,
+    others=("frustration", "fear", "surprise", "disgust", "other"),
     source="EmoBox's metadata, counted (five classes); the corpus's own paper (10039 turns)",
 )
 
@@ -86,7 +87,7 @@ def read(root: Path) -> pd.DataFrame:
     """
     from tasks import utterances
 
-    audio = audio_by_stem(root, CORPUS.globs)
+    audio = audio_by_stem(root, CORPUS)
     rows = []
     for session in sorted(root.glob("Session[1-5]")):
         texts = _transcripts(session / "dialog" / "transcriptions")
@@ -116,6 +117,7 @@ def read(root: Path) -> pd.DataFrame:
                             "text": texts.get(utterance),
                             "dialogue": path.stem,
                             "turn": turn,
+                            "style": "improvised" if "_impro" in path.stem else "scripted",
                             "session": session.name.removeprefix("Session"),
                         }
                     )

@@ -10,7 +10,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tasks.corpora import Corpus, audio_by_stem, code
+from tasks.corpora import Archive, Corpus, audio_by_stem, code
 from tasks.errors import TaskError
 
 if TYPE_CHECKING:
@@ -38,6 +38,13 @@ CORPUS = Corpus(
         "surprise": 192,
     },
     family="ravdess",
+    archives=(
+        Archive(
+            "https://zenodo.org/records/1188976/files/Audio_Speech_Actors_01-24.zip",
+            checksum="md5:bc696df654c87fed845eb13823edef8a",
+            folder="Audio_Speech_Actors_01-24",
+        ),
+    ),
     lossless=True,
     rate=48000,
     source="file names of the whole corpus, counted; agrees with EmoBox's metadata",
@@ -62,7 +69,7 @@ def read_names(root: Path, corpus: Corpus) -> pd.DataFrame:
     from tasks import utterances
 
     rows = []
-    for stem, path in audio_by_stem(root, corpus.globs).items():
+    for stem, path in audio_by_stem(root, corpus).items():
         name = re.fullmatch(r"03-0[12]-(\d\d)-(\d\d)-(\d\d)-\d\d-(\d\d)", stem)
         if name is None:
             raise TaskError(f"{path}: not a RAVDESS name (as 03-01-05-01-02-01-18, seven numbers); move it away")

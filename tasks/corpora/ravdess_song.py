@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tasks.corpora import ravdess
+from tasks.corpora import Archive, ravdess
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -16,6 +16,11 @@ CORPUS = replace(
     name="ravdess_song",
     title="RAVDESS, song",
     obtain="Download Audio_Song_Actors_01-24.zip and unpack it into a folder of that name.",
+    archives=(
+        Archive(
+            "https://zenodo.org/records/1188976/files/Audio_Song_Actors_01-24.zip", folder="Audio_Song_Actors_01-24"
+        ),
+    ),
     globs=("Audio_Song_Actors_01-24/Actor_*/03-02-*", "Actor_*/03-02-*"),
     files=1012,
     speakers=23,

@@ -9,7 +9,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tasks.corpora import Corpus, audio_by_stem, code
+from tasks.corpora import Archive, Corpus, audio_by_stem, code
 from tasks.errors import TaskError
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ CORPUS = Corpus(
     speakers=29,
     classes={"anger": 100, "happiness": 100, "neutral": 100, "sadness": 100},
     family="urdu",
+    archives=(Archive("https://github.com/siddiquelatif/URDU-Dataset/archive/refs/heads/master.zip", strip=1),),
     lossless=True,
     rate=44100,
     source="file names of the whole corpus, counted; its README speaks of 38 speakers",
@@ -42,7 +43,7 @@ def read(root: Path) -> pd.DataFrame:
     from tasks import utterances
 
     rows = []
-    for stem, path in audio_by_stem(root, CORPUS.globs).items():
+    for stem, path in audio_by_stem(root, CORPUS).items():
         name = re.fullmatch(r"(S([A-Z])\d+)_F\d+_([A-Z])\d+", stem)
         if name is None:
             raise TaskError(f"{path}: not a URDU name (as SM20_F8_N012: speaker, file, emotion); move it away")

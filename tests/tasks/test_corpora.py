@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import tasks
-from tasks import corpora, loading
+from tasks import corpora, reading
 from tasks.errors import TaskError
 from tests.tasks import layouts
 
@@ -120,7 +120,7 @@ def test_a_relative_data_folder_gives_absolute_paths(tmp_path, monkeypatch):
     layouts.emodb(tmp_path / "data")
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
-    _, table = loading.table(corpora.module("emodb").CORPUS, Path("../data").resolve(), tmp_path)
+    _, table = reading.table(corpora.module("emodb").CORPUS, Path("../data").resolve(), tmp_path)
     task = tasks.load("emodb", "../data", "../cache")
     assert task.utterances.path.tolist() == table.path.tolist()
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from scipy.stats import pearsonr
 from sklearn.metrics import balanced_accuracy_score, f1_score
 
-from tasks.metrics import METRICS, f1_scores, recalls, sums
+from tasks.metrics import METRICS, f1_scores, recalls, seven, sums
 
 seeds = st.integers(0, 2**32 - 1)
 
@@ -75,6 +75,26 @@ def test_constant_predictions_have_no_pearson_but_a_ccc_of_zero():
 
 def test_no_utterances_give_nan_not_an_error():
     for name, metric in METRICS.items():
-        shape = (4, 4) if metric.kind == "classification" else (7,)
+        shape = (4, 4) if metric.kind == "classification" else (16,)
         value = metric(np.zeros(shape))
         assert np.isnan(value) or name == "macro_F1"
+
+
+@given(seeds)
+def test_sentiment_is_read_as_its_conventions_say(seed):
+    chance = np.random.default_rng(seed)
+    t = np.r_[chance.integers(-3, 4, 30), chance.uniform(-3, 3, 30)].astype(float)
+    p = t + chance.normal(0, 1.5, len(t))
+    s = sums(t, p)[0]
+    assert METRICS["Acc2_nonneg"](s) == pytest.approx(100 * np.mean((t >= 0) == (p >= 0)))
+    assert METRICS["F1_nonneg"](s) == pytest.approx(100 * f1_score(t >= 0, p >= 0, average="weighted"))
+    some = t != 0
+    assert METRICS["Acc2_posneg"](s) == pytest.approx(100 * np.mean((t[some] > 0) == (p[some] > 0)))
+    assert METRICS["F1_posneg"](s) == pytest.approx(100 * f1_score(t[some] > 0, p[some] > 0, average="weighted"))
+    assert METRICS["Acc7"](s) == pytest.approx(100 * np.mean(np.round(t.clip(-3, 3)) == np.round(p.clip(-3, 3))))
+
+
+def test_seven_classes_clamp_and_round_halves_to_even():
+    np.testing.assert_array_equal(
+        seven(np.array([-9.0, -2.5, -0.5, 0.4, 0.5, 1.5, 2.6, 4.0])), [-3, -2, 0, 0, 0, 2, 3, 3]
+    )

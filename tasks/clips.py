@@ -1,0 +1,77 @@
+"""The sound of video clips: `python -m tasks fetch meld --extract`.
+
+MELD's clips are mp4 files, most with 5.1 sound whose voices are in the centre channel; the others are taken as the mean
+of their channels. Written beside each clip as WAV at its own rate, 16 bits.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+from tasks.corpora import Corpus, meld
+from tasks.errors import TaskError
+
+CENTRE = {3: 2, 4: 2, 5: 2, 6: 2, 7: 2, 8: 2}  # channel of the centre by number of channels: FL FR FC ...
+
+
+def extract(corpus: Corpus, root: Path, progress: Callable[[float, float], None] | None = None) -> list[str]:
+    """Write the sound of every clip that has none yet; returns what could not be read and why, but for known-bad clips.
+
+    Raises:
+        TaskError: ffmpeg is not installed, or there are no clips.
+    """
+    tools = {name: shutil.which(name) for name in ("ffmpeg", "ffprobe")}
+    lacking = [name for name, path in tools.items() if path is None]
+    if lacking:
+        raise TaskError(
+            f"--extract needs {' and '.join(lacking)}, not found on this machine; install ffmpeg (ffmpeg.org, or your "
+            "system's packages) and run the command again"
+        )
+    clips = sorted(
+        {path for pattern in corpus.globs for path in root.glob(f"{pattern}.mp4") if not path.name.startswith("._")}
+    )
+    if not clips:
+        raise TaskError(f"{root}: holds no clips ({' or '.join(f'{p}.mp4' for p in corpus.globs[:3])})")
+    failed = []
+    for done, clip in enumerate(clips, start=1):
+        target = clip.with_suffix(".wav")
+        if not target.exists():
+            reason = _sound(clip, target)
+            if reason and meld.name(clip) not in corpus.flawed:
+                failed.append(f"{clip}: {reason}")
+        if progress:
+            progress(done, len(clips))
+    return failed
+
+
+def _sound(clip: Path, target: Path) -> str:
+    """Write a clip's sound aside and rename it; returns what went wrong, empty if nothing."""
+    probe = ["ffprobe", "-v", "error", "-select_streams", "a:0", "-show_entries", "stream=channels", "-of", "csv=p=0"]
+    channels, reason = _run([*probe, str(clip)])
+    if not channels.strip().rstrip(",").isdigit():
+        return reason or "has no sound"
+    number = int(channels.strip().rstrip(","))
+    mix = f"pan=mono|c0=c{CENTRE[number]}" if number in CENTRE else f"pan=mono|c0={_mean(number)}"
+    aside = target.with_name(f".{target.name}.part")
+    command = ["ffmpeg", "-v", "error", "-nostdin", "-y", "-i", str(clip), "-map", "0:a:0", "-af", mix]
+    _, reason = _run([*command, "-c:a", "pcm_s16le", "-f", "wav", str(aside)])
+    if aside.exists() and aside.stat().st_size and not reason:
+        os.replace(aside, target)
+        return ""
+    aside.unlink(missing_ok=True)
+    return reason or "ffmpeg wrote nothing"
+
+
+def _mean(channels: int) -> str:
+    return "+".join(f"{1 / channels:.6f}*c{channel}" for channel in range(channels))
+
+
+def _run(command: list[str]) -> tuple[str, str]:
+    """What a command printed, and the last line of why it failed; empty if it did not."""
+    done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
+    said = done.stderr.strip().splitlines()
+    return done.stdout, "" if done.returncode == 0 else (said[-1] if said else f"status {done.returncode}")

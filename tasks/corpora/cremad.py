@@ -1,0 +1,96 @@
+"""CREMA-D: `AudioWAV/1001_DFA_ANG_XX.wav` = actor 1001, sentence DFA, emotion ANG, intensity XX (not asked for).
+
+`processedResults/summaryTable.csv` holds what listeners voted (`vote`, from the voice alone), `VideoDemographics.csv`
+who the actors are; a copy of the audio alone is read without them.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tasks.corpora import Corpus, audio_by_stem, code, lines
+from tasks.errors import TaskError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+CORPUS = Corpus(
+    name="cremad",
+    title="CREMA-D",
+    language="en",
+    licence="Open Database License 1.0",
+    homepage="github.com/CheyneyComputerScience/CREMA-D",
+    obtain="Clone the repository with Git LFS; audio lies in AudioWAV/.",
+    folders=("cremad", "crema-d", "crema_d"),
+    globs=("AudioWAV/*",),
+    files=7442,
+    speakers=91,
+    classes={},
+    others=("anger", "disgust", "fear", "happiness", "neutral", "sadness"),
+    family="cremad",
+    lossless=True,
+    rate=16000,
+    source="the corpus's README (7442 clips, 91 actors)",
+)
+
+EMOTIONS = {
+    "ANG": "anger",
+    "DIS": "disgust",
+    "FEA": "fear",
+    "HAP": "happiness",
+    "NEU": "neutral",
+    "SAD": "sadness",
+}
+INTENSITIES = {"LO": "low", "MD": "medium", "HI": "high", "XX": "", "X": ""}
+VOTES = {emotion[0].upper(): emotion for emotion in EMOTIONS.values()}
+
+
+def _rows(path: Path, columns: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+    """The named columns of a table, its heading in any case; nothing where the copy lacks the file."""
+    if not path.exists():
+        return
+    heading, *rows = csv.reader(lines(path))
+    places = {name.casefold(): i for i, name in enumerate(heading)}
+    lacking = [column for column in columns if column.casefold() not in places]
+    if lacking:
+        raise TaskError(f"{path}: has no column {', '.join(lacking)}; put the corpus's own file in its place")
+    for row in rows:
+        yield tuple(row[places[column.casefold()]] for column in columns)
+
+
+def read(root: Path) -> pd.DataFrame:
+    """The utterance table of a CREMA-D folder; `votes` is what most listeners named, `vote` that where none tie."""
+    from tasks import utterances
+
+    table = root / "processedResults" / "summaryTable.csv"
+    votes = {
+        name: ":".join(code(VOTES, letter, "vote", table) for letter in vote.split(":"))
+        for name, vote in _rows(table, ("FileName", "VoiceVote"))
+    }
+    sexes = {actor: sex.lower() for actor, sex in _rows(root / "VideoDemographics.csv", ("ActorID", "Sex"))}
+    rows = []
+    for stem, path in audio_by_stem(root, CORPUS).items():
+        name = re.fullmatch(r"(\d{4})_([A-Z]{3})_([A-Z]{3})_([A-Z]+)", stem)
+        if name is None:
+            raise TaskError(
+                f"{path}: not a CREMA-D name (as 1001_DFA_ANG_XX: actor, sentence, emotion, level); move it"
+            )
+        rows.append(
+            {
+                "id": stem,
+                "path": path,
+                "speaker": name[1],
+                "gender": sexes.get(name[1]),
+                "language": CORPUS.language,
+                "emotion": code(EMOTIONS, name[3], "emotion", path),
+                "votes": votes.get(stem),
+                "vote": votes.get(stem) if stem in votes and ":" not in votes[stem] else None,
+                "intensity": code(INTENSITIES, name[4], "intensity", path) or None,
+                "sentence": name[2],
+            }
+        )
+    return utterances.table(rows)

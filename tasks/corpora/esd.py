@@ -1,0 +1,69 @@
+"""ESD: `0015/Angry/0015_000355.wav` = speaker 0015, its utterance 355; older copies add `evaluation`, `test`, `train`.
+
+Speakers 1 to 10 speak Mandarin, 11 to 20 English; the 350 sentences of a language come once an emotion, in one order,
+so that a sentence's number follows from the utterance's.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tasks.corpora import Corpus, audio_by_stem, code
+from tasks.errors import TaskError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SENTENCES = 350
+
+CORPUS = Corpus(
+    name="esd",
+    title="ESD (Emotional Speech Database)",
+    language="zh/en",
+    licence="research only, on request",
+    homepage="github.com/HLTSingapore/Emotional-Speech-Data",
+    obtain="Send the form of the home page; unpack it, so that the folders 0001 to 0020 lie in it.",
+    folders=("esd", "emotional speech dataset (esd)", "emotion speech dataset"),
+    globs=tuple(f"{nested}00[012][0-9]/*/{part}00*" for nested in ("", "*/") for part in ("", "*/")),
+    files=35000,
+    speakers=20,
+    classes={"anger": 7000, "happiness": 7000, "neutral": 7000, "sadness": 7000, "surprise": 7000},
+    family="esd",
+    lossless=True,
+    rate=16000,
+    source="EmoBox's README (35,000 utterances, 20 speakers, five emotions); names as copies of it are listed",
+)
+
+EMOTIONS = {
+    "Angry": "anger",
+    "Happy": "happiness",
+    "Neutral": "neutral",
+    "Sad": "sadness",
+    "Surprise": "surprise",
+}
+
+
+def read(root: Path) -> pd.DataFrame:
+    """The utterance table of an ESD folder."""
+    from tasks import utterances
+
+    rows = []
+    for stem, path in audio_by_stem(root, CORPUS).items():
+        name = re.fullmatch(r"(00\d\d)_(\d{6})", stem)
+        folders = path.relative_to(root).parts[:-1]
+        if name is None or name[1] not in folders:
+            raise TaskError(f"{path}: not an ESD name (as 0015/Angry/0015_000355: speaker, utterance); move it away")
+        language = "zh" if int(name[1]) <= 10 else "en"
+        rows.append(
+            {
+                "id": stem,
+                "path": path,
+                "speaker": name[1],
+                "language": language,
+                "emotion": code(EMOTIONS, folders[folders.index(name[1]) + 1], "emotion folder", path),
+                "sentence": f"{language}{(int(name[2]) - 1) % SENTENCES + 1}",
+            }
+        )
+    return utterances.table(rows)

@@ -1,0 +1,111 @@
+"""MELD: `train_sent_emo.csv`, `dev_sent_emo.csv`, `test_sent_emo.csv` and a folder of clips for each, `dia125_utt3`.
+
+The official clips are mp4 files, mostly with 5.1 sound: `python -m tasks fetch meld --extract` writes the centre
+channel, where the voices are, beside each as WAV. `final_videos_test*` and `._*` in the test folder are no part of it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tasks.corpora import Archive, Corpus, audio, code, records
+from tasks.errors import TaskError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+# Folders of the clips; the archives lie one in the other, so each is found nested or not.
+CLIPS = {"train_splits": "train", "dev_splits_complete": "dev", "output_repeated_splits_test": "test"}
+
+CORPUS = Corpus(
+    name="meld",
+    title="MELD",
+    language="en",
+    licence="GPL-3.0 (annotations); the sound is the television series'",
+    homepage="affective-meld.github.io",
+    obtain="python -m tasks fetch meld --extract downloads it and takes the sound out of the clips (with ffmpeg); or "
+    "unpack MELD.Raw.tar.gz and the archives in it yourself, and run that command on what is there.",
+    folders=("meld", "meld.raw"),
+    globs=tuple(f"{nested}{clips}/*" for clips in CLIPS for nested in ("", "*/")),
+    files=13706,
+    speakers=304,
+    classes={
+        "anger": 1607,
+        "disgust": 361,
+        "fear": 358,
+        "happiness": 2308,
+        "neutral": 6434,
+        "sadness": 1002,
+        "surprise": 1636,
+    },
+    family="meld",
+    archives=(Archive("https://web.eecs.umich.edu/~mihalcea/downloads/MELD.Raw.tar.gz", strip=1),),
+    lossless=True,
+    rate=48000,
+    source="the official label files, counted",
+    ignore="final_videos_test.*",
+    flawed={
+        "train_dia125_utt3": "its clip cannot be read",
+        "dev_dia110_utt7": "its clip cannot be read",
+    },
+)
+
+EMOTIONS = {
+    "anger": "anger",
+    "disgust": "disgust",
+    "fear": "fear",
+    "joy": "happiness",
+    "neutral": "neutral",
+    "sadness": "sadness",
+    "surprise": "surprise",
+}
+COLUMNS = ("Utterance", "Speaker", "Emotion", "Sentiment", "Dialogue_ID", "Utterance_ID")
+
+
+def name(clip: Path) -> str:
+    """The utterance that a clip holds: `train_dia125_utt3`."""
+    return f"{CLIPS[clip.parent.name]}_{clip.stem}"
+
+
+def read(root: Path) -> pd.DataFrame:
+    """The utterance table of a MELD folder: the label lines whose sound is there, turns numbered within a dialogue."""
+    from tasks import utterances
+
+    clips: dict[str, Path] = {}
+    for path in audio(root, CORPUS).values():
+        utterance = name(path)
+        if re.fullmatch(r"dia\d+_utt\d+", path.stem) is None:
+            raise TaskError(f"{path}: not a MELD clip (as dia125_utt3: dialogue, utterance); move it away")
+        if utterance in clips:
+            raise TaskError(f"two files would be utterance {utterance!r}: {clips[utterance]} and {path}; remove one")
+        clips[utterance] = path
+    rows = []
+    for partition in CLIPS.values():
+        file = f"{partition}_sent_emo.csv"
+        labels = next((path for path in (root / file, root / partition / file) if path.exists()), root / file)
+        turns: Counter[str] = Counter()
+        lines = records(labels, COLUMNS)
+        for line in sorted(lines, key=lambda line: (int(line["Dialogue_ID"]), int(line["Utterance_ID"]))):
+            dialogue = f"{partition}_dia{line['Dialogue_ID']}"
+            utterance, turn = f"{dialogue}_utt{line['Utterance_ID']}", turns[dialogue]
+            turns[dialogue] += 1
+            if utterance in clips:
+                rows.append(
+                    {
+                        "id": utterance,
+                        "path": clips[utterance],
+                        "labels": labels,
+                        "speaker": line["Speaker"],
+                        "language": CORPUS.language,
+                        "emotion": code(EMOTIONS, line["Emotion"], "emotion", labels),
+                        "polarity": line["Sentiment"],
+                        "text": line["Utterance"],
+                        "dialogue": dialogue,
+                        "turn": turn,
+                        "partition": partition,
+                    }
+                )
+    return utterances.table(rows)

@@ -1,0 +1,176 @@
+"""`csv:FILE`: a corpus and its task from one table, one row an utterance, without any Python.
+
+Columns (the first needed, and `emotion` or a value; others are optional and kept if `utterances.COLUMNS` has them):
+
+    path       the audio file, relative to the table's folder and within it
+    emotion    the class; empty: no label. Or `arousal`, `valence`, `dominance`, `sentiment`: a value
+    speaker    who speaks; without it nothing keeps speakers apart, and the task is marked so
+    partition  train, dev, test: the split. Or `fold`: each of its values is tested once
+    id         the utterance's name; without it, the path without suffix, `/` as `-`
+
+Without `partition` and `fold`, speakers are left out one at a time, more than ten of them in five groups alike in size.
+`csv:FILE#arousal` asks for another column than `emotion`.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+from tasks import corpora, loading, reading, utterances
+from tasks.corpora import Corpus
+from tasks.definition import VALUES, Definition, FoldRule
+from tasks.errors import TaskError
+from tasks.metrics import REGRESSION
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from tasks.loading import Task
+    from tasks.reading import Options
+
+NUMBERS = ("start", "end", "valence", "arousal", "dominance", "sentiment")
+WHOLE_NUMBERS = ("channel", "turn")
+PARTITIONS = ("train", "dev", "test")
+MOST_SINGLE_SPEAKERS, GROUPS = 10, 5
+
+
+def _parse(name: str) -> tuple[Path, str]:
+    """The table and the column asked for, from `csv:FILE` or `csv:FILE#COLUMN`."""
+    place, _, column = name.partition(":")[2].partition("#")
+    return Path(os.path.abspath(Path(place).expanduser())), column
+
+
+def check(name: str, data: Path) -> None:
+    """Refuse a name whose file is not there; it need not be under `data`.
+
+    Raises:
+        TaskError: there is no such file.
+    """
+    file, _ = _parse(name)
+    if not file.is_file():
+        raise TaskError(f"{name}: there is no file {file}; give a table as csv:FILE (columns: see docs/tasks.md)")
+
+
+def load(name: str, options: Options) -> Task:
+    """The task of a table.
+
+    Raises:
+        TaskError: the table cannot be read, lacks a column, or has a wrong value; names the file and the line.
+    """
+    check(name, options.data)
+    file, column = _parse(name)
+    rows, unused = _table(file)
+    column = column or next((c for c in ("emotion", *VALUES) if c in rows), "")
+    if column not in rows:
+        asked = f"no column {column!r}" if column else f"no column emotion, {', '.join(VALUES)}"
+        raise TaskError(
+            f"{file}: has {asked} with a value in it, so nothing is asked; it has {', '.join(map(str, rows))}"
+        )
+    title = file.stem + (f"#{column}" if column not in ("emotion", "") else "")
+    speakers = rows["speaker"].nunique() if "speaker" in rows else 0
+    corpus = Corpus(
+        name=f"csv:{file.stem}",
+        title=file.name,
+        language=" ".join(sorted(rows["language"].dropna().unique())) if "language" in rows else "und",
+        licence="the user's",
+        homepage="",
+        obtain="",
+        folders=(),
+        globs=(),
+        files=len(rows),
+        speakers=speakers,
+        classes={},
+        family=f"csv:{file.stem}",
+        lossless=False,
+        rate=0,
+        source="the table",
+    )
+    regression = column in VALUES
+    wanted = Definition.model_construct(
+        name=f"csv:{title}",
+        version="csv 1",
+        title=f"{file.name}: {column}",
+        corpus=corpus.name,
+        kind=REGRESSION if regression else "classification",
+        target=column,
+        labels={} if regression else {label: (label,) for label in sorted(rows[column].dropna().unique())},
+        folds=_rule(file, rows, speakers),
+        dev=_dev(rows),
+        metrics=("CCC", "Pearson", "MAE") if regression else ("WA", "UA", "WF1", "macro_F1"),
+        headline="CCC" if regression else "UA",
+        select_on="CCC" if regression else "WA",
+        downstream="probe",
+        group_by="speaker" if speakers else "utterance",
+    )
+    if not regression and len(wanted.labels) < 2:
+        raise TaskError(f"{file}: column {column} has one class only ({', '.join(wanted.labels)})")
+    notes = [f"columns that are not used: {', '.join(unused)}"] if unused else []
+    read = reading.prepare(wanted, corpus, file.parent, rows, options, notes, missing=False)
+    problem, more = loading.split(wanted, read, limited=options.limit is not None)
+    return loading.finish(read, wanted, problem, more)
+
+
+def _table(file: Path) -> tuple[pd.DataFrame, list[str]]:
+    """The utterance table, and the columns that it has no use for."""
+    lines = corpora.records(file, ["path"])
+    if not lines:
+        raise TaskError(f"{file}: holds no row below its heading")
+    found = [column for column in lines[0] if column is not None]
+    rows = [_row(file, number, line) for number, line in enumerate(lines, start=2)]
+    return utterances.table(rows), sorted(set(found) - {"id", *utterances.COLUMNS})
+
+
+def _row(file: Path, number: int, line: dict[str, str]) -> dict[str, Any]:
+    where = f"{file}, row {number}"
+    place = PurePosixPath((line["path"] or "").strip())
+    if not place.name or place.is_absolute() or ".." in place.parts:
+        raise TaskError(f"{where}: path {str(place)!r} must lead to a file within the table's folder, {file.parent}")
+    row: dict[str, Any] = {
+        column: (line[column] or "").strip() or None for column in utterances.COLUMNS if line.get(column) is not None
+    }
+    for columns, kind in ((NUMBERS, float), (WHOLE_NUMBERS, int)):
+        for column in columns:
+            if row.get(column) is not None:
+                row[column] = _number(kind, row[column], f"{where}: {column}")
+    if row.get("partition") not in (None, *PARTITIONS):
+        raise TaskError(f"{where}: partition {row['partition']!r} is none of {', '.join(PARTITIONS)}")
+    named = (line.get("id") or "").strip()
+    return row | {
+        "id": named or str(place.with_suffix("")).replace("/", "-"),
+        "path": file.parent / place,
+        "labels": where,
+    }
+
+
+def _number(kind: type, text: str, where: str) -> float:
+    try:
+        value = kind(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise TaskError(f"{where} must be a {'whole ' if kind is int else ''}number, and is {text!r}")
+    return value
+
+
+def _rule(file: Path, rows: pd.DataFrame, speakers: int) -> FoldRule:
+    for column in ("partition", "fold"):
+        if column in rows:
+            if rows[column].isna().any():
+                raise TaskError(
+                    f"{file}: {column} is empty for {rows.index[rows[column].isna()][0]!r}; fill all or none"
+                )
+            return FoldRule(by=column, inner="speaker" if speakers else "")
+    if not speakers:
+        raise TaskError(f"{file}: has none of the columns speaker, partition and fold, so there is nothing to split by")
+    if rows["speaker"].isna().any():
+        raise TaskError(f"{file}: speaker is empty for {rows.index[rows['speaker'].isna()][0]!r}; fill all or none")
+    return FoldRule(by="speaker", k=GROUPS if speakers > MOST_SINGLE_SPEAKERS else None)
+
+
+def _dev(rows: pd.DataFrame) -> str:
+    if "partition" in rows:
+        return "partition" if (rows["partition"] == "dev").any() else "fifth"
+    return "next_fold"

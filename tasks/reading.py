@@ -1,0 +1,255 @@
+"""From a corpus's folder to the utterances of one task: read, labelled, their audio checked."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import chain, zip_longest
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from tasks import content, corpora, definition, demo
+from tasks.corpora import Corpus
+from tasks.definition import Definition
+from tasks.errors import TaskError, foreign
+from tasks.metrics import REGRESSION
+
+Progress = Callable[[float, float], None]
+NAMED = 10  # at most so many files or folds are named in one message
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a load was asked for, beside the task's name; see `tasks.load`. Both folders are absolute."""
+
+    data: Path
+    cache: Path
+    skip_bad: bool = False
+    limit: int | None = None
+    jobs: int = 1
+    progress: Progress | None = None
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A corpus as it was read for a task: its usable utterances, and what the reader of a table should know.
+
+    Attributes:
+        counts: `merged` (class -> raw label -> utterances), `excluded` (raw label -> utterances), `bad_files`.
+    """
+
+    corpus: Corpus
+    root: Path
+    utterances: pd.DataFrame
+    marks: tuple[str, ...]
+    counts: dict[str, Any]
+    notes: tuple[str, ...]
+
+
+def table(corpus: Corpus, data: Path, cache: Path) -> tuple[Path, pd.DataFrame]:
+    """A corpus's folder and its whole utterance table, as its reader gives it.
+
+    Raises:
+        TaskError: the corpus is absent, or a file of it cannot be understood.
+    """
+    root = demo.write(cache) if corpus.synthetic else corpus.root(data)
+    if root is None:
+        raise TaskError(f"{corpus.name} is absent. {corpus.how_to_get(data)}")
+    try:
+        rows = corpora.module(corpus.name).read(root)
+    except TaskError:
+        raise
+    except OSError as error:
+        raise TaskError(f"{corpus.name} cannot be read: {error}") from error
+    except Exception as error:
+        raise foreign(f"{corpus.name} cannot be read from {root}", error) from error
+    if rows.empty:
+        patterns = " or ".join(f"{pattern}.wav" for pattern in corpus.globs)
+        raise TaskError(f"{corpus.name} is absent: {root} holds no {patterns}. {corpus.how_to_get(data)}")
+    return root, rows
+
+
+def without_flawed(corpus: Corpus, utterances: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, int]]:
+    """The table without the corpus's known-bad utterances, and how many were there by what is wrong with them."""
+    flawed = utterances.index[utterances.index.isin(list(corpus.flawed))]
+    return utterances.drop(flawed), dict(Counter(corpus.flawed[utterance] for utterance in flawed))
+
+
+def _listed(counts: dict[str, int]) -> str:
+    return ", ".join(f"{count} ({what})" for what, count in counts.items())
+
+
+def shortfall(corpus: Corpus, utterances: pd.DataFrame) -> str:
+    """In what counts of utterances, speakers and classes a table differs from a whole copy; empty if in none."""
+    found = utterances["emotion"].value_counts().to_dict() if corpus.classes else {}
+    pairs = {"utterances": (len(utterances), corpus.files)} if corpus.files else {}
+    if corpus.speakers:
+        pairs["speakers"] = utterances["speaker"].nunique(), corpus.speakers
+    pairs |= {emotion: (found.get(emotion, 0), count) for emotion, count in corpus.classes.items()}
+    return ", ".join(f"{what} {there} of {whole}" for what, (there, whole) in pairs.items() if there != whole)
+
+
+def bad_audio(bad: dict[str, str], utterances: pd.DataFrame) -> str:
+    """Which files cannot be used and why, the first of them by name."""
+    paths = utterances["path"].to_dict()
+    lines = [f"  {paths[utterance]} {reason}" for utterance, reason in bad.items()]
+    more = [f"  and {len(lines) - NAMED} more"] if len(lines) > NAMED else []
+    return "\n".join(lines[:NAMED] + more)
+
+
+def read(wanted: Definition, options: Options) -> Reading:
+    """The usable utterances of a task on a corpus that has a reader.
+
+    Raises:
+        TaskError: as `table` and `prepare`.
+    """
+    corpus: Corpus = corpora.module(wanted.corpus).CORPUS
+    root, rows = table(corpus, options.data, options.cache)
+    notes = []
+    rows, flawed = without_flawed(corpus, rows)
+    if flawed:
+        notes.append(f"left out {sum(flawed.values())} known-bad utterances: {_listed(flawed)}")
+    missing = shortfall(corpus, rows)
+    if missing:
+        # Notes go into records, which name no folder of anybody's.
+        notes.append(f"not a whole copy: {missing} ({corpus.homepage}; see python -m tasks check {corpus.name})")
+    return prepare(wanted, corpus, root, rows, options, notes, bool(missing), flawed)
+
+
+def prepare(
+    wanted: Definition,
+    corpus: Corpus,
+    root: Path,
+    rows: pd.DataFrame,
+    options: Options,
+    notes: list[str],
+    missing: bool,
+    flawed: dict[str, int] | None = None,
+) -> Reading:
+    """The usable utterances of a task, of a corpus's table.
+
+    Args:
+        notes: what is known to be worth telling already.
+        missing: whether the copy is known not to be whole.
+        flawed: utterances left out already, by reason.
+
+    Raises:
+        TaskError: a label is unknown, audio cannot be used, or a dialogue lacks a turn.
+    """
+    rows, merged, excluded = _labelled(wanted, rows)
+    if wanted.kind == "conversation":
+        notes += _gaps(wanted, corpus, rows, options.skip_bad)
+    notes += [
+        f"{name} = {' + '.join(f'{count} {raw}' for raw, count in parts.items())}"
+        for name, parts in merged.items()
+        if len(parts) > 1
+    ]
+    marks, limit = ["synthetic"] if corpus.synthetic else [], options.limit
+    if limit is not None and limit < len(rows):
+        rows = _dialogues(rows, limit) if wanted.kind == "conversation" else _spread(rows, wanted, limit)
+        notes.append(f"limited to {len(rows)} utterances: figures mean nothing")
+    if missing or limit is not None:
+        marks.append("partial")
+    contents, bad = content.examine(rows, options.cache, options.jobs, options.progress)
+    if bad and (not options.skip_bad or contents.empty):
+        raise TaskError(
+            f"{wanted.name}: {len(bad)} of {len(rows)} audio files cannot be used:\n{bad_audio(bad, rows)}\n"
+            "Put whole files in their place, or leave them out with --skip-bad"
+        )
+    if bad:
+        marks.append(f"skipped:{len(bad)}")
+        named = ", ".join(list(bad)[:NAMED]) + (", ..." if len(bad) > NAMED else "")
+        notes.append(f"left out {len(bad)} utterances whose audio cannot be used: {named}")
+    rows = rows.join(contents[["sha256", "samples_sha256", "duration"]], how="inner")
+    if corpus.lossless and rows["path"].str.lower().str.endswith(tuple(corpora.LOSSY)).any():
+        marks.append("lossy_audio")
+    counts = {"merged": merged, "excluded": excluded | (flawed or {}), "bad_files": len(bad)}
+    return Reading(corpus, root, rows, tuple(marks), counts, tuple(notes))
+
+
+def _labelled(wanted: Definition, rows: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, dict[str, int]], dict[str, int]]:
+    """The utterances of the task; counts of raw labels by class, and of those without one of its classes or values.
+
+    Of a conversation all turns stay: those without a class are context.
+    """
+    for column, values in wanted.where.items():
+        if column not in rows:
+            raise TaskError(f"{definition.path(wanted.name)}: where: {wanted.corpus} has no column {column!r}")
+        rows = rows[rows[column].isin(values)]
+    if wanted.target not in rows:
+        raise TaskError(f"{definition.path(wanted.name)}: target: {wanted.corpus} has no column {wanted.target!r}")
+    raw = rows[wanted.target]
+    if wanted.kind == REGRESSION:
+        return rows[raw.notna()], {}, {"none": int(raw.isna().sum())} if raw.isna().any() else {}
+    known = [value for values in wanted.labels.values() for value in values]
+    stray = rows[raw.notna() & ~raw.isin([*known, *wanted.drop])]
+    if len(stray):
+        raise TaskError(
+            f"{stray['path'].iloc[0]}: label {stray[wanted.target].iloc[0]!r} is neither in `labels` nor in `drop` of "
+            f"{definition.path(wanted.name)} ({len(stray)} such utterances); add it to one of them"
+        )
+    found = raw.value_counts().to_dict()
+    merged = {name: {v: found[v] for v in values if v in found} for name, values in wanted.labels.items()}
+    excluded = {value: found[value] for value in wanted.drop if value in found}
+    if raw.isna().any():
+        excluded["none"] = int(raw.isna().sum())
+    return rows if wanted.kind == "conversation" else rows[raw.isin(known)], merged, excluded
+
+
+def _gaps(wanted: Definition, corpus: Corpus, rows: pd.DataFrame, skip_bad: bool) -> list[str]:
+    """What to tell of turns that a dialogue lacks.
+
+    Raises:
+        TaskError: two turns of a dialogue have one number; or a turn is missing that is not known to be bad, and nobody
+            said to go on without.
+    """
+    lacking = [column for column in ("dialogue", "turn") if column not in rows or rows[column].isna().any()]
+    if lacking:
+        raise TaskError(f"{wanted.name}: {wanted.corpus} does not tell the {' and '.join(lacking)} of every utterance")
+    missing, known = [], 0
+    for dialogue, turns in rows.groupby("dialogue")["turn"]:
+        if turns.duplicated().any():
+            pair = turns.index[turns == turns[turns.duplicated()].iloc[0]]
+            raise TaskError(f"{wanted.name}: dialogue {dialogue} has one turn twice: {' and '.join(pair[:2])}")
+        gone = sorted(set(range(int(turns.max()))) - set(turns))
+        if gone and any(flawed.startswith(f"{dialogue}_") for flawed in corpus.flawed):
+            known += len(gone)
+        elif gone:
+            missing.append(f"{dialogue} turn {', '.join(str(turn) for turn in gone)}")
+    if missing and not skip_bad:
+        raise TaskError(
+            f"{wanted.name}: {len(missing)} dialogues lack a turn, its audio is missing: {'; '.join(missing[:NAMED])} "
+            f"(from 0). Complete the copy (python -m tasks check {corpus.name}), or go on without with --skip-bad"
+        )
+    return [f"{known + len(missing)} dialogues lack a turn: it is no context to the others"] if known or missing else []
+
+
+def _dialogues(rows: pd.DataFrame, limit: int) -> pd.DataFrame:
+    """Whole dialogues, about `limit` turns: of each part or session in turn."""
+    by = next((column for column in ("partition", "session") if column in rows), "dialogue")
+    queues = [list(dict.fromkeys(part["dialogue"])) for _, part in rows.groupby(by)]
+    sizes, taken = rows["dialogue"].value_counts(), []
+    for dialogue in (d for turn in zip_longest(*queues) for d in turn if d is not None):
+        if limit <= 0:
+            break
+        taken.append(dialogue)
+        limit -= sizes[dialogue]
+    return rows[rows["dialogue"].isin(taken)]
+
+
+def _spread(rows: pd.DataFrame, wanted: Definition, limit: int) -> pd.DataFrame:
+    """`limit` rows that hold every speaker (or official part) and class as far as they go, in turn."""
+    target = pd.Series(0, rows.index) if wanted.kind == REGRESSION else rows[wanted.target]
+    official = "partition" if wanted.folds.by == "partition" else "speaker"
+    by = next((column for column in (official, "speaker") if column in rows), "path")
+    classes = sorted(target.unique())
+    queues = []
+    for shift, (_, of_speaker) in enumerate(rows.groupby(by)):
+        cells = [of_speaker.index[target[of_speaker.index] == c] for c in classes]
+        turns = zip_longest(*(cells[shift % len(classes) :] + cells[: shift % len(classes)]))
+        queues.append([row for turn in turns for row in turn if row is not None])
+    order = [row for row in chain.from_iterable(zip_longest(*queues)) if row is not None]
+    return rows.loc[order[:limit]].sort_index()
