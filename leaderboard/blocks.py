@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 import string
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from leaderboard.marks import explain
+from leaderboard.questions import REFERENCE, groups, order
 from leaderboard.schema import Record, Score
 from tasks.metrics import METRICS
 
-REFERENCE = "reference"
 NONE = "–"
 
 
@@ -43,45 +43,18 @@ def blocks(records: Sequence[Record]) -> list[Block]:
     """A block for every task and head, and for every head of several tasks one that puts them side by side."""
     letters = _letters(records)
     found: list[Block] = []
-    groups = list(_groups(records))
-    names = [(measured[0].cell.task, measured[0].cell.downstream) for measured, _ in groups]
-    for (measured, references), name in zip(groups, names, strict=True):
+    parts = list(groups(records))
+    names = [(measured[0].cell.task, measured[0].cell.downstream) for measured, _ in parts]
+    for (measured, references), name in zip(parts, names, strict=True):
         found.append(_block(measured, references, letters, several=names.count(name) > 1))
     kinds: dict[tuple[str, str], list[tuple[list[Record], list[Record]]]] = {}
-    for measured, references in groups:
+    for measured, references in parts:
         kind = (measured[0].cell.downstream, measured[0].task.headline)
         kinds.setdefault(kind, []).append((measured, references))
     for (head, metric), mine in kinds.items():
         if head != REFERENCE and len({measured[0].cell.task for measured, _ in mine}) > 1:
             found.append(_side_by_side(head, metric, mine, letters))
     return found
-
-
-def _groups(records: Sequence[Record]) -> Iterator[tuple[list[Record], list[Record]]]:
-    """(measured, references) of every task and head, best first; only what was asked the very same question."""
-
-    def question(record: Record) -> tuple[object, ...]:
-        return record.task.name, record.task.version, record.task.audit, record.cell.limit
-
-    references: dict[tuple[object, ...], list[Record]] = {}
-    measured: dict[tuple[object, ...], list[Record]] = {}
-    for record in records:
-        if record.cell.downstream == REFERENCE:
-            references.setdefault(question(record), []).append(record)
-        else:
-            measured.setdefault((*question(record), record.cell.downstream), []).append(record)
-    for key, group in measured.items():
-        yield sorted(group, key=_order), sorted(references.get(key[:-1], []), key=_order)
-    answered = {key[:-1] for key in measured}
-    for asked, group in references.items():
-        if asked not in answered:
-            yield sorted(group, key=_order), []
-
-
-def _order(record: Record) -> tuple[bool, float, str]:
-    value = record.scores.metrics[record.task.headline].value
-    sign = -1 if METRICS[record.task.headline].higher_is_better else 1
-    return value is None, sign * (value or 0.0), record.cell.upstream
 
 
 def _block(measured: list[Record], references: list[Record], letters: dict[str, str], *, several: bool) -> Block:
@@ -150,13 +123,13 @@ def _plural(n: int, noun: str) -> str:
 
 
 def _side_by_side(
-    head: str, metric: str, groups: list[tuple[list[Record], list[Record]]], letters: dict[str, str]
+    head: str, metric: str, parts: list[tuple[list[Record], list[Record]]], letters: dict[str, str]
 ) -> Block:
     """Upstreams down, tasks across; those measured on most tasks first, and of these the best on average."""
     cells: dict[tuple[str, bool], dict[str, str]] = {}
     values: dict[tuple[str, bool], list[float]] = {}
     columns, notes = ["upstream"], []
-    for measured, references in groups:
+    for measured, references in parts:
         task = measured[0].task
         column = plain(task.name)
         if column in columns:
@@ -170,17 +143,17 @@ def _side_by_side(
             own = [letters[m] for m in _marks(record) if m not in common and m in letters]
             text = " ".join([_figure(record.scores.metrics[metric].value, metric), *own])
             cells.setdefault(row, {"upstream": plain(row[0])})[column] = text
-            values.setdefault(row, []).append(_order(record)[1])
+            values.setdefault(row, []).append(order(record)[1])
 
-    def order(row: tuple[str, bool]) -> tuple[bool, int, float]:
+    def place(row: tuple[str, bool]) -> tuple[bool, int, float]:
         return row[1], -len(values[row]), sum(values[row]) / len(values[row])
 
-    used = {m for measured, refs in groups for r in (*measured, *refs) for m in _marks(r) if m in letters}
+    used = {m for measured, refs in parts for r in (*measured, *refs) for m in _marks(r) if m in letters}
     return Block(
         title=plain(f"all tasks · {head}"),
         facts=[f"{metric}, pooled over folds; intervals stand in the tables above"],
         columns=columns,
-        rows=[Row({c: cells[row].get(c, NONE) for c in columns}, row[1]) for row in sorted(cells, key=order)],
+        rows=[Row({c: cells[row].get(c, NONE) for c in columns}, row[1]) for row in sorted(cells, key=place)],
         notes=[*notes, *(plain(f"{letters[m]} = {m}: {explain(m)}") for m in sorted(used))],
     )
 
@@ -208,7 +181,7 @@ def _marks(record: Record) -> list[str]:
 def _letters(records: Sequence[Record]) -> dict[str, str]:
     """A letter for every mark that some rows of a table have and others lack."""
     loose: set[str] = set()
-    for measured, references in _groups(records):
+    for measured, references in groups(records):
         common = set.intersection(*(set(_marks(r)) for r in measured))
         loose |= {m for r in (*measured, *references) for m in _marks(r)} - common
     alphabet = string.ascii_lowercase

@@ -4,6 +4,7 @@ import csv
 import io
 import re
 
+import numpy as np
 import pytest
 from rich.cells import cell_len
 from rich.console import Console
@@ -24,7 +25,8 @@ COLUMNS = (
     "macro_F1,macro_F1_low,macro_F1_high,CCC,CCC_low,CCC_high,Pearson,Pearson_low,Pearson_high,MAE,MAE_low,MAE_high,"
     "WA_folds,last_layer_WA,last_layer_UA,last_layer_CCC,headline,n,speakers,groups,group_by,folds,seeds,marks,layer,"
     "classes,language,corpus,family,depth,width,audio_seconds,seconds_extract,seconds_evaluate,peak_memory_mb,precision,"
-    "device,limit,task_version,schema_version,emorep,torch,created,key"
+    "device,limit,task_version,schema_version,emorep,torch,created,key,WA_seed_std,UA_seed_std,WF1_seed_std,"
+    "macro_F1_seed_std,CCC_seed_std,Pearson_seed_std,MAE_seed_std"
 )
 
 
@@ -178,6 +180,9 @@ def test_csv_columns_only_ever_grow(board, results):
         for name, score in record.scores.metrics.items():
             assert float(got[name]) == pytest.approx(score.value, abs=1e-4)
             assert float(got[f"{name}_low"]) < float(got[name]) < float(got[f"{name}_high"])
+            assert float(got[f"{name}_seed_std"]) == pytest.approx(
+                np.std(record.scores.by_seed[name], ddof=1), abs=1e-4
+            )
         assert (got["CCC"] == "") == bool(record.task.classes)
         assert got["marks"] == ";".join(record.marks)
 
