@@ -1,4 +1,4 @@
-"""python -m leaderboard csv | table | verify | schema  [--results DIR]"""
+"""python -m leaderboard csv | table | compare | verify | schema  [--results DIR]"""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import leaderboard
 from leaderboard.errors import LeaderboardError, UnknownName
 
 if TYPE_CHECKING:
+    from leaderboard.blocks import Block
     from leaderboard.schema import Record
 
 
@@ -22,16 +23,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     csv = commands.add_parser("csv", help="rebuild leaderboard.csv from the records")
     table = commands.add_parser("table", help="print the tables")
-    table.add_argument("--format", choices=("terminal", "markdown"), default="terminal")
-    table.add_argument("-t", "--task", nargs="+", metavar="TASK", help="these tasks only")
-    table.add_argument("-u", "--upstream", nargs="+", metavar="UPSTREAM", help="these and the references only")
+    compare = commands.add_parser("compare", help="who is significantly better than whom")
+    compare.add_argument("pair", nargs="*", metavar="A B", help="two upstreams, or two folders of results; none: ranks")
+    compare.add_argument("--pairs", action="store_true", help="with the ranks, list every pair")
+    for command in (table, compare):
+        command.add_argument("--format", choices=("terminal", "markdown"), default="terminal")
+        command.add_argument("-t", "--task", nargs="+", metavar="TASK", help="these tasks only")
+        command.add_argument("-u", "--upstream", nargs="+", metavar="UPSTREAM", help="these and the references only")
+        command.add_argument("-d", "--downstream", nargs="+", metavar="HEAD", help="these heads only")
     verify = commands.add_parser("verify", help="recompute every figure from its predictions")
     commands.add_parser("schema", help="explain the columns of the CSV and the keys of a record")
-    for command in (csv, table, verify):
+    for command in (csv, table, compare, verify):
         command.add_argument("--results", type=Path, default=Path("results"), metavar="DIR", help="default: ./results")
     options = parser.parse_args(arguments)
+    if options.command == "compare" and len(options.pair) not in (0, 2):
+        compare.error(f"compare takes two names, or none; {len(options.pair)} given: {' '.join(options.pair)}")
+    run = {"csv": _csv, "table": _table, "compare": _compare, "verify": _verify, "schema": _schema}
     try:
-        return {"csv": _csv, "table": _table, "verify": _verify, "schema": _schema}[options.command](options)
+        return run[options.command](options)
     except LeaderboardError as error:
         print(error, file=sys.stderr)
         return 2 if isinstance(error, UnknownName) else 1
@@ -58,20 +67,69 @@ def _csv(options: argparse.Namespace) -> int:
     return int(damage)
 
 
-def _table(options: argparse.Namespace) -> int:
-    records, damage = _records(options.results)
-    for what, wanted in (("task", options.task), ("upstream", options.upstream)):
-        for name in wanted or ():
+def _chosen(options: argparse.Namespace, records: list[Record]) -> list[Record]:
+    """The records that -t, -u and -d name; references stay."""
+    for what in ("task", "upstream", "downstream"):
+        for name in getattr(options, what) or ():
             if name not in (known := {getattr(r.cell, what) for r in records}):
                 raise UnknownName(what, name, known)
-    records = [r for r in records if not options.task or r.cell.task in options.task]
-    if options.upstream:
-        records = [r for r in records if r.cell.upstream in options.upstream or r.cell.downstream == "reference"]
+
+    def wanted(record: Record) -> bool:
+        reference = record.cell.downstream == "reference"
+        return (not options.task or record.cell.task in options.task) and (
+            reference
+            or (
+                (not options.upstream or record.cell.upstream in options.upstream)
+                and (not options.downstream or record.cell.downstream in options.downstream)
+            )
+        )
+
+    return [record for record in records if wanted(record)]
+
+
+def _table(options: argparse.Namespace) -> int:
+    records, damage = _records(options.results)
+    records = _chosen(options, records)
     if options.format == "markdown":
         print(leaderboard.markdown(records), end="")
     else:
         leaderboard.show(records)
     return int(damage)
+
+
+def _compare(options: argparse.Namespace) -> int:
+    from leaderboard import contest
+
+    pair = options.pair
+    if pair and all(Path(name).is_dir() for name in pair):
+        first, second = Path(pair[0]), Path(pair[1])
+        (before, damage), (after, more) = _records(first), _records(second)
+        chosen = (_chosen(options, before), _chosen(options, after))
+        blocks, problems = contest.two_folders(first, second, chosen)
+        damage |= more
+    else:
+        records, damage = _records(options.results)
+        for name in pair:
+            if name not in (known := {r.cell.upstream for r in records}):
+                raise UnknownName("upstream", name, known)
+        records = _chosen(options, records)
+        if pair:
+            blocks, problems = contest.two_upstreams(options.results, records, *pair)
+        else:
+            blocks, problems = contest.rank_blocks(options.results, records, pairs=options.pairs)
+    _print(blocks, options.format)
+    for problem in problems:
+        print(problem, file=sys.stderr)
+    return int(damage)
+
+
+def _print(blocks: Sequence[Block], form: str) -> None:
+    from leaderboard import table
+
+    if form == "markdown":
+        print(table.markdown_blocks(blocks), end="")
+    else:
+        table.show_blocks(blocks)
 
 
 def _verify(options: argparse.Namespace) -> int:

@@ -63,17 +63,17 @@ def _block(measured: list[Record], references: list[Record], letters: dict[str, 
     everyone = [*measured, *references]
     common = set.intersection(*(set(_marks(r)) for r in measured))
     last, published = f"last layer {task.headline}", f"published {task.headline}"
-    widths = {m: max(len(_figure(r.scores.metrics[m].value, m)) for r in everyone) for m in shown}
+    widths = {m: max(len(figure(r.scores.metrics[m].value, m)) for r in everyone) for m in shown}
 
     rows = []
     for record in everyone:
         cells = {"upstream": plain(record.cell.upstream), "layer": _layer(record)}
         for metric in shown:
             score = record.scores.metrics[metric]
-            value = _figure(score.value, metric).rjust(widths[metric])
-            cells[metric] = value + _interval(score, metric)
+            value = figure(score.value, metric).rjust(widths[metric])
+            cells[metric] = value + interval(score, metric)
             cells[f"{metric} "] = value
-        cells[last] = _figure((record.scores.last_layer or {}).get(task.headline), task.headline)
+        cells[last] = figure((record.scores.last_layer or {}).get(task.headline), task.headline)
         cells[published] = _beside(record)
         cells["marks"] = " ".join(letters[m] for m in _marks(record) if m not in common and m in letters)
         rows.append(Row(cells, record.cell.downstream == REFERENCE))
@@ -100,11 +100,11 @@ def _block(measured: list[Record], references: list[Record], letters: dict[str, 
 def _facts(record: Record, *, several: bool) -> list[str]:
     task, counts = record.task, record.scores.counts
     sizes = [f"{counts.n} utterances", f"{counts.speakers} speakers" if counts.speakers else "speakers unknown"]
-    sizes += [_plural(counts.folds, "fold")] + ([_plural(counts.seeds, "seed")] if counts.seeds > 1 else [])
+    sizes += [plural(counts.folds, "fold")] + ([plural(counts.seeds, "seed")] if counts.seeds > 1 else [])
     lines = [plain(f"{task.title} ({task.language}): {', '.join(sizes)}")]
     if task.classes:
         lines.append(plain(f"{len(task.classes)} classes: {', '.join(task.classes)}"))
-    lines.append(f"[95 % interval] over {_plural(counts.groups, task.group_by)}; {_unit(task.headline)}")
+    lines.append(f"[95 % interval] over {plural(counts.groups, task.group_by)}; {unit(task.headline)}")
     if several:
         lines.append(plain(f"version {task.version}, audit {task.audit[:8]}; other folds or utterances stand apart"))
     if record.cell.limit is not None:
@@ -114,11 +114,13 @@ def _facts(record: Record, *, several: bool) -> list[str]:
     return lines
 
 
-def _unit(metric: str) -> str:
+def unit(metric: str) -> str:
+    """What a metric's values are counted in."""
     return "percent" if METRICS[metric].scale == 100 else "smaller is better" if metric == "MAE" else "1 is perfect"
 
 
-def _plural(n: int, noun: str) -> str:
+def plural(n: int, noun: str) -> str:
+    """`1 fold`, `2 folds`."""
     return f"{n} {noun}{'' if n == 1 else 's'}"
 
 
@@ -141,7 +143,7 @@ def _side_by_side(
         for record in (*measured, *references):
             row = (record.cell.upstream, record.cell.downstream == REFERENCE)
             own = [letters[m] for m in _marks(record) if m not in common and m in letters]
-            text = " ".join([_figure(record.scores.metrics[metric].value, metric), *own])
+            text = " ".join([figure(record.scores.metrics[metric].value, metric), *own])
             cells.setdefault(row, {"upstream": plain(row[0])})[column] = text
             values.setdefault(row, []).append(order(record)[1])
 
@@ -158,14 +160,16 @@ def _side_by_side(
     )
 
 
-def _figure(value: float | None, metric: str) -> str:
+def figure(value: float | None, metric: str) -> str:
+    """A value of a metric as tables show it."""
     return NONE if value is None else f"{value:.1f}" if METRICS[metric].scale == 100 else f"{value:.3f}"
 
 
-def _interval(score: Score, metric: str) -> str:
+def interval(score: Score, metric: str) -> str:
+    """` [low, high]`, or nothing where there is no interval."""
     if score.low is None and score.high is None:
         return ""
-    return f" [{_figure(score.low, metric)}, {_figure(score.high, metric)}]"
+    return f" [{figure(score.low, metric)}, {figure(score.high, metric)}]"
 
 
 def _layer(record: Record) -> str:
@@ -197,7 +201,7 @@ def _mark_lines(everyone: list[Record], common: set[str], letters: dict[str, str
 def _beside(record: Record) -> str:
     """Published figures of this upstream with this protocol; the head is named where it is another one."""
     texts = [
-        _figure(p.value, p.metric) + (f" ({plain(p.head)})" if p.head and p.head != record.cell.downstream else "")
+        figure(p.value, p.metric) + (f" ({plain(p.head)})" if p.head and p.head != record.cell.downstream else "")
         for p in record.task.published
         if p.matches and p.upstream == record.cell.upstream and p.metric == record.task.headline
     ]
@@ -212,7 +216,7 @@ def _published(measured: list[Record]) -> list[tuple[str, bool]]:
     task = measured[0].task
     sources: dict[tuple[bool, str, str | None, str | None], dict[str, list[str]]] = {}
     for p in sorted(task.published, key=lambda p: not p.matches):
-        value = _figure(p.value, p.metric) if p.metric in METRICS else f"{p.value:g}"
+        value = figure(p.value, p.metric) if p.metric in METRICS else f"{p.value:g}"
         figures = sources.setdefault((not p.matches, p.source, p.head, p.difference), {})
         figures.setdefault(p.metric, []).append(f"{p.upstream} {value}")
     lines = []

@@ -21,7 +21,19 @@ Failure = tuple[str, str, str, str]
 def show(records: Sequence[Record], console: Console | None = None, failures: Sequence[Failure] = ()) -> None:
     """See leaderboard.show."""
     console = console or Console()
-    for block in blocks(records):
+    show_blocks(blocks(records), console)
+    if failures:
+        console.print(Text("Not measured", style="bold red"))
+        for first, *more in _failure_lines(failures):
+            console.print(_indented(Text(first)))
+            for line in more:
+                console.print(_indented(Text(line), 4))
+
+
+def show_blocks(several: Sequence[Block], console: Console | None = None) -> None:
+    """Print tables with what is said above and below them."""
+    console = console or Console()
+    for block in several:
         console.print(Text(block.title, style="bold"))
         for line in block.facts:
             console.print(_indented(Text(line)))
@@ -34,26 +46,26 @@ def show(records: Sequence[Record], console: Console | None = None, failures: Se
         for line in block.notes:
             console.print(_indented(Text(line)))
         console.print()
-    if failures:
-        console.print(Text("Not measured", style="bold red"))
-        for first, *more in _failure_lines(failures):
-            console.print(_indented(Text(first)))
-            for line in more:
-                console.print(_indented(Text(line), 4))
 
 
 def markdown(records: Sequence[Record], failures: Sequence[Failure] = ()) -> str:
     """See leaderboard.markdown."""
+    parts = [markdown_blocks(blocks(records))] if records else []
+    if failures:
+        items = ("<br>".join(map(_escape, lines)) for lines in _failure_lines(failures))
+        parts.append("\n".join(["### Not measured", "", *(f"- {item}" for item in items)]) + "\n")
+    return "\n".join(parts)
+
+
+def markdown_blocks(several: Sequence[Block]) -> str:
+    """The same tables as Markdown."""
     parts = []
-    for block in blocks(records):
+    for block in several:
         head = [f"### {_escape(block.title)}", "", *(f"{_escape(line)}  " for line in block.facts), ""]
         table = [[_escape(c.strip()) for c in block.columns], ["---"] * len(block.columns)]
         table += [[_styled(row, column) for column in block.columns] for row in block.rows]
         below = [f"- {_escape(line)}" for line, _ in block.published] + [f"- {_escape(line)}" for line in block.notes]
         parts.append("\n".join([*head, *(f"| {' | '.join(cells)} |" for cells in table), "", *below]).rstrip())
-    if failures:
-        items = ("<br>".join(map(_escape, lines)) for lines in _failure_lines(failures))
-        parts.append("\n".join(["### Not measured", "", *(f"- {item}" for item in items)]))
     return "\n\n".join(parts) + "\n"
 
 
