@@ -114,11 +114,20 @@ def csv(results: Path) -> Path:
     return spreadsheet.write(Path(results))
 
 
-def show(records: Sequence[Record], console: Console | None = None, failures: Sequence[Failure] = ()) -> None:
-    """Print a table for every task and head, then the cells that failed (upstream, task, downstream, message)."""
+def show(
+    records: Sequence[Record],
+    console: Console | None = None,
+    failures: Sequence[Failure] = (),
+    *,
+    published: bool = False,
+) -> None:
+    """Print a table for every task and head, then the cells that failed (upstream, task, downstream, message).
+
+    Published figures of an upstream that is shown, same protocol, stand on its line; `published` lists all of them.
+    """
     from leaderboard import table
 
-    table.show(records, console, failures)
+    table.show(records, console, failures, published=published)
 
 
 def markdown(records: Sequence[Record], failures: Sequence[Failure] = ()) -> str:

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from leaderboard.schema import Record
 
 
+PIVOTS = ("metric", "task", "language", "family", "class", "cost", "ablation")
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one of the commands; 0 all well, 1 something is wrong with the results, 2 the request was wrong."""
     parser = argparse.ArgumentParser(prog="python -m leaderboard", description="Views on the results, and their proof.")
@@ -26,8 +29,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     compare = commands.add_parser("compare", help="who is significantly better than whom")
     compare.add_argument("pair", nargs="*", metavar="A B", help="two upstreams, or two folders of results; none: ranks")
     compare.add_argument("--pairs", action="store_true", help="with the ranks, list every pair")
+    table.add_argument("--format", choices=("terminal", "markdown", "latex"), default="terminal")
+    table.add_argument("--by", choices=PIVOTS, help="upstreams down, these across (latex: metric by default)")
+    table.add_argument(
+        "--spread",
+        choices=("interval", "std", "none"),
+        default="interval",
+        help="latex: what stands beside a figure: 95 %% interval, standard deviation of seeds, nothing",
+    )
+    table.add_argument("--published", action="store_true", help="terminal: list the published figures below a table")
+    compare.add_argument("--format", choices=("terminal", "markdown"), default="terminal")
     for command in (table, compare):
-        command.add_argument("--format", choices=("terminal", "markdown"), default="terminal")
         command.add_argument("-t", "--task", nargs="+", metavar="TASK", help="these tasks only")
         command.add_argument("-u", "--upstream", nargs="+", metavar="UPSTREAM", help="these and the references only")
         command.add_argument("-d", "--downstream", nargs="+", metavar="HEAD", help="these heads only")
@@ -90,11 +102,34 @@ def _chosen(options: argparse.Namespace, records: list[Record]) -> list[Record]:
 def _table(options: argparse.Namespace) -> int:
     records, damage = _records(options.results)
     records = _chosen(options, records)
+    if options.by or options.format == "latex":
+        return _pivot(options, records) or int(damage)
     if options.format == "markdown":
         print(leaderboard.markdown(records), end="")
     else:
-        leaderboard.show(records)
+        leaderboard.show(records, published=options.published)
     return int(damage)
+
+
+def _pivot(options: argparse.Namespace, records: list[Record]) -> int:
+    from leaderboard import grids, latex
+
+    problems: list[str] = []
+    if options.by in ("language", "family"):
+        found, problems = grids.mean_grids(options.results, records, options.by)
+    else:
+        make = {"metric": grids.metric_grids, "task": grids.task_grids, "class": grids.recall_grids,
+                "cost": grids.cost_grids, "ablation": grids.ablation_grids}  # fmt: skip
+        found = make[options.by or "metric"](records)
+    if not found:
+        raise LeaderboardError(f"{options.results}: no result for a table by {options.by}")
+    if options.format == "latex":
+        print(latex.tables(found, options.spread), end="")
+    else:
+        _print([grids.block(grid) for grid in found], options.format)
+    for problem in problems:
+        print(problem, file=sys.stderr)
+    return int(bool(problems))
 
 
 def _compare(options: argparse.Namespace) -> int:

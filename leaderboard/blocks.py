@@ -85,7 +85,7 @@ def _block(measured: list[Record], references: list[Record], letters: dict[str, 
         facts=_facts(measured[0], several=several),
         columns=columns,
         rows=rows,
-        # Published figures are listed below as well, so nothing is lost with them.
+        # Published figures are listed by --published as well, so nothing is lost with them.
         narrower=[
             *((m, f"{m} ") for m in reversed(shown[1:])),
             (published, None),

@@ -16,8 +16,17 @@ from leaderboard.errors import LeaderboardError
 from leaderboard.permutation import LINEAR, contributions, p_values, signs, smallest_p, swap_test
 from leaderboard.questions import REFERENCE, groups, question
 from leaderboard.ranks import holm, rank_intervals
-from leaderboard.schema import Record
-from leaderboard.statistics import Effect, detectable, difference, effect, leave_one_out, standard_error
+from leaderboard.schema import Record, Task
+from leaderboard.statistics import (
+    Effect,
+    bounded,
+    detectable,
+    difference,
+    effect,
+    leave_one_out,
+    limits,
+    standard_error,
+)
 from tasks.metrics import METRICS
 
 SIGNIFICANT = 0.05
@@ -178,7 +187,7 @@ def across(parts: Sequence[Sequence[Answer]]) -> Across:
     names = [u for u in everyone if u not in incomplete]
     families: dict[str, list[str]] = {}
     for task in tasks:
-        families.setdefault(task.family or task.corpus, []).append(task.name)
+        families.setdefault(_family(task), []).append(task.name)
     weight = {name: 1 / len(families) / len(members) for members in families.values() for name in members}
 
     values = {u: np.array([float(METRICS[metric](found[u].statistics.sum(1)).mean()) for found in by_task])
@@ -187,13 +196,13 @@ def across(parts: Sequence[Sequence[Answer]]) -> Across:
     sign = 1 if METRICS[metric].higher_is_better else -1
     names.sort(key=lambda u: (np.isnan(values[u] @ weights), -sign * float(values[u] @ weights), u))
     spread = {u: _deviations([found[u] for found in by_task], metric, families) for u in names}
-    means = [_over_families(float(values[u] @ weights), spread[u]) for u in names]
+    means = [mean_over([found[u] for found in by_task]) for u in names]
 
     couples = list(itertools.combinations(names, 2))
     effects = [
-        _over_families(
+        effect(
             float((values[u] - values[v]) @ weights),
-            {family: spread[u][family] - spread[v][family] for family in families},
+            *_spread({family: spread[u][family] - spread[v][family] for family in families}),
         )
         for u, v in couples
     ]
@@ -221,6 +230,23 @@ def across(parts: Sequence[Sequence[Answer]]) -> Across:
         metric, families, names, means, clean_tasks, clean, incomplete, pairs, ranks, last, pairs_corpora,
         ranks_corpora, last_corpora, smallest_p(n_groups), smallest_p(len(families)),
     )  # fmt: skip
+
+
+def mean_over(members: Sequence[Answer]) -> Effect:
+    """One upstream's mean over corpus families (of each the mean of its tasks), with an interval over their groups."""
+    metric = members[0].record.task.headline
+    families: dict[str, list[str]] = {}
+    for member in members:
+        families.setdefault(_family(member.record.task), []).append(member.record.task.name)
+    values = {m.record.task.name: float(METRICS[metric](m.statistics.sum(1)).mean()) for m in members}
+    value = float(np.mean([np.mean([values[name] for name in names]) for names in families.values()]))
+    error, freedom = _spread(_deviations(members, metric, families))
+    low, high = bounded(value, error, freedom, limits(METRICS[metric]))
+    return Effect(value, float(low), float(high), error)
+
+
+def _family(task: Task) -> str:
+    return task.family or task.corpus
 
 
 def _pairs(names: Sequence[tuple[str, str]], effects: Sequence[Effect], p: np.ndarray) -> list[Pair]:
@@ -261,16 +287,18 @@ def _deviations(members: Sequence[Answer], metric: str, families: dict[str, list
     return found
 
 
-def _over_families(value: float, deviations: dict[str, np.ndarray]) -> Effect:
-    """A mean over families with the spread of their groups; degrees of freedom by Welch and Satterthwaite."""
-    count = len(deviations)
+def _spread(deviations: dict[str, np.ndarray]) -> tuple[float, float]:
+    """Standard error of a mean over families from the spread of their groups, and its degrees of freedom.
+
+    Families are independent; Welch and Satterthwaite's freedom. (NaN, 1) where a family has one group only.
+    """
     sizes = np.array([len(moved) for moved in deviations.values()])
     if (sizes < 2).any():
-        return effect(value, np.nan, 0)
-    variances = np.array([float(standard_error(moved)) for moved in deviations.values()]) ** 2 / count**2
-    total = variances.sum()
-    freedom = total**2 / (variances**2 / (sizes - 1)).sum() if total > 0 else float((sizes - 1).sum())
-    return effect(value, float(np.sqrt(total)), freedom)
+        return np.nan, 1.0
+    variances = np.array([float(standard_error(moved)) for moved in deviations.values()]) ** 2 / len(deviations) ** 2
+    total = float(variances.sum())
+    freedom = total**2 / (variances**2 / (sizes - 1)).sum() if total > 0 else (sizes - 1).sum()
+    return float(np.sqrt(total)), float(freedom)
 
 
 def _contributions(
@@ -292,9 +320,9 @@ def _contributions(
     return np.concatenate(found)
 
 
-def _votes(values: np.ndarray, tasks: Sequence[object], families: dict[str, list[str]]) -> np.ndarray:
+def _votes(values: np.ndarray, tasks: Sequence[Task], families: dict[str, list[str]]) -> np.ndarray:
     """(F,) mean of every family's tasks."""
-    at = {task.name: i for i, task in enumerate(tasks)}  # type: ignore[attr-defined]
+    at = {task.name: i for i, task in enumerate(tasks)}
     return np.array([np.mean([values[at[name]] for name in members]) for members in families.values()])
 
 

@@ -117,19 +117,26 @@ def jackknife(
         value, low, high, and how many groups left out make it undefined; each of shape () or (K,).
     """
     value, without = leave_one_out(statistics, metric)
-    n, (bottom, top) = len(without), limits
+    n = len(without)
     undefined = np.where(np.isnan(value), 0, np.isnan(without).sum(axis=0))
     if n < 2:
         return value, np.full_like(value, np.nan), np.full_like(value, np.nan), undefined
-    error = standard_error(without)
-    inside = np.where((value > bottom) & (value < top), value, np.nan)
+    freedom = n - 1 if holders is None else np.maximum(holders - 1, 1)
+    return value, *bounded(value, standard_error(without), freedom, limits), undefined
+
+
+def bounded(
+    value: np.ndarray | float, error: np.ndarray | float, freedom: np.ndarray | float, limits: tuple[float, float]
+) -> tuple[np.ndarray, np.ndarray]:
+    """95 % interval of a figure within limits, by t on a scale without ends (see jackknife); NaN at an end."""
+    bottom, top = limits
+    inside = np.where((np.asarray(value) > bottom) & (np.asarray(value) < top), value, np.nan)
     below, above = inside - bottom, top - inside  # odds = below / above; with no upper end, below alone
     slope = 1 / below + 1 / above
-    freedom = n - 1 if holders is None else np.maximum(holders - 1, 1)
     with np.errstate(over="ignore"):  # an infinite shift is right: the bound is then the end of the range
         shift = np.exp(stdtrit(freedom, (1 + LEVEL) / 2) * error * slope)
     if np.isinf(top):
-        return value, bottom + below / shift, bottom + below * shift, undefined
+        return bottom + below / shift, bottom + below * shift
     low = bottom + (top - bottom) * below / (below + above * shift)
     high = top - (top - bottom) * above / (below * shift + above)
-    return value, low, high, undefined
+    return low, high

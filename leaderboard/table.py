@@ -18,10 +18,16 @@ from leaderboard.schema import Record
 Failure = tuple[str, str, str, str]
 
 
-def show(records: Sequence[Record], console: Console | None = None, failures: Sequence[Failure] = ()) -> None:
+def show(
+    records: Sequence[Record],
+    console: Console | None = None,
+    failures: Sequence[Failure] = (),
+    *,
+    published: bool = False,
+) -> None:
     """See leaderboard.show."""
     console = console or Console()
-    show_blocks(blocks(records), console)
+    show_blocks(blocks(records), console, published=published)
     if failures:
         console.print(Text("Not measured", style="bold red"))
         for first, *more in _failure_lines(failures):
@@ -30,8 +36,8 @@ def show(records: Sequence[Record], console: Console | None = None, failures: Se
                 console.print(_indented(Text(line), 4))
 
 
-def show_blocks(several: Sequence[Block], console: Console | None = None) -> None:
-    """Print tables with what is said above and below them."""
+def show_blocks(several: Sequence[Block], console: Console | None = None, *, published: bool = False) -> None:
+    """Print tables with what is said above and below them; `published` figures in full, or only that there are."""
     console = console or Console()
     for block in several:
         console.print(Text(block.title, style="bold"))
@@ -41,7 +47,10 @@ def show_blocks(several: Sequence[Block], console: Console | None = None) -> Non
         for table in _terminal_tables(block, console.width - 2):
             console.print(_indented(table))
             console.print()
-        for line, matches in block.published:
+        if block.published and not published:
+            sources = f"{len(block.published)} source{'s' * (len(block.published) > 1)}"
+            console.print(_indented(Text(f"published figures of {sources}: table --published", style="dim")))
+        for line, matches in block.published if published else ():
             console.print(_indented(Text(line, style="" if matches else "dim")))
         for line in block.notes:
             console.print(_indented(Text(line)))

@@ -60,6 +60,9 @@ def test_one_task_alone_gives_its_own_figures(make, results):
     part = board(make, results)[0]
     found, alone = across([part]), standing(part)
     assert found.ranks == alone.ranks
+    for mean, a in zip(found.means, alone.answers, strict=True):
+        score = a.record.scores.metrics["UA"]
+        assert (mean.value, mean.low, mean.high) == pytest.approx((score.value, score.low, score.high))
     for pair, single in zip(found.pairs, alone.pairs, strict=True):
         assert pair.p == single.p
         assert (pair.effect.low, pair.effect.high) == pytest.approx((single.effect.low, single.effect.high))

@@ -30,9 +30,9 @@ COLUMNS = (
 )
 
 
-def printed(records, width=100, failures=(), **settings):
+def printed(records, width=100, failures=(), published=True, **settings):
     stream = io.StringIO()
-    leaderboard.show(records, Console(file=stream, width=width, **settings), failures)
+    leaderboard.show(records, Console(file=stream, width=width, **settings), failures, published=published)
     return stream.getvalue()
 
 
@@ -100,6 +100,11 @@ def test_marks_published_notes_and_failures_are_said(board):
     assert "hubert_base 81.8 (Two (2024), table 3; other protocol; head superb; speakers shared)" in text
     failed = text.split("Not measured\n")[1]
     assert failed == "  wavlm · iemocap · probe: the corpus is absent:\n    get it\n    or not\n", "lines stay lines"
+
+
+def test_published_figures_take_one_line_unless_asked_for(board):
+    text = printed([r for r in board if r.cell.task == "emodb"], published=False)
+    assert "published figures of 2 sources: table --published" in text and "Two (2024)" not in text
 
 
 def test_a_figure_of_another_protocol_stands_beside_no_row(board, make):
