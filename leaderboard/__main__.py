@@ -1,4 +1,4 @@
-"""python -m leaderboard csv | table | compare | verify | schema  [--results DIR]"""
+"""python -m leaderboard csv | table | compare | plot | verify | schema  [--results DIR]"""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import leaderboard
 from leaderboard.errors import LeaderboardError, UnknownName
+from leaderboard.plots import KINDS
 
 if TYPE_CHECKING:
     from leaderboard.blocks import Block
@@ -22,13 +23,29 @@ PIVOTS = ("metric", "task", "language", "family", "class", "cost", "ablation")
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one of the commands; 0 all well, 1 something is wrong with the results, 2 the request was wrong."""
+    options = _parse(arguments)
+    run = {"csv": _csv, "table": _table, "compare": _compare, "plot": _plot,
+           "verify": _verify, "schema": _schema}  # fmt: skip
+    try:
+        return run[options.command](options)
+    except LeaderboardError as error:
+        print(error, file=sys.stderr)
+        return 2 if isinstance(error, UnknownName) else 1
+    except BrokenPipeError:  # the reader (head, less) has seen enough; python would complain again at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m leaderboard", description="Views on the results, and their proof.")
     commands = parser.add_subparsers(dest="command", required=True)
     csv = commands.add_parser("csv", help="rebuild leaderboard.csv from the records")
     table = commands.add_parser("table", help="print the tables")
     compare = commands.add_parser("compare", help="who is significantly better than whom")
-    compare.add_argument("pair", nargs="*", metavar="A B", help="two upstreams, or two folders of results; none: ranks")
-    compare.add_argument("--pairs", action="store_true", help="with the ranks, list every pair")
+    plot = commands.add_parser("plot", help="pictures as PDF and PNG")
+    verify = commands.add_parser("verify", help="recompute every figure from its predictions")
+    commands.add_parser("schema", help="explain the columns of the CSV and the keys of a record")
+
     table.add_argument("--format", choices=("terminal", "markdown", "latex"), default="terminal")
     table.add_argument("--by", choices=PIVOTS, help="upstreams down, these across (latex: metric by default)")
     table.add_argument(
@@ -38,27 +55,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
         help="latex: what stands beside a figure: 95 %% interval, standard deviation of seeds, nothing",
     )
     table.add_argument("--published", action="store_true", help="terminal: list the published figures below a table")
+    compare.add_argument("pair", nargs="*", metavar="A B", help="two upstreams, or two folders of results; none: ranks")
+    compare.add_argument("--pairs", action="store_true", help="with the ranks, list every pair")
     compare.add_argument("--format", choices=("terminal", "markdown"), default="terminal")
-    for command in (table, compare):
+    plot.add_argument("kind", nargs="*", metavar="KIND", help=f"{', '.join(KINDS)} (default: all that there is)")
+    plot.add_argument("--width", choices=("column", "page", "both"), default="both", help="of a paper (default: both)")
+    plot.add_argument("--out", type=Path, metavar="DIR", help="default: RESULTS/plots")
+    plot.add_argument("--log", type=Path, metavar="FILE", help="draw the log.jsonl of a pre-training run instead")
+    for command in (table, compare, plot):
         command.add_argument("-t", "--task", nargs="+", metavar="TASK", help="these tasks only")
         command.add_argument("-u", "--upstream", nargs="+", metavar="UPSTREAM", help="these and the references only")
         command.add_argument("-d", "--downstream", nargs="+", metavar="HEAD", help="these heads only")
-    verify = commands.add_parser("verify", help="recompute every figure from its predictions")
-    commands.add_parser("schema", help="explain the columns of the CSV and the keys of a record")
-    for command in (csv, table, compare, verify):
+    for command in (csv, table, compare, plot, verify):
         command.add_argument("--results", type=Path, default=Path("results"), metavar="DIR", help="default: ./results")
+
     options = parser.parse_args(arguments)
     if options.command == "compare" and len(options.pair) not in (0, 2):
         compare.error(f"compare takes two names, or none; {len(options.pair)} given: {' '.join(options.pair)}")
-    run = {"csv": _csv, "table": _table, "compare": _compare, "verify": _verify, "schema": _schema}
-    try:
-        return run[options.command](options)
-    except LeaderboardError as error:
-        print(error, file=sys.stderr)
-        return 2 if isinstance(error, UnknownName) else 1
-    except BrokenPipeError:  # the reader (head, less) has seen enough; python would complain again at exit
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+    if options.command == "plot" and (strange := [kind for kind in options.kind if kind not in KINDS]):
+        plot.error(f"no picture is called {strange[0]!r}; there are: {', '.join(KINDS)}")
+    return options
 
 
 def _records(results: Path) -> tuple[list[Record], bool]:
@@ -155,6 +171,26 @@ def _compare(options: argparse.Namespace) -> int:
     _print(blocks, options.format)
     for problem in problems:
         print(problem, file=sys.stderr)
+    return int(damage)
+
+
+def _plot(options: argparse.Namespace) -> int:
+    from leaderboard import plots
+    from leaderboard.plots import curves, style
+
+    widths = ["column", "page"] if options.width == "both" else [options.width]
+    out, damage = options.out or options.results / "plots", False
+    if options.log:
+        made = []
+        for width in widths:
+            with style.styled():
+                drawn = curves.log(options.log, width)
+            made += style.save(drawn, out / ("pretraining-log" + "-column" * (width == "column")))
+    else:
+        records, damage = _records(options.results)
+        made = plots.write(options.results, _chosen(options, records), options.kind or list(KINDS), widths, out)
+    for path in made:
+        print(path)
     return int(damage)
 
 

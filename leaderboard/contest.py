@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -47,7 +47,7 @@ def rank_blocks(results: Path, records: Sequence[Record], *, pairs: bool = False
         found.append(_ranking(place))
         if pairs and place.pairs:
             found.append(_pairs_block(f"{_title(part)}: all pairs", place.pairs, place.metric))
-    for several in _kinds(parts):
+    for several in kinds(parts):
         over = across(several)
         title = plain(f"over corpora · {several[0][0].record.cell.downstream}")
         if len(over.upstreams) > 1:
@@ -80,7 +80,7 @@ def two_upstreams(results: Path, records: Sequence[Record], first: str, second: 
     for head in dict.fromkeys(a.record.cell.downstream for a, _ in couples):
         own = [(a, b) for a, b in couples if a.record.cell.downstream == head]
         found.append(_couples_block(f"{first} and {second} · {head}", own, (first, second)))
-        for several in _kinds([[a, b] for a, b in own]):
+        for several in kinds([[a, b] for a, b in own]):
             over = across(several)
             title = plain(f"{first} and {second} over corpora · {head}")
             found += [_over_corpora(title, over), *_pairs_over_corpora(title, over)]
@@ -115,15 +115,15 @@ def two_folders(
     return found, problems
 
 
-def _kinds(parts: Sequence[list[Answer]]) -> Iterable[list[list[Answer]]]:
+def kinds(parts: Sequence[list[Answer]]) -> list[list[list[Answer]]]:
     """Parts of one head and headline metric, on two or more tasks; of a task's versions the one most answered."""
-    kinds: dict[tuple[str, str], dict[str, list[Answer]]] = {}
+    found: dict[tuple[str, str], dict[str, list[Answer]]] = {}
     for part in parts:
         first = part[0].record
-        own = kinds.setdefault((first.cell.downstream, first.task.headline), {})
+        own = found.setdefault((first.cell.downstream, first.task.headline), {})
         if first.cell.limit is None and len(part) > len(own.get(first.task.name, [])):
             own[first.task.name] = part
-    return [list(own.values()) for own in kinds.values() if len(own) > 1]
+    return [list(own.values()) for own in found.values() if len(own) > 1]
 
 
 def _title(part: Sequence[Answer]) -> str:

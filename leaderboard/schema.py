@@ -83,6 +83,9 @@ class Upstream(Section):
     )
     counts: dict[str, int] = _may_be({}, "utterances computed, reused, padded, windowed")
     audio_seconds: float | None = _may_be(None, "audio of the cell's utterances, s")
+    layer_norms: list[float] | None = _may_be(
+        None, "L2 norm of each layer's time-mean, mean over the cell's utterances; null without pooled features"
+    )
 
 
 class Downstream(Section):
@@ -141,6 +144,9 @@ class Chosen(Section):
     layer: int | None = _is("layer that most folds chose, from 0; null where the head does not choose")
     dev_by_layer: list[float | None] | None = _is("select_on metric on dev, mean over folds, for every layer")
     folds: list[dict[str, Plain]] = _is("fold, seed, and the layer, strength, rate ... chosen, with its dev score")
+    layer_weights: list[list[float]] | None = _may_be(
+        None, "for each entry of `folds` the weights of the layers that the head learned; null where it has none"
+    )
 
 
 class File(Section):
