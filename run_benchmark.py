@@ -225,11 +225,13 @@ def measure(request: Request, task: Any, upstream: str, heads: list[str], second
                 predictions = read(request, task, cell, features, progress)
             if old is None:
                 record = write(request.results, request, task, cell, features, predictions, seconds)
+                leaderboard.log_scoring(request.results, record)
                 outcomes.append(Outcome(cell.name, record))
             else:
                 with tempfile.TemporaryDirectory() as elsewhere:
                     again = write(Path(elsewhere), request, task, cell, features, predictions, seconds)
-                    outcomes.append(Outcome(cell.name, old, leaderboard.same(old, again)))
+                leaderboard.log_scoring(request.results, again)
+                outcomes.append(Outcome(cell.name, old, leaderboard.same(old, again)))
         except Exception as error:
             outcomes.append(Outcome(cell.name, failure=explain(error, request.results)))
     return outcomes
@@ -320,6 +322,8 @@ def write(
     heard, phases = {}, {"load": seconds, "evaluate": predictions.seconds}
     if features is not None:
         heard = {"counts": features.counts, "audio_seconds": features.audio_seconds}
+        if features.pooled is not None and cell.upstream["depth"] > 1:
+            heard["layer_norms"] = layer_norms(features.pooled)
         phases |= {"extract" if phase == "total" else phase: spent for phase, spent in features.seconds.items()}
     return leaderboard.record(
         results,
@@ -371,6 +375,12 @@ def write(
             "emorep": metadata.version("emorep"),
         },
     )
+
+
+def layer_norms(pooled: Any) -> list[float]:
+    """L2 norm of each layer's time-mean, mean over utterances, of pooled features (N, 2, L, D)."""
+    layers = (pooled[:, 0, layer].astype("float64") for layer in range(pooled.shape[2]))
+    return [float(((layer**2).sum(1) ** 0.5).mean()) for layer in layers]
 
 
 def device(request: Request) -> str:

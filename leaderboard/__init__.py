@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from leaderboard.schema import Record
 
 __all__ = [
-    "LeaderboardError", "UnknownName", "csv", "find", "load", "markdown", "predictions", "record", "same", "show",
-    "verify",
+    "LeaderboardError", "UnknownName", "csv", "find", "load", "log_scoring", "markdown", "openings", "predictions",
+    "record", "same", "show", "verify",
 ]  # fmt: skip
 
 Failure = tuple[str, str, str, str]
@@ -105,6 +105,24 @@ def same(before: Record, after: Record) -> list[str]:
     from leaderboard import records
 
     return records.same(before, after)
+
+
+def log_scoring(results: Path, record: Record) -> None:
+    """Append to `results/scored.jsonl` that a cell was scored: time, cell, task version, audit, key, headline figure.
+
+    Raises:
+        LeaderboardError: the file cannot be written.
+    """
+    from leaderboard import scored
+
+    scored.log(Path(results), record)
+
+
+def openings(results: Path) -> dict[str, int]:
+    """How often each task's test set was opened, by `results/scored.jsonl`; references do not count."""
+    from leaderboard import scored
+
+    return scored.openings(Path(results))
 
 
 def csv(results: Path) -> Path:

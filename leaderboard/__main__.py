@@ -1,4 +1,4 @@
-"""python -m leaderboard csv | table | compare | plot | verify | schema  [--results DIR]"""
+"""python -m leaderboard csv | table | compare | plot | methods | import | verify | schema  [--results DIR]"""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ PIVOTS = ("metric", "task", "language", "family", "class", "cost", "ablation")
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one of the commands; 0 all well, 1 something is wrong with the results, 2 the request was wrong."""
     options = _parse(arguments)
-    run = {"csv": _csv, "table": _table, "compare": _compare, "plot": _plot,
-           "verify": _verify, "schema": _schema}  # fmt: skip
+    run = {"csv": _csv, "table": _table, "compare": _compare, "plot": _plot, "methods": _methods,
+           "import": _import, "verify": _verify, "schema": _schema}  # fmt: skip
     try:
         return run[options.command](options)
     except LeaderboardError as error:
@@ -43,6 +43,8 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     table = commands.add_parser("table", help="print the tables")
     compare = commands.add_parser("compare", help="who is significantly better than whom")
     plot = commands.add_parser("plot", help="pictures as PDF and PNG")
+    methods = commands.add_parser("methods", help="the protocol in words, with BibTeX and licences")
+    bring = commands.add_parser("import", help="score a foreign system's predictions on a task measured here")
     verify = commands.add_parser("verify", help="recompute every figure from its predictions")
     commands.add_parser("schema", help="explain the columns of the CSV and the keys of a record")
 
@@ -62,11 +64,22 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     plot.add_argument("--width", choices=("column", "page", "both"), default="both", help="of a paper (default: both)")
     plot.add_argument("--out", type=Path, metavar="DIR", help="default: RESULTS/plots")
     plot.add_argument("--log", type=Path, metavar="FILE", help="draw the log.jsonl of a pre-training run instead")
-    for command in (table, compare, plot):
+    bring.add_argument("file", type=Path, metavar="FILE", help="CSV: id, prediction or score:<class>..., seed if any")
+    bring.add_argument("--name", required=True, help="what tables call the system")
+    bring.add_argument("-t", "--task", required=True, metavar="TASK", help="a task that has cells here")
+    bring.add_argument("-d", "--downstream", default="imported", metavar="HEAD", help="head it is listed under")
+    bring.add_argument("--like", metavar="UPSTREAM", help="whose cell gives targets and folds, if versions differ")
+    bring.add_argument(
+        "--seen",
+        nargs="*",
+        metavar="CORPUS:LEVEL",
+        help="what it was trained on (emodb:audio iemocap:labels ...; nothing: none; default: unknown)",
+    )
+    for command in (table, compare, plot, methods):
         command.add_argument("-t", "--task", nargs="+", metavar="TASK", help="these tasks only")
         command.add_argument("-u", "--upstream", nargs="+", metavar="UPSTREAM", help="these and the references only")
         command.add_argument("-d", "--downstream", nargs="+", metavar="HEAD", help="these heads only")
-    for command in (csv, table, compare, plot, verify):
+    for command in (csv, table, compare, plot, methods, bring, verify):
         command.add_argument("--results", type=Path, default=Path("results"), metavar="DIR", help="default: ./results")
 
     options = parser.parse_args(arguments)
@@ -74,6 +87,10 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         compare.error(f"compare takes two names, or none; {len(options.pair)} given: {' '.join(options.pair)}")
     if options.command == "plot" and (strange := [kind for kind in options.kind if kind not in KINDS]):
         plot.error(f"no picture is called {strange[0]!r}; there are: {', '.join(KINDS)}")
+    if options.command == "import":
+        for entry in options.seen or ():
+            if entry.partition(":")[2] not in ("audio", "labels"):
+                bring.error(f"--seen {entry}: CORPUS:audio or CORPUS:labels is expected")
     return options
 
 
@@ -191,6 +208,30 @@ def _plot(options: argparse.Namespace) -> int:
         made = plots.write(options.results, _chosen(options, records), options.kind or list(KINDS), widths, out)
     for path in made:
         print(path)
+    return int(damage)
+
+
+def _methods(options: argparse.Namespace) -> int:
+    from leaderboard import methods
+
+    records, damage = _records(options.results)
+    print(methods.methods(_chosen(options, records), leaderboard.openings(options.results)), end="")
+    return int(damage)
+
+
+def _import(options: argparse.Namespace) -> int:
+    from leaderboard import foreign
+
+    records, damage = _records(options.results)
+    seen = "unknown" if options.seen is None else dict(entry.split(":") for entry in options.seen)
+    record = foreign.bring(
+        options.results, records, options.file, name=options.name, task=options.task, head=options.downstream,
+        like=options.like, seen=seen,
+    )  # fmt: skip
+    leaderboard.log_scoring(options.results, record)
+    leaderboard.csv(options.results)
+    own = [r for r in records if r.cell.task == options.task and r.cell.downstream in (options.downstream, "reference")]
+    leaderboard.show([*(r for r in own if r.cell.upstream != options.name), record])
     return int(damage)
 
 

@@ -23,8 +23,9 @@ from leaderboard.comparison import (
     standing,
 )
 from leaderboard.errors import LeaderboardError
+from leaderboard.foreign import IMPORTED
 from leaderboard.permutation import signs, smallest_p
-from leaderboard.questions import REFERENCE
+from leaderboard.questions import REFERENCE, Question, question
 from leaderboard.ranks import holm
 from leaderboard.schema import Record
 from leaderboard.statistics import Effect
@@ -60,25 +61,32 @@ def rank_blocks(results: Path, records: Sequence[Record], *, pairs: bool = False
 
 
 def two_upstreams(results: Path, records: Sequence[Record], first: str, second: str) -> tuple[list[Block], list[str]]:
-    """Two upstreams on every question that both answered, head by head.
+    """Two upstreams on every question that both answered, head by head; an imported one is compared under every head.
 
     Raises:
         LeaderboardError: no question was answered by both.
     """
     parts, problems = answers(results, [r for r in records if r.cell.upstream in (first, second)])
-    couples = []
-    for part in parts:
-        by_name = {a.upstream: a for a in part}
-        if {first, second} <= set(by_name):
-            couples.append((by_name[first], by_name[second]))
+    asked: dict[Question, list[Answer]] = {}
+    for a in (a for part in parts for a in part):
+        asked.setdefault(question(a.record), []).append(a)
+    couples = [
+        (a, b)
+        for several in asked.values()
+        for a in several
+        for b in several
+        if (a.upstream, b.upstream) == (first, second)
+        and (a.record.cell.downstream == b.record.cell.downstream or IMPORTED in (*a.record.marks, *b.record.marks))
+    ]
     if not couples:
         raise LeaderboardError(
             f"{first} and {second} share no task, head and task version; run both on one: "
             f"python run_benchmark.py -u {first} {second} -t TASK"
         )
     found = []
-    for head in dict.fromkeys(a.record.cell.downstream for a, _ in couples):
-        own = [(a, b) for a, b in couples if a.record.cell.downstream == head]
+    for heads in dict.fromkeys((a.record.cell.downstream, b.record.cell.downstream) for a, b in couples):
+        own = [(a, b) for a, b in couples if (a.record.cell.downstream, b.record.cell.downstream) == heads]
+        head = " and ".join(dict.fromkeys(heads))
         found.append(_couples_block(f"{first} and {second} · {head}", own, (first, second)))
         for several in kinds([[a, b] for a, b in own]):
             over = across(several)
@@ -201,7 +209,10 @@ def _couples_block(title: str, couples: Sequence[tuple[Answer, Answer]], labels:
         cells |= {"difference": _effect(seen, metric, signed=True), "p": probability(p), "p (Holm)": probability(holms)}
         cells |= {"better": _better(seen, holms, metric, labels), "smallest p": probability(smallest_p(len(a.groups)))}
         rows.append(Row(cells))
-    facts = [plain(f"first: {labels[0]}; second: {labels[1]}; [95 % interval]"), f"Holm over {len(rows)} rows"]
+    facts = [
+        plain(f"first: {labels[0]}; second: {labels[1]}; [95 % interval]"),
+        f"Holm over {plural(len(rows), 'row')}",
+    ]
     columns = ["cell", "metric", "first", "second", "difference", "p", "p (Holm)", "smallest p", "better"]
     return Block(plain(title), facts, columns, rows, narrower=[("smallest p", None), ("metric", None)])
 

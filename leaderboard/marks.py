@@ -16,6 +16,7 @@ MEANING = {
     "skipped": "so many files could not be decoded and were left out",
     "reference": "a floor to compare with: it knows nothing of the sound",
     "edge": "the best strength lay at the end of its grid in most folds",
+    "imported": "predictions brought from outside: how they were trained and chosen was not controlled here",
     "unconverged": "a final fit of the head did not converge: its figure may be short of what the head can reach",
 }
 

@@ -54,7 +54,7 @@ def layers(results: Path, records: Sequence[Record], width: str) -> Iterator[tup
             axes[0].set_ylabel(f"{metric} (%)" if METRICS[metric].scale == 100 else metric)
         if weighted:
             normed = all(weights(r)[1] for r in weighted)
-            axes[-1].set_ylabel("weight x mean norm, scaled to 1" if normed else "weight, mean over folds")
+            axes[-1].set_ylabel("weight x norm" if normed else "weight")
         heading(drawn, f"{task.name} · {head}", width)
         legend_below(drawn, axes[0], width)
         yield (task.name, head), drawn
