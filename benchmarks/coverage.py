@@ -17,10 +17,12 @@ These figures stand in docs/statistics.md; a shorter run of the same draws is am
 
 import argparse
 from collections.abc import Callable
+from types import SimpleNamespace
 
 import numpy as np
 from scipy.special import expit
 
+from leaderboard.comparison import Answer, across
 from leaderboard.permutation import signs, swap_test
 from leaderboard.statistics import difference, jackknife
 from tasks.metrics import METRICS, ua, wa
@@ -29,6 +31,7 @@ GROUPS = (4, 6, 10, 24, 100)
 SHARES = (0.4, 0.3, 0.2, 0.1)
 PAIRS = ("exchangeable", "other classes", "one class a speaker", "few speakers")
 DIFFICULTY = {"two thirds right": 0.8, "93 % right": 3.0}
+CORPORA = (6, 10, 24, 29)  # groups of EMOVO, EmoDB, RAVDESS, URDU
 MANY = 200_000
 
 
@@ -104,6 +107,29 @@ def false_alarms(groups: int, kind: str, draws: int) -> tuple[float, float, floa
     return alarms / draws, known / draws, held / max(known, 1)
 
 
+def over_corpora(kind: str, draws: int) -> tuple[float, float]:
+    """Of a difference in mean UA over four corpora: share of p <= 0.05, and of intervals that hold it."""
+    big = draw_pair(np.random.default_rng(9), MANY, kind)
+    truth = float(METRICS["UA"](big[0].sum(0)) - METRICS["UA"](big[1].sum(0)))
+    random, alarms, held = np.random.default_rng(1), 0, 0
+
+    def answers(index: int, groups: int) -> list[Answer]:
+        task = SimpleNamespace(name=f"t{index}", headline="UA", family=f"f{index}", corpus="", classes=["a"])
+        pair = draw_pair(random, groups, kind)
+        names = [f"{g:03}" for g in range(groups)]
+        return [
+            Answer(SimpleNamespace(task=task, cell=SimpleNamespace(upstream=u), marks=[]), part[None], names)
+            for u, part in zip("ab", pair, strict=True)
+        ]
+
+    for _ in range(draws):
+        (pair,) = across([answers(i, groups) for i, groups in enumerate(CORPORA)]).pairs
+        alarms += pair.p <= 0.05
+        low, high = pair.effect.low, pair.effect.high
+        held += low <= truth * (1 if pair.first == "a" else -1) <= high
+    return alarms / draws, held / draws
+
+
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--draws", type=int, default=2000)
@@ -121,6 +147,10 @@ def main() -> None:
         words = (f"p <= 0.05 though equal, {kind}", "  interval known", "  interval, where known, holds the difference")
         for name, figures in zip(words, found, strict=True):
             print(f"{name:<44}" + "".join(f"{100 * figure:8.1f}" for figure in figures), flush=True)
+    for kind in ("exchangeable", "other classes", "few speakers"):
+        alarm, held = over_corpora(kind, draws)
+        words = f"over corpora of {', '.join(map(str, CORPORA))} groups, {kind}"
+        print(f"{words}: p <= 0.05 though equal {100 * alarm:.1f}, interval holds {100 * held:.1f}")
 
 
 if __name__ == "__main__":

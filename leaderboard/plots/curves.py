@@ -99,14 +99,14 @@ def log(path: Path, width: str) -> Figure:
         wanted = " or ".join(PANELS.values())
         raise LeaderboardError(f"{path}: no line has a `step` and a {wanted}; name the log.jsonl of a pre-training run")
     across = len(panels) if width == "page" else 1
-    drawn, axes = figure(width, 2.1 * len(panels) / across + 0.3, len(panels) // across, across)
+    drawn, axes = figure(width, 2.7 * len(panels) / across, len(panels) // across, across)
     for axis, (word, found) in zip(axes, panels.items(), strict=True):
         for index, (key, points) in enumerate(found.items()):
             style = line_style(index) | {"marker": ""}
             axis.plot(*zip(*points, strict=True), label=short(key.replace("_", " ")), **style)
         axis.set_xlabel("step of pre-training")
         axis.set_ylabel(PANELS[word])
-        axis.legend(loc="best")
+        axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.24))  # below: no line runs through it
     return drawn
 
 

@@ -47,6 +47,8 @@ def layers(results: Path, records: Sequence[Record], width: str) -> Iterator[tup
                 if panel == "weights" and record in weighted:
                     heights, _ = weights(record)
                     axis.plot(range(len(heights)), heights, label=name, **line_style(index))
+            if panel == "weights":
+                axis.set_ylim(0, 1.08 * axis.dataLim.y1)
             axis.set_xlabel("layer (0: input of the first block)")
             axis.xaxis.set_major_locator(MaxNLocator(integer=True))
         if curves:

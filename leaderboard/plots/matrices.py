@@ -70,8 +70,9 @@ def _pages(
 ) -> Iterator[tuple[tuple[str, ...], Figure]]:  # fmt: skip
     """As many figures as it takes, none taller than a page."""
     beside = min(len(panels), _beside(width, len(labels)))
+    beside = -(-len(panels) // -(-len(panels) // beside))  # 5 panels stand as 3 and 2, not 4 and 1
     height = min((WIDTHS[width] - 0.9) / max(beside, 1.6), 2.6) + 0.35
-    room = beside * max(1, int((TALLEST - 1.0) / height))
+    room = beside * max(1, int((TALLEST - 0.8) / height))
     for start in range(0, len(panels), room):
         part = name if len(panels) <= room else (*name, str(start // room + 1))
         yield part, _panels(panels[start : start + room], labels, sides, title, width, form, span, beside, height)
@@ -82,7 +83,7 @@ def _panels(
     form: str, span: tuple[float, float], beside: int, height: float,
 ) -> Figure:  # fmt: skip
     rows = -(-len(panels) // beside)
-    drawn, axes = figure(width, rows * height + 1.0, rows, beside, sharex=True, sharey=True)
+    drawn, axes = figure(width, rows * height + 0.8, rows, beside, sharex=True, sharey=True)
     for axis, (name, values) in zip(axes, panels, strict=False):
         image = axis.imshow(values, cmap=SEQUENTIAL, vmin=span[0], vmax=span[1])
         size = min(6.0, 30 * (height - 0.35) / len(labels))

@@ -6,7 +6,7 @@ import time
 import numpy as np
 import pytest
 
-from benchmarks.coverage import PAIRS, draw_pair, false_alarms
+from benchmarks.coverage import PAIRS, draw_pair, false_alarms, over_corpora
 from leaderboard.permutation import DRAWS, LINEAR, contributions, p_values, signs, smallest_p, swap_test
 from leaderboard.ranks import holm, rank_intervals
 from leaderboard.statistics import detectable, difference
@@ -57,6 +57,11 @@ def test_false_alarms_and_intervals_of_a_difference(kind, groups):
     assert alarms <= 0.095
     assert known == 1 or kind == "one class a speaker"
     assert known < 0.2 or 0.90 <= held <= 0.995
+
+
+def test_false_alarms_and_intervals_over_corpora():
+    alarms, held = over_corpora("exchangeable", draws=150)
+    assert alarms <= 0.1 and held >= 0.89
 
 
 def test_a_real_difference_is_found_as_often_as_the_detectable_one_promises():
