@@ -225,13 +225,11 @@ def measure(request: Request, task: Any, upstream: str, heads: list[str], second
                 predictions = read(request, task, cell, features, progress)
             if old is None:
                 record = write(request.results, request, task, cell, features, predictions, seconds)
-                leaderboard.log_scoring(request.results, record)
                 outcomes.append(Outcome(cell.name, record))
             else:
                 with tempfile.TemporaryDirectory() as elsewhere:
                     again = write(Path(elsewhere), request, task, cell, features, predictions, seconds)
-                leaderboard.log_scoring(request.results, again)
-                outcomes.append(Outcome(cell.name, old, leaderboard.same(old, again)))
+                    outcomes.append(Outcome(cell.name, old, leaderboard.same(old, again)))
         except Exception as error:
             outcomes.append(Outcome(cell.name, failure=explain(error, request.results)))
     return outcomes
@@ -325,7 +323,7 @@ def write(
         if features.pooled is not None and cell.upstream["depth"] > 1:
             heard["layer_norms"] = layer_norms(features.pooled)
         phases |= {"extract" if phase == "total" else phase: spent for phase, spent in features.seconds.items()}
-    return leaderboard.record(
+    record = leaderboard.record(
         results,
         cell={
             **dict(zip(("upstream", "task", "downstream"), cell.name, strict=True)),
@@ -375,12 +373,8 @@ def write(
             "emorep": metadata.version("emorep"),
         },
     )
-
-
-def layer_norms(pooled: Any) -> list[float]:
-    """L2 norm of each layer's time-mean, mean over utterances, of pooled features (N, 2, L, D)."""
-    layers = (pooled[:, 0, layer].astype("float64") for layer in range(pooled.shape[2]))
-    return [float(((layer**2).sum(1) ** 0.5).mean()) for layer in layers]
+    leaderboard.log_scoring(request.results, record)
+    return record
 
 
 def device(request: Request) -> str:
@@ -394,6 +388,12 @@ def device(request: Request) -> str:
     if request.device == "cuda":
         raise UpstreamError("--device cuda: torch sees no GPU here; use --device cpu, or a torch built for your GPU")
     return "cpu"
+
+
+def layer_norms(pooled: Any) -> list[float]:
+    """L2 norm of each layer's time-mean, mean over utterances, of pooled features (N, 2, L, D)."""
+    layers = (pooled[:, 0, layer].astype("float64") for layer in range(pooled.shape[2]))
+    return [float(((layer**2).sum(1) ** 0.5).mean()) for layer in layers]
 
 
 def versions() -> dict[str, str]:

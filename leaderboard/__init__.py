@@ -100,13 +100,6 @@ def predictions(results: Path, record: Record) -> pd.DataFrame:
     return records.predictions(Path(results), record)
 
 
-def same(before: Record, after: Record) -> list[str]:
-    """What differs between two records of a cell in scores, choices and predictions; [] where they agree."""
-    from leaderboard import records
-
-    return records.same(before, after)
-
-
 def log_scoring(results: Path, record: Record) -> None:
     """Append to `results/scored.jsonl` that a cell was scored: time, cell, task version, audit, key, headline figure.
 
@@ -123,6 +116,13 @@ def openings(results: Path) -> dict[str, int]:
     from leaderboard import scored
 
     return scored.openings(Path(results))
+
+
+def same(before: Record, after: Record) -> list[str]:
+    """What differs between two records of a cell in scores, choices and predictions; [] where they agree."""
+    from leaderboard import records
+
+    return records.same(before, after)
 
 
 def csv(results: Path) -> Path:
