@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from leaderboard.marks import explain
-from leaderboard.questions import REFERENCE, groups, order
+from leaderboard.questions import REFERENCE, aspect, groups, order
 from leaderboard.schema import Record, Score
 from tasks.metrics import METRICS
 
@@ -47,13 +47,13 @@ def blocks(records: Sequence[Record]) -> list[Block]:
     names = [(measured[0].cell.task, measured[0].cell.downstream) for measured, _ in parts]
     for (measured, references), name in zip(parts, names, strict=True):
         found.append(_block(measured, references, letters, several=names.count(name) > 1))
-    kinds: dict[tuple[str, str], list[tuple[list[Record], list[Record]]]] = {}
+    kinds: dict[tuple[str, str, str], list[tuple[list[Record], list[Record]]]] = {}
     for measured, references in parts:
-        kind = (measured[0].cell.downstream, measured[0].task.headline)
+        kind = (measured[0].cell.downstream, measured[0].task.headline, aspect(measured[0].task.name))
         kinds.setdefault(kind, []).append((measured, references))
-    for (head, metric), mine in kinds.items():
+    for (head, metric, about), mine in kinds.items():
         if head != REFERENCE and len({measured[0].cell.task for measured, _ in mine}) > 1:
-            found.append(_side_by_side(head, metric, mine, letters))
+            found.append(_side_by_side(head, metric, about, mine, letters))
     return found
 
 
@@ -125,7 +125,7 @@ def plural(n: int, noun: str) -> str:
 
 
 def _side_by_side(
-    head: str, metric: str, parts: list[tuple[list[Record], list[Record]]], letters: dict[str, str]
+    head: str, metric: str, about: str, parts: list[tuple[list[Record], list[Record]]], letters: dict[str, str]
 ) -> Block:
     """Upstreams down, tasks across; those measured on most tasks first, and of these the best on average."""
     cells: dict[tuple[str, bool], dict[str, str]] = {}
@@ -152,7 +152,7 @@ def _side_by_side(
 
     used = {m for measured, refs in parts for r in (*measured, *refs) for m in _marks(r) if m in letters}
     return Block(
-        title=plain(f"all tasks · {head}"),
+        title=plain(" · ".join(filter(None, ("all tasks", about, head)))),
         facts=[f"{metric}, pooled over folds; intervals stand in the tables above"],
         columns=columns,
         rows=[Row({c: cells[row].get(c, NONE) for c in columns}, row[1]) for row in sorted(cells, key=place)],

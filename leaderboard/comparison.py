@@ -14,7 +14,7 @@ import numpy as np
 
 from leaderboard.errors import LeaderboardError
 from leaderboard.permutation import LINEAR, contributions, p_values, signs, smallest_p, swap_test
-from leaderboard.questions import REFERENCE, groups, question
+from leaderboard.questions import REFERENCE, aspect, groups, question
 from leaderboard.ranks import holm, rank_intervals
 from leaderboard.schema import Record, Task
 from leaderboard.statistics import (
@@ -134,6 +134,33 @@ def answers(results: Path, records: Sequence[Record]) -> tuple[list[list[Answer]
         if several:
             found.append(several)
     return found, problems
+
+
+def kinds(parts: Sequence[list[Answer]]) -> tuple[list[list[list[Answer]]], list[str]]:
+    """Parts whose figures may be averaged: of one head, headline metric and aspect, one part a task.
+
+    Of several versions of a task the one with most upstreams is taken; what is left out is said.
+
+    Returns:
+        parts of every kind, and a line for every part left out.
+    """
+    found: dict[tuple[str, str, str], dict[str, list[Answer]]] = {}
+    left = []
+    for part in sorted(parts, key=len, reverse=True):
+        record = part[0].record
+        if record.cell.limit is not None:
+            continue
+        task = record.task
+        own = found.setdefault((record.cell.downstream, task.headline, aspect(task.name)), {})
+        if task.name in own:
+            kept = own[task.name][0].record.task
+            versions = [f"version {t.version}, audit {t.audit[:8]}" for t in (task, kept)]
+            left.append(
+                f"{task.name}: {versions[0]} is in no mean over tasks; {versions[1]} has as many or more upstreams"
+            )
+        else:
+            own[task.name] = part
+    return [[own[name] for name in sorted(own)] for own in found.values()], left
 
 
 def same_utterances(first: Answer, second: Answer) -> None:

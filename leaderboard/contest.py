@@ -19,13 +19,14 @@ from leaderboard.comparison import (
     answer,
     answers,
     compare,
+    kinds,
     same_utterances,
     standing,
 )
 from leaderboard.errors import LeaderboardError
 from leaderboard.foreign import IMPORTED
 from leaderboard.permutation import signs, smallest_p
-from leaderboard.questions import REFERENCE, Question, question
+from leaderboard.questions import REFERENCE, Question, aspect, question
 from leaderboard.ranks import holm
 from leaderboard.schema import Record
 from leaderboard.statistics import Effect
@@ -48,16 +49,19 @@ def rank_blocks(results: Path, records: Sequence[Record], *, pairs: bool = False
         found.append(_ranking(place))
         if pairs and place.pairs:
             found.append(_pairs_block(f"{_title(part)}: all pairs", place.pairs, place.metric))
-    for several in kinds(parts):
+    several_kinds, left = kinds(parts)
+    for several in several_kinds:
+        if len(several) < 2:
+            continue
         over = across(several)
-        title = plain(f"over corpora · {several[0][0].record.cell.downstream}")
+        title = plain(f"over corpora · {_about(several)}")
         if len(over.upstreams) > 1:
             found.append(_over_corpora(title, over))
             if pairs:
                 found += _pairs_over_corpora(title, over)
         else:
             problems.append(f"{title}: fewer than two upstreams have every task; choose tasks with -t")
-    return found, problems
+    return found, [*problems, *left]
 
 
 def two_upstreams(results: Path, records: Sequence[Record], first: str, second: str) -> tuple[list[Block], list[str]]:
@@ -88,10 +92,13 @@ def two_upstreams(results: Path, records: Sequence[Record], first: str, second: 
         own = [(a, b) for a, b in couples if (a.record.cell.downstream, b.record.cell.downstream) == heads]
         head = " and ".join(dict.fromkeys(heads))
         found.append(_couples_block(f"{first} and {second} · {head}", own, (first, second)))
-        for several in kinds([[a, b] for a, b in own]):
-            over = across(several)
-            title = plain(f"{first} and {second} over corpora · {head}")
-            found += [_over_corpora(title, over), *_pairs_over_corpora(title, over)]
+        several_kinds, left = kinds([[a, b] for a, b in own])
+        problems += left
+        for several in several_kinds:
+            if len(several) > 1:
+                over = across(several)
+                title = plain(f"{first} and {second} over corpora · {_about(several)}")
+                found += [_over_corpora(title, over), *_pairs_over_corpora(title, over)]
     return found, problems
 
 
@@ -123,15 +130,10 @@ def two_folders(
     return found, problems
 
 
-def kinds(parts: Sequence[list[Answer]]) -> list[list[list[Answer]]]:
-    """Parts of one head and headline metric, on two or more tasks; of a task's versions the one most answered."""
-    found: dict[tuple[str, str], dict[str, list[Answer]]] = {}
-    for part in parts:
-        first = part[0].record
-        own = found.setdefault((first.cell.downstream, first.task.headline), {})
-        if first.cell.limit is None and len(part) > len(own.get(first.task.name, [])):
-            own[first.task.name] = part
-    return [list(own.values()) for own in found.values() if len(own) > 1]
+def _about(parts: Sequence[Sequence[Answer]]) -> str:
+    """The head of some parts, and the aspect that their tasks ask for."""
+    record = parts[0][0].record
+    return " · ".join(filter(None, (aspect(record.task.name), record.cell.downstream)))
 
 
 def _title(part: Sequence[Answer]) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from leaderboard.blocks import NONE, Block, Row, figure, plain
 from leaderboard.marks import explain
-from leaderboard.questions import REFERENCE, groups
+from leaderboard.questions import REFERENCE, aspect, groups
 from leaderboard.schema import Record, Score
 from tasks.metrics import METRICS
 
@@ -112,8 +112,8 @@ def metric_grids(records: Sequence[Record]) -> list[Grid]:
 
 
 def task_grids(records: Sequence[Record]) -> list[Grid]:
-    """Upstreams by tasks, for every head and headline metric."""
-    return [_by_task(head, metric, parts) for (head, metric), parts in _kinds(records).items()]
+    """Upstreams by tasks, for every head, headline metric and aspect."""
+    return [_by_task(*kind, parts) for kind, parts in _kinds(records).items()]
 
 
 def ablation_grids(records: Sequence[Record]) -> list[Grid]:
@@ -137,16 +137,15 @@ def mean_grids(results: Path, records: Sequence[Record], by: str) -> tuple[list[
     An upstream has a figure where it has every task of the language or family that any of them has.
 
     Returns:
-        grids, and a line for every record whose predictions could not be read.
+        grids, and a line for every record that could not be used.
     """
-    from leaderboard.comparison import answers, mean_over
+    from leaderboard.comparison import answers, kinds, mean_over
 
     parts, problems = answers(results, records)
-    kinds: dict[tuple[str, str], list[list]] = {}
-    for part in parts:
-        kinds.setdefault((part[0].record.cell.downstream, part[0].record.task.headline), []).append(part)
+    several_kinds, left = kinds(parts)
     found = []
-    for (head, metric), own in kinds.items():
+    for own in several_kinds:
+        head, metric, about = _kind(own[0][0].record)
         columns: dict[str, list[list]] = {}
         for part in own:
             task = part[0].record.task
@@ -163,8 +162,9 @@ def mean_grids(results: Path, records: Sequence[Record], by: str) -> tuple[list[
         rows = _ranked({row for row, _ in cells}, sorted(columns), cells, metric)
         tasks = "; ".join(f"{c}: {', '.join(p[0].record.task.name for p in columns[c])}" for c in sorted(columns))
         caption = f"{metric} by {by}, head {head}, one vote a corpus family ({tasks}); 95 % intervals over groups"
-        found.append(Grid(f"by {by} · {head}", caption, rows, sorted(columns), cells))
-    return found, problems
+        title = " · ".join(filter(None, (f"by {by}", about, head)))
+        found.append(Grid(title, caption, rows, sorted(columns), cells))
+    return found, [*problems, *left]
 
 
 def recall_grids(records: Sequence[Record]) -> list[Grid]:
@@ -250,16 +250,20 @@ def note(mark: str) -> str:
     return mark if mark.startswith(PUBLISHED) else f"{mark}: {explain(mark)}"
 
 
-def _kinds(records: Sequence[Record]) -> dict[tuple[str, str], list[tuple[list[Record], list[Record]]]]:
-    kinds: dict[tuple[str, str], list[tuple[list[Record], list[Record]]]] = {}
+def _kind(record: Record) -> tuple[str, str, str]:
+    """Head, headline metric and aspect: what figures must share to stand in one table."""
+    return record.cell.downstream, record.task.headline, aspect(record.task.name)
+
+
+def _kinds(records: Sequence[Record]) -> dict[tuple[str, str, str], list[tuple[list[Record], list[Record]]]]:
+    kinds: dict[tuple[str, str, str], list[tuple[list[Record], list[Record]]]] = {}
     for measured, references in groups(records):
         if measured[0].cell.downstream != REFERENCE:
-            key = (measured[0].cell.downstream, measured[0].task.headline)
-            kinds.setdefault(key, []).append((measured, references))
+            kinds.setdefault(_kind(measured[0]), []).append((measured, references))
     return kinds
 
 
-def _by_task(head: str, metric: str, parts: Sequence[tuple[list[Record], list[Record]]]) -> Grid:
+def _by_task(head: str, metric: str, about: str, parts: Sequence[tuple[list[Record], list[Record]]]) -> Grid:
     cells: dict[tuple[str, str], Entry] = {}
     columns: list[str] = []
     notes, references = [], set()
@@ -280,7 +284,8 @@ def _by_task(head: str, metric: str, parts: Sequence[tuple[list[Record], list[Re
         *_ranked(names & references, columns, cells, metric),
     ]
     caption = f"{metric} of every task, head {head}, pooled over folds; 95 % intervals over groups"
-    return Grid(f"all tasks · {head}", caption, rows, columns, cells, frozenset(references), notes)
+    title = " · ".join(filter(None, ("all tasks", about, head)))
+    return Grid(title, caption, rows, columns, cells, frozenset(references), notes)
 
 
 def _ranked(names: set[str], columns: Sequence[str], cells: dict[tuple[str, str], Entry], metric: str) -> list[str]:

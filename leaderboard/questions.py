@@ -9,12 +9,21 @@ from tasks.metrics import METRICS
 
 REFERENCE = "reference"  # the downstream of rows that listen to nothing
 
+# Derived tasks that ask for something else, or something harder, than the emotion of a corpus' utterances.
+ASPECTS = ("gender", "sentence", "speaker", "shots", "transfer", "across-languages")
+
 Question = tuple[object, ...]
 
 
 def question(record: Record) -> Question:
     """What was asked: the task, its version, the audit of its ids, targets, folds and audio, and a smoke run's size."""
     return record.task.name, record.task.version, record.task.audit, record.cell.limit
+
+
+def aspect(task: str) -> str:
+    """What a task is about, so that only figures alike are averaged: `gender` of `gender:emodb`, else ``."""
+    kind, colon, _ = task.partition(":")
+    return kind if colon and kind in ASPECTS else ""
 
 
 def groups(records: Sequence[Record]) -> Iterator[tuple[list[Record], list[Record]]]:

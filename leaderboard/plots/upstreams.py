@@ -12,7 +12,7 @@ from leaderboard.blocks import figure as number
 from leaderboard.grids import task_grids
 from leaderboard.plots.style import COLOURS, GREY, SEQUENTIAL, distinct, figure, short
 from leaderboard.plots.style import title as heading
-from leaderboard.questions import REFERENCE, groups
+from leaderboard.questions import REFERENCE, aspect, groups
 from leaderboard.schema import Record
 from leaderboard.statistics import limits
 from tasks.metrics import METRICS
@@ -57,8 +57,8 @@ def bars(results: Path, records: Sequence[Record], width: str) -> Iterator[tuple
 
 
 def heatmap(results: Path, records: Sequence[Record], width: str) -> Iterator[tuple[tuple[str, ...], Figure]]:
-    """Upstreams by tasks for every head and headline metric; the figure stands in each field."""
-    for grid in task_grids([r for r in records if ":" not in r.cell.task]):
+    """Upstreams by tasks for every head, headline metric and aspect; the figure stands in each field."""
+    for grid in task_grids(records):
         metric = next(iter(grid.cells.values())).metric or ""
         values = np.array(
             [[np.nan if (e := grid.cells.get((row, c))) is None or e.value is None else e.value for c in grid.columns]
@@ -76,13 +76,12 @@ def heatmap(results: Path, records: Sequence[Record], width: str) -> Iterator[tu
         axis.tick_params(length=0)
         heading(drawn, grid.title.replace("all tasks", f"{_unit(metric)}"), width)
         drawn.colorbar(image, ax=axis, fraction=0.05, pad=0.02).outline.set_visible(False)
-        yield (grid.title.rpartition(" · ")[2], metric), drawn
+        yield (*grid.title.split(" · ")[1:], metric), drawn
 
 
 def ranks(results: Path, records: Sequence[Record], width: str) -> Iterator[tuple[tuple[str, ...], Figure]]:
     """For every task and head, and over corpora, the ranks that each upstream may have; a dot is its rank."""
-    from leaderboard.comparison import across, answers, standing
-    from leaderboard.contest import kinds
+    from leaderboard.comparison import across, answers, kinds, standing
 
     parts, _ = answers(results, records)
     for part in parts:
@@ -91,11 +90,15 @@ def ranks(results: Path, records: Sequence[Record], width: str) -> Iterator[tupl
             drawn = _rank_figure([a.upstream for a in place.answers], place.ranks, place.last, width,
                                  f"{record.cell.task} · {record.cell.downstream}")  # fmt: skip
             yield (record.cell.task, record.cell.downstream), drawn
-    for several in kinds(parts):
+    for several in kinds(parts)[0]:
         over, head = across(several), several[0][0].record.cell.downstream
-        if len(over.upstreams) > 1:
+        if len(several) > 1 and len(over.upstreams) > 1:
             words = f"{len(over.families)} corpus families · {head}"
-            yield ("over-corpora", head), _rank_figure(over.upstreams, over.ranks, over.last, width, words)
+            about = aspect(several[0][0].record.task.name)
+            yield (
+                tuple(filter(None, ("over-corpora", about, head))),
+                _rank_figure(over.upstreams, over.ranks, over.last, width, words),
+            )
 
 
 def annotate(axis: Axes, image: AxesImage, texts: Sequence[Sequence[str]], size: float = 6) -> None:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import leaderboard
-from leaderboard.comparison import across, answers, same_utterances, standing
+from leaderboard.comparison import across, answers, kinds, same_utterances, standing
 from leaderboard.errors import LeaderboardError
 from tests.leaderboard import cells
 
@@ -89,3 +89,14 @@ def test_other_utterances_and_versions_are_never_mixed(make, results):
     with pytest.raises(LeaderboardError, match="not the same utterances, targets or task version"):
         same_utterances(parts[0][0], parts[1][0])
     assert standing(parts[0]).ranks == [1] and standing(parts[0]).pairs == []
+
+
+def test_only_figures_alike_are_averaged_and_one_version_of_a_task(make, results):
+    names = ("emodb", "urdu", "gender:emodb", "gender:urdu", "emobox:emodb", "shots:emodb,5")
+    board(make, results, names=names)
+    make(name="urdu", upstream="another", version=2)
+    several, left = kinds(answers(results, leaderboard.load(results)[0])[0])
+    asked = [{part[0].record.task.name for part in own} for own in several]
+    assert asked == [{"emobox:emodb", "emodb", "urdu"}, {"gender:emodb", "gender:urdu"}, {"shots:emodb,5"}]
+    assert len(several[0][-1]) == 3, "the version that most upstreams answered"
+    assert len(left) == 1 and left[0].startswith("urdu: version 2, audit aaaaaaaa is in no mean over tasks")
