@@ -370,8 +370,10 @@ def write(
     heard, phases = {}, {"load": seconds, "evaluate": before + predictions.seconds}
     if features is not None:
         heard = {"counts": features.counts, "audio_seconds": features.audio_seconds}
+        if features.pooled is not None and cell.upstream["depth"] > 1:
+            heard["layer_norms"] = layer_norms(features.pooled)
         phases |= {"extract" if phase == "total" else phase: spent for phase, spent in features.seconds.items()}
-    return leaderboard.record(
+    record = leaderboard.record(
         results,
         cell={
             **dict(zip(("upstream", "task", "downstream"), cell.name, strict=True)),
@@ -422,6 +424,8 @@ def write(
         },
         extends=extends,
     )
+    leaderboard.log_scoring(request.results, record)
+    return record
 
 
 def standardised(vectors: Any) -> Any:
@@ -442,6 +446,12 @@ def device(request: Request) -> str:
     if request.device == "cuda":
         raise UpstreamError("--device cuda: torch sees no GPU here; use --device cpu, or a torch built for your GPU")
     return "cpu"
+
+
+def layer_norms(pooled: Any) -> list[float]:
+    """L2 norm of each layer's time-mean, mean over utterances, of pooled features (N, 2, L, D)."""
+    layers = (pooled[:, 0, layer].astype("float64") for layer in range(pooled.shape[2]))
+    return [float(((layer**2).sum(1) ** 0.5).mean()) for layer in layers]
 
 
 def versions() -> dict[str, str]:

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from leaderboard.schema import Record
 
 __all__ = [
-    "LeaderboardError", "UnknownName", "ablation", "csv", "find", "load", "markdown", "predictions", "record", "same",
-    "show", "verify",
+    "LeaderboardError", "UnknownName", "ablation", "csv", "find", "load", "log_scoring", "markdown", "openings",
+    "predictions", "record", "same", "show", "verify",
 ]  # fmt: skip
 
 Failure = tuple[str, str, str, str]
@@ -103,6 +103,24 @@ def predictions(results: Path, record: Record) -> pd.DataFrame:
     return records.predictions(Path(results), record)
 
 
+def log_scoring(results: Path, record: Record) -> None:
+    """Append to `results/scored.jsonl` that a cell was scored: time, cell, task version, audit, key, headline figure.
+
+    Raises:
+        LeaderboardError: the file cannot be written.
+    """
+    from leaderboard import scored
+
+    scored.log(Path(results), record)
+
+
+def openings(results: Path) -> dict[str, int]:
+    """How often each task's test set was opened, by `results/scored.jsonl`; references do not count."""
+    from leaderboard import scored
+
+    return scored.openings(Path(results))
+
+
 def same(before: Record, after: Record) -> list[str]:
     """What differs between two records of a cell in scores, choices and predictions; [] where they agree."""
     from leaderboard import records
@@ -141,11 +159,20 @@ def csv(results: Path) -> Path:
     return spreadsheet.write(Path(results))
 
 
-def show(records: Sequence[Record], console: Console | None = None, failures: Sequence[Failure] = ()) -> None:
-    """Print a table for every task and head, then the cells that failed (upstream, task, downstream, message)."""
+def show(
+    records: Sequence[Record],
+    console: Console | None = None,
+    failures: Sequence[Failure] = (),
+    *,
+    published: bool = False,
+) -> None:
+    """Print a table for every task and head, then the cells that failed (upstream, task, downstream, message).
+
+    Published figures of an upstream that is shown, same protocol, stand on its line; `published` lists all of them.
+    """
     from leaderboard import table
 
-    table.show(records, console, failures)
+    table.show(records, console, failures, published=published)
 
 
 def markdown(records: Sequence[Record], failures: Sequence[Failure] = ()) -> str:

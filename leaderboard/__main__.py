@@ -1,4 +1,4 @@
-"""python -m leaderboard csv | table | verify | schema  [--results DIR]"""
+"""python -m leaderboard csv | table | compare | plot | methods | import | verify | schema  [--results DIR]"""
 
 from __future__ import annotations
 
@@ -11,33 +11,87 @@ from typing import TYPE_CHECKING
 
 import leaderboard
 from leaderboard.errors import LeaderboardError, UnknownName
+from leaderboard.plots import KINDS
 
 if TYPE_CHECKING:
+    from leaderboard.blocks import Block
     from leaderboard.schema import Record
+
+
+PIVOTS = ("metric", "task", "language", "family", "class", "cost", "ablation")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one of the commands; 0 all well, 1 something is wrong with the results, 2 the request was wrong."""
-    parser = argparse.ArgumentParser(prog="python -m leaderboard", description="Views on the results, and their proof.")
-    commands = parser.add_subparsers(dest="command", required=True)
-    csv = commands.add_parser("csv", help="rebuild leaderboard.csv from the records")
-    table = commands.add_parser("table", help="print the tables")
-    table.add_argument("--format", choices=("terminal", "markdown"), default="terminal")
-    table.add_argument("-t", "--task", nargs="+", metavar="TASK", help="these tasks only")
-    table.add_argument("-u", "--upstream", nargs="+", metavar="UPSTREAM", help="these and the references only")
-    verify = commands.add_parser("verify", help="recompute every figure from its predictions")
-    commands.add_parser("schema", help="explain the columns of the CSV and the keys of a record")
-    for command in (csv, table, verify):
-        command.add_argument("--results", type=Path, default=Path("results"), metavar="DIR", help="default: ./results")
-    options = parser.parse_args(arguments)
+    options = _parse(arguments)
+    run = {"csv": _csv, "table": _table, "compare": _compare, "plot": _plot, "methods": _methods,
+           "import": _import, "verify": _verify, "schema": _schema}  # fmt: skip
     try:
-        return {"csv": _csv, "table": _table, "verify": _verify, "schema": _schema}[options.command](options)
+        return run[options.command](options)
     except LeaderboardError as error:
         print(error, file=sys.stderr)
         return 2 if isinstance(error, UnknownName) else 1
     except BrokenPipeError:  # the reader (head, less) has seen enough; python would complain again at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+
+
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m leaderboard", description="Views on the results, and their proof.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    csv = commands.add_parser("csv", help="rebuild leaderboard.csv from the records")
+    table = commands.add_parser("table", help="print the tables")
+    compare = commands.add_parser("compare", help="who is significantly better than whom")
+    plot = commands.add_parser("plot", help="pictures as PDF and PNG")
+    methods = commands.add_parser("methods", help="the protocol in words, with BibTeX and licences")
+    bring = commands.add_parser("import", help="score a foreign system's predictions on a task measured here")
+    verify = commands.add_parser("verify", help="recompute every figure from its predictions")
+    commands.add_parser("schema", help="explain the columns of the CSV and the keys of a record")
+
+    table.add_argument("--format", choices=("terminal", "markdown", "latex"), default="terminal")
+    table.add_argument("--by", choices=PIVOTS, help="upstreams down, these across (latex: metric by default)")
+    table.add_argument(
+        "--spread",
+        choices=("interval", "std", "none"),
+        default="interval",
+        help="latex: what stands beside a figure: 95 %% interval, standard deviation of seeds, nothing",
+    )
+    table.add_argument("--published", action="store_true", help="terminal: list the published figures below a table")
+    compare.add_argument("pair", nargs="*", metavar="A B", help="two upstreams, or two folders of results; none: ranks")
+    compare.add_argument("--pairs", action="store_true", help="with the ranks, list every pair")
+    compare.add_argument("--format", choices=("terminal", "markdown"), default="terminal")
+    plot.add_argument("kind", nargs="*", metavar="KIND", help=f"{', '.join(KINDS)} (default: all that there is)")
+    plot.add_argument("--width", choices=("column", "page", "both"), default="both", help="of a paper (default: both)")
+    plot.add_argument("--out", type=Path, metavar="DIR", help="default: RESULTS/plots")
+    plot.add_argument("--log", type=Path, metavar="FILE", help="draw the log.jsonl of a pre-training run instead")
+    bring.add_argument("file", type=Path, metavar="FILE", help="CSV: id, prediction or score:<class>..., seed if any")
+    bring.add_argument("--name", required=True, help="what tables call the system")
+    bring.add_argument("-t", "--task", required=True, metavar="TASK", help="a task that has cells here")
+    bring.add_argument("-d", "--downstream", default="imported", metavar="HEAD", help="head it is listed under")
+    bring.add_argument("--like", metavar="UPSTREAM", help="whose cell gives targets and folds, if versions differ")
+    bring.add_argument(
+        "--seen",
+        nargs="*",
+        metavar="CORPUS:LEVEL",
+        help="what it was trained on (emodb:audio iemocap:labels ...; nothing: none; default: unknown)",
+    )
+    for command in (table, compare, plot, methods):
+        command.add_argument("-t", "--task", nargs="+", metavar="TASK", help="these tasks only")
+        command.add_argument("-u", "--upstream", nargs="+", metavar="UPSTREAM", help="these and the references only")
+        command.add_argument("-d", "--downstream", nargs="+", metavar="HEAD", help="these heads only")
+    for command in (csv, table, compare, plot, methods, bring, verify):
+        command.add_argument("--results", type=Path, default=Path("results"), metavar="DIR", help="default: ./results")
+
+    options = parser.parse_args(arguments)
+    if options.command == "compare" and len(options.pair) not in (0, 2):
+        compare.error(f"compare takes two names, or none; {len(options.pair)} given: {' '.join(options.pair)}")
+    if options.command == "plot" and (strange := [kind for kind in options.kind if kind not in KINDS]):
+        plot.error(f"no picture is called {strange[0]!r}; there are: {', '.join(KINDS)}")
+    if options.command == "import":
+        for entry in options.seen or ():
+            if entry.partition(":")[2] not in ("audio", "labels"):
+                bring.error(f"--seen {entry}: CORPUS:audio or CORPUS:labels is expected")
+    return options
 
 
 def _records(results: Path) -> tuple[list[Record], bool]:
@@ -58,20 +112,136 @@ def _csv(options: argparse.Namespace) -> int:
     return int(damage)
 
 
-def _table(options: argparse.Namespace) -> int:
-    records, damage = _records(options.results)
-    for what, wanted in (("task", options.task), ("upstream", options.upstream)):
-        for name in wanted or ():
+def _chosen(options: argparse.Namespace, records: list[Record]) -> list[Record]:
+    """The records that -t, -u and -d name; references stay."""
+    for what in ("task", "upstream", "downstream"):
+        for name in getattr(options, what) or ():
             if name not in (known := {getattr(r.cell, what) for r in records}):
                 raise UnknownName(what, name, known)
-    records = [r for r in records if not options.task or r.cell.task in options.task]
-    if options.upstream:
-        records = [r for r in records if r.cell.upstream in options.upstream or r.cell.downstream == "reference"]
+
+    def wanted(record: Record) -> bool:
+        reference = record.cell.downstream == "reference"
+        return (not options.task or record.cell.task in options.task) and (
+            reference
+            or (
+                (not options.upstream or record.cell.upstream in options.upstream)
+                and (not options.downstream or record.cell.downstream in options.downstream)
+            )
+        )
+
+    return [record for record in records if wanted(record)]
+
+
+def _table(options: argparse.Namespace) -> int:
+    records, damage = _records(options.results)
+    records = _chosen(options, records)
+    if options.by or options.format == "latex":
+        return _pivot(options, records) or int(damage)
     if options.format == "markdown":
         print(leaderboard.markdown(records), end="")
     else:
-        leaderboard.show(records)
+        leaderboard.show(records, published=options.published)
     return int(damage)
+
+
+def _pivot(options: argparse.Namespace, records: list[Record]) -> int:
+    from leaderboard import grids, latex
+
+    problems: list[str] = []
+    if options.by in ("language", "family"):
+        found, problems = grids.mean_grids(options.results, records, options.by)
+    else:
+        make = {"metric": grids.metric_grids, "task": grids.task_grids, "class": grids.recall_grids,
+                "cost": grids.cost_grids, "ablation": grids.ablation_grids}  # fmt: skip
+        found = make[options.by or "metric"](records)
+    if not found:
+        raise LeaderboardError(f"{options.results}: no result for a table by {options.by}")
+    if options.format == "latex":
+        print(latex.tables(found, options.spread), end="")
+    else:
+        _print([grids.block(grid) for grid in found], options.format)
+    for problem in problems:
+        print(problem, file=sys.stderr)
+    return int(bool(problems))
+
+
+def _compare(options: argparse.Namespace) -> int:
+    from leaderboard import contest
+
+    pair = options.pair
+    if pair and all(Path(name).is_dir() for name in pair):
+        first, second = Path(pair[0]), Path(pair[1])
+        (before, damage), (after, more) = _records(first), _records(second)
+        chosen = (_chosen(options, before), _chosen(options, after))
+        blocks, problems = contest.two_folders(first, second, chosen)
+        damage |= more
+    else:
+        records, damage = _records(options.results)
+        for name in pair:
+            if name not in (known := {r.cell.upstream for r in records}):
+                raise UnknownName("upstream", name, known)
+        records = _chosen(options, records)
+        if pair:
+            blocks, problems = contest.two_upstreams(options.results, records, *pair)
+        else:
+            blocks, problems = contest.rank_blocks(options.results, records, pairs=options.pairs)
+    _print(blocks, options.format)
+    for problem in problems:
+        print(problem, file=sys.stderr)
+    return int(damage)
+
+
+def _plot(options: argparse.Namespace) -> int:
+    from leaderboard import plots
+    from leaderboard.plots import curves, style
+
+    widths = ["column", "page"] if options.width == "both" else [options.width]
+    out, damage = options.out or options.results / "plots", False
+    if options.log:
+        made = []
+        for width in widths:
+            with style.styled():
+                drawn = curves.log(options.log, width)
+            made += style.save(drawn, out / ("pretraining-log" + "-column" * (width == "column")))
+    else:
+        records, damage = _records(options.results)
+        made = plots.write(options.results, _chosen(options, records), options.kind or list(KINDS), widths, out)
+    for path in made:
+        print(path)
+    return int(damage)
+
+
+def _methods(options: argparse.Namespace) -> int:
+    from leaderboard import methods
+
+    records, damage = _records(options.results)
+    print(methods.methods(_chosen(options, records), leaderboard.openings(options.results)), end="")
+    return int(damage)
+
+
+def _import(options: argparse.Namespace) -> int:
+    from leaderboard import foreign
+
+    records, damage = _records(options.results)
+    seen = "unknown" if options.seen is None else dict(entry.split(":") for entry in options.seen)
+    record = foreign.bring(
+        options.results, records, options.file, name=options.name, task=options.task, head=options.downstream,
+        like=options.like, seen=seen,
+    )  # fmt: skip
+    leaderboard.log_scoring(options.results, record)
+    leaderboard.csv(options.results)
+    own = [r for r in records if r.cell.task == options.task and r.cell.downstream in (options.downstream, "reference")]
+    leaderboard.show([*(r for r in own if r.cell.upstream != options.name), record])
+    return int(damage)
+
+
+def _print(blocks: Sequence[Block], form: str) -> None:
+    from leaderboard import table
+
+    if form == "markdown":
+        print(table.markdown_blocks(blocks), end="")
+    else:
+        table.show_blocks(blocks)
 
 
 def _verify(options: argparse.Namespace) -> int:

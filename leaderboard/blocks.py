@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 import string
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from leaderboard.marks import explain
+from leaderboard.questions import REFERENCE, aspect, groups, order
 from leaderboard.schema import Record, Score
 from tasks.metrics import METRICS
 
-REFERENCE = "reference"
 NONE = "–"
 
 
@@ -43,45 +43,18 @@ def blocks(records: Sequence[Record]) -> list[Block]:
     """A block for every task and head, and for every head of several tasks one that puts them side by side."""
     letters = _letters(records)
     found: list[Block] = []
-    groups = list(_groups(records))
-    names = [(measured[0].cell.task, measured[0].cell.downstream) for measured, _ in groups]
-    for (measured, references), name in zip(groups, names, strict=True):
+    parts = list(groups(records))
+    names = [(measured[0].cell.task, measured[0].cell.downstream) for measured, _ in parts]
+    for (measured, references), name in zip(parts, names, strict=True):
         found.append(_block(measured, references, letters, several=names.count(name) > 1))
-    kinds: dict[tuple[str, str], list[tuple[list[Record], list[Record]]]] = {}
-    for measured, references in groups:
-        kind = (measured[0].cell.downstream, measured[0].task.headline)
+    kinds: dict[tuple[str, str, str], list[tuple[list[Record], list[Record]]]] = {}
+    for measured, references in parts:
+        kind = (measured[0].cell.downstream, measured[0].task.headline, aspect(measured[0].task.name))
         kinds.setdefault(kind, []).append((measured, references))
-    for (head, metric), mine in kinds.items():
+    for (head, metric, about), mine in kinds.items():
         if head != REFERENCE and len({measured[0].cell.task for measured, _ in mine}) > 1:
-            found.append(_side_by_side(head, metric, mine, letters))
+            found.append(_side_by_side(head, metric, about, mine, letters))
     return found
-
-
-def _groups(records: Sequence[Record]) -> Iterator[tuple[list[Record], list[Record]]]:
-    """(measured, references) of every task and head, best first; only what was asked the very same question."""
-
-    def question(record: Record) -> tuple[object, ...]:
-        return record.task.name, record.task.version, record.task.audit, record.cell.limit
-
-    references: dict[tuple[object, ...], list[Record]] = {}
-    measured: dict[tuple[object, ...], list[Record]] = {}
-    for record in records:
-        if record.cell.downstream == REFERENCE:
-            references.setdefault(question(record), []).append(record)
-        else:
-            measured.setdefault((*question(record), record.cell.downstream), []).append(record)
-    for key, group in measured.items():
-        yield sorted(group, key=_order), sorted(references.get(key[:-1], []), key=_order)
-    answered = {key[:-1] for key in measured}
-    for asked, group in references.items():
-        if asked not in answered:
-            yield sorted(group, key=_order), []
-
-
-def _order(record: Record) -> tuple[bool, float, str]:
-    value = record.scores.metrics[record.task.headline].value
-    sign = -1 if METRICS[record.task.headline].higher_is_better else 1
-    return value is None, sign * (value or 0.0), record.cell.upstream
 
 
 def _block(measured: list[Record], references: list[Record], letters: dict[str, str], *, several: bool) -> Block:
@@ -90,17 +63,17 @@ def _block(measured: list[Record], references: list[Record], letters: dict[str, 
     everyone = [*measured, *references]
     common = set.intersection(*(set(_marks(r)) for r in measured))
     last, published = f"last layer {task.headline}", f"published {task.headline}"
-    widths = {m: max(len(_figure(r.scores.metrics[m].value, m)) for r in everyone) for m in shown}
+    widths = {m: max(len(figure(r.scores.metrics[m].value, m)) for r in everyone) for m in shown}
 
     rows = []
     for record in everyone:
         cells = {"upstream": plain(record.cell.upstream), "layer": _layer(record)}
         for metric in shown:
             score = record.scores.metrics[metric]
-            value = _figure(score.value, metric).rjust(widths[metric])
-            cells[metric] = value + _interval(score, metric)
+            value = figure(score.value, metric).rjust(widths[metric])
+            cells[metric] = value + interval(score, metric)
             cells[f"{metric} "] = value
-        cells[last] = _figure((record.scores.last_layer or {}).get(task.headline), task.headline)
+        cells[last] = figure((record.scores.last_layer or {}).get(task.headline), task.headline)
         cells[published] = _beside(record)
         cells["marks"] = " ".join(letters[m] for m in _marks(record) if m not in common and m in letters)
         rows.append(Row(cells, record.cell.downstream == REFERENCE))
@@ -114,7 +87,7 @@ def _block(measured: list[Record], references: list[Record], letters: dict[str, 
         facts=_facts(measured[0], several=several),
         columns=columns,
         rows=rows,
-        # Published figures are listed below as well, so nothing is lost with them.
+        # Published figures are listed by --published as well, so nothing is lost with them.
         narrower=[
             *((m, f"{m} ") for m in reversed(shown[1:])),
             (published, None),
@@ -129,11 +102,11 @@ def _block(measured: list[Record], references: list[Record], letters: dict[str, 
 def _facts(record: Record, *, several: bool) -> list[str]:
     task, counts = record.task, record.scores.counts
     sizes = [f"{counts.n} utterances", f"{counts.speakers} speakers" if counts.speakers else "speakers unknown"]
-    sizes += [_plural(counts.folds, "fold")] + ([_plural(counts.seeds, "seed")] if counts.seeds > 1 else [])
+    sizes += [plural(counts.folds, "fold")] + ([plural(counts.seeds, "seed")] if counts.seeds > 1 else [])
     lines = [plain(f"{task.title} ({task.language}): {', '.join(sizes)}")]
     if task.classes:
         lines.append(plain(f"{len(task.classes)} classes: {', '.join(task.classes)}"))
-    lines.append(f"[95 % interval] over {_plural(counts.groups, task.group_by)}; {_unit(task.headline)}")
+    lines.append(f"[95 % interval] over {plural(counts.groups, task.group_by)}; {unit(task.headline)}")
     if several:
         lines.append(plain(f"version {task.version}, audit {task.audit[:8]}; other folds or utterances stand apart"))
     if record.cell.limit is not None:
@@ -143,22 +116,24 @@ def _facts(record: Record, *, several: bool) -> list[str]:
     return lines
 
 
-def _unit(metric: str) -> str:
+def unit(metric: str) -> str:
+    """What a metric's values are counted in."""
     return "percent" if METRICS[metric].scale == 100 else "smaller is better" if metric == "MAE" else "1 is perfect"
 
 
-def _plural(n: int, noun: str) -> str:
+def plural(n: int, noun: str) -> str:
+    """`1 fold`, `2 folds`."""
     return f"{n} {noun}{'' if n == 1 else 's'}"
 
 
 def _side_by_side(
-    head: str, metric: str, groups: list[tuple[list[Record], list[Record]]], letters: dict[str, str]
+    head: str, metric: str, about: str, parts: list[tuple[list[Record], list[Record]]], letters: dict[str, str]
 ) -> Block:
     """Upstreams down, tasks across; those measured on most tasks first, and of these the best on average."""
     cells: dict[tuple[str, bool], dict[str, str]] = {}
     values: dict[tuple[str, bool], list[float]] = {}
     columns, notes = ["upstream"], []
-    for measured, references in groups:
+    for measured, references in parts:
         task = measured[0].task
         column = plain(task.name)
         if column in columns:
@@ -170,31 +145,33 @@ def _side_by_side(
         for record in (*measured, *references):
             row = (record.cell.upstream, record.cell.downstream == REFERENCE)
             own = [letters[m] for m in _marks(record) if m not in common and m in letters]
-            text = " ".join([_figure(record.scores.metrics[metric].value, metric), *own])
+            text = " ".join([figure(record.scores.metrics[metric].value, metric), *own])
             cells.setdefault(row, {"upstream": plain(row[0])})[column] = text
-            values.setdefault(row, []).append(_order(record)[1])
+            values.setdefault(row, []).append(order(record)[1])
 
-    def order(row: tuple[str, bool]) -> tuple[bool, int, float]:
+    def place(row: tuple[str, bool]) -> tuple[bool, int, float]:
         return row[1], -len(values[row]), sum(values[row]) / len(values[row])
 
-    used = {m for measured, refs in groups for r in (*measured, *refs) for m in _marks(r) if m in letters}
+    used = {m for measured, refs in parts for r in (*measured, *refs) for m in _marks(r) if m in letters}
     return Block(
-        title=plain(f"all tasks · {head}"),
+        title=plain(" · ".join(filter(None, ("all tasks", about, head)))),
         facts=[f"{metric}, pooled over folds; intervals stand in the tables above"],
         columns=columns,
-        rows=[Row({c: cells[row].get(c, NONE) for c in columns}, row[1]) for row in sorted(cells, key=order)],
+        rows=[Row({c: cells[row].get(c, NONE) for c in columns}, row[1]) for row in sorted(cells, key=place)],
         notes=[*notes, *(plain(f"{letters[m]} = {m}: {explain(m)}") for m in sorted(used))],
     )
 
 
-def _figure(value: float | None, metric: str) -> str:
+def figure(value: float | None, metric: str) -> str:
+    """A value of a metric as tables show it."""
     return NONE if value is None else f"{value:.1f}" if METRICS[metric].scale == 100 else f"{value:.3f}"
 
 
-def _interval(score: Score, metric: str) -> str:
+def interval(score: Score, metric: str) -> str:
+    """` [low, high]`, or nothing where there is no interval."""
     if score.low is None and score.high is None:
         return ""
-    return f" [{_figure(score.low, metric)}, {_figure(score.high, metric)}]"
+    return f" [{figure(score.low, metric)}, {figure(score.high, metric)}]"
 
 
 def _layer(record: Record) -> str:
@@ -210,7 +187,7 @@ def _marks(record: Record) -> list[str]:
 def _letters(records: Sequence[Record]) -> dict[str, str]:
     """A letter for every mark that some rows of a table have and others lack."""
     loose: set[str] = set()
-    for measured, references in _groups(records):
+    for measured, references in groups(records):
         common = set.intersection(*(set(_marks(r)) for r in measured))
         loose |= {m for r in (*measured, *references) for m in _marks(r)} - common
     alphabet = string.ascii_lowercase
@@ -226,7 +203,7 @@ def _mark_lines(everyone: list[Record], common: set[str], letters: dict[str, str
 def _beside(record: Record) -> str:
     """Published figures of this upstream with this protocol; the head is named where it is another one."""
     texts = [
-        _figure(p.value, p.metric) + (f" ({plain(p.head)})" if p.head and p.head != record.cell.downstream else "")
+        figure(p.value, p.metric) + (f" ({plain(p.head)})" if p.head and p.head != record.cell.downstream else "")
         for p in record.task.published
         if p.matches and p.upstream == record.cell.upstream and p.metric == record.task.headline
     ]
@@ -241,7 +218,7 @@ def _published(measured: list[Record]) -> list[tuple[str, bool]]:
     task = measured[0].task
     sources: dict[tuple[bool, str, str | None, str | None], dict[str, list[str]]] = {}
     for p in sorted(task.published, key=lambda p: not p.matches):
-        value = _figure(p.value, p.metric) if p.metric in METRICS else f"{p.value:g}"
+        value = figure(p.value, p.metric) if p.metric in METRICS else f"{p.value:g}"
         figures = sources.setdefault((not p.matches, p.source, p.head, p.difference), {})
         figures.setdefault(p.metric, []).append(f"{p.upstream} {value}")
     lines = []

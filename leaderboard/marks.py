@@ -15,6 +15,7 @@ MEANING = {
     "dev_speakers_shared": "speakers of the training part are in dev too; none of test",
     "speaker~label": "most speakers have one class only: voice and class cannot be told apart",
     "lossy_audio": "the audio went through a lossy codec that the official corpus did not",
+    "imported": "predictions brought from outside: how they were trained and chosen was not controlled here",
     "partial": "the corpus is not whole",
     "synthetic": "no real speech",
     "identical_audio": "some utterances are the same recording",

@@ -97,14 +97,14 @@ def save(record: Path, ending: str, content: pa.Table) -> File:
     return File(name=name, sha256=digest, bytes=len(data), rows=content.num_rows)
 
 
-def read(path: Path, record: Record) -> pd.DataFrame:
-    """The predictions that the record at `path` names."""
+def read(path: Path, record: Record, columns: list[str] | None = None) -> pd.DataFrame:
+    """The predictions that the record at `path` names; all columns, or those that are asked for."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     beside = path.parent / record.files.predictions.name
     try:
-        return pq.read_table(io.BytesIO(beside.read_bytes())).to_pandas()
+        return pq.read_table(io.BytesIO(beside.read_bytes()), columns=columns).to_pandas()
     except (OSError, pa.ArrowException) as error:
         reason = str(error).splitlines()[0]
         raise LeaderboardError(f"{beside}: no readable Parquet ({reason}); run the cell again") from None

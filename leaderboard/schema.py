@@ -84,6 +84,9 @@ class Upstream(Section):
     )
     counts: dict[str, int] = _may_be({}, "utterances computed, reused, padded, windowed")
     audio_seconds: float | None = _may_be(None, "audio of the cell's utterances, s")
+    layer_norms: list[float] | None = _may_be(
+        None, "L2 norm of each layer's time-mean, mean over the cell's utterances; null without pooled features"
+    )
 
 
 class Downstream(Section):

@@ -82,6 +82,20 @@ def score(table: pd.DataFrame, task: Task) -> Scores:
     )
 
 
+def by_group(table: pd.DataFrame, task: Task) -> tuple[np.ndarray, list[str]]:
+    """Additive statistics (S, G, ...) of a table's seeds and groups, and the G groups' names, sorted."""
+    group, names = pd.factorize(table["group"].astype(str), sort=True)
+    _, seed = np.unique(table["seed"].to_numpy(), return_inverse=True)
+    flat = sums(
+        _values(table["target"], task),
+        _values(table["prediction"], task),
+        seed * len(names) + group,
+        n_groups=(seed.max() + 1) * len(names),
+        n_classes=len(task.classes) or None,
+    )
+    return flat.reshape(-1, len(names), *flat.shape[1:]), list(names)
+
+
 def _family(task: Task) -> str:
     return CLASSIFICATION if task.classes else REGRESSION
 

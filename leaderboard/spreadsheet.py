@@ -10,6 +10,7 @@ import csv
 import io
 from collections.abc import Callable
 from pathlib import Path
+from statistics import stdev
 from typing import Any
 
 from leaderboard import files
@@ -38,6 +39,14 @@ def _metric_columns(name: str) -> list[Column]:
         (f"{name}_low", "lower bound of its 95 % interval", _figure(name, "low")),
         (f"{name}_high", "upper bound", _figure(name, "high")),
     ]
+
+
+def _seed_std(name: str) -> Column:
+    def value(record: Record) -> float | None:
+        values = [v for v in record.scores.by_seed.get(name, []) if v is not None]
+        return stdev(values) if len(values) > 1 else None
+
+    return f"{name}_seed_std", f"standard deviation of {name} over seeds", value
 
 
 def _last_layer(name: str) -> Column:
@@ -81,6 +90,7 @@ COLUMNS: list[Column] = [
     ("torch", "version of torch", lambda r: r.run.versions.get("torch")),
     ("created", "when, UTC", lambda r: r.created),
     ("key", "hash of all that decides the result", lambda r: r.cell.key),
+    *(_seed_std(name) for name in METRICS),
 ]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.special import stdtrit
@@ -10,6 +11,7 @@ from scipy.special import stdtrit
 from tasks.metrics import Metric
 
 LEVEL = 0.95
+POWER = 0.8  # of the smallest detectable difference
 
 
 def limits(metric: Metric) -> tuple[float, float]:
@@ -17,6 +19,69 @@ def limits(metric: Metric) -> tuple[float, float]:
     if metric.kind == "classification":
         return 0.0, metric.scale
     return (-metric.scale, metric.scale) if metric.higher_is_better else (0.0, np.inf)
+
+
+def leave_one_out(statistics: np.ndarray, metric: Callable[[np.ndarray], np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """A pooled metric, mean over seeds, and the same without each group in turn.
+
+    Args:
+        statistics: (S, G, ...) additive statistics of S seeds and G groups.
+        metric: maps (..., statistics) to (...) or to (..., K).
+
+    Returns:
+        value of shape () or (K,), and (G,) or (G, K).
+    """
+    total = statistics.sum(axis=1)
+    return metric(total).mean(axis=0), metric(total[:, None] - statistics).mean(axis=0)
+
+
+def standard_error(without: np.ndarray) -> np.ndarray:
+    """Jackknife standard error of a figure from its values without each of G groups, (G, ...) -> (...)."""
+    n = len(without)
+    return np.sqrt((n - 1) / n * ((without - without.mean(axis=0)) ** 2).sum(axis=0))
+
+
+@dataclass(frozen=True)
+class Effect:
+    """A difference of two figures with its 95 % interval and standard error; NaN where they cannot be known."""
+
+    value: float
+    low: float
+    high: float
+    error: float
+
+
+def effect(value: float, error: float, freedom: float) -> Effect:
+    """value -/+ t(0.975, freedom) error; a difference has no near end, so its scale stays as it is."""
+    half = stdtrit(freedom, (1 + LEVEL) / 2) * error if freedom > 0 else np.nan
+    return Effect(float(value), float(value - half), float(value + half), float(error))
+
+
+def difference(first: np.ndarray, second: np.ndarray, metric: Callable[[np.ndarray], np.ndarray]) -> Effect:
+    """Metric of the first system minus that of the second on the same utterances, by leaving out a group at a time.
+
+    Args:
+        first, second: (S, G, ...) additive statistics of the same G groups; the numbers of seeds may differ.
+    """
+    (a, without_a), (b, without_b) = leave_one_out(first, metric), leave_one_out(second, metric)
+    without = without_a - without_b
+    error = float(standard_error(without)) if len(without) > 1 else np.nan
+    return effect(float(a - b), error, len(without) - 1)
+
+
+def detectable(errors: np.ndarray, groups: int) -> float:
+    """The smallest true difference that a test of two systems (5 %, two-sided) finds in four of five draws of groups.
+
+    (t(0.975, G - 1) + t(0.8, G - 1)) times the standard error of a difference (Bloom 1995), the median of the pairs'.
+
+    Args:
+        errors: (pairs,) standard errors of differences.
+        groups: G.
+    """
+    known = errors[np.isfinite(errors)]
+    if groups < 2 or not len(known):
+        return np.nan
+    return float((stdtrit(groups - 1, (1 + LEVEL) / 2) + stdtrit(groups - 1, POWER)) * np.median(known))
 
 
 def jackknife(
@@ -51,22 +116,27 @@ def jackknife(
     Returns:
         value, low, high, and how many groups left out make it undefined; each of shape () or (K,).
     """
-    total = statistics.sum(axis=1)
-    value = metric(total).mean(axis=0)
-    without = metric(total[:, None] - statistics).mean(axis=0)
-    n, (bottom, top) = len(without), limits
+    value, without = leave_one_out(statistics, metric)
+    n = len(without)
     undefined = np.where(np.isnan(value), 0, np.isnan(without).sum(axis=0))
     if n < 2:
         return value, np.full_like(value, np.nan), np.full_like(value, np.nan), undefined
-    error = np.sqrt((n - 1) / n * ((without - without.mean(axis=0)) ** 2).sum(axis=0))
-    inside = np.where((value > bottom) & (value < top), value, np.nan)
+    freedom = n - 1 if holders is None else np.maximum(holders - 1, 1)
+    return value, *bounded(value, standard_error(without), freedom, limits), undefined
+
+
+def bounded(
+    value: np.ndarray | float, error: np.ndarray | float, freedom: np.ndarray | float, limits: tuple[float, float]
+) -> tuple[np.ndarray, np.ndarray]:
+    """95 % interval of a figure within limits, by t on a scale without ends (see jackknife); NaN at an end."""
+    bottom, top = limits
+    inside = np.where((np.asarray(value) > bottom) & (np.asarray(value) < top), value, np.nan)
     below, above = inside - bottom, top - inside  # odds = below / above; with no upper end, below alone
     slope = 1 / below + 1 / above
-    freedom = n - 1 if holders is None else np.maximum(holders - 1, 1)
     with np.errstate(over="ignore"):  # an infinite shift is right: the bound is then the end of the range
         shift = np.exp(stdtrit(freedom, (1 + LEVEL) / 2) * error * slope)
     if np.isinf(top):
-        return value, bottom + below / shift, bottom + below * shift, undefined
+        return bottom + below / shift, bottom + below * shift
     low = bottom + (top - bottom) * below / (below + above * shift)
     high = top - (top - bottom) * above / (below * shift + above)
-    return value, low, high, undefined
+    return low, high

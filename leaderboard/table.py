@@ -18,22 +18,16 @@ from leaderboard.schema import Record
 Failure = tuple[str, str, str, str]
 
 
-def show(records: Sequence[Record], console: Console | None = None, failures: Sequence[Failure] = ()) -> None:
+def show(
+    records: Sequence[Record],
+    console: Console | None = None,
+    failures: Sequence[Failure] = (),
+    *,
+    published: bool = False,
+) -> None:
     """See leaderboard.show."""
     console = console or Console()
-    for block in blocks(records):
-        console.print(Text(block.title, style="bold"))
-        for line in block.facts:
-            console.print(_indented(Text(line)))
-        console.print()
-        for table in _terminal_tables(block, console.width - 2):
-            console.print(_indented(table))
-            console.print()
-        for line, matches in block.published:
-            console.print(_indented(Text(line, style="" if matches else "dim")))
-        for line in block.notes:
-            console.print(_indented(Text(line)))
-        console.print()
+    show_blocks(blocks(records), console, published=published)
     if failures:
         console.print(Text("Not measured", style="bold red"))
         for first, *more in _failure_lines(failures):
@@ -42,18 +36,45 @@ def show(records: Sequence[Record], console: Console | None = None, failures: Se
                 console.print(_indented(Text(line), 4))
 
 
+def show_blocks(several: Sequence[Block], console: Console | None = None, *, published: bool = False) -> None:
+    """Print tables with what is said above and below them; `published` figures in full, or only that there are."""
+    console = console or Console()
+    for block in several:
+        console.print(Text(block.title, style="bold"))
+        for line in block.facts:
+            console.print(_indented(Text(line)))
+        console.print()
+        for table in _terminal_tables(block, console.width - 2):
+            console.print(_indented(table))
+            console.print()
+        if block.published and not published:
+            sources = f"{len(block.published)} source{'s' * (len(block.published) > 1)}"
+            console.print(_indented(Text(f"published figures of {sources}: table --published", style="dim")))
+        for line, matches in block.published if published else ():
+            console.print(_indented(Text(line, style="" if matches else "dim")))
+        for line in block.notes:
+            console.print(_indented(Text(line)))
+        console.print()
+
+
 def markdown(records: Sequence[Record], failures: Sequence[Failure] = ()) -> str:
     """See leaderboard.markdown."""
+    parts = [markdown_blocks(blocks(records))] if records else []
+    if failures:
+        items = ("<br>".join(map(_escape, lines)) for lines in _failure_lines(failures))
+        parts.append("\n".join(["### Not measured", "", *(f"- {item}" for item in items)]) + "\n")
+    return "\n".join(parts)
+
+
+def markdown_blocks(several: Sequence[Block]) -> str:
+    """The same tables as Markdown."""
     parts = []
-    for block in blocks(records):
+    for block in several:
         head = [f"### {_escape(block.title)}", "", *(f"{_escape(line)}  " for line in block.facts), ""]
         table = [[_escape(c.strip()) for c in block.columns], ["---"] * len(block.columns)]
         table += [[_styled(row, column) for column in block.columns] for row in block.rows]
         below = [f"- {_escape(line)}" for line, _ in block.published] + [f"- {_escape(line)}" for line in block.notes]
         parts.append("\n".join([*head, *(f"| {' | '.join(cells)} |" for cells in table), "", *below]).rstrip())
-    if failures:
-        items = ("<br>".join(map(_escape, lines)) for lines in _failure_lines(failures))
-        parts.append("\n".join(["### Not measured", "", *(f"- {item}" for item in items)]))
     return "\n\n".join(parts) + "\n"
 
 

@@ -63,6 +63,8 @@ def test_demo_to_leaderboard_and_a_second_run_does_nothing(command, cache):
     assert set(table.index) == {"fbank", "mfcc", "majority", "duration"}
     assert table.loc["fbank", "UA"] > 2 * table.loc["majority", "UA"]
     assert (table["UA_low"] <= table["UA"]).all()
+    scored = (command.results / "scored.jsonl").read_text().splitlines()
+    assert len(scored) == len(table), "one line a scoring"
     before = files(command.results) | files(cache / "features")
     second = command("-u", "fbank", "mfcc", "-t", "demo")
     assert second.stdout == first.stdout

@@ -7,34 +7,18 @@ import pytest
 from scipy.special import expit, logit
 from scipy.stats import t as student
 
+from benchmarks.coverage import DIFFICULTY, GROUPS, coverage, draw
 from leaderboard.statistics import jackknife, limits
 from tasks.metrics import METRICS, ccc, recalls, sums, ua, wa
 
 UNIT = (0.0, 1.0)
 
 
-def draw(random: np.random.Generator, groups: int, difficulty: float, n_classes: int = 4) -> np.ndarray:
-    """(G, C, C) counts of groups that differ in how well they are recognised, classes of unequal size."""
-    share = expit(difficulty + 0.6 * random.normal(size=(groups, 1)) + 0.3 * random.normal(size=(groups, n_classes)))
-    n = 1 + random.multinomial(40, [0.4, 0.3, 0.2, 0.1], size=groups)
-    right = random.binomial(n, share)
-    counts = np.zeros((groups, n_classes, n_classes))
-    for c in range(n_classes):
-        counts[:, c, c], counts[:, c, (c + 1) % n_classes] = right[:, c], (n - right)[:, c]
-    return counts
-
-
 @pytest.mark.parametrize("metric", [wa, ua], ids=["WA", "UA"])
-@pytest.mark.parametrize("difficulty", [0.8, 3.0], ids=["two thirds right", "93 % right"])
-@pytest.mark.parametrize("groups", [6, 24])
+@pytest.mark.parametrize("difficulty", DIFFICULTY.values(), ids=DIFFICULTY)
+@pytest.mark.parametrize("groups", GROUPS)
 def test_95_percent_of_intervals_hold_the_truth(metric, difficulty, groups):
-    truth = metric(draw(np.random.default_rng(9), 200_000, difficulty).sum(0))
-    random, draws = np.random.default_rng(1), 600
-    held = 0
-    for _ in range(draws):
-        _, low, high, _ = jackknife(draw(random, groups, difficulty)[None], metric, UNIT)
-        held += low <= truth <= high
-    assert 0.91 <= held / draws <= 0.98
+    assert 0.92 <= coverage(groups, difficulty, metric, draws=600) <= 0.98
 
 
 @pytest.mark.parametrize("equal", [True, False], ids=["equal shares", "unequal shares"])

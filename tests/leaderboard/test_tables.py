@@ -4,6 +4,7 @@ import csv
 import io
 import re
 
+import numpy as np
 import pytest
 from rich.cells import cell_len
 from rich.console import Console
@@ -24,13 +25,14 @@ COLUMNS = (
     "macro_F1,macro_F1_low,macro_F1_high,CCC,CCC_low,CCC_high,Pearson,Pearson_low,Pearson_high,MAE,MAE_low,MAE_high,"
     "WA_folds,last_layer_WA,last_layer_UA,last_layer_CCC,headline,n,speakers,groups,group_by,folds,seeds,marks,layer,"
     "classes,language,corpus,family,depth,width,audio_seconds,seconds_extract,seconds_evaluate,peak_memory_mb,precision,"
-    "device,limit,task_version,schema_version,emorep,torch,created,key"
+    "device,limit,task_version,schema_version,emorep,torch,created,key,WA_seed_std,UA_seed_std,WF1_seed_std,"
+    "macro_F1_seed_std,CCC_seed_std,Pearson_seed_std,MAE_seed_std"
 )
 
 
-def printed(records, width=100, failures=(), **settings):
+def printed(records, width=100, failures=(), published=True, **settings):
     stream = io.StringIO()
-    leaderboard.show(records, Console(file=stream, width=width, **settings), failures)
+    leaderboard.show(records, Console(file=stream, width=width, **settings), failures, published=published)
     return stream.getvalue()
 
 
@@ -98,6 +100,11 @@ def test_marks_published_notes_and_failures_are_said(board):
     assert "hubert_base 81.8 (Two (2024), table 3; other protocol; head superb; speakers shared)" in text
     failed = text.split("Not measured\n")[1]
     assert failed == "  wavlm · iemocap · probe: the corpus is absent:\n    get it\n    or not\n", "lines stay lines"
+
+
+def test_published_figures_take_one_line_unless_asked_for(board):
+    text = printed([r for r in board if r.cell.task == "emodb"], published=False)
+    assert "published figures of 2 sources: table --published" in text and "Two (2024)" not in text
 
 
 def test_a_figure_of_another_protocol_stands_beside_no_row(board, make):
@@ -178,6 +185,9 @@ def test_csv_columns_only_ever_grow(board, results):
         for name, score in record.scores.metrics.items():
             assert float(got[name]) == pytest.approx(score.value, abs=1e-4)
             assert float(got[f"{name}_low"]) < float(got[name]) < float(got[f"{name}_high"])
+            assert float(got[f"{name}_seed_std"]) == pytest.approx(
+                np.std(record.scores.by_seed[name], ddof=1), abs=1e-4
+            )
         assert (got["CCC"] == "") == bool(record.task.classes)
         assert got["marks"] == ";".join(record.marks)
 

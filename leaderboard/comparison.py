@@ -1,0 +1,360 @@
+"""Who is better than whom, on one task and over several: tests, ranks and what could not be told apart.
+
+Works on the additive statistics of every group (speaker, dialogue, video), read from the predictions once.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from leaderboard.errors import LeaderboardError
+from leaderboard.permutation import LINEAR, contributions, p_values, signs, smallest_p, swap_test
+from leaderboard.questions import REFERENCE, aspect, groups, question
+from leaderboard.ranks import holm, rank_intervals
+from leaderboard.schema import Record, Task
+from leaderboard.statistics import (
+    Effect,
+    bounded,
+    detectable,
+    difference,
+    effect,
+    leave_one_out,
+    limits,
+    standard_error,
+)
+from tasks.metrics import METRICS
+
+SIGNIFICANT = 0.05
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One record with the additive statistics (S, G, ...) of its seeds and groups, groups sorted by name."""
+
+    record: Record
+    statistics: np.ndarray
+    groups: list[str]
+
+    @property
+    def upstream(self) -> str:
+        return self.record.cell.upstream
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two upstreams: the first's figure minus the second's; p, and p adjusted for all pairs shown (Holm)."""
+
+    first: str
+    second: str
+    effect: Effect
+    p: float
+    adjusted: float
+
+    @property
+    def significant(self) -> bool:
+        return self.adjusted <= SIGNIFICANT
+
+
+@dataclass(frozen=True)
+class Standing:
+    """The upstreams of one question and head, best first, and all their pairs."""
+
+    answers: list[Answer]
+    pairs: list[Pair]
+    ranks: list[int]
+    last: list[int]  # the last rank that each may have
+    smallest_p: float
+    detectable: float
+
+    @property
+    def metric(self) -> str:
+        return self.answers[0].record.task.headline
+
+
+@dataclass(frozen=True)
+class Across:
+    """Upstreams over several corpora, best first; every corpus family has one vote.
+
+    `pairs`: on further speakers of these corpora. `pairs_corpora`: on further corpora, a family being a draw.
+    `clean`: means over the tasks on which none of these upstreams is contaminated (None: there is no such task).
+    """
+
+    metric: str
+    families: dict[str, list[str]]  # family: its tasks
+    upstreams: list[str]
+    means: list[Effect]
+    clean_tasks: list[str]
+    clean: list[float] | None
+    incomplete: dict[str, list[str]]  # upstream left out: the tasks it lacks
+    pairs: list[Pair]
+    ranks: list[int]
+    last: list[int]
+    pairs_corpora: list[Pair]
+    ranks_corpora: list[int]
+    last_corpora: list[int]
+    smallest_p: float
+    smallest_p_corpora: float
+
+
+def answer(results: Path, record: Record) -> Answer:
+    """A record with its statistics.
+
+    Raises:
+        LeaderboardError: its predictions cannot be read or do not fit its task.
+    """
+    from leaderboard.parquet import read
+    from leaderboard.records import path_of
+    from leaderboard.scoring import by_group
+
+    path = path_of(results, record.cell.upstream, record.cell.task, record.cell.downstream)
+    table = read(path, record, columns=["seed", "target", "prediction", "group"])
+    return Answer(record, *by_group(table, record.task))
+
+
+def answers(results: Path, records: Sequence[Record]) -> tuple[list[list[Answer]], list[str]]:
+    """The answers to every question and head, best first, without references; and what could not be read."""
+    found: list[list[Answer]] = []
+    problems: list[str] = []
+    for measured, _ in groups(records):
+        several: list[Answer] = []
+        for record in measured:
+            if record.cell.downstream == REFERENCE:
+                continue
+            try:
+                mine = answer(results, record)
+                same_utterances((several or [mine])[0], mine)
+                several.append(mine)
+            except LeaderboardError as error:
+                problems.append(str(error))
+        if several:
+            found.append(several)
+    return found, problems
+
+
+def kinds(parts: Sequence[list[Answer]]) -> tuple[list[list[list[Answer]]], list[str]]:
+    """Parts whose figures may be averaged: of one head, headline metric and aspect, one part a task.
+
+    Of several versions of a task the one with most upstreams is taken; what is left out is said.
+
+    Returns:
+        parts of every kind, and a line for every part left out.
+    """
+    found: dict[tuple[str, str, str], dict[str, list[Answer]]] = {}
+    left = []
+    for part in sorted(parts, key=len, reverse=True):
+        record = part[0].record
+        if record.cell.limit is not None:
+            continue
+        task = record.task
+        own = found.setdefault((record.cell.downstream, task.headline, aspect(task.name)), {})
+        if task.name in own:
+            kept = own[task.name][0].record.task
+            versions = [f"version {t.version}, audit {t.audit[:8]}" for t in (task, kept)]
+            left.append(
+                f"{task.name}: {versions[0]} is in no mean over tasks; {versions[1]} has as many or more upstreams"
+            )
+        else:
+            own[task.name] = part
+    return [[own[name] for name in sorted(own)] for own in found.values()], left
+
+
+def same_utterances(first: Answer, second: Answer) -> None:
+    """Raise LeaderboardError unless two answers are to the same targets in the same groups."""
+    same = question(first.record) == question(second.record) and first.groups == second.groups
+    if same:
+        rows = [a.statistics[0].sum(-1) if a.record.task.classes else a.statistics[0][:, 0] for a in (first, second)]
+        same = np.array_equal(*rows)
+    if not same:
+        cells = " and ".join(" · ".join((a.upstream, a.record.cell.task)) for a in (first, second))
+        raise LeaderboardError(f"{cells}: not the same utterances, targets or task version; run both cells again")
+
+
+def compare(first: Answer, second: Answer, metric: str, swaps: np.ndarray) -> tuple[Effect, float]:
+    """The difference of two answers to one question, and the p of its test."""
+    a, b = first.statistics, second.statistics
+    return difference(a, b, METRICS[metric]), swap_test(a, b, metric, swaps)
+
+
+def standing(several: Sequence[Answer]) -> Standing:
+    """Ranks of the answers to one question: 1 + the number significantly better, by Holm over all pairs."""
+    several = list(several)
+    metric, n_groups = several[0].record.task.headline, len(several[0].groups)
+    swaps = signs(n_groups)
+    couples = list(itertools.combinations(several, 2))
+    effects = [difference(a.statistics, b.statistics, METRICS[metric]) for a, b in couples]
+    if metric in LINEAR and couples:
+        p = p_values(np.stack([contributions(a.statistics, b.statistics, metric) for a, b in couples], 1), swaps)
+    else:
+        p = np.array([swap_test(a.statistics, b.statistics, metric, swaps) for a, b in couples])
+    pairs = _pairs([(a.upstream, b.upstream) for a, b in couples], effects, p)
+    ranks, last = _ranks([a.upstream for a in several], pairs, metric)
+    errors = np.array([e.error for e in effects])
+    return Standing(several, pairs, ranks, last, smallest_p(n_groups), detectable(errors, n_groups))
+
+
+def across(parts: Sequence[Sequence[Answer]]) -> Across:
+    """Ranks over several tasks of one headline metric and head; see Across.
+
+    Only upstreams that have every task are averaged and ranked, so that all means rest on the same tasks.
+    """
+    tasks = [part[0].record.task for part in parts]
+    metric = tasks[0].headline
+    by_task = [{a.upstream: a for a in part} for part in parts]
+    everyone = sorted(set().union(*by_task))
+    incomplete = {
+        u: [t.name for t, found in zip(tasks, by_task, strict=True) if u not in found]
+        for u in everyone
+        if not all(u in found for found in by_task)
+    }
+    names = [u for u in everyone if u not in incomplete]
+    families: dict[str, list[str]] = {}
+    for task in tasks:
+        families.setdefault(_family(task), []).append(task.name)
+    weight = {name: 1 / len(families) / len(members) for members in families.values() for name in members}
+
+    values = {u: np.array([float(METRICS[metric](found[u].statistics.sum(1)).mean()) for found in by_task])
+              for u in names}  # fmt: skip
+    weights = np.array([weight[task.name] for task in tasks])
+    sign = 1 if METRICS[metric].higher_is_better else -1
+    names.sort(key=lambda u: (np.isnan(values[u] @ weights), -sign * float(values[u] @ weights), u))
+    spread = {u: _deviations([found[u] for found in by_task], metric, families) for u in names}
+    means = [mean_over([found[u] for found in by_task]) for u in names]
+
+    couples = list(itertools.combinations(names, 2))
+    effects = [
+        effect(
+            float((values[u] - values[v]) @ weights),
+            *_spread({family: spread[u][family] - spread[v][family] for family in families}),
+        )
+        for u, v in couples
+    ]
+    parts_of = [_contributions(by_task, u, v, metric, families, weight) for u, v in couples]
+    n_groups = len(parts_of[0]) if parts_of else 0
+    p = p_values(np.stack(parts_of, 1), signs(n_groups)) if couples else np.array([])
+    pairs = _pairs(couples, effects, p)
+    ranks, last = _ranks(names, pairs, metric)
+
+    votes = np.stack([_votes(values[u] - values[v], tasks, families) for u, v in couples], 1) if couples else None
+    corpora = [] if votes is None else [_over_draws(votes[:, i]) for i in range(len(couples))]
+    p_corpora = np.array([]) if votes is None else p_values(votes / len(families), signs(len(families)))
+    pairs_corpora = _pairs(couples, corpora, p_corpora)
+    ranks_corpora, last_corpora = _ranks(names, pairs_corpora, metric)
+
+    dirty = {a.record.task.name for part in parts for a in part
+             if a.upstream in names and any(m.startswith("contaminated") for m in a.record.marks)}  # fmt: skip
+    clean_tasks = [task.name for task in tasks if task.name not in dirty]
+    clean = None
+    if clean_tasks:
+        kept = {f: [t for t in members if t not in dirty] for f, members in families.items()}
+        kept = {f: members for f, members in kept.items() if members}
+        clean = [float(np.mean(_votes(values[u], tasks, kept))) for u in names]
+    return Across(
+        metric, families, names, means, clean_tasks, clean, incomplete, pairs, ranks, last, pairs_corpora,
+        ranks_corpora, last_corpora, smallest_p(n_groups), smallest_p(len(families)),
+    )  # fmt: skip
+
+
+def mean_over(members: Sequence[Answer]) -> Effect:
+    """One upstream's mean over corpus families (of each the mean of its tasks), with an interval over their groups."""
+    metric = members[0].record.task.headline
+    families: dict[str, list[str]] = {}
+    for member in members:
+        families.setdefault(_family(member.record.task), []).append(member.record.task.name)
+    values = {m.record.task.name: float(METRICS[metric](m.statistics.sum(1)).mean()) for m in members}
+    value = float(np.mean([np.mean([values[name] for name in names]) for names in families.values()]))
+    error, freedom = _spread(_deviations(members, metric, families))
+    low, high = bounded(value, error, freedom, limits(METRICS[metric]))
+    return Effect(value, float(low), float(high), error)
+
+
+def _family(task: Task) -> str:
+    return task.family or task.corpus
+
+
+def _pairs(names: Sequence[tuple[str, str]], effects: Sequence[Effect], p: np.ndarray) -> list[Pair]:
+    return [
+        Pair(first, second, seen, float(raw), float(adjusted))
+        for (first, second), seen, raw, adjusted in zip(names, effects, p, holm(p), strict=True)
+    ]
+
+
+def _ranks(names: Sequence[str], pairs: Sequence[Pair], metric: str) -> tuple[list[int], list[int]]:
+    sign = 1 if METRICS[metric].higher_is_better else -1
+    better = np.zeros((len(names), len(names)), dtype=bool)
+    place = {name: i for i, name in enumerate(names)}
+    for pair in pairs:
+        if pair.significant:
+            first, second = place[pair.first], place[pair.second]
+            better[(first, second) if sign * pair.effect.value > 0 else (second, first)] = True
+    ranks, last = rank_intervals(better)
+    return ranks.tolist(), last.tolist()
+
+
+def _keys(family: str, members: Sequence[Answer]) -> list[str]:
+    """Groups of a family: a speaker of two of its tasks is one group."""
+    return sorted(set().union(*(m.groups for m in members)))
+
+
+def _deviations(members: Sequence[Answer], metric: str, families: dict[str, list[str]]) -> dict[str, np.ndarray]:
+    """family: (G,) by how much its mean over tasks moves when a group is left out of all of them."""
+    found = {}
+    for family, names in families.items():
+        own = [m for m in members if m.record.task.name in names]
+        groups = _keys(family, own)
+        moved = np.zeros(len(groups))
+        for member in own:
+            value, without = leave_one_out(member.statistics, METRICS[metric])
+            moved[np.searchsorted(groups, member.groups)] += (without - value) / len(own)
+        found[family] = moved
+    return found
+
+
+def _spread(deviations: dict[str, np.ndarray]) -> tuple[float, float]:
+    """Standard error of a mean over families from the spread of their groups, and its degrees of freedom.
+
+    Families are independent; Welch and Satterthwaite's freedom. (NaN, 1) where a family has one group only.
+    """
+    sizes = np.array([len(moved) for moved in deviations.values()])
+    if (sizes < 2).any():
+        return np.nan, 1.0
+    variances = np.array([float(standard_error(moved)) for moved in deviations.values()]) ** 2 / len(deviations) ** 2
+    total = float(variances.sum())
+    freedom = total**2 / (variances**2 / (sizes - 1)).sum() if total > 0 else (sizes - 1).sum()
+    return float(np.sqrt(total)), float(freedom)
+
+
+def _contributions(
+    by_task: Sequence[dict[str, Answer]], first: str, second: str, metric: str,
+    families: dict[str, list[str]], weight: dict[str, float],
+) -> np.ndarray:  # fmt: skip
+    """(groups of all families,) contributions to the difference of two means over families."""
+    found = []
+    for family, names in families.items():
+        own = [answers for answers in by_task if answers[first].record.task.name in names]
+        groups = _keys(family, [answers[first] for answers in own])
+        parts = np.zeros(len(groups))
+        for answers in own:
+            a, b = answers[first], answers[second]
+            parts[np.searchsorted(groups, a.groups)] += weight[a.record.task.name] * contributions(
+                a.statistics, b.statistics, metric
+            )
+        found.append(parts)
+    return np.concatenate(found)
+
+
+def _votes(values: np.ndarray, tasks: Sequence[Task], families: dict[str, list[str]]) -> np.ndarray:
+    """(F,) mean of every family's tasks."""
+    at = {task.name: i for i, task in enumerate(tasks)}
+    return np.array([np.mean([values[at[name]] for name in members]) for members in families.values()])
+
+
+def _over_draws(votes: np.ndarray) -> Effect:
+    """A mean over families as draws: its spread is that of the families."""
+    n = len(votes)
+    error = float(votes.std(ddof=1) / np.sqrt(n)) if n > 1 else np.nan
+    return effect(float(votes.mean()), error, n - 1)

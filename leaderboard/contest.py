@@ -1,0 +1,269 @@
+"""What `compare` says: rank tables, two upstreams on every task, two folders of results."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from leaderboard.blocks import NONE, Block, Row, figure, interval, plain, plural, unit
+from leaderboard.comparison import (
+    SIGNIFICANT,
+    Across,
+    Answer,
+    Pair,
+    Standing,
+    across,
+    answer,
+    answers,
+    compare,
+    kinds,
+    same_utterances,
+    standing,
+)
+from leaderboard.errors import LeaderboardError
+from leaderboard.foreign import IMPORTED
+from leaderboard.permutation import signs, smallest_p
+from leaderboard.questions import REFERENCE, Question, aspect, question
+from leaderboard.ranks import holm
+from leaderboard.schema import Record
+from leaderboard.statistics import Effect
+from tasks.metrics import METRICS
+
+
+def rank_blocks(results: Path, records: Sequence[Record], *, pairs: bool = False) -> tuple[list[Block], list[str]]:
+    """A rank table for every question and head, and one over corpora for every head and metric of several tasks.
+
+    Args:
+        pairs: also list every pair with its difference and p.
+
+    Returns:
+        blocks, and a line for every record whose predictions could not be used.
+    """
+    parts, problems = answers(results, records)
+    found: list[Block] = []
+    for part in parts:
+        place = standing(part)
+        found.append(_ranking(place))
+        if pairs and place.pairs:
+            found.append(_pairs_block(f"{_title(part)}: all pairs", place.pairs, place.metric))
+    several_kinds, left = kinds(parts)
+    for several in several_kinds:
+        if len(several) < 2:
+            continue
+        over = across(several)
+        title = plain(f"over corpora · {_about(several)}")
+        if len(over.upstreams) > 1:
+            found.append(_over_corpora(title, over))
+            if pairs:
+                found += _pairs_over_corpora(title, over)
+        else:
+            problems.append(f"{title}: fewer than two upstreams have every task; choose tasks with -t")
+    return found, [*problems, *left]
+
+
+def two_upstreams(results: Path, records: Sequence[Record], first: str, second: str) -> tuple[list[Block], list[str]]:
+    """Two upstreams on every question that both answered, head by head; an imported one is compared under every head.
+
+    Raises:
+        LeaderboardError: no question was answered by both.
+    """
+    parts, problems = answers(results, [r for r in records if r.cell.upstream in (first, second)])
+    asked: dict[Question, list[Answer]] = {}
+    for a in (a for part in parts for a in part):
+        asked.setdefault(question(a.record), []).append(a)
+    couples = [
+        (a, b)
+        for several in asked.values()
+        for a in several
+        for b in several
+        if (a.upstream, b.upstream) == (first, second)
+        and (a.record.cell.downstream == b.record.cell.downstream or IMPORTED in (*a.record.marks, *b.record.marks))
+    ]
+    if not couples:
+        raise LeaderboardError(
+            f"{first} and {second} share no task, head and task version; run both on one: "
+            f"python run_benchmark.py -u {first} {second} -t TASK"
+        )
+    found = []
+    for heads in dict.fromkeys((a.record.cell.downstream, b.record.cell.downstream) for a, b in couples):
+        own = [(a, b) for a, b in couples if (a.record.cell.downstream, b.record.cell.downstream) == heads]
+        head = " and ".join(dict.fromkeys(heads))
+        found.append(_couples_block(f"{first} and {second} · {head}", own, (first, second)))
+        several_kinds, left = kinds([[a, b] for a, b in own])
+        problems += left
+        for several in several_kinds:
+            if len(several) > 1:
+                over = across(several)
+                title = plain(f"{first} and {second} over corpora · {_about(several)}")
+                found += [_over_corpora(title, over), *_pairs_over_corpora(title, over)]
+    return found, problems
+
+
+def two_folders(
+    first: Path, second: Path, records: tuple[Sequence[Record], Sequence[Record]]
+) -> tuple[list[Block], list[str]]:
+    """Every cell that two results folders share, the first's figure minus the second's.
+
+    Raises:
+        LeaderboardError: no cell is in both.
+    """
+    before, after = ({(r.cell.upstream, r.cell.task, r.cell.downstream): r for r in several} for several in records)
+    shared = [name for name in before if name in after and name[2] != REFERENCE]
+    if not shared:
+        raise LeaderboardError(f"{first} and {second} share no cell; name two folders with the same cells")
+    couples, problems = [], []
+    for name in shared:
+        try:
+            couple = (answer(first, before[name]), answer(second, after[name]))
+            same_utterances(*couple)
+            couples.append(couple)
+        except LeaderboardError as error:
+            problems.append(str(error))
+    labels = (first.name, second.name) if first.name != second.name else (str(first), str(second))
+    found = [_couples_block(f"{labels[0]} and {labels[1]}", couples, labels)] if couples else []
+    for folder, own, other in ((first, before, after), (second, after, before)):
+        if alone := [" · ".join(name) for name in own if name not in other and name[2] != REFERENCE]:
+            problems.append(f"only in {folder}: {', '.join(alone)}")
+    return found, problems
+
+
+def _about(parts: Sequence[Sequence[Answer]]) -> str:
+    """The head of some parts, and the aspect that their tasks ask for."""
+    record = parts[0][0].record
+    return " · ".join(filter(None, (aspect(record.task.name), record.cell.downstream)))
+
+
+def _title(part: Sequence[Answer]) -> str:
+    record = part[0].record
+    return plain(f"{record.cell.task} · {record.cell.downstream}")
+
+
+def _ranking(place: Standing) -> Block:
+    record, metric, k = place.answers[0].record, place.metric, len(place.answers)
+    groups = plural(len(place.answers[0].groups), record.task.group_by)
+    facts = [f"[95 % interval] over {groups}; {unit(metric)}; task version {record.task.version}"]
+    if k < 2:
+        facts.append("one upstream only: nothing to compare it with")
+    else:
+        facts.append(_power(place.smallest_p, len(place.pairs), groups))
+        if not math.isnan(place.detectable):
+            size = figure(place.detectable, metric)
+            facts.append(f"smallest detectable difference in {metric} (one pair, 80 % power): {size}")
+    rows = []
+    for item, rank, last in zip(place.answers, place.ranks, place.last, strict=True):
+        score = item.record.scores.metrics[metric]
+        cells = {"rank": str(rank), "ranks": _span(rank, last), "upstream": plain(item.upstream)}
+        rows.append(Row(cells | {metric: figure(score.value, metric) + interval(score, metric)}))
+    return Block(
+        _title(place.answers), facts, ["rank", "ranks", "upstream", metric], rows, notes=[RANK] if k > 1 else []
+    )
+
+
+RANK = "rank: 1 + the number significantly better; ranks: those it may have, given all tests together"
+
+
+def _over_corpora(title: str, over: Across) -> Block:
+    metric = over.metric
+    several = over.clean is not None and len(over.clean_tasks) < sum(map(len, over.families.values()))
+    facts = [
+        "one vote a family: " + plain(", ".join(" + ".join(tasks) for tasks in over.families.values())),
+        "on further speakers of these corpora: " + _power(over.smallest_p, len(over.pairs)),
+        "on further corpora: " + _power(over.smallest_p_corpora, len(over.pairs), plural(len(over.families), "vote")),
+    ]
+    columns = ["rank", "ranks", "upstream", f"mean {metric}", *(["clean tasks"] if several else []), "further corpora"]
+    rows = []
+    for i, name in enumerate(over.upstreams):
+        cells = {
+            "rank": str(over.ranks[i]),
+            "ranks": _span(over.ranks[i], over.last[i]),
+            "upstream": plain(name),
+            f"mean {metric}": _effect(over.means[i], metric),
+            "clean tasks": figure(over.clean[i], metric) if over.clean else NONE,
+            "further corpora": _span(over.ranks_corpora[i], over.last_corpora[i]),
+        }
+        rows.append(Row(cells))
+    notes = [RANK + "; the last column: on further corpora"]
+    if several:
+        left = plain(", ".join(over.clean_tasks))
+        notes.append(f"clean tasks: the same mean over {left}, on which none of these upstreams is contaminated")
+    elif over.clean is None:
+        notes.append("on every task some upstream is contaminated: there is no mean over clean tasks")
+    for name, lacking in over.incomplete.items():
+        notes.append(plain(f"not averaged: {name} lacks {', '.join(lacking)}"))
+    return Block(plain(title), facts, columns, rows, notes=notes)
+
+
+def _couples_block(title: str, couples: Sequence[tuple[Answer, Answer]], labels: tuple[str, str]) -> Block:
+    """A row for every two answers to one question; Holm over the rows."""
+    tests = [compare(a, b, a.record.task.headline, signs(len(a.groups))) for a, b in couples]
+    adjusted = holm(np.array([p for _, p in tests]))
+    several_upstreams = len({a.upstream for a, _ in couples}) > 1
+    rows = []
+    for (a, b), (seen, p), holms in zip(couples, tests, adjusted, strict=True):
+        metric = a.record.task.headline
+        name = " · ".join((a.upstream, a.record.cell.task, a.record.cell.downstream)[not several_upstreams :])
+        cells = {"cell": plain(name), "metric": metric}
+        cells |= {"first": figure(a.record.scores.metrics[metric].value, metric)}
+        cells |= {"second": figure(b.record.scores.metrics[metric].value, metric)}
+        cells |= {"difference": _effect(seen, metric, signed=True), "p": probability(p), "p (Holm)": probability(holms)}
+        cells |= {"better": _better(seen, holms, metric, labels), "smallest p": probability(smallest_p(len(a.groups)))}
+        rows.append(Row(cells))
+    facts = [
+        plain(f"first: {labels[0]}; second: {labels[1]}; [95 % interval]"),
+        f"Holm over {plural(len(rows), 'row')}",
+    ]
+    columns = ["cell", "metric", "first", "second", "difference", "p", "p (Holm)", "smallest p", "better"]
+    return Block(plain(title), facts, columns, rows, narrower=[("smallest p", None), ("metric", None)])
+
+
+def _pairs_block(title: str, pairs: Sequence[Pair], figures: str) -> Block:
+    metric, rows = figures.split()[-1], []
+    for pair in pairs:
+        cells = {"first": plain(pair.first), "second": plain(pair.second)}
+        cells |= {"difference": _effect(pair.effect, metric, signed=True), "p": probability(pair.p)}
+        cells |= {"p (Holm)": probability(pair.adjusted)}
+        rows.append(Row(cells))
+    facts = [f"{figures} of the first minus that of the second; Holm over {plural(len(pairs), 'pair')}"]
+    return Block(title, facts, ["first", "second", "difference", "p", "p (Holm)"], rows)
+
+
+def _pairs_over_corpora(title: str, over: Across) -> list[Block]:
+    return [
+        _pairs_block(f"{title}: all pairs, on further speakers of these corpora", over.pairs, f"mean {over.metric}"),
+        _pairs_block(f"{title}: all pairs, on further corpora", over.pairs_corpora, f"mean {over.metric}"),
+    ]
+
+
+def _power(smallest: float, pairs: int, groups: str = "") -> str:
+    text = f"smallest p{f' of {groups}' if groups else ''}: {probability(smallest)}; Holm over {plural(pairs, 'pair')}"
+    if smallest * pairs > SIGNIFICANT:
+        text += ": no difference can become significant"
+    return text
+
+
+def _better(seen: Effect, p: float, metric: str, labels: tuple[str, str]) -> str:
+    if not p <= SIGNIFICANT:
+        return NONE
+    return plain(labels[(seen.value > 0) != METRICS[metric].higher_is_better])
+
+
+def _effect(seen: Effect, metric: str, *, signed: bool = False) -> str:
+    value, low, high = (_number(v, metric, signed) for v in (seen.value, seen.low, seen.high))
+    return value if math.isnan(seen.low) else f"{value} [{low}, {high}]"
+
+
+def _number(value: float, metric: str, signed: bool) -> str:
+    text = figure(None if math.isnan(value) else value, metric)
+    return f"+{text}" if signed and value > 0 else text
+
+
+def _span(first: int, last: int) -> str:
+    return str(first) if first == last else f"{first}-{last}"
+
+
+def probability(p: float) -> str:
+    """A p as tables show it."""
+    return NONE if math.isnan(p) else f"{p:.3f}" if p >= 0.001 else f"{p:.1g}"

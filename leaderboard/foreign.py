@@ -1,0 +1,176 @@
+"""Predictions of a system that this program did not run, scored on the very utterances of a cell that it did."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import leaderboard
+from leaderboard.errors import LeaderboardError
+from leaderboard.parquet import KEPT
+from leaderboard.questions import question
+from leaderboard.schema import Record, Task
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+IMPORTED = "imported"  # the mark, and the downstream unless another is named
+FORM = (
+    "columns `id` and `prediction` (or `score:<class>` for every class), `seed` where there are several, "
+    "`target` to be checked"
+)
+
+
+@dataclass
+class Predictions:
+    """What leaderboard.record takes; of a foreign system there is the table alone."""
+
+    table: pd.DataFrame
+    by_layer: None = None
+    dev_by_layer: None = None
+    choices: list[dict[str, Any]] = field(default_factory=list)
+    layer_weights: None = None
+    layer: None = None
+    outputs: None = None
+    marks: tuple[str, ...] = (IMPORTED,)
+
+
+def bring(
+    results: Path,
+    records: Sequence[Record],
+    file: Path,
+    *,
+    name: str,
+    task: str,
+    head: str = IMPORTED,
+    like: str | None = None,
+    seen: dict[str, str] | str = "unknown",
+) -> Record:
+    """Write the record of a foreign system, marked `imported`; targets, folds and groups are those of a cell here.
+
+    Args:
+        records: all records of `results`.
+        file: CSV with columns `id` and `prediction` (or `score:<class>` for every class), `seed` if several, and
+            `target`, if it is to be compared with the task's.
+        name: what tables call the system.
+        task: a task of which `results` has a cell.
+        head: the downstream it is listed under; ranks are within one.
+        like: upstream of the cell to take targets and folds from, where versions of the task differ.
+        seen: corpora it was trained on and with what (audio, labels), or "unknown".
+
+    Raises:
+        LeaderboardError: no cell or several versions of the task; ids that are missing, unknown or given twice;
+            predictions that are no class or no number; a name that a measured cell has.
+    """
+    import numpy as np
+    import pandas as pd
+
+    cell = _cell(records, task, like)
+    if any((r.cell.upstream, r.cell.task, r.cell.downstream) == (name, task, head) and IMPORTED not in r.marks
+           for r in records):  # fmt: skip
+        raise LeaderboardError(f"{name} · {task} · {head} was measured here; give the imported system another --name")
+    asked = leaderboard.predictions(results, cell)
+    asked = asked[asked["seed"] == asked["seed"].min()].astype({"id": str}).set_index("id")
+    given = _read(file, cell.task)
+    seeds = sorted(given["seed"].unique())
+    for seed in seeds:
+        own = given.loc[given["seed"] == seed, "id"]
+        which = f" of seed {seed}" if len(seeds) > 1 else ""
+        _same_ids(file, which, own, asked.index)
+    rows = asked.loc[given["id"]]
+    if "target" in given and (others := given["id"][given["target"].to_numpy() != rows["target"].to_numpy()]).any():
+        first = others.iloc[0]
+        theirs, ours = given.loc[given["id"] == first, "target"].iloc[0], asked.loc[first, "target"]
+        raise LeaderboardError(
+            f"{file}: {len(others)} targets are not those of {task}: {first} is {ours!r}, not {theirs!r}"
+        )
+    table = given.assign(fold=rows["fold"].to_numpy(), target=rows["target"].to_numpy())
+    kept = asked[[column for column in KEPT if column in asked]]
+    return leaderboard.record(
+        results,
+        cell={
+            "upstream": name, "task": task, "downstream": head, "precision": "unknown", "limit": cell.cell.limit,
+            "key": hashlib.sha256(file.read_bytes() + cell.task.audit.encode()).hexdigest(),
+            "seeds": [int(seed) for seed in seeds],
+        },
+        task=cell.task.model_dump(),
+        upstream={"name": name, "title": "imported predictions", "seen": seen},
+        downstream={"name": head, "deterministic": len(seeds) == 1},
+        predictions=Predictions(table),
+        utterances=pd.DataFrame(kept),
+        groups=np.asarray(asked["group"], dtype=object),
+        run={"device": "unknown", "emorep": metadata.version("emorep")},
+    )  # fmt: skip
+
+
+def _cell(records: Sequence[Record], task: str, like: str | None) -> Record:
+    """A cell of the task, to take targets, folds and groups from."""
+    of_task = [r for r in records if r.cell.task == task and IMPORTED not in r.marks]
+    own = [r for r in of_task if like in (None, r.cell.upstream)]
+    if not own:
+        known = (
+            ", ".join(sorted({r.cell.upstream for r in of_task})) or "none; run one: run_benchmark.py -u fbank -t ..."
+        )
+        raise LeaderboardError(
+            f"no cell of task {task!r}{f' of {like}' if like else ''} to compare with; there are: {known}"
+        )
+    if len({question(r) for r in own}) > 1:
+        raise LeaderboardError(f"{task}: the cells here differ in version or utterances; name one upstream with --like")
+    return own[0]
+
+
+def _read(file: Path, task: Task) -> pd.DataFrame:
+    """id, seed, prediction and scores of a CSV, checked against the task."""
+    import numpy as np
+    import pandas as pd
+
+    try:
+        given = pd.read_csv(file, dtype={"id": str}, encoding="utf-8-sig", keep_default_na=False, na_values=[""])
+    except FileNotFoundError:
+        raise LeaderboardError(f"{file}: no such file; a CSV with {FORM} is expected") from None
+    except (OSError, UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
+        raise LeaderboardError(f"{file}: cannot be read as CSV ({error}); expected: {FORM}") from None
+    scores = [f"score:{name}" for name in task.classes]
+    scored = bool(scores) and set(scores) <= set(given)
+    if "id" not in given or not ("prediction" in given or scored):
+        raise LeaderboardError(f"{file}: has the columns {', '.join(map(str, given.columns))}; expected: {FORM}")
+    given = given[["id", *({"seed", "target", "prediction"} & set(given)), *(scores if scored else [])]]
+    if given.isna().any().any() or not len(given):
+        column = next((c for c in given if given[c].isna().any()), "id")
+        raise LeaderboardError(f"{file}: empty values in column {column!r}; every utterance needs one")
+    if scored:
+        try:
+            given = given.astype(dict.fromkeys(scores, np.float32))
+        except ValueError as error:
+            raise LeaderboardError(f"{file}: a score is no number ({error})") from None
+        if "prediction" not in given:
+            best = given[scores].to_numpy().argmax(axis=1)
+            given = given.assign(prediction=np.array(task.classes, dtype=object)[best])
+    if task.classes:
+        given = given.astype({"prediction": str})
+        if strange := sorted(set(given["prediction"]) - set(task.classes)):
+            raise LeaderboardError(f"{file}: {strange[0]!r} is no class of {task.name}: {', '.join(task.classes)}")
+    else:
+        values = pd.to_numeric(given["prediction"], errors="coerce")
+        if not np.isfinite(values).all():
+            line = int(np.flatnonzero(~np.isfinite(values))[0])
+            raise LeaderboardError(
+                f"{file}: {given['prediction'].iloc[line]!r} ({given['id'].iloc[line]}) is no number"
+            )
+        given = given.assign(prediction=values)
+    return given if "seed" in given else given.assign(seed=0)
+
+
+def _same_ids(file: Path, which: str, given: pd.Series, asked: pd.Index) -> None:
+    """Raise LeaderboardError unless every utterance of the test is answered once, and no other."""
+    import pandas as pd
+
+    missing, unknown = asked.difference(pd.Index(given)), given[~given.isin(asked)]
+    for what, ids in (("unknown", unknown), ("missing", missing), ("given twice", given[given.duplicated()])):
+        if len(ids):
+            shown = ", ".join(sorted(set(ids))[:3]) + (" ..." if len(ids) > 3 else "")
+            raise LeaderboardError(f"{file}: {len(ids)} ids{which} are {what}: {shown}; the test has {len(asked)}")

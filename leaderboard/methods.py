@@ -1,0 +1,133 @@
+"""The protocol in words, with references and licences, for the cells that a paper shows."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from importlib import resources
+
+from leaderboard.blocks import plain, plural
+from leaderboard.foreign import IMPORTED
+from leaderboard.marks import explain
+from leaderboard.permutation import DRAWS, ENUMERATED
+from leaderboard.questions import REFERENCE, question
+from leaderboard.schema import Record
+
+# What is cited for a name that holds these letters: corpora, upstreams, heads. Keys of bibliography.bib.
+CORPORA = {"emodb": "burkhardt2005", "urdu": "latif2018", "emovo": "costantini2014", "ravdess": "livingstone2018",
+           "iemocap": "busso2008", "meld": "poria2019", "mosei": "zadeh2018"}  # fmt: skip
+UPSTREAMS = {"opensmile_compare": "eyben2010 schuller2016", "opensmile": "eyben2010 eyben2016",
+             "wav2vec2": "baevski2020", "hubert": "hsu2021", "wavlm": "chen2022", "data2vec": "baevski2022",
+             "emotion2vec": "ma2024emotion2vec", "prosody": "morise2016"}  # fmt: skip
+HEADS = {"superb": "yang2021", "emotion2vec": "ma2024emotion2vec", "emobox": "ma2024emobox"}
+METHODS = ("tukey1958", "holm1979")
+# What a head does is its settings' business; of those that ship, in words.
+SAID = {
+    "probe": "class-balanced multinomial logistic regression (ridge regression for values) on standardised time-means; "
+    "layer and ridge are chosen for each fold by cross-validation that leaves out groups of the training speakers, and "
+    "the head is refitted on all that is not test",
+    "probe_stats": "as `probe`, on time-mean and time-standard-deviation",
+    "superb": "SUPERB's recipe: a learned weighted sum of layers, a linear layer, the mean over time, a linear layer",
+    "emotion2vec": "a linear layer, a ReLU, the mean over time and a linear layer on frames of the last layer",
+    IMPORTED: "predictions brought from outside",
+}
+
+
+def methods(records: Sequence[Record], openings: dict[str, int] | None = None) -> str:
+    """Markdown: what was asked, who answered, how it was read, how sure the figures are; licences; BibTeX.
+
+    Args:
+        records: the cells shown.
+        openings: how often each task's test set was opened, where that is known.
+    """
+    measured = [r for r in records if r.cell.downstream != REFERENCE]
+    cited: list[str] = []
+    said = (_tasks(measured, cited, openings or {}), _upstreams(measured, cited), _heads(measured, cited),
+            _figures(measured, cited))  # fmt: skip
+    parts = ["## Protocol", "", "\n\n".join(said), "", *_marks(measured), "## Licences", ""]
+    licences = {r.task.corpus: r.task.licence for r in measured}
+    parts += [f"- {plain(corpus)}: {plain(licence)}" for corpus, licence in sorted(licences.items())]
+    if any("opensmile" in r.cell.upstream for r in measured):
+        parts.append("- openSMILE: its own licence, for research, not for products")
+    uncited = sorted(c for c in licences if not _cite(c, CORPORA, []))
+    if uncited:
+        parts += ["", f"No BibTeX entry is at hand for {', '.join(map(plain, uncited))}: cite as the authors ask."]
+    entries = _bibliography()
+    wanted = "\n".join(entries[key] for key in dict.fromkeys(cited))
+    return "\n".join([*parts, "", "## References", "", "```bibtex", wanted, "```", ""])
+
+
+def _tasks(records: Sequence[Record], cited: list[str], openings: dict[str, int]) -> str:
+    said = []
+    for record in {question(r): r for r in records}.values():
+        task, counts = record.task, record.scores.counts
+        who = plural(counts.speakers, "speaker") if counts.speakers else "speakers unknown"
+        text = f"{task.title} [{task.language}; {counts.n} utterances, {who}, {plural(counts.folds, 'fold')}"
+        text += f"; task version {task.version}, audit {task.audit[:12]}]{_cite(task.corpus, CORPORA, cited)}"
+        if times := openings.get(task.name):
+            text += f" (its test part was scored {times} times)"
+        said.append(text)
+    shared = any("speakers_shared" in r.marks for r in records)
+    disjoint = "Test speakers are never in training" + (" but where a mark says so" if shared else "")
+    return plain(f"Tasks: {'; '.join(said)}. {disjoint}; nothing is chosen on test data.")
+
+
+def _upstreams(records: Sequence[Record], cited: list[str]) -> str:
+    said = []
+    for record in {r.cell.upstream: r for r in records}.values():
+        up = record.upstream
+        sizes = f" ({plural(up.depth, 'layer')} of {plural(up.width, 'value')})" if up.depth and up.width else ""
+        title = f", {up.title}" if up.title and up.title != up.name else ""
+        said.append(f"{up.name}{title}{sizes}{_cite(up.name, UPSTREAMS, cited)}")
+    return plain(f"Upstreams, frozen: {'; '.join(said)}.")
+
+
+def _heads(records: Sequence[Record], cited: list[str]) -> str:
+    said = []
+    for record in {r.cell.downstream: r for r in records}.values():
+        head = record.cell.downstream
+        seeds = len(record.cell.seeds)
+        words = SAID.get(head) or ", ".join(f"{k} {v}" for k, v in record.downstream.settings.items()) or "no settings"
+        known = "deterministic" if record.downstream.deterministic else plural(seeds, "seed")
+        said.append(f"`{head}`: {words} ({known}){_cite(head, HEADS, cited)}")
+    return plain(f"Heads: {'; '.join(said)}.")
+
+
+def _figures(records: Sequence[Record], cited: list[str]) -> str:
+    cited += METHODS
+    units = sorted({f"{r.task.group_by}s" for r in records})
+    versions = sorted({r.run.emorep for r in records})
+    return plain(
+        f"Figures are pooled over folds and averaged over seeds. Intervals are 95 %, over {' and '.join(units)}: "
+        "groups are left out one at a time [@tukey1958], with Student's t on the logit scale; they are conditional on "
+        "the trained heads. Two upstreams are compared by swapping their predictions for whole groups (all swaps up "
+        f"to {ENUMERATED} groups, {DRAWS:,} drawn ones beyond; two-sided), p-values are adjusted for all pairs of a "
+        "table [@holm1979], and a rank is one plus the number of upstreams significantly better. Averages give every "
+        f"corpus family one vote. Made with emorep {', '.join(versions)}."
+    )
+
+
+def _marks(records: Sequence[Record]) -> list[str]:
+    marks = sorted({mark for record in records for mark in record.marks})
+    lines = []
+    for mark in marks:
+        where = sorted({f"{r.cell.upstream} on {r.cell.task}" for r in records if mark in r.marks})
+        tasks = sorted({r.cell.task for r in records if mark in r.marks})
+        everyone = all(mark in r.marks for r in records if r.cell.task in tasks)
+        lines.append(plain(f"- {mark} ({', '.join(tasks if everyone else where)}): {explain(mark)}"))
+    return ["Marks:", "", *lines, ""] if lines else []
+
+
+def _cite(name: str, table: dict[str, str], cited: list[str]) -> str:
+    """` [@key; @key]` of the first entry whose name is in `name`; appends the keys to `cited`."""
+    for part, keys in table.items():
+        if part in name.casefold():
+            cited += keys.split()
+            return f" [{'; '.join('@' + key for key in keys.split())}]"
+    return ""
+
+
+def _bibliography() -> dict[str, str]:
+    """key: entry."""
+    text = resources.files("leaderboard").joinpath("bibliography.bib").read_text(encoding="utf-8")
+    return {re.split(r"[{,]", line)[1]: line for line in text.splitlines() if line}

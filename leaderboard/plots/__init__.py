@@ -1,0 +1,68 @@
+"""Pictures for papers, from the records alone: PDF and PNG, in the width of a column or a page. One style file."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from leaderboard.errors import LeaderboardError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from leaderboard.schema import Record
+
+# kind: what it shows, who draws it ("module:function", imported when it is asked for)
+KINDS = {
+    "bars": ("each task: upstreams with their intervals", "leaderboard.plots.upstreams:bars"),
+    "heatmap": ("upstreams by tasks", "leaderboard.plots.upstreams:heatmap"),
+    "ranks": ("ranks that the tests allow", "leaderboard.plots.upstreams:ranks"),
+    "layers": ("figures of every layer; learned weights", "leaderboard.plots.layers:layers"),
+    "confusion": ("confusion matrices", "leaderboard.plots.matrices:confusion"),
+    "transfer": ("trained on one corpus, tested on another (transfer: cells)", "leaderboard.plots.matrices:transfer"),
+    "shots": ("figures over labels a class (shots: cells)", "leaderboard.plots.curves:shots"),
+    "pretraining": ("figures of a run's checkpoints (NAME@RUN/... cells)", "leaderboard.plots.curves:pretraining"),
+}
+
+
+def draw(results: Path, records: Sequence[Record], kind: str, width: str) -> Iterator[tuple[str, Figure]]:
+    """The pictures of a kind that the records allow, each with a file name; none where they hold nothing for it.
+
+    Args:
+        width: `column` or `page`.
+    """
+    from leaderboard.plots.style import styled
+
+    module, function = KINDS[kind][1].split(":")
+    with styled():
+        for name, figure in getattr(import_module(module), function)(results, records, width):
+            # LaTeX's \includegraphics wants plain names.
+            yield "-".join(re.sub(r"[^\w.+-]", "_", part, flags=re.ASCII)[:60] for part in (kind, *name)), figure
+
+
+def write(
+    results: Path, records: Sequence[Record], kinds: Sequence[str], widths: Sequence[str], out: Path
+) -> list[Path]:
+    """Draw and save; returns the files. Names of column-wide files end in `-column`.
+
+    Raises:
+        LeaderboardError: nothing could be drawn, or a file cannot be written.
+    """
+    from leaderboard.plots.style import save
+
+    made: list[Path] = []
+    for kind in kinds:
+        for width in widths:
+            for name, figure in draw(results, records, kind, width):
+                path, again = out / (name + "-column" * (width == "column")), 2
+                while path.parent / f"{path.name}.pdf" in made:  # two names may look alike, as versions of a task do
+                    path, again = out / f"{name}-{again}{'-column' * (width == 'column')}", again + 1
+                made += save(figure, path)
+    if not made:
+        raise LeaderboardError(
+            f"{results}: no result for {', '.join(kinds)}: {'; '.join(KINDS[kind][0] for kind in kinds)}"
+        )
+    return made

@@ -1,0 +1,117 @@
+"""Matrices: confusions of classes, transfer from corpus to corpus."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from leaderboard.blocks import figure as number
+from leaderboard.plots.style import SEQUENTIAL, TALLEST, WIDTHS, distinct, figure, short
+from leaderboard.plots.style import title as heading
+from leaderboard.plots.upstreams import annotate
+from leaderboard.questions import REFERENCE, groups
+from leaderboard.schema import Record
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+TRANSFER = "transfer:"
+
+
+def confusion(results: Path, records: Sequence[Record], width: str) -> Iterator[tuple[tuple[str, ...], Figure]]:
+    """For every task and head a panel an upstream: percent of each true class (row) by what was predicted."""
+    for measured, _ in groups(records):
+        task, head = measured[0].task, measured[0].cell.downstream
+        several = [r for r in measured if r.scores.confusion and head != REFERENCE]
+        if not several:
+            continue
+        panels = []
+        for record, name in zip(several, _titles(several, width, len(task.classes)), strict=True):
+            counts = np.array(record.scores.confusion, dtype=float)
+            panels.append((name, 100 * counts / np.maximum(counts.sum(1, keepdims=True), 1)))
+        title = f"{task.name} · {head}, % of the true class"
+        labels = [short(name, 14) for name in task.classes]
+        yield from _pages((task.name, head), panels, labels, ("predicted", "true"), title, width, "{:.0f}", (0, 100))
+
+
+def transfer(results: Path, records: Sequence[Record], width: str) -> Iterator[tuple[tuple[str, ...], Figure]]:
+    """For every head and metric a panel an upstream: trained on the row's corpus, tested on the column's."""
+    cells: dict[tuple[str, str], dict[str, dict[tuple[str, str], float]]] = {}
+    for record in records:
+        source, comma, target = record.cell.task.removeprefix(TRANSFER).partition(",")
+        value = record.scores.metrics[record.task.headline].value
+        if (
+            record.cell.task.startswith(TRANSFER)
+            and comma
+            and record.cell.downstream != REFERENCE
+            and value is not None
+        ):
+            kind = (record.cell.downstream, record.task.headline)
+            cells.setdefault(kind, {}).setdefault(record.cell.upstream, {})[source, target.strip()] = value
+    for (head, metric), upstreams in cells.items():
+        corpora = sorted({name for found in upstreams.values() for pair in found for name in pair})
+        panels = []
+        for name, found in zip(_short_titles(list(upstreams), width, len(corpora)), upstreams.values(), strict=True):
+            panels.append((name, np.array([[found.get((s, t), np.nan) for t in corpora] for s in corpora])))
+        everything = np.concatenate([values.ravel() for _, values in panels])
+        span = (float(np.nanmin(everything)), float(np.nanmax(everything)))
+        labels = [short(name, 14) for name in corpora]
+        form = "{:.0f}" if number(1.0, metric) == "1.0" else "{:.2f}"
+        title = f"transfer · {head}, {metric}"
+        yield from _pages((head, metric), panels, labels, ("tested on", "trained on"), title, width, form, span)
+
+
+def _pages(
+    name: tuple[str, ...], panels: Sequence[tuple[str, np.ndarray]], labels: Sequence[str], sides: tuple[str, str],
+    title: str, width: str, form: str, span: tuple[float, float],
+) -> Iterator[tuple[tuple[str, ...], Figure]]:  # fmt: skip
+    """As many figures as it takes, none taller than a page."""
+    beside = min(len(panels), _beside(width, len(labels)))
+    beside = -(-len(panels) // -(-len(panels) // beside))  # 5 panels stand as 3 and 2, not 4 and 1
+    height = min((WIDTHS[width] - 0.9) / max(beside, 1.6), 2.6) + 0.35
+    room = beside * max(1, int((TALLEST - 0.8) / height))
+    for start in range(0, len(panels), room):
+        part = name if len(panels) <= room else (*name, str(start // room + 1))
+        yield part, _panels(panels[start : start + room], labels, sides, title, width, form, span, beside, height)
+
+
+def _panels(
+    panels: Sequence[tuple[str, np.ndarray]], labels: Sequence[str], sides: tuple[str, str], title: str, width: str,
+    form: str, span: tuple[float, float], beside: int, height: float,
+) -> Figure:  # fmt: skip
+    rows = -(-len(panels) // beside)
+    drawn, axes = figure(width, rows * height + 0.8, rows, beside, sharex=True, sharey=True)
+    for axis, (name, values) in zip(axes, panels, strict=False):
+        image = axis.imshow(values, cmap=SEQUENTIAL, vmin=span[0], vmax=span[1])
+        size = min(6.0, 30 * (height - 0.35) / len(labels))
+        annotate(axis, image, [["" if np.isnan(v) else form.format(v) for v in row] for row in values], size)
+        axis.set_title(name, loc="left")
+        axis.set_xticks(range(len(labels)), labels, rotation=45, ha="right", rotation_mode="anchor")
+        axis.set_yticks(range(len(labels)), labels)
+        axis.tick_params(length=0)
+        axis.spines[:].set_visible(False)
+    for axis in axes[len(panels) :]:
+        axis.remove()
+    for index, axis in enumerate(axes[: len(panels)]):  # the last panel of each column carries the labels
+        axis.tick_params(labelbottom=index + beside >= len(panels))
+    drawn.supxlabel(sides[0], fontsize=7)
+    drawn.supylabel(sides[1], fontsize=7)
+    heading(drawn, title, width)
+    return drawn
+
+
+def _beside(width: str, fields: int) -> int:
+    """Panels side by side, so that a field keeps room for its figure."""
+    return max(1, int((WIDTHS[width] - 0.9) / max(1.2, 0.21 * fields)))
+
+
+def _titles(several: Sequence[Record], width: str, fields: int) -> list[str]:
+    return _short_titles([r.cell.upstream for r in several], width, fields)
+
+
+def _short_titles(names: Sequence[str], width: str, fields: int) -> list[str]:
+    beside = min(len(names), _beside(width, fields))
+    return distinct(names, max(12, int((WIDTHS[width] - 0.9) / beside * 72 / 4.6)))

@@ -1,0 +1,121 @@
+"""The one style of every plot: widths of a paper's column and page, colours that colour-blind readers tell apart."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from leaderboard.files import told, write
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+WIDTHS = {"column": 3.35, "page": 7.0}  # inches
+TALLEST = 9.0  # inches; a page holds no more
+DPI = 200
+# Okabe and Ito (2008), without yellow, which is lost on white; beyond seven, lines change their dashes and markers.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
+DASHES = ("-", "--", ":", "-.")
+MARKERS = ("o", "s", "^", "D")
+GREY = "#8a8a8a"
+SEQUENTIAL = "Blues"  # for matrices: one hue from light to dark reads alike for everybody, and in grey
+LONGEST = 34  # characters of a name
+SETTINGS: dict[Any, Any] = {
+    "font.family": "DejaVu Sans",  # comes with matplotlib
+    "font.size": 7,
+    "axes.titlesize": 7.5,
+    "axes.labelsize": 7,
+    "xtick.labelsize": 6.5,
+    "ytick.labelsize": 6.5,
+    "legend.fontsize": 6.5,
+    "legend.frameon": False,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.linewidth": 0.6,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "lines.linewidth": 1.2,
+    "lines.markersize": 3.5,
+    "pdf.fonttype": 42,  # TrueType: text stays text, as conferences ask
+    "svg.fonttype": "none",
+    "text.usetex": False,
+    "text.parse_math": False,  # a name with dollar signs is only a name
+    "figure.constrained_layout.h_pad": 0.05,
+    "figure.constrained_layout.w_pad": 0.05,
+    "savefig.dpi": DPI,
+}
+
+
+@contextmanager
+def styled() -> Iterator[None]:
+    """Everything drawn within has this style; nothing outside is touched, and no window is opened."""
+    import matplotlib as mpl
+
+    with mpl.rc_context(SETTINGS):
+        yield
+
+
+def figure(width: str, height: float, rows: int = 1, columns: int = 1, **grid: Any) -> tuple[Figure, list[Axes]]:
+    """A figure of `column` or `page` width and a height in inches, and its axes row by row."""
+    from matplotlib.figure import Figure
+
+    made = Figure(figsize=(WIDTHS[width], height), layout="constrained")
+    axes = made.subplots(rows, columns, squeeze=False, **grid)
+    return made, list(axes.flat)
+
+
+def line_style(index: int) -> dict[str, Any]:
+    """Colour, dashes and marker of the line of that number; 28 differ."""
+    turn = index // len(COLOURS) % len(DASHES)
+    return {"color": COLOURS[index % len(COLOURS)], "linestyle": DASHES[turn], "marker": MARKERS[turn]}
+
+
+def short(name: str, longest: int = LONGEST) -> str:
+    """A name that fits: its middle gives way, since beginnings and ends tell names apart."""
+    if len(name) <= longest:
+        return name
+    tail = longest // 2
+    return f"{name[: longest - tail - 1]}…{name[-tail:]}"
+
+
+def distinct(names: Sequence[str], longest: int = LONGEST) -> list[str]:
+    """Short names, numbered where two would be the same."""
+    made = [short(name, longest) for name in names]
+    return [f"{s} ({made[: i + 1].count(s)})" if made.count(s) > 1 else s for i, s in enumerate(made)]
+
+
+def title(drawn: Figure, text: str, width: str) -> None:
+    """A title over the whole figure, from its left edge, so that long names on an axis leave it its room."""
+    drawn.suptitle(short(text, 90 if width == "page" else 46), fontsize=7.5, x=0.01, ha="left")
+
+
+def legend_below(drawn: Figure, axis: Axes, width: str) -> None:
+    """The legend of an axis under the figure, in as many columns as fit."""
+    handles, labels = axis.get_legend_handles_labels()
+    if labels:
+        longest = max(map(len, labels))
+        columns = max(1, min(len(labels), int(WIDTHS[width] * 72 / (longest * 4.0 + 34))))
+        drawn.legend(handles, labels, loc="outside lower center", ncols=columns)
+
+
+def save(drawn: Figure, path: Path) -> list[Path]:
+    """Write `path`.pdf and `path`.png, the same bytes each time.
+
+    Raises:
+        LeaderboardError: the disk is full, or the folder cannot be written.
+    """
+    made = []
+    for ending, metadata in (("pdf", {"CreationDate": None}), ("png", {"Software": None})):
+        stream = io.BytesIO()
+        with styled():
+            drawn.savefig(stream, format=ending, metadata=metadata)
+        target = path.parent / f"{path.name}.{ending}"
+        with told(target):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write(target, stream.getvalue())
+        made.append(target)
+    return made

@@ -1,0 +1,138 @@
+"""Upstreams side by side: bars with intervals, a heat map over tasks, rank intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from leaderboard.blocks import figure as number
+from leaderboard.grids import task_grids
+from leaderboard.plots.style import COLOURS, GREY, SEQUENTIAL, distinct, figure, short
+from leaderboard.plots.style import title as heading
+from leaderboard.questions import REFERENCE, aspect, groups
+from leaderboard.schema import Record
+from leaderboard.statistics import limits
+from tasks.metrics import METRICS
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from matplotlib.image import AxesImage
+
+ROW = 0.17  # inches a row of text
+
+
+def bars(results: Path, records: Sequence[Record], width: str) -> Iterator[tuple[tuple[str, ...], Figure]]:
+    """For every task and head the upstreams, best first, with 95 % intervals; floors in grey."""
+    for measured, references in groups(records):
+        task, head = measured[0].task, measured[0].cell.downstream
+        everyone = [r for r in (*measured, *references) if r.scores.metrics[task.headline].value is not None]
+        if not everyone:
+            continue
+        drawn, (axis,) = figure(width, 0.75 + ROW * len(everyone))
+        top = limits(METRICS[task.headline])[1]
+        for row, record in enumerate(everyone):
+            score = record.scores.metrics[task.headline]
+            colour = GREY if record.cell.downstream == REFERENCE else COLOURS[0]
+            value = score.value or 0.0
+            axis.barh(row, value, height=0.62, color=colour, alpha=0.75, linewidth=0)
+            low, high = (value if bound is None else bound for bound in (score.low, score.high))
+            axis.plot([low, high], [row, row], color="black", linewidth=0.9, solid_capstyle="butt")
+            axis.annotate(number(value, task.headline), (max(high, value), row), (3, 0), textcoords="offset points",
+                          va="center", fontsize=6)  # fmt: skip
+        highest = max(max(s.high or 0.0, s.value or 0.0) for s in (r.scores.metrics[task.headline] for r in everyone))
+        lowest = min(0.0, *(s.low or 0.0 for s in (r.scores.metrics[task.headline] for r in everyone)))
+        room = 1.13 if width == "page" else 1.28  # for the figure beside the longest bar
+        axis.set_xlim(lowest, highest * room if not np.isfinite(top) else min(highest, top) * room)
+        axis.set_xticks([tick for tick in axis.get_xticks() if lowest <= tick <= min(top, highest * room)])
+        _names(axis, [r.cell.upstream for r in everyone], width)
+        axis.set_xlabel(
+            _unit(task.headline) + f", 95 % interval over {measured[0].scores.counts.groups} {task.group_by}s"
+        )
+        heading(drawn, f"{task.name} · {head}", width)
+        yield (task.name, head), drawn
+
+
+def heatmap(results: Path, records: Sequence[Record], width: str) -> Iterator[tuple[tuple[str, ...], Figure]]:
+    """Upstreams by tasks for every head, headline metric and aspect; the figure stands in each field."""
+    for grid in task_grids(records):
+        metric = next(iter(grid.cells.values())).metric or ""
+        values = np.array(
+            [[np.nan if (e := grid.cells.get((row, c))) is None or e.value is None else e.value for c in grid.columns]
+             for row in grid.rows]
+        )  # fmt: skip
+        if np.isnan(values).all():
+            continue
+        drawn, (axis,) = figure(width, 1.15 + 0.19 * len(grid.rows))
+        image = axis.imshow(values, cmap=SEQUENTIAL, aspect="auto")
+        annotate(axis, image, [[number(None if np.isnan(v) else v, metric) for v in row] for row in values])
+        _names(axis, grid.rows, width, invert=False)
+        wanted = [short(column, 24) for column in grid.columns]
+        axis.set_xticks(range(len(wanted)), wanted, rotation=30, ha="right", rotation_mode="anchor")
+        axis.spines[:].set_visible(False)
+        axis.tick_params(length=0)
+        heading(drawn, grid.title.replace("all tasks", f"{_unit(metric)}"), width)
+        drawn.colorbar(image, ax=axis, fraction=0.05, pad=0.02).outline.set_visible(False)
+        yield (*grid.title.split(" · ")[1:], metric), drawn
+
+
+def ranks(results: Path, records: Sequence[Record], width: str) -> Iterator[tuple[tuple[str, ...], Figure]]:
+    """For every task and head, and over corpora, the ranks that each upstream may have; a dot is its rank."""
+    from leaderboard.comparison import across, answers, kinds, standing
+
+    parts, _ = answers(results, records)
+    for part in parts:
+        if len(part) > 1:
+            place, record = standing(part), part[0].record
+            drawn = _rank_figure([a.upstream for a in place.answers], place.ranks, place.last, width,
+                                 f"{record.cell.task} · {record.cell.downstream}")  # fmt: skip
+            yield (record.cell.task, record.cell.downstream), drawn
+    for several in kinds(parts)[0]:
+        over, head = across(several), several[0][0].record.cell.downstream
+        if len(several) > 1 and len(over.upstreams) > 1:
+            words = f"{len(over.families)} corpus families · {head}"
+            about = aspect(several[0][0].record.task.name)
+            yield (
+                tuple(filter(None, ("over-corpora", about, head))),
+                _rank_figure(over.upstreams, over.ranks, over.last, width, words),
+            )
+
+
+def annotate(axis: Axes, image: AxesImage, texts: Sequence[Sequence[str]], size: float = 6) -> None:
+    """Write into every field of a matrix, black or white, whichever reads better on its colour."""
+    values = np.asarray(image.get_array(), dtype=float)
+    for row, line in enumerate(texts):
+        for column, text in enumerate(line):
+            red, green, blue, _ = image.cmap(image.norm(values[row, column]))
+            dark = 0.2126 * red + 0.7152 * green + 0.0722 * blue < 0.45 and np.isfinite(values[row, column])
+            axis.text(column, row, text, ha="center", va="center", fontsize=size, color="white" if dark else "black")
+
+
+def _rank_figure(names: Sequence[str], first: Sequence[int], last: Sequence[int], width: str, words: str) -> Figure:
+    drawn, (axis,) = figure(width, 0.75 + ROW * len(names))
+    for row, (low, high) in enumerate(zip(first, last, strict=True)):
+        axis.plot([low, high], [row, row], color=COLOURS[0], linewidth=2.2, solid_capstyle="round", alpha=0.55)
+        axis.plot(low, row, marker="o", color=COLOURS[0])
+    axis.set_xlim(0.5, len(names) + 0.5)
+    step = max(1, len(names) // (8 if width == "column" else 20))
+    axis.set_xticks(range(1, len(names) + 1, step))
+    axis.grid(axis="x", linewidth=0.4, alpha=0.4)
+    _names(axis, names, width)
+    axis.set_xlabel("rank (dot) and possible ranks")
+    heading(drawn, words, width)
+    return drawn
+
+
+def _names(axis: Axes, names: Sequence[str], width: str, *, invert: bool = True) -> None:
+    axis.set_yticks(range(len(names)), distinct(names, 34 if width == "page" else 22))
+    axis.tick_params(axis="y", length=0)
+    axis.set_ylim(len(names) - 0.5, -0.5)
+    if invert:
+        axis.spines["left"].set_visible(False)
+
+
+def _unit(metric: str) -> str:
+    return f"{metric} (%)" if METRICS[metric].scale == 100 else metric

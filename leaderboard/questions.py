@@ -1,0 +1,50 @@
+"""Which records answer the very same question, and may therefore stand in one table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from leaderboard.schema import Record
+from tasks.metrics import METRICS
+
+REFERENCE = "reference"  # the downstream of rows that listen to nothing
+
+# Derived tasks that ask for something else, or something harder, than the emotion of a corpus' utterances.
+ASPECTS = ("gender", "sentence", "speaker", "shots", "transfer", "across-languages")
+
+Question = tuple[object, ...]
+
+
+def question(record: Record) -> Question:
+    """What was asked: the task, its version, the audit of its ids, targets, folds and audio, and a smoke run's size."""
+    return record.task.name, record.task.version, record.task.audit, record.cell.limit
+
+
+def aspect(task: str) -> str:
+    """What a task is about, so that only figures alike are averaged: `gender` of `gender:emodb`, else ``."""
+    kind, colon, _ = task.partition(":")
+    return kind if colon and kind in ASPECTS else ""
+
+
+def groups(records: Sequence[Record]) -> Iterator[tuple[list[Record], list[Record]]]:
+    """(measured, references) of every question and head, best first; references alone where nothing was measured."""
+    references: dict[Question, list[Record]] = {}
+    measured: dict[Question, list[Record]] = {}
+    for record in records:
+        if record.cell.downstream == REFERENCE:
+            references.setdefault(question(record), []).append(record)
+        else:
+            measured.setdefault((*question(record), record.cell.downstream), []).append(record)
+    for key, group in measured.items():
+        yield sorted(group, key=order), sorted(references.get(key[:-1], []), key=order)
+    answered = {key[:-1] for key in measured}
+    for asked, group in references.items():
+        if asked not in answered:
+            yield sorted(group, key=order), []
+
+
+def order(record: Record) -> tuple[bool, float, str]:
+    """Sorts records of one question, best first by the task's headline; what is undefined comes last."""
+    value = record.scores.metrics[record.task.headline].value
+    sign = -1 if METRICS[record.task.headline].higher_is_better else 1
+    return value is None, sign * (value or 0.0), record.cell.upstream

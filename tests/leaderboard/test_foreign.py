@@ -1,0 +1,104 @@
+"""import: a foreign system stands on the same utterances, marked, or is refused with the reason."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import leaderboard
+from leaderboard.__main__ import main
+from tests.leaderboard.cells import CLASSES
+
+
+@pytest.fixture
+def mine(make, results, tmp_path):
+    """A measured cell, and its test utterances as a foreign system would answer them."""
+    record = make(upstream="fbank")
+    table = leaderboard.predictions(results, record)
+    own = table[table["seed"] == 0][["id", "target", "prediction"]].sample(frac=1, random_state=1)
+    return own, tmp_path / "mine.csv"
+
+
+def bring(results, path, *more):
+    return main(["import", str(path), "--name", "mine", "-t", "emodb", "--results", str(results), *more])
+
+
+def test_the_same_predictions_give_the_same_figures_and_a_mark(mine, results, capsys):
+    own, path = mine
+    own[["id", "prediction"]].to_csv(path, index=False)
+    assert bring(results, path) == 0 and "imported: predictions brought from outside" in capsys.readouterr().out
+    fbank, found = (
+        leaderboard.find(results, *name) for name in (("fbank", "emodb", "probe"), ("mine", "emodb", "imported"))
+    )
+    assert found.marks == ["imported", "seen:unknown"] and found.task == fbank.task
+    assert {m: s.value for m, s in found.scores.metrics.items()} == pytest.approx(
+        {m: values[0] for m, values in fbank.scores.by_seed.items()}
+    )
+    assert found.scores.counts.groups == fbank.scores.counts.groups and leaderboard.verify(results) == []
+    assert leaderboard.openings(results) == {"emodb": 1}
+    assert main(["compare", "mine", "fbank", "--results", str(results)]) == 0, "under whatever head the other has"
+    assert "Holm over 1 row" in capsys.readouterr().out
+
+
+def test_scores_seeds_and_what_it_saw(mine, results):
+    own, path = mine
+    scores = pd.DataFrame(np.eye(4)[pd.Index(CLASSES).get_indexer(own["prediction"])] * 0.9, own.index)
+    scores.columns = [f"score:{name}" for name in CLASSES]
+    wide = pd.concat([own[["id", "target"]], scores], axis=1)
+    pd.concat([wide.assign(seed=s) for s in (1, 2)]).to_csv(path, index=False)
+    assert bring(results, path, "-d", "probe", "--seen", "emodb:labels") == 0
+    found = leaderboard.find(results, "mine", "emodb", "probe")
+    assert found.cell.seeds == [1, 2] and found.marks == ["contaminated:labels", "imported"]
+    stored = leaderboard.predictions(results, found)
+    assert stored.set_index("id").loc[own["id"].iloc[0], "prediction"].tolist() == [own["prediction"].iloc[0]] * 2
+    assert bring(results, path, "--seen") == 0
+    assert leaderboard.find(results, "mine", "emodb", "imported").marks == ["imported"], "--seen alone: nothing"
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda t: t.iloc[1:], "1 ids are missing"),
+        (lambda t: pd.concat([t, t.iloc[:2]]), "2 ids are given twice"),
+        (lambda t: t.assign(id=["strange", *t["id"][1:]]), "1 ids are unknown: strange"),
+        (lambda t: t.assign(prediction="joy"), "'joy' is no class of emodb: anger"),
+        (lambda t: t.assign(target="anger"), "targets are not those of emodb"),
+        (lambda t: t.assign(prediction=None), "empty values in column 'prediction'"),
+        (lambda t: t.rename(columns={"prediction": "label"}), "expected: columns `id` and `prediction`"),
+        (lambda t: t.iloc[:0], "empty values"),
+    ],
+)
+def test_what_does_not_fit_is_refused(mine, results, capsys, change, said):
+    own, path = mine
+    change(own).to_csv(path, index=False)
+    assert bring(results, path) == 1
+    assert said in capsys.readouterr().err and leaderboard.find(results, "mine", "emodb", "imported") is None
+
+
+def test_other_mistakes(mine, make, results, tmp_path, capsys):
+    own, path = mine
+    own.to_csv(path, index=False)
+    assert bring(results, tmp_path / "absent.csv") == 1 and "no such file" in capsys.readouterr().err
+    (tmp_path / "empty.csv").touch()
+    assert bring(results, tmp_path / "empty.csv") == 1 and "cannot be read as CSV" in capsys.readouterr().err
+    assert main(["import", str(path), "--name", "fbank", "-t", "emodb", "-d", "probe", "--results", str(results)]) == 1
+    assert "was measured here" in capsys.readouterr().err
+    assert main(["import", str(path), "--name", "mine", "-t", "urdu", "--results", str(results)]) == 1
+    assert "no cell of task 'urdu'" in capsys.readouterr().err
+    make(upstream="mfcc", version=2)
+    assert bring(results, path) == 1 and "--like" in capsys.readouterr().err
+    assert bring(results, path, "--like", "mfcc") == 0
+    assert leaderboard.find(results, "mine", "emodb", "imported").task.version == 2
+    with pytest.raises(SystemExit, match="2"):
+        bring(results, path, "--seen", "emodb")
+
+
+def test_values_are_brought_too(make, results, tmp_path, capsys):
+    record = make(kind="regression", name="moods")
+    own = leaderboard.predictions(results, record).query("seed == 0")[["id", "prediction"]]
+    own.to_csv(tmp_path / "v.csv", index=False)
+    words = ["import", str(tmp_path / "v.csv"), "--name", "mine", "-t", "moods", "--results", str(results)]
+    assert main(words) == 0
+    found = leaderboard.find(results, "mine", "moods", "imported")
+    assert found.scores.metrics["CCC"].value == pytest.approx(record.scores.by_seed["CCC"][0])
+    own.assign(prediction="much").to_csv(tmp_path / "v.csv", index=False)
+    assert main(words) == 1 and "'much'" in capsys.readouterr().err

@@ -1,0 +1,131 @@
+"""Tables for papers: what is best, what stands beside it, and that LaTeX takes them whatever the names."""
+
+import os
+import shutil
+import subprocess
+
+import pytest
+
+import leaderboard
+from leaderboard import grids, latex
+from leaderboard.__main__ import main
+from leaderboard.comparison import answers, mean_over
+from tests.leaderboard import cells
+from tests.leaderboard.test_tables import HOSTILE, PUBLISHED
+
+BY = ("metric", "task", "language", "family", "class", "cost")
+
+
+@pytest.fixture
+def board(make, results):
+    table = cells.utterances(300, 8)
+    for name, language, family in (("emodb", "de", "emodb"), ("ravdess", "en", "ravdess"), ("song", "en", "ravdess")):
+        for i, (upstream, right) in enumerate((("fbank", 0.3), ("opensmile", 0.7), ("hubert_base", 0.8))):
+            make(name=name, language=language, family=family, upstream=upstream, right=right, seed=i, table=table,
+                 published=PUBLISHED, seen={"ravdess": "audio"} if i == 2 else None, corpus=family)  # fmt: skip
+        make(name=name, language=language, family=family, upstream="majority", right=0.95, head="reference",
+             depth=None, table=table, head_marks=("reference",), published=PUBLISHED)  # fmt: skip
+    return leaderboard.load(results)[0]
+
+
+def test_best_and_second_share_ties_and_leave_out_floors_and_the_contaminated():
+    def grid(values, references=frozenset(), marks=()):
+        entries = {(n, "t"): grids.Entry(v, metric="UA", marks=marks if n == "d" else ()) for n, v in values.items()}
+        return grids.Grid("g", "c", list(values), ["t"], entries, references)
+
+    values = {"a": 50.04, "b": 49.96, "c": 40.0, "d": 70.0}
+    assert grid(values).best("t") == ({"d"}, {"a", "b"})
+    assert grid(values, frozenset("d")).best("t") == ({"a", "b"}, set()), "two share the first place: no second"
+    assert grid(values, marks=("contaminated:audio",)).best("t")[0] == {"a", "b"}
+    assert grid({"a": 1.0}).best("t") == (set(), set()) and grid({"a": None, "b": None}).best("t") == (set(), set())
+    errors = grids.Grid("g", "c", ["a", "b"], ["t"], {(n, "t"): grids.Entry(v, metric="MAE")
+                                                      for n, v in (("a", 0.2), ("b", 0.1))})  # fmt: skip
+    assert errors.best("t") == ({"b"}, {"a"})
+
+
+def test_latex_says_best_second_spread_marks_and_published(board):
+    emodb = [r for r in board if r.cell.task == "emodb"]
+    grid = grids.metric_grids(emodb)[0]
+    text = latex.tables([grid])
+    lines = {name: next(line for line in text.splitlines() if line.startswith(name)) for name in ("fbank", "opensmile")}
+    score = next(r for r in emodb if r.cell.upstream == "opensmile").scores.metrics["UA"]
+    shown = rf"\underline{{{score.value:.1f}}}\,{{\scriptsize[{score.low:.1f}, {score.high:.1f}]}}"
+    assert shown in lines["opensmile"] and r"\textbf" not in lines["fbank"]
+    assert "62.5$^{b}$" in lines["opensmile"] or "62.5$^{a}$" in lines["opensmile"]
+    assert r"\textcolor{gray}{81.8" in text and "other protocol: speakers shared" in text, "its difference is named"
+    assert r"\textit{majority}" in text and r"\begin{table*}" in text
+    std = latex.tables([grid], "std")
+    assert r"$\pm$" in std and r"\scriptsize[" not in std and r"\scriptsize" not in latex.tables([grid], "none")
+
+
+def test_language_and_family_means_are_those_of_the_comparison(board, results):
+    (grid,), problems = grids.mean_grids(results, board, "language")
+    assert grid.columns == ["de", "en"] and not problems
+    parts, _ = answers(results, board)
+    mine = [a for part in parts for a in part if a.upstream == "fbank" and a.record.task.language == "en"]
+    seen, entry = mean_over(mine), grid.cells["fbank", "en"]
+    assert (entry.value, entry.low, entry.high) == (seen.value, seen.low, seen.high) and len(mine) == 2
+    assert "contaminated:audio" in grid.cells["hubert_base", "en"].marks
+    assert grids.mean_grids(results, board, "family")[0][0].columns == ["emodb", "ravdess"]
+    lacking = [r for r in board if (r.cell.upstream, r.cell.task) != ("fbank", "song")]
+    assert ("fbank", "en") not in grids.mean_grids(results, lacking, "language")[0][0].cells, "means rest on the same"
+
+
+def test_recalls_and_costs(board, make):
+    grid = grids.recall_grids(board)[0]
+    assert (
+        grid.columns == list(cells.CLASSES)
+        and grid.cells["fbank", "anger"].value == board[0].scores.recall["anger"].value
+    )
+    record = next(r for r in board if r.cell.upstream == "fbank")
+    assert grids.real_time_factor(record) is None, "no forward time is recorded"
+    run = record.run.model_copy(update={"seconds": {"forward": 20.1, "extract": 30.0, "evaluate": 1.0}})
+    timed = record.model_copy(update={"run": run})
+    assert grids.real_time_factor(timed) == pytest.approx(0.2)
+    reused = timed.model_copy(
+        update={"upstream": timed.upstream.model_copy(update={"counts": {"computed": 1, "reused": 9}})}
+    )
+    assert grids.real_time_factor(reused) is None, "features from the store say nothing of speed"
+    shown = {name: [g.columns for g in grids.cost_grids([r])] for name, r in (("timed", timed), ("reused", reused))}
+    assert "real-time factor" in shown["timed"][0] and "real-time factor" not in shown["reused"][0]
+
+
+def test_an_ablation_is_a_table_of_its_variants(make, results):
+    for name in ("emotion2vec", "emotion2vec:loss/frame", "emotion2vec:loss/both", "emotion2vec:mask/none", "fbank"):
+        make(upstream=name)
+    found = grids.ablation_grids(leaderboard.load(results)[0])
+    assert [g.title for g in found] == [
+        "loss of emotion2vec · all tasks · probe",
+        "mask of emotion2vec · all tasks · probe",
+    ]
+    assert sorted(found[0].rows) == ["both", "emotion2vec", "frame"]
+
+
+def test_the_command_gives_each_table_in_each_form(board, results, capsys):
+    for by in BY:
+        for form, sign in (("terminal", "fbank"), ("markdown", "| fbank |"), ("latex", "fbank & ")):
+            assert main(["table", "--by", by, "--format", form, "--results", str(results), "-d", "probe"]) == 0
+            assert sign in capsys.readouterr().out
+    assert main(["table", "--by", "ablation", "--results", str(results)]) == 1
+    assert "no result for a table by ablation" in capsys.readouterr().err
+
+
+def test_latex_compiles_whatever_the_names(board, make, results, tmp_path):
+    program = shutil.which("tectonic") or shutil.which("pdflatex")
+    if not program:
+        reason = "no LaTeX here: install tectonic, or texlive-latex-recommended"
+        (pytest.fail if os.environ.get("EMOREP_REQUIRE_LATEX") else pytest.skip)(reason)
+    strange = HOSTILE + r" \input{x} $a_1^2$ 100 % & # ~ {} \"q\" ü ж 語 <>|"
+    make(upstream=strange, name=strange, title=strange, marks=[strange], classes=[*cells.CLASSES[:3], "sadness"],
+         published=[PUBLISHED[1] | {"upstream": strange, "source": strange, "difference": strange}])  # fmt: skip
+    records = leaderboard.load(results)[0]
+    found = [*grids.metric_grids(records), *grids.task_grids(records), *grids.recall_grids(records),
+             *grids.cost_grids(records), *grids.mean_grids(results, records, "language")[0]]  # fmt: skip
+    document = (
+        "\\documentclass{article}\n\\usepackage{booktabs,graphicx,xcolor}\n\\begin{document}\n%s\\end{document}\n"
+    )
+    (tmp_path / "all.tex").write_text(document % latex.tables(found), encoding="utf-8")
+    words = ["-interaction=nonstopmode", "-halt-on-error"] if program.endswith("pdflatex") else []
+    done = subprocess.run([program, *words, "all.tex"], cwd=tmp_path, capture_output=True, text=True, errors="replace")
+    assert done.returncode == 0, done.stdout[-2000:]
+    assert (tmp_path / "all.pdf").stat().st_size > 10_000

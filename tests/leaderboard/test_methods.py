@@ -1,0 +1,75 @@
+"""The methods paragraph, the log of scorings, and what must not be in a record."""
+
+import json
+import re
+from importlib import resources
+
+import leaderboard
+from leaderboard import methods
+from leaderboard.__main__ import main
+from tests.leaderboard import cells
+from tests.leaderboard.test_tables import HOSTILE
+
+
+def test_tables_of_citations_name_entries_that_exist_once():
+    entries = methods._bibliography()
+    named = {key for table in (methods.CORPORA, methods.UPSTREAMS, methods.HEADS) for keys in table.values()
+             for key in keys.split()} | set(methods.METHODS)  # fmt: skip
+    assert named == set(entries), "no entry is missing and none is idle"
+    text = resources.files("leaderboard").joinpath("bibliography.bib").read_text()
+    assert text.count("@") == len(entries)
+    assert all(line.count("{") == line.count("}") and "year = " in line for line in text.splitlines())
+
+
+def test_the_paragraph_names_what_is_shown_and_nothing_else(make, results, capsys):
+    make(upstream="opensmile")
+    make(upstream="hf:microsoft/wavlm-base", name="strange", corpus="strange", family="strange", licence="by hand",
+         seen="unknown", head="superb")  # fmt: skip
+    make(upstream="majority", head="reference", depth=None)
+    for record in leaderboard.load(results)[0]:
+        leaderboard.log_scoring(results, record)
+    assert main(["methods", "--results", str(results)]) == 0
+    out = capsys.readouterr().out
+    for words in ("120 utterances, 6 speakers, 6 folds", "task version 1", "[@burkhardt2005]",
+                  "[@chen2022]", "SUPERB's recipe",
+                  "emodb: CC0", "strange: by hand", "@inproceedings{burkhardt2005", "seen:unknown (strange)",
+                  "No BibTeX entry is at hand for strange", "its test part was scored 1 times",
+                  "@article{holm1979"):  # fmt: skip
+        assert words in out, words
+    assert "majority" not in out and "busso2008" not in out
+    assert main(["methods", "--results", str(results), "-t", "emodb"]) == 0
+    assert "chen2022" not in capsys.readouterr().out
+
+
+def test_hostile_names_stay_on_their_line(make):
+    text = methods.methods([make(upstream=HOSTILE, name=HOSTILE, title=HOSTILE, marks=[HOSTILE], licence=HOSTILE)])
+    assert "\x1b" not in text and not re.search(r"^# <b>", text, re.MULTILINE)
+
+
+def test_every_scoring_is_a_line_and_counts_but_for_floors(make, results):
+    assert leaderboard.openings(results) == {}
+    for _ in range(2):
+        leaderboard.log_scoring(results, make())
+    leaderboard.log_scoring(results, make(name="urdu"))
+    leaderboard.log_scoring(results, make(upstream="majority", head="reference", depth=None))
+    with (results / "scored.jsonl").open("a") as file:
+        file.write('{"task": "emo')
+    assert leaderboard.openings(results) == {"emodb": 2, "urdu": 1}
+    first = json.loads((results / "scored.jsonl").read_text().splitlines()[0])
+    assert first["task"] == "emodb" and {"scored", "upstream", "downstream", "audit", "key", "seeds", "UA"} <= set(
+        first
+    )
+    leaderboard.csv(results)
+    assert leaderboard.verify(results) == [], "the log is no record"
+
+
+def test_records_and_logs_hold_no_paths_and_no_user(make, results):
+    table = cells.utterances()
+    leaderboard.log_scoring(results, make(table=table))
+    written = b"".join(p.read_bytes() for p in results.rglob("*") if p.suffix in (".json", ".jsonl", ".csv"))
+    assert b"/home/" not in written and str(results).encode() not in written
+    assert b"somebody" not in written
+    import pyarrow.parquet as pq
+
+    for path in results.rglob("*.parquet"):
+        assert "path" not in pq.read_schema(path).names

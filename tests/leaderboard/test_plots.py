@@ -1,0 +1,196 @@
+"""Pictures: every kind, in both widths, with few and with many long names; nothing cut, nothing overlapping."""
+
+import itertools
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import leaderboard
+from leaderboard import plots
+from leaderboard.__main__ import main
+from leaderboard.plots import curves, style
+from leaderboard.plots.layers import weights
+from tests.leaderboard import cells
+
+CLASSES = ("anger", "boredom", "calm", "disgust", "fear", "happiness", "neutral", "pleasant_surprise")
+NAMES = [
+    "fbank", "opensmile", "random:wav2vec2_base", "hf:facebook/wav2vec2-large-xlsr-53-with-a-very-long-name",
+    "hf:facebook/wav2vec2-large-xlsr-53-with-a-very-long-nome", "s3prl:wavlm_base_plus", "emotion2vec",
+    "emotion2vec:loss/frame_only_without_utterance_tokens", "$x_1$ \\alpha {", "speech", "日本語",
+    "../experiments/of/the/second/year/mine.py:Encoder",
+]  # fmt: skip
+
+
+def widen(table, classes):
+    return table.assign(emotion=np.random.default_rng(0).choice(classes, len(table)))
+
+
+@pytest.fixture(scope="module")
+def crowd(tmp_path_factory):
+    """12 upstreams, several of long names, on tasks of every form that a picture knows."""
+    results = tmp_path_factory.mktemp("crowd")
+    table = widen(cells.utterances(240, 8), CLASSES)
+
+    def make(name, upstream, i, **own):
+        cells.make(results, name=name, upstream=upstream, right=0.2 + 0.06 * i, seed=i, table=table, seeds=1,
+                   classes=list(CLASSES), depth=13, pooled=False, **own)  # fmt: skip
+
+    for task in ("emodb", "a_task_with_a_rather_long_name_indeed", "ravdess"):
+        for i, upstream in enumerate(NAMES):
+            make(task, upstream, i, family=task)
+        make(task, "majority", 0, head="reference", family=task)
+    for i, upstream in enumerate(NAMES[:4]):
+        for task in ("shots:emodb,1", "shots:emodb,5", "shots:emodb,50", "transfer:emodb,ravdess",
+                     "transfer:ravdess,emodb", "transfer:emodb,urdu"):  # fmt: skip
+            make(task, upstream, i)
+    for step in (100, 2000, 40000):
+        make("emodb", f"emotion2vec@runs/small/step-{step:08}.safetensors", int(np.log(step)))
+    return results
+
+
+@pytest.fixture(scope="module")
+def lone(tmp_path_factory):
+    """One upstream, one task, one group: no interval, no test."""
+    results = tmp_path_factory.mktemp("lone")
+    cells.make(results, table=cells.utterances(speakers=1))
+    return results
+
+
+def loaded(results):
+    """Records, with weights and norms of layers as a head with weighted layers leaves them."""
+    records, _ = leaderboard.load(results)
+    depth = len(records[0].scores.by_layer)
+    found = []
+    for index, record in enumerate(records):
+        learned = np.random.default_rng(index).dirichlet(np.ones(depth), 5).tolist()
+        found.append(
+            record.model_copy(
+                update={
+                    "chosen": record.chosen.model_copy(update={"layer_weights": learned}),
+                    "upstream": record.upstream.model_copy(update={"layer_norms": [1.0 + i for i in range(depth)]}),
+                }
+            )
+        )
+    return found
+
+
+def texts(drawn):
+    """(text, box in pixels) of everything written, as it will be saved."""
+    import matplotlib.text
+
+    drawn.draw_without_rendering()
+    found = []
+    for text in drawn.findobj(matplotlib.text.Text):
+        if text.get_visible() and text.get_text().strip():
+            axis = text.axes
+            if axis is not None and not axis.get_visible():
+                continue
+            found.append((text, text.get_window_extent()))
+    return found
+
+
+def hidden_ticks(drawn):
+    """Tick labels that lie outside an axis' limits are not drawn."""
+    found = set()
+    for axis in drawn.axes:
+        for side in (axis.xaxis, axis.yaxis):
+            low, high = sorted(side.get_view_interval())
+            for tick in side.get_major_ticks():
+                off = not low - 1e-9 <= tick.get_loc() <= high + 1e-9
+                for label, on in ((tick.label1, tick.label1.get_visible()), (tick.label2, tick.label2.get_visible())):
+                    if off or not on:
+                        found.add(label)
+    return found
+
+
+def cut_or_overlapping(drawn):
+    with style.styled():
+        boxes = texts(drawn)
+        skip = hidden_ticks(drawn)
+    frame = drawn.bbox
+    boxes = [(t, box) for t, box in boxes if t not in skip]
+    lines = [f"cut: {t.get_text()!r}" for t, box in boxes
+             if box.x0 < -1 or box.y0 < -1 or box.x1 > frame.width + 1 or box.y1 > frame.height + 1]  # fmt: skip
+    level = [(t, box) for t, box in boxes if t.get_rotation() in (0, 90)]
+    low = np.array([[box.x0, box.y0] for _, box in level])
+    high = np.array([[box.x1, box.y1] for _, box in level])
+    shared = np.minimum(high[:, None], high) - np.maximum(low[:, None], low)  # of every two boxes, (n, n, 2)
+    for i, j in np.argwhere(np.triu((shared > 1).all(-1), 1)):
+        lines.append(f"overlap: {level[i][0].get_text()!r} and {level[j][0].get_text()!r}")
+    return lines
+
+
+@pytest.mark.filterwarnings("ignore:Glyph:UserWarning")
+@pytest.mark.parametrize("width", style.WIDTHS)
+@pytest.mark.parametrize("kind", plots.KINDS)
+def test_every_kind_fits_with_twelve_upstreams_of_long_names(crowd, kind, width):
+    figures = list(itertools.islice(plots.draw(crowd, loaded(crowd), kind, width), 2))
+    assert figures
+    for name, drawn in figures:
+        assert drawn.get_figwidth() == style.WIDTHS[width] and drawn.get_figheight() <= style.TALLEST
+        assert cut_or_overlapping(drawn) == [], name
+
+
+@pytest.mark.parametrize("width", style.WIDTHS)
+@pytest.mark.parametrize("kind", ["bars", "heatmap", "layers", "confusion"])
+def test_one_upstream_and_one_speaker_are_enough(lone, kind, width):
+    ((_, drawn),) = plots.draw(lone, loaded(lone), kind, width)
+    assert cut_or_overlapping(drawn) == []
+
+
+def test_names_stay_apart_when_they_are_shortened():
+    assert style.distinct(["a" * 50 + c + "b" * 50 for c in "xy"], 20)[1].endswith("(2)")
+    assert len(set(style.distinct(NAMES, 12))) == len(NAMES)
+    looks = [tuple(style.line_style(i).values()) for i in range(28)]
+    assert len(set(looks)) == 28
+
+
+def test_weights_are_multiplied_with_norms_where_these_are_known(crowd):
+    record = loaded(crowd)[0]
+    mean = np.mean(record.chosen.layer_weights, 0)
+    shown, normed = weights(record)
+    assert normed and shown == pytest.approx(mean * np.arange(1, 14) / (mean @ np.arange(1, 14)))
+    bare = record.model_copy(update={"upstream": record.upstream.model_copy(update={"layer_norms": None})})
+    assert weights(bare)[1] is False and weights(bare)[0] == pytest.approx(mean)
+
+
+def test_files_are_whole_alike_each_time_and_carry_their_fonts(lone, tmp_path, capsys):
+    for again in ("a", "b"):
+        assert main(["plot", "bars", "--results", str(lone), "--out", str(tmp_path / again), "--width", "column"]) == 0
+    names = ["bars-emodb-probe-column.pdf", "bars-emodb-probe-column.png"]
+    assert sorted(p.name for p in (tmp_path / "a").iterdir()) == names
+    assert all((tmp_path / "a" / n).read_bytes() == (tmp_path / "b" / n).read_bytes() for n in names)
+    pdf = (tmp_path / "a" / names[0]).read_bytes()
+    assert b"/FontFile2" in pdf and b"/Type3" not in pdf, "TrueType, embedded"
+    assert names[0] in capsys.readouterr().out
+
+
+def test_a_run_is_drawn_from_its_log(tmp_path):
+    path = tmp_path / "log.jsonl"
+    lines = [{"step": s, "loss": 2.0 / s, "frame_loss": 1.0 / s, "target_var": 0.5, "seconds": 1.0} for s in (1, 2, 3)]
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines) + '{"step": 4, "lo')
+    with style.styled():
+        drawn = curves.log(path, "page")
+    assert [a.get_ylabel() for a in drawn.axes] == ["loss", "variance"] and cut_or_overlapping(drawn) == []
+    assert main(["plot", "--log", str(path), "--out", str(tmp_path), "--width", "page"]) == 0
+    assert (tmp_path / "pretraining-log.pdf").exists()
+
+
+def test_what_cannot_be_drawn_is_said(lone, tmp_path, capsys):
+    assert main(["plot", "transfer", "--results", str(lone)]) == 1
+    assert "no result for transfer: trained on one corpus" in capsys.readouterr().err
+    (tmp_path / "log.jsonl").write_text("no JSON\n")
+    for name in ("log.jsonl", "absent"):
+        assert main(["plot", "--log", str(tmp_path / name), "--out", str(tmp_path)]) == 1
+        assert name in capsys.readouterr().err
+    with pytest.raises(SystemExit, match="2"):
+        main(["plot", "pie"])
+    assert "no picture is called 'pie'; there are: bars" in capsys.readouterr().err
+
+
+def test_matplotlib_is_imported_for_pictures_alone():
+    code = "import sys, leaderboard, leaderboard.__main__, leaderboard.plots; assert 'matplotlib' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=cells.ROOT)
