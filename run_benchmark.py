@@ -529,7 +529,7 @@ def show_list(data: Path) -> int:
     """Upstreams, tasks with the state of their corpora, downstreams; reads no audio and imports nothing heavy."""
     print("upstreams (-u)")
     for entry in upstreams.describe():
-        print(f"  {entry.name:<24} {entry.about}")
+        print(f"  {entry.name:<26} {entry.about}")
     print(f"\ntasks (-t); corpora under {data}")
     for row in tasks.describe(data):
         counts = f"{row.found}/{row.expected} files  [{row.downstream}]"

@@ -224,12 +224,19 @@ def read(path: Path) -> tuple[Record, bool]:
 
 
 def contamination(upstream: Upstream, task: Task) -> set[str]:
-    """Marks for what an upstream may have learned of a task's corpus (or of one with the same speakers)."""
+    """Marks for what an upstream may have learned of a task's corpus (or of one with the same speakers).
+
+    Names are compared by their letters and digits: emov_db and EmoV-DB are one.
+    """
     if upstream.seen == "unknown":
         return {"seen:unknown"}
-    names = {name.casefold() for name in (task.corpus, task.family, *task.corpora_of_family) if name}
-    levels = {level for corpus, level in (upstream.seen or {}).items() if corpus.casefold() in names}
+    names = {_letters(name) for name in (task.corpus, task.family, *task.corpora_of_family) if name}
+    levels = {level for corpus, level in (upstream.seen or {}).items() if _letters(corpus) in names}
     return {f"contaminated:{level}" for level in levels}
+
+
+def _letters(name: str) -> str:
+    return "".join(letter for letter in name.casefold() if letter.isalnum())
 
 
 def _section(model: type[S], values: dict[str, Any]) -> S:

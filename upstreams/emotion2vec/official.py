@@ -11,10 +11,10 @@ from upstreams.emotion2vec.config import BASE, LARGE, ModelConfig
 from upstreams.errors import UpstreamError
 
 # Emo-262, without labels (the paper, section 4.1); data2vec 2.0, where it began, heard LibriSpeech.
-HEARD = ("iemocap", "meld", "mosei", "mead", "msp_podcast", "librispeech")
+HEARD = ("iemocap", "meld", "cmu_mosei", "mead", "msp_podcast", "librispeech")
 # Corpora of EmoBox, on whose labels the plus models were trained (emotion2vec's README).
 EMOBOX = (
-    *("aesdd", "ased", "asvp_esd", "cafe", "casia", "crema_d", "emns", "emodb", "emov_db", "emovo", "emozionalmente"),
+    *("aesdd", "ased", "asvp_esd", "cafe", "casia", "cremad", "emns", "emodb", "emov_db", "emovo", "emozionalmente"),
     *("enterface", "esd", "iemocap", "jl_corpus", "m3ed", "mead", "meld", "mer2023", "mesd", "msp_podcast", "oreau"),
     *("pavoque", "polish", "ravdess", "resd", "savee", "shemo", "subesco", "tess", "turev_db", "urdu"),
 )

@@ -52,13 +52,13 @@ def test_the_published_models_are_what_they_are() -> None:
         assert len(model.labels) == model.config.classes and (model.config.dim == 1024) == model.name.endswith("large")
         assert replace(model.config, classes=0) in (BASE, LARGE)
     assert MODELS["emotion2vec_base"].seen == dict.fromkeys(
-        ["iemocap", "meld", "mosei", "mead", "msp_podcast", "librispeech"], "audio"
+        ["iemocap", "meld", "cmu_mosei", "mead", "msp_podcast", "librispeech"], "audio"
     )
     for size in ("seed", "base", "large"):
         seen = MODELS[f"emotion2vec_plus_{size}"].seen
         assert isinstance(seen, dict)
         assert {seen[corpus] for corpus in ("emodb", "ravdess", "urdu", "iemocap", "meld")} == {"labels"}
-        assert seen["mosei"] == "audio"
+        assert seen["cmu_mosei"] == "audio"
 
 
 @pytest.mark.parametrize("name", MODELS)
