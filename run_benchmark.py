@@ -60,7 +60,8 @@ class Request:
     force: bool
     rerun: bool
     skip_bad: bool
-    ablation: Any = None  # whose table is shown
+    ablation: Any  # whose variants are upstreams as well, and whose table is shown; or None
+    speech: list[Path]  # that they are trained on
 
 
 @dataclass(frozen=True)
@@ -143,14 +144,6 @@ def main(argv: list[str] | None = None) -> int:
         return show_list(data)
     os.environ["EMOREP_RUNS"] = str(Path(options.runs).expanduser().absolute())  # workers resolve names by it, too
     try:
-        trained = ablate(options) if options.ablation else None
-    except KeyboardInterrupt:
-        print("\nStopped. The same command goes on from there.", file=sys.stderr)
-        return 130
-    except UserError as error:
-        print(f"run_benchmark.py: {error}", file=sys.stderr)
-        return 2 if isinstance(error, upstreams.UnknownName) else 1
-    try:
         request = Request(
             upstreams=list(
                 dict.fromkeys(upstreams.resolve(name) for asked in options.upstream for name in upstreams.expand(asked))
@@ -164,7 +157,8 @@ def main(argv: list[str] | None = None) -> int:
                 k: getattr(options, k)
                 for k in ["seeds", "device", "precision", "jobs", "limit", "force", "rerun", "skip_bad"]
             },
-            ablation=trained,
+            ablation=upstreams.ablation(options.ablation) if options.ablation else None,
+            speech=[Path(folder).expanduser() for folder in options.speech],
         )
         if request.device == "cuda":
             device(request)
@@ -184,6 +178,9 @@ def main(argv: list[str] | None = None) -> int:
 def run(request: Request) -> int:
     """Every cell of the request, task by task; a failure stops its own cells only."""
     outcomes: list[Outcome] = []
+    absent: dict[str, str] = {}
+    if request.ablation:
+        request, absent = train(request)
     for name in request.tasks:
         started = time.perf_counter()
         try:
@@ -215,32 +212,24 @@ def run(request: Request) -> int:
     if records:
         leaderboard.csv(request.results)
     if request.ablation:
-        show_ablation(request, records)
+        show_ablation(request, records, absent)
     return 1 if failures or differing else 0
 
 
-def ablate(options: argparse.Namespace) -> tuple[Any, dict[str, str]]:
-    """The ablation asked for, trained where it was not, its variants among the upstreams; those that cannot be."""
-    ablation = upstreams.ablation(options.ablation)
-    absent = upstreams.train(
-        ablation,
-        [Path(folder).expanduser() for folder in options.speech],
-        Path(os.environ["EMOREP_RUNS"]),
-        Path(options.cache).expanduser(),
-        options.device,
-        options.jobs,
-    )
-    options.upstream += [ablation.upstream(variant) for variant in ablation.variants if variant not in absent]
-    return ablation, absent
+def train(request: Request) -> tuple[Request, dict[str, str]]:
+    """The request with its ablation's variants as upstreams, trained where they were not; those absent, and why."""
+    ablation, runs = request.ablation, Path(os.environ["EMOREP_RUNS"])
+    absent = upstreams.train(ablation, request.speech, runs, request.cache, request.device, request.jobs)
+    variants = [ablation.upstream(variant) for variant in ablation.variants if variant not in absent]
+    return replace(request, upstreams=list(dict.fromkeys([*request.upstreams, *variants]))), absent
 
 
-def show_ablation(request: Request, records: list[Any]) -> None:
+def show_ablation(request: Request, records: list[Any], absent: dict[str, str]) -> None:
     """The table of an ablation, the paper's figures beside it; its files' names."""
-    ablation, absent = request.ablation
+    ablation = request.ablation
     upstream = {variant: ablation.upstream(variant) for variant in ablation.variants}
     facts = (ablation.name, ablation.title, upstream, ablation.published, ablation.measure, ablation.source)
-    paths = leaderboard.ablation(request.results, *facts, records, absent)
-    print("\n".join(map(str, paths)))
+    print(*leaderboard.ablation(request.results, *facts, records, absent), sep="\n")
 
 
 def measure(request: Request, task: Any, upstream: str, heads: list[str], seconds: float) -> list[Outcome]:

@@ -1,11 +1,13 @@
 """Time pre-training steps of a recipe, count their operations, and compare with this machine's matrix products.
 
     python benchmarks/pretraining.py [small|base|FILE] [--device cuda] [--precision fp32 bf16] [--threads 2]
-                                     [--repeats 5] [--set batch.seconds=20 batch.micro_batches=1 ...] [--profile]
+                                     [--repeats 5] [--profile] [--processor-time]
+                                     [--set batch.seconds=20 batch.micro_batches=1 ...]
 
 Whole steps are timed as `pretrain` runs them (masks, teacher, clones, backward, AdamW, average), on made-up audio of
 2 to 8 s; precisions in turns. The matrix peak is measured beside each step. `--profile` shows where a step's time
 goes by kind of operation: what is not in matrix products and convolutions keeps a step from the peak.
+On a machine that others use too, `--processor-time --threads 1` counts the processor's time instead of the clock's.
 """
 
 import argparse
@@ -41,15 +43,15 @@ def made_up(hours: float) -> Pack:
     return Pack((noise,), ("noise",) * len(lengths), zeros, zeros, lengths, (Path("noise"),), {}, "noise")
 
 
-def step_of(learner: Learner, pack: Pack, work) -> float:
+def step_of(learner: Learner, pack: Pack, work, clock=time.perf_counter) -> float:
     """Seconds of a step."""
     synchronize(learner.device)
-    started = time.perf_counter()
+    started = clock()
     at, step, _ = work
     learner.listen(at, step, pack)
     learner.descend(at, learner.norm())
     synchronize(learner.device)
-    return time.perf_counter() - started
+    return clock() - started
 
 
 def profile(learner: Learner, pack: Pack, work) -> None:
@@ -75,8 +77,12 @@ def main() -> None:
     options.add_argument("--repeats", type=int, default=5)
     options.add_argument("--set", nargs="+", default=[], metavar="KEY=VALUE")
     options.add_argument("--profile", action="store_true")
+    options.add_argument("--processor-time", action="store_true")
     options = options.parse_args()
     torch.set_num_threads(options.threads)
+    clock = time.process_time if options.processor_time else time.perf_counter
+    if options.processor_time and (options.threads > 1 or options.device != "cpu"):
+        raise SystemExit("--processor-time wants --threads 1 and a CPU: threads that wait for each other count as well")
     device, pack = torch.device(options.device), made_up(2.0)
 
     learners = {}
@@ -92,7 +98,7 @@ def main() -> None:
     peaks: dict[str, list[float]] = {precision: [] for precision in learners}
     for repeat in range(options.repeats + 1):
         for precision, learner in learners.items():
-            taken, peak = step_of(learner, pack, work), matrix_peak.__wrapped__(device, precision)
+            taken, peak = step_of(learner, pack, work, clock), matrix_peak.__wrapped__(device, precision, clock)
             if repeat:  # the first is to warm up
                 seconds[precision].append(taken)
                 peaks[precision].append(peak)

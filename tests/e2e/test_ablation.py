@@ -70,10 +70,12 @@ def test_an_ablation_is_trained_once_and_shown_beside_the_paper(command, tmp_pat
     assert r"\toprule" in (tables / "mine.tex").read_text()
 
 
-def test_unknown_ablations_are_refused(command, tmp_path: Path) -> None:
+def test_wrong_requests_are_refused_before_anything_is_trained(command, tmp_path: Path) -> None:
+    status, said = command("--speech", str(speech(tmp_path / "speech")), "-d", "prob")
+    assert status == 2 and "probe" in said and not (tmp_path / "runs").exists()
     (tmp_path / "mine.yaml").write_text("title: nothing else")
     status, said = command()
-    assert status == 1 and "is no ablation" in said
+    assert status == 2 and "is no ablation" in said
     (tmp_path / "mine.yaml").unlink()
     status, said = command()
     assert status == 2 and "unknown ablation" in said and "losses" in said
