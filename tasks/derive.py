@@ -53,7 +53,8 @@ def column(name: str, base: Task) -> Task:
     """The base task's utterances and folds, with a column of its table as the target.
 
     Raises:
-        TaskError: the base asks for values, the corpus lacks the column, it has one value only, or a fold's train lacks one.
+        TaskError: the base asks for values, the corpus lacks the column, it has one value only, or a fold's train lacks
+            one.
     """
     from tasks import loading
 
