@@ -57,7 +57,7 @@ COLUMNS: list[Column] = [
     ("upstream", "who answered", lambda r: r.cell.upstream),
     ("task", "what was asked", lambda r: r.cell.task),
     ("downstream", "how it was read", lambda r: r.cell.downstream),
-    *(column for name in METRICS for column in _metric_columns(name)),
+    *(column for name in METRICS if not METRICS[name].special for column in _metric_columns(name)),
     ("WA_folds", "mean of the folds' WA (percent)", lambda r: r.scores.WA_folds),
     _last_layer("WA"),
     _last_layer("UA"),
@@ -90,7 +90,8 @@ COLUMNS: list[Column] = [
     ("torch", "version of torch", lambda r: r.run.versions.get("torch")),
     ("created", "when, UTC", lambda r: r.created),
     ("key", "hash of all that decides the result", lambda r: r.cell.key),
-    *(_seed_std(name) for name in METRICS),
+    *(_seed_std(name) for name in METRICS if not METRICS[name].special),
+    *(column for name in METRICS if METRICS[name].special for column in _metric_columns(name)),
 ]
 
 

@@ -82,6 +82,7 @@ def examine(
         _Item(path, 0.0 if pd.isna(start) else float(start), float("inf") if pd.isna(end) else float(end))
         for path, start, end in zip(utterances["path"].tolist(), starts, ends, strict=True)
     ]
+    ids = utterances.index.tolist()
     with _open(cache) as index:
         known = _known(index, items)
         todo = [item for item in dict.fromkeys(items) if item not in known]
@@ -99,13 +100,13 @@ def examine(
             if progress is not None:
                 progress(done, len(todo))
         index.write(fresh)
-    good = {utterance: known[item] for utterance, item in zip(utterances.index, items, strict=True) if item in known}
+    good = {utterance: known[item] for utterance, item in zip(ids, items, strict=True) if item in known}
     table = pd.DataFrame(
         [tuple(vars(content).values()) for content in good.values()],
         index=pd.Index(list(good), name="id", dtype=str),
         columns=list(Content.__dataclass_fields__),
     )
-    return table, {u: bad[item] for u, item in zip(utterances.index, items, strict=True) if item in bad}
+    return table, {u: bad[item] for u, item in zip(ids, items, strict=True) if item in bad}
 
 
 def _examined(items: Sequence[_Item], jobs: int) -> Iterator[tuple[_Item, os.stat_result | None, Content | BadAudio]]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from tasks import brought
 from tasks.errors import TaskError, UnknownName
+from tasks.metrics import REGRESSION
 
 if TYPE_CHECKING:
     from tasks.loading import Task
@@ -52,11 +53,14 @@ def column(name: str, base: Task) -> Task:
     """The base task's utterances and folds, with a column of its table as the target.
 
     Raises:
-        TaskError: the corpus lacks the column, it has one value only, or a fold's train lacks one.
+        TaskError: the base asks for values, the corpus lacks the column, it has one value only, or a fold's train lacks
+            one.
     """
     from tasks import loading
 
     target = name.partition(":")[0]
+    if base.problem.kind == REGRESSION:
+        raise TaskError(f"{name}: {base.name} asks for values; name a task of classes on {base.corpus.title}")
     if target not in base.utterances:
         raise TaskError(f"{name}: {base.corpus.title} does not tell the {target} of its utterances")
     values = sorted(base.utterances[target].dropna().unique())

@@ -145,3 +145,9 @@ def test_what_does_not_fit_is_refused_in_words(results, change, words):
     with pytest.raises(LeaderboardError, match=words):
         leaderboard.record(results, **broken(change))
     assert not list(results.rglob("*")), "nothing is written"
+
+
+@pytest.mark.parametrize(("metrics", "there"), [(["CCC", "MAE"], False), (["MAE", "Acc7"], True)])
+def test_metrics_of_sentiment_are_computed_only_where_a_task_names_them(make, metrics, there):
+    found = make(kind="regression", metrics=metrics, headline="MAE").scores.metrics
+    assert ("Acc7" in found) == there and "Acc2_nonneg" not in found and {"CCC", "Pearson", "MAE"} <= set(found)

@@ -345,7 +345,7 @@ def m3ed(data: Path) -> Path:
                     "Speaker": speaker,
                     "EmoAnnotation": {"final_mul_emo": emotion, "final_main_emo": emotion},
                 }
-            who = {letter: {"Name": f"{name} {letter}", "Gender": "Female", "Age": "mid"} for letter in "AB"}
+            who = {letter: {"Name": f"Li {letter}", "Gender": "Female", "Age": "mid"} for letter in "AB"}
             annotation[name] = {dialogue: {"SpeakerInfo": who, "Dialog": said}}
     (home / "annotation.json").write_text(json.dumps(annotation, ensure_ascii=False), encoding="utf-8")
     return data

@@ -205,3 +205,48 @@ def test_a_corpus_without_a_task_says_what_to_write(tmp_path, monkeypatch):
     monkeypatch.setattr(definition, "FOLDER", tmp_path)
     with pytest.raises(TaskError, match=r"write .*urdu\.yaml"):
         tasks.resolve(["urdu"], tmp_path)
+
+
+def test_settings_that_a_task_does_not_use_are_not_in_its_key():
+    """Cells that are done stay done when definitions learn to say more."""
+    dumped = definition.read(definition.path("emodb")).model_dump(mode="json", exclude={"published", "title"})
+    assert list(dumped) == [
+        "name",
+        "version",
+        "corpus",
+        "kind",
+        "target",
+        "labels",
+        "drop",
+        "where",
+        "folds",
+        "dev",
+        "metrics",
+        "headline",
+        "select_on",
+        "downstream",
+        "speakers_shared",
+        "pooled_only",
+    ]
+    assert dumped["folds"] == {"by": "speaker", "groups": []}
+    assert definition.read(definition.path("nemo")).model_dump()["folds"]["by"] == "speaker"
+    assert definition.read(definition.path("esd")).model_dump()["folds"]["k"] == 5
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"kind": "regression"}, "a regression has no labels"),
+        ({"kind": "regression", "labels": {}, "target": "gender"}, "its target is one of arousal"),
+        ({"kind": "regression", "labels": {}, "target": "arousal"}, "no metric .* of a regression"),
+        ({"next_turn": True}, "next_turn is for a conversation"),
+        ({"dev": "partition"}, "goes with folds"),
+        ({"group_by": "room"}, "group_by"),
+        ({"folds": {"by": "speaker", "k": 1}}, "folds.k"),
+    ],
+)
+def test_kinds_and_rules_that_do_not_fit_are_named(tmp_path, change, words):
+    content = yaml.safe_load(definition.path("emodb").read_text())
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(content | change))
+    with pytest.raises(TaskError, match=words):
+        definition.read(tmp_path / "mine.yaml")

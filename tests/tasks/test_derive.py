@@ -42,6 +42,11 @@ def test_a_column_with_one_value_is_told(tmp_path):
         tasks.load("sentence:emodb", tmp_path, tmp_path / "cache")
 
 
+def test_a_base_that_asks_for_values_is_told(demo_cache):
+    with pytest.raises(TaskError, match="gender:demo_arousal: demo_arousal asks for values"):
+        tasks.load("gender:demo_arousal", demo_cache, demo_cache)
+
+
 @pytest.mark.parametrize("name", ["gender:emodb,urdu", "sentence:demo,demo"])
 def test_too_many_arguments_are_told(tmp_path, name):
     with pytest.raises(TaskError, match="takes 1 task"):

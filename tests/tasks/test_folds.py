@@ -154,3 +154,52 @@ def test_a_speaker_in_no_group_or_in_two_is_told():
 def test_groups_of_which_nothing_is_there_are_left_out():
     found = folds.leave_groups_out("speaker", np.array(["a", "b"]), [["a"], ["b", "x"], ["y"]])
     assert list(found) == ["speaker a", "speaker b x"]
+
+
+@settings(max_examples=60, deadline=None)
+@given(seeds, st.integers(2, 6))
+def test_balanced_groups_are_of_whole_speakers_and_alike_in_size(seed, k):
+    _, speakers, _ = random_table(seed)
+    tests = folds.leave_balanced_groups_out("speaker", speakers, k)
+    assert sorted(np.concatenate(list(tests.values()))) == list(range(len(speakers)))
+    owners = [set(speakers[test]) for test in tests.values()]
+    assert len(set().union(*owners)) == sum(map(len, owners)) and len(tests) == min(k, len(set(speakers)))
+    if len(set(speakers)) > k:
+        sizes = [len(test) for test in tests.values()]
+        assert max(sizes) - min(sizes) <= np.unique(speakers, return_counts=True)[1].max()
+
+
+@settings(max_examples=40, deadline=None)
+@given(seeds)
+def test_crossed_folds_share_neither_speaker_nor_sentence_and_test_each_row_once(seed):
+    ids, speakers, targets = random_table(seed)
+    sentences = np.random.default_rng(seed).choice(["a", "b", "c", "d"], len(ids))
+    parts = folds.leave_balanced_groups_out("speaker", speakers, 3)
+    tested = []
+    for k, tests in folds.crossed(parts, folds.leave_out("sentence", sentences, 2)):
+        try:
+            fold = folds.build_one(k, tests, ids, speakers, targets)
+        except TaskError:  # too few speakers are left of these sentences
+            continue
+        rest = np.r_[fold.train, fold.dev]
+        assert not set(speakers[rest]) & set(speakers[fold.test])
+        assert not set(sentences[rest]) & set(sentences[fold.test])
+        tested += fold.test.tolist()
+    assert len(set(tested)) == len(tested)
+
+
+def test_an_official_split_keeps_its_parts_and_leaves_other_rows_out():
+    partition = np.array(["train"] * 10 + ["dev"] * 3 + ["test"] * 4 + ["test2"] * 2)
+    ids, units = np.array([f"u{i}" for i in range(19)]), np.array([f"s{i}" for i in range(19)])
+    there = np.arange(19) != 16
+    (fold,) = folds.official(partition, ids, units, there, np.zeros(19, dtype=np.int64), "partition")
+    assert [part.tolist() for part in (fold.train, fold.dev, fold.test)] == [
+        list(range(10)),
+        [10, 11, 12],
+        [13, 14, 15],
+    ]
+    assert fold.inner == ()
+    (fold,) = folds.official(partition, ids, units, there, np.zeros(19, dtype=np.int64), "fifth")
+    assert (len(fold.train), len(fold.dev), len(fold.inner)) == (8, 2, 5)
+    with pytest.raises(TaskError, match="official dev part has no usable utterance"):
+        folds.official(np.where(partition == "dev", "", partition), ids, units, there, units, "partition")
