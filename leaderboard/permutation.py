@@ -12,7 +12,8 @@ to a difference in UA, and a swap turns its sign: N_c does not move. Other metri
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import itertools
+from collections.abc import Iterator, Sequence
 from math import lcm
 
 import numpy as np
@@ -61,6 +62,19 @@ def contributions(first: np.ndarray, second: np.ndarray, metric: str) -> np.ndar
     moved = second - first
     swapped = (figure(a[:, None] + moved) - figure(b[:, None] - moved)).mean(axis=0)
     return (whole - swapped) / 2
+
+
+def pairwise(systems: Sequence[np.ndarray], metric: str) -> np.ndarray:
+    """(G, pairs) contributions to the difference of every two systems, in the order of itertools.combinations.
+
+    What is linear needs each system once: d_g of two is that of the first and a third minus that of the second and it.
+    """
+    pairs = itertools.combinations(range(len(systems)), 2)
+    if metric not in LINEAR:
+        return np.stack([contributions(systems[i], systems[j], metric) for i, j in pairs], axis=1)
+    own = np.stack([contributions(system, systems[0], metric) for system in systems], axis=1)
+    first, second = np.array(list(pairs)).T
+    return own[:, first] - own[:, second]
 
 
 def p_values(parts: np.ndarray, swaps: np.ndarray) -> np.ndarray:
