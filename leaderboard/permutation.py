@@ -2,7 +2,7 @@
 
 Under the null hypothesis the two systems are exchangeable within every group (speaker, dialogue, video): who made
 which predictions of a speaker is a coin's choice. A swap keeps every utterance and target in place, so no class is
-ever lost, and it leaves a group's utterances together, however alike they are. For WA, UA and MAE the difference of
+ever lost, and it leaves a group's utterances together, however alike they are. For WA, UA, MAE the difference of
 the pooled figures is then linear in the groups: with N_c utterances of class c in all, group g adds
 
     d_g = 1/C sum_c (right of the first in g, c - right of the second in g, c) / N_c
@@ -22,7 +22,8 @@ from tasks.metrics import METRICS
 
 ENUMERATED = 12  # groups up to which every swap is tried
 DRAWS = 10_000  # swaps drawn beyond
-LINEAR = frozenset({"WA", "UA", "MAE"})  # metrics whose difference is a sum over groups, targets being equal
+# Metrics whose difference is a sum over groups, targets being equal: what they divide by, a swap does not move.
+LINEAR = frozenset({"WA", "UA", "MAE", "Acc2_nonneg", "Acc2_posneg", "Acc7"})
 CHUNK = 1000  # swaps worked on at once
 ROUNDING = 1e-9  # of the statistic: swaps that tie with what was seen count as tied
 
