@@ -16,8 +16,8 @@ POWER = 0.8  # of the smallest detectable difference
 
 def limits(metric: Metric) -> tuple[float, float]:
     """Smallest and largest value that a metric can take, in table units."""
-    if metric.kind == "classification":
-        return 0.0, metric.scale
+    if metric.scale == 100.0:  # accuracies, recalls and F1, of classes or of values
+        return 0.0, 100.0
     return (-metric.scale, metric.scale) if metric.higher_is_better else (0.0, np.inf)
 
 
