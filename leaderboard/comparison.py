@@ -13,12 +13,13 @@ from pathlib import Path
 import numpy as np
 
 from leaderboard.errors import LeaderboardError
-from leaderboard.permutation import LINEAR, contributions, p_values, signs, smallest_p, swap_test
+from leaderboard.permutation import LINEAR, p_values, pairwise, signs, smallest_p, swap_test
 from leaderboard.questions import REFERENCE, aspect, groups, question
 from leaderboard.ranks import holm, rank_intervals
 from leaderboard.schema import Record, Task
 from leaderboard.statistics import (
     Effect,
+    between,
     bounded,
     detectable,
     difference,
@@ -186,9 +187,10 @@ def standing(several: Sequence[Answer]) -> Standing:
     metric, n_groups = several[0].record.task.headline, len(several[0].groups)
     swaps = signs(n_groups)
     couples = list(itertools.combinations(several, 2))
-    effects = [difference(a.statistics, b.statistics, METRICS[metric]) for a, b in couples]
+    alone = [leave_one_out(a.statistics, METRICS[metric]) for a in several]
+    effects = [between(a, b) for a, b in itertools.combinations(alone, 2)]
     if metric in LINEAR and couples:
-        p = p_values(np.stack([contributions(a.statistics, b.statistics, metric) for a, b in couples], 1), swaps)
+        p = p_values(pairwise([a.statistics for a in several], metric), swaps)
     else:
         p = np.array([swap_test(a.statistics, b.statistics, metric, swaps) for a, b in couples])
     pairs = _pairs([(a.upstream, b.upstream) for a, b in couples], effects, p)
@@ -215,11 +217,10 @@ def across(parts: Sequence[Sequence[Answer]]) -> Across:
     families: dict[str, list[str]] = {}
     for task in tasks:
         families.setdefault(_family(task), []).append(task.name)
-    weight = {name: 1 / len(families) / len(members) for members in families.values() for name in members}
 
     values = {u: np.array([float(METRICS[metric](found[u].statistics.sum(1)).mean()) for found in by_task])
               for u in names}  # fmt: skip
-    weights = np.array([weight[task.name] for task in tasks])
+    weights = np.array([1 / len(families) / len(families[_family(task)]) for task in tasks])
     sign = 1 if METRICS[metric].higher_is_better else -1
     names.sort(key=lambda u: (np.isnan(values[u] @ weights), -sign * float(values[u] @ weights), u))
     spread = {u: _deviations([found[u] for found in by_task], metric, families) for u in names}
@@ -233,9 +234,9 @@ def across(parts: Sequence[Sequence[Answer]]) -> Across:
         )
         for u, v in couples
     ]
-    parts_of = [_contributions(by_task, u, v, metric, families, weight) for u, v in couples]
-    n_groups = len(parts_of[0]) if parts_of else 0
-    p = p_values(np.stack(parts_of, 1), signs(n_groups)) if couples else np.array([])
+    parts_of = _contributions([[found[u] for u in names] for found in by_task], metric, families) if couples else None
+    n_groups = 0 if parts_of is None else len(parts_of)
+    p = np.array([]) if parts_of is None else p_values(parts_of, signs(n_groups))
     pairs = _pairs(couples, effects, p)
     ranks, last = _ranks(names, pairs, metric)
 
@@ -295,7 +296,7 @@ def _ranks(names: Sequence[str], pairs: Sequence[Pair], metric: str) -> tuple[li
     return ranks.tolist(), last.tolist()
 
 
-def _keys(family: str, members: Sequence[Answer]) -> list[str]:
+def _keys(members: Sequence[Answer]) -> list[str]:
     """Groups of a family: a speaker of two of its tasks is one group."""
     return sorted(set().union(*(m.groups for m in members)))
 
@@ -305,7 +306,7 @@ def _deviations(members: Sequence[Answer], metric: str, families: dict[str, list
     found = {}
     for family, names in families.items():
         own = [m for m in members if m.record.task.name in names]
-        groups = _keys(family, own)
+        groups = _keys(own)
         moved = np.zeros(len(groups))
         for member in own:
             value, without = leave_one_out(member.statistics, METRICS[metric])
@@ -328,21 +329,20 @@ def _spread(deviations: dict[str, np.ndarray]) -> tuple[float, float]:
     return float(np.sqrt(total)), float(freedom)
 
 
-def _contributions(
-    by_task: Sequence[dict[str, Answer]], first: str, second: str, metric: str,
-    families: dict[str, list[str]], weight: dict[str, float],
-) -> np.ndarray:  # fmt: skip
-    """(groups of all families,) contributions to the difference of two means over families."""
+def _contributions(by_task: Sequence[list[Answer]], metric: str, families: dict[str, list[str]]) -> np.ndarray:
+    """(groups of all families, pairs) contributions to the differences of means over families.
+
+    Args:
+        by_task: for every task the answers of the same upstreams in the same order.
+    """
     found = []
-    for family, names in families.items():
-        own = [answers for answers in by_task if answers[first].record.task.name in names]
-        groups = _keys(family, [answers[first] for answers in own])
-        parts = np.zeros(len(groups))
+    for names in families.values():
+        own = [answers for answers in by_task if answers[0].record.task.name in names]
+        groups = _keys([answers[0] for answers in own])
+        parts = np.zeros((len(groups), len(by_task[0]) * (len(by_task[0]) - 1) // 2))
         for answers in own:
-            a, b = answers[first], answers[second]
-            parts[np.searchsorted(groups, a.groups)] += weight[a.record.task.name] * contributions(
-                a.statistics, b.statistics, metric
-            )
+            shares = pairwise([a.statistics for a in answers], metric)
+            parts[np.searchsorted(groups, answers[0].groups)] += shares / len(own) / len(families)
         found.append(parts)
     return np.concatenate(found)
 

@@ -219,21 +219,22 @@ def _couples_block(title: str, couples: Sequence[tuple[Answer, Answer]], labels:
     return Block(plain(title), facts, columns, rows, narrower=[("smallest p", None), ("metric", None)])
 
 
-def _pairs_block(title: str, pairs: Sequence[Pair], figures: str) -> Block:
-    metric, rows = figures.split()[-1], []
+def _pairs_block(title: str, pairs: Sequence[Pair], metric: str, figures: str = "") -> Block:
+    rows = []
     for pair in pairs:
         cells = {"first": plain(pair.first), "second": plain(pair.second)}
         cells |= {"difference": _effect(pair.effect, metric, signed=True), "p": probability(pair.p)}
         cells |= {"p (Holm)": probability(pair.adjusted)}
         rows.append(Row(cells))
-    facts = [f"{figures} of the first minus that of the second; Holm over {plural(len(pairs), 'pair')}"]
+    facts = [f"{figures or metric} of the first minus that of the second; Holm over {plural(len(pairs), 'pair')}"]
     return Block(title, facts, ["first", "second", "difference", "p", "p (Holm)"], rows)
 
 
 def _pairs_over_corpora(title: str, over: Across) -> list[Block]:
+    mean = f"mean {over.metric}"
     return [
-        _pairs_block(f"{title}: all pairs, on further speakers of these corpora", over.pairs, f"mean {over.metric}"),
-        _pairs_block(f"{title}: all pairs, on further corpora", over.pairs_corpora, f"mean {over.metric}"),
+        _pairs_block(f"{title}: all pairs, on further speakers of these corpora", over.pairs, over.metric, mean),
+        _pairs_block(f"{title}: all pairs, on further corpora", over.pairs_corpora, over.metric, mean),
     ]
 
 

@@ -10,7 +10,6 @@ from leaderboard.blocks import NONE, figure
 from leaderboard.grids import Entry, Grid, note
 
 HEADER = "% Made by emorep from result records. Needs \\usepackage{booktabs,graphicx,xcolor} and UTF-8 input.\n"
-SPREADS = ("interval", "std", "none")
 _SPECIAL = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "&": r"\&", "%": r"\%", "$": r"$\mathdollar$", "#": r"\#",
     "_": r"\_", "~": r"$\sim$", "^": r"\^{}", "<": "$<$", ">": "$>$", "|": r"$|$", "`": r"\`{}", '"': "{''}", "–": "--",

@@ -20,6 +20,7 @@ UPSTREAMS = {"opensmile_compare": "eyben2010 schuller2016", "opensmile": "eyben2
              "wav2vec2": "baevski2020", "hubert": "hsu2021", "wavlm": "chen2022", "data2vec": "baevski2022",
              "emotion2vec": "ma2024emotion2vec", "prosody": "morise2016"}  # fmt: skip
 HEADS = {"superb": "yang2021", "emotion2vec": "ma2024emotion2vec", "emobox": "ma2024emobox"}
+SHARED = ("speakers_shared", "speakers_unknown", "audio_shared")  # marks of tests whose speakers may be in training
 METHODS = ("tukey1958", "holm1979")
 # What a head does is its settings' business; of those that ship, in words.
 SAID = {
@@ -67,7 +68,7 @@ def _tasks(records: Sequence[Record], cited: list[str], openings: dict[str, int]
         if times := openings.get(task.name):
             text += f" (its test part was scored {times} times)"
         said.append(text)
-    shared = any("speakers_shared" in r.marks for r in records)
+    shared = any(mark in SHARED for r in records for mark in r.marks)
     disjoint = "Test speakers are never in training" + (" but where a mark says so" if shared else "")
     return plain(f"Tasks: {'; '.join(said)}. {disjoint}; nothing is chosen on test data.")
 

@@ -2,7 +2,7 @@
 
 Under the null hypothesis the two systems are exchangeable within every group (speaker, dialogue, video): who made
 which predictions of a speaker is a coin's choice. A swap keeps every utterance and target in place, so no class is
-ever lost, and it leaves a group's utterances together, however alike they are. For WA, UA and MAE the difference of
+ever lost, and it leaves a group's utterances together, however alike they are. For WA, UA, MAE the difference of
 the pooled figures is then linear in the groups: with N_c utterances of class c in all, group g adds
 
     d_g = 1/C sum_c (right of the first in g, c - right of the second in g, c) / N_c
@@ -12,7 +12,8 @@ to a difference in UA, and a swap turns its sign: N_c does not move. Other metri
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import itertools
+from collections.abc import Iterator, Sequence
 from math import lcm
 
 import numpy as np
@@ -21,7 +22,8 @@ from tasks.metrics import METRICS
 
 ENUMERATED = 12  # groups up to which every swap is tried
 DRAWS = 10_000  # swaps drawn beyond
-LINEAR = frozenset({"WA", "UA", "MAE"})  # metrics whose difference is a sum over groups, targets being equal
+# Metrics whose difference is a sum over groups, targets being equal: what they divide by, a swap does not move.
+LINEAR = frozenset({"WA", "UA", "MAE", "Acc2_nonneg", "Acc2_posneg", "Acc7"})
 CHUNK = 1000  # swaps worked on at once
 ROUNDING = 1e-9  # of the statistic: swaps that tie with what was seen count as tied
 
@@ -61,6 +63,19 @@ def contributions(first: np.ndarray, second: np.ndarray, metric: str) -> np.ndar
     moved = second - first
     swapped = (figure(a[:, None] + moved) - figure(b[:, None] - moved)).mean(axis=0)
     return (whole - swapped) / 2
+
+
+def pairwise(systems: Sequence[np.ndarray], metric: str) -> np.ndarray:
+    """(G, pairs) contributions to the difference of every two systems, in the order of itertools.combinations.
+
+    What is linear needs each system once: d_g of two is that of the first and a third minus that of the second and it.
+    """
+    pairs = itertools.combinations(range(len(systems)), 2)
+    if metric not in LINEAR:
+        return np.stack([contributions(systems[i], systems[j], metric) for i, j in pairs], axis=1)
+    own = np.stack([contributions(system, systems[0], metric) for system in systems], axis=1)
+    first, second = np.array(list(pairs)).T
+    return own[:, first] - own[:, second]
 
 
 def p_values(parts: np.ndarray, swaps: np.ndarray) -> np.ndarray:

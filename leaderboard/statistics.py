@@ -16,8 +16,8 @@ POWER = 0.8  # of the smallest detectable difference
 
 def limits(metric: Metric) -> tuple[float, float]:
     """Smallest and largest value that a metric can take, in table units."""
-    if metric.kind == "classification":
-        return 0.0, metric.scale
+    if metric.scale == 100.0:  # accuracies, recalls and F1, of classes or of values
+        return 0.0, 100.0
     return (-metric.scale, metric.scale) if metric.higher_is_better else (0.0, np.inf)
 
 
@@ -63,10 +63,14 @@ def difference(first: np.ndarray, second: np.ndarray, metric: Callable[[np.ndarr
     Args:
         first, second: (S, G, ...) additive statistics of the same G groups; the numbers of seeds may differ.
     """
-    (a, without_a), (b, without_b) = leave_one_out(first, metric), leave_one_out(second, metric)
-    without = without_a - without_b
+    return between(leave_one_out(first, metric), leave_one_out(second, metric))
+
+
+def between(first: tuple[np.ndarray, np.ndarray], second: tuple[np.ndarray, np.ndarray]) -> Effect:
+    """The same from what `leave_one_out` says of either, so that many pairs need it once a system."""
+    without = first[1] - second[1]
     error = float(standard_error(without)) if len(without) > 1 else np.nan
-    return effect(float(a - b), error, len(without) - 1)
+    return effect(float(first[0] - second[0]), error, len(without) - 1)
 
 
 def detectable(errors: np.ndarray, groups: int) -> float:

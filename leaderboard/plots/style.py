@@ -41,7 +41,6 @@ SETTINGS: dict[Any, Any] = {
     "lines.linewidth": 1.2,
     "lines.markersize": 3.5,
     "pdf.fonttype": 42,  # TrueType: text stays text, as conferences ask
-    "svg.fonttype": "none",
     "text.usetex": False,
     "text.parse_math": False,  # a name with dollar signs is only a name
     "figure.constrained_layout.h_pad": 0.05,

@@ -106,3 +106,8 @@ def test_values_have_intervals_too():
     statistics = sums(target, target + random.normal(size=300), np.arange(300) % 10, n_groups=10)[None]
     value, low, high, _ = jackknife(statistics, ccc, (-1.0, 1.0))
     assert low < value < high and high - low < 0.4
+
+
+def test_percent_lie_between_0_and_100():
+    assert {limits(metric) for metric in METRICS.values() if metric.scale == 100} == {(0.0, 100.0)}
+    assert limits(METRICS["CCC"]) == (-1.0, 1.0) and limits(METRICS["MAE"]) == (0.0, np.inf)
