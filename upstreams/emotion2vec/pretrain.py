@@ -62,8 +62,8 @@ def train(
             folder.log(line)
             check_collapse(line, at, recipe, folder)
         stop = processes.any(watch(after.step, line))
-        if after.step in published(recipe):
-            folder.publish(after.step, learner.teacher, facts(recipe, pack, seen))
+        if stop or after.step in published(recipe):
+            folder.publish(after.step, learner.student, learner.teacher, facts(recipe, pack, seen))
         if stop or after.step % recipe.save_every == 0 or after.step == recipe.optimiser.steps:
             folder.save(after, learner.state)
         if stop:
@@ -88,7 +88,7 @@ def upcoming(recipe: Recipe, pack: Pack, at: Position) -> Iterator[tuple[Positio
 
 
 def published(recipe: Recipe) -> set[int]:
-    """The steps after which the teacher is kept as an upstream: evenly spaced, the last among them."""
+    """The steps after which student and teacher are kept as upstreams: evenly spaced, the last among them."""
     steps, number = recipe.optimiser.steps, recipe.checkpoints
     return {round(steps * i / number) for i in range(1, number + 1)} - {0}
 

@@ -4,7 +4,8 @@ RUN/recipe.json                what decides the run: the recipe and a hash of it
 RUN/skipped.json               files that are not heard, and why
 RUN/log.jsonl                  a line every `log_every` steps
 RUN/state.pt                   the last training state, from which the run goes on
-RUN/step-00001000.safetensors  the teacher at that step: an upstream, `emotion2vec@RUN/step-00001000.safetensors`
+RUN/step-00001000.safetensors  the student at that step: an upstream, `emotion2vec@RUN/step-00001000.safetensors`
+RUN/step-00001000.teacher.safetensors  the teacher at that step, an upstream by its name alone: `RUN/*` leaves it out
 """
 
 from __future__ import annotations
@@ -100,12 +101,13 @@ class RunFolder:
         path = self.path / STATE
         return torch.load(path, weights_only=True, mmap=True)["position"]["step"] if path.exists() else 0
 
-    def publish(self, step: int, teacher: Emotion2vec, facts: dict[str, Any]) -> None:
-        """Write the teacher as an upstream."""
+    def publish(self, step: int, student: Emotion2vec, teacher: Emotion2vec, facts: dict[str, Any]) -> None:
+        """Write both as upstreams. The student comes last: where it is, both are."""
         if self.writes:
-            path = self.path / f"step-{step:08d}.safetensors"
             try:
-                checkpoint.write(path, teacher.config, teacher.state_dict(), {"step": step, **facts})
+                for part, model, suffix in (("teacher", teacher, ".teacher"), ("student", student, "")):
+                    path = self.path / f"step-{step:08d}{suffix}.safetensors"
+                    checkpoint.write(path, model.config, model.state_dict(), {"step": step, "part": part, **facts})
             except UpstreamError as error:
                 raise UpstreamError(f"{error}; {GOES_ON}") from error
 

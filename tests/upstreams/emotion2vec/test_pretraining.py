@@ -16,6 +16,7 @@ from tests.upstreams.emotion2vec.training import STILL, finish, packed, speech, 
 from upstreams import UpstreamError
 from upstreams.emotion2vec import checkpoint
 from upstreams.emotion2vec.average import average
+from upstreams.emotion2vec.launch import launch
 from upstreams.emotion2vec.learner import adamw, initial
 from upstreams.emotion2vec.pretrain import train
 from upstreams.emotion2vec.processes import Processes
@@ -82,6 +83,8 @@ def test_sigterm_saves_and_the_same_command_goes_on(data: Path, tmp_path: Path) 
     stopped = start(data, tmp_path / "run", before=at_step_7)
     out, err = stopped.communicate(timeout=60)
     assert stopped.returncode == 128 + signal.SIGTERM and "step 7 of 20" in out, err
+    state = torch.load(tmp_path / "run" / STATE, weights_only=True)
+    assert same(weights(tmp_path / "run", 7), state["student"])  # what is done can be used at once
     run(tiny(), data, tmp_path / "run")
     run(tiny(), data, tmp_path / "straight")
     assert same(weights(tmp_path / "run", 20), weights(tmp_path / "straight", 20))
@@ -160,10 +163,23 @@ def test_a_runs_checkpoints_are_upstreams_and_their_average_is_one(data: Path, t
         average(tmp_path / "run", 3)
 
 
-def test_the_published_checkpoint_is_the_teacher(data: Path, tmp_path: Path) -> None:
+def test_the_student_is_published_and_the_teacher_beside_it_under_its_own_name(data: Path, tmp_path: Path) -> None:
     run(tiny(), data, tmp_path / "run")
     state, found = torch.load(tmp_path / "run" / STATE, weights_only=True), weights(tmp_path / "run", 20)
-    assert same(found, state["teacher"]) and not same(found, state["student"])
+    assert same(found, state["student"]) and not same(found, state["teacher"])
+    teacher = tmp_path / "run" / "step-00000020.teacher.safetensors"
+    assert same(checkpoint.read(teacher).weights, state["teacher"])
+    assert upstreams.load(f"emotion2vec@{teacher}").fingerprint()
+    assert not any("teacher" in name for name in upstreams.expand(f"emotion2vec@{tmp_path / 'run'}/*"))
+
+
+def test_a_teacher_that_cannot_keep_up_is_warned_of(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for decay, warned in (("0.9", False), ("0.999", True)):
+        launch(tiny("optimiser.steps=40", f"teacher.end_decay={decay}", f"teacher.decay={decay}"), [data],
+               tmp_path / decay, data.parent / "cache", "cpu")  # fmt: skip
+        assert ("96 % of the teacher's weights" in capsys.readouterr().err) == warned
 
 
 def test_a_run_begins_with_the_weights_it_is_given(data: Path, tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from upstreams.emotion2vec.counting import parts
 from upstreams.emotion2vec.heard import hear
 from upstreams.emotion2vec.learner import initial
 from upstreams.emotion2vec.objective import predict, targets
+from upstreams.emotion2vec.schedule import ema_decay, initial_share
 from upstreams.emotion2vec.teacher import teacher_of
 
 
@@ -36,6 +37,17 @@ def test_base_is_the_published_recipe() -> None:
 @pytest.mark.parametrize("name", recipe.names())
 def test_shipped_recipes_are_whole(name: str) -> None:
     assert recipe.load(name).network.blocks >= recipe.load(name).teacher.layers
+
+
+@pytest.mark.parametrize("changes", [("base",), ("small",), ("small", "optimiser.steps=4000")], ids=" ".join)
+def test_the_teacher_leaves_its_beginning_behind(changes: tuple[str, ...]) -> None:
+    name, *settings = changes
+    made = recipe.load(name, settings)
+    decays, left = made.teacher, 1.0
+    for step in range(made.optimiser.steps):
+        left *= ema_decay(step, made.optimiser.steps, decays.decay, decays.end_decay, decays.anneal)
+    assert left < 0.02
+    assert left == initial_share(made.optimiser.steps, decays.decay, decays.end_decay, decays.anneal)
 
 
 @pytest.mark.parametrize(
