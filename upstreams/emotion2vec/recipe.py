@@ -19,7 +19,8 @@ from upstreams.errors import UnknownName, UpstreamError
 
 CONFIGS = Path(__file__).parent / "configs"
 RECORD = "recipe.json"  # in a run's folder: its recipe, and a hash of its audio
-FREE = {"log_every", "save_every"}  # may change when a run goes on
+FREE = {"log_every", "save_every"}  # decide nothing
+MENDABLE = {"optimiser.rate", "optimiser.clip", "precision"}  # may change when a run goes on; its log tells
 PRESETS = {"base": BASE, "large": LARGE, "small": SMALL}
 TOKENS = {"chunk": 10, "token": 1, "global": 0}  # utterance embeddings, where the recipe's model names no number
 
