@@ -66,6 +66,41 @@ def test_the_teacher_leaves_its_beginning_behind(changes: tuple[str, ...]) -> No
         (["audio.min_seconds=0.1"], "fewer than two spans"),
         (["batch.seconds=3"], "less than the longest utterance"),
         (["optimiser.rate=.nan"], r"optimiser\.rate: .*finite"),
+        (["model.preset=[1]"], r"\[1\] is unknown; expected one of base"),
+        (["seed=99999999999999999999999999"], "seed: .*less than"),
+        (["optimiser.betas=[1,1]"], r"optimiser\.betas\.0: .*less than 1"),
+        (["teacher.decay=0.999", "teacher.end_decay=0.99"], r"teacher: end_decay 0\.99 is below decay 0\.999"),
+        (["teacher.decay=1.5"], r"teacher\.decay: .*less than or equal to 1"),
+        *(
+            ([f"model.{key}={value}"], rf"model: .* has {key} .*; expected a whole number of at least {least}")
+            for key, value, least in (
+                ("pos_groups", 0, 1),
+                ("decoder_groups", 0, 1),
+                ("dim", "256.0", 1),
+                ("dim", "true", 1),
+                ("tokens", -1, 0),
+                ("pos_kernel", -1, 1),
+                ("decoder_kernel", 0, 1),
+                ("pos_depth", -1, 1),
+                ("pos_depth", 0, 1),
+                ("decoder_dim", 0, 1),
+                ("decoder_depth", -1, 0),
+                ("heads", "four", 1),
+                ("depth", -1, 0),
+                ("classes", "null", 0),
+            )
+        ),
+        *(
+            ([f"model.{key}={value}"], rf"model: .* has {key} .*; expected a number of at least 0 and below 1")
+            for key, value in (("dropout", 2), ("layerdrop", 1), ("decoder_dropout", -0.1), ("prenet_dropout", ".nan"))
+        ),
+        (["model.ffn_ratio=0"], "ffn_ratio 0, which leaves no channel"),
+        (["model.ffn_ratio=.inf"], "ffn_ratio inf; expected a number above 0"),
+        (["model.normalize=7"], "normalize 7; expected true or false"),
+        (["model.stem=[1]"], r"stem \[1\]; expected a word"),
+        (["model.conv_layers=5"], r"conv_layers 5; expected \[channels, kernel, stride\]"),
+        (["model.conv_layers=[[256,3,0]]"], "conv_layers .*each a whole number of at least 1"),
+        (["model.conv_layers=[[256,3.0,1]]"], "conv_layers .*each a whole number of at least 1"),
         (["alpha"], "expected KEY=VALUE"),
         (["loss.alpha.beta=1", "loss.alpha=1"][::-1], "has no keys of its own"),
     ],
