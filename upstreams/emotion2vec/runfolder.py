@@ -104,7 +104,7 @@ class RunFolder:
             return state["position"]["step"] if state else 0
 
     def last_checkpoint(self) -> Path | None:
-        with suppress(UpstreamError):
+        with suppress(UpstreamError, FileNotFoundError):
             return checkpoints(self.path)[-1]
         return None
 
