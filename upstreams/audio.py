@@ -78,7 +78,7 @@ def decode(segment: Segment, rate: int) -> np.ndarray:
             with soundfile.SoundFile(segment.path) as sound:
                 samples, own_rate = _part(sound, segment), sound.samplerate
     except (OSError, soundfile.LibsndfileError) as error:
-        raise UpstreamError(f"{segment.path}: cannot be decoded ({error}); check or replace the file") from error
+        raise UpstreamError(f"{segment.path}: cannot be decoded ({_why(error)}); check or replace the file") from error
     waveform = _one_channel(samples, segment)
     if not len(waveform):
         raise UpstreamError(f"{segment.path}: holds no samples{_bounds(segment)}")
@@ -90,6 +90,11 @@ def decode(segment: Segment, rate: int) -> np.ndarray:
 
     resampled = soxr.resample(waveform, own_rate, rate, quality="HQ")
     return resampled if len(resampled) else np.zeros(1, dtype=np.float32)  # under half a sample: silence, padded later
+
+
+def _why(error: Exception) -> str:
+    """libsndfile's own words, without the object that it read from."""
+    return str(getattr(error, "error_string", error))
 
 
 def _part(sound: soundfile.SoundFile, segment: Segment) -> np.ndarray:

@@ -30,7 +30,7 @@ from typing import Any
 
 from upstreams.contract import Frozen, describe_error
 from upstreams.emotion2vec.official import MODELS as EMOTION2VEC
-from upstreams.emotion2vec.runs import checkpoints
+from upstreams.emotion2vec.runs import checkpoints, of_a_run
 from upstreams.errors import UnknownName, UpstreamError
 from upstreams.huggingface.models import MODELS
 from upstreams.neighbours import Neighbours
@@ -110,15 +110,23 @@ def label_of(name: str) -> str:
     """The form of a canonical name for records: enc.py:Enc~1a2b3c4d for /home/me/enc.py:Enc.
 
     Of files outside the working folder only the last part, which tells nobody's home, and a hash of the whole path,
-    so that files of one name in two folders stay two.
+    so that files of one name in two folders stay two. A checkpoint of a run keeps its run's folder, hashed as a whole:
+    emotion2vec@small~1a2b3c4d/step-00001000.safetensors, so that those of one run stay together.
     """
     match = USER_FILE.fullmatch(name)
     paths = [match["file"], match["checkpoint"]] if match else [name.partition("@")[2], name.removeprefix("hf:")]
     outside = [path for path in paths if path and Path(path).is_absolute()]
+    if len(outside) == 1 and of_a_run(run := Path(outside[0])):
+        folder = f"{run.parent.name}~{_short_hash(str(run.parent))}"
+        return name.replace(outside[0], f"{folder}/{run.name}")
     label = name
     for path in sorted(outside, key=len, reverse=True):  # one may be part of the other
         label = label.replace(path, Path(path).name)
-    return f"{label}~{hashlib.sha256(chr(0).join(outside).encode()).hexdigest()[:8]}" if outside else label
+    return f"{label}~{_short_hash(chr(0).join(outside))}" if outside else label
+
+
+def _short_hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
 def known() -> tuple[Entry, ...]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import yaml
@@ -89,18 +89,24 @@ class Workshop:
     device: str = "auto"
     jobs: int = 1
     seen: dict[str, str] | None = None
+    failed: dict[Path, UpstreamError] = field(default_factory=dict)  # run -> why; it is not tried again
 
     def train(self, ablation: Ablation) -> dict[str, str]:
-        """Train the variants that are not done; those that cannot be, with the reason.
+        """Train the variants that are not done; those that cannot be, or whose training fails, with the reason.
 
-        Raises UpstreamError where training fails: see pretrain.train.
+        Raises UpstreamError where there is no speech to train on, or no variant can be trained.
         """
-        absent = {}
+        absent: dict[str, str] = {}
         for variant in ablation.variants:
             try:
                 self.weights_of(ablation, variant)
-            except Absent as error:
-                absent[variant] = str(error)
+            except NoSpeech:
+                raise
+            except UpstreamError as error:
+                absent[variant] = " ".join(str(error).split())
+        if len(absent) == len(ablation.variants):
+            reasons = "".join(f"\n  {variant}: {why}" for variant, why in absent.items())
+            raise UpstreamError(f"no variant of {ablation.name} can be trained:{reasons}")
         return absent
 
     def weights_of(self, ablation: Ablation, variant: str) -> Path:
@@ -122,17 +128,24 @@ class Workshop:
 
     def _train(self, recipe: Recipe, run: Path) -> None:
         if not self.data:
-            raise UpstreamError(f"{run} is not trained yet; name folders of speech to train it on with --speech")
+            raise NoSpeech(f"{run} is not trained yet; name folders of speech to train it on with --speech")
         from upstreams.emotion2vec.launch import launch
 
-        if launch(recipe, self.data, run, self.cache, self.device, self.jobs, self.seen):
+        if run in self.failed:
+            raise self.failed[run]
+        try:
+            stopped = launch(recipe, self.data, run, self.cache, self.device, self.jobs, self.seen)
+        except UpstreamError as error:
+            self.failed[run] = error
+            raise
+        if stopped:
             raise KeyboardInterrupt
 
     def _beginning(self, init: str | None, own: Ablation) -> str | None:
         """The file that a recipe's `init` stands for: $NAME an environment variable's, a variant's its checkpoint."""
         if init is not None and init.startswith("$"):
             if not os.environ.get(init[1:]):
-                raise Absent(f"begins with a file of yours; name it: {init[1:]}=FILE run_benchmark.py ...")
+                raise UpstreamError(f"begins with a file of yours; name it: {init[1:]}=FILE run_benchmark.py ...")
             return os.environ[init[1:]]
         if init is not None and init.startswith(PREFIX):
             name, _, variant = init.removeprefix(PREFIX).partition("/")
@@ -150,5 +163,5 @@ def finished(run: Path, recipe: Recipe) -> bool:
     return same and (run / f"step-{recipe.optimiser.steps:08d}.safetensors").exists()
 
 
-class Absent(UpstreamError):
-    """A variant that begins with a file that nobody named."""
+class NoSpeech(UpstreamError):
+    """There is a variant to train, and nobody said on what."""

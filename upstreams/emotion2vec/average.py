@@ -7,12 +7,13 @@ from pathlib import Path
 import torch
 
 from upstreams.emotion2vec import checkpoint
+from upstreams.emotion2vec.runs import checkpoints
 from upstreams.errors import UpstreamError
 
 
 def average(run: Path, last: int) -> Path:
     """Write RUN/average-last-<last>.safetensors, and return its path. Raises UpstreamError where there are fewer."""
-    paths = sorted(run.glob("step-*.safetensors"))
+    paths = checkpoints(run)
     if not 1 <= last <= len(paths):
         raise UpstreamError(f"{run} holds {len(paths)} checkpoints (step-*.safetensors); --last {last} is not possible")
     whole = [checkpoint.read(path) for path in paths[-last:]]

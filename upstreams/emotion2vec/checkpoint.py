@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import pickle
 import zipfile
 from collections.abc import Iterator, Mapping
@@ -14,12 +13,13 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from upstreams.emotion2vec.config import BASE, LARGE, ModelConfig
 from upstreams.emotion2vec.model import Emotion2vec, LogMel
 from upstreams.errors import UpstreamError
+from upstreams.store import write_bytes
 
 HEADER, FORMAT = "emorep", "emotion2vec 1"  # one key of metadata: safetensors writes several in any order
 HOLDERS = ("model", "state_dict", "model_state_dict")  # where the official files and FunASR keep the weights
@@ -79,15 +79,14 @@ def read(path: Path, config: ModelConfig | None = None) -> Checkpoint:
 
 def write(path: Path, config: ModelConfig, weights: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
     """A safetensors file with configuration and facts (plain values) in its header; written aside and renamed."""
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    if not path.parent.is_dir():
+        raise UpstreamError(f"{path}: the folder {path.parent} does not exist; make it, or name another place")
     header = {HEADER: json.dumps({"format": FORMAT, "config": asdict(config), "facts": dict(facts)})}
     try:
-        save_file({name: tensor.detach().cpu().float().contiguous() for name, tensor in weights.items()}, aside, header)
-        os.replace(aside, path)
+        whole = {name: tensor.detach().cpu().float().contiguous() for name, tensor in weights.items()}
+        write_bytes(path, save(whole, header))  # safetensors' own files are nobody else's to read, and not flushed
     except (OSError, SafetensorError) as error:
         raise UpstreamError(f"{path} cannot be written ({error}); make room, or name another place") from error
-    finally:
-        aside.unlink(missing_ok=True)
 
 
 def _start(path: Path) -> bytes:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Any
 
 from upstreams.errors import UpstreamError
 
@@ -11,6 +12,7 @@ SAMPLE_RATE = 16000  # Hz
 WAVEFORM_CONVS = ((512, 10, 5), *[(512, 3, 2)] * 4, *[(512, 2, 2)] * 2)  # (channels, kernel, stride)
 LOG_MEL_CONVS = ((256, 3, 1), (256, 3, 2))
 MEL_WINDOW, MEL_HOP, MEL_FFT, MEL_BINS = 400, 160, 512, 80  # 25 ms every 10 ms
+LEAST = {"prenet_depth": 0, "depth": 0, "tokens": 0, "decoder_depth": 0, "classes": 0}  # of whole numbers; else 1
 
 
 @dataclass(frozen=True)
@@ -43,15 +45,16 @@ class ModelConfig:
     layerdrop: float = 0.05
 
     def __post_init__(self) -> None:
+        for setting in fields(self):
+            if fault := _fault(setting.name, setting.default, getattr(self, setting.name)):
+                raise UpstreamError(f"emotion2vec's configuration has {fault}")
         object.__setattr__(self, "conv_layers", tuple(tuple(layer) for layer in self.conv_layers))  # YAML, JSON: lists
         for fault, broken in {
             f"stem {self.stem!r}; expected waveform or log_mel": self.stem not in ("waveform", "log_mel"),
-            "no conv_layers; expected [channels, kernel, stride], each at least 1, for each layer": not self.conv_layers
-            or any(len(layer) != 3 or min(layer) < 1 for layer in self.conv_layers),
-            f"dim {self.dim} is no multiple of heads {self.heads}": min(self.dim, self.heads) < 1
-            or self.dim % self.heads,
+            f"dim {self.dim} is no multiple of heads {self.heads}": self.dim % self.heads,
+            f"ffn_ratio {self.ffn_ratio:g}, which leaves no channel of dim {self.dim}": self.dim * self.ffn_ratio < 1,
             f"dim {self.dim} is no multiple of pos_groups {self.pos_groups}": self.dim % self.pos_groups,
-            "prenet_depth + depth is 0; expected a block": min(self.prenet_depth, self.depth) < 0 or self.blocks < 1,
+            "prenet_depth + depth is 0; expected a block": self.blocks < 1,
             f"decoder_dim {self.decoder_dim} or dim {self.dim} is no multiple of decoder_groups {self.decoder_groups}":
                 self.decoder_depth and (self.decoder_dim % self.decoder_groups or self.dim % self.decoder_groups),
             "an even pos_kernel or decoder_kernel; expected odd ones": not (self.pos_kernel & self.decoder_kernel & 1),
@@ -75,6 +78,33 @@ class ModelConfig:
         for _, kernel, stride in reversed(self.conv_layers):
             field = (field - 1) * stride + kernel
         return MEL_WINDOW + (field - 1) * MEL_HOP if self.stem == "log_mel" else field
+
+
+def _fault(name: str, default: object, value: Any) -> str | None:
+    """What is wrong with a setting by itself, seen by the type of its default; None: nothing."""
+    whole, least = isinstance(value, int) and not isinstance(value, bool), LEAST.get(name, 1)
+    if isinstance(default, bool):
+        expected, right = "true or false", isinstance(value, bool)
+    elif isinstance(default, int):
+        expected, right = f"a whole number of at least {least}", whole and value >= least
+    elif isinstance(default, float):
+        most = math.inf if name == "ffn_ratio" else 1
+        expected = "a number above 0" if name == "ffn_ratio" else "a number of at least 0 and below 1"
+        right = (whole or isinstance(value, float)) and 0 <= value < most
+    elif isinstance(default, tuple):
+        expected = "[channels, kernel, stride], each a whole number of at least 1, for each layer"
+        right = isinstance(value, list | tuple) and len(value) > 0 and all(map(_layer, value))
+    else:
+        expected, right = "a word", isinstance(value, str)
+    return None if right else f"{name} {value!r}; expected {expected}"
+
+
+def _layer(value: object) -> bool:
+    return (
+        isinstance(value, list | tuple)
+        and len(value) == 3
+        and all(isinstance(n, int) and not isinstance(n, bool) and n >= 1 for n in value)
+    )
 
 
 BASE = ModelConfig()

@@ -16,10 +16,12 @@ from upstreams.emotion2vec.pack import Bounds, Pack, build
 from upstreams.emotion2vec.pretrain import train
 from upstreams.emotion2vec.processes import Processes
 from upstreams.emotion2vec.recipe import Recipe
+from upstreams.emotion2vec.schedule import initial_share
 from upstreams.emotion2vec.tracks import Tracks
 from upstreams.errors import UpstreamError
 
 NAMED = 5  # skipped files that are printed
+LAG = 0.05  # share of the initial weights in the last teacher, above which people are warned
 
 
 def launch(
@@ -49,6 +51,7 @@ def launch(
             return pack, Tracks(pack, jobs, progress)
 
     if first:  # the others find everything made
+        _warn_of_lag(recipe)
         pack, tracks = prepare()
         _introduce(pack)
     processes.wait()
@@ -75,6 +78,19 @@ def _device(name: str) -> torch.device:
     if name == "cpu" or not there:
         return torch.device("cpu")
     return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+
+
+def _warn_of_lag(recipe: Recipe) -> None:
+    """Where the teacher cannot keep up in so short a run."""
+    teacher = recipe.teacher
+    share = initial_share(recipe.optimiser.steps, teacher.decay, teacher.end_decay, teacher.anneal)
+    if share > LAG:
+        print(
+            f"warning: after {recipe.optimiser.steps} steps {100 * share:.0f} % of the teacher's weights are still "
+            f"those it began with; lower teacher.end_decay {teacher.end_decay:g} (it averages over some "
+            f"{1 / max(1 - teacher.end_decay, 1e-12):.0f} steps), or train longer",
+            file=sys.stderr,
+        )
 
 
 def _introduce(pack: Pack) -> None:

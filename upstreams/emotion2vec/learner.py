@@ -64,9 +64,7 @@ class Learner:
         """The gradients of a step, over all its micro-batches in all processes; returns its losses."""
         recipe, network = self.recipe, self.student.config
         masked, clones = counts(recipe, network, step)
-        shares = torch.tensor([1 / masked, utterance_weight(recipe.loss.weighting, clones), 1 / masked])
-        weights = torch.tensor([recipe.loss.frame, recipe.loss.alpha, recipe.loss.side])
-        shares, weights = shares.to(self.device), weights.to(self.device)
+        weights = torch.tensor([recipe.loss.frame, recipe.loss.alpha, recipe.loss.side], device=self.device)
         sums = Sums(len(step), network.dim, masked, clones // recipe.batch.clones, self.device)
         self.gradients.zero_()
         for number in range(self.processes.rank, len(step), self.processes.count):
@@ -74,6 +72,9 @@ class Learner:
             torch.manual_seed(place(recipe, at, number))
             with torch.autocast(self.device.type, torch.bfloat16, enabled=recipe.precision == "bf16"):
                 part = terms(self.student, self.teacher, self.heads, heard, recipe)
+            own, _ = counts(recipe, network, [step[number]])
+            of_utterances = utterance_weight(recipe.loss.weighting, clones, own / masked)
+            shares = torch.tensor([1 / masked, of_utterances, 1 / masked], device=self.device)
             losses = torch.stack([part.frame, part.utterance, part.side]) * shares
             (losses @ weights).backward()
             sums.add(number, losses, part.moments)

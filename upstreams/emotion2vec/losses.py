@@ -15,11 +15,12 @@ def squared(prediction: Tensor, target: Tensor, scale: float | None) -> Tensor:
     return (prediction.float() - target.float()).square().sum() * scale
 
 
-def utterance_weight(weighting: Weighting, utterances: int) -> float:
-    """What the summed utterance loss is multiplied by, besides alpha.
+def utterance_weight(weighting: Weighting, utterances: int, share: float) -> float:
+    """What a micro-batch's summed utterance loss is multiplied by, besides alpha.
 
-    mean: 1 / utterances, L = mean over masked frames + alpha * mean over utterances (the paper).
-    released: 1. data2vec 2.0's code multiplies the utterance loss by the number of masked frames before all losses
-        are divided by it, which leaves the sum over the utterances of the batch.
+    mean: 1 / utterances of the step, L = mean over masked frames + alpha * mean over utterances (the paper).
+    released: the micro-batch's share of the step's masked frames. data2vec 2.0's code multiplies the sum over the
+        utterances of a micro-batch by its number of masked frames, n_m; fairseq adds up the micro-batches of a step
+        and divides by the sum of all n_m.
     """
-    return 1 / utterances if weighting == "mean" else 1.0
+    return 1 / utterances if weighting == "mean" else share

@@ -1,10 +1,11 @@
 """Speech for pre-training, decoded once: 16 kHz int16 samples in shards that are checksummed and memory-mapped.
 
-    CACHE/packs/<32 hex>.pcm     the samples of up to 256 files, one after another
+    CACHE/packs/<32 hex>.pcm     the samples of some 256 files, one after another
     CACHE/packs/<32 hex>.json    which part is which file, what was skipped and why, sha256 of the samples; written last
+    CACHE/packs/hashes.json      see hashes.py
 
-A shard is named by its files (path below the folder, size, time) and the rule they were read by, so that runs share
-it, a run that was stopped goes on at the shard, and a changed file makes its own shard anew.
+A shard is named by the content of its files and the rule they were read by, so that runs share it wherever the files
+lie, a run that was stopped goes on at the shard, and a new or changed file makes its own shard anew.
 """
 
 from __future__ import annotations
@@ -13,10 +14,9 @@ import hashlib
 import json
 import os
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -26,14 +26,16 @@ import numpy as np
 from upstreams.audio import RULE, Segment, decode
 from upstreams.contract import hash_path
 from upstreams.emotion2vec.config import SAMPLE_RATE
+from upstreams.emotion2vec.hashes import hashes
 from upstreams.errors import UpstreamError
 from upstreams.store import TEMPORARY, sweep, write_bytes
 
 SUFFIXES = {".wav", ".flac", ".opus", ".ogg", ".mp3"}
-SHARD_FILES = 256
+SHARD_FILES = 256  # on average
+LONGEST = 4  # times that
 AHEAD = 16  # files in memory at a time
 FULL_SCALE = 32767
-VERSION = 1
+VERSION = 2
 
 Progress = Callable[[float, float], None]
 
@@ -82,46 +84,81 @@ def build(
         UpstreamError: a folder is missing, holds no audio that can be used, or the disk is full.
     """
     place = cache / "packs"
-    groups = [(folder, files) for folder in folders for files in _groups(folder)]
-    total, done = sum(len(files) for _, files in groups), 0
+    files = _files(folders)
     try:
         place.mkdir(parents=True, exist_ok=True)
         sweep(place)
         with ThreadPoolExecutor(jobs) as pool:
-            shards = []
-            for folder, files in groups:
-                shards.append(_shard(folder, files, place, bounds, pool))
-                done += len(files)
+            known, skipped = hashes([file.path for file in files], place, pool)
+            groups = list(_groups((file, known[file.path]) for file in files if file.path in known))
+            shards, total = [], sum(map(len, groups))
+            for group in groups:
+                shards.append(_shard(group, place, bounds, pool))
                 if progress:
-                    progress(done, total)
+                    progress(sum(len(shard["files"]) for shard in shards), total)
     except OSError as error:
         raise UpstreamError(
             f"cannot write decoded speech to {place}: {error.strerror or error}; free space or name another folder "
             "with --cache; shards that are done are kept"
         ) from error
-    return _join(shards, folders, bounds)
+    return _join(shards, skipped, folders)
 
 
-def _groups(folder: Path) -> Iterator[list[Path]]:
-    if not folder.is_dir():
-        raise UpstreamError(f"--data {folder}: no such folder; name folders that hold speech")
-    files = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
-    if not files:
-        raise UpstreamError(f"--data {folder}: holds no audio ({', '.join(sorted(SUFFIXES))})")
-    yield from (files[i : i + SHARD_FILES] for i in range(0, len(files), SHARD_FILES))
+@dataclass(frozen=True)
+class File:
+    path: Path
+    name: str  # below its folder
 
 
-def _shard(folder: Path, files: list[Path], place: Path, bounds: Bounds, pool: ThreadPoolExecutor) -> dict[str, Any]:
+def _files(folders: Sequence[Path]) -> list[File]:
+    """Audio files, those of a folder sorted by path; one that is reached by several ways comes once."""
+    found: dict[str, File] = {}
+    for folder in folders:
+        if not folder.is_dir():
+            raise UpstreamError(f"--data {folder}: no such folder; name folders that hold speech")
+        here = sorted(_walk(folder))
+        if not here:
+            raise UpstreamError(f"--data {folder}: holds no audio ({', '.join(sorted(SUFFIXES))})")
+        for path in here:
+            found.setdefault(os.path.realpath(path), File(path, path.relative_to(folder).as_posix()))
+    return list(found.values())
+
+
+def _walk(folder: Path) -> Iterator[Path]:
+    """Audio files at any depth. Links to folders are followed, but no folder is entered twice: links may go round."""
+    entered = set()
+    for root, below, names in os.walk(folder, followlinks=True):
+        if (place := os.path.realpath(root)) in entered:
+            below.clear()
+            continue
+        entered.add(place)
+        below.sort()
+        yield from (p for p in map(Path(root).joinpath, names) if p.suffix.lower() in SUFFIXES and p.is_file())
+
+
+def _groups(files: Iterable[tuple[File, str]]) -> Iterator[list[tuple[File, str]]]:
+    """Files with their sha256 in groups, one a shard. Where a group ends is for the files' content to say, so that
+    all groups but its own stay as they are when a file comes or goes."""
+    group: list[tuple[File, str]] = []
+    for file, sha256 in files:
+        group.append((file, sha256))
+        if int(sha256[:8], 16) % SHARD_FILES == 0 or len(group) == LONGEST * SHARD_FILES:
+            yield group
+            group = []
+    if group:
+        yield group
+
+
+def _shard(group: list[tuple[File, str]], place: Path, bounds: Bounds, pool: ThreadPoolExecutor) -> dict[str, Any]:
     """A shard's description, from its file, or made now."""
-    stats = [(path.relative_to(folder).as_posix(), path.stat()) for path in files]
-    facts = (VERSION, RULE, bounds.min_seconds, bounds.max_seconds, [(n, s.st_size, s.st_mtime_ns) for n, s in stats])
+    facts = (VERSION, RULE, bounds.min_seconds, bounds.max_seconds, [sha256 for _, sha256 in group])
     key = hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:32]
     about, pcm = place / f"{key}.json", place / f"{key}.pcm"
     found = _read(about, pcm)
     if found is None:
-        found = _decode(folder, files, pcm, bounds, pool)
+        found = _decode(group, pcm, bounds, pool)
         write_bytes(about, json.dumps(found).encode())
-    return {**found, "pcm": pcm, "folder": folder}
+    return {**found, "pcm": pcm, "files": [file for file, _ in group]}
 
 
 def _read(about: Path, pcm: Path) -> dict[str, Any] | None:
@@ -133,23 +170,23 @@ def _read(about: Path, pcm: Path) -> dict[str, Any] | None:
         return None
 
 
-def _decode(folder: Path, files: list[Path], pcm: Path, bounds: Bounds, pool: ThreadPoolExecutor) -> dict[str, Any]:
+def _decode(group: list[tuple[File, str]], pcm: Path, bounds: Bounds, pool: ThreadPoolExecutor) -> dict[str, Any]:
+    """utterances: file (its number in the group), first sample, samples. skipped: file, why."""
     aside = pcm.with_name(f"{TEMPORARY}{uuid.uuid4().hex}")
     digest, position = hashlib.sha256(), 0
-    utterances: list[tuple[str, int, int]] = []
-    skipped: dict[str, str] = {}
+    utterances: list[tuple[int, int, int]] = []
+    skipped: list[tuple[int, str]] = []
     try:
         with open(aside, "wb") as out:
-            for path, heard in _all(files, bounds, pool):
-                name = path.relative_to(folder).as_posix()
+            for number, heard in enumerate(_all(group, bounds, pool)):
                 if isinstance(heard, str):
-                    skipped[name] = heard
+                    skipped.append((number, heard))
                     continue
                 content = heard.tobytes()
                 out.write(content)
                 digest.update(content)
                 edges = _cuts(len(heard), bounds)
-                utterances += [(name, position + a, b - a) for a, b in pairwise(edges)]
+                utterances += [(number, position + a, b - a) for a, b in pairwise(edges)]
                 position += len(heard)
             out.flush()
             os.fsync(out.fileno())
@@ -160,19 +197,26 @@ def _decode(folder: Path, files: list[Path], pcm: Path, bounds: Bounds, pool: Th
     return {"utterances": utterances, "skipped": skipped, "sha256": digest.hexdigest()}
 
 
-def _all(files: list[Path], bounds: Bounds, pool: ThreadPoolExecutor) -> Iterator[tuple[Path, np.ndarray | str]]:
-    """Each file and what was heard of it, a few at a time: files may be hours long."""
-    for first in range(0, len(files), AHEAD):
-        some = files[first : first + AHEAD]
-        yield from zip(some, pool.map(partial(_hear, bounds=bounds), some), strict=True)
+def _all(group: list[tuple[File, str]], bounds: Bounds, pool: ThreadPoolExecutor) -> Iterator[np.ndarray | str]:
+    """What was heard of each file, a few at a time: files may be hours long."""
+    for first in range(0, len(group), AHEAD):
+        some = group[first : first + AHEAD]
+        yield from pool.map(lambda one: _hear(one[0].path, one[1], bounds), some)
 
 
-def _hear(path: Path, bounds: Bounds) -> np.ndarray | str:
-    """int16 samples, or why the file is skipped."""
+def _hear(path: Path, sha256: str, bounds: Bounds) -> np.ndarray | str:
+    """int16 samples, or why the file is skipped. Raises UpstreamError where the file was changed meanwhile."""
     try:
-        waveform = decode(Segment(str(path), hash_path(path), None, None, None, 0.0), SAMPLE_RATE)
-    except (UpstreamError, OSError) as error:
-        return str(error)
+        waveform = decode(Segment(str(path), sha256, None, None, None, 0.0), SAMPLE_RATE)
+    except UpstreamError as error:
+        # The reason is kept under the content's hash, so it has to be of that content, whatever file holds it.
+        try:
+            same = hash_path(path) == sha256
+        except OSError:
+            same = False
+        if not same:
+            raise UpstreamError(f"{path} changed while it was read; run again when nothing writes to it") from error
+        return str(error).removeprefix(f"{path}: ")
     if len(waveform) < bounds.min_seconds * SAMPLE_RATE:
         return f"{len(waveform) / SAMPLE_RATE:.2f} s, shorter than {bounds.min_seconds:g} s"
     return np.round(np.clip(waveform, -1, 1) * FULL_SCALE).astype("<i2")
@@ -183,15 +227,20 @@ def _cuts(samples: int, bounds: Bounds) -> list[int]:
     return [round(samples * i / parts) for i in range(parts + 1)]
 
 
-def _join(shards: list[dict[str, Any]], folders: Sequence[Path], bounds: Bounds) -> Pack:
-    rows = [(index, *row) for index, shard in enumerate(shards) for row in shard["utterances"]]
-    skipped = {str(shard["folder"] / name): why for shard in shards for name, why in shard["skipped"].items()}
+def _join(shards: list[dict[str, Any]], unread: dict[Path, str], folders: Sequence[Path]) -> Pack:
+    skipped = {str(path): why for path, why in unread.items()}
+    skipped |= {str(shard["files"][number].path): why for shard in shards for number, why in shard["skipped"]}
+    rows = [
+        (shard["files"][number].name, index, start, length)
+        for index, shard in enumerate(shards)
+        for number, start, length in shard["utterances"]
+    ]
     if not rows:
         reasons = "; ".join(f"{name}: {why}" for name, why in list(skipped.items())[:3])
         raise UpstreamError(f"no file under {', '.join(map(str, folders))} can be used ({reasons})")
-    number, names, start, length = zip(*rows, strict=True)
-    key = hashlib.sha256(json.dumps([(shard["sha256"], shard["utterances"]) for shard in shards]).encode()).hexdigest()
+    names, shard, start, length = zip(*rows, strict=True)
+    key = hashlib.sha256(json.dumps([(s["sha256"], s["utterances"]) for s in shards]).encode()).hexdigest()
     return Pack(
         tuple(np.memmap(s["pcm"], "<i2", "r") if s["utterances"] else np.zeros(0, "<i2") for s in shards),
-        names, np.array(number), np.array(start), np.array(length), tuple(s["pcm"] for s in shards), skipped, key,
+        names, np.array(shard), np.array(start), np.array(length), tuple(s["pcm"] for s in shards), skipped, key,
     )  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -45,9 +46,12 @@ def train(
         UpstreamError: NaN, collapse, a full disk, a folder that holds another run. The last whole state is kept.
     """
     folder = RunFolder(run, writes=processes.rank == 0)
-    folder.claim(recipe, pack)
+    changes = folder.claim(recipe, pack)
     learner = Learner.begin(recipe, device, processes)
     start = folder.resume(learner.state)
+    processes.agree(beginning(recipe, pack, start, learner))
+    if changes and start.step:
+        folder.log({"step": start.step, "changed": changes})
     meter = Meter(recipe, device, processes.count)
 
     for at, step, after in upcoming(recipe, pack, start):
@@ -62,13 +66,28 @@ def train(
             folder.log(line)
             check_collapse(line, at, recipe, folder)
         stop = processes.any(watch(after.step, line))
-        if after.step in published(recipe):
-            folder.publish(after.step, learner.teacher, facts(recipe, pack, seen))
+        if stop or after.step in published(recipe):
+            folder.publish(after.step, learner.student, learner.teacher, facts(recipe, pack, seen))
         if stop or after.step % recipe.save_every == 0 or after.step == recipe.optimiser.steps:
             folder.save(after, learner.state)
         if stop:
             return after
     return Position(recipe.optimiser.steps)
+
+
+def beginning(recipe: Recipe, pack: Pack, start: Position, learner: Learner) -> dict[str, Any]:
+    """What all processes have to have in common when they begin; the file of `init` by its weights alone."""
+    settings = recipe.model_copy(update={"init": None}).model_dump_json()
+    weights = hashlib.sha256()
+    for tensor in (*learner.student.state_dict().values(), *learner.teacher.state_dict().values()):
+        weights.update(tensor.cpu().contiguous().numpy())
+    return {
+        "step": start.step,
+        "epoch": f"{start.epoch}, batch {start.index}",
+        "speech": pack.key[:8],
+        "recipe": hashlib.sha256(settings.encode()).hexdigest()[:8],
+        "weights": weights.hexdigest()[:8],
+    }
 
 
 def upcoming(recipe: Recipe, pack: Pack, at: Position) -> Iterator[tuple[Position, list[MicroBatch], Position]]:
@@ -88,7 +107,7 @@ def upcoming(recipe: Recipe, pack: Pack, at: Position) -> Iterator[tuple[Positio
 
 
 def published(recipe: Recipe) -> set[int]:
-    """The steps after which the teacher is kept as an upstream: evenly spaced, the last among them."""
+    """The steps after which student and teacher are kept as upstreams: evenly spaced, the last among them."""
     steps, number = recipe.optimiser.steps, recipe.checkpoints
     return {round(steps * i / number) for i in range(1, number + 1)} - {0}
 
@@ -114,8 +133,8 @@ def check_collapse(line: dict[str, Any], at: Position, recipe: Recipe, folder: R
             raise UpstreamError(
                 f"collapsed at step {line['step']} (epoch {at.epoch}, batch {at.index}): {what}s differ by "
                 f"{line[f'{what}_var']:.2g} between frames, less than collapse.{what} {least:g}; the state at step "
-                f"{folder.saved()} is kept in {folder.path}; begin anew with a lower optimiser.rate or a higher "
-                "teacher.decay"
+                f"{folder.saved()} is kept in {folder.path}; go on with a lower optimiser.rate, or begin anew with a "
+                f"higher teacher.decay: {way_on(folder)}"
             )
 
 
@@ -128,6 +147,13 @@ def not_finite(at: Position, step: list[MicroBatch], losses: Tensor, pack: Pack,
     )  # fmt: skip
     return (
         f"NaN or infinity at step {at.step + 1} (epoch {at.epoch}, batch {at.index}) {where}; the state at step "
-        f"{folder.saved()} is kept in {folder.path}; begin anew with a lower optimiser.rate, optimiser.clip or "
-        "precision fp32"
+        f"{folder.saved()} is kept in {folder.path}; go on with a lower optimiser.rate, a lower optimiser.clip or "
+        f"precision fp32: {way_on(folder)}"
     )
+
+
+def way_on(folder: RunFolder) -> str:
+    """How a run that failed can go on from its state, or another one from its last checkpoint."""
+    go_on = "the same command with --set optimiser.rate=..."
+    last = folder.last_checkpoint()
+    return f"{go_on}, or a run of its own, --run OTHER --set init={last}" if last else go_on

@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
+
+from upstreams.errors import UpstreamError
 
 PATIENCE = timedelta(hours=12)  # the first process may decode hundreds of hours while the others wait
 
@@ -43,6 +46,22 @@ class Processes:
         found = torch.tensor(float(flag), device="cuda" if dist.get_backend() == "nccl" else "cpu")
         dist.all_reduce(found)
         return bool(found)
+
+    def agree(self, facts: dict[str, Any]) -> None:
+        """Raises UpstreamError, in all of them, where they do not hold the same facts: name -> plain value."""
+        everyone: list[dict[str, Any]] = [facts] * self.count
+        if self.count > 1:
+            dist.all_gather_object(everyone, facts)
+        first = everyone[0]
+        for number, theirs in enumerate(everyone):
+            if differs := [
+                f"{name}: {first[name]} and {theirs[name]}" for name in first if first[name] != theirs[name]
+            ]:
+                raise UpstreamError(
+                    f"processes 0 and {number} are not at the same place of the same run ({'; '.join(differs)}); give "
+                    "all of them the same command and speech, and one folder for the run or, on machines that share "
+                    "no disk, a copy of it on each"
+                )
 
     def wait(self) -> None:
         if self.count > 1:

@@ -19,7 +19,8 @@ from upstreams.errors import UnknownName, UpstreamError
 
 CONFIGS = Path(__file__).parent / "configs"
 RECORD = "recipe.json"  # in a run's folder: its recipe, and a hash of its audio
-FREE = {"log_every", "save_every"}  # may change when a run goes on
+FREE = {"log_every", "save_every"}  # decide nothing
+MENDABLE = {"optimiser.rate", "optimiser.clip", "precision"}  # may change when a run goes on; its log tells
 PRESETS = {"base": BASE, "large": LARGE, "small": SMALL}
 TOKENS = {"chunk": 10, "token": 1, "global": 0}  # utterance embeddings, where the recipe's model names no number
 
@@ -28,6 +29,7 @@ UtteranceTarget = Literal["layer_norm", "raw_mean", "as_published"]
 Weighting = Literal["mean", "released"]
 SideTarget = Literal["log_energy", "f0"]
 Share = Annotated[float, Field(ge=0, le=1)]
+Part = Annotated[float, Field(ge=0, lt=1)]
 Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
 
@@ -75,6 +77,12 @@ class Teacher(Section):
     end_decay: Share = 0.99999
     anneal: Share = 0.2  # share of the run over which decay becomes end_decay
 
+    @model_validator(mode="after")
+    def _order(self) -> Self:
+        if self.end_decay < self.decay:
+            raise ValueError(f"end_decay {self.end_decay:g} is below decay {self.decay:g}; it has to be at least that")
+        return self
+
 
 class Loss(Section):
     """frame * L_frm + alpha * L_utt + side * L_side."""
@@ -101,7 +109,7 @@ class Optimiser(Section):
     steps: Count = 100_000
     rate: Positive = 7.5e-5
     warmup: Share = 0.05
-    betas: tuple[Share, Share] = (0.9, 0.98)
+    betas: tuple[Part, Part] = (0.9, 0.98)
     eps: Positive = 1e-6
     weight_decay: Annotated[float, Field(ge=0)] = 0.01
     clip: Positive | None = None  # of the gradient's norm
@@ -123,7 +131,7 @@ class Recipe(Section):
 
     model: dict[str, Any] = {}  # `preset` (base, large, small), and what differs from it
     init: str | None = None  # a checkpoint to begin with, data2vec 2.0's say; None: from scratch
-    seed: Annotated[int, Field(ge=0)] = 1
+    seed: Annotated[int, Field(ge=0, lt=2**64)] = 1  # torch takes no larger one
     audio: Audio = Audio()
     batch: Batch = Batch()
     masking: Masking = Masking()
@@ -161,7 +169,7 @@ class Recipe(Section):
         known = {field.name for field in dataclasses.fields(ModelConfig)}
         if strange := sorted(set(changes) - known):
             raise ValueError(f"model has no {', '.join(strange)}; known: preset, {', '.join(sorted(known))}")
-        if preset not in PRESETS:
+        if not isinstance(preset, str) or preset not in PRESETS:
             raise ValueError(f"model.preset {preset!r} is unknown; expected one of {', '.join(PRESETS)}")
         try:
             return dataclasses.replace(PRESETS[preset], **{"tokens": TOKENS[self.loss.utterance_loss], **changes})

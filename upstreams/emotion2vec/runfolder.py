@@ -4,7 +4,8 @@ RUN/recipe.json                what decides the run: the recipe and a hash of it
 RUN/skipped.json               files that are not heard, and why
 RUN/log.jsonl                  a line every `log_every` steps
 RUN/state.pt                   the last training state, from which the run goes on
-RUN/step-00001000.safetensors  the teacher at that step: an upstream, `emotion2vec@RUN/step-00001000.safetensors`
+RUN/step-00001000.safetensors  the student at that step: an upstream, `emotion2vec@RUN/step-00001000.safetensors`
+RUN/step-00001000.teacher.safetensors  the teacher at that step, an upstream by its name alone: `RUN/*` leaves it out
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import json
 import os
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,8 @@ import torch
 from upstreams.emotion2vec import checkpoint
 from upstreams.emotion2vec.model import Emotion2vec
 from upstreams.emotion2vec.pack import Pack
-from upstreams.emotion2vec.recipe import FREE, RECORD, Recipe
+from upstreams.emotion2vec.recipe import FREE, MENDABLE, RECORD, Recipe
+from upstreams.emotion2vec.runs import checkpoints
 from upstreams.errors import UpstreamError
 from upstreams.store import TEMPORARY, write_bytes
 
@@ -48,8 +50,11 @@ class RunFolder:
     path: Path
     writes: bool = True
 
-    def claim(self, recipe: Recipe, pack: Pack) -> None:
-        """Note what the run is. Raises UpstreamError where the folder holds another run, naming what differs."""
+    def claim(self, recipe: Recipe, pack: Pack) -> dict[str, tuple[Any, Any]]:
+        """Note what the run is; returns which of MENDABLE are new, with the value before.
+
+        Raises UpstreamError where the folder holds another run, naming what differs.
+        """
         asked = {"version": VERSION, "audio": pack.key, "recipe": recipe.model_dump(mode="json")}
         try:
             found = json.loads((self.path / RECORD).read_text())
@@ -57,32 +62,29 @@ class RunFolder:
             found = None
         except ValueError as error:
             raise UpstreamError(f"{self.path / RECORD} is damaged ({error}); name another folder with --run") from error
-        if found is not None and (differs := sorted(set(_differences(found, asked)) - FREE)):
+        every = {} if found is None else {name: pair for name, *pair in _differences(found, asked)}
+        differs = {name: (before, now) for name, (before, now) in every.items() if name not in FREE}
+        goes_on = set(differs) <= MENDABLE and (not differs or self.saved() < recipe.optimiser.steps)
+        if not goes_on:
             raise UpstreamError(
-                f"{self.path} holds another run ({', '.join(differs)} differ); name another folder with --run, or ask "
-                "for the same recipe and audio to go on"
+                f"{self.path} holds another run ({', '.join(sorted(differs))} differ); name another folder with --run, "
+                "or ask for the same recipe and audio to go on"
             )
         if self.writes:
             with self._told():
                 self.path.mkdir(parents=True, exist_ok=True)
                 write_bytes(self.path / RECORD, json.dumps(asked, indent=1).encode())
                 write_bytes(self.path / SKIPPED, json.dumps(pack.skipped, indent=1, ensure_ascii=False).encode())
+        return differs
 
     def resume(self, parts: dict[str, Any]) -> Position:
         """Bring modules and optimiser to the last state; the beginning where there is none."""
-        path = self.path / STATE
-        if not path.exists():
-            return Position()
-        try:
-            state = torch.load(path, map_location="cpu", weights_only=True)
-            for name, part in parts.items():
-                part.load_state_dict(state[name])
-            position = Position(**state["position"])
-        except Exception as error:  # torch names no common class for what a damaged file raises
-            raise UpstreamError(
-                f"{path} cannot be read as a training state ({type(error).__name__}: {error}); without it the run "
-                "begins anew"
-            ) from error
+        position = Position()
+        with self._readable():
+            if state := self._state():
+                for name, part in parts.items():
+                    part.load_state_dict(state[name])
+                position = Position(**state["position"])
         if self.writes:
             self._cut_log(position.step)
         return position
@@ -97,15 +99,22 @@ class RunFolder:
 
     def saved(self) -> int:
         """The step of the last state; 0 where there is none."""
-        path = self.path / STATE
-        return torch.load(path, weights_only=True, mmap=True)["position"]["step"] if path.exists() else 0
+        with self._readable():
+            state = self._state(lazily=True)
+            return state["position"]["step"] if state else 0
 
-    def publish(self, step: int, teacher: Emotion2vec, facts: dict[str, Any]) -> None:
-        """Write the teacher as an upstream."""
+    def last_checkpoint(self) -> Path | None:
+        with suppress(UpstreamError, FileNotFoundError):
+            return checkpoints(self.path)[-1]
+        return None
+
+    def publish(self, step: int, student: Emotion2vec, teacher: Emotion2vec, facts: dict[str, Any]) -> None:
+        """Write both as upstreams. The student comes last: where it is, both are."""
         if self.writes:
-            path = self.path / f"step-{step:08d}.safetensors"
             try:
-                checkpoint.write(path, teacher.config, teacher.state_dict(), {"step": step, **facts})
+                for part, model, suffix in (("teacher", teacher, ".teacher"), ("student", student, "")):
+                    path = self.path / f"step-{step:08d}{suffix}.safetensors"
+                    checkpoint.write(path, model.config, model.state_dict(), {"step": step, "part": part, **facts})
             except UpstreamError as error:
                 raise UpstreamError(f"{error}; {GOES_ON}") from error
 
@@ -118,10 +127,25 @@ class RunFolder:
         """Forget what was logged after the state from which the run goes on."""
         path = self.path / LOG
         if path.exists():
-            lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-            kept = [line for line in lines if line.endswith("\n") and json.loads(line)["step"] <= step]
+            lines = path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
+            kept = [line for line in lines if (logged := _step(line)) is not None and logged <= step]
             with self._told():
                 write_bytes(path, "".join(kept).encode())
+
+    def _state(self, lazily: bool = False) -> dict[str, Any] | None:
+        """The last state, with its tensors or (lazily) little more than their names; None where there is none."""
+        path = self.path / STATE
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=lazily) if path.exists() else None
+
+    @contextmanager
+    def _readable(self) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:  # torch names no common class for what a damaged file raises
+            raise UpstreamError(
+                f"{self.path / STATE} cannot be read as a training state ({type(error).__name__}: {error}); without it "
+                "the run begins anew"
+            ) from error
 
     @contextmanager
     def _told(self) -> Iterator[None]:
@@ -146,9 +170,18 @@ def _replace(path: Path, write: Any) -> None:
         raise
 
 
-def _differences(a: Any, b: Any, name: str = "") -> Iterator[str]:
+def _step(line: str) -> int | None:
+    """Of a line of the log; None where a run was killed while it wrote."""
+    try:
+        return int(json.loads(line)["step"]) if line.endswith("\n") else None
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+def _differences(a: Any, b: Any, name: str = "") -> Iterator[tuple[str, Any, Any]]:
+    """Names, with both values."""
     if isinstance(a, dict) and isinstance(b, dict):
         for key in a.keys() | b.keys():
             yield from _differences(a.get(key), b.get(key), key if name in ("", "recipe") else f"{name}.{key}")
     elif a != b:
-        yield name
+        yield name, a, b

@@ -9,6 +9,13 @@ from upstreams.errors import UpstreamError
 
 STEP = re.compile(r"step-(\d+)\.safetensors")
 
+FILE = re.compile(r"(step-\d+(\.teacher)?|average-last-\d+)\.safetensors")
+
+
+def of_a_run(path: Path) -> bool:
+    """Whether a file is called as those are that a run, or its average, leaves in its folder."""
+    return FILE.fullmatch(path.name) is not None
+
 
 def checkpoints(run: Path) -> list[Path]:
     """Those of a run, the earliest first. Raises UpstreamError where there is none."""

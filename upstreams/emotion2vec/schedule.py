@@ -17,3 +17,8 @@ def ema_decay(step: int, steps: int, first: float, last: float, anneal: float) -
     """Linear from `first` to `last` over the first `anneal` share of `steps`, then `last` (data2vec, 3.3)."""
     done = min(step / max(anneal * steps, 1.0), 1.0)
     return first + (last - first) * done
+
+
+def initial_share(steps: int, first: float, last: float, anneal: float) -> float:
+    """What weight the average still gives, after `steps`, to the weights it began with: the product of its decays."""
+    return math.prod(ema_decay(step, steps, first, last, anneal) for step in range(steps))

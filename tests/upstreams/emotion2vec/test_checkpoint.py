@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import pickle
+import stat
 import sys
 import types
 import zipfile
@@ -244,10 +245,23 @@ def test_a_disk_that_is_full_leaves_what_stood(tmp_path: Path, monkeypatch: pyte
     def full(*_: Any) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(checkpoint.os, "replace", full)
+    monkeypatch.setattr("os.replace", full)
     with pytest.raises(UpstreamError, match="No space left"):
         written(path)
     assert path.read_bytes() == before and len(list(tmp_path.iterdir())) == 1
+
+
+def test_what_is_written_is_for_whom_the_umask_says(tmp_path: Path) -> None:
+    before = os.umask(0o027)
+    try:
+        assert stat.S_IMODE(written(tmp_path / "a.safetensors").stat().st_mode) == 0o640
+    finally:
+        os.umask(before)
+
+
+def test_a_folder_that_is_not_there_is_said_to_be_missing(tmp_path: Path) -> None:
+    with pytest.raises(UpstreamError, match=r"the folder .*none does not exist"):
+        written(tmp_path / "none" / "a.safetensors")
 
 
 def test_the_same_content_is_the_same_file(tmp_path: Path) -> None:

@@ -100,7 +100,7 @@ def test_losses_agree_with_a_plain_float64_computation(pack: Pack, changes: tupl
     found = terms(student, teacher, torch.nn.Identity(), heard, recipe)
     masked, clones = counts(recipe, recipe.network, [micro])
     frame = float(found.frame.detach()) / masked
-    utterance = float(found.utterance.detach()) * utterance_weight(recipe.loss.weighting, clones)
+    utterance = float(found.utterance.detach()) * utterance_weight(recipe.loss.weighting, clones, 1.0)
     assert (frame, utterance) == pytest.approx(by_hand(student, teacher, pack, recipe), rel=2e-4, abs=1e-9)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 import soundfile
 
 from upstreams import UpstreamError
+from upstreams.emotion2vec import hashes
 from upstreams.emotion2vec import pack as packs
 from upstreams.emotion2vec.pack import Bounds, build
 
@@ -38,6 +40,7 @@ def test_bad_files_are_named_and_skipped_and_long_ones_cut(tmp_path: Path) -> No
     assert sorted(why) == ["empty.mp3", "nan.wav", "short.flac", "text.wav"]
     assert "0.30 s, shorter than 0.5 s" in why["short.flac"] and "cannot be decoded" in why["text.wav"]
     assert "NaN" in why["nan.wav"]
+    assert not any("BytesIO" in reason or str(data) in reason for reason in why.values())
 
 
 def test_samples_are_those_of_the_file(tmp_path: Path) -> None:
@@ -46,30 +49,91 @@ def test_samples_are_those_of_the_file(tmp_path: Path) -> None:
     assert found.dtype == np.float32 and np.abs(found - soundfile.read(path)[0]).max() < 1e-4
 
 
-def test_nothing_is_decoded_twice_and_a_stopped_pack_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def heard(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Names of the files that are decoded."""
+    names, hear = [], packs._hear
+
+    def count(path: Path, sha256: str, bounds: Bounds):
+        names.append(path.name)
+        return hear(path, sha256, bounds)
+
+    monkeypatch.setattr(packs, "_hear", count)
+    return names
+
+
+def test_nothing_is_decoded_twice_and_a_stopped_pack_goes_on(
+    tmp_path: Path, heard: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     data = tmp_path / "data"
     for number in range(6):
         write(data / f"{number}.wav", 0.6 + 0.1 * number)
-    monkeypatch.setattr(packs, "SHARD_FILES", 2)
-    heard, hear = [], packs._hear
+    monkeypatch.setattr(packs, "SHARD_FILES", 1)  # every file ends its shard
+    hear = packs._hear
 
-    def count(path: Path, bounds: Bounds):
-        heard.append(path.name)
-        if path.name == "4.wav" and len(heard) < 6:
+    def stop(path: Path, *rest):
+        if path.name == "4.wav":
             raise KeyboardInterrupt
-        return hear(path, bounds)
+        return hear(path, *rest)
 
-    monkeypatch.setattr(packs, "_hear", count)
-    with pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(packs, "_hear", stop)
         build([data], tmp_path, BOUNDS)
-    heard[:] = ["before"] * 6
+    heard.clear()
     pack = build([data], tmp_path, BOUNDS)
-    assert sorted(heard[6:]) == ["4.wav", "5.wav"] and len(pack) == 6
+    assert sorted(heard) == ["4.wav", "5.wav"] and len(pack) == 6
     heard.clear()
     assert build([data], tmp_path, BOUNDS).key == pack.key and heard == []
-    write(data / "0.wav", 1.0)
+    write(data / "0.wav", 1.05)
     changed = build([data], tmp_path, BOUNDS)
-    assert sorted(heard) == ["0.wav", "1.wav"] and changed.key != pack.key and changed.lengths[0] == 16000
+    assert heard == ["0.wav"] and changed.key != pack.key and changed.lengths[0] == 16800
+
+
+def test_a_new_file_touches_no_other_shard(tmp_path: Path, heard: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(packs, "SHARD_FILES", 4)
+    for number in range(40):
+        write(tmp_path / "data" / f"{number:02}.wav", 0.6 + 0.01 * number)
+    before = build([tmp_path / "data"], tmp_path, BOUNDS)
+    heard.clear()
+    write(tmp_path / "data" / "00a.wav", 1.5)
+    after = build([tmp_path / "data"], tmp_path, BOUNDS)
+    assert len(after) == 41 and len(before.shards) > 4 and "00a.wav" in heard and len(heard) <= 16
+    assert len(set(before.paths) - set(after.paths)) <= 1
+
+
+def test_files_of_one_name_size_and_time_are_told_apart(tmp_path: Path) -> None:
+    for folder, hertz in (("A", 220), ("B", 330)):
+        (tmp_path / folder).mkdir()
+        wave = 0.3 * np.sin(np.arange(16000) * 2 * np.pi * hertz / 16000)
+        soundfile.write(tmp_path / folder / "x.wav", wave, 16000)
+        os.utime(tmp_path / folder / "x.wav", ns=(10**18, 10**18))
+    a, b = (build([tmp_path / folder], tmp_path, BOUNDS) for folder in "AB")
+    assert a.key != b.key and np.abs(a.samples(0) - b.samples(0)).max() > 0.1
+    # Nor does a file that is overwritten in place, its time put back, stay what it was.
+    x = tmp_path / "A" / "x.wav"
+    x.write_bytes((tmp_path / "B" / "x.wav").read_bytes())
+    os.utime(x, ns=(10**18, 10**18))
+    assert build([tmp_path / "A"], tmp_path, BOUNDS).key == b.key
+
+
+def test_a_file_is_hashed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write(tmp_path / "data" / "a.wav", 1.0)
+    key = build([path.parent], tmp_path, BOUNDS).key
+    monkeypatch.setattr(hashes, "hash_path", lambda path: pytest.fail("hashed again"))
+    assert build([path.parent], tmp_path, BOUNDS).key == key
+    monkeypatch.undo()
+    (tmp_path / "packs" / hashes.FILE).write_text("{")
+    assert build([path.parent], tmp_path, BOUNDS).key == key
+
+
+def test_links_are_followed_and_no_file_is_heard_twice(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    write(data / "deep" / "a.wav", 1.0)
+    write(tmp_path / "elsewhere" / "b.wav", 1.0)
+    (data / "link").symlink_to(tmp_path / "elsewhere", target_is_directory=True)
+    (data / "deep" / "round").symlink_to(data, target_is_directory=True)
+    assert build([data], tmp_path, BOUNDS).names == ("deep/a.wav", "link/b.wav")
+    assert len(build([data, data / "deep", tmp_path / "elsewhere"], tmp_path, BOUNDS)) == 2
 
 
 def test_a_damaged_shard_is_made_again(tmp_path: Path) -> None:
@@ -81,7 +145,7 @@ def test_a_damaged_shard_is_made_again(tmp_path: Path) -> None:
     shard.write_bytes(content)
     after = build([path.parent], tmp_path, BOUNDS)
     assert (after.samples(0) == whole).all() and after.key == before.key
-    next((tmp_path / "packs").glob("*.json")).write_text("{")
+    shard.with_suffix(".json").write_text("{")
     assert build([path.parent], tmp_path, BOUNDS).key == before.key
 
 

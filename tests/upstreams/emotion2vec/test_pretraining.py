@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import resource
 import signal
+import socket
 import time
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from tests.upstreams.emotion2vec.training import STILL, finish, packed, speech, 
 from upstreams import UpstreamError
 from upstreams.emotion2vec import checkpoint
 from upstreams.emotion2vec.average import average
+from upstreams.emotion2vec.launch import launch
 from upstreams.emotion2vec.learner import adamw, initial
 from upstreams.emotion2vec.pretrain import train
 from upstreams.emotion2vec.processes import Processes
@@ -54,6 +56,55 @@ def test_two_processes_equal_one(data: Path, tmp_path: Path) -> None:
     assert max(float((one[name] - begun[name]).abs().max()) for name in one) > 1e-2  # it did learn
 
 
+def together(data: Path, *runs: Path, changes: tuple[tuple[str, ...], ...] = ((), ())) -> list[tuple[int, str]]:
+    """Two processes of one run, as on two machines: each with a folder and settings of its own; status, errors."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    meeting = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    started = [
+        start(data, run, *own, setting={**meeting, "RANK": str(rank), "LOCAL_RANK": "0"})
+        for rank, (run, own) in enumerate(zip(runs, changes, strict=True))
+    ]
+    return [(process.wait(timeout=120), process.communicate()[1]) for process in started]
+
+
+def test_processes_that_are_not_at_one_place_of_one_run_refuse(data: Path, tmp_path: Path) -> None:
+    run(tiny(), data, tmp_path / "here", stop_at=7)
+    for status, said in together(data, tmp_path / "here", tmp_path / "there", changes=((), ("loss.alpha=2",))):
+        assert status == 1 and "processes 0 and 1" in said and "Traceback" not in said, said
+        assert "step: 7 and 0" in said and "recipe: " in said and "speech: " not in said
+
+
+def test_a_log_without_a_state_begins_anew_and_a_torn_line_is_dropped(data: Path, tmp_path: Path) -> None:
+    log = tmp_path / "run" / "log.jsonl"
+    run(tiny("log_every=1", "optimiser.steps=4"), data, tmp_path / "run", stop_at=3)
+    (tmp_path / "run" / STATE).unlink()
+    assert [line["step"] for line in run(tiny("log_every=1", "optimiser.steps=4"), data, tmp_path / "run", 2)] == [1, 2]
+    for torn in ('{"step": 3, "lo', '{"step": 3, "lo\n', '{"step": 2, "loss": 1.0}'):
+        log.write_text(log.read_text() + torn)
+        assert [line["step"] for line in run(tiny("log_every=1", "optimiser.steps=4"), data, tmp_path / "run", 3)][
+            :2
+        ] == [1, 2]
+    assert [line["step"] for line in run(tiny("log_every=1", "optimiser.steps=4"), data, tmp_path / "run")] == [
+        1, 2, 3, 4,
+    ]  # fmt: skip
+
+
+def test_rate_clip_and_precision_may_change_on_the_way_and_the_log_tells(data: Path, tmp_path: Path) -> None:
+    run(tiny(), data, tmp_path / "run", stop_at=5)
+    slower = ("optimiser.rate=1e-3", "optimiser.clip=0.5", "precision=bf16")
+    lines = run(tiny(*slower), data, tmp_path / "run")
+    assert lines[1] == {
+        "step": 5,
+        "changed": {"optimiser.rate": [3e-3, 1e-3], "optimiser.clip": [None, 0.5], "precision": ["fp32", "bf16"]},
+    }
+    assert lines[2]["step"] == 10 and lines[2]["rate"] < 1e-3
+    assert checkpoint.read(tmp_path / "run" / "step-00000020.safetensors").facts["recipe"]["precision"] == "bf16"
+    with pytest.raises(UpstreamError, match=r"another run \(optimiser\.rate differ\)"):  # it is done: nothing goes on
+        run(tiny(*slower, "optimiser.rate=2e-3"), data, tmp_path / "run")
+
+
 def test_a_run_that_is_killed_goes_on_bit_for_bit(data: Path, tmp_path: Path) -> None:
     slow = (
         "import time; from upstreams.emotion2vec.learner import Learner; norm = Learner.norm\n"
@@ -82,6 +133,8 @@ def test_sigterm_saves_and_the_same_command_goes_on(data: Path, tmp_path: Path) 
     stopped = start(data, tmp_path / "run", before=at_step_7)
     out, err = stopped.communicate(timeout=60)
     assert stopped.returncode == 128 + signal.SIGTERM and "step 7 of 20" in out, err
+    state = torch.load(tmp_path / "run" / STATE, weights_only=True)
+    assert same(weights(tmp_path / "run", 7), state["student"])  # what is done can be used at once
     run(tiny(), data, tmp_path / "run")
     run(tiny(), data, tmp_path / "straight")
     assert same(weights(tmp_path / "run", 20), weights(tmp_path / "straight", 20))
@@ -104,7 +157,8 @@ def test_nan_is_reported_with_its_place_and_the_last_state_kept(data: Path, tmp_
     content["student"]["modality_encoders.AUDIO.project_features.2.bias"][0] = float("nan")
     torch.save(content, state)
     poisoned = state.read_bytes()
-    with pytest.raises(UpstreamError, match=r"NaN or infinity at step 4 \(epoch 1, batch 1\) in micro-batch 0.*\.wav"):
+    said = r"NaN or infinity at step 4 \(epoch 1, batch 1\) in micro-batch 0.*\.wav.*--set init=.*step-00000003"
+    with pytest.raises(UpstreamError, match=said):
         run(tiny(), data, tmp_path / "run")
     assert state.read_bytes() == poisoned != whole and position["step"] == 3
 
@@ -160,10 +214,23 @@ def test_a_runs_checkpoints_are_upstreams_and_their_average_is_one(data: Path, t
         average(tmp_path / "run", 3)
 
 
-def test_the_published_checkpoint_is_the_teacher(data: Path, tmp_path: Path) -> None:
+def test_the_student_is_published_and_the_teacher_beside_it_under_its_own_name(data: Path, tmp_path: Path) -> None:
     run(tiny(), data, tmp_path / "run")
     state, found = torch.load(tmp_path / "run" / STATE, weights_only=True), weights(tmp_path / "run", 20)
-    assert same(found, state["teacher"]) and not same(found, state["student"])
+    assert same(found, state["student"]) and not same(found, state["teacher"])
+    teacher = tmp_path / "run" / "step-00000020.teacher.safetensors"
+    assert same(checkpoint.read(teacher).weights, state["teacher"])
+    assert upstreams.load(f"emotion2vec@{teacher}").fingerprint()
+    assert not any("teacher" in name for name in upstreams.expand(f"emotion2vec@{tmp_path / 'run'}/*"))
+
+
+def test_a_teacher_that_cannot_keep_up_is_warned_of(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for decay, warned in (("0.9", False), ("0.999", True)):
+        launch(tiny("optimiser.steps=40", f"teacher.end_decay={decay}", f"teacher.decay={decay}"), [data],
+               tmp_path / decay, data.parent / "cache", "cpu")  # fmt: skip
+        assert ("96 % of the teacher's weights" in capsys.readouterr().err) == warned
 
 
 def test_a_run_begins_with_the_weights_it_is_given(data: Path, tmp_path: Path) -> None:

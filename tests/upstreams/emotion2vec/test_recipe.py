@@ -20,6 +20,7 @@ from upstreams.emotion2vec.counting import parts
 from upstreams.emotion2vec.heard import hear
 from upstreams.emotion2vec.learner import initial
 from upstreams.emotion2vec.objective import predict, targets
+from upstreams.emotion2vec.schedule import ema_decay, initial_share
 from upstreams.emotion2vec.teacher import teacher_of
 
 
@@ -38,6 +39,17 @@ def test_shipped_recipes_are_whole(name: str) -> None:
     assert recipe.load(name).network.blocks >= recipe.load(name).teacher.layers
 
 
+@pytest.mark.parametrize("changes", [("base",), ("small",), ("small", "optimiser.steps=4000")], ids=" ".join)
+def test_the_teacher_leaves_its_beginning_behind(changes: tuple[str, ...]) -> None:
+    name, *settings = changes
+    made = recipe.load(name, settings)
+    decays, left = made.teacher, 1.0
+    for step in range(made.optimiser.steps):
+        left *= ema_decay(step, made.optimiser.steps, decays.decay, decays.end_decay, decays.anneal)
+    assert left < 0.02
+    assert left == initial_share(made.optimiser.steps, decays.decay, decays.end_decay, decays.anneal)
+
+
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
@@ -54,6 +66,41 @@ def test_shipped_recipes_are_whole(name: str) -> None:
         (["audio.min_seconds=0.1"], "fewer than two spans"),
         (["batch.seconds=3"], "less than the longest utterance"),
         (["optimiser.rate=.nan"], r"optimiser\.rate: .*finite"),
+        (["model.preset=[1]"], r"\[1\] is unknown; expected one of base"),
+        (["seed=99999999999999999999999999"], "seed: .*less than"),
+        (["optimiser.betas=[1,1]"], r"optimiser\.betas\.0: .*less than 1"),
+        (["teacher.decay=0.999", "teacher.end_decay=0.99"], r"teacher: end_decay 0\.99 is below decay 0\.999"),
+        (["teacher.decay=1.5"], r"teacher\.decay: .*less than or equal to 1"),
+        *(
+            ([f"model.{key}={value}"], rf"model: .* has {key} .*; expected a whole number of at least {least}")
+            for key, value, least in (
+                ("pos_groups", 0, 1),
+                ("decoder_groups", 0, 1),
+                ("dim", "256.0", 1),
+                ("dim", "true", 1),
+                ("tokens", -1, 0),
+                ("pos_kernel", -1, 1),
+                ("decoder_kernel", 0, 1),
+                ("pos_depth", -1, 1),
+                ("pos_depth", 0, 1),
+                ("decoder_dim", 0, 1),
+                ("decoder_depth", -1, 0),
+                ("heads", "four", 1),
+                ("depth", -1, 0),
+                ("classes", "null", 0),
+            )
+        ),
+        *(
+            ([f"model.{key}={value}"], rf"model: .* has {key} .*; expected a number of at least 0 and below 1")
+            for key, value in (("dropout", 2), ("layerdrop", 1), ("decoder_dropout", -0.1), ("prenet_dropout", ".nan"))
+        ),
+        (["model.ffn_ratio=0"], "ffn_ratio 0, which leaves no channel"),
+        (["model.ffn_ratio=.inf"], "ffn_ratio inf; expected a number above 0"),
+        (["model.normalize=7"], "normalize 7; expected true or false"),
+        (["model.stem=[1]"], r"stem \[1\]; expected a word"),
+        (["model.conv_layers=5"], r"conv_layers 5; expected \[channels, kernel, stride\]"),
+        (["model.conv_layers=[[256,3,0]]"], "conv_layers .*each a whole number of at least 1"),
+        (["model.conv_layers=[[256,3.0,1]]"], "conv_layers .*each a whole number of at least 1"),
         (["alpha"], "expected KEY=VALUE"),
         (["loss.alpha.beta=1", "loss.alpha=1"][::-1], "has no keys of its own"),
     ],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -139,7 +140,12 @@ def test_a_folder_without_checkpoints_is_no_run(tmp_path: Path) -> None:
 
 def test_labels_in_records_hold_no_home(tmp_path: Path) -> None:
     label = label_of(f"emotion2vec@{tmp_path}/step-00000050.safetensors")
-    assert label.startswith("emotion2vec@step-00000050.safetensors~") and str(tmp_path) not in label
+    assert re.fullmatch(rf"emotion2vec@{tmp_path.name}~[0-9a-f]{{8}}/step-00000050\.safetensors", label)
+    later = label_of(f"emotion2vec@{tmp_path}/step-00000900.teacher.safetensors")
+    assert later.rpartition("/")[0] == label.rpartition("/")[0]  # one run is one curve
+    twin = label_of(f"emotion2vec@/elsewhere/{tmp_path.name}/step-00000050.safetensors")
+    assert twin != label and twin.rpartition("/")[2] == label.rpartition("/")[2]
+    assert re.fullmatch(r"emotion2vec@mine\.safetensors~[0-9a-f]{8}", label_of("emotion2vec@/home/mine.safetensors"))
 
 
 def test_without_weights_ours_says_what_to_do() -> None:

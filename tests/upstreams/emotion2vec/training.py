@@ -55,8 +55,11 @@ def packed(folder: Path, cache: Path) -> Pack:
     return build([folder], cache, Bounds(TINY["audio"]["min_seconds"], TINY["audio"]["max_seconds"]))
 
 
-def start(data: Path, run: Path, *changes: str, processes: int = 1, before: str = "") -> subprocess.Popen[str]:
-    """`python -m upstreams pretrain` of the tiny recipe; `before`: Python that runs first, in the same process."""
+def start(
+    data: Path, run: Path, *changes: str, processes: int = 1, before: str = "", setting: dict[str, str] | None = None
+) -> subprocess.Popen[str]:
+    """`python -m upstreams pretrain` of the tiny recipe; `before`: Python that runs first, in the same process;
+    `setting`: environment variables."""
     config = run.with_suffix(".yaml")
     config.write_text(yaml.safe_dump(TINY))
     words = ["pretrain", str(config), "--data", str(data), "--run", str(run), "--cache", str(data.parent / "cache"),
@@ -74,7 +77,7 @@ def start(data: Path, run: Path, *changes: str, processes: int = 1, before: str 
         ]
     elif before:
         program = ["-c", f"{before}\nimport sys; from upstreams.__main__ import main; sys.exit(main(sys.argv[1:]))"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), **(setting or {})}
     return subprocess.Popen(
         [sys.executable, *program, *words],
         cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,

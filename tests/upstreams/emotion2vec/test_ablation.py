@@ -1,0 +1,56 @@
+"""Training an ablation: what goes wrong with one variant leaves the others alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.upstreams.emotion2vec.training import TINY, speech
+from upstreams import UpstreamError
+from upstreams.emotion2vec import ablation, launch
+from upstreams.emotion2vec.ablation import Workshop
+from upstreams.emotion2vec.runs import checkpoints
+
+COLLAPSES = ["collapse.target=50", "collapse.after=1"]
+
+
+def written(folder: Path, **variants: list[str]) -> ablation.Ablation:
+    recipe = {**TINY, "optimiser": {"steps": 2, "rate": 1e-3}, "checkpoints": 1}
+    (folder / "tiny.yaml").write_text(yaml.safe_dump(recipe))
+    content = {"title": "Which", "config": "tiny.yaml", "variants": variants}
+    (folder / "mine.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
+    return ablation.load(str(folder / "mine.yaml"))
+
+
+def test_a_variant_that_fails_is_noted_and_the_others_are_trained(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = written(
+        tmp_path, collapses=COLLAPSES, begins_with_it=["init=emotion2vec:mine/collapses"], plain=[],
+        misfit=["init=emotion2vec:mine/plain", "model.depth=3"], impossible=["model.dim=33"],
+    )  # fmt: skip
+    tried: list[Path] = []
+    real = launch.launch
+
+    def noted(recipe, data, run: Path, *rest):
+        tried.append(run)
+        return real(recipe, data, run, *rest)
+
+    monkeypatch.setattr(launch, "launch", noted)
+    absent = Workshop([speech(tmp_path / "speech")], tmp_path / "runs", tmp_path / "cache", "cpu").train(found)
+    assert list(absent) == ["collapses", "begins_with_it", "misfit", "impossible"]
+    assert "collapsed at step 2" in absent["collapses"] == absent["begins_with_it"]
+    assert "does not fit" in absent["misfit"] and "no multiple of heads" in absent["impossible"]
+    assert [run.name for run in tried] == ["collapses", "plain", "misfit"]  # none is tried twice
+    assert checkpoints(tmp_path / "runs" / "mine" / "plain")
+
+
+def test_where_no_variant_can_be_trained_all_reasons_are_told(tmp_path: Path) -> None:
+    found = written(tmp_path, collapses=COLLAPSES, theirs=["init=$THEIR_WEIGHTS"])
+    workshop = Workshop([speech(tmp_path / "speech")], tmp_path / "runs", tmp_path / "cache", "cpu")
+    with pytest.raises(
+        UpstreamError, match=r"(?s)no variant of mine.*collapses: collapsed.*theirs: begins with a file"
+    ):
+        workshop.train(found)
