@@ -158,6 +158,13 @@ def test_rate_and_step_are_those_of_the_best_dev_figure():
         assert chosen["edge"] == (chosen["rate"] != 1e-4)
 
 
+def test_a_grid_of_one_rate_has_no_edge():
+    features, problem = make()
+    settings = short("superb") | {"rates": [1e-3]}
+    choices = downstreams.evaluate("superb", features, problem, [0], settings=settings).choices
+    assert not any(choice["edge"] for choice in choices)
+
+
 def test_layer_weights_find_the_layer_that_tells():
     features, problem = make()
     predictions = downstreams.evaluate("superb", features, problem, [0], settings={"rates": [1e-2], "epochs": 60})
