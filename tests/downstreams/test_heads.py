@@ -74,7 +74,6 @@ def test_every_test_utterance_is_predicted_once_a_seed(head, kind):
         scores = table[[f"score:{name}" for name in CLASSES]].to_numpy()
         assert np.allclose(scores.sum(1), 1, atol=1e-5)
         assert (np.asarray(CLASSES)[scores.argmax(1)] == table["prediction"]).all()
-        print("ACC", head, (table["target"] == table["prediction"]).mean())
         assert (table["target"] == table["prediction"]).mean() > 0.5
     assert predictions.layer in (None, 1)  # the one that carries the target, where the head chooses one
 
