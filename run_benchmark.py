@@ -240,9 +240,12 @@ def measure(request: Request, task: Any, upstream: str, heads: list[str], second
     try:
         for cell in plan(request, task, upstream, heads):
             old = leaderboard.find(request.results, *cell.name, warn=warn)
+            missing = sorted(set(cell.seeds) - set(old.cell.seeds)) if old else []
+            if missing:  # before they are trained: to a changed byte nothing can be added
+                old = leaderboard.find(request.results, *cell.name, verify=True, warn=warn)
             if old is None or old.cell.key != cell.key or request.force:
                 todo.append((cell, None))
-            elif missing := sorted(set(cell.seeds) - set(old.cell.seeds)):
+            elif missing:
                 todo.append((replace(cell, seeds=missing), old))
             elif request.rerun:
                 todo.append((replace(cell, seeds=old.cell.seeds), old))
@@ -256,14 +259,13 @@ def measure(request: Request, task: Any, upstream: str, heads: list[str], second
         return outcomes + [Outcome((upstream, task.name, h), failure=failed) for h in heads if h not in done_heads]
     for cell, old in todo:
         try:
-            with bar(f"{task.name}: {upstream}, {cell.downstream}", "fits") as progress:
-                predictions = read(request, task, cell, features, progress)
             if old is None or cell.seeds != old.cell.seeds:
-                record = write(request.results, request, task, cell, features, predictions, seconds, old)
-                outcomes.append(Outcome(cell.name, record))
+                outcomes.append(Outcome(cell.name, fill(request, task, cell, features, seconds, old)))
             else:
+                predictions = read(request, task, cell, features)
                 with tempfile.TemporaryDirectory() as elsewhere:
                     again = write(Path(elsewhere), request, task, cell, features, predictions, seconds)
+                    leaderboard.log_scoring(request.results, again)
                     outcomes.append(Outcome(cell.name, old, leaderboard.same(old, again)))
         except Exception as error:
             outcomes.append(Outcome(cell.name, failure=explain(error, request.results)))
@@ -329,11 +331,28 @@ def extract(request: Request, task: Any, upstream: str, cells: list[Cell]) -> An
         )
 
 
-def read(request: Request, task: Any, cell: Cell, features: Any, progress: Any) -> Any:
+def fill(request: Request, task: Any, cell: Cell, features: Any, seconds: float, record: Any) -> Any:
+    """The cell's record with its seeds added to `record` one by one: what is done when a run is killed stays done."""
+    # With --force all at once: until all are done, those that stand must stand.
+    parts = [cell.seeds] if request.force else [[seed] for seed in cell.seeds]
+    before = record
+    try:
+        for seeds in parts:
+            part = replace(cell, seeds=seeds)
+            predictions = read(request, task, part, features)
+            record = write(request.results, request, task, part, features, predictions, seconds, record)
+    finally:
+        if record is not before:  # one scoring, of however many seeds
+            leaderboard.log_scoring(request.results, record)
+    return record
+
+
+def read(request: Request, task: Any, cell: Cell, features: Any) -> Any:
     """The head's predictions; those of a reference listen to nothing."""
     if features is None:
         return downstreams.reference(cell.upstream["name"], task.problem, task.utterances["duration"].to_numpy())
-    return downstreams.evaluate(cell.downstream, features, task.problem, cell.seeds, device(request), progress)
+    with bar(f"{task.name}: {cell.upstream['name']}, {cell.downstream}", "fits") as progress:
+        return downstreams.evaluate(cell.downstream, features, task.problem, cell.seeds, device(request), progress)
 
 
 def write(
@@ -362,7 +381,7 @@ def write(
         if features.pooled is not None and cell.upstream["depth"] > 1:
             heard["layer_norms"] = layer_norms(features.pooled)
         phases |= {"extract" if phase == "total" else phase: spent for phase, spent in features.seconds.items()}
-    record = leaderboard.record(
+    return leaderboard.record(
         results,
         cell={
             **dict(zip(("upstream", "task", "downstream"), cell.name, strict=True)),
@@ -413,8 +432,6 @@ def write(
         },
         extends=extends,
     )
-    leaderboard.log_scoring(request.results, record)
-    return record
 
 
 def standardised(vectors: Any) -> Any:

@@ -18,12 +18,12 @@ import pandas as pd
 import torch
 from torch.nn.functional import cross_entropy
 
-from downstreams import chance
+from downstreams import chance, choosing
+from downstreams.errors import DownstreamError
 from downstreams.inputs import check_dev, check_finite, fitting
 from downstreams.parallel import one_core_each, reported
-from downstreams.predictions import Predictions, fold_table
+from downstreams.predictions import Predictions, fold_table, overflow
 from downstreams.weighted_sum import linear
-from tasks.metrics import METRICS, sums
 
 RESIDENT = 4 << 30  # bytes: more frames than that stay on disk and are read batch by batch
 PART = 8192  # frames that go through the head together: bounds memory whatever the lengths
@@ -36,7 +36,8 @@ def evaluate(
     `momentum`.
 
     Raises:
-        DownstreamError: the features are not those of the problem or not finite, or a fold has no dev part.
+        DownstreamError: the features are not those of the problem, not finite or none of an utterance; a fold has no
+            dev part; training overflows in the first epoch.
     """
     started = time.perf_counter()
     check_dev(problem, "emotion2vec")
@@ -62,6 +63,8 @@ class Frames:
         """`frames`: `[i]` is (T_i, L', D) and `offsets` (N + 1,) sums T_i, as features give them."""
         self.device, self._frames = torch.device(device), frames
         self.lengths = np.diff(frames.offsets)
+        if not self.lengths.all():
+            raise DownstreamError(f"utterance '{ids[self.lengths == 0][0]}' has no frames, and the head reads frames.")
         self.width = frames[0].shape[-1]
         resident = int(frames.offsets[-1]) * self.width * 2 <= RESIDENT
         self._held: torch.Tensor | None = None
@@ -137,8 +140,9 @@ def _train(
     optimiser = torch.optim.RMSprop(parameters, lr=settings["rate"], momentum=settings["momentum"])
     # Their code leaves the cycling of momentum, which falls as the rate rises, at torch's default.
     rates = torch.optim.lr_scheduler.CyclicLR(
-        optimiser, settings["rate"], settings["top_rate"], step_size_up=settings["rise"]
-    )
+        optimiser, settings["rate"], settings["top_rate"], step_size_up=settings["rise"],
+        base_momentum=0.8, max_momentum=settings["momentum"],
+    )  # fmt: skip
     best, found, kept = -np.inf, 0, head
     for epoch in range(1, settings["epochs"] + 1):
         for rows in chance.stream(fold.train, len(fold.train), draws).split(settings["batch"]):
@@ -148,13 +152,12 @@ def _train(
             optimiser.step()
             optimiser.zero_grad()
         rates.step()
-        predicted = _read(frames, head, fold.dev)[1].argmax(1)
-        figure = METRICS[problem.select_on](sums(problem.targets[fold.dev], predicted, n_classes=len(problem.classes)))[
-            0
-        ]
-        if figure > best or not found:
+        figure = choosing.figures(problem, fold, _read(frames, head, fold.dev)[1][None])[0]
+        if figure > best:
             best, found, kept = figure, epoch, Head(*(part.detach().clone() for part in parameters))
         advance(1 / settings["epochs"])
+    if not found:
+        raise overflow(fold)
     outputs, logits = _read(frames, kept, fold.test)
     probabilities = torch.as_tensor(logits).softmax(1).numpy()
     return _Reading(fold, seed, found, float(best), probabilities, outputs)

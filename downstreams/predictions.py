@@ -46,10 +46,7 @@ def fold_table(problem: Any, fold: Any, seed: int, values: np.ndarray) -> pd.Dat
         DownstreamError: a value is not finite.
     """
     if not np.isfinite(values).all():
-        raise DownstreamError(
-            f"fold '{fold.name}': predictions are not finite, features of this scale let training overflow; "
-            "probe, which standardises them, can read them."
-        )
+        raise overflow(fold)
     target = problem.targets[fold.test]
     frame = pd.DataFrame({"id": problem.ids[fold.test], "fold": fold.name, "seed": seed})
     if problem.kind == "regression":
@@ -58,3 +55,11 @@ def fold_table(problem: Any, fold: Any, seed: int, values: np.ndarray) -> pd.Dat
     frame["target"], frame["prediction"] = classes[target], classes[values.argmax(1)]
     scores = pd.DataFrame(values.astype(np.float32), columns=[f"score:{name}" for name in problem.classes])
     return pd.concat([frame, scores], axis=1)
+
+
+def overflow(fold: Any) -> DownstreamError:
+    """What a head says whose training on a fold went beyond what a float holds."""
+    return DownstreamError(
+        f"fold '{fold.name}': predictions are not finite, features of this scale let training overflow; "
+        "probe, which standardises them, can read them."
+    )

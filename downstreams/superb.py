@@ -2,7 +2,8 @@
 
 Adam on batches of 32 (s3prl: 8 times 4, accumulated, so that batches run on across epochs), gradients clipped to norm
 1, cross-entropy, features as they are: nothing is standardised. Of 30 evaluations of every learning rate, the best on
-dev is taken, fold by fold. Heads of a fold and seed that differ in the rate share start, batches and their one gather.
+dev is taken, fold by fold (see choosing.py). Heads of a fold and seed that differ in the rate share start, batches and
+their one gather.
 """
 
 from __future__ import annotations
@@ -18,12 +19,11 @@ import pandas as pd
 import torch
 from torch.optim.adam import adam
 
-from downstreams import chance, weighted_sum
+from downstreams import chance, choosing, weighted_sum
 from downstreams.inputs import check_dev, check_finite, fitting
 from downstreams.parallel import one_core_each, reported
-from downstreams.predictions import Predictions, fold_table
+from downstreams.predictions import Predictions, fold_table, overflow
 from downstreams.weighted_sum import Heads
-from tasks.metrics import METRICS, sums
 
 BLOCK = 600_000  # weights that a core trains in step: their state should stay in its caches
 NEAR = 0.1  # SUPERB gives folds of 3432 to 3606 utterances the same number of steps
@@ -36,7 +36,8 @@ def evaluate(
     (SUPERB's number, taken where the epochs come near it) and `evaluations`.
 
     Raises:
-        DownstreamError: the features are not those of the problem or not finite, or a fold has no dev part.
+        DownstreamError: the features are not those of the problem or not finite, a fold has no dev part, or
+            training overflows at every rate.
     """
     started = time.perf_counter()
     pooled = fitting(features.pooled, problem, "pooled features")
@@ -44,7 +45,7 @@ def evaluate(
     means = np.ascontiguousarray(pooled[:, 0])
     for layer in range(means.shape[1]):
         check_finite(means[:, layer], problem.ids, f"layer {layer}")
-    x, y = torch.tensor(means, device=device), torch.tensor(problem.targets, device=device)
+    x, y = torch.as_tensor(means, device=device), torch.tensor(problem.targets, device=device)
 
     size = len(problem.folds)
     if torch.device(device).type == "cpu":
@@ -128,8 +129,9 @@ def _train(
         for q, (fold, (steps_of, every)) in enumerate(zip(folds, plans, strict=True)):
             if step % every or step > steps_of:
                 continue
-            scores = _figures(heads.problem(q).logits(_rows(x, fold.dev))[:, 0], y[torch.as_tensor(fold.dev)], problem)
-            for r in np.flatnonzero((scores > figures[:, q]) | (found[:, q] == 0)):
+            logits = heads.problem(q).logits(_rows(x, fold.dev))[:, 0]
+            scores = choosing.figures(problem, fold, logits.cpu().numpy())
+            for r in np.flatnonzero(scores > figures[:, q]):
                 figures[r, q], found[r, q] = scores[r], step
                 for kept, now in zip(best, heads, strict=True):
                     kept[r, q] = now[r, q]
@@ -142,17 +144,12 @@ def _rows(x: torch.Tensor, rows: np.ndarray) -> torch.Tensor:
     return x[torch.as_tensor(rows, device=x.device)][None]
 
 
-def _figures(logits: torch.Tensor, targets: torch.Tensor, problem: Any) -> np.ndarray:
-    """`select_on` (R,) of logits (R, n, C)."""
-    predicted, true = logits.argmax(-1).cpu().numpy(), targets.cpu().numpy()
-    counted = [sums(true, one, n_classes=len(problem.classes)) for one in predicted]
-    return np.array([METRICS[problem.select_on](one)[0] for one in counted])
-
-
 def _reading(
     x: torch.Tensor, fold: Any, seed: int, heads: Heads, figures: np.ndarray, found: np.ndarray, rates: list[float]
 ) -> _Reading:
     r = int(np.argmax(figures))  # the lowest rate of equals; the step is the first of equals
+    if not found[r]:
+        raise overflow(fold)
     rows = _rows(x, fold.test)
     return _Reading(
         fold=fold,
@@ -169,7 +166,8 @@ def _reading(
 def _predictions(
     problem: Any, settings: dict[str, Any], readings: list[_Reading], seeds: list[int], seconds: float
 ) -> Predictions:
-    ends = (settings["rates"][0], settings["rates"][-1])
+    rates = settings["rates"]
+    ends = (rates[0], rates[-1]) if len(rates) > 1 else ()
     return Predictions(
         table=pd.concat([fold_table(problem, r.fold, r.seed, r.test) for r in readings], ignore_index=True),
         choices=[

@@ -100,6 +100,7 @@ def record(
             downstream=the_downstream,
             run=the_run,
             files=files,
+            earlier_runs=_earlier(extends, the_run) if extends else [],
         )
         result = result.model_copy(update={"checksum": checksum(result.model_dump_json())})
         write(path, (result.model_dump_json(indent=1) + "\n").encode())
@@ -267,6 +268,21 @@ def _extended(before: Chosen, more: Chosen) -> Chosen:
     """Choices of more seeds after those that stand; what is of the first seed alone stays."""
     weights = None if before.layer_weights is None else [*before.layer_weights, *(more.layer_weights or [])]
     return before.model_copy(update={"folds": before.folds + more.folds, "layer_weights": weights})
+
+
+def _earlier(extends: Record, run: Run) -> list[Run]:
+    """The runs behind a record that is extended whose facts are neither those of `run` nor of a later one."""
+    kept: list[Run] = []
+    known = [_facts(run)]
+    for earlier in reversed([*extends.earlier_runs, extends.run]):
+        if _facts(earlier) not in known:
+            known.append(_facts(earlier))
+            kept.append(earlier)
+    return kept[::-1]
+
+
+def _facts(run: Run) -> dict[str, Any]:
+    return run.model_dump(exclude={"seconds", "peak_memory_mb"})
 
 
 def _plain(choices: list[dict[str, Any]]) -> list[dict[str, Any]]:

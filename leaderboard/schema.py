@@ -176,6 +176,9 @@ class Record(Section):
     downstream: Downstream = _is("how it was read")
     run: Run = _is("where and how fast")
     files: Files = _is("what lies beside it")
+    earlier_runs: list[Run] = _may_be(
+        [], "runs that gave some of the seeds, where they differ from `run` in more than times and memory"
+    )
     checksum: str | None = _may_be(None, "sha256 of all the rest, as ASCII JSON with sorted keys and no spaces")
 
 

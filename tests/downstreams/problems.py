@@ -26,8 +26,8 @@ class Ragged(list):
         self.offsets = np.cumsum([0, *map(len, frames)])
 
 
-def make(kind="classification", n=240, depth=3, width=12, speakers=6, official_dev=False, seed=0):
-    """(features, problem): leave one speaker out; layer 1 carries the target, the others hardly."""
+def make(kind="classification", n=240, depth=3, width=12, speakers=6, official_dev=False, seed=0, signal=0.8):
+    """(features, problem): leave one speaker out; layer 1 carries `signal` of the target, the others hardly any."""
     rng = np.random.default_rng(seed)
     speaker = np.arange(n) % speakers
     latent = rng.standard_normal(n)
@@ -35,7 +35,7 @@ def make(kind="classification", n=240, depth=3, width=12, speakers=6, official_d
     pooled = rng.standard_normal((n, 2, depth, width)).astype(np.float32)
     pooled[:, 0] += 0.7 * rng.standard_normal((speakers, depth, width))[speaker]
     pooled[:, :, 0] += 0.1 * latent[:, None, None]
-    pooled[:, :, 1] += 0.8 * latent[:, None, None] * rng.standard_normal(width)
+    pooled[:, :, 1] += signal * latent[:, None, None] * rng.standard_normal(width)
     pooled[:, :, :, -1] = 5.0  # a column that says nothing
     # Frames about the means of layer 1, so that heads on the last layer's frames have something to find.
     frames = Ragged(

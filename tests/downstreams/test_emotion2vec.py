@@ -10,8 +10,9 @@ from torch.nn.utils.rnn import pad_sequence
 
 import downstreams
 from downstreams import chance, emotion2vec
+from downstreams.errors import DownstreamError
 from downstreams.registry import get
-from tests.downstreams.problems import make, short
+from tests.downstreams.problems import Ragged, make, short
 
 
 class Padded(nn.Module):
@@ -72,6 +73,25 @@ def test_frames_read_from_disk_give_the_same(monkeypatch):
     read = downstreams.evaluate("emotion2vec", features, problem, [0], settings=short("emotion2vec"))
     assert held.table.equals(read.table)
     assert held.choices == read.choices
+
+
+def test_momentum_is_what_the_settings_say():
+    features, problem = make()
+    settings = short("emotion2vec")
+    as_it_is, own, other = (
+        downstreams.evaluate("emotion2vec", features, problem, [0], settings=settings | changed).table
+        for changed in ({}, {"momentum": 0.9}, {"momentum": 0.85})
+    )
+    assert as_it_is.equals(own)
+    assert not as_it_is.equals(other)
+
+
+def test_an_utterance_without_frames_is_named():
+    features, problem = make()
+    features.frames[17] = features.frames[17][:0]
+    features.frames = Ragged(features.frames)
+    with pytest.raises(DownstreamError, match="'u0017' has no frames"):
+        downstreams.evaluate("emotion2vec", features, problem, [0])
 
 
 def test_gradients_of_ragged_means_in_double():

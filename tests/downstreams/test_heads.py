@@ -62,7 +62,7 @@ def test_a_fold_is_blind_to_the_features_of_its_test_speakers(head):
 
 @pytest.mark.parametrize(("head", "kind"), TREATED)
 def test_every_test_utterance_is_predicted_once_a_seed(head, kind):
-    features, problem = make(kind)
+    features, problem = make(kind, signal=1.6)
     predictions = run(head, features, problem)
     table = predictions.table
     assert list(table.columns[:5]) == ["id", "fold", "seed", "target", "prediction"]
@@ -132,6 +132,43 @@ def test_a_fold_without_a_dev_part_is_named(head):
     bare = replace(problem.folds[3], dev=np.array([], dtype=int), inner=())
     with pytest.raises(DownstreamError, match="fold '3' has no dev part"):
         run(head, features, replace(problem, folds=(*problem.folds[:3], bare)))
+
+
+def with_dev(problem, part, **changed):
+    """The problem with dev parts cut down: `part` of the rows of every fold."""
+    folds = tuple(replace(fold, dev=part(fold.dev), inner=()) for fold in problem.folds)
+    return replace(problem, folds=folds, **changed)
+
+
+@pytest.mark.parametrize("head", [head for head in HEADS if not downstreams.deterministic(head)])
+def test_where_dev_lacks_a_class_ua_is_the_mean_recall_of_those_it_has(head):
+    """Of two classes of equal size that is WA: the same choices."""
+    features, problem = make()
+
+    def two_classes(dev):
+        return np.concatenate([dev[problem.targets[dev] == c][:8] for c in (0, 2)])
+
+    ua, wa = (run(head, features, with_dev(problem, two_classes, select_on=metric)) for metric in ("UA", "WA"))
+    assert ua.choices == wa.choices
+    assert ua.table.equals(wa.table)
+    assert len({choice.get("step", choice.get("epoch")) for choice in ua.choices}) > 1
+
+
+DIVERGING = {"superb": {"rates": [1e-3, 1e30]}, "emotion2vec": {"top_rate": 1e30}}
+DIVERGED = {"superb": {"rates": [1e30]}, "emotion2vec": {"rate": 1e30, "top_rate": 1e30}}
+
+
+@pytest.mark.parametrize("head", [head for head in HEADS if not downstreams.deterministic(head)])
+def test_a_head_that_diverged_is_not_chosen(head):
+    """The argmax of NaN is class 0: where dev has no other, it would be right every time."""
+    features, problem = make()
+    problem = with_dev(problem, lambda dev: dev[problem.targets[dev] == 0])
+    settings = short(head) | DIVERGING[head]
+    choices = downstreams.evaluate(head, features, problem, [0], settings=settings).choices
+    assert all(choice.get("rate") in (None, 1e-3) and np.isfinite(choice["dev"]) for choice in choices)
+    assert any(choice["dev"] < 100 for choice in choices)
+    with pytest.raises(DownstreamError, match=r"not finite.*overflow"):
+        downstreams.evaluate(head, features, problem, [0], settings=short(head) | DIVERGED[head])
 
 
 @pytest.mark.parametrize("head", HEADS)

@@ -103,6 +103,7 @@ def test_training_equals_s3prl_step_by_step(s3prl):
     """One initialisation, one order of batches: 4 utterances, 8 times, then clip and Adam, as its runner does."""
     featurizer, expert = s3prl
     frames, means, targets = speech(torch.float32)
+    frames, means = [4 * f for f in frames], 4 * means  # so that some gradients are clipped and some not
     heads = started(torch.float32)
     theirs = [featurizer.weights, expert.projector.weight, expert.projector.bias,
               expert.model.post_net.linear.weight, expert.model.post_net.linear.bias]  # fmt: skip
@@ -114,7 +115,7 @@ def test_training_equals_s3prl_step_by_step(s3prl):
     settings = get("superb").settings
     optimiser = torch.optim.Adam(theirs, lr=rate)
     training = superb.Training(heads, [rate], settings["clip"])
-    losses = []
+    losses, norms = [], []
     for rows in order:
         for four in rows.split(4):
             padded = torch.nn.utils.rnn.pad_sequence([frames[i] for i in four], batch_first=True)
@@ -124,13 +125,14 @@ def test_training_equals_s3prl_step_by_step(s3prl):
             loss = expert("train", features, targets[four].tolist(), [""] * 4, records)
             losses.append(loss.item())
             (loss / 8).backward()
-        torch.nn.utils.clip_grad_norm_(theirs, settings["clip"])
+        norms.append(torch.nn.utils.clip_grad_norm_(theirs, settings["clip"]).item())
         optimiser.step()
         optimiser.zero_grad()
         training.step(means[rows][None], targets[rows][None])
         for own, ours in zip(theirs, heads, strict=True):
             assert (own - ours[0, 0]).abs().max() < 2e-5
     assert np.mean(losses[-8:]) < 0.9 * np.mean(losses[:8])
+    assert max(norms) > settings["clip"] > min(norms)
 
 
 def test_the_schedule_is_that_of_superb_on_iemocap_and_the_same_epochs_elsewhere():
@@ -143,19 +145,80 @@ def test_the_schedule_is_that_of_superb_on_iemocap_and_the_same_epochs_elsewhere
         assert steps * settings["batch"] / n == pytest.approx(settings["epochs"], rel=0.02)
 
 
-def test_rate_and_step_are_those_of_the_best_dev_figure():
-    """One rate at a time gives the figures from which all three together choose."""
+class Plain:
+    """The recipe by torch's own parts, one fold, seed and rate at a time: what was seen on the way to the best step."""
+
+    def __init__(self, means, problem, fold, seed, rate, settings):
+        draws = chance.generator(fold.name, seed)
+        layers = torch.zeros(means.shape[1], requires_grad=True)
+        projector = torch.nn.Linear(means.shape[2], settings["projector"])
+        classifier = torch.nn.Linear(settings["projector"], len(problem.classes))
+        parameters = [layers, *projector.parameters(), *classifier.parameters()]
+        with torch.no_grad():
+            for linear in (projector, classifier):
+                for own in (linear.weight, linear.bias):
+                    own.uniform_(-(linear.in_features**-0.5), linear.in_features**-0.5, generator=draws)
+        optimiser = torch.optim.Adam(parameters, lr=rate)
+        targets, steps, every = torch.tensor(problem.targets), *superb.schedule(len(fold.train), settings)
+
+        def projected(rows):
+            return projector(torch.einsum("nld,l->nd", means[rows], layers.softmax(0)))
+
+        self.rate, self.figures, self.norms, order = rate, [], [], torch.zeros(0, dtype=torch.long)
+        for step in range(1, steps + 1):
+            while len(order) < settings["batch"]:
+                order = torch.cat([order, torch.randperm(len(fold.train), generator=draws)])
+            rows, order = fold.train[order[: settings["batch"]]], order[settings["batch"] :]
+            optimiser.zero_grad()
+            cross_entropy(classifier(projected(rows)), targets[rows]).backward()
+            self.norms.append(torch.nn.utils.clip_grad_norm_(parameters, settings["clip"]).item())
+            optimiser.step()
+            if step % every:
+                continue
+            with torch.no_grad():
+                right = classifier(projected(fold.dev)).argmax(1) == targets[fold.dev]
+                self.figures.append(100 * right.double().mean().item())
+                if self.figures[-1] > max(self.figures[:-1], default=-1):
+                    self.step, self.dev = step, self.figures[-1]
+                    self.outputs = projected(fold.test).numpy()
+                    self.scores = classifier(projected(fold.test)).softmax(1).numpy()
+
+
+def test_choices_and_predictions_are_those_of_a_plain_loop():
     features, problem = make()
-    settings = short("superb")
-    together = downstreams.evaluate("superb", features, problem, [0], settings=settings).choices
-    alone = [
-        downstreams.evaluate("superb", features, problem, [0], settings=settings | {"rates": [rate]}).choices
-        for rate in get("superb").settings["rates"]
+    features.pooled *= 2
+    uneven = replace(problem.folds[1], train=problem.folds[1].train[:100], inner=())
+    problem = replace(problem, folds=(problem.folds[0], uneven, *problem.folds[2:4]))
+    settings = get("superb").settings | short("superb") | {"rates": [1e-4, 3e-4, 1e-3, 1e-2]}
+    means = torch.tensor(features.pooled[:, 0])
+    ours = downstreams.evaluate("superb", features, problem, [3, 5], settings=settings)
+    plain = [
+        [Plain(means, problem, fold, seed, rate, settings) for rate in settings["rates"]]
+        for seed in (3, 5)
+        for fold in problem.folds
     ]
-    for chosen, *each in zip(together, *alone, strict=True):
-        best = max(each, key=lambda choice: choice["dev"])
-        assert {k: chosen[k] for k in ("rate", "step", "dev")} == {k: best[k] for k in ("rate", "step", "dev")}
-        assert chosen["edge"] == (chosen["rate"] != 1e-4)
+    best = [max(rates, key=lambda one: one.dev) for rates in plain]  # the first of equals
+    for one, chosen in zip(best, ours.choices, strict=True):
+        assert (chosen["rate"], chosen["step"], chosen["dev"]) == (one.rate, one.step, pytest.approx(one.dev))
+        assert chosen["edge"] == (one.rate in (1e-4, 1e-2))
+    scores = ours.table[[f"score:{c}" for c in problem.classes]].to_numpy()
+    assert np.abs(scores - np.concatenate([one.scores for one in best])).max() < 1e-4
+    assert np.abs(ours.outputs - np.concatenate([one.outputs for one in best[: len(problem.folds)]])).max() < 1e-3
+
+    # What the loop is to tell apart does occur here.
+    assert len({one.rate for one in best}) > 1
+    assert any(one.rate != settings["rates"][0] and one.figures[-1] != one.dev for one in best), "not the last step"
+    assert any(one.figures.count(one.dev) > 1 for one in best), "equal figures at several steps"
+    assert any(sum(other.dev == one.dev for other in rates) > 1 for one, rates in zip(best, plain, strict=True))
+    norms = np.concatenate([one.norms for one in best])
+    assert (norms > settings["clip"]).any() and (norms < settings["clip"]).any()
+
+
+def test_a_grid_of_one_rate_has_no_edge():
+    features, problem = make()
+    settings = short("superb") | {"rates": [1e-3]}
+    choices = downstreams.evaluate("superb", features, problem, [0], settings=settings).choices
+    assert not any(choice["edge"] for choice in choices)
 
 
 def test_layer_weights_find_the_layer_that_tells():

@@ -36,7 +36,7 @@ def test_what_is_written_is_found_again(make, results):
     assert leaderboard.verify(results) == []
 
 
-def seeds_recorded(results, seeds, extends=None, edge=False, **changed):
+def seeds_recorded(results, seeds, extends=None, edge=False, commit=None, **changed):
     """Record some seeds of one made-up head that draws; what a seed gives does not depend on the others."""
     table = cells.utterances()
     drawn = [cells.predict(table, seeds=1, depth=None, seed=10 + s) for s in seeds]
@@ -51,6 +51,7 @@ def seeds_recorded(results, seeds, extends=None, edge=False, **changed):
     )
     made = cells.sections(table, head="superb", **changed)
     made["cell"]["seeds"] = list(seeds)
+    made["run"]["git_commit"] = commit
     return leaderboard.record(
         results, predictions=predictions, utterances=table, groups=table["speaker"].to_numpy(), extends=extends, **made
     )
@@ -64,6 +65,15 @@ def test_seeds_added_to_a_record_leave_what_all_at_once_leave(results, tmp_path)
         assert getattr(four, part) == getattr(at_once, part)
     assert leaderboard.find(results, "fbank", "emodb", "superb", verify=True) == four
     assert leaderboard.verify(results) == []
+
+
+def test_runs_of_other_facts_stand_beside_the_last_one(results):
+    record = None
+    for seed, commit in enumerate(["a", "a", "b", "a", "c"]):
+        record = seeds_recorded(results, [seed], extends=record, commit=commit)
+    assert [run.git_commit for run in record.earlier_runs] == ["b", "a"]
+    assert record.run.git_commit == "c"
+    assert leaderboard.find(results, "fbank", "emodb", "superb") == record
 
 
 def test_nothing_is_added_to_damaged_predictions(results):

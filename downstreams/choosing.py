@@ -1,0 +1,24 @@
+"""The figure on a dev part by which heads that are trained step by step choose."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from tasks.metrics import METRICS, recalls, sums
+
+
+def figures(problem: Any, fold: Any, logits: np.ndarray) -> np.ndarray:
+    """`select_on` (R,) on the fold's dev part of R heads with logits (R, n, C).
+
+    Where the dev part lacks a class, which leaves UA undefined, it is the mean recall over the classes that it has.
+    A head with a logit that is not finite has -inf: its argmax would be a class like any other.
+    """
+    true = problem.targets[fold.dev]
+    counts = np.concatenate([sums(true, own, n_classes=len(problem.classes)) for own in logits.argmax(-1)])
+    scores = METRICS[problem.select_on](counts)
+    undefined = np.isnan(scores)
+    scores[undefined] = METRICS["UA"].scale * np.nanmean(recalls(counts[undefined]), axis=-1)
+    scores[~np.isfinite(logits).all((1, 2))] = -np.inf
+    return scores
