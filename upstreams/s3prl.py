@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import logging
+from argparse import Namespace
 from collections.abc import Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from upstreams.contract import describe_error, hash_weights, recipe, version
 from upstreams.errors import UnknownName, UpstreamError
+from upstreams.expressions import Coded, plain_in
 from upstreams.huggingface.models import MODELS
 from upstreams.torchaudio_repair import repair_for_s3prl
 
@@ -126,6 +128,8 @@ def _expert(name: str, checkpoint: str) -> Any:
             expert = getattr(hub, name)(**({"ckpt": checkpoint} if checkpoint else {}))
     except UpstreamError:
         raise
+    except Coded as error:
+        raise UpstreamError(f"s3prl:{name}: {checkpoint or 'its checkpoint'} is refused: {error}") from error
     except ImportError as error:
         raise UpstreamError(
             f"s3prl:{name} needs the package {error.name or error}; pip install {error.name}"
@@ -151,7 +155,8 @@ def _careful(name: str) -> Iterator[None]:
     generator = torch.get_rng_state()
 
     def weights_only(*arguments: Any, **options: Any) -> Any:
-        return load(*arguments, **{**options, "weights_only": True})
+        with torch.serialization.safe_globals([Namespace]):  # settings of older checkpoints; plain attributes
+            return load(*arguments, **{**options, "weights_only": True})
 
     def fetch_or_say(filepath: Path, url: str, *arguments: Any, **options: Any) -> None:
         try:
@@ -165,7 +170,8 @@ def _careful(name: str) -> Iterator[None]:
     torch.load, download._download = weights_only, fetch_or_say
     torch.manual_seed(0)  # some draw a waveform to try themselves on, and keep it
     try:
-        yield
+        with plain_in("s3prl"):
+            yield
     finally:
         torch.load, download._download = load, fetch
         torch.set_rng_state(generator)
