@@ -154,7 +154,7 @@ def test_settings_that_hold_code_are_refused_and_it_does_not_run(
     content[key]["conv_feature_layers"] = "[(32,10,5)] + [(32,3,2)] * 4 + [(32,2,2)] * 2"
     torch.save(content, path)
     assert upstreams.load(name).depth == 3
-    assert eval("abs(-3)") == 3  # noqa: S307 - others keep theirs
+    assert eval("abs(-3)") == 3
 
 
 def test_settings_in_a_namespace_are_read(tmp_path: Path) -> None:

@@ -118,6 +118,18 @@ def test_a_fingerprint_follows_weights_configuration_and_normalisation(folder: P
     assert len(found) == 4
 
 
+def test_a_fingerprint_follows_the_class_and_the_library(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stored = factories.Stored(folder, "copy")
+    found = {
+        factories.FAMILIES[family](stored, "", {}).fingerprint() for family in ("WavLM", "Hubert", "WavLMForXVector")
+    }
+    random = upstreams.load("random:wav2vec2_base").fingerprint()
+    monkeypatch.setattr("upstreams.huggingface.weights.version", lambda package: "0.1")
+    found.add(factories.FAMILIES["WavLM"](stored, "", {}).fingerprint())
+    assert len(found) == 4
+    assert upstreams.load("random:wav2vec2_base").fingerprint() != random
+
+
 def test_facts_and_fingerprint_of_a_stored_model_import_no_heavy_package(folder: Path) -> None:
     source = (
         f"import sys, upstreams; upstreams.load('hf:{folder}').fingerprint();"
@@ -196,6 +208,39 @@ def test_weights_of_another_model_are_listed(folder: Path, tmp_path: Path) -> No
         upstreams.load(f"hf:{folder}")(WAVE)
     rewrite(store("wav2vec2_base", folder), lambda weights: weights | {"encoder.layer_norm.bias": torch.zeros(7)})
     with pytest.raises(UpstreamError, match=r"1 of another shape: encoder\.layer_norm\.bias \(7,\), expected \(32,\)"):
+        upstreams.load(f"hf:{folder}")(WAVE)
+
+
+@pytest.mark.parametrize("other", ["wavlm_base", "hubert_base", "data2vec_base"])
+def test_a_name_takes_no_model_of_another_type(other: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the same sizes, and with tensors that would fit: only the configuration tells them apart."""
+    small_row(monkeypatch)
+    place = store(other, tmp_path / "facebook" / "wav2vec2-base")
+    monkeypatch.setenv("EMOREP_WEIGHTS", str(tmp_path))
+    for name in ("wav2vec2_base", f"wav2vec2_base@{place}"):
+        with pytest.raises(
+            UpstreamError, match=r"another model than wav2vec2_base \(model_type .*expected wav2vec2.*hf:"
+        ):
+            upstreams.load(name)
+    content = json.loads((place / "config.json").read_text())
+    (place / "config.json").write_text(json.dumps(content | {"model_type": "wav2vec2"}))
+    with pytest.raises(UpstreamError, match=r"another model than wav2vec2_base \(architectures "):
+        upstreams.load("wav2vec2_base")
+    with pytest.raises(UpstreamError, match=r"config\.json contradicts itself: model_type wav2vec2, architectures "):
+        upstreams.load(f"hf:{place}")
+
+
+def test_weights_that_hold_more_than_the_configuration_says_are_refused(folder: Path, tmp_path: Path) -> None:
+    content = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(content | {"num_hidden_layers": 1}))
+    with pytest.raises(UpstreamError, match=r"16 left over: encoder\.layers\.1\."):
+        upstreams.load(f"hf:{folder}")(WAVE)
+    (folder / "config.json").write_text(json.dumps(content))
+    shutil.copy(store("wavlm_base", tmp_path / "other") / "model.safetensors", folder)
+    with pytest.raises(UpstreamError, match=r"left over: encoder\.layers\.0\.attention\.gru_rel_pos_const"):
+        upstreams.load(f"hf:{folder}")(WAVE)
+    rewrite(folder, lambda weights: {f"wav2vec2.{name}": tensor for name, tensor in weights.items()})
+    with pytest.raises(UpstreamError, match=r"left over: wav2vec2\.encoder\.layers\.0\.attention\.gru_rel_pos_const"):
         upstreams.load(f"hf:{folder}")(WAVE)
 
 

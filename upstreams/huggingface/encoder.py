@@ -64,7 +64,7 @@ class Encoder(ABC):
         """1-D waveforms of any lengths -> (L, T, D) each."""
 
     def fingerprint(self) -> str:
-        return self.weights.fingerprint(self.preparation)
+        return self.weights.fingerprint(self.model, self.preparation)
 
     def to(self, device: str) -> None:
         self._device = device

@@ -45,7 +45,9 @@ class Weights(Protocol):
         """Who says what is done to the waveform."""
         ...
 
-    def fingerprint(self, normalisation: str) -> str: ...
+    def fingerprint(self, model: str, normalisation: str) -> str:
+        """sha256 (hex) of all that decides what class `model` of transformers gives, so prepared."""
+        ...
 
     def fill(self, model: Any, configuration: Any, prefixes: tuple[str, ...], unused: tuple[str, ...]) -> Any:
         """A module of class `model`, filled. Names may be longer by one of `prefixes`; `unused` ones may be missing."""
@@ -70,7 +72,7 @@ class Seeded:
     def preprocessor(self) -> dict[str, Any]:
         return {}
 
-    def fingerprint(self, normalisation: str) -> str:
+    def fingerprint(self, model: str, normalisation: str) -> str:
         return recipe(
             kind="random weights",
             family=self.family,
@@ -129,33 +131,39 @@ class Stored:
                 return [self.folder / Path(part).name for part in parts]
         raise UpstreamError(f"{self.folder} has no weights; expected {' or '.join(WEIGHTS)} in it")
 
-    def fingerprint(self, normalisation: str) -> str:
+    def fingerprint(self, model: str, normalisation: str) -> str:
         return recipe(
             kind="stored weights",
             adapter=ADAPTER,
+            model=model,
+            transformers=version("transformers"),
             configuration=_digest(self.folder / CONFIGURATION),
             weights=[_digest(file) for file in self.files],
             normalisation=normalisation,
         )
 
     def fill(self, model: Any, configuration: Any, prefixes: tuple[str, ...], unused: tuple[str, ...]) -> Any:
-        """Strict: what is missing or misshapen is an error that lists it. What the encoder does not need is left."""
+        """Strict: what is missing, misshapen or left over is an error that lists it. Only what lies outside the
+        encoder, in a larger model's heads, is left.
+        """
         import torch
 
         with torch.device("meta"):
             module = model(configuration)
         wanted = module.state_dict()
-        held = _read(self.files, ("", f"{model.base_model_prefix}.", *prefixes), wanted)
+        held, over = _read(self.files, ("", f"{model.base_model_prefix}.", *prefixes), wanted)
         missing = sorted(wanted.keys() - held.keys() - set(unused))
         misshapen = [
             f"{name} {tuple(held[name].shape)}, expected {tuple(wanted[name].shape)}"
             for name in sorted(held)
             if held[name].shape != wanted[name].shape and name not in unused
         ]
-        if missing or misshapen:
+        if missing or misshapen or over:
             raise UpstreamError(
                 f"{self.folder} holds the weights of another model than its {CONFIGURATION} says ({model.__name__}): "
-                + "; ".join(_listed("missing", missing) + _listed("of another shape", misshapen))
+                + "; ".join(
+                    _listed("missing", missing) + _listed("of another shape", misshapen) + _listed("left over", over)
+                )
             )
         filled = {
             name: held[name].float() if name in held and name not in unused else torch.zeros(tensor.shape)
@@ -170,9 +178,11 @@ def _listed(what: str, names: list[str]) -> list[str]:
     return [f"{len(names)} {what}: {', '.join(names[:SHOWN])}{more}"] if names else []
 
 
-def _read(files: list[Path], prefixes: tuple[str, ...], wanted: dict[str, Any]) -> dict[str, Any]:
-    """Tensors by the names that the module gives them; those of a larger model around the encoder are left."""
+def _read(files: list[Path], prefixes: tuple[str, ...], wanted: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """Tensors by the names that the module gives them, and the names within its parts that it does not have."""
     held: dict[str, Any] = {}
+    others: list[str] = []
+    used: set[str] = set()
     for file in files:
         for name, tensor in _tensors(file):
             for old, new in RENAMED.items():
@@ -181,8 +191,13 @@ def _read(files: list[Path], prefixes: tuple[str, ...], wanted: dict[str, Any]) 
             for prefix in prefixes:
                 if name.startswith(prefix) and name.removeprefix(prefix) in wanted:
                     held[name.removeprefix(prefix)] = tensor
+                    used.add(prefix)
                     break
-    return held
+            else:
+                others.append(name)
+    parts = {name.split(".")[0] for name in wanted if "." in name}
+    within = tuple(f"{prefix}{part}." for prefix in used for part in parts)
+    return held, sorted(name for name in others if name.startswith(within))
 
 
 def _tensors(file: Path) -> Iterator[tuple[str, Any]]:
