@@ -16,6 +16,7 @@ from tests.upstreams.sounds import ROOT, noise
 from upstreams import UpstreamError
 from upstreams.huggingface import factories
 from upstreams.huggingface.models import BASE, MODELS
+from upstreams.torchaudio_repair import repair
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 WAVE = [torch.from_numpy(noise(0.4))]
@@ -167,6 +168,21 @@ def test_a_named_model_comes_from_the_hubs_cache_with_its_revision(
         upstreams.load("hf:facebook/wav2vec2-base@abc")
 
 
+def test_a_cached_copy_without_its_preprocessor_is_used_where_none_is_needed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    for name in ("whisper_tiny", "w2v_bert_2", "wav2vec2_base"):
+        snapshot = tmp_path / f"models--some--{name}" / "snapshots" / COMMIT
+        (store(name, snapshot) / "preprocessor_config.json").unlink()
+        (tmp_path / f"models--some--{name}" / "refs").mkdir()
+        (tmp_path / f"models--some--{name}" / "refs" / "main").write_text(COMMIT)
+    assert upstreams.load("hf:some/whisper_tiny").weights == f"some/whisper_tiny@{COMMIT}"
+    assert upstreams.load("hf:some/w2v_bert_2").weights == f"some/w2v_bert_2@{COMMIT}"
+    with pytest.raises(UpstreamError, match="can it be fetched"):  # to normalise or not, that is in it alone
+        upstreams.load("hf:some/wav2vec2_base")
+
+
 def test_a_folder_of_copies_stands_for_the_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     small_row(monkeypatch)
     store("wav2vec2_base", tmp_path / "facebook" / "wav2vec2-base")
@@ -191,7 +207,13 @@ def test_with_neither_network_nor_copy_it_says_what_to_fetch_and_where_to_put_it
     with pytest.raises(UpstreamError) as refused:
         upstreams.load("wav2vec2_base")
     said = str(refused.value)
-    for words in ("hf download facebook/wav2vec2-base", "model.safetensors", "wav2vec2_base@FOLDER", "EMOREP_WEIGHTS"):
+    for words in (
+        "hf download facebook/wav2vec2-base",
+        "'model*.safetensors*'",
+        "'pytorch_model*.bin*'",
+        "wav2vec2_base@FOLDER",
+        "EMOREP_WEIGHTS",
+    ):
         assert words in said
 
 
@@ -288,6 +310,90 @@ def test_a_folder_that_is_no_model_says_what_it_lacks(folder: Path, change: Any,
     change(folder)
     with pytest.raises(UpstreamError, match=words):
         upstreams.load(f"hf:{folder}").fingerprint()
+
+
+@pytest.mark.parametrize("index", ['{"weight_map": []}', '{"weight_map": {"a": 3}}', '{"weight_map": {}}', "{}"])
+def test_an_index_that_names_no_files_says_so(folder: Path, index: str) -> None:
+    (folder / "model.safetensors").unlink()
+    (folder / "model.safetensors.index.json").write_text(index)
+    with pytest.raises(UpstreamError, match=r"model\.safetensors\.index\.json names no files"):
+        upstreams.load(f"hf:{folder}").fingerprint()
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"num_hidden_layers": "2"}, r"num_hidden_layers '2'; expected a whole number"),
+        ({"hidden_size": None}, "hidden_size None; expected a whole number"),
+        ({"conv_stride": [5, 2]}, r"conv_stride \[5, 2\]; expected one value for each of conv_kernel"),
+        ({"conv_kernel": "10"}, "conv_kernel '10'; expected a list"),
+        ({"hidden_act": "nonsense"}, "cannot build Wav2Vec2Model from it: .*hidden_act"),
+        ({"hidden_size": 33}, "cannot build Wav2Vec2Model from it"),
+        ({"model_type": ["wav2vec2"]}, r"model_type \['wav2vec2'\]; expected one of"),
+    ],
+)
+def test_a_setting_that_cannot_be_names_its_file_and_key(folder: Path, settings: dict, words: str) -> None:
+    content = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(content | settings))
+    with pytest.raises(UpstreamError, match=rf"config\.json.*{words}"):
+        upstreams.load(f"hf:{folder}")(WAVE)
+
+
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [
+        ("wav2vec2_base", {"do_normalize": "false"}),
+        ("wav2vec2_base", {"sampling_rate": 8000}),
+        ("whisper_tiny", {"feature_size": 128}),
+        ("whisper_tiny", {"hop_length": 320}),
+        ("whisper_tiny", {"n_fft": 512}),
+        ("whisper_tiny", {"chunk_length": 10}),
+        ("w2v_bert_2", {"num_mel_bins": 40}),
+        ("w2v_bert_2", {"stride": 1}),
+    ],
+)
+def test_a_preparation_that_is_not_done_here_is_refused(name: str, settings: dict, tmp_path: Path) -> None:
+    place = store(name, tmp_path / "copy")
+    (place / "preprocessor_config.json").write_text(json.dumps(settings))
+    (key,) = settings
+    with pytest.raises(UpstreamError, match=rf"preprocessor_config\.json says {key} .*; expected "):
+        upstreams.load(f"hf:{place}")
+
+
+@pytest.mark.parametrize("name", ["whisper_tiny", "whisper_large_v3", "w2v_bert_2", "wav2vec2_base"])
+def test_what_the_librarys_extractor_writes_is_taken(name: str, tmp_path: Path) -> None:
+    repair()
+    import transformers
+
+    place = store(name, tmp_path / "copy")
+    bands = json.loads((place / "config.json").read_text()).get("num_mel_bins", 80)
+    extractor = {
+        "whisper": lambda: transformers.WhisperFeatureExtractor(feature_size=bands),
+        "w2v": transformers.SeamlessM4TFeatureExtractor,
+        "wav2vec2": transformers.Wav2Vec2FeatureExtractor,
+    }[name.split("_")[0]]()
+    extractor.save_pretrained(place)
+    assert upstreams.load(f"hf:{place}").sample_rate == 16000
+
+
+def test_a_name_takes_a_folder_and_no_file(folder: Path) -> None:
+    with pytest.raises(UpstreamError, match=r"model\.safetensors is no folder; wav2vec2_base@FOLDER"):
+        upstreams.load(f"wav2vec2_base@{folder / 'model.safetensors'}")
+
+
+@pytest.mark.parametrize("file", ["model.safetensors", "pytorch_model.bin"])
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("version https://git-lfs.github.com/spec/v1\noid sha256:abc\nsize 123\n", "a pointer of git-lfs"),
+        ("\n<!DOCTYPE html><html>404</html>", "a web page"),
+    ],
+)
+def test_what_is_often_found_in_place_of_weights_is_named(folder: Path, file: str, content: str, words: str) -> None:
+    (folder / "model.safetensors").unlink()
+    (folder / file).write_text(content)
+    with pytest.raises(UpstreamError, match=f"{file} is {words}"):
+        upstreams.load(f"hf:{folder}")(WAVE)
 
 
 def test_a_folder_that_is_not_there_is_no_repository(tmp_path: Path) -> None:

@@ -47,6 +47,8 @@ def random(name: str, seed: int = 0, small: bool = False) -> Encoder:
 def named(name: str, folder: str = "") -> Encoder:
     """A named encoder from its repository's copy, or a folder's weights in it: nobody says what trained those."""
     model = MODELS[name]
+    if folder and not Path(folder).is_dir():
+        raise UpstreamError(f"{folder} is no folder; {name}@FOLDER takes one with {CONFIGURATION} and weights in it")
     stored = Stored(Path(folder), Path(folder).name) if folder else find(model.repo, otherwise=name)
     family = FAMILIES[model.family]
     found = {"model_type": None} | stored.configuration

@@ -24,6 +24,12 @@ HERE = "EMOREP_WEIGHTS"  # a folder of copies, one a repository: $EMOREP_WEIGHTS
 # Older files name the two parts of a weight norm otherwise than torch's parametrizations.
 RENAMED = {".weight_g": ".parametrizations.weight.original0", ".weight_v": ".parametrizations.weight.original1"}
 SHOWN = 6
+# What is often found where weights should be, by its first bytes.
+OTHERS = {
+    "a pointer of git-lfs (`git lfs pull` fetches what it stands for)": (b"version https://git-lfs",),
+    "a web page": (b"<!doctype html", b"<html"),
+}
+UNPREPARED = ("whisper", "wav2vec2-bert")  # what they do to a waveform follows from their configuration
 
 
 class Weights(Protocol):
@@ -32,6 +38,11 @@ class Weights(Protocol):
     @property
     def source(self) -> str:
         """Repository and revision, or a folder's name; "" where there is none."""
+        ...
+
+    @property
+    def place(self) -> str:
+        """Where its settings stand, for errors."""
         ...
 
     @property
@@ -62,6 +73,7 @@ class Seeded:
     settings: dict[str, Any]
     seed: int
     source = ""
+    place = "random weights"
     says = "the architecture's habit"
 
     @property
@@ -98,6 +110,10 @@ class Stored:
     folder: Path
     source: str
 
+    @property
+    def place(self) -> str:
+        return str(self.folder)
+
     @cached_property
     def configuration(self) -> dict[str, Any]:
         """Raises UpstreamError: a folder without one, or not JSON."""
@@ -125,10 +141,10 @@ class Stored:
             if (self.folder / name).is_file():
                 return [self.folder / name]
             if (self.folder / (name + INDEX)).is_file():
-                parts = sorted(set(_json(self.folder / (name + INDEX)).get("weight_map", {}).values()))
-                if lacking := [part for part in parts if not (self.folder / Path(part).name).is_file()]:
+                parts = _parts(self.folder / (name + INDEX))
+                if lacking := [part for part in parts if not (self.folder / part).is_file()]:
                     raise UpstreamError(f"{self.folder} lacks {', '.join(lacking[:SHOWN])}, which {name}{INDEX} names")
-                return [self.folder / Path(part).name for part in parts]
+                return [self.folder / part for part in parts]
         raise UpstreamError(f"{self.folder} has no weights; expected {' or '.join(WEIGHTS)} in it")
 
     def fingerprint(self, model: str, normalisation: str) -> str:
@@ -205,6 +221,11 @@ def _tensors(file: Path) -> Iterator[tuple[str, Any]]:
     import torch
     from safetensors import SafetensorError, safe_open
 
+    with open(file, "rb") as opened:
+        start = opened.read(64).lstrip().lower()
+    for what, signs in OTHERS.items():
+        if start.startswith(signs):
+            raise UpstreamError(f"{file} is {what}, not weights; fetch the file itself")
     try:
         if file.suffix == ".safetensors":
             with safe_open(file, "pt") as tensors:
@@ -240,12 +261,16 @@ def _cached(repository: str, revision: str) -> Path | None:
     from huggingface_hub import try_to_load_from_cache
 
     found = try_to_load_from_cache(repository, CONFIGURATION, revision=revision)
-    # Other programs leave copies without it; None: it is not known that the repository has none.
-    if not isinstance(found, str) or try_to_load_from_cache(repository, PREPROCESSOR, revision=revision) is None:
+    if not isinstance(found, str):
         return None
     folder = Path(found).parent
+    stored = Stored(folder, "")
     try:
-        return folder if Stored(folder, "").files else None
+        # Other programs leave copies without it; None: it is not known that the repository has none.
+        unknown = try_to_load_from_cache(repository, PREPROCESSOR, revision=revision) is None
+        if unknown and stored.configuration.get("model_type") not in UNPREPARED:
+            return None
+        return folder if stored.files else None
     except UpstreamError:
         return None
 
@@ -272,8 +297,8 @@ def _fetch(repository: str, revision: str, otherwise: str) -> Path:
         raise UpstreamError(
             f"{repository}{at} is neither here nor can it be fetched ({_brief(error)}). On a machine with a network "
             "run\n"
-            f"    hf download {repository}{asked} --include '*.json' --include '{WEIGHTS[0]}' --local-dir FOLDER\n"
-            f"('{WEIGHTS[1]}' where it has no {WEIGHTS[0]}), copy FOLDER here, and name it"
+            f"    hf download {repository}{asked} --include '*.json' --include 'model*.safetensors*' --local-dir "
+            f"FOLDER\n('pytorch_model*.bin*' where it has no {WEIGHTS[0]}), copy FOLDER here, and name it"
             f"{f' {otherwise}@FOLDER, or' if otherwise else ''} hf:FOLDER; or put it at ${HERE}/{repository}, "
             "a folder of your choice"
         ) from error
@@ -282,6 +307,14 @@ def _fetch(repository: str, revision: str, otherwise: str) -> Path:
 def _brief(error: Exception) -> str:
     text = str(error).strip().splitlines()
     return f"{type(error).__name__}: {text[0][:200]}" if text else type(error).__name__
+
+
+def _parts(index: Path) -> list[str]:
+    """The files that an index names."""
+    files = _json(index).get("weight_map")
+    if not isinstance(files, dict) or not files or not all(isinstance(file, str) for file in files.values()):
+        raise UpstreamError(f"{index} names no files: its weight_map is to give one for each tensor; fetch it again")
+    return sorted({Path(file).name for file in files.values()})
 
 
 def _json(path: Path) -> dict[str, Any]:
