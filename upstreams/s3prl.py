@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import importlib
 import logging
+import warnings
 from argparse import Namespace
 from collections.abc import Iterator
 from contextlib import contextmanager
-from difflib import get_close_matches
+from inspect import isclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -89,7 +90,8 @@ class S3prl:
         for samples in PROBE:
             noise = torch.randn(samples, generator=torch.Generator().manual_seed(0))
             try:
-                with torch.inference_mode():
+                with torch.inference_mode(), warnings.catch_warnings():
+                    warnings.filterwarnings("ignore", message=r"std\(\): degrees of freedom")  # of one frame
                     hidden = self._expert([noise])["hidden_states"]
                 if all(layer.shape[1] > 0 and layer.isfinite().all() for layer in hidden):
                     return samples, hidden
@@ -119,8 +121,9 @@ def _expert(name: str, checkpoint: str) -> Any:
         raise UpstreamError(
             f"s3prl:{name} needs the package {error.name or error}; pip install {error.name}"
         ) from error
-    if name not in hub.options():
-        raise UnknownName("upstream of s3prl", name, get_close_matches(name, hub.options(), n=9, cutoff=0.3))
+    known = [option for option in hub.options() if not isclass(getattr(hub, option))]  # helpers among its names
+    if name not in known:
+        raise UnknownName("upstream of s3prl", name, known)
     if name.endswith(("_local", "_custom")) and not checkpoint:
         raise UpstreamError(f"s3prl:{name} needs a checkpoint: s3prl:{name}@FILE")
     try:

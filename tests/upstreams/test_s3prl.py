@@ -71,8 +71,19 @@ def test_filters_were_trained_on_nothing_and_known_models_on_what_their_cards_sa
 
 
 def test_unknown_names_offer_the_nearest() -> None:
-    with pytest.raises(UnknownName, match="did you mean wavlm"):
+    with pytest.raises(UnknownName, match=r"did you mean wavlm.*known: .* and \d{3} more$"):
         upstreams.load("s3prl:wavlm_bse")
+    with pytest.raises(UnknownName):  # a helper that s3prl's hub happens to list
+        upstreams.load("s3prl:Path")
+
+
+def test_a_start_warns_of_nothing(recwarn: pytest.WarningsRecorder) -> None:
+    torch.set_warn_always(True)
+    try:
+        upstreams.load("s3prl:fbank")
+    finally:
+        torch.set_warn_always(False)
+    assert not [str(warning.message) for warning in recwarn if "degrees of freedom" in str(warning.message)]
 
 
 def test_a_local_upstream_without_its_file_says_so() -> None:
