@@ -33,6 +33,7 @@ CONTRACT = 1  # part of every fingerprint: raise it when windows, padding or che
 PRECISIONS = ("fp32", "bf16")
 SEEN = ("audio", "labels")
 REGISTERED = ("_parameters", "_buffers", "_modules")  # of a torch module: in its state_dict
+NO_MEMORY = ("CUDA out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
 SHORT = 1.0  # s; a failure on less may well be for want of min_samples
 
 
@@ -187,9 +188,11 @@ class Frozen:
         try:
             with self._within(), torch.inference_mode(), bf16:
                 outputs = [torch.as_tensor(output) for output in self._model(waveforms)]
-        except (UpstreamError, torch.OutOfMemoryError):
+        except UpstreamError:
             raise
         except (Exception, SystemExit) as error:
+            if out_of_memory(error):
+                raise
             hint = self._short(min(len(waveform) for waveform in waveforms))
             raise UpstreamError(f"{self.name} failed: {describe_error(error, self.source)}{hint}") from error
         if len(outputs) != len(waveforms):
@@ -218,6 +221,15 @@ class Frozen:
             raise UpstreamError(f"{self.name} gave no frame; set its min_samples to its receptive field in samples")
         if not output.is_floating_point():
             raise UpstreamError(f"{self.name} gave {output.dtype} features; expected floating point")
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """The GPU's memory ran out: torch's own error, or what its libraries raise where they find none."""
+    import torch
+
+    return isinstance(error, torch.OutOfMemoryError) or (
+        isinstance(error, RuntimeError) and any(text in str(error) for text in NO_MEMORY)
+    )
 
 
 def recipe(**facts: object) -> str:

@@ -18,6 +18,10 @@ class Unsteady(UpstreamError):
         )
 
 
+MANY = 100  # known names are listed up to so many, beyond that the nearest NEAREST
+NEAREST = 9
+
+
 class UnknownName(UpstreamError):
     """A name that the registry does not hold, or a file that is not there; offers the nearest ones."""
 
@@ -25,4 +29,6 @@ class UnknownName(UpstreamError):
         known = sorted(known)
         near = difflib.get_close_matches(name.casefold(), known, n=3, cutoff=0.5)
         hint = f"did you mean {' or '.join(near)}? " if near else ""
-        super().__init__(f"unknown {what} {name!r}: {hint}known: {', '.join(known)}")
+        shown = known if len(known) <= MANY else difflib.get_close_matches(name.casefold(), known, NEAREST, 0.3)
+        more = f" and {len(known) - len(shown)} more" if len(shown) < len(known) else ""
+        super().__init__(f"unknown {what} {name!r}: {hint}known: {', '.join(shown)}{more}")

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import importlib
 import logging
+import warnings
+from argparse import Namespace
 from collections.abc import Iterator
 from contextlib import contextmanager
-from difflib import get_close_matches
+from inspect import isclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from upstreams.contract import describe_error, hash_weights, recipe, version
 from upstreams.errors import UnknownName, UpstreamError
+from upstreams.expressions import Coded, plain_in
 from upstreams.huggingface.models import MODELS
 from upstreams.torchaudio_repair import repair_for_s3prl
 
@@ -87,7 +90,8 @@ class S3prl:
         for samples in PROBE:
             noise = torch.randn(samples, generator=torch.Generator().manual_seed(0))
             try:
-                with torch.inference_mode():
+                with torch.inference_mode(), warnings.catch_warnings():
+                    warnings.filterwarnings("ignore", message=r"std\(\): degrees of freedom")  # of one frame
                     hidden = self._expert([noise])["hidden_states"]
                 if all(layer.shape[1] > 0 and layer.isfinite().all() for layer in hidden):
                     return samples, hidden
@@ -117,8 +121,9 @@ def _expert(name: str, checkpoint: str) -> Any:
         raise UpstreamError(
             f"s3prl:{name} needs the package {error.name or error}; pip install {error.name}"
         ) from error
-    if name not in hub.options():
-        raise UnknownName("upstream of s3prl", name, get_close_matches(name, hub.options(), n=9, cutoff=0.3))
+    known = [option for option in hub.options() if not isclass(getattr(hub, option))]  # helpers among its names
+    if name not in known:
+        raise UnknownName("upstream of s3prl", name, known)
     if name.endswith(("_local", "_custom")) and not checkpoint:
         raise UpstreamError(f"s3prl:{name} needs a checkpoint: s3prl:{name}@FILE")
     try:
@@ -126,6 +131,8 @@ def _expert(name: str, checkpoint: str) -> Any:
             expert = getattr(hub, name)(**({"ckpt": checkpoint} if checkpoint else {}))
     except UpstreamError:
         raise
+    except Coded as error:
+        raise UpstreamError(f"s3prl:{name}: {checkpoint or 'its checkpoint'} is refused: {error}") from error
     except ImportError as error:
         raise UpstreamError(
             f"s3prl:{name} needs the package {error.name or error}; pip install {error.name}"
@@ -151,7 +158,8 @@ def _careful(name: str) -> Iterator[None]:
     generator = torch.get_rng_state()
 
     def weights_only(*arguments: Any, **options: Any) -> Any:
-        return load(*arguments, **{**options, "weights_only": True})
+        with torch.serialization.safe_globals([Namespace]):  # settings of older checkpoints; plain attributes
+            return load(*arguments, **{**options, "weights_only": True})
 
     def fetch_or_say(filepath: Path, url: str, *arguments: Any, **options: Any) -> None:
         try:
@@ -165,7 +173,8 @@ def _careful(name: str) -> Iterator[None]:
     torch.load, download._download = weights_only, fetch_or_say
     torch.manual_seed(0)  # some draw a waveform to try themselves on, and keep it
     try:
-        yield
+        with plain_in("s3prl"):
+            yield
     finally:
         torch.load, download._download = load, fetch
         torch.set_rng_state(generator)

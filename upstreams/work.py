@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 import numpy as np
 
 from upstreams.audio import Segment, decode
-from upstreams.contract import Frozen
+from upstreams.contract import Frozen, out_of_memory
 from upstreams.errors import UpstreamError
 from upstreams.store import Kept, Row, write_chunk
 
@@ -129,13 +129,17 @@ def batches(pieces: Iterable[Piece], upstream: Frozen) -> Iterator[list[Piece]]:
         yield batch
 
 
-def forward(waveforms: list[torch.Tensor], upstream: Frozen) -> list[torch.Tensor]:
-    """Run a batch; where the GPU's memory does not hold it, its halves."""
+def forward(waveforms: list[torch.Tensor], upstream: Frozen, keep: Callable[[torch.Tensor], A]) -> list[A]:
+    """Run a batch and keep of each output, (L, T, D), what is asked for; where the GPU's memory does not hold it, its
+    halves. Raises UpstreamError where it does not hold one utterance.
+    """
     import torch
 
     try:
-        return upstream(waveforms)
-    except torch.OutOfMemoryError as error:
+        return [keep(output) for output in upstream(waveforms)]
+    except RuntimeError as error:
+        if not out_of_memory(error):
+            raise
         if len(waveforms) == 1:
             seconds = len(waveforms[0]) / upstream.sample_rate
             raise UpstreamError(
@@ -144,26 +148,33 @@ def forward(waveforms: list[torch.Tensor], upstream: Frozen) -> list[torch.Tenso
             ) from error
     torch.cuda.empty_cache()
     half = len(waveforms) // 2
-    return forward(waveforms[:half], upstream) + forward(waveforms[half:], upstream)
+    return forward(waveforms[:half], upstream, keep) + forward(waveforms[half:], upstream, keep)
 
 
 def _forward(batch: list[Piece], job: Job, upstream: Frozen, results: list[Result]) -> None:
     import torch
 
+    def keep(output: torch.Tensor) -> list[Moments | np.ndarray]:
+        """One for each kind kept."""
+        return [
+            Moments.of(output.float())
+            if kept.kind == "pooled"
+            else output[list(kept.layers)].transpose(0, 1).to(torch.float16).cpu().numpy()
+            for kept in job.kept
+        ]
+
     names = ", ".join(dict.fromkeys(job.segments[piece.owner].path for piece in batch))
     try:
-        outputs = forward([torch.from_numpy(piece.samples) for piece in batch], upstream)
+        outputs = forward([torch.from_numpy(piece.samples) for piece in batch], upstream, keep)
     except UpstreamError as error:
         raise UpstreamError(f"{error} [on {names}]") from error
     for piece, output in zip(batch, outputs, strict=True):
         result = results[piece.owner]
-        for kept in job.kept:
-            if kept.kind == "pooled":
-                moments = Moments.of(output.float())
-                result.moments = moments if result.moments is None else result.moments.joined(moments)
+        for kept, part in zip(job.kept, output, strict=True):
+            if isinstance(part, Moments):
+                result.moments = part if result.moments is None else result.moments.joined(part)
             else:
-                layers = output[list(kept.layers)].transpose(0, 1).to(torch.float16)
-                result.frames.setdefault(kept.kind, []).append(layers.cpu().numpy())
+                result.frames.setdefault(kept.kind, []).append(part)
 
 
 def _tensors(kept: Kept, job: Job, results: list[Result]) -> dict[str, np.ndarray]:
@@ -171,7 +182,7 @@ def _tensors(kept: Kept, job: Job, results: list[Result]) -> dict[str, np.ndarra
         import torch
 
         stacked = [result.moments.pooled() for result in results if result.moments is not None]  # each (2, L, D)
-        pooled = torch.stack(stacked, dim=2).cpu().numpy()  # (2, L, n, D): one layer of all lies together
+        pooled = torch.stack(stacked, dim=2).numpy()  # (2, L, n, D): one layer of all lies together
         _check_finite(np.isfinite(pooled).all(axis=(0, 1, 3)), kept, job)
         return {"pooled": pooled}
     frames = [np.concatenate(result.frames[kept.kind]) for result in results]
@@ -211,10 +222,10 @@ class Moments:
         return Moments(count, mean, squares)
 
     def pooled(self) -> torch.Tensor:
-        """(2, L, D): mean and population standard deviation."""
+        """(2, L, D), on the CPU: mean and population standard deviation."""
         import torch
 
-        return torch.stack([self.mean, (self.squares / self.count).sqrt()])
+        return torch.stack([self.mean.cpu(), (self.squares.cpu() / self.count).sqrt()])
 
 
 def ahead(function: Callable[[A], B], items: Iterable[A], threads: int) -> Iterator[B]:

@@ -1,6 +1,7 @@
 """Extraction: right figures in the right rows, whatever is batched, cut, padded, shared or already there."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -10,6 +11,7 @@ import torch
 import upstreams
 from tests.upstreams.sounds import ENERGY, before_frames, noise, plugin, speak, with_init
 from upstreams import UpstreamError, extraction, work
+from upstreams.contract import Frozen
 from upstreams.features import Features
 
 
@@ -79,7 +81,8 @@ def test_a_union_of_needs_takes_one_pass_and_makes_only_what_is_lacking(
     tmp_path: Path, utterances: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls: list[int] = []
-    monkeypatch.setattr(work, "forward", lambda waveforms, upstream: calls.append(1) or upstream(waveforms))
+    forward = work.forward
+    monkeypatch.setattr(work, "forward", lambda *given: calls.append(1) or forward(*given))
     name, cache = plugin(tmp_path, ENERGY), tmp_path / "cache"
     get(name, utterances, cache, ("pooled", "frames:last"))
     assert len(calls) == 10
@@ -158,23 +161,64 @@ def test_batches_hold_equal_lengths_alone(tmp_path: Path, energy: str) -> None:
     assert [len(batch) for batch in batches] == [3, 1, 1, 32, 32, 6]
 
 
-def test_out_of_memory_halves_the_batch_and_says_so_when_it_cannot(energy: str) -> None:
+NO_MEMORY = [
+    torch.OutOfMemoryError("Allocation failed"),
+    RuntimeError("CUDA out of memory. Tried to allocate 2 GiB"),
+    RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+]
+
+
+@pytest.mark.parametrize("error", NO_MEMORY)
+def test_out_of_memory_halves_the_batch_and_says_so_when_it_cannot(energy: str, error: Exception) -> None:
     upstream = upstreams.load(energy)
     sizes = []
 
     def model(waveforms: list[torch.Tensor], most: int) -> list[torch.Tensor]:
         sizes.append(len(waveforms))
         if len(waveforms) > most:
-            raise torch.OutOfMemoryError("CUDA out of memory")
+            raise error
         return [wave[None, :, None].repeat(2, 1, 3) for wave in waveforms]
 
     batch = [torch.full((160,), float(i)) for i in range(7)]
     upstream._model = lambda waveforms: model(waveforms, 2)
-    assert [int(output[0, 0, 0]) for output in work.forward(batch, upstream)] == list(range(7))
+    assert [int(output[0, 0, 0]) for output in work.forward(batch, upstream, torch.clone)] == list(range(7))
     assert max(sizes) == 7
     upstream._model = lambda waveforms: model(waveforms, 0)
     with pytest.raises(UpstreamError, match="GPU's memory"):
-        work.forward(batch, upstream)
+        work.forward(batch, upstream, torch.clone)
+
+
+@pytest.mark.parametrize("need", ["pooled", "frames:last"])
+@pytest.mark.parametrize("error", NO_MEMORY)
+def test_memory_that_runs_out_in_pooling_halves_the_batch_too(
+    energy: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, need: str, error: Exception
+) -> None:
+    utterances = speak(tmp_path, [noise(0.2, seed) for seed in range(7)])
+    plain = get(energy, utterances, tmp_path / "plain", (need,))
+    monkeypatch.setattr(work, "batches", lambda pieces, upstream: [list(pieces)])
+    call, held = Frozen.__call__, []
+
+    class Scarce(torch.Tensor):
+        """Features of which a copy can be made while the GPU holds no more than two utterances'."""
+
+        @classmethod
+        def __torch_function__(cls, function: Any, types: Any, arguments: Any = (), options: Any = None) -> Any:
+            if function in (torch.Tensor.float, torch.Tensor.transpose) and held[-1] > 2:
+                raise error
+            return super().__torch_function__(function, types, arguments, options or {})
+
+    def noted(self: Frozen, waveforms: list[torch.Tensor]) -> list[torch.Tensor]:
+        held.append(len(waveforms))
+        return [output.as_subclass(Scarce) for output in call(self, waveforms)]
+
+    monkeypatch.setattr(Frozen, "__call__", noted)
+    found = get(energy, utterances, tmp_path / "scarce", (need,))
+    assert held == [7, 3, 1, 2, 4, 2, 2]
+    if need == "pooled":
+        np.testing.assert_array_equal(found.pooled[:], plain.pooled[:])
+    else:
+        for row in range(7):
+            np.testing.assert_array_equal(found.frames[row], plain.frames[row])
 
 
 def test_features_that_are_not_finite_name_the_file_and_are_never_stored(tmp_path: Path) -> None:

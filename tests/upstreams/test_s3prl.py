@@ -1,5 +1,6 @@
 """s3prl beside today's torchaudio: its repairs, its numbers, and what cannot be had of it."""
 
+import argparse
 import sys
 import types
 from pathlib import Path
@@ -70,8 +71,19 @@ def test_filters_were_trained_on_nothing_and_known_models_on_what_their_cards_sa
 
 
 def test_unknown_names_offer_the_nearest() -> None:
-    with pytest.raises(UnknownName, match="did you mean wavlm"):
+    with pytest.raises(UnknownName, match=r"did you mean wavlm.*known: .* and \d{3} more$"):
         upstreams.load("s3prl:wavlm_bse")
+    with pytest.raises(UnknownName):  # a helper that s3prl's hub happens to list
+        upstreams.load("s3prl:Path")
+
+
+def test_a_start_warns_of_nothing(recwarn: pytest.WarningsRecorder) -> None:
+    torch.set_warn_always(True)
+    try:
+        upstreams.load("s3prl:fbank")
+    finally:
+        torch.set_warn_always(False)
+    assert not [str(warning.message) for warning in recwarn if "degrees of freedom" in str(warning.message)]
 
 
 def test_a_local_upstream_without_its_file_says_so() -> None:
@@ -130,6 +142,55 @@ def test_checkpoints_that_are_wrong_say_how(local: str, tmp_path: Path, monkeypa
     for_s3prl("Wav2Vec2", other.build(), path)
     with pytest.raises(UpstreamError, match=r"hubert\.pt.*dictionaries_symbols is missing"):
         upstreams.load(local)
+
+
+@pytest.mark.parametrize(
+    ("family", "key"),
+    [("Wav2Vec2", "model_cfg"), ("Hubert", "model_cfg"), ("WavLM", "cfg"), ("Data2VecAudio", "model_cfg")],
+)
+def test_settings_that_hold_code_are_refused_and_it_does_not_run(
+    family: str, key: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "local.pt"
+    name = for_s3prl(family, factories.FAMILIES[family](Seeded(family, LITTLE, 1), "", {}).build(), path)
+    content = torch.load(path, weights_only=True)
+    plain = content[key]["conv_feature_layers"]
+    for code in (f"(__import__('pathlib').Path('went_off').touch(), {plain})[1]", f"[x for x in {plain}]", "lambda: 1"):
+        content[key]["conv_feature_layers"] = code
+        torch.save(content, path)
+        with pytest.raises(UpstreamError, match=r"local\.pt is refused: it holds .* where lists of numbers belong"):
+            upstreams.load(name)
+        assert not (tmp_path / "went_off").exists()
+    content[key]["conv_feature_layers"] = "[(32,10,5)] + [(32,3,2)] * 4 + [(32,2,2)] * 2"
+    torch.save(content, path)
+    assert upstreams.load(name).depth == 3
+    assert eval("abs(-3)") == 3
+
+
+def test_settings_in_a_namespace_are_read(tmp_path: Path) -> None:
+    """As the checkpoints of TERA, Mockingjay and Audio ALBERT have them."""
+    sizes = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 8}
+    rates = {"hidden_dropout_prob": 0.1, "attention_probs_dropout_prob": 0.1, "initializer_range": 0.02}
+    rest = {"hidden_act": "gelu", "layer_norm_eps": 1e-12, "share_layer": False, "pre_layer_norm": False}
+    config = {
+        "transformer": sizes | rates | rest,
+        "task": {"sequence_length": 0},
+        "audio": {"kaldi": {"feat_type": "fbank", "fbank": {"num_mel_bins": 23}}, "cmvn": {"use_cmvn": False}},
+    }
+    repair_for_s3prl()
+    from s3prl.upstream.mockingjay.model import TransformerConfig, TransformerModel
+
+    model = TransformerModel(TransformerConfig(config["transformer"]), 69)
+    path = tmp_path / "tera.ckpt"
+    content = {"Settings": {"Config": {}, "Paras": argparse.Namespace(lr=1e-3)}, "Config": config}
+    torch.save({**content, "Transformer": model.state_dict()}, path)
+    upstream = upstreams.load(f"s3prl:tera_local@{path}")
+    assert (upstream.depth, upstream.width, upstream.hop) == (3, 16, 160)
+    config["audio"]["kaldi"] = {"feat_type": "fbank.__class__(1)", "fbank.__class__(1)": {}}
+    torch.save({**content, "Transformer": model.state_dict()}, path)
+    with pytest.raises(UpstreamError, match=r"tera\.ckpt is refused"):
+        upstreams.load(f"s3prl:tera_local@{path}")
 
 
 def fresh(monkeypatch: pytest.MonkeyPatch) -> None:

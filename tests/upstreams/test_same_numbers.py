@@ -14,6 +14,7 @@ from upstreams.huggingface import factories
 from upstreams.huggingface.encoder import Encoder
 from upstreams.huggingface.models import BASE, BIASED, LAYER_NORM
 from upstreams.huggingface.weights import Seeded
+from upstreams.torchaudio_repair import repair
 
 # s3prl has no projection where both widths are equal, transformers always has one.
 LITTLE = {"hidden_size": 48, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64} | {
@@ -27,7 +28,9 @@ def compare(encoder: Encoder, family: str, folder: Path, monkeypatch: pytest.Mon
     """One utterance at a time, all layers; the last behind the final norm."""
     module: Any = encoder.build()
     peer = upstreams.load(for_s3prl(family, module, folder / "checkpoint.pt"))
-    waves = [torch.from_numpy(noise(seconds, seed)) for seed, seconds in enumerate((0.5, 0.82))]
+    waves = [
+        torch.from_numpy(noise(seconds, seed)) for seed, seconds in enumerate((0.5, 1.9))
+    ]  # 94 frames: beyond WavLM's exact distances, 80
     waves = [(wave - wave.mean()) / wave.std(correction=0) for wave in waves]  # normalised once for all
     with torch.inference_mode():
         plain = [module(wave[None], output_hidden_states=True) for wave in waves]
@@ -56,3 +59,54 @@ def test_layer_norm_models_agree_with_both_libraries(
 ) -> None:
     encoder = factories.FAMILIES[family](Seeded(family, LITTLE | kind, 3), family, {})
     compare(encoder, family, tmp_path, monkeypatch)
+
+
+def pitches() -> list[torch.Tensor]:
+    """A waveform as it is, quiet, off zero, and a longer one."""
+    wave = torch.from_numpy(noise(0.5))
+    return [wave, 0.1 * wave, wave + 0.3, torch.from_numpy(noise(0.9, 1))]
+
+
+@pytest.mark.parametrize("normalise", [True, False])
+def test_a_waveform_is_normalised_as_the_librarys_extractor_does_where_its_settings_say_so(
+    normalise: bool, tmp_path: Path
+) -> None:
+    repair()
+    from transformers import Wav2Vec2FeatureExtractor
+
+    module: Any = factories.FAMILIES["Wav2Vec2"](Seeded("Wav2Vec2", LITTLE | BIASED, 3), "", {}).build()
+    extractor = Wav2Vec2FeatureExtractor(do_normalize=normalise)
+    module.save_pretrained(tmp_path)
+    extractor.save_pretrained(tmp_path)
+    ours = upstreams.load(f"hf:{tmp_path}")
+    assert ours.normalisation.startswith("zero mean, unit variance" if normalise else "none")
+    together = ours(pitches())
+    for wave, batched in zip(pitches(), together, strict=True):
+        inputs = extractor(wave.numpy(), sampling_rate=16000, return_tensors="pt")["input_values"]
+        with torch.inference_mode():
+            library = module(inputs, output_hidden_states=True)
+        whole = torch.stack([*library.hidden_states[:-1], library.last_hidden_state])[:, 0]
+        torch.testing.assert_close(ours([wave])[0], whole, atol=1e-4, rtol=0)
+        torch.testing.assert_close(batched, whole, atol=1e-4, rtol=0)
+    apart = [float((together[0] - other).abs().max()) for other in together[1:3]]  # by scale, by offset
+    assert max(apart) < 0.01 if normalise else min(apart) > 1
+
+
+@pytest.mark.parametrize("family", ["Wav2Vec2", "WavLM"])
+def test_s3prl_normalises_where_the_checkpoint_says_so_with_an_epsilon_of_its_own(family: str, tmp_path: Path) -> None:
+    """It adds 1e-5 to the variance, transformers 1e-7: the same for loud speech, another waveform for quiet speech."""
+    encoder = factories.FAMILIES[family](Seeded(family, LITTLE | BIASED, 3), family, {})
+    module: Any = encoder.build()
+    name = for_s3prl(family, module, tmp_path / "checkpoint.pt")
+    content = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
+    content["cfg" if family == "WavLM" else "task_cfg"]["normalize"] = True
+    torch.save(content, tmp_path / "checkpoint.pt")
+    peer, ours = upstreams.load(name), Frozen(encoder, family)
+    for wave in pitches():
+        (theirs,) = peer([wave])
+        with torch.inference_mode():
+            library = module(torch.nn.functional.layer_norm(wave, wave.shape)[None], output_hidden_states=True)
+        whole = torch.stack([*library.hidden_states[:-1], library.last_hidden_state])[:, 0]
+        torch.testing.assert_close(theirs, whole, atol=1e-4, rtol=0)
+    loud = 20 * pitches()[0]
+    torch.testing.assert_close(peer([loud])[0], ours([loud])[0], atol=1e-3, rtol=0)

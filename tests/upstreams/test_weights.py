@@ -16,6 +16,7 @@ from tests.upstreams.sounds import ROOT, noise
 from upstreams import UpstreamError
 from upstreams.huggingface import factories
 from upstreams.huggingface.models import BASE, MODELS
+from upstreams.torchaudio_repair import repair
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 WAVE = [torch.from_numpy(noise(0.4))]
@@ -118,6 +119,18 @@ def test_a_fingerprint_follows_weights_configuration_and_normalisation(folder: P
     assert len(found) == 4
 
 
+def test_a_fingerprint_follows_the_class_and_the_library(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stored = factories.Stored(folder, "copy")
+    found = {
+        factories.FAMILIES[family](stored, "", {}).fingerprint() for family in ("WavLM", "Hubert", "WavLMForXVector")
+    }
+    random = upstreams.load("random:wav2vec2_base").fingerprint()
+    monkeypatch.setattr("upstreams.huggingface.weights.version", lambda package: "0.1")
+    found.add(factories.FAMILIES["WavLM"](stored, "", {}).fingerprint())
+    assert len(found) == 4
+    assert upstreams.load("random:wav2vec2_base").fingerprint() != random
+
+
 def test_facts_and_fingerprint_of_a_stored_model_import_no_heavy_package(folder: Path) -> None:
     source = (
         f"import sys, upstreams; upstreams.load('hf:{folder}').fingerprint();"
@@ -155,6 +168,21 @@ def test_a_named_model_comes_from_the_hubs_cache_with_its_revision(
         upstreams.load("hf:facebook/wav2vec2-base@abc")
 
 
+def test_a_cached_copy_without_its_preprocessor_is_used_where_none_is_needed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    for name in ("whisper_tiny", "w2v_bert_2", "wav2vec2_base"):
+        snapshot = tmp_path / f"models--some--{name}" / "snapshots" / COMMIT
+        (store(name, snapshot) / "preprocessor_config.json").unlink()
+        (tmp_path / f"models--some--{name}" / "refs").mkdir()
+        (tmp_path / f"models--some--{name}" / "refs" / "main").write_text(COMMIT)
+    assert upstreams.load("hf:some/whisper_tiny").weights == f"some/whisper_tiny@{COMMIT}"
+    assert upstreams.load("hf:some/w2v_bert_2").weights == f"some/w2v_bert_2@{COMMIT}"
+    with pytest.raises(UpstreamError, match="can it be fetched"):  # to normalise or not, that is in it alone
+        upstreams.load("hf:some/wav2vec2_base")
+
+
 def test_a_folder_of_copies_stands_for_the_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     small_row(monkeypatch)
     store("wav2vec2_base", tmp_path / "facebook" / "wav2vec2-base")
@@ -179,7 +207,13 @@ def test_with_neither_network_nor_copy_it_says_what_to_fetch_and_where_to_put_it
     with pytest.raises(UpstreamError) as refused:
         upstreams.load("wav2vec2_base")
     said = str(refused.value)
-    for words in ("hf download facebook/wav2vec2-base", "model.safetensors", "wav2vec2_base@FOLDER", "EMOREP_WEIGHTS"):
+    for words in (
+        "hf download facebook/wav2vec2-base",
+        "'model*.safetensors*'",
+        "'pytorch_model*.bin*'",
+        "wav2vec2_base@FOLDER",
+        "EMOREP_WEIGHTS",
+    ):
         assert words in said
 
 
@@ -196,6 +230,39 @@ def test_weights_of_another_model_are_listed(folder: Path, tmp_path: Path) -> No
         upstreams.load(f"hf:{folder}")(WAVE)
     rewrite(store("wav2vec2_base", folder), lambda weights: weights | {"encoder.layer_norm.bias": torch.zeros(7)})
     with pytest.raises(UpstreamError, match=r"1 of another shape: encoder\.layer_norm\.bias \(7,\), expected \(32,\)"):
+        upstreams.load(f"hf:{folder}")(WAVE)
+
+
+@pytest.mark.parametrize("other", ["wavlm_base", "hubert_base", "data2vec_base"])
+def test_a_name_takes_no_model_of_another_type(other: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the same sizes, and with tensors that would fit: only the configuration tells them apart."""
+    small_row(monkeypatch)
+    place = store(other, tmp_path / "facebook" / "wav2vec2-base")
+    monkeypatch.setenv("EMOREP_WEIGHTS", str(tmp_path))
+    for name in ("wav2vec2_base", f"wav2vec2_base@{place}"):
+        with pytest.raises(
+            UpstreamError, match=r"another model than wav2vec2_base \(model_type .*expected wav2vec2.*hf:"
+        ):
+            upstreams.load(name)
+    content = json.loads((place / "config.json").read_text())
+    (place / "config.json").write_text(json.dumps(content | {"model_type": "wav2vec2"}))
+    with pytest.raises(UpstreamError, match=r"another model than wav2vec2_base \(architectures "):
+        upstreams.load("wav2vec2_base")
+    with pytest.raises(UpstreamError, match=r"config\.json contradicts itself: model_type wav2vec2, architectures "):
+        upstreams.load(f"hf:{place}")
+
+
+def test_weights_that_hold_more_than_the_configuration_says_are_refused(folder: Path, tmp_path: Path) -> None:
+    content = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(content | {"num_hidden_layers": 1}))
+    with pytest.raises(UpstreamError, match=r"16 left over: encoder\.layers\.1\."):
+        upstreams.load(f"hf:{folder}")(WAVE)
+    (folder / "config.json").write_text(json.dumps(content))
+    shutil.copy(store("wavlm_base", tmp_path / "other") / "model.safetensors", folder)
+    with pytest.raises(UpstreamError, match=r"left over: encoder\.layers\.0\.attention\.gru_rel_pos_const"):
+        upstreams.load(f"hf:{folder}")(WAVE)
+    rewrite(folder, lambda weights: {f"wav2vec2.{name}": tensor for name, tensor in weights.items()})
+    with pytest.raises(UpstreamError, match=r"left over: wav2vec2\.encoder\.layers\.0\.attention\.gru_rel_pos_const"):
         upstreams.load(f"hf:{folder}")(WAVE)
 
 
@@ -243,6 +310,90 @@ def test_a_folder_that_is_no_model_says_what_it_lacks(folder: Path, change: Any,
     change(folder)
     with pytest.raises(UpstreamError, match=words):
         upstreams.load(f"hf:{folder}").fingerprint()
+
+
+@pytest.mark.parametrize("index", ['{"weight_map": []}', '{"weight_map": {"a": 3}}', '{"weight_map": {}}', "{}"])
+def test_an_index_that_names_no_files_says_so(folder: Path, index: str) -> None:
+    (folder / "model.safetensors").unlink()
+    (folder / "model.safetensors.index.json").write_text(index)
+    with pytest.raises(UpstreamError, match=r"model\.safetensors\.index\.json names no files"):
+        upstreams.load(f"hf:{folder}").fingerprint()
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"num_hidden_layers": "2"}, r"num_hidden_layers '2'; expected a whole number"),
+        ({"hidden_size": None}, "hidden_size None; expected a whole number"),
+        ({"conv_stride": [5, 2]}, r"conv_stride \[5, 2\]; expected one value for each of conv_kernel"),
+        ({"conv_kernel": "10"}, "conv_kernel '10'; expected a list"),
+        ({"hidden_act": "nonsense"}, "cannot build Wav2Vec2Model from it: .*hidden_act"),
+        ({"hidden_size": 33}, "cannot build Wav2Vec2Model from it"),
+        ({"model_type": ["wav2vec2"]}, r"model_type \['wav2vec2'\]; expected one of"),
+    ],
+)
+def test_a_setting_that_cannot_be_names_its_file_and_key(folder: Path, settings: dict, words: str) -> None:
+    content = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(content | settings))
+    with pytest.raises(UpstreamError, match=rf"config\.json.*{words}"):
+        upstreams.load(f"hf:{folder}")(WAVE)
+
+
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [
+        ("wav2vec2_base", {"do_normalize": "false"}),
+        ("wav2vec2_base", {"sampling_rate": 8000}),
+        ("whisper_tiny", {"feature_size": 128}),
+        ("whisper_tiny", {"hop_length": 320}),
+        ("whisper_tiny", {"n_fft": 512}),
+        ("whisper_tiny", {"chunk_length": 10}),
+        ("w2v_bert_2", {"num_mel_bins": 40}),
+        ("w2v_bert_2", {"stride": 1}),
+    ],
+)
+def test_a_preparation_that_is_not_done_here_is_refused(name: str, settings: dict, tmp_path: Path) -> None:
+    place = store(name, tmp_path / "copy")
+    (place / "preprocessor_config.json").write_text(json.dumps(settings))
+    (key,) = settings
+    with pytest.raises(UpstreamError, match=rf"preprocessor_config\.json says {key} .*; expected "):
+        upstreams.load(f"hf:{place}")
+
+
+@pytest.mark.parametrize("name", ["whisper_tiny", "whisper_large_v3", "w2v_bert_2", "wav2vec2_base"])
+def test_what_the_librarys_extractor_writes_is_taken(name: str, tmp_path: Path) -> None:
+    repair()
+    import transformers
+
+    place = store(name, tmp_path / "copy")
+    bands = json.loads((place / "config.json").read_text()).get("num_mel_bins", 80)
+    extractor = {
+        "whisper": lambda: transformers.WhisperFeatureExtractor(feature_size=bands),
+        "w2v": transformers.SeamlessM4TFeatureExtractor,
+        "wav2vec2": transformers.Wav2Vec2FeatureExtractor,
+    }[name.split("_")[0]]()
+    extractor.save_pretrained(place)
+    assert upstreams.load(f"hf:{place}").sample_rate == 16000
+
+
+def test_a_name_takes_a_folder_and_no_file(folder: Path) -> None:
+    with pytest.raises(UpstreamError, match=r"model\.safetensors is no folder; wav2vec2_base@FOLDER"):
+        upstreams.load(f"wav2vec2_base@{folder / 'model.safetensors'}")
+
+
+@pytest.mark.parametrize("file", ["model.safetensors", "pytorch_model.bin"])
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("version https://git-lfs.github.com/spec/v1\noid sha256:abc\nsize 123\n", "a pointer of git-lfs"),
+        ("\n<!DOCTYPE html><html>404</html>", "a web page"),
+    ],
+)
+def test_what_is_often_found_in_place_of_weights_is_named(folder: Path, file: str, content: str, words: str) -> None:
+    (folder / "model.safetensors").unlink()
+    (folder / file).write_text(content)
+    with pytest.raises(UpstreamError, match=f"{file} is {words}"):
+        upstreams.load(f"hf:{folder}")(WAVE)
 
 
 def test_a_folder_that_is_not_there_is_no_repository(tmp_path: Path) -> None:

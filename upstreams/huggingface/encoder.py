@@ -5,7 +5,10 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from upstreams.huggingface.weights import Weights
+from upstreams.contract import describe_error
+from upstreams.errors import UpstreamError
+from upstreams.huggingface.settings import Settings
+from upstreams.huggingface.weights import CONFIGURATION, PREPROCESSOR, Weights
 from upstreams.torchaudio_repair import repair
 
 if TYPE_CHECKING:
@@ -36,11 +39,15 @@ class Encoder(ABC):
         self.source = weights.source
         self._device, self._bf16 = "cpu", False
         self._module: Any = None
-        self.read(weights.configuration)
+        self._configuration = f"{weights.place}/{CONFIGURATION}"
+        self.read(
+            Settings(self._configuration, weights.configuration),
+            Settings(f"{weights.place}/{PREPROCESSOR}", weights.preprocessor),
+        )
 
     @abstractmethod
-    def read(self, configuration: dict[str, Any]) -> None:
-        """Set the facts."""
+    def read(self, configuration: Settings, preprocessor: Settings) -> None:
+        """Set the facts. Raises UpstreamError: settings that it cannot follow."""
 
     @property
     @abstractmethod
@@ -64,7 +71,7 @@ class Encoder(ABC):
         """1-D waveforms of any lengths -> (L, T, D) each."""
 
     def fingerprint(self) -> str:
-        return self.weights.fingerprint(self.preparation)
+        return self.weights.fingerprint(self.model, self.preparation)
 
     def to(self, device: str) -> None:
         self._device = device
@@ -85,15 +92,27 @@ class Encoder(ABC):
         return self.hear(self._module, waveforms)
 
     def build(self) -> Any:
-        """The library's own module, on the CPU, in eval mode. Raises UpstreamError: weights that do not fit it."""
+        """The library's own module, on the CPU, in eval mode.
+
+        Raises UpstreamError: a configuration that the library does not take, weights that do not fit it.
+        """
         repair()  # transformers imports torchaudio wherever it is installed
         import torch
         import transformers
 
-        configuration = getattr(transformers, self.configuration).from_dict(self.weights.configuration)
-        configuration.add_adapter = False  # layers behind the encoder, of another frame rate
-        with torch.inference_mode(False):
-            module = self.weights.fill(self.library_class(), configuration, self.prefixes, self.unused)
+        try:
+            configuration = getattr(transformers, self.configuration).from_dict(self.weights.configuration)
+            configuration.add_adapter = False  # layers behind the encoder, of another frame rate
+            with torch.inference_mode(False):
+                module = self.weights.fill(self.library_class(), configuration, self.prefixes, self.unused)
+        except UpstreamError:
+            raise
+        except Exception as error:  # the library raises whatever arises of a wrong value
+            keys = [key for key, value in self.weights.configuration.items() if repr(value) in str(error)]
+            raise UpstreamError(
+                f"{self._configuration}: transformers cannot build {self.model} from it: {describe_error(error, None)}"
+                + (f" (see {', '.join(keys)})" if keys else "")
+            ) from error
         return module.eval().requires_grad_(False)
 
     def library_class(self) -> Any:

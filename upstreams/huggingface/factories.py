@@ -47,20 +47,22 @@ def random(name: str, seed: int = 0, small: bool = False) -> Encoder:
 def named(name: str, folder: str = "") -> Encoder:
     """A named encoder from its repository's copy, or a folder's weights in it: nobody says what trained those."""
     model = MODELS[name]
+    if folder and not Path(folder).is_dir():
+        raise UpstreamError(f"{folder} is no folder; {name}@FOLDER takes one with {CONFIGURATION} and weights in it")
     stored = Stored(Path(folder), Path(folder).name) if folder else find(model.repo, otherwise=name)
-    found = stored.configuration
+    family = FAMILIES[model.family]
+    found = {"model_type": None} | stored.configuration
+    expected = {"model_type": _type(family)} | model.settings
     differs = [
-        f"{key} {found[key]}, expected {value}"
-        for key, value in model.settings.items()
-        if found.get(key, value) != value
+        f"{key} {found[key]}, expected {value}" for key, value in expected.items() if found.get(key, value) != value
     ]
-    if differs:
+    if differs := differs + _strangers(found, family):
         raise UpstreamError(
             f"{stored.folder} holds another model than {name} ({', '.join(differs)}); to use it as what it is, "
             f"name it hf:{stored.folder}"
         )
     title = f"{model.title}, weights of {stored.folder.name}" if folder else model.title
-    return FAMILIES[model.family](stored, title, "unknown" if folder else model.seen)
+    return family(stored, title, "unknown" if folder else model.seen)
 
 
 def unnamed(place: str, revision: str = "") -> Encoder:
@@ -68,8 +70,27 @@ def unnamed(place: str, revision: str = "") -> Encoder:
     folder = Path(place).expanduser()
     stored = Stored(folder, folder.name) if folder.is_dir() else find(place, revision)
     kind = stored.configuration.get("model_type")
-    if kind not in TYPES:
+    if not isinstance(kind, str) or kind not in TYPES:
         raise UpstreamError(
             f"{stored.folder / CONFIGURATION} says model_type {kind!r}; expected one of {', '.join(TYPES)}"
         )
+    if strangers := _strangers(stored.configuration, TYPES[kind]):
+        raise UpstreamError(
+            f"{stored.folder / CONFIGURATION} contradicts itself: model_type {kind}, {', '.join(strangers)}"
+        )
     return TYPES[kind](stored, stored.source, "unknown")
+
+
+def _type(family: type[Encoder]) -> str:
+    return next(kind for kind, encoder in TYPES.items() if encoder.configuration == family.configuration)
+
+
+def _strangers(configuration: dict[str, Any], family: type[Encoder]) -> list[str]:
+    """What a configuration names as its class, where that is another family's."""
+    named = [str(architecture) for architecture in configuration.get("architectures") or []]
+    of = {name: max((known for known in FAMILIES if name.startswith(known)), key=len, default=None) for name in named}
+    return [
+        f"architectures {name}"
+        for name, known in of.items()
+        if known and FAMILIES[known].configuration != family.configuration
+    ]

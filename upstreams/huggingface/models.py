@@ -121,7 +121,7 @@ MODELS = {
     ),
     "whisper_large_v3": Model(
         "Whisper large-v3, encoder", "openai/whisper-large-v3", "Whisper", _whisper(1280, 32, 20, 128),
-        "5 million h of audio of the web, 4 of them labelled by a model", "unknown", APACHE, 637,
+        "5 million h of audio of the web, 4 million of them labelled by a model", "unknown", APACHE, 637,
     ),
     "wav2vec2_msp_dim": Model(
         "wav2vec 2.0 robust, dimensional",

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from upstreams.huggingface.encoder import Encoder, layers
+from upstreams.huggingface.settings import Settings
 
 if TYPE_CHECKING:
     import torch
 
-WINDOW, MEL_HOP, STRIDE = 400, 160, 2
+WINDOW, MEL_HOP, STRIDE, BANDS = 400, 160, 2, 80
 
 
 class Wav2Vec2Bert(Encoder):
@@ -18,15 +19,16 @@ class Wav2Vec2Bert(Encoder):
     model, configuration = "Wav2Vec2BertModel", "Wav2Vec2BertConfig"
     preparation = "log-mel, zero mean and unit variance a band"
 
-    def read(self, configuration: dict[str, Any]) -> None:
+    def read(self, configuration: Settings, preprocessor: Settings) -> None:
+        preprocessor.agree(sampling_rate=self.sample_rate, feature_size=BANDS, num_mel_bins=BANDS, stride=STRIDE)
         self.hop, self.min_samples = STRIDE * MEL_HOP, WINDOW + (STRIDE - 1) * MEL_HOP
-        self.depth = configuration.get("num_hidden_layers", 24) + 1
-        self.width = configuration.get("hidden_size", 1024)
+        self.depth = configuration.count("num_hidden_layers", 24) + 1
+        self.width = configuration.count("hidden_size", 1024)
 
     def ready(self, module: Any) -> None:
         from transformers import SeamlessM4TFeatureExtractor
 
-        self._spectrogram = SeamlessM4TFeatureExtractor()
+        self._spectrogram = SeamlessM4TFeatureExtractor(feature_size=BANDS, num_mel_bins=BANDS, stride=STRIDE)
 
     def half(self, module: Any) -> None:
         import torch

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from upstreams.huggingface.encoder import Encoder, layers
+from upstreams.huggingface.settings import Settings
 
 if TYPE_CHECKING:
     import torch
@@ -16,17 +17,16 @@ STRIDES = (5, 2, 2, 2, 2, 2, 2)
 class Waveform(Encoder):
     """Zero mean and unit variance a waveform, if its own preprocessor_config.json asks for it; then the model."""
 
-    def read(self, configuration: dict[str, Any]) -> None:
-        self._windows = list(
-            zip(configuration.get("conv_kernel", KERNELS), configuration.get("conv_stride", STRIDES), strict=True)
-        )
+    def read(self, configuration: Settings, preprocessor: Settings) -> None:
+        self._windows = configuration.pairs(("conv_kernel", "conv_stride"), (KERNELS, STRIDES))
         self.hop, self.min_samples = 1, 1
         for kernel, stride in self._windows:
             self.min_samples += (kernel - 1) * self.hop
             self.hop *= stride
-        self.depth = configuration.get("num_hidden_layers", 12) + 1
-        self.width = configuration.get("hidden_size", 768)
-        self._normalise = self.weights.preprocessor.get("do_normalize", True)
+        self.depth = configuration.count("num_hidden_layers", 12) + 1
+        self.width = configuration.count("hidden_size", 768)
+        preprocessor.agree(sampling_rate=self.sample_rate, feature_size=1)
+        self._normalise = preprocessor.flag("do_normalize", True)
 
     @property
     def preparation(self) -> str:

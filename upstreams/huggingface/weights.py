@@ -24,6 +24,12 @@ HERE = "EMOREP_WEIGHTS"  # a folder of copies, one a repository: $EMOREP_WEIGHTS
 # Older files name the two parts of a weight norm otherwise than torch's parametrizations.
 RENAMED = {".weight_g": ".parametrizations.weight.original0", ".weight_v": ".parametrizations.weight.original1"}
 SHOWN = 6
+# What is often found where weights should be, by its first bytes.
+OTHERS = {
+    "a pointer of git-lfs (`git lfs pull` fetches what it stands for)": (b"version https://git-lfs",),
+    "a web page": (b"<!doctype html", b"<html"),
+}
+UNPREPARED = ("whisper", "wav2vec2-bert")  # what they do to a waveform follows from their configuration
 
 
 class Weights(Protocol):
@@ -32,6 +38,11 @@ class Weights(Protocol):
     @property
     def source(self) -> str:
         """Repository and revision, or a folder's name; "" where there is none."""
+        ...
+
+    @property
+    def place(self) -> str:
+        """Where its settings stand, for errors."""
         ...
 
     @property
@@ -45,7 +56,9 @@ class Weights(Protocol):
         """Who says what is done to the waveform."""
         ...
 
-    def fingerprint(self, normalisation: str) -> str: ...
+    def fingerprint(self, model: str, normalisation: str) -> str:
+        """sha256 (hex) of all that decides what class `model` of transformers gives, so prepared."""
+        ...
 
     def fill(self, model: Any, configuration: Any, prefixes: tuple[str, ...], unused: tuple[str, ...]) -> Any:
         """A module of class `model`, filled. Names may be longer by one of `prefixes`; `unused` ones may be missing."""
@@ -60,6 +73,7 @@ class Seeded:
     settings: dict[str, Any]
     seed: int
     source = ""
+    place = "random weights"
     says = "the architecture's habit"
 
     @property
@@ -70,7 +84,7 @@ class Seeded:
     def preprocessor(self) -> dict[str, Any]:
         return {}
 
-    def fingerprint(self, normalisation: str) -> str:
+    def fingerprint(self, model: str, normalisation: str) -> str:
         return recipe(
             kind="random weights",
             family=self.family,
@@ -95,6 +109,10 @@ class Stored:
 
     folder: Path
     source: str
+
+    @property
+    def place(self) -> str:
+        return str(self.folder)
 
     @cached_property
     def configuration(self) -> dict[str, Any]:
@@ -123,39 +141,45 @@ class Stored:
             if (self.folder / name).is_file():
                 return [self.folder / name]
             if (self.folder / (name + INDEX)).is_file():
-                parts = sorted(set(_json(self.folder / (name + INDEX)).get("weight_map", {}).values()))
-                if lacking := [part for part in parts if not (self.folder / Path(part).name).is_file()]:
+                parts = _parts(self.folder / (name + INDEX))
+                if lacking := [part for part in parts if not (self.folder / part).is_file()]:
                     raise UpstreamError(f"{self.folder} lacks {', '.join(lacking[:SHOWN])}, which {name}{INDEX} names")
-                return [self.folder / Path(part).name for part in parts]
+                return [self.folder / part for part in parts]
         raise UpstreamError(f"{self.folder} has no weights; expected {' or '.join(WEIGHTS)} in it")
 
-    def fingerprint(self, normalisation: str) -> str:
+    def fingerprint(self, model: str, normalisation: str) -> str:
         return recipe(
             kind="stored weights",
             adapter=ADAPTER,
+            model=model,
+            transformers=version("transformers"),
             configuration=_digest(self.folder / CONFIGURATION),
             weights=[_digest(file) for file in self.files],
             normalisation=normalisation,
         )
 
     def fill(self, model: Any, configuration: Any, prefixes: tuple[str, ...], unused: tuple[str, ...]) -> Any:
-        """Strict: what is missing or misshapen is an error that lists it. What the encoder does not need is left."""
+        """Strict: what is missing, misshapen or left over is an error that lists it. Only what lies outside the
+        encoder, in a larger model's heads, is left.
+        """
         import torch
 
         with torch.device("meta"):
             module = model(configuration)
         wanted = module.state_dict()
-        held = _read(self.files, ("", f"{model.base_model_prefix}.", *prefixes), wanted)
+        held, over = _read(self.files, ("", f"{model.base_model_prefix}.", *prefixes), wanted)
         missing = sorted(wanted.keys() - held.keys() - set(unused))
         misshapen = [
             f"{name} {tuple(held[name].shape)}, expected {tuple(wanted[name].shape)}"
             for name in sorted(held)
             if held[name].shape != wanted[name].shape and name not in unused
         ]
-        if missing or misshapen:
+        if missing or misshapen or over:
             raise UpstreamError(
                 f"{self.folder} holds the weights of another model than its {CONFIGURATION} says ({model.__name__}): "
-                + "; ".join(_listed("missing", missing) + _listed("of another shape", misshapen))
+                + "; ".join(
+                    _listed("missing", missing) + _listed("of another shape", misshapen) + _listed("left over", over)
+                )
             )
         filled = {
             name: held[name].float() if name in held and name not in unused else torch.zeros(tensor.shape)
@@ -170,9 +194,11 @@ def _listed(what: str, names: list[str]) -> list[str]:
     return [f"{len(names)} {what}: {', '.join(names[:SHOWN])}{more}"] if names else []
 
 
-def _read(files: list[Path], prefixes: tuple[str, ...], wanted: dict[str, Any]) -> dict[str, Any]:
-    """Tensors by the names that the module gives them; those of a larger model around the encoder are left."""
+def _read(files: list[Path], prefixes: tuple[str, ...], wanted: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """Tensors by the names that the module gives them, and the names within its parts that it does not have."""
     held: dict[str, Any] = {}
+    others: list[str] = []
+    used: set[str] = set()
     for file in files:
         for name, tensor in _tensors(file):
             for old, new in RENAMED.items():
@@ -181,8 +207,13 @@ def _read(files: list[Path], prefixes: tuple[str, ...], wanted: dict[str, Any]) 
             for prefix in prefixes:
                 if name.startswith(prefix) and name.removeprefix(prefix) in wanted:
                     held[name.removeprefix(prefix)] = tensor
+                    used.add(prefix)
                     break
-    return held
+            else:
+                others.append(name)
+    parts = {name.split(".")[0] for name in wanted if "." in name}
+    within = tuple(f"{prefix}{part}." for prefix in used for part in parts)
+    return held, sorted(name for name in others if name.startswith(within))
 
 
 def _tensors(file: Path) -> Iterator[tuple[str, Any]]:
@@ -190,6 +221,11 @@ def _tensors(file: Path) -> Iterator[tuple[str, Any]]:
     import torch
     from safetensors import SafetensorError, safe_open
 
+    with open(file, "rb") as opened:
+        start = opened.read(64).lstrip().lower()
+    for what, signs in OTHERS.items():
+        if start.startswith(signs):
+            raise UpstreamError(f"{file} is {what}, not weights; fetch the file itself")
     try:
         if file.suffix == ".safetensors":
             with safe_open(file, "pt") as tensors:
@@ -225,12 +261,16 @@ def _cached(repository: str, revision: str) -> Path | None:
     from huggingface_hub import try_to_load_from_cache
 
     found = try_to_load_from_cache(repository, CONFIGURATION, revision=revision)
-    # Other programs leave copies without it; None: it is not known that the repository has none.
-    if not isinstance(found, str) or try_to_load_from_cache(repository, PREPROCESSOR, revision=revision) is None:
+    if not isinstance(found, str):
         return None
     folder = Path(found).parent
+    stored = Stored(folder, "")
     try:
-        return folder if Stored(folder, "").files else None
+        # Other programs leave copies without it; None: it is not known that the repository has none.
+        unknown = try_to_load_from_cache(repository, PREPROCESSOR, revision=revision) is None
+        if unknown and stored.configuration.get("model_type") not in UNPREPARED:
+            return None
+        return folder if stored.files else None
     except UpstreamError:
         return None
 
@@ -257,8 +297,8 @@ def _fetch(repository: str, revision: str, otherwise: str) -> Path:
         raise UpstreamError(
             f"{repository}{at} is neither here nor can it be fetched ({_brief(error)}). On a machine with a network "
             "run\n"
-            f"    hf download {repository}{asked} --include '*.json' --include '{WEIGHTS[0]}' --local-dir FOLDER\n"
-            f"('{WEIGHTS[1]}' where it has no {WEIGHTS[0]}), copy FOLDER here, and name it"
+            f"    hf download {repository}{asked} --include '*.json' --include 'model*.safetensors*' --local-dir "
+            f"FOLDER\n('pytorch_model*.bin*' where it has no {WEIGHTS[0]}), copy FOLDER here, and name it"
             f"{f' {otherwise}@FOLDER, or' if otherwise else ''} hf:FOLDER; or put it at ${HERE}/{repository}, "
             "a folder of your choice"
         ) from error
@@ -267,6 +307,14 @@ def _fetch(repository: str, revision: str, otherwise: str) -> Path:
 def _brief(error: Exception) -> str:
     text = str(error).strip().splitlines()
     return f"{type(error).__name__}: {text[0][:200]}" if text else type(error).__name__
+
+
+def _parts(index: Path) -> list[str]:
+    """The files that an index names."""
+    files = _json(index).get("weight_map")
+    if not isinstance(files, dict) or not files or not all(isinstance(file, str) for file in files.values()):
+        raise UpstreamError(f"{index} names no files: its weight_map is to give one for each tensor; fetch it again")
+    return sorted({Path(file).name for file in files.values()})
 
 
 def _json(path: Path) -> dict[str, Any]:

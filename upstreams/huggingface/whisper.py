@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from upstreams.huggingface.encoder import Encoder, layers
+from upstreams.huggingface.settings import Settings
 
 if TYPE_CHECKING:
     import torch
 
-MEL_HOP = 160
+WINDOW, MEL_HOP = 400, 160
 POSITIONS = 1500
 
 
@@ -20,13 +21,20 @@ class Whisper(Encoder):
     prefixes = ("model.encoder.", "encoder.")
     unused = ()
 
-    def read(self, configuration: dict[str, Any]) -> None:
+    def read(self, configuration: Settings, preprocessor: Settings) -> None:
         self.hop = self.min_samples = 2 * MEL_HOP
-        self.depth = configuration.get("encoder_layers", 4) + 1
-        self.width = configuration.get("d_model", 384)
-        self._mels = configuration.get("num_mel_bins", 80)
-        self._chunk = configuration.get("max_source_positions", POSITIONS) * self.hop // self.sample_rate
+        self.depth = configuration.count("encoder_layers", 4) + 1
+        self.width = configuration.count("d_model", 384)
+        self._mels = configuration.count("num_mel_bins", 80)
+        self._chunk = configuration.count("max_source_positions", POSITIONS) * self.hop // self.sample_rate
         self.max_seconds = float(self._chunk)
+        preprocessor.agree(
+            sampling_rate=self.sample_rate,
+            feature_size=self._mels,
+            n_fft=WINDOW,
+            hop_length=MEL_HOP,
+            chunk_length=self._chunk,
+        )
 
     @property
     def preparation(self) -> str:
@@ -35,7 +43,9 @@ class Whisper(Encoder):
     def ready(self, module: Any) -> None:
         from transformers import WhisperFeatureExtractor
 
-        self._spectrogram = WhisperFeatureExtractor(feature_size=self._mels, chunk_length=self._chunk)
+        self._spectrogram = WhisperFeatureExtractor(
+            feature_size=self._mels, n_fft=WINDOW, hop_length=MEL_HOP, chunk_length=self._chunk
+        )
 
     def library_class(self) -> Any:
         from transformers.models.whisper.modeling_whisper import WhisperEncoder

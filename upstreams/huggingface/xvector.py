@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from upstreams.huggingface.settings import Settings
 from upstreams.huggingface.waveform import WavLM
 
 if TYPE_CHECKING:
@@ -21,15 +22,14 @@ class WavLMForXVector(WavLM):
     model = "WavLMForXVector"
     unused = ("masked_spec_embed", "objective.weight", "classifier.weight", "classifier.bias")
 
-    def read(self, configuration: dict[str, Any]) -> None:
-        super().read(configuration)
-        kernels = configuration.get("tdnn_kernel", KERNELS)
-        dilations = configuration.get("tdnn_dilation", DILATIONS)
-        lost = sum((kernel - 1) * dilation for kernel, dilation in zip(kernels, dilations, strict=True))
+    def read(self, configuration: Settings, preprocessor: Settings) -> None:
+        super().read(configuration, preprocessor)
+        layers = configuration.pairs(("tdnn_kernel", "tdnn_dilation"), (KERNELS, DILATIONS))
+        lost = sum((kernel - 1) * dilation for kernel, dilation in layers)
         assert self.hop is not None
         self.min_samples += (lost + 1) * self.hop  # two frames are left, which have a standard deviation
         self.hop, self.depth = None, 1
-        self.width = configuration.get("xvector_output_dim", 512)
+        self.width = configuration.count("xvector_output_dim", 512)
 
     def encoder(self, module: Any) -> Any:
         return module.wavlm
