@@ -34,6 +34,7 @@ from upstreams.emotion2vec.runs import checkpoints
 from upstreams.errors import UnknownName, UpstreamError
 from upstreams.huggingface.models import MODELS
 from upstreams.neighbours import Neighbours
+from upstreams.torchaudio_repair import repair
 
 
 @dataclass(frozen=True)
@@ -233,6 +234,8 @@ def build(name: str, device: str = "cpu", precision: str = "fp32") -> Frozen:
     """The upstream itself. Raises UnknownName; UpstreamError where a user's file raises or lacks facts."""
     resolved = resolve(name)
     neighbours = Neighbours(resolved.source) if resolved.source else None
+    if resolved.source:
+        repair()  # what a user imports may import torchaudio: transformers does
     with neighbours.within() if neighbours else nullcontext():
         factory = _factory(resolved)
         try:
