@@ -166,10 +166,13 @@ def main(argv: list[str] | None = None) -> int:
         print(f"run_benchmark.py: {error}", file=sys.stderr)
         return 2
     try:
-        return run(request)
-    except KeyboardInterrupt:
-        print("\nStopped. What was done is kept; the same command goes on from there.", file=sys.stderr)
-        return 130
+        try:
+            return run(request)
+        except KeyboardInterrupt:
+            print("\nStopped. What was done is kept; the same command goes on from there.", file=sys.stderr)
+            if leaderboard.load(request.results)[0]:
+                tabulate(request.results)
+            return 130
     except UserError as error:
         print(f"run_benchmark.py: {error}", file=sys.stderr)
         return 1
@@ -191,12 +194,15 @@ def run(request: Request) -> int:
         except Exception as error:
             heads = request.downstreams or [""]
             failed = explain(error, request.results)
+            log((name,), "failed")
             outcomes += [Outcome((u, name, head), failure=failed) for u in request.upstreams for head in heads]
             continue
         seconds = time.perf_counter() - started
         heads = request.downstreams or [task.definition.downstream]
         for upstream in request.upstreams:
             outcomes += measure(request, task, upstream, heads, seconds)
+        if not any(outcome.record and outcome.cell[1] == name for outcome in outcomes):
+            continue  # references have nothing to stand beside
         for reference in REFERENCES:
             outcomes += measure(request, task, reference, [REFERENCE], seconds)
 
@@ -209,11 +215,16 @@ def run(request: Request) -> int:
         print("\n  ".join([f"differs: {' · '.join(cell)}", *differs]), file=sys.stderr)
     if request.rerun:
         print(f"{len(again)} cells done again: {len(again) - len(differing)} the same, {len(differing)} differ.")
-    if records:
-        leaderboard.csv(request.results)
     if request.ablation:
         show_ablation(request, records, absent)
+    if records:
+        tabulate(request.results)
     return 1 if failures or differing else 0
+
+
+def tabulate(results: Path) -> None:
+    """Writes the CSV of all records, and says where it lies."""
+    print(f"results: {leaderboard.csv(results)}", file=sys.stderr)
 
 
 def train(request: Request) -> tuple[Request, dict[str, str]]:
@@ -253,6 +264,7 @@ def measure(request: Request, task: Any, upstream: str, heads: list[str], second
     except Exception as error:
         failed = explain(error, request.results)
         done_heads = {outcome.cell[2] for outcome in outcomes}
+        log((upstream, task.name), "failed")
         return outcomes + [Outcome((upstream, task.name, h), failure=failed) for h in heads if h not in done_heads]
     for cell, old in todo:
         try:
@@ -261,12 +273,15 @@ def measure(request: Request, task: Any, upstream: str, heads: list[str], second
             if old is None or cell.seeds != old.cell.seeds:
                 record = write(request.results, request, task, cell, features, predictions, seconds, old)
                 outcomes.append(Outcome(cell.name, record))
+                log(cell.name, "done")
             else:
                 with tempfile.TemporaryDirectory() as elsewhere:
                     again = write(Path(elsewhere), request, task, cell, features, predictions, seconds)
                     outcomes.append(Outcome(cell.name, old, leaderboard.same(old, again)))
+                log(cell.name, "done again")
         except Exception as error:
             outcomes.append(Outcome(cell.name, failure=explain(error, request.results)))
+            log(cell.name, "failed")
     return outcomes
 
 
@@ -470,6 +485,12 @@ def git_commit() -> str | None:
 def warn(message: str) -> None:
     """A warning that changes nothing in what is done."""
     print(f"run_benchmark.py: {message}", file=sys.stderr)
+
+
+def log(what: Sequence[str], became: str) -> None:
+    """A line on what was done, where there is no progress bar."""
+    if not sys.stderr.isatty():
+        print(f"{time.strftime('%H:%M:%S')} {' · '.join(what)}: {became}", file=sys.stderr, flush=True)
 
 
 def peak_memory() -> float:
