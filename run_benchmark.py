@@ -24,6 +24,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib import metadata
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,7 @@ from upstreams.errors import UpstreamError
 
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 UserError = (TaskError, UpstreamError, DownstreamError, LeaderboardError)
+DATA = "data"  # where corpora are looked for unless a folder is named
 REFERENCE = "reference"  # the downstream of rows that listen to nothing
 REFERENCES = {"majority": "the most frequent class", "duration": "the length of the utterance alone"}
 
@@ -107,7 +109,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     here.add_argument(
         "-d", "--downstream", nargs="+", metavar="NAME", default=[], help="heads (default: the task's own)"
     )
-    here.add_argument("--data", metavar="DIR", default=os.environ.get("EMOREP_DATA") or "data",
+    here.add_argument("--data", metavar="DIR", default=os.environ.get("EMOREP_DATA") or DATA,
                       help="one folder a corpus (default: $EMOREP_DATA, else ./data)")  # fmt: skip
     here.add_argument("--results", metavar="DIR", default="results", help="default: ./results")
     here.add_argument("--cache", metavar="DIR", default=os.environ.get("EMOREP_CACHE") or "~/.cache/emorep",
@@ -144,6 +146,8 @@ def main(argv: list[str] | None = None) -> int:
         return show_list(data)
     os.environ["EMOREP_RUNS"] = str(Path(options.runs).expanduser().absolute())  # workers resolve names by it, too
     try:
+        if options.data != DATA and not data.is_dir():
+            raise TaskError(f"{data}: there is no such folder; name that of your corpora with --data or $EMOREP_DATA")
         request = Request(
             upstreams=list(
                 dict.fromkeys(upstreams.resolve(name) for asked in options.upstream for name in upstreams.expand(asked))
@@ -160,6 +164,7 @@ def main(argv: list[str] | None = None) -> int:
             ablation=upstreams.ablation(options.ablation) if options.ablation else None,
             speech=[Path(folder).expanduser() for folder in options.speech],
         )
+        suit(request.downstreams, [name for name in request.tasks if name in options.task])
         if request.device == "cuda":
             device(request)
     except UserError as error:
@@ -176,6 +181,14 @@ def main(argv: list[str] | None = None) -> int:
     except UserError as error:
         print(f"run_benchmark.py: {error}", file=sys.stderr)
         return 1
+
+
+def suit(heads: list[str], named: list[str]) -> None:
+    """Refuses a head that cannot treat a task asked for by its name; of a suite, such a task fails by itself."""
+    for head, name in product(heads, named):
+        if (kind := tasks.kind(name)) not in (None, *downstreams.kinds(head)):
+            able = " and ".join(downstreams.kinds(head))
+            raise DownstreamError(f"{head} treats {able}, and {name} is {kind}; use -d probe")
 
 
 def run(request: Request) -> int:
@@ -540,7 +553,7 @@ def show_list(data: Path) -> int:
     print("upstreams (-u)")
     for entry in upstreams.describe():
         print(f"  {entry.name:<26} {entry.about}")
-    print(f"\ntasks (-t); corpora under {data}")
+    print(f"\ntasks (-t); corpora under {data}{'' if data.is_dir() else ', which is not there'}")
     for row in tasks.describe(data):
         counts = f"{row.found}/{row.expected} files  [{row.downstream}]"
         print(f"  {row.task:<24} {row.language:<3} {row.state:<9} {row.problem or counts}")

@@ -31,6 +31,7 @@ from typing import Any
 from upstreams.contract import Frozen, describe_error
 from upstreams.emotion2vec.official import MODELS as EMOTION2VEC
 from upstreams.emotion2vec.runs import checkpoints
+from upstreams.emotion2vec.upstream import OURS, ours
 from upstreams.errors import UnknownName, UpstreamError
 from upstreams.huggingface.models import MODELS
 from upstreams.neighbours import Neighbours
@@ -154,6 +155,8 @@ def resolve(name: str) -> Resolved:
     if entry is None:
         raise UnknownName("upstream", name, [entry.name for entry in known()] + ["path/to/file.py:Class"])
     if not checkpoint:
+        if entry.runs and not OURS.exists():
+            ours()  # says why it cannot be had
         return Resolved(entry.name, entry.target, entry.arguments)
     if not entry.weights:
         raise UpstreamError(f"upstream {name!r}: {entry.name} has no weights, so it takes no @checkpoint")

@@ -148,6 +148,9 @@ def test_limit_writes_to_a_folder_of_its_own(command):
         (["-u", "fbank"], "-t"),
         (["-u", "fbank", "-t", "demo", "--seeds", "0"], "--seeds"),
         (["-u", "fbank", "-t", "demo", "--precision", "fp8"], "bf16"),
+        (["-u", "emotion2vec", "-t", "demo"], "pretrain"),
+        (["-u", "fbank", "-t", "demo_arousal", "-d", "superb"], "regression"),
+        (["-u", "fbank", "-t", "emodb", "--data", "nowhere"], "nowhere: there is no such folder"),
     ],
 )
 def test_a_wrong_request_is_status_2_and_says_what_was_meant(command, arguments, said):
