@@ -13,7 +13,7 @@ import pandas as pd
 from tasks import audit, brought, definition, derive, fold_lists, folds, superb
 from tasks.corpora import Corpus
 from tasks.definition import Definition
-from tasks.errors import TaskError, UnknownName
+from tasks.errors import LIST, TaskError, UnknownName
 from tasks.metrics import REGRESSION
 from tasks.problem import Fold, Problem
 from tasks.reading import NAMED, Options, Progress, Reading, read
@@ -67,7 +67,7 @@ def _load(name: str, options: Options) -> Task:
         derived, bases = derive.parse(name)
         return derived.make(name, *(_load(base, options) for base in bases))
     if not definition.path(name).exists():
-        raise UnknownName("task", name, (path.stem for path in definition.FOLDER.glob("*.yaml")))
+        raise UnknownName("task", name, (path.stem for path in definition.FOLDER.glob("*.yaml")), LIST)
     wanted = definition.read(definition.path(name))
     reading = read(wanted, options)
     problem, notes = split(wanted, reading, limited=options.limit is not None)
