@@ -24,6 +24,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib import metadata
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,7 @@ from upstreams.errors import UpstreamError
 
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 UserError = (TaskError, UpstreamError, DownstreamError, LeaderboardError)
+DATA = "data"  # where corpora are looked for unless a folder is named
 REFERENCE = "reference"  # the downstream of rows that listen to nothing
 REFERENCES = {"majority": "the most frequent class", "duration": "the length of the utterance alone"}
 
@@ -107,7 +109,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     here.add_argument(
         "-d", "--downstream", nargs="+", metavar="NAME", default=[], help="heads (default: the task's own)"
     )
-    here.add_argument("--data", metavar="DIR", default=os.environ.get("EMOREP_DATA") or "data",
+    here.add_argument("--data", metavar="DIR", default=os.environ.get("EMOREP_DATA") or DATA,
                       help="one folder a corpus (default: $EMOREP_DATA, else ./data)")  # fmt: skip
     here.add_argument("--results", metavar="DIR", default="results", help="default: ./results")
     here.add_argument("--cache", metavar="DIR", default=os.environ.get("EMOREP_CACHE") or "~/.cache/emorep",
@@ -144,6 +146,8 @@ def main(argv: list[str] | None = None) -> int:
         return show_list(data)
     os.environ["EMOREP_RUNS"] = str(Path(options.runs).expanduser().absolute())  # workers resolve names by it, too
     try:
+        if options.data != DATA and not data.is_dir():
+            raise TaskError(f"{data}: there is no such folder; name that of your corpora with --data or $EMOREP_DATA")
         request = Request(
             upstreams=list(
                 dict.fromkeys(upstreams.resolve(name) for asked in options.upstream for name in upstreams.expand(asked))
@@ -160,19 +164,31 @@ def main(argv: list[str] | None = None) -> int:
             ablation=upstreams.ablation(options.ablation) if options.ablation else None,
             speech=[Path(folder).expanduser() for folder in options.speech],
         )
+        suit(request.downstreams, [name for name in request.tasks if name in options.task])
         if request.device == "cuda":
             device(request)
     except UserError as error:
         print(f"run_benchmark.py: {error}", file=sys.stderr)
         return 2
     try:
-        return run(request)
-    except KeyboardInterrupt:
-        print("\nStopped. What was done is kept; the same command goes on from there.", file=sys.stderr)
-        return 130
+        try:
+            return run(request)
+        except KeyboardInterrupt:
+            print("\nStopped. What was done is kept; the same command goes on from there.", file=sys.stderr)
+            if leaderboard.load(request.results)[0]:
+                tabulate(request.results)
+            return 130
     except UserError as error:
         print(f"run_benchmark.py: {error}", file=sys.stderr)
         return 1
+
+
+def suit(heads: list[str], named: list[str]) -> None:
+    """Refuses a head that cannot treat a task asked for by its name; of a suite, such a task fails by itself."""
+    for head, name in product(heads, named):
+        if (kind := tasks.kind(name)) not in (None, *downstreams.kinds(head)):
+            able = " and ".join(downstreams.kinds(head))
+            raise DownstreamError(f"{head} treats {able}, and {name} is {kind}; use -d probe")
 
 
 def run(request: Request) -> int:
@@ -191,12 +207,15 @@ def run(request: Request) -> int:
         except Exception as error:
             heads = request.downstreams or [""]
             failed = explain(error, request.results)
+            log((name,), "failed")
             outcomes += [Outcome((u, name, head), failure=failed) for u in request.upstreams for head in heads]
             continue
         seconds = time.perf_counter() - started
         heads = request.downstreams or [task.definition.downstream]
         for upstream in request.upstreams:
             outcomes += measure(request, task, upstream, heads, seconds)
+        if not any(outcome.record and outcome.cell[1] == name for outcome in outcomes):
+            continue  # references have nothing to stand beside
         for reference in REFERENCES:
             outcomes += measure(request, task, reference, [REFERENCE], seconds)
 
@@ -209,11 +228,16 @@ def run(request: Request) -> int:
         print("\n  ".join([f"differs: {' · '.join(cell)}", *differs]), file=sys.stderr)
     if request.rerun:
         print(f"{len(again)} cells done again: {len(again) - len(differing)} the same, {len(differing)} differ.")
-    if records:
-        leaderboard.csv(request.results)
     if request.ablation:
         show_ablation(request, records, absent)
+    if records:
+        tabulate(request.results)
     return 1 if failures or differing else 0
+
+
+def tabulate(results: Path) -> None:
+    """Writes the CSV of all records, and says where it lies."""
+    print(f"results: {leaderboard.csv(results)}", file=sys.stderr)
 
 
 def train(request: Request) -> tuple[Request, dict[str, str]]:
@@ -256,19 +280,23 @@ def measure(request: Request, task: Any, upstream: str, heads: list[str], second
     except Exception as error:
         failed = explain(error, request.results)
         done_heads = {outcome.cell[2] for outcome in outcomes}
+        log((upstream, task.name), "failed")
         return outcomes + [Outcome((upstream, task.name, h), failure=failed) for h in heads if h not in done_heads]
     for cell, old in todo:
         try:
             if old is None or cell.seeds != old.cell.seeds:
                 outcomes.append(Outcome(cell.name, fill(request, task, cell, features, seconds, old)))
+                log(cell.name, "done")
             else:
                 predictions = read(request, task, cell, features)
                 with tempfile.TemporaryDirectory() as elsewhere:
                     again = write(Path(elsewhere), request, task, cell, features, predictions, seconds)
                     leaderboard.log_scoring(request.results, again)
                     outcomes.append(Outcome(cell.name, old, leaderboard.same(old, again)))
+                log(cell.name, "done again")
         except Exception as error:
             outcomes.append(Outcome(cell.name, failure=explain(error, request.results)))
+            log(cell.name, "failed")
     return outcomes
 
 
@@ -489,6 +517,12 @@ def warn(message: str) -> None:
     print(f"run_benchmark.py: {message}", file=sys.stderr)
 
 
+def log(what: Sequence[str], became: str) -> None:
+    """A line on what was done, where there is no progress bar."""
+    if not sys.stderr.isatty():
+        print(f"{time.strftime('%H:%M:%S')} {' · '.join(what)}: {became}", file=sys.stderr, flush=True)
+
+
 def peak_memory() -> float:
     """Peak resident memory so far of the largest of this program's processes, MB."""
     peaks = (resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
@@ -536,7 +570,7 @@ def show_list(data: Path) -> int:
     print("upstreams (-u)")
     for entry in upstreams.describe():
         print(f"  {entry.name:<26} {entry.about}")
-    print(f"\ntasks (-t); corpora under {data}")
+    print(f"\ntasks (-t); corpora under {data}{'' if data.is_dir() else ', which is not there'}")
     for row in tasks.describe(data):
         counts = f"{row.found}/{row.expected} files  [{row.downstream}]"
         print(f"  {row.task:<24} {row.language:<3} {row.state:<9} {row.problem or counts}")

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tasks.catalogue import Listing
     from tasks.loading import Task
 
-__all__ = ["TaskError", "UnknownName", "describe", "family", "load", "names", "resolve", "suites"]
+__all__ = ["TaskError", "UnknownName", "describe", "family", "kind", "load", "names", "resolve", "suites"]
 
 
 def names() -> list[str]:
@@ -57,6 +57,13 @@ def resolve(names: Sequence[str], data: str | Path) -> list[str]:
     from tasks import catalogue
 
     return catalogue.resolve(names, Path(data))
+
+
+def kind(name: str) -> str | None:
+    """The kind of problem of a task that has a definition; None for others, whose data decide it. Raises TaskError."""
+    from tasks import definition
+
+    return definition.read(definition.path(name)).kind if name in names() else None
 
 
 def describe(data: str | Path) -> list[Listing]:

@@ -10,7 +10,7 @@ import yaml
 
 from tasks import brought, corpora, definition, derive
 from tasks.corpora import Corpus
-from tasks.errors import TaskError, UnknownName
+from tasks.errors import LIST, TaskError, UnknownName
 
 SUITES = Path(__file__).with_name("suites.yaml")
 COMPUTED = ("here", "all")
@@ -70,7 +70,7 @@ def resolve(wanted: Sequence[str], data: Path) -> list[str]:
                 "that folder), or name a task that uses it: --list shows them"
             )
         else:
-            raise UnknownName("task or suite", name, [*known, *lists, *COMPUTED])
+            raise UnknownName("task or suite", name, [*known, *lists, *COMPUTED], LIST)
     return list(dict.fromkeys(resolved))
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from tasks import brought
-from tasks.errors import TaskError, UnknownName
+from tasks.errors import LIST, TaskError, UnknownName
 from tasks.metrics import REGRESSION
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def parse(name: str) -> tuple[Kind, list[str]]:
         raise TaskError(f"{name!r}: {kind} takes {KINDS[kind].bases} task, as {kind}:emodb, not {len(bases)}")
     for base in bases:
         if base not in catalogue.names():
-            raise UnknownName(f"task for {kind}:", base, catalogue.names())
+            raise UnknownName(f"task for {kind}:", base, catalogue.names(), LIST)
     return KINDS[kind], bases
 
 

@@ -4,6 +4,8 @@ import difflib
 import traceback
 from collections.abc import Iterable
 
+LIST = "python run_benchmark.py --list"  # what shows all names
+
 
 class TaskError(Exception):
     """A task cannot be read or asked: says what is wrong, where, what was expected and what to do."""
@@ -17,10 +19,11 @@ def foreign(doing: str, error: Exception) -> TaskError:
 
 
 class UnknownName(TaskError):
-    """A name that no registry of this room holds; offers the nearest ones."""
+    """A name that no registry here holds: offers the nearest, and says which there are or what to `see` for them."""
 
-    def __init__(self, what: str, name: str, known: Iterable[str]) -> None:
+    def __init__(self, what: str, name: str, known: Iterable[str], see: str = "") -> None:
         known = sorted(known)
         near = difflib.get_close_matches(name.casefold(), known, n=3, cutoff=0.5)
         hint = f"did you mean {' or '.join(near)}? " if near else ""
-        super().__init__(f"unknown {what} {name!r}: {hint}known: {', '.join(known)}")
+        known_or_where = f"see {see}" if see else f"known: {', '.join(known)}"
+        super().__init__(f"unknown {what} {name!r}: {hint}{known_or_where}")

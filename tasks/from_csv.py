@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 NUMBERS = ("start", "end", "valence", "arousal", "dominance", "sentiment")
 WHOLE_NUMBERS = ("channel", "turn")
+SPLITS = ("speaker", "partition", "fold")
 PARTITIONS = ("train", "dev", "test")
 MOST_SINGLE_SPEAKERS, GROUPS = 10, 5
 
@@ -44,14 +45,19 @@ def _parse(name: str) -> tuple[Path, str]:
 
 
 def check(name: str, data: Path) -> None:
-    """Refuse a name whose file is not there; it need not be under `data`.
+    """Refuse a name whose file is not there, or has not the columns of a task; it need not be under `data`.
 
     Raises:
-        TaskError: there is no such file.
+        TaskError: there is no such file, or its heading lacks a column.
     """
-    file, _ = _parse(name)
+    file, column = _parse(name)
     if not file.is_file():
         raise TaskError(f"{name}: there is no file {file}; give a table as csv:FILE (columns: see docs/tasks.md)")
+    heading = corpora.heading(file, ["path"])
+    asked = [column] if column else ["emotion", *VALUES]
+    for needed, without in ((asked, "nothing is asked"), (SPLITS, "there is nothing to split by")):
+        if not set(needed) & set(heading):
+            raise TaskError(f"{file}: has no column {', '.join(needed)}, so {without}; it has {', '.join(heading)}")
 
 
 def load(name: str, options: Options) -> Task:

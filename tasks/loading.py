@@ -13,7 +13,7 @@ import pandas as pd
 from tasks import audit, brought, definition, derive, fold_lists, folds, superb
 from tasks.corpora import Corpus
 from tasks.definition import Definition
-from tasks.errors import TaskError, UnknownName
+from tasks.errors import LIST, TaskError, UnknownName
 from tasks.metrics import REGRESSION
 from tasks.problem import Fold, Problem
 from tasks.reading import NAMED, Options, Progress, Reading, read
@@ -67,12 +67,12 @@ def _load(name: str, options: Options) -> Task:
         derived, bases = derive.parse(name)
         return derived.make(name, *(_load(base, options) for base in bases))
     if not definition.path(name).exists():
-        raise UnknownName("task", name, (path.stem for path in definition.FOLDER.glob("*.yaml")))
+        raise UnknownName("task", name, (path.stem for path in definition.FOLDER.glob("*.yaml")), LIST)
     wanted = definition.read(definition.path(name))
     reading = read(wanted, options)
     problem, notes = split(wanted, reading, limited=options.limit is not None)
     task = finish(reading, wanted, problem, notes)
-    whole = "partial" not in task.marks and not task.counts["bad_files"]
+    whole = not reading.limited and "partial" not in task.marks and not task.counts["bad_files"]
     differs = fold_lists.check(task.audit, options.cache) if whole else None
     return replace(task, notes=(*task.notes, differs)) if differs else task
 
@@ -198,7 +198,8 @@ def finish(reading: Reading, wanted: Definition, problem: Problem, notes: list[s
     rows = reading.utterances
     official = wanted.folds.by == "partition"
     proof = audit.prove(wanted.name, wanted.version, wanted.corpus, rows, problem, wanted.speakers_shared, official)
-    notes = [*reading.notes, *notes, *_missing_classes(wanted, problem)]
+    missing_classes = _missing_classes(wanted, problem)
+    notes = [*reading.notes, *notes, *([] if reading.limited else missing_classes)]
     marks = list(reading.marks)
     for what, mark in (("speakers", "speakers_shared"), ("dialogues", "dialogues_shared"), ("audio", "audio_shared")):
         most = max(fold.rest_and_test.get(what, 0) for fold in proof.folds)
@@ -208,7 +209,7 @@ def finish(reading: Reading, wanted: Definition, problem: Problem, notes: list[s
     if "speaker" not in rows:
         marks.append("speakers_unknown")
     shared = sum(fold.train_and_dev.get("speakers", 0) > 0 for fold in proof.folds)
-    if shared:
+    if shared and not reading.limited:
         if "speakers_shared" not in marks:  # whose meaning is that none of test are
             marks.append("dev_speakers_shared")
         notes.append(f"dev of {shared} of {len(proof.folds)} folds shares speakers with train")

@@ -39,6 +39,7 @@ class Reading:
 
     Attributes:
         counts: `merged` (class -> raw label -> utterances), `excluded` (raw label -> utterances), `bad_files`.
+        limited: whether only some were asked for: a smoke run, whose splits are nothing to be warned of.
     """
 
     corpus: Corpus
@@ -47,6 +48,7 @@ class Reading:
     marks: tuple[str, ...]
     counts: dict[str, Any]
     notes: tuple[str, ...]
+    limited: bool = False
 
 
 def table(corpus: Corpus, data: Path, cache: Path) -> tuple[Path, pd.DataFrame]:
@@ -150,8 +152,7 @@ def prepare(
     marks, limit = ["synthetic"] if corpus.synthetic else [], options.limit
     if limit is not None and limit < len(rows):
         rows = _dialogues(rows, limit) if wanted.kind == "conversation" else _spread(rows, wanted, limit)
-        notes.append(f"limited to {len(rows)} utterances: figures mean nothing")
-    if missing or limit is not None:
+    if missing:
         marks.append("partial")
     contents, bad = content.examine(rows, options.cache, options.jobs, options.progress)
     if bad and (not options.skip_bad or contents.empty):
@@ -167,7 +168,7 @@ def prepare(
     if corpus.lossless and rows["path"].str.lower().str.endswith(tuple(corpora.LOSSY)).any():
         marks.append("lossy_audio")
     counts = {"merged": merged, "excluded": excluded | (flawed or {}), "bad_files": len(bad)}
-    return Reading(corpus, root, rows, tuple(marks), counts, tuple(notes))
+    return Reading(corpus, root, rows, tuple(marks), counts, tuple(notes), limit is not None)
 
 
 def _labelled(wanted: Definition, rows: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, dict[str, int]], dict[str, int]]:

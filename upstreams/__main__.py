@@ -138,13 +138,15 @@ def _cache_list(arguments: argparse.Namespace) -> int:
     from upstreams import cache
 
     folders = cache.folders(arguments.cache.expanduser())
-    print(f"{'upstream':<28}{'kept':<14}{'precision':<11}{'utterances':>10}{'MB':>10}  last use")
+    rows = [("upstream", "kept", "precision", "utterances", "MB", "last use")]
     for folder in folders:
-        used = time.strftime("%Y-%m-%d %H:%M", time.localtime(folder.used))
-        size = folder.size / 1e6
-        print(
-            f"{folder.upstream:<28}{folder.kind:<14}{folder.precision:<11}{folder.utterances:>10}{size:>10.1f}  {used}"
-        )
+        used = time.strftime("%Y-%m-%d %H:%M", time.localtime(folder.used)) if folder.used else "never"
+        size = f"{folder.size / 1e6:.1f}"
+        rows.append((folder.upstream, folder.kind, folder.precision, str(folder.utterances), size, used))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = zip(row, "<<<>><", widths, strict=True)
+        print("  ".join(f"{cell:{side}{width}}" for cell, side, width in cells).rstrip())
     print(f"{sum(folder.size for folder in folders) / GB:.3f} GB in {arguments.cache.expanduser()}")
     return 0
 

@@ -2,6 +2,9 @@
 
 import difflib
 from collections.abc import Iterable
+from pathlib import Path
+
+LIST = "python run_benchmark.py --list"  # what shows all names
 
 
 class UpstreamError(Exception):
@@ -23,12 +26,25 @@ NEAREST = 9
 
 
 class UnknownName(UpstreamError):
-    """A name that the registry does not hold, or a file that is not there; offers the nearest ones."""
+    """A name that no registry here holds: offers the nearest, and says which there are or what to `see` for them."""
 
-    def __init__(self, what: str, name: str, known: Iterable[str]) -> None:
+    def __init__(self, what: str, name: str, known: Iterable[str], see: str = "") -> None:
         known = sorted(known)
         near = difflib.get_close_matches(name.casefold(), known, n=3, cutoff=0.5)
         hint = f"did you mean {' or '.join(near)}? " if near else ""
         shown = known if len(known) <= MANY else difflib.get_close_matches(name.casefold(), known, NEAREST, 0.3)
         more = f" and {len(known) - len(shown)} more" if len(shown) < len(known) else ""
-        super().__init__(f"unknown {what} {name!r}: {hint}known: {', '.join(shown)}{more}")
+        where = f"see {see}" if see else f"known: {', '.join(shown)}{more}"
+        super().__init__(f"unknown {what} {name!r}: {hint}{where}")
+
+
+class NotThere(UnknownName):
+    """A file or folder that is not there; offers those beside it of a similar name, and lists no others."""
+
+    def __init__(self, what: str, path: Path) -> None:
+        if not path.parent.is_dir():
+            why = f"there is no folder {path.parent}"
+        else:
+            near = difflib.get_close_matches(path.name, [beside.name for beside in path.parent.glob("*")])
+            why = f"did you mean {' or '.join(near)}?" if near else "there is no such file or folder"
+        UpstreamError.__init__(self, f"unknown {what} {str(path)!r}: {why}")

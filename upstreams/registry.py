@@ -31,9 +31,11 @@ from typing import Any
 from upstreams.contract import Frozen, describe_error
 from upstreams.emotion2vec.official import MODELS as EMOTION2VEC
 from upstreams.emotion2vec.runs import checkpoints, of_a_run
-from upstreams.errors import UnknownName, UpstreamError
+from upstreams.emotion2vec.upstream import OURS, ours
+from upstreams.errors import LIST, NotThere, UnknownName, UpstreamError
 from upstreams.huggingface.models import MODELS
 from upstreams.neighbours import Neighbours
+from upstreams.torchaudio_repair import repair
 
 
 @dataclass(frozen=True)
@@ -88,6 +90,7 @@ RANDOM = {name: ("upstreams.huggingface.factories:random", model.title) for name
 
 MAX_SEED = 2**64 - 1  # torch takes no larger one
 REPOSITORY = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)?")  # as the hub names them
+CLASS = re.compile(r"^class (\w+)", re.MULTILINE)
 USER_FILE = re.compile(r"(?P<file>.+\.py):(?P<object>[A-Za-z_]\w*)(?:@(?P<checkpoint>.+))?")
 
 
@@ -159,8 +162,10 @@ def resolve(name: str) -> Resolved:
         return _resolve_random(base, checkpoint)
     entry = next((entry for entry in ENTRIES if entry.name == base), None)
     if entry is None:
-        raise UnknownName("upstream", name, [entry.name for entry in known()] + ["path/to/file.py:Class"])
+        raise _unknown(name)
     if not checkpoint:
+        if entry.runs and not OURS.exists():
+            ours()  # says why it cannot be had
         return Resolved(entry.name, entry.target, entry.arguments)
     if not entry.weights:
         raise UpstreamError(f"upstream {name!r}: {entry.name} has no weights, so it takes no @checkpoint")
@@ -170,6 +175,17 @@ def resolve(name: str) -> Resolved:
     name, arguments = f"{entry.name}@{_shown(path)}", (*entry.arguments, str(path))
     # A folder may hold more than the weights; its upstream knows which of its files count.
     return Resolved(name, entry.target, arguments, checkpoint=path if path.is_file() else None)
+
+
+def _unknown(name: str) -> UpstreamError:
+    """What to say of a name that is none."""
+    if name.endswith(".py"):
+        classes = CLASS.findall(_existing(name, "file of an upstream").read_text(encoding="utf-8", errors="replace"))
+        asked = " or ".join(f"{name}:{own}" for own in classes or ["CLASS"])
+        return UpstreamError(f"upstream {name!r}: say which class of the file, as {asked}")
+    if name.casefold().startswith("random:"):
+        return UnknownName("upstream", name, [f"random:{own}" for own in RANDOM], LIST)
+    return UnknownName("upstream", name, [entry.name for entry in known()] + ["path/to/file.py:Class"], LIST)
 
 
 def _resolve_hub(place: str) -> Resolved:
@@ -227,8 +243,7 @@ def _existing(path: str, what: str) -> Path:
     full = Path(path).expanduser().resolve()
     if full.exists():
         return full
-    siblings = [p.name for p in full.parent.glob(f"*{full.suffix}")] if full.parent.is_dir() else []
-    raise UnknownName(what, path, siblings[:20] or [f"nothing: the folder {full.parent} is not there"])
+    raise NotThere(what, full)
 
 
 def _shown(path: Path) -> str:
@@ -241,6 +256,8 @@ def build(name: str, device: str = "cpu", precision: str = "fp32") -> Frozen:
     """The upstream itself. Raises UnknownName; UpstreamError where a user's file raises or lacks facts."""
     resolved = resolve(name)
     neighbours = Neighbours(resolved.source) if resolved.source else None
+    if resolved.source:
+        repair()  # what a user imports may import torchaudio: transformers does
     with neighbours.within() if neighbours else nullcontext():
         factory = _factory(resolved)
         try:

@@ -9,20 +9,22 @@
 
 import importlib
 import sys
+from collections.abc import Sequence
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from types import ModuleType
 from typing import Any
 
+EXTENSION = "torchaudio._extension"
+
 
 def repair() -> None:
-    """The first two: import torchaudio, its compiled part stubbed out only if it does not load. Cheap a second time."""
-    if "torchaudio" in sys.modules:
-        return
-    try:
-        import torchaudio  # noqa: F401
-    except (OSError, ImportError):
-        for name in [name for name in sys.modules if name.split(".")[0] == "torchaudio"]:
-            del sys.modules[name]
-        sys.modules["torchaudio._extension"] = _no_extension()
+    """The first two: from now on torchaudio imports without its compiled part where that does not load.
+
+    Imports nothing itself.
+    """
+    if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
+        sys.meta_path.insert(0, _Finder())
 
 
 def repair_for_s3prl() -> None:
@@ -37,12 +39,29 @@ def repair_for_s3prl() -> None:
         torchaudio.sox_effects = sys.modules["torchaudio.sox_effects"] = _no_effects()
 
 
-def _no_extension() -> ModuleType:
-    stub: Any = ModuleType("torchaudio._extension")
-    stub._IS_TORCHAUDIO_EXT_AVAILABLE = stub._IS_ALIGN_AVAILABLE = False
-    stub._check_cuda_version = lambda: None
-    stub.fail_if_no_align = lambda function: function
-    return stub
+class _Finder(MetaPathFinder):
+    """Finds torchaudio's compiled part, for a loader that forgives it."""
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        spec = PathFinder.find_spec(fullname, path) if fullname == EXTENSION else None
+        if spec and spec.origin:
+            spec.loader = _Forgiving(fullname, spec.origin)
+        return spec
+
+
+class _Forgiving(SourceFileLoader):
+    """Leaves a stub that says there is no compiled part, where running the module fails."""
+
+    def exec_module(self, module: ModuleType) -> None:
+        stub: Any = module
+        try:
+            super().exec_module(module)
+        except (OSError, ImportError):
+            stub._IS_TORCHAUDIO_EXT_AVAILABLE = stub._IS_ALIGN_AVAILABLE = False
+            stub._check_cuda_version = lambda: None
+            stub.fail_if_no_align = lambda function: function
 
 
 def _no_effects() -> ModuleType:

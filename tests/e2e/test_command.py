@@ -10,6 +10,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import run_benchmark
+
 ROOT = Path(__file__).resolve().parents[2]
 HEAVY = ("torch", "transformers", "s3prl", "sklearn", "umap")
 
@@ -58,6 +60,11 @@ def test_demo_to_leaderboard_and_a_second_run_does_nothing(command, cache):
     first = command("-u", "fbank", "mfcc", "-t", "demo")
     assert first.returncode == 0, first.stderr
     assert "synthetic" in first.stdout
+    lines = first.stderr.splitlines()  # not on a terminal: a line for each cell, and where the results lie
+    assert [line.partition(" ")[2] for line in lines[:2]] == [
+        f"{name} · demo · probe: done" for name in ("fbank", "mfcc")
+    ]
+    assert lines[-1] == f"results: {command.results / 'leaderboard.csv'}"
     table = pd.read_csv(command.results / "leaderboard.csv").set_index("upstream")
     assert list(table.columns[:2]) == ["task", "downstream"]
     assert set(table.index) == {"fbank", "mfcc", "majority", "duration"}
@@ -74,6 +81,21 @@ def test_demo_to_leaderboard_and_a_second_run_does_nothing(command, cache):
     assert (
         imported("-u", "fbank", "mfcc", "-t", "demo", "--cache", str(cache), "--results", str(command.results)) == "[]"
     )
+
+
+def test_ctrl_c_leaves_the_csv_of_what_was_done(monkeypatch, cache, tmp_path):
+    """Stopped at the references, after the upstream's cell was done."""
+    measure = run_benchmark.measure
+
+    def until_references(request, task, upstream, *more):
+        if upstream in run_benchmark.REFERENCES:
+            raise KeyboardInterrupt
+        return measure(request, task, upstream, *more)
+
+    monkeypatch.setattr(run_benchmark, "measure", until_references)
+    folders = ["--cache", str(cache), "--results", str(tmp_path / "results")]
+    assert run_benchmark.main(["-u", "fbank", "-t", "demo", *folders]) == 130
+    assert list(pd.read_csv(tmp_path / "results" / "leaderboard.csv")["upstream"]) == ["fbank"]
 
 
 def test_rerun_finds_what_was_changed(command):
@@ -126,6 +148,9 @@ def test_limit_writes_to_a_folder_of_its_own(command):
         (["-u", "fbank"], "-t"),
         (["-u", "fbank", "-t", "demo", "--seeds", "0"], "--seeds"),
         (["-u", "fbank", "-t", "demo", "--precision", "fp8"], "bf16"),
+        (["-u", "emotion2vec", "-t", "demo"], "pretrain"),
+        (["-u", "fbank", "-t", "demo_arousal", "-d", "superb"], "regression"),
+        (["-u", "fbank", "-t", "emodb", "--data", "nowhere"], "nowhere: there is no such folder"),
     ],
 )
 def test_a_wrong_request_is_status_2_and_says_what_was_meant(command, arguments, said):
@@ -153,6 +178,7 @@ def test_a_plug_in_that_raises_costs_its_own_cells_only(command, tmp_path):
     done = command("-u", "broken.py:Broken", "fbank", "-t", "demo")
     assert done.returncode == 1
     assert "no such layer" in done.stdout
+    assert "broken.py:Broken · demo: failed" in done.stderr
     assert "Traceback" not in done.stdout + done.stderr
     assert "fbank" in set(pd.read_csv(command.results / "leaderboard.csv")["upstream"])
 

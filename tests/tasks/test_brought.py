@@ -78,7 +78,7 @@ def test_columns_without_use_are_told_and_empty_labels_counted(tmp_path):
     [
         ("path,speaker", "file,speaker", r"mine\.csv: has no column path"),
         ("emotion", "feeling", r"mine\.csv: has no column emotion, arousal"),
-        ("speaker,", "talker,", r"mine\.csv: has none of the columns speaker, partition and fold"),
+        ("speaker,", "talker,", r"mine\.csv: has no column speaker, partition, fold, so there is nothing to split by"),
         ("sound/s0_anger_1.wav", "../s0_anger_1.wav", r"row 2: path '\.\./s0_anger_1\.wav' must lead to a file within"),
         ("sound/s0_anger_1.wav", "/etc/passwd", r"row 2: path '/etc/passwd' must lead"),
         ("sound/s0_anger_2.wav", "sound/s0_anger_1.wav", r"'sound-s0_anger_1' occurs twice: in .*row 2 and in .*row 3"),
@@ -115,7 +115,7 @@ def test_a_table_in_another_encoding_or_none_is_told(tmp_path):
         load(file, tmp_path)
     file.write_text(file.read_text(encoding="latin-1"), encoding="utf-8-sig")  # as spreadsheets write it
     assert load(file, tmp_path).problem.classes == ("anger", "gêné")
-    file.write_text("path,emotion\n")
+    file.write_text("path,emotion,speaker\n")
     with pytest.raises(TaskError, match="no row"):
         load(file, tmp_path)
     with pytest.raises(TaskError, match="there is no file"):

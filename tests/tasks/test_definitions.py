@@ -156,7 +156,7 @@ def test_names_are_resolved_in_order_and_once(tmp_path):
         ("EmoDB", "did you mean emodb"),
         ("gendre:emodb", "did you mean gender"),
         ("gender:emdb", "did you mean .*emodb"),
-        ("xyzzy", "known: .*emodb"),
+        ("xyzzy", "see .*--list$"),
         ("../emodb", "emodb"),
     ],
 )

@@ -37,8 +37,12 @@ def test_the_list_tells_what_is_there(filled: Path, capsys: pytest.CaptureFixtur
     assert set(found) == {"fbank", "energy.py:Energy"}
     assert found["fbank"].utterances == 6
     assert found["fbank"].size == sum(path.stat().st_size for path in chunks(found["fbank"].path))
+    for path in chunks(found["fbank"].path):
+        path.unlink()
     assert main(["cache", "list", "--cache", str(filled)]) == 0
-    assert "fbank" in capsys.readouterr().out
+    heading, *rows, _ = capsys.readouterr().out.splitlines()
+    assert all(row[heading.index("kept") :].startswith("pooled  ") for row in rows)  # however long a name is
+    assert [row.split()[0] for row in rows if row.endswith("never")] == ["fbank"]
     assert main(["cache", "list", "--cache", str(filled / "none")]) == 0
 
 

@@ -33,6 +33,23 @@ def test_unknown_names_offer_the_nearest() -> None:
         upstreams.resolve("random:wav2vec_base")
     with pytest.raises(UnknownName):
         upstreams.resolve("")
+    with pytest.raises(UnknownName, match="random:"):
+        upstreams.resolve("random:nope")
+
+
+def test_what_is_said_of_an_unknown_name_is_short(tmp_path: Path) -> None:
+    for i in range(50):
+        (tmp_path / f"{i}.pt").touch()
+    for name in ("xyzzy", "whisper_tiny@/nope", f"whisper_tiny@{tmp_path}/nope.pt", "hf:/nonexist", "random:xyzzy"):
+        with pytest.raises(UnknownName) as refused:
+            upstreams.resolve(name)
+        assert len(str(refused.value)) < 200 and "50.pt" not in str(refused.value)
+
+
+def test_a_file_without_a_class_is_told_its_classes(tmp_path: Path) -> None:
+    file = plugin(tmp_path, ENERGY).partition(":")[0]
+    with pytest.raises(UpstreamError, match=r"energy\.py:Energy$"):
+        upstreams.resolve(file)
 
 
 def test_spellings_of_one_upstream_are_one_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

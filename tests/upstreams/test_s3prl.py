@@ -1,6 +1,7 @@
 """s3prl beside today's torchaudio: its repairs, its numbers, and what cannot be had of it."""
 
 import argparse
+import importlib
 import sys
 import types
 from pathlib import Path
@@ -11,7 +12,7 @@ import torch
 
 import upstreams
 from benchmarks.checkpoints import for_s3prl
-from tests.upstreams.sounds import noise
+from tests.upstreams.sounds import ENERGY, noise, plugin
 from upstreams import UnknownName, UpstreamError
 from upstreams.checks import check
 from upstreams.huggingface import factories
@@ -223,6 +224,7 @@ def test_the_repairs_mend_each_break(tmp_path: Path, monkeypatch: pytest.MonkeyP
     fresh(monkeypatch)
     monkeypatch.syspath_prepend(str(tmp_path))
     repair()
+    importlib.import_module("torchaudio")
     assert sys.modules["torchaudio._extension"]._IS_TORCHAUDIO_EXT_AVAILABLE is False
     repair_for_s3prl()
     torchaudio: Any = sys.modules["torchaudio"]
@@ -231,4 +233,16 @@ def test_the_repairs_mend_each_break(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert isinstance(torchaudio.sox_effects, types.ModuleType)
     with pytest.raises(NotImplementedError, match=r"torchaudio<2\.9"):
         torchaudio.sox_effects.apply_effects_tensor(None, 16000, [])
+    fresh(monkeypatch)
+
+
+def test_a_users_file_may_import_a_torchaudio_that_does_not_load(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "path").mkdir()
+    package(tmp_path / "path", "raise OSError('Could not load this library')\n", "", False)
+    fresh(monkeypatch)
+    monkeypatch.setattr(sys, "meta_path", [f for f in sys.meta_path if "torchaudio_repair" not in type(f).__module__])
+    monkeypatch.syspath_prepend(str(tmp_path / "path"))
+    upstreams.load(plugin(tmp_path, f"import torchaudio\n{ENERGY}"))
     fresh(monkeypatch)
