@@ -179,6 +179,27 @@ def test_a_run_is_drawn_from_its_log(tmp_path):
     assert (tmp_path / "pretraining-log.pdf").exists()
 
 
+@pytest.mark.parametrize("run", ["emotion2vec", "emotion2vec@small", "emotion2vec@of/step-7"])
+def test_steps_are_read_from_the_checkpoints_name_and_not_from_a_hash(tmp_path, run):
+    for step, ending in ((1, "~819410af"), (2, "~00000009"), (3, "")):
+        name = f"{run}{'/' if '@' in run else '@'}step-{step:08}.safetensors{ending}"
+        cells.make(tmp_path, upstream=name, table=cells.utterances(24, 3))
+    ((name, drawn),) = plots.draw(tmp_path, loaded(tmp_path), "pretraining", "page")
+    (axis,) = drawn.axes
+    assert run.replace("@", "_").replace("/", "_") in name
+    assert [list(line.get_xdata()) for line in axis.lines if len(set(line.get_xdata())) > 1] == [[1, 2, 3]]
+    assert all(tick == round(tick) for tick in axis.get_xticks())
+
+
+def test_a_log_of_one_line_is_seen(tmp_path):
+    path = tmp_path / "log.jsonl"
+    path.write_text('{"step": 1, "loss": 2.0}\n')
+    with style.styled():
+        drawn = curves.log(path, "column")
+    (line,) = drawn.axes[0].lines
+    assert line.get_marker() and all(tick == round(tick) for tick in drawn.axes[0].get_xticks())
+
+
 def test_what_cannot_be_drawn_is_said(lone, tmp_path, capsys):
     assert main(["plot", "transfer", "--results", str(lone)]) == 1
     assert "no result for transfer: trained on one corpus" in capsys.readouterr().err
