@@ -9,11 +9,13 @@ Columns (the first needed, and `emotion` or a value; others are optional and kep
     id         the utterance's name; without it, the path without suffix, `/` as `-`
 
 Without `partition` and `fold`, speakers are left out one at a time, more than ten of them in five groups alike in size.
-`csv:FILE#arousal` asks for another column than `emotion`.
+`csv:FILE#arousal` asks for another column than `emotion`. In results the task is called by the file's place below the
+working folder, or by its name and a hash of its path.
 """
 
 from __future__ import annotations
 
+import hashlib
 import math
 import os
 from pathlib import Path, PurePosixPath
@@ -43,6 +45,15 @@ def _parse(name: str) -> tuple[Path, str]:
     return Path(os.path.abspath(Path(place).expanduser())), column
 
 
+def _label(file: Path) -> str:
+    """The file for records: one of another folder by its name, which tells nobody's home, and a hash of its path, so
+    that files of one name in two folders stay two."""
+    named, here = file.with_suffix("") if file.suffix == ".csv" else file, Path.cwd()
+    if file.is_relative_to(here):
+        return named.relative_to(here).as_posix()
+    return f"{named.name}~{hashlib.sha256(str(file).encode()).hexdigest()[:8]}"
+
+
 def check(name: str, data: Path) -> None:
     """Refuse a name whose file is not there; it need not be under `data`.
 
@@ -69,10 +80,10 @@ def load(name: str, options: Options) -> Task:
         raise TaskError(
             f"{file}: has {asked} with a value in it, so nothing is asked; it has {', '.join(map(str, rows))}"
         )
-    title = file.stem + (f"#{column}" if column not in ("emotion", "") else "")
+    label = f"csv:{_label(file)}"
     speakers = rows["speaker"].nunique() if "speaker" in rows else 0
     corpus = Corpus(
-        name=f"csv:{file.stem}",
+        name=label,
         title=file.name,
         language=" ".join(sorted(rows["language"].dropna().unique())) if "language" in rows else "und",
         licence="the user's",
@@ -83,14 +94,14 @@ def load(name: str, options: Options) -> Task:
         files=len(rows),
         speakers=speakers,
         classes={},
-        family=f"csv:{file.stem}",
+        family=label,
         lossless=False,
         rate=0,
         source="the table",
     )
     regression = column in VALUES
     wanted = Definition.model_construct(
-        name=f"csv:{title}",
+        name=label + (f"#{column}" if column not in ("emotion", "") else ""),
         version="csv 1",
         title=f"{file.name}: {column}",
         corpus=corpus.name,

@@ -1,6 +1,7 @@
 """csv: and emobox:, tasks from files that a user brings."""
 
 import json
+import re
 import shutil
 
 import numpy as np
@@ -40,7 +41,8 @@ def load(file, tmp_path, column=""):
 
 
 @pytest.mark.parametrize(("speakers", "folds"), [(4, 4), (10, 10), (12, 5)])
-def test_a_table_is_a_task_with_speakers_apart(tmp_path, speakers, folds):
+def test_a_table_is_a_task_with_speakers_apart(tmp_path, monkeypatch, speakers, folds):
+    monkeypatch.chdir(tmp_path)
     task = load(table(tmp_path, speakers=speakers), tmp_path)
     assert (task.name, len(task.problem.folds)) == ("csv:mine", folds)
     assert task.counts["classes"] == {"anger": 2 * speakers, "calm": 2 * speakers} and not task.marks
@@ -49,7 +51,21 @@ def test_a_table_is_a_task_with_speakers_apart(tmp_path, speakers, folds):
     assert str(tmp_path) not in json.dumps([task.definition.model_dump(mode="json"), task.notes])
 
 
-def test_values_and_official_parts_and_folds_of_ones_own(tmp_path):
+def test_tables_of_one_name_in_two_folders_are_two_tasks(tmp_path, monkeypatch):
+    folders = [tmp_path / "home" / "a", tmp_path / "home" / "b", tmp_path / "elsewhere" / "a"]
+    for folder in folders:
+        folder.mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "home")
+    found = [load(table(folder), tmp_path) for folder in folders]
+    assert [task.name for task in found[:2]] == ["csv:a/mine", "csv:b/mine"]
+    assert re.fullmatch(r"csv:mine~[0-9a-f]{8}", found[2].name)
+    assert all(task.corpus.name == task.corpus.family == task.name for task in found)
+    monkeypatch.chdir(tmp_path)
+    assert load(folders[2] / "mine.csv", tmp_path).name == "csv:elsewhere/a/mine"
+
+
+def test_values_and_official_parts_and_folds_of_ones_own(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     task = load(table(tmp_path, "path,speaker,emotion,arousal,partition"), tmp_path, "#arousal")
     assert (task.problem.kind, task.name, task.definition.headline) == ("regression", "csv:mine#arousal", "CCC")
     (fold,) = task.problem.folds
