@@ -1,6 +1,7 @@
 """`csv:FILE`: a corpus and its task from one table, one row an utterance, without any Python.
 
-Columns (the first needed, and `emotion` or a value; others are optional and kept if `utterances.COLUMNS` has them):
+Columns, in any case (the first needed, and `emotion` or a value; others are optional and kept if `utterances.COLUMNS`
+has them):
 
     path       the audio file, relative to the table's folder and within it
     emotion    the class; empty: no label. Or `arousal`, `valence`, `dominance`, `sentiment`: a value
@@ -15,6 +16,7 @@ working folder, or by its name and a hash of its path.
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import math
 import os
@@ -37,12 +39,13 @@ NUMBERS = ("start", "end", "valence", "arousal", "dominance", "sentiment")
 WHOLE_NUMBERS = ("channel", "turn")
 PARTITIONS = ("train", "dev", "test")
 MOST_SINGLE_SPEAKERS, GROUPS = 10, 5
+KNOWN = {"id", *utterances.COLUMNS}
 
 
 def _parse(name: str) -> tuple[Path, str]:
     """The table and the column asked for, from `csv:FILE` or `csv:FILE#COLUMN`."""
     place, _, column = name.partition(":")[2].partition("#")
-    return Path(os.path.abspath(Path(place).expanduser())), column
+    return Path(os.path.abspath(Path(place).expanduser())), column.lower()
 
 
 def _label(file: Path) -> str:
@@ -73,12 +76,13 @@ def load(name: str, options: Options) -> Task:
     """
     check(name, options.data)
     file, column = _parse(name)
-    rows, unused = _table(file)
+    rows, heading = _table(file)
     column = column or next((c for c in ("emotion", *VALUES) if c in rows), "")
     if column not in rows:
         asked = f"no column {column!r}" if column else f"no column emotion, {', '.join(VALUES)}"
         raise TaskError(
-            f"{file}: has {asked} with a value in it, so nothing is asked; it has {', '.join(map(str, rows))}"
+            f"{file}: has {asked} with a value in it, so nothing is asked; its columns are "
+            + ", ".join(heading.values())
         )
     label = f"csv:{_label(file)}"
     speakers = rows["speaker"].nunique() if "speaker" in rows else 0
@@ -118,20 +122,28 @@ def load(name: str, options: Options) -> Task:
     )
     if not regression and len(wanted.labels) < 2:
         raise TaskError(f"{file}: column {column} has one class only ({', '.join(wanted.labels)})")
+    unused = sorted(written for column, written in heading.items() if column not in KNOWN)
     notes = [f"columns that are not used: {', '.join(unused)}"] if unused else []
     read = reading.prepare(wanted, corpus, file.parent, rows, options, notes, missing=False)
     problem, more = loading.split(wanted, read, limited=options.limit is not None)
     return loading.finish(read, wanted, problem, more)
 
 
-def _table(file: Path) -> tuple[pd.DataFrame, list[str]]:
-    """The utterance table, and the columns that it has no use for."""
-    lines = corpora.records(file, ["path"])
+def _table(file: Path) -> tuple[pd.DataFrame, dict[str, str]]:
+    """The utterance table, and the columns' names in small letters with those in the file."""
+    heading: dict[str, str] = {}
+    for written in next(csv.reader(corpora.lines(file)), []):
+        column = written.strip().lower()
+        if column in heading:
+            raise TaskError(f"{file}: columns {heading[column]!r} and {written!r} are one; rename or drop one of them")
+        heading[column] = written
+    if "path" not in heading:
+        raise TaskError(f"{file}: has no column path, the audio files; its columns are {', '.join(heading.values())}")
+    lines = corpora.records(file, [])
     if not lines:
         raise TaskError(f"{file}: holds no row below its heading")
-    found = [column for column in lines[0] if column is not None]
-    rows = [_row(file, number, line) for number, line in enumerate(lines, start=2)]
-    return utterances.table(rows), sorted(set(found) - {"id", *utterances.COLUMNS})
+    named = ({column: line[written] for column, written in heading.items()} for line in lines)
+    return utterances.table([_row(file, number, line) for number, line in enumerate(named, start=2)]), heading
 
 
 def _row(file: Path, number: int, line: dict[str, str]) -> dict[str, Any]:

@@ -76,6 +76,14 @@ def test_values_and_official_parts_and_folds_of_ones_own(tmp_path, monkeypatch):
     assert [fold.name for fold in task.problem.folds] == ["fold f0", "fold f1", "fold f2"]
 
 
+def test_columns_may_be_written_in_any_case(tmp_path):
+    file = table(tmp_path, "path,speaker,emotion,arousal")
+    small = load(file, tmp_path)
+    file.write_text(file.read_text().replace("path,speaker,emotion,arousal", "Path,SPEAKER, Emotion,Arousal", 1))
+    assert load(file, tmp_path).audit.hash == small.audit.hash
+    assert load(file, tmp_path, "#Arousal").problem.kind == "regression"
+
+
 def test_without_speakers_the_task_says_so(tmp_path):
     task = load(table(tmp_path, "path,emotion,partition"), tmp_path)
     assert task.marks == ("speakers_unknown",) and task.definition.group_by == "utterance"
@@ -93,7 +101,8 @@ def test_columns_without_use_are_told_and_empty_labels_counted(tmp_path):
     ("old", "new", "words"),
     [
         ("path,speaker", "file,speaker", r"mine\.csv: has no column path"),
-        ("emotion", "feeling", r"mine\.csv: has no column emotion, arousal"),
+        ("path,speaker,emotion", "path,Emotion,emotion", r"mine\.csv: columns 'Emotion' and 'emotion' are one"),
+        ("emotion", "feeling", r"mine\.csv: has no column emotion, arousal.* columns are path, speaker, feeling"),
         ("speaker,", "talker,", r"mine\.csv: has none of the columns speaker, partition and fold"),
         ("sound/s0_anger_1.wav", "../s0_anger_1.wav", r"row 2: path '\.\./s0_anger_1\.wav' must lead to a file within"),
         ("sound/s0_anger_1.wav", "/etc/passwd", r"row 2: path '/etc/passwd' must lead"),
