@@ -3,10 +3,11 @@
 Columns, in any case (the first needed, and `emotion` or a value; others are optional and kept if `utterances.COLUMNS`
 has them):
 
-    path       the audio file, relative to the table's folder and within it
+    path       the audio file within the table's folder, relative to it or absolute
     emotion    the class; empty: no label. Or `arousal`, `valence`, `dominance`, `sentiment`: a value
     speaker    who speaks; without it nothing keeps speakers apart, and the task is marked so
-    partition  train, dev, test: the split. Or `fold`: each of its values is tested once
+    partition  train, dev, test: the split; without dev, speakers of train (of three or more), else a fifth of train.
+               Or `fold`: each of its values is tested once
     id         the utterance's name; without it, the path without suffix, `/` as `-`
 
 Without `partition` and `fold`, speakers are left out one at a time, more than ten of them in five groups alike in size.
@@ -106,7 +107,7 @@ def load(name: str, options: Options) -> Task:
     regression = column in VALUES
     wanted = Definition.model_construct(
         name=label + (f"#{column}" if column not in ("emotion", "") else ""),
-        version="csv 1",
+        version="csv 2",
         title=f"{file.name}: {column}",
         corpus=corpus.name,
         kind=REGRESSION if regression else "classification",
@@ -149,8 +150,13 @@ def _table(file: Path) -> tuple[pd.DataFrame, dict[str, str]]:
 def _row(file: Path, number: int, line: dict[str, str]) -> dict[str, Any]:
     where = f"{file}, row {number}"
     place = PurePosixPath((line["path"] or "").strip())
+    if place.is_relative_to(file.parent):
+        place = place.relative_to(file.parent)
     if not place.name or place.is_absolute() or ".." in place.parts:
-        raise TaskError(f"{where}: path {str(place)!r} must lead to a file within the table's folder, {file.parent}")
+        raise TaskError(
+            f"{where}: path {str(place)!r} must lead to a file within the table's folder, {file.parent}; put the table "
+            "into a folder that holds all of its audio"
+        )
     row: dict[str, Any] = {
         column: (line[column] or "").strip() or None for column in utterances.COLUMNS if line.get(column) is not None
     }
@@ -195,5 +201,7 @@ def _rule(file: Path, rows: pd.DataFrame, speakers: int) -> FoldRule:
 
 def _dev(rows: pd.DataFrame) -> str:
     if "partition" in rows:
-        return "partition" if (rows["partition"] == "dev").any() else "fifth"
+        if (rows["partition"] == "dev").any():
+            return "partition"
+        return "speakers" if "speaker" in rows else "fifth"
     return "next_fold"

@@ -76,6 +76,27 @@ def test_values_and_official_parts_and_folds_of_ones_own(tmp_path, monkeypatch):
     assert [fold.name for fold in task.problem.folds] == ["fold f0", "fold f1", "fold f2"]
 
 
+@pytest.mark.parametrize(("trained", "shares"), [(2, True), (3, False), (9, False)])
+def test_without_a_dev_part_speakers_of_train_are_dev_where_there_are_enough(tmp_path, trained, shares):
+    file = table(tmp_path, "path,speaker,emotion,partition", speakers=trained + 1)
+    head, *rows = file.read_text().splitlines()
+    rows = [row.rpartition(",")[0] + (",test" if f"s{trained}," in row else ",train") for row in rows]
+    file.write_text("\n".join([head, *rows]))
+    task = load(file, tmp_path)
+    (fold,) = task.problem.folds
+    speakers = [set(task.problem.speaker[part]) for part in (fold.train, fold.dev)]
+    assert bool(speakers[0] & speakers[1]) == shares == ("dev_speakers_shared" in task.marks)
+    assert len(speakers[0] | speakers[1]) == trained and set(task.problem.targets[fold.dev]) == {0, 1}
+    assert sorted(np.concatenate(fold.inner)) == sorted([*fold.train, *fold.dev])
+
+
+def test_absolute_paths_within_the_tables_folder_are_the_same_task(tmp_path):
+    file = table(tmp_path)
+    relative = load(file, tmp_path)
+    file.write_text(file.read_text().replace("sound/", f"{tmp_path}/sound/"))
+    assert load(file, tmp_path).audit.hash == relative.audit.hash
+
+
 def test_columns_may_be_written_in_any_case(tmp_path):
     file = table(tmp_path, "path,speaker,emotion,arousal")
     small = load(file, tmp_path)
