@@ -30,7 +30,7 @@ def bars(results: Path, records: Sequence[Record], width: str) -> Iterator[tuple
     for measured, references in groups(records):
         task, head = measured[0].task, measured[0].cell.downstream
         everyone = [r for r in (*measured, *references) if r.scores.metrics[task.headline].value is not None]
-        if not everyone:
+        if head == REFERENCE or not everyone:
             continue
         drawn, (axis,) = figure(width, 0.75 + ROW * len(everyone))
         top = limits(METRICS[task.headline])[1]

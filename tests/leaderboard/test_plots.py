@@ -200,6 +200,16 @@ def test_a_log_of_one_line_is_seen(tmp_path):
     assert line.get_marker() and all(tick == round(tick) for tick in drawn.axes[0].get_xticks())
 
 
+def test_without_a_kind_all_that_was_measured_is_drawn_and_counted(tmp_path, capsys):
+    cells.make(tmp_path, table=cells.utterances(24, 3), name="emodb")
+    for task in ("emodb", "urdu"):
+        cells.make(tmp_path, table=cells.utterances(24, 3), name=task, upstream="majority", head="reference")
+    assert main(["plot", "--results", str(tmp_path), "--width", "column"]) == 0
+    made = list((tmp_path / "plots").iterdir())
+    assert capsys.readouterr().out == f"{len(made)} picture files in {tmp_path / 'plots'}\n"
+    assert made and not any("urdu" in path.name for path in made)
+
+
 def test_what_cannot_be_drawn_is_said(lone, tmp_path, capsys):
     assert main(["plot", "transfer", "--results", str(lone)]) == 1
     assert "no result for transfer: trained on one corpus" in capsys.readouterr().err
