@@ -113,8 +113,10 @@ def _records(results: Path) -> tuple[list[Record], bool]:
 
 
 def _csv(options: argparse.Namespace) -> int:
+    from leaderboard.blocks import plural
+
     records, damage = _records(options.results)
-    print(f"{leaderboard.csv(options.results)}: {len(records)} cells")
+    print(f"{leaderboard.csv(options.results)}: {plural(len(records), 'cell')}")
     return int(damage)
 
 
@@ -256,12 +258,14 @@ def _print(blocks: Sequence[Block], form: str) -> None:
 
 
 def _verify(options: argparse.Namespace) -> int:
+    from leaderboard.blocks import plural
+
     records, damage = _records(options.results)
     problems = leaderboard.verify(options.results)
     for problem in problems:
         print(problem)
-    verdict = f"{len(problems)} problems" if problems else "every figure follows from its predictions"
-    print(f"{options.results}: {len(records)} cells, {verdict}")
+    verdict = plural(len(problems), "problem") if problems else "every figure follows from its predictions"
+    print(f"{options.results}: {plural(len(records), 'cell')}, {verdict}")
     return int(bool(problems) or damage)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from leaderboard.blocks import NONE, Block, Row, figure, plain
+from leaderboard.blocks import NONE, Block, Row, figure, plain, plural
 from leaderboard.marks import explain
 from leaderboard.questions import REFERENCE, aspect, groups
 from leaderboard.schema import Record, Score
@@ -311,8 +311,8 @@ def _scored(score: Score, metric: str, marks: tuple[str, ...] = (), std: float |
 
 def _caption(record: Record, words: str) -> str:
     counts, task = record.scores.counts, record.task
-    who = f"{counts.groups} {task.group_by}s"
-    return f"{words}: {counts.n} utterances, {counts.folds} folds; 95 % intervals over {who}"
+    sizes = f"{plural(counts.n, 'utterance')}, {plural(counts.folds, 'fold')}"
+    return f"{words}: {sizes}; 95 % intervals over {plural(counts.groups, task.group_by)}"
 
 
 def _marks(record: Record) -> list[str]:

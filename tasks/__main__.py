@@ -95,7 +95,8 @@ def _check(options: argparse.Namespace) -> int:
     print(f"folder   {root}")
     print(f"state    {'partial: ' + missing if missing else 'complete'}")
     hours = contents["duration"].sum() / 3600
-    speakers = f"{rows['speaker'].nunique()} speakers" if "speaker" in rows else "speakers unknown"
+    voices = rows["speaker"].nunique() if "speaker" in rows else 0
+    speakers = f"{voices} speaker{'s' * (voices != 1)}" if voices else "speakers unknown"
     print(f"found    {len(rows)} utterances, {speakers}, {hours:.2f} h")
     print(f"emotions {', '.join(f'{emotion} {count}' for emotion, count in found.items())}")
     print(f"columns  {' '.join(rows.columns)}")

@@ -141,6 +141,18 @@ def test_one_upstream_and_one_speaker_are_enough(lone, kind, width):
     assert cut_or_overlapping(drawn) == []
 
 
+def test_bars_of_one_speaker_claim_no_interval(lone):
+    ((_, drawn),) = plots.draw(lone, loaded(lone), "bars", "page")
+    assert drawn.axes[0].get_xlabel() == "UA (%), 1 speaker"
+
+
+def test_checkpoints_keep_what_tells_them_apart():
+    name = "emotion2vec@runs/small/step-00000{}.safetensors"
+    assert style.distinct([name.format(step) for step in ("002", "010")]) == [
+        "emotion2vec@runs/small/step-2", "emotion2vec@runs/small/step-10",
+    ]  # fmt: skip
+
+
 def test_names_stay_apart_when_they_are_shortened():
     assert style.distinct(["a" * 50 + c + "b" * 50 for c in "xy"], 20)[1].endswith("(2)")
     assert len(set(style.distinct(NAMES, 12))) == len(NAMES)
