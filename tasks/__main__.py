@@ -73,9 +73,7 @@ def _parser() -> argparse.ArgumentParser:
 def _list(options: argparse.Namespace) -> int:
     rows: list[tuple[str, ...]] = [("task", "corpus", "language", "state", "found", "title")]
     for row in tasks.describe(options.data):
-        rows.append(
-            (row.task, row.corpus, row.language, row.state, f"{row.found}/{row.expected}", row.title or row.problem)
-        )
+        rows.append((row.task, row.corpus, row.language, row.state, row.files, row.title or row.problem))
     _columns(rows)
     return 0
 
