@@ -572,7 +572,7 @@ def show_list(data: Path) -> int:
         print(f"  {entry.name:<26} {entry.about}")
     print(f"\ntasks (-t); corpora under {data}{'' if data.is_dir() else ', which is not there'}")
     for row in tasks.describe(data):
-        counts = f"{row.found}/{row.expected} files  [{row.downstream}]"
+        counts = f"{row.files}  [{row.downstream}]"
         print(f"  {row.task:<24} {row.language:<3} {row.state:<9} {row.problem or counts}")
     print("\nsuites (-t)")
     for suite, members in tasks.suites().items():

@@ -147,9 +147,12 @@ def ablation(
         records: cells to show; a column for every task and head.
         absent: variant -> why it was not trained.
     """
-    from leaderboard import variants as table
+    from leaderboard import variants as tables
 
-    return table.write(results, name, title, variants, published, measure, source, records, absent)
+    grid = tables.grid(name, title, variants, records)
+    if published:
+        grid = tables.with_paper(grid, published, measure, source)
+    return tables.write(Path(results), name, tables.with_absent(grid, absent))
 
 
 def csv(results: Path) -> Path:
@@ -170,9 +173,10 @@ def show(
 
     Published figures of an upstream that is shown, same protocol, stand on its line; `published` lists all of them.
     """
-    from leaderboard import table
+    from leaderboard import blocks, table
 
-    table.show(records, console, failures, published=published)
+    table.show_blocks(blocks.blocks(records), console, published=published)
+    table.show_failures(failures, console)
 
 
 def markdown(records: Sequence[Record], failures: Sequence[Failure] = ()) -> str:

@@ -67,7 +67,13 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     bring.add_argument("file", type=Path, metavar="FILE", help="CSV: id, prediction or score:<class>..., seed if any")
     bring.add_argument("--name", required=True, help="what tables call the system")
     bring.add_argument("-t", "--task", required=True, metavar="TASK", help="a task that has cells here")
-    bring.add_argument("-d", "--downstream", default="imported", metavar="HEAD", help="head it is listed under")
+    bring.add_argument(
+        "-d",
+        "--downstream",
+        default="imported",
+        metavar="HEAD",
+        help="head it is listed and ranked under: that of the cells to compare it with, as probe",
+    )
     bring.add_argument("--like", metavar="UPSTREAM", help="whose cell gives targets and folds, if versions differ")
     bring.add_argument(
         "--seen",
@@ -107,8 +113,10 @@ def _records(results: Path) -> tuple[list[Record], bool]:
 
 
 def _csv(options: argparse.Namespace) -> int:
+    from leaderboard.blocks import plural
+
     records, damage = _records(options.results)
-    print(f"{leaderboard.csv(options.results)}: {len(records)} cells")
+    print(f"{leaderboard.csv(options.results)}: {plural(len(records), 'cell')}")
     return int(damage)
 
 
@@ -166,7 +174,7 @@ def _pivot(options: argparse.Namespace, records: list[Record]) -> int:
 
 
 def _compare(options: argparse.Namespace) -> int:
-    from leaderboard import contest
+    from leaderboard import contest, foreign
 
     pair = options.pair
     if pair and all(Path(name).is_dir() for name in pair):
@@ -180,9 +188,10 @@ def _compare(options: argparse.Namespace) -> int:
         for name in pair:
             if name not in (known := {r.cell.upstream for r in records}):
                 raise UnknownName("upstream", name, known)
+        imported = {r.cell.upstream for r in records if foreign.IMPORTED in r.marks}
         records = _chosen(options, records)
         if pair:
-            blocks, problems = contest.two_upstreams(options.results, records, *pair)
+            blocks, problems = contest.two_upstreams(options.results, records, pair[0], pair[1], imported)
         else:
             blocks, problems = contest.rank_blocks(options.results, records, pairs=options.pairs)
     _print(blocks, options.format)
@@ -193,6 +202,7 @@ def _compare(options: argparse.Namespace) -> int:
 
 def _plot(options: argparse.Namespace) -> int:
     from leaderboard import plots
+    from leaderboard.blocks import plural
     from leaderboard.plots import curves, style
 
     widths = ["column", "page"] if options.width == "both" else [options.width]
@@ -206,8 +216,11 @@ def _plot(options: argparse.Namespace) -> int:
     else:
         records, damage = _records(options.results)
         made = plots.write(options.results, _chosen(options, records), options.kind or list(KINDS), widths, out)
-    for path in made:
-        print(path)
+    if options.kind or options.log:
+        for path in made:
+            print(path)
+    else:
+        print(f"{plural(len(made), 'picture file')} in {out}")
     return int(damage)
 
 
@@ -245,12 +258,14 @@ def _print(blocks: Sequence[Block], form: str) -> None:
 
 
 def _verify(options: argparse.Namespace) -> int:
+    from leaderboard.blocks import plural
+
     records, damage = _records(options.results)
     problems = leaderboard.verify(options.results)
     for problem in problems:
         print(problem)
-    verdict = f"{len(problems)} problems" if problems else "every figure follows from its predictions"
-    print(f"{options.results}: {len(records)} cells, {verdict}")
+    verdict = plural(len(problems), "problem") if problems else "every figure follows from its predictions"
+    print(f"{options.results}: {plural(len(records), 'cell')}, {verdict}")
     return int(bool(problems) or damage)
 
 

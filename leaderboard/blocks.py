@@ -101,7 +101,8 @@ def _block(measured: list[Record], references: list[Record], letters: dict[str, 
 
 def _facts(record: Record, *, several: bool) -> list[str]:
     task, counts = record.task, record.scores.counts
-    sizes = [f"{counts.n} utterances", f"{counts.speakers} speakers" if counts.speakers else "speakers unknown"]
+    sizes = [plural(counts.n, "utterance")]
+    sizes.append(plural(counts.speakers, "speaker") if counts.speakers else "speakers unknown")
     sizes += [plural(counts.folds, "fold")] + ([plural(counts.seeds, "seed")] if counts.seeds > 1 else [])
     lines = [plain(f"{task.title} ({task.language}): {', '.join(sizes)}")]
     if task.classes:

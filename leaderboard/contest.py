@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -64,8 +64,13 @@ def rank_blocks(results: Path, records: Sequence[Record], *, pairs: bool = False
     return found, [*problems, *left]
 
 
-def two_upstreams(results: Path, records: Sequence[Record], first: str, second: str) -> tuple[list[Block], list[str]]:
+def two_upstreams(
+    results: Path, records: Sequence[Record], first: str, second: str, imported: Collection[str] = ()
+) -> tuple[list[Block], list[str]]:
     """Two upstreams on every question that both answered, head by head; an imported one is compared under every head.
+
+    Args:
+        imported: upstreams whose predictions came from outside, for the message on what to do.
 
     Raises:
         LeaderboardError: no question was answered by both.
@@ -83,9 +88,12 @@ def two_upstreams(results: Path, records: Sequence[Record], first: str, second: 
         and (a.record.cell.downstream == b.record.cell.downstream or IMPORTED in (*a.record.marks, *b.record.marks))
     ]
     if not couples:
+        runnable = [name for name in (first, second) if name not in imported]
+        ways = [f"python run_benchmark.py -u {' '.join(runnable)} -t TASK"] * bool(runnable)
+        ways += [f"python -m leaderboard import FILE --name {name} -t TASK -d probe"
+                 for name in (first, second) if name in imported]  # fmt: skip
         raise LeaderboardError(
-            f"{first} and {second} share no task, head and task version; run both on one: "
-            f"python run_benchmark.py -u {first} {second} -t TASK"
+            f"{first} and {second} share no task, head and task version; put both on one: {' and '.join(ways)}"
         )
     found = []
     for heads in dict.fromkeys((a.record.cell.downstream, b.record.cell.downstream) for a, b in couples):

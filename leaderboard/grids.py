@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from leaderboard.blocks import NONE, Block, Row, figure, plain
+from leaderboard.blocks import NONE, Block, Row, figure, plain, plural
 from leaderboard.marks import explain
 from leaderboard.questions import REFERENCE, aspect, groups
 from leaderboard.schema import Record, Score
@@ -87,7 +87,7 @@ def metric_grids(records: Sequence[Record]) -> list[Grid]:
         for record in everyone:
             own = tuple(m for m in _marks(record) if m not in common)
             for metric in metrics:
-                cells[record.cell.upstream, metric] = _entry(record, metric, own if metric == task.headline else ())
+                cells[record.cell.upstream, metric] = of_record(record, metric, own if metric == task.headline else ())
             for p in task.published:
                 if p.upstream == record.cell.upstream and p.metric == task.headline:
                     old = cells.get((p.upstream, "published"))
@@ -276,7 +276,7 @@ def _by_task(head: str, metric: str, about: str, parts: Sequence[tuple[list[Reco
             notes.append(f"{column}: {', '.join(sorted(common))}")
         for record in (*measured, *floors):
             own = tuple(m for m in _marks(record) if m not in common)
-            cells[record.cell.upstream, column] = _entry(record, metric, own)
+            cells[record.cell.upstream, column] = of_record(record, metric, own)
         references |= {r.cell.upstream for r in floors}
     names = {row for row, _ in cells}
     rows = [
@@ -299,7 +299,8 @@ def _ranked(names: set[str], columns: Sequence[str], cells: dict[tuple[str, str]
     return sorted(names, key=place)
 
 
-def _entry(record: Record, metric: str, marks: tuple[str, ...]) -> Entry:
+def of_record(record: Record, metric: str, marks: tuple[str, ...] = ()) -> Entry:
+    """A record's figure of a metric, with its interval and the deviation over seeds."""
     seeds = [v for v in record.scores.by_seed.get(metric, []) if v is not None]
     std = statistics.stdev(seeds) if len(seeds) > 1 else None
     return _scored(record.scores.metrics[metric], metric, marks, std)
@@ -311,8 +312,8 @@ def _scored(score: Score, metric: str, marks: tuple[str, ...] = (), std: float |
 
 def _caption(record: Record, words: str) -> str:
     counts, task = record.scores.counts, record.task
-    who = f"{counts.groups} {task.group_by}s"
-    return f"{words}: {counts.n} utterances, {counts.folds} folds; 95 % intervals over {who}"
+    sizes = f"{plural(counts.n, 'utterance')}, {plural(counts.folds, 'fold')}"
+    return f"{words}: {sizes}; 95 % intervals over {plural(counts.groups, task.group_by)}"
 
 
 def _marks(record: Record) -> list[str]:

@@ -27,7 +27,10 @@ def aspect(task: str) -> str:
 
 
 def groups(records: Sequence[Record]) -> Iterator[tuple[list[Record], list[Record]]]:
-    """(measured, references) of every question and head, best first; references alone where nothing was measured."""
+    """(measured, references) of every question and head, by task, then head, each best first.
+
+    Where nothing was measured, references stand in its place, alone.
+    """
     references: dict[Question, list[Record]] = {}
     measured: dict[Question, list[Record]] = {}
     for record in records:
@@ -35,12 +38,11 @@ def groups(records: Sequence[Record]) -> Iterator[tuple[list[Record], list[Recor
             references.setdefault(question(record), []).append(record)
         else:
             measured.setdefault((*question(record), record.cell.downstream), []).append(record)
-    for key, group in measured.items():
-        yield sorted(group, key=order), sorted(references.get(key[:-1], []), key=order)
     answered = {key[:-1] for key in measured}
-    for asked, group in references.items():
-        if asked not in answered:
-            yield sorted(group, key=order), []
+    found = [(group, references.get(key[:-1], [])) for key, group in measured.items()]
+    found += [(group, []) for asked, group in references.items() if asked not in answered]
+    for group, floors in sorted(found, key=lambda part: (part[0][0].cell.task, part[0][0].cell.downstream)):
+        yield sorted(group, key=order), sorted(floors, key=order)
 
 
 def order(record: Record) -> tuple[bool, float, str]:

@@ -18,24 +18,6 @@ from leaderboard.schema import Record
 Failure = tuple[str, str, str, str]
 
 
-def show(
-    records: Sequence[Record],
-    console: Console | None = None,
-    failures: Sequence[Failure] = (),
-    *,
-    published: bool = False,
-) -> None:
-    """See leaderboard.show."""
-    console = console or Console()
-    show_blocks(blocks(records), console, published=published)
-    if failures:
-        console.print(Text("Not measured", style="bold red"))
-        for first, *more in _failure_lines(failures):
-            console.print(_indented(Text(first)))
-            for line in more:
-                console.print(_indented(Text(line), 4))
-
-
 def show_blocks(several: Sequence[Block], console: Console | None = None, *, published: bool = False) -> None:
     """Print tables with what is said above and below them; `published` figures in full, or only that there are."""
     console = console or Console()
@@ -55,6 +37,17 @@ def show_blocks(several: Sequence[Block], console: Console | None = None, *, pub
         for line in block.notes:
             console.print(_indented(Text(line)))
         console.print()
+
+
+def show_failures(failures: Sequence[Failure], console: Console | None = None) -> None:
+    """Print the cells that failed, each with its message; nothing where there are none."""
+    console = console or Console()
+    if failures:
+        console.print(Text("Not measured", style="bold red"))
+        for first, *more in _failure_lines(failures):
+            console.print(_indented(Text(first)))
+            for line in more:
+                console.print(_indented(Text(line), 4))
 
 
 def markdown(records: Sequence[Record], failures: Sequence[Failure] = ()) -> str:

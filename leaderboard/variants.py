@@ -5,53 +5,47 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
-
-from leaderboard import files
-from leaderboard.blocks import plain
+from leaderboard import files, grids, latex, table
+from leaderboard.blocks import Block
+from leaderboard.grids import Entry, Grid
 from leaderboard.schema import Record
-from tasks.metrics import METRICS
-
-NONE = "–"
-LATEX = str.maketrans({c: f"\\{c}" for c in "&%$#_{}"} | {"–": "--", "~": r"\textasciitilde{}", "^": r"\^{}"})
 
 
-def write(
-    results: Path,
-    name: str,
-    title: str,
-    variants: Mapping[str, str],
-    published: Mapping[str, float],
-    measure: str,
-    source: str,
-    records: Sequence[Record],
-    absent: Mapping[str, str],
-) -> list[Path]:
-    """See leaderboard.ablation."""
+def grid(name: str, title: str, variants: Mapping[str, str], records: Sequence[Record]) -> Grid:
+    """Variants (each with the upstream it is) by tasks and heads, in the order given."""
     found = {(r.cell.upstream, r.cell.task, r.cell.downstream): r for r in records}
-    asked = list(dict.fromkeys((r.cell.task, r.cell.downstream, r.task.headline) for r in records
-                               if r.cell.upstream in variants.values()))  # fmt: skip
-    head = ["variant", *(f"{task} {downstream}: {metric}" for task, downstream, metric in asked)]
-    head += [f"paper: {measure}"] if published else []
-    rows = []
-    for variant, upstream in variants.items():
-        row = [variant]
-        for task, downstream, metric in asked:
-            record = found.get((upstream, task, downstream))
-            row.append(_figure(record, metric) if record else NONE)
-        rows.append(row + ([f"{published[variant]:.2f}" if variant in published else NONE] if published else []))
-    notes = [f"Paper: {source}; not the same data, model or protocol."] if published else []
-    notes += [f"{variant}: {why}" for variant, why in absent.items()]
-    _show(title, head, rows, notes)
-    texts = {
-        "csv": _csv(head, rows),
-        "md": _markdown(title, head, rows, notes),
-        "tex": _latex(title, head, rows, notes),
+    asked = {f"{r.cell.task} {r.cell.downstream}: {r.task.headline}": r for r in records
+             if r.cell.upstream in variants.values()}  # fmt: skip
+    cells = {
+        (variant, column): grids.of_record(record, record.task.headline)
+        for variant, upstream in variants.items()
+        for column, any_one in asked.items()
+        if (record := found.get((upstream, any_one.cell.task, any_one.cell.downstream)))
     }
+    return Grid(name, f"{title}; 95 % intervals over groups", list(variants), list(asked), cells)
+
+
+def with_paper(made: Grid, published: Mapping[str, float], measure: str, source: str) -> Grid:
+    """The grid with the figures of a paper, in its own measure, in a further column."""
+    column = f"paper: {measure}"
+    cells = {(variant, column): Entry(text=f"{value:.2f}") for variant, value in published.items()}
+    note = f"Paper: {source}; not the same data, model or protocol."
+    return replace(made, columns=[*made.columns, column], cells=made.cells | cells, notes=[*made.notes, note])
+
+
+def with_absent(made: Grid, absent: Mapping[str, str]) -> Grid:
+    """The grid with a note on each variant that was not trained."""
+    return replace(made, notes=[*made.notes, *(f"{variant}: {why}" for variant, why in absent.items())])
+
+
+def write(results: Path, name: str, made: Grid) -> list[Path]:
+    """Print the grid and write `results/ablations/<name>` as CSV, Markdown and LaTeX."""
+    block = grids.block(made)
+    table.show_blocks([block])
+    texts = {"csv": _csv(block), "md": table.markdown_blocks([block]), "tex": latex.tables([made])}
     written = []
     for suffix, text in texts.items():
         path = results / "ablations" / f"{files.encode(name)}.{suffix}"
@@ -62,40 +56,8 @@ def write(
     return written
 
 
-def _figure(record: Record, metric: str) -> str:
-    score = record.scores.metrics[metric]
-    form = "{:.1f}" if METRICS[metric].scale == 100 else "{:.3f}"
-    value, low, high = (NONE if v is None else form.format(v) for v in (score.value, score.low, score.high))
-    return f"{value} [{low}, {high}]" if score.low is not None or score.high is not None else value
-
-
-def _show(title: str, head: Sequence[str], rows: Sequence[Sequence[str]], notes: Sequence[str]) -> None:
-    console, table = Console(), Table(title=Text(title), box=None, title_justify="left")
-    for name in head:
-        table.add_column(Text(plain(name)))
-    for row in rows:
-        table.add_row(*(Text(plain(cell)) for cell in row))
-    console.print(table)
-    for note in notes:
-        console.print(Text(plain(note)))
-
-
-def _csv(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def _csv(block: Block) -> str:
     stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerows([head, *rows])
+    rows = [[row.cells[column] for column in block.columns] for row in block.rows]
+    csv.writer(stream, lineterminator="\n").writerows([["variant", *block.columns[1:]], *rows])
     return stream.getvalue()
-
-
-def _markdown(title: str, head: Sequence[str], rows: Sequence[Sequence[str]], notes: Sequence[str]) -> str:
-    table = [head, ["---"] * len(head), *rows]
-    lines = ["| " + " | ".join(plain(cell).replace("|", r"\|") for cell in row) + " |" for row in table]
-    return "\n".join([f"### {title}", "", *lines, "", *(f"- {plain(note)}" for note in notes), ""])
-
-
-def _latex(title: str, head: Sequence[str], rows: Sequence[Sequence[str]], notes: Sequence[str]) -> str:
-    lines = [" & ".join(plain(cell).translate(LATEX) for cell in row) + r" \\" for row in (head, *rows)]
-    return "\n".join([
-        *(f"% {plain(note)}" for note in notes), rf"\begin{{tabular}}{{l{'r' * (len(head) - 1)}}}", r"\toprule",
-        lines[0], r"\midrule", *lines[1:], r"\bottomrule", r"\end{tabular}", f"% {plain(title)}", "",
-    ])  # fmt: skip

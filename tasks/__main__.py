@@ -73,9 +73,7 @@ def _parser() -> argparse.ArgumentParser:
 def _list(options: argparse.Namespace) -> int:
     rows: list[tuple[str, ...]] = [("task", "corpus", "language", "state", "found", "title")]
     for row in tasks.describe(options.data):
-        rows.append(
-            (row.task, row.corpus, row.language, row.state, f"{row.found}/{row.expected}", row.title or row.problem)
-        )
+        rows.append((row.task, row.corpus, row.language, row.state, row.files, row.title or row.problem))
     _columns(rows)
     return 0
 
@@ -95,7 +93,8 @@ def _check(options: argparse.Namespace) -> int:
     print(f"folder   {root}")
     print(f"state    {'partial: ' + missing if missing else 'complete'}")
     hours = contents["duration"].sum() / 3600
-    speakers = f"{rows['speaker'].nunique()} speakers" if "speaker" in rows else "speakers unknown"
+    voices = rows["speaker"].nunique() if "speaker" in rows else 0
+    speakers = f"{voices} speaker{'s' * (voices != 1)}" if voices else "speakers unknown"
     print(f"found    {len(rows)} utterances, {speakers}, {hours:.2f} h")
     print(f"emotions {', '.join(f'{emotion} {count}' for emotion, count in found.items())}")
     print(f"columns  {' '.join(rows.columns)}")

@@ -34,6 +34,11 @@ class Listing:
     synthetic: bool = False
     problem: str = ""
 
+    @property
+    def files(self) -> str:
+        """`12/535 files`; without a total where the whole count is not known."""
+        return f"{self.found}/{self.expected} files" if self.expected else f"{self.found} files"
+
 
 def names() -> list[str]:
     """Names of the tasks that have a definition, sorted."""

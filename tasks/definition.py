@@ -119,7 +119,8 @@ class Definition(_Strict):
         drop: values left out knowingly; they are counted.
         where: column -> values; other utterances are no part of the task.
         dev: `next_fold`, `superb` (a random fifth of train, or s3prl's own draw; choices are made on it alone, without
-            inner groups), `partition` (the official dev part, likewise) or `fifth` (of each class of train).
+            inner groups), `partition` (the official dev part, likewise), `fifth` (of each class of train) or
+            `speakers` (of an official train part: whole speakers where three or more can be told apart, else a fifth).
         group_by: the unit of resampling (`utterance` where nothing better is told).
         next_turn: of a conversation, each turn is asked for the class of the turn that follows it.
         speakers_shared: the protocol lets speakers cross from train into test.
@@ -138,7 +139,7 @@ class Definition(_Strict):
     drop: tuple[str, ...] = ()
     where: dict[str, tuple[str, ...]] = {}
     folds: FoldRule
-    dev: Literal["next_fold", "superb", "partition", "fifth"]
+    dev: Literal["next_fold", "superb", "partition", "fifth", "speakers"]
     metrics: tuple[str, ...]
     headline: str
     select_on: str
@@ -177,8 +178,8 @@ class Definition(_Strict):
             raise ValueError("labels need at least two classes")
         if self.next_turn and self.kind != "conversation":
             raise ValueError("next_turn is for a conversation")
-        if (self.dev == "partition") and self.folds.by != "partition":
-            raise ValueError("dev: partition goes with folds: {by: partition}")
+        if self.dev in ("partition", "speakers") and self.folds.by != "partition":
+            raise ValueError(f"dev: {self.dev} goes with folds: {{by: partition}}")
         wanted = {*self.metrics, self.headline, self.select_on, *(figure.metric for figure in self.published)}
         unknown = sorted(name for name in wanted if name not in METRICS or METRICS[name].kind != self.family)
         if unknown:

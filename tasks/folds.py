@@ -163,7 +163,8 @@ def official(
         partition: (N,) train, dev or test; other rows are in no part.
         units, strata: (N,) of inner groups and of the stratified dev part, where the split has none.
         targets: (N,) bool, whether a row has a target.
-        dev_rule: `partition` or `fifth`.
+        dev_rule: `partition`, `fifth`, or `speakers`: the first inner group that can serve as `next_fold` has it, where
+            train has at least three units; else a fifth.
 
     Raises:
         TaskError: a part that is needed has no rows.
@@ -175,8 +176,10 @@ def official(
         raise TaskError(f"the official {' and '.join(empty)} part has no usable utterance; the copy is not whole")
     if dev_rule == "partition":
         return (Fold("test", rows["train"], rows["dev"], rows["test"]),)
-    dev = stratified_fifth(rows["train"], ids, strata, "test")
-    inner = inner_groups(rows["train"], units, strata)
+    inner, following = inner_groups(rows["train"], units, strata), None
+    if dev_rule == "speakers" and len(inner) > 2:
+        following = next_fold(0, (rows["test"], *inner), units, strata)
+    dev = stratified_fifth(rows["train"], ids, strata, "test") if following is None else np.sort(following)
     return (Fold("test", np.setdiff1d(rows["train"], dev), dev, rows["test"], inner),)
 
 

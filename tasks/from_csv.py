@@ -1,19 +1,24 @@
 """`csv:FILE`: a corpus and its task from one table, one row an utterance, without any Python.
 
-Columns (the first needed, and `emotion` or a value; others are optional and kept if `utterances.COLUMNS` has them):
+Columns, in any case (the first needed, and `emotion` or a value; others are optional and kept if `utterances.COLUMNS`
+has them):
 
-    path       the audio file, relative to the table's folder and within it
+    path       the audio file within the table's folder, relative to it or absolute
     emotion    the class; empty: no label. Or `arousal`, `valence`, `dominance`, `sentiment`: a value
     speaker    who speaks; without it nothing keeps speakers apart, and the task is marked so
-    partition  train, dev, test: the split. Or `fold`: each of its values is tested once
+    partition  train, dev, test: the split; without dev, speakers of train (of three or more), else a fifth of train.
+               Or `fold`: each of its values is tested once
     id         the utterance's name; without it, the path without suffix, `/` as `-`
 
 Without `partition` and `fold`, speakers are left out one at a time, more than ten of them in five groups alike in size.
-`csv:FILE#arousal` asks for another column than `emotion`.
+`csv:FILE#arousal` asks for another column than `emotion`. In results the task is called by the file's place below the
+working folder, or by its name and a hash of its path.
 """
 
 from __future__ import annotations
 
+import csv
+import hashlib
 import math
 import os
 from pathlib import Path, PurePosixPath
@@ -36,12 +41,22 @@ WHOLE_NUMBERS = ("channel", "turn")
 SPLITS = ("speaker", "partition", "fold")
 PARTITIONS = ("train", "dev", "test")
 MOST_SINGLE_SPEAKERS, GROUPS = 10, 5
+KNOWN = {"id", *utterances.COLUMNS}
 
 
 def _parse(name: str) -> tuple[Path, str]:
     """The table and the column asked for, from `csv:FILE` or `csv:FILE#COLUMN`."""
     place, _, column = name.partition(":")[2].partition("#")
-    return Path(os.path.abspath(Path(place).expanduser())), column
+    return Path(os.path.abspath(Path(place).expanduser())), column.lower()
+
+
+def _label(file: Path) -> str:
+    """The file for records: one of another folder by its name, which tells nobody's home, and a hash of its path, so
+    that files of one name in two folders stay two."""
+    named, here = file.with_suffix("") if file.suffix == ".csv" else file, Path.cwd()
+    if file.is_relative_to(here):
+        return named.relative_to(here).as_posix()
+    return f"{named.name}~{hashlib.sha256(str(file).encode()).hexdigest()[:8]}"
 
 
 def check(name: str, data: Path) -> None:
@@ -53,11 +68,14 @@ def check(name: str, data: Path) -> None:
     file, column = _parse(name)
     if not file.is_file():
         raise TaskError(f"{name}: there is no file {file}; give a table as csv:FILE (columns: see docs/tasks.md)")
-    heading = corpora.heading(file, ["path"])
+    heading = _heading(file)
     asked = [column] if column else ["emotion", *VALUES]
     for needed, without in ((asked, "nothing is asked"), (SPLITS, "there is nothing to split by")):
         if not set(needed) & set(heading):
-            raise TaskError(f"{file}: has no column {', '.join(needed)}, so {without}; it has {', '.join(heading)}")
+            raise TaskError(
+                f"{file}: has no column {', '.join(needed)}, so {without}; "
+                f"its columns are {', '.join(heading.values())}"
+            )
 
 
 def load(name: str, options: Options) -> Task:
@@ -68,17 +86,18 @@ def load(name: str, options: Options) -> Task:
     """
     check(name, options.data)
     file, column = _parse(name)
-    rows, unused = _table(file)
+    rows, heading = _table(file)
     column = column or next((c for c in ("emotion", *VALUES) if c in rows), "")
     if column not in rows:
         asked = f"no column {column!r}" if column else f"no column emotion, {', '.join(VALUES)}"
         raise TaskError(
-            f"{file}: has {asked} with a value in it, so nothing is asked; it has {', '.join(map(str, rows))}"
+            f"{file}: has {asked} with a value in it, so nothing is asked; its columns are "
+            + ", ".join(heading.values())
         )
-    title = file.stem + (f"#{column}" if column not in ("emotion", "") else "")
+    label = f"csv:{_label(file)}"
     speakers = rows["speaker"].nunique() if "speaker" in rows else 0
     corpus = Corpus(
-        name=f"csv:{file.stem}",
+        name=label,
         title=file.name,
         language=" ".join(sorted(rows["language"].dropna().unique())) if "language" in rows else "und",
         licence="the user's",
@@ -89,15 +108,15 @@ def load(name: str, options: Options) -> Task:
         files=len(rows),
         speakers=speakers,
         classes={},
-        family=f"csv:{file.stem}",
+        family=label,
         lossless=False,
         rate=0,
         source="the table",
     )
     regression = column in VALUES
     wanted = Definition.model_construct(
-        name=f"csv:{title}",
-        version="csv 1",
+        name=label + (f"#{column}" if column not in ("emotion", "") else ""),
+        version="csv 2",
         title=f"{file.name}: {column}",
         corpus=corpus.name,
         kind=REGRESSION if regression else "classification",
@@ -113,27 +132,46 @@ def load(name: str, options: Options) -> Task:
     )
     if not regression and len(wanted.labels) < 2:
         raise TaskError(f"{file}: column {column} has one class only ({', '.join(wanted.labels)})")
+    unused = sorted(written for column, written in heading.items() if column not in KNOWN)
     notes = [f"columns that are not used: {', '.join(unused)}"] if unused else []
     read = reading.prepare(wanted, corpus, file.parent, rows, options, notes, missing=False)
     problem, more = loading.split(wanted, read, limited=options.limit is not None)
     return loading.finish(read, wanted, problem, more)
 
 
-def _table(file: Path) -> tuple[pd.DataFrame, list[str]]:
-    """The utterance table, and the columns that it has no use for."""
-    lines = corpora.records(file, ["path"])
+def _heading(file: Path) -> dict[str, str]:
+    """The columns' names in small letters, with those in the file."""
+    heading: dict[str, str] = {}
+    for written in next(csv.reader(corpora.lines(file)), []):
+        column = written.strip().lower()
+        if column in heading:
+            raise TaskError(f"{file}: columns {heading[column]!r} and {written!r} are one; rename or drop one of them")
+        heading[column] = written
+    if "path" not in heading:
+        raise TaskError(f"{file}: has no column path, the audio files; its columns are {', '.join(heading.values())}")
+    return heading
+
+
+def _table(file: Path) -> tuple[pd.DataFrame, dict[str, str]]:
+    """The utterance table, and its heading."""
+    heading = _heading(file)
+    lines = corpora.records(file, [])
     if not lines:
         raise TaskError(f"{file}: holds no row below its heading")
-    found = [column for column in lines[0] if column is not None]
-    rows = [_row(file, number, line) for number, line in enumerate(lines, start=2)]
-    return utterances.table(rows), sorted(set(found) - {"id", *utterances.COLUMNS})
+    named = ({column: line[written] for column, written in heading.items()} for line in lines)
+    return utterances.table([_row(file, number, line) for number, line in enumerate(named, start=2)]), heading
 
 
 def _row(file: Path, number: int, line: dict[str, str]) -> dict[str, Any]:
     where = f"{file}, row {number}"
     place = PurePosixPath((line["path"] or "").strip())
+    if place.is_relative_to(file.parent):
+        place = place.relative_to(file.parent)
     if not place.name or place.is_absolute() or ".." in place.parts:
-        raise TaskError(f"{where}: path {str(place)!r} must lead to a file within the table's folder, {file.parent}")
+        raise TaskError(
+            f"{where}: path {str(place)!r} must lead to a file within the table's folder, {file.parent}; put the table "
+            "into a folder that holds all of its audio"
+        )
     row: dict[str, Any] = {
         column: (line[column] or "").strip() or None for column in utterances.COLUMNS if line.get(column) is not None
     }
@@ -178,5 +216,7 @@ def _rule(file: Path, rows: pd.DataFrame, speakers: int) -> FoldRule:
 
 def _dev(rows: pd.DataFrame) -> str:
     if "partition" in rows:
-        return "partition" if (rows["partition"] == "dev").any() else "fifth"
+        if (rows["partition"] == "dev").any():
+            return "partition"
+        return "speakers" if "speaker" in rows else "fifth"
     return "next_fold"

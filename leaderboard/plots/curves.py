@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 SHOTS = "shots:"
+CHECKPOINT = re.compile(r"(?P<run>.+@.*?)step-(?P<step>\d+)[^/]*")  # what follows may be a hash, digits as well
 PANELS = {"loss": "loss", "var": "variance"}  # how a log's keys end, and the panel that shows them
 
 
@@ -55,20 +56,19 @@ def shots(results: Path, records: Sequence[Record], width: str) -> Iterator[tupl
 
 
 def pretraining(results: Path, records: Sequence[Record], width: str) -> Iterator[tuple[tuple[str, ...], Figure]]:
-    """For every run and head: figures of its checkpoints (`NAME@RUN/...step...`) over steps, a line a task."""
+    """For every run and head: figures of its checkpoints (`NAME@RUN/step-00001000...`) over steps, a line a task."""
     runs: dict[tuple[str, str, str], dict[tuple[object, ...], list[tuple[float, Record]]]] = {}
     for record in records:
-        name, at, checkpoint = record.cell.upstream.partition("@")
-        steps = re.findall(r"\d+", checkpoint.rpartition("/")[2])
-        if at and steps and record.cell.downstream != REFERENCE:
-            key = (f"{name}@{checkpoint.rpartition('/')[0]}", record.cell.downstream, record.task.headline)
-            runs.setdefault(key, {}).setdefault(question(record), []).append((float(steps[-1]), record))
+        checkpoint = CHECKPOINT.fullmatch(record.cell.upstream)
+        if checkpoint and record.cell.downstream != REFERENCE:
+            key = (checkpoint["run"].rstrip("@/"), record.cell.downstream, record.task.headline)
+            runs.setdefault(key, {}).setdefault(question(record), []).append((float(checkpoint["step"]), record))
     for (run, head, metric), tasks in runs.items():
         drawn, (axis,) = figure(width, 2.2 + 0.13 * len(tasks))
         names = distinct([points[0][1].cell.task for points in tasks.values()])
         for index, (name, points) in enumerate(zip(names, tasks.values(), strict=True)):
             _curve(axis, sorted(points, key=lambda point: point[0]), metric, name, index)
-        axis.set_xlabel("step of pre-training")
+        _steps(axis)
         _finish(drawn, axis, metric, f"{run} · {head}", width)
         yield (run, head, metric), drawn
 
@@ -102,12 +102,19 @@ def log(path: Path, width: str) -> Figure:
     drawn, axes = figure(width, 2.7 * len(panels) / across, len(panels) // across, across)
     for axis, (word, found) in zip(axes, panels.items(), strict=True):
         for index, (key, points) in enumerate(found.items()):
-            style = line_style(index) | {"marker": ""}
+            style = line_style(index) | ({"marker": ""} if len(points) > 1 else {})  # a line of one point is unseen
             axis.plot(*zip(*points, strict=True), label=short(key.replace("_", " ")), **style)
-        axis.set_xlabel("step of pre-training")
+        _steps(axis)
         axis.set_ylabel(PANELS[word])
         axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.24))  # below: no line runs through it
     return drawn
+
+
+def _steps(axis: Axes) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    axis.set_xlabel("step of pre-training")
+    axis.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
 
 
 def _curve(axis: Axes, points: Sequence[tuple[float, Record]], metric: str, name: str, index: int) -> None:

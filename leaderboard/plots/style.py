@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -74,7 +75,10 @@ def line_style(index: int) -> dict[str, Any]:
 
 
 def short(name: str, longest: int = LONGEST) -> str:
-    """A name that fits: its middle gives way, since beginnings and ends tell names apart."""
+    """A name that fits: what tells nothing of a checkpoint's name gives way first, then the middle of the name, since
+    beginnings and ends tell names apart."""
+    if len(name) > longest:
+        name = re.sub(r"step-0+(?=\d)", "step-", name.replace(".safetensors", ""))
     if len(name) <= longest:
         return name
     tail = longest // 2

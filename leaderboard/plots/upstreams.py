@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from leaderboard.blocks import figure as number
+from leaderboard.blocks import plural
 from leaderboard.grids import task_grids
 from leaderboard.plots.style import COLOURS, GREY, SEQUENTIAL, distinct, figure, short
 from leaderboard.plots.style import title as heading
@@ -30,7 +31,7 @@ def bars(results: Path, records: Sequence[Record], width: str) -> Iterator[tuple
     for measured, references in groups(records):
         task, head = measured[0].task, measured[0].cell.downstream
         everyone = [r for r in (*measured, *references) if r.scores.metrics[task.headline].value is not None]
-        if not everyone:
+        if head == REFERENCE or not everyone:
             continue
         drawn, (axis,) = figure(width, 0.75 + ROW * len(everyone))
         top = limits(METRICS[task.headline])[1]
@@ -49,9 +50,9 @@ def bars(results: Path, records: Sequence[Record], width: str) -> Iterator[tuple
         axis.set_xlim(lowest, highest * room if not np.isfinite(top) else min(highest, top) * room)
         axis.set_xticks([tick for tick in axis.get_xticks() if lowest <= tick <= min(top, highest * room)])
         _names(axis, [r.cell.upstream for r in everyone], width)
-        axis.set_xlabel(
-            _unit(task.headline) + f", 95 % interval over {measured[0].scores.counts.groups} {task.group_by}s"
-        )
+        over = plural(measured[0].scores.counts.groups, task.group_by)
+        drawn_interval = any(r.scores.metrics[task.headline].low is not None for r in everyone)
+        axis.set_xlabel(_unit(task.headline) + (f", 95 % interval over {over}" if drawn_interval else f", {over}"))
         heading(drawn, f"{task.name} · {head}", width)
         yield (task.name, head), drawn
 

@@ -185,7 +185,10 @@ def records(path: Path, columns: Sequence[str], encoding: str = "utf-8") -> list
         TaskError: as `lines`; a needed column is missing, or a row has more or fewer values than the heading.
     """
     table = csv.reader(io.StringIO("\n".join(lines(path, encoding))))
-    heading = _heading(path, table, columns)
+    heading = next(table, [])
+    lacking = [column for column in columns if column not in heading]
+    if lacking:
+        raise TaskError(f"{path}: has no column {', '.join(lacking)} (it needs {', '.join(columns)})")
     rows = []
     for values in table:
         if values and len(values) != len(heading):
@@ -193,19 +196,6 @@ def records(path: Path, columns: Sequence[str], encoding: str = "utf-8") -> list
         if values:
             rows.append(dict(zip(heading, values, strict=True)))
     return rows
-
-
-def heading(path: Path, columns: Sequence[str], encoding: str = "utf-8") -> list[str]:
-    """The columns of a CSV label file. Raises TaskError as `records`."""
-    return _heading(path, csv.reader(lines(path, encoding)), columns)
-
-
-def _heading(path: Path, table: Iterator[list[str]], columns: Sequence[str]) -> list[str]:
-    found = next(table, [])
-    lacking = [column for column in columns if column not in found]
-    if lacking:
-        raise TaskError(f"{path}: has no column {', '.join(lacking)} (it needs {', '.join(columns)})")
-    return found
 
 
 def lines(path: Path, encoding: str = "utf-8") -> list[str]:

@@ -68,7 +68,7 @@ def test_what_cannot_be_compared_is_said(make, results, capsys):
     assert code == 0 and "one upstream only" in out
     make(upstream="elsewhere", name="urdu")
     code, _, err = run(capsys, "compare", "good", "elsewhere", "--results", results)
-    assert code == 1 and "share no task" in err and "run both on one" in err
+    assert code == 1 and "share no task" in err and "put both on one: python run_benchmark.py -u" in err
     assert "did you mean good" in run(capsys, "compare", "goodd", "good", "--results", results)[2]
     with pytest.raises(SystemExit, match="2"):
         main(["compare", "good"])

@@ -39,6 +39,17 @@ def test_the_same_predictions_give_the_same_figures_and_a_mark(mine, results, ca
     assert "Holm over 1 row" in capsys.readouterr().out
 
 
+def test_what_to_do_where_an_imported_one_cannot_be_compared_is_possible(mine, results, capsys):
+    own, path = mine
+    own[["id", "prediction"]].to_csv(path, index=False)
+    assert bring(results, path) == 0
+    assert main(["compare", "mine", "fbank", "-d", "probe", "--results", str(results)]) == 1
+    said = capsys.readouterr().err
+    assert "run_benchmark.py -u fbank -t" in said and "import FILE --name mine -t TASK -d probe" in said
+    assert bring(results, path, "-d", "probe") == 0
+    assert main(["compare", "mine", "fbank", "-d", "probe", "--results", str(results)]) == 0
+
+
 def test_scores_seeds_and_what_it_saw(mine, results):
     own, path = mine
     scores = pd.DataFrame(np.eye(4)[pd.Index(CLASSES).get_indexer(own["prediction"])] * 0.9, own.index)

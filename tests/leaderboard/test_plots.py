@@ -141,6 +141,18 @@ def test_one_upstream_and_one_speaker_are_enough(lone, kind, width):
     assert cut_or_overlapping(drawn) == []
 
 
+def test_bars_of_one_speaker_claim_no_interval(lone):
+    ((_, drawn),) = plots.draw(lone, loaded(lone), "bars", "page")
+    assert drawn.axes[0].get_xlabel() == "UA (%), 1 speaker"
+
+
+def test_checkpoints_keep_what_tells_them_apart():
+    name = "emotion2vec@runs/small/step-00000{}.safetensors"
+    assert style.distinct([name.format(step) for step in ("002", "010")]) == [
+        "emotion2vec@runs/small/step-2", "emotion2vec@runs/small/step-10",
+    ]  # fmt: skip
+
+
 def test_names_stay_apart_when_they_are_shortened():
     assert style.distinct(["a" * 50 + c + "b" * 50 for c in "xy"], 20)[1].endswith("(2)")
     assert len(set(style.distinct(NAMES, 12))) == len(NAMES)
@@ -177,6 +189,37 @@ def test_a_run_is_drawn_from_its_log(tmp_path):
     assert [a.get_ylabel() for a in drawn.axes] == ["loss", "variance"] and cut_or_overlapping(drawn) == []
     assert main(["plot", "--log", str(path), "--out", str(tmp_path), "--width", "page"]) == 0
     assert (tmp_path / "pretraining-log.pdf").exists()
+
+
+@pytest.mark.parametrize("run", ["emotion2vec", "emotion2vec@small", "emotion2vec@of/step-7"])
+def test_steps_are_read_from_the_checkpoints_name_and_not_from_a_hash(tmp_path, run):
+    for step, ending in ((1, "~819410af"), (2, "~00000009"), (3, "")):
+        name = f"{run}{'/' if '@' in run else '@'}step-{step:08}.safetensors{ending}"
+        cells.make(tmp_path, upstream=name, table=cells.utterances(24, 3))
+    ((name, drawn),) = plots.draw(tmp_path, loaded(tmp_path), "pretraining", "page")
+    (axis,) = drawn.axes
+    assert run.replace("@", "_").replace("/", "_") in name
+    assert [list(line.get_xdata()) for line in axis.lines if len(set(line.get_xdata())) > 1] == [[1, 2, 3]]
+    assert all(tick == round(tick) for tick in axis.get_xticks())
+
+
+def test_a_log_of_one_line_is_seen(tmp_path):
+    path = tmp_path / "log.jsonl"
+    path.write_text('{"step": 1, "loss": 2.0}\n')
+    with style.styled():
+        drawn = curves.log(path, "column")
+    (line,) = drawn.axes[0].lines
+    assert line.get_marker() and all(tick == round(tick) for tick in drawn.axes[0].get_xticks())
+
+
+def test_without_a_kind_all_that_was_measured_is_drawn_and_counted(tmp_path, capsys):
+    cells.make(tmp_path, table=cells.utterances(24, 3), name="emodb")
+    for task in ("emodb", "urdu"):
+        cells.make(tmp_path, table=cells.utterances(24, 3), name=task, upstream="majority", head="reference")
+    assert main(["plot", "--results", str(tmp_path), "--width", "column"]) == 0
+    made = list((tmp_path / "plots").iterdir())
+    assert capsys.readouterr().out == f"{len(made)} picture files in {tmp_path / 'plots'}\n"
+    assert made and not any("urdu" in path.name for path in made)
 
 
 def test_what_cannot_be_drawn_is_said(lone, tmp_path, capsys):

@@ -136,7 +136,7 @@ def test_other_heads_and_other_questions_never_share_a_table(make):
         make(upstream="d", version=2),
     ]  # fmt: skip
     found = blocks(records)
-    assert [[r.cells["upstream"] for r in block.rows] for block in found[:4]] == [["a"], ["b"], ["c"], ["d"]]
+    assert [[r.cells["upstream"] for r in block.rows] for block in found[:4]] == [["a"], ["c"], ["d"], ["b"]], "by head"
     assert "version 2, audit aaaaaaaa" in printed(records)
 
 

@@ -1,6 +1,7 @@
 """csv: and emobox:, tasks from files that a user brings."""
 
 import json
+import re
 import shutil
 
 import numpy as np
@@ -40,7 +41,8 @@ def load(file, tmp_path, column=""):
 
 
 @pytest.mark.parametrize(("speakers", "folds"), [(4, 4), (10, 10), (12, 5)])
-def test_a_table_is_a_task_with_speakers_apart(tmp_path, speakers, folds):
+def test_a_table_is_a_task_with_speakers_apart(tmp_path, monkeypatch, speakers, folds):
+    monkeypatch.chdir(tmp_path)
     task = load(table(tmp_path, speakers=speakers), tmp_path)
     assert (task.name, len(task.problem.folds)) == ("csv:mine", folds)
     assert task.counts["classes"] == {"anger": 2 * speakers, "calm": 2 * speakers} and not task.marks
@@ -49,7 +51,21 @@ def test_a_table_is_a_task_with_speakers_apart(tmp_path, speakers, folds):
     assert str(tmp_path) not in json.dumps([task.definition.model_dump(mode="json"), task.notes])
 
 
-def test_values_and_official_parts_and_folds_of_ones_own(tmp_path):
+def test_tables_of_one_name_in_two_folders_are_two_tasks(tmp_path, monkeypatch):
+    folders = [tmp_path / "home" / "a", tmp_path / "home" / "b", tmp_path / "elsewhere" / "a"]
+    for folder in folders:
+        folder.mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "home")
+    found = [load(table(folder), tmp_path) for folder in folders]
+    assert [task.name for task in found[:2]] == ["csv:a/mine", "csv:b/mine"]
+    assert re.fullmatch(r"csv:mine~[0-9a-f]{8}", found[2].name)
+    assert all(task.corpus.name == task.corpus.family == task.name for task in found)
+    monkeypatch.chdir(tmp_path)
+    assert load(folders[2] / "mine.csv", tmp_path).name == "csv:elsewhere/a/mine"
+
+
+def test_values_and_official_parts_and_folds_of_ones_own(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     task = load(table(tmp_path, "path,speaker,emotion,arousal,partition"), tmp_path, "#arousal")
     assert (task.problem.kind, task.name, task.definition.headline) == ("regression", "csv:mine#arousal", "CCC")
     (fold,) = task.problem.folds
@@ -58,6 +74,35 @@ def test_values_and_official_parts_and_folds_of_ones_own(tmp_path):
         load(table(tmp_path, "path,speaker,emotion,fold", speakers=3), tmp_path)
     task = load(table(tmp_path, "path,speaker,emotion,fold", speakers=6), tmp_path)
     assert [fold.name for fold in task.problem.folds] == ["fold f0", "fold f1", "fold f2"]
+
+
+@pytest.mark.parametrize(("trained", "shares"), [(2, True), (3, False), (9, False)])
+def test_without_a_dev_part_speakers_of_train_are_dev_where_there_are_enough(tmp_path, trained, shares):
+    file = table(tmp_path, "path,speaker,emotion,partition", speakers=trained + 1)
+    head, *rows = file.read_text().splitlines()
+    rows = [row.rpartition(",")[0] + (",test" if f"s{trained}," in row else ",train") for row in rows]
+    file.write_text("\n".join([head, *rows]))
+    task = load(file, tmp_path)
+    (fold,) = task.problem.folds
+    speakers = [set(task.problem.speaker[part]) for part in (fold.train, fold.dev)]
+    assert bool(speakers[0] & speakers[1]) == shares == ("dev_speakers_shared" in task.marks)
+    assert len(speakers[0] | speakers[1]) == trained and set(task.problem.targets[fold.dev]) == {0, 1}
+    assert sorted(np.concatenate(fold.inner)) == sorted([*fold.train, *fold.dev])
+
+
+def test_absolute_paths_within_the_tables_folder_are_the_same_task(tmp_path):
+    file = table(tmp_path)
+    relative = load(file, tmp_path)
+    file.write_text(file.read_text().replace("sound/", f"{tmp_path}/sound/"))
+    assert load(file, tmp_path).audit.hash == relative.audit.hash
+
+
+def test_columns_may_be_written_in_any_case(tmp_path):
+    file = table(tmp_path, "path,speaker,emotion,arousal")
+    small = load(file, tmp_path)
+    file.write_text(file.read_text().replace("path,speaker,emotion,arousal", "Path,SPEAKER, Emotion,Arousal", 1))
+    assert load(file, tmp_path).audit.hash == small.audit.hash
+    assert load(file, tmp_path, "#Arousal").problem.kind == "regression"
 
 
 def test_without_speakers_the_task_says_so(tmp_path):
@@ -77,7 +122,8 @@ def test_columns_without_use_are_told_and_empty_labels_counted(tmp_path):
     ("old", "new", "words"),
     [
         ("path,speaker", "file,speaker", r"mine\.csv: has no column path"),
-        ("emotion", "feeling", r"mine\.csv: has no column emotion, arousal"),
+        ("path,speaker,emotion", "path,Emotion,emotion", r"mine\.csv: columns 'Emotion' and 'emotion' are one"),
+        ("emotion", "feeling", r"mine\.csv: has no column emotion, arousal.* columns are path, speaker, feeling"),
         ("speaker,", "talker,", r"mine\.csv: has no column speaker, partition, fold, so there is nothing to split by"),
         ("sound/s0_anger_1.wav", "../s0_anger_1.wav", r"row 2: path '\.\./s0_anger_1\.wav' must lead to a file within"),
         ("sound/s0_anger_1.wav", "/etc/passwd", r"row 2: path '/etc/passwd' must lead"),
