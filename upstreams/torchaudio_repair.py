@@ -21,7 +21,7 @@ EXTENSION = "torchaudio._extension"
 def repair() -> None:
     """The first two: from now on torchaudio imports without its compiled part where that does not load.
 
-    Imports nothing itself.
+    Idempotent; imports nothing itself.
     """
     if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
         sys.meta_path.insert(0, _Finder())

@@ -244,5 +244,5 @@ def test_a_users_file_may_import_a_torchaudio_that_does_not_load(
     fresh(monkeypatch)
     monkeypatch.setattr(sys, "meta_path", [f for f in sys.meta_path if "torchaudio_repair" not in type(f).__module__])
     monkeypatch.syspath_prepend(str(tmp_path / "path"))
-    upstreams.load(plugin(tmp_path, f"import torchaudio\n{ENERGY}"))
+    assert upstreams.load(plugin(tmp_path, f"import torchaudio\n{ENERGY}")).width == 3
     fresh(monkeypatch)

@@ -24,7 +24,7 @@ FULL = ["wav2vec2_base", "hubert_base", "wavlm_base", "data2vec_base"]
 LARGE_KIND = [("Wav2Vec2", BIASED), ("Hubert", BIASED), ("WavLM", LAYER_NORM), ("Data2VecAudio", {})]
 
 
-def compare(encoder: Encoder, family: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def check_same(encoder: Encoder, family: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One utterance at a time, all layers; the last behind the final norm."""
     module: Any = encoder.build()
     peer = upstreams.load(for_s3prl(family, module, folder / "checkpoint.pt"))
@@ -50,7 +50,7 @@ def compare(encoder: Encoder, family: str, folder: Path, monkeypatch: pytest.Mon
 def test_full_size_models_agree_with_both_libraries(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     encoder = factories.random(name)
     assert encoder.weights.configuration == BASE
-    compare(encoder, factories.MODELS[name].family, tmp_path, monkeypatch)
+    check_same(encoder, factories.MODELS[name].family, tmp_path, monkeypatch)
 
 
 @pytest.mark.parametrize(("family", "kind"), LARGE_KIND)
@@ -58,7 +58,7 @@ def test_layer_norm_models_agree_with_both_libraries(
     family: str, kind: dict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     encoder = factories.FAMILIES[family](Seeded(family, LITTLE | kind, 3), family, {})
-    compare(encoder, family, tmp_path, monkeypatch)
+    check_same(encoder, family, tmp_path, monkeypatch)
 
 
 def pitches() -> list[torch.Tensor]:
