@@ -1,6 +1,7 @@
 """python -m tasks, and what importing the room costs."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -99,3 +100,14 @@ def test_importing_and_describing_load_no_heavy_library():
         "assert not {'numpy', 'pydantic', 'yaml'} & light\n"
     )
     subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_an_output_that_is_no_file_is_written_to_and_stays_what_it_is(tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    files.write(pipe, "whole")
+    assert os.read(reader, 100) == b"whole" and pipe.is_fifo()
+    os.close(reader)
+    with pytest.raises(TaskError, match="cannot be written"):
+        files.write(tmp_path, "a folder")

@@ -53,7 +53,14 @@ def _pretrain(arguments: argparse.Namespace) -> int:
         recipe, arguments.data, run, arguments.cache.expanduser(), arguments.device, arguments.jobs,
         _seen(arguments.seen),
     )  # fmt: skip
-    return 128 + ended if ended else 0
+    status = 128 + ended if ended else 0
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        # Everything is on disk. Threads of torch.distributed may still run while Python takes itself apart, and then
+        # abort the process ("terminate called without an active exception"), which torchrun takes for a failed run.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+    return status
 
 
 def _average(arguments: argparse.Namespace) -> int:

@@ -68,5 +68,7 @@ class Processes:
             dist.barrier()
 
     def leave(self) -> None:
+        """Together: one that went first would break what the others still send."""
         if self.count > 1:
+            dist.barrier()
             dist.destroy_process_group()
