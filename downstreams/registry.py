@@ -42,6 +42,20 @@ EMOTION2VEC = {
     "momentum": 0.9,
 }
 
+# Of DialogueRNN's published code for MELD (train_MELD.py of conv-emotion): sizes, dropout, decay.
+TURNS = {
+    "version": 1,
+    "context": True,
+    "projector": 100,
+    "dropout": 0.1,
+    "batch": 8,
+    "rates": [3e-4, 1e-3, 3e-3],
+    "decay": 1e-5,
+    "epochs": 60,
+}
+GRU = TURNS | {"network": "gru", "hidden": 100}
+DIALOGUE_RNN = TURNS | {"network": "dialogue_rnn", "global": 150, "party": 150, "emotion": 100, "hidden": 100}
+
 
 @dataclass(frozen=True)
 class Head:
@@ -64,6 +78,11 @@ class Head:
 def _probe(name: str, statistics: list[str], about: str) -> Head:
     settings = {"version": 1, "statistics": statistics, "strengths": STRENGTHS}
     return Head(name, about, "downstreams.probe:evaluate", frozenset({"pooled"}), True, EVERY_KIND, settings)
+
+
+def _conversation(name: str, settings: dict[str, Any], about: str) -> Head:
+    target, kinds = "downstreams.conversation:evaluate", ("conversation",)
+    return Head(name, about, target, frozenset({"pooled"}), False, kinds, settings)
 
 
 HEADS = {
@@ -89,6 +108,9 @@ HEADS = {
             CLASSES,
             EMOTION2VEC,
         ),
+        _conversation("context_gru", GRU, "a GRU over the turns of each dialogue (conversations)"),
+        _conversation("dialogue_rnn", DIALOGUE_RNN, "DialogueRNN: states of dialogue, speakers and emotion (conversations)"),
+        _conversation("no_context", GRU | {"context": False}, "context_gru's network on each turn alone (conversations)"),
     )
 }
 
