@@ -107,8 +107,9 @@ class DialogueRNN(nn.Module):
     emotion states.
 
     At turn t of speaker s, from the turn u: the global state g_t = GRU(g_{t-1}, [u, q_s]); the context c = attention of
-    u over g_1 .. g_{t-1} (score g W u); the speaker's state q_s = GRU(q_s, [u, c]); the emotion e_t = GRU(e_{t-1}, q_s).
-    The emotions of both directions go through a Linear and ReLU. New states pass dropout, as in the published code.
+    u over g_1 .. g_{t-1} (score g W u); the speaker's state q_s = GRU(q_s, [u, c]); the emotion
+    e_t = GRU(e_{t-1}, q_s). The emotions of both directions go through a Linear and ReLU. New states pass dropout, as
+    in the published code.
 
     All directions run in step, on dialogues sorted by length: at turn t only those that have one are computed.
     """
