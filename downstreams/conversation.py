@@ -115,7 +115,7 @@ class Listener:
     def batch(self, dialogues: list[np.ndarray]) -> Batch:
         """These dialogues; without context, each of their turns is one."""
         rows = torch.as_tensor(np.concatenate(dialogues), device=self._turns.device)
-        x = self._turns.means[rows].sub_(self._centre).mul_(self._inverse)
+        x = self._turns.means.index_select(0, rows).sub_(self._centre).mul_(self._inverse)
         lengths = [len(dialogue) for dialogue in dialogues] if self._context else [1] * len(rows)
         return Batch(rows, x, self._turns.speaker[rows], lengths)
 

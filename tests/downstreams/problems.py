@@ -10,7 +10,7 @@ KINDS = ("classification", "regression", "conversation")
 CLASSES = ("anger", "happiness", "sadness")
 
 
-TURNS = {"epochs": 12, "rates": [1e-2], "batch": 32}
+TURNS = {"epochs": 8, "rates": [1e-2], "batch": 32}
 SHORT = {
     "superb": {"epochs": 20, "evaluations": 5},
     "emotion2vec": {"epochs": 8},

@@ -148,7 +148,8 @@ def with_dev(problem, part, **changed):
     return replace(problem, folds=folds, **changed)
 
 
-@pytest.mark.parametrize("head", [head for head in HEADS if not downstreams.deterministic(head)])
+# The loss of the heads of conversations weighs classes by the metric, too.
+@pytest.mark.parametrize("head", [h for h in HEADS if not downstreams.deterministic(h) and kind_of(h) in KINDS[:1]])
 def test_where_dev_lacks_a_class_ua_is_the_mean_recall_of_those_it_has(head):
     """Of two classes of equal size that is WA: the same choices."""
     features, problem = make(kind_of(head))
@@ -162,9 +163,9 @@ def test_where_dev_lacks_a_class_ua_is_the_mean_recall_of_those_it_has(head):
     assert len({choice.get("step", choice.get("epoch")) for choice in ua.choices}) > 1
 
 
-RATES = {head: {"rates": [1e-3, 1e38]} for head in ("superb", "context_gru", "dialogue_rnn", "no_context")}
+RATES = {head: {"rates": [1e-3, 1e37]} for head in ("superb", "context_gru", "dialogue_rnn", "no_context")}
 DIVERGING = RATES | {"emotion2vec": {"top_rate": 1e30}}
-DIVERGED = {head: {"rates": [1e38]} for head in RATES} | {"emotion2vec": {"rate": 1e30, "top_rate": 1e30}}
+DIVERGED = {head: {"rates": [1e37]} for head in RATES} | {"emotion2vec": {"rate": 1e30, "top_rate": 1e30}}
 
 
 @pytest.mark.parametrize("head", [head for head in HEADS if not downstreams.deterministic(head)])
