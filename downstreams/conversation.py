@@ -167,7 +167,8 @@ def _train(
     drop = Dropout(settings["dropout"], draws)
     optimiser = torch.optim.Adam(network.parameters(), lr=rate, weight_decay=settings["decay"])
     listener = Listener(turns, fold, settings)
-    known, dev, test = (turns.around(*p) for p in ((fold.train, fold.test), (fold.dev, fold.test), (fold.test, [])))
+    known, dev = (turns.around(part, without=fold.test) for part in (fold.train, fold.dev))
+    test = turns.around(fold.test, without=fold.test[:0])
     scored = torch.zeros(len(turns.targets), dtype=torch.bool, device=turns.device)
     scored[torch.as_tensor(fold.train, device=turns.device)] = True
     weight = _balance(problem, fold).to(turns.device) if problem.select_on in BALANCED else None
