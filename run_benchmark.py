@@ -41,7 +41,11 @@ CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os
 UserError = (TaskError, UpstreamError, DownstreamError, LeaderboardError)
 DATA = "data"  # where corpora are looked for unless a folder is named
 REFERENCE = "reference"  # the downstream of rows that listen to nothing
-REFERENCES = {"majority": "the most frequent class", "duration": "the length of the utterance alone"}
+REFERENCES = {
+    "majority": "the most frequent class",
+    "duration": "the length of the utterance alone",
+    "persistence": "the speaker's last emotion, by its true label",
+}
 
 
 @dataclass(frozen=True)
@@ -211,12 +215,14 @@ def run(request: Request) -> int:
             outcomes += [Outcome((u, name, head), failure=failed) for u in request.upstreams for head in heads]
             continue
         seconds = time.perf_counter() - started
-        heads = request.downstreams or [task.definition.downstream]
+        heads = request.downstreams or list(task.definition.heads)
         for upstream in request.upstreams:
             outcomes += measure(request, task, upstream, heads, seconds)
         if not any(outcome.record and outcome.cell[1] == name for outcome in outcomes):
             continue  # references have nothing to stand beside
         for reference in REFERENCES:
+            if reference == "persistence" and task.problem.kind != "conversation":
+                continue  # nobody spoke before
             outcomes += measure(request, task, reference, [REFERENCE], seconds)
 
     records = [outcome.record for outcome in outcomes if outcome.record]

@@ -98,7 +98,10 @@ def evaluate(
 
 
 def reference(name: str, problem: Any, durations: Any) -> Predictions:
-    """Predictions that listen to nothing: `majority` class, or `duration` alone (seconds, (N,)) under `probe`."""
-    from downstreams.references import duration, majority
+    """Predictions that listen to nothing: `majority` class, `duration` alone (seconds, (N,)) under `probe`, or, of
+    conversations, `persistence` of the speaker's true class."""
+    from downstreams import references
 
-    return majority(problem) if name == "majority" else duration(problem, durations)
+    if name == "duration":
+        return references.duration(problem, durations)
+    return references.majority(problem) if name == "majority" else references.persistence(problem)

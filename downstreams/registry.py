@@ -42,6 +42,21 @@ EMOTION2VEC = {
     "momentum": 0.9,
 }
 
+# What the heads of conversations share: one schedule for all, so that they differ in the network alone.
+TURNS = {
+    "version": 1,
+    "context": True,
+    "projector": 100,
+    "dropout": 0.5,
+    "batch": 8,
+    "rates": [3e-4, 1e-3, 3e-3],
+    "decay": 1e-3,
+    "epochs": 60,
+}
+GRU = TURNS | {"network": "gru", "hidden": 100}
+# Sizes as in DialogueRNN's published code for MELD (train_MELD.py of conv-emotion).
+DIALOGUE_RNN = TURNS | {"network": "dialogue_rnn", "global": 150, "party": 150, "emotion": 100, "hidden": 100}
+
 
 @dataclass(frozen=True)
 class Head:
@@ -66,6 +81,11 @@ def _probe(name: str, statistics: list[str], about: str) -> Head:
     return Head(name, about, "downstreams.probe:evaluate", frozenset({"pooled"}), True, EVERY_KIND, settings)
 
 
+def _conversation(name: str, settings: dict[str, Any], about: str) -> Head:
+    target, kinds = "downstreams.conversation:evaluate", ("conversation",)
+    return Head(name, about, target, frozenset({"pooled"}), False, kinds, settings)
+
+
 HEADS = {
     head.name: head
     for head in (
@@ -88,6 +108,13 @@ HEADS = {
             False,
             CLASSES,
             EMOTION2VEC,
+        ),
+        _conversation("context_gru", GRU, "a GRU over the turns of each dialogue (conversations)"),
+        _conversation(
+            "dialogue_rnn", DIALOGUE_RNN, "DialogueRNN: states of dialogue, speakers and emotion (conversations)"
+        ),
+        _conversation(
+            "no_context", GRU | {"context": False}, "context_gru's network on each turn alone (conversations)"
         ),
     )
 }

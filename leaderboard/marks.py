@@ -21,6 +21,7 @@ MEANING = {
     "identical_audio": "some utterances are the same recording",
     "skipped": "so many files could not be decoded and were left out",
     "reference": "a floor to compare with: it knows nothing of the sound",
+    "oracle": "it is told true labels that no model has: those of earlier turns",
     EDGE: "the best strength or learning rate lay at the end of its grid in most folds",
     "unconverged": "a final fit of the head did not converge: its figure may be short of what the head can reach",
 }

@@ -19,9 +19,11 @@ CORPORA = {"emodb": "burkhardt2005", "urdu": "latif2018", "emovo": "costantini20
 UPSTREAMS = {"opensmile_compare": "eyben2010 schuller2016", "opensmile": "eyben2010 eyben2016",
              "wav2vec2": "baevski2020", "hubert": "hsu2021", "wavlm": "chen2022", "data2vec": "baevski2022",
              "emotion2vec": "ma2024emotion2vec", "prosody": "morise2016"}  # fmt: skip
-HEADS = {"superb": "yang2021", "emotion2vec": "ma2024emotion2vec", "emobox": "ma2024emobox"}
+HEADS = {"superb": "yang2021", "emotion2vec": "ma2024emotion2vec", "emobox": "ma2024emobox",
+         "dialogue_rnn": "majumder2019"}  # fmt: skip
 SHARED = ("speakers_shared", "speakers_unknown", "audio_shared")  # marks of tests whose speakers may be in training
 METHODS = ("tukey1958", "holm1979")
+CONTEXT = "a learned weighted sum of layers, a linear layer, {}, a linear layer; learning rate and epoch chosen on dev"
 # What a head does is its settings' business; of those that ship, in words.
 SAID = {
     "probe": "class-balanced multinomial logistic regression (ridge regression for values) on standardised time-means; "
@@ -30,6 +32,11 @@ SAID = {
     "probe_stats": "as `probe`, on time-mean and time-standard-deviation",
     "superb": "SUPERB's recipe: a learned weighted sum of layers, a linear layer, the mean over time, a linear layer",
     "emotion2vec": "a linear layer, a ReLU, the mean over time and a linear layer on frames of the last layer",
+    "context_gru": CONTEXT.format("a GRU over the turns of the dialogue (both ways unless the next turn is asked for)"),
+    "dialogue_rnn": CONTEXT.format(
+        "DialogueRNN over the turns of the dialogue (both ways unless the next turn is asked for)"
+    ),
+    "no_context": CONTEXT.format("the network of `context_gru` on each turn alone"),
     IMPORTED: "predictions brought from outside",
 }
 

@@ -102,7 +102,7 @@ def describe(data: Path) -> list[Listing]:
                 state,
                 found,
                 corpus.counted,
-                task.downstream,
+                " ".join(task.heads),
                 corpus.synthetic,
             )
         )
