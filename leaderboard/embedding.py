@@ -65,11 +65,10 @@ def gather(
         fold: None: pooled features. A fold's name: the head's first layer on its test utterances; "" is the fold
             that tests most.
         seed: of the sample where there are more than MOST utterances.
-        problems: gets a line for every one of `upstreams` that a task lacks.
+        problems: gets a line for every one of `upstreams` that a task lacks, and for a task whose files are damaged.
 
     Raises:
         UnknownName: a task has no such fold.
-        LeaderboardError: a file of vectors or predictions cannot be read.
     """
     column = "pooled" if fold is None else "output"
     asked: dict[tuple[object, ...], list[list[Record]]] = {}
@@ -77,14 +76,15 @@ def gather(
         if measured[0].task.classes:  # a silhouette of values is not defined
             asked.setdefault(question(measured[0]), []).append(measured)
     for heads in asked.values():
-        chosen = max(([r for r in head if parquet.holds(_path(results, r), r, column)] for head in heads), key=len)
-        for name in upstreams:
-            if name not in {record.cell.upstream for record in chosen}:
-                problems.append(_lacking(name, heads[0][0].cell.task, column))
-        if upstreams:
-            chosen.sort(key=lambda record: upstreams.index(record.cell.upstream))
-        if chosen:
-            yield _points(results, chosen, column, fold, seed)
+        try:
+            points = _points(results, heads, upstreams, column, fold, seed, problems)
+        except UnknownName:
+            raise
+        except LeaderboardError as error:
+            problems.append(str(error))
+        else:
+            if points:
+                yield points
 
 
 def _lacking(upstream: str, task: str, column: str) -> str:
@@ -97,9 +97,20 @@ def _path(results: Path, record: Record) -> Path:
     return path_of(results, record.cell.upstream, record.cell.task, record.cell.downstream)
 
 
-def _points(results: Path, records: list[Record], column: str, fold: str | None, seed: int) -> Points:
+def _points(
+    results: Path, heads: list[list[Record]], upstreams: Sequence[str], column: str, fold: str | None, seed: int,
+    problems: list[str],
+) -> Points | None:  # fmt: skip
     import pandas as pd
 
+    records = max(([r for r in head if parquet.holds(_path(results, r), r, column)] for head in heads), key=len)
+    for name in upstreams:
+        if name not in {record.cell.upstream for record in records}:
+            problems.append(_lacking(name, heads[0][0].cell.task, column))
+    if not records:
+        return None
+    if upstreams:
+        records.sort(key=lambda record: upstreams.index(record.cell.upstream))
     table = parquet.read(_path(results, records[0]), records[0])
     table = table[table["seed"] == table["seed"].min()].astype({"id": str, "fold": str})
     if fold is not None:

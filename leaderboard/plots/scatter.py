@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from leaderboard.blocks import NONE, plain
-from leaderboard.plots.emotions import DISTINCT, UNKNOWN, looks
+from leaderboard.plots.emotions import DISTINCT, UNKNOWN, Look, looks
 from leaderboard.plots.style import TALLEST, WIDTHS, distinct, figure, legend_below
 from leaderboard.plots.style import title as heading
 from leaderboard.questions import aspect
@@ -33,8 +33,9 @@ def scatter(document: dict[str, Any], by: str, width: str) -> Iterator[Figure]:
     low, high = everything.min(0), everything.max(0)
     middle, half = (low + high) / 2, np.maximum((high - low) / 2, 0.1) * 1.05
     looking = looks(document["points"][by])
-    under = _under(document, by, len(looking), width)
-    room = 0.7 + 0.1 * under.count("\n") + 0.14 * len(looking) / LEGEND[width]  # inches, of title, text and legend
+    under = _under(document, by, looking, width)
+    rows = -(-len(looking) // LEGEND[width]) if listed(looking) else 0
+    room = 0.7 + 0.1 * under.count("\n") + 0.14 * rows  # inches, of title, text and legend
     lines = 1 + max(caption(panel, document["task"]).count("\n") for panel in panels)
     wide = min(WIDTHS[width] / across - 0.1, 2.6)
     height = wide * min(1.0, half[1] / half[0]) + 0.3 + 0.11 * lines
@@ -69,17 +70,17 @@ def _fill(drawn: Figure, axes: list[Axes], middle: np.ndarray, half: np.ndarray)
         axis.set(xlim=(left, right), ylim=(bottom, top))
 
 
-def _points(axis: Axes, xy: np.ndarray, labels: list[str | None], looking: dict[str, tuple[str, str]]) -> None:
-    names = np.array([UNKNOWN if label is None else label for label in labels], dtype=object)
+def _points(axis: Axes, xy: np.ndarray, labels: list[str | None], looking: dict[str, Look]) -> None:
+    colours, markers = np.array([looking[UNKNOWN if label is None else label] for label in labels], dtype=object).T
     size = float(np.clip(5000 / len(xy), 2, 9))
-    order = np.random.default_rng(0).permutation(len(xy))
-    for turn in np.array_split(order, TURNS):
-        for name, (colour, marker) in looking.items():
-            own = turn[names[turn] == name]
-            axis.scatter(xy[own, 0], xy[own, 1], s=size, color=colour, marker=marker, alpha=0.75, linewidths=0)
-    if len(looking) <= DISTINCT + 1:
-        for name, text in zip(looking, distinct([plain(name) for name in looking], 24), strict=True):
-            colour, marker = looking[name]
+    for turn in np.array_split(np.random.default_rng(0).permutation(len(xy)), TURNS):
+        for marker in sorted(set(markers)):
+            own = turn[markers[turn] == marker]
+            axis.scatter(xy[own, 0], xy[own, 1], s=size, c=colours[own], marker=marker, alpha=0.75, linewidths=0)
+    if listed(looking):
+        for (colour, marker), text in zip(
+            looking.values(), distinct([plain(name) for name in looking], 24), strict=True
+        ):
             axis.scatter([], [], s=14, color=colour, marker=marker, linewidths=0, label=text)
     axis.set(xticks=[], yticks=[])
     axis.spines[:].set_visible(True)
@@ -105,7 +106,12 @@ def caption(panel: dict[str, Any], task: str) -> str:
     return "\n".join(lines)
 
 
-def _under(document: dict[str, Any], by: str, labels: int, width: str) -> str:
+def listed(looking: dict[str, Look]) -> bool:
+    """Whether the legend tells the labels apart."""
+    return len(set(looking) - {UNKNOWN}) <= DISTINCT
+
+
+def _under(document: dict[str, Any], by: str, looking: dict[str, Look], width: str) -> str:
     """What the figures mean, and the settings."""
     settings, n = document["settings"], len(document["points"]["utterance"])
     count = f"{n:,}" if n == settings["utterances"] else f"{n:,} of {settings['utterances']:,}, stratified by class,"
@@ -115,6 +121,6 @@ def _under(document: dict[str, Any], by: str, labels: int, width: str) -> str:
         f"{count} utterances. UMAP {settings['umap-learn']}: {settings['n_neighbors']} neighbours, minimal distance "
         f"{settings['min_dist']}, seed {settings['seed']}; panels turned and mirrored onto the first."
     )
-    if labels > DISTINCT + 1:
-        text += f" Coloured by {by}, {labels} of them, not listed."
+    if not listed(looking):
+        text += f" Coloured by {by}, {len(looking)} of them, not listed."
     return textwrap.fill(text, int(WIDTHS[width] * 72 / 3.2))
