@@ -59,5 +59,5 @@ def looks(labels: Sequence[str | None]) -> dict[str, Look]:
         row = colormaps["viridis"]
         found = {label: (to_hex(row(i / (len(known) - 1))), "o") for i, label in enumerate(known)}
     if None in labels:
-        found[UNKNOWN] = ("#cfcfcf", ".")
+        found[UNKNOWN] = ("#d5d5d5", "o")
     return found
