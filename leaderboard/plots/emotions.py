@@ -11,7 +11,7 @@ Look = tuple[str, str]  # colour, marker
 UNKNOWN = "unknown"
 
 # Blue: high arousal, red: low, by the words of Russell's circumplex (1980), which has none for disgust and contempt
-# (violet). Markers tell apart what a hue does not, for colour-blind readers and in grey.
+# (violet); of sentiment it says nothing. Markers tell apart what a hue does not, for colour-blind readers and in grey.
 EMOTIONS: dict[str, Look] = {
     "anger": ("#08306b", "o"),
     "fear": ("#2171b5", "s"),
@@ -41,15 +41,15 @@ DISTINCT = 28  # looks that line_style tells apart
 def looks(labels: Sequence[str | None]) -> dict[str, Look]:
     """Every label that occurs (None as `unknown`), in the order of a legend, with how it looks.
 
-    Emotions have colours of their own, the same in every picture. Where one label is none of them, all of them have
-    the general palette, sorted; more than DISTINCT labels a row of colours, in which neighbours look alike.
+    Emotions have colours of their own, the same in every picture. Where one label is none of them, or two are one, all
+    have the general palette, sorted; more than DISTINCT labels a row of colours, in which neighbours look alike.
     """
     from matplotlib import colormaps
     from matplotlib.colors import to_hex
 
     known = sorted({label for label in labels if label is not None})
     names = {label: ALSO.get(label.lower(), label.lower()) for label in known}
-    if set(names.values()) <= set(EMOTIONS):
+    if set(names.values()) <= set(EMOTIONS) and len(set(names.values())) == len(known):
         place = list(EMOTIONS)
         found = {label: EMOTIONS[names[label]] for label in sorted(known, key=lambda label: place.index(names[label]))}
     elif len(known) <= DISTINCT:

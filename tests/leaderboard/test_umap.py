@@ -13,7 +13,7 @@ from leaderboard import embedding, parquet
 from leaderboard.__main__ import main
 from leaderboard.plots import style
 from leaderboard.plots.emotions import DISTINCT, EMOTIONS, UNKNOWN, looks
-from leaderboard.plots.scatter import ACROSS, scatter
+from leaderboard.plots.scatter import ACROSS, caption, scatter
 from leaderboard.separation import distances, separation, standardised
 from tests.leaderboard import cells
 from tests.leaderboard.test_plots import cut_or_overlapping
@@ -162,6 +162,7 @@ def test_high_arousal_is_blue_and_low_is_red():
 def test_other_labels_have_the_general_palette_and_unknown_ones_grey():
     assert looks(["happy", "sad", "sad"]) == {"happy": EMOTIONS["happiness"], "sad": EMOTIONS["sadness"]}
     assert list(looks(["sad", "Anger"])) == ["Anger", "sad"], "in the order of arousal"
+    assert looks(["joy", "happiness"])["joy"] != looks(["joy", "happiness"])["happiness"]
     many = [f"s{i:02}" for i in range(DISTINCT)]
     assert len(set(looks(many).values())) == DISTINCT and list(looks(many)) == many
     assert len(looks([*many, "more", None])) == DISTINCT + 2
@@ -190,6 +191,17 @@ def test_nothing_is_cut_or_overlapping(panels, by, other, width):
         assert (low < everything.min(0)).all() and (everything.max(0) < high).all(), "every point is in the picture"
         box = drawn.axes[0].get_window_extent()
         assert (high - low)[0] / box.width == pytest.approx((high - low)[1] / box.height), "one scale"
+
+
+def test_captions_say_layer_purity_chance_and_silhouette():
+    (panel,) = drawing(1)["panels"]
+    assert caption(panel, "emodb") == "layer 23 of 24\nemotion: 43 % (25), 0.00\nspeaker: 43 % (25), 0.00"
+    assert "class: 43 %" in caption(panel, "gender:emodb")
+    unknown = {"purity": None, "chance": None, "silhouette": None}
+    one = {"layer": 0, "depth": 1, "metrics": {"emotion": panel["metrics"]["emotion"] | {"silhouette": None}}}
+    assert caption(one | {"metrics": one["metrics"] | {"speaker": unknown}}, "emodb") == (
+        "emotion: 43 % (25), –\nspeaker: –"
+    )
 
 
 def test_hostile_names_are_only_names(make, results, flat):
