@@ -96,13 +96,14 @@ def title(drawn: Figure, text: str, width: str) -> None:
     drawn.suptitle(short(text, 90 if width == "page" else 46), fontsize=7.5, x=0.01, ha="left")
 
 
-def legend_below(drawn: Figure, axis: Axes, width: str) -> None:
-    """The legend of an axis under the figure, in as many columns as fit."""
+def legend_below(drawn: Figure, axis: Axes, width: str, text: str | None = None) -> None:
+    """The legend of an axis under the figure, in as many columns as fit, and a text above it."""
     handles, labels = axis.get_legend_handles_labels()
-    if labels:
-        longest = max(map(len, labels))
+    if labels or text:
+        longest = max(map(len, labels), default=0)
         columns = max(1, min(len(labels), int(WIDTHS[width] * 72 / (longest * 4.0 + 34))))
-        drawn.legend(handles, labels, loc="outside lower center", ncols=columns)
+        drawn.legend(handles, labels, loc="outside lower center", ncols=columns, title=text, title_fontsize=6,
+                     alignment="left")  # fmt: skip
 
 
 def save(drawn: Figure, path: Path) -> list[Path]:
