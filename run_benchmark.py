@@ -152,7 +152,7 @@ def main(argv: list[str] | None = None) -> int:
             upstreams=list(
                 dict.fromkeys(upstreams.resolve(name) for asked in options.upstream for name in upstreams.expand(asked))
             ),
-            tasks=list(dict.fromkeys(tasks.resolve(options.task, data))),
+            tasks=list(dict.fromkeys(tasks.resolve(options.task, data, warn))),
             downstreams=list(dict.fromkeys(downstreams.resolve(name) for name in options.downstream)),
             data=data,
             results=Path(options.results).expanduser() / ("limited" if options.limit else ""),
@@ -318,7 +318,7 @@ def plan(request: Request, task: Any, upstream: str, heads: list[str]) -> list[C
             "skip_bad": request.skip_bad,
         }
         key = hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()
-        seeds = [0] if head == REFERENCE else downstreams.seeds(head, request.seeds)
+        seeds = [0] if head == REFERENCE else downstreams.seeds(head, request.seeds, len(task.problem.draws))
         cells.append(Cell(heard, task.name, head, settings, precision, key, seeds))
     return cells
 
@@ -444,7 +444,8 @@ def write(
         downstream={
             "name": cell.downstream,
             "settings": cell.settings,
-            "deterministic": cell.downstream == REFERENCE or downstreams.deterministic(cell.downstream),
+            "deterministic": cell.downstream == REFERENCE
+            or (downstreams.deterministic(cell.downstream) and not task.problem.draws),
         },
         predictions=predictions,
         utterances=task.utterances,

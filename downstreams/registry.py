@@ -45,7 +45,8 @@ EMOTION2VEC = {
 
 @dataclass(frozen=True)
 class Head:
-    """A head's facts: `target` is "module:function", `kinds` of problem it can treat, `settings` decide its figures."""
+    """A head's facts: `target` is "module:function", `kinds` of problem it can treat, `settings` decide its figures;
+    `standardises`: it standardises features, and can do so by test's own statistics."""
 
     name: str
     about: str
@@ -54,6 +55,7 @@ class Head:
     deterministic: bool
     kinds: tuple[str, ...]
     settings: dict[str, Any] = field(hash=False)
+    standardises: bool = False
 
     def load(self) -> Callable[..., Any]:
         """The function that evaluates this head."""
@@ -63,7 +65,7 @@ class Head:
 
 def _probe(name: str, statistics: list[str], about: str) -> Head:
     settings = {"version": 1, "statistics": statistics, "strengths": STRENGTHS}
-    return Head(name, about, "downstreams.probe:evaluate", frozenset({"pooled"}), True, EVERY_KIND, settings)
+    return Head(name, about, "downstreams.probe:evaluate", frozenset({"pooled"}), True, EVERY_KIND, settings, True)
 
 
 HEADS = {

@@ -47,8 +47,11 @@ def suites() -> dict[str, str]:
     return lists | {"here": "every task whose corpus is complete under --data", "all": "every task"}
 
 
-def resolve(names: Sequence[str], data: str | Path) -> list[str]:
+def resolve(names: Sequence[str], data: str | Path, tell: Callable[[str], None] = lambda line: None) -> list[str]:
     """Task names asked for, suites expanded and repetitions removed, in the order given.
+
+    Args:
+        tell: called with what a derived task's suite leaves out, and why.
 
     Raises:
         UnknownName: a name is no task, suite or derived task.
@@ -56,7 +59,7 @@ def resolve(names: Sequence[str], data: str | Path) -> list[str]:
     """
     from tasks import catalogue
 
-    return catalogue.resolve(names, Path(data))
+    return catalogue.resolve(names, Path(data), tell)
 
 
 def kind(name: str) -> str | None:

@@ -161,7 +161,7 @@ def _folds(options: argparse.Namespace) -> int:
 def _load(options: argparse.Namespace) -> Task:
     """The one task that a command names."""
     name = tasks.resolve([options.task], options.data)
-    if len(name) > 1:
+    if len(name) > 1 and name[0] != options.task:  # a transfer comes with its target's own task
         raise TaskError(f"{options.task} names {len(name)} tasks; give one at a time: {', '.join(name)}")
     return tasks.load(name[0], options.data, options.cache, options.skip_bad, jobs=options.jobs, progress=_progress())
 
