@@ -134,7 +134,7 @@ def _parts(units: np.ndarray, speakers: np.ndarray, whole: bool) -> np.ndarray:
 def _fold(
     name: str, rest: np.ndarray, test: np.ndarray, units: np.ndarray, targets: np.ndarray, ids: np.ndarray
 ) -> Fold:
-    """Inner groups of whole units where three or more are left, else of single utterances; dev a fifth of each class."""
+    """Inner groups of whole units where three or more are left, else of utterances; dev is a fifth of each class."""
     if len(set(units[rest])) < 3:
         units = ids
     dev = folds.stratified_fifth(rest, ids, targets, name)

@@ -50,8 +50,8 @@ def few(derived: Derived, loaded: Sequence[Task]) -> Task:
 def drawn(fold: Fold, k: int, draw: int, ids: np.ndarray, targets: np.ndarray) -> Fold:
     """The fold with k training utterances of each class, of one draw.
 
-    Inner groups deal out each class's utterances, up to five groups; dev is a fifth of each class, at least one, of k = 1
-    none: then inner groups and dev are empty.
+    Each class's utterances are dealt into up to five inner groups; dev is a fifth of each class, at least one. Of k = 1
+    nothing can be left out: inner groups and dev are empty.
     """
     rest = np.sort(np.r_[fold.train, fold.dev])
     salt = f"shots {draw} {fold.name}"
