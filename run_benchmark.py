@@ -578,6 +578,9 @@ def show_list(data: Path) -> int:
     print("\nsuites (-t)")
     for suite, members in tasks.suites().items():
         print(f"  {suite:<24} {members}")
+    print("\nderived tasks (-t), of tasks of classes; a suite may stand for TASK, and for SOURCE,TARGET or SUITE,TASK")
+    for form, about in tasks.derived().items():
+        print(f"  {form:<36} {about}")
     print("\ndownstreams (-d)")
     for name, about in downstreams.describe():
         print(f"  {name:<24} {about}")

@@ -54,7 +54,9 @@ def grids(records: Sequence[Record]) -> list[Grid]:
     for (upstream, head, metric), mine in cells.items():
         rows = sorted({row for row, _ in mine}, key=lambda row: row.split(ARROW)[::-1])
         filled = {column for _, column in mine}
-        columns = [c for c in ("transfer", "test by its own statistics", "own folds", "classes") if c in filled]
+        columns: list[str] = [
+            c for c in ("transfer", "test by its own statistics", "own folds", "classes") if c in filled
+        ]
         caption = (
             f"{metric} of {upstream}, head {head}: trained and chosen before the arrow, tested after it; own folds: "
             "those of the corpus tested, on the same classes; 95 % intervals over groups"

@@ -62,7 +62,8 @@ class Derived:
 
     def version(self, loaded: Sequence[Task]) -> str:
         """The version of the task: its kind's and its bases'."""
-        return f"{KINDS[self.kind].version} of {', '.join(task.definition.version for task in loaded)}"
+        versions = [f"{task.name} {task.definition.version}" for task in loaded]
+        return f"{KINDS[self.kind].version} of {', '.join(versions) if versions[1:] else loaded[0].definition.version}"
 
 
 CONTROL = ("classification", "conversation")
@@ -77,7 +78,7 @@ KINDS = {
         "SOURCE,TARGET",
         "transfer:transfer",
         "transfer-standardised 1",
-        "the same, test features by their own statistics",
+        "the same, test features standardised by themselves",
     ),
     "across-languages": Kind(
         "SUITE,TASK", "transfer:across", "across-languages 1", "train on a suite's corpora of all other languages"
@@ -120,8 +121,10 @@ def parse(name: str, data: Path) -> Derived:
             raise TaskError(
                 f"{written}: {base.name} asks for {what}; {kind} takes a task of classes, as {_example(kind)}"
             )
-    if kind == "shots" and not (last.isascii() and last.isdigit() and int(last)):
-        raise TaskError(f"{written}: K is {last!r}; a positive whole number of utterances a class is expected")
+    if kind == "shots":
+        if not (last.isascii() and last.isdigit() and int(last)):
+            raise TaskError(f"{written}: K is {last!r}; a positive whole number of utterances a class is expected")
+        made = Derived(f"shots:{first},{int(last)}", kind, (first,), str(int(last)))
     if kind == "labels":
         try:
             labels.onto(tuple(found[0].labels), last.split("+"))
@@ -170,7 +173,8 @@ def expand(name: str, data: Path, tell: Told) -> list[str]:
         raise TaskError("\n  ".join([f"{name}: nothing of {suite} can be asked so", *left]))
     if left:
         tell("\n  ".join([f"{name} leaves out", *left]))
-    return list(dict.fromkeys(task for derived in found for task in _with_own(derived)))
+    own = [derived.bases[-1] for derived in found] if kind in TRANSFERS else []  # the diagonal of the matrix
+    return list(dict.fromkeys([*(task for derived in found for task in _with_own(derived)), *own]))
 
 
 def _split(name: str) -> tuple[str, list[str]]:

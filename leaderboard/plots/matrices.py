@@ -64,7 +64,7 @@ def transfer(results: Path, records: Sequence[Record], width: str) -> Iterator[t
         form = "{:.0f}" if number(1.0, metric) == "1.0" else "{:.2f}"
         title = f"{variant} · {head}, {metric}"
         yield from _pages(
-            (*[variant] * (variant != "transfer"), head, metric),
+            (*filter(None, [variant.removeprefix("transfer").strip("-")]), head, metric),
             panels,
             labels,
             ("tested on", "trained on"),
