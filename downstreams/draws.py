@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from downstreams.predictions import Predictions
@@ -29,16 +27,12 @@ def drawn(
         alone = replace(problem, folds=problem.draws[seed], draws=())
         started = [0] if head.deterministic else [seed]
         found.append(_of(seed, head.load()(features, alone, settings, started, device, progress)))
-    layers = Counter(one["layer"] for part in found for one in part.choices if "layer" in one)
     weights = [weight for part in found for weight in part.layer_weights or ()]
-    dev = [part.dev_by_layer for part in found if part.dev_by_layer is not None]
     return replace(
-        found[0],  # predictions by layer, and what pictures need, are of the first seed alone
+        found[0],  # what is told of layers, and what pictures need, is of the first seed alone
         table=pd.concat([part.table for part in found], ignore_index=True),
-        dev_by_layer=np.concatenate(dev) if dev else None,
         choices=[one for part in found for one in part.choices],
         layer_weights=weights or None,
-        layer=min(layers.items(), key=lambda item: (-item[1], item[0]))[0] if layers else None,
         marks=tuple(sorted({mark for part in found for mark in part.marks})),
         seconds=sum(part.seconds for part in found),
     )

@@ -131,10 +131,11 @@ def _alike(heard: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
     A head that standardises by what trains thus sees them standardised by their own statistics; a column that is
     constant on them carries nothing.
     """
-    spread, mean = torch.std_mean(heard.double(), 0, correction=0)
-    wanted, centre = torch.std_mean(known.double(), 0, correction=0)
+    heard, known = heard.double(), known.double()
+    centred = heard - heard.mean(0)
+    spread, wanted = centred.square().mean(0).sqrt(), (known - known.mean(0)).square().mean(0).sqrt()
     varies = heard.amax(0) > heard.amin(0)
-    return (torch.where(varies, (heard - mean) / torch.where(varies, spread, 1.0) * wanted, 0.0) + centre).float()
+    return (torch.where(varies, centred / torch.where(varies, spread, 1.0) * wanted, 0.0) + known.mean(0)).float()
 
 
 def _losses(problem: Any, outputs: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
