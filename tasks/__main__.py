@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import tasks
 from tasks import files
-from tasks.errors import TaskError, UnknownName
+from tasks.errors import Refused, TaskError, UnknownName
 
 if TYPE_CHECKING:
     from tasks.loading import Task
@@ -23,7 +23,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         return options.run(options)
-    except UnknownName as error:
+    except (Refused, UnknownName) as error:
         print(error, file=sys.stderr)
         return 2
     except TaskError as error:

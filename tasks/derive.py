@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tasks import brought, corpora, definition, labels
-from tasks.errors import LIST, TaskError, UnknownName
+from tasks.errors import LIST, Refused, TaskError, UnknownName
 
 if TYPE_CHECKING:
     from tasks.definition import Definition
@@ -92,47 +92,40 @@ def parse(name: str, data: Path) -> Derived:
 
     Raises:
         UnknownName: there is no such kind, no such base task or suite.
-        TaskError: the arguments are not the kind's, or their tasks cannot be joined; says what was expected.
+        Refused: the arguments are not the kind's, or their tasks cannot be joined; says what was expected.
     """
     kind, arguments = _split(name)
     form = KINDS[kind].form
     if len(arguments) != len(form.split(",")) or not all(arguments):
         takes = "1 task" if form == "TASK" else form
         example = _example(kind)
-        raise TaskError(f"{name!r}: {kind} takes {takes}, as {example}, not {len([a for a in arguments if a])}")
+        raise Refused(f"{name!r}: {kind} takes {takes}, as {example}, not {len([a for a in arguments if a])}")
     first, last = arguments[0], arguments[-1]
-    written = f"{kind}:{','.join(arguments)}"
+    bases, option = tuple(arguments), ""
     if kind == "across-languages":
-        target = _base(last, kind)
-        members, _ = _members(first, kind, data)
-        sources = tuple(m for m in members if _apart(m, last))
-        if not sources:
-            raise TaskError(
-                f"{written}: {first} has no corpus of a language other than {_language(target)} to train on"
-            )
-        made = Derived(written, kind, (last, *sources), first)
-    else:
-        named = arguments if kind in TRANSFERS else arguments[:1]
-        made = Derived(written, kind, tuple(named), "" if len(named) == len(arguments) else last)
-    found = [_base(base, kind) for base in made.bases]
+        bases, option = (last, *(m for m in _members(first, kind, data)[0] if _apart(m, _base(last, kind)))), first
+    elif kind == "shots":
+        if not (last.isascii() and last.isdigit() and int(last)):
+            raise Refused(f"{name!r}: K is {last!r}; a positive whole number of utterances a class is expected")
+        bases, option = (first,), str(int(last))
+    elif kind == "labels":
+        bases, option = (first,), "+".join(sorted(set(last.split("+"))))
+    found = [_base(base, kind) for base in bases]
     for base in found:
         if base.kind not in KINDS[kind].asks:
             what = "values" if base.kind == "regression" else "turns of conversations"
-            raise TaskError(
-                f"{written}: {base.name} asks for {what}; {kind} takes a task of classes, as {_example(kind)}"
-            )
-    if kind == "shots":
-        if not (last.isascii() and last.isdigit() and int(last)):
-            raise TaskError(f"{written}: K is {last!r}; a positive whole number of utterances a class is expected")
-        made = Derived(f"shots:{first},{int(last)}", kind, (first,), str(int(last)))
+            raise Refused(f"{name!r}: {base.name} asks for {what}; {kind} takes a task of classes, as {_example(kind)}")
     if kind == "labels":
         try:
-            labels.onto(tuple(found[0].labels), last.split("+"))
+            labels.onto(tuple(found[0].labels), option.split("+"))
         except TaskError as error:
-            raise TaskError(f"{written}: {first}: {error}") from error
+            raise Refused(f"{name!r}: {first}: {error}") from error
+    if kind == "across-languages" and len(found) < 2:
+        raise Refused(f"{name!r}: {first} has no corpus of a language other than that of {last} to train on")
     if len(found) > 1:
-        _joined(written, found)
-    return made
+        _joined(name, found)
+    written = {"shots": [first, option], "labels": [first, option]}.get(kind, arguments)
+    return Derived(f"{kind}:{','.join(written)}", kind, bases, option)
 
 
 def classes(derived: Derived) -> tuple[str, ...]:
@@ -147,7 +140,7 @@ def expand(name: str, data: Path, tell: Told) -> list[str]:
         tell: called with a line on what a suite has that cannot be asked.
 
     Raises:
-        as `parse`; and TaskError where nothing is left of a suite.
+        as `parse`; and Refused where nothing is left of a suite.
     """
     from tasks import catalogue
 
@@ -170,7 +163,7 @@ def expand(name: str, data: Path, tell: Told) -> list[str]:
         except TaskError as error:
             left.append(str(error))
     if not found:
-        raise TaskError("\n  ".join([f"{name}: nothing of {suite} can be asked so", *left]))
+        raise Refused("\n  ".join([f"{name}: nothing of {suite} can be asked so", *left]))
     if left:
         tell("\n  ".join([f"{name} leaves out", *left]))
     own = [derived.bases[-1] for derived in found] if kind in TRANSFERS else []  # the diagonal of the matrix
@@ -197,27 +190,23 @@ def _base(name: str, kind: str) -> Definition:
     return definition.read(definition.path(name))
 
 
-def _language(task: Definition) -> str:
-    return corpora.module(task.corpus).CORPUS.language
-
-
-def _apart(source: str, target: str) -> bool:
+def _apart(source: str, target: Definition) -> bool:
     """Whether no language and no speaker of the target's corpus is in the source's."""
-    a, b = (corpora.module(definition.read(definition.path(name)).corpus).CORPUS for name in (source, target))
+    a, b = (corpora.module(place).CORPUS for place in (definition.read(definition.path(source)).corpus, target.corpus))
     return a.family != b.family and not set(a.language.split("/")) & set(b.language.split("/"))
 
 
 def _joined(name: str, tasks: Sequence[Definition]) -> None:
-    """Raise TaskError where tasks cannot be joined: one corpus twice, other things asked, too few classes shared."""
+    """Raise Refused where tasks cannot be joined: one corpus twice, other things asked, too few classes shared."""
     places = [task.corpus for task in tasks]
     if len(set(places)) < len(places):
         twice = next(place for place in places if places.count(place) > 1)
-        raise TaskError(f"{name}: {tasks[0].name} and {tasks[-1].name} are both on {twice}; two corpora are expected")
+        raise Refused(f"{name!r}: {tasks[0].name} and {tasks[-1].name} are both on {twice}; two corpora are expected")
     found = labels.shared([tuple(task.labels) for task in tasks])
     if len(found) < labels.FEWEST:
         has = "; ".join(f"{task.name} has {', '.join(task.labels)}" for task in tasks)
         shared = f"{', '.join(found)} alone" if found else "no class"
-        raise TaskError(f"{name}: they share {shared}, and at least {labels.FEWEST} are needed: {has}")
+        raise Refused(f"{name!r}: they share {shared}, and at least {labels.FEWEST} are needed: {has}")
 
 
 def _with_own(derived: Derived) -> list[str]:

@@ -102,7 +102,10 @@ def test_a_suite_stands_for_its_tasks(tmp_path):
     told = []
     assert tasks.resolve(["shots:ser10,4"], tmp_path, told.append) == ["shots:urdu,4", "shots:emodb,4"]
     assert "meld: meld is absent" in told[0]
-    assert tasks.resolve(["shots: emodb , 04"], tmp_path) == ["shots:emodb,4"]
+    assert tasks.resolve(["shots: emodb , 04", "labels:emodb,fear+anger+fear"], tmp_path) == [
+        "shots:emodb,4",
+        "labels:emodb,anger+fear",
+    ]
 
 
 def test_every_kind_is_listed_and_parses_as_it_is_written(tmp_path):

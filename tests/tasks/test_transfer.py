@@ -9,7 +9,8 @@ import pytest
 import downstreams
 import tasks
 from tasks import catalogue, corpora, definition, derive, labels, transfer
-from tasks.errors import TaskError, UnknownName
+from tasks.__main__ import main
+from tasks.errors import Refused, TaskError, UnknownName
 from tests.tasks import layouts
 
 SER10 = catalogue.suites()["ser10"]
@@ -117,7 +118,7 @@ def test_the_matrix_of_a_suite_has_every_pair_or_says_why_not(whole):
     (line,) = told
     joined = {name for both in asked for name in both}
     for pair in permutations(sorted(joined), 2):
-        assert pair in asked or f"transfer:{','.join(pair)}: they share" in line
+        assert pair in asked or f"'transfer:{','.join(pair)}': they share" in line
     joined = {definition.read(definition.path(name)).corpus for name in joined}
     for corpus in places - joined:
         assert any(
@@ -162,7 +163,7 @@ def test_what_is_absent_is_left_out_of_a_matrix_and_told(tmp_path):
         ("transfer:mosi_binary,emodb", "they share no class, and at least 2 are needed: mosi_binary has negative"),
         ("transfer:meld3,emodb", "they share neutral alone"),
         ("across-languages:ser10", "takes SUITE,TASK"),
-        ("across-languages:song,ravdess", "song has no corpus of a language other than en"),
+        ("across-languages:song,ravdess", "song has no corpus of a language other than that of ravdess"),
         ("shots:emodb,0", "K is '0'; a positive whole number"),
         ("shots:emodb,-1", "positive whole number"),
         ("shots:emodb,1.5", "positive whole number"),
@@ -176,7 +177,7 @@ def test_what_is_absent_is_left_out_of_a_matrix_and_told(tmp_path):
     ],
 )
 def test_names_that_cannot_be_asked_say_what_is_expected(whole, name, words):
-    with pytest.raises(TaskError, match=words.replace(".", r"\.")):
+    with pytest.raises(Refused, match=words.replace(".", r"\.")):
         derive.parse(name, whole[0])
 
 
@@ -192,3 +193,11 @@ def test_names_that_cannot_be_asked_say_what_is_expected(whole, name, words):
 def test_unknown_names_within_offer_the_nearest(whole, name, words):
     with pytest.raises(UnknownName, match=words):
         tasks.resolve([name], whole[0])
+
+
+def test_the_audit_of_a_wrong_name_ends_with_status_2_and_of_a_transfer_prints_the_algebra(whole, capsys):
+    places = ["--data", str(whole[0]), "--cache", str(whole[1])]
+    assert main(["audit", "transfer:emodb,emodb", *places]) == 2
+    assert "two corpora are expected" in capsys.readouterr().err
+    assert main(["audit", "transfer:ravdess,emodb", *places]) == 0
+    assert "ravdess: neutral = 4 calm + 4 neutral" in capsys.readouterr().out
