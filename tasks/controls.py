@@ -12,7 +12,6 @@ from tasks.definition import FoldRule
 from tasks.derive import Derived
 from tasks.errors import TaskError
 from tasks.loading import Task
-from tasks.metrics import REGRESSION
 from tasks.problem import Fold
 
 PARTS = 5  # test folds of `speaker:`
@@ -22,12 +21,9 @@ def column(derived: Derived, loaded: Sequence[Task]) -> Task:
     """The base task's utterances and folds, with a column of its table as the target.
 
     Raises:
-        TaskError: the base asks for values, the corpus lacks the column, it has one value only, or a fold's train lacks
-            one.
+        TaskError: the corpus lacks the column, it has one value only, or a fold's train lacks one.
     """
     (base,), name, target = loaded, derived.name, derived.kind
-    if base.problem.kind == REGRESSION:
-        raise TaskError(f"{name}: {base.name} asks for values; name a task of classes on {base.corpus.title}")
     values = _values(derived, base, target)
     definition = base.definition.model_copy(
         update={

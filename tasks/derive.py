@@ -106,7 +106,7 @@ def parse(name: str, data: Path) -> Derived:
         bases, option = (last, *(m for m in _members(first, kind, data)[0] if _apart(m, _base(last, kind)))), first
     elif kind == "shots":
         if not (last.isascii() and last.isdigit() and int(last)):
-            raise Refused(f"{name!r}: K is {last!r}; a positive whole number of utterances a class is expected")
+            raise Refused(f"{name}: K is {last!r}; a positive whole number of utterances a class is expected")
         bases, option = (first,), str(int(last))
     elif kind == "labels":
         bases, option = (first,), "+".join(sorted(set(last.split("+"))))
@@ -114,14 +114,14 @@ def parse(name: str, data: Path) -> Derived:
     for base in found:
         if base.kind not in KINDS[kind].asks:
             what = "values" if base.kind == "regression" else "turns of conversations"
-            raise Refused(f"{name!r}: {base.name} asks for {what}; {kind} takes a task of classes, as {_example(kind)}")
+            raise Refused(f"{name}: {base.name} asks for {what}; {kind} takes a task of classes, as {_example(kind)}")
     if kind == "labels":
         try:
             labels.onto(tuple(found[0].labels), option.split("+"))
         except TaskError as error:
-            raise Refused(f"{name!r}: {first}: {error}") from error
+            raise Refused(f"{name}: {first}: {error}") from error
     if kind == "across-languages" and len(found) < 2:
-        raise Refused(f"{name!r}: {first} has no corpus of a language other than that of {last} to train on")
+        raise Refused(f"{name}: {first} has no corpus of a language other than that of {last} to train on")
     if len(found) > 1:
         _joined(name, found)
     written = {"shots": [first, option], "labels": [first, option]}.get(kind, arguments)
@@ -201,12 +201,12 @@ def _joined(name: str, tasks: Sequence[Definition]) -> None:
     places = [task.corpus for task in tasks]
     if len(set(places)) < len(places):
         twice = next(place for place in places if places.count(place) > 1)
-        raise Refused(f"{name!r}: {tasks[0].name} and {tasks[-1].name} are both on {twice}; two corpora are expected")
+        raise Refused(f"{name}: {tasks[0].name} and {tasks[-1].name} are both on {twice}; two corpora are expected")
     found = labels.shared([tuple(task.labels) for task in tasks])
     if len(found) < labels.FEWEST:
         has = "; ".join(f"{task.name} has {', '.join(task.labels)}" for task in tasks)
         shared = f"{', '.join(found)} alone" if found else "no class"
-        raise Refused(f"{name!r}: they share {shared}, and at least {labels.FEWEST} are needed: {has}")
+        raise Refused(f"{name}: they share {shared}, and at least {labels.FEWEST} are needed: {has}")
 
 
 def _with_own(derived: Derived) -> list[str]:

@@ -166,11 +166,11 @@ def _fold(
 
 
 def _title(derived: Derived, target: Task, sources: Sequence[Task]) -> str:
-    by_own = ", by the target's own statistics" * (derived.kind == "transfer-standardised")
+    by_own = ", whose features are standardised by themselves" * (derived.kind == "transfer-standardised")
     if derived.kind == "across-languages":
         languages = sorted({task.corpus.language for task in sources})
         return f"{target.name}, trained on {len(sources)} corpora in {', '.join(languages)}"
-    return f"{sources[0].name} to {target.name}{by_own}"
+    return f"trained on {sources[0].name}, tested on {target.name}{by_own}"
 
 
 def _sizes(part: _Part, wanted: Sequence[str]) -> str:

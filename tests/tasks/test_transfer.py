@@ -118,7 +118,7 @@ def test_the_matrix_of_a_suite_has_every_pair_or_says_why_not(whole):
     (line,) = told
     joined = {name for both in asked for name in both}
     for pair in permutations(sorted(joined), 2):
-        assert pair in asked or f"'transfer:{','.join(pair)}': they share" in line
+        assert pair in asked or f"transfer:{','.join(pair)}: they share" in line
     joined = {definition.read(definition.path(name)).corpus for name in joined}
     for corpus in places - joined:
         assert any(
