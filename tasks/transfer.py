@@ -31,7 +31,8 @@ class _Part:
     """What one corpus gives: rows of its table, with their classes among the shared ones.
 
     Attributes:
-        units: (n,) what inner groups of that source never split; speakers: (n,) as heads may see them.
+        units: (n,) what inner groups of that source never split; groups: (n,) of intervals.
+        counts: `merged` and `excluded`, as of a `Reading`; notes: what the label algebra did.
     """
 
     task: Task
@@ -72,9 +73,9 @@ def _joined(derived: Derived, target: Task, sources: Sequence[Task]) -> Task:
     parts = [_part(task, wanted, target) for task in (target, *sources)]
     tested, *trained = parts
     rows = pd.concat([part.rows for part in parts]).dropna(axis="columns", how="all")
-    ids, targets, speakers, groups = (
-        np.concatenate([getattr(part, field) if field != "ids" else loading.text(part.rows.index) for part in parts])
-        for field in ("ids", "targets", "speakers", "groups")
+    ids = loading.text(rows.index)
+    targets, speakers, groups = (
+        np.concatenate([getattr(part, field) for part in parts]) for field in ("targets", "speakers", "groups")
     )
     n = len(tested.rows)
     dev = "speakers"
