@@ -156,7 +156,7 @@ def main(argv: list[str] | None = None) -> int:
             upstreams=list(
                 dict.fromkeys(upstreams.resolve(name) for asked in options.upstream for name in upstreams.expand(asked))
             ),
-            tasks=list(dict.fromkeys(tasks.resolve(options.task, data))),
+            tasks=list(dict.fromkeys(tasks.resolve(options.task, data, warn))),
             downstreams=list(dict.fromkeys(downstreams.resolve(name) for name in options.downstream)),
             data=data,
             results=Path(options.results).expanduser() / ("limited" if options.limit else ""),
@@ -324,7 +324,7 @@ def plan(request: Request, task: Any, upstream: str, heads: list[str]) -> list[C
             "skip_bad": request.skip_bad,
         }
         key = hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()
-        seeds = [0] if head == REFERENCE else downstreams.seeds(head, request.seeds)
+        seeds = [0] if head == REFERENCE else downstreams.seeds(head, request.seeds, len(task.problem.draws))
         cells.append(Cell(heard, task.name, head, settings, precision, key, seeds))
     return cells
 
@@ -450,7 +450,8 @@ def write(
         downstream={
             "name": cell.downstream,
             "settings": cell.settings,
-            "deterministic": cell.downstream == REFERENCE or downstreams.deterministic(cell.downstream),
+            "deterministic": cell.downstream == REFERENCE
+            or (downstreams.deterministic(cell.downstream) and not task.problem.draws),
         },
         predictions=predictions,
         utterances=task.utterances,
@@ -583,6 +584,9 @@ def show_list(data: Path) -> int:
     print("\nsuites (-t)")
     for suite, members in tasks.suites().items():
         print(f"  {suite:<24} {members}")
+    print("\nderived tasks (-t), of tasks of classes; a suite may stand for TASK, and for SOURCE,TARGET or SUITE,TASK")
+    for form, about in tasks.derived().items():
+        print(f"  {form:<36} {about}")
     print("\ndownstreams (-d)")
     for name, about in downstreams.describe():
         print(f"  {name:<24} {about}")

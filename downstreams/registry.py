@@ -60,7 +60,8 @@ DIALOGUE_RNN = TURNS | {"network": "dialogue_rnn", "global": 150, "party": 150, 
 
 @dataclass(frozen=True)
 class Head:
-    """A head's facts: `target` is "module:function", `kinds` of problem it can treat, `settings` decide its figures."""
+    """A head's facts: `target` is "module:function", `kinds` of problem it can treat, `settings` decide its figures;
+    `standardises`: it standardises features, and can do so by test's own statistics."""
 
     name: str
     about: str
@@ -69,6 +70,7 @@ class Head:
     deterministic: bool
     kinds: tuple[str, ...]
     settings: dict[str, Any] = field(hash=False)
+    standardises: bool = False
 
     def load(self) -> Callable[..., Any]:
         """The function that evaluates this head."""
@@ -78,7 +80,7 @@ class Head:
 
 def _probe(name: str, statistics: list[str], about: str) -> Head:
     settings = {"version": 1, "statistics": statistics, "strengths": STRENGTHS}
-    return Head(name, about, "downstreams.probe:evaluate", frozenset({"pooled"}), True, EVERY_KIND, settings)
+    return Head(name, about, "downstreams.probe:evaluate", frozenset({"pooled"}), True, EVERY_KIND, settings, True)
 
 
 def _conversation(name: str, settings: dict[str, Any], about: str) -> Head:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from leaderboard.schema import Record
 
 
-PIVOTS = ("metric", "task", "language", "family", "class", "cost", "ablation")
+PIVOTS = ("metric", "task", "language", "family", "class", "cost", "ablation", "transfer")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -170,14 +170,15 @@ def _table(options: argparse.Namespace) -> int:
 
 
 def _pivot(options: argparse.Namespace, records: list[Record]) -> int:
-    from leaderboard import grids, latex
+    from leaderboard import grids, latex, transfers
 
     problems: list[str] = []
     if options.by in ("language", "family"):
         found, problems = grids.mean_grids(options.results, records, options.by)
     else:
         make = {"metric": grids.metric_grids, "task": grids.task_grids, "class": grids.recall_grids,
-                "cost": grids.cost_grids, "ablation": grids.ablation_grids}  # fmt: skip
+                "cost": grids.cost_grids, "ablation": grids.ablation_grids,
+                "transfer": transfers.grids}  # fmt: skip
         found = make[options.by or "metric"](records)
     if not found:
         raise LeaderboardError(f"{options.results}: no result for a table by {options.by}")

@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from importlib import resources
 
+from leaderboard import transfers
 from leaderboard.blocks import plain, plural
 from leaderboard.foreign import IMPORTED
 from leaderboard.marks import explain
@@ -53,7 +54,8 @@ def methods(records: Sequence[Record], openings: dict[str, int] | None = None) -
     said = (_tasks(measured, cited, openings or {}), _upstreams(measured, cited), _heads(measured, cited),
             _figures(measured, cited))  # fmt: skip
     parts = ["## Protocol", "", "\n\n".join(said), "", *_marks(measured), "## Licences", ""]
-    licences = {r.task.corpus: r.task.licence for r in measured}
+    # The longest wins: that of a transfer names its sources' licences as well.
+    licences = {r.task.corpus: r.task.licence for r in sorted(measured, key=lambda r: len(r.task.licence))}
     parts += [f"- {plain(corpus)}: {plain(licence)}" for corpus, licence in sorted(licences.items())]
     if any("opensmile" in r.cell.upstream for r in measured):
         parts.append("- openSMILE: its own licence, for research, not for products")
@@ -72,6 +74,8 @@ def _tasks(records: Sequence[Record], cited: list[str], openings: dict[str, int]
         who = plural(counts.speakers, "speaker") if counts.speakers else "speakers unknown"
         text = f"{task.title} [{task.language}; {counts.n} utterances, {who}, {plural(counts.folds, 'fold')}"
         text += f"; task version {task.version}, audit {task.audit[:12]}]{_cite(task.corpus, CORPORA, cited)}"
+        if pair := transfers.pair(task.name):
+            text += _cite(pair[1], CORPORA, cited)
         if times := openings.get(task.name):
             text += f" (its test part was scored {times} times)"
         said.append(text)

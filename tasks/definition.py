@@ -25,7 +25,7 @@ from tasks.metrics import CLASSIFICATION, METRICS, REGRESSION
 FOLDER = Path(__file__).parent / "definitions"
 
 # The column of the utterance table that holds each unit of resampling.
-GROUPS = {"speaker": "speaker", "dialogue": "dialogue", "video": "dialogue", "utterance": ""}
+GROUPS = {"speaker": "speaker", "dialogue": "dialogue", "video": "dialogue", "sentence": "sentence", "utterance": ""}
 VALUES = ("arousal", "valence", "dominance", "sentiment")  # columns that a regression may ask for
 
 
@@ -147,7 +147,7 @@ class Definition(_Strict):
     downstream: str | tuple[str, ...]
     speakers_shared: bool = False
     pooled_only: bool = False
-    group_by: Literal["speaker", "dialogue", "video", "utterance"] = "speaker"
+    group_by: Literal["speaker", "dialogue", "video", "sentence", "utterance"] = "speaker"
     next_turn: bool = False
     published: tuple[Published, ...] = ()
 
