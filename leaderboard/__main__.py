@@ -1,4 +1,4 @@
-"""python -m leaderboard csv | table | compare | plot | methods | import | verify | schema  [--results DIR]"""
+"""python -m leaderboard csv | table | compare | plot | page | methods | import | verify | schema  [--results DIR]"""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ PIVOTS = ("metric", "task", "language", "family", "class", "cost", "ablation")
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one of the commands; 0 all well, 1 something is wrong with the results, 2 the request was wrong."""
     options = _parse(arguments)
-    run = {"csv": _csv, "table": _table, "compare": _compare, "plot": _plot, "methods": _methods,
-           "import": _import, "verify": _verify, "schema": _schema}  # fmt: skip
+    run = {"csv": _csv, "table": _table, "compare": _compare, "plot": _plot, "page": _page,
+           "methods": _methods, "import": _import, "verify": _verify, "schema": _schema}  # fmt: skip
     try:
         return run[options.command](options)
     except LeaderboardError as error:
@@ -43,6 +43,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     table = commands.add_parser("table", help="print the tables")
     compare = commands.add_parser("compare", help="who is significantly better than whom")
     plot = commands.add_parser("plot", help="pictures as PDF and PNG")
+    page = commands.add_parser("page", help="one HTML file: tables, details, plots, UMAP; needs no network")
     methods = commands.add_parser("methods", help="the protocol in words, with BibTeX and licences")
     bring = commands.add_parser("import", help="score a foreign system's predictions on a task measured here")
     verify = commands.add_parser("verify", help="recompute every figure from its predictions")
@@ -64,6 +65,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     plot.add_argument("--width", choices=("column", "page", "both"), default="both", help="of a paper (default: both)")
     plot.add_argument("--out", type=Path, metavar="DIR", help="default: RESULTS/plots")
     plot.add_argument("--log", type=Path, metavar="FILE", help="draw the log.jsonl of a pre-training run instead")
+    page.add_argument("--out", type=Path, metavar="FILE", help="default: RESULTS/leaderboard.html")
     bring.add_argument("file", type=Path, metavar="FILE", help="CSV: id, prediction or score:<class>..., seed if any")
     bring.add_argument("--name", required=True, help="what tables call the system")
     bring.add_argument("-t", "--task", required=True, metavar="TASK", help="a task that has cells here")
@@ -81,11 +83,11 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         metavar="CORPUS:LEVEL",
         help="what it was trained on (emodb:audio iemocap:labels ...; nothing: none; default: unknown)",
     )
-    for command in (table, compare, plot, methods):
+    for command in (table, compare, plot, page, methods):
         command.add_argument("-t", "--task", nargs="+", metavar="TASK", help="these tasks only")
         command.add_argument("-u", "--upstream", nargs="+", metavar="UPSTREAM", help="these and the references only")
         command.add_argument("-d", "--downstream", nargs="+", metavar="HEAD", help="these heads only")
-    for command in (csv, table, compare, plot, methods, bring, verify):
+    for command in (csv, table, compare, plot, page, methods, bring, verify):
         command.add_argument("--results", type=Path, default=Path("results"), metavar="DIR", help="default: ./results")
 
     options = parser.parse_args(arguments)
@@ -222,6 +224,17 @@ def _plot(options: argparse.Namespace) -> int:
     else:
         print(f"{plural(len(made), 'picture file')} in {out}")
     return int(damage)
+
+
+def _page(options: argparse.Namespace) -> int:
+    from leaderboard import page
+
+    records, damage = _records(options.results)
+    path, problems = page.write(options.results, _chosen(options, records), damage=damage, out=options.out)
+    for problem in problems:
+        print(problem, file=sys.stderr)
+    print(path)
+    return int(damage or bool(problems))
 
 
 def _methods(options: argparse.Namespace) -> int:
