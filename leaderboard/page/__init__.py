@@ -9,8 +9,8 @@ from __future__ import annotations
 import base64
 import gzip
 import hashlib
-import html
 import json
+import re
 from collections.abc import Iterable, Sequence
 from importlib import resources
 from pathlib import Path
@@ -18,8 +18,7 @@ from typing import Any
 
 from leaderboard.files import told
 from leaderboard.files import write as write_file
-from leaderboard.page.content import content
-from leaderboard.page.embeddings import embeddings
+from leaderboard.page import content, embeddings
 from leaderboard.schema import Record
 
 NAME = "leaderboard.html"
@@ -39,11 +38,11 @@ def write(results: Path, records: Sequence[Record], *, damage: bool, out: Path |
     Raises:
         LeaderboardError: the file cannot be written.
     """
-    summary, details, problems = content(results, records)
+    summary, details, problems = content.collect(results, records)
     audits: dict[str, set[str]] = {}
     for record in records:
         audits.setdefault(record.task.name, set()).add(record.task.audit)
-    found, more = embeddings(results, audits)
+    found, more = embeddings.load(results, audits)
     summary |= {"damaged": damage, "umap": [entry["title"] for entry in found]}
     path = out or results / NAME
     with told(path):
@@ -53,24 +52,21 @@ def write(results: Path, records: Sequence[Record], *, damage: bool, out: Path |
 
 
 def page(summary: dict[str, Any], details: Iterable[Any], embedded: Iterable[Any]) -> str:
-    """The HTML of what `content` and `embeddings` give."""
+    """The HTML of what `content.collect` and `embeddings.load` give."""
     style, script = _text("page.css"), "\n".join(map(_text, SCRIPTS))
-    parts = [f'<script type="application/json" id="summary">{_json(summary)}</script>']
-    for kind, several in (("details", details), ("umap", embedded)):
-        for index, one in enumerate(several):
-            parts.append(f'<script type="application/gzip" id="{kind}-{index}">{_packed(one)}</script>')
+    packed = [
+        f'<script type="application/gzip" id="{kind}-{index}">{_packed(one)}</script>'
+        for kind, several in (("details", details), ("umap", embedded))
+        for index, one in enumerate(several)
+    ]
     filled = {
-        "@policy@": f"default-src 'none'; style-src {_hash(style)}; script-src {_hash(script)}",
-        "@title@": html.escape("emorep leaderboard"),
-        "@style@": style,
-        "@script@": script,
-        "@data@": "\n".join(parts),
+        "policy": f"default-src 'none'; style-src {_hash(style)}; script-src {_hash(script)}",
+        "style": style,
+        "summary": _json(summary),
+        "script": script,
+        "packed": "\n".join(packed),  # after the script: the table is there before all of it is read
     }
-    text = _text("page.html")
-    for place, filling in filled.items():
-        head, _, tail = text.partition(place)
-        text = head + filling + tail
-    return text
+    return re.sub("@([a-z]+)@", lambda place: filled[place[1]], _text("page.html"))
 
 
 def _text(name: str) -> str:

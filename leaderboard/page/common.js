@@ -49,10 +49,12 @@ function plural(n, noun) {
 const letter = (mark) => "abcdefghijklmnopqrstuvwxyz"[mark % 26].repeat(Math.floor(mark / 26) + 1);
 
 const unpacked = new Map();
+const whole = new Promise((done) => addEventListener("DOMContentLoaded", done)); // the document has been read
 
 /** What lies packed in the page under a kind and number. */
-function unpack(kind, index) {
+async function unpack(kind, index) {
   const id = `${kind}-${index}`;
+  await whole;
   if (!unpacked.has(id)) unpacked.set(id, inflate(byId(id).textContent));
   return unpacked.get(id);
 }

@@ -19,7 +19,7 @@ from tasks.metrics import METRICS
 Kind = tuple[str, str, str]  # head, headline metric, aspect: what figures must share to stand in one table
 
 
-def content(results: Path, records: Sequence[Record]) -> tuple[dict[str, Any], list[Any], list[str]]:
+def collect(results: Path, records: Sequence[Record]) -> tuple[dict[str, Any], list[Any], list[str]]:
     """What the page shows at once, what it shows on demand (an entry a board), and a line for what it could not use."""
     parts, problems = answers(results, records)
     places = {_board(part[0].record): standing(part) for part in parts}
@@ -147,9 +147,9 @@ def _kind(record: Record) -> Kind:
 
 
 def rounded(value: Any) -> Any:
-    """Numbers to six digits, which is more than the page shows; what is not finite becomes None."""
+    """Numbers to five digits, which is more than the page shows; what is not finite becomes None."""
     if isinstance(value, float):
-        return float(f"{value:.6g}") if math.isfinite(value) else None
+        return float(f"{value:.5g}") if math.isfinite(value) else None
     if isinstance(value, dict):
         return {key: rounded(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

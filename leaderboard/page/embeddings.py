@@ -58,7 +58,7 @@ class Embedding(BaseModel):
         return self
 
 
-def embeddings(results: Path, tasks: Mapping[str, Collection[str]]) -> tuple[list[dict[str, Any]], list[str]]:
+def load(results: Path, tasks: Mapping[str, Collection[str]]) -> tuple[list[dict[str, Any]], list[str]]:
     """The embeddings of some tasks (name: audits of its versions), and a line for every file that is of no use."""
     found, problems = [], []
     for path in sorted((results / FOLDER).glob("*.json")):

@@ -15,7 +15,7 @@ function sortableTable(caption, columns, sorted) {
   const table = make("table", { class: "wide windowed", "aria-label": caption },
     make("thead", {}, make("tr", {}, headers)), body);
   const element = make("div", { class: "scroll", onscroll: () => draw() }, table);
-  let rows = [], height = 0, drawn = [0, -1], order = sorted, here = [0, 0];
+  let rows = [], height = 0, drawn = [0, -1], order = sorted, here = [0, 0], printing = false;
 
   function sortBy(index) {
     const down = order && order.index === index ? !order.down : Boolean(columns[index].descending);
@@ -39,21 +39,22 @@ function sortableTable(caption, columns, sorted) {
     rows = keyed.map(([, row]) => row);
   }
 
-  function draw(afresh = false, everything = false) {
-    height ||= body.querySelector("tr:not(.gap)")?.offsetHeight || 0;
+  function draw(afresh = false) {
     let first = 0, end = rows.length;
-    if (end > ALL_DRAWN && !everything) {
+    if (end > ALL_DRAWN && !printing) {
       const tall = height || 40;
-      first = Math.max(0, Math.min(Math.floor(element.scrollTop / tall) - SPARE, end - 1));
-      end = Math.min(end, first + Math.ceil((element.clientHeight || 800) / tall) + 2 * SPARE);
+      first = Math.max(0, (Math.floor(element.scrollTop / tall / SPARE) - 1) * SPARE);
+      end = Math.min(end, first + Math.ceil((element.clientHeight || 800) / tall) + 3 * SPARE);
     }
-    const still = drawn[0] - first <= SPARE / 2 && first - drawn[0] <= SPARE / 2 && drawn[0] >= 0 && drawn[1] >= drawn[0];
-    if (!afresh && !everything && still && (first !== 0 || drawn[0] === 0) && (end !== rows.length || drawn[1] === end)) return;
+    if (!afresh && first === drawn[0] && end === drawn[1]) return;
     const focused = body.contains(document.activeElement);
     drawn = [first, end];
     table.setAttribute("aria-rowcount", rows.length + 1);
     body.replaceChildren(gap(first), ...rows.slice(first, end).map((row, i) => line(row, first + i)), gap(rows.length - end));
     mark(focused);
+    if (height || !rows.length) return;
+    height = body.children[1].offsetHeight; // of a row, now that there is one: the gap below was a guess
+    body.lastChild.firstChild.style.height = `${(rows.length - end) * height}px`;
   }
 
   function gap(count) {
@@ -112,8 +113,12 @@ function sortableTable(caption, columns, sorted) {
     const button = event.target.closest("button");
     if (button) here = place(button);
   });
-  addEventListener("beforeprint", () => element.isConnected && draw(true, true));
-  addEventListener("afterprint", () => element.isConnected && draw(true));
+  const print = (begins) => {
+    printing = begins;
+    if (element.isConnected) draw(true);
+  };
+  addEventListener("beforeprint", () => print(true));
+  addEventListener("afterprint", () => print(false));
 
   return {
     element,

@@ -152,7 +152,7 @@ function everyCell(host) {
     text("metric", (row) => row.board.metric),
     number("rank", (row) => row.cell[4], "within the task and head"),
     number("of", (row) => row.board.ranked || null, "upstreams ranked"),
-    text("head", (row) => row.board.head),
+    text("head", (row) => (row.floor ? "reference" : row.board.head)),
     text("language", (row) => row.board.language),
     text("family", (row) => row.board.family),
     { title: "marks", value: (row) => row.cell[6].map((mark) => DATA.marks[mark][0]).join(" "),
@@ -161,8 +161,12 @@ function everyCell(host) {
   const notes = make("ul", { class: "notes" });
   host.replaceChildren(table.element, make("p", { class: "notes" }, frozen()), notes);
   return () => {
+    const floors = new Set(); // a task's floors stand beside every head of it, and here once
     const rows = DATA.boards.flatMap((board, index) => (boardShown(board) ? board.cells.map((cell, number) =>
-      ({ board, index, cell, number, floor: Boolean(cell[7]) })).filter((row) => cellShown(row.cell)) : []));
+      ({ board, index, cell, number, floor: Boolean(cell[7]) })).filter((row) => cellShown(row.cell)) : [])).filter((row) => {
+      const floor = row.floor && `${row.board.name}\n${row.cell[0]}`;
+      return !floor || (!floors.has(floor) && floors.add(floor));
+    });
     table.show(rows);
     notes.replaceChildren(...markNotes(rows.map((row) => row.cell)));
     count(rows.length);
