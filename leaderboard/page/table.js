@@ -1,7 +1,7 @@
 // A sortable table that draws the rows in sight only, and that arrow keys walk through.
 
 const ALL_DRAWN = 80; // rows up to which none is left out
-const SPARE = 10; // rows drawn beyond those in sight
+const SPARE = 5; // rows drawn before those in sight, and twice as many after; they come and go by so many
 
 /**
  * columns: {title, hint, value(row), cell(row), descending}; the first is the row's header. `value` sorts (null last),
@@ -15,6 +15,7 @@ function sortableTable(caption, columns, sorted) {
   const table = make("table", { class: "wide windowed", "aria-label": caption },
     make("thead", {}, make("tr", {}, headers)), body);
   const element = make("div", { class: "scroll", onscroll: () => draw() }, table);
+  const lines = new Map(); // what was drawn of a row once
   let rows = [], height = 0, drawn = [0, -1], order = sorted, here = [0, 0], printing = false;
 
   function sortBy(index) {
@@ -50,7 +51,7 @@ function sortableTable(caption, columns, sorted) {
     const focused = body.contains(document.activeElement);
     drawn = [first, end];
     table.setAttribute("aria-rowcount", rows.length + 1);
-    body.replaceChildren(gap(first), ...rows.slice(first, end).map((row, i) => line(row, first + i)), gap(rows.length - end));
+    body.replaceChildren(gap(first), ...rows.slice(first, end).map((row, i) => numbered(line(row), first + i)), gap(rows.length - end));
     mark(focused);
     if (height || !rows.length) return;
     height = body.children[1].offsetHeight; // of a row, now that there is one: the gap below was a guess
@@ -63,10 +64,18 @@ function sortableTable(caption, columns, sorted) {
     return make("tr", { class: "gap", "aria-hidden": "true", hidden: !count }, cell);
   }
 
-  function line(row, number) {
-    return make("tr", { class: row.floor && "floor", "aria-rowindex": number + 2, "data-row": number },
-      columns.map((column, index) => make(index ? "td" : "th", index ? {} : { scope: "row", title: column.value(row) },
-        column.cell(row))));
+  function line(row) {
+    if (!lines.has(row)) {
+      lines.set(row, make("tr", { class: row.floor && "floor" }, columns.map((column, index) =>
+        make(index ? "td" : "th", index ? {} : { scope: "row", title: column.value(row) }, column.cell(row)))));
+    }
+    return lines.get(row);
+  }
+
+  function numbered(element, number) {
+    element.dataset.row = number;
+    element.setAttribute("aria-rowindex", number + 2);
+    return element;
   }
 
   /** One figure of the table is where Tab lands; arrow keys go on from there. */
@@ -124,6 +133,7 @@ function sortableTable(caption, columns, sorted) {
     element,
     show(found) {
       rows = found;
+      lines.clear();
       here = [0, 0];
       element.scrollTop = 0;
       arrange();
