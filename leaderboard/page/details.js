@@ -32,7 +32,7 @@ function sections(board, task, record) {
     const meaning = new Map(DATA.marks);
     add("Marks", make("ul", { class: "notes" }, said.map((mark) => make("li", {}, make("strong", {}, mark), `: ${meaning.get(mark)}`))));
   }
-  add("Figures", make("div", { class: "pair" }, metricTable(scores), published(board, task, record)));
+  add("Figures", make("div", { class: "pair" }, metricTable(scores), published(task, record.cell.upstream)));
   if (scores.confusion) {
     add("Recall of each class and confusions",
       make("div", { class: "pair" }, recallTable(scores.recall), confusion(task.classes, scores.confusion)),
@@ -107,12 +107,16 @@ function metricTable(scores) {
   return plainTable(header, lines, (index) => index > 0);
 }
 
-function published(board, task, record) {
-  const own = task.published.filter((p) => p.upstream === record.cell.upstream);
-  if (!own.length) return null;
-  return plainTable(["published", "value", "head", "protocol", "source"], own.map((p) => [p.metric,
-    figure(p.value, scaleOf(p.metric)), p.head || NONE, p.matches ? "the same" + (p.difference ? ` but ${p.difference}` : "") :
-      `another: ${p.difference || "see the source"}`, p.source]));
+/** Published figures of the task, this upstream's first; open where there are such. */
+function published(task, upstream) {
+  const own = task.published.filter((p) => p.upstream === upstream);
+  const others = task.published.filter((p) => p.upstream !== upstream);
+  if (!task.published.length) return null;
+  const table = plainTable(["upstream", "metric", "value", "head", "protocol", "source"], [...own, ...others].map((p) =>
+    [p.upstream, p.metric, figure(p.value, scaleOf(p.metric)), p.head || NONE,
+      p.matches ? "the same" + (p.difference ? ` but ${p.difference}` : "") : `another: ${p.difference || "see the source"}`, p.source]));
+  return make("details", { open: own.length > 0 },
+    make("summary", {}, `${plural(task.published.length, "published figure")}, of this upstream ${own.length || "none"}`), table);
 }
 
 function recallTable(recall) {

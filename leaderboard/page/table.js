@@ -6,7 +6,7 @@ const SPARE = 5; // rows drawn before those in sight, and twice as many after; t
 /**
  * columns: {title, hint, value(row), cell(row), descending}; the first is the row's header. `value` sorts (null last),
  * `cell` gives content: a node, a list of nodes, or text. `descending`: what a first click on the header does.
- * Returns {element, show(rows)}.
+ * `sorted`: {index, down} or null. Returns {element, show(rows), order()}: what it is sorted by, {title, down} or null.
  */
 function sortableTable(caption, columns, sorted) {
   const body = make("tbody");
@@ -45,7 +45,7 @@ function sortableTable(caption, columns, sorted) {
     if (end > ALL_DRAWN && !printing) {
       const tall = height || 40;
       first = Math.max(0, (Math.floor(element.scrollTop / tall / SPARE) - 1) * SPARE);
-      end = Math.min(end, first + Math.ceil((element.clientHeight || 800) / tall) + 3 * SPARE);
+      end = Math.min(end, first + Math.ceil(innerHeight / tall) + 3 * SPARE);
     }
     if (!afresh && first === drawn[0] && end === drawn[1]) return;
     const focused = body.contains(document.activeElement);
@@ -122,15 +122,14 @@ function sortableTable(caption, columns, sorted) {
     const button = event.target.closest("button");
     if (button) here = place(button);
   });
-  const print = (begins) => {
-    printing = begins;
-    if (element.isConnected) draw(true);
+  element.redraw = (print) => {
+    printing = print;
+    draw(true);
   };
-  addEventListener("beforeprint", () => print(true));
-  addEventListener("afterprint", () => print(false));
 
   return {
     element,
+    order: () => order && { title: columns[order.index].title, down: order.down },
     show(found) {
       rows = found;
       lines.clear();
@@ -140,6 +139,10 @@ function sortableTable(caption, columns, sorted) {
       draw(true);
     },
   };
+}
+
+for (const [event, print] of [["beforeprint", true], ["afterprint", false], ["resize", false]]) {
+  addEventListener(event, () => document.querySelectorAll(".scroll").forEach((table) => table.redraw?.(print)));
 }
 
 /** A plain small table: header texts, then rows of texts or nodes; numbers to the right where `numeric` says so. */

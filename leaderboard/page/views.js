@@ -66,6 +66,7 @@ function markNotes(cells) {
 /** Upstreams down, tasks across: one table for every head and metric. */
 function overview(host) {
   const place = make("div");
+  let last = null; // the table that stands
   const named = (table) => [table.about, table.head, table.metric].filter(Boolean).join(" \u00b7 ");
   let chosen = 0;
   const pick = make("div", { class: "choice" }, DATA.tables.length > 1 ? choice("Table",
@@ -109,7 +110,9 @@ function overview(host) {
         value: (row) => (row.at.has(index) ? board.cells[row.at.get(index)][1] : null),
         cell: (row) => (row.at.has(index) ? figureButton(index, row.at.get(index), axes.get(index)) : NONE) });
     }
-    const shown = sortableTable(`${named(table)}, upstreams by tasks`, columns, null);
+    const order = last?.order(), index = columns.findIndex((column) => column.title === order?.title);
+    const shown = sortableTable(`${named(table)}, upstreams by tasks`, columns, index < 0 ? null : { index, down: order.down });
+    last = shown;
     const notes = [make("p", {}, `${table.metric}, pooled over folds, head ${table.head}; lines are 95 % intervals. `, frozen())];
     if (means.size) {
       notes.push(make("p", {}, `Over corpora: one vote for each of ${Object.values(table.mean.families).map((t) => t.join(" + ")).join(", ")}; ` +

@@ -88,6 +88,9 @@ def test_headers_sort_and_say_so(board, show):
     down = names(tab)
     header.get_by_role("button").press("Enter")
     assert header.get_attribute("aria-sort") == "ascending" and names(tab) == down[::-1]
+    tab.get_by_label("Upstream", exact=True).fill("fair good")
+    assert names(tab) == [name for name in down[::-1] if name in ("fair", "good", "majority")], "filters keep it"
+    tab.get_by_label("Upstream", exact=True).fill("")
     tab.get_by_role("button", name="upstream", exact=True).click()
     assert names(tab)[1:] == ["bad", "fair", "good", "majority"]
     assert tab.locator("th[aria-sort]").count() == 1
@@ -233,6 +236,12 @@ def test_many_rows_are_drawn_as_they_come_in_sight(make, results, show):
     tab = show(path)
     rows = tab.locator("section:visible tbody tr:not(.gap)")
     assert 10 < rows.count() < 100
+    tab.set_viewport_size({"width": 1000, "height": 2000})
+    box = tab.locator(".scroll").first.bounding_box()
+    assert tab.locator("tbody tr:not(.gap)").last.bounding_box()["y"] > box["y"] + box["height"], (
+        "all in sight is there"
+    )
+    tab.set_viewport_size({"width": 1200, "height": 800})
     tab.locator(".scroll").first.evaluate("box => { box.scrollTop = box.scrollHeight; }")
     tab.locator("tbody th", has_text="u299").wait_for()
     assert rows.count() < 100
