@@ -24,7 +24,9 @@ def collect(results: Path, records: Sequence[Record]) -> tuple[dict[str, Any], l
     parts, problems = answers(results, records)
     places = {_board(part[0].record): standing(part) for part in parts}
     means = {}
-    for several in kinds(parts)[0]:
+    several_kinds, left = kinds(parts)
+    problems += left
+    for several in several_kinds:
         over = across(several)
         if len(several) > 1 and len(over.upstreams) > 1:
             means[_kind(several[0][0].record)] = over

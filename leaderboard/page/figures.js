@@ -20,8 +20,15 @@ function whisker(value, low, high, [from, to], floor) {
   return svg;
 }
 
-const ROW = 22, LABEL = 230, WIDTH = 820, END = 60;
-const shortName = (name) => (name.length > 32 ? `${name.slice(0, 15)}\u2026${name.slice(-16)}` : name);
+const ROW = 22, END = 60;
+
+/** A name of at most so many characters: its beginning and end tell it from others. */
+function shortName(name, longest) {
+  return name.length > longest ? `${name.slice(0, Math.ceil(longest / 2) - 1)}\u2026${name.slice(-Math.floor(longest / 2))}` : name;
+}
+
+/** The width of a drawing: what it wants, or what there is. */
+const within = (wanted) => Math.min(wanted, Math.max(300, byId("main").clientWidth));
 
 /** Whole steps of an axis, at most eight. */
 function steps(from, to, whole = false) {
@@ -34,19 +41,19 @@ function steps(from, to, whole = false) {
 }
 
 /** Rows of names, each with a dot and a line: {name, value, low, high, floor, text}. */
-function dots(rows, [from, to], label, whole = false) {
-  const height = rows.length * ROW + 46;
-  const x = (v) => LABEL + (WIDTH - LABEL - END) * (v - from) / (to - from || 1);
-  const svg = make("svg", { viewBox: `0 0 ${WIDTH} ${height}`, width: WIDTH, height, role: "img", "aria-label": label });
+function dots(rows, [from, to], title, whole = false) {
+  const height = rows.length * ROW + 46, width = within(820), label = Math.min(230, Math.round(0.36 * width));
+  const x = (v) => label + (width - label - END) * (v - from) / (to - from || 1);
+  const svg = make("svg", { viewBox: `0 0 ${width} ${height}`, width, height, role: "img", "aria-label": title });
   for (const at of steps(from, to, whole)) {
     svg.append(make("line", { class: "grid", x1: x(at), x2: x(at), y1: 6, y2: height - 40 }),
       make("text", { class: "quiet", x: x(at), y: height - 24, "text-anchor": "middle" }, String(at)));
   }
-  svg.append(make("text", { class: "quiet", x: x((from + to) / 2), y: height - 6, "text-anchor": "middle" }, label));
+  svg.append(make("text", { class: "quiet", x: x((from + to) / 2), y: height - 6, "text-anchor": "middle" }, title));
   rows.forEach((row, index) => {
     const y = 6 + ROW * (index + 0.5);
     const group = make("g", { class: row.floor && "floor" }, make("title", {}, `${row.name}: ${row.text}`),
-      make("text", { x: LABEL - 10, y: y + 4, "text-anchor": "end" }, shortName(row.name)));
+      make("text", { x: label - 10, y: y + 4, "text-anchor": "end" }, shortName(row.name, Math.floor(label / 8))));
     if (row.low !== null && row.high !== null) {
       group.append(make("line", { class: "range", x1: x(row.low), x2: x(row.high), y1: y, y2: y }));
     }
@@ -64,7 +71,7 @@ function curves(lines, label, axis = "layer (0: input of the first block)") {
   const least = Math.min(...all), most = Math.max(...all), room = (most - least || Math.abs(most) || 1) * 0.08;
   const [from, to] = [least - room, most + room];
   const depth = Math.max(...lines.map((line) => line.values.length));
-  const width = 620, height = 280, left = 58, bottom = 44;
+  const width = within(620), height = 280, left = 58, bottom = 44;
   const x = (layer) => left + (width - left - 16) * (depth > 1 ? layer / (depth - 1) : 0.5);
   const y = (value) => 10 + (height - bottom - 10) * (1 - (value - from) / (to - from));
   const svg = make("svg", { viewBox: `0 0 ${width} ${height}`, width, height, role: "img", "aria-label": label });

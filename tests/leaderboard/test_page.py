@@ -131,7 +131,8 @@ def test_figures_ranks_and_details_are_those_of_the_records(make, results):
 def test_versions_of_a_task_stand_apart_and_under_names_of_their_own(make, results):
     make()
     make(upstream="mfcc", audit="b" * 64, version=2)
-    summary = made(results)[0]
+    summary, _, _, problems = made(results)
+    assert len(problems) == 1 and "is in no mean over tasks" in problems[0]
     names = {board["name"] for board in summary["boards"]}
     assert names == {"emodb (version 1, audit aaaaaa)", "emodb (version 2, audit bbbbbb)"}
     assert all(len(board["cells"]) == 1 and board["ranked"] == 0 for board in summary["boards"])
