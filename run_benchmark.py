@@ -414,6 +414,7 @@ def write(
         heard = {"counts": features.counts, "audio_seconds": features.audio_seconds}
         if features.pooled is not None and cell.upstream["depth"] > 1:
             heard["layer_norms"] = layer_norms(features.pooled)
+        heard["parameters"] = features.parameters or (extends.upstream.parameters if extends else None)
         phases |= {"extract" if phase == "total" else phase: spent for phase, spent in features.seconds.items()}
     return leaderboard.record(
         results,

@@ -1,4 +1,4 @@
-"""python -m leaderboard csv | table | compare | plot | umap | methods | import | verify | schema  [--results DIR]"""
+"""python -m leaderboard csv | table | compare | plot | umap | page | methods | import | verify | schema [--results DIR]"""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ PIVOTS = ("metric", "task", "language", "family", "class", "cost", "ablation", "
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one of the commands; 0 all well, 1 something is wrong with the results, 2 the request was wrong."""
     options = _parse(arguments)
-    run = {"csv": _csv, "table": _table, "compare": _compare, "plot": _plot, "umap": _umap, "methods": _methods,
-           "import": _import, "verify": _verify, "schema": _schema}  # fmt: skip
+    run = {"csv": _csv, "table": _table, "compare": _compare, "plot": _plot, "umap": _umap, "page": _page,
+           "methods": _methods, "import": _import, "verify": _verify, "schema": _schema}  # fmt: skip
     try:
         return run[options.command](options)
     except LeaderboardError as error:
@@ -44,6 +44,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     compare = commands.add_parser("compare", help="who is significantly better than whom")
     plot = commands.add_parser("plot", help="pictures as PDF and PNG")
     umap = commands.add_parser("umap", help="UMAP of what upstreams make of a task, side by side: PDF, PNG and JSON")
+    page = commands.add_parser("page", help="one HTML file: tables, details, plots, UMAP; needs no network")
     methods = commands.add_parser("methods", help="the protocol in words, with BibTeX and licences")
     bring = commands.add_parser("import", help="score a foreign system's predictions on a task measured here")
     verify = commands.add_parser("verify", help="recompute every figure from its predictions")
@@ -77,6 +78,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     umap.add_argument("--seed", type=int, default=0, metavar="N", help="default: 0")
     umap.add_argument("--width", choices=("column", "page", "both"), default="both", help="of a paper (default: both)")
     umap.add_argument("--out", type=Path, metavar="DIR", help="default: RESULTS/umap, where the page looks")
+    page.add_argument("--out", type=Path, metavar="FILE", help="default: RESULTS/leaderboard.html")
     bring.add_argument("file", type=Path, metavar="FILE", help="CSV: id, prediction or score:<class>..., seed if any")
     bring.add_argument("--name", required=True, help="what tables call the system")
     bring.add_argument("-t", "--task", required=True, metavar="TASK", help="a task that has cells here")
@@ -94,11 +96,11 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         metavar="CORPUS:LEVEL",
         help="what it was trained on (emodb:audio iemocap:labels ...; nothing: none; default: unknown)",
     )
-    for command in (table, compare, plot, umap, methods):
+    for command in (table, compare, plot, umap, page, methods):
         command.add_argument("-t", "--task", nargs="+", metavar="TASK", help="these tasks only")
         command.add_argument("-u", "--upstream", nargs="+", metavar="UPSTREAM", help="these and the references only")
         command.add_argument("-d", "--downstream", nargs="+", metavar="HEAD", help="these heads only")
-    for command in (csv, table, compare, plot, umap, methods, bring, verify):
+    for command in (csv, table, compare, plot, umap, page, methods, bring, verify):
         command.add_argument("--results", type=Path, default=Path("results"), metavar="DIR", help="default: ./results")
 
     options = parser.parse_args(arguments)
@@ -257,6 +259,17 @@ def _umap(options: argparse.Namespace) -> int:
         print(path, flush=True)
     for problem in problems:
         print(problem, file=sys.stderr)
+    return int(damage or bool(problems))
+
+
+def _page(options: argparse.Namespace) -> int:
+    from leaderboard import page
+
+    records, damage = _records(options.results)
+    path, problems = page.write(options.results, _chosen(options, records), damage=damage, out=options.out)
+    for problem in problems:
+        print(problem, file=sys.stderr)
+    print(path)
     return int(damage or bool(problems))
 
 

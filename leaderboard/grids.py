@@ -193,6 +193,7 @@ def cost_grids(records: Sequence[Record]) -> list[Grid]:
     where every utterance was computed in this run and none came from the store.
     """
     columns: dict[str, Callable[[Record], str | None]] = {
+        "parameters, M": lambda r: _text(r.upstream.parameters and r.upstream.parameters / 1e6, ".4g"),
         "layers": lambda r: _text(r.upstream.depth, "d"),
         "width": lambda r: _text(r.upstream.width, "d"),
         "real-time factor": lambda r: _text(real_time_factor(r), ".3g"),
