@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 ACROSS = {"column": 2, "page": 4}  # panels, at most
+HIGHEST = 4.5  # inches of a panel: one panel alone leaves a page room for text
 LEGEND = {"column": 3, "page": 7}  # labels in a row of the legend, roughly
 TURNS = 8  # in which the labels are drawn, so that the last does not hide the others
 
@@ -37,8 +38,8 @@ def scatter(document: dict[str, Any], by: str, width: str) -> Iterator[Figure]:
     rows = -(-len(looking) // LEGEND[width]) if listed(looking) else 0
     room = 0.7 + 0.1 * under.count("\n") + 0.14 * rows  # inches, of title, text and legend
     lines = 1 + max(caption(panel, document["task"]).count("\n") for panel in panels)
-    wide = min(WIDTHS[width] / across - 0.1, 2.6)
-    height = wide * min(1.0, half[1] / half[0]) + 0.3 + 0.11 * lines
+    wide = WIDTHS[width] / across - 0.1
+    height = min(wide * min(1.0, half[1] / half[0]), HIGHEST) + 0.3 + 0.11 * lines
     of_each = across * max(1, int((TALLEST - room) / height))
     longest = int(WIDTHS[width] / across * 72 / 4.6)
     titles = distinct([plain(panel["upstream"]) for panel in panels], longest)
@@ -101,6 +102,9 @@ def caption(panel: dict[str, Any], task: str) -> str:
         if found["purity"] is None:
             lines.append(f"{label}: {NONE}")
             continue
+        if found["chance"] == 1:
+            lines.append(f"{label}: one alone")
+            continue
         silhouette = NONE if found["silhouette"] is None else f"{round(found['silhouette'], 2) + 0.0:.2f}"
         lines.append(f"{label}: {100 * found['purity']:.0f} % ({100 * found['chance']:.0f}), {silhouette}")
     return "\n".join(lines)
@@ -114,13 +118,14 @@ def listed(looking: dict[str, Look]) -> bool:
 def _under(document: dict[str, Any], by: str, looking: dict[str, Look], width: str) -> str:
     """What the figures mean, and the settings."""
     settings, n = document["settings"], len(document["points"]["utterance"])
+    turned = "; panels turned and mirrored onto the first" * (len(document["panels"]) > 1)
     count = f"{n:,}" if n == settings["utterances"] else f"{n:,} of {settings['utterances']:,}, stratified by class,"
     text = (
         f"Under each panel: share of the {settings['k']} nearest neighbours with the same label (by chance), and "
         "silhouette, in the standardised features themselves (Euclidean), not in the picture. "
         f"{count} utterances. UMAP {settings['umap-learn']}: {settings['n_neighbors']} neighbours, minimal distance "
-        f"{settings['min_dist']}, seed {settings['seed']}; panels turned and mirrored onto the first."
+        f"{settings['min_dist']}, seed {settings['seed']}{turned}."
     )
     if not listed(looking):
-        text += f" Coloured by {by}, {len(looking)} of them, not listed."
+        text += f" Coloured by {by}, {len(set(looking) - {UNKNOWN})} of them, not listed."
     return textwrap.fill(text, int(WIDTHS[width] * 72 / 3.2))
