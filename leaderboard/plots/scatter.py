@@ -48,7 +48,7 @@ def scatter(document: dict[str, Any], by: str, width: str) -> Iterator[Figure]:
         rows = -(-len(shown) // across)
         drawn, axes = figure(width, rows * height + room, rows, across)
         for axis, panel, title in zip(axes, shown, titles[start:], strict=False):
-            _points(axis, np.array(panel["xy"]), document["points"][by], looking)
+            _points(axis, np.array(panel["xy"]), document["points"][by], looking, wide)
             axis.set_title(title, loc="left")
             axis.set_xlabel(caption(panel, document["task"]), loc="left", fontsize=6, linespacing=1.3)
         for axis in axes[len(shown) :]:
@@ -71,9 +71,10 @@ def _fill(drawn: Figure, axes: list[Axes], middle: np.ndarray, half: np.ndarray)
         axis.set(xlim=(left, right), ylim=(bottom, top))
 
 
-def _points(axis: Axes, xy: np.ndarray, labels: list[str | None], looking: dict[str, Look]) -> None:
+def _points(axis: Axes, xy: np.ndarray, labels: list[str | None], looking: dict[str, Look], wide: float) -> None:
+    """Points in a panel `wide` inches wide, larger where panels are few."""
     colours, markers = np.array([looking[UNKNOWN if label is None else label] for label in labels], dtype=object).T
-    size = float(np.clip(5000 / len(xy), 2, 9))
+    size = float(np.clip(5000 / len(xy), 2, 9)) * max(1.0, wide / 2.6)
     for turn in np.array_split(np.random.default_rng(0).permutation(len(xy)), TURNS):
         for marker in sorted(set(markers)):
             own = turn[markers[turn] == marker]
