@@ -56,8 +56,8 @@ class Network(nn.Module):
 
 
 def in_step(lengths: list[int]) -> tuple[torch.Tensor, list[int]]:
-    """For both directions, each dialogue (longest first) and step the turn's place in the batch (2, B, T; any place past
-    the end), and how many dialogues have each step."""
+    """For both directions, each dialogue (longest first) and step the turn's place in the batch (2, B, T; past the end
+    any place), and how many dialogues have each step."""
     sizes = torch.tensor(lengths)
     starts = sizes.cumsum(0) - sizes
     order = sizes.argsort(descending=True, stable=True)
