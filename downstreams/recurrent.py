@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.nn.utils.rnn import pack_sequence, unpack_sequence
+from torch.nn.utils.rnn import PackedSequence
 
 Drop = Callable[[torch.Tensor], torch.Tensor]
 
@@ -55,6 +55,23 @@ class Network(nn.Module):
         return self.classifier(drop(self.over_turns(drop(self.projected(x)), speaker, lengths, drop)))
 
 
+def in_step(lengths: list[int]) -> tuple[torch.Tensor, list[int]]:
+    """For both directions, each dialogue (longest first) and step the turn's place in the batch (2, B, T; past the end
+    any place), and how many dialogues have each step."""
+    sizes = torch.tensor(lengths)
+    starts = sizes.cumsum(0) - sizes
+    order = sizes.argsort(descending=True, stable=True)
+    sizes, starts = sizes[order][:, None], starts[order][:, None]
+    steps = torch.arange(int(sizes.max()))
+    forward = torch.minimum(steps, sizes - 1)
+    return torch.stack([starts + forward, starts + sizes - 1 - forward]), (steps < sizes).sum(0).tolist()
+
+
+def flat(places: torch.Tensor, active: list[int]) -> torch.Tensor:
+    """The places (R, n) of all turns in the order of steps; its argsort leads back."""
+    return torch.cat([places[:, :there, t] for t, there in enumerate(active)], 1)
+
+
 class ContextGRU(nn.Module):
     """One layer of GRU over the turns, one way or both."""
 
@@ -65,8 +82,10 @@ class ContextGRU(nn.Module):
 
     def forward(self, x: torch.Tensor, speaker: torch.Tensor, lengths: list[int], drop: Drop) -> torch.Tensor:
         """States (n, width) of turns (n, P)."""
-        states, _ = self.gru(pack_sequence(x.split(lengths), enforce_sorted=False))
-        return torch.cat(unpack_sequence(states))
+        places, active = in_step(lengths)
+        order = flat(places[:1], active)[0].to(x.device)
+        states, _ = self.gru(PackedSequence(x[order], torch.tensor(active)))
+        return states.data[order.argsort()]
 
 
 class Linears(nn.Module):
@@ -127,7 +146,8 @@ class DialogueRNN(nn.Module):
 
     def forward(self, x: torch.Tensor, speaker: torch.Tensor, lengths: list[int], drop: Drop) -> torch.Tensor:
         """(n, width) of turns (n, P)."""
-        index, active = self._index(lengths, x.device)
+        places, active = in_step(lengths)
+        places = places[: self.directions].to(x.device)
         parties = int(speaker.max()) + 1
         first = (self.directions, len(lengths))
         whole, party, emotion = (x.new_zeros(*first, size) for size in self.sizes)
@@ -135,7 +155,7 @@ class DialogueRNN(nn.Module):
         past = whole[:, :, None, :][:, :, :0]
         emotions = []
         for t, there in enumerate(active):
-            rows = index[:, :there, t]
+            rows = places[:, :there, t]
             u, who = x[rows], speaker[rows][..., None, None].expand(-1, -1, 1, self.sizes[1])
             whole, party, emotion, past = (state[:, :there] for state in (whole, party, emotion, past))
             own = party.gather(2, who).squeeze(2)
@@ -147,22 +167,8 @@ class DialogueRNN(nn.Module):
             emotion = drop(self.emotion(own, emotion))
             past = torch.cat([past, whole[:, :, None]], 2)
             emotions.append(emotion)
-        # Back from the order of steps to that of the turns.
-        order = torch.cat([index[:, :there, t] for t, there in enumerate(active)], 1).argsort(1)
-        order = order[..., None].expand(-1, -1, self.sizes[2])
+        order = flat(places, active).argsort(1)[..., None].expand(-1, -1, self.sizes[2])
         return self.hidden(torch.cat(emotions, 1).gather(1, order).transpose(0, 1).flatten(1)).relu()
-
-    def _index(self, lengths: list[int], device: torch.device) -> tuple[torch.Tensor, list[int]]:
-        """For every direction, dialogue (longest first) and step the turn's place in the batch (R, B, T; any place past
-        the end), and how many dialogues have each step."""
-        sizes = torch.tensor(lengths)
-        starts = sizes.cumsum(0) - sizes
-        order = sizes.argsort(descending=True, stable=True)
-        sizes, starts = sizes[order][:, None], starts[order][:, None]
-        steps = torch.arange(int(sizes.max()))
-        forward = torch.minimum(steps, sizes - 1)
-        index = torch.stack([starts + forward, starts + sizes - 1 - forward][: self.directions])
-        return index.to(device), (steps < sizes).sum(0).tolist()
 
 
 NETWORKS: dict[str, type[ContextGRU] | type[DialogueRNN]] = {"gru": ContextGRU, "dialogue_rnn": DialogueRNN}

@@ -12,6 +12,7 @@ from tasks.definition import FoldRule
 from tasks.derive import Derived
 from tasks.errors import TaskError
 from tasks.loading import Task
+from tasks.metrics import CLASSIFICATION
 from tasks.problem import Fold
 
 PARTS = 5  # test folds of `speaker:`
@@ -19,6 +20,8 @@ PARTS = 5  # test folds of `speaker:`
 
 def column(derived: Derived, loaded: Sequence[Task]) -> Task:
     """The base task's utterances and folds, with a column of its table as the target.
+
+    Of a conversation, too, it is asked of each turn by itself, not of the next and not in its dialogue.
 
     Raises:
         TaskError: the corpus lacks the column, it has one value only, or a fold's train lacks one.
@@ -35,9 +38,13 @@ def column(derived: Derived, loaded: Sequence[Task]) -> Task:
             "drop": (),
             "published": (),
             "pooled_only": False,
+            "kind": CLASSIFICATION,
+            "downstream": "probe",
+            "next_turn": False,
         }
     )
-    problem = replace(base.problem, classes=tuple(values), targets=loading.targets(base.utterances, definition))
+    targets = loading.targets(base.utterances, definition)
+    problem = replace(base.problem, kind=CLASSIFICATION, causal=False, classes=tuple(values), targets=targets)
     problem = replace(problem, folds=tuple(loading.with_targets(fold, problem.targets) for fold in problem.folds))
     return loading.finish(base.reading, definition, problem, [])
 

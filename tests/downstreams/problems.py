@@ -10,11 +10,14 @@ KINDS = ("classification", "regression", "conversation")
 CLASSES = ("anger", "happiness", "sadness")
 
 
-TURNS = {"epochs": 8, "rates": [1e-2], "batch": 32}
+GRU = {"epochs": 4, "rates": [3e-2], "batch": 8, "projector": 16, "hidden": 16, "dropout": 0.2}
+DIALOGUE_RNN = GRU | {"global": 16, "party": 16, "emotion": 16}
 SHORT = {
     "superb": {"epochs": 20, "evaluations": 5},
     "emotion2vec": {"epochs": 8},
-    **dict.fromkeys(("context_gru", "dialogue_rnn", "no_context"), TURNS),
+    "context_gru": GRU,
+    "no_context": GRU,
+    "dialogue_rnn": DIALOGUE_RNN,
 }
 
 

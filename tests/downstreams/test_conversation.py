@@ -55,10 +55,12 @@ def loud(features, rows):
     return SimpleNamespace(pooled=pooled, frames=frames)
 
 
-def read(head, features, problem, **settings):
-    """Choices, and scores by utterance."""
-    found = downstreams.evaluate(head, features, problem, [0], settings=short(head) | settings)
-    return found.choices, found.table.set_index("id").drop(columns=["target", "fold", "seed", "prediction"])
+def read(head, features, problem):
+    """Choices with the weights of layers, and scores by utterance."""
+    found = downstreams.evaluate(head, features, problem, [0], settings=short(head))
+    return (found.choices, found.layer_weights), found.table.set_index("id").drop(
+        columns=["target", "fold", "seed", "prediction"]
+    )
 
 
 @pytest.mark.parametrize("head", HEADS)
@@ -190,11 +192,11 @@ def test_who_finds_that_moods_last(monkeypatch):
     pooled = np.random.default_rng(0).standard_normal((len(rows), 2, 1, 4)).astype(np.float32)
     pooled[:, 0, 0] += 1.5 * np.eye(4)[labels]
     features = SimpleNamespace(pooled=pooled)
-    short = {"rates": [3e-3], "epochs": 12}
+    small = dict.fromkeys(("projector", "hidden", "global", "party", "emotion"), 32) | {"rates": [1e-2], "epochs": 6}
     single = scored(downstreams.evaluate("probe", features, problem, [0]), "WF1")
     alone, gru, rnn = (
-        scored(downstreams.evaluate(head, features, problem, [0], settings=short), "WF1")
+        scored(downstreams.evaluate(head, features, problem, [0], settings=small), "WF1")
         for head in ("no_context", *HEAR_CONTEXT)
     )
     assert alone < single + 1.5
-    assert gru > alone + 3 and rnn > alone + 2
+    assert min(gru, rnn) > alone + 3

@@ -34,4 +34,5 @@ def test_context_and_the_speakers_last_emotion_stand_in_the_table(tmp_path, monk
     assert status == 0
     table = pd.read_csv(tmp_path / "results" / "limited" / "leaderboard.csv").set_index("upstream")
     assert set(table.index) == {"fbank", "majority", "duration", "persistence"}
+    assert table.loc["persistence", "downstream"] == "reference"
     assert "oracle" in table.loc["persistence", "marks"] and "oracle" not in str(table.loc["majority", "marks"])

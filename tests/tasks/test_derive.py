@@ -25,6 +25,15 @@ def test_a_column_is_asked_on_the_same_folds(demo_cache, kind, classes):
     assert not task.definition.published
 
 
+@pytest.mark.parametrize("base", ["demo_dialogue", "demo_next"])
+def test_of_a_conversation_a_column_is_asked_of_each_turn_by_itself(demo_cache, base):
+    task = tasks.load(f"gender:{base}", demo_cache, demo_cache)
+    problem, scored = task.problem, task.problem.has_target
+    assert [problem.classes[t] for t in problem.targets[scored]] == task.utterances.gender[scored].tolist()
+    assert (problem.kind, problem.causal) == ("classification", False)
+    assert task.definition.heads == ("probe",) and not task.definition.next_turn
+
+
 def test_gender_is_bound_to_speakers_so_only_pooled_figures_mean_something(demo_cache):
     task = tasks.load("gender:demo", demo_cache, demo_cache)
     assert "speaker~label" in task.marks and task.definition.pooled_only
