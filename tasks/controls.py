@@ -20,6 +20,8 @@ PARTS = 5  # test folds of `speaker:`
 def column(derived: Derived, loaded: Sequence[Task]) -> Task:
     """The base task's utterances and folds, with a column of its table as the target.
 
+    Of a conversation each turn is asked by itself and for itself: context would only repeat who speaks.
+
     Raises:
         TaskError: the corpus lacks the column, it has one value only, or a fold's train lacks one.
     """
@@ -37,7 +39,15 @@ def column(derived: Derived, loaded: Sequence[Task]) -> Task:
             "pooled_only": False,
         }
     )
-    problem = replace(base.problem, classes=tuple(values), targets=loading.targets(base.utterances, definition))
+    if base.problem.kind == "conversation":
+        definition = definition.model_copy(update={"kind": "classification", "downstream": "probe", "next_turn": False})
+    problem = replace(
+        base.problem,
+        kind="classification",
+        classes=tuple(values),
+        targets=loading.targets(base.utterances, definition),
+        causal=False,
+    )
     problem = replace(problem, folds=tuple(loading.with_targets(fold, problem.targets) for fold in problem.folds))
     return loading.finish(base.reading, definition, problem, [])
 

@@ -25,6 +25,17 @@ def test_a_column_is_asked_on_the_same_folds(demo_cache, kind, classes):
     assert not task.definition.published
 
 
+@pytest.mark.parametrize("name", ["demo_dialogue", "demo_next"])
+def test_of_a_conversation_each_turn_is_asked_for_itself(demo_cache, name):
+    base, task = (tasks.load(each, demo_cache, demo_cache) for each in (name, f"gender:{name}"))
+    assert task.problem.kind == task.definition.kind == "classification" and task.definition.heads == ("probe",)
+    assert not task.problem.causal and not task.definition.next_turn
+    told = [task.problem.classes[t] for t in task.problem.targets]
+    assert told == task.utterances["gender"].tolist(), "of the turn, not of the next"
+    for fold, other in zip(base.problem.folds, task.problem.folds, strict=True):
+        np.testing.assert_array_equal(fold.test, other.test)
+
+
 def test_gender_is_bound_to_speakers_so_only_pooled_figures_mean_something(demo_cache):
     task = tasks.load("gender:demo", demo_cache, demo_cache)
     assert "speaker~label" in task.marks and task.definition.pooled_only
