@@ -227,7 +227,7 @@ def run(request: Request) -> int:
 
     records = [outcome.record for outcome in outcomes if outcome.record]
     failures = [(*outcome.cell, outcome.failure) for outcome in outcomes if outcome.failure]
-    leaderboard.show(records, failures=failures)
+    leaderboard.show(records, failures=failures, matrix=True)
     again = [(outcome.cell, outcome.differs) for outcome in outcomes if outcome.differs is not None]
     differing = [(cell, differs) for cell, differs in again if differs]
     for cell, differs in differing:

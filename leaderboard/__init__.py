@@ -168,14 +168,18 @@ def show(
     failures: Sequence[Failure] = (),
     *,
     published: bool = False,
+    matrix: bool = False,
 ) -> None:
     """Print a table for every task and head, then the cells that failed (upstream, task, downstream, message).
 
     Published figures of an upstream that is shown, same protocol, stand on its line; `published` lists all of them.
+    `matrix`: transfers of several pairs stand in one table for every upstream and head, without floors and notes.
     """
-    from leaderboard import blocks, table
+    from leaderboard import blocks, grids, table, transfers
 
-    table.show_blocks(blocks.blocks(records), console, published=published)
+    alone, pairs = transfers.apart(records) if matrix else (records, [])
+    several = [*blocks.blocks(alone), *(grids.block(grid) for grid in transfers.grids([*pairs, *alone]) if pairs)]
+    table.show_blocks(several, console, published=published)
     table.show_failures(failures, console)
 
 

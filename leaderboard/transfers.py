@@ -36,6 +36,19 @@ def own(record: Record, records: Sequence[Record], target: str) -> Record | None
     return None
 
 
+def apart(records: Sequence[Record]) -> tuple[list[Record], list[Record]]:
+    """Records to be shown one by one, and those of a matrix of several pairs, which `grids` shows.
+
+    With the pairs go the tasks `labels:` that stand beside them; a target's own task is shown by itself as well.
+    """
+    pairs = {record.cell.task: found for record in records if (found := pair(record.cell.task))}
+    if len({(source, target) for _, source, target in pairs.values()}) < 2:
+        return list(records), []
+    beside = {f"labels:{pairs[r.cell.task][2]},{'+'.join(r.task.classes)}" for r in records if r.cell.task in pairs}
+    inside = {*pairs, *beside}
+    return [r for r in records if r.cell.task not in inside], [r for r in records if r.cell.task in inside]
+
+
 def grids(records: Sequence[Record]) -> list[Grid]:
     """For every upstream, head and metric a table: a row a pair; columns transfer, its variants, own folds, classes."""
     cells: dict[tuple[str, str, str], dict[tuple[str, str], Entry]] = {}
@@ -61,7 +74,8 @@ def grids(records: Sequence[Record]) -> list[Grid]:
         ]
         caption = (
             f"{metric} of {upstream}, head {head}: trained and chosen before the arrow, tested after it; own folds: "
-            "those of the corpus tested, on the same classes; 95 % intervals over groups"
+            "those of the corpus tested, on the same classes; 95 % intervals over groups; floors of each, and what of "
+            "its classes was merged and left out: `python -m leaderboard table`"
         )
         made.append(Grid(f"transfer · {upstream} · {head}", caption, rows, columns, mine, corner="trained → tested"))
     return made

@@ -92,7 +92,8 @@ def prove(
     Raises:
         TaskError: speakers cross where they may not, audio of test occurs in train or dev, or a conversation crosses.
     """
-    folds = tuple(_fold(fold, utterances, problem) for fold in problem.folds)
+    told = {what: pd.factorize(utterances[column])[0] for what, column in COMMON.items() if column in utterances}
+    folds = tuple(_fold(fold, told, problem) for fold in problem.folds)
     for fold, proof in zip(problem.folds, folds, strict=True):
         if proof.rest_and_test.get("speakers") and not speakers_shared:
             crossing = sorted(_common(utterances["speaker"], np.r_[fold.train, fold.dev], fold.test))
@@ -140,8 +141,8 @@ def _rows(fold: Fold) -> list[Any]:
     return [fold.name, *(part.tolist() for part in parts), [group.tolist() for group in fold.inner]]
 
 
-def _fold(fold: Fold, utterances: pd.DataFrame, problem: Problem) -> FoldAudit:
-    told = {what: utterances[column] for what, column in COMMON.items() if column in utterances}
+def _fold(fold: Fold, told: dict[str, np.ndarray], problem: Problem) -> FoldAudit:
+    """The audit of a fold; `told` are (N,) codes of the values of each column, -1 where it has none."""
     rest = np.r_[fold.train, fold.dev]
     return FoldAudit(
         name=fold.name,
@@ -151,10 +152,14 @@ def _fold(fold: Fold, utterances: pd.DataFrame, problem: Problem) -> FoldAudit:
         classes={p: len(np.unique(problem.targets[getattr(fold, p)])) for p in ("train", "dev", "test")}
         if problem.classes
         else {},
-        rest_and_test={what: len(_common(column, rest, fold.test)) for what, column in told.items()},
-        train_and_dev={what: len(_common(column, fold.train, fold.dev)) for what, column in told.items()},
+        rest_and_test={what: _count_common(codes, rest, fold.test) for what, codes in told.items()},
+        train_and_dev={what: _count_common(codes, fold.train, fold.dev) for what, codes in told.items()},
         test_ids=tuple(problem.ids[fold.test].tolist()),
     )
+
+
+def _count_common(codes: np.ndarray, a: np.ndarray, b: np.ndarray) -> int:
+    return int((np.intersect1d(codes[a], codes[b]) >= 0).sum())
 
 
 def _common(column: pd.Series, a: np.ndarray, b: np.ndarray) -> set[str]:

@@ -52,6 +52,16 @@ def test_the_command_prints_it(results, capsys):
     assert "trained → tested" in capsys.readouterr().out
 
 
+def test_a_matrix_is_one_table_and_what_is_asked_by_itself_its_own(results):
+    records = leaderboard.load(results)[0]
+    alone, pairs = transfers.apart(records)
+    assert {r.cell.task for r in alone} == {"urdu", "emodb"} and len(alone) + len(pairs) == len(records)
+    (task,) = (r for r in records if r.cell.task == "transfer:emodb,urdu")
+    name = f"labels:urdu,{'+'.join(task.task.classes)}"
+    own = task.model_copy(update={"cell": task.cell.model_copy(update={"task": name})})
+    assert own in transfers.apart([*records, own])[1] and transfers.apart([task, own]) == ([task, own], [])
+
+
 def test_the_matrix_has_own_folds_on_its_diagonal_and_variants_apart(results):
     records = leaderboard.load(results)[0]
     drawn = dict(plots.draw(results, records, "transfer", "page"))

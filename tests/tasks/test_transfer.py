@@ -1,5 +1,6 @@
 """Trained on some corpora, tested on another: the target gives its test utterances and nothing else."""
 
+from functools import cache
 from itertools import permutations
 from types import SimpleNamespace
 
@@ -25,6 +26,12 @@ def whole(tmp_path_factory):
     for write in layouts.TREES.values():
         write(data)
     return data, tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="module")
+def base(whole):
+    """A task that is not derived, read once."""
+    return cache(lambda name: tasks.load(name, *whole))
 
 
 def speakers(task):
@@ -62,13 +69,13 @@ def check(task, target, sources):
 
 
 @pytest.mark.parametrize("pair", PAIRS, ids=",".join)
-def test_a_pair_trains_on_the_source_and_tests_what_the_target_tests(whole, pair):
-    bases = [tasks.load(name, *whole) for name in pair]
+def test_a_pair_trains_on_the_source_and_tests_what_the_target_tests(whole, base, pair):
+    bases = [base(name) for name in pair]
     check(tasks.load(f"transfer:{','.join(pair)}", *whole), bases[1], bases[:1])
 
 
 @pytest.mark.parametrize("target", SER10)
-def test_across_languages_trains_on_all_that_is_neither_of_the_language_nor_of_the_family(whole, target):
+def test_across_languages_trains_on_all_that_is_neither_of_the_language_nor_of_the_family(whole, base, target):
     name = f"across-languages:ser10,{target}"
     task = tasks.load(name, *whole)
     language = task.corpus.language
@@ -76,7 +83,7 @@ def test_across_languages_trains_on_all_that_is_neither_of_the_language_nor_of_t
         m for m in SER10 if corpora.module(definition.read(definition.path(m)).corpus).CORPUS.language != language
     ]
     assert derive.parse(name, whole[0]).bases == (target, *sources)
-    check(task, tasks.load(target, *whole), [tasks.load(source, *whole) for source in sources])
+    check(task, base(target), [base(source) for source in sources])
     origin = {u: u.partition(":")[0] for u in task.problem.ids}
     spoken = {c: corpora.module(c).CORPUS.language for c in corpora.names()}
     dealt = [{spoken[origin[u]] for u in task.problem.ids[group]} for group in task.problem.folds[0].inner]
