@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -11,13 +12,21 @@ from upstreams.emotion2vec.runs import checkpoints
 from upstreams.errors import UpstreamError
 
 
-def average(run: Path, last: int) -> Path:
-    """Write RUN/average-last-<last>.safetensors, and return its path. Raises UpstreamError where there are fewer."""
+def average(run: Path, last: int, release: Path | None = None) -> Path:
+    """Write RUN/average-last-<last>.safetensors, and return its path. Raises UpstreamError where there are fewer.
+
+    release: another place to write to, in half precision and without the decoder, which only training uses.
+    """
     paths = checkpoints(run)
     if not 1 <= last <= len(paths):
         raise UpstreamError(f"{run} holds {len(paths)} checkpoints (step-*.safetensors); --last {last} is not possible")
     whole = [checkpoint.read(path) for path in paths[-last:]]
     mean = {name: torch.stack([c.weights[name].double() for c in whole]).mean(0) for name in whole[0].weights}
+    config, facts = whole[-1].config, {**whole[-1].facts, "average_of": [p.name for p in paths[-last:]]}
+    if release:
+        encoder = {name: tensor for name, tensor in mean.items() if not name.startswith(checkpoint.DECODER)}
+        checkpoint.write(release, replace(config, decoder_depth=0), encoder, facts, torch.float16)
+        return release
     path = run / f"average-last-{last}.safetensors"
-    checkpoint.write(path, whole[-1].config, mean, {**whole[-1].facts, "average_of": [p.name for p in paths[-last:]]})
+    checkpoint.write(path, config, mean, facts)
     return path

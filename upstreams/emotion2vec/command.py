@@ -33,6 +33,9 @@ def add_to(commands: Any) -> None:
     average = commands.add_parser("average", help="the mean of a run's last checkpoints, as a checkpoint")
     average.add_argument("folder", type=Path, metavar="RUN")
     average.add_argument("--last", type=int, default=5, metavar="K", help="default: 5")
+    average.add_argument(
+        "--release", type=Path, metavar="FILE", help="write to FILE, in half precision and without the decoder"
+    )
     average.set_defaults(run=_average)
 
 
@@ -66,7 +69,7 @@ def _pretrain(arguments: argparse.Namespace) -> int:
 def _average(arguments: argparse.Namespace) -> int:
     from upstreams.emotion2vec.average import average
 
-    print(average(arguments.folder, arguments.last))
+    print(average(arguments.folder, arguments.last, arguments.release))
     return 0
 
 

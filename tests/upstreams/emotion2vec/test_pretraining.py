@@ -214,6 +214,18 @@ def test_a_runs_checkpoints_are_upstreams_and_their_average_is_one(data: Path, t
         average(tmp_path / "run", 3)
 
 
+def test_what_is_released_is_the_average_in_half_precision(data: Path, tmp_path: Path) -> None:
+    run(tiny(), data, tmp_path / "run")
+    whole, half = average(tmp_path / "run", 2), average(tmp_path / "run", 2, tmp_path / "released.safetensors")
+    mean, released = checkpoint.read(whole), checkpoint.read(half)
+    assert set(mean.weights) - set(released.weights) == {name for name in mean.weights if ".decoder." in name} != set()
+    assert all(torch.equal(released.weights[name], mean.weights[name].half().float()) for name in released.weights)
+    assert released.facts == mean.facts and half.stat().st_size < 0.55 * whole.stat().st_size
+    wave = torch.randn(16000)
+    ours, theirs = (upstreams.load(f"emotion2vec@{path}")([wave])[0] for path in (whole, half))
+    assert (ours - theirs).abs().max() < 0.01 * ours.abs().max()
+
+
 def test_the_student_is_published_and_the_teacher_beside_it_under_its_own_name(data: Path, tmp_path: Path) -> None:
     run(tiny(), data, tmp_path / "run")
     state, found = torch.load(tmp_path / "run" / STATE, weights_only=True), weights(tmp_path / "run", 20)
