@@ -41,7 +41,11 @@ CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os
 UserError = (TaskError, UpstreamError, DownstreamError, LeaderboardError)
 DATA = "data"  # where corpora are looked for unless a folder is named
 REFERENCE = "reference"  # the downstream of rows that listen to nothing
-REFERENCES = {"majority": "the most frequent class", "duration": "the length of the utterance alone"}
+REFERENCES = {
+    "majority": "the most frequent class",
+    "duration": "the length of the utterance alone",
+    "persistence": "the speaker's last emotion, by its true label",
+}
 
 
 @dataclass(frozen=True)
@@ -152,7 +156,7 @@ def main(argv: list[str] | None = None) -> int:
             upstreams=list(
                 dict.fromkeys(upstreams.resolve(name) for asked in options.upstream for name in upstreams.expand(asked))
             ),
-            tasks=list(dict.fromkeys(tasks.resolve(options.task, data))),
+            tasks=list(dict.fromkeys(tasks.resolve(options.task, data, warn))),
             downstreams=list(dict.fromkeys(downstreams.resolve(name) for name in options.downstream)),
             data=data,
             results=Path(options.results).expanduser() / ("limited" if options.limit else ""),
@@ -211,12 +215,14 @@ def run(request: Request) -> int:
             outcomes += [Outcome((u, name, head), failure=failed) for u in request.upstreams for head in heads]
             continue
         seconds = time.perf_counter() - started
-        heads = request.downstreams or [task.definition.downstream]
+        heads = request.downstreams or list(task.definition.heads)
         for upstream in request.upstreams:
             outcomes += measure(request, task, upstream, heads, seconds)
         if not any(outcome.record and outcome.cell[1] == name for outcome in outcomes):
             continue  # references have nothing to stand beside
         for reference in REFERENCES:
+            if reference == "persistence" and task.problem.kind != "conversation":
+                continue  # nobody spoke before
             outcomes += measure(request, task, reference, [REFERENCE], seconds)
 
     records = [outcome.record for outcome in outcomes if outcome.record]
@@ -318,7 +324,7 @@ def plan(request: Request, task: Any, upstream: str, heads: list[str]) -> list[C
             "skip_bad": request.skip_bad,
         }
         key = hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()
-        seeds = [0] if head == REFERENCE else downstreams.seeds(head, request.seeds)
+        seeds = [0] if head == REFERENCE else downstreams.seeds(head, request.seeds, len(task.problem.draws))
         cells.append(Cell(heard, task.name, head, settings, precision, key, seeds))
     return cells
 
@@ -408,6 +414,7 @@ def write(
         heard = {"counts": features.counts, "audio_seconds": features.audio_seconds}
         if features.pooled is not None and cell.upstream["depth"] > 1:
             heard["layer_norms"] = layer_norms(features.pooled)
+        heard["parameters"] = features.parameters or (extends.upstream.parameters if extends else None)
         phases |= {"extract" if phase == "total" else phase: spent for phase, spent in features.seconds.items()}
     return leaderboard.record(
         results,
@@ -444,7 +451,8 @@ def write(
         downstream={
             "name": cell.downstream,
             "settings": cell.settings,
-            "deterministic": cell.downstream == REFERENCE or downstreams.deterministic(cell.downstream),
+            "deterministic": cell.downstream == REFERENCE
+            or (downstreams.deterministic(cell.downstream) and not task.problem.draws),
         },
         predictions=predictions,
         utterances=task.utterances,
@@ -577,6 +585,9 @@ def show_list(data: Path) -> int:
     print("\nsuites (-t)")
     for suite, members in tasks.suites().items():
         print(f"  {suite:<24} {members}")
+    print("\nderived tasks (-t), of tasks of classes; a suite may stand for TASK, and for SOURCE,TARGET or SUITE,TASK")
+    for form, about in tasks.derived().items():
+        print(f"  {form:<36} {about}")
     print("\ndownstreams (-d)")
     for name, about in downstreams.describe():
         print(f"  {name:<24} {about}")

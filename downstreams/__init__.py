@@ -60,9 +60,17 @@ def kinds(name: str) -> tuple[str, ...]:
     return get(name).kinds
 
 
-def seeds(name: str, wanted: int) -> list[int]:
-    """The seeds to run when `wanted` are asked for: a deterministic head has one."""
-    return [0] if deterministic(name) else list(range(wanted))
+def seeds(name: str, wanted: int, draws: int = 0) -> list[int]:
+    """The seeds to run when `wanted` are asked for: a deterministic head has one, unless the problem has draws.
+
+    Raises:
+        DownstreamError: the problem has draws, and fewer of them.
+    """
+    from downstreams.errors import DownstreamError
+
+    if 0 < draws < wanted:
+        raise DownstreamError(f"{wanted} seeds are asked for, and the task has {draws} draws; ask for fewer")
+    return [0] if deterministic(name) and not draws else list(range(wanted))
 
 
 def evaluate(
@@ -80,7 +88,8 @@ def evaluate(
         name: a head of `names()`.
         features: `.pooled` (N, 2, L, D) or `.frames`, as the head `needs`; row i belongs to `problem.ids[i]`.
         problem: targets, classes and folds (see `tasks.problem.Problem`).
-        seeds: seeds of heads that draw anything; what one gives does not depend on the others.
+        seeds: seeds of heads that draw anything; what one gives does not depend on the others. Of a problem with draws,
+            each is a draw as well.
         device: torch device of the computation.
         progress: called with (done, total) parts of the work.
         settings: some that take the place of the head's own, such as a shorter schedule.
@@ -88,17 +97,25 @@ def evaluate(
     Raises:
         DownstreamError: features and problem do not fit, or the head cannot treat this kind of problem.
     """
+    from downstreams.draws import drawn
     from downstreams.errors import DownstreamError
     from downstreams.registry import get
 
     head = get(name)
     if problem.kind not in head.kinds:
         raise DownstreamError(f"{name} treats {' and '.join(head.kinds)}, not {problem.kind}; use probe.")
+    if problem.test_standardised and not head.standardises:
+        raise DownstreamError(f"{name} takes features as they are, and the task asks to standardise them; use probe.")
+    if problem.draws:
+        return drawn(head, features, problem, head.settings | (settings or {}), seeds, device, progress)
     return head.load()(features, problem, head.settings | (settings or {}), seeds, device, progress)
 
 
 def reference(name: str, problem: Any, durations: Any) -> Predictions:
-    """Predictions that listen to nothing: `majority` class, or `duration` alone (seconds, (N,)) under `probe`."""
-    from downstreams.references import duration, majority
+    """Predictions that listen to nothing: `majority` class, `duration` alone (seconds, (N,)) under `probe`, or, of
+    conversations, `persistence` of the speaker's true class."""
+    from downstreams import references
 
-    return majority(problem) if name == "majority" else duration(problem, durations)
+    if name == "duration":
+        return references.duration(problem, durations)
+    return references.majority(problem) if name == "majority" else references.persistence(problem)

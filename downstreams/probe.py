@@ -78,36 +78,64 @@ class _Reading:
 
 def _read(rows: np.ndarray, problem: Any, fold: Any, *, strengths: torch.Tensor, device: str) -> _Reading:
     known = np.concatenate([fold.train, fold.dev])
-    groups = fold.inner or (fold.dev,)
-    left_out = np.stack([np.isin(known, group) for group in groups])
     varies = np.ptp(rows[known], axis=0) > 0  # a column constant on what may be trained on carries nothing
     x = torch.as_tensor(rows[known][:, varies], device=device)
     y = torch.as_tensor(problem.targets[known], device=device)
 
     penalties = (strengths / max(1, x.shape[1])).to(device)
 
+    best, loss, figure = _chosen(problem, fold, known, x, y, penalties)
+    everything = torch.ones(1, len(known), dtype=torch.bool, device=device)
+    final = _fit(problem, x, y, everything, penalties[best : best + 1], FINAL_TOLERANCE)
+    heard = torch.as_tensor(rows[fold.test][:, varies], device=device)
+    test = final(_alike(heard, x) if problem.test_standardised else heard)[..., 0]
+    return _Reading(
+        strength=round(strengths[best].item(), 6),  # float32 0.1 is 0.1
+        edge=best in (0, len(strengths) - 1),
+        converged=bool(final.converged.all()),
+        loss=loss,
+        figure=figure,
+        test=(test[:, 0] if problem.kind == REGRESSION else test.softmax(1)).cpu().numpy(),
+    )
+
+
+def _chosen(
+    problem: Any, fold: Any, known: np.ndarray, x: torch.Tensor, y: torch.Tensor, penalties: torch.Tensor
+) -> tuple[int, float, float]:
+    """The index of the best strength, its loss and `select_on` on the inner groups left out.
+
+    With nothing to leave out (one label a class), the middle strength; loss and figure are NaN.
+    """
+    groups = [group for group in fold.inner or (fold.dev,) if len(group)]
+    if not groups:
+        return len(penalties) // 2, np.nan, np.nan
+    left_out = np.stack([np.isin(known, group) for group in groups])
+
     # Every utterance is predicted by the fits that left it out; pooled, they are one loss a strength.
-    inner = _fit(problem, x, y, torch.as_tensor(~left_out, device=device), penalties, INNER_TOLERANCE)
-    chooses = torch.as_tensor(left_out.any(0), device=device)
-    outputs = inner(x[chooses]).unflatten(2, (len(groups), len(strengths)))
+    inner = _fit(problem, x, y, torch.as_tensor(~left_out, device=x.device), penalties, INNER_TOLERANCE)
+    chooses = torch.as_tensor(left_out.any(0), device=x.device)
+    outputs = inner(x[chooses]).unflatten(2, (len(groups), len(penalties)))
     own = outputs[torch.arange(len(outputs)), :, left_out.argmax(0)[left_out.any(0)]]  # (n, C, S)
     losses = _losses(problem, own, y[chooses])
 
     best = int(losses.argmin())
     predicted = own[:, 0, best] if problem.kind == REGRESSION else own[..., best].argmax(1)
-    everything = torch.ones(1, len(known), dtype=torch.bool, device=device)
-    final = _fit(problem, x, y, everything, penalties[best : best + 1], FINAL_TOLERANCE)
-    test = final(torch.as_tensor(rows[fold.test][:, varies], device=device))[..., 0]
     n_classes = None if problem.kind == REGRESSION else len(problem.classes)
     counted = sums(y[chooses].cpu().numpy(), predicted.cpu().numpy(), n_classes=n_classes)
-    return _Reading(
-        strength=round(strengths[best].item(), 6),  # float32 0.1 is 0.1
-        edge=best in (0, len(strengths) - 1),
-        converged=bool(final.converged.all()),
-        loss=float(losses[best]),
-        figure=float(METRICS[problem.select_on](counted)[0]),
-        test=(test[:, 0] if problem.kind == REGRESSION else test.softmax(1)).cpu().numpy(),
-    )
+    return best, float(losses[best]), float(METRICS[problem.select_on](counted)[0])
+
+
+def _alike(heard: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
+    """Rows (n, D) with the mean and deviation, column by column, of what trains, in place of their own.
+
+    A head that standardises by what trains thus sees them standardised by their own statistics; a column that is
+    constant on them carries nothing.
+    """
+    heard, known = heard.double(), known.double()
+    centred = heard - heard.mean(0)
+    spread, wanted = centred.square().mean(0).sqrt(), (known - known.mean(0)).square().mean(0).sqrt()
+    varies = heard.amax(0) > heard.amin(0)
+    return (torch.where(varies, centred / torch.where(varies, spread, 1.0) * wanted, 0.0) + known.mean(0)).float()
 
 
 def _losses(problem: Any, outputs: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
@@ -134,7 +162,8 @@ def _predictions(problem: Any, readings: list[list[_Reading]], seconds: float) -
     """Tables from what every fold and layer gave: readings[fold][layer]."""
     choices, tables, marks = [], [], set()
     for fold, layers in zip(problem.folds, readings, strict=True):
-        layer = int(np.argmin([reading.loss for reading in layers]))  # the lowest of equals
+        losses = [reading.loss for reading in layers]
+        layer = len(layers) - 1 if np.isnan(losses).all() else int(np.argmin(losses))  # the lowest of equals
         best = layers[layer]
         chosen = {"layer": layer, "strength": best.strength, "dev": best.figure, "loss": best.loss, "edge": best.edge}
         choices.append({"fold": fold.name, "seed": 0, **chosen})

@@ -1,4 +1,4 @@
-"""Reference rows: what is reached without listening."""
+"""Reference rows: what is reached without listening; one of them is told true labels."""
 
 from __future__ import annotations
 
@@ -26,6 +26,32 @@ def majority(problem: Any) -> Predictions:
             values = np.tile(shares, (len(fold.test), 1))
         tables.append(fold_table(problem, fold, 0, values))
     return Predictions(pd.concat(tables, ignore_index=True))
+
+
+def persistence(problem: Any) -> Predictions:
+    """The speaker's last emotion: the true class of her last turn before the one asked about that has one, in this
+    dialogue; where she has none yet, the class that `majority` predicts.
+
+    No model has those labels: a row to compare with, marked `oracle`. A row of a causal problem asks about the turn
+    after it; labels are those that its earlier rows ask for, so that of a dialogue's first turn is not among them.
+    """
+    told = np.full(len(problem.ids), -1)
+    _, dialogue = np.unique(problem.dialogue, return_inverse=True)
+    order = np.lexsort((problem.turn, dialogue))
+    for rows in np.split(order, np.flatnonzero(np.diff(dialogue[order])) + 1):
+        asked = np.roll(rows, -1) if problem.causal else rows
+        last: dict[Any, int] = {}
+        for row, who in zip(rows, problem.speaker[asked], strict=True):
+            told[row] = last.get(who, -1)
+            if problem.targets[row] >= 0:
+                last[who] = problem.targets[row]
+    tables = []
+    for fold in problem.folds:
+        known = problem.targets[np.concatenate([fold.train, fold.dev])]
+        usual = np.bincount(known, minlength=len(problem.classes)).argmax()
+        named = np.where(told[fold.test] < 0, usual, told[fold.test])
+        tables.append(fold_table(problem, fold, 0, np.eye(len(problem.classes))[named]))
+    return Predictions(pd.concat(tables, ignore_index=True), marks=("oracle",))
 
 
 def duration(problem: Any, seconds: np.ndarray) -> Predictions:

@@ -42,10 +42,26 @@ EMOTION2VEC = {
     "momentum": 0.9,
 }
 
+# What the heads of conversations share: one schedule for all, so that they differ in the network alone.
+TURNS = {
+    "version": 1,
+    "context": True,
+    "projector": 100,
+    "dropout": 0.5,
+    "batch": 8,
+    "rates": [3e-4, 1e-3, 3e-3],
+    "decay": 1e-3,
+    "epochs": 60,
+}
+GRU = TURNS | {"network": "gru", "hidden": 100}
+# Sizes as in DialogueRNN's published code for MELD (train_MELD.py of conv-emotion).
+DIALOGUE_RNN = TURNS | {"network": "dialogue_rnn", "global": 150, "party": 150, "emotion": 100, "hidden": 100}
+
 
 @dataclass(frozen=True)
 class Head:
-    """A head's facts: `target` is "module:function", `kinds` of problem it can treat, `settings` decide its figures."""
+    """A head's facts: `target` is "module:function", `kinds` of problem it can treat, `settings` decide its figures;
+    `standardises`: it standardises features, and can do so by test's own statistics."""
 
     name: str
     about: str
@@ -54,6 +70,7 @@ class Head:
     deterministic: bool
     kinds: tuple[str, ...]
     settings: dict[str, Any] = field(hash=False)
+    standardises: bool = False
 
     def load(self) -> Callable[..., Any]:
         """The function that evaluates this head."""
@@ -63,7 +80,12 @@ class Head:
 
 def _probe(name: str, statistics: list[str], about: str) -> Head:
     settings = {"version": 1, "statistics": statistics, "strengths": STRENGTHS}
-    return Head(name, about, "downstreams.probe:evaluate", frozenset({"pooled"}), True, EVERY_KIND, settings)
+    return Head(name, about, "downstreams.probe:evaluate", frozenset({"pooled"}), True, EVERY_KIND, settings, True)
+
+
+def _conversation(name: str, settings: dict[str, Any], about: str) -> Head:
+    target, kinds = "downstreams.conversation:evaluate", ("conversation",)
+    return Head(name, about, target, frozenset({"pooled"}), False, kinds, settings)
 
 
 HEADS = {
@@ -88,6 +110,13 @@ HEADS = {
             False,
             CLASSES,
             EMOTION2VEC,
+        ),
+        _conversation("context_gru", GRU, "a GRU over the turns of each dialogue (conversations)"),
+        _conversation(
+            "dialogue_rnn", DIALOGUE_RNN, "DialogueRNN: states of dialogue, speakers and emotion (conversations)"
+        ),
+        _conversation(
+            "no_context", GRU | {"context": False}, "context_gru's network on each turn alone (conversations)"
         ),
     )
 }

@@ -1,4 +1,4 @@
-"""python -m leaderboard csv | table | compare | plot | methods | import | verify | schema  [--results DIR]"""
+"""python -m leaderboard csv | table | compare | plot | umap | page | methods | import | verify | schema"""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from typing import TYPE_CHECKING
 
 import leaderboard
 from leaderboard.errors import LeaderboardError, UnknownName
-from leaderboard.plots import KINDS
+from leaderboard.plots import KINDS, LABELS
 
 if TYPE_CHECKING:
     from leaderboard.blocks import Block
     from leaderboard.schema import Record
 
 
-PIVOTS = ("metric", "task", "language", "family", "class", "cost", "ablation")
+PIVOTS = ("metric", "task", "language", "family", "class", "cost", "ablation", "transfer")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one of the commands; 0 all well, 1 something is wrong with the results, 2 the request was wrong."""
     options = _parse(arguments)
-    run = {"csv": _csv, "table": _table, "compare": _compare, "plot": _plot, "methods": _methods,
-           "import": _import, "verify": _verify, "schema": _schema}  # fmt: skip
+    run = {"csv": _csv, "table": _table, "compare": _compare, "plot": _plot, "umap": _umap, "page": _page,
+           "methods": _methods, "import": _import, "verify": _verify, "schema": _schema}  # fmt: skip
     try:
         return run[options.command](options)
     except LeaderboardError as error:
@@ -43,6 +43,8 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     table = commands.add_parser("table", help="print the tables")
     compare = commands.add_parser("compare", help="who is significantly better than whom")
     plot = commands.add_parser("plot", help="pictures as PDF and PNG")
+    umap = commands.add_parser("umap", help="UMAP of what upstreams make of a task, side by side: PDF, PNG and JSON")
+    page = commands.add_parser("page", help="one HTML file: tables, details, plots, UMAP; needs no network")
     methods = commands.add_parser("methods", help="the protocol in words, with BibTeX and licences")
     bring = commands.add_parser("import", help="score a foreign system's predictions on a task measured here")
     verify = commands.add_parser("verify", help="recompute every figure from its predictions")
@@ -64,6 +66,19 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     plot.add_argument("--width", choices=("column", "page", "both"), default="both", help="of a paper (default: both)")
     plot.add_argument("--out", type=Path, metavar="DIR", help="default: RESULTS/plots")
     plot.add_argument("--log", type=Path, metavar="FILE", help="draw the log.jsonl of a pre-training run instead")
+    umap.add_argument("--by", nargs="+", choices=LABELS, default=["emotion"], help="colours (default: emotion)")
+    umap.add_argument(
+        "--first-layer",
+        nargs="?",
+        const="",
+        metavar="FOLD",
+        help="the head's first layer on the test utterances of a fold (default: the largest), not pooled features",
+    )
+    umap.add_argument("--neighbours", type=int, default=15, metavar="N", help="UMAP's n_neighbors (default: 15)")
+    umap.add_argument("--seed", type=int, default=0, metavar="N", help="default: 0")
+    umap.add_argument("--width", choices=("column", "page", "both"), default="both", help="of a paper (default: both)")
+    umap.add_argument("--out", type=Path, metavar="DIR", help="default: RESULTS/umap, where the page looks")
+    page.add_argument("--out", type=Path, metavar="FILE", help="default: RESULTS/leaderboard.html")
     bring.add_argument("file", type=Path, metavar="FILE", help="CSV: id, prediction or score:<class>..., seed if any")
     bring.add_argument("--name", required=True, help="what tables call the system")
     bring.add_argument("-t", "--task", required=True, metavar="TASK", help="a task that has cells here")
@@ -81,11 +96,11 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         metavar="CORPUS:LEVEL",
         help="what it was trained on (emodb:audio iemocap:labels ...; nothing: none; default: unknown)",
     )
-    for command in (table, compare, plot, methods):
+    for command in (table, compare, plot, umap, page, methods):
         command.add_argument("-t", "--task", nargs="+", metavar="TASK", help="these tasks only")
         command.add_argument("-u", "--upstream", nargs="+", metavar="UPSTREAM", help="these and the references only")
         command.add_argument("-d", "--downstream", nargs="+", metavar="HEAD", help="these heads only")
-    for command in (csv, table, compare, plot, methods, bring, verify):
+    for command in (csv, table, compare, plot, umap, page, methods, bring, verify):
         command.add_argument("--results", type=Path, default=Path("results"), metavar="DIR", help="default: ./results")
 
     options = parser.parse_args(arguments)
@@ -93,6 +108,10 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         compare.error(f"compare takes two names, or none; {len(options.pair)} given: {' '.join(options.pair)}")
     if options.command == "plot" and (strange := [kind for kind in options.kind if kind not in KINDS]):
         plot.error(f"no picture is called {strange[0]!r}; there are: {', '.join(KINDS)}")
+    if options.command == "umap" and options.neighbours < 2:
+        umap.error(f"--neighbours must be at least 2, and is {options.neighbours}")
+    if options.command == "umap" and not 0 <= options.seed < 2**32:
+        umap.error(f"--seed must be at least 0 and below 2**32, and is {options.seed}")
     if options.command == "import":
         for entry in options.seen or ():
             if entry.partition(":")[2] not in ("audio", "labels"):
@@ -153,14 +172,15 @@ def _table(options: argparse.Namespace) -> int:
 
 
 def _pivot(options: argparse.Namespace, records: list[Record]) -> int:
-    from leaderboard import grids, latex
+    from leaderboard import grids, latex, transfers
 
     problems: list[str] = []
     if options.by in ("language", "family"):
         found, problems = grids.mean_grids(options.results, records, options.by)
     else:
         make = {"metric": grids.metric_grids, "task": grids.task_grids, "class": grids.recall_grids,
-                "cost": grids.cost_grids, "ablation": grids.ablation_grids}  # fmt: skip
+                "cost": grids.cost_grids, "ablation": grids.ablation_grids,
+                "transfer": transfers.grids}  # fmt: skip
         found = make[options.by or "metric"](records)
     if not found:
         raise LeaderboardError(f"{options.results}: no result for a table by {options.by}")
@@ -222,6 +242,35 @@ def _plot(options: argparse.Namespace) -> int:
     else:
         print(f"{plural(len(made), 'picture file')} in {out}")
     return int(damage)
+
+
+def _umap(options: argparse.Namespace) -> int:
+    from leaderboard import embedding
+
+    records, damage = _records(options.results)
+    problems: list[str] = []
+    widths = ["column", "page"] if options.width == "both" else [options.width]
+    made = embedding.write(
+        options.results, _chosen(options, records), options.out or options.results / "umap",
+        upstreams=options.upstream or (), tasks=options.task or (), fold=options.first_layer,
+        neighbours=options.neighbours, seed=options.seed, by=options.by, widths=widths, problems=problems,
+    )  # fmt: skip
+    for path in made:
+        print(path, flush=True)
+    for problem in problems:
+        print(problem, file=sys.stderr)
+    return int(damage or bool(problems))
+
+
+def _page(options: argparse.Namespace) -> int:
+    from leaderboard import page
+
+    records, damage = _records(options.results)
+    path, problems = page.write(options.results, _chosen(options, records), damage=damage, out=options.out)
+    for problem in problems:
+        print(problem, file=sys.stderr)
+    print(path)
+    return int(damage or bool(problems))
 
 
 def _methods(options: argparse.Namespace) -> int:

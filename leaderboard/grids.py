@@ -37,7 +37,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Grid:
-    """A table: `cells` by (row, column), where there is one; `letters` are footnotes."""
+    """A table: `cells` by (row, column), where there is one; `letters` are footnotes; `corner` says what rows are."""
 
     title: str
     caption: str
@@ -46,6 +46,7 @@ class Grid:
     cells: dict[tuple[str, str], Entry]
     references: frozenset[str] = frozenset()
     notes: list[str] = field(default_factory=list)
+    corner: str = "upstream"
 
     def letters(self) -> dict[str, str]:
         """A letter for every mark that some figures have, in the order of rows and columns."""
@@ -192,6 +193,7 @@ def cost_grids(records: Sequence[Record]) -> list[Grid]:
     where every utterance was computed in this run and none came from the store.
     """
     columns: dict[str, Callable[[Record], str | None]] = {
+        "parameters, M": lambda r: _text(r.upstream.parameters and r.upstream.parameters / 1e6, ".4g"),
         "layers": lambda r: _text(r.upstream.depth, "d"),
         "width": lambda r: _text(r.upstream.width, "d"),
         "real-time factor": lambda r: _text(real_time_factor(r), ".3g"),
@@ -232,7 +234,7 @@ def block(grid: Grid) -> Block:
     letters = grid.letters()
     rows = []
     for row in grid.rows:
-        cells = {"upstream": plain(row)}
+        cells = {grid.corner: plain(row)}
         for column in grid.columns:
             entry = grid.cells.get((row, column), Entry())
             text = plain(entry.shown)
@@ -241,7 +243,7 @@ def block(grid: Grid) -> Block:
             cells[plain(column)] = " ".join([text, *(letters[m] for m in entry.marks)])
         rows.append(Row(cells, row in grid.references))
     notes = [*grid.notes, *(f"{letter} = {note(mark)}" for mark, letter in letters.items())]
-    return Block(plain(grid.title), [plain(grid.caption)], ["upstream", *map(plain, grid.columns)], rows,
+    return Block(plain(grid.title), [plain(grid.caption)], [grid.corner, *map(plain, grid.columns)], rows,
                  notes=list(map(plain, notes)))  # fmt: skip
 
 

@@ -10,6 +10,9 @@ MEANING = {
     "seen:unknown": "nobody says what the upstream was trained on",
     "speakers_shared": "by protocol, speakers of test are in training too",
     "speakers_unknown": "the corpus does not tell who speaks: speakers of test may be in training too",
+    "same_family": "both corpora have the same speakers: each fold trains without those of its test part",
+    "target_features": "test features are standardised by their own statistics: unlabelled test data were seen",
+    "sentences_unknown": "the corpus does not tell sentences: what is said in test may be said in training too",
     "dialogues_shared": "by protocol, dialogues of test are in training too",
     "audio_shared": "by protocol, recordings of test are in training too",
     "dev_speakers_shared": "speakers of the training part are in dev too; none of test",
@@ -21,6 +24,7 @@ MEANING = {
     "identical_audio": "some utterances are the same recording",
     "skipped": "so many files could not be decoded and were left out",
     "reference": "a floor to compare with: it knows nothing of the sound",
+    "oracle": "it is told true labels that no model has: those of earlier turns",
     EDGE: "the best strength or learning rate lay at the end of its grid in most folds",
     "unconverged": "a final fit of the head did not converge: its figure may be short of what the head can reach",
 }

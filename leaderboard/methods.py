@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from importlib import resources
 
+from leaderboard import transfers
 from leaderboard.blocks import plain, plural
 from leaderboard.foreign import IMPORTED
 from leaderboard.marks import explain
@@ -19,9 +20,11 @@ CORPORA = {"emodb": "burkhardt2005", "urdu": "latif2018", "emovo": "costantini20
 UPSTREAMS = {"opensmile_compare": "eyben2010 schuller2016", "opensmile": "eyben2010 eyben2016",
              "wav2vec2": "baevski2020", "hubert": "hsu2021", "wavlm": "chen2022", "data2vec": "baevski2022",
              "emotion2vec": "ma2024emotion2vec", "prosody": "morise2016"}  # fmt: skip
-HEADS = {"superb": "yang2021", "emotion2vec": "ma2024emotion2vec", "emobox": "ma2024emobox"}
+HEADS = {"superb": "yang2021", "emotion2vec": "ma2024emotion2vec", "emobox": "ma2024emobox",
+         "dialogue_rnn": "majumder2019"}  # fmt: skip
 SHARED = ("speakers_shared", "speakers_unknown", "audio_shared")  # marks of tests whose speakers may be in training
 METHODS = ("tukey1958", "holm1979")
+CONTEXT = "a learned weighted sum of layers, a linear layer, {}, a linear layer; learning rate and epoch chosen on dev"
 # What a head does is its settings' business; of those that ship, in words.
 SAID = {
     "probe": "class-balanced multinomial logistic regression (ridge regression for values) on standardised time-means; "
@@ -30,6 +33,11 @@ SAID = {
     "probe_stats": "as `probe`, on time-mean and time-standard-deviation",
     "superb": "SUPERB's recipe: a learned weighted sum of layers, a linear layer, the mean over time, a linear layer",
     "emotion2vec": "a linear layer, a ReLU, the mean over time and a linear layer on frames of the last layer",
+    "context_gru": CONTEXT.format("a GRU over the turns of the dialogue (both ways unless the next turn is asked for)"),
+    "dialogue_rnn": CONTEXT.format(
+        "DialogueRNN over the turns of the dialogue (both ways unless the next turn is asked for)"
+    ),
+    "no_context": CONTEXT.format("the network of `context_gru` on each turn alone"),
     IMPORTED: "predictions brought from outside",
 }
 
@@ -46,7 +54,8 @@ def methods(records: Sequence[Record], openings: dict[str, int] | None = None) -
     said = (_tasks(measured, cited, openings or {}), _upstreams(measured, cited), _heads(measured, cited),
             _figures(measured, cited))  # fmt: skip
     parts = ["## Protocol", "", "\n\n".join(said), "", *_marks(measured), "## Licences", ""]
-    licences = {r.task.corpus: r.task.licence for r in measured}
+    # The longest wins: that of a transfer names its sources' licences as well.
+    licences = {r.task.corpus: r.task.licence for r in sorted(measured, key=lambda r: len(r.task.licence))}
     parts += [f"- {plain(corpus)}: {plain(licence)}" for corpus, licence in sorted(licences.items())]
     if any("opensmile" in r.cell.upstream for r in measured):
         parts.append("- openSMILE: its own licence, for research, not for products")
@@ -65,6 +74,8 @@ def _tasks(records: Sequence[Record], cited: list[str], openings: dict[str, int]
         who = plural(counts.speakers, "speaker") if counts.speakers else "speakers unknown"
         text = f"{task.title} [{task.language}; {counts.n} utterances, {who}, {plural(counts.folds, 'fold')}"
         text += f"; task version {task.version}, audit {task.audit[:12]}]{_cite(task.corpus, CORPORA, cited)}"
+        if pair := transfers.pair(task.name):
+            text += _cite(pair[1], CORPORA, cited)
         if times := openings.get(task.name):
             text += f" (its test part was scored {times} times)"
         said.append(text)

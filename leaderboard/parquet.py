@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import io
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -99,15 +101,58 @@ def save(record: Path, ending: str, content: pa.Table) -> File:
 
 def read(path: Path, record: Record, columns: list[str] | None = None) -> pd.DataFrame:
     """The predictions that the record at `path` names; all columns, or those that are asked for."""
-    import pyarrow as pa
     import pyarrow.parquet as pq
 
     beside = path.parent / record.files.predictions.name
-    try:
+    with _readable(beside):
         return pq.read_table(io.BytesIO(beside.read_bytes()), columns=columns).to_pandas()
+
+
+def holds(path: Path, record: Record, column: str) -> bool:
+    """Whether the record at `path` names vectors, and these have the column: `pooled` or `output`."""
+    import pyarrow.parquet as pq
+
+    if record.files.vectors is None:
+        return False
+    beside = path.parent / record.files.vectors.name
+    with _readable(beside):
+        return column in pq.read_schema(beside).names
+
+
+def vectors(path: Path, record: Record, column: str, utterances: pd.Index, fold: str | None) -> np.ndarray:
+    """(N, D) float16 vectors of these utterances, as tested in a fold or (None) in the first that has them.
+
+    Raises:
+        LeaderboardError: the file cannot be read, or lacks an utterance.
+    """
+    import numpy as np
+    import pandas as pd
+    import pyarrow.parquet as pq
+
+    beside = path.parent / record.files.vectors.name  # type: ignore[union-attr]
+    with _readable(beside):
+        table = pq.read_table(beside, columns=["id", "fold", column])
+    ids, folds = (table[name].to_pandas().to_numpy(dtype=object) for name in ("id", "fold"))
+    rows = np.arange(len(ids)) if fold is None else np.flatnonzero(folds == fold)
+    index = pd.Series(rows, index=ids[rows])
+    found = index[~index.index.duplicated()].reindex(utterances)
+    if found.isna().any():
+        raise LeaderboardError(f"{beside}: lacks {utterances[found.isna()][0]!r}; run the cell again")
+    values = table[column].combine_chunks()
+    flat = values.flatten().to_numpy(zero_copy_only=False)
+    return flat.reshape(len(values), -1)[found.to_numpy(dtype=int)]
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    import pyarrow as pa
+
+    try:
+        yield
     except (OSError, pa.ArrowException) as error:
-        reason = str(error).splitlines()[0]
-        raise LeaderboardError(f"{beside}: no readable Parquet ({reason}); run the cell again") from None
+        raise LeaderboardError(
+            f"{path}: no readable Parquet ({str(error).splitlines()[0]}); run the cell again"
+        ) from None
 
 
 def damaged(path: Path, record: Record, *, contents: bool = False) -> list[str]:

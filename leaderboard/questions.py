@@ -10,7 +10,9 @@ from tasks.metrics import METRICS
 REFERENCE = "reference"  # the downstream of rows that listen to nothing
 
 # Derived tasks that ask for something else, or something harder, than the emotion of a corpus' utterances.
-ASPECTS = ("gender", "sentence", "speaker", "shots", "transfer", "across-languages")
+ASPECTS = (
+    "gender", "sentence", "speaker", "labels", "shots", "transfer", "transfer-standardised", "across-languages",
+)  # fmt: skip
 
 Question = tuple[object, ...]
 
@@ -21,8 +23,11 @@ def question(record: Record) -> Question:
 
 
 def aspect(task: str) -> str:
-    """What a task is about, so that only figures alike are averaged: `gender` of `gender:emodb`, else ``."""
-    kind, colon, _ = task.partition(":")
+    """What a task is about, so that only figures alike are averaged: `gender` of `gender:emodb`, `shots 4` of
+    `shots:emodb,4`, else ``."""
+    kind, colon, arguments = task.partition(":")
+    if colon and kind == "shots":
+        return f"shots {arguments.rpartition(',')[2].strip()}"
     return kind if colon and kind in ASPECTS else ""
 
 

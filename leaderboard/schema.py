@@ -79,6 +79,9 @@ class Upstream(Section):
     weights: str | None = _may_be(None, "where they came from: a repository and its revision, or a folder's name")
     depth: int | None = _may_be(None, "number of layers L")
     width: int | None = _may_be(None, "values a layer D")
+    parameters: int | None = _may_be(
+        None, "parameters of its networks; null where there are none, or all features came from the store"
+    )
     seen: dict[str, Literal["audio", "labels"]] | Literal["unknown"] | None = _may_be(
         None, "corpora it was trained on, and with what; unknown where nobody says; null for a reference"
     )

@@ -92,6 +92,7 @@ COLUMNS: list[Column] = [
     ("key", "hash of all that decides the result", lambda r: r.cell.key),
     *(_seed_std(name) for name in METRICS if not METRICS[name].special),
     *(column for name in METRICS if METRICS[name].special for column in _metric_columns(name)),
+    ("parameters", "parameters of the upstream's networks", lambda r: r.upstream.parameters),
 ]
 
 

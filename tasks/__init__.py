@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tasks.catalogue import Listing
     from tasks.loading import Task
 
-__all__ = ["TaskError", "UnknownName", "describe", "family", "kind", "load", "names", "resolve", "suites"]
+__all__ = ["TaskError", "UnknownName", "derived", "describe", "family", "kind", "load", "names", "resolve", "suites"]
 
 
 def names() -> list[str]:
@@ -47,8 +47,20 @@ def suites() -> dict[str, str]:
     return lists | {"here": "every task whose corpus is complete under --data", "all": "every task"}
 
 
-def resolve(names: Sequence[str], data: str | Path) -> list[str]:
+def derived() -> dict[str, str]:
+    """How derived tasks are named, each with what it asks; and the label algebra of those that join corpora."""
+    from tasks import derive, labels
+
+    kinds = {f"{name}:{kind.form}": kind.help for name, kind in derive.KINDS.items()}
+    merged = ", ".join(f"{narrow} = {broad}" for narrow, broad in labels.merges().items())
+    return kinds | {"shared classes": f"unless all corpora tell them apart: {merged}"}
+
+
+def resolve(names: Sequence[str], data: str | Path, tell: Callable[[str], None] = lambda line: None) -> list[str]:
     """Task names asked for, suites expanded and repetitions removed, in the order given.
+
+    Args:
+        tell: called with what a derived task's suite leaves out, and why.
 
     Raises:
         UnknownName: a name is no task, suite or derived task.
@@ -56,7 +68,7 @@ def resolve(names: Sequence[str], data: str | Path) -> list[str]:
     """
     from tasks import catalogue
 
-    return catalogue.resolve(names, Path(data))
+    return catalogue.resolve(names, Path(data), tell)
 
 
 def kind(name: str) -> str | None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import tasks
 from tasks import files
-from tasks.errors import TaskError, UnknownName
+from tasks.errors import Refused, TaskError, UnknownName
 
 if TYPE_CHECKING:
     from tasks.loading import Task
@@ -23,7 +23,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         return options.run(options)
-    except UnknownName as error:
+    except (Refused, UnknownName) as error:
         print(error, file=sys.stderr)
         return 2
     except TaskError as error:
@@ -161,7 +161,7 @@ def _folds(options: argparse.Namespace) -> int:
 def _load(options: argparse.Namespace) -> Task:
     """The one task that a command names."""
     name = tasks.resolve([options.task], options.data)
-    if len(name) > 1:
+    if len(name) > 1 and name[0] != options.task:  # a transfer comes with its target's own task
         raise TaskError(f"{options.task} names {len(name)} tasks; give one at a time: {', '.join(name)}")
     return tasks.load(name[0], options.data, options.cache, options.skip_bad, jobs=options.jobs, progress=_progress())
 

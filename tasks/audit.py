@@ -111,11 +111,12 @@ def prove(
         "classes": problem.classes,
         "ids": problem.ids.tolist(),
         "targets": problem.targets.tolist(),
-        "folds": [
-            [f.name, f.train.tolist(), f.dev.tolist(), f.test.tolist(), [g.tolist() for g in f.inner]]
-            for f in problem.folds
-        ],
+        "folds": [_rows(fold) for fold in problem.folds],
     }
+    if problem.draws:
+        plan["draws"] = [[_rows(fold) for fold in draw] for draw in problem.draws]
+    if problem.test_standardised:
+        plan["test_standardised"] = True
     if problem.kind == "conversation" and problem.dialogue is not None and problem.turn is not None:
         plan["order"] = [problem.causal, problem.dialogue.tolist(), problem.turn.tolist(), problem.speaker.tolist()]
     spans = [utterances[c].tolist() if c in utterances else None for c in ("start", "end", "channel")]
@@ -132,6 +133,11 @@ def prove(
         folds_hash=sha256(plan),
         hash=sha256([plan, version, utterances["sha256"].tolist(), spans]),
     )
+
+
+def _rows(fold: Fold) -> list[Any]:
+    parts = (fold.train, fold.dev, fold.test)
+    return [fold.name, *(part.tolist() for part in parts), [group.tolist() for group in fold.inner]]
 
 
 def _fold(fold: Fold, utterances: pd.DataFrame, problem: Problem) -> FoldAudit:

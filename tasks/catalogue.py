@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,15 +50,16 @@ def suites() -> dict[str, list[str]]:
     return yaml.safe_load(SUITES.read_text(encoding="utf-8"))
 
 
-def resolve(wanted: Sequence[str], data: Path) -> list[str]:
+def resolve(wanted: Sequence[str], data: Path, tell: Callable[[str], None] = lambda line: None) -> list[str]:
     """See `tasks.resolve`."""
     known, lists = names(), suites()
     resolved: list[str] = []
     for name in wanted:
         if ":" in name:
             made = brought.module(name)
-            made.check(name, data) if made else derive.parse(name)
-            resolved.append(name)
+            if made:
+                made.check(name, data)
+            resolved += [name] if made else derive.expand(name, data, tell)
         elif name in known:
             resolved.append(name)
         elif name in lists:
@@ -102,7 +103,7 @@ def describe(data: Path) -> list[Listing]:
                 state,
                 found,
                 corpus.counted,
-                task.downstream,
+                " ".join(task.heads),
                 corpus.synthetic,
             )
         )

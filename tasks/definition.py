@@ -25,7 +25,7 @@ from tasks.metrics import CLASSIFICATION, METRICS, REGRESSION
 FOLDER = Path(__file__).parent / "definitions"
 
 # The column of the utterance table that holds each unit of resampling.
-GROUPS = {"speaker": "speaker", "dialogue": "dialogue", "video": "dialogue", "utterance": ""}
+GROUPS = {"speaker": "speaker", "dialogue": "dialogue", "video": "dialogue", "sentence": "sentence", "utterance": ""}
 VALUES = ("arousal", "valence", "dominance", "sentiment")  # columns that a regression may ask for
 
 
@@ -122,6 +122,7 @@ class Definition(_Strict):
             inner groups), `partition` (the official dev part, likewise), `fifth` (of each class of train) or
             `speakers` (of an official train part: whole speakers where three or more can be told apart, else a fifth).
         group_by: the unit of resampling (`utterance` where nothing better is told).
+        downstream: the head, or heads, that read it where none is named.
         next_turn: of a conversation, each turn is asked for the class of the turn that follows it.
         speakers_shared: the protocol lets speakers cross from train into test.
         pooled_only: figures of single folds mean nothing (most test speakers have one class).
@@ -143,12 +144,17 @@ class Definition(_Strict):
     metrics: tuple[str, ...]
     headline: str
     select_on: str
-    downstream: str
+    downstream: str | tuple[str, ...]
     speakers_shared: bool = False
     pooled_only: bool = False
-    group_by: Literal["speaker", "dialogue", "video", "utterance"] = "speaker"
+    group_by: Literal["speaker", "dialogue", "video", "sentence", "utterance"] = "speaker"
     next_turn: bool = False
     published: tuple[Published, ...] = ()
+
+    @property
+    def heads(self) -> tuple[str, ...]:
+        """The default downstreams."""
+        return (self.downstream,) if isinstance(self.downstream, str) else self.downstream
 
     @property
     def family(self) -> str:

@@ -11,6 +11,10 @@ class TaskError(Exception):
     """A task cannot be read or asked: says what is wrong, where, what was expected and what to do."""
 
 
+class Refused(TaskError):
+    """A name asks for what cannot be asked, whatever the data: the request is wrong."""
+
+
 def foreign(doing: str, error: Exception) -> TaskError:
     """What a user's own corpus module raised, with the line that did."""
     frames = traceback.extract_tb(error.__traceback__)

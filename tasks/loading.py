@@ -64,8 +64,8 @@ def _load(name: str, options: Options) -> Task:
     if made:
         return made.load(name, options)
     if ":" in name:
-        derived, bases = derive.parse(name)
-        return derived.make(name, *(_load(base, options) for base in bases))
+        derived = derive.parse(name, options.data)
+        return derived.make([_load(base, options) for base in derived.bases])
     if not definition.path(name).exists():
         raise UnknownName("task", name, (path.stem for path in definition.FOLDER.glob("*.yaml")), LIST)
     wanted = definition.read(definition.path(name))
@@ -107,7 +107,7 @@ def with_targets(fold: Fold, targets: np.ndarray) -> Fold:
     return replace(fold, train=keep(fold.train), dev=keep(fold.dev), test=keep(fold.test), inner=inner)
 
 
-def _text(column: pd.Series | pd.Index) -> np.ndarray:
+def text(column: pd.Series | pd.Index) -> np.ndarray:
     """(N,) unicode array of a column."""
     return np.array([str(value) for value in column.tolist()])
 
@@ -123,8 +123,8 @@ def split(wanted: Definition, reading: Reading, limited: bool) -> tuple[Problem,
     lacking = sorted({rule.by, group, rule.apart} - {"", *rows})
     if lacking:
         raise TaskError(f"{definition.path(wanted.name)}: folds: {wanted.corpus} has no column {', '.join(lacking)}")
-    ids, groups, asked = _text(rows.index), _text(rows[group] if group else rows.index), targets(rows, wanted)
-    speakers = _text(rows["speaker"]) if "speaker" in rows else groups
+    ids, groups, asked = text(rows.index), text(rows[group] if group else rows.index), targets(rows, wanted)
+    speakers = text(rows["speaker"]) if "speaker" in rows else groups
     dialogue, turn = (rows[column].to_numpy() if column in rows else None for column in ("dialogue", "turn"))
     if wanted.next_turn and dialogue is not None and turn is not None:
         asked = of_next_turn(asked, dialogue, turn)
@@ -157,8 +157,8 @@ def _folds(
     there = ~np.isnan(asked) if wanted.kind == REGRESSION else asked >= 0
     # Values have no classes to keep in every part.
     strata = np.zeros(len(asked), dtype=np.int64) if wanted.kind == REGRESSION else asked
-    units = speakers if rule.inner == "speaker" else _text(rows[rule.inner] if rule.inner else rows.index)
-    values = _text(rows[rule.by])
+    units = speakers if rule.inner == "speaker" else text(rows[rule.inner] if rule.inner else rows.index)
+    values = text(rows[rule.by])
     if rule.by == "partition":
         return folds.official(values, ids, units, there, strata, wanted.dev), notes
 
@@ -172,7 +172,7 @@ def _folds(
     else:
         tests = keep(folds.leave_out(rule.by, values, rule.k))
     if rule.apart:
-        others = keep(folds.leave_out(rule.apart, _text(rows[rule.apart]), rule.apart_k))
+        others = keep(folds.leave_out(rule.apart, text(rows[rule.apart]), rule.apart_k))
         built = tuple(
             folds.build_one(k, parts, ids, speakers, strata, wanted.dev, None, units)
             for k, parts in folds.crossed(tests, others)
@@ -218,7 +218,7 @@ def finish(reading: Reading, wanted: Definition, problem: Problem, notes: list[s
         notes.append(f"{int((~labelled).sum())} of {len(rows)} turns are context without a target")
     kinds = pd.Series(problem.targets[labelled]).groupby(problem.speaker[labelled]).nunique()
     single = int((kinds == 1).sum())
-    if problem.classes and "speaker" in rows and single > len(kinds) / 2:
+    if problem.classes and "speaker" in rows and wanted.target != "speaker" and single > len(kinds) / 2:
         marks.append("speaker~label")
         notes.append(f"{single} of {len(kinds)} speakers have one class only: pooled figures only")
         wanted = wanted.model_copy(update={"pooled_only": True})
@@ -249,7 +249,7 @@ def _missing_classes(wanted: Definition, problem: Problem) -> list[str]:
                 "more of the corpus, or a larger --limit"
             )
         inner = [problem.targets[np.setdiff1d(np.r_[fold.train, fold.dev], group)] for group in fold.inner]
-        parts = {"dev": problem.targets[fold.dev], "test": problem.targets[fold.test]}
+        parts = {part: problem.targets[rows] for part, rows in (("dev", fold.dev), ("test", fold.test)) if len(rows)}
         fewest = min(inner, key=lambda there: len(set(there)), default=problem.targets)
         for part, there in (parts | {"inner train": fewest}).items():
             if len(set(there)) < len(everything):

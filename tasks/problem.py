@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 
@@ -44,6 +45,8 @@ class Problem:
         select_on: the metric that choices on dev go by.
         causal: what is asked of a turn lies after it in its dialogue, so a head may read this row and those of earlier
             turns only.
+        draws: of few labels, `folds` once for each draw of what trains (`folds` is the first); a seed is a draw.
+        test_standardised: test features are to be standardised by their own statistics, not by those of what trains.
 
     Raises:
         TaskError: the parts do not fit together.
@@ -60,6 +63,8 @@ class Problem:
     turn: np.ndarray | None
     select_on: str = "WA"
     causal: bool = False
+    draws: tuple[tuple[Fold, ...], ...] = ()
+    test_standardised: bool = False
 
     def __post_init__(self) -> None:
         n = len(self.ids)
@@ -80,7 +85,7 @@ class Problem:
             raise TaskError("problem: no folds")
         if self.kind == "conversation" and (self.dialogue is None or self.turn is None):
             raise TaskError("problem: a conversation needs the dialogue and the turn of every utterance")
-        for fold in self.folds:
+        for fold in (*self.folds, *chain.from_iterable(self.draws)):
             _check(fold, has_target)
 
     @property

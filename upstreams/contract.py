@@ -158,6 +158,17 @@ class Frozen:
                 self._model.to(device)
             self.device = device
 
+    @property
+    def parameters(self) -> int | None:
+        """Values in the states of the torch modules that it is or holds in attributes; None where there are none, or
+        not yet. Buffers count: a weight that was put together of its parts once, to be fast, is one."""
+        held = (self._model, *getattr(self._model, "__dict__", {}).values())
+        networks = [value for value in held if hasattr(value, "named_parameters")]
+        tensors = [
+            tensor for network in networks for tensor in network.state_dict().values() if hasattr(tensor, "numel")
+        ]
+        return sum({tensor.data_ptr(): tensor.numel() for tensor in tensors}.values()) or None
+
     def fingerprint(self) -> str:
         """sha256 (hex) over everything that decides its features: source, weights or recipe, facts, contract."""
         own = getattr(self._model, "fingerprint", None)

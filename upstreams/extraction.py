@@ -227,4 +227,5 @@ def _features(
         counts=counts,
         seconds={**seconds, "total": time.perf_counter() - started},
         audio_seconds=float(utterances["duration"].sum()),
+        parameters=next((report.parameters for report in reports if report.parameters), None),
     )

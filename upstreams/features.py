@@ -121,3 +121,4 @@ class Features:
     counts: dict[str, int]
     seconds: dict[str, float]
     audio_seconds: float
+    parameters: int | None  # of the upstream's networks; None where it has none or nothing had to be made

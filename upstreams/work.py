@@ -42,13 +42,14 @@ class Job:
 
 @dataclass(frozen=True)
 class Report:
-    """Seconds that a job took by phase; the utterances and the seconds of audio it did."""
+    """Seconds that a job took by phase; the utterances and the seconds of audio it did; the upstream's parameters."""
 
     decode: float
     forward: float
     write: float
     utterances: int
     audio: float
+    parameters: int | None
 
 
 class Piece(NamedTuple):
@@ -94,7 +95,7 @@ def run(job: Job, upstream: Frozen, cache: Path, threads: int = 0) -> Report:
         rows = [Row(kept.key(s), r.padded, r.windowed) for s, r in zip(job.segments, results, strict=True)]
         write_chunk(kept.folder(cache), rows, _tensors(kept, job, results))
     clock["write"] += time.perf_counter() - started
-    return Report(**clock, utterances=len(job.segments), audio=job.seconds)
+    return Report(**clock, utterances=len(job.segments), audio=job.seconds, parameters=upstream.parameters)
 
 
 def cut(samples: np.ndarray, upstream: Frozen) -> list[np.ndarray]:

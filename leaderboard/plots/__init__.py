@@ -26,6 +26,7 @@ KINDS = {
     "shots": ("figures over labels a class (shots: cells)", "leaderboard.plots.curves:shots"),
     "pretraining": ("figures of a run's checkpoints (NAME@RUN/... cells)", "leaderboard.plots.curves:pretraining"),
 }
+LABELS = ("emotion", "speaker", "gender")  # that the points of a UMAP are coloured by
 
 
 def draw(results: Path, records: Sequence[Record], kind: str, width: str) -> Iterator[tuple[str, Figure]]:
@@ -39,8 +40,12 @@ def draw(results: Path, records: Sequence[Record], kind: str, width: str) -> Ite
     module, function = KINDS[kind][1].split(":")
     with styled():
         for name, figure in getattr(import_module(module), function)(results, records, width):
-            # LaTeX's \includegraphics wants plain names.
-            yield "-".join(re.sub(r"[^\w.+-]", "_", part, flags=re.ASCII)[:60] for part in (kind, *name)), figure
+            yield file_name(kind, *name), figure
+
+
+def file_name(*parts: str) -> str:
+    """A name for a picture, plain as LaTeX's \\includegraphics wants it."""
+    return "-".join(re.sub(r"[^\w.+-]", "_", part, flags=re.ASCII)[:60] for part in parts)
 
 
 def write(

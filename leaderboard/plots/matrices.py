@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from leaderboard import transfers
 from leaderboard.blocks import figure as number
 from leaderboard.plots.style import SEQUENTIAL, TALLEST, WIDTHS, distinct, figure, short
 from leaderboard.plots.style import title as heading
@@ -17,8 +18,6 @@ from leaderboard.schema import Record
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-TRANSFER = "transfer:"
 
 
 def confusion(results: Path, records: Sequence[Record], width: str) -> Iterator[tuple[tuple[str, ...], Figure]]:
@@ -38,20 +37,23 @@ def confusion(results: Path, records: Sequence[Record], width: str) -> Iterator[
 
 
 def transfer(results: Path, records: Sequence[Record], width: str) -> Iterator[tuple[tuple[str, ...], Figure]]:
-    """For every head and metric a panel an upstream: trained on the row's corpus, tested on the column's."""
-    cells: dict[tuple[str, str], dict[str, dict[tuple[str, str], float]]] = {}
+    """For every variant, head and metric a panel an upstream: trained on the row's corpus, tested on the column's; on
+    the diagonal the corpus's own folds, where they were measured."""
+    cells: dict[tuple[str, str, str], dict[str, dict[tuple[str, str], float]]] = {}
+    alone = {}
     for record in records:
-        source, comma, target = record.cell.task.removeprefix(TRANSFER).partition(",")
-        value = record.scores.metrics[record.task.headline].value
-        if (
-            record.cell.task.startswith(TRANSFER)
-            and comma
-            and record.cell.downstream != REFERENCE
-            and value is not None
-        ):
-            kind = (record.cell.downstream, record.task.headline)
-            cells.setdefault(kind, {}).setdefault(record.cell.upstream, {})[source, target.strip()] = value
-    for (head, metric), upstreams in cells.items():
+        value, metric = record.scores.metrics[record.task.headline].value, record.task.headline
+        if record.cell.downstream == REFERENCE or value is None:
+            continue
+        alone[record.cell.upstream, record.cell.task, record.cell.downstream, metric] = value
+        pair = transfers.pair(record.cell.task)
+        if pair and pair[0] != transfers.ACROSS:
+            kind = (pair[0].removesuffix(":"), record.cell.downstream, metric)
+            cells.setdefault(kind, {}).setdefault(record.cell.upstream, {})[pair[1:]] = value
+    for (variant, head, metric), upstreams in cells.items():
+        for upstream, found in upstreams.items():
+            for name in {name for both in found for name in both}:
+                found[name, name] = alone.get((upstream, name, head, metric), np.nan)
         corpora = sorted({name for found in upstreams.values() for pair in found for name in pair})
         panels = []
         for name, found in zip(_short_titles(list(upstreams), width, len(corpora)), upstreams.values(), strict=True):
@@ -60,8 +62,17 @@ def transfer(results: Path, records: Sequence[Record], width: str) -> Iterator[t
         span = (float(np.nanmin(everything)), float(np.nanmax(everything)))
         labels = [short(name, 14) for name in corpora]
         form = "{:.0f}" if number(1.0, metric) == "1.0" else "{:.2f}"
-        title = f"transfer · {head}, {metric}"
-        yield from _pages((head, metric), panels, labels, ("tested on", "trained on"), title, width, form, span)
+        title = f"{variant} · {head}, {metric}"
+        yield from _pages(
+            (*filter(None, [variant.removeprefix("transfer").strip("-")]), head, metric),
+            panels,
+            labels,
+            ("tested on", "trained on"),
+            title,
+            width,
+            form,
+            span,
+        )
 
 
 def _pages(

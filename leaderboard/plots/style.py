@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import re
+import sys
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,6 +27,11 @@ MARKERS = ("o", "s", "^", "D")
 GREY = "#8a8a8a"
 SEQUENTIAL = "Blues"  # for matrices: one hue from light to dark reads alike for everybody, and in grey
 LONGEST = 34  # characters of a name
+# For what DejaVu lacks, such as Chinese, Japanese and Korean; the first that is installed helps out.
+FALLBACKS = (
+    "Noto Sans CJK SC", "Noto Sans CJK JP", "Noto Sans SC", "Source Han Sans SC", "WenQuanYi Micro Hei",
+    "Droid Sans Fallback", "PingFang SC", "Hiragino Sans GB", "Arial Unicode MS", "Microsoft YaHei",
+)  # fmt: skip
 SETTINGS: dict[Any, Any] = {
     "font.family": "DejaVu Sans",  # comes with matplotlib
     "font.size": 7,
@@ -54,8 +61,11 @@ SETTINGS: dict[Any, Any] = {
 def styled() -> Iterator[None]:
     """Everything drawn within has this style; nothing outside is touched, and no window is opened."""
     import matplotlib as mpl
+    from matplotlib.font_manager import fontManager
 
-    with mpl.rc_context(SETTINGS):
+    installed = {font.name for font in fontManager.ttflist}
+    helps = [name for name in FALLBACKS if name in installed][:1]
+    with mpl.rc_context(SETTINGS | {"font.family": [SETTINGS["font.family"], *helps]}):
         yield
 
 
@@ -96,29 +106,41 @@ def title(drawn: Figure, text: str, width: str) -> None:
     drawn.suptitle(short(text, 90 if width == "page" else 46), fontsize=7.5, x=0.01, ha="left")
 
 
-def legend_below(drawn: Figure, axis: Axes, width: str) -> None:
-    """The legend of an axis under the figure, in as many columns as fit."""
+def legend_below(drawn: Figure, axis: Axes, width: str, text: str | None = None) -> None:
+    """The legend of an axis under the figure, in as many columns as fit, and a text above it."""
     handles, labels = axis.get_legend_handles_labels()
-    if labels:
-        longest = max(map(len, labels))
+    if labels or text:
+        longest = max(map(len, labels), default=0)
         columns = max(1, min(len(labels), int(WIDTHS[width] * 72 / (longest * 4.0 + 34))))
-        drawn.legend(handles, labels, loc="outside lower center", ncols=columns)
+        drawn.legend(handles, labels, loc="outside lower center", ncols=columns, title=text, title_fontsize=6,
+                     alignment="left")  # fmt: skip
 
 
 def save(drawn: Figure, path: Path) -> list[Path]:
-    """Write `path`.pdf and `path`.png, the same bytes each time.
+    """Write `path`.pdf and `path`.png, the same bytes each time; characters that no font here has are told of.
 
     Raises:
         LeaderboardError: the disk is full, or the folder cannot be written.
     """
     made = []
+    missing: set[str] = set()
     for ending, metadata in (("pdf", {"CreationDate": None}), ("png", {"Software": None})):
         stream = io.BytesIO()
-        with styled():
+        with styled(), warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
             drawn.savefig(stream, format=ending, metadata=metadata)
+        for warning in said:
+            if lacks := re.match(r"Glyph (\d+) ", str(warning.message)):
+                missing.add(chr(int(lacks[1])))
+            else:
+                warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
         target = path.parent / f"{path.name}.{ending}"
         with told(target):
             path.parent.mkdir(parents=True, exist_ok=True)
             write(target, stream.getvalue())
         made.append(target)
+    if missing:
+        characters = "".join(sorted(missing))
+        print(f"{path}: no font here has {characters}, so boxes stand in their place; install Noto Sans CJK "
+              "(Debian: fonts-noto-cjk), or another that has them", file=sys.stderr)  # fmt: skip
     return made

@@ -109,7 +109,8 @@ def sections(
 
 
 def make(results: Path, *, right: float = 0.6, seed: int = 1, depth: int | None = 3, seeds: int = 2,
-         table: pd.DataFrame | None = None, pooled: bool = True, head_marks: tuple[str, ...] = (),
+         table: pd.DataFrame | None = None, pooled: bool | np.ndarray = True, outputs: np.ndarray | None = None,
+         head_marks: tuple[str, ...] = (),
          seen: Any = None, **names: Any) -> Record:  # fmt: skip
     """Record one made-up cell."""
     table = utterances() if table is None else table
@@ -121,7 +122,10 @@ def make(results: Path, *, right: float = 0.6, seed: int = 1, depth: int | None 
     predictions.marks = head_marks
     made["upstream"]["seen"] = {} if seen is None else seen
     made["upstream"]["depth"] = depth
-    features = np.random.default_rng(2).normal(size=(len(table), 5)).astype(np.float16) if pooled else None
+    predictions.outputs = outputs
+    features = pooled if isinstance(pooled, np.ndarray) else None
+    if pooled is True:
+        features = np.random.default_rng(2).normal(size=(len(table), 5)).astype(np.float16)
     groups = table["speaker"].to_numpy()
     return leaderboard.record(
         results, predictions=predictions, utterances=table, groups=groups, pooled=features, **made

@@ -36,7 +36,7 @@ def test_damage_is_told_and_fails(make, results, capsys):
     assert run(capsys, "verify", "--results", results)[0] == 1
 
 
-@pytest.mark.parametrize("command", ["csv", "table", "compare", "plot", "methods", "verify"])
+@pytest.mark.parametrize("command", ["csv", "table", "compare", "plot", "umap", "page", "methods", "verify"])
 def test_no_results_is_said(tmp_path, capsys, command):
     code, out, err = run(capsys, command, "--results", tmp_path / "absent")
     assert (code, out) == (1, "") and "no such folder" in err and "--results" in err

@@ -237,3 +237,21 @@ def test_what_cannot_be_drawn_is_said(lone, tmp_path, capsys):
 def test_matplotlib_is_imported_for_pictures_alone():
     code = "import sys, leaderboard, leaderboard.__main__, leaderboard.plots; assert 'matplotlib' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=cells.ROOT)
+
+
+def test_characters_that_no_font_has_are_told_of(tmp_path, capsys):
+    for text, told in (("anger ж é", ""), ("\U000f0000", "no font here has \U000f0000")):
+        with style.styled():
+            drawn, (axis,) = style.figure("column", 1.0)
+            axis.set_xlabel(text)
+        style.save(drawn, tmp_path / "picture")
+        assert told in (err := capsys.readouterr().err) and bool(err) == bool(told)
+
+
+def test_an_installed_font_helps_out(monkeypatch):
+    from matplotlib import font_manager, rcParams
+
+    fonts = [font_manager.FontEntry(name=name) for name in reversed(style.FALLBACKS[:3])]
+    monkeypatch.setattr(font_manager.fontManager, "ttflist", fonts)
+    with style.styled():
+        assert rcParams["font.family"] == ["DejaVu Sans", style.FALLBACKS[0]]

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import tasks
+from tasks import definition, derive
 from tasks.errors import TaskError
 from tests.tasks import layouts
 
@@ -51,3 +52,67 @@ def test_a_base_that_asks_for_values_is_told(demo_cache):
 def test_too_many_arguments_are_told(tmp_path, name):
     with pytest.raises(TaskError, match="takes 1 task"):
         tasks.resolve([name], tmp_path)
+
+
+@pytest.mark.parametrize("name", ["emodb", "emovo", "ravdess", "urdu", "savee"])
+def test_speakers_are_shared_and_sentences_are_not(tmp_path, name):
+    layouts.TREES[definition.read(definition.path(name)).corpus](tmp_path)
+    base, task = (tasks.load(each, tmp_path, tmp_path / "cache") for each in (name, f"speaker:{name}"))
+    problem, rows = task.problem, task.utterances
+    told = "sentence" in rows and rows["sentence"].nunique() > 1
+    unit = rows["sentence" if told else "samples_sha256"].to_numpy()
+    assert ("sentences_unknown" in task.marks) == (not told) and "speakers_shared" in task.marks
+    assert "speaker~label" not in task.marks
+    assert set(problem.classes) <= set(base.utterances["speaker"])
+    for fold in problem.folds:
+        known = np.r_[fold.train, fold.dev]
+        assert not set(unit[fold.test]) & set(unit[known])
+        assert set(problem.targets[fold.test]) <= set(problem.targets[fold.train]) == set(range(len(problem.classes)))
+        assert len(fold.inner) > 1
+    tested = np.concatenate([fold.test for fold in problem.folds])
+    assert sorted(tested) == np.flatnonzero(problem.targets >= 0).tolist()
+    assert [problem.classes[t] for t in problem.targets[tested]] == rows["speaker"].iloc[tested].tolist()
+    left = set(base.utterances["speaker"]) - set(problem.classes)
+    assert bool(left) == any(f"left out {len(left)} speakers" in note for note in task.notes)
+
+
+def test_a_corpus_that_does_not_tell_speakers_is_told(tmp_path):
+    layouts.TREES["cmu_mosi"](tmp_path)
+    with pytest.raises(TaskError, match="does not tell the speaker"):
+        tasks.load("speaker:mosi_binary", tmp_path, tmp_path / "cache")
+
+
+def test_some_classes_of_a_task_on_its_own_folds(tmp_path):
+    layouts.ravdess(tmp_path)
+    base, task = (
+        tasks.load(name, tmp_path, tmp_path / "cache") for name in ("ravdess", "labels:ravdess,anger+neutral")
+    )
+    words = np.array([*base.problem.classes, ""], dtype=object)[base.problem.targets]
+    merged = {"anger": "anger", "neutral": "neutral", "calm": "neutral"}
+    found = [task.problem.classes[t] if t >= 0 else None for t in task.problem.targets]
+    assert found == [merged.get(word) for word in words]
+    for fold, own in zip(task.problem.folds, base.problem.folds, strict=True):
+        assert set(fold.test) == {row for row in own.test if words[row] in merged}
+    assert "ravdess: neutral = 4 calm + 4 neutral" in task.notes and task.counts["classes"]["neutral"] == 8
+
+
+def test_a_suite_stands_for_its_tasks(tmp_path):
+    layouts.emodb(tmp_path)
+    layouts.urdu(tmp_path)
+    told = []
+    assert tasks.resolve(["shots:ser10,4"], tmp_path, told.append) == ["shots:urdu,4", "shots:emodb,4"]
+    assert "meld: meld is absent" in told[0]
+    assert tasks.resolve(["shots: emodb , 04", "labels:emodb,fear+anger+fear"], tmp_path) == [
+        "shots:emodb,4",
+        "labels:emodb,anger+fear",
+    ]
+
+
+def test_every_kind_is_listed_and_parses_as_it_is_written(tmp_path):
+    layouts.emodb(tmp_path)
+    layouts.urdu(tmp_path)
+    written = {"TASK": "emodb", "K": "4", "CLASS+CLASS": "anger+fear", "SOURCE": "urdu", "TARGET": "emodb",
+               "SUITE": "ser10"}  # fmt: skip
+    for kind, facts in derive.KINDS.items():
+        name = f"{kind}:{','.join(written[part] for part in facts.form.split(','))}"
+        assert derive.parse(name, tmp_path).name == name and f"{kind}:{facts.form}" in tasks.derived()

@@ -331,3 +331,32 @@ def test_an_upstream_other_than_the_one_planned_with_is_refused(
     plugin(tmp_path, ENERGY + "# changed\n")
     with pytest.raises(UpstreamError, match="its file changed in the meantime"):
         get(energy, utterances, tmp_path / "cache", fingerprint=planned)
+
+
+NETWORK = """
+import torch
+
+class Energy(torch.nn.Module):
+    sample_rate, hop, depth, width, seen = 16000, 160, 1, 3, {}
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.first = torch.nn.Linear(160, 3)
+        self.second = self.first  # the same weights, counted once
+
+    def forward(self, waveforms):
+        return [self.second(w[: len(w) // 160 * 160].reshape(1, -1, 160)) for w in waveforms]
+"""
+
+
+@pytest.mark.usefixtures("small_chunks")
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_parameters_are_counted_where_something_is_made(utterances: pd.DataFrame, tmp_path: Path, jobs: int) -> None:
+    network = plugin(tmp_path, NETWORK)
+    assert get(network, utterances, tmp_path / "cache", jobs=jobs).parameters == 160 * 3 + 3
+    assert get(network, utterances, tmp_path / "cache", jobs=jobs).parameters is None, "nothing had to be made"
+
+
+def test_what_has_no_network_has_no_parameters(energy: str, utterances: pd.DataFrame, tmp_path: Path) -> None:
+    assert get(energy, utterances, tmp_path / "cache").parameters is None

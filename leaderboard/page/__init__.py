@@ -1,0 +1,89 @@
+"""The page: one HTML file that holds everything it shows, from the records alone, and needs no network.
+
+What a table shows lies in it as JSON; what a click opens, and pictures of embeddings, as gzip in base64, unpacked when
+asked for. Names and messages reach the document as text only (page/*.js), never as markup.
+"""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from leaderboard.files import told
+from leaderboard.files import write as write_file
+from leaderboard.page import content, embeddings
+from leaderboard.schema import Record
+
+NAME = "leaderboard.html"
+SCRIPTS = ("common.js", "table.js", "figures.js", "details.js", "views.js", "umap.js", "page.js")  # in this order
+
+
+def write(results: Path, records: Sequence[Record], *, damage: bool, out: Path | None = None) -> tuple[Path, list[str]]:
+    """Write the page of some records.
+
+    Args:
+        damage: whether there are records that could not be read, which the page then says.
+        out: the file; default `results/leaderboard.html`.
+
+    Returns:
+        the file, and a line for everything that could not be used and is not in it.
+
+    Raises:
+        LeaderboardError: the file cannot be written.
+    """
+    summary, details, problems = content.collect(results, records)
+    audits: dict[str, set[str]] = {}
+    for record in records:
+        audits.setdefault(record.task.name, set()).add(record.task.audit)
+    found, more = embeddings.load(results, audits)
+    summary |= {"damaged": damage, "umap": [entry["title"] for entry in found]}
+    path = out or results / NAME
+    with told(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_file(path, page(summary, details, found).encode())
+    return path, [*problems, *more]
+
+
+def page(summary: dict[str, Any], details: Iterable[Any], embedded: Iterable[Any]) -> str:
+    """The HTML of what `content.collect` and `embeddings.load` give."""
+    style, script = _text("page.css"), "\n".join(map(_text, SCRIPTS))
+    packed = [
+        f'<script type="application/gzip" id="{kind}-{index}">{_packed(one)}</script>'
+        for kind, several in (("details", details), ("umap", embedded))
+        for index, one in enumerate(several)
+    ]
+    filled = {
+        "policy": f"default-src 'none'; style-src {_hash(style)}; script-src {_hash(script)}",
+        "style": style,
+        "summary": _json(summary),
+        "script": script,
+        "packed": "\n".join(packed),  # after the script: the table is there before all of it is read
+    }
+    return re.sub("@([a-z]+)@", lambda place: filled[place[1]], _text("page.html"))
+
+
+def _text(name: str) -> str:
+    return resources.files(__name__).joinpath(name).read_text(encoding="utf-8")
+
+
+def _json(value: Any) -> str:
+    """JSON in ASCII in which no markup can begin or end, whatever names it holds."""
+    text = json.dumps(value, separators=(",", ":"), allow_nan=False)
+    for character in "<>&":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return text
+
+
+def _packed(value: Any) -> str:
+    return base64.b64encode(gzip.compress(json.dumps(value, separators=(",", ":")).encode(), 6, mtime=0)).decode()
+
+
+def _hash(text: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"

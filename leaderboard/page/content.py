@@ -1,0 +1,159 @@
+"""What the page says: a board for every question and head, means over corpora, and the details of every cell."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from leaderboard.blocks import unit
+from leaderboard.comparison import Across, Standing, across, answers, kinds, standing
+from leaderboard.grids import real_time_factor
+from leaderboard.marks import explain
+from leaderboard.questions import REFERENCE, Question, aspect, groups, question
+from leaderboard.schema import Record
+from leaderboard.scored import openings
+from tasks.metrics import METRICS
+
+Kind = tuple[str, str, str]  # head, headline metric, aspect: what figures must share to stand in one table
+
+
+def collect(results: Path, records: Sequence[Record]) -> tuple[dict[str, Any], list[Any], list[str]]:
+    """What the page shows at once, what it shows on demand (an entry a board), and a line for what it could not use."""
+    parts, problems = answers(results, records)
+    places = {_board(part[0].record): standing(part) for part in parts}
+    means = {}
+    several_kinds, left = kinds(parts)
+    problems += left
+    for several in several_kinds:
+        over = across(several)
+        if len(several) > 1 and len(over.upstreams) > 1:
+            means[_kind(several[0][0].record)] = over
+    summary, details = assemble(records, places, means, openings(results))
+    return summary | {"unranked": len(problems)}, details, problems
+
+
+def assemble(
+    records: Sequence[Record],
+    places: dict[Question, Standing],
+    means: dict[Kind, Across],
+    opened: dict[str, int],
+) -> tuple[dict[str, Any], list[Any]]:
+    """The same from ranks that are known, by question and head, and over corpora by kind."""
+    several = list(groups(records))
+    marks = sorted({mark for r in records for mark in r.marks if mark != REFERENCE})
+    versions: dict[str, set[Question]] = {}
+    for measured, _ in several:
+        versions.setdefault(measured[0].task.name, set()).add(question(measured[0]))
+    boards, details = [], []
+    for measured, floors in several:
+        boards.append(_summary(measured, floors, places.get(_board(measured[0])), marks, opened, versions))
+        details.append(
+            {
+                "task": measured[0].task.model_dump(mode="json"),
+                "cells": [_details(record) for record in (*measured, *floors)],
+            }
+        )
+    tables: dict[Kind, list[int]] = {}
+    for index, (measured, _) in enumerate(several):
+        if measured[0].cell.downstream != REFERENCE:
+            tables.setdefault(_kind(measured[0]), []).append(index)
+    found = [
+        {"head": kind[0], "metric": kind[1], "about": kind[2], "boards": own, "mean": _mean(means.get(kind))}
+        for kind, own in sorted(tables.items(), key=lambda item: -sum(len(several[i][0]) for i in item[1]))
+    ]
+    summary = {
+        "newest": max(r.created for r in records),
+        "cells": sum(r.cell.downstream != REFERENCE for r in records),
+        "marks": [[mark, explain(mark)] for mark in marks],
+        "scales": {name: metric.scale for name, metric in METRICS.items()},
+        "boards": boards,
+        "tables": found,
+    }
+    return rounded(summary), rounded(details)
+
+
+def _summary(
+    measured: list[Record],
+    floors: list[Record],
+    place: Standing | None,
+    marks: list[str],
+    opened: dict[str, int],
+    versions: dict[str, set[Question]],
+) -> dict[str, Any]:
+    first = measured[0]
+    task, counts, metric = first.task, first.scores.counts, first.task.headline
+    name = task.name
+    if len(versions[name]) > 1:
+        name += f" (version {task.version}, audit {task.audit[:6]})"
+    if first.cell.limit is not None:
+        name += f" (smoke run of {first.cell.limit})"
+    rank = {}
+    if place and place.pairs:
+        rank = {a.upstream: (r, last) for a, r, last in zip(place.answers, place.ranks, place.last, strict=True)}
+    cells = []
+    for record in (*measured, *floors):
+        score, up = record.scores.metrics[metric], record.cell.upstream
+        reference = record.cell.downstream == REFERENCE
+        ranks = (None, None) if reference else rank.get(up, (None, None))
+        cells.append(
+            [up, score.value, score.low, score.high, *ranks, [marks.index(m) for m in record.marks if m != REFERENCE],
+             int(reference)]
+        )  # fmt: skip
+    return {
+        "name": name, "task": task.name, "head": first.cell.downstream, "title": task.title, "metric": metric,
+        "unit": unit(metric), "higher": METRICS[metric].higher_is_better,
+        "language": task.language, "family": task.family or task.corpus, "corpus": task.corpus,
+        "licence": task.licence, "version": task.version, "audit": task.audit, "limit": first.cell.limit,
+        "n": counts.n, "speakers": counts.speakers, "folds": counts.folds, "groups": counts.groups,
+        "group_by": task.group_by, "classes": len(task.classes), "opened": opened.get(task.name, 0),
+        "ranked": len(rank),
+        "smallest_p": place.smallest_p if place else None, "detectable": place.detectable if place else None,
+        "cells": cells,
+    }  # fmt: skip
+
+
+def _mean(over: Across | None) -> dict[str, Any] | None:
+    """Means over corpora of the upstreams that have every task: [upstream, mean, low, high, rank, last rank]."""
+    if over is None:
+        return None
+    rows = zip(over.upstreams, over.means, over.ranks, over.last, strict=True)
+    return {
+        "families": over.families,
+        "rows": [[up, mean.value, mean.low, mean.high, rank, last] for up, mean, rank, last in rows],
+    }
+
+
+def _details(record: Record) -> dict[str, Any]:
+    """A record without what the page does not show; learned weights of layers as the plots show them."""
+    from leaderboard.plots.layers import weights
+
+    found = record.model_dump(
+        mode="json",
+        exclude={"task": True, "chosen": {"layer_weights"}, "upstream": {"layer_norms"}, "checksum": True},
+    )
+    found["real_time_factor"] = real_time_factor(record)
+    if record.chosen.layer_weights:
+        heights, normed = weights(record)
+        found["weights"] = {"values": heights.tolist(), "normed": normed}
+    return found
+
+
+def _board(record: Record) -> Question:
+    return *question(record), record.cell.downstream
+
+
+def _kind(record: Record) -> Kind:
+    return record.cell.downstream, record.task.headline, aspect(record.task.name)
+
+
+def rounded(value: Any) -> Any:
+    """Numbers to five digits, which is more than the page shows; what is not finite becomes None."""
+    if isinstance(value, float):
+        return float(f"{value:.5g}") if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: rounded(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [rounded(item) for item in value]
+    return value

@@ -1,0 +1,263 @@
+// The views on the boards: upstreams by tasks, every cell, plots, tasks.
+
+const filters = { upstream: "", task: "", language: "", family: "", head: "", marks: "", floors: true };
+
+const contaminated = (mark) => DATA.marks[mark][0].startsWith("contaminated");
+
+function boardShown(board, but = "") {
+  return ["task", "language", "family", "head"].every((key) => key === but || !filters[key] || board[key] === filters[key]);
+}
+
+function cellShown(cell) {
+  const [name, , , , , , marks, floor] = cell;
+  if (floor) return filters.floors;
+  const words = filters.upstream.toLowerCase().split(/[\s,]+/).filter(Boolean);
+  if (words.length && !words.some((word) => name.toLowerCase().includes(word))) return false;
+  if (filters.marks === "clean") return !marks.some(contaminated);
+  if (filters.marks === "none") return !marks.length;
+  return !filters.marks || marks.includes(Number(filters.marks.slice(1)));
+}
+
+/** The controls; `changed` is called after each change. */
+function filterBar(form, changed) {
+  const distinct = (key) => [...new Set(DATA.boards.filter((b) => b.head !== "reference").map((board) => board[key]))]
+    .sort((a, b) => a.localeCompare(b));
+  const set = (key) => (value) => { filters[key] = value; changed(); };
+  const search = make("input", { type: "search", placeholder: "parts of names", oninput: () => set("upstream")(search.value) });
+  const options = (key) => [["", "all"], ...distinct(key).map((value) => [value, value])];
+  const marks = [["", "any"], ["clean", "without contaminated"], ["none", "without any"],
+    ...DATA.marks.map(([mark], index) => [`m${index}`, `with ${mark}`])];
+  const floors = make("input", { type: "checkbox", checked: true, onchange: () => set("floors")(floors.checked) });
+  const ofBoards = make("div", { id: "of-boards" }, ["task", "language", "family", "head"].map((key) =>
+    choice(key[0].toUpperCase() + key.slice(1), options(key), set(key))));
+  form.replaceChildren(make("label", {}, "Upstream", search), ofBoards, choice("Marks", marks, set("marks")),
+    make("label", { class: "tick" }, floors, "floors"),
+    make("button", { type: "reset", class: "plain" }, "Reset"), make("output", { id: "count", "aria-live": "polite" }));
+  form.addEventListener("submit", (event) => event.preventDefault());
+  form.addEventListener("reset", () => setTimeout(() => {
+    Object.assign(filters, { upstream: "", task: "", language: "", family: "", head: "", marks: "", floors: true });
+    changed();
+  }));
+}
+
+/** A figure that opens its details: number, marks, rank, interval. */
+function figureButton(boardIndex, cellIndex, axis) {
+  const board = DATA.boards[boardIndex], [name, value, low, high, rank, last, marks, floor] = board.cells[cellIndex];
+  const scale = scaleOf(board.metric), said = marks.map((mark) => DATA.marks[mark][0]);
+  const label = `${name}, ${board.name}, ${board.head}: ${board.metric} ${figure(value, scale)}${interval(low, high, scale)}` +
+    (rank === null ? "" : `, rank ${ranks(rank, last)} of ${board.ranked}`) + (said.length ? `; ${said.join(", ")}` : "");
+  return make("button", { type: "button", class: "figure", "aria-label": label, title: label,
+    onclick: () => openDetails(boardIndex, cellIndex) },
+    make("span", { class: "rank" }, ranks(rank, last)),
+    make(rank === 1 && board.ranked > 1 ? "b" : "span", {}, figure(value, scale)),
+    marks.length ? make("sup", {}, marks.map(letter).join(" ")) : null,
+    whisker(value, low, high, axis, floor));
+}
+
+const frozen = () => ["At the right of a figure stands its rank. Ranks are frozen: a rank (1 + the number of upstreams significantly better; a range holds the ranks that all " +
+  "tests together allow) rests on all upstreams of its task and head, by Holm over all their pairs, whatever is filtered here. " +
+  "Bold: none is significantly better. For ranks of a choice: ", make("code", {}, "python -m leaderboard page -u UPSTREAM... -t TASK...")];
+
+function markNotes(cells) {
+  const used = [...new Set(cells.flatMap((cell) => cell[6]))].sort((a, b) => a - b);
+  return used.map((mark) => make("li", {}, `${letter(mark)} = ${DATA.marks[mark][0]}: ${DATA.marks[mark][1]}`));
+}
+
+/** Upstreams down, tasks across: one table for every head and metric. */
+function overview(host) {
+  const place = make("div");
+  let last = null; // the table that stands
+  const named = (table) => [table.about, table.head, table.metric].filter(Boolean).join(" \u00b7 ");
+  let chosen = 0;
+  const pick = make("div", { class: "choice" }, DATA.tables.length > 1 ? choice("Table",
+    DATA.tables.map((table, index) => [index, `${named(table)} (${plural(table.boards.length, "task")})`]),
+    (value) => { chosen = Number(value); draw(); }) : null);
+  host.replaceChildren(pick, place);
+
+  function draw() {
+    const fitting = DATA.tables.findIndex((t) => t.head === filters.head);
+    if (filters.head && DATA.tables[chosen].head !== filters.head && fitting >= 0) {
+      chosen = fitting;
+      if (pick.querySelector("select")) pick.querySelector("select").value = String(chosen);
+    }
+    const table = DATA.tables[chosen];
+    const boards = table.boards.filter((index) => boardShown(DATA.boards[index]));
+    const axes = new Map(boards.map((index) => [index, axisOf(DATA.boards[index])]));
+    const found = new Map(), cells = [];
+    for (const index of boards) {
+      DATA.boards[index].cells.forEach((cell, number) => {
+        if (!cellShown(cell)) return;
+        cells.push(cell);
+        const id = `${cell[7]}${cell[0]}`;
+        if (!found.has(id)) found.set(id, { name: cell[0], floor: Boolean(cell[7]), at: new Map() });
+        found.get(id).at.set(index, number);
+      });
+    }
+    const whole = boards.length === table.boards.length && !filters.marks;
+    const means = new Map((whole && table.mean ? table.mean.rows : []).map((row) => [row[0], row]));
+    const scale = scaleOf(table.metric), higher = table.boards.every((index) => DATA.boards[index].higher);
+    const mean = (row) => (row.floor ? undefined : means.get(row.name));
+    const columns = [{ title: "upstream", value: (row) => row.name, cell: (row) => row.name }];
+    if (means.size) {
+      columns.push({ title: "over corpora", hint: "mean, one vote a corpus family; its rank", descending: higher,
+        value: (row) => mean(row)?.[1] ?? null,
+        cell: (row) => meanCell(mean(row), means.size, scale, [Math.min(0, ...[...means.values()].map((m) => m[2] ?? m[1])),
+          higher ? scale : Math.max(...[...means.values()].map((m) => m[3] ?? m[1]))]) });
+    }
+    for (const index of boards) {
+      const board = DATA.boards[index];
+      columns.push({ title: board.name, hint: `${board.title}; ${board.unit}`, descending: higher,
+        value: (row) => (row.at.has(index) ? board.cells[row.at.get(index)][1] : null),
+        cell: (row) => (row.at.has(index) ? figureButton(index, row.at.get(index), axes.get(index)) : NONE) });
+    }
+    const order = last?.order(), index = columns.findIndex((column) => column.title === order?.title);
+    const shown = sortableTable(`${named(table)}, upstreams by tasks`, columns, index < 0 ? null : { index, down: order.down });
+    last = shown;
+    const notes = [make("p", {}, `${table.metric}, pooled over folds, head ${table.head}; lines are 95 % intervals. `, frozen())];
+    if (means.size) {
+      notes.push(make("p", {}, `Over corpora: one vote for each of ${Object.values(table.mean.families).map((t) => t.join(" + ")).join(", ")}; ` +
+        `upstreams that lack one of these tasks have none.`));
+    } else if (table.mean) {
+      notes.push(make("p", {}, "The mean over corpora rests on all tasks and marks, so it is hidden while these are filtered."));
+    }
+    place.replaceChildren(shown.element, make("div", { class: "notes" }, notes, make("ul", {}, markNotes(cells))));
+    const ranked = (row) => (means.has(row.name) && !row.floor ? table.mean.rows.findIndex((m) => m[0] === row.name) : Infinity);
+    const best = (row) => [...row.at].reduce((sum, [index, number]) => sum + (DATA.boards[index].cells[number][1] ?? 0), 0) / row.at.size;
+    shown.show([...found.values()].sort((a, b) => a.floor - b.floor || (ranked(a) === ranked(b) ? 0 : ranked(a) - ranked(b)) ||
+      b.at.size - a.at.size || (higher ? best(b) - best(a) : best(a) - best(b))));
+    count(cells.length);
+  }
+  return draw;
+}
+
+function meanCell(row, ranked, scale, axis) {
+  if (!row) return NONE;
+  const [, value, low, high, rank, last] = row;
+  return make("div", { class: "figure", title: `${figure(value, scale)}${interval(low, high, scale)}, rank ${ranks(rank, last)} of ${ranked}` },
+    make("span", { class: "rank" }, ranks(rank, last)), make(rank === 1 ? "b" : "span", {}, figure(value, scale)),
+    whisker(value, low, high, axis));
+}
+
+function count(figures) {
+  byId("count").textContent = plural(figures, "figure");
+}
+
+/** One row a cell. */
+function everyCell(host) {
+  const text = (title, of) => ({ title, value: of, cell: of });
+  const axes = DATA.boards.map(axisOf);
+  const number = (title, of, hint) => ({ title, hint, value: of, cell: (row) => { const v = of(row); return v === null ? NONE : String(v); } });
+  const table = sortableTable("every cell", [
+    text("upstream", (row) => row.cell[0]),
+    text("task", (row) => row.board.name),
+    { title: "figure", hint: "in the unit of its metric", descending: true, value: (row) => row.cell[1],
+      cell: (row) => figureButton(row.index, row.number, axes[row.index]) },
+    text("metric", (row) => row.board.metric),
+    number("rank", (row) => row.cell[4], "within the task and head"),
+    number("of", (row) => row.board.ranked || null, "upstreams ranked"),
+    text("head", (row) => (row.floor ? "reference" : row.board.head)),
+    text("language", (row) => row.board.language),
+    text("family", (row) => row.board.family),
+    { title: "marks", value: (row) => row.cell[6].map((mark) => DATA.marks[mark][0]).join(" "),
+      cell: (row) => row.cell[6].map((mark) => make("span", { class: "tag", title: DATA.marks[mark][1] }, DATA.marks[mark][0])) },
+  ], { index: 2, down: true });
+  const notes = make("ul", { class: "notes" });
+  host.replaceChildren(table.element, make("p", { class: "notes" }, frozen()), notes);
+  return () => {
+    const floors = new Set(); // a task's floors stand beside every head of it, and here once
+    const rows = DATA.boards.flatMap((board, index) => (boardShown(board) ? board.cells.map((cell, number) =>
+      ({ board, index, cell, number, floor: Boolean(cell[7]) })).filter((row) => cellShown(row.cell)) : [])).filter((row) => {
+      const floor = row.floor && `${row.board.name}\n${row.cell[0]}`;
+      return !floor || (!floors.has(floor) && floors.add(floor));
+    });
+    table.show(rows);
+    notes.replaceChildren(...markNotes(rows.map((row) => row.cell)));
+    count(rows.length);
+  };
+}
+
+/** Intervals, ranks and curves over layers of one board. */
+function plots(host) {
+  const place = make("div");
+  const means = DATA.tables.filter((table) => table.mean);
+  const boards = DATA.tables.flatMap((table) => table.boards);
+  const options = [...boards.map((index) => [index, `${DATA.boards[index].name} \u00b7 ${DATA.boards[index].head}`]),
+    ...means.map((table, index) => [`m${index}`, ["over corpora", table.about, table.head, table.metric].filter(Boolean).join(" \u00b7 ")])];
+  let chosen = String(options[0][0]);
+  host.replaceChildren(make("div", { class: "choice" }, choice("Draw", options, (value) => { chosen = value; draw(); })), place);
+
+  function draw() {
+    if (chosen.startsWith("m")) return drawMean(means[Number(chosen.slice(1))]);
+    const board = DATA.boards[Number(chosen)], scale = scaleOf(board.metric);
+    const cells = board.cells.map((cell, number) => ({ cell, number })).filter(({ cell }) => cellShown(cell));
+    const rows = cells.filter(({ cell }) => cell[1] !== null).map(({ cell: [name, value, low, high, , , , floor] }) =>
+      ({ name, value, low, high, floor, brief: figure(value, scale), text: figure(value, scale) + interval(low, high, scale) }));
+    place.replaceChildren(make("h2", {}, `${board.title} \u00b7 ${board.head}`),
+      make("p", { class: "quiet" }, `95 % intervals over ${plural(board.groups, board.group_by)}; ${board.unit}.`),
+      dots(rows, axisOf(board), board.metric), ...rankPlot(cells.map(({ cell }) => cell).filter((cell) => cell[4] !== null), board.ranked));
+    count(rows.length);
+    layers(board, Number(chosen), cells, place);
+  }
+
+  function drawMean(table) {
+    const scale = scaleOf(table.metric), shown = table.mean.rows.filter((row) => cellShown([row[0], , , , , , [], 0]));
+    const values = shown.flatMap((row) => [row[1], row[2], row[3]]).filter((value) => value !== null);
+    place.replaceChildren(make("h2", {}, "Means over corpora"),
+      make("p", { class: "quiet" }, `One vote a corpus family: ${Object.values(table.mean.families).map((t) => t.join(" + ")).join(", ")}.`),
+      dots(shown.map(([name, value, low, high]) => ({ name, value, low, high, brief: figure(value, scale),
+        text: figure(value, scale) + interval(low, high, scale) })), [Math.min(0, ...values), Math.max(...values, scale === 100 ? 100 : 1)], `mean ${table.metric}`),
+      ...rankPlot(shown, table.mean.rows.length));
+    count(shown.length);
+  }
+
+  function rankPlot(cells, ranked) {
+    if (ranked < 2 || !cells.length) return [];
+    const rows = cells.map(([name, , , , rank, last]) => ({ name, value: rank, low: rank, high: last, brief: "", text: `rank ${ranks(rank, last)} of ${ranked}` }));
+    return [make("h2", {}, "Ranks"), make("p", { class: "quiet" }, `Dots are ranks, lines the ranks that all tests together allow. Frozen: over ${plural(ranked, "upstream")}, whatever is filtered.`),
+      dots(rows, [1, ranked], "rank", true)];
+  }
+
+  async function layers(board, index, cells, host) {
+    try {
+      const { cells: records } = await unpack("details", index);
+      const deep = cells.filter(({ number }) => (records[number].scores.by_layer?.length ?? 0) > 1);
+      const drawn = deep.length && String(index) === chosen ? curves(deep.map(({ cell, number }) => ({ name: cell[0], values: records[number].scores.by_layer })), board.metric) : null;
+      if (drawn) host.append(make("h2", {}, "Layers"), make("p", { class: "quiet" }, "Test figures, had every fold taken that layer: a description, no choice is made by it."), drawn);
+    } catch (error) {
+      host.append(make("p", { class: "notice" }, error.message));
+    }
+  }
+  return draw;
+}
+
+/** What was asked, of whom, and how often each test was opened. */
+function taskList(host) {
+  const once = [...new Map(DATA.boards.filter((b) => b.head !== "reference" || !DATA.boards.some((o) => o.task === b.task && o.head !== "reference"))
+    .map((board) => [`${board.name}\n${board.head}`, board])).values()];
+  const cell = (title, of, hint) => ({ title, hint, value: of, cell: (row) => { const v = of(row); return v === null ? NONE : String(v); } });
+  const table = sortableTable("tasks", [
+    cell("task", (b) => b.name), cell("what it asks", (b) => b.title), cell("head", (b) => b.head),
+    cell("upstreams", (b) => b.cells.filter((c) => !c[7]).length), cell("test opened", (b) => opened(b), "how often, by scored.jsonl; all heads"),
+    cell("utterances", (b) => b.n), cell("speakers", (b) => b.speakers), cell("folds", (b) => b.folds),
+    cell("groups", (b) => b.groups, "that intervals and tests rest on"), cell("classes", (b) => b.classes || null),
+    { title: "smallest p", hint: "that a comparison of two can give, before Holm", value: (b) => b.smallest_p, cell: (b) => probability(b.smallest_p) },
+    { title: "detectable", hint: "smallest difference in the headline metric that one pair shows with 80 % power", value: (b) => b.detectable,
+      cell: (b) => figure(b.detectable, scaleOf(b.metric)) },
+    cell("language", (b) => b.language), cell("family", (b) => b.family), cell("corpus", (b) => b.corpus),
+    cell("licence", (b) => b.licence), cell("version", (b) => String(b.version)), cell("audit", (b) => b.audit.slice(0, 12)),
+  ], { index: 0, down: false });
+  host.replaceChildren(table.element, make("div", { class: "notes" },
+    make("p", {}, "Test opened: lines of scored.jsonl for the task, of all heads and versions; at least the cells that stand here. The more often a test was opened, the more its best figure owes to luck."),
+    make("p", {}, "A task whose folds or utterances changed stands once for every version, and figures of different versions are never compared.")));
+  return () => {
+    const rows = once.filter((board) => boardShown(board));
+    table.show(rows);
+    count(rows.reduce((sum, board) => sum + board.cells.length, 0));
+  };
+}
+
+/** How often a task's test was opened: what is logged, and at least once for every cell. */
+function opened(board) {
+  const cells = DATA.boards.filter((b) => b.task === board.task).flatMap((b) => b.cells.filter((c) => !c[7] && b.head !== "reference"));
+  return Math.max(board.opened, cells.length);
+}

@@ -1,0 +1,126 @@
+"""UMAP panels side by side, from the document of leaderboard/embedding.py."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from leaderboard.blocks import NONE, plain
+from leaderboard.plots.emotions import DISTINCT, UNKNOWN, Look, looks
+from leaderboard.plots.style import TALLEST, WIDTHS, distinct, figure, legend_below
+from leaderboard.plots.style import title as heading
+from leaderboard.questions import aspect
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+ACROSS = {"column": 2, "page": 4}  # panels, at most
+LEGEND = {"column": 3, "page": 7}  # labels in a row of the legend, roughly
+TURNS = 8  # in which the labels are drawn, so that the last does not hide the others
+
+
+def scatter(document: dict[str, Any], by: str, width: str) -> Iterator[Figure]:
+    """A panel an upstream, coloured by `emotion`, `speaker` or `gender`; as many figures as it takes, none taller than
+    a page."""
+    panels = document["panels"]
+    across = min(len(panels), ACROSS[width])
+    across = -(-len(panels) // -(-len(panels) // across))  # 5 panels stand as 3 and 2, not 4 and 1
+    everything = np.concatenate([panel["xy"] for panel in panels])
+    low, high = everything.min(0), everything.max(0)
+    middle, half = (low + high) / 2, np.maximum((high - low) / 2, 0.1) * 1.05
+    looking = looks(document["points"][by])
+    under = _under(document, by, looking, width)
+    rows = -(-len(looking) // LEGEND[width]) if listed(looking) else 0
+    room = 0.7 + 0.1 * under.count("\n") + 0.14 * rows  # inches, of title, text and legend
+    lines = 1 + max(caption(panel, document["task"]).count("\n") for panel in panels)
+    wide = min(WIDTHS[width] / across - 0.1, 2.6)
+    height = wide * min(1.0, half[1] / half[0]) + 0.3 + 0.11 * lines
+    of_each = across * max(1, int((TALLEST - room) / height))
+    longest = int(WIDTHS[width] / across * 72 / 4.6)
+    titles = distinct([plain(panel["upstream"]) for panel in panels], longest)
+    for start in range(0, len(panels), of_each):
+        shown = panels[start : start + of_each]
+        rows = -(-len(shown) // across)
+        drawn, axes = figure(width, rows * height + room, rows, across)
+        for axis, panel, title in zip(axes, shown, titles[start:], strict=False):
+            _points(axis, np.array(panel["xy"]), document["points"][by], looking)
+            axis.set_title(title, loc="left")
+            axis.set_xlabel(caption(panel, document["task"]), loc="left", fontsize=6, linespacing=1.3)
+        for axis in axes[len(shown) :]:
+            axis.remove()
+        space = panels[0]["space"]
+        head = f"time-means at {document['downstream']}'s layer" if space == "pooled" else space
+        heading(drawn, plain(f"{document['task']} · {head}"), width)
+        legend_below(drawn, axes[0], width, under)
+        _fill(drawn, axes[: len(shown)], middle, half)
+        yield drawn
+
+
+def _fill(drawn: Figure, axes: list[Axes], middle: np.ndarray, half: np.ndarray) -> None:
+    """Give all panels the same limits, one scale in x and y, and the whole box that the layout left them."""
+    drawn.draw_without_rendering()
+    box = axes[0].get_window_extent()
+    reach = max(half[0] / box.width, half[1] / box.height) * np.array([box.width, box.height])
+    (left, bottom), (right, top) = middle - reach, middle + reach
+    for axis in axes:
+        axis.set(xlim=(left, right), ylim=(bottom, top))
+
+
+def _points(axis: Axes, xy: np.ndarray, labels: list[str | None], looking: dict[str, Look]) -> None:
+    colours, markers = np.array([looking[UNKNOWN if label is None else label] for label in labels], dtype=object).T
+    size = float(np.clip(5000 / len(xy), 2, 9))
+    for turn in np.array_split(np.random.default_rng(0).permutation(len(xy)), TURNS):
+        for marker in sorted(set(markers)):
+            own = turn[markers[turn] == marker]
+            axis.scatter(xy[own, 0], xy[own, 1], s=size, c=colours[own], marker=marker, alpha=0.75, linewidths=0)
+    if listed(looking):
+        for (colour, marker), text in zip(
+            looking.values(), distinct([plain(name) for name in looking], 24), strict=True
+        ):
+            axis.scatter([], [], s=14, color=colour, marker=marker, linewidths=0, label=text)
+    axis.set(xticks=[], yticks=[])
+    axis.spines[:].set_visible(True)
+    axis.spines[:].set_color("#c0c0c0")
+
+
+def caption(panel: dict[str, Any], task: str) -> str:
+    """What stands under a panel: its layer, and for emotion and speaker purity (chance) and silhouette.
+
+    Of a task about something else, as `gender:emodb`, it calls `class` what the document calls `emotion`.
+    """
+    names = {"emotion": "class" if aspect(task) else "emotion"}
+    lines = []
+    if panel["layer"] is not None and (panel["depth"] or 1) > 1:
+        lines.append(f"layer {panel['layer']} of {panel['depth'] - 1}")
+    for label, found in panel["metrics"].items():
+        label = names.get(label, label)
+        if found["purity"] is None:
+            lines.append(f"{label}: {NONE}")
+            continue
+        silhouette = NONE if found["silhouette"] is None else f"{round(found['silhouette'], 2) + 0.0:.2f}"
+        lines.append(f"{label}: {100 * found['purity']:.0f} % ({100 * found['chance']:.0f}), {silhouette}")
+    return "\n".join(lines)
+
+
+def listed(looking: dict[str, Look]) -> bool:
+    """Whether the legend tells the labels apart."""
+    return len(set(looking) - {UNKNOWN}) <= DISTINCT
+
+
+def _under(document: dict[str, Any], by: str, looking: dict[str, Look], width: str) -> str:
+    """What the figures mean, and the settings."""
+    settings, n = document["settings"], len(document["points"]["utterance"])
+    count = f"{n:,}" if n == settings["utterances"] else f"{n:,} of {settings['utterances']:,}, stratified by class,"
+    text = (
+        f"Under each panel: share of the {settings['k']} nearest neighbours with the same label (by chance), and "
+        "silhouette, in the standardised features themselves (Euclidean), not in the picture. "
+        f"{count} utterances. UMAP {settings['umap-learn']}: {settings['n_neighbors']} neighbours, minimal distance "
+        f"{settings['min_dist']}, seed {settings['seed']}; panels turned and mirrored onto the first."
+    )
+    if not listed(looking):
+        text += f" Coloured by {by}, {len(looking)} of them, not listed."
+    return textwrap.fill(text, int(WIDTHS[width] * 72 / 3.2))

@@ -1,0 +1,200 @@
+"""Tasks that train on some corpora and test on another: `transfer:A,B`, `across-languages:SUITE,T`.
+
+The classes are those that all of them share under the label algebra. What is chosen (layer, strength, dev part, inner
+groups) is chosen among the sources' utterances alone; the target gives its test utterances and nothing else.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from tasks import derive, folds, loading
+from tasks.classes import regrouped, told
+from tasks.definition import FoldRule
+from tasks.derive import Derived
+from tasks.errors import TaskError
+from tasks.loading import Task
+from tasks.problem import Fold, Problem
+from tasks.reading import Reading
+
+NAMES = ("speaker", "session", "dialogue", "sentence")  # columns whose values mean something in their corpora alone
+
+
+@dataclass(frozen=True)
+class _Part:
+    """What one corpus gives: rows of its table, with their classes among the shared ones.
+
+    Attributes:
+        units: (n,) what inner groups of that source never split; groups: (n,) of intervals.
+        counts: `merged` and `excluded`, as of a `Reading`; notes: what the label algebra did.
+    """
+
+    task: Task
+    rows: pd.DataFrame
+    targets: np.ndarray
+    units: np.ndarray
+    speakers: np.ndarray
+    groups: np.ndarray
+    counts: dict[str, Any]
+    notes: list[str]
+
+
+def transfer(derived: Derived, loaded: Sequence[Task]) -> Task:
+    """Trained on the first task's corpus, tested on the test utterances of the second.
+
+    Corpora of one family share speakers: then the target's own folds are kept, and what trains for each is the source
+    without the speakers of its test part (mark `same_family`).
+
+    `transfer-standardised` asks that test features be standardised by their own statistics, not by the source's: the
+    target's unlabelled features are seen (mark `target_features`).
+    """
+    source, target = loaded
+    return _joined(derived, target, [source])
+
+
+def across(derived: Derived, loaded: Sequence[Task]) -> Task:
+    """Trained on the pooled utterances of all sources, whose languages are not the target's.
+
+    Inner groups are languages, so that what is chosen is what carries over to a language not heard.
+    """
+    target, *sources = loaded
+    return _joined(derived, target, sources)
+
+
+def _joined(derived: Derived, target: Task, sources: Sequence[Task]) -> Task:
+    wanted = derive.classes(derived)
+    standardised = derived.kind == "transfer-standardised"
+    parts = [_part(task, wanted, target) for task in (target, *sources)]
+    tested, *trained = parts
+    rows = pd.concat([part.rows for part in parts]).dropna(axis="columns", how="all")
+    ids = loading.text(rows.index)
+    targets, speakers, groups = (
+        np.concatenate([getattr(part, field) for part in parts]) for field in ("targets", "speakers", "groups")
+    )
+    n = len(tested.rows)
+    dev = "speakers"
+    if derived.kind == "across-languages":
+        dev = "fifth"  # a whole language would be too much to lose
+        languages = [np.full(len(part.rows), part.task.corpus.language) for part in trained]
+        units = np.concatenate([tested.units, *languages])
+    else:
+        units = np.concatenate([part.units for part in parts])
+    everything = np.arange(len(ids))
+    same_family = any(part.task.corpus.family == target.corpus.family for part in trained)
+    if same_family and "speaker" not in rows:
+        raise TaskError(f"{derived.name}: both corpora may hold the same speakers, and do not tell who speaks")
+    tests = _tests(tested) if same_family else {"test": everything[:n]}
+    built = []
+    for name, test in tests.items():
+        heard = np.isin(speakers, speakers[test]) if same_family else np.zeros(len(ids), dtype=bool)
+        partition = np.where(np.isin(everything, test), "test", np.where((everything >= n) & ~heard, "train", ""))
+        built.append(_fold(derived.name, name, partition, ids, units, targets, dev))
+    definition = target.definition.model_copy(
+        update={
+            "name": derived.name,
+            "version": derived.version([target, *sources]),
+            "title": _title(derived, target, sources),
+            "labels": {name: tuple(held) for name, held in tested.counts["merged"].items()},
+            "drop": (),
+            "where": {},
+            "folds": FoldRule(by="speaker" if same_family else "partition"),
+            "dev": dev,
+            "published": (),
+            "speakers_shared": False,
+        }
+    )
+    problem = Problem(
+        ids, "classification", wanted, targets, tuple(built), groups, speakers, None, None, definition.select_on,
+        test_standardised=standardised,
+    )  # fmt: skip
+    notes = [line for part in parts for line in part.notes]
+    notes += [f"{'tests' if part is tested else 'trains'} on {_sizes(part, wanted)}" for part in parts]
+    if same_family:
+        notes.append(f"speakers are in both corpora: {target.name}'s folds, each trained without its test speakers")
+    task = loading.finish(_reading(parts, rows), definition, problem, notes)
+    marks = list(task.marks)
+    if any("speaker~label" in part.task.marks for part in parts) and "speaker~label" not in marks:
+        marks.append("speaker~label")
+    marks += ["same_family"] * same_family + ["target_features"] * standardised
+    return replace(task, marks=tuple(marks))
+
+
+def _part(task: Task, wanted: tuple[str, ...], target: Task) -> _Part:
+    """The utterances of a task that are in any of its parts (in test, of the target) and in a wanted class."""
+    targets, merged, excluded = regrouped(task, wanted)
+    own = [fold.test if task is target else np.r_[fold.train, fold.dev, fold.test] for fold in task.problem.folds]
+    used = np.zeros(len(targets), dtype=bool)
+    used[np.concatenate(own)] = True
+    kept = np.flatnonzero(used & (targets >= 0))
+    rows, rule = task.utterances.iloc[kept].copy(), task.definition.folds
+    speakers = task.problem.speaker[kept]
+    units = speakers if rule.inner == "speaker" else loading.text(rows[rule.inner] if rule.inner else rows.index)
+    groups = task.problem.groups[kept]
+    if task is not target:
+        rows.index = pd.Index([f"{task.corpus.name}:{utterance}" for utterance in rows.index], name="id", dtype=str)
+    if task.corpus.family != target.corpus.family:
+        family = task.corpus.family
+        for column in set(NAMES) & set(rows):
+            rows[column] = rows[column].map(lambda value: f"{family}:{value}", na_action="ignore")
+        speakers, units, groups = (
+            np.array([f"{family}:{value}" for value in values]) for values in (speakers, units, groups)
+        )
+    counts = {"merged": merged, "excluded": excluded}
+    return _Part(task, rows, targets[kept], units, speakers, groups, counts, told(task, merged, excluded))
+
+
+def _tests(part: _Part) -> dict[str, np.ndarray]:
+    """Rows of the part by the names of its task's test folds."""
+    row = {utterance: i for i, utterance in enumerate(part.rows.index)}
+    ids = part.task.problem.ids
+    found = {f.name: [row[u] for u in ids[f.test].tolist() if u in row] for f in part.task.problem.folds}
+    return {name: np.array(rows, dtype=np.int64) for name, rows in found.items() if rows}
+
+
+def _fold(
+    task: str, name: str, partition: np.ndarray, ids: np.ndarray, units: np.ndarray, targets: np.ndarray, dev: str
+) -> Fold:
+    if len(set(units[partition == "train"])) < 2:
+        raise TaskError(f"{task}, fold {name!r}: one speaker or group is left to train on; choosing needs two")
+    (fold,) = folds.official(partition, ids, units, np.ones(len(ids), dtype=bool), targets, dev)
+    return replace(fold, name=name)
+
+
+def _title(derived: Derived, target: Task, sources: Sequence[Task]) -> str:
+    by_own = ", whose features are standardised by themselves" * (derived.kind == "transfer-standardised")
+    if derived.kind == "across-languages":
+        languages = sorted({task.corpus.language for task in sources})
+        return f"{target.name}, trained on {len(sources)} corpora in {', '.join(languages)}"
+    return f"trained on {sources[0].name}, tested on {target.name}{by_own}"
+
+
+def _sizes(part: _Part, wanted: Sequence[str]) -> str:
+    sizes = Counter(part.targets.tolist())
+    who = f" of {part.rows['speaker'].nunique()} speakers" if "speaker" in part.rows else ""
+    listed = ", ".join(f"{sizes[i]} {name}" for i, name in enumerate(wanted))
+    return f"{part.task.name}: {len(part.rows)} utterances{who} ({listed})"
+
+
+def _reading(parts: Sequence[_Part], rows: pd.DataFrame) -> Reading:
+    """The target's corpus, under the licences of all, with all that is to be known of each."""
+    readings = {part.task.name: part.task.reading for part in parts}
+    target = parts[0].task.reading
+    licences = dict.fromkeys(f"{reading.corpus.licence} ({reading.corpus.name})" for reading in readings.values())
+    counts: dict[str, Any] = {"bad_files": sum(reading.counts["bad_files"] for reading in readings.values())}
+    for what in ("merged", "excluded"):
+        counts[what] = {part.task.name: part.counts[what] for part in parts}
+    return Reading(
+        corpus=replace(target.corpus, licence="; ".join(licences)),
+        root=target.root,
+        utterances=rows,
+        marks=tuple(dict.fromkeys(mark for reading in readings.values() for mark in reading.marks)),
+        counts=counts,
+        notes=tuple(f"{name}: {note}" for name, reading in readings.items() for note in reading.notes),
+        limited=any(reading.limited for reading in readings.values()),
+    )

@@ -1,0 +1,260 @@
+"""The page in Chromium: sorting, filters, details, hover, keyboard, themes, a phone, print, hostile names."""
+
+import os
+import re
+import shutil
+
+import numpy as np
+import pytest
+
+import leaderboard
+from leaderboard import page
+from leaderboard.page import content
+from tests.leaderboard import cells
+from tests.leaderboard.test_page import HOSTILE, embed, embedding
+
+UPSTREAMS = ("bad", "fair", "good", HOSTILE)
+TABLE = cells.utterances(240, 8)
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    program = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError:
+        program = None
+    if program is None:
+        reason = "no browser here: install Playwright for Python, and chromium"
+        (pytest.fail if os.environ.get("EMOREP_REQUIRE_BROWSER") else pytest.skip)(reason)
+    with sync_playwright() as play:
+        browser = play.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def board(tmp_path_factory):
+    """Four upstreams, one of a hostile name, on three tasks of two languages; floors, marks, an embedding."""
+    results = tmp_path_factory.mktemp("board")
+    for task, language in (("emodb", "de"), ("urdu", "ur"), ("emovo", "it")):
+        for i, upstream in enumerate(UPSTREAMS):
+            cells.make(results, name=task, corpus=task, family=task, language=language, upstream=upstream,
+                       right=0.1 + 0.2 * i, seed=i, table=TABLE, seen={"urdu": "audio"} if upstream == "fair" else {},
+                       published=[{"upstream": "good", "metric": "UA", "value": 71.5, "source": "a paper",
+                                   "matches": True}])  # fmt: skip
+        cells.make(results, name=task, corpus=task, family=task, language=language, upstream="majority",
+                   head="reference", table=TABLE, depth=None)  # fmt: skip
+    cells.make(results, upstream="good", head="superb", table=TABLE)
+    embed(results, embedding())
+    return page.write(results, leaderboard.load(results)[0], damage=False)[0]
+
+
+@pytest.fixture
+def show(chromium):
+    """Opens a page; afterwards nothing may have gone wrong in it, and nothing been asked of a network."""
+    contexts, wrong = [], []
+
+    def show(path, view="", script="", **options):
+        context = chromium.new_context(**{"viewport": {"width": 1200, "height": 800}} | options)
+        context.set_default_timeout(10_000)
+        contexts.append(context)
+        if script:
+            context.add_init_script(script)
+        tab = context.new_page()
+        tab.on("pageerror", lambda error: wrong.append(str(error)))
+        tab.on("console", lambda said: wrong.append(said.text) if said.type in ("error", "warning") else None)
+        tab.on("request", lambda asked: None if asked.url.startswith("file:") else wrong.append(asked.url))
+        tab.goto(f"{path.as_uri()}#{view}")
+        return tab
+
+    yield show
+    evil = [tab.evaluate("window.evil") for context in contexts for tab in context.pages]
+    for context in contexts:
+        context.close()
+    assert wrong == [] and evil == [None] * len(evil)
+
+
+def names(tab):
+    return tab.locator("section:visible .windowed tbody th").all_inner_texts()
+
+
+def test_headers_sort_and_say_so(board, show):
+    tab = show(board)
+    assert names(tab) == [HOSTILE, "good", "fair", "bad", "majority"], "best first, floors last"
+    header = tab.locator("th", has=tab.get_by_role("button", name="emodb", exact=True))
+    header.get_by_role("button").click()
+    assert header.get_attribute("aria-sort") == "descending"
+    down = names(tab)
+    header.get_by_role("button").press("Enter")
+    assert header.get_attribute("aria-sort") == "ascending" and names(tab) == down[::-1]
+    tab.get_by_label("Upstream", exact=True).fill("fair good")
+    assert names(tab) == [name for name in down[::-1] if name in ("fair", "good", "majority")], "filters keep it"
+    tab.get_by_label("Upstream", exact=True).fill("")
+    tab.get_by_role("button", name="upstream", exact=True).click()
+    assert names(tab)[1:] == ["bad", "fair", "good", "majority"]
+    assert tab.locator("th[aria-sort]").count() == 1
+
+
+def test_filters_narrow_and_ranks_stay_what_is_said_of_them(board, show):
+    tab = show(board)
+    rank = "section:visible tr:has(th:text-is('fair')) td:last-child .rank"
+    before = tab.locator(rank).inner_text()
+    tab.get_by_label("Upstream", exact=True).fill("fair goo")
+    assert names(tab) == ["good", "fair", "majority"]
+    assert tab.locator(rank).inner_text() == before and "Ranks are frozen" in tab.locator("main").inner_text()
+    tab.get_by_label("floors").uncheck()
+    assert names(tab) == ["good", "fair"]
+    headers = lambda: tab.locator("section:visible thead th").all_inner_texts()  # noqa: E731
+    assert headers() == ["upstream", "over corpora", "emodb", "emovo", "urdu"]
+    tab.get_by_label("Language").select_option("ur")
+    assert headers() == ["upstream", "urdu"], "a mean over corpora that are not shown is not shown"
+    tab.get_by_label("Marks").select_option("without contaminated")
+    assert names(tab) == ["good"]
+    tab.get_by_role("button", name="Reset").click()
+    tab.locator("section:visible tbody th").nth(4).wait_for()
+    assert headers() == ["upstream", "over corpora", "emodb", "emovo", "urdu"]
+    tab.get_by_role("tab", name="All cells", exact=True).click()
+    assert names(tab).count("majority") == 3, "once a task, however many heads"
+    tab.get_by_label("Head").select_option("superb")
+    tab.get_by_label("floors").uncheck()
+    assert names(tab) == ["good"] and tab.locator("#count").inner_text() == "1 figure"
+
+
+def test_a_click_opens_what_lies_behind_a_figure(board, show):
+    tab = show(board)
+    tab.locator("tr:has(th:text-is('good')) button.figure").first.click()
+    dialog = tab.get_by_role("dialog")
+    dialog.locator("section").first.wait_for()
+    text = dialog.inner_text()
+    for words in ("good · emodb · probe", "Folds", "s7", "chosen: strength", "true \\ called", "anger",
+                  "71.5", "a paper", "f" * 64, "a" * 64, "licence: CC0", "torch 2.6", "Layers",
+                  "python -m tasks audit emodb", "5 times"):  # fmt: skip
+        assert words in text, words
+    record = leaderboard.find(board.parent, "good", "emodb", "probe")
+    shares = dialog.locator(".confusion tbody tr").first.locator("td").all_inner_texts()
+    counts = record.scores.confusion[0]
+    assert shares == [*(f"{100 * c / sum(counts):.0f}" for c in counts), str(sum(counts))]
+    dialog.get_by_role("button", name="Close").click()
+    assert not dialog.is_visible()
+
+
+def test_the_keyboard_suffices(board, show):
+    tab = show(board)
+    tab.get_by_role("tab", name="All cells", exact=True).focus()
+    tab.keyboard.press("ArrowRight")
+    assert tab.get_by_role("tab", name="Plots", exact=True).get_attribute("aria-selected") == "true"
+    tab.get_by_role("tab", name="Upstreams by tasks", exact=True).press("Enter")
+    tab.get_by_role("button", name="urdu", exact=True).focus()
+    tab.keyboard.press("Tab")
+    focused = lambda: tab.evaluate("document.activeElement.getAttribute('aria-label')")  # noqa: E731
+    assert focused().startswith(f"{HOSTILE}, emodb, probe: UA")
+    assert tab.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
+    tab.keyboard.press("ArrowRight")
+    tab.keyboard.press("ArrowDown")
+    assert focused().startswith("good, emovo, probe: UA")
+    here = focused()
+    tab.keyboard.press("Enter")
+    tab.locator("dialog section").first.wait_for()
+    tab.keyboard.press("Escape")
+    assert not tab.get_by_role("dialog").is_visible() and focused() == here, "and one is back where one was"
+
+
+def test_a_hostile_name_is_only_a_name(board, show):
+    tab = show(board)
+    assert names(tab)[0] == HOSTILE
+    tab.locator("tbody button.figure").first.click()
+    tab.locator("dialog section").first.wait_for()
+    assert HOSTILE in tab.locator("#details-title").text_content()
+    tab.keyboard.press("Escape")
+    for view in ("All cells", "Plots", "UMAP", "Tasks"):
+        tab.get_by_role("tab", name=view, exact=True).click()
+        tab.locator("section:visible").first.wait_for()
+    assert tab.locator("img, iframe").count() == 0
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_themes_follow_the_system_until_one_is_chosen(board, show, scheme):
+    tab = show(board, color_scheme=scheme)
+    ground = lambda: sum(map(int, re.findall(r"\d+", tab.evaluate("getComputedStyle(document.body).backgroundColor"))))  # noqa: E731
+    assert (ground() < 200) == (scheme == "dark")
+    tab.locator("#theme").click()
+    assert (ground() < 200) == (scheme == "light")
+
+
+def test_a_phone_scrolls_tables_and_not_the_page(board, show):
+    tab = show(board, viewport={"width": 360, "height": 640}, has_touch=True)
+    for view in ("Upstreams by tasks", "All cells", "Plots", "UMAP", "Tasks"):
+        tab.get_by_role("tab", name=view, exact=True).tap()
+        assert tab.evaluate("document.documentElement.scrollWidth") <= 360, view
+    tab.get_by_role("tab", name="Upstreams by tasks", exact=True).tap()
+    tab.locator("tbody button.figure").first.tap()
+    tab.locator("dialog section").first.wait_for()
+    assert tab.locator("dialog").bounding_box()["width"] <= 360
+
+
+def test_a_point_under_the_pointer_says_what_it_is(board, show):
+    tab = show(board, "umap")
+    canvas = tab.locator("canvas")
+    canvas.scroll_into_view_if_needed()
+    read = "canvas => new Set(canvas.getContext('2d').getImageData(0, 0, 300, 300).data).size"
+    assert canvas.evaluate(read) > 4, "something is drawn"
+    box = canvas.bounding_box()
+    xy = np.array(embedding()["panels"][0]["xy"])
+    middle, span = (xy.max(0) + xy.min(0)) / 2, np.ptp(xy, axis=0).max()
+    x, y = box["width"] * (0.5 + 0.92 * (xy[3] - middle) / span * [1, -1])
+    tab.mouse.move(box["x"] + x, box["y"] + y)
+    assert tab.locator("#tip").inner_text().split("\n")[:2] == ["u3", "emotion: sadness"]
+    assert tab.get_by_label("Colour").locator("option").all_inner_texts() == ["emotion", "speaker"]
+    tab.get_by_label("Colour").select_option("speaker")
+    assert HOSTILE in tab.locator(".legend").inner_text()
+    canvas.press("ArrowRight")
+    assert tab.locator("#tip").inner_text().startswith("u")
+    tab.keyboard.press("Escape")
+    assert not tab.locator("#tip").is_visible()
+
+
+def test_plots_are_drawn_of_what_is_shown(board, show):
+    tab = show(board, "plots")
+    tab.get_by_role("heading", name="Layers").wait_for()
+    drawn = tab.locator("section:visible svg[role=img]")
+    assert drawn.count() == 3 and drawn.first.locator("g").count() == 5
+    tab.get_by_label("Upstream", exact=True).fill("good")
+    assert drawn.first.locator("g").count() == 2, "it and the floor"
+    tab.get_by_label("Draw").select_option(label="over corpora · probe · UA")
+    assert tab.get_by_role("heading", name="Means over corpora").is_visible()
+
+
+def test_many_rows_are_drawn_as_they_come_in_sight(make, results, show):
+    record = make()
+    many = [
+        record.model_copy(update={"cell": record.cell.model_copy(update={"upstream": f"u{i:03}"})}) for i in range(300)
+    ]
+    summary, details = content.assemble(many, {}, {}, {})
+    path = results / "many.html"
+    path.write_text(page.page(summary | {"damaged": False, "unranked": 0, "umap": []}, details, []))
+    tab = show(path)
+    rows = tab.locator("section:visible tbody tr:not(.gap)")
+    assert 10 < rows.count() < 100
+    tab.set_viewport_size({"width": 1000, "height": 2000})
+    box = tab.locator(".scroll").first.bounding_box()
+    assert tab.locator("tbody tr:not(.gap)").last.bounding_box()["y"] > box["y"] + box["height"], (
+        "all in sight is there"
+    )
+    tab.set_viewport_size({"width": 1200, "height": 800})
+    tab.locator(".scroll").first.evaluate("box => { box.scrollTop = box.scrollHeight; }")
+    tab.locator("tbody th", has_text="u299").wait_for()
+    assert rows.count() < 100
+    tab.locator("tr:has(th:text-is('u290')) button").focus()
+    for _ in range(60):
+        tab.keyboard.press("ArrowUp")
+    assert tab.evaluate("document.activeElement.getAttribute('aria-label')").startswith("u230,")
+    tab.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert rows.count() == 300
+
+
+def test_without_decompression_the_tables_stand_and_details_say_why(board, show):
+    tab = show(board, script="delete window.DecompressionStream")
+    assert len(names(tab)) == 5
+    tab.locator("tbody button.figure").first.click()
+    assert "DecompressionStream" in tab.locator("dialog .notice").inner_text()
