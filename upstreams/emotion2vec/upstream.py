@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, ClassVar
 from upstreams.contract import hash_path, recipe, version
 from upstreams.emotion2vec.config import BASE, SAMPLE_RATE, SMALL, ModelConfig
 from upstreams.emotion2vec.official import MODELS, fetch
-from upstreams.errors import UpstreamError
 
 if TYPE_CHECKING:
     import torch
@@ -115,14 +114,9 @@ def published(name: str, file: str | None = None) -> Trained:
 
 
 def ours(file: str | None = None) -> Trained:
-    """A checkpoint of ours: that of a run, or the one that ships. Raises UpstreamError."""
+    """A checkpoint of ours: that of a run, or the one that ships (weights/README.md). Raises UpstreamError."""
     from upstreams.emotion2vec import checkpoint
 
-    if file is None and not OURS.exists():
-        raise UpstreamError(
-            "emotion2vec: no weights of ours ship yet; train some (python -m upstreams pretrain small --data DIR...) "
-            "and name the run, emotion2vec@RUN, or a checkpoint of it; the published model is emotion2vec_base"
-        )
     path = Path(file) if file else OURS
     found = checkpoint.read(path)
     if file is None:

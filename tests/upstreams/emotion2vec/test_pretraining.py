@@ -16,7 +16,7 @@ import upstreams
 from tests.upstreams.emotion2vec.training import STILL, finish, packed, speech, start, tiny, weights
 from upstreams import UpstreamError
 from upstreams.emotion2vec import checkpoint
-from upstreams.emotion2vec.average import average
+from upstreams.emotion2vec.average import average, release
 from upstreams.emotion2vec.launch import launch
 from upstreams.emotion2vec.learner import adamw, initial
 from upstreams.emotion2vec.pretrain import train
@@ -214,15 +214,19 @@ def test_a_runs_checkpoints_are_upstreams_and_their_average_is_one(data: Path, t
         average(tmp_path / "run", 3)
 
 
-def test_what_is_released_is_the_average_in_half_precision(data: Path, tmp_path: Path) -> None:
+def test_what_is_released_is_the_checkpoint_in_half_precision(data: Path, tmp_path: Path) -> None:
     run(tiny(), data, tmp_path / "run")
-    whole, half = average(tmp_path / "run", 2), average(tmp_path / "run", 2, tmp_path / "released.safetensors")
-    mean, released = checkpoint.read(whole), checkpoint.read(half)
-    assert set(mean.weights) - set(released.weights) == {name for name in mean.weights if ".decoder." in name} != set()
-    assert all(torch.equal(released.weights[name], mean.weights[name].half().float()) for name in released.weights)
-    assert released.facts == mean.facts and half.stat().st_size < 0.55 * whole.stat().st_size
+    path, half = average(tmp_path / "run", 2), tmp_path / "released.safetensors"
+    release(path, half)
+    whole, released = checkpoint.read(path), checkpoint.read(half)
+    assert (
+        set(whole.weights) - set(released.weights) == {name for name in whole.weights if ".decoder." in name} != set()
+    )
+    assert all(torch.equal(released.weights[name], whole.weights[name].half().float()) for name in released.weights)
+    assert released.facts == {**whole.facts, "released_from": path.name}
+    assert half.stat().st_size < 0.55 * path.stat().st_size
     wave = torch.randn(16000)
-    ours, theirs = (upstreams.load(f"emotion2vec@{path}")([wave])[0] for path in (whole, half))
+    ours, theirs = (upstreams.load(f"emotion2vec@{file}")([wave])[0] for file in (path, half))
     assert (ours - theirs).abs().max() < 0.01 * ours.abs().max()
 
 
