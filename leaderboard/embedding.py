@@ -103,7 +103,14 @@ def _points(
 ) -> Points | None:  # fmt: skip
     import pandas as pd
 
-    records = max(([r for r in head if parquet.holds(_path(results, r), r, column)] for head in heads), key=len)
+    def holds(record: Record) -> bool:
+        try:
+            return parquet.holds(_path(results, record), record, column)
+        except LeaderboardError as error:
+            problems.append(str(error))
+            return False
+
+    records = max(([record for record in head if holds(record)] for head in heads), key=len)
     for name in upstreams:
         if name not in {record.cell.upstream for record in records}:
             problems.append(_lacking(name, heads[0][0].cell.task, column))

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 ACROSS = {"column": 2, "page": 4}  # panels, at most
+HIGHEST = 4.5  # inches of a panel: one panel alone leaves a page room for text
 LEGEND = {"column": 3, "page": 7}  # labels in a row of the legend, roughly
 TURNS = 8  # in which the labels are drawn, so that the last does not hide the others
 
@@ -37,8 +38,8 @@ def scatter(document: dict[str, Any], by: str, width: str) -> Iterator[Figure]:
     rows = -(-len(looking) // LEGEND[width]) if listed(looking) else 0
     room = 0.7 + 0.1 * under.count("\n") + 0.14 * rows  # inches, of title, text and legend
     lines = 1 + max(caption(panel, document["task"]).count("\n") for panel in panels)
-    wide = min(WIDTHS[width] / across - 0.1, 2.6)
-    height = wide * min(1.0, half[1] / half[0]) + 0.3 + 0.11 * lines
+    wide = WIDTHS[width] / across - 0.1
+    height = min(wide * min(1.0, half[1] / half[0]), HIGHEST) + 0.3 + 0.11 * lines
     of_each = across * max(1, int((TALLEST - room) / height))
     longest = int(WIDTHS[width] / across * 72 / 4.6)
     titles = distinct([plain(panel["upstream"]) for panel in panels], longest)
@@ -47,7 +48,7 @@ def scatter(document: dict[str, Any], by: str, width: str) -> Iterator[Figure]:
         rows = -(-len(shown) // across)
         drawn, axes = figure(width, rows * height + room, rows, across)
         for axis, panel, title in zip(axes, shown, titles[start:], strict=False):
-            _points(axis, np.array(panel["xy"]), document["points"][by], looking)
+            _points(axis, np.array(panel["xy"]), document["points"][by], looking, wide)
             axis.set_title(title, loc="left")
             axis.set_xlabel(caption(panel, document["task"]), loc="left", fontsize=6, linespacing=1.3)
         for axis in axes[len(shown) :]:
@@ -70,9 +71,10 @@ def _fill(drawn: Figure, axes: list[Axes], middle: np.ndarray, half: np.ndarray)
         axis.set(xlim=(left, right), ylim=(bottom, top))
 
 
-def _points(axis: Axes, xy: np.ndarray, labels: list[str | None], looking: dict[str, Look]) -> None:
+def _points(axis: Axes, xy: np.ndarray, labels: list[str | None], looking: dict[str, Look], wide: float) -> None:
+    """Points in a panel `wide` inches wide, larger where panels are few."""
     colours, markers = np.array([looking[UNKNOWN if label is None else label] for label in labels], dtype=object).T
-    size = float(np.clip(5000 / len(xy), 2, 9))
+    size = float(np.clip(5000 / len(xy), 2, 9)) * max(1.0, wide / 2.6)
     for turn in np.array_split(np.random.default_rng(0).permutation(len(xy)), TURNS):
         for marker in sorted(set(markers)):
             own = turn[markers[turn] == marker]
@@ -101,6 +103,9 @@ def caption(panel: dict[str, Any], task: str) -> str:
         if found["purity"] is None:
             lines.append(f"{label}: {NONE}")
             continue
+        if found["chance"] == 1:
+            lines.append(f"{label}: one alone")
+            continue
         silhouette = NONE if found["silhouette"] is None else f"{round(found['silhouette'], 2) + 0.0:.2f}"
         lines.append(f"{label}: {100 * found['purity']:.0f} % ({100 * found['chance']:.0f}), {silhouette}")
     return "\n".join(lines)
@@ -114,13 +119,14 @@ def listed(looking: dict[str, Look]) -> bool:
 def _under(document: dict[str, Any], by: str, looking: dict[str, Look], width: str) -> str:
     """What the figures mean, and the settings."""
     settings, n = document["settings"], len(document["points"]["utterance"])
+    turned = "; panels turned and mirrored onto the first" * (len(document["panels"]) > 1)
     count = f"{n:,}" if n == settings["utterances"] else f"{n:,} of {settings['utterances']:,}, stratified by class,"
     text = (
         f"Under each panel: share of the {settings['k']} nearest neighbours with the same label (by chance), and "
         "silhouette, in the standardised features themselves (Euclidean), not in the picture. "
         f"{count} utterances. UMAP {settings['umap-learn']}: {settings['n_neighbors']} neighbours, minimal distance "
-        f"{settings['min_dist']}, seed {settings['seed']}; panels turned and mirrored onto the first."
+        f"{settings['min_dist']}, seed {settings['seed']}{turned}."
     )
     if not listed(looking):
-        text += f" Coloured by {by}, {len(looking)} of them, not listed."
+        text += f" Coloured by {by}, {len(set(looking) - {UNKNOWN})} of them, not listed."
     return textwrap.fill(text, int(WIDTHS[width] * 72 / 3.2))

@@ -10,7 +10,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import leaderboard
 import run_benchmark
+from leaderboard import embedding
+from leaderboard.separation import distances, separation, standardised
 
 ROOT = Path(__file__).resolve().parents[2]
 HEAVY = ("torch", "transformers", "s3prl", "sklearn", "umap")
@@ -81,6 +84,11 @@ def test_demo_to_leaderboard_and_a_second_run_does_nothing(command, cache):
     assert (
         imported("-u", "fbank", "mfcc", "-t", "demo", "--cache", str(cache), "--results", str(command.results)) == "[]"
     )
+    (points,) = embedding.gather(command.results, leaderboard.load(command.results)[0], ["mfcc", "fbank"], None, 0, [])
+    assert len(points.vectors) == 2 and points.space == "pooled"
+    for vectors in points.vectors:
+        found = separation(distances(standardised(vectors)), points.labels["emotion"].to_numpy())
+        assert found["purity"] > 1.5 * found["chance"], "the vectors for pictures belong to their utterances"
 
 
 def test_ctrl_c_leaves_the_csv_of_what_was_done(monkeypatch, cache, tmp_path):
