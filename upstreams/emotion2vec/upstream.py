@@ -120,7 +120,9 @@ def ours(file: str | None = None) -> Trained:
     path = Path(file) if file else OURS
     found = checkpoint.read(path)
     if file is None:
-        return Trained(found, path, f"emotion2vec-small (ours, {int(found.facts['hours'])} h)", found.facts["seen"])
+        shipped = Trained(found, path, f"emotion2vec-small (ours, {int(found.facts['hours'])} h)", found.facts["seen"])
+        shipped.label = shipped.title
+        return shipped
     told = [
         f"{found.facts[fact]:g} {unit}" for fact, unit in (("hours", "h"), ("step", "steps")) if fact in found.facts
     ]
