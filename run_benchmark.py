@@ -313,8 +313,8 @@ def plan(request: Request, task: Any, upstream: str, heads: list[str]) -> list[C
     for head in heads:
         settings = downstreams.settings("probe" if head == REFERENCE else head)
         decides = {
-            # The fingerprint says what its weights are, wherever they came from.
-            "upstream": {fact: value for fact, value in heard.items() if fact != "weights"},
+            # The fingerprint says what its weights are, wherever they came from and whatever tables call it.
+            "upstream": {fact: value for fact, value in heard.items() if fact not in ("weights", "label")},
             # Published figures and titles only stand beside what was measured.
             "task": task.definition.model_dump(mode="json", exclude={"published", "title"}),
             "audit": task.audit.hash,
@@ -345,6 +345,8 @@ def who(upstream: str, precision: str) -> tuple[dict[str, Any], str]:
     }
     if frozen.weights:
         facts["weights"] = frozen.weights
+    if frozen.label:
+        facts["label"] = frozen.label
     return facts, frozen.precision
 
 

@@ -1,4 +1,4 @@
-"""python -m leaderboard csv | table | compare | plot | umap | page | methods | import | verify | schema"""
+"""python -m leaderboard csv|table|compare|plot|umap|page|methods|import|verify|schema [--results DIR]"""
 
 from __future__ import annotations
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from leaderboard.marks import explain
+from leaderboard.names import shown as called
 from leaderboard.questions import REFERENCE, aspect, groups, order
 from leaderboard.schema import Record, Score
 from tasks.metrics import METRICS
@@ -67,7 +68,7 @@ def _block(measured: list[Record], references: list[Record], letters: dict[str, 
 
     rows = []
     for record in everyone:
-        cells = {"upstream": plain(record.cell.upstream), "layer": _layer(record)}
+        cells = {"upstream": plain(called(record)), "layer": _layer(record)}
         for metric in shown:
             score = record.scores.metrics[metric]
             value = figure(score.value, metric).rjust(widths[metric])
@@ -147,7 +148,7 @@ def _side_by_side(
             row = (record.cell.upstream, record.cell.downstream == REFERENCE)
             own = [letters[m] for m in _marks(record) if m not in common and m in letters]
             text = " ".join([figure(record.scores.metrics[metric].value, metric), *own])
-            cells.setdefault(row, {"upstream": plain(row[0])})[column] = text
+            cells.setdefault(row, {"upstream": plain(called(record))})[column] = text
             values.setdefault(row, []).append(order(record)[1])
 
     def place(row: tuple[str, bool]) -> tuple[bool, int, float]:

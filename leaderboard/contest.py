@@ -25,6 +25,7 @@ from leaderboard.comparison import (
 )
 from leaderboard.errors import LeaderboardError
 from leaderboard.foreign import IMPORTED
+from leaderboard.names import names, shown
 from leaderboard.permutation import signs, smallest_p
 from leaderboard.questions import REFERENCE, Question, aspect, question
 from leaderboard.ranks import holm
@@ -42,13 +43,13 @@ def rank_blocks(results: Path, records: Sequence[Record], *, pairs: bool = False
     Returns:
         blocks, and a line for every record whose predictions could not be used.
     """
-    parts, problems = answers(results, records)
+    (parts, problems), called = answers(results, records), names(records)
     found: list[Block] = []
     for part in parts:
         place = standing(part)
         found.append(_ranking(place))
         if pairs and place.pairs:
-            found.append(_pairs_block(f"{_title(part)}: all pairs", place.pairs, place.metric))
+            found.append(_pairs_block(f"{_title(part)}: all pairs", place.pairs, place.metric, called))
     several_kinds, left = kinds(parts)
     for several in several_kinds:
         if len(several) < 2:
@@ -56,9 +57,9 @@ def rank_blocks(results: Path, records: Sequence[Record], *, pairs: bool = False
         over = across(several)
         title = plain(f"over corpora · {_about(several)}")
         if len(over.upstreams) > 1:
-            found.append(_over_corpora(title, over))
+            found.append(_over_corpora(title, over, called))
             if pairs:
-                found += _pairs_over_corpora(title, over)
+                found += _pairs_over_corpora(title, over, called)
         else:
             problems.append(f"{title}: fewer than two upstreams have every task; choose tasks with -t")
     return found, [*problems, *left]
@@ -95,18 +96,19 @@ def two_upstreams(
         raise LeaderboardError(
             f"{first} and {second} share no task, head and task version; put both on one: {' and '.join(ways)}"
         )
-    found = []
+    called, found = names(records), []
+    one, other = called[first], called[second]
     for heads in dict.fromkeys((a.record.cell.downstream, b.record.cell.downstream) for a, b in couples):
         own = [(a, b) for a, b in couples if (a.record.cell.downstream, b.record.cell.downstream) == heads]
         head = " and ".join(dict.fromkeys(heads))
-        found.append(_couples_block(f"{first} and {second} · {head}", own, (first, second)))
+        found.append(_couples_block(f"{one} and {other} · {head}", own, (one, other)))
         several_kinds, left = kinds([[a, b] for a, b in own])
         problems += left
         for several in several_kinds:
             if len(several) > 1:
                 over = across(several)
-                title = plain(f"{first} and {second} over corpora · {_about(several)}")
-                found += [_over_corpora(title, over), *_pairs_over_corpora(title, over)]
+                title = plain(f"{one} and {other} over corpora · {_about(several)}")
+                found += [_over_corpora(title, over, called), *_pairs_over_corpora(title, over, called)]
     return found, problems
 
 
@@ -163,7 +165,7 @@ def _ranking(place: Standing) -> Block:
     rows = []
     for item, rank, last in zip(place.answers, place.ranks, place.last, strict=True):
         score = item.record.scores.metrics[metric]
-        cells = {"rank": str(rank), "ranks": _span(rank, last), "upstream": plain(item.upstream)}
+        cells = {"rank": str(rank), "ranks": _span(rank, last), "upstream": plain(shown(item.record))}
         rows.append(Row(cells | {metric: figure(score.value, metric) + interval(score, metric)}))
     return Block(
         _title(place.answers), facts, ["rank", "ranks", "upstream", metric], rows, notes=[RANK] if k > 1 else []
@@ -173,7 +175,7 @@ def _ranking(place: Standing) -> Block:
 RANK = "rank: 1 + the number significantly better; ranks: those it may have, given all tests together"
 
 
-def _over_corpora(title: str, over: Across) -> Block:
+def _over_corpora(title: str, over: Across, called: dict[str, str]) -> Block:
     metric = over.metric
     several = over.clean is not None and len(over.clean_tasks) < sum(map(len, over.families.values()))
     facts = [
@@ -187,7 +189,7 @@ def _over_corpora(title: str, over: Across) -> Block:
         cells = {
             "rank": str(over.ranks[i]),
             "ranks": _span(over.ranks[i], over.last[i]),
-            "upstream": plain(name),
+            "upstream": plain(called[name]),
             f"mean {metric}": _effect(over.means[i], metric),
             "clean tasks": figure(over.clean[i], metric) if over.clean else NONE,
             "further corpora": _span(over.ranks_corpora[i], over.last_corpora[i]),
@@ -200,7 +202,7 @@ def _over_corpora(title: str, over: Across) -> Block:
     elif over.clean is None:
         notes.append("on every task some upstream is contaminated: there is no mean over clean tasks")
     for name, lacking in over.incomplete.items():
-        notes.append(plain(f"not averaged: {name} lacks {', '.join(lacking)}"))
+        notes.append(plain(f"not averaged: {called[name]} lacks {', '.join(lacking)}"))
     return Block(plain(title), facts, columns, rows, notes=notes)
 
 
@@ -212,7 +214,7 @@ def _couples_block(title: str, couples: Sequence[tuple[Answer, Answer]], labels:
     rows = []
     for (a, b), (seen, p), holms in zip(couples, tests, adjusted, strict=True):
         metric = a.record.task.headline
-        name = " · ".join((a.upstream, a.record.cell.task, a.record.cell.downstream)[not several_upstreams :])
+        name = " · ".join((shown(a.record), a.record.cell.task, a.record.cell.downstream)[not several_upstreams :])
         cells = {"cell": plain(name), "metric": metric}
         cells |= {"first": figure(a.record.scores.metrics[metric].value, metric)}
         cells |= {"second": figure(b.record.scores.metrics[metric].value, metric)}
@@ -227,10 +229,10 @@ def _couples_block(title: str, couples: Sequence[tuple[Answer, Answer]], labels:
     return Block(plain(title), facts, columns, rows, narrower=[("smallest p", None), ("metric", None)])
 
 
-def _pairs_block(title: str, pairs: Sequence[Pair], metric: str, figures: str = "") -> Block:
+def _pairs_block(title: str, pairs: Sequence[Pair], metric: str, called: dict[str, str], figures: str = "") -> Block:
     rows = []
     for pair in pairs:
-        cells = {"first": plain(pair.first), "second": plain(pair.second)}
+        cells = {"first": plain(called[pair.first]), "second": plain(called[pair.second])}
         cells |= {"difference": _effect(pair.effect, metric, signed=True), "p": probability(pair.p)}
         cells |= {"p (Holm)": probability(pair.adjusted)}
         rows.append(Row(cells))
@@ -238,11 +240,11 @@ def _pairs_block(title: str, pairs: Sequence[Pair], metric: str, figures: str = 
     return Block(title, facts, ["first", "second", "difference", "p", "p (Holm)"], rows)
 
 
-def _pairs_over_corpora(title: str, over: Across) -> list[Block]:
-    mean = f"mean {over.metric}"
+def _pairs_over_corpora(title: str, over: Across, called: dict[str, str]) -> list[Block]:
+    several = {"further speakers of these corpora": over.pairs, "further corpora": over.pairs_corpora}
     return [
-        _pairs_block(f"{title}: all pairs, on further speakers of these corpora", over.pairs, over.metric, mean),
-        _pairs_block(f"{title}: all pairs, on further corpora", over.pairs_corpora, over.metric, mean),
+        _pairs_block(f"{title}: all pairs, on {whom}", pairs, over.metric, called, f"mean {over.metric}")
+        for whom, pairs in several.items()
     ]
 
 

@@ -17,6 +17,7 @@ from leaderboard import parquet
 from leaderboard.errors import LeaderboardError, UnknownName
 from leaderboard.files import encode, path_of, told
 from leaderboard.files import write as put
+from leaderboard.names import shown
 from leaderboard.plots import LABELS
 from leaderboard.questions import groups, question
 from leaderboard.schema import Record
@@ -163,6 +164,7 @@ def embed(points: Points, neighbours: int, seed: int) -> dict[str, Any]:
         panels.append(
             {
                 "upstream": record.cell.upstream,
+                "label": shown(record),
                 "layer": record.chosen.layer if points.fold is None else None,
                 "depth": record.upstream.depth,
                 "space": points.space,

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from leaderboard.blocks import NONE, Block, Row, figure, plain, plural
 from leaderboard.marks import explain
+from leaderboard.names import names
 from leaderboard.questions import REFERENCE, aspect, groups
 from leaderboard.schema import Record, Score
 from tasks.metrics import METRICS
@@ -37,7 +38,10 @@ class Entry:
 
 @dataclass(frozen=True)
 class Grid:
-    """A table: `cells` by (row, column), where there is one; `letters` are footnotes; `corner` says what rows are."""
+    """A table: `cells` by (row, column), where there is one; `letters` are footnotes; `corner` says what rows are.
+
+    `names`: what stands at the head of a row, where that is not the row itself.
+    """
 
     title: str
     caption: str
@@ -47,6 +51,11 @@ class Grid:
     references: frozenset[str] = frozenset()
     notes: list[str] = field(default_factory=list)
     corner: str = "upstream"
+    names: dict[str, str] = field(default_factory=dict)
+
+    def name(self, row: str) -> str:
+        """What stands at the head of a row."""
+        return self.names.get(row, row)
 
     def letters(self) -> dict[str, str]:
         """A letter for every mark that some figures have, in the order of rows and columns."""
@@ -107,6 +116,7 @@ def metric_grids(records: Sequence[Record]) -> list[Grid]:
                 cells,
                 frozenset(r.cell.upstream for r in everyone if r.cell.downstream == REFERENCE),
                 _mark_notes(common),
+                names=names(everyone),
             )
         )
     return found
@@ -120,15 +130,17 @@ def task_grids(records: Sequence[Record]) -> list[Grid]:
 def ablation_grids(records: Sequence[Record]) -> list[Grid]:
     """For every ablation (upstreams named `base:ablation/variant`) its variants, and the base, by tasks."""
     found = []
-    names = {r.cell.upstream for r in records if ":" in r.cell.upstream and "/" in r.cell.upstream.partition(":")[2]}
-    for prefix in sorted({name.rpartition("/")[0] for name in names}):
+    variants = {r.cell.upstream for r in records if ":" in r.cell.upstream and "/" in r.cell.upstream.partition(":")[2]}
+    for prefix in sorted({name.rpartition("/")[0] for name in variants}):
         base = prefix.partition(":")[0]
         own = [r for r in records if r.cell.upstream == base or r.cell.upstream.startswith(prefix + "/")]
         for grid in task_grids(own):
             short = {row: row.removeprefix(prefix + "/") for row in grid.rows}
             cells = {(short[row], column): entry for (row, column), entry in grid.cells.items()}
-            title = f"{prefix.partition(':')[2]} of {base} · {grid.title}"
-            found.append(Grid(title, grid.caption, list(short.values()), grid.columns, cells, notes=grid.notes))
+            title = f"{prefix.partition(':')[2]} of {grid.name(base)} · {grid.title}"
+            kept = {row: name for row, name in grid.names.items() if short[row] == row}
+            rows = list(short.values())
+            found.append(Grid(title, grid.caption, rows, grid.columns, cells, notes=grid.notes, names=kept))
     return found
 
 
@@ -164,7 +176,7 @@ def mean_grids(results: Path, records: Sequence[Record], by: str) -> tuple[list[
         tasks = "; ".join(f"{c}: {', '.join(p[0].record.task.name for p in columns[c])}" for c in sorted(columns))
         caption = f"{metric} by {by}, head {head}, one vote a corpus family ({tasks}); 95 % intervals over groups"
         title = " · ".join(filter(None, (f"by {by}", about, head)))
-        found.append(Grid(title, caption, rows, sorted(columns), cells))
+        found.append(Grid(title, caption, rows, sorted(columns), cells, names=names(records)))
     return found, [*problems, *left]
 
 
@@ -182,7 +194,8 @@ def recall_grids(records: Sequence[Record]) -> list[Grid]:
         caption = _caption(measured[0], f"Recall of each class, {task.title}, head {head}")
         floor = frozenset(r.cell.upstream for r in everyone if r.cell.downstream == REFERENCE)
         rows = [r.cell.upstream for r in everyone]
-        found.append(Grid(f"{task.name} · {head} · recall", caption, rows, list(task.classes), cells, floor))
+        found.append(Grid(f"{task.name} · {head} · recall", caption, rows, list(task.classes), cells, floor,
+                          names=names(everyone)))  # fmt: skip
     return found
 
 
@@ -213,12 +226,12 @@ def cost_grids(records: Sequence[Record]) -> list[Grid]:
             for name, of in columns.items()
             if (text := of(r)) is not None
         }
-        shown = [name for name in columns if any(column == name for _, column in cells)]
+        filled = [name for name in columns if any(column == name for _, column in cells)]
         task, head = measured[0].task, measured[0].cell.downstream
         hours = measured[0].upstream.audio_seconds
         caption = f"Cost on {task.title}, head {head}" + (f", {hours / 60:.1f} min of audio" if hours else "")
         rows = [r.cell.upstream for r in measured]
-        found.append(Grid(f"{task.name} · {head} · cost", caption, rows, shown, cells))
+        found.append(Grid(f"{task.name} · {head} · cost", caption, rows, filled, cells, names=names(measured)))
     return found
 
 
@@ -234,7 +247,7 @@ def block(grid: Grid) -> Block:
     letters = grid.letters()
     rows = []
     for row in grid.rows:
-        cells = {grid.corner: plain(row)}
+        cells = {grid.corner: plain(grid.name(row))}
         for column in grid.columns:
             entry = grid.cells.get((row, column), Entry())
             text = plain(entry.shown)
@@ -280,14 +293,15 @@ def _by_task(head: str, metric: str, about: str, parts: Sequence[tuple[list[Reco
             own = tuple(m for m in _marks(record) if m not in common)
             cells[record.cell.upstream, column] = of_record(record, metric, own)
         references |= {r.cell.upstream for r in floors}
-    names = {row for row, _ in cells}
+    found = {row for row, _ in cells}
     rows = [
-        *_ranked(names - references, columns, cells, metric),
-        *_ranked(names & references, columns, cells, metric),
+        *_ranked(found - references, columns, cells, metric),
+        *_ranked(found & references, columns, cells, metric),
     ]
     caption = f"{metric} of every task, head {head}, pooled over folds; 95 % intervals over groups"
     title = " · ".join(filter(None, ("all tasks", about, head)))
-    return Grid(title, caption, rows, columns, cells, frozenset(references), notes)
+    called = names(r for part in parts for several in part for r in several)
+    return Grid(title, caption, rows, columns, cells, frozenset(references), notes, names=called)
 
 
 def _ranked(names: set[str], columns: Sequence[str], cells: dict[tuple[str, str], Entry], metric: str) -> list[str]:

@@ -53,8 +53,8 @@ def _table(grid: Grid, spread: str) -> str:
         floor = row in grid.references
         if floor and not before and row != grid.rows[0]:
             lines.append(r"\midrule")
-        before = floor
-        cells = [rf"\textit{{{escape(row)}}}" if floor else escape(row)]
+        before, name = floor, escape(grid.name(row))
+        cells = [rf"\textit{{{name}}}" if floor else name]
         for column in grid.columns:
             first, second = places[column]
             entry = grid.cells.get((row, column), Entry())

@@ -24,10 +24,11 @@ def question(record: Record) -> Question:
 
 def aspect(task: str) -> str:
     """What a task is about, so that only figures alike are averaged: `gender` of `gender:emodb`, `shots 4` of
-    `shots:emodb,4`, else ``."""
+    `shots:emodb,4`, `labels anger+sadness` of `labels:emodb,sadness+anger`, else ``."""
     kind, colon, arguments = task.partition(":")
-    if colon and kind == "shots":
-        return f"shots {arguments.rpartition(',')[2].strip()}"
+    if colon and kind in ("shots", "labels"):
+        last = arguments.rpartition(",")[2]
+        return f"{kind} {'+'.join(sorted(part.strip() for part in last.split('+')))}"
     return kind if colon and kind in ASPECTS else ""
 
 

@@ -75,6 +75,7 @@ class Task(Section):
 class Upstream(Section):
     name: str = _is("name of the upstream")
     title: str | None = _may_be(None, "what it is, for people")
+    label: str | None = _may_be(None, "what tables and pictures call it; null: its name")
     fingerprint: str | None = _may_be(None, "sha256 over weights, configuration and adapter")
     weights: str | None = _may_be(None, "where they came from: a repository and its revision, or a folder's name")
     depth: int | None = _may_be(None, "number of layers L")

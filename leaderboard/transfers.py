@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from leaderboard.grids import Entry, Grid, of_record
+from leaderboard.names import names
 from leaderboard.questions import REFERENCE
 from leaderboard.schema import Record
 
@@ -50,8 +51,9 @@ def grids(records: Sequence[Record]) -> list[Grid]:
             mine[row, "classes"] = Entry(text=str(len(record.task.classes)))
             if beside := own(record, records, target):
                 mine[row, "own folds"] = of_record(beside, metric)
-    made = []
-    for (upstream, head, metric), mine in cells.items():
+    made, called = [], names(records)
+    for (name, head, metric), mine in cells.items():
+        upstream = called[name]
         rows = sorted({row for row, _ in mine}, key=lambda row: row.split(ARROW)[::-1])
         filled = {column for _, column in mine}
         columns: list[str] = [

@@ -41,7 +41,8 @@ class Upstream(Protocol):
     """A frozen model. Required: the four facts and the call.
 
     Optional attributes, with their defaults:
-        title                 one line for tables; its label in records
+        title                 what it is, in one line, for lists and records
+        label ""              what tables and pictures call it in place of its name
         seen "unknown"        corpora it was trained on: {corpus: "audio" | "labels"}, {} for none,
                               "unknown" or None where that is not known
         min_samples 1         receptive field in samples: shorter audio is zero-padded before the call, and counted
@@ -94,6 +95,8 @@ class Frozen:
         self.max_seconds: float | None = self._seconds()
         self.seen: dict[str, str] | str = self._seen()
         self.title: str = getattr(model, "title", "")
+        label = getattr(model, "label", "")
+        self.label: str = label if isinstance(label, str) else ""  # a network may well hold something of that name
         self.weights: str = getattr(model, "source", "")
         self.normalisation: str = getattr(model, "normalisation", "")
         self.ragged = bool(getattr(model, "ragged", False))

@@ -21,6 +21,11 @@ function make(name, properties = {}, ...children) {
 const byId = (id) => document.getElementById(id);
 const DATA = JSON.parse(byId("summary").textContent);
 
+const CALLED = new Map(DATA.names);
+
+/** What an upstream is called: its label, or its name. */
+const called = (name) => CALLED.get(name) ?? name;
+
 /** 100 where a metric is in percent, else 1. */
 const scaleOf = (metric) => DATA.scales[metric] ?? 1;
 

@@ -11,6 +11,7 @@ from leaderboard.blocks import unit
 from leaderboard.comparison import Across, Standing, across, answers, kinds, standing
 from leaderboard.grids import real_time_factor
 from leaderboard.marks import explain
+from leaderboard.names import names
 from leaderboard.questions import REFERENCE, Question, aspect, groups, question
 from leaderboard.schema import Record
 from leaderboard.scored import openings
@@ -67,6 +68,7 @@ def assemble(
         "newest": max(r.created for r in records),
         "cells": sum(r.cell.downstream != REFERENCE for r in records),
         "marks": [[mark, explain(mark)] for mark in marks],
+        "names": [[name, label] for name, label in names(records).items() if label != name],
         "scales": {name: metric.scale for name, metric in METRICS.items()},
         "boards": boards,
         "tables": found,
@@ -115,13 +117,16 @@ def _summary(
 
 
 def _mean(over: Across | None) -> dict[str, Any] | None:
-    """Means over corpora of the upstreams that have every task: [upstream, mean, low, high, rank, last rank]."""
+    """Means over corpora of the upstreams that have every task: [upstream, mean, low, high, rank, last rank, mean over
+    the tasks on which none of them is contaminated]; those tasks are `clean`, None where they are all of them."""
     if over is None:
         return None
-    rows = zip(over.upstreams, over.means, over.ranks, over.last, strict=True)
+    clean: Sequence[float | None] = over.clean or [None] * len(over.upstreams)
+    rows = zip(over.upstreams, over.means, over.ranks, over.last, clean, strict=True)
     return {
         "families": over.families,
-        "rows": [[up, mean.value, mean.low, mean.high, rank, last] for up, mean, rank, last in rows],
+        "clean": over.clean_tasks if len(over.clean_tasks) < sum(map(len, over.families.values())) else None,
+        "rows": [[up, mean.value, mean.low, mean.high, rank, last, c] for up, mean, rank, last, c in rows],
     }
 
 

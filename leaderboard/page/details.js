@@ -5,7 +5,7 @@ async function openDetails(boardIndex, cellIndex) {
   const body = make("div", { class: "body" }, make("p", { class: "quiet" }, "Unpacking\u2026"));
   dialog.replaceChildren(
     make("div", { class: "bar" },
-      make("div", {}, make("h2", { id: "details-title" }, `${cell[0]} \u00b7 ${board.name} \u00b7 ${board.head}`),
+      make("div", {}, make("h2", { id: "details-title" }, `${called(cell[0])} \u00b7 ${board.name} \u00b7 ${board.head}`),
         make("p", {}, `${board.metric} ${figure(cell[1], scaleOf(board.metric))}` +
           `${interval(cell[2], cell[3], scaleOf(board.metric))}, ${board.unit}` +
           (cell[4] === null ? "" : `; rank ${ranks(cell[4], cell[5])} of ${board.ranked}`))),

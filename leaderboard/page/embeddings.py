@@ -9,6 +9,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, Field, FiniteFloat, ValidationError, model_validator
 
 from leaderboard.page.content import rounded
+from leaderboard.plots import LABELS
+from leaderboard.questions import aspect
 
 FOLDER = "umap"
 
@@ -19,6 +21,7 @@ class Panel(BaseModel):
     """One upstream: (N, 2) points, and how pure neighbourhoods are in the space they came from."""
 
     upstream: str
+    label: str | None = None
     layer: int | None = None
     depth: int | None = None
     space: str = ""
@@ -59,7 +62,13 @@ class Embedding(BaseModel):
 
 
 def load(results: Path, tasks: Mapping[str, Collection[str]]) -> tuple[list[dict[str, Any]], list[str]]:
-    """The embeddings of some tasks (name: audits of its versions), and a line for every file that is of no use."""
+    """The embeddings of some tasks (name: audits of its versions), and a line for every file that is of no use.
+
+    `looks` gives the colour and marker of every label, as pictures have them; `class` is what a task about something
+    else than emotion calls its `emotion`.
+    """
+    from leaderboard.plots.emotions import looks
+
     found, problems = [], []
     for path in sorted((results / FOLDER).glob("*.json")):
         try:
@@ -78,5 +87,14 @@ def load(results: Path, tasks: Mapping[str, Collection[str]]) -> tuple[list[dict
             problems.append(f"{path}: of another version of {one.task}; `python -m leaderboard umap` makes it again")
         elif one.task in tasks and one.points.utterance and one.panels:
             space = one.panels[0].space
-            found.append(rounded(one.model_dump(mode="json")) | {"title": " · ".join(filter(None, (one.task, space)))})
+            more = {
+                "title": " · ".join(filter(None, (one.task, space))),
+                "asked": "class" if aspect(one.task) else "emotion",
+                "looks": {
+                    name: [[label, *look] for label, look in looks(column).items()]
+                    for name in LABELS
+                    if (column := getattr(one.points, name))
+                },
+            }
+            found.append(rounded(one.model_dump(mode="json")) | more)
     return found, problems

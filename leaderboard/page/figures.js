@@ -53,7 +53,7 @@ function dots(rows, [from, to], title, whole = false) {
   rows.forEach((row, index) => {
     const y = 6 + ROW * (index + 0.5);
     const group = make("g", { class: row.floor && "floor" }, make("title", {}, `${row.name}: ${row.text}`),
-      make("text", { x: label - 10, y: y + 4, "text-anchor": "end" }, shortName(row.name, Math.floor(label / 8))));
+      make("text", { x: label - 10, y: y + 4, "text-anchor": "end" }, shortName(row.name, Math.floor(label / 7.2))));
     if (row.low !== null && row.high !== null) {
       group.append(make("line", { class: "range", x1: x(row.low), x2: x(row.high), y1: y, y2: y }));
     }

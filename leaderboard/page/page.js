@@ -21,7 +21,7 @@ function open(name) {
     byId(`view-${key}`).hidden = !here;
   }
   byId("filters").hidden = current === "umap";
-  byId("of-boards").hidden = current === "plots"; // which names a task and head itself
+  byId("filters").dataset.view = current; // plots name a task and head themselves, and tasks are no cells
   if (!redraw.has(current)) redraw.set(current, view[2](byId(`view-${current}`)));
   redraw.get(current)();
 }
@@ -53,7 +53,6 @@ function themes() {
     document.documentElement.dataset.theme = theme;
     byId("theme").textContent = theme === "dark" ? "Light" : "Dark";
     byId("theme").setAttribute("aria-label", `Change to the ${theme === "dark" ? "light" : "dark"} theme`);
-    if (current === "umap") redraw.get(current)();
   };
   byId("theme").addEventListener("click", () => {
     chosen = document.documentElement.dataset.theme === "dark" ? "light" : "dark";

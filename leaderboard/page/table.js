@@ -1,7 +1,8 @@
 // A sortable table that draws the rows in sight only, and that arrow keys walk through.
 
 const ALL_DRAWN = 80; // rows up to which none is left out
-const SPARE = 5; // rows drawn before those in sight, and twice as many after; they come and go by so many
+const SPARE = 5; // rows drawn before and after those in sight; they come and go by so many
+const TALL = 0.78; // of the window, at most, as page.css has it
 
 /**
  * columns: {title, hint, value(row), cell(row), descending}; the first is the row's header. `value` sorts (null last),
@@ -44,8 +45,9 @@ function sortableTable(caption, columns, sorted) {
     let first = 0, end = rows.length;
     if (end > ALL_DRAWN && !printing) {
       const tall = height || 40;
-      first = Math.max(0, (Math.floor(element.scrollTop / tall / SPARE) - 1) * SPARE);
-      end = Math.min(end, first + Math.ceil(innerHeight / tall) + 3 * SPARE);
+      const top = Math.floor(element.scrollTop / tall / SPARE) * SPARE;
+      first = Math.max(0, top - SPARE);
+      end = Math.min(end, top + SPARE + Math.ceil(TALL * innerHeight / tall) + 1);
     }
     if (!afresh && first === drawn[0] && end === drawn[1]) return;
     const focused = body.contains(document.activeElement);

@@ -1,10 +1,8 @@
 // Pictures of embeddings: a canvas an upstream, the same utterances in each, coloured by what they are.
 
-const SHAPES = 4;
-
 function pictures(host) {
-  const place = make("div"), legend = make("ul", { class: "legend" });
-  let data = null, colour = "emotion", panels = [], near = -1;
+  const place = make("div"), legend = make("ul", { class: "legend looks" });
+  let data = null, colour = "emotion", panels = [], looks = [], near = -1;
   const of = make("div");
   host.replaceChildren(make("div", { class: "choice" },
     choice("Task", DATA.umap.map((title, index) => [index, title]), (value) => load(Number(value))), of), legend, place);
@@ -18,7 +16,7 @@ function pictures(host) {
     }
     const known = ["emotion", "speaker", "gender"].filter((name) => data.points[name]?.some((value) => value !== null));
     colour = known.includes(colour) ? colour : known[0] || "";
-    const select = choice("Colour", known.map((name) => [name, name]), (value) => { colour = value; draw(); });
+    const select = choice("Colour", known.map((name) => [name, word(name)]), (value) => { colour = value; draw(); });
     select.querySelector("select").value = colour;
     of.replaceChildren(known.length ? select : "");
     panels = data.panels.map(panelOf);
@@ -28,12 +26,15 @@ function pictures(host) {
     draw();
   }
 
+  const word = (name) => (name === "emotion" ? data.asked : name);
+
   function panelOf(panel) {
+    const name = panel.label || panel.upstream;
     const canvas = make("canvas", { tabindex: 0, role: "img",
-      "aria-label": `UMAP of ${panel.upstream} on ${data.task}; left and right arrow keys walk through the utterances` });
-    const measures = Object.entries(panel.metrics).map(([name, m]) => `${name}: ` + [
+      "aria-label": `UMAP of ${name} on ${data.task}; left and right arrow keys walk through the utterances` });
+    const measures = Object.entries(panel.metrics).map(([label, m]) => `${word(label)}: ` + [
       ["purity", m.purity], ["chance", m.chance], ["silhouette", m.silhouette],
-    ].filter(([, value]) => value !== null && value !== undefined).map(([word, value]) => `${word} ${value.toFixed(2)}`).join(", "));
+    ].filter(([, value]) => value !== null && value !== undefined).map(([measure, value]) => `${measure} ${value.toFixed(2).replace(/^-0\.00$/, "0.00")}`).join(", "));
     const where = [panel.layer === null || panel.depth === 1 ? "" : `layer ${panel.layer}`, panel.space].filter(Boolean).join(", ");
     canvas.addEventListener("pointermove", (event) => hover(nearest(event), event.clientX, event.clientY));
     canvas.addEventListener("pointerdown", (event) => hover(nearest(event), event.clientX, event.clientY));
@@ -47,7 +48,7 @@ function pictures(host) {
       const n = panel.xy.length, next = near < 0 ? (step > 0 ? 0 : n - 1) : (near + step + n) % n;
       const box = canvas.getBoundingClientRect(), [x, y] = spots(box.width)[next];
       hover(next, box.left + x, box.top + y);
-      canvas.setAttribute("aria-label", `${panel.upstream}: ${words(next).replaceAll("\n", ", ")}`);
+      canvas.setAttribute("aria-label", `${name}: ${words(next).replaceAll("\n", ", ")}`);
     });
     const xs = panel.xy.map((p) => p[0]), ys = panel.xy.map((p) => p[1]);
     const low = [Math.min(...xs), Math.min(...ys)], span = Math.max(Math.max(...xs) - low[0], Math.max(...ys) - low[1]) || 1;
@@ -63,12 +64,12 @@ function pictures(host) {
       });
       return best;
     };
-    return { canvas, spots, element: make("figure", {}, canvas, make("figcaption", {}, make("strong", {}, panel.upstream),
+    return { canvas, spots, element: make("figure", {}, canvas, make("figcaption", {}, make("strong", {}, name),
       where ? ` (${where})` : "", measures.map((line) => [make("br"), line]))) };
   }
 
   const words = (index) => [data.points.utterance[index], ...["emotion", "speaker", "gender"]
-    .filter((name) => data.points[name]?.[index]).map((name) => `${name}: ${data.points[name][index]}`)].join("\n");
+    .filter((name) => data.points[name]?.[index]).map((name) => `${word(name)}: ${data.points[name][index]}`)].join("\n");
 
   function hover(index, x, y) {
     tip(index < 0 ? "" : words(index), x, y);
@@ -78,20 +79,16 @@ function pictures(host) {
   }
 
   function draw() {
-    const labels = colour ? data.points[colour] : [];
-    const names = [...new Set(labels)].filter((value) => value !== null).sort((a, b) => a.localeCompare(b, undefined, { numeric: true }));
-    const place = new Map(names.map((name, index) => [name, index]));
-    panels.forEach((panel) => { panel.looks = data.points.utterance.map((_, i) => place.get(labels[i]) ?? -1); });
-    legend.replaceChildren(...names.map((name, index) => {
-      const sample = make("svg", { viewBox: "-8 -8 16 16", "aria-hidden": "true" }, make("path", { d: shapeOf(index, 6), fill: COLOURS[index % COLOURS.length] }));
-      return make("li", {}, sample, name);
-    }));
+    const known = new Map((data.looks[colour] ?? []).map(([label, ...look]) => [label, look]));
+    looks = data.points.utterance.map((_, index) => known.get(data.points[colour]?.[index] ?? "unknown") ?? PLAIN);
+    legend.replaceChildren(...[...known].map(([label, [fill, marker]]) =>
+      make("li", {}, make("svg", { viewBox: "-9 -9 18 18", "aria-hidden": "true" }, make("path", { d: shapeOf(marker, 5.5), fill })), label)));
     paint();
   }
 
   function paint() {
-    const style = getComputedStyle(document.documentElement), sharp = devicePixelRatio || 1;
-    for (const { canvas, spots, looks } of panels) {
+    const sharp = devicePixelRatio || 1;
+    for (const { canvas, spots } of panels) {
       const size = canvas.clientWidth;
       if (!size) continue;
       canvas.width = canvas.height = Math.round(size * sharp);
@@ -101,17 +98,17 @@ function pictures(host) {
       const dot = (index, r) => {
         pen.save();
         pen.translate(...at[index]);
-        pen.fill(new Path2D(shapeOf(Math.max(looks[index], 0), r)));
+        pen.fill(new Path2D(shapeOf(looks[index][1], r)));
         pen.restore();
       };
       pen.globalAlpha = 0.75;
       at.forEach((_, index) => {
-        pen.fillStyle = looks[index] < 0 ? style.getPropertyValue("--floor") : COLOURS[looks[index] % COLOURS.length];
+        pen.fillStyle = looks[index][0];
         dot(index, radius);
       });
       pen.globalAlpha = 1;
       if (near >= 0) {
-        pen.strokeStyle = style.getPropertyValue("--ink");
+        pen.strokeStyle = "#16191d";
         pen.lineWidth = 2;
         pen.beginPath();
         pen.arc(...at[near], radius + 4, 0, 2 * Math.PI);
@@ -129,11 +126,25 @@ function pictures(host) {
   };
 }
 
-/** Circle, square, triangle, diamond: a new one where the colours begin anew. */
-function shapeOf(index, r) {
-  const shape = Math.floor(index / COLOURS.length) % SHAPES;
-  if (shape === 1) return `M${-r} ${-r}H${r}V${r}H${-r}Z`;
-  if (shape === 2) return `M0 ${-r * 1.2}L${r * 1.1} ${r * 0.9}H${-r * 1.1}Z`;
-  if (shape === 3) return `M0 ${-r * 1.3}L${r * 1.3} 0L0 ${r * 1.3}L${-r * 1.3} 0Z`;
-  return `M${-r} 0A${r} ${r} 0 1 0 ${r} 0A${r} ${r} 0 1 0 ${-r} 0Z`;
+const PLAIN = ["#8a8a8a", "o"];
+
+/** The path of a marker, by the letters that matplotlib has for them. */
+function shapeOf(marker, r) {
+  switch (marker) {
+    case "s": return `M${-r} ${-r}H${r}V${r}H${-r}Z`;
+    case "^": return `M0 ${-r * 1.2}L${r * 1.1} ${r * 0.9}H${-r * 1.1}Z`;
+    case "v": return `M0 ${r * 1.2}L${r * 1.1} ${-r * 0.9}H${-r * 1.1}Z`;
+    case "D": return `M0 ${-r * 1.3}L${r * 1.3} 0L0 ${r * 1.3}L${-r * 1.3} 0Z`;
+    case "P": return plus(r);
+    case "X": return plus(r, Math.SQRT1_2);
+    default: return `M${-r} 0A${r} ${r} 0 1 0 ${r} 0A${r} ${r} 0 1 0 ${-r} 0Z`;
+  }
+}
+
+/** A thick cross, upright or (`turn`: the sine of an eighth of a turn) lying. */
+function plus(r, turn = 0) {
+  const arm = 1.2 * r, half = 0.42 * r, straight = turn || 1;
+  const corners = [[half, arm], [half, half], [arm, half], [arm, -half], [half, -half], [half, -arm],
+    [-half, -arm], [-half, -half], [-arm, -half], [-arm, half], [-half, half], [-half, arm]];
+  return `M${corners.map(([x, y]) => `${straight * x - turn * y} ${turn * x + straight * y}`).join("L")}Z`;
 }

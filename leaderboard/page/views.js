@@ -12,7 +12,7 @@ function cellShown(cell) {
   const [name, , , , , , marks, floor] = cell;
   if (floor) return filters.floors;
   const words = filters.upstream.toLowerCase().split(/[\s,]+/).filter(Boolean);
-  if (words.length && !words.some((word) => name.toLowerCase().includes(word))) return false;
+  if (words.length && !words.some((word) => `${name} ${called(name)}`.toLowerCase().includes(word))) return false;
   if (filters.marks === "clean") return !marks.some(contaminated);
   if (filters.marks === "none") return !marks.length;
   return !filters.marks || marks.includes(Number(filters.marks.slice(1)));
@@ -30,8 +30,8 @@ function filterBar(form, changed) {
   const floors = make("input", { type: "checkbox", checked: true, onchange: () => set("floors")(floors.checked) });
   const ofBoards = make("div", { id: "of-boards" }, ["task", "language", "family", "head"].map((key) =>
     choice(key[0].toUpperCase() + key.slice(1), options(key), set(key))));
-  form.replaceChildren(make("label", {}, "Upstream", search), ofBoards, choice("Marks", marks, set("marks")),
-    make("label", { class: "tick" }, floors, "floors"),
+  form.replaceChildren(make("label", { class: "of-cells" }, "Upstream", search), ofBoards, make("div", { class: "of-cells" }, choice("Marks", marks, set("marks"))),
+    make("label", { class: "tick of-cells", title: "what knows nothing of the sound: the most frequent class, the duration" }, floors, "floors"),
     make("button", { type: "reset", class: "plain" }, "Reset"), make("output", { id: "count", "aria-live": "polite" }));
   form.addEventListener("submit", (event) => event.preventDefault());
   form.addEventListener("reset", () => setTimeout(() => {
@@ -44,7 +44,7 @@ function filterBar(form, changed) {
 function figureButton(boardIndex, cellIndex, axis) {
   const board = DATA.boards[boardIndex], [name, value, low, high, rank, last, marks, floor] = board.cells[cellIndex];
   const scale = scaleOf(board.metric), said = marks.map((mark) => DATA.marks[mark][0]);
-  const label = `${name}, ${board.name}, ${board.head}: ${board.metric} ${figure(value, scale)}${interval(low, high, scale)}` +
+  const label = `${called(name)}, ${board.name}, ${board.head}: ${board.metric} ${figure(value, scale)}${interval(low, high, scale)}` +
     (rank === null ? "" : `, rank ${ranks(rank, last)} of ${board.ranked}`) + (said.length ? `; ${said.join(", ")}` : "");
   return make("button", { type: "button", class: "figure", "aria-label": label, title: label,
     onclick: () => openDetails(boardIndex, cellIndex) },
@@ -97,12 +97,16 @@ function overview(host) {
     const means = new Map((whole && table.mean ? table.mean.rows : []).map((row) => [row[0], row]));
     const scale = scaleOf(table.metric), higher = table.boards.every((index) => DATA.boards[index].higher);
     const mean = (row) => (row.floor ? undefined : means.get(row.name));
-    const columns = [{ title: "upstream", value: (row) => row.name, cell: (row) => row.name }];
+    const columns = [{ title: "upstream", value: (row) => called(row.name), cell: (row) => called(row.name) }];
     if (means.size) {
-      columns.push({ title: "over corpora", hint: "mean, one vote a corpus family; its rank", descending: higher,
+      columns.push({ title: "over corpora", hint: "mean, one vote a corpus family; its rank, on further speakers of these corpora", descending: higher,
         value: (row) => mean(row)?.[1] ?? null,
         cell: (row) => meanCell(mean(row), means.size, scale, [Math.min(0, ...[...means.values()].map((m) => m[2] ?? m[1])),
           higher ? scale : Math.max(...[...means.values()].map((m) => m[3] ?? m[1]))]) });
+    }
+    if (means.size && table.mean.clean?.length) {
+      columns.push({ title: "clean tasks", hint: "the same mean over tasks on which none of these upstreams is contaminated",
+        descending: higher, value: (row) => mean(row)?.[6] ?? null, cell: (row) => figure(mean(row)?.[6], scale) });
     }
     for (const index of boards) {
       const board = DATA.boards[index];
@@ -116,7 +120,11 @@ function overview(host) {
     const notes = [make("p", {}, `${table.metric}, pooled over folds, head ${table.head}; lines are 95 % intervals. `, frozen())];
     if (means.size) {
       notes.push(make("p", {}, `Over corpora: one vote for each of ${Object.values(table.mean.families).map((t) => t.join(" + ")).join(", ")}; ` +
-        `upstreams that lack one of these tasks have none.`));
+        `upstreams that lack one of these tasks have none. Ranks are on further speakers of these corpora.`));
+      if (table.mean.clean) {
+        notes.push(make("p", {}, table.mean.clean.length ? `Clean tasks: the same mean over ${table.mean.clean.join(", ")}, on which none of these upstreams is contaminated.` :
+          "On every task some upstream is contaminated: there is no mean over clean tasks."));
+      }
     } else if (table.mean) {
       notes.push(make("p", {}, "The mean over corpora rests on all tasks and marks, so it is hidden while these are filtered."));
     }
@@ -138,8 +146,8 @@ function meanCell(row, ranked, scale, axis) {
     whisker(value, low, high, axis));
 }
 
-function count(figures) {
-  byId("count").textContent = plural(figures, "figure");
+function count(shown, noun = "figure") {
+  byId("count").textContent = plural(shown, noun);
 }
 
 /** One row a cell. */
@@ -148,7 +156,7 @@ function everyCell(host) {
   const axes = DATA.boards.map(axisOf);
   const number = (title, of, hint) => ({ title, hint, value: of, cell: (row) => { const v = of(row); return v === null ? NONE : String(v); } });
   const table = sortableTable("every cell", [
-    text("upstream", (row) => row.cell[0]),
+    text("upstream", (row) => called(row.cell[0])),
     text("task", (row) => row.board.name),
     { title: "figure", hint: "in the unit of its metric", descending: true, value: (row) => row.cell[1],
       cell: (row) => figureButton(row.index, row.number, axes[row.index]) },
@@ -191,7 +199,7 @@ function plots(host) {
     const board = DATA.boards[Number(chosen)], scale = scaleOf(board.metric);
     const cells = board.cells.map((cell, number) => ({ cell, number })).filter(({ cell }) => cellShown(cell));
     const rows = cells.filter(({ cell }) => cell[1] !== null).map(({ cell: [name, value, low, high, , , , floor] }) =>
-      ({ name, value, low, high, floor, brief: figure(value, scale), text: figure(value, scale) + interval(low, high, scale) }));
+      ({ name: called(name), value, low, high, floor, brief: figure(value, scale), text: figure(value, scale) + interval(low, high, scale) }));
     place.replaceChildren(make("h2", {}, `${board.title} \u00b7 ${board.head}`),
       make("p", { class: "quiet" }, `95 % intervals over ${plural(board.groups, board.group_by)}; ${board.unit}.`),
       dots(rows, axisOf(board), board.metric), ...rankPlot(cells.map(({ cell }) => cell).filter((cell) => cell[4] !== null), board.ranked));
@@ -204,7 +212,7 @@ function plots(host) {
     const values = shown.flatMap((row) => [row[1], row[2], row[3]]).filter((value) => value !== null);
     place.replaceChildren(make("h2", {}, "Means over corpora"),
       make("p", { class: "quiet" }, `One vote a corpus family: ${Object.values(table.mean.families).map((t) => t.join(" + ")).join(", ")}.`),
-      dots(shown.map(([name, value, low, high]) => ({ name, value, low, high, brief: figure(value, scale),
+      dots(shown.map(([name, value, low, high]) => ({ name: called(name), value, low, high, brief: figure(value, scale),
         text: figure(value, scale) + interval(low, high, scale) })), [Math.min(0, ...values), Math.max(...values, scale === 100 ? 100 : 1)], `mean ${table.metric}`),
       ...rankPlot(shown, table.mean.rows.length));
     count(shown.length);
@@ -212,7 +220,7 @@ function plots(host) {
 
   function rankPlot(cells, ranked) {
     if (ranked < 2 || !cells.length) return [];
-    const rows = cells.map(([name, , , , rank, last]) => ({ name, value: rank, low: rank, high: last, brief: "", text: `rank ${ranks(rank, last)} of ${ranked}` }));
+    const rows = cells.map(([name, , , , rank, last]) => ({ name: called(name), value: rank, low: rank, high: last, brief: "", text: `rank ${ranks(rank, last)} of ${ranked}` }));
     return [make("h2", {}, "Ranks"), make("p", { class: "quiet" }, `Dots are ranks, lines the ranks that all tests together allow. Frozen: over ${plural(ranked, "upstream")}, whatever is filtered.`),
       dots(rows, [1, ranked], "rank", true)];
   }
@@ -221,7 +229,7 @@ function plots(host) {
     try {
       const { cells: records } = await unpack("details", index);
       const deep = cells.filter(({ number }) => (records[number].scores.by_layer?.length ?? 0) > 1);
-      const drawn = deep.length && String(index) === chosen ? curves(deep.map(({ cell, number }) => ({ name: cell[0], values: records[number].scores.by_layer })), board.metric) : null;
+      const drawn = deep.length && String(index) === chosen ? curves(deep.map(({ cell, number }) => ({ name: called(cell[0]), values: records[number].scores.by_layer })), board.metric) : null;
       if (drawn) host.append(make("h2", {}, "Layers"), make("p", { class: "quiet" }, "Test figures, had every fold taken that layer: a description, no choice is made by it."), drawn);
     } catch (error) {
       host.append(make("p", { class: "notice" }, error.message));
@@ -252,7 +260,7 @@ function taskList(host) {
   return () => {
     const rows = once.filter((board) => boardShown(board));
     table.show(rows);
-    count(rows.reduce((sum, board) => sum + board.cells.length, 0));
+    count(rows.length, "row");
   };
 }
 

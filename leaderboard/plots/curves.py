@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from leaderboard.errors import LeaderboardError
+from leaderboard.names import names as named
 from leaderboard.plots.style import distinct, figure, legend_below, line_style, short
 from leaderboard.plots.style import title as heading
 from leaderboard.questions import REFERENCE, question
@@ -37,6 +38,7 @@ def shots(results: Path, records: Sequence[Record], width: str) -> Iterator[tupl
         ):
             own = curves.setdefault((base, record.cell.downstream), {})
             own.setdefault(record.cell.upstream, {})[float(few)] = record
+    called = named(records)
     for (base, head), upstreams in curves.items():
         for record in records:
             if (record.cell.task, record.cell.downstream) == (base, head) and record.cell.upstream in upstreams:
@@ -44,7 +46,7 @@ def shots(results: Path, records: Sequence[Record], width: str) -> Iterator[tupl
         counts = sorted({few for found in upstreams.values() for few in found})
         metric = next(iter(next(iter(upstreams.values())).values())).task.headline
         drawn, (axis,) = figure(width, 2.2 + 0.13 * len(upstreams))
-        names = distinct(list(upstreams), 40 if width == "page" else 30)
+        names = distinct([called[upstream] for upstream in upstreams], 40 if width == "page" else 30)
         for index, (name, found) in enumerate(zip(names, upstreams.values(), strict=True)):
             at = [(counts.index(few), found[few]) for few in sorted(found)]
             offset = (index - (len(names) - 1) / 2) * min(0.06, 0.5 / len(names))  # intervals side by side

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from leaderboard.names import shown as called
 from leaderboard.plots.style import distinct, figure, legend_below, line_style
 from leaderboard.plots.style import title as heading
 from leaderboard.questions import REFERENCE, groups
@@ -35,7 +36,7 @@ def layers(results: Path, records: Sequence[Record], width: str) -> Iterator[tup
         if not panels:
             continue
         shown = [r for r in deep if r in curves or r in weighted]
-        names = distinct([r.cell.upstream for r in shown], 40 if width == "page" else 30)
+        names = distinct([called(r) for r in shown], 40 if width == "page" else 30)
         across = len(panels) if width == "page" else 1
         down = len(panels) // across
         drawn, axes = figure(width, 1.9 * down + 0.5 + 0.13 * len(shown), down, across)

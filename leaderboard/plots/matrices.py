@@ -10,6 +10,7 @@ import numpy as np
 
 from leaderboard import transfers
 from leaderboard.blocks import figure as number
+from leaderboard.names import names, shown
 from leaderboard.plots.style import SEQUENTIAL, TALLEST, WIDTHS, distinct, figure, short
 from leaderboard.plots.style import title as heading
 from leaderboard.plots.upstreams import annotate
@@ -40,7 +41,7 @@ def transfer(results: Path, records: Sequence[Record], width: str) -> Iterator[t
     """For every variant, head and metric a panel an upstream: trained on the row's corpus, tested on the column's; on
     the diagonal the corpus's own folds, where they were measured."""
     cells: dict[tuple[str, str, str], dict[str, dict[tuple[str, str], float]]] = {}
-    alone = {}
+    alone, called = {}, names(records)
     for record in records:
         value, metric = record.scores.metrics[record.task.headline].value, record.task.headline
         if record.cell.downstream == REFERENCE or value is None:
@@ -56,7 +57,8 @@ def transfer(results: Path, records: Sequence[Record], width: str) -> Iterator[t
                 found[name, name] = alone.get((upstream, name, head, metric), np.nan)
         corpora = sorted({name for found in upstreams.values() for pair in found for name in pair})
         panels = []
-        for name, found in zip(_short_titles(list(upstreams), width, len(corpora)), upstreams.values(), strict=True):
+        titles = _short_titles([called[upstream] for upstream in upstreams], width, len(corpora))
+        for name, found in zip(titles, upstreams.values(), strict=True):
             panels.append((name, np.array([[found.get((s, t), np.nan) for t in corpora] for s in corpora])))
         everything = np.concatenate([values.ravel() for _, values in panels])
         span = (float(np.nanmin(everything)), float(np.nanmax(everything)))
@@ -120,7 +122,7 @@ def _beside(width: str, fields: int) -> int:
 
 
 def _titles(several: Sequence[Record], width: str, fields: int) -> list[str]:
-    return _short_titles([r.cell.upstream for r in several], width, fields)
+    return _short_titles([shown(r) for r in several], width, fields)
 
 
 def _short_titles(names: Sequence[str], width: str, fields: int) -> list[str]:

@@ -42,7 +42,7 @@ def scatter(document: dict[str, Any], by: str, width: str) -> Iterator[Figure]:
     height = min(wide * min(1.0, half[1] / half[0]), HIGHEST) + 0.3 + 0.11 * lines
     of_each = across * max(1, int((TALLEST - room) / height))
     longest = int(WIDTHS[width] / across * 72 / 4.6)
-    titles = distinct([plain(panel["upstream"]) for panel in panels], longest)
+    titles = distinct([plain(panel["label"]) for panel in panels], longest)
     for start in range(0, len(panels), of_each):
         shown = panels[start : start + of_each]
         rows = -(-len(shown) // across)

@@ -11,6 +11,7 @@ import numpy as np
 from leaderboard.blocks import figure as number
 from leaderboard.blocks import plural
 from leaderboard.grids import task_grids
+from leaderboard.names import names, shown
 from leaderboard.plots.style import COLOURS, GREY, SEQUENTIAL, distinct, figure, short
 from leaderboard.plots.style import title as heading
 from leaderboard.questions import REFERENCE, aspect, groups
@@ -49,7 +50,7 @@ def bars(results: Path, records: Sequence[Record], width: str) -> Iterator[tuple
         room = 1.13 if width == "page" else 1.28  # for the figure beside the longest bar
         axis.set_xlim(lowest, highest * room if not np.isfinite(top) else min(highest, top) * room)
         axis.set_xticks([tick for tick in axis.get_xticks() if lowest <= tick <= min(top, highest * room)])
-        _names(axis, [r.cell.upstream for r in everyone], width)
+        _names(axis, [shown(r) for r in everyone], width)
         over = plural(measured[0].scores.counts.groups, task.group_by)
         drawn_interval = any(r.scores.metrics[task.headline].low is not None for r in everyone)
         axis.set_xlabel(_unit(task.headline) + (f", 95 % interval over {over}" if drawn_interval else f", {over}"))
@@ -70,7 +71,7 @@ def heatmap(results: Path, records: Sequence[Record], width: str) -> Iterator[tu
         drawn, (axis,) = figure(width, 1.15 + 0.19 * len(grid.rows))
         image = axis.imshow(values, cmap=SEQUENTIAL, aspect="auto")
         annotate(axis, image, [[number(None if np.isnan(v) else v, metric) for v in row] for row in values])
-        _names(axis, grid.rows, width, invert=False)
+        _names(axis, [grid.name(row) for row in grid.rows], width, invert=False)
         wanted = [short(column, 24) for column in grid.columns]
         axis.set_xticks(range(len(wanted)), wanted, rotation=30, ha="right", rotation_mode="anchor")
         axis.spines[:].set_visible(False)
@@ -84,11 +85,11 @@ def ranks(results: Path, records: Sequence[Record], width: str) -> Iterator[tupl
     """For every task and head, and over corpora, the ranks that each upstream may have; a dot is its rank."""
     from leaderboard.comparison import across, answers, kinds, standing
 
-    parts, _ = answers(results, records)
+    (parts, _), called = answers(results, records), names(records)
     for part in parts:
         if len(part) > 1:
             place, record = standing(part), part[0].record
-            drawn = _rank_figure([a.upstream for a in place.answers], place.ranks, place.last, width,
+            drawn = _rank_figure([shown(a.record) for a in place.answers], place.ranks, place.last, width,
                                  f"{record.cell.task} · {record.cell.downstream}")  # fmt: skip
             yield (record.cell.task, record.cell.downstream), drawn
     for several in kinds(parts)[0]:
@@ -98,7 +99,7 @@ def ranks(results: Path, records: Sequence[Record], width: str) -> Iterator[tupl
             about = aspect(several[0][0].record.task.name)
             yield (
                 tuple(filter(None, ("over-corpora", about, head))),
-                _rank_figure(over.upstreams, over.ranks, over.last, width, words),
+                _rank_figure([called[u] for u in over.upstreams], over.ranks, over.last, width, words),
             )
 
 
@@ -112,25 +113,25 @@ def annotate(axis: Axes, image: AxesImage, texts: Sequence[Sequence[str]], size:
             axis.text(column, row, text, ha="center", va="center", fontsize=size, color="white" if dark else "black")
 
 
-def _rank_figure(names: Sequence[str], first: Sequence[int], last: Sequence[int], width: str, words: str) -> Figure:
-    drawn, (axis,) = figure(width, 0.75 + ROW * len(names))
+def _rank_figure(rows: Sequence[str], first: Sequence[int], last: Sequence[int], width: str, words: str) -> Figure:
+    drawn, (axis,) = figure(width, 0.75 + ROW * len(rows))
     for row, (low, high) in enumerate(zip(first, last, strict=True)):
         axis.plot([low, high], [row, row], color=COLOURS[0], linewidth=2.2, solid_capstyle="round", alpha=0.55)
         axis.plot(low, row, marker="o", color=COLOURS[0])
-    axis.set_xlim(0.5, len(names) + 0.5)
-    step = max(1, len(names) // (8 if width == "column" else 20))
-    axis.set_xticks(range(1, len(names) + 1, step))
+    axis.set_xlim(0.5, len(rows) + 0.5)
+    step = max(1, len(rows) // (8 if width == "column" else 20))
+    axis.set_xticks(range(1, len(rows) + 1, step))
     axis.grid(axis="x", linewidth=0.4, alpha=0.4)
-    _names(axis, names, width)
+    _names(axis, rows, width)
     axis.set_xlabel("rank (dot) and possible ranks")
     heading(drawn, words, width)
     return drawn
 
 
-def _names(axis: Axes, names: Sequence[str], width: str, *, invert: bool = True) -> None:
-    axis.set_yticks(range(len(names)), distinct(names, 34 if width == "page" else 22))
+def _names(axis: Axes, rows: Sequence[str], width: str, *, invert: bool = True) -> None:
+    axis.set_yticks(range(len(rows)), distinct(rows, 34 if width == "page" else 22))
     axis.tick_params(axis="y", length=0)
-    axis.set_ylim(len(names) - 0.5, -0.5)
+    axis.set_ylim(len(rows) - 0.5, -0.5)
     if invert:
         axis.spines["left"].set_visible(False)
 

@@ -57,6 +57,20 @@ def test_a_kill_between_seeds_costs_none_that_is_done(command):
         assert getattr(record, part) == getattr(at_once, part)
 
 
+def test_a_label_is_recorded_and_decides_nothing(command, monkeypatch):
+    from upstreams.spectral import Mfcc
+
+    plain = command(1)[2]
+    monkeypatch.setattr(Mfcc, "label", "MFCC (ours)", raising=False)
+    run_benchmark.who.cache_clear()
+    status, trained, record = command(1)
+    assert (status, trained) == (0, []) and record == plain, "the cell is done, whatever it is called"
+    labelled = command(1, "elsewhere")[2]
+    run_benchmark.who.cache_clear()
+    assert (plain.upstream.label, labelled.upstream.label) == (None, "MFCC (ours)")
+    assert labelled.cell.key == plain.cell.key and labelled.cell.upstream == "mfcc"
+
+
 def test_a_forced_cell_keeps_its_seeds_until_all_are_done_again(command):
     command(2)
     status, trained, record = command(2, "results", 1, "--force")

@@ -148,6 +148,38 @@ def test_one_upstream_one_speaker_and_values_in_place_of_classes(make, results):
     assert values["metric"] == "CCC" and values["classes"] == 0
 
 
+def test_points_look_as_in_the_pictures(make, results):
+    from leaderboard.plots.emotions import EMOTIONS
+
+    make()
+    make(name="gender:emodb")
+    embed(results, embedding())
+    embed(results, embedding("gender:emodb"), "gender.json")
+    packed = made(results)[1]
+    assert packed["umap-0"]["looks"]["emotion"] == [[name, *EMOTIONS[name]] for name in ("anger", "sadness")]
+    assert packed["umap-0"]["looks"]["gender"] == [["unknown", "#d5d5d5", "o"]]
+    assert [packed[f"umap-{i}"]["asked"] for i in (0, 1)] == ["emotion", "class"]
+    script = page._text("umap.js")
+    assert all(f'case "{marker}"' in script for _, marker in EMOTIONS.values() if marker != "o")
+
+
+def test_only_figures_alike_are_averaged(make, results):
+    fewer = "anger+happiness+neutral"
+    for name in ("emodb", "emovo", "transfer:emodb,emovo", "labels:emodb,anger+sadness", f"labels:emovo,{fewer}",
+                 f"labels:emodb,{fewer}"):  # fmt: skip
+        corpus = "emovo" if "emovo" in name else "emodb"
+        for upstream in ("fbank", "mfcc"):
+            make(name=name, corpus=corpus, family=corpus, upstream=upstream)
+    summary = made(results)[0]
+    families = {table["about"]: table["mean"] and table["mean"]["families"] for table in summary["tables"]}
+    assert families == {
+        "": {"emodb": ["emodb"], "emovo": ["emovo"]},
+        "transfer": None,
+        "labels anger+sadness": None,
+        f"labels {fewer}": {"emodb": [f"labels:emodb,{fewer}"], "emovo": [f"labels:emovo,{fewer}"]},
+    }
+
+
 def test_what_is_damaged_is_named_and_the_rest_is_made(make, results, capsys):
     make()
     torn = make(upstream="mfcc")

@@ -106,14 +106,14 @@ def test_filters_narrow_and_ranks_stay_what_is_said_of_them(board, show):
     tab.get_by_label("floors").uncheck()
     assert names(tab) == ["good", "fair"]
     headers = lambda: tab.locator("section:visible thead th").all_inner_texts()  # noqa: E731
-    assert headers() == ["upstream", "over corpora", "emodb", "emovo", "urdu"]
+    assert headers() == ["upstream", "over corpora", "clean tasks", "emodb", "emovo", "urdu"]
     tab.get_by_label("Language").select_option("ur")
     assert headers() == ["upstream", "urdu"], "a mean over corpora that are not shown is not shown"
     tab.get_by_label("Marks").select_option("without contaminated")
     assert names(tab) == ["good"]
     tab.get_by_role("button", name="Reset").click()
     tab.locator("section:visible tbody th").nth(4).wait_for()
-    assert headers() == ["upstream", "over corpora", "emodb", "emovo", "urdu"]
+    assert headers() == ["upstream", "over corpora", "clean tasks", "emodb", "emovo", "urdu"]
     tab.get_by_role("tab", name="All cells", exact=True).click()
     assert names(tab).count("majority") == 3, "once a task, however many heads"
     tab.get_by_label("Head").select_option("superb")
@@ -173,6 +173,49 @@ def test_a_hostile_name_is_only_a_name(board, show):
     assert tab.locator("img, iframe").count() == 0
 
 
+def test_the_mean_over_clean_tasks_rests_on_the_same_tasks_for_all(board, show):
+    tab = show(board)
+    text = tab.locator("main").inner_text()
+    assert "Clean tasks: the same mean over emodb, emovo," in text and "over urdu" not in text
+    for upstream in ("good", "fair"):
+        values = [
+            leaderboard.find(board.parent, upstream, t, "probe").scores.metrics["UA"].value for t in ("emodb", "emovo")
+        ]
+        shown = tab.locator(f"tr:has(th:text-is('{upstream}')) td").nth(1).inner_text()
+        assert float(shown) == pytest.approx(np.mean(values), abs=0.06)
+
+
+def test_an_upstream_goes_by_its_label_and_is_found_by_both(make, results, show):
+    label = f"ours, 10 h {HOSTILE}"
+    for name in ("emodb", "urdu"):
+        for i, upstream in enumerate(("__proto__", "mine")):
+            make(name=name, corpus=name, family=name, upstream=upstream, label=label if i else None, seed=i)
+    embed(results, embedding(panels=[embedding()["panels"][0] | {"upstream": "mine", "label": label}]))
+    tab = show(page.write(results, leaderboard.load(results)[0], damage=False)[0])
+    assert sorted(names(tab)) == ["__proto__", label]
+    for part in ("mine", "10 h"):
+        tab.get_by_label("Upstream", exact=True).fill(part.split()[0])
+        assert names(tab) == [label]
+    tab.locator("tbody button.figure").first.click()
+    assert tab.locator("#details-title").text_content() == f"{label} · emodb · probe"
+    tab.keyboard.press("Escape")
+    for view, place in (("All cells", "section:visible tbody th"), ("UMAP", "section:visible figcaption strong")):
+        tab.get_by_role("tab", name=view, exact=True).click()
+        assert tab.locator(place).first.text_content() == label
+    tab.get_by_role("tab", name="Plots", exact=True).click()
+    assert label in tab.locator("section:visible svg title").first.text_content()
+
+
+def test_paper_shows_the_details_that_are_open_whole_and_light(board, show):
+    tab = show(board, color_scheme="dark")
+    tab.locator("tbody button.figure").first.click()
+    tab.locator("dialog section").first.wait_for()
+    tab.emulate_media(media="print")
+    box = tab.locator("dialog").evaluate("d => [d.getBoundingClientRect().top, d.scrollHeight - d.clientHeight]")
+    assert box == [0, 0] and not tab.locator("main").is_visible()
+    assert tab.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_themes_follow_the_system_until_one_is_chosen(board, show, scheme):
     tab = show(board, color_scheme=scheme)
@@ -208,6 +251,7 @@ def test_a_point_under_the_pointer_says_what_it_is(board, show):
     assert tab.get_by_label("Colour").locator("option").all_inner_texts() == ["emotion", "speaker"]
     tab.get_by_label("Colour").select_option("speaker")
     assert HOSTILE in tab.locator(".legend").inner_text()
+    assert len(set(tab.locator(".legend path").evaluate_all("all => all.map((p) => p.getAttribute('fill'))"))) == 2
     canvas.press("ArrowRight")
     assert tab.locator("#tip").inner_text().startswith("u")
     tab.keyboard.press("Escape")

@@ -51,8 +51,9 @@ def drawing(panels=3, n=90, classes=cells.CLASSES, speakers=6):
     return {
         "schema": 1, "task": "emodb", "downstream": "probe",
         "panels": [
-            {"upstream": f"hf:somebody/model-with-a-rather-long-name-{i}", "layer": 23, "depth": 25, "space": "pooled",
-             "xy": random.normal(size=(n, 2)).tolist(), "metrics": {"emotion": measures, "speaker": measures}}
+            {"upstream": f"u{i}", "label": f"hf:somebody/model-with-a-rather-long-name-{i}", "layer": 23, "depth": 25,
+             "space": "pooled", "xy": random.normal(size=(n, 2)).tolist(),
+             "metrics": {"emotion": measures, "speaker": measures}}
             for i in range(panels)
         ],
         "points": {
