@@ -51,9 +51,11 @@ class Encoder:
 class Trained(Encoder):
     """Weights of a checkpoint. `file` is what it was read from, and its fingerprint."""
 
-    def __init__(self, checkpoint: Checkpoint, file: Path, title: str, seen: dict[str, str] | str) -> None:
+    def __init__(
+        self, checkpoint: Checkpoint, file: Path, title: str, seen: dict[str, str] | str, label: str = ""
+    ) -> None:
         super().__init__(checkpoint.config, title)
-        self.seen, self.file = seen, file
+        self.seen, self.file, self.label = seen, file, label
         self._network = checkpoint.build().requires_grad_(False)
 
     def network(self) -> Emotion2vec:
@@ -120,9 +122,8 @@ def ours(file: str | None = None) -> Trained:
     path = Path(file) if file else OURS
     found = checkpoint.read(path)
     if file is None:
-        shipped = Trained(found, path, f"emotion2vec-small (ours, {int(found.facts['hours'])} h)", found.facts["seen"])
-        shipped.label = shipped.title
-        return shipped
+        title = f"emotion2vec-small (ours, {int(found.facts['hours'])} h)"
+        return Trained(found, path, title, found.facts["seen"], label=title)
     told = [
         f"{found.facts[fact]:g} {unit}" for fact, unit in (("hours", "h"), ("step", "steps")) if fact in found.facts
     ]
