@@ -258,4 +258,4 @@ def test_ours_ships() -> None:
     config = checkpoint.read(OURS).config
     assert replace(config, decoder_depth=SMALL.decoder_depth) == SMALL
     layers = shipped([noise(16000)])[0]
-    assert layers.shape == (SMALL.blocks + 1, 48, SMALL.dim) and layers.isfinite().all()
+    assert layers.shape == (SMALL.blocks + 1, 47, SMALL.dim) and layers.isfinite().all()
