@@ -8,7 +8,7 @@ BIN := .venv/bin
 .PHONY: demo test lint install
 
 demo: install
-	$(BIN)/python run_benchmark.py -u fbank mfcc prosody opensmile -t demo --results results/demo
+	$(BIN)/python run_benchmark.py -u emotion2vec fbank mfcc prosody opensmile -t demo --results results/demo
 
 test: install lint
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(PYTEST_ARGS)

@@ -31,7 +31,6 @@ from typing import Any
 from upstreams.contract import Frozen, describe_error
 from upstreams.emotion2vec.official import MODELS as EMOTION2VEC
 from upstreams.emotion2vec.runs import checkpoints, of_a_run
-from upstreams.emotion2vec.upstream import OURS, ours
 from upstreams.errors import LIST, NotThere, UnknownName, UpstreamError
 from upstreams.huggingface.models import MODELS
 from upstreams.neighbours import Neighbours
@@ -68,7 +67,7 @@ ENTRIES = (
         for name, model in MODELS.items()
     ),
     Entry(
-        "emotion2vec", "emotion2vec, ours", "emotion2vec, pre-trained here; emotion2vec@RUN: a run of your own",
+        "emotion2vec", "emotion2vec-small, ours", "emotion2vec, pre-trained here; emotion2vec@RUN: a run of your own",
         "upstreams.emotion2vec.upstream:ours", weights=True, runs=True,
     ),
     *(
@@ -164,8 +163,6 @@ def resolve(name: str) -> Resolved:
     if entry is None:
         raise _unknown(name)
     if not checkpoint:
-        if entry.runs and not OURS.exists():
-            ours()  # says why it cannot be had
         return Resolved(entry.name, entry.target, entry.arguments)
     if not entry.weights:
         raise UpstreamError(f"upstream {name!r}: {entry.name} has no weights, so it takes no @checkpoint")

@@ -156,7 +156,6 @@ def test_limit_writes_to_a_folder_of_its_own(command):
         (["-u", "fbank"], "-t"),
         (["-u", "fbank", "-t", "demo", "--seeds", "0"], "--seeds"),
         (["-u", "fbank", "-t", "demo", "--precision", "fp8"], "bf16"),
-        (["-u", "emotion2vec", "-t", "demo"], "pretrain"),
         (["-u", "fbank", "-t", "demo_arousal", "-d", "superb"], "regression"),
         (["-u", "fbank", "-t", "emodb", "--data", "nowhere"], "nowhere: there is no such folder"),
     ],

@@ -77,13 +77,19 @@ def read(path: Path, config: ModelConfig | None = None) -> Checkpoint:
     return Checkpoint(found, weights, facts)
 
 
-def write(path: Path, config: ModelConfig, weights: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
+def write(
+    path: Path,
+    config: ModelConfig,
+    weights: Mapping[str, Tensor],
+    facts: Mapping[str, Any],
+    dtype: torch.dtype = torch.float32,
+) -> None:
     """A safetensors file with configuration and facts (plain values) in its header; written aside and renamed."""
     if not path.parent.is_dir():
         raise UpstreamError(f"{path}: the folder {path.parent} does not exist; make it, or name another place")
     header = {HEADER: json.dumps({"format": FORMAT, "config": asdict(config), "facts": dict(facts)})}
     try:
-        whole = {name: tensor.detach().cpu().float().contiguous() for name, tensor in weights.items()}
+        whole = {name: tensor.detach().cpu().to(dtype).contiguous() for name, tensor in weights.items()}
         write_bytes(path, save(whole, header))  # safetensors' own files are nobody else's to read, and not flushed
     except (OSError, SafetensorError) as error:
         raise UpstreamError(f"{path} cannot be written ({error}); make room, or name another place") from error

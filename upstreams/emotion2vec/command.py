@@ -34,6 +34,10 @@ def add_to(commands: Any) -> None:
     average.add_argument("folder", type=Path, metavar="RUN")
     average.add_argument("--last", type=int, default=5, metavar="K", help="default: 5")
     average.set_defaults(run=_average)
+    release = commands.add_parser("release", help="a checkpoint to be passed on: half precision, without the decoder")
+    release.add_argument("checkpoint", type=Path, metavar="CHECKPOINT")
+    release.add_argument("file", type=Path, metavar="FILE", help="what to write, such as mine.safetensors")
+    release.set_defaults(run=_release)
 
 
 def _pretrain(arguments: argparse.Namespace) -> int:
@@ -67,6 +71,14 @@ def _average(arguments: argparse.Namespace) -> int:
     from upstreams.emotion2vec.average import average
 
     print(average(arguments.folder, arguments.last))
+    return 0
+
+
+def _release(arguments: argparse.Namespace) -> int:
+    from upstreams.emotion2vec.average import release
+
+    release(arguments.checkpoint, arguments.file)
+    print(f"{arguments.file}: {arguments.file.stat().st_size / 1e6:.1f} MB")
     return 0
 
 

@@ -109,15 +109,19 @@ def _layer(value: object) -> bool:
 
 BASE = ModelConfig()
 LARGE = ModelConfig(dim=1024, heads=16, decoder_dim=768, layerdrop=0.0)  # emotion2vec_plus_large
-SMALL = ModelConfig(  # ours, for what two CPU cores can pre-train
+SMALL = ModelConfig(  # ours, for what two CPU cores can pre-train; regularised by ten hours heard a few times, no more
     stem="log_mel",
     conv_layers=LOG_MEL_CONVS,
-    dim=256,
-    heads=4,
-    prenet_depth=2,
-    depth=6,
-    pos_depth=3,
-    decoder_depth=3,
+    dim=384,
+    heads=6,
+    prenet_depth=1,
+    depth=3,
+    pos_depth=2,
+    decoder_depth=2,
     decoder_dim=192,
+    dropout=0.0,
+    attention_dropout=0.0,
+    post_mlp_dropout=0.0,
+    prenet_dropout=0.0,
     layerdrop=0.0,
 )

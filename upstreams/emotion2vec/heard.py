@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from upstreams.emotion2vec.batches import MicroBatch, frames_of
-from upstreams.emotion2vec.config import ModelConfig
+from upstreams.emotion2vec.config import MEL_HOP, MEL_WINDOW, ModelConfig
 from upstreams.emotion2vec.masks import Stream, draws, masked_count, span_masks
+from upstreams.emotion2vec.model import LogMel
 from upstreams.emotion2vec.pack import Pack
 from upstreams.emotion2vec.recipe import Recipe
 from upstreams.emotion2vec.tracks import Tracks
@@ -27,7 +28,7 @@ class Heard:
     masked_at: Tensor  # (2, M) rows and frames of what is masked
     kept: Tensor  # (B * C, K) frames that the student encodes
     kept_valid: Tensor | None  # (B * C, K)
-    tracks: Tensor | None  # (B, T, 3), see tracks.py; None: no side targets
+    tracks: Tensor | None  # (B, T, 3), see tracks.py; with log_mel, 80 bands more; None: no side targets
 
     @property
     def clones(self) -> int:
@@ -59,6 +60,9 @@ def hear(pack: Pack, micro: MicroBatch, recipe: Recipe, network: ModelConfig, tr
         )
     valid = np.arange(frames.max()) < frames[:, None]
     visible = valid.repeat(clones, axis=0) & ~masked
+    side = None if tracks is None else torch.from_numpy(tracks.of(micro, network, gains))
+    if side is not None and "log_mel" in recipe.loss.side_targets:
+        side = torch.cat([side, mel_at(torch.from_numpy(waveforms), network, int(frames.max()))], dim=2)
     kept_counts = visible.sum(1)
     kept = np.argsort(~visible, axis=1, kind="stable")[:, : kept_counts.max()]
     kept_valid = np.arange(kept_counts.max()) < kept_counts[:, None]
@@ -70,8 +74,15 @@ def hear(pack: Pack, micro: MicroBatch, recipe: Recipe, network: ModelConfig, tr
         torch.from_numpy(np.stack(masked.nonzero())),
         torch.from_numpy(kept),
         None if kept_valid.all() else torch.from_numpy(kept_valid),
-        None if tracks is None else torch.from_numpy(tracks.of(micro, network, gains)),
+        side,
     )
+
+
+def mel_at(waveforms: Tensor, network: ModelConfig, frames: int) -> Tensor:
+    """(B, n) -> (B, frames, 80): log-mel energies at the middle of each of the model's frames."""
+    middle = torch.arange(frames) * network.hop + network.min_samples / 2
+    mel = LogMel()(waveforms)
+    return mel[:, ((middle - MEL_WINDOW / 2) / MEL_HOP).round().long().clamp(0, mel.shape[1] - 1)]
 
 
 def gain(recipe: Recipe, epoch: int, utterance: int) -> float:

@@ -23,7 +23,7 @@ from upstreams.emotion2vec.processes import Processes
 from upstreams.emotion2vec.recipe import Recipe
 from upstreams.emotion2vec.runfolder import Position
 from upstreams.emotion2vec.schedule import ema_decay, learning_rate
-from upstreams.emotion2vec.sides import heads as side_heads
+from upstreams.emotion2vec.sides import Heads
 from upstreams.emotion2vec.teacher import follow, teacher_of
 from upstreams.emotion2vec.tracks import Tracks
 from upstreams.errors import UpstreamError
@@ -41,7 +41,7 @@ class Learner:
     processes: Processes
     student: Emotion2vec
     teacher: Emotion2vec
-    heads: nn.Module  # of side targets
+    heads: Heads  # of side targets
     optimiser: torch.optim.AdamW
     gradients: Tensor  # of all parameters, flat
 
@@ -49,7 +49,7 @@ class Learner:
     def begin(cls, recipe: Recipe, device: torch.device, processes: Processes) -> Learner:
         """Before the first step. Raises UpstreamError where `init` names a file that does not fit."""
         student = initial(recipe).to(device).train()
-        heads = side_heads(recipe.loss.side_targets, student.config.dim).to(device)
+        heads = Heads(recipe.loss, student.config.dim).to(device)
         return cls(
             recipe, device, processes, student, teacher_of(student), heads,
             adamw([student, heads], recipe), flat_gradients([student, heads]),
@@ -64,7 +64,8 @@ class Learner:
         """The gradients of a step, over all its micro-batches in all processes; returns its losses."""
         recipe, network = self.recipe, self.student.config
         masked, clones = counts(recipe, network, step)
-        weights = torch.tensor([recipe.loss.frame, recipe.loss.alpha, recipe.loss.side], device=self.device)
+        loss = recipe.loss
+        weights = torch.tensor([loss.frame, loss.alpha, loss.side, loss.summary], device=self.device)
         sums = Sums(len(step), network.dim, masked, clones // recipe.batch.clones, self.device)
         self.gradients.zero_()
         for number in range(self.processes.rank, len(step), self.processes.count):
@@ -73,9 +74,9 @@ class Learner:
             with torch.autocast(self.device.type, torch.bfloat16, enabled=recipe.precision == "bf16"):
                 part = terms(self.student, self.teacher, self.heads, heard, recipe)
             own, _ = counts(recipe, network, [step[number]])
-            of_utterances = utterance_weight(recipe.loss.weighting, clones, own / masked)
-            shares = torch.tensor([1 / masked, of_utterances, 1 / masked], device=self.device)
-            losses = torch.stack([part.frame, part.utterance, part.side]) * shares
+            of_utterances = utterance_weight(loss.weighting, clones, own / masked)
+            shares = torch.tensor([1 / masked, of_utterances, 1 / masked, of_utterances], device=self.device)
+            losses = torch.stack([part.frame, part.utterance, part.side, part.summary]) * shares
             (losses @ weights).backward()
             sums.add(number, losses, part.moments)
         self.processes.sum(self.gradients)

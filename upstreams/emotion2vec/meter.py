@@ -23,9 +23,9 @@ class Sums:
 
     def __init__(self, micro_batches: int, dim: int, masked: int, utterances: int, device: torch.device) -> None:
         self.masked, self.utterances = masked, utterances  # frames, every clone counted; utterances, once each
-        self.flat = torch.zeros(3 * micro_batches + 6 * dim, dtype=torch.float64, device=device)
-        self.losses = self.flat[: 3 * micro_batches].view(-1, 3)  # frame, utterance, side: divided by the step's counts
-        self.moments = self.flat[3 * micro_batches :].view(3, 2, dim)
+        self.flat = torch.zeros(4 * micro_batches + 6 * dim, dtype=torch.float64, device=device)
+        self.losses = self.flat[: 4 * micro_batches].view(-1, 4)  # as in objective.Terms, divided by the step's counts
+        self.moments = self.flat[4 * micro_batches :].view(3, 2, dim)
 
     def add(self, number: int, losses: Tensor, moments: Tensor) -> None:
         self.losses[number] += losses.detach()
@@ -49,16 +49,17 @@ class Meter:
         self._flops += step_flops(self.recipe, self.network, step)
         if after.step % self.recipe.log_every and after.step != self.recipe.optimiser.steps:
             return None
-        frame, utterance, side = torch.stack(self._losses).mean(0).tolist()
+        frame, utterance, side, summary = torch.stack(self._losses).mean(0).tolist()
         seconds = time.perf_counter() - self._since
         loss, (targets, predictions, utterances) = self.recipe.loss, list(sums.moments)
         found = {
             "step": after.step,
             "epoch": at.epoch,
-            "loss": loss.frame * frame + loss.alpha * utterance + loss.side * side,
+            "loss": loss.frame * frame + loss.alpha * utterance + loss.side * side + loss.summary * summary,
             "frame_loss": frame,
             "utterance_loss": utterance,
             **({"side_loss": side} if loss.side_targets else {}),
+            **({"summary_loss": summary} if loss.summary else {}),
             "target_var": spread(targets, sums.masked),
             "prediction_var": spread(predictions, sums.masked),
             "utterance_target_var": spread(utterances, sums.utterances),

@@ -6,13 +6,13 @@ from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from upstreams.emotion2vec.heard import Heard
 from upstreams.emotion2vec.losses import squared
 from upstreams.emotion2vec.model import Emotion2vec
 from upstreams.emotion2vec.recipe import Recipe
-from upstreams.emotion2vec.sides import side_loss
+from upstreams.emotion2vec.sides import Heads, side_loss, summary_loss
 from upstreams.emotion2vec.targets import frame_targets, time_mean, utterance_targets
 
 
@@ -22,23 +22,28 @@ class Terms(NamedTuple):
     frame: Tensor  # over masked frames
     utterance: Tensor  # over clones
     side: Tensor  # over masked frames
+    summary: Tensor  # over clones
     moments: Tensor  # (3, 2, D): see `moments`, of frame targets, predictions, utterance targets
 
 
-def terms(student: Emotion2vec, teacher: Emotion2vec, heads: nn.Module, heard: Heard, recipe: Recipe) -> Terms:
-    """The losses of a micro-batch (emotion2vec, 3.2 and 3.3); the side loss is ours."""
+def terms(student: Emotion2vec, teacher: Emotion2vec, heads: Heads, heard: Heard, recipe: Recipe) -> Terms:
+    """The losses of a micro-batch (emotion2vec, 3.2 and 3.3); those of side targets are ours."""
     features, _ = student.local(heard.waveforms, heard.lengths)
     frame_y, utterance_y = targets(teacher, features.detach(), heard, recipe)
-    prediction, embedding = predict(student, features, heard, recipe)
+    prediction, embedding, means = predict(student, features, heard, recipe)
     clone, t = heard.masked_at
     predicted, target = prediction[clone, t], frame_y[clone // heard.clones, t]
-    scale, side = recipe.loss.scale, torch.zeros((), device=predicted.device)
+    scale, wanted = recipe.loss.scale, recipe.loss.side_targets
+    side = summary = torch.zeros((), device=predicted.device)
     if heard.tracks is not None:
-        side = side_loss(heads, predicted, heard.tracks[clone // heard.clones, t], recipe.loss.side_targets)
+        side = side_loss(heads, predicted, heard.tracks[clone // heard.clones, t], wanted)
+        if recipe.loss.summary:
+            summary = summary_loss(heads, means, heard.tracks, heard.valid, wanted)
     return Terms(
         squared(predicted, target, scale),
         squared(embedding, utterance_y.repeat_interleave(heard.clones, 0), scale),
         side,
+        summary,
         torch.stack([moments(target), moments(predicted), moments(utterance_y)]),
     )
 
@@ -55,8 +60,8 @@ def targets(teacher: Emotion2vec, features: Tensor, heard: Heard, recipe: Recipe
     return frame_targets(ffn, valid, layers), utterance_targets(ffn, valid, layers, kind)
 
 
-def predict(student: Emotion2vec, features: Tensor, heard: Heard, recipe: Recipe) -> tuple[Tensor, Tensor]:
-    """Predictions (B * C, T, D) for all frames, and utterance embeddings (B * C, D).
+def predict(student: Emotion2vec, features: Tensor, heard: Heard, recipe: Recipe) -> tuple[Tensor, Tensor, Tensor]:
+    """Predictions (B * C, T, D) for all frames, utterance embeddings and means of the encoded frames, both (B * C, D).
 
     The local features are computed once an utterance; each clone masks them, and encodes what is left. The
     embedding is the mean of the tokens' outputs, or (global) of the encoded frames'.
@@ -66,15 +71,13 @@ def predict(student: Emotion2vec, features: Tensor, heard: Heard, recipe: Recipe
     where = heard.kept[:, :, None].expand(-1, -1, x.shape[-1])
     encoded = student.encode(x.gather(1, where), heard.kept, heard.kept_valid)
     frames = encoded.hidden[-1]
-    if recipe.loss.utterance_loss == "global":
-        embedding = frames.mean(1) if heard.kept_valid is None else time_mean(frames, heard.kept_valid)
-    else:
-        embedding = encoded.tokens.mean(1)
+    means = frames.mean(1) if heard.kept_valid is None else time_mean(frames, heard.kept_valid)
+    embedding = means if recipe.loss.utterance_loss == "global" else encoded.tokens.mean(1)
     visible = F.dropout(frames, student.config.decoder_dropout, student.training)
     noise = recipe.masking.noise * torch.randn(x.shape, dtype=visible.dtype, device=x.device)
     if heard.kept_valid is not None:
         visible = torch.where(heard.kept_valid[:, :, None], visible, noise[:, : visible.shape[1]])
-    return student.decode(noise.scatter(1, where, visible), valid), embedding
+    return student.decode(noise.scatter(1, where, visible), valid), embedding, means
 
 
 @torch.no_grad()

@@ -27,7 +27,7 @@ TOKENS = {"chunk": 10, "token": 1, "global": 0}  # utterance embeddings, where t
 UtteranceLoss = Literal["chunk", "token", "global"]
 UtteranceTarget = Literal["layer_norm", "raw_mean", "as_published"]
 Weighting = Literal["mean", "released"]
-SideTarget = Literal["log_energy", "f0"]
+SideTarget = Literal["log_energy", "f0", "log_mel"]
 Share = Annotated[float, Field(ge=0, le=1)]
 Part = Annotated[float, Field(ge=0, lt=1)]
 Positive = Annotated[float, Field(gt=0)]
@@ -85,7 +85,7 @@ class Teacher(Section):
 
 
 class Loss(Section):
-    """frame * L_frm + alpha * L_utt + side * L_side."""
+    """frame * L_frm + alpha * L_utt + side * L_side + summary * L_summary."""
 
     frame: Annotated[float, Field(ge=0)] = 1.0
     alpha: Annotated[float, Field(ge=0)] = 1.0
@@ -93,13 +93,16 @@ class Loss(Section):
     utterance_target: UtteranceTarget = "layer_norm"
     weighting: Weighting = "mean"
     scale: Positive | None = None  # of squared distances; None: 1/sqrt(D)
-    side_targets: tuple[SideTarget, ...] = ()  # log_energy, f0: not of the paper
-    side: Positive = 1.0  # weight of their loss
+    side_targets: tuple[SideTarget, ...] = ()  # log_energy, f0, log_mel: not of the paper
+    side: Annotated[float, Field(ge=0)] = 1.0  # weight of their loss, frame by frame
+    summary: Annotated[float, Field(ge=0)] = 0.0  # weight of the loss of their statistics over the utterance
 
     @model_validator(mode="after")
     def _some(self) -> Self:
         if self.frame == self.alpha == 0:
             raise ValueError("frame and alpha are both 0: there is nothing to learn")
+        if self.summary and not self.side_targets:
+            raise ValueError("summary has a weight, but there are no side_targets to summarise")
         return self
 
 

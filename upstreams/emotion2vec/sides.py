@@ -1,4 +1,8 @@
-"""Side targets: beside the teacher, masked frames predict energy and pitch, which are measured and need no labels."""
+"""Side targets: beside the teacher, the student predicts energy, pitch and spectrum, which are measured, not labelled.
+
+Frame by frame where it was masked; and, of the utterance, their statistics from the time-mean of its last layer, which
+is what a frozen model is mostly asked for, and which instance-normed frame targets say nothing of.
+"""
 
 from __future__ import annotations
 
@@ -7,22 +11,62 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from upstreams.emotion2vec.recipe import SideTarget
+from upstreams.emotion2vec.config import MEL_BINS
+from upstreams.emotion2vec.recipe import Loss, SideTarget
 
-COLUMNS: dict[str, tuple[int, ...]] = {"log_energy": (2,), "f0": (0, 1)}  # of the tracks: f0 with voicing
+COLUMNS: dict[str, tuple[int, ...]] = {  # of the tracks: f0 with voicing
+    "log_energy": (2,),
+    "f0": (0, 1),
+    "log_mel": tuple(range(3, 3 + MEL_BINS)),
+}
+SPREAD = (0.5, 0.25, 0.1)  # of means, deviations and changes over utterances, in round figures: all weigh alike then
+
+
+class Heads(nn.Module):
+    """One linear layer for frames, one for utterances; training's own: no checkpoint holds them."""
+
+    def __init__(self, loss: Loss, dim: int) -> None:
+        super().__init__()
+        count = len(columns(loss.side_targets))
+        if loss.side_targets:
+            self.frames = nn.Linear(dim, count)
+        if loss.side_targets and loss.summary:
+            self.summary = nn.Linear(dim, 3 * count)
 
 
 def columns(side_targets: Sequence[SideTarget]) -> list[int]:
     return [column for target in side_targets for column in COLUMNS[target]]
 
 
-def heads(side_targets: Sequence[SideTarget], dim: int) -> nn.Module:
-    """One linear layer for all of them, training's own: no checkpoint holds it. Without side targets, nothing."""
-    return nn.Linear(dim, len(columns(side_targets))) if side_targets else nn.Identity()
+def weights(side_targets: Sequence[SideTarget], like: Tensor) -> Tensor:
+    """Each target's columns share a weight of 1."""
+    return torch.tensor([1 / len(COLUMNS[t]) for t in side_targets for _ in COLUMNS[t]], device=like.device)
 
 
-def side_loss(heads: nn.Module, predicted: Tensor, tracks: Tensor, side_targets: Sequence[SideTarget]) -> Tensor:
-    """Squared error summed over (M, D) predictions of masked frames, for (M, 3) tracks; pitch where it is voiced."""
+def side_loss(heads: Heads, predicted: Tensor, tracks: Tensor, side_targets: Sequence[SideTarget]) -> Tensor:
+    """Weighted squared error summed over (M, D) predictions of masked frames, for (M, .) tracks; pitch where voiced."""
     wanted = tracks[:, columns(side_targets)]
-    error = torch.where(wanted.isnan(), 0.0, heads(predicted).float() - wanted.nan_to_num())
-    return error.square().sum()
+    error = torch.where(wanted.isnan(), 0.0, heads.frames(predicted).float() - wanted.nan_to_num())
+    return (error.square() * weights(side_targets, error)).sum()
+
+
+def summary_loss(
+    heads: Heads, means: Tensor, tracks: Tensor, valid: Tensor | None, side_targets: Sequence[SideTarget]
+) -> Tensor:
+    """Weighted squared error summed over (B * C, D) time-means of clones, for (B, T, .) tracks of whole utterances."""
+    wanted = statistics(tracks[:, :, columns(side_targets)], valid)
+    error = heads.summary(means).float() - wanted.repeat_interleave(len(means) // len(wanted), 0)
+    return (error.square() * weights(side_targets, error).repeat(3)).sum() / 3
+
+
+def statistics(tracks: Tensor, valid: Tensor | None) -> Tensor:
+    """(B, T, N) tracks, NaN where there is none -> (B, 3 N): mean, standard deviation, mean size of the change from
+    frame to frame, each over what is there (0 where nothing is), divided by SPREAD."""
+    there = ~tracks.isnan() if valid is None else ~tracks.isnan() & valid[:, :, None]
+    values = torch.where(there, tracks.nan_to_num(), 0.0)
+    count = there.sum(1).clamp(min=1)
+    mean = values.sum(1) / count
+    deviation = (torch.where(there, values - mean[:, None], 0.0).square().sum(1) / count).sqrt()
+    pairs = there[:, 1:] & there[:, :-1]
+    change = torch.where(pairs, values.diff(dim=1).abs(), 0.0).sum(1) / pairs.sum(1).clamp(min=1)
+    return torch.cat([part / spread for part, spread in zip((mean, deviation, change), SPREAD, strict=True)], dim=1)

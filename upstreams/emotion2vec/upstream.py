@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, ClassVar
 from upstreams.contract import hash_path, recipe, version
 from upstreams.emotion2vec.config import BASE, SAMPLE_RATE, SMALL, ModelConfig
 from upstreams.emotion2vec.official import MODELS, fetch
-from upstreams.errors import UpstreamError
 
 if TYPE_CHECKING:
     import torch
@@ -52,9 +51,11 @@ class Encoder:
 class Trained(Encoder):
     """Weights of a checkpoint. `file` is what it was read from, and its fingerprint."""
 
-    def __init__(self, checkpoint: Checkpoint, file: Path, title: str, seen: dict[str, str] | str) -> None:
+    def __init__(
+        self, checkpoint: Checkpoint, file: Path, title: str, seen: dict[str, str] | str, label: str = ""
+    ) -> None:
         super().__init__(checkpoint.config, title)
-        self.seen, self.file = seen, file
+        self.seen, self.file, self.label = seen, file, label
         self._network = checkpoint.build().requires_grad_(False)
 
     def network(self) -> Emotion2vec:
@@ -115,16 +116,14 @@ def published(name: str, file: str | None = None) -> Trained:
 
 
 def ours(file: str | None = None) -> Trained:
-    """A checkpoint of ours: that of a run, or the one that ships. Raises UpstreamError."""
+    """A checkpoint of ours: that of a run, or the one that ships (weights/README.md). Raises UpstreamError."""
     from upstreams.emotion2vec import checkpoint
 
-    if file is None and not OURS.exists():
-        raise UpstreamError(
-            "emotion2vec: no weights of ours ship yet; train some (python -m upstreams pretrain small --data DIR...) "
-            "and name the run, emotion2vec@RUN, or a checkpoint of it; the published model is emotion2vec_base"
-        )
     path = Path(file) if file else OURS
     found = checkpoint.read(path)
+    if file is None:
+        title = f"emotion2vec-small (ours, {int(found.facts['hours'])} h)"
+        return Trained(found, path, title, found.facts["seen"], label=title)
     told = [
         f"{found.facts[fact]:g} {unit}" for fact, unit in (("hours", "h"), ("step", "steps")) if fact in found.facts
     ]

@@ -16,7 +16,7 @@ import upstreams
 from tests.upstreams.emotion2vec.training import STILL, finish, packed, speech, start, tiny, weights
 from upstreams import UpstreamError
 from upstreams.emotion2vec import checkpoint
-from upstreams.emotion2vec.average import average
+from upstreams.emotion2vec.average import average, release
 from upstreams.emotion2vec.launch import launch
 from upstreams.emotion2vec.learner import adamw, initial
 from upstreams.emotion2vec.pretrain import train
@@ -212,6 +212,22 @@ def test_a_runs_checkpoints_are_upstreams_and_their_average_is_one(data: Path, t
     assert layers.shape == (4, 47, 32) and layers.isfinite().all()
     with pytest.raises(UpstreamError, match="holds 2 checkpoints"):
         average(tmp_path / "run", 3)
+
+
+def test_what_is_released_is_the_checkpoint_in_half_precision(data: Path, tmp_path: Path) -> None:
+    run(tiny(), data, tmp_path / "run")
+    path, half = average(tmp_path / "run", 2), tmp_path / "released.safetensors"
+    release(path, half)
+    whole, released = checkpoint.read(path), checkpoint.read(half)
+    assert (
+        set(whole.weights) - set(released.weights) == {name for name in whole.weights if ".decoder." in name} != set()
+    )
+    assert all(torch.equal(released.weights[name], whole.weights[name].half().float()) for name in released.weights)
+    assert released.facts == {**whole.facts, "released_from": path.name}
+    assert half.stat().st_size < 0.55 * path.stat().st_size
+    wave = torch.randn(16000)
+    ours, theirs = (upstreams.load(f"emotion2vec@{file}")([wave])[0] for file in (path, half))
+    assert (ours - theirs).abs().max() < 0.01 * ours.abs().max()
 
 
 def test_the_student_is_published_and_the_teacher_beside_it_under_its_own_name(data: Path, tmp_path: Path) -> None:

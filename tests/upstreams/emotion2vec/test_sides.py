@@ -12,9 +12,12 @@ import torch
 from tests.upstreams.emotion2vec.test_pretraining import run
 from tests.upstreams.emotion2vec.training import tiny
 from upstreams.emotion2vec.batches import MicroBatch
-from upstreams.emotion2vec.heard import gain, hear
+from upstreams.emotion2vec.config import MEL_HOP, MEL_WINDOW
+from upstreams.emotion2vec.heard import gain, hear, mel_at
+from upstreams.emotion2vec.model import LogMel
 from upstreams.emotion2vec.pack import Bounds, Pack, build
-from upstreams.emotion2vec.sides import heads, side_loss
+from upstreams.emotion2vec.recipe import Loss
+from upstreams.emotion2vec.sides import SPREAD, Heads, side_loss, statistics
 from upstreams.emotion2vec.tracks import CENTRE, SCALE, Tracks
 
 RISE = np.linspace(0, 1, 16000)
@@ -60,12 +63,40 @@ def test_tracks_follow_crop_and_gain(pack: Pack) -> None:
 
 def test_what_is_unvoiced_has_no_pitch_to_learn() -> None:
     tracks = torch.tensor([[float("nan"), -1.0, 0.5], [0.3, 1.0, 0.2]])
-    learnt = heads(["f0"], 4)
+    learnt = Heads(Loss(side_targets=("f0",)), 4)
     predicted = torch.randn(2, 4)
     with torch.no_grad():
-        out = learnt(predicted)
+        out = learnt.frames(predicted)
         wanted = (out[1, 0] - 0.3) ** 2 + (out[0, 1] + 1) ** 2 + (out[1, 1] - 1) ** 2
-        assert side_loss(learnt, predicted, tracks, ["f0"]) == pytest.approx(float(wanted))
+        assert side_loss(learnt, predicted, tracks, ["f0"]) == pytest.approx(float(wanted) / 2)
+
+
+def test_statistics_are_those_of_what_is_there() -> None:
+    nan = float("nan")
+    tracks = torch.tensor([[1.0, 3.0, nan, 4.0, 9.0], [nan] * 5]).unsqueeze(-1)
+    valid = torch.tensor([[True] * 4 + [False], [True] * 5])
+    mean, deviation, change = statistics(tracks, valid)[0] * torch.tensor(SPREAD)
+    heard = np.array([1, 3, 4])
+    assert mean == pytest.approx(heard.mean()) and deviation == pytest.approx(heard.std())
+    assert change == pytest.approx(2)  # 3 to 4 has a gap between
+    assert (statistics(tracks, valid)[1] == 0).all()
+    assert torch.equal(statistics(tracks[:1, :4], None)[0], statistics(tracks, valid)[0])
+
+
+def test_bands_are_those_in_the_middle_of_a_frame(pack: Pack) -> None:
+    network, waveforms = tiny().network, torch.from_numpy(pack.samples(0))[None]
+    bands = mel_at(waveforms, network, 20)
+    for t in (0, 7, 19):
+        start = round((t * network.hop + network.min_samples / 2 - MEL_WINDOW / 2) / MEL_HOP) * MEL_HOP
+        if start >= 0:
+            alone = LogMel()(waveforms[:, start : start + MEL_WINDOW])
+            assert torch.allclose(bands[:, t], alone[:, 0], atol=1e-5)
+
+
+def test_an_utterances_statistics_are_learnt(data: Path, pack: Pack, tmp_path: Path) -> None:
+    changes = ("loss.side_targets=[log_energy,f0,log_mel]", "loss.summary=5", "optimiser.steps=60")
+    lines = run(tiny(*changes), data, tmp_path / "run", tracks=Tracks(pack))
+    assert lines[-1]["summary_loss"] < 0.7 * lines[0]["summary_loss"]
 
 
 def test_side_targets_are_learnt_and_leave_the_checkpoint_as_it_is(data: Path, pack: Pack, tmp_path: Path) -> None:

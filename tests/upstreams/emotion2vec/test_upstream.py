@@ -25,6 +25,7 @@ from upstreams.checks import check
 from upstreams.emotion2vec import checkpoint
 from upstreams.emotion2vec.config import BASE, LARGE, SMALL
 from upstreams.emotion2vec.official import FILES, MODELS
+from upstreams.emotion2vec.upstream import OURS
 from upstreams.registry import label_of
 
 
@@ -148,11 +149,6 @@ def test_labels_in_records_hold_no_home(tmp_path: Path) -> None:
     assert re.fullmatch(r"emotion2vec@mine\.safetensors~[0-9a-f]{8}", label_of("emotion2vec@/home/mine.safetensors"))
 
 
-def test_without_weights_ours_says_what_to_do() -> None:
-    with pytest.raises(UpstreamError, match=r"python -m upstreams pretrain.*emotion2vec@RUN"):
-        upstreams.load("emotion2vec")
-
-
 @pytest.mark.parametrize("name", MODELS)
 def test_offline_says_what_to_download_and_where_to_put_it(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -251,3 +247,15 @@ def test_bf16_is_near_fp32(config: Any, tmp_path: Path) -> None:
     wave = noise(16000)
     one, other = fp32([wave])[0], bf16([wave])[0].float()
     assert 0 < float((one - other).abs().max() / one.abs().max()) < 0.1
+
+
+def test_ours_ships() -> None:
+    """Small enough for a repository, with a licence beside it, and marked where its speech is a corpus here."""
+    shipped = upstreams.load("emotion2vec")
+    assert OURS.stat().st_size <= 25e6 and "NonCommercial" in (OURS.parent / "LICENSE").read_text()
+    assert shipped.label == shipped.title == "emotion2vec-small (ours, 10 h)"
+    assert shipped.seen == dict.fromkeys(["nemo", "indian_emospeech", "korean_emotion_tts"], "audio")
+    config = checkpoint.read(OURS).config
+    assert replace(config, decoder_depth=SMALL.decoder_depth) == SMALL
+    layers = shipped([noise(16000)])[0]
+    assert layers.shape == (SMALL.blocks + 1, 47, SMALL.dim) and layers.isfinite().all()
