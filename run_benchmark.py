@@ -41,6 +41,7 @@ CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os
 UserError = (TaskError, UpstreamError, DownstreamError, LeaderboardError)
 DATA = "data"  # where corpora are looked for unless a folder is named
 REFERENCE = "reference"  # the downstream of rows that listen to nothing
+LINE_EVERY = 60  # seconds, of what is under way, where there is no progress bar
 REFERENCES = {
     "majority": "the most frequent class",
     "duration": "the length of the utterance alone",
@@ -556,9 +557,17 @@ def explain(error: Exception, results: Path) -> str:
 
 @contextmanager
 def bar(label: str, unit: str) -> Iterator[Callable[[float, float], None] | None]:
-    """A progress bar with rate and time left; nothing where nobody looks."""
+    """A progress bar with rate and time left; without a terminal, a line a minute of what takes so long."""
     if not sys.stderr.isatty():
-        yield None
+        told = time.perf_counter()
+
+        def tell(done: float, total: float) -> None:
+            nonlocal told
+            if time.perf_counter() - told >= LINE_EVERY:
+                told = time.perf_counter()
+                log((label,), f"{done:.0f} of {total:.0f} {unit}")
+
+        yield tell
         return
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn

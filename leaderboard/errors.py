@@ -17,4 +17,5 @@ class UnknownName(LeaderboardError):
         known = sorted(set(known))
         near = difflib.get_close_matches(name, known, n=3)
         hint = f"did you mean {' or '.join(near)}?" if near else f"there are: {', '.join(known) or 'none'}"
-        super().__init__(f"no result has the {what} {name!r}; {hint}")
+        first = "" if what == "fold" else "; if the name is right, measure it first with run_benchmark.py"
+        super().__init__(f"no result has the {what} {name!r}; {hint}{first}")

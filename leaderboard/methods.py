@@ -77,7 +77,7 @@ def _tasks(records: Sequence[Record], cited: list[str], openings: dict[str, int]
         if pair := transfers.pair(task.name):
             text += _cite(pair[1], CORPORA, cited)
         if times := openings.get(task.name):
-            text += f" (its test part was scored {times} times)"
+            text += f" (its test part was scored {times} {'time' if times == 1 else 'times'})"
         said.append(text)
     shared = any(mark in SHARED for r in records for mark in r.marks)
     disjoint = "Test speakers are never in training" + (" but where a mark says so" if shared else "")
