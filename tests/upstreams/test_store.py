@@ -23,12 +23,14 @@ from upstreams.audio import segments
 COUNT = 24
 
 EXTRACT = """
+import signal
 import sys
 import pandas as pd
 import upstreams
 from upstreams import extraction
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # where tests run in the background, it is ignored
     name, utterances, cache, jobs = sys.argv[1:5]
     extraction.CHUNK_UTTERANCES = 4
     try:
