@@ -33,7 +33,7 @@ def test_the_paragraph_names_what_is_shown_and_nothing_else(make, results, capsy
     for words in ("120 utterances, 6 speakers, 6 folds", "task version 1", "[@burkhardt2005]",
                   "[@chen2022]", "SUPERB's recipe",
                   "emodb: CC0", "strange: by hand", "@inproceedings{burkhardt2005", "seen:unknown (strange)",
-                  "No BibTeX entry is at hand for strange", "its test part was scored 1 times",
+                  "No BibTeX entry is at hand for strange", "its test part was scored 1 time",
                   "@article{holm1979"):  # fmt: skip
         assert words in out, words
     assert "majority" not in out and "busso2008" not in out
