@@ -66,13 +66,19 @@ def table(paths: list[Path], **columns: list) -> pd.DataFrame:
     return pd.DataFrame({**facts, **columns}, index=index)
 
 
+def write(path: Path, waveform: np.ndarray, rate: int = 16000) -> Path:
+    """A float WAV file whose bytes depend on the samples alone: libsndfile stamps the time into its PEAK chunk."""
+    soundfile.write(path, waveform, rate, subtype="FLOAT")
+    content = bytearray(path.read_bytes())
+    stamp = content.index(b"PEAK") + 12  # after the chunk's name, size and version
+    content[stamp : stamp + 4] = bytes(4)
+    path.write_bytes(content)
+    return path
+
+
 def speak(folder: Path, waveforms: list[np.ndarray], rate: int = 16000) -> pd.DataFrame:
     """Write waveforms (samples,) or (samples, channels) as float WAV files and give their table."""
-    paths = []
-    for number, waveform in enumerate(waveforms):
-        paths.append(folder / f"{number}.wav")
-        soundfile.write(paths[-1], waveform, rate, subtype="FLOAT")
-    return table(paths)
+    return table([write(folder / f"{number}.wav", waveform, rate) for number, waveform in enumerate(waveforms)])
 
 
 def plugin(folder: Path, source: str, name: str = "Energy") -> str:

@@ -16,7 +16,7 @@ import soundfile
 import torch
 
 import upstreams
-from tests.upstreams.sounds import ENERGY, SLOW, before_frames, noise, plugin, script, speak, table, with_init
+from tests.upstreams.sounds import ENERGY, SLOW, before_frames, noise, plugin, script, speak, table, with_init, write
 from upstreams import UpstreamError, extraction, store, work, workers
 from upstreams.audio import segments
 
@@ -121,7 +121,7 @@ def test_a_changed_byte_of_audio_or_weights_is_a_miss(tmp_path: Path, utterances
     path = Path(utterances["path"].iloc[3])
     samples, rate = soundfile.read(path, dtype="float32")
     samples[5] = np.nextafter(samples[5], np.float32(1))
-    soundfile.write(path, samples, rate, subtype="FLOAT")
+    write(path, samples, rate)
     utterances = table([Path(path) for path in utterances["path"]])
     assert get(name, utterances, cache).counts["computed"] == 1
     torch.save(torch.tensor(10.000001), weights)
