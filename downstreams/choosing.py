@@ -1,4 +1,4 @@
-"""The figure on a dev part by which heads that are trained step by step choose."""
+"""How heads that are trained step by step choose on a dev part."""
 
 from __future__ import annotations
 
@@ -7,6 +7,11 @@ from typing import Any
 import numpy as np
 
 from tasks.metrics import METRICS, recalls, sums
+
+
+def of_grid(rate: float, rates: list[float]) -> dict[str, Any]:
+    """What a record says of a learning rate that was chosen: it, and whether it lies at an end of the grid."""
+    return {"rate": rate, "edge": len(rates) > 1 and rate in (rates[0], rates[-1])}
 
 
 def figures(problem: Any, fold: Any, logits: np.ndarray) -> np.ndarray:

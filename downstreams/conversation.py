@@ -16,14 +16,13 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import torch
 from torch.nn.functional import cross_entropy
 
 from downstreams import chance, choosing
 from downstreams.inputs import check_dev, check_finite, fitting
 from downstreams.parallel import one_core_each, reported
-from downstreams.predictions import Predictions, fold_table, overflow
+from downstreams.predictions import Predictions, Reading, collected
 from downstreams.recurrent import Dropout, Network, same
 
 BALANCED = ("UA", "macro_F1")  # metrics to which every class counts the same: the loss weighs them so, too
@@ -50,7 +49,7 @@ def evaluate(
     # The lowest rate of equals.
     tries = len(settings["rates"])
     readings = [max(trained[i : i + tries], key=lambda r: r.figure) for i in range(0, len(trained), tries)]
-    return _predictions(problem, settings["rates"], readings, seeds, time.perf_counter() - started)
+    return collected(problem, readings, time.perf_counter() - started)
 
 
 class Turns:
@@ -135,20 +134,6 @@ class Listener:
         return there[torch.as_tensor(part, device=there.device)].cpu().numpy()
 
 
-@dataclass(frozen=True)
-class _Reading:
-    """What became of one fold, seed and rate."""
-
-    fold: Any
-    seed: int
-    rate: float
-    epoch: int  # 0 where every epoch overflowed
-    figure: float  # `select_on` on dev
-    weights: list[float]  # (L,) of the layers
-    test: np.ndarray  # (n, C) probabilities
-    outputs: np.ndarray  # (n, P) of the first Linear
-
-
 def _train(
     turns: Turns,
     seed: int,
@@ -158,7 +143,7 @@ def _train(
     problem: Any,
     settings: dict[str, Any],
     advance: Callable[[float], None],
-) -> _Reading:
+) -> Reading:
     draws = chance.generator(fold.name, seed)
     depth, width = turns.means.shape[1:]
     network = Network(depth, width, len(problem.classes), 1 if problem.causal else 2, settings)
@@ -191,11 +176,10 @@ def _train(
             kept = {name: part.clone() for name, part in network.state_dict().items()}
         advance(1 / settings["epochs"])
     network.load_state_dict(kept)
-    return _Reading(
+    return Reading(
         fold=fold,
         seed=seed,
-        rate=rate,
-        epoch=found,
+        chosen={**choosing.of_grid(rate, settings["rates"]), "epoch": found},
         figure=float(best),
         weights=network.layers.softmax(0).tolist(),
         test=listener.outputs(test, fold.test, lambda batch: logits(batch).softmax(1)),
@@ -207,29 +191,3 @@ def _balance(problem: Any, fold: Any) -> torch.Tensor:
     """Weights (C,) under which every class that train has counts the same."""
     counts = np.bincount(problem.targets[fold.train], minlength=len(problem.classes))
     return torch.tensor(len(fold.train) / np.maximum(counts, 1) / np.count_nonzero(counts), dtype=torch.float32)
-
-
-def _predictions(
-    problem: Any, rates: list[float], readings: list[_Reading], seeds: list[int], seconds: float
-) -> Predictions:
-    for reading in readings:
-        if not reading.epoch:
-            raise overflow(reading.fold)
-    ends = (rates[0], rates[-1]) if len(rates) > 1 else ()
-    return Predictions(
-        table=pd.concat([fold_table(problem, r.fold, r.seed, r.test) for r in readings], ignore_index=True),
-        choices=[
-            {
-                "fold": r.fold.name,
-                "seed": r.seed,
-                "rate": r.rate,
-                "epoch": r.epoch,
-                "dev": r.figure,
-                "edge": r.rate in ends,
-            }
-            for r in readings
-        ],
-        layer_weights=[r.weights for r in readings],
-        outputs=np.concatenate([r.outputs for r in readings if r.seed == seeds[0]]),
-        seconds=seconds,
-    )

@@ -14,7 +14,6 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import torch
 from torch.nn.functional import cross_entropy
 
@@ -22,7 +21,7 @@ from downstreams import chance, choosing
 from downstreams.errors import DownstreamError
 from downstreams.inputs import check_dev, check_finite, fitting
 from downstreams.parallel import one_core_each, reported
-from downstreams.predictions import Predictions, fold_table, overflow
+from downstreams.predictions import Predictions, Reading, collected
 from downstreams.weighted_sum import linear
 
 RESIDENT = 4 << 30  # bytes: more frames than that stay on disk and are read batch by batch
@@ -48,12 +47,7 @@ def evaluate(
     with one_core_each(device) as pool:
         train = partial(_train, frames, targets, problem=problem, settings=settings, advance=advance)
         readings = list(pool.map(lambda job: train(*job), jobs))
-    return Predictions(
-        table=pd.concat([fold_table(problem, r.fold, r.seed, r.test) for r in readings], ignore_index=True),
-        choices=[{"fold": r.fold.name, "seed": r.seed, "epoch": r.epoch, "dev": r.figure} for r in readings],
-        outputs=np.concatenate([r.outputs for r in readings if r.seed == seeds[0]]),
-        seconds=time.perf_counter() - started,
-    )
+    return collected(problem, readings, time.perf_counter() - started)
 
 
 class Frames:
@@ -110,18 +104,6 @@ class Head:
         return means @ self.classifier.T + self.classifier_bias
 
 
-@dataclass(frozen=True)
-class _Reading:
-    """What became of one fold and seed."""
-
-    fold: Any
-    seed: int
-    epoch: int
-    figure: float  # `select_on` on dev
-    test: np.ndarray  # (n, C) probabilities
-    outputs: np.ndarray  # (n, H) time-means of the first layer
-
-
 def _train(
     frames: Frames,
     targets: torch.Tensor,
@@ -131,7 +113,7 @@ def _train(
     problem: Any,
     settings: dict[str, Any],
     advance: Callable[[float], None],
-) -> _Reading:
+) -> Reading:
     draws = chance.generator(fold.name, seed)
     first = linear(settings["hidden"], frames.width, draws)
     second = linear(len(problem.classes), settings["hidden"], draws)
@@ -156,11 +138,9 @@ def _train(
         if figure > best:
             best, found, kept = figure, epoch, Head(*(part.detach().clone() for part in parameters))
         advance(1 / settings["epochs"])
-    if not found:
-        raise overflow(fold)
     outputs, logits = _read(frames, kept, fold.test)
     probabilities = torch.as_tensor(logits).softmax(1).numpy()
-    return _Reading(fold, seed, found, float(best), probabilities, outputs)
+    return Reading(fold, seed, {"epoch": found}, float(best), probabilities, outputs)
 
 
 @torch.no_grad()

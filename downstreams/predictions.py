@@ -39,6 +39,38 @@ class Predictions:
     seconds: float = 0.0
 
 
+@dataclass(frozen=True)
+class Reading:
+    """What became of one fold and seed of a head that is trained step by step."""
+
+    fold: Any
+    seed: int
+    chosen: dict[str, Any]  # on dev
+    figure: float  # `select_on` on dev, which chose; -inf where training overflowed
+    test: np.ndarray  # (n, C) probabilities
+    outputs: np.ndarray  # (n, H) of the first layer
+    weights: list[float] | None = None  # (L,) of the layers, where the head weighs them
+
+
+def collected(problem: Any, readings: list[Reading], seconds: float) -> Predictions:
+    """The predictions of all folds and seeds; `outputs` are those of the first seed.
+
+    Raises:
+        DownstreamError: training overflowed.
+    """
+    for reading in readings:
+        if not np.isfinite(reading.figure):
+            raise overflow(reading.fold)
+    weights = [reading.weights for reading in readings if reading.weights is not None]
+    return Predictions(
+        table=pd.concat([fold_table(problem, r.fold, r.seed, r.test) for r in readings], ignore_index=True),
+        choices=[{"fold": r.fold.name, "seed": r.seed, **r.chosen, "dev": r.figure} for r in readings],
+        layer_weights=weights or None,
+        outputs=np.concatenate([r.outputs for r in readings if r.seed == readings[0].seed]),
+        seconds=seconds,
+    )
+
+
 def fold_table(problem: Any, fold: Any, seed: int, values: np.ndarray) -> pd.DataFrame:
     """Rows of one fold's test utterances: `values` are (n, C) probabilities, or (n,) predicted values.
 

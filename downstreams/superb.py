@@ -10,19 +10,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import torch
 from torch.optim.adam import adam
 
 from downstreams import chance, choosing, weighted_sum
 from downstreams.inputs import check_dev, check_finite, fitting
 from downstreams.parallel import one_core_each, reported
-from downstreams.predictions import Predictions, fold_table, overflow
+from downstreams.predictions import Predictions, Reading, collected
 from downstreams.weighted_sum import Heads
 
 BLOCK = 600_000  # weights that a core trains in step: their state should stay in its caches
@@ -55,7 +53,7 @@ def evaluate(
     with one_core_each(device) as pool:
         train = partial(_train, x, y, problem=problem, settings=settings, advance=advance)
         readings = [reading for part in pool.map(lambda job: train(*job), jobs) for reading in part]
-    return _predictions(problem, settings, readings, seeds, time.perf_counter() - started)
+    return collected(problem, readings, time.perf_counter() - started)
 
 
 def schedule(n: int, settings: dict[str, Any]) -> tuple[int, int]:
@@ -65,20 +63,6 @@ def schedule(n: int, settings: dict[str, Any]) -> tuple[int, int]:
         steps = settings["steps"]
     every = max(1, round(steps / settings["evaluations"]))
     return every * settings["evaluations"], every
-
-
-@dataclass(frozen=True)
-class _Reading:
-    """What became of one fold and seed."""
-
-    fold: Any
-    seed: int
-    rate: float
-    step: int
-    figure: float  # `select_on` on dev
-    weights: list[float]  # (L,) of the layers
-    test: np.ndarray  # (n, C) probabilities
-    outputs: np.ndarray  # (n, P) of the first Linear
 
 
 class Training:
@@ -107,7 +91,7 @@ def _train(
     problem: Any,
     settings: dict[str, Any],
     advance: Callable[[float], None],
-) -> list[_Reading]:
+) -> list[Reading]:
     """The heads of some folds with one seed, all rates, in step; a fold that is done before others runs on unheard."""
     rates, batch = settings["rates"], settings["batch"]
     plans = [schedule(len(fold.train), settings) for fold in folds]
@@ -146,42 +130,15 @@ def _rows(x: torch.Tensor, rows: np.ndarray) -> torch.Tensor:
 
 def _reading(
     x: torch.Tensor, fold: Any, seed: int, heads: Heads, figures: np.ndarray, found: np.ndarray, rates: list[float]
-) -> _Reading:
+) -> Reading:
     r = int(np.argmax(figures))  # the lowest rate of equals; the step is the first of equals
-    if not found[r]:
-        raise overflow(fold)
     rows = _rows(x, fold.test)
-    return _Reading(
+    return Reading(
         fold=fold,
         seed=seed,
-        rate=rates[r],
-        step=int(found[r]),
+        chosen={**choosing.of_grid(rates[r], rates), "step": int(found[r])},
         figure=float(figures[r]),
         weights=heads.layers[r, 0].softmax(-1).tolist(),
         test=heads.logits(rows)[r, 0].softmax(-1).cpu().numpy(),
         outputs=heads.projected(rows)[r, 0].cpu().numpy(),
-    )
-
-
-def _predictions(
-    problem: Any, settings: dict[str, Any], readings: list[_Reading], seeds: list[int], seconds: float
-) -> Predictions:
-    rates = settings["rates"]
-    ends = (rates[0], rates[-1]) if len(rates) > 1 else ()
-    return Predictions(
-        table=pd.concat([fold_table(problem, r.fold, r.seed, r.test) for r in readings], ignore_index=True),
-        choices=[
-            {
-                "fold": r.fold.name,
-                "seed": r.seed,
-                "rate": r.rate,
-                "step": r.step,
-                "dev": r.figure,
-                "edge": r.rate in ends,
-            }
-            for r in readings
-        ],
-        layer_weights=[r.weights for r in readings],
-        outputs=np.concatenate([r.outputs for r in readings if r.seed == seeds[0]]),
-        seconds=seconds,
     )
