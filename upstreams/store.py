@@ -16,9 +16,10 @@ import time
 import uuid
 import warnings
 from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 from urllib.parse import quote
 
 import numpy as np
@@ -206,8 +207,8 @@ def write_chunk(folder: Path, rows: list[Row], tensors: dict[str, np.ndarray]) -
     """Write a chunk whole or not at all. Raises UpstreamError for a full or read-only disk."""
     from safetensors.numpy import save
 
-    whole = {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}  # saved as they lie in memory
-    content = save(whole, metadata={"rows": json.dumps(rows)})
+    saved = {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}  # saved as they lie in memory
+    content = save(saved, metadata={"rows": json.dumps(rows)})
     path = folder / f"{hashlib.sha256(content).hexdigest()[:32]}{SUFFIX}"
     try:
         write_bytes(path, content)
@@ -217,11 +218,17 @@ def write_chunk(folder: Path, rows: list[Row], tensors: dict[str, np.ndarray]) -
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Write aside, flush to disk, rename."""
+    with whole(path) as file:
+        file.write(content)
+
+
+@contextmanager
+def whole(path: Path) -> Iterator[BinaryIO]:
+    """A file that is written aside, flushed to disk and renamed to `path`; nothing of it is left where that fails."""
     aside = path.with_name(f"{TEMPORARY}{uuid.uuid4().hex}")
     try:
         with open(aside, "wb") as file:
-            file.write(content)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         os.replace(aside, path)

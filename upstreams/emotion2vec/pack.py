@@ -13,7 +13,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -28,7 +27,7 @@ from upstreams.contract import hash_path
 from upstreams.emotion2vec.config import SAMPLE_RATE
 from upstreams.emotion2vec.hashes import hashes
 from upstreams.errors import UpstreamError
-from upstreams.store import TEMPORARY, sweep, write_bytes
+from upstreams.store import sweep, whole, write_bytes
 
 SUFFIXES = {".wav", ".flac", ".opus", ".ogg", ".mp3"}
 SHARD_FILES = 256  # on average
@@ -172,28 +171,20 @@ def _read(about: Path, pcm: Path) -> dict[str, Any] | None:
 
 def _decode(group: list[tuple[File, str]], pcm: Path, bounds: Bounds, pool: ThreadPoolExecutor) -> dict[str, Any]:
     """utterances: file (its number in the group), first sample, samples. skipped: file, why."""
-    aside = pcm.with_name(f"{TEMPORARY}{uuid.uuid4().hex}")
     digest, position = hashlib.sha256(), 0
     utterances: list[tuple[int, int, int]] = []
     skipped: list[tuple[int, str]] = []
-    try:
-        with open(aside, "wb") as out:
-            for number, heard in enumerate(_all(group, bounds, pool)):
-                if isinstance(heard, str):
-                    skipped.append((number, heard))
-                    continue
-                content = heard.tobytes()
-                out.write(content)
-                digest.update(content)
-                edges = _cuts(len(heard), bounds)
-                utterances += [(number, position + a, b - a) for a, b in pairwise(edges)]
-                position += len(heard)
-            out.flush()
-            os.fsync(out.fileno())
-        os.replace(aside, pcm)
-    except BaseException:
-        aside.unlink(missing_ok=True)
-        raise
+    with whole(pcm) as out:
+        for number, heard in enumerate(_all(group, bounds, pool)):
+            if isinstance(heard, str):
+                skipped.append((number, heard))
+                continue
+            content = heard.tobytes()
+            out.write(content)
+            digest.update(content)
+            edges = _cuts(len(heard), bounds)
+            utterances += [(number, position + a, b - a) for a, b in pairwise(edges)]
+            position += len(heard)
     return {"utterances": utterances, "skipped": skipped, "sha256": digest.hexdigest()}
 
 

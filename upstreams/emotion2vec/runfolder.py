@@ -11,8 +11,6 @@ RUN/step-00001000.teacher.safetensors  the teacher at that step, an upstream by 
 from __future__ import annotations
 
 import json
-import os
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
@@ -27,7 +25,7 @@ from upstreams.emotion2vec.pack import Pack
 from upstreams.emotion2vec.recipe import FREE, MENDABLE, RECORD, Recipe
 from upstreams.emotion2vec.runs import checkpoints
 from upstreams.errors import UpstreamError
-from upstreams.store import TEMPORARY, write_bytes
+from upstreams.store import whole, write_bytes
 
 SKIPPED, LOG, STATE = "skipped.json", "log.jsonl", "state.pt"
 VERSION = 1
@@ -94,8 +92,8 @@ class RunFolder:
         if not self.writes:
             return
         state = {"position": asdict(position), **{name: part.state_dict() for name, part in parts.items()}}
-        with self._told():
-            _replace(self.path / STATE, lambda aside: torch.save(state, aside))
+        with self._told(), whole(self.path / STATE) as file:
+            torch.save(state, file)
 
     def saved(self) -> int:
         """The step of the last state; 0 where there is none."""
@@ -155,19 +153,6 @@ class RunFolder:
         except (OSError, RuntimeError) as error:
             why = getattr(error, "strerror", None) or error
             raise UpstreamError(f"cannot be written in {self.path}: {why}; free some space; {GOES_ON}") from error
-
-
-def _replace(path: Path, write: Any) -> None:
-    aside = path.with_name(f"{TEMPORARY}{uuid.uuid4().hex}")
-    try:
-        with open(aside, "wb") as file:
-            write(file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(aside, path)
-    except BaseException:
-        aside.unlink(missing_ok=True)
-        raise
 
 
 def _step(line: str) -> int | None:

@@ -77,7 +77,8 @@ def start(
         ]
     elif before:
         program = ["-c", f"{before}\nimport sys; from upstreams.__main__ import main; sys.exit(main(sys.argv[1:]))"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), **(setting or {})}
+    threads = str(torch.get_num_threads())  # sums are bit for bit alike only among as many threads as here
+    environment = {**os.environ, "OMP_NUM_THREADS": threads, "PYTHONPATH": str(ROOT), **(setting or {})}
     return subprocess.Popen(
         [sys.executable, *program, *words],
         cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
