@@ -42,6 +42,8 @@ UserError = (TaskError, UpstreamError, DownstreamError, LeaderboardError)
 DATA = "data"  # where corpora are looked for unless a folder is named
 REFERENCE = "reference"  # the downstream of rows that listen to nothing
 LINE_EVERY = 60  # seconds, of what is under way, where there is no progress bar
+# The fingerprint says what an upstream's weights are, wherever they came from and whatever tables call them.
+UNKEYED = ("weights", "label", "licence")
 REFERENCES = {
     "majority": "the most frequent class",
     "duration": "the length of the utterance alone",
@@ -314,8 +316,7 @@ def plan(request: Request, task: Any, upstream: str, heads: list[str]) -> list[C
     for head in heads:
         settings = downstreams.settings("probe" if head == REFERENCE else head)
         decides = {
-            # The fingerprint says what its weights are, wherever they came from and whatever tables call it.
-            "upstream": {fact: value for fact, value in heard.items() if fact not in ("weights", "label")},
+            "upstream": {fact: value for fact, value in heard.items() if fact not in UNKEYED},
             # Published figures and titles only stand beside what was measured.
             "task": task.definition.model_dump(mode="json", exclude={"published", "title"}),
             "audit": task.audit.hash,
@@ -344,11 +345,7 @@ def who(upstream: str, precision: str) -> tuple[dict[str, Any], str]:
         "width": frozen.width,
         "seen": frozen.seen,
     }
-    if frozen.weights:
-        facts["weights"] = frozen.weights
-    if frozen.label:
-        facts["label"] = frozen.label
-    return facts, frozen.precision
+    return facts | {fact: said for fact in UNKEYED if (said := getattr(frozen, fact))}, frozen.precision
 
 
 def extract(request: Request, task: Any, upstream: str, cells: list[Cell]) -> Any:

@@ -57,8 +57,8 @@ def methods(records: Sequence[Record], openings: dict[str, int] | None = None) -
     # The longest wins: that of a transfer names its sources' licences as well.
     licences = {r.task.corpus: r.task.licence for r in sorted(measured, key=lambda r: len(r.task.licence))}
     parts += [f"- {plain(corpus)}: {plain(licence)}" for corpus, licence in sorted(licences.items())]
-    if any("opensmile" in r.cell.upstream for r in measured):
-        parts.append("- openSMILE: its own licence, for research, not for products")
+    models = {r.cell.upstream: r.upstream.licence for r in measured if r.upstream.licence}
+    parts += [f"- {plain(upstream)}: {plain(licence)}" for upstream, licence in sorted(models.items())]
     uncited = sorted(c for c in licences if not _cite(c, CORPORA, []))
     if uncited:
         parts += ["", f"No BibTeX entry is at hand for {', '.join(map(plain, uncited))}: cite as the authors ask."]

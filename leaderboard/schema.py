@@ -78,6 +78,7 @@ class Upstream(Section):
     label: str | None = _may_be(None, "what tables and pictures call it; null: its name")
     fingerprint: str | None = _may_be(None, "sha256 over weights, configuration and adapter")
     weights: str | None = _may_be(None, "where they came from: a repository and its revision, or a folder's name")
+    licence: str | None = _may_be(None, "licence of its weights or its library, where it is known")
     depth: int | None = _may_be(None, "number of layers L")
     width: int | None = _may_be(None, "values a layer D")
     parameters: int | None = _may_be(

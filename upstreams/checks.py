@@ -33,6 +33,8 @@ def check(name: str) -> Iterator[str]:
     )
     if upstream.weights:
         yield f"  weights {upstream.weights}"
+    if upstream.licence:
+        yield f"  licence: {upstream.licence}"
     if upstream.normalisation:
         yield f"  waveform: {upstream.normalisation}"
     if build(name).fingerprint() != upstream.fingerprint():

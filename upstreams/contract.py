@@ -50,6 +50,7 @@ class Upstream(Protocol):
         ragged False          it takes waveforms of different lengths in one call, and what it gives one of them depends
                               on no other; without it, one call holds one length
         source ""             where its weights came from, for records: a repository and its revision
+        licence ""            that of the weights or the library, in words
         normalisation ""      what it does to a waveform first, in words
         to(device)            it can move; waveforms then come on that device. Without it, it stays on the CPU in fp32
         bf16()                it can run in bf16 by itself, and gives features of any float type; without it, what can
@@ -95,8 +96,7 @@ class Frozen:
         self.max_seconds: float | None = self._seconds()
         self.seen: dict[str, str] | str = self._seen()
         self.title: str = getattr(model, "title", "")
-        label = getattr(model, "label", "")
-        self.label: str = label if isinstance(label, str) else ""  # a network may well hold something of that name
+        self.label, self.licence = self._words("label"), self._words("licence")
         self.weights: str = getattr(model, "source", "")
         self.normalisation: str = getattr(model, "normalisation", "")
         self.ragged = bool(getattr(model, "ragged", False))
@@ -113,6 +113,10 @@ class Frozen:
                 model.eval()
         if device != "cpu":
             self.to(device)
+
+    def _words(self, fact: str) -> str:
+        value = getattr(self._model, fact, "")
+        return value if isinstance(value, str) else ""  # a network may well hold something of that name
 
     def _count(self, fact: str, default: int | None = None, none: bool = False) -> Any:
         value = getattr(self._model, fact, default)

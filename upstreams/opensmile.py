@@ -17,6 +17,7 @@ class Functionals:
     sample_rate, hop, depth, max_seconds = 16000, None, 1, None
     min_samples = 960  # 60 ms, its longest frame: on less, openSMILE gives no value
     seen: ClassVar[dict[str, str]] = {}
+    licence = "openSMILE's own, for research, not for products"
 
     def __init__(self, feature_set: str, title: str, width: int) -> None:
         self.feature_set, self.title, self.width = feature_set, title, width

@@ -45,6 +45,7 @@ function sections(board, task, record) {
     "what it was trained on": up.seen === null ? null : typeof up.seen === "string" ? up.seen :
       Object.entries(up.seen).map(([corpus, level]) => `${corpus} (${level})`).join(", ") || "nothing",
     weights: up.weights,
+    licence: up.licence,
     fingerprint: up.fingerprint,
     size: [up.depth && plural(up.depth, "layer"), up.width && `${up.width} values a layer`,
       up.parameters && `${(up.parameters / 1e6).toFixed(2)} M parameters`].filter(Boolean).join(", "),

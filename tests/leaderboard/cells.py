@@ -111,7 +111,7 @@ def sections(
 def make(results: Path, *, right: float = 0.6, seed: int = 1, depth: int | None = 3, seeds: int = 2,
          table: pd.DataFrame | None = None, pooled: bool | np.ndarray = True, outputs: np.ndarray | None = None,
          head_marks: tuple[str, ...] = (), label: str | None = None,
-         seen: Any = None, **names: Any) -> Record:  # fmt: skip
+         weights_licence: str | None = None, seen: Any = None, **names: Any) -> Record:  # fmt: skip
     """Record one made-up cell."""
     table = utterances() if table is None else table
     made = sections(table, **names)
@@ -121,7 +121,7 @@ def make(results: Path, *, right: float = 0.6, seed: int = 1, depth: int | None 
     )  # fmt: skip
     predictions.marks = head_marks
     made["upstream"]["seen"] = {} if seen is None else seen
-    made["upstream"] |= {"depth": depth, "label": label}
+    made["upstream"] |= {"depth": depth, "label": label, "licence": weights_licence}
     predictions.outputs = outputs
     features = pooled if isinstance(pooled, np.ndarray) else None
     if pooled is True:

@@ -24,7 +24,7 @@ def test_tables_of_citations_name_entries_that_exist_once():
 def test_the_paragraph_names_what_is_shown_and_nothing_else(make, results, capsys):
     make(upstream="opensmile")
     make(upstream="hf:microsoft/wavlm-base", name="strange", corpus="strange", family="strange", licence="by hand",
-         seen="unknown", head="superb")  # fmt: skip
+         weights_licence="CC-BY-SA-3.0", seen="unknown", head="superb")  # fmt: skip
     make(upstream="majority", head="reference", depth=None)
     for record in leaderboard.load(results)[0]:
         leaderboard.log_scoring(results, record)
@@ -32,7 +32,8 @@ def test_the_paragraph_names_what_is_shown_and_nothing_else(make, results, capsy
     out = capsys.readouterr().out
     for words in ("120 utterances, 6 speakers, 6 folds", "task version 1", "[@burkhardt2005]",
                   "[@chen2022]", "SUPERB's recipe",
-                  "emodb: CC0", "strange: by hand", "@inproceedings{burkhardt2005", "seen:unknown (strange)",
+                  "emodb: CC0", "strange: by hand", "hf:microsoft/wavlm-base: CC-BY-SA-3.0",
+                  "@inproceedings{burkhardt2005", "seen:unknown (strange)",
                   "No BibTeX entry is at hand for strange", "its test part was scored 1 time",
                   "@article{holm1979"):  # fmt: skip
         assert words in out, words
@@ -42,7 +43,9 @@ def test_the_paragraph_names_what_is_shown_and_nothing_else(make, results, capsy
 
 
 def test_hostile_names_stay_on_their_line(make):
-    text = methods.methods([make(upstream=HOSTILE, name=HOSTILE, title=HOSTILE, marks=[HOSTILE], licence=HOSTILE)])
+    text = methods.methods(
+        [make(upstream=HOSTILE, name=HOSTILE, title=HOSTILE, marks=[HOSTILE], licence=HOSTILE, weights_licence=HOSTILE)]
+    )
     assert "\x1b" not in text and not re.search(r"^# <b>", text, re.MULTILINE)
 
 

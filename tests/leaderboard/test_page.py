@@ -75,7 +75,8 @@ def embed(results, document, name="emodb.json"):
 
 def test_no_name_becomes_markup_and_every_name_arrives(make, results):
     make(upstream=HOSTILE, name=HOSTILE, title=HOSTILE, notes=[HOSTILE], marks=[HOSTILE], licence=HOSTILE,
-         classes=[*cells.CLASSES[:3], "sadness"], language=HOSTILE, family=HOSTILE)  # fmt: skip
+         weights_licence=HOSTILE, language=HOSTILE, family=HOSTILE,
+         classes=[*cells.CLASSES[:3], "sadness"])  # fmt: skip
     make()
     embed(results, embedding(panels=embedding()["panels"]))
     summary, packed, reader = made(results)[:3]

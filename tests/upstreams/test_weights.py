@@ -160,6 +160,7 @@ def test_a_named_model_comes_from_the_hubs_cache_with_its_revision(
     upstream = upstreams.load("wav2vec2_base")
     assert upstream.weights == f"facebook/wav2vec2-base@{COMMIT}"
     assert upstream.seen == {"librispeech": "audio"} and upstream.title == "wav2vec 2.0 base"
+    assert upstream.licence == "Apache-2.0"
     assert upstream(WAVE)[0].isfinite().all()
     for name in ("hf:facebook/wav2vec2-base", f"hf:facebook/wav2vec2-base@{COMMIT}"):
         pinned = upstreams.load(name)
@@ -195,7 +196,7 @@ def test_a_named_model_takes_a_folder_and_then_nobody_says_what_trained_it(
 ) -> None:
     small_row(monkeypatch)
     upstream = upstreams.load(f"wav2vec2_base@{folder}")
-    assert upstream.seen == "unknown" and upstream.weights == "tiny"
+    assert upstream.seen == "unknown" and upstream.weights == "tiny" and upstream.licence == ""
     assert str(folder.parent) not in upstreams.label(f"wav2vec2_base@{folder}")
     assert str(folder.parent) not in upstreams.label(f"hf:{folder}")
 

@@ -52,10 +52,16 @@ class Trained(Encoder):
     """Weights of a checkpoint. `file` is what it was read from, and its fingerprint."""
 
     def __init__(
-        self, checkpoint: Checkpoint, file: Path, title: str, seen: dict[str, str] | str, label: str = ""
+        self,
+        checkpoint: Checkpoint,
+        file: Path,
+        title: str,
+        seen: dict[str, str] | str,
+        label: str = "",
+        licence: str = "",
     ) -> None:
         super().__init__(checkpoint.config, title)
-        self.seen, self.file, self.label = seen, file, label
+        self.seen, self.file, self.label, self.licence = seen, file, label, licence
         self._network = checkpoint.build().requires_grad_(False)
 
     def network(self) -> Emotion2vec:
@@ -112,7 +118,7 @@ def published(name: str, file: str | None = None) -> Trained:
 
     model = MODELS[name]
     path = Path(file) if file else fetch(model)
-    return Trained(checkpoint.read(path, model.config), path, model.title, model.seen)
+    return Trained(checkpoint.read(path, model.config), path, model.title, model.seen, licence="FunASR's model licence")
 
 
 def ours(file: str | None = None) -> Trained:
@@ -123,7 +129,7 @@ def ours(file: str | None = None) -> Trained:
     found = checkpoint.read(path)
     if file is None:
         title = f"emotion2vec-small (ours, {int(found.facts['hours'])} h)"
-        return Trained(found, path, title, found.facts["seen"], label=title)
+        return Trained(found, path, title, found.facts["seen"], label=title, licence="CC BY-NC-SA 4.0, for research")
     told = [
         f"{found.facts[fact]:g} {unit}" for fact, unit in (("hours", "h"), ("step", "steps")) if fact in found.facts
     ]

@@ -34,8 +34,8 @@ class Encoder(ABC):
     prefixes: ClassVar[tuple[str, ...]] = ()  # its names in the weights of a larger model, beside the library's own
     unused: ClassVar[tuple[str, ...]] = ("masked_spec_embed",)  # weights that no feature depends on
 
-    def __init__(self, weights: Weights, title: str, seen: Seen) -> None:
-        self.weights, self.title, self.seen = weights, title, seen
+    def __init__(self, weights: Weights, title: str, seen: Seen, licence: str = "") -> None:
+        self.weights, self.title, self.seen, self.licence = weights, title, seen, licence
         self.source = weights.source
         self._device, self._bf16 = "cpu", False
         self._module: Any = None

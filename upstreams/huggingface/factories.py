@@ -61,8 +61,9 @@ def named(name: str, folder: str = "") -> Encoder:
             f"{stored.folder} holds another model than {name} ({', '.join(differs)}); to use it as what it is, "
             f"name it hf:{stored.folder}"
         )
-    title = f"{model.title}, weights of {stored.folder.name}" if folder else model.title
-    return family(stored, title, "unknown" if folder else model.seen)
+    if folder:
+        return family(stored, f"{model.title}, weights of {stored.folder.name}", "unknown")
+    return family(stored, model.title, model.seen, model.licence)
 
 
 def unnamed(place: str, revision: str = "") -> Encoder:

@@ -253,6 +253,7 @@ def test_ours_ships() -> None:
     """Small enough for a repository, with a licence beside it, and marked where its speech is a corpus here."""
     shipped = upstreams.load("emotion2vec")
     assert OURS.stat().st_size <= 25e6 and "NonCommercial" in (OURS.parent / "LICENSE").read_text()
+    assert shipped.licence.startswith("CC BY-NC-SA 4.0")
     assert shipped.label == shipped.title == "emotion2vec-small (ours, 10 h)"
     assert shipped.seen == dict.fromkeys(["nemo", "indian_emospeech", "korean_emotion_tts"], "audio")
     config = checkpoint.read(OURS).config
