@@ -97,9 +97,7 @@ def parse(name: str, data: Path) -> Derived:
     kind, arguments = _split(name)
     form = KINDS[kind].form
     if len(arguments) != len(form.split(",")) or not all(arguments):
-        takes = "1 task" if form == "TASK" else form
-        example = _example(kind)
-        raise Refused(f"{name!r}: {kind} takes {takes}, as {example}, not {len([a for a in arguments if a])}")
+        raise Refused(f"{name!r}: after {kind}: comes {form}, as in {_example(kind)}")
     first, last = arguments[0], arguments[-1]
     bases, option = tuple(arguments), ""
     if kind == "across-languages":
