@@ -27,7 +27,7 @@ def data(n, d, n_classes=4, seed=0):
     return rows.astype(np.float32), y, members
 
 
-@pytest.mark.parametrize(("n", "d"), [(300, 40), (60, 150)])
+@pytest.mark.parametrize(("n", "d"), [(300, 40), (60, 150), (60, 400)])  # the last is solved in the span of its rows
 def test_logistic_equals_scikit_learn(n, d):
     rows, y, members = data(n, d)
     solution = logistic.fit(*map(torch.tensor, (rows, y, members, STRENGTHS)), 4)
