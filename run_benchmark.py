@@ -318,7 +318,7 @@ def plan(request: Request, task: Any, upstream: str, heads: list[str]) -> list[C
         decides = {
             "upstream": {fact: value for fact, value in heard.items() if fact not in UNKEYED},
             # Published figures and titles only stand beside what was measured.
-            "task": task.definition.model_dump(mode="json", exclude={"published", "title"}),
+            "task": task.definition.model_dump(mode="json", exclude={"published", "title", "counts"}),
             "audit": task.audit.hash,
             "marks": task.marks,
             "downstream": settings,

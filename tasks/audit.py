@@ -97,7 +97,10 @@ def prove(
     for fold, proof in zip(problem.folds, folds, strict=True):
         if proof.rest_and_test.get("speakers") and not speakers_shared:
             crossing = sorted(_common(utterances["speaker"], np.r_[fold.train, fold.dev], fold.test))
-            raise TaskError(f"{task}, fold {fold.name!r}: speakers are in train and test: {', '.join(crossing[:10])}")
+            raise TaskError(
+                f"{task}, fold {fold.name!r}: speakers are in train and test: {', '.join(crossing[:10])}; put each "
+                "speaker into one fold (only an official partition may share them, and is marked)"
+            )
         if problem.kind == "conversation" and proof.rest_and_test["dialogues"]:
             crossing = sorted(_common(utterances["dialogue"], np.r_[fold.train, fold.dev], fold.test))
             raise TaskError(f"{task}, fold {fold.name!r}: dialogues are in train and test: {', '.join(crossing[:10])}")

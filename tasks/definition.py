@@ -126,9 +126,10 @@ class Definition(_Strict):
         next_turn: of a conversation, each turn is asked for the class of the turn that follows it.
         speakers_shared: the protocol lets speakers cross from train into test.
         pooled_only: figures of single folds mean nothing (most test speakers have one class).
+        counts: utterances of each class in a whole copy, where the corpus's own facts do not tell them.
     """
 
-    ADDED: ClassVar[frozenset[str]] = frozenset({"group_by", "next_turn"})
+    ADDED: ClassVar[frozenset[str]] = frozenset({"group_by", "next_turn", "counts"})
 
     name: str
     version: str = Field(coerce_numbers_to_str=True)
@@ -147,6 +148,7 @@ class Definition(_Strict):
     downstream: str | tuple[str, ...]
     speakers_shared: bool = False
     pooled_only: bool = False
+    counts: dict[str, int] = {}
     group_by: Literal["speaker", "dialogue", "video", "sentence", "utterance"] = "speaker"
     next_turn: bool = False
     published: tuple[Published, ...] = ()
@@ -182,6 +184,8 @@ class Definition(_Strict):
             raise ValueError(f"a regression has no labels and no drop, and its target is one of {', '.join(VALUES)}")
         if self.kind != REGRESSION and len(self.labels) < 2:
             raise ValueError("labels need at least two classes")
+        if self.counts and self.counts.keys() != self.labels.keys():
+            raise ValueError("counts has one number for each of labels")
         if self.next_turn and self.kind != "conversation":
             raise ValueError("next_turn is for a conversation")
         if self.dev in ("partition", "speakers") and self.folds.by != "partition":

@@ -146,6 +146,8 @@ def expand(name: str, data: Path, tell: Told) -> list[str]:
     suite, rest = arguments[0], arguments[1:]
     whole = (not rest and kind in (*TRANSFERS, "across-languages")) or KINDS[kind].form.startswith("TASK")
     if not (whole and (suite in catalogue.suites() or suite in catalogue.COMPUTED)):
+        if kind == "across-languages" and rest and (left := _members(suite, kind, data)[1]):
+            tell("\n  ".join([f"{name} trains without", *left]))
         return _with_own(parse(name, data))
     members, left = _members(suite, kind, data, alone=KINDS[kind].form.startswith("TASK"))
     if kind in TRANSFERS:

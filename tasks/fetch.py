@@ -37,7 +37,7 @@ def fetch(corpus: Corpus, data: Path, cache: Path, accepted: bool, progress: Pro
             or archive fails; what was there before is as it was.
     """
     if not corpus.archives:
-        raise TaskError(f"{corpus.name} cannot be fetched. {corpus.how_to_get(data)}\nLicence: {corpus.licence}.")
+        raise TaskError(f"{corpus.name} cannot be fetched. {corpus.how_to_get(data)}")
     if not accepted:
         raise TaskError(
             f"{corpus.title} ({corpus.homepage}) has this licence: {corpus.licence}.\n"

@@ -128,6 +128,7 @@ def load(name: str, options: Options) -> Task:
         headline="CCC" if regression else "UA",
         select_on="CCC" if regression else "WA",
         downstream="probe",
+        speakers_shared="partition" in rows,  # an official split is kept, and marked where speakers cross
         group_by="speaker" if speakers else "utterance",
     )
     if not regression and len(wanted.labels) < 2:

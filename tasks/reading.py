@@ -142,8 +142,11 @@ def prepare(
         TaskError: a label is unknown, audio cannot be used, or a dialogue lacks a turn.
     """
     rows, merged, excluded = _labelled(wanted, rows)
+    if not missing and (differs := _uncommon(wanted, merged)):
+        notes.append(f"not the counts of a whole copy: {differs}")
+        missing = True
     if wanted.kind == "conversation":
-        notes += _gaps(wanted, corpus, rows, options.skip_bad)
+        notes += _gaps(wanted, corpus, rows, whole=not missing, skip_bad=options.skip_bad)
     notes += [
         f"{name} = {' + '.join(f'{count} {raw}' for raw, count in parts.items())}"
         for name, parts in merged.items()
@@ -200,8 +203,14 @@ def _labelled(wanted: Definition, rows: pd.DataFrame) -> tuple[pd.DataFrame, dic
     return rows if wanted.kind == "conversation" else rows[raw.isin(known)], merged, excluded
 
 
-def _gaps(wanted: Definition, corpus: Corpus, rows: pd.DataFrame, skip_bad: bool) -> list[str]:
-    """What to tell of turns that a dialogue lacks.
+def _uncommon(wanted: Definition, merged: dict[str, dict[str, int]]) -> str:
+    """Where the classes hold other numbers of utterances than the task says; empty where it says none."""
+    found = {name: sum(merged[name].values()) for name in wanted.counts}
+    return ", ".join(f"{name} {found[name]} of {n}" for name, n in wanted.counts.items() if found[name] != n)
+
+
+def _gaps(wanted: Definition, corpus: Corpus, rows: pd.DataFrame, whole: bool, skip_bad: bool) -> list[str]:
+    """What to tell of turns that a dialogue lacks; what a whole copy lacks, the corpus itself does.
 
     Raises:
         TaskError: two turns of a dialogue have one number; or a turn is missing that is not known to be bad, and nobody
@@ -211,12 +220,14 @@ def _gaps(wanted: Definition, corpus: Corpus, rows: pd.DataFrame, skip_bad: bool
     if lacking:
         raise TaskError(f"{wanted.name}: {wanted.corpus} does not tell the {' and '.join(lacking)} of every utterance")
     missing, known = [], 0
-    for dialogue, turns in rows.groupby("dialogue")["turn"]:
+    for dialogue, of_dialogue in rows.groupby("dialogue"):
+        turns = of_dialogue["turn"]
         if turns.duplicated().any():
             pair = turns.index[turns == turns[turns.duplicated()].iloc[0]]
             raise TaskError(f"{wanted.name}: dialogue {dialogue} has one turn twice: {' and '.join(pair[:2])}")
-        gone = sorted(set(range(int(turns.max()))) - set(turns))
-        if gone and any(flawed.startswith(f"{dialogue}_") for flawed in corpus.flawed):
+        last = of_dialogue["turns"].max() if "turns" in rows else turns.max() + 1
+        gone = sorted(set(range(int(last))) - set(turns))
+        if gone and (whole or any(flawed.startswith(f"{dialogue}_") for flawed in corpus.flawed)):
             known += len(gone)
         elif gone:
             missing.append(f"{dialogue} turn {', '.join(str(turn) for turn in gone)}")

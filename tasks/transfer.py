@@ -81,7 +81,8 @@ def _joined(derived: Derived, target: Task, sources: Sequence[Task]) -> Task:
     dev = "speakers"
     if derived.kind == "across-languages":
         dev = "fifth"  # a whole language would be too much to lose
-        languages = [np.full(len(part.rows), part.task.corpus.language) for part in trained]
+        own = _languages([part.task.corpus.language for part in trained])
+        languages = [np.full(len(part.rows), unit) for part, unit in zip(trained, own, strict=True)]
         units = np.concatenate([tested.units, *languages])
     else:
         units = np.concatenate([part.units for part in parts])
@@ -155,6 +156,15 @@ def _tests(part: _Part) -> dict[str, np.ndarray]:
     ids = part.task.problem.ids
     found = {f.name: [row[u] for u in ids[f.test].tolist() if u in row] for f in part.task.problem.folds}
     return {name: np.array(rows, dtype=np.int64) for name, rows in found.items() if rows}
+
+
+def _languages(corpora: Sequence[str]) -> list[str]:
+    """The unit of each corpus by its languages, such as "de" or "zh/en": those that share one are in one unit."""
+    units: list[set[str]] = []
+    for languages in (set(corpus.split("/")) for corpus in corpora):
+        joined = [unit for unit in units if unit & languages]
+        units = [unit for unit in units if not unit & languages] + [languages.union(*joined)]
+    return ["/".join(sorted(next(unit for unit in units if unit & set(c.split("/"))))) for c in corpora]
 
 
 def _fold(

@@ -33,6 +33,7 @@ COLUMNS = (
     "phonemes",
     "dialogue",
     "turn",
+    "turns",  # of its dialogue, heard or not
     "session",
     "style",
     "partition",

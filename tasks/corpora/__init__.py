@@ -101,7 +101,10 @@ class Corpus:
 
     def how_to_get(self, data: Path) -> str:
         """What to tell a user who lacks the corpus."""
-        return f"{self.title} ({self.homepage}): {self.obtain} Put it under {data / self.folders[0]}"
+        return (
+            f"{self.title} ({self.homepage}; licence: {self.licence}): {self.obtain} "
+            f"Put it under {data / self.folders[0]}"
+        )
 
 
 def names() -> list[str]:

@@ -1,4 +1,4 @@
-"""AESDD: `anger/a03 (3).wav` = emotion a, sentence 3, speaker 3."""
+"""AESDD: `anger/a03 (3).wav` = emotion a, sentence 3, speaker 3; speaker 1 is `(01)` in a few names."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ def read(root: Path) -> pd.DataFrame:
 
     rows = []
     for stem, path in audio_by_stem(root, CORPUS).items():
-        name = re.fullmatch(r"([a-z])(\d+) ?\((\d)\)\w*", stem)
+        name = re.fullmatch(r"([a-z])(\d+) ?\((\d+)\)\w*", stem)
         if name is None:
             raise TaskError(f"{path}: not an AESDD name (as a03 (3): emotion, sentence, speaker); move it away")
         rows.append(
             {
                 "id": stem,
                 "path": path,
-                "speaker": name[3],
+                "speaker": str(int(name[3])),
                 "language": CORPUS.language,
                 "emotion": code(EMOTIONS, name[1], "emotion", path),
                 "sentence": name[2],

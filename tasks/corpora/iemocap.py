@@ -95,7 +95,8 @@ def read(root: Path) -> pd.DataFrame:
         if not labels:
             raise TaskError(f"{session}: no label files in dialog/EmoEvaluation; unpack the whole release")
         for path in labels:
-            for turn, match in enumerate(_turns(path)):
+            turns = _turns(path)
+            for turn, match in enumerate(turns):
                 utterance = match[3]
                 name = re.fullmatch(r"(Ses0\d)[FM]_\w+_([FM])\w*\d", utterance)
                 if name is None:
@@ -117,6 +118,7 @@ def read(root: Path) -> pd.DataFrame:
                             "text": texts.get(utterance),
                             "dialogue": path.stem,
                             "turn": turn,
+                            "turns": len(turns),
                             "style": "improvised" if "_impro" in path.stem else "scripted",
                             "session": session.name.removeprefix("Session"),
                         }

@@ -26,7 +26,7 @@ CORPUS = Corpus(
     obtain="Ask its makers; annotation.json, splitInfo/ and modality_speech/ lie in it.",
     folders=("m3ed", "rucm3ed"),
     globs=("modality_speech/*",),
-    files=24437,
+    files=24437,  # of 24449 that are annotated; EmoBox found no usable audio of the other 12
     speakers=626,
     classes={},
     others=("anger", "disgust", "fear", "happiness", "neutral", "sadness", "surprise"),
@@ -49,8 +49,8 @@ PARTITIONS = {"train": "train", "val": "dev", "test": "test"}
 
 
 def _plain(series: str) -> str:
-    """A series' name without what the lists spell differently, as in `zhengyangmenxi(a)`."""
-    return re.sub(r"\(.*?\)|[^a-z0-9]", "", series.lower())
+    """A series' name without what lists spell differently: one says `zhengyangmenxi(a)`."""
+    return re.sub(r"[^a-z0-9]", "", series.lower())
 
 
 def _partitions(root: Path) -> dict[str, str]:
@@ -103,6 +103,7 @@ def read(root: Path) -> pd.DataFrame:
                             "text": facts.get("Text"),
                             "dialogue": dialogue,
                             "turn": turn,
+                            "turns": len(said),
                             "session": series,
                             "partition": code(parts, _plain(series), "series", root / "splitInfo"),
                         }

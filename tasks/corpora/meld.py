@@ -88,6 +88,7 @@ def read(root: Path) -> pd.DataFrame:
         labels = next((path for path in (root / file, root / partition / file) if path.exists()), root / file)
         turns: Counter[str] = Counter()
         lines = records(labels, COLUMNS)
+        lengths = Counter(line["Dialogue_ID"] for line in lines)
         for line in sorted(lines, key=lambda line: (int(line["Dialogue_ID"]), int(line["Utterance_ID"]))):
             dialogue = f"{partition}_dia{line['Dialogue_ID']}"
             utterance, turn = f"{dialogue}_utt{line['Utterance_ID']}", turns[dialogue]
@@ -105,6 +106,7 @@ def read(root: Path) -> pd.DataFrame:
                         "text": line["Utterance"],
                         "dialogue": dialogue,
                         "turn": turn,
+                        "turns": lengths[line["Dialogue_ID"]],
                         "partition": partition,
                     }
                 )

@@ -201,10 +201,11 @@ def shemo(data: Path) -> Path:
 
 
 def aesdd(data: Path) -> Path:
-    """AESDD/anger/a03 (3).wav ..., with the file that cannot be decoded."""
+    """AESDD/anger/a03 (3).wav ..., f03 (01), a06 (5)b, and the file that cannot be decoded."""
     for folder in ("anger", "disgust", "fear", "happiness", "sadness"):
-        for speaker in (1, 2, 3, 4, 6):
+        for speaker in ("01" if folder == "fear" else 1, 2, 3, 4, 6):
             write_audio(data / "AESDD" / folder / f"{folder[0]}03 ({speaker}).wav", rate=44100)
+    write_audio(data / "AESDD" / "anger" / "a06 (6)b.wav", rate=44100)
     (data / "AESDD" / "sadness" / "s05 (3).wav").write_bytes(b"broken")
     return data
 
@@ -326,11 +327,11 @@ def meld(data: Path) -> Path:
 def m3ed(data: Path) -> Path:
     """M3ED/modality_speech/A_huanlesong_1_1.wav ..., annotation.json and splitInfo, which spells a series otherwise."""
     home, annotation = data / "M3ED", {}
-    series = {"train": ("huanlesong", "zhengyangmenxi"), "val": ("woju",), "test": ("xiangjianni",)}
+    series = {"train": ("huanlesong", "zhengyangmenxia"), "val": ("woju",), "test": ("xiangjianni",)}
     emotions = ("Anger", "Disgust", "Fear", "Happy", "Neutral", "Sad", "Surprise")
     (home / "splitInfo").mkdir(parents=True)
     for part, names in series.items():
-        listed = "".join(f"{name}(a)\n" if name == "zhengyangmenxi" else f"{name}\n" for name in names)
+        listed = "".join(f"{name.replace('xia', 'xi(a)')}\n" for name in names)
         (home / "splitInfo" / f"movie_list_{part}.txt").write_text(listed)
         for name in names:
             dialogue = f"{name}_1"

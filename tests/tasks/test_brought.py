@@ -51,6 +51,16 @@ def test_a_table_is_a_task_with_speakers_apart(tmp_path, monkeypatch, speakers, 
     assert str(tmp_path) not in json.dumps([task.definition.model_dump(mode="json"), task.notes])
 
 
+def test_an_official_partition_may_share_speakers_and_is_marked(tmp_path):
+    file = table(tmp_path, columns="path,speaker,emotion,partition")
+    file.write_text(file.read_text().replace("s3,", "s0,"))
+    task = load(file, tmp_path)
+    assert "speakers_shared" in task.marks and task.audit.folds[0].rest_and_test["speakers"] == 1
+    file.write_text(file.read_text().replace("partition", "fold"))
+    with pytest.raises(TaskError, match="speakers are in train and test: s0; put each speaker into one fold"):
+        load(file, tmp_path)
+
+
 def test_tables_of_one_name_in_two_folders_are_two_tasks(tmp_path, monkeypatch):
     folders = [tmp_path / "home" / "a", tmp_path / "home" / "b", tmp_path / "elsewhere" / "a"]
     for folder in folders:

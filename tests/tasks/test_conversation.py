@@ -5,13 +5,16 @@ import gzip
 import io
 import json
 from collections import defaultdict
+from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 import tasks
 from tasks import corpora, definition, loading, reading
+from tasks.corpora import m3ed
 from tasks.errors import TaskError
 from tests.tasks import layouts
 
@@ -55,6 +58,29 @@ def test_a_dialogue_with_a_missing_turn_is_told_and_can_be_gone_on_with(tmp_path
     task = tasks.load("iemocap6_dialogue", tmp_path, tmp_path / "cache", skip_bad=True)
     assert any("1 dialogues lack a turn" in note for note in task.notes)
     assert len(tasks.load("iemocap6", tmp_path, tmp_path / "cache").utterances) == 119  # no context is wanted there
+
+
+@pytest.mark.parametrize(("name", "dialogue"), [
+    ("iemocap6_dialogue", "Ses01F_impro01"), ("meld_dialogue", "train_dia0"), ("m3ed_dialogue", "huanlesong_1"),
+])  # fmt: skip
+def test_a_missing_last_turn_is_missed_too(tmp_path, name, dialogue):
+    corpus = corpora.module(definition.read(definition.path(name)).corpus).CORPUS
+    _, rows = reading.table(corpus, layouts.TREES[corpus.name](tmp_path), tmp_path)
+    last = rows[rows["dialogue"] == dialogue].sort_values("turn").iloc[-1]
+    assert last["turn"] == last["turns"] - 1
+    Path(last["path"]).unlink()
+    with pytest.raises(TaskError, match=f"1 dialogues lack a turn.*{dialogue} turn {last['turn']}"):
+        tasks.load(name, tmp_path, tmp_path / "cache")
+
+
+def test_what_a_whole_copy_lacks_the_corpus_lacks(tmp_path, monkeypatch):
+    layouts.m3ed(tmp_path)
+    next(tmp_path.rglob("?_huanlesong_1_3.wav")).unlink()
+    corpus = replace(m3ed.CORPUS, files=len(list(tmp_path.rglob("*.wav"))), speakers=0)
+    monkeypatch.setattr(m3ed, "CORPUS", corpus)
+    task = tasks.load("m3ed_dialogue", tmp_path, tmp_path / "cache")
+    assert "partial" not in task.marks
+    assert "1 dialogues lack a turn: it is no context to the others" in task.notes
 
 
 @pytest.mark.parametrize("there", [True, False])

@@ -250,3 +250,16 @@ def test_kinds_and_rules_that_do_not_fit_are_named(tmp_path, change, words):
     (tmp_path / "mine.yaml").write_text(yaml.safe_dump(content | change))
     with pytest.raises(TaskError, match=words):
         definition.read(tmp_path / "mine.yaml")
+
+
+def test_other_counts_than_a_whole_copys_are_told(tmp_path, monkeypatch):
+    demo = definition.read(definition.path("demo"))
+    right = dict.fromkeys(demo.labels, 0) | {
+        name: sum(parts.values()) for name, parts in tasks.load("demo", tmp_path, tmp_path).counts["merged"].items()
+    }
+    wrong = right | {"anger": right["anger"] + 1}
+    for counts, said in ((right, False), (wrong, True)):
+        monkeypatch.setattr(definition, "read", lambda file, counts=counts: demo.model_copy(update={"counts": counts}))
+        task = tasks.load("demo", tmp_path, tmp_path)
+        assert ("partial" in task.marks) == said
+        assert any(f"anger {right['anger']} of {wrong['anger']}" in note for note in task.notes) == said

@@ -208,3 +208,16 @@ def test_the_audit_of_a_wrong_name_ends_with_status_2_and_of_a_transfer_prints_t
     assert "two corpora are expected" in capsys.readouterr().err
     assert main(["audit", "transfer:ravdess,emodb", *places]) == 0
     assert "ravdess: neutral = 4 calm + 4 neutral" in capsys.readouterr().out
+
+
+def test_corpora_that_share_a_language_are_one_unit_to_leave_out():
+    found = transfer._languages(["de", "zh/en", "zh", "en", "it"])
+    assert found == ["de", "en/zh", "en/zh", "en/zh", "it"]
+
+
+def test_what_a_suite_lacks_here_is_told_of_one_target_too(tmp_path):
+    for corpus in ("emodb", "emovo"):
+        layouts.TREES[corpus](tmp_path)
+    told = []
+    assert tasks.resolve(["across-languages:ser10,emodb"], tmp_path, told.append)[0] == "across-languages:ser10,emodb"
+    assert "ser10,emodb trains without" in told[0] and "meld is absent" in told[0] and "emovo" not in told[0]
