@@ -3,7 +3,8 @@
     python benchmarks/heads_agree.py RESULTS [--upstreams NAME ...] [--metric UA]
 
 Prints Markdown from RESULTS/leaderboard.csv. Tau (tau-b, ties allowed for) is taken over the upstreams that both heads
-read on a task; with n upstreams it rests on n (n - 1) / 2 pairs, so few upstreams make it coarse.
+read on a task; with n upstreams it rests on n (n - 1) / 2 pairs, so few upstreams make it coarse. A star is the mark
+`edge`: most folds chose an end of the head's grid.
 """
 
 from __future__ import annotations
@@ -28,10 +29,15 @@ def main() -> None:
         rows = rows[rows["upstream"].isin(options.upstreams)]
     table = rows.pivot(index=["task", "upstream"], columns="downstream", values=options.metric)
     heads = list(table)
+    edge = rows.assign(edge=rows["marks"].fillna("").str.contains("edge")).pivot(
+        index=["task", "upstream"], columns="downstream", values="edge"
+    )
 
     print(f"| {' | '.join(['task', 'upstream', *heads])} |\n|{'---|' * (2 + len(heads))}")
     for (task, upstream), line in table.iterrows():
-        print(f"| {task} | {upstream} | {' | '.join('–' if pd.isna(v) else f'{v:.1f}' for v in line)} |")
+        stars = ["*" if star is True else "" for star in edge.loc[(task, upstream)]]
+        cells = ["–" if pd.isna(v) else f"{v:.1f}{star}" for v, star in zip(line, stars, strict=True)]
+        print(f"| {task} | {upstream} | {' | '.join(cells)} |")
 
     pairs = list(combinations(heads, 2))
     print(f"\n| {' | '.join(['tau', *(f'{one}, {other}' for one, other in pairs)])} |\n|{'---|' * (1 + len(pairs))}")
