@@ -42,8 +42,9 @@ def test_logistic_equals_scikit_learn(n, d):
             assert np.abs(ours[:, :, q * len(STRENGTHS) + s] - expected).max() < 1e-3
 
 
-def test_a_class_without_members_is_never_predicted():
-    rows, y, _ = data(200, 10)
+@pytest.mark.parametrize(("n", "d"), [(200, 10), (40, 200)])
+def test_a_class_without_members_is_never_predicted(n, d):
+    rows, y, _ = data(n, d)
     members = (y != 2)[None]
     probabilities = logistic.fit(*map(torch.tensor, (rows, y, members, STRENGTHS)), 4)(torch.tensor(rows)).softmax(1)
     assert torch.isfinite(probabilities).all()
