@@ -331,7 +331,7 @@ def m3ed(data: Path) -> Path:
     emotions = ("Anger", "Disgust", "Fear", "Happy", "Neutral", "Sad", "Surprise")
     (home / "splitInfo").mkdir(parents=True)
     for part, names in series.items():
-        listed = "".join(f"{name.replace('xia', 'xi(a)')}\n" for name in names)
+        listed = "".join(f"{name.replace('menxia', 'menxi(a)')}\n" for name in names)
         (home / "splitInfo" / f"movie_list_{part}.txt").write_text(listed)
         for name in names:
             dialogue = f"{name}_1"

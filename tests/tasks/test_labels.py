@@ -149,12 +149,12 @@ def test_audio_that_no_label_names_is_told(tmp_path, capsys):
 
 def test_m3ed(tmp_path):
     rows = read("m3ed", layouts.m3ed(tmp_path))
-    row = rows.loc["B_zhengyangmenxi_1_3"]
+    row = rows.loc["B_zhengyangmenxia_1_3"]
     assert (row.speaker, row.partition, row.turn, row.dialogue) == (
-        "zhengyangmenxi Li B",
+        "zhengyangmenxia Li B",
         "train",
         2,
-        "zhengyangmenxi_1",
+        "zhengyangmenxia_1",
     )
     assert rows.text.eq("你好").all() and rows.partition.value_counts().to_dict() == {
         "train": 28,
