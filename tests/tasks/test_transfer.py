@@ -70,8 +70,14 @@ def check(task, target, sources):
 
 @pytest.mark.parametrize("pair", PAIRS, ids=",".join)
 def test_a_pair_trains_on_the_source_and_tests_what_the_target_tests(whole, base, pair):
-    bases = [base(name) for name in pair]
-    check(tasks.load(f"transfer:{','.join(pair)}", *whole), bases[1], bases[:1])
+    source, target = (base(name) for name in pair)
+    task = tasks.load(f"transfer:{','.join(pair)}", *whole)
+    check(task, target, [source])
+    known = np.concatenate([np.r_[fold.train, fold.dev] for fold in task.problem.folds])
+    tested = np.concatenate([fold.test for fold in task.problem.folds])
+    heard = {u.removeprefix(f"{source.corpus.name}:") for u in task.problem.ids[known]}
+    assert heard and heard <= set(source.utterances.index)
+    assert len(tested) and set(task.problem.ids[tested]) <= set(target.utterances.index)
 
 
 @pytest.mark.parametrize("target", SER10)
