@@ -11,10 +11,10 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from commons.metrics import METRICS
 from leaderboard.comparison import Answer, answer
 from leaderboard.records import load
 from leaderboard.statistics import difference
-from tasks.metrics import METRICS
 
 
 def main() -> None:

@@ -2,7 +2,6 @@
 
 import re
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -27,7 +26,7 @@ NAMES = (
 )
 
 
-def for_s3prl(family: str, module: Any, path: Path) -> str:
+def for_s3prl(family: str, module: torch.nn.Module, path: Path) -> str:
     """Write the checkpoint; returns the name of s3prl's upstream for it."""
     repair_for_s3prl()
     from s3prl.upstream.utils import merge_with_parent
@@ -66,7 +65,7 @@ def for_s3prl(family: str, module: Any, path: Path) -> str:
     return f"s3prl:{name}@{path}"
 
 
-def _settings(family: str, config: Any) -> dict[str, Any]:
+def _settings(family: str, config: object) -> dict[str, object]:
     layered = getattr(config, "feat_extract_norm", "layer") == "layer"
     shapes = zip(config.conv_dim, config.conv_kernel, config.conv_stride, strict=True)
     settings = {
@@ -90,7 +89,7 @@ def _settings(family: str, config: Any) -> dict[str, Any]:
     return settings
 
 
-def _renamed(module: Any) -> dict[str, torch.Tensor]:
+def _renamed(module: torch.nn.Module) -> dict[str, torch.Tensor]:
     layered = getattr(module.config, "feat_extract_norm", "layer") == "layer"
     renamed = {}
     for name, tensor in module.state_dict().items():

@@ -12,19 +12,21 @@ from __future__ import annotations
 import argparse
 import resource
 import time
-from types import SimpleNamespace
+from dataclasses import replace
 
 import numpy as np
+from made_up import features
 
-from downstreams import conversation
-from downstreams.registry import HEADS, get
+import downstreams
+from commons.corridors.features import Features
+from commons.corridors.problem import Fold, Problem
 
 LAYERS, WIDTH, CLASSES = 13, 768, 7
 # Turns, dialogues, dialogues of train and dev, folds.
 CORPORA = {"meld": (13_708, 1_432, 1_038, 114, 1), "iemocap": (10_039, 151, 91, 30, 5)}
 
 
-def made_up(corpus: str, causal: bool) -> tuple[SimpleNamespace, SimpleNamespace]:
+def made_up(corpus: str, causal: bool) -> tuple[Features, Problem]:
     """Features and a problem of one fold of the corpus."""
     turns, dialogues, train, dev, _ = CORPORA[corpus]
     draws = np.random.default_rng(0)
@@ -35,30 +37,40 @@ def made_up(corpus: str, causal: bool) -> tuple[SimpleNamespace, SimpleNamespace
     dialogue = np.searchsorted(ends, np.arange(turns), side="right")
     turn = np.arange(turns) - np.concatenate([[0], ends])[dialogue]
     part = np.digitize(dialogue, [train, train + dev])
-    fold = SimpleNamespace(name="1", **{n: np.flatnonzero(part == k) for k, n in enumerate(("train", "dev", "test"))})
-    problem = SimpleNamespace(
-        ids=np.arange(turns).astype(str), kind="conversation", classes=tuple("abcdefg"), folds=(fold,),
-        targets=draws.integers(0, CLASSES, turns), speaker=np.char.add(dialogue.astype(str), (turn % 2).astype(str)),
-        dialogue=dialogue, turn=turn, select_on="WF1", causal=causal,
-    )  # fmt: skip
-    return SimpleNamespace(pooled=draws.standard_normal((turns, 1, LAYERS, WIDTH), dtype=np.float32)), problem
+    fold = Fold(name="1", **{n: np.flatnonzero(part == k) for k, n in enumerate(("train", "dev", "test"))})
+    ids = np.arange(turns).astype(str)
+    problem = Problem(
+        ids=ids,
+        kind="conversation",
+        classes=tuple("abcdefg"),
+        targets=draws.integers(0, CLASSES, turns),
+        folds=(fold,),
+        groups=dialogue.astype(str),
+        speaker=np.char.add(dialogue.astype(str), (turn % 2).astype(str)),
+        dialogue=dialogue,
+        turn=turn,
+        select_on="WF1",
+        causal=causal,
+    )
+    return features(ids, draws.standard_normal((turns, 1, LAYERS, WIDTH), dtype=np.float32)), problem
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    every = [name for name in HEADS if get(name).kinds == ("conversation",)]
+    every = [name for name in downstreams.names() if downstreams.resolve(name).kinds == ("conversation",)]
     parser.add_argument("--corpus", nargs="+", choices=CORPORA, default=list(CORPORA))
     parser.add_argument("--heads", nargs="+", choices=every, default=every)
     parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--causal", action="store_true")
     options = parser.parse_args()
     for corpus in options.corpus:
-        features, problem = made_up(corpus, options.causal)
+        frozen, problem = made_up(corpus, options.causal)
         for head in options.heads:
-            settings = get(head).settings
-            clock: list[np.ndarray] = []
-            conversation.evaluate(
-                features, problem, settings | {"epochs": options.epochs, "rates": settings["rates"][:1]}, [0], "cpu",
+            reader, clock = downstreams.resolve(head), list[np.ndarray]()
+            settings = reader.settings
+            shorter = settings | {"epochs": options.epochs, "rates": settings["rates"][:1]}
+            downstreams.evaluate(
+                replace(reader, settings=shorter), frozen, problem, [0], "cpu",
                 lambda done, total, clock=clock: clock.append(np.array([time.perf_counter(), time.process_time()])),
             )  # fmt: skip
             # The first epoch is not counted: the clock starts at its end.

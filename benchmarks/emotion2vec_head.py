@@ -12,18 +12,22 @@ import argparse
 import resource
 import tempfile
 import time
-from types import SimpleNamespace
+from dataclasses import replace
 
 import numpy as np
+from made_up import features
 
+import downstreams
+from commons.corridors.problem import Fold, Problem
 from downstreams import emotion2vec
-from downstreams.registry import get
 
 UTTERANCES, FRAMES, WIDTH, CLASSES, TRAIN, DEV = 5531, 225, 768, 4, 3540, 885
 
 
 class Mapped:
     """Frames as the store hands them out: float16 in a file."""
+
+    layers = (0,)
 
     def __init__(self, path: str) -> None:
         shape = (UTTERANCES, FRAMES, 1, WIDTH)
@@ -49,23 +53,29 @@ def main() -> None:
         emotion2vec.RESIDENT = 0
     order = np.random.default_rng(1).permutation(UTTERANCES)
     train, dev, test = np.split(order, [TRAIN, TRAIN + DEV])
-    problem = SimpleNamespace(
-        ids=np.arange(UTTERANCES).astype(str), kind="classification", classes=tuple("abcd"), select_on="WA",
+    ids = np.arange(UTTERANCES).astype(str)
+    problem = Problem(
+        ids=ids,
+        kind="classification",
+        classes=tuple("abcd"),
         targets=np.random.default_rng(2).integers(0, CLASSES, UTTERANCES),
-        folds=(SimpleNamespace(name="session 1", train=train, dev=dev, test=test[:1]),),
-    )  # fmt: skip
-    clock: list[np.ndarray] = []
+        folds=(Fold(name="session 1", train=train, dev=dev, test=test[:1]),),
+        groups=ids,
+        speaker=ids,
+        select_on="WA",
+    )
+    reader, clock = downstreams.resolve("emotion2vec"), list[np.ndarray]()
+    shorter = replace(reader, settings=reader.settings | {"epochs": options.epochs})
     with tempfile.NamedTemporaryFile() as file:
-        emotion2vec.evaluate(
-            SimpleNamespace(frames=Mapped(file.name)), problem,
-            get("emotion2vec").settings | {"epochs": options.epochs}, [0], "cpu",
+        downstreams.evaluate(
+            shorter, features(ids, frames=Mapped(file.name)), problem, [0], "cpu",
             lambda done, total: clock.append(np.array([time.perf_counter(), time.process_time()])),
         )  # fmt: skip
     if len(clock) > 1:
         wall, busy = (clock[-1] - clock[0]) / (len(clock) - 1)
         print(f"{1 / wall:.3f} epochs a second; {wall:.1f} s an epoch")
         # The first layer's products: forward and for its weights' gradient in training, forward alone on dev.
-        work = 2 * (2 * TRAIN + DEV) * FRAMES * WIDTH * get("emotion2vec").settings["hidden"]
+        work = 2 * (2 * TRAIN + DEV) * FRAMES * WIDTH * reader.settings["hidden"]
         print(f"processor time {busy:.1f} s an epoch: {1 / busy:.3f} epochs a second, {work / busy / 1e9:.0f} GFLOP/s")
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     print(f"peak memory {peak:.1f} GiB; the frames are {UTTERANCES * FRAMES * WIDTH * 2 / 2**30:.1f} GiB as float16")

@@ -24,6 +24,7 @@ import pandas as pd
 import soundfile
 
 import upstreams
+from commons import places
 
 UPSTREAMS = ["fbank", "mfcc", "prosody", "opensmile", "random:wav2vec2_base"]
 SUFFIXES = {".wav", ".flac", ".opus", ".ogg", ".mp3"}
@@ -45,9 +46,11 @@ def table(folder: Path, files: int) -> pd.DataFrame:
 def measure(name: str, utterances: pd.DataFrame, jobs: int) -> dict[str, float]:
     """Cold and second extraction in this process: seconds by phase, and peak memory in MB."""
     with tempfile.TemporaryDirectory() as cache:
-        cold = upstreams.extract(name, utterances, {"pooled"}, Path(cache), device="cpu", jobs=jobs)
+        identity = upstreams.identify(upstreams.resolve(name, places.of_environment()))
+        options = upstreams.Extraction(Path(cache), "cpu", jobs)
+        cold = upstreams.extract(identity, utterances, {"pooled"}, options)
         started = time.perf_counter()
-        upstreams.extract(name, utterances, {"pooled"}, Path(cache), device="cpu", jobs=jobs)
+        upstreams.extract(identity, utterances, {"pooled"}, options)
         again = time.perf_counter() - started
     own, worker = (resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     return {**cold.seconds, "again": again, "audio": cold.audio_seconds, "memory": max(own, worker) / 1024}

@@ -37,14 +37,14 @@ WAYS = ("s3prl", "transformers", "emorep fp32", "emorep bf16")
 
 
 def ours(name: str, precision: str, device: str) -> Callable[[list[Segment]], None]:
-    from upstreams import memory
     from upstreams.extraction import _chunks
+    from upstreams.process import keep_memory
     from upstreams.store import Kept
     from upstreams.work import Job, run
 
     upstream = upstreams.load(name, precision=precision)
     if device == "cpu":
-        memory.keep()  # as extraction does
+        keep_memory()  # as extraction does
     upstream.to(device)
     kept = (Kept(name, upstream.fingerprint(), precision, "pooled", upstream.depth, upstream.width),)
 
@@ -163,7 +163,8 @@ def peak(pickled: str, name: str, count: int) -> None:
     utterances = pd.read_pickle(pickled).sort_values("duration", ascending=False)
     utterances = utterances.iloc[:: max(1, len(utterances) // count)]  # the longest is always among them
     with tempfile.TemporaryDirectory() as cache:
-        upstreams.extract(name, utterances, {"pooled"}, Path(cache), device="cpu", jobs=1)
+        identity = upstreams.identify(upstreams.resolve(name))
+        upstreams.extract(identity, utterances, {"pooled"}, upstreams.Extraction(Path(cache), "cpu", jobs=1))
     print(json.dumps([len(utterances), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024]))
 
 

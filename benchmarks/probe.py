@@ -11,21 +11,24 @@ import argparse
 import statistics
 import time
 import warnings
-from types import SimpleNamespace
 
 import numpy as np
 import torch
+from made_up import features
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
-from downstreams.probe import INNER_TOLERANCE, evaluate
-from downstreams.registry import get
+import downstreams
+from commons.corridors.features import Features
+from commons.corridors.problem import Fold, Problem
+from downstreams.probe import INNER_TOLERANCE
 
+PROBE = downstreams.resolve("probe")
 UTTERANCES, LAYERS, WIDTH, CLASSES, SPEAKERS = 5531, 13, 768, 4, 10
 
 
-def problem(layers: int, folds: int):
+def made_up(layers: int, folds: int) -> tuple[Features, Problem]:
     """Pooled features (N, 1, layers, D) and a leave-one-session-out problem of which `folds` are kept."""
     rng = np.random.default_rng(0)
     mixing = rng.standard_normal((WIDTH, WIDTH)) * np.exp(-np.arange(WIDTH) / 120) + 0.05 * np.eye(WIDTH)
@@ -35,7 +38,7 @@ def problem(layers: int, folds: int):
     for layer in range(layers):
         pooled[:, 0, layer] = (rng.standard_normal((UTTERANCES, WIDTH)) + classes[targets] + voices[speaker]) @ mixing.T
     parts = [
-        SimpleNamespace(
+        Fold(
             name=f"session {session + 1}",
             train=np.flatnonzero(speaker // 2 != session),
             dev=np.array([], dtype=int),
@@ -44,37 +47,41 @@ def problem(layers: int, folds: int):
         )
         for session in range(folds)
     ]
-    return SimpleNamespace(pooled=pooled), SimpleNamespace(
-        ids=np.arange(UTTERANCES).astype(str),
+    ids, names = np.arange(UTTERANCES).astype(str), speaker.astype(str)
+    return features(ids, pooled), Problem(
+        ids=ids,
         kind="classification",
         classes=tuple("abcd"),
         targets=targets,
-        folds=parts,
+        folds=tuple(parts),
+        groups=names,
+        speaker=names,
         select_on="WA",
     )
 
 
-def ours(features, task) -> np.ndarray:
-    return evaluate(features, task, get("probe").settings, [0], "cpu").by_layer[0]
+def ours(features: Features, problem: Problem) -> np.ndarray:
+    """Predicted classes of the test utterances."""
+    return downstreams.evaluate(PROBE, features, problem, [0]).by_layer[0]
 
 
-def scikit_learn(features, task) -> np.ndarray:
+def scikit_learn(features: Features, problem: Problem) -> np.ndarray:
     """One fold and one layer as a plain program does it, each fit stopped where scikit-learn stops by default."""
-    rows, fold = features.pooled[:, 0, 0], task.folds[0]
+    rows, fold = features.pooled[:, 0, 0], problem.folds[0]
     best, chosen = -1.0, None
-    for strength in get("probe").settings["strengths"]:
+    for strength in PROBE.settings["strengths"]:
         right = 0
         for group in fold.inner:
             rest = np.setdiff1d(fold.train, group)
             scaler = StandardScaler().fit(rows[rest])
             model = LogisticRegression(C=strength / WIDTH, class_weight="balanced", max_iter=1000)
-            model.fit(scaler.transform(rows[rest]), task.targets[rest])
-            right += (model.predict(scaler.transform(rows[group])) == task.targets[group]).sum()
+            model.fit(scaler.transform(rows[rest]), problem.targets[rest])
+            right += (model.predict(scaler.transform(rows[group])) == problem.targets[group]).sum()
         if right > best:
             best, chosen = right, strength
     scaler = StandardScaler().fit(rows[fold.train])
     model = LogisticRegression(C=chosen / WIDTH, class_weight="balanced", max_iter=1000)
-    return model.fit(scaler.transform(rows[fold.train]), task.targets[fold.train]).predict(
+    return model.fit(scaler.transform(rows[fold.train]), problem.targets[fold.train]).predict(
         scaler.transform(rows[fold.test])
     )
 
@@ -88,7 +95,7 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     warnings.simplefilter("ignore")  # scikit-learn says where it stopped early
 
-    unit = problem(layers=1, folds=1)
+    unit = made_up(layers=1, folds=1)
     seconds: dict[str, list[float]] = {"ours": [], "scikit-learn": []}
     with threadpool_limits(options.threads):
         answers = {"ours": ours(*unit), "scikit-learn": None}  # warm
@@ -99,15 +106,15 @@ def main() -> None:
                 seconds[name].append(time.perf_counter() - started)
     median = {name: statistics.median(values) for name, values in seconds.items()}
     agree = (answers["ours"] == answers["scikit-learn"]).mean()
-    print(f"one fold, one layer, {len(get('probe').settings['strengths'])} strengths x 8 inner groups + refit, "
+    print(f"one fold, one layer, {len(PROBE.settings['strengths'])} strengths x 8 inner groups + refit, "
           f"{options.threads} threads, median of {options.repeats}:")  # fmt: skip
     print(f"  ours {median['ours']:.2f} s, scikit-learn {median['scikit-learn']:.2f} s: "
           f"{median['scikit-learn'] / median['ours']:.1f} times; predictions agree on {100 * agree:.1f} % of test "
           f"(inner tolerance {INNER_TOLERANCE:g})")  # fmt: skip
     if options.whole:
-        whole = problem(LAYERS, 5)
+        whole = made_up(LAYERS, 5)
         started = time.perf_counter()
-        evaluate(*whole, get("probe").settings, [0], "cpu")
+        ours(*whole)
         print(f"all of it, 5 folds x 13 layers: {time.perf_counter() - started:.0f} s")
 
 

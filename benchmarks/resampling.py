@@ -13,8 +13,8 @@ import time
 
 import numpy as np
 
+from commons.metrics import sums
 from leaderboard.permutation import contributions, p_values, signs, swap_test
-from tasks.metrics import sums
 
 UTTERANCES, CLASSES, UPSTREAMS = 7000, 8, 12
 

@@ -21,20 +21,24 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import torch
+from made_up import features
 
+import downstreams
+from commons.corridors.features import Features
+from commons.corridors.problem import Fold, Problem
 from downstreams import chance, superb, weighted_sum
-from downstreams.registry import get
+from downstreams.settings import Superb
 
 UTTERANCES, LAYERS, WIDTH, CLASSES, SESSIONS, PROJECTED = 5531, 13, 768, 4, 5, 256
 SECONDS = np.linspace(1.5, 7.5, 32)  # 4.5 s on average, as IEMOCAP's
 
 
-def iemocap(rows: np.ndarray) -> tuple[SimpleNamespace, SimpleNamespace]:
+def iemocap(rows: np.ndarray) -> tuple[Features, Problem]:
     """Features and a problem of its size and split: a session out, a fifth of the rest to choose on."""
     draws = np.random.default_rng(0)
     targets, session = draws.integers(0, CLASSES, len(rows)), draws.integers(0, SESSIONS, len(rows))
@@ -43,22 +47,29 @@ def iemocap(rows: np.ndarray) -> tuple[SimpleNamespace, SimpleNamespace]:
     for k in range(SESSIONS):
         known = draws.permutation(np.flatnonzero(session != k))
         train, dev = np.split(known, [int(0.8 * len(known))])
-        folds.append(SimpleNamespace(name=f"session {k + 1}", train=train, dev=dev, test=np.flatnonzero(session == k)))
-    problem = SimpleNamespace(
-        ids=np.arange(len(rows)).astype(str), kind="classification", classes=tuple("abcd"), targets=targets,
-        folds=tuple(folds), select_on="WA",
-    )  # fmt: skip
-    return SimpleNamespace(pooled=rows), problem
+        folds.append(Fold(name=f"session {k + 1}", train=train, dev=dev, test=np.flatnonzero(session == k)))
+    ids, sessions = np.arange(len(rows)).astype(str), session.astype(str)
+    return features(ids, rows), Problem(
+        ids=ids,
+        kind="classification",
+        classes=tuple("abcd"),
+        targets=targets,
+        folds=tuple(folds),
+        groups=sessions,
+        speaker=sessions,
+        select_on="WA",
+    )
 
 
 def whole(rates: list[float], share: float) -> tuple[float, float]:
     """Wall and processor seconds of a share of the whole head at IEMOCAP's size, one seed."""
     draws = np.random.default_rng(1)
-    features, problem = iemocap(draws.standard_normal((UTTERANCES, 1, LAYERS, WIDTH), dtype=np.float32))
-    settings = get("superb").settings
-    shorter = {name: round(settings[name] * share) for name in ("steps", "epochs", "evaluations")}
+    frozen, problem = iemocap(draws.standard_normal((UTTERANCES, 1, LAYERS, WIDTH), dtype=np.float32))
+    own = downstreams.resolve("superb")
+    changed = {name: max(1, round(own.settings[name] * share)) for name in ("steps", "epochs", "evaluations")}
+    shorter = replace(own, settings=own.settings | changed | {"rates": rates})
     started, busy = time.perf_counter(), time.process_time()
-    superb.evaluate(features, problem, settings | shorter | {"rates": rates}, [0], "cpu")
+    downstreams.evaluate(shorter, frozen, problem, [0])
     return time.perf_counter() - started, time.process_time() - busy
 
 
@@ -163,9 +174,9 @@ def from_nothing(task: str, step: float) -> None:
         record = json.loads((Path(folder) / f"results/random%3Awav2vec2_base/{task}/superb.json").read_text())
     n, folds = record["scores"]["counts"]["n"], record["scores"]["counts"]["folds"]
     audio = record["upstream"]["audio_seconds"] / n
-    settings = get("superb").settings
+    settings = Superb()
     # Train is what neither this fold nor its dev part (the next fold) holds.
-    total = folds * len(settings["rates"]) * superb.schedule(round(n * (folds - 2) / folds), settings)[0]
+    total = folds * len(settings.rates) * superb.schedule(round(n * (folds - 2) / folds), settings)[0]
     slow = total * step * audio / SECONDS.mean()
     heads = record["run"]["seconds"]["evaluate"]
     print(f"from nothing to a table, {task}: {seconds:.0f} s, of which the heads {heads:.0f} s")
@@ -190,7 +201,7 @@ def main() -> None:
             from_nothing(options.from_nothing, step)
     if options.head or neither:
         for count in options.rates:
-            rates = [1e-4] if count == 1 else get("superb").settings["rates"]
+            rates = [1e-4] if count == 1 else Superb().rates
             wall, busy = whole(rates, options.share)
             size = f"{UTTERANCES} x {LAYERS} x {WIDTH}, {SESSIONS} folds, one seed"
             print(

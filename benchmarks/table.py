@@ -18,9 +18,10 @@ from pathlib import Path
 
 LOAD = """
 import resource, sys, time
+from pathlib import Path
 started = time.perf_counter()
 import tasks
-task = tasks.load("msp_podcast", sys.argv[1], sys.argv[2])
+task = tasks.load("msp_podcast", tasks.Options(Path(sys.argv[1]), Path(sys.argv[2])))
 seconds = time.perf_counter() - started
 print(len(task.utterances), seconds, time.process_time(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 """

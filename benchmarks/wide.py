@@ -15,7 +15,7 @@ import torch
 
 from downstreams import logistic
 from downstreams.probe import INNER_TOLERANCE
-from downstreams.registry import get
+from downstreams.settings import Probe
 
 CLASSES, GROUPS = 7, 5
 
@@ -36,7 +36,7 @@ def main() -> None:
     noise = 0.3 * rng.standard_normal((options.rows, options.features))
     rows = torch.tensor(causes @ mixing + noise, dtype=torch.float32)
     members = torch.tensor(np.arange(options.rows) % GROUPS != np.arange(GROUPS)[:, None])
-    strengths = torch.tensor(get("probe").settings["strengths"]) / options.features
+    strengths = torch.tensor(Probe().strengths) / options.features
     work = (rows, torch.tensor(targets), members, strengths, CLASSES, INNER_TOLERANCE)
 
     ways = {"in the span": logistic.WIDE, "in full": np.inf}

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from downstreams.predictions import Predictions
+    import numpy as np
 
-Progress = Callable[[float, float], None]
+    from commons.corridors.features import Features
+    from commons.corridors.predictions import Predictions
+    from commons.corridors.problem import Problem
+    from commons.progress import Progress
+    from downstreams.reader import Reader
 
 
 def names() -> list[str]:
-    """Heads that `evaluate` knows."""
+    """The heads' names."""
     from downstreams.registry import HEADS
 
     return list(HEADS)
@@ -22,45 +26,23 @@ def describe() -> list[tuple[str, str]]:
     """(name, one line) of every head, without importing what trains it."""
     from downstreams.registry import HEADS
 
-    return [(head.name, head.about) for head in HEADS.values()]
+    return [(name, HEADS.find(name).about) for name in HEADS]
 
 
-def resolve(name: str) -> str:
-    """The name itself when a head has it; raises UnknownName with the nearest ones otherwise."""
-    from downstreams.registry import get
+def resolve(name: str) -> Reader:
+    """The head NAME, or NAME@FILE.yaml with the settings of that file, as plain values that can travel.
 
-    return get(name).name
+    Raises:
+        UnknownName: no head has this name, or the file names a setting that the head lacks.
+        NotThere: there is no such file.
+        Refused: the file does not hold settings, or a setting has a wrong value.
+    """
+    from downstreams.reader import resolve
 
-
-def needs(name: str) -> frozenset[str]:
-    """What the head wants extracted: any of `pooled`, `frames:last`, `frames:all`."""
-    from downstreams.registry import get
-
-    return get(name).needs
-
-
-def settings(name: str) -> dict[str, Any]:
-    """Everything that decides the head's figures, as plain values: part of the key of a cell."""
-    from downstreams.registry import get
-
-    return dict(get(name).settings)
+    return resolve(name)
 
 
-def deterministic(name: str) -> bool:
-    """Whether the head draws nothing, so that one seed is all there is to it."""
-    from downstreams.registry import get
-
-    return get(name).deterministic
-
-
-def kinds(name: str) -> tuple[str, ...]:
-    """The kinds of problem that the head can treat."""
-    from downstreams.registry import get
-
-    return get(name).kinds
-
-
-def seeds(name: str, wanted: int, draws: int = 0) -> list[int]:
+def seeds(reader: Reader, wanted: int, draws: int = 0) -> list[int]:
     """The seeds to run when `wanted` are asked for: a deterministic head has one, unless the problem has draws.
 
     Raises:
@@ -70,52 +52,65 @@ def seeds(name: str, wanted: int, draws: int = 0) -> list[int]:
 
     if 0 < draws < wanted:
         raise DownstreamError(f"{wanted} seeds are asked for, and the task has {draws} draws; ask for fewer")
-    return [0] if deterministic(name) and not draws else list(range(wanted))
+    return [0] if reader.deterministic and not draws else list(range(wanted))
 
 
 def evaluate(
-    name: str,
-    features: Any,
-    problem: Any,
-    seeds: list[int],
+    reader: Reader,
+    features: Features,
+    problem: Problem,
+    seeds: Sequence[int],
     device: str = "cpu",
     progress: Progress | None = None,
-    settings: dict[str, Any] | None = None,
 ) -> Predictions:
-    """Train the head on every fold of the problem and predict its test utterances.
+    """The predictions of the head for the test utterances of every fold, trained on that fold.
 
     Args:
-        name: a head of `names()`.
-        features: `.pooled` (N, 2, L, D) or `.frames`, as the head `needs`; row i belongs to `problem.ids[i]`.
-        problem: targets, classes and folds (see `tasks.problem.Problem`).
-        seeds: seeds of heads that draw anything; what one gives does not depend on the others. Of a problem with draws,
-            each is a draw as well.
+        features: hold what the reader `needs`; row i belongs to `problem.ids[i]`.
+        seeds: what one gives does not depend on the others. Of a problem with draws, each is a draw as well.
         device: torch device of the computation.
         progress: called with (done, total) parts of the work.
-        settings: some that take the place of the head's own, such as a shorter schedule.
 
     Raises:
-        DownstreamError: features and problem do not fit, or the head cannot treat this kind of problem.
+        DownstreamError: features and problem do not fit, the head cannot treat this kind of problem, or training
+            overflows.
     """
     from downstreams.draws import drawn
     from downstreams.errors import DownstreamError
-    from downstreams.registry import get
+    from downstreams.registry import HEADS
 
-    head = get(name)
+    head = HEADS.find(reader.head)
     if problem.kind not in head.kinds:
-        raise DownstreamError(f"{name} treats {' and '.join(head.kinds)}, not {problem.kind}; use probe.")
+        raise DownstreamError(f"{reader.name} treats {' and '.join(head.kinds)}, not {problem.kind}; use probe.")
     if problem.test_standardised and not head.standardises:
-        raise DownstreamError(f"{name} takes features as they are, and the task asks to standardise them; use probe.")
+        raise DownstreamError(
+            f"{reader.name} takes features as they are, and the task asks to standardise them; use probe."
+        )
     if problem.draws:
-        return drawn(head, features, problem, head.settings | (settings or {}), seeds, device, progress)
-    return head.load()(features, problem, head.settings | (settings or {}), seeds, device, progress)
+        return drawn(reader, features, problem, seeds, device, progress)
+    return head.load()(features, problem, reader.settings, seeds, device, progress)
 
 
-def reference(name: str, problem: Any, durations: Any) -> Predictions:
-    """Predictions that listen to nothing: `majority` class, `duration` alone (seconds, (N,)) under `probe`, or, of
-    conversations, `persistence` of the speaker's true class."""
-    from downstreams import references
+def references(kind: str) -> dict[str, str]:
+    """Reference rows that a kind of problem has, in the order of tables, with a line on each."""
+    from downstreams.registry import REFERENCES
 
-    if name == "duration":
-        return references.duration(problem, durations)
-    return references.majority(problem) if name == "majority" else references.persistence(problem)
+    return {name: reference.about for name in REFERENCES if kind in (reference := REFERENCES.find(name)).kinds}
+
+
+def reference(name: str, problem: Problem, durations: np.ndarray) -> Predictions:
+    """The predictions of a reference row, which reads no features.
+
+    `majority` is the most frequent class, `duration` the probe on the utterances' lengths alone, and `persistence`, of
+    conversations, the speaker's last emotion by its true label.
+
+    Args:
+        durations: (N,) s.
+
+    Raises:
+        UnknownName: no reference has this name.
+        DownstreamError: the problem has no dialogues, and `persistence` is asked for.
+    """
+    from downstreams import reference_rows
+
+    return reference_rows.predict(name, problem, durations)

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 
-from tasks.metrics import METRICS, recalls, sums
+from commons.corridors.predictions import Choice
+from commons.corridors.problem import Fold, Problem
+from commons.metrics import METRICS, recalls, sums
 
 
-def of_grid(rate: float, rates: list[float]) -> dict[str, Any]:
+def of_grid(rate: float, rates: Sequence[float]) -> Choice:
     """What a record says of a learning rate that was chosen: it, and whether it lies at an end of the grid."""
     return {"rate": rate, "edge": len(rates) > 1 and rate in (rates[0], rates[-1])}
 
 
-def figures(problem: Any, fold: Any, logits: np.ndarray) -> np.ndarray:
+def figures(problem: Problem, fold: Fold, logits: np.ndarray) -> np.ndarray:
     """`select_on` (R,) on the fold's dev part of R heads with logits (R, n, C).
 
     Where the dev part lacks a class, which leaves UA undefined, it is the mean recall over the classes that it has.

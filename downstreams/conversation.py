@@ -1,55 +1,65 @@
-"""Heads of conversations: every turn is read in its dialogue, or, by the very same network, alone.
+"""Heads of conversations: every turn is classified in its dialogue, or, by the very same network, alone.
 
 A turn enters as the softmax-weighted sum of its layers' time-means (as in SUPERB), each standardised on the fold's
 training turns, and a Linear. A network of recurrent.py goes over the ordered turns of the dialogue, both ways unless
-what is asked lies ahead (`Problem.causal`), and a Linear tells the classes. All turns are heard; those of the part that
-have a target are scored. Of several learning rates and all epochs, the best on dev is taken, fold by fold. Without
-`context`, each turn is a dialogue of its own: same network, same batches, same budget, no recurrence.
+what is asked lies ahead (`Problem.causal`), and a Linear gives the classes. The network reads all turns; those of the
+part that have a target are scored. Of several learning rates and all epochs, the best on dev is taken, fold by fold.
+Without `context`, each turn is a dialogue of its own: same network, same batches, same budget, no recurrence.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import numpy as np
 import torch
+from pydantic import JsonValue
 from torch.nn.functional import cross_entropy
 
+from commons.corridors.features import Features, Pooled
+from commons.corridors.predictions import Predictions
+from commons.corridors.problem import Fold, Problem
+from commons.progress import Progress
 from downstreams import chance, choosing
-from downstreams.inputs import check_dev, check_finite, fitting
+from downstreams.assembly import FoldResult, assemble
+from downstreams.inputs import check_dev, check_finite, dialogues, fitting
 from downstreams.parallel import one_core_each, reported
-from downstreams.predictions import Predictions, Reading, collected
 from downstreams.recurrent import Dropout, Network, same
+from downstreams.settings import DialogueRnn, Gru, of_conversation
 
 BALANCED = ("UA", "macro_F1")  # metrics to which every class counts the same: the loss weighs them so, too
 
 
 def evaluate(
-    features: Any, problem: Any, settings: dict[str, Any], seeds: list[int], device: str, progress: Any = None
+    features: Features,
+    problem: Problem,
+    settings: Mapping[str, JsonValue],
+    seeds: Sequence[int],
+    device: str,
+    progress: Progress | None = None,
 ) -> Predictions:
-    """The head's predictions; `settings` has `network` (of recurrent.NETWORKS), `context`, `projector`, sizes of the
-    network, `dropout`, `batch` (dialogues), `rates` (ascending), `decay` and `epochs`.
+    """The head's predictions; `settings` are those of settings.Gru or settings.DialogueRnn.
 
     Raises:
         DownstreamError: the features are not those of the problem or not finite, a fold has no dev part, or training
             overflows at every rate.
     """
     started = time.perf_counter()
+    own = of_conversation(settings)
     check_dev(problem, "a head of conversations")
     turns = Turns(fitting(features.pooled, problem, "pooled features"), problem, device)
-    jobs = [(seed, fold, rate) for seed in seeds for fold in problem.folds for rate in settings["rates"]]
+    jobs = [(seed, fold, rate) for seed in seeds for fold in problem.folds for rate in own.rates]
     advance = reported(progress, len(jobs))
     with one_core_each(device) as pool:
-        train = partial(_train, turns, problem=problem, settings=settings, advance=advance)
+        train = partial(_train, turns, problem=problem, settings=own, advance=advance)
         trained = list(pool.map(lambda job: train(*job), jobs))
-    # The lowest rate of equals.
-    tries = len(settings["rates"])
-    readings = [max(trained[i : i + tries], key=lambda r: r.figure) for i in range(0, len(trained), tries)]
-    return collected(problem, readings, time.perf_counter() - started)
+    tries = len(own.rates)
+    # max takes the first of equals: the lowest rate.
+    results = [max(trained[i : i + tries], key=lambda r: r.figure) for i in range(0, len(trained), tries)]
+    return assemble(problem, results, time.perf_counter() - started)
 
 
 class Turns:
@@ -62,35 +72,34 @@ class Turns:
         dialogues: rows of each dialogue, in the order of its turns.
     """
 
-    def __init__(self, pooled: Any, problem: Any, device: str) -> None:
+    def __init__(self, pooled: Pooled, problem: Problem, device: str) -> None:
+        """Raises DownstreamError where the problem has no dialogues, or a feature is not finite."""
         self.device = torch.device(device)
         means = np.ascontiguousarray(pooled[:, 0])
         for layer in range(means.shape[1]):
             check_finite(means[:, layer], problem.ids, f"layer {layer}")
         self.means = torch.as_tensor(means, device=self.device)
         self.targets = torch.tensor(problem.targets, device=self.device)
-        _, dialogue = np.unique(problem.dialogue, return_inverse=True)
-        order = np.lexsort((problem.turn, dialogue))
-        self.dialogues = np.split(order, np.flatnonzero(np.diff(dialogue[order])) + 1)
-        speaker = np.zeros(len(dialogue), dtype=np.int64)
+        self.dialogues = dialogues(problem)
+        speaker = np.zeros(len(means), dtype=np.int64)
         for rows in self.dialogues:
             speaker[rows] = np.unique(problem.speaker[rows], return_inverse=True)[1]
         self.speaker = torch.as_tensor(speaker, device=self.device)
 
     def around(self, part: np.ndarray, without: np.ndarray) -> list[np.ndarray]:
-        """The dialogues of the turns `part`, longest first; turns `without` are not heard."""
-        scored, silent = (np.isin(np.arange(len(self.means)), rows) for rows in (part, without))
-        there = [rows[~silent[rows]] for rows in self.dialogues if scored[rows].any()]
+        """The dialogues of the turns `part`, longest first; the turns `without` are left out."""
+        scored, left_out = (np.isin(np.arange(len(self.means)), rows) for rows in (part, without))
+        there = [rows[~left_out[rows]] for rows in self.dialogues if scored[rows].any()]
         return sorted(there, key=len, reverse=True)
 
     def standards(self, rows: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
         """Mean and inverse deviation (L, D) of the turns `rows`; 0 for the deviation of a constant value."""
-        found = []
+        layers = []
         for layer in range(self.means.shape[1]):
             own = self.means[torch.as_tensor(rows, device=self.device), layer].double()
             scale = torch.where((own != own[0]).any(0), (own - own.mean(0)).square().mean(0).sqrt(), torch.inf)
-            found.append((own.mean(0), 1 / scale))
-        centre, inverse = (torch.stack(part).float() for part in zip(*found, strict=True))
+            layers.append((own.mean(0), 1 / scale))
+        centre, inverse = (torch.stack(part).float() for part in zip(*layers, strict=True))
         return centre, inverse
 
 
@@ -104,12 +113,18 @@ class Batch:
     lengths: list[int]
 
 
-class Listener:
-    """Reads dialogues as one fold does."""
+class FoldDialogues:
+    """Dialogues as one fold has them: standardised on its training turns, without test turns but in test.
 
-    def __init__(self, turns: Turns, fold: Any, settings: dict[str, Any]) -> None:
-        self._turns, self._context, self._size = turns, settings["context"], settings["batch"]
+    Attributes:
+        train, dev, test: the dialogues around the turns of each part, longest first.
+    """
+
+    def __init__(self, turns: Turns, fold: Fold, settings: Gru | DialogueRnn) -> None:
+        self._turns, self._context, self._size = turns, settings.context, settings.batch
         self._centre, self._inverse = turns.standards(fold.train)
+        self.train, self.dev = (turns.around(part, without=fold.test) for part in (fold.train, fold.dev))
+        self.test = turns.around(fold.test, without=fold.test[:0])
 
     def batch(self, dialogues: list[np.ndarray]) -> Batch:
         """These dialogues; without context, each of their turns is one."""
@@ -118,76 +133,101 @@ class Listener:
         lengths = [len(dialogue) for dialogue in dialogues] if self._context else [1] * len(rows)
         return Batch(rows, x, self._turns.speaker[rows], lengths)
 
-    def batches(self, dialogues: list[np.ndarray], order: Any = None) -> Iterator[Batch]:
+    def batches(self, dialogues: list[np.ndarray], order: torch.Tensor | None = None) -> Iterator[Batch]:
         """All the dialogues, in their order or that of the indices `order`."""
-        order = np.arange(len(dialogues)) if order is None else order
-        for start in range(0, len(order), self._size):
-            yield self.batch([dialogues[i] for i in order[start : start + self._size]])
+        indices = np.arange(len(dialogues)) if order is None else order
+        for start in range(0, len(indices), self._size):
+            yield self.batch([dialogues[i] for i in indices[start : start + self._size]])
 
     @torch.no_grad()
-    def outputs(self, dialogues: list[np.ndarray], part: np.ndarray, give: Callable[[Batch], torch.Tensor]) -> Any:
-        """What `give` gives (n, H) for the batches of the dialogues, of the turns `part` in their order."""
-        given = [(batch.rows, give(batch)) for batch in self.batches(dialogues)]
-        there = given[0][1].new_empty(len(self._turns.means), given[0][1].shape[1])
-        for rows, own in given:
+    def outputs(
+        self, dialogues: list[np.ndarray], part: np.ndarray, function: Callable[[Batch], torch.Tensor]
+    ) -> np.ndarray:
+        """The rows (n, H) of the turns `part`, in their order, that `function` gives for the dialogues' batches."""
+        computed = [(batch.rows, function(batch)) for batch in self.batches(dialogues)]
+        there = computed[0][1].new_empty(len(self._turns.means), computed[0][1].shape[1])
+        for rows, own in computed:
             there[rows] = own
         return there[torch.as_tensor(part, device=there.device)].cpu().numpy()
+
+
+class Training:
+    """Adam on a new network, over the dialogues of one fold."""
+
+    def __init__(
+        self, turns: Turns, problem: Problem, settings: Gru | DialogueRnn, seed: int, fold: Fold, rate: float
+    ) -> None:
+        self._turns, self._problem, self._fold = turns, problem, fold
+        self._draws = chance.generator(fold.name, seed)
+        depth, width = turns.means.shape[1:]
+        self.network = Network(depth, width, len(problem.classes), 1 if problem.causal else 2, settings)
+        self.network.start(self._draws)
+        self.network.to(turns.device)
+        self._drop = Dropout(settings.dropout, self._draws)
+        self._optimiser = torch.optim.Adam(self.network.parameters(), lr=rate, weight_decay=settings.decay)
+        self.dialogues = FoldDialogues(turns, fold, settings)
+        self._scored = torch.zeros(len(turns.targets), dtype=torch.bool, device=turns.device)
+        self._scored[torch.as_tensor(fold.train, device=turns.device)] = True
+        self._weight = _balance(problem, fold).to(turns.device) if problem.select_on in BALANCED else None
+
+    def epoch(self) -> None:
+        """One step a batch, over all training dialogues in random order."""
+        known = self.dialogues.train
+        for batch in self.dialogues.batches(known, torch.randperm(len(known), generator=self._draws)):
+            own = self._scored[batch.rows]
+            logits = self.network(batch.x, batch.speaker, batch.lengths, self._drop)[own]
+            cross_entropy(logits, self._turns.targets[batch.rows[own]], self._weight).backward()
+            self._optimiser.step()
+            self._optimiser.zero_grad()
+
+    def logits(self, batch: Batch) -> torch.Tensor:
+        """(n, C), without dropout."""
+        return self.network(batch.x, batch.speaker, batch.lengths, same)
+
+    def figure(self) -> float:
+        """`select_on` on the fold's dev part."""
+        logits = self.dialogues.outputs(self.dialogues.dev, self._fold.dev, self.logits)
+        return choosing.figures(self._problem, self._fold, logits[None])[0]
+
+    def parameters(self) -> dict[str, torch.Tensor]:
+        """A copy of the network's parameters as they are now."""
+        return {name: part.clone() for name, part in self.network.state_dict().items()}
 
 
 def _train(
     turns: Turns,
     seed: int,
-    fold: Any,
+    fold: Fold,
     rate: float,
     *,
-    problem: Any,
-    settings: dict[str, Any],
+    problem: Problem,
+    settings: Gru | DialogueRnn,
     advance: Callable[[float], None],
-) -> Reading:
-    draws = chance.generator(fold.name, seed)
-    depth, width = turns.means.shape[1:]
-    network = Network(depth, width, len(problem.classes), 1 if problem.causal else 2, settings)
-    network.start(draws)
-    network.to(turns.device)
-    drop = Dropout(settings["dropout"], draws)
-    optimiser = torch.optim.Adam(network.parameters(), lr=rate, weight_decay=settings["decay"])
-    listener = Listener(turns, fold, settings)
-    known, dev = (turns.around(part, without=fold.test) for part in (fold.train, fold.dev))
-    test = turns.around(fold.test, without=fold.test[:0])
-    scored = torch.zeros(len(turns.targets), dtype=torch.bool, device=turns.device)
-    scored[torch.as_tensor(fold.train, device=turns.device)] = True
-    weight = _balance(problem, fold).to(turns.device) if problem.select_on in BALANCED else None
-
-    def logits(batch: Batch) -> torch.Tensor:
-        return network(batch.x, batch.speaker, batch.lengths, same)
-
-    best, found = -np.inf, 0
-    kept = {name: part.clone() for name, part in network.state_dict().items()}
-    for epoch in range(1, settings["epochs"] + 1):
-        for batch in listener.batches(known, torch.randperm(len(known), generator=draws)):
-            mine = scored[batch.rows]
-            given = network(batch.x, batch.speaker, batch.lengths, drop)[mine]
-            cross_entropy(given, turns.targets[batch.rows[mine]], weight).backward()
-            optimiser.step()
-            optimiser.zero_grad()
-        figure = choosing.figures(problem, fold, listener.outputs(dev, fold.dev, logits)[None])[0]
+) -> FoldResult:
+    """The head of one fold, seed and rate, as it was in its best epoch on dev."""
+    training = Training(turns, problem, settings, seed, fold, rate)
+    best, best_epoch, kept = -np.inf, 0, training.parameters()
+    for epoch in range(1, settings.epochs + 1):
+        training.epoch()
+        figure = training.figure()
         if figure > best:
-            best, found = figure, epoch
-            kept = {name: part.clone() for name, part in network.state_dict().items()}
-        advance(1 / settings["epochs"])
+            best, best_epoch, kept = figure, epoch, training.parameters()
+        advance(1 / settings.epochs)
+    network, test = training.network, training.dialogues.test
     network.load_state_dict(kept)
-    return Reading(
+    outputs = partial(training.dialogues.outputs, test, fold.test)
+    return FoldResult(
         fold=fold,
         seed=seed,
-        chosen={**choosing.of_grid(rate, settings["rates"]), "epoch": found},
+        choice={**choosing.of_grid(rate, settings.rates), "epoch": best_epoch},
         figure=float(best),
-        weights=network.layers.softmax(0).tolist(),
-        test=listener.outputs(test, fold.test, lambda batch: logits(batch).softmax(1)),
-        outputs=listener.outputs(test, fold.test, lambda batch: network.projected(batch.x)),
+        probabilities=outputs(lambda batch: training.logits(batch).softmax(1)),
+        outputs=outputs(lambda batch: network.projected(batch.x)),
+        layer_weights=network.layers.softmax(0).tolist(),
     )
 
 
-def _balance(problem: Any, fold: Any) -> torch.Tensor:
+def _balance(problem: Problem, fold: Fold) -> torch.Tensor:
     """Weights (C,) under which every class that train has counts the same."""
     counts = np.bincount(problem.targets[fold.train], minlength=len(problem.classes))
     return torch.tensor(len(fold.train) / np.maximum(counts, 1) / np.count_nonzero(counts), dtype=torch.float32)

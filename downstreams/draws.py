@@ -4,39 +4,48 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 import pandas as pd
 
-from downstreams.predictions import Predictions
-from downstreams.registry import Head
+from commons.corridors.features import Features
+from commons.corridors.predictions import Predictions
+from commons.corridors.problem import Problem
+from commons.progress import Progress
+from downstreams.reader import Reader
+from downstreams.registry import HEADS
 
 
 def drawn(
-    head: Head,
-    features: Any,
-    problem: Any,
-    settings: dict[str, Any],
+    reader: Reader,
+    features: Features,
+    problem: Problem,
     seeds: Sequence[int],
     device: str,
-    progress: Any = None,
+    progress: Progress | None = None,
 ) -> Predictions:
-    """The head's predictions on each seed's draw; a head that draws as well starts from the same seed."""
-    found = []
+    """The head's predictions on each seed's draw; a head that draws random numbers starts from the same seed.
+
+    Raises:
+        DownstreamError: as the head.
+    """
+    evaluate = HEADS.find(reader.head).load()
+    parts = []
     for seed in seeds:
         alone = replace(problem, folds=problem.draws[seed], draws=())
-        started = [0] if head.deterministic else [seed]
-        found.append(_of(seed, head.load()(features, alone, settings, started, device, progress)))
-    weights = [weight for part in found for weight in part.layer_weights or ()]
+        start = [0] if reader.deterministic else [seed]
+        parts.append(_of_seed(seed, evaluate(features, alone, reader.settings, start, device, progress)))
+    weights = [weight for part in parts for weight in part.layer_weights or ()]
     return replace(
-        found[0],  # what is told of layers, and what pictures need, is of the first seed alone
-        table=pd.concat([part.table for part in found], ignore_index=True),
-        choices=[one for part in found for one in part.choices],
+        parts[0],  # figures of layers, and what pictures need, are of the first seed alone
+        table=pd.concat([part.table for part in parts], ignore_index=True),
+        choices=[choice for part in parts for choice in part.choices],
         layer_weights=weights or None,
-        marks=tuple(sorted({mark for part in found for mark in part.marks})),
-        seconds=sum(part.seconds for part in found),
+        marks=tuple(sorted({mark for part in parts for mark in part.marks})),
+        seconds=sum(part.seconds for part in parts),
     )
 
 
-def _of(seed: int, part: Predictions) -> Predictions:
-    return replace(part, table=part.table.assign(seed=seed), choices=[one | {"seed": seed} for one in part.choices])
+def _of_seed(seed: int, part: Predictions) -> Predictions:
+    """The same predictions, called those of `seed`."""
+    choices = [choice | {"seed": seed} for choice in part.choices]
+    return replace(part, table=part.table.assign(seed=seed), choices=choices)

@@ -8,20 +8,25 @@ padding; a batch that is long goes through in parts whose gradients add up to th
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import numpy as np
 import torch
+from pydantic import JsonValue
 from torch.nn.functional import cross_entropy
 
+from commons.corridors.features import Features, Frames
+from commons.corridors.predictions import Predictions
+from commons.corridors.problem import Fold, Problem
+from commons.progress import Progress
 from downstreams import chance, choosing
+from downstreams.assembly import FoldResult, assemble
 from downstreams.errors import DownstreamError
 from downstreams.inputs import check_dev, check_finite, fitting
 from downstreams.parallel import one_core_each, reported
-from downstreams.predictions import Predictions, Reading, collected
+from downstreams.settings import Emotion2vec
 from downstreams.weighted_sum import linear
 
 RESIDENT = 4 << 30  # bytes: more frames than that stay on disk and are read batch by batch
@@ -29,32 +34,42 @@ PART = 8192  # frames that go through the head together: bounds memory whatever 
 
 
 def evaluate(
-    features: Any, problem: Any, settings: dict[str, Any], seeds: list[int], device: str, progress: Any = None
+    features: Features,
+    problem: Problem,
+    settings: Mapping[str, JsonValue],
+    seeds: Sequence[int],
+    device: str,
+    progress: Progress | None = None,
 ) -> Predictions:
-    """The head's predictions; `settings` has `hidden`, `batch`, `epochs`, `rate`, `top_rate`, `rise` (epochs),
-    `momentum`.
+    """The head's predictions; `settings` are those of settings.Emotion2vec.
 
     Raises:
         DownstreamError: the features are not those of the problem, not finite or none of an utterance; a fold has no
             dev part; training overflows in the first epoch.
     """
     started = time.perf_counter()
+    own = Emotion2vec.model_validate(settings)
     check_dev(problem, "emotion2vec")
-    frames = Frames(fitting(features.frames, problem, "frames"), problem.ids, device)
+    frames = LastLayer(fitting(features.frames, problem, "frames"), problem.ids, device)
     targets = torch.tensor(problem.targets, device=device)
     jobs = [(seed, fold) for seed in seeds for fold in problem.folds]
     advance = reported(progress, len(jobs))
     with one_core_each(device) as pool:
-        train = partial(_train, frames, targets, problem=problem, settings=settings, advance=advance)
-        readings = list(pool.map(lambda job: train(*job), jobs))
-    return collected(problem, readings, time.perf_counter() - started)
+        train = partial(_train, frames, targets, problem=problem, settings=own, advance=advance)
+        results = list(pool.map(lambda job: train(*job), jobs))
+    return assemble(problem, results, time.perf_counter() - started)
 
 
-class Frames:
-    """The last layer's frames of all utterances, float16, by batches: in memory where they fit, else as they lie."""
+class LastLayer:
+    """The last layer's frames of all utterances, float16, by batches: in memory where they fit, else from disk.
 
-    def __init__(self, frames: Any, ids: np.ndarray, device: str) -> None:
-        """`frames`: `[i]` is (T_i, L', D) and `offsets` (N + 1,) sums T_i, as features give them."""
+    Attributes:
+        lengths: (N,) frames of each utterance.
+        width: D.
+    """
+
+    def __init__(self, frames: Frames, ids: np.ndarray, device: str) -> None:
+        """Raises DownstreamError where an utterance has no frames, or one that is not finite."""
         self.device, self._frames = torch.device(device), frames
         self.lengths = np.diff(frames.offsets)
         if not self.lengths.all():
@@ -76,9 +91,10 @@ class Frames:
         ends = np.cumsum(self.lengths[rows])
         for part in np.split(rows, np.flatnonzero(np.diff(ends // PART)) + 1):
             lengths = torch.as_tensor(self.lengths[part], device=self.device)
-            yield torch.as_tensor(part, device=self.device), self._read(part).float(), lengths
+            yield torch.as_tensor(part, device=self.device), self._of(part).float(), lengths
 
-    def _read(self, rows: np.ndarray) -> torch.Tensor:
+    def _of(self, rows: np.ndarray) -> torch.Tensor:
+        """The frames (sum of T, D) float16 of some utterances."""
         if self._held is None:
             return torch.as_tensor(np.concatenate([self._frames[i][:, -1] for i in rows]), device=self.device)
         offsets = self._frames.offsets
@@ -105,46 +121,47 @@ class Head:
 
 
 def _train(
-    frames: Frames,
+    frames: LastLayer,
     targets: torch.Tensor,
     seed: int,
-    fold: Any,
+    fold: Fold,
     *,
-    problem: Any,
-    settings: dict[str, Any],
+    problem: Problem,
+    settings: Emotion2vec,
     advance: Callable[[float], None],
-) -> Reading:
+) -> FoldResult:
+    """The head of one fold and seed, as it was in its best epoch on dev."""
     draws = chance.generator(fold.name, seed)
-    first = linear(settings["hidden"], frames.width, draws)
-    second = linear(len(problem.classes), settings["hidden"], draws)
+    first = linear(settings.hidden, frames.width, draws)
+    second = linear(len(problem.classes), settings.hidden, draws)
     parameters = [part.to(frames.device).requires_grad_() for part in (*first, *second)]
     head = Head(*parameters)
-    optimiser = torch.optim.RMSprop(parameters, lr=settings["rate"], momentum=settings["momentum"])
+    optimiser = torch.optim.RMSprop(parameters, lr=settings.rate, momentum=settings.momentum)
     # Their code leaves the cycling of momentum, which falls as the rate rises, at torch's default.
     rates = torch.optim.lr_scheduler.CyclicLR(
-        optimiser, settings["rate"], settings["top_rate"], step_size_up=settings["rise"],
-        base_momentum=0.8, max_momentum=settings["momentum"],
+        optimiser, settings.rate, settings.top_rate, step_size_up=settings.rise,
+        base_momentum=0.8, max_momentum=settings.momentum,
     )  # fmt: skip
-    best, found, kept = -np.inf, 0, head
-    for epoch in range(1, settings["epochs"] + 1):
-        for rows in chance.stream(fold.train, len(fold.train), draws).split(settings["batch"]):
+    best, best_epoch, kept = -np.inf, 0, head
+    for epoch in range(1, settings.epochs + 1):
+        for rows in chance.stream(fold.train, len(fold.train), draws).split(settings.batch):
             for part, x, lengths in frames.parts(rows.numpy()):
                 logits = head.logits(head.means(x, lengths))
                 (cross_entropy(logits, targets[part], reduction="sum") / len(rows)).backward()
             optimiser.step()
             optimiser.zero_grad()
         rates.step()
-        figure = choosing.figures(problem, fold, _read(frames, head, fold.dev)[1][None])[0]
+        figure = choosing.figures(problem, fold, _outputs(frames, head, fold.dev)[1][None])[0]
         if figure > best:
-            best, found, kept = figure, epoch, Head(*(part.detach().clone() for part in parameters))
-        advance(1 / settings["epochs"])
-    outputs, logits = _read(frames, kept, fold.test)
-    probabilities = torch.as_tensor(logits).softmax(1).numpy()
-    return Reading(fold, seed, {"epoch": found}, float(best), probabilities, outputs)
+            best, best_epoch, kept = figure, epoch, Head(*(part.detach().clone() for part in parameters))
+        advance(1 / settings.epochs)
+    outputs, test = _outputs(frames, kept, fold.test)
+    probabilities = torch.as_tensor(test).softmax(1).numpy()
+    return FoldResult(fold, seed, {"epoch": best_epoch}, float(best), probabilities, outputs)
 
 
 @torch.no_grad()
-def _read(frames: Frames, head: Head, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """First-layer means (n, H) and logits (n, C)."""
+def _outputs(frames: LastLayer, head: Head, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """First-layer means (n, H) and logits (n, C) of some utterances."""
     means = torch.cat([head.means(x, lengths) for _, x, lengths in frames.parts(rows)])
     return means.cpu().numpy(), head.logits(means).cpu().numpy()

@@ -1,9 +1,9 @@
 """What goes wrong in this room, said to the user in one message."""
 
+from __future__ import annotations
 
-class DownstreamError(Exception):
+from commons.errors import EmorepError
+
+
+class DownstreamError(EmorepError):
     """A head cannot do what was asked; the message says what was expected and what to do."""
-
-
-class UnknownName(DownstreamError):
-    """No head of that name."""

@@ -199,7 +199,7 @@ def _minimise(batch: _Batch, tolerance: float) -> tuple[torch.Tensor, torch.Tens
     slope = first = (gradient * direction).sum((0, 1))
     history: list[tuple[torch.Tensor, torch.Tensor]] = []
 
-    found, converged = torch.empty_like(theta), torch.zeros(p, dtype=torch.bool, device=theta.device)
+    raw, converged = torch.empty_like(theta), torch.zeros(p, dtype=torch.bool, device=theta.device)
     open_ = torch.arange(p, device=theta.device)
     stuck = torch.zeros_like(converged)
     for step in range(STEPS + 1):
@@ -209,8 +209,8 @@ def _minimise(batch: _Batch, tolerance: float) -> tuple[torch.Tensor, torch.Tens
             stay = (~leave).nonzero()[:, 0]
             gone = leave.nonzero()[:, 0]
             part = batch.select(gone)
-            found[..., open_[gone]] = part.coefficients(theta[..., gone])
-            found[-1][:, open_[gone]] += part.absent
+            raw[..., open_[gone]] = part.coefficients(theta[..., gone])
+            raw[-1][:, open_[gone]] += part.absent
             # Where float32 allows no further descent, what is left is judged by a wider measure.
             near = -slope <= FLOOR * torch.minimum(-first, objective)
             converged[open_[gone]] = (solved | (stuck & near))[gone]
@@ -228,7 +228,7 @@ def _minimise(batch: _Batch, tolerance: float) -> tuple[torch.Tensor, torch.Tens
         history = [*history[-MEMORY + 1 :], (move, gradient - before)]
         direction = _direction(batch, gradient, history)
         slope = (gradient * direction).sum((0, 1))
-    return found, converged
+    return raw, converged
 
 
 def _direction(batch: _Batch, gradient: torch.Tensor, history: list[tuple[torch.Tensor, torch.Tensor]]) -> torch.Tensor:

@@ -9,6 +9,8 @@ from threading import Lock
 
 import torch
 
+from commons.progress import Progress
+
 
 @contextmanager
 def one_core_each(device: str) -> Iterator[ThreadPoolExecutor]:
@@ -26,8 +28,8 @@ def one_core_each(device: str) -> Iterator[ThreadPoolExecutor]:
         torch.set_num_threads(cores)
 
 
-def reported(progress: Callable[[float, float], None] | None, total: float) -> Callable[[float], None]:
-    """A function that any thread tells how much more of `total` is done; it passes the sum on to `progress`."""
+def reported(progress: Progress | None, total: float) -> Callable[[float], None]:
+    """A function that adds to how much of `total` is done, called from any thread, and passes the sum to `progress`."""
     done, lock = 0.0, Lock()
 
     def advance(more: float) -> None:

@@ -1,36 +1,42 @@
-"""`probe`: one linear reading of the best layer, everything chosen inside the training speakers.
+"""`probe`: a linear model of the best layer; everything is chosen inside the training speakers.
 
 For each fold, multinomial logistic regression (ridge regression for values) is fitted for every layer and
 strength without each inner group of the training speakers in turn; the layer and strength whose pooled
 predictions for the groups left out have the smallest loss are taken, and refitted on all that is not test. An
-official dev part takes the place of the inner groups. Folds never meet: a fold's rows, bases and coefficients are
+official dev part takes the place of the inner groups. Folds share nothing: a fold's rows, bases and coefficients are
 its own, so neither labels nor features of its test speakers touch what it chooses.
 
 The loss that chooses is class-balanced cross-entropy (squared error for values), each strength's logits first
 flattened by the one factor that suits them best. Counts of right answers are too coarse for it: with few speakers they
 tie over decades of strengths, and among ties the one that suits the rest best is the one that suits the speaker left
-out least. The factor forgives weak ridges that they are overconfident on speakers they do not know: decisions are not
-worse for it.
+out least. The factor corrects weak ridges, which are overconfident on speakers that they do not know: their decisions
+are no worse for it.
 """
 
 from __future__ import annotations
 
 import time
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
+from pydantic import JsonValue
 
+from commons.corridors.features import Features, Pooled
+from commons.corridors.predictions import Choice, Predictions
+from commons.corridors.problem import Fold, Problem
+from commons.metrics import METRICS, REGRESSION, sums
+from commons.progress import Progress
 from downstreams import logistic, ridge
+from downstreams.assembly import fold_table
 from downstreams.inputs import check_finite, fitting
 from downstreams.linear import Linear
 from downstreams.parallel import one_core_each
-from downstreams.predictions import Predictions, fold_table
-from tasks.metrics import METRICS, REGRESSION, sums
+from downstreams.settings import Probe
 
 INNER_TOLERANCE, FINAL_TOLERANCE = 1e-5, 1e-7  # choosing needs less than the figures that are shown
 IMPOSSIBLE = 30.0  # nats: the surprise of a class that an inner training set lacks, the same for all strengths
@@ -39,34 +45,49 @@ STATISTICS = {"mean": 0, "std": 1}
 
 
 def evaluate(
-    features: Any, problem: Any, settings: dict[str, Any], seeds: list[int], device: str, progress: Any = None
+    features: Features,
+    problem: Problem,
+    settings: Mapping[str, JsonValue],
+    seeds: Sequence[int],
+    device: str,
+    progress: Progress | None = None,
 ) -> Predictions:
-    """The probe's predictions; `settings` has `statistics` (of mean, std) and `strengths` (ascending;
-    C = strength / number of features).
+    """The probe's predictions; `settings` are those of settings.Probe. It draws nothing, so seeds do not matter.
 
     Raises:
         DownstreamError: the features are not those of the problem, or are not finite.
     """
-    started = time.perf_counter()
     pooled = fitting(features.pooled, problem, "pooled features")
-    depth, strengths = pooled.shape[2], torch.tensor(settings["strengths"])
-    statistics = [STATISTICS[name] for name in settings["statistics"]]
-    readings: list[list[_Reading]] = [[] for _ in problem.folds]  # [fold][layer]
+    return read(pooled, problem, Probe.model_validate(settings), device, progress)
+
+
+def read(
+    pooled: Pooled, problem: Problem, settings: Probe, device: str, progress: Progress | None = None
+) -> Predictions:
+    """The probe's predictions from pooled features (N, 2, L, D), or (N, 1, L, D) where it reads means alone.
+
+    Raises:
+        DownstreamError: the features are not finite.
+    """
+    started = time.perf_counter()
+    depth, strengths = pooled.shape[2], torch.tensor(settings.strengths)
+    statistics = [STATISTICS[name] for name in settings.statistics]
+    fits: list[list[_LayerFit]] = [[] for _ in problem.folds]  # [fold][layer]
     with one_core_each(device) as pool:
         for layer in range(depth):
             rows = np.concatenate([pooled[:, s, layer] for s in statistics], axis=1)
             check_finite(rows, problem.ids, f"layer {layer}")
-            read = partial(_read, rows, problem, strengths=strengths, device=device)
-            for f, reading in enumerate(pool.map(read, problem.folds)):
-                readings[f].append(reading)
+            fit_fold = partial(_fit_fold, rows, problem, strengths=strengths, device=device)
+            for f, fit in enumerate(pool.map(fit_fold, problem.folds)):
+                fits[f].append(fit)
                 if progress:
                     progress(layer * len(problem.folds) + f + 1, depth * len(problem.folds))
-    return _predictions(problem, readings, time.perf_counter() - started)
+    return _predictions(problem, fits, time.perf_counter() - started)
 
 
 @dataclass(frozen=True)
-class _Reading:
-    """One fold read from one layer, at the strength that did best inside the training speakers."""
+class _LayerFit:
+    """One fold fitted on one layer, at the strength that did best inside the training speakers."""
 
     strength: float
     edge: bool  # it is the first or last of the grid
@@ -76,31 +97,29 @@ class _Reading:
     test: np.ndarray  # (n, C) probabilities, or (n,) values
 
 
-def _read(rows: np.ndarray, problem: Any, fold: Any, *, strengths: torch.Tensor, device: str) -> _Reading:
+def _fit_fold(rows: np.ndarray, problem: Problem, fold: Fold, *, strengths: torch.Tensor, device: str) -> _LayerFit:
     known = np.concatenate([fold.train, fold.dev])
     varies = np.ptp(rows[known], axis=0) > 0  # a column constant on what may be trained on carries nothing
     x = torch.as_tensor(rows[known][:, varies], device=device)
     y = torch.as_tensor(problem.targets[known], device=device)
-
     penalties = (strengths / max(1, x.shape[1])).to(device)
-
     best, loss, figure = _chosen(problem, fold, known, x, y, penalties)
     everything = torch.ones(1, len(known), dtype=torch.bool, device=device)
     final = _fit(problem, x, y, everything, penalties[best : best + 1], FINAL_TOLERANCE)
-    heard = torch.as_tensor(rows[fold.test][:, varies], device=device)
-    test = final(_alike(heard, x) if problem.test_standardised else heard)[..., 0]
-    return _Reading(
+    test = torch.as_tensor(rows[fold.test][:, varies], device=device)
+    outputs = final(_alike(test, x) if problem.test_standardised else test)[..., 0]
+    return _LayerFit(
         strength=round(strengths[best].item(), 6),  # float32 0.1 is 0.1
         edge=best in (0, len(strengths) - 1),
         converged=bool(final.converged.all()),
         loss=loss,
         figure=figure,
-        test=(test[:, 0] if problem.kind == REGRESSION else test.softmax(1)).cpu().numpy(),
+        test=(outputs[:, 0] if problem.kind == REGRESSION else outputs.softmax(1)).cpu().numpy(),
     )
 
 
 def _chosen(
-    problem: Any, fold: Any, known: np.ndarray, x: torch.Tensor, y: torch.Tensor, penalties: torch.Tensor
+    problem: Problem, fold: Fold, known: np.ndarray, x: torch.Tensor, y: torch.Tensor, penalties: torch.Tensor
 ) -> tuple[int, float, float]:
     """The index of the best strength, its loss and `select_on` on the inner groups left out.
 
@@ -125,20 +144,20 @@ def _chosen(
     return best, float(losses[best]), float(METRICS[problem.select_on](counted)[0])
 
 
-def _alike(heard: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
-    """Rows (n, D) with the mean and deviation, column by column, of what trains, in place of their own.
+def _alike(test: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
+    """Test rows (n, D) with the mean and deviation, column by column, of the rows that train, in place of their own.
 
     A head that standardises by what trains thus sees them standardised by their own statistics; a column that is
     constant on them carries nothing.
     """
-    heard, known = heard.double(), known.double()
-    centred = heard - heard.mean(0)
+    test, known = test.double(), known.double()
+    centred = test - test.mean(0)
     spread, wanted = centred.square().mean(0).sqrt(), (known - known.mean(0)).square().mean(0).sqrt()
-    varies = heard.amax(0) > heard.amin(0)
+    varies = test.amax(0) > test.amin(0)
     return (torch.where(varies, centred / torch.where(varies, spread, 1.0) * wanted, 0.0) + known.mean(0)).float()
 
 
-def _losses(problem: Any, outputs: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+def _losses(problem: Problem, outputs: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
     """The loss that chooses (see above) of outputs (n, C, S): one a strength (S,)."""
     if problem.kind == REGRESSION:
         return (outputs[:, 0] - y[:, None]).square().mean(0)
@@ -151,25 +170,28 @@ def _losses(problem: Any, outputs: torch.Tensor, y: torch.Tensor) -> torch.Tenso
 
 
 def _fit(
-    problem: Any, x: torch.Tensor, y: torch.Tensor, members: torch.Tensor, strengths: torch.Tensor, tolerance: float
+    problem: Problem, x: torch.Tensor, y: torch.Tensor, members: torch.Tensor, strengths: torch.Tensor, tolerance: float
 ) -> Linear:
     if problem.kind == REGRESSION:
         return ridge.fit(x, y, members, strengths)
     return logistic.fit(x, y, members, strengths, len(problem.classes), tolerance)
 
 
-def _predictions(problem: Any, readings: list[list[_Reading]], seconds: float) -> Predictions:
-    """Tables from what every fold and layer gave: readings[fold][layer]."""
-    choices, tables, marks = [], [], set()
-    for fold, layers in zip(problem.folds, readings, strict=True):
-        losses = [reading.loss for reading in layers]
+def _predictions(problem: Problem, fits: list[list[_LayerFit]], seconds: float) -> Predictions:
+    """Tables from what every fold and layer gave: fits[fold][layer]."""
+    choices: list[Choice] = []
+    chosen_layers: list[int] = []
+    tables, marks = [], set[str]()
+    for fold, layers in zip(problem.folds, fits, strict=True):
+        losses = [fit.loss for fit in layers]
         layer = len(layers) - 1 if np.isnan(losses).all() else int(np.argmin(losses))  # the lowest of equals
         best = layers[layer]
         chosen = {"layer": layer, "strength": best.strength, "dev": best.figure, "loss": best.loss, "edge": best.edge}
         choices.append({"fold": fold.name, "seed": 0, **chosen})
+        chosen_layers.append(layer)
         tables.append(fold_table(problem, fold, 0, best.test))
         marks |= set() if best.converged else {"unconverged"}
-    by_layer = [np.concatenate([layers[layer].test for layers in readings]) for layer in range(len(readings[0]))]
+    by_layer = [np.concatenate([layers[layer].test for layers in fits]) for layer in range(len(fits[0]))]
     if problem.kind == REGRESSION:
         tests = np.stack(by_layer).astype(np.float32)
     else:
@@ -177,9 +199,9 @@ def _predictions(problem: Any, readings: list[list[_Reading]], seconds: float) -
     return Predictions(
         table=pd.concat(tables, ignore_index=True),
         by_layer=tests,
-        dev_by_layer=np.array([[reading.figure for reading in layers] for layers in readings]),
+        dev_by_layer=np.array([[fit.figure for fit in layers] for layers in fits]),
         choices=choices,
-        layer=min(Counter(c["layer"] for c in choices).items(), key=lambda item: (-item[1], item[0]))[0],
+        layer=min(Counter(chosen_layers).items(), key=lambda item: (-item[1], item[0]))[0],
         marks=tuple(sorted(marks)),
         seconds=seconds,
     )

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from torch import nn
 from torch.nn.utils.rnn import PackedSequence
+
+from downstreams.settings import DialogueRnn, Gru
 
 Drop = Callable[[torch.Tensor], torch.Tensor]
 
@@ -31,11 +32,11 @@ class Dropout:
 class Network(nn.Module):
     """Weighted sum of the layers, Linear, a network over the turns, Linear."""
 
-    def __init__(self, depth: int, width: int, n_classes: int, directions: int, settings: dict[str, Any]) -> None:
+    def __init__(self, depth: int, width: int, n_classes: int, directions: int, settings: Gru | DialogueRnn) -> None:
         super().__init__()
         self.layers = nn.Parameter(torch.zeros(depth))
-        self.projector = nn.Linear(width, settings["projector"])
-        self.over_turns = NETWORKS[settings["network"]](settings, directions)
+        self.projector = nn.Linear(width, settings.projector)
+        self.over_turns = over_turns(settings, directions)
         self.classifier = nn.Linear(self.over_turns.width, n_classes)
 
     def start(self, draws: torch.Generator) -> None:
@@ -75,10 +76,10 @@ def flat(places: torch.Tensor, active: list[int]) -> torch.Tensor:
 class ContextGRU(nn.Module):
     """One layer of GRU over the turns, one way or both."""
 
-    def __init__(self, settings: dict[str, Any], directions: int) -> None:
+    def __init__(self, settings: Gru, directions: int) -> None:
         super().__init__()
-        self.width = directions * settings["hidden"]
-        self.gru = nn.GRU(settings["projector"], settings["hidden"], bidirectional=directions == 2)
+        self.width = directions * settings.hidden
+        self.gru = nn.GRU(settings.projector, settings.hidden, bidirectional=directions == 2)
 
     def forward(self, x: torch.Tensor, speaker: torch.Tensor, lengths: list[int], drop: Drop) -> torch.Tensor:
         """States (n, width) of turns (n, P)."""
@@ -133,10 +134,10 @@ class DialogueRNN(nn.Module):
     All directions run in step, on dialogues sorted by length: at turn t only those that have one are computed.
     """
 
-    def __init__(self, settings: dict[str, Any], directions: int) -> None:
+    def __init__(self, settings: DialogueRnn, directions: int) -> None:
         super().__init__()
-        turn, one, speaker, emotion = (settings[name] for name in ("projector", "global", "party", "emotion"))
-        self.width = directions * settings["hidden"]
+        turn, one, speaker, emotion = settings.projector, settings.global_, settings.party, settings.emotion
+        self.width = directions * settings.hidden
         self.sizes, self.directions = (one, speaker, emotion), directions
         self.all = Cells(directions, turn + speaker, one)
         self.attention = Linears(directions, turn, one)
@@ -171,4 +172,8 @@ class DialogueRNN(nn.Module):
         return self.hidden(torch.cat(emotions, 1).gather(1, order).transpose(0, 1).flatten(1)).relu()
 
 
-NETWORKS: dict[str, type[ContextGRU] | type[DialogueRNN]] = {"gru": ContextGRU, "dialogue_rnn": DialogueRNN}
+def over_turns(settings: Gru | DialogueRnn, directions: int) -> ContextGRU | DialogueRNN:
+    """The network over the turns that the settings name."""
+    if isinstance(settings, DialogueRnn):
+        return DialogueRNN(settings, directions)
+    return ContextGRU(settings, directions)

@@ -1,131 +1,115 @@
-"""The heads by name, with their settings; what trains them is imported when it is used."""
+"""The heads and the references by name; what trains a head is imported when it is used."""
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from importlib import import_module
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol, cast
 
-from downstreams.errors import UnknownName
+from commons import registry
+from downstreams.settings import DialogueRnn, Emotion2vec, Gru, Probe, Settings, Superb
 
-# Strengths of the probe, two a decade. C, the inverse ridge penalty, is strength / number of features: the kernel of
-# standardised features grows with their number, so one grid serves 10 and 6000 of them.
-STRENGTHS = [0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0]
+if TYPE_CHECKING:  # numpy and pandas, which a list of names does not need
+    from pydantic import JsonValue
 
+    from commons.corridors.features import Features
+    from commons.corridors.predictions import Predictions
+    from commons.corridors.problem import Problem
+    from commons.progress import Progress
 
 CLASSES = ("classification", "conversation")
 EVERY_KIND = (*CLASSES, "regression")
 
-# s3prl's downstream/emotion: config.yaml, and the learning rates that SUPERB lets one choose from.
-SUPERB = {
-    "version": 1,
-    "projector": 256,
-    "batch": 32,
-    "clip": 1.0,
-    "rates": [1e-5, 1e-4, 1e-3],
-    "epochs": 271,
-    "steps": 30_000,
-    "evaluations": 30,
-}
 
-# emotion2vec's iemocap_downstream (Ma et al. 2024). Its weight decay and label smoothing are named and never used.
-EMOTION2VEC = {
-    "version": 1,
-    "hidden": 256,
-    "batch": 128,
-    "epochs": 100,
-    "rate": 5e-4,
-    "top_rate": 1e-3,
-    "rise": 10,
-    "momentum": 0.9,
-}
+class Evaluate(Protocol):
+    """Trains a head on every fold of a problem and predicts the fold's test utterances."""
 
-# What the heads of conversations share: one schedule for all, so that they differ in the network alone.
-TURNS = {
-    "version": 1,
-    "context": True,
-    "projector": 100,
-    "dropout": 0.5,
-    "batch": 8,
-    "rates": [3e-4, 1e-3, 3e-3],
-    "decay": 1e-3,
-    "epochs": 60,
-}
-GRU = TURNS | {"network": "gru", "hidden": 100}
-# Sizes as in DialogueRNN's published code for MELD (train_MELD.py of conv-emotion).
-DIALOGUE_RNN = TURNS | {"network": "dialogue_rnn", "global": 150, "party": 150, "emotion": 100, "hidden": 100}
+    def __call__(
+        self,
+        features: Features,
+        problem: Problem,
+        settings: Mapping[str, JsonValue],
+        seeds: Sequence[int],
+        device: str,
+        progress: Progress | None = None,
+    ) -> Predictions: ...
 
 
 @dataclass(frozen=True)
 class Head:
-    """A head's facts: `target` is "module:function", `kinds` of problem it can treat, `settings` decide its figures;
-    `standardises`: it standardises features, and can do so by test's own statistics."""
+    """A head's facts.
 
-    name: str
+    Attributes:
+        about: what it is, in one line.
+        target: "module:function" of its `Evaluate`.
+        settings: its own; they decide its figures.
+        needs: what it reads of the features, of commons.corridors.features.NEEDS.
+        kinds: of problem that it can treat.
+        deterministic: it draws no random numbers.
+        standardises: it standardises features, and can do so by the test part's own statistics.
+    """
+
     about: str
     target: str
-    needs: frozenset[str]
-    deterministic: bool
-    kinds: tuple[str, ...]
-    settings: dict[str, Any] = field(hash=False)
+    settings: Settings
+    needs: frozenset[str] = frozenset({"pooled"})
+    kinds: tuple[str, ...] = EVERY_KIND
+    deterministic: bool = False
     standardises: bool = False
 
-    def load(self) -> Callable[..., Any]:
-        """The function that evaluates this head."""
-        module, function = self.target.split(":")
-        return getattr(import_module(module), function)
+    def load(self) -> Evaluate:
+        """The function that evaluates this head, imported now."""
+        return cast(Evaluate, registry.load(self.target))
 
 
-def _probe(name: str, statistics: list[str], about: str) -> Head:
-    settings = {"version": 1, "statistics": statistics, "strengths": STRENGTHS}
-    return Head(name, about, "downstreams.probe:evaluate", frozenset({"pooled"}), True, EVERY_KIND, settings, True)
+def _probe(settings: Probe, about: str) -> Head:
+    return Head(about, "downstreams.probe:evaluate", settings, deterministic=True, standardises=True)
 
 
-def _conversation(name: str, settings: dict[str, Any], about: str) -> Head:
-    target, kinds = "downstreams.conversation:evaluate", ("conversation",)
-    return Head(name, about, target, frozenset({"pooled"}), False, kinds, settings)
+def _conversation(settings: Settings, about: str) -> Head:
+    return Head(about, "downstreams.conversation:evaluate", settings, kinds=("conversation",))
 
 
-HEADS = {
-    head.name: head
-    for head in (
-        _probe("probe", ["mean"], "logistic regression on the time-mean of the best layer (ridge for values)"),
-        _probe("probe_stats", ["mean", "std"], "the same on time-mean and time-standard-deviation"),
-        Head(
-            "superb",
+HEADS = registry.Registry(
+    "downstream",
+    {
+        "probe": _probe(Probe(), "logistic regression on the time-mean of the best layer (ridge for values)"),
+        "probe_stats": _probe(Probe(statistics=["mean", "std"]), "the same on time-mean and time-standard-deviation"),
+        "superb": Head(
             "SUPERB's head: weighted sum of layers, linear, trained as s3prl does (classes)",
             "downstreams.superb:evaluate",
-            frozenset({"pooled"}),
-            False,
-            CLASSES,
-            SUPERB,
+            Superb(),
+            kinds=CLASSES,
         ),
-        Head(
-            "emotion2vec",
+        "emotion2vec": Head(
             "emotion2vec's head: linear, ReLU, mean over time, linear, on frames of the last layer (classes)",
             "downstreams.emotion2vec:evaluate",
-            frozenset({"frames:last"}),
-            False,
-            CLASSES,
-            EMOTION2VEC,
+            Emotion2vec(),
+            needs=frozenset({"frames:last"}),
+            kinds=CLASSES,
         ),
-        _conversation("context_gru", GRU, "a GRU over the turns of each dialogue (conversations)"),
-        _conversation(
-            "dialogue_rnn", DIALOGUE_RNN, "DialogueRNN: states of dialogue, speakers and emotion (conversations)"
+        "context_gru": _conversation(Gru(), "a GRU over the turns of each dialogue (conversations)"),
+        "dialogue_rnn": _conversation(
+            DialogueRnn(), "DialogueRNN: states of dialogue, speakers and emotion (conversations)"
         ),
-        _conversation(
-            "no_context", GRU | {"context": False}, "context_gru's network on each turn alone (conversations)"
-        ),
-    )
-}
+        "no_context": _conversation(Gru(context=False), "context_gru's network on each turn alone (conversations)"),
+    },
+)
 
 
-def get(name: str) -> Head:
-    """The head of that name; UnknownName with the nearest names otherwise."""
-    if name in HEADS:
-        return HEADS[name]
-    near = difflib.get_close_matches(name, HEADS, n=3, cutoff=0.4)
-    hint = f" Did you mean {' or '.join(near)}?" if near else ""
-    raise UnknownName(f"no downstream is called '{name}'.{hint} There are: {', '.join(HEADS)}.")
+@dataclass(frozen=True)
+class Reference:
+    """A reference row: what it predicts by, and the kinds of problem that have it."""
+
+    about: str
+    kinds: tuple[str, ...] = EVERY_KIND
+
+
+REFERENCES = registry.Registry(
+    "reference",
+    {
+        "majority": Reference("the most frequent class"),
+        "duration": Reference("the length of the utterance alone"),
+        "persistence": Reference("the speaker's last emotion, by its true label", ("conversation",)),
+    },
+)

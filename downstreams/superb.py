@@ -9,18 +9,23 @@ their one gather.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any
 
 import numpy as np
 import torch
+from pydantic import JsonValue
 from torch.optim.adam import adam
 
+from commons.corridors.features import Features
+from commons.corridors.predictions import Predictions
+from commons.corridors.problem import Fold, Problem
+from commons.progress import Progress
 from downstreams import chance, choosing, weighted_sum
+from downstreams.assembly import FoldResult, assemble
 from downstreams.inputs import check_dev, check_finite, fitting
 from downstreams.parallel import one_core_each, reported
-from downstreams.predictions import Predictions, Reading, collected
+from downstreams.settings import Superb
 from downstreams.weighted_sum import Heads
 
 BLOCK = 600_000  # weights that a core trains in step: their state should stay in its caches
@@ -28,16 +33,21 @@ NEAR = 0.1  # SUPERB gives folds of 3432 to 3606 utterances the same number of s
 
 
 def evaluate(
-    features: Any, problem: Any, settings: dict[str, Any], seeds: list[int], device: str, progress: Any = None
+    features: Features,
+    problem: Problem,
+    settings: Mapping[str, JsonValue],
+    seeds: Sequence[int],
+    device: str,
+    progress: Progress | None = None,
 ) -> Predictions:
-    """The head's predictions; `settings` has `projector`, `batch`, `clip`, `rates` (ascending), `epochs`, `steps`
-    (SUPERB's number, taken where the epochs come near it) and `evaluations`.
+    """The head's predictions; `settings` are those of settings.Superb.
 
     Raises:
         DownstreamError: the features are not those of the problem or not finite, a fold has no dev part, or
             training overflows at every rate.
     """
     started = time.perf_counter()
+    own = Superb.model_validate(settings)
     pooled = fitting(features.pooled, problem, "pooled features")
     check_dev(problem, "superb")
     means = np.ascontiguousarray(pooled[:, 0])
@@ -47,22 +57,22 @@ def evaluate(
 
     size = len(problem.folds)
     if torch.device(device).type == "cpu":
-        size = max(1, BLOCK // (len(settings["rates"]) * settings["projector"] * x.shape[2]))
+        size = max(1, BLOCK // (len(own.rates) * own.projector * x.shape[2]))
     jobs = [(seed, problem.folds[i : i + size]) for seed in seeds for i in range(0, len(problem.folds), size)]
-    advance = reported(progress, len(seeds) * len(problem.folds) * len(settings["rates"]))
+    advance = reported(progress, len(seeds) * len(problem.folds) * len(own.rates))
     with one_core_each(device) as pool:
-        train = partial(_train, x, y, problem=problem, settings=settings, advance=advance)
-        readings = [reading for part in pool.map(lambda job: train(*job), jobs) for reading in part]
-    return collected(problem, readings, time.perf_counter() - started)
+        train = partial(_train, x, y, problem=problem, settings=own, advance=advance)
+        results = [result for part in pool.map(lambda job: train(*job), jobs) for result in part]
+    return assemble(problem, results, time.perf_counter() - started)
 
 
-def schedule(n: int, settings: dict[str, Any]) -> tuple[int, int]:
+def schedule(n: int, settings: Superb) -> tuple[int, int]:
     """Steps of a fold with n training utterances, and after how many of them dev is scored."""
-    steps = settings["epochs"] * n / settings["batch"]
-    if abs(steps - settings["steps"]) <= NEAR * settings["steps"]:
-        steps = settings["steps"]
-    every = max(1, round(steps / settings["evaluations"]))
-    return every * settings["evaluations"], every
+    steps = settings.epochs * n / settings.batch
+    if abs(steps - settings.steps) <= NEAR * settings.steps:
+        steps = settings.steps
+    every = max(1, round(steps / settings.evaluations))
+    return every * settings.evaluations, every
 
 
 class Training:
@@ -86,27 +96,27 @@ def _train(
     x: torch.Tensor,
     y: torch.Tensor,
     seed: int,
-    folds: tuple[Any, ...],
+    folds: Sequence[Fold],
     *,
-    problem: Any,
-    settings: dict[str, Any],
+    problem: Problem,
+    settings: Superb,
     advance: Callable[[float], None],
-) -> list[Reading]:
-    """The heads of some folds with one seed, all rates, in step; a fold that is done before others runs on unheard."""
-    rates, batch = settings["rates"], settings["batch"]
+) -> list[FoldResult]:
+    """The heads of some folds with one seed, all rates, in step; a fold that is done early runs on without effect."""
+    rates, batch = settings.rates, settings.batch
     plans = [schedule(len(fold.train), settings) for fold in folds]
     last = max(steps for steps, _ in plans)
     generators = [chance.generator(fold.name, seed) for fold in folds]
     depth, width = x.shape[1:]
-    heads = weighted_sum.initial(generators, len(rates), depth, width, settings["projector"], len(problem.classes))
+    heads = weighted_sum.initial(generators, len(rates), depth, width, settings.projector, len(problem.classes))
     heads = Heads(*(part.to(x.device) for part in heads))
     streams = [chance.stream(fold.train, last * batch, g) for fold, g in zip(folds, generators, strict=True)]
     order = torch.stack(streams).to(x.device).view(len(folds), last, batch).transpose(0, 1).contiguous()
 
-    training = Training(heads, rates, settings["clip"])
+    training = Training(heads, rates, settings.clip)
     best = Heads(*map(torch.clone, heads))
     figures = np.full((len(rates), len(folds)), -np.inf)
-    found = np.zeros(figures.shape, dtype=int)
+    best_steps = np.zeros(figures.shape, dtype=int)
     for step, rows in enumerate(order, start=1):
         inputs = x.index_select(0, rows.view(-1)).view(*rows.shape, *x.shape[1:])
         training.step(inputs, y[rows])
@@ -116,11 +126,13 @@ def _train(
             logits = heads.problem(q).logits(_rows(x, fold.dev))[:, 0]
             scores = choosing.figures(problem, fold, logits.cpu().numpy())
             for r in np.flatnonzero(scores > figures[:, q]):
-                figures[r, q], found[r, q] = scores[r], step
+                figures[r, q], best_steps[r, q] = scores[r], step
                 for kept, now in zip(best, heads, strict=True):
                     kept[r, q] = now[r, q]
             advance(len(rates) * every / steps_of)
-    return [_reading(x, fold, seed, best.problem(q), figures[:, q], found[:, q], rates) for q, fold in enumerate(folds)]
+    return [
+        _result(x, fold, seed, best.problem(q), figures[:, q], best_steps[:, q], rates) for q, fold in enumerate(folds)
+    ]
 
 
 def _rows(x: torch.Tensor, rows: np.ndarray) -> torch.Tensor:
@@ -128,17 +140,24 @@ def _rows(x: torch.Tensor, rows: np.ndarray) -> torch.Tensor:
     return x[torch.as_tensor(rows, device=x.device)][None]
 
 
-def _reading(
-    x: torch.Tensor, fold: Any, seed: int, heads: Heads, figures: np.ndarray, found: np.ndarray, rates: list[float]
-) -> Reading:
+def _result(
+    x: torch.Tensor,
+    fold: Fold,
+    seed: int,
+    heads: Heads,
+    figures: np.ndarray,
+    best_steps: np.ndarray,
+    rates: Sequence[float],
+) -> FoldResult:
+    """What the best of the heads (R, 1, ...) gives for test; figures and best_steps are (R,)."""
     r = int(np.argmax(figures))  # the lowest rate of equals; the step is the first of equals
     rows = _rows(x, fold.test)
-    return Reading(
+    return FoldResult(
         fold=fold,
         seed=seed,
-        chosen={**choosing.of_grid(rates[r], rates), "step": int(found[r])},
+        choice={**choosing.of_grid(rates[r], rates), "step": int(best_steps[r])},
         figure=float(figures[r]),
-        weights=heads.layers[r, 0].softmax(-1).tolist(),
-        test=heads.logits(rows)[r, 0].softmax(-1).cpu().numpy(),
+        probabilities=heads.logits(rows)[r, 0].softmax(-1).cpu().numpy(),
         outputs=heads.projected(rows)[r, 0].cpu().numpy(),
+        layer_weights=heads.layers[r, 0].softmax(-1).tolist(),
     )

@@ -8,62 +8,40 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from leaderboard.errors import LeaderboardError, UnknownName
+from leaderboard.errors import LeaderboardError, NoResult
 
 if TYPE_CHECKING:
-    import numpy as np
     import pandas as pd
     from rich.console import Console
 
-    from leaderboard.schema import Record
+    from commons.corridors.measured import Measured
+    from commons.corridors.record import Record
 
 __all__ = [
-    "LeaderboardError", "UnknownName", "ablation", "csv", "find", "load", "log_scoring", "markdown", "openings",
+    "LeaderboardError", "NoResult", "ablation", "csv", "find", "load", "log_scoring", "markdown", "openings",
     "predictions", "record", "same", "show", "verify",
 ]  # fmt: skip
 
 Failure = tuple[str, str, str, str]
 
 
-def record(
-    results: Path,
-    *,
-    cell: dict[str, Any],
-    task: dict[str, Any],
-    upstream: dict[str, Any],
-    downstream: dict[str, Any],
-    predictions: Any,
-    utterances: pd.DataFrame,
-    groups: np.ndarray,
-    pooled: np.ndarray | None = None,
-    run: dict[str, Any],
-    extends: Record | None = None,
-) -> Record:
+def record(results: Path, measured: Measured, extends: Record | None = None) -> Record:
     """Score the predictions of a cell and write them: the Parquet files first, the record last.
 
     Args:
         results: folder of results; made if absent.
-        cell, task, upstream, downstream, run: the record's sections of these names (schema.py explains each key).
-        predictions: object with `table` (id fold seed target prediction, score:<class>...), `by_layer` (L, rows of
-            the first seed) class indices or values or None, `dev_by_layer` (folds, L) or None, `choices`,
-            `layer_weights` (one a choice) or None, `layer`, `outputs` (rows of the first seed, H; standardised) or
-            None, `marks`.
-        utterances: table indexed by utterance id; of its columns speaker, gender, language, dialogue are kept.
-        groups: (N,) unit of resampling of every row of `utterances`.
-        pooled: (rows of the first seed, D) standardised feature of each test utterance at the chosen layer, or None.
-        extends: the record of the same cell with other, earlier seeds; what comes out holds both.
+        measured: the cell, with its task, upstream, downstream, run and predictions.
+        extends: the record of the same cell with other, earlier seeds; the new record holds both.
 
     Raises:
-        LeaderboardError: a section lacks or has an unknown key, predictions do not fit the task, the disk is full.
+        LeaderboardError: predictions do not fit the task, `task.aspect` is null, the record to extend is damaged, the
+            disk is full.
     """
     from leaderboard import records
 
-    return records.record(
-        Path(results), cell=cell, task=task, upstream=upstream, downstream=downstream, predictions=predictions,
-        utterances=utterances, groups=groups, pooled=pooled, run=run, extends=extends,
-    )  # fmt: skip
+    return records.record(Path(results), measured, extends)
 
 
 def find(

@@ -10,14 +10,28 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import leaderboard
-from leaderboard.errors import LeaderboardError, UnknownName
+from commons import places
+from commons.errors import EmorepError, Refused
+from leaderboard.errors import LeaderboardError, NoResult
 from leaderboard.plots import KINDS, LABELS
 
 if TYPE_CHECKING:
+    from commons.corridors.record import Record
     from leaderboard.blocks import Block
-    from leaderboard.schema import Record
 
 
+COMMANDS = {
+    "csv": "rebuild leaderboard.csv from the records",
+    "table": "print the tables",
+    "compare": "who is significantly better than whom",
+    "plot": "pictures as PDF and PNG",
+    "umap": "UMAP of what upstreams make of a task, side by side: PDF, PNG and JSON",
+    "page": "one HTML file: tables, details, plots, UMAP; needs no network",
+    "methods": "the protocol in words, with BibTeX and licences",
+    "import": "score a foreign system's predictions on a task measured here",
+    "verify": "recompute every figure from its predictions",
+    "schema": "explain the columns of the CSV and the keys of a record",
+}
 PIVOTS = ("metric", "task", "language", "family", "class", "cost", "ablation", "transfer")
 
 
@@ -28,28 +42,48 @@ def main(arguments: Sequence[str] | None = None) -> int:
            "methods": _methods, "import": _import, "verify": _verify, "schema": _schema}  # fmt: skip
     try:
         return run[options.command](options)
-    except LeaderboardError as error:
+    except EmorepError as error:
         print(error, file=sys.stderr)
-        return 2 if isinstance(error, UnknownName) else 1
+        return 2 if isinstance(error, Refused) else 1
     except BrokenPipeError:  # the reader (head, less) has seen enough; python would complain again at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m leaderboard", description="Views on the results, and their proof.")
-    commands = parser.add_subparsers(dest="command", required=True)
-    csv = commands.add_parser("csv", help="rebuild leaderboard.csv from the records")
-    table = commands.add_parser("table", help="print the tables")
-    compare = commands.add_parser("compare", help="who is significantly better than whom")
-    plot = commands.add_parser("plot", help="pictures as PDF and PNG")
-    umap = commands.add_parser("umap", help="UMAP of what upstreams make of a task, side by side: PDF, PNG and JSON")
-    page = commands.add_parser("page", help="one HTML file: tables, details, plots, UMAP; needs no network")
-    methods = commands.add_parser("methods", help="the protocol in words, with BibTeX and licences")
-    bring = commands.add_parser("import", help="score a foreign system's predictions on a task measured here")
-    verify = commands.add_parser("verify", help="recompute every figure from its predictions")
-    commands.add_parser("schema", help="explain the columns of the CSV and the keys of a record")
+    parser, commands = _parser()
+    options = parser.parse_args(arguments)
+    if "results" in options:
+        options.results = places.chosen(options).results
+    if said := _refusal(options):
+        commands[options.command].error(said)
+    return options
 
+
+def _parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser]]:
+    """The command line, and the parser of every command by its name."""
+    parser = argparse.ArgumentParser(prog="python -m leaderboard", description="Views on the results, and their proof.")
+    several = parser.add_subparsers(dest="command", required=True)
+    commands = {name: several.add_parser(name, help=about) for name, about in COMMANDS.items()}
+    _table_options(commands["table"])
+    _picture_options(commands["plot"], commands["umap"])
+    _import_options(commands["import"])
+    compare = commands["compare"]
+    compare.add_argument("pair", nargs="*", metavar="A B", help="two upstreams, or two folders of results; none: ranks")
+    compare.add_argument("--pairs", action="store_true", help="with the ranks, list every pair")
+    compare.add_argument("--format", choices=("terminal", "markdown"), default="terminal")
+    commands["page"].add_argument("--out", type=Path, metavar="FILE", help="default: RESULTS/leaderboard.html")
+    for name in ("table", "compare", "plot", "umap", "page", "methods"):
+        command = commands[name]
+        command.add_argument("-t", "--task", nargs="+", metavar="TASK", help="these tasks only")
+        command.add_argument("-u", "--upstream", nargs="+", metavar="UPSTREAM", help="these and the references only")
+        command.add_argument("-d", "--downstream", nargs="+", metavar="HEAD", help="these heads only")
+    for name in commands.keys() - {"schema"}:
+        places.add_to(commands[name], "results")
+    return parser, commands
+
+
+def _table_options(table: argparse.ArgumentParser) -> None:
     table.add_argument("--format", choices=("terminal", "markdown", "latex"), default="terminal")
     table.add_argument("--by", choices=PIVOTS, help="upstreams down, these across (latex: metric by default)")
     table.add_argument(
@@ -59,11 +93,10 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         help="latex: what stands beside a figure: 95 %% interval, standard deviation of seeds, nothing",
     )
     table.add_argument("--published", action="store_true", help="terminal: list the published figures below a table")
-    compare.add_argument("pair", nargs="*", metavar="A B", help="two upstreams, or two folders of results; none: ranks")
-    compare.add_argument("--pairs", action="store_true", help="with the ranks, list every pair")
-    compare.add_argument("--format", choices=("terminal", "markdown"), default="terminal")
+
+
+def _picture_options(plot: argparse.ArgumentParser, umap: argparse.ArgumentParser) -> None:
     plot.add_argument("kind", nargs="*", metavar="KIND", help=f"{', '.join(KINDS)} (default: all that there is)")
-    plot.add_argument("--width", choices=("column", "page", "both"), default="both", help="of a paper (default: both)")
     plot.add_argument("--out", type=Path, metavar="DIR", help="default: RESULTS/plots")
     plot.add_argument("--log", type=Path, metavar="FILE", help="draw the log.jsonl of a pre-training run instead")
     umap.add_argument("--by", nargs="+", choices=LABELS, default=["emotion"], help="colours (default: emotion)")
@@ -76,9 +109,13 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     umap.add_argument("--neighbours", type=int, default=15, metavar="N", help="UMAP's n_neighbors (default: 15)")
     umap.add_argument("--seed", type=int, default=0, metavar="N", help="default: 0")
-    umap.add_argument("--width", choices=("column", "page", "both"), default="both", help="of a paper (default: both)")
     umap.add_argument("--out", type=Path, metavar="DIR", help="default: RESULTS/umap, where the page looks")
-    page.add_argument("--out", type=Path, metavar="FILE", help="default: RESULTS/leaderboard.html")
+    for command in (plot, umap):
+        widths = ("column", "page", "both")
+        command.add_argument("--width", choices=widths, default="both", help="of a paper (default: both)")
+
+
+def _import_options(bring: argparse.ArgumentParser) -> None:
     bring.add_argument("file", type=Path, metavar="FILE", help="CSV: id, prediction or score:<class>..., seed if any")
     bring.add_argument("--name", required=True, help="what tables call the system")
     bring.add_argument("-t", "--task", required=True, metavar="TASK", help="a task that has cells here")
@@ -96,27 +133,23 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         metavar="CORPUS:LEVEL",
         help="what it was trained on (emodb:audio iemocap:labels ...; nothing: none; default: unknown)",
     )
-    for command in (table, compare, plot, umap, page, methods):
-        command.add_argument("-t", "--task", nargs="+", metavar="TASK", help="these tasks only")
-        command.add_argument("-u", "--upstream", nargs="+", metavar="UPSTREAM", help="these and the references only")
-        command.add_argument("-d", "--downstream", nargs="+", metavar="HEAD", help="these heads only")
-    for command in (csv, table, compare, plot, umap, page, methods, bring, verify):
-        command.add_argument("--results", type=Path, default=Path("results"), metavar="DIR", help="default: ./results")
 
-    options = parser.parse_args(arguments)
+
+def _refusal(options: argparse.Namespace) -> str:
+    """Why options that the parser took make no request; empty where they do."""
     if options.command == "compare" and len(options.pair) not in (0, 2):
-        compare.error(f"compare takes two names, or none; {len(options.pair)} given: {' '.join(options.pair)}")
+        return f"compare takes two names, or none; {len(options.pair)} given: {' '.join(options.pair)}"
     if options.command == "plot" and (strange := [kind for kind in options.kind if kind not in KINDS]):
-        plot.error(f"no picture is called {strange[0]!r}; there are: {', '.join(KINDS)}")
+        return f"no picture is called {strange[0]!r}; there are: {', '.join(KINDS)}"
     if options.command == "umap" and options.neighbours < 2:
-        umap.error(f"--neighbours must be at least 2, and is {options.neighbours}")
+        return f"--neighbours must be at least 2, and is {options.neighbours}"
     if options.command == "umap" and not 0 <= options.seed < 2**32:
-        umap.error(f"--seed must be at least 0 and below 2**32, and is {options.seed}")
+        return f"--seed must be at least 0 and below 2**32, and is {options.seed}"
     if options.command == "import":
         for entry in options.seen or ():
             if entry.partition(":")[2] not in ("audio", "labels"):
-                bring.error(f"--seen {entry}: CORPUS:audio or CORPUS:labels is expected")
-    return options
+                return f"--seen {entry}: CORPUS:audio or CORPUS:labels is expected"
+    return ""
 
 
 def _records(results: Path) -> tuple[list[Record], bool]:
@@ -141,13 +174,15 @@ def _csv(options: argparse.Namespace) -> int:
 
 def _chosen(options: argparse.Namespace, records: list[Record]) -> list[Record]:
     """The records that -t, -u and -d name; references stay."""
+    from commons.corridors.record import REFERENCE
+
     for what in ("task", "upstream", "downstream"):
         for name in getattr(options, what) or ():
             if name not in (known := {getattr(r.cell, what) for r in records}):
-                raise UnknownName(what, name, known)
+                raise NoResult(what, name, known)
 
     def wanted(record: Record) -> bool:
-        reference = record.cell.downstream == "reference"
+        reference = record.cell.downstream == REFERENCE
         return (not options.task or record.cell.task in options.task) and (
             reference
             or (
@@ -207,7 +242,7 @@ def _compare(options: argparse.Namespace) -> int:
         records, damage = _records(options.results)
         for name in pair:
             if name not in (known := {r.cell.upstream for r in records}):
-                raise UnknownName("upstream", name, known)
+                raise NoResult("upstream", name, known)
         imported = {r.cell.upstream for r in records if foreign.IMPORTED in r.marks}
         records = _chosen(options, records)
         if pair:
@@ -250,11 +285,12 @@ def _umap(options: argparse.Namespace) -> int:
     records, damage = _records(options.results)
     problems: list[str] = []
     widths = ["column", "page"] if options.width == "both" else [options.width]
-    made = embedding.write(
-        options.results, _chosen(options, records), options.out or options.results / "umap",
+    wanted = embedding.Options(
         upstreams=options.upstream or (), tasks=options.task or (), fold=options.first_layer,
-        neighbours=options.neighbours, seed=options.seed, by=options.by, widths=widths, problems=problems,
+        neighbours=options.neighbours, seed=options.seed, by=options.by, widths=widths,
     )  # fmt: skip
+    out = options.out or options.results / "umap"
+    made = embedding.write(options.results, _chosen(options, records), out, wanted, problems)
     for path in made:
         print(path, flush=True)
     for problem in problems:
@@ -282,6 +318,7 @@ def _methods(options: argparse.Namespace) -> int:
 
 
 def _import(options: argparse.Namespace) -> int:
+    from commons.corridors.record import REFERENCE
     from leaderboard import foreign
 
     records, damage = _records(options.results)
@@ -292,7 +329,7 @@ def _import(options: argparse.Namespace) -> int:
     )  # fmt: skip
     leaderboard.log_scoring(options.results, record)
     leaderboard.csv(options.results)
-    own = [r for r in records if r.cell.task == options.task and r.cell.downstream in (options.downstream, "reference")]
+    own = [r for r in records if r.cell.task == options.task and r.cell.downstream in (options.downstream, REFERENCE)]
     leaderboard.show([*(r for r in own if r.cell.upstream != options.name), record])
     return int(damage)
 
@@ -319,7 +356,8 @@ def _verify(options: argparse.Namespace) -> int:
 
 
 def _schema(options: argparse.Namespace) -> int:
-    from leaderboard import schema, spreadsheet
+    from commons.corridors import record as schema
+    from leaderboard import spreadsheet
 
     print(f"Record, schema version {schema.SCHEMA_VERSION} (one JSON file a cell)\n")
     _two_columns(schema.keys())

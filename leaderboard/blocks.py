@@ -7,11 +7,11 @@ import string
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from leaderboard.marks import explain
+from commons.corridors.record import REFERENCE, Record, Score
+from commons.marks import explain
+from commons.metrics import METRICS
 from leaderboard.names import shown as called
-from leaderboard.questions import REFERENCE, aspect, groups, order
-from leaderboard.schema import Record, Score
-from tasks.metrics import METRICS
+from leaderboard.questions import aspect, groups, order
 
 NONE = "–"
 
@@ -50,7 +50,7 @@ def blocks(records: Sequence[Record]) -> list[Block]:
         found.append(_block(measured, references, letters, several=names.count(name) > 1))
     kinds: dict[tuple[str, str, str], list[tuple[list[Record], list[Record]]]] = {}
     for measured, references in parts:
-        kind = (measured[0].cell.downstream, measured[0].task.headline, aspect(measured[0].task.name))
+        kind = (measured[0].cell.downstream, measured[0].task.headline, aspect(measured[0].task))
         kinds.setdefault(kind, []).append((measured, references))
     for (head, metric, about), mine in kinds.items():
         if head != REFERENCE and len({measured[0].cell.task for measured, _ in mine}) > 1:
@@ -108,7 +108,7 @@ def _facts(record: Record, *, several: bool) -> list[str]:
     lines = [plain(f"{task.title} ({task.language}): {', '.join(sizes)}")]
     if task.classes:
         lines.append(plain(f"{len(task.classes)} classes: {', '.join(task.classes)}"))
-    lines.append(f"[95 % interval] over {plural(counts.groups, task.group_by)}; {unit(task.headline)}")
+    lines.append(f"[95 % interval] over {plural(counts.groups, task.group_by)}; {METRICS[task.headline].reads}")
     if several:
         lines.append(plain(f"version {task.version}, audit {task.audit[:8]}; other folds or utterances stand apart"))
     if record.cell.limit is not None:
@@ -116,11 +116,6 @@ def _facts(record: Record, *, several: bool) -> list[str]:
     if "synthetic" in record.marks:
         lines.append("SYNTHETIC speech: this shows that the program works, and nothing about emotion")
     return lines
-
-
-def unit(metric: str) -> str:
-    """What a metric's values are counted in."""
-    return "percent" if METRICS[metric].scale == 100 else "smaller is better" if metric == "MAE" else "1 is perfect"
 
 
 def plural(n: int, noun: str) -> str:
@@ -166,7 +161,7 @@ def _side_by_side(
 
 def figure(value: float | None, metric: str) -> str:
     """A value of a metric as tables show it."""
-    return NONE if value is None else f"{value:.1f}" if METRICS[metric].scale == 100 else f"{value:.3f}"
+    return METRICS[metric].shown(value)
 
 
 def interval(score: Score, metric: str) -> str:

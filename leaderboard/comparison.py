@@ -6,17 +6,19 @@ Works on the additive statistics of every group (speaker, dialogue, video), read
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from commons.corridors.record import REFERENCE, Record, Task
+from commons.errors import EmorepError
+from commons.metrics import METRICS
 from leaderboard.errors import LeaderboardError
 from leaderboard.permutation import LINEAR, p_values, pairwise, signs, smallest_p, swap_test
-from leaderboard.questions import REFERENCE, aspect, groups, question
+from leaderboard.questions import aspect, groups, question
 from leaderboard.ranks import holm, rank_intervals
-from leaderboard.schema import Record, Task
 from leaderboard.statistics import (
     Effect,
     between,
@@ -25,10 +27,8 @@ from leaderboard.statistics import (
     difference,
     effect,
     leave_one_out,
-    limits,
     standard_error,
 )
-from tasks.metrics import METRICS
 
 SIGNIFICANT = 0.05
 
@@ -130,7 +130,7 @@ def answers(results: Path, records: Sequence[Record]) -> tuple[list[list[Answer]
                 mine = answer(results, record)
                 same_utterances((several or [mine])[0], mine)
                 several.append(mine)
-            except LeaderboardError as error:
+            except EmorepError as error:
                 problems.append(str(error))
         if several:
             found.append(several)
@@ -152,7 +152,7 @@ def kinds(parts: Sequence[list[Answer]]) -> tuple[list[list[list[Answer]]], list
         if record.cell.limit is not None:
             continue
         task = record.task
-        own = found.setdefault((record.cell.downstream, task.headline, aspect(task.name)), {})
+        own = found.setdefault((record.cell.downstream, task.headline, aspect(task)), {})
         if task.name in own:
             kept = own[task.name][0].record.task
             versions = [f"version {t.version}, audit {t.audit[:8]}" for t in (task, kept)]
@@ -207,57 +207,92 @@ def across(parts: Sequence[Sequence[Answer]]) -> Across:
     tasks = [part[0].record.task for part in parts]
     metric = tasks[0].headline
     by_task = [{a.upstream: a for a in part} for part in parts]
-    everyone = sorted(set().union(*by_task))
-    incomplete = {
-        u: [t.name for t, found in zip(tasks, by_task, strict=True) if u not in found]
-        for u in everyone
-        if not all(u in found for found in by_task)
-    }
-    names = [u for u in everyone if u not in incomplete]
+    incomplete = _incomplete(tasks, by_task)
     families: dict[str, list[str]] = {}
     for task in tasks:
         families.setdefault(_family(task), []).append(task.name)
 
-    values = {u: np.array([float(METRICS[metric](found[u].statistics.sum(1)).mean()) for found in by_task])
-              for u in names}  # fmt: skip
+    names = sorted(set().union(*by_task) - set(incomplete))
+    values = {u: np.array([float(METRICS[metric](own[u].statistics.sum(1)).mean()) for own in by_task]) for u in names}
     weights = np.array([1 / len(families) / len(families[_family(task)]) for task in tasks])
     sign = 1 if METRICS[metric].higher_is_better else -1
     names.sort(key=lambda u: (np.isnan(values[u] @ weights), -sign * float(values[u] @ weights), u))
-    spread = {u: _deviations([found[u] for found in by_task], metric, families) for u in names}
-    means = [mean_over([found[u] for found in by_task]) for u in names]
+    complete = [[own[u] for u in names] for own in by_task]  # for every task the same upstreams, best first
+    differences = {(u, v): values[u] - values[v] for u, v in itertools.combinations(names, 2)}
 
-    couples = list(itertools.combinations(names, 2))
-    effects = [
-        effect(
-            float((values[u] - values[v]) @ weights),
-            *_spread({family: spread[u][family] - spread[v][family] for family in families}),
-        )
-        for u, v in couples
-    ]
-    parts_of = _contributions([[found[u] for u in names] for found in by_task], metric, families) if couples else None
-    n_groups = 0 if parts_of is None else len(parts_of)
-    p = np.array([]) if parts_of is None else p_values(parts_of, signs(n_groups))
-    pairs = _pairs(couples, effects, p)
-    ranks, last = _ranks(names, pairs, metric)
-
-    votes = np.stack([_votes(values[u] - values[v], tasks, families) for u, v in couples], 1) if couples else None
-    corpora = [] if votes is None else [_over_draws(votes[:, i]) for i in range(len(couples))]
-    p_corpora = np.array([]) if votes is None else p_values(votes / len(families), signs(len(families)))
-    pairs_corpora = _pairs(couples, corpora, p_corpora)
-    ranks_corpora, last_corpora = _ranks(names, pairs_corpora, metric)
-
-    dirty = {a.record.task.name for part in parts for a in part
-             if a.upstream in names and any(m.startswith("contaminated") for m in a.record.marks)}  # fmt: skip
-    clean_tasks = [task.name for task in tasks if task.name not in dirty]
-    clean = None
-    if clean_tasks:
-        kept = {f: [t for t in members if t not in dirty] for f, members in families.items()}
-        kept = {f: members for f, members in kept.items() if members}
-        clean = [float(np.mean(_votes(values[u], tasks, kept))) for u in names]
+    pairs, smallest = _pairs_of_speakers(complete, metric, families, {c: d @ weights for c, d in differences.items()})
+    votes = {couple: _votes(moved, tasks, families) for couple, moved in differences.items()}
+    pairs_corpora = _pairs_of_corpora(votes)
+    clean_tasks, clean = _clean(complete, tasks, families, [values[u] for u in names])
     return Across(
-        metric, families, names, means, clean_tasks, clean, incomplete, pairs, ranks, last, pairs_corpora,
-        ranks_corpora, last_corpora, smallest_p(n_groups), smallest_p(len(families)),
+        metric, families, names, [mean_over(list(own)) for own in zip(*complete, strict=True)], clean_tasks, clean,
+        incomplete, pairs, *_ranks(names, pairs, metric), pairs_corpora, *_ranks(names, pairs_corpora, metric),
+        smallest, smallest_p(len(families)),
     )  # fmt: skip
+
+
+def _incomplete(tasks: Sequence[Task], by_task: Sequence[Mapping[str, Answer]]) -> dict[str, list[str]]:
+    """Upstreams that lack some of the tasks, each with those it lacks."""
+    lacking = {
+        upstream: [task.name for task, own in zip(tasks, by_task, strict=True) if upstream not in own]
+        for upstream in sorted(set().union(*by_task))
+    }
+    return {upstream: names for upstream, names in lacking.items() if names}
+
+
+def _pairs_of_speakers(
+    complete: Sequence[list[Answer]],
+    metric: str,
+    families: dict[str, list[str]],
+    differences: Mapping[tuple[str, str], float],
+) -> tuple[list[Pair], float]:
+    """All pairs, tested on further speakers of these corpora, and the smallest p that there can be.
+
+    Args:
+        complete: for every task the answers of the same upstreams in the same order.
+        differences: of the means of every pair, in the order of itertools.combinations.
+    """
+    if not differences:
+        return [], smallest_p(0)
+    spread = {own[0].upstream: _deviations(own, metric, families) for own in map(list, zip(*complete, strict=True))}
+    effects = [
+        effect(float(difference), *_spread({family: spread[u][family] - spread[v][family] for family in families}))
+        for (u, v), difference in differences.items()
+    ]
+    parts = _contributions(complete, metric, families)
+    p = p_values(parts, signs(len(parts)))
+    return _pairs(list(differences), effects, p), smallest_p(len(parts))
+
+
+def _pairs_of_corpora(votes: Mapping[tuple[str, str], np.ndarray]) -> list[Pair]:
+    """All pairs, tested on further corpora; `votes`: for every pair the (F,) differences of the corpus families."""
+    if not votes:
+        return []
+    columns = np.stack(list(votes.values()), 1)
+    p = p_values(columns / len(columns), signs(len(columns)))
+    return _pairs(list(votes), [_over_draws(columns[:, i]) for i in range(len(votes))], p)
+
+
+def _clean(
+    complete: Sequence[list[Answer]],
+    tasks: Sequence[Task],
+    families: dict[str, list[str]],
+    values: Sequence[np.ndarray],
+) -> tuple[list[str], list[float] | None]:
+    """The tasks on which none of these upstreams is contaminated, and every upstream's mean over them (None: no task).
+
+    Args:
+        values: for every upstream its (T,) figures of the tasks.
+    """
+    dirty = {
+        a.record.task.name for own in complete for a in own if any(m.startswith("contaminated") for m in a.record.marks)
+    }
+    clean_tasks = [task.name for task in tasks if task.name not in dirty]
+    if not clean_tasks:
+        return clean_tasks, None
+    kept = {f: [t for t in members if t not in dirty] for f, members in families.items()}
+    kept = {f: members for f, members in kept.items() if members}
+    return clean_tasks, [float(np.mean(_votes(own, tasks, kept))) for own in values]
 
 
 def mean_over(members: Sequence[Answer]) -> Effect:
@@ -269,7 +304,7 @@ def mean_over(members: Sequence[Answer]) -> Effect:
     values = {m.record.task.name: float(METRICS[metric](m.statistics.sum(1)).mean()) for m in members}
     value = float(np.mean([np.mean([values[name] for name in names]) for names in families.values()]))
     error, freedom = _spread(_deviations(members, metric, families))
-    low, high = bounded(value, error, freedom, limits(METRICS[metric]))
+    low, high = bounded(value, error, freedom, METRICS[metric].limits)
     return Effect(value, float(low), float(high), error)
 
 

@@ -8,7 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from leaderboard.blocks import NONE, Block, Row, figure, interval, plain, plural, unit
+from commons.corridors.record import REFERENCE, Record
+from commons.errors import EmorepError
+from commons.metrics import METRICS
+from leaderboard.blocks import NONE, Block, Row, figure, interval, plain, plural
 from leaderboard.comparison import (
     SIGNIFICANT,
     Across,
@@ -27,11 +30,9 @@ from leaderboard.errors import LeaderboardError
 from leaderboard.foreign import IMPORTED
 from leaderboard.names import names, shown
 from leaderboard.permutation import signs, smallest_p
-from leaderboard.questions import REFERENCE, Question, aspect, question
+from leaderboard.questions import Question, aspect, question
 from leaderboard.ranks import holm
-from leaderboard.schema import Record
 from leaderboard.statistics import Effect
-from tasks.metrics import METRICS
 
 
 def rank_blocks(results: Path, records: Sequence[Record], *, pairs: bool = False) -> tuple[list[Block], list[str]]:
@@ -130,7 +131,7 @@ def two_folders(
             couple = (answer(first, before[name]), answer(second, after[name]))
             same_utterances(*couple)
             couples.append(couple)
-        except LeaderboardError as error:
+        except EmorepError as error:
             problems.append(str(error))
     labels = (first.name, second.name) if first.name != second.name else (str(first), str(second))
     found = [_couples_block(f"{labels[0]} and {labels[1]}", couples, labels)] if couples else []
@@ -143,7 +144,7 @@ def two_folders(
 def _about(parts: Sequence[Sequence[Answer]]) -> str:
     """The head of some parts, and the aspect that their tasks ask for."""
     record = parts[0][0].record
-    return " · ".join(filter(None, (aspect(record.task.name), record.cell.downstream)))
+    return " · ".join(filter(None, (aspect(record.task), record.cell.downstream)))
 
 
 def _title(part: Sequence[Answer]) -> str:
@@ -154,7 +155,7 @@ def _title(part: Sequence[Answer]) -> str:
 def _ranking(place: Standing) -> Block:
     record, metric, k = place.answers[0].record, place.metric, len(place.answers)
     groups = plural(len(place.answers[0].groups), record.task.group_by)
-    facts = [f"[95 % interval] over {groups}; {unit(metric)}; task version {record.task.version}"]
+    facts = [f"[95 % interval] over {groups}; {METRICS[metric].reads}; task version {record.task.version}"]
     if k < 2:
         facts.append("one upstream only: nothing to compare it with")
     else:

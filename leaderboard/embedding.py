@@ -10,22 +10,24 @@ from dataclasses import dataclass
 from importlib import metadata
 from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
+from commons.corridors.record import Record
+from commons.errors import EmorepError
 from leaderboard import parquet
-from leaderboard.errors import LeaderboardError, UnknownName
-from leaderboard.files import encode, path_of, told
-from leaderboard.files import write as put
+from leaderboard.errors import LeaderboardError, NoResult
+from leaderboard.files import encode, path_of, put
 from leaderboard.names import shown
 from leaderboard.plots import LABELS
-from leaderboard.questions import groups, question
-from leaderboard.schema import Record
+from leaderboard.questions import called_class, groups, question
 from leaderboard.separation import NEIGHBOURS, distances, separation, standardised
 
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
+
+    from leaderboard.plots.scatter import Document, Panel
 
 SCHEMA = 1  # of the document
 MOST = 4000  # points; UMAP searches neighbours exactly below 4,096, and a picture holds no more
@@ -79,9 +81,9 @@ def gather(
     for heads in asked.values():
         try:
             points = _points(results, heads, upstreams, column, fold, seed, problems)
-        except UnknownName:
+        except NoResult:
             raise
-        except LeaderboardError as error:
+        except EmorepError as error:
             problems.append(str(error))
         else:
             if points:
@@ -107,7 +109,7 @@ def _points(
     def holds(record: Record) -> bool:
         try:
             return parquet.holds(_path(results, record), record, column)
-        except LeaderboardError as error:
+        except EmorepError as error:
             problems.append(str(error))
             return False
 
@@ -124,7 +126,7 @@ def _points(
     if fold is not None:
         sizes = table["fold"].value_counts()
         if fold and fold not in sizes:
-            raise UnknownName("fold", fold, sizes.index)
+            raise NoResult("fold", fold, sizes.index)
         fold = fold or min(sizes.index[sizes == sizes.max()])
         table = table[table["fold"] == fold]
     labels = table.rename(columns={"target": "emotion"}).drop_duplicates("id").set_index("id").sort_index()
@@ -146,7 +148,7 @@ def sample(labels: np.ndarray, most: int, seed: int) -> np.ndarray:
     return np.sort(shuffled[np.linspace(0, n - 1, most).round().astype(int)])
 
 
-def embed(points: Points, neighbours: int, seed: int) -> dict[str, Any]:
+def embed(points: Points, neighbours: int, seed: int) -> Document:
     """The document of a picture: coordinates, labels, and how far the labels are apart in the spaces themselves.
 
     Every space is standardised column by column over these points and embedded with the same settings (McInnes et al.
@@ -158,7 +160,7 @@ def embed(points: Points, neighbours: int, seed: int) -> dict[str, Any]:
     task = points.records[0].task
     spaces = [standardised(vectors) for vectors in points.vectors]
     coordinates = aligned([_umap(space, neighbours, seed) for space in spaces])
-    panels = []
+    panels: list[Panel] = []
     for record, space, xy in zip(points.records, spaces, coordinates, strict=True):
         apart = distances(space)
         panels.append(
@@ -229,74 +231,91 @@ def aligned(embeddings: Sequence[np.ndarray]) -> list[np.ndarray]:
     return panels
 
 
-def name(document: dict[str, Any]) -> str:
+def name(document: Document) -> str:
     """How its file is called, without ending: the task; of a head's first layer, the head too."""
     space = "" if document["panels"][0]["space"] == "pooled" else f"+{encode(document['downstream'])}"
     return encode(document["task"]) + space
 
 
-def dumps(document: dict[str, Any]) -> bytes:
+def dumps(document: Document) -> bytes:
     """The document as ASCII JSON, always the same bytes."""
     return (json.dumps(document, separators=(",", ":")) + "\n").encode()
 
 
-def write(
-    results: Path,
-    records: Sequence[Record],
-    out: Path,
-    *,
-    upstreams: Sequence[str],
-    tasks: Sequence[str],
-    fold: str | None,
-    neighbours: int,
-    seed: int,
-    by: Sequence[str],
-    widths: Sequence[str],
-    problems: list[str],
-) -> Iterator[Path]:
+@dataclass(frozen=True)
+class Options:
+    """What is drawn, and how.
+
+    Attributes:
+        upstreams: panels in this order; empty: all, the best figure first.
+        tasks: of these, one without classes is a problem; of others it is passed over.
+        fold: None: pooled features; else the fold of the head's first layer (see `gather`).
+        neighbours: UMAP's n_neighbors.
+        seed: of the sample of points and of UMAP.
+        by: what points are coloured by, of LABELS: a picture each.
+        widths: `column` and `page`.
+    """
+
+    upstreams: Sequence[str] = ()
+    tasks: Sequence[str] = ()
+    fold: str | None = None
+    neighbours: int = 15
+    seed: int = 0
+    by: Sequence[str] = ("emotion",)
+    widths: Sequence[str] = ("column", "page")
+
+
+def write(results: Path, records: Sequence[Record], out: Path, options: Options, problems: list[str]) -> Iterator[Path]:
     """Embed and draw every task of the records, and yield the files: `<task>.json`, `<task>-<by>.pdf`, `.png`.
 
     Args:
-        upstreams, fold, problems: see `gather`.
-        tasks: of these, one without classes is a problem; of others it is passed over.
-        by: what points are coloured by, of LABELS: a picture each.
-        widths: `column` and `page`.
+        problems: gets a line for everything that could not be drawn.
 
     Raises:
         LeaderboardError: nothing could be drawn, or a file cannot be written.
     """
     from leaderboard.plots import file_name
-    from leaderboard.plots.scatter import scatter
-    from leaderboard.plots.style import save, styled
 
     done: set[str] = set()
-    for task in sorted({record.cell.task for record in records if not record.task.classes} & set(tasks)):
+    for task in sorted({record.cell.task for record in records if not record.task.classes} & set(options.tasks)):
         problems.append(f"{task}: its targets are values; UMAP pictures show classes")
-    for points in gather(results, records, upstreams, fold, seed, problems):
-        if (n := len(points.labels)) <= neighbours:
+    for points in gather(results, records, options.upstreams, options.fold, options.seed, problems):
+        if (n := len(points.labels)) <= options.neighbours:
             where = points.records[0].task.name + ("" if points.fold is None else f", fold {points.fold}")
-            problems.append(f"{where}: {n} utterances; UMAP wants more than --neighbours {neighbours}, so name fewer")
+            few = f"{n} utterances; UMAP wants more than --neighbours {options.neighbours}, so name fewer"
+            problems.append(f"{where}: {few}")
             continue
-        document = embed(points, neighbours, seed)
+        document = embed(points, options.neighbours, options.seed)
         stem, again = name(document), 2
         while file_name(stem) in done:  # another version of the task, or a name that looks like this one
             stem, again = f"{name(document)}-{again}", again + 1
         done.add(file_name(stem))
         path = out / f"{stem}.json"
-        with told(path):
-            out.mkdir(parents=True, exist_ok=True)
-            put(path, dumps(document))
+        put(path, dumps(document))
         yield path
-        known = [label for label in by if any(document["points"][label])]
-        problems += [f"{document['task']}: no {label} is known of its utterances" for label in by if label not in known]
-        for label, width in product(known, widths):
-            with styled():
-                pages = list(scatter(document, label, width))
-            for number, page in enumerate(pages, 1):
-                parts = [unquote(stem), label] + [str(number)] * (len(pages) > 1) + ["column"] * (width == "column")
-                yield from save(page, out / file_name(*parts))
+        yield from _draw(document, out, stem, called_class(points.records[0].task), options, problems)
     if not done:
-        what = "pooled features" if fold is None else "a head's first layer (superb and emotion2vec keep it)"
+        what = "pooled features" if options.fold is None else "a head's first layer (superb and emotion2vec keep it)"
         raise LeaderboardError(
             "\n".join(problems) or f"{results}: no result asked for, of a task with classes, keeps {what}"
         )
+
+
+def _draw(
+    document: Document, out: Path, stem: str, asked: str, options: Options, problems: list[str]
+) -> Iterator[Path]:
+    """Draw it in every colouring and width, and yield the files. `asked`: what its task's classes are called."""
+    from leaderboard.plots import file_name
+    from leaderboard.plots.scatter import scatter
+    from leaderboard.plots.style import save, styled
+
+    known = [label for label in options.by if any(document["points"][label])]
+    for label in options.by:
+        if label not in known:
+            problems.append(f"{document['task']}: no {label} is known of its utterances")
+    for label, width in product(known, options.widths):
+        with styled():
+            pages = list(scatter(document, label, width, asked))
+        for number, page in enumerate(pages, 1):
+            parts = [unquote(stem), label] + [str(number)] * (len(pages) > 1) + ["column"] * (width == "column")
+            yield from save(page, out / file_name(*parts))

@@ -1,38 +1,29 @@
-"""Where results lie, and how a file is written so that it is always whole."""
+"""Where results lie, and what is removed there."""
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import os
 import re
-import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import quote
 
+import commons.files
 from leaderboard.errors import LeaderboardError
 
 LIMITED = "limited"  # results/limited, of smoke runs, is a results folder of its own
-LONGEST = 150  # bytes of an encoded name; file systems allow 255, and the names of Parquet files add to it
-DAY = 86400.0  # s
 
 
 def encode(name: str) -> str:
-    """A name as one part of a path: percent-encoded, never `.`, `..` or the folder of smoke runs.
+    """A name as one part of a path, as `commons.files.encode` gives it, but never the folder of smoke runs.
 
-    What is too long for a file system is cut and gets a hash of the name after a `+`, which no encoded name has.
+    Raises:
+        LeaderboardError: the name is empty.
     """
-    part = quote(name, safe="")
-    if not part:
+    if not name:
         raise LeaderboardError("an upstream, task or downstream has an empty name; give it one")
-    if not part.strip(".") or part == LIMITED:
-        part = f"%{ord(part[0]):02X}{part[1:]}"
-    if len(part) > LONGEST:
-        digest = hashlib.sha256(name.encode()).hexdigest()[:16]
-        part = f"{part[: LONGEST - 1 - len(digest)]}+{digest}"
-    return part
+    part = commons.files.encode(name)
+    return f"%{ord(part[0]):02X}{part[1:]}" if part == LIMITED else part
 
 
 def path_of(results: Path, upstream: str, task: str, downstream: str) -> Path:
@@ -45,41 +36,35 @@ def paths(results: Path) -> list[Path]:
     return sorted(p for p in results.glob("*/*/*.json") if p.relative_to(results).parts[0] != LIMITED)
 
 
-def write(path: Path, content: bytes) -> None:
-    """Write a file so that at any moment the old or the new one is there, whole."""
-    handle, aside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:40]}.", suffix=".tmp")
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.chmod(aside, 0o666 & ~_umask())
-        os.replace(aside, path)
-    except BaseException:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(aside)
-        raise
+def put(path: Path, content: str | bytes) -> None:
+    """Write a file of results whole or not at all; its folder is made if absent.
+
+    Raises:
+        LeaderboardError: it cannot be written.
+    """
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        commons.files.write(path, content)
 
 
 def sweep(record: Path, named: set[str]) -> None:
     """Remove what killed runs and full disks left beside a record, more than a day ago.
 
-    That is temporary files, and Parquet files of this head that are not in `named`. Younger ones may belong to a
+    These are temporary files, and Parquet files of this head that are not in `named`. Younger ones may belong to a
     process that is about to name them.
     """
+    commons.files.sweep(record.parent)
     own = re.compile(re.escape(record.stem) + r"\.[0-9a-f]{12}\.(vectors\.)?parquet")
     for path in record.parent.iterdir():
-        left = path.name.startswith(".") and path.suffix == ".tmp"
-        if left or (own.fullmatch(path.name) and path.name not in named):
-            # The result stands; what cannot be removed now may be next time.
-            with contextlib.suppress(OSError):
-                if time.time() - path.stat().st_mtime > DAY:
+        if own.fullmatch(path.name) and path.name not in named:
+            with contextlib.suppress(OSError):  # the result stands; the next record tries again
+                if time.time() - path.stat().st_mtime > commons.files.STALE:
                     path.unlink()
 
 
 @contextlib.contextmanager
-def told(path: Path) -> Iterator[None]:
-    """Trouble with the disk, in words."""
+def writing(path: Path) -> Iterator[None]:
+    """Within it, an OSError becomes a LeaderboardError that names the file and says what to do."""
     try:
         yield
     except OSError as error:
@@ -87,9 +72,3 @@ def told(path: Path) -> Iterator[None]:
             f"{path}: cannot be written ({error.strerror or error}); free some space or choose another --results; "
             "the result that stood before still does"
         ) from error
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

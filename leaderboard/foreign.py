@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import leaderboard
+from commons.corridors.measured import Measured
+from commons.corridors.predictions import Predictions
+from commons.corridors.record import Cell, Downstream, Record, Run, Task, Upstream
 from leaderboard.errors import LeaderboardError
 from leaderboard.parquet import KEPT
 from leaderboard.questions import question
-from leaderboard.schema import Record, Task
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,20 +24,6 @@ FORM = (
     "columns `id` and `prediction` (or `score:<class>` for every class), `seed` where there are several, "
     "`target` to be checked"
 )
-
-
-@dataclass
-class Predictions:
-    """What leaderboard.record takes; of a foreign system there is the table alone."""
-
-    table: pd.DataFrame
-    by_layer: None = None
-    dev_by_layer: None = None
-    choices: list[dict[str, Any]] = field(default_factory=list)
-    layer_weights: None = None
-    layer: None = None
-    outputs: None = None
-    marks: tuple[str, ...] = (IMPORTED,)
 
 
 def bring(
@@ -66,16 +53,55 @@ def bring(
         LeaderboardError: no cell or several versions of the task; ids that are missing, unknown or given twice;
             predictions that are no class or no number; a name that a measured cell has.
     """
-    import numpy as np
-    import pandas as pd
-
     cell = _cell(records, task, like)
     if any((r.cell.upstream, r.cell.task, r.cell.downstream) == (name, task, head) and IMPORTED not in r.marks
            for r in records):  # fmt: skip
         raise LeaderboardError(f"{name} · {task} · {head} was measured here; give the imported system another --name")
     asked = leaderboard.predictions(results, cell)
     asked = asked[asked["seed"] == asked["seed"].min()].astype({"id": str}).set_index("id")
-    given = _read(file, cell.task)
+    table = _answers(file, cell.task, asked)
+    key = hashlib.sha256(file.read_bytes() + cell.task.audit.encode()).hexdigest()
+    upstream = Upstream.model_validate({"name": name, "title": "imported predictions", "seen": seen})
+    return leaderboard.record(results, _measured(cell, asked, table, upstream, head, key))
+
+
+def _measured(
+    like: Record, asked: pd.DataFrame, table: pd.DataFrame, upstream: Upstream, head: str, key: str
+) -> Measured:
+    """Predictions from outside as a cell beside the cell `like`; `asked`: that cell's rows by utterance id."""
+    import numpy as np
+
+    seeds = [int(seed) for seed in sorted(table["seed"].unique())]
+    return Measured(
+        cell=Cell(
+            upstream=upstream.name,
+            task=like.cell.task,
+            downstream=head,
+            key=key,
+            precision="unknown",
+            seeds=seeds,
+            limit=like.cell.limit,
+        ),
+        task=like.task,
+        upstream=upstream,
+        downstream=Downstream(name=head, deterministic=len(seeds) == 1),
+        run=Run(device="unknown", emorep=metadata.version("emorep")),
+        predictions=Predictions(table, marks=(IMPORTED,)),
+        utterances=asked[[column for column in KEPT if column in asked]],
+        groups=np.asarray(asked["group"], dtype=object),
+    )
+
+
+def _answers(file: Path, task: Task, asked: pd.DataFrame) -> pd.DataFrame:
+    """The predictions in a CSV with the folds and targets of a cell.
+
+    Args:
+        asked: stored predictions of the cell, one seed, indexed by utterance id.
+
+    Raises:
+        LeaderboardError: ids are missing, unknown or given twice; a target is another.
+    """
+    given = _read(file, task)
     seeds = sorted(given["seed"].unique())
     for seed in seeds:
         own = given.loc[given["seed"] == seed, "id"]
@@ -86,25 +112,9 @@ def bring(
         first = others.iloc[0]
         theirs, ours = given.loc[given["id"] == first, "target"].iloc[0], asked.loc[first, "target"]
         raise LeaderboardError(
-            f"{file}: {len(others)} targets are not those of {task}: {first} is {ours!r}, not {theirs!r}"
+            f"{file}: {len(others)} targets are not those of {task.name}: {first} is {ours!r}, not {theirs!r}"
         )
-    table = given.assign(fold=rows["fold"].to_numpy(), target=rows["target"].to_numpy())
-    kept = asked[[column for column in KEPT if column in asked]]
-    return leaderboard.record(
-        results,
-        cell={
-            "upstream": name, "task": task, "downstream": head, "precision": "unknown", "limit": cell.cell.limit,
-            "key": hashlib.sha256(file.read_bytes() + cell.task.audit.encode()).hexdigest(),
-            "seeds": [int(seed) for seed in seeds],
-        },
-        task=cell.task.model_dump(),
-        upstream={"name": name, "title": "imported predictions", "seen": seen},
-        downstream={"name": head, "deterministic": len(seeds) == 1},
-        predictions=Predictions(table),
-        utterances=pd.DataFrame(kept),
-        groups=np.asarray(asked["group"], dtype=object),
-        run={"device": "unknown", "emorep": metadata.version("emorep")},
-    )  # fmt: skip
+    return given.assign(fold=rows["fold"].to_numpy(), target=rows["target"].to_numpy())
 
 
 def _cell(records: Sequence[Record], task: str, like: str | None) -> Record:

@@ -7,12 +7,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from commons.corridors.record import REFERENCE, Record, Score
+from commons.marks import explain
+from commons.metrics import METRICS
 from leaderboard.blocks import NONE, Block, Row, figure, plain, plural
-from leaderboard.marks import explain
 from leaderboard.names import names
-from leaderboard.questions import REFERENCE, aspect, groups
-from leaderboard.schema import Record, Score
-from tasks.metrics import METRICS
+from leaderboard.questions import aspect, groups
 
 PUBLISHED = "published: "  # begins the mark of a figure that was not measured here
 
@@ -128,20 +128,22 @@ def task_grids(records: Sequence[Record]) -> list[Grid]:
 
 
 def ablation_grids(records: Sequence[Record]) -> list[Grid]:
-    """For every ablation (upstreams named `base:ablation/variant`) its variants, and the base, by tasks."""
-    found = []
-    variants = {r.cell.upstream for r in records if ":" in r.cell.upstream and "/" in r.cell.upstream.partition(":")[2]}
-    for prefix in sorted({name.rpartition("/")[0] for name in variants}):
-        base = prefix.partition(":")[0]
-        own = [r for r in records if r.cell.upstream == base or r.cell.upstream.startswith(prefix + "/")]
-        for grid in task_grids(own):
-            short = {row: row.removeprefix(prefix + "/") for row in grid.rows}
+    """For every ablation its variants, and the upstream that it varies, by tasks."""
+    variants: dict[tuple[str, str], dict[str, str]] = {}  # base, ablation: upstream -> variant
+    for record in records:
+        up = record.upstream
+        if up.base and up.ablation and up.variant:
+            variants.setdefault((up.base, up.ablation), {})[record.cell.upstream] = up.variant
+    made = []
+    for (base, ablation), own in sorted(variants.items()):
+        for grid in task_grids([r for r in records if r.cell.upstream == base or r.cell.upstream in own]):
+            short = {row: own.get(row, row) for row in grid.rows}
             cells = {(short[row], column): entry for (row, column), entry in grid.cells.items()}
-            title = f"{prefix.partition(':')[2]} of {grid.name(base)} · {grid.title}"
-            kept = {row: name for row, name in grid.names.items() if short[row] == row}
+            title = f"{ablation} of {grid.name(base)} · {grid.title}"
+            kept = {row: name for row, name in grid.names.items() if row not in own}
             rows = list(short.values())
-            found.append(Grid(title, grid.caption, rows, grid.columns, cells, notes=grid.notes, names=kept))
-    return found
+            made.append(Grid(title, grid.caption, rows, grid.columns, cells, notes=grid.notes, names=kept))
+    return made
 
 
 def mean_grids(results: Path, records: Sequence[Record], by: str) -> tuple[list[Grid], list[str]]:
@@ -267,7 +269,7 @@ def note(mark: str) -> str:
 
 def _kind(record: Record) -> tuple[str, str, str]:
     """Head, headline metric and aspect: what figures must share to stand in one table."""
-    return record.cell.downstream, record.task.headline, aspect(record.task.name)
+    return record.cell.downstream, record.task.headline, aspect(record.task)
 
 
 def _kinds(records: Sequence[Record]) -> dict[tuple[str, str, str], list[tuple[list[Record], list[Record]]]]:

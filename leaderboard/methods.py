@@ -6,13 +6,12 @@ import re
 from collections.abc import Sequence
 from importlib import resources
 
-from leaderboard import transfers
+from commons.corridors.record import REFERENCE, Record
+from commons.marks import explain
 from leaderboard.blocks import plain, plural
 from leaderboard.foreign import IMPORTED
-from leaderboard.marks import explain
 from leaderboard.permutation import DRAWS, ENUMERATED
-from leaderboard.questions import REFERENCE, question
-from leaderboard.schema import Record
+from leaderboard.questions import question
 
 # What is cited for a name that holds these letters: corpora, upstreams, heads. Keys of bibliography.bib.
 CORPORA = {"emodb": "burkhardt2005", "urdu": "latif2018", "emovo": "costantini2014", "ravdess": "livingstone2018",
@@ -74,8 +73,8 @@ def _tasks(records: Sequence[Record], cited: list[str], openings: dict[str, int]
         who = plural(counts.speakers, "speaker") if counts.speakers else "speakers unknown"
         text = f"{task.title} [{task.language}; {counts.n} utterances, {who}, {plural(counts.folds, 'fold')}"
         text += f"; task version {task.version}, audit {task.audit[:12]}]{_cite(task.corpus, CORPORA, cited)}"
-        if pair := transfers.pair(task.name):
-            text += _cite(pair[1], CORPORA, cited)
+        for source in task.source_corpora or task.sources:
+            text += _cite(source, CORPORA, cited)
         if times := openings.get(task.name):
             text += f" (its test part was scored {times} {'time' if times == 1 else 'times'})"
         said.append(text)

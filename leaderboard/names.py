@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from leaderboard.schema import Record
+from commons.corridors.record import Record
 
 
 def shown(record: Record) -> str:

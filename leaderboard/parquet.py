@@ -7,22 +7,31 @@ import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from commons.corridors.record import File, Record, Task
+from commons.files import write
+from commons.hashing import of_file
 from leaderboard.errors import LeaderboardError
-from leaderboard.files import write
-from leaderboard.schema import File, Record, Task
 
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
     import pyarrow as pa
 
+    from commons.corridors.predictions import Predictions
+
 KEPT = ("speaker", "gender", "language", "dialogue")
 
 
-def predictions_table(predictions: Any, task: Task, utterances: pd.DataFrame, groups: np.ndarray) -> pd.DataFrame:
-    """The table that is stored and scored: predictions with group, speaker ..., and every layer's prediction."""
+def predictions_table(
+    predictions: Predictions, task: Task, utterances: pd.DataFrame, groups: np.ndarray
+) -> pd.DataFrame:
+    """The table that is stored and scored: predictions with group, speaker and the like, and every layer's prediction.
+
+    Raises:
+        LeaderboardError: the predictions do not fit the task or the utterances.
+    """
     import numpy as np
     import pandas as pd
 
@@ -164,6 +173,6 @@ def damaged(path: Path, record: Record, *, contents: bool = False) -> list[str]:
             lines.append(f"{path}: names {file.name}, which is not there; run the cell again")
         elif (size := beside.stat().st_size) != file.bytes:
             lines.append(f"{beside}: {size} bytes where its record says {file.bytes}; run the cell again")
-        elif contents and hashlib.sha256(beside.read_bytes()).hexdigest() != file.sha256:
+        elif contents and of_file(beside) != file.sha256:
             lines.append(f"{beside}: its sha256 is not the recorded one; run the cell again")
     return lines

@@ -18,7 +18,7 @@ from math import lcm
 
 import numpy as np
 
-from tasks.metrics import METRICS
+from commons.metrics import METRICS
 
 ENUMERATED = 12  # groups up to which every swap is tried
 DRAWS = 10_000  # swaps drawn beyond

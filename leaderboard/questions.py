@@ -4,15 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from leaderboard.schema import Record
-from tasks.metrics import METRICS
-
-REFERENCE = "reference"  # the downstream of rows that listen to nothing
-
-# Derived tasks that ask for something else, or something harder, than the emotion of a corpus' utterances.
-ASPECTS = (
-    "gender", "sentence", "speaker", "labels", "shots", "transfer", "transfer-standardised", "across-languages",
-)  # fmt: skip
+from commons.corridors.record import REFERENCE, Record, Task
+from commons.metrics import METRICS
 
 Question = tuple[object, ...]
 
@@ -22,14 +15,15 @@ def question(record: Record) -> Question:
     return record.task.name, record.task.version, record.task.audit, record.cell.limit
 
 
-def aspect(task: str) -> str:
-    """What a task is about, so that only figures alike are averaged: `gender` of `gender:emodb`, `shots 4` of
-    `shots:emodb,4`, `labels anger+sadness` of `labels:emodb,sadness+anger`, else ``."""
-    kind, colon, arguments = task.partition(":")
-    if colon and kind in ("shots", "labels"):
-        last = arguments.rpartition(",")[2]
-        return f"{kind} {'+'.join(sorted(part.strip() for part in last.split('+')))}"
-    return kind if colon and kind in ASPECTS else ""
+def aspect(task: Task) -> str:
+    """What a derived task asks, so that only figures alike are averaged: `gender`, `shots 4`, `labels anger+sadness`;
+    empty for other tasks."""
+    return task.aspect or ""
+
+
+def called_class(task: Task) -> str:
+    """What people call the classes of a task: `emotion`, or `class` where a derived task asks for something else."""
+    return "class" if aspect(task) else "emotion"
 
 
 def groups(records: Sequence[Record]) -> Iterator[tuple[list[Record], list[Record]]]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from commons.corridors.record import Record
+from commons.errors import EmorepError
 from leaderboard import files, parquet, records, spreadsheet
-from leaderboard.errors import LeaderboardError
-from leaderboard.schema import Record
 
 
 def verify(results: Path) -> list[str]:
@@ -25,7 +25,7 @@ def _recomputed(path: Path, record: Record) -> list[str]:
 
     try:
         table = parquet.read(path, record)
-    except LeaderboardError as error:
+    except EmorepError as error:
         return [str(error)]
     lines = []
     if len(table) != record.files.predictions.rows:
@@ -35,6 +35,6 @@ def _recomputed(path: Path, record: Record) -> list[str]:
     try:
         check(table, record.task)
         lines += records.differences("scores", record.scores, score(table, record.task))
-    except LeaderboardError as error:
+    except EmorepError as error:
         lines.append(str(error))
     return [f"{path}: recorded figures are not those of the predictions: {line}" for line in lines]

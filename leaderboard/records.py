@@ -2,115 +2,127 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
-from leaderboard import parquet
+from commons.corridors.predictions import Choice
+from commons.corridors.record import SCHEMA_VERSION, Cell, Chosen, Files, Record, Run, Section, Task, Upstream
+from commons.errors import EmorepError
+from commons.files import write
+from commons.hashing import of_compact_json
+from commons.marks import EDGE
+from leaderboard import earlier, parquet
 from leaderboard.errors import LeaderboardError
-from leaderboard.files import path_of, paths, sweep, told, write
-from leaderboard.marks import EDGE
-from leaderboard.schema import (
-    SCHEMA_VERSION,
-    Cell,
-    Chosen,
-    Downstream,
-    Files,
-    Record,
-    Run,
-    Section,
-    Task,
-    Upstream,
-)
+from leaderboard.files import path_of, paths, sweep, writing
 
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
-S = TypeVar("S", bound=Section)
+    from commons.corridors.measured import Measured
 
 
-def record(
-    results: Path,
-    *,
-    cell: dict[str, Any],
-    task: dict[str, Any],
-    upstream: dict[str, Any],
-    downstream: dict[str, Any],
-    predictions: Any,
-    utterances: pd.DataFrame,
-    groups: np.ndarray,
-    pooled: np.ndarray | None,
-    run: dict[str, Any],
-    extends: Record | None,
-) -> Record:
+@dataclass(frozen=True)
+class _AllSeeds:
+    """A cell with the seeds measured now and those of the record that it extends.
+
+    Attributes:
+        table: predictions with groups, as stored.
+        marks: of the head.
+    """
+
+    cell: Cell
+    table: pd.DataFrame
+    chosen: Chosen
+    marks: set[str]
+
+
+def record(results: Path, measured: Measured, extends: Record | None) -> Record:
     """See leaderboard.record."""
     from leaderboard.scoring import score
 
-    the_cell, the_task = _section(Cell, cell), _section(Task, task)
-    the_upstream, the_downstream = _section(Upstream, upstream), _section(Downstream, downstream)
-    the_run = _section(Run, run)
-    path = path_of(results, the_cell.upstream, the_cell.task, the_cell.downstream)
-    table = parquet.predictions_table(predictions, the_task, utterances, groups)
+    if measured.task.aspect is None:
+        raise LeaderboardError("record: task.aspect is null; it says what a derived task asks, and is empty for others")
+    path = path_of(results, measured.cell.upstream, measured.cell.task, measured.cell.downstream)
+    whole = _all_seeds(path, measured, extends)
+    task, upstream, run = measured.task, measured.upstream, measured.run
+    scores = score(whole.table, task)
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        before = _named_files(path)
+        result = Record(
+            schema_version=SCHEMA_VERSION,
+            created=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            cell=whole.cell,
+            marks=sorted({*task.marks, *run.marks, *whole.marks, *contamination(upstream, task)}),
+            scores=scores,
+            chosen=whole.chosen,
+            task=task,
+            upstream=upstream,
+            downstream=measured.downstream,
+            run=run,
+            files=_save(path, whole.table, measured, extends),
+            earlier_runs=_earlier_runs(extends, run) if extends else [],
+        )
+        result = result.model_copy(update={"checksum": checksum(result.model_dump_json())})
+        write(path, result.model_dump_json(indent=1) + "\n")
+        _remove_old(path, before)
+    return result
+
+
+def _all_seeds(path: Path, measured: Measured, extends: Record | None) -> _AllSeeds:
+    """What was measured, added to the record at `path` that it extends.
+
+    Raises:
+        LeaderboardError: the files of that record are damaged, or the predictions do not fit the task.
+    """
+    made = measured.predictions
+    table = parquet.predictions_table(made, measured.task, measured.utterances, measured.groups)
+    cell, marks = measured.cell, set(made.marks)
     chosen = Chosen(
-        layer=predictions.layer,
-        dev_by_layer=_mean_over_folds(predictions.dev_by_layer),
-        folds=_plain(predictions.choices),
-        layer_weights=predictions.layer_weights,
+        layer=made.layer,
+        dev_by_layer=_mean_over_folds(made.dev_by_layer),
+        folds=_plain(made.choices),
+        layer_weights=made.layer_weights,
     )
-    head_marks = set(predictions.marks)
     if extends:
         if damage := parquet.damaged(path, extends, contents=True):
             raise LeaderboardError("\n".join([*damage, "its seeds cannot be added to; --force does all of them again"]))
         table = parquet.extended(parquet.read(path, extends), table)
         chosen = _extended(extends.chosen, chosen)
-        head_marks |= set(extends.marks) - {EDGE}
-        the_cell = the_cell.model_copy(update={"seeds": sorted({*extends.cell.seeds, *the_cell.seeds})})
+        marks |= set(extends.marks) - {EDGE}
+        cell = cell.model_copy(update={"seeds": sorted({*extends.cell.seeds, *cell.seeds})})
     if sum(choice.get("edge") is True for choice in chosen.folds) > len(chosen.folds) / 2:
-        head_marks.add(EDGE)
-    marks = {*the_task.marks, *the_run.marks, *head_marks, *contamination(the_upstream, the_task)}
-    scores = score(table, the_task)
+        marks.add(EDGE)
+    return _AllSeeds(cell, table, chosen, marks)
 
-    with told(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        before = _named_files(path)
-        files = Files(
-            predictions=parquet.save(path, "parquet", parquet.arrow(table)),
-            vectors=extends.files.vectors
-            if extends
-            else parquet.save(path, "vectors.parquet", vectors)
-            if (vectors := parquet.vectors_table(table, pooled, predictions.outputs))
-            else None,
-        )
-        result = Record(
-            schema_version=SCHEMA_VERSION,
-            created=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-            cell=the_cell,
-            marks=sorted(marks),
-            scores=scores,
-            chosen=chosen,
-            task=the_task,
-            upstream=the_upstream,
-            downstream=the_downstream,
-            run=the_run,
-            files=files,
-            earlier_runs=_earlier(extends, the_run) if extends else [],
-        )
-        result = result.model_copy(update={"checksum": checksum(result.model_dump_json())})
-        write(path, (result.model_dump_json(indent=1) + "\n").encode())
-        # Only what the record before named and the one that stands now does not: another process may be
-        # about to name files of its own.
-        now = _named_files(path)
-        for name in before - now:
-            (path.parent / name).unlink(missing_ok=True)
-        sweep(path, now)
-    return result
+
+def _save(path: Path, table: pd.DataFrame, measured: Measured, extends: Record | None) -> Files:
+    """Write the Parquet files beside a record. The vectors are those of the first seed: an extended record keeps its
+    own."""
+    predictions = parquet.save(path, "parquet", parquet.arrow(table))
+    if extends:
+        return Files(predictions=predictions, vectors=extends.files.vectors)
+    vectors = parquet.vectors_table(table, measured.pooled, measured.predictions.outputs)
+    return Files(predictions=predictions, vectors=parquet.save(path, "vectors.parquet", vectors) if vectors else None)
+
+
+def _remove_old(path: Path, before: set[str]) -> None:
+    """Remove the files that the record at `path` named before and does not name now, and what killed runs left.
+
+    Other files stay: another process may be about to name them.
+    """
+    now = _named_files(path)
+    for name in before - now:
+        (path.parent / name).unlink(missing_ok=True)
+    sweep(path, now)
 
 
 def find(
@@ -171,7 +183,7 @@ def examine(results: Path, path: Path) -> tuple[Record | None, list[str]]:
         found, intact = read(path)
     except FileNotFoundError:
         return None, []
-    except LeaderboardError as error:
+    except EmorepError as error:
         return None, [str(error)]
     cell = found.cell
     if path_of(results, cell.upstream, cell.task, cell.downstream) != path:
@@ -195,12 +207,13 @@ def checksum(content: str | bytes) -> str:
     Of the JSON, not of the `Record`: an old one lacks the keys that were added since.
     """
     rest = {key: value for key, value in json.loads(content).items() if key != "checksum"}
-    canonical = json.dumps(rest, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(canonical.encode()).hexdigest()
+    return of_compact_json(rest)
 
 
 def read(path: Path) -> tuple[Record, bool]:
-    """The record in a file, and whether its checksum is that of its content (an old record has none to fail).
+    """The record in a file, and whether its checksum is that of its content (a record of an early version has none).
+
+    Fields that were added since it was written are filled in.
 
     Raises:
         FileNotFoundError: there is none.
@@ -221,7 +234,7 @@ def read(path: Path) -> tuple[Record, bool]:
         raise
     except OSError as error:
         raise LeaderboardError(f"{path}: cannot be read ({error.strerror}); {remedy}") from None
-    return found, found.checksum in (None, checksum(content))
+    return earlier.completed(found), found.checksum in (None, checksum(content))
 
 
 def contamination(upstream: Upstream, task: Task) -> set[str]:
@@ -238,15 +251,6 @@ def contamination(upstream: Upstream, task: Task) -> set[str]:
 
 def _letters(name: str) -> str:
     return "".join(letter for letter in name.casefold() if letter.isalnum())
-
-
-def _section(model: type[S], values: dict[str, Any]) -> S:
-    try:
-        return model.model_validate(values)
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join([model.__name__.lower(), *map(str, first["loc"])])
-        raise LeaderboardError(f"record: {key}: {first['msg']}; leaderboard/schema.py explains every key") from None
 
 
 def _named_files(path: Path) -> set[str]:
@@ -270,28 +274,28 @@ def _extended(before: Chosen, more: Chosen) -> Chosen:
     return before.model_copy(update={"folds": before.folds + more.folds, "layer_weights": weights})
 
 
-def _earlier(extends: Record, run: Run) -> list[Run]:
+def _earlier_runs(extends: Record, run: Run) -> list[Run]:
     """The runs behind a record that is extended whose facts are neither those of `run` nor of a later one."""
     kept: list[Run] = []
     known = [_facts(run)]
-    for earlier in reversed([*extends.earlier_runs, extends.run]):
-        if _facts(earlier) not in known:
-            known.append(_facts(earlier))
-            kept.append(earlier)
+    for one in reversed([*extends.earlier_runs, extends.run]):
+        if _facts(one) not in known:
+            known.append(_facts(one))
+            kept.append(one)
     return kept[::-1]
 
 
-def _facts(run: Run) -> dict[str, Any]:
+def _facts(run: Run) -> dict[str, object]:
     return run.model_dump(exclude={"seconds", "peak_memory_mb"})
 
 
-def _plain(choices: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Numpy's scalars as Python's, what is not finite as None."""
+def _plain(choices: Sequence[Choice]) -> list[Choice]:
+    """The choices with numpy's scalars as Python's, and None for what is not finite."""
     plain = [{key: getattr(value, "item", lambda value=value: value)() for key, value in c.items()} for c in choices]
     return [{k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in c.items()} for c in plain]
 
 
-def _compare(name: str, before: Any, after: Any, tolerance: float, lines: list[str]) -> None:
+def _compare(name: str, before: object, after: object, tolerance: float, lines: list[str]) -> None:
     """Append to `lines` a line for every leaf that differs by more than `tolerance` (relative, and near 0 absolute)."""
     if isinstance(before, dict) and isinstance(after, dict):
         for key in {**before, **after}:

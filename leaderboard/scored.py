@@ -6,9 +6,8 @@ import json
 from collections import Counter
 from pathlib import Path
 
-from leaderboard.files import told
-from leaderboard.questions import REFERENCE
-from leaderboard.schema import Record
+from commons.corridors.record import REFERENCE, Record
+from leaderboard.files import writing
 
 NAME = "scored.jsonl"
 
@@ -28,7 +27,7 @@ def log(results: Path, record: Record) -> None:
         metric: record.scores.metrics[metric].value,
     }
     path = results / NAME
-    with told(path):
+    with writing(path):
         results.mkdir(parents=True, exist_ok=True)
         with path.open("a", encoding="utf-8") as file:  # one write of one line: processes may share the file
             file.write(json.dumps(line) + "\n")

@@ -2,17 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
+from commons.corridors.record import Counts, FoldScore, Score, Scores, Task
+from commons.metrics import CLASSIFICATION, METRICS, REGRESSION, Metric, recalls, sums
 from leaderboard.errors import LeaderboardError
-from leaderboard.schema import Counts, FoldScore, Score, Scores, Task
-from leaderboard.statistics import jackknife, limits
-from tasks.metrics import CLASSIFICATION, METRICS, REGRESSION, recalls, sums
+from leaderboard.statistics import jackknife
 
 COLUMNS = ("id", "fold", "seed", "target", "prediction", "group")
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """R predictions as indices.
+
+    Attributes:
+        target, prediction: (R,) class indices, or values.
+        seed, fold, group: (R,) indices.
+        seeds, folds, groups: how many there are of each.
+        classes: how many there are; None for values.
+    """
+
+    target: np.ndarray
+    prediction: np.ndarray
+    seed: np.ndarray
+    fold: np.ndarray
+    group: np.ndarray
+    seeds: int
+    folds: int
+    groups: int
+    classes: int | None
+
+    @property
+    def first(self) -> np.ndarray:
+        """(R,) bool: rows of the first seed."""
+        return self.seed == 0
+
+    def sums(self, part: np.ndarray, parts: int) -> np.ndarray:
+        """Additive statistics (seeds, parts, ...) of rows that belong to these parts, (R,) indices."""
+        whole = self.seed * parts + part
+        flat = sums(self.target, self.prediction, whole, n_groups=self.seeds * parts, n_classes=self.classes)
+        return flat.reshape(self.seeds, parts, *flat.shape[1:])
 
 
 def score(table: pd.DataFrame, task: Task) -> Scores:
@@ -26,60 +60,76 @@ def score(table: pd.DataFrame, task: Task) -> Scores:
     Raises:
         LeaderboardError: the table holds a class or a fold that the task does not have.
     """
-    n_classes = len(task.classes) or None
     known = {
         name: metric
         for name, metric in METRICS.items()
         if metric.kind == _family(task) and (not metric.special or name in task.metrics)
     }
+    rows = _rows(table, task)
+    by_group, by_fold = rows.sums(rows.group, rows.groups), rows.sums(rows.fold, rows.folds)
+    pooled = by_fold.sum(axis=1)
+    folds = _fold_scores(rows, by_fold, known, task)
+    wa = [value for f in folds if f.metrics and (value := f.metrics.get("WA")) is not None]
+    layers = [_values(table[name][rows.first], task) for name in table.columns if name.startswith("layer:")]
+
+    def of_layer(values: np.ndarray, metric: str) -> float | None:
+        return _number(known[metric](sums(rows.target[rows.first], values, n_classes=rows.classes))[0])
+
+    return Scores(
+        counts=Counts(
+            n=int(rows.first.sum()),
+            speakers=int(table["speaker"].nunique()) if "speaker" in table else None,
+            folds=len(np.unique(rows.fold)),
+            seeds=rows.seeds,
+            groups=rows.groups,
+        ),
+        metrics={m: _scores(by_group, metric, metric.limits)[0] for m, metric in known.items()},
+        by_seed={m: [_number(v) for v in metric(pooled)] for m, metric in known.items()},
+        folds=folds,
+        WA_folds=float(np.mean(wa)) if wa else None,
+        recall=dict(zip(task.classes, _recalls(by_group), strict=True)) if rows.classes else {},
+        confusion=pooled[0].astype(int).tolist() if rows.classes else None,
+        last_layer={m: of_layer(layers[-1], m) for m in known} if layers else None,
+        by_layer=[of_layer(values, task.headline) for values in layers] if layers else None,
+    )
+
+
+def _rows(table: pd.DataFrame, task: Task) -> _Rows:
+    """The rows of a table as indices. Raises LeaderboardError for a class or fold that the task does not have."""
     seeds, seed = np.unique(table["seed"].to_numpy(), return_inverse=True)
     group, groups = pd.factorize(table["group"])
-    fold = _codes(table["fold"], task.folds, "fold")
-    target, prediction = _values(table["target"], task), _values(table["prediction"], task)
+    return _Rows(
+        target=_values(table["target"], task),
+        prediction=_values(table["prediction"], task),
+        seed=seed,
+        fold=_codes(table["fold"], task.folds, "fold"),
+        group=group,
+        seeds=len(seeds),
+        folds=len(task.folds),
+        groups=len(groups),
+        classes=len(task.classes) or None,
+    )
 
-    def sums_by(part: np.ndarray, n_parts: int) -> np.ndarray:
-        flat = sums(target, prediction, seed * n_parts + part, n_groups=len(seeds) * n_parts, n_classes=n_classes)
-        return flat.reshape(len(seeds), n_parts, *flat.shape[1:])
 
-    by_group, by_fold = sums_by(group, len(groups)), sums_by(fold, len(task.folds))
-    pooled = by_fold.sum(axis=1)
-    first = seed == 0
-    layers = [name for name in table.columns if name.startswith("layer:")]
+def _fold_scores(rows: _Rows, by_fold: np.ndarray, known: Mapping[str, Metric], task: Task) -> list[FoldScore]:
+    """Figures of every fold, means over seeds.
 
-    def layer_metric(layer: str, metric: str) -> float | None:
-        values = _values(table[layer][first], task)
-        return _number(known[metric](sums(target[first], values, n_classes=n_classes))[0])
-
+    Args:
+        by_fold: (seeds, folds, ...) additive statistics.
+    """
     folds = []
     for index, name in enumerate(task.folds):
-        inside = first & (fold == index)
+        inside = rows.first & (rows.fold == index)
         figures = {m: _number(metric(by_fold[:, index]).mean()) for m, metric in known.items()}
         folds.append(
             FoldScore(
                 fold=name,
                 n=int(inside.sum()),
-                classes_in_test=len(np.unique(target[inside])) if n_classes else None,
+                classes_in_test=len(np.unique(rows.target[inside])) if rows.classes else None,
                 metrics=None if task.pooled_only else figures,
             )
         )
-    wa = [value for f in folds if f.metrics and (value := f.metrics.get("WA")) is not None]
-    return Scores(
-        counts=Counts(
-            n=int(first.sum()),
-            speakers=int(table["speaker"].nunique()) if "speaker" in table else None,
-            folds=len(np.unique(fold)),
-            seeds=len(seeds),
-            groups=len(groups),
-        ),
-        metrics={m: _scores(by_group, metric, limits(metric))[0] for m, metric in known.items()},
-        by_seed={m: [_number(v) for v in metric(pooled)] for m, metric in known.items()},
-        folds=folds,
-        WA_folds=float(np.mean(wa)) if wa else None,
-        recall=dict(zip(task.classes, _recalls(by_group), strict=True)) if n_classes else {},
-        confusion=pooled[0].astype(int).tolist() if n_classes else None,
-        last_layer={m: layer_metric(layers[-1], m) for m in known} if layers else None,
-        by_layer=[layer_metric(layer, task.headline) for layer in layers] if layers else None,
-    )
+    return folds
 
 
 def by_group(table: pd.DataFrame, task: Task) -> tuple[np.ndarray, list[str]]:

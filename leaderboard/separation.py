@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypedDict
 
 if TYPE_CHECKING:
     import numpy as np
 
 NEIGHBOURS = 10  # k of the purity
+
+
+class Separation(TypedDict):
+    """Purity and its level by chance, 0 to 1; silhouette, -1 to 1; None where undefined."""
+
+    purity: float | None
+    chance: float | None
+    silhouette: float | None
 
 
 def standardised(vectors: np.ndarray) -> np.ndarray:
@@ -30,7 +38,7 @@ def distances(vectors: np.ndarray) -> np.ndarray:
     return found
 
 
-def separation(distances: np.ndarray, labels: np.ndarray, k: int = NEIGHBOURS) -> dict[str, Any]:
+def separation(distances: np.ndarray, labels: np.ndarray, k: int = NEIGHBOURS) -> Separation:
     """Purity, its level by chance, and silhouette of labels over points.
 
     Purity is the mean share of a point's k nearest neighbours (all others where there are fewer) that have its label;

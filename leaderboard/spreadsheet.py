@@ -11,17 +11,17 @@ import io
 from collections.abc import Callable
 from pathlib import Path
 from statistics import stdev
-from typing import Any
 
+from commons.corridors.record import Record
+from commons.metrics import METRICS
 from leaderboard import files
 from leaderboard.records import load
-from leaderboard.schema import Record
-from tasks.metrics import METRICS
 
 NAME = "leaderboard.csv"
 DECIMALS = 4
 
-Column = tuple[str, str, Callable[[Record], Any]]
+Value = str | float | None
+Column = tuple[str, str, Callable[[Record], Value]]  # name, explanation, what it holds
 
 
 def _figure(metric: str, part: str) -> Callable[[Record], float | None]:
@@ -33,7 +33,7 @@ def _figure(metric: str, part: str) -> Callable[[Record], float | None]:
 
 
 def _metric_columns(name: str) -> list[Column]:
-    unit = "percent" if METRICS[name].scale == 100 else "as it is"
+    unit = METRICS[name].unit or "as it is"
     return [
         (name, f"{name}, pooled over folds, mean of seeds ({unit})", _figure(name, "value")),
         (f"{name}_low", "lower bound of its 95 % interval", _figure(name, "low")),
@@ -99,9 +99,7 @@ COLUMNS: list[Column] = [
 def write(results: Path) -> Path:
     """See leaderboard.csv."""
     path = results / NAME
-    with files.told(path):
-        results.mkdir(parents=True, exist_ok=True)
-        files.write(path, text(load(results)[0]).encode())
+    files.put(path, text(load(results)[0]))
     return path
 
 
@@ -122,7 +120,7 @@ def outdated(results: Path) -> list[str]:
     return [f"{path}: not what the records say; rebuild it: python -m leaderboard csv --results {results}"]
 
 
-def _cell(value: Any) -> Any:
+def _cell(value: Value) -> Value:
     if isinstance(value, float):
         return round(value, DECIMALS)
     if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")):

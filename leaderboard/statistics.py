@@ -8,17 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import stdtrit
 
-from tasks.metrics import Metric
-
 LEVEL = 0.95
 POWER = 0.8  # of the smallest detectable difference
-
-
-def limits(metric: Metric) -> tuple[float, float]:
-    """Smallest and largest value that a metric can take, in table units."""
-    if metric.scale == 100.0:  # accuracies, recalls and F1, of classes or of values
-        return 0.0, 100.0
-    return (-metric.scale, metric.scale) if metric.higher_is_better else (0.0, np.inf)
 
 
 def leave_one_out(statistics: np.ndarray, metric: Callable[[np.ndarray], np.ndarray]) -> tuple[np.ndarray, np.ndarray]:

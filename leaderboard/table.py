@@ -12,8 +12,8 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from commons.corridors.record import Record
 from leaderboard.blocks import Block, Row, blocks, plain
-from leaderboard.schema import Record
 
 Failure = tuple[str, str, str, str]
 

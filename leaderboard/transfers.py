@@ -4,36 +4,41 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from commons.corridors.record import REFERENCE, Record, Task
 from leaderboard.grids import Entry, Grid, of_record
 from leaderboard.names import names
-from leaderboard.questions import REFERENCE
-from leaderboard.schema import Record
 
-PLAIN, STANDARDISED, ACROSS = "transfer:", "transfer-standardised:", "across-languages:"
+PLAIN, STANDARDISED, ACROSS = "transfer", "transfer-standardised", "across-languages"  # kinds of derived task
 ARROW = " → "
 
 
-def pair(task: str) -> tuple[str, str, str] | None:
-    """Prefix, source and target of the name of a task that trains on other corpora than it tests; else None.
+def pair(task: Task) -> tuple[str, str, str] | None:
+    """Kind, source and target of a task that trains on other corpora than it tests; else None.
 
-    The source of `across-languages:` is a suite.
+    The source of `across-languages` is a suite.
     """
-    for prefix in (PLAIN, STANDARDISED, ACROSS):
-        source, comma, target = task.removeprefix(prefix).partition(",")
-        if task.startswith(prefix) and comma:
-            return prefix, source.strip(), target.strip()
+    if task.derived in (PLAIN, STANDARDISED, ACROSS) and task.sources and task.base:
+        return task.derived, "+".join(task.sources), task.base
     return None
 
 
 def own(record: Record, records: Sequence[Record], target: str) -> Record | None:
     """The same upstream and head on the target's own folds and the same classes, where it was measured."""
-    classes = record.task.classes
-    names = (target, f"labels:{target},{'+'.join(classes)}")
     for other in records:
         same = (other.cell.upstream, other.cell.downstream) == (record.cell.upstream, record.cell.downstream)
-        if same and other.cell.task in names and sorted(other.task.classes) == sorted(classes):
+        if same and _beside(other.task, target, record.task.classes):
             return other
     return None
+
+
+def _beside(task: Task, target: str, classes: Sequence[str]) -> bool:
+    """Whether a task is the target itself, or the target on some of its classes, and has just these classes."""
+    return sorted(task.classes) == sorted(classes) and (task.name == target or _fewer_classes_of(task) == target)
+
+
+def _fewer_classes_of(task: Task) -> str | None:
+    """The task that this one takes some classes of; None where it is no such task."""
+    return task.base if task.derived == "labels" else None
 
 
 def apart(records: Sequence[Record]) -> tuple[list[Record], list[Record]]:
@@ -41,25 +46,28 @@ def apart(records: Sequence[Record]) -> tuple[list[Record], list[Record]]:
 
     With the pairs go the tasks `labels:` that stand beside them; a target's own task is shown by itself as well.
     """
-    pairs = {record.cell.task: found for record in records if (found := pair(record.cell.task))}
-    if len({(source, target) for _, source, target in pairs.values()}) < 2:
+    pairs = {r.cell.task: (*of, r.task.classes) for r in records if (of := pair(r.task))}
+    if len({(source, target) for _, source, target, _ in pairs.values()}) < 2:
         return list(records), []
-    beside = {f"labels:{pairs[r.cell.task][2]},{'+'.join(r.task.classes)}" for r in records if r.cell.task in pairs}
-    inside = {*pairs, *beside}
-    return [r for r in records if r.cell.task not in inside], [r for r in records if r.cell.task in inside]
+    beside = {(target, *sorted(classes)) for _, _, target, classes in pairs.values()}
+
+    def inside(record: Record) -> bool:
+        fewer = _fewer_classes_of(record.task)
+        return record.cell.task in pairs or (fewer is not None and (fewer, *sorted(record.task.classes)) in beside)
+
+    return [r for r in records if not inside(r)], [r for r in records if inside(r)]
 
 
 def grids(records: Sequence[Record]) -> list[Grid]:
     """For every upstream, head and metric a table: a row a pair; columns transfer, its variants, own folds, classes."""
     cells: dict[tuple[str, str, str], dict[tuple[str, str], Entry]] = {}
     for record in records:
-        found = pair(record.cell.task)
-        if found and record.cell.downstream != REFERENCE:
-            prefix, source, target = found
-            row = f"{'other languages of ' * (prefix == ACROSS)}{source}{ARROW}{target}"
+        if (pairing := pair(record.task)) and record.cell.downstream != REFERENCE:
+            kind, source, target = pairing
+            row = f"{'other languages of ' * (kind == ACROSS)}{source}{ARROW}{target}"
             metric = record.task.headline
             mine = cells.setdefault((record.cell.upstream, record.cell.downstream, metric), {})
-            column = "test by its own statistics" if prefix == STANDARDISED else "transfer"
+            column = "test by its own statistics" if kind == STANDARDISED else "transfer"
             mine[row, column] = of_record(record, metric, tuple(record.marks))
             mine[row, "classes"] = Entry(text=str(len(record.task.classes)))
             if beside := own(record, records, target):

@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from commons.corridors.record import Record
 from leaderboard import files, grids, latex, table
 from leaderboard.blocks import Block
 from leaderboard.grids import Entry, Grid
-from leaderboard.schema import Record
 
 
 def grid(name: str, title: str, variants: Mapping[str, str], records: Sequence[Record]) -> Grid:
@@ -49,9 +49,7 @@ def write(results: Path, name: str, made: Grid) -> list[Path]:
     written = []
     for suffix, text in texts.items():
         path = results / "ablations" / f"{files.encode(name)}.{suffix}"
-        with files.told(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            files.write(path, text.encode())
+        files.put(path, text)
         written.append(path)
     return written
 

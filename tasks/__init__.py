@@ -1,6 +1,6 @@
-"""What is asked: corpora, label sets, splits, audits and metrics. This room knows no models.
+"""What is asked: corpora, label sets, splits, audits. This room knows no models.
 
-    task = tasks.load("emodb", data=Path("data"), cache=Path("cache"))
+    task = tasks.load("emodb", tasks.Options(data=Path("data"), cache=Path("cache")))
     task.utterances, task.problem, task.audit.hash
 
 Importing the package is cheap; pandas and the audio libraries load with the first `load`.
@@ -12,13 +12,28 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tasks.errors import TaskError, UnknownName
+from commons.errors import UnknownName
+from commons.progress import Progress
+from tasks.errors import TaskError
+from tasks.options import Options
 
 if TYPE_CHECKING:
     from tasks.catalogue import Listing
-    from tasks.loading import Task
+    from tasks.task import Task
 
-__all__ = ["TaskError", "UnknownName", "derived", "describe", "family", "kind", "load", "names", "resolve", "suites"]
+__all__ = [
+    "Options",
+    "TaskError",
+    "UnknownName",
+    "derived",
+    "describe",
+    "family",
+    "kind",
+    "load",
+    "names",
+    "resolve",
+    "suites",
+]
 
 
 def names() -> list[str]:
@@ -51,24 +66,29 @@ def derived() -> dict[str, str]:
     """How derived tasks are named, each with what it asks; and the label algebra of those that join corpora."""
     from tasks import derive, labels
 
-    kinds = {f"{name}:{kind.form}": kind.help for name, kind in derive.KINDS.items()}
+    kinds = {f"{name}:{kind.form}": kind.help for name, kind in zip(derive.KINDS, derive.KINDS.values(), strict=True)}
     merged = ", ".join(f"{narrow} = {broad}" for narrow, broad in labels.merges().items())
     return kinds | {"shared classes": f"unless all corpora tell them apart: {merged}"}
 
 
-def resolve(names: Sequence[str], data: str | Path, tell: Callable[[str], None] = lambda line: None) -> list[str]:
+def resolve(
+    names: Sequence[str], data: Path, tell: Callable[[str], None] = lambda line: None, emobox: Path | None = None
+) -> list[str]:
     """Task names asked for, suites expanded and repetitions removed, in the order given.
 
     Args:
+        data: folder that holds one folder a corpus.
         tell: called with what a derived task's suite leaves out, and why.
+        emobox: folder of EmoBox's fold files; None: it is looked for under `data`.
 
     Raises:
         UnknownName: a name is no task, suite or derived task.
-        TaskError: a suite turned out empty (`here` without a complete corpus under `data`).
+        Refused: the arguments of a derived task are wrong.
+        TaskError: a suite is empty (`here` without a complete corpus under `data`), or a user's file is not there.
     """
-    from tasks import catalogue
+    from tasks import resolving
 
-    return catalogue.resolve(names, Path(data), tell)
+    return resolving.resolve(names, data, tell, emobox)
 
 
 def kind(name: str) -> str | None:
@@ -78,36 +98,25 @@ def kind(name: str) -> str | None:
     return definition.read(definition.path(name)).kind if name in names() else None
 
 
-def describe(data: str | Path) -> list[Listing]:
+def describe(data: Path) -> list[Listing]:
     """State of every task's corpus under `data`, by counting files: no table is read, no audio opened."""
     from tasks import catalogue
 
-    return catalogue.describe(Path(data))
+    return catalogue.describe(data)
 
 
-def load(
-    name: str,
-    data: str | Path,
-    cache: str | Path,
-    skip_bad: bool = False,
-    limit: int | None = None,
-    jobs: int = 1,
-    progress: Callable[[float, float], None] | None = None,
-) -> Task:
-    """Read a task's corpus, check its audio, build its splits and prove them.
+def load(name: str, options: Options, progress: Progress | None = None) -> Task:
+    """A task that is ready to be asked: its corpus is read, its audio checked, its splits are built and proved.
 
     Args:
         name: a definition's name, `csv:FILE`, `emobox:CORPUS`, or a derived `kind:arguments`.
-        data: folder that holds one folder a corpus.
-        cache: folder for the index of audio contents, fold lists and the embedded corpus.
-        skip_bad: leave out audio that cannot be used (counted and marked) instead of stopping.
-        limit: keep about this many utterances, spread over speakers and classes (a smoke run).
-        jobs: threads that decode.
         progress: called with (files done, files to do) while audio is read for the first time.
 
     Raises:
+        UnknownName: there is no such task.
+        Refused: the arguments of a derived task are wrong.
         TaskError: the corpus is absent, a label is unknown, audio is unusable, a split is impossible or leaks.
     """
     from tasks import loading
 
-    return loading.load(name, Path(data), Path(cache), skip_bad, limit, jobs, progress)
+    return loading.load(name, options, progress)

@@ -6,16 +6,18 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import tasks
-from tasks import files
-from tasks.errors import Refused, TaskError, UnknownName
+from commons import files, places
+from commons.errors import EmorepError, Refused
+from commons.progress import bar
+from tasks.errors import TaskError
+from tasks.options import absolute
 
 if TYPE_CHECKING:
-    from tasks.loading import Task
+    from tasks.task import Task
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -23,10 +25,10 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         return options.run(options)
-    except (Refused, UnknownName) as error:
+    except Refused as error:
         print(error, file=sys.stderr)
         return 2
-    except TaskError as error:
+    except EmorepError as error:
         print(error, file=sys.stderr)
         return 1
 
@@ -34,18 +36,7 @@ def main(arguments: list[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tasks", description=__doc__)
     folders = argparse.ArgumentParser(add_help=False)
-    folders.add_argument(
-        "--data",
-        type=Path,
-        default=os.environ.get("EMOREP_DATA") or "data",
-        help="one folder a corpus; $EMOREP_DATA, ./data",
-    )
-    folders.add_argument(
-        "--cache",
-        type=Path,
-        default=os.environ.get("EMOREP_CACHE") or "~/.cache/emorep",
-        help="index of audio contents; $EMOREP_CACHE, ~/.cache/emorep",
-    )
+    places.add_to(folders, "data", "cache")
     folders.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="threads that decode")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     command = commands.add_parser("list", parents=[folders], help="tasks and the state of their corpora")
@@ -82,13 +73,14 @@ def _check(options: argparse.Namespace) -> int:
     from tasks import content, corpora, reading
 
     corpus = corpora.module(options.corpus).CORPUS
-    cache = Path(os.path.abspath(options.cache.expanduser()))
-    root, rows = reading.table(corpus, Path(os.path.abspath(options.data)), cache)
+    data, cache = _folders(options)
+    root, rows = reading.table(corpus, data, cache)
     extra = 0 if corpus.videos else corpora.count(corpus, root) - len(rows)
     rows, flawed = reading.without_flawed(corpus, rows)
     missing = reading.shortfall(corpus, rows)
-    contents, bad = content.examine(rows, cache, options.jobs, _progress())
-    found = rows["emotion"].value_counts().to_dict() if "emotion" in rows else {}
+    with bar("reading audio", "files") as progress:
+        contents, bad = content.examine(rows, cache, options.jobs, progress)
+    emotions = rows["emotion"].value_counts().to_dict() if "emotion" in rows else {}
     print(f"{corpus.title}, {corpus.language}, {corpus.licence}, {corpus.homepage}")
     print(f"folder   {root}")
     print(f"state    {'partial: ' + missing if missing else 'complete'}")
@@ -96,7 +88,7 @@ def _check(options: argparse.Namespace) -> int:
     voices = rows["speaker"].nunique() if "speaker" in rows else 0
     speakers = f"{voices} speaker{'s' * (voices != 1)}" if voices else "speakers unknown"
     print(f"found    {len(rows)} utterances, {speakers}, {hours:.2f} h")
-    print(f"emotions {', '.join(f'{emotion} {count}' for emotion, count in found.items())}")
+    print(f"emotions {', '.join(f'{emotion} {count}' for emotion, count in emotions.items())}")
     print(f"columns  {' '.join(rows.columns)}")
     print(f"rates    {', '.join(f'{rate} Hz {count}' for rate, count in contents['rate'].value_counts().items())}")
     if extra > 0:
@@ -126,7 +118,7 @@ def _audit(options: argparse.Namespace) -> int:
     print(f"marks {' '.join(task.marks) or 'none'}")
     print(f"folds sha256 {proof.folds_hash}\nall   sha256 {proof.hash}")
     if options.output:
-        files.write(options.output, json.dumps(proof.to_dict(), indent=1) + "\n")
+        _write(options.output, json.dumps(proof.to_dict(), indent=1) + "\n")
     return 0
 
 
@@ -136,13 +128,17 @@ def _fetch(options: argparse.Namespace) -> int:
     corpus = corpora.module(options.corpus).CORPUS
     if options.extract and corpus.name != "meld":
         raise TaskError(f"--extract is for corpora of video clips (meld); {corpus.name} has audio files")
-    data, cache = (Path(os.path.abspath(place.expanduser())) for place in (options.data, options.cache))
+    data, cache = _folders(options)
     root = corpus.root(data)
     # With --extract, clips that are there need no download.
     if not (options.extract and root and any(root.rglob("*.mp4"))):
-        root = fetch.fetch(corpus, data, cache, options.accept_licence, _progress("downloading"))
-    failed = clips.extract(corpus, root, _progress("clips")) if options.extract else []
-    print(fetch.found(corpus, root))
+        with bar(f"downloading {corpus.name}", "B") as progress:
+            root = fetch.fetch(corpus, data, cache, options.accept_licence, progress)
+    failed = []
+    if options.extract:
+        with bar("sound of clips", "clips") as progress:
+            failed = clips.extract(corpus, root, progress)
+    print(fetch.state(corpus, root))
     if failed:
         print(f"{len(failed)} clips cannot be read:", *failed[:10], sep="\n  ")
     return int(bool(failed))
@@ -154,33 +150,38 @@ def _folds(options: argparse.Namespace) -> int:
     task = _load(options)
     if "partial" in task.marks:
         raise TaskError("\n".join(["a fold list is of a whole copy only", *task.notes]))
-    files.write(options.output, fold_lists.text(task.audit))
+    _write(options.output, fold_lists.text(task.audit))
     return 0
 
 
 def _load(options: argparse.Namespace) -> Task:
     """The one task that a command names."""
-    name = tasks.resolve([options.task], options.data)
-    if len(name) > 1 and name[0] != options.task:  # a transfer comes with its target's own task
-        raise TaskError(f"{options.task} names {len(name)} tasks; give one at a time: {', '.join(name)}")
-    return tasks.load(name[0], options.data, options.cache, options.skip_bad, jobs=options.jobs, progress=_progress())
+    there = places.chosen(options)
+    names = tasks.resolve([options.task], there.data, emobox=there.emobox)
+    if len(names) > 1 and names[0] != options.task:  # a transfer comes with its target's own task
+        raise TaskError(f"{options.task} names {len(names)} tasks; give one at a time: {', '.join(names)}")
+    wanted = tasks.Options(there.data, there.cache, there.emobox, options.skip_bad, jobs=options.jobs)
+    with bar("reading audio", "files") as progress:
+        return tasks.load(names[0], wanted, progress)
+
+
+def _folders(options: argparse.Namespace) -> tuple[Path, Path]:
+    """The absolute folders of corpora and of the cache."""
+    there = places.chosen(options)
+    return absolute(there.data), absolute(there.cache)
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        files.write(path, text)
+    except OSError as error:
+        raise TaskError(f"{path}: cannot be written ({error.strerror})") from error
 
 
 def _columns(rows: list[tuple[str, ...]]) -> None:
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     for row in rows:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
-
-
-def _progress(what: str = "reading audio") -> Callable[[float, float], None] | None:
-    """A counter on one line of the terminal; none where there is no terminal."""
-    if not sys.stderr.isatty():
-        return None
-
-    def show(done: float, total: float) -> None:
-        print(f"\r{what} {done:.0f}/{total:.0f}", end="\n" if done == total else "", file=sys.stderr)
-
-    return show
 
 
 if __name__ == "__main__":

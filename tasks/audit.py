@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from dataclasses import asdict, dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from commons import hashing
+from commons.corridors.problem import Fold, Problem
 from tasks.errors import TaskError
-from tasks.problem import Fold, Problem
 
 # What is counted, by the column of the utterance table that tells it.
 COMMON = {
@@ -47,8 +45,9 @@ class Audit:
 
     Attributes:
         folds_hash: sha256 over ids, targets and folds: the same for every copy of the corpus.
-        hash: the same with every utterance's content hash: the same for equal copies.
+        hash: the same with every utterance's file hash and span: the same for equal copies.
         identical_audio: groups of utterances whose decoded samples are equal.
+        text_hash: of `folds_hash` and every utterance's text; empty where the corpus has no text.
     """
 
     task: str
@@ -60,16 +59,25 @@ class Audit:
     identical_audio: tuple[tuple[str, ...], ...]
     folds_hash: str
     hash: str
+    text_hash: str = ""
 
-    def to_dict(self) -> dict[str, Any]:
+    def reads(self, modality: str) -> str:
+        """The certificate's hash for upstreams that read `audio`, `text` or `both`: it changes with what they read.
+
+        Raises:
+            TaskError: the corpus has no text, or there is no such modality.
+        """
+        if modality == "audio":
+            return self.hash
+        if modality not in ("text", "both"):
+            raise TaskError(f"{self.task}: modality {modality!r} is none of audio, text, both")
+        if not self.text_hash:
+            raise TaskError(f"{self.task}: {self.corpus} has no text, and an upstream that reads text is asked for")
+        return self.text_hash if modality == "text" else hashing.of_compact_json([self.hash, self.text_hash])
+
+    def to_dict(self) -> dict[str, object]:
         """The certificate as plain values, for JSON."""
         return asdict(self)
-
-
-def sha256(value: Any) -> str:
-    """sha256 of a value's canonical JSON, the hex digits."""
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def prove(
@@ -81,7 +89,7 @@ def prove(
     speakers_shared: bool,
     official: bool = False,
 ) -> Audit:
-    """Audit a problem against its utterance table.
+    """The certificate of a problem against its utterance table.
 
     Args:
         utterances: with the columns of `content.examine`.
@@ -92,25 +100,60 @@ def prove(
     Raises:
         TaskError: speakers cross where they may not, audio of test occurs in train or dev, or a conversation crosses.
     """
-    told = {what: pd.factorize(utterances[column])[0] for what, column in COMMON.items() if column in utterances}
-    folds = tuple(_fold(fold, told, problem) for fold in problem.folds)
+    codes = {what: pd.factorize(utterances[column])[0] for what, column in COMMON.items() if column in utterances}
+    folds = tuple(_fold(fold, codes, problem) for fold in problem.folds)
     for fold, proof in zip(problem.folds, folds, strict=True):
-        if proof.rest_and_test.get("speakers") and not speakers_shared:
-            crossing = sorted(_common(utterances["speaker"], np.r_[fold.train, fold.dev], fold.test))
-            raise TaskError(
-                f"{task}, fold {fold.name!r}: speakers are in train and test: {', '.join(crossing[:10])}; put each "
-                "speaker into one fold (only an official partition may share them, and is marked)"
-            )
-        if problem.kind == "conversation" and proof.rest_and_test["dialogues"]:
-            crossing = sorted(_common(utterances["dialogue"], np.r_[fold.train, fold.dev], fold.test))
-            raise TaskError(f"{task}, fold {fold.name!r}: dialogues are in train and test: {', '.join(crossing[:10])}")
-        if proof.rest_and_test["audio"] and not official:
-            pairs = _files_in_common(utterances, np.r_[fold.train, fold.dev], fold.test)
-            raise TaskError(
-                f"{task}, fold {fold.name!r}: the same audio is in train and in test: {'; '.join(pairs[:5])}. "
-                "One of each is a wrong copy; put the corpus's own file in its place"
-            )
-    plan: dict[str, Any] = {
+        _check(f"{task}, fold {fold.name!r}", utterances, problem, fold, proof, speakers_shared, official)
+    plan = _plan(problem)
+    folds_hash = hashing.of_compact_json(plan)
+    spans = [utterances[c].tolist() if c in utterances else None for c in ("start", "end", "channel")]
+    samples = utterances["samples_sha256"]
+    repeated = samples[samples.duplicated(keep=False)]
+    return Audit(
+        task=task,
+        version=version,
+        corpus=corpus,
+        utterances=len(utterances),
+        classes=problem.classes,
+        folds=folds,
+        identical_audio=tuple(sorted(tuple(sorted(ids)) for ids in repeated.groupby(repeated).groups.values())),
+        folds_hash=folds_hash,
+        hash=hashing.of_compact_json([plan, version, utterances["sha256"].tolist(), spans]),
+        text_hash=_text_hash(folds_hash, version, utterances),
+    )
+
+
+def _check(
+    where: str,
+    utterances: pd.DataFrame,
+    problem: Problem,
+    fold: Fold,
+    proof: FoldAudit,
+    speakers_shared: bool,
+    official: bool,
+) -> None:
+    """Raise TaskError where something crosses into a fold's test part that may not; see `prove`."""
+    rest = np.r_[fold.train, fold.dev]
+    if proof.rest_and_test.get("speakers") and not speakers_shared:
+        crossing = sorted(_common(utterances["speaker"], rest, fold.test))
+        raise TaskError(
+            f"{where}: speakers are in train and test: {', '.join(crossing[:10])}; put each "
+            "speaker into one fold (only an official partition may share them, and is marked)"
+        )
+    if problem.kind == "conversation" and proof.rest_and_test["dialogues"]:
+        crossing = sorted(_common(utterances["dialogue"], rest, fold.test))
+        raise TaskError(f"{where}: dialogues are in train and test: {', '.join(crossing[:10])}")
+    if proof.rest_and_test["audio"] and not official:
+        pairs = _files_in_common(utterances, rest, fold.test)
+        raise TaskError(
+            f"{where}: the same audio is in train and in test: {'; '.join(pairs[:5])}. "
+            "One of each is a wrong copy; put the corpus's own file in its place"
+        )
+
+
+def _plan(problem: Problem) -> dict[str, object]:
+    """All of a problem that decides figures, as plain values; what few problems have is left out of the others."""
+    plan: dict[str, object] = {
         "kind": problem.kind,
         "classes": problem.classes,
         "ids": problem.ids.tolist(),
@@ -123,29 +166,26 @@ def prove(
         plan["test_standardised"] = True
     if problem.kind == "conversation" and problem.dialogue is not None and problem.turn is not None:
         plan["order"] = [problem.causal, problem.dialogue.tolist(), problem.turn.tolist(), problem.speaker.tolist()]
-    spans = [utterances[c].tolist() if c in utterances else None for c in ("start", "end", "channel")]
-    samples = utterances["samples_sha256"]
-    repeated = samples[samples.duplicated(keep=False)]
-    return Audit(
-        task=task,
-        version=version,
-        corpus=corpus,
-        utterances=len(utterances),
-        classes=problem.classes,
-        folds=folds,
-        identical_audio=tuple(sorted(tuple(sorted(ids)) for ids in repeated.groupby(repeated).groups.values())),
-        folds_hash=sha256(plan),
-        hash=sha256([plan, version, utterances["sha256"].tolist(), spans]),
-    )
+    if problem.also:
+        plan["also"] = [[one.name, one.kind, one.classes, one.values.tolist()] for one in problem.also]
+    return plan
 
 
-def _rows(fold: Fold) -> list[Any]:
+def _text_hash(folds_hash: str, version: str, utterances: pd.DataFrame) -> str:
+    """Hash of what an upstream of texts reads; empty where no utterance has a text."""
+    if "text" not in utterances or utterances["text"].isna().all():
+        return ""
+    texts = [None if pd.isna(text) else str(text) for text in utterances["text"].tolist()]
+    return hashing.of_compact_json([folds_hash, version, texts])
+
+
+def _rows(fold: Fold) -> list[object]:
     parts = (fold.train, fold.dev, fold.test)
     return [fold.name, *(part.tolist() for part in parts), [group.tolist() for group in fold.inner]]
 
 
-def _fold(fold: Fold, told: dict[str, np.ndarray], problem: Problem) -> FoldAudit:
-    """The audit of a fold; `told` are (N,) codes of the values of each column, -1 where it has none."""
+def _fold(fold: Fold, codes: dict[str, np.ndarray], problem: Problem) -> FoldAudit:
+    """The audit of a fold; `codes` are (N,) codes of the values of each column, -1 where it has none."""
     rest = np.r_[fold.train, fold.dev]
     return FoldAudit(
         name=fold.name,
@@ -155,8 +195,8 @@ def _fold(fold: Fold, told: dict[str, np.ndarray], problem: Problem) -> FoldAudi
         classes={p: len(np.unique(problem.targets[getattr(fold, p)])) for p in ("train", "dev", "test")}
         if problem.classes
         else {},
-        rest_and_test={what: _count_common(codes, rest, fold.test) for what, codes in told.items()},
-        train_and_dev={what: _count_common(codes, fold.train, fold.dev) for what, codes in told.items()},
+        rest_and_test={what: _count_common(column, rest, fold.test) for what, column in codes.items()},
+        train_and_dev={what: _count_common(column, fold.train, fold.dev) for what, column in codes.items()},
         test_ids=tuple(problem.ids[fold.test].tolist()),
     )
 

@@ -1,16 +1,16 @@
-"""What can be asked for: tasks, suites, and the state of their corpora, told without reading any table."""
+"""Tasks that have a definition, suites of them, and the state of their corpora; no table is read for it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
 
-from tasks import brought, corpora, definition, derive
+from commons.errors import EmorepError
+from tasks import corpora, definition
 from tasks.corpora import Corpus
-from tasks.errors import LIST, TaskError, UnknownName
+from tasks.errors import TaskError
 
 SUITES = Path(__file__).with_name("suites.yaml")
 COMPUTED = ("here", "all")
@@ -18,9 +18,12 @@ COMPUTED = ("here", "all")
 
 @dataclass(frozen=True)
 class Listing:
-    """A task as `--list` shows it; `found` and `expected` count the corpus's audio files (0 expected: not known).
+    """A task as `--list` shows it.
 
-    One whose definition or corpus module cannot be read has the state `broken`, and `problem` says why.
+    Attributes:
+        state: complete, partial or absent; `broken` where the definition or the corpus module cannot be read, and
+            `problem` then says why.
+        found, expected: the corpus's audio files that are there, and those of a whole copy (0: not known).
     """
 
     task: str
@@ -50,34 +53,24 @@ def suites() -> dict[str, list[str]]:
     return yaml.safe_load(SUITES.read_text(encoding="utf-8"))
 
 
-def resolve(wanted: Sequence[str], data: Path, tell: Callable[[str], None] = lambda line: None) -> list[str]:
-    """See `tasks.resolve`."""
-    known, lists = names(), suites()
-    resolved: list[str] = []
-    for name in wanted:
-        if ":" in name:
-            made = brought.module(name)
-            if made:
-                made.check(name, data)
-            resolved += [name] if made else derive.expand(name, data, tell)
-        elif name in known:
-            resolved.append(name)
-        elif name in lists:
-            resolved += lists[name]
-        elif name in COMPUTED:
-            real = [row for row in describe(data) if not row.synthetic]
-            found = [row.task for row in real if name == "all" or row.state == "complete"]
-            if not found:
-                raise TaskError(f"no corpus is complete under {data}; the task demo needs none")
-            resolved += found
-        elif name in corpora.names():
-            raise TaskError(
-                f"{name} is a corpus without a task of that name; write {definition.path(name)} (see another file of "
-                "that folder), or name a task that uses it: --list shows them"
-            )
-        else:
-            raise UnknownName("task or suite", name, [*known, *lists, *COMPUTED], LIST)
-    return list(dict.fromkeys(resolved))
+def is_suite(name: str) -> bool:
+    """Whether a name stands for several tasks."""
+    return name in COMPUTED or name in suites()
+
+
+def members(suite: str, data: Path) -> list[str]:
+    """Names of a suite's tasks.
+
+    Raises:
+        TaskError: no corpus under `data` is complete, and `here` is asked for.
+    """
+    if suite not in COMPUTED:
+        return suites()[suite]
+    real = [row for row in describe(data) if not row.synthetic]
+    wanted = [row.task for row in real if suite == "all" or row.state == "complete"]
+    if not wanted:
+        raise TaskError(f"no corpus is complete under {data}; the task demo needs none")
+    return wanted
 
 
 def describe(data: Path) -> list[Listing]:
@@ -88,32 +81,32 @@ def describe(data: Path) -> list[Listing]:
         try:
             task = definition.read(definition.path(name))
             corpus: Corpus = corpora.module(task.corpus).CORPUS
-        except TaskError as error:
+        except EmorepError as error:
             rows.append(Listing(name, "", "", "", "broken", 0, 0, "", problem=str(error)))
             continue
         if corpus.name not in counted:
             counted[corpus.name] = _count(corpus, data)
-        state, found = counted[corpus.name]
+        state, there = counted[corpus.name]
         rows.append(
             Listing(
-                name,
-                task.title,
-                corpus.name,
-                corpus.language,
-                state,
-                found,
-                corpus.counted,
-                " ".join(task.heads),
-                corpus.synthetic,
+                task=name,
+                title=task.title,
+                corpus=corpus.name,
+                language=corpus.language,
+                state=state,
+                found=there,
+                expected=corpus.counted,
+                downstream=" ".join(task.heads),
+                synthetic=corpus.synthetic,
             )
         )
     return rows
 
 
 def _count(corpus: Corpus, data: Path) -> tuple[str, int]:
-    """State and files found of a corpus; the synthetic one is made when it is wanted. More than a whole copy is one."""
+    """State and files of a corpus; the synthetic one is made when it is wanted, so it is complete."""
     if corpus.synthetic:
         return "complete", corpus.files
     root = corpus.root(data)
-    found = corpora.count(corpus, root) if root else 0
-    return ("absent" if not found else "complete" if found >= corpus.counted else "partial"), found
+    there = corpora.count(corpus, root) if root else 0
+    return ("absent" if not there else "complete" if there >= corpus.counted else "partial"), there

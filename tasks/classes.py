@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from tasks import labels, loading
+from tasks import definition, labels, splits
 from tasks.derive import Derived
-from tasks.loading import Task
+from tasks.task import Task, finish
 
 Counts = dict[str, dict[str, int]]
 
@@ -28,7 +28,7 @@ def regrouped(base: Task, wanted: Sequence[str]) -> tuple[np.ndarray, Counts, di
     return index[base.problem.targets], merged, {c: sizes[c] for c in own if c not in held}
 
 
-def told(base: Task, merged: Counts, excluded: dict[str, int]) -> list[str]:
+def explained(base: Task, merged: Counts, excluded: dict[str, int]) -> list[str]:
     """Lines on what the algebra did to a task's labels, with counts."""
     lines = [
         f"{base.name}: {name} = {' + '.join(f'{count} {c}' for c, count in parts.items())}"
@@ -44,20 +44,19 @@ def fewer(derived: Derived, loaded: Sequence[Task]) -> Task:
     (base,) = loaded
     wanted = tuple(derived.option.split("+"))
     targets, merged, excluded = regrouped(base, wanted)
-    definition = base.definition.model_copy(
-        update={
-            "name": derived.name,
-            "version": derived.version(loaded),
-            "title": f"{base.name} on {len(wanted)} classes",
-            "labels": {name: tuple(parts) for name, parts in merged.items()},
-            "published": (),
-        }
+    asked = definition.varied(
+        base.definition,
+        name=derived.name,
+        version=derived.version,
+        title=f"{base.name} on {len(wanted)} classes",
+        labels={name: tuple(parts) for name, parts in merged.items()},
+        published=(),
     )
-    folds = (loading.with_targets(fold, targets) for fold in base.problem.folds)
+    folds = (splits.with_targets(fold, targets) for fold in base.problem.folds)
     problem = replace(
         base.problem,
         classes=wanted,
         targets=targets,
         folds=tuple(fold for fold in folds if len(fold.test)),
     )
-    return loading.finish(base.reading, definition, problem, told(base, merged, excluded))
+    return finish(base.reading, asked, problem, explained(base, merged, excluded))

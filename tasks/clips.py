@@ -9,16 +9,16 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from collections.abc import Callable
 from pathlib import Path
 
+from commons.progress import Progress
 from tasks.corpora import Corpus, meld
 from tasks.errors import TaskError
 
 CENTRE = {3: 2, 4: 2, 5: 2, 6: 2, 7: 2, 8: 2}  # channel of the centre by number of channels: FL FR FC ...
 
 
-def extract(corpus: Corpus, root: Path, progress: Callable[[float, float], None] | None = None) -> list[str]:
+def extract(corpus: Corpus, root: Path, progress: Progress | None = None) -> list[str]:
     """Write the sound of every clip that has none yet; returns what could not be read and why, but for known-bad clips.
 
     Raises:

@@ -1,31 +1,31 @@
 """What the audio files hold: hashes, durations, and whether they can be used at all.
 
-An index in the cache, keyed by a file's path, size, time and inode, spares reading a file twice. Nothing depends on it.
+An index in the cache, keyed by a file's path and state, spares reading a file twice. Nothing depends on it.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-import sqlite3
 import struct
-import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import closing, suppress
-from dataclasses import astuple, dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import BinaryIO, TypeVar
+from typing import BinaryIO
 
 import numpy as np
 import pandas as pd
 
-VERSION = 1  # of the index; another version's is made anew
+from commons import fileindex
+from commons.fileindex import FileIndex
+from commons.progress import Progress
+
+INDEX = "audio.sqlite"
 BLOCK = 1 << 18  # frames decoded at once: memory stays flat for audio of any length
 UNKNOWN_SIZE = 0xFFFFFFFF  # what programs that write WAV to a pipe declare
-QUERY = 500  # paths asked for in one query; SQLite allows 999
+WINDOW = 500  # files handed to threads at a time, so that an error or Ctrl-C ends work soon
 WRITE = 200  # files between two writes: an interruption loses no more
-Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -58,12 +58,12 @@ class _Item:
     end: float
 
     @property
-    def span(self) -> str:
-        return f"{self.start!r}-{self.end!r}"
+    def key(self) -> fileindex.Key:
+        return self.path, f"{self.start!r}-{self.end!r}"
 
 
 def examine(
-    utterances: pd.DataFrame, cache: Path, jobs: int = 1, progress: Callable[[float, float], None] | None = None
+    utterances: pd.DataFrame, cache: Path, jobs: int = 1, progress: Progress | None = None
 ) -> tuple[pd.DataFrame, dict[str, str]]:
     """Contents of all utterances, and what is wrong with those that cannot be used.
 
@@ -83,15 +83,15 @@ def examine(
         for path, start, end in zip(utterances["path"].tolist(), starts, ends, strict=True)
     ]
     ids = utterances.index.tolist()
-    with _open(cache) as index:
+    with FileIndex(cache / INDEX) as index:
         known = _known(index, items)
         todo = [item for item in dict.fromkeys(items) if item not in known]
         bad: dict[_Item, str] = {}
-        fresh: list[tuple] = []
-        for done, (item, stat, content) in enumerate(_examined(todo, jobs), start=1):
-            if isinstance(content, Content) and stat is not None:
+        fresh: list[tuple[fileindex.Key, str, object]] = []
+        for done, (item, state, content) in enumerate(_examined(todo, jobs), start=1):
+            if isinstance(content, Content):
                 known[item] = content
-                fresh.append((item.path, item.span, *_state(stat), *astuple(content)))
+                fresh.append((item.key, state, asdict(content)))
             else:
                 bad[item] = str(content)
             if len(fresh) == WRITE:
@@ -109,123 +109,28 @@ def examine(
     return table, {u: bad[item] for u, item in zip(ids, items, strict=True) if item in bad}
 
 
-def _examined(items: Sequence[_Item], jobs: int) -> Iterator[tuple[_Item, os.stat_result | None, Content | BadAudio]]:
-    """Each item as it is done; a window of work at a time, so that an error or Ctrl-C ends it soon."""
+def _known(index: FileIndex, items: Sequence[_Item]) -> dict[_Item, Content]:
+    """What the index knows of the items."""
+    values = index.known(item.key for item in items)
+    return {item: Content(**value) for item in items if isinstance(value := values.get(item.key), dict)}
 
-    def work(item: _Item) -> tuple[_Item, os.stat_result | None, Content | BadAudio]:
+
+def _examined(items: Sequence[_Item], jobs: int) -> Iterator[tuple[_Item, str, Content | BadAudio]]:
+    """Each item with its file's state and what it holds, or why it cannot be used, in the order they are done."""
+
+    def work(item: _Item) -> tuple[_Item, str, Content | BadAudio]:
         try:
-            stat = os.stat(item.path)  # before reading: a file changed meanwhile is read again next time
-            return item, stat, read(item.path, item.start, item.end)
+            state = fileindex.state(os.stat(item.path))  # before reading: a file changed meanwhile is read again
+            return item, state, read(item.path, item.start, item.end)
         except BadAudio as error:
-            return item, None, error
+            return item, "", error
         except OSError as error:
-            return item, None, BadAudio(f"cannot be read ({error.strerror})")
+            return item, "", BadAudio(f"cannot be read ({error.strerror})")
 
     with ThreadPoolExecutor(max(1, jobs)) as pool:
-        for first in range(0, len(items), QUERY):
-            for future in as_completed([pool.submit(work, item) for item in items[first : first + QUERY]]):
+        for first in range(0, len(items), WINDOW):
+            for future in as_completed([pool.submit(work, item) for item in items[first : first + WINDOW]]):
                 yield future.result()
-
-
-class _Index:
-    """The SQLite file. It only spares work: damaged, it is made anew; unusable, it is told once and done without."""
-
-    def __init__(self, cache: Path) -> None:
-        self.path = cache / "content.sqlite"
-        self.connection: sqlite3.Connection | None = None
-        self.usable = True
-
-    def select(self, query: str, values: Sequence[object]) -> list[tuple]:
-        """Rows of a query; none where the index cannot be used."""
-        return self._run(lambda connection: connection.execute(query, values).fetchall()) or []
-
-    def write(self, rows: Sequence[tuple]) -> None:
-        """Add or replace rows at once, so that other processes never wait long."""
-        if rows:
-            self._run(lambda connection: _write(connection, rows))
-
-    def close(self) -> None:
-        if self.connection is not None:
-            self.connection.close()
-
-    def _run(self, work: Callable[[sqlite3.Connection], Result]) -> Result | None:
-        if not self.usable:
-            return None
-        try:
-            try:
-                return work(self._connected())
-            except sqlite3.DatabaseError as error:
-                if isinstance(error, sqlite3.OperationalError):  # the folder's or the disk's fault, not the file's
-                    raise
-                self._set_aside(error)
-                return work(self._connected())
-        except (OSError, sqlite3.Error) as error:
-            self.usable = False
-            warnings.warn(
-                f"cannot use the cache {self.path.parent} ({error}): what is read of the audio is not kept; free "
-                "space, allow writing, or name another with --cache",
-                stacklevel=2,
-            )
-            return None
-
-    def _connected(self) -> sqlite3.Connection:
-        if self.connection is None:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            self.connection = sqlite3.connect(self.path, timeout=60)
-            _prepare(self.connection)
-        return self.connection
-
-    def _set_aside(self, error: Exception) -> None:
-        self.close()
-        self.connection = None
-        aside = self.path.with_suffix(".damaged")
-        os.replace(self.path, aside)
-        Path(f"{self.path}-journal").unlink(missing_ok=True)  # it would be played back into the new file
-        warnings.warn(f"damaged index {self.path} moved to {aside} ({error}); audio is read again", stacklevel=2)
-
-
-def _prepare(connection: sqlite3.Connection) -> None:
-    """Make the table, unless one of this version is there."""
-    if connection.execute("PRAGMA user_version").fetchone()[0] == VERSION:
-        return
-    with connection:
-        connection.execute("BEGIN IMMEDIATE")
-        if connection.execute("PRAGMA user_version").fetchone()[0] == VERSION:
-            return  # another process was quicker
-        connection.execute("DROP TABLE IF EXISTS content")
-        connection.execute(
-            "CREATE TABLE content (path, span, size, mtime_ns, inode, sha256, samples_sha256, duration, rate, "
-            "channels, PRIMARY KEY (path, span)) WITHOUT ROWID"
-        )
-        connection.execute(f"PRAGMA user_version = {VERSION}")
-
-
-def _write(connection: sqlite3.Connection, rows: Sequence[tuple]) -> None:
-    with connection:
-        connection.executemany("INSERT OR REPLACE INTO content VALUES (?,?,?,?,?,?,?,?,?,?)", rows)
-
-
-def _open(cache: Path) -> closing[_Index]:
-    return closing(_Index(cache))
-
-
-def _state(stat: os.stat_result) -> tuple[int, int, int]:
-    return stat.st_size, stat.st_mtime_ns, stat.st_ino
-
-
-def _known(index: _Index, items: Sequence[_Item]) -> dict[_Item, Content]:
-    """Contents of items whose files are as they were when they were read."""
-    states = {}
-    for path in dict.fromkeys(item.path for item in items):
-        with suppress(OSError):  # a missing file is reported when it is read
-            states[path] = _state(os.stat(path))
-    paths, rows = list(states), {}
-    for first in range(0, len(paths), QUERY):
-        some = paths[first : first + QUERY]
-        for row in index.select(f"SELECT * FROM content WHERE path IN ({','.join('?' * len(some))})", some):
-            if row[2:5] == states[row[0]]:
-                rows[row[0], row[1]] = Content(*row[5:])
-    return {item: rows[item.path, item.span] for item in items if (item.path, item.span) in rows}
 
 
 def read(path: str | Path, start: float = 0.0, end: float = float("inf")) -> Content:

@@ -7,13 +7,13 @@ from dataclasses import replace
 
 import numpy as np
 
-from tasks import folds, loading
-from tasks.definition import FoldRule
+from commons.corridors.problem import Fold
+from commons.metrics import CLASSIFICATION
+from tasks import definition, folds, splits
+from tasks.definition import Definition, FoldRule
 from tasks.derive import Derived
 from tasks.errors import TaskError
-from tasks.loading import Task
-from tasks.metrics import CLASSIFICATION
-from tasks.problem import Fold
+from tasks.task import Task, finish
 
 PARTS = 5  # test folds of `speaker:`
 
@@ -26,27 +26,34 @@ def column(derived: Derived, loaded: Sequence[Task]) -> Task:
     Raises:
         TaskError: the corpus lacks the column, it has one value only, or a fold's train lacks one.
     """
-    (base,), name, target = loaded, derived.name, derived.kind
+    (base,), target = loaded, derived.kind
     values = _values(derived, base, target)
-    definition = base.definition.model_copy(
-        update={
-            "name": name,
-            "version": derived.version(loaded),
-            "title": f"{target} on {base.name}",
-            "target": target,
-            "labels": {value: (value,) for value in values},
-            "drop": (),
-            "published": (),
-            "pooled_only": False,
-            "kind": CLASSIFICATION,
-            "downstream": "probe",
-            "next_turn": False,
-        }
+    wanted = definition.varied(
+        base.definition,
+        name=derived.name,
+        version=derived.version,
+        title=f"{target} on {base.name}",
+        target=target,
+        labels={value: (value,) for value in values},
+        drop=(),
+        published=(),
+        pooled_only=False,
+        kind=CLASSIFICATION,
+        downstream="probe",
+        next_turn=False,
+        also=_others(base, target),
     )
-    targets = loading.targets(base.utterances, definition)
-    problem = replace(base.problem, kind=CLASSIFICATION, causal=False, classes=tuple(values), targets=targets)
-    problem = replace(problem, folds=tuple(loading.with_targets(fold, problem.targets) for fold in problem.folds))
-    return loading.finish(base.reading, definition, problem, [])
+    targets = splits.targets(base.utterances, wanted)
+    problem = replace(
+        base.problem,
+        kind=CLASSIFICATION,
+        causal=False,
+        classes=tuple(values),
+        targets=targets,
+        folds=tuple(splits.with_targets(fold, targets) for fold in base.problem.folds),
+        also=splits.further(base.utterances, wanted.also),
+    )
+    return finish(base.reading, wanted, problem, [])
 
 
 def speaker(derived: Derived, loaded: Sequence[Task]) -> Task:
@@ -59,53 +66,61 @@ def speaker(derived: Derived, loaded: Sequence[Task]) -> Task:
     Raises:
         TaskError: the corpus does not tell speakers, or fewer than two can be asked for.
     """
-    (base,), name = loaded, derived.name
+    (base,) = loaded
     _values(derived, base, "speaker")
     rows, ids = base.utterances, base.problem.ids
-    told = "sentence" in rows and rows["sentence"].nunique() > 1
+    sentences = "sentence" in rows and rows["sentence"].nunique() > 1
     # Equal recordings stay together.
-    units = loading.text(rows["sentence" if told else "samples_sha256"])
-    speakers = loading.text(rows["speaker"])
-    there = rows["speaker"].notna().to_numpy() & (rows["sentence"].notna().to_numpy() if told else True)
-    part = _parts(units, speakers, whole=told)
+    units = splits.text(rows["sentence" if sentences else "samples_sha256"])
+    speakers = splits.text(rows["speaker"])
+    there = rows["speaker"].notna().to_numpy() & (rows["sentence"].notna().to_numpy() if sentences else True)
+    part = _parts(units, speakers, whole=sentences)
     asked = sorted({s for s in speakers[there].tolist() if len(set(part[there & (speakers == s)])) > 1})
     if len(asked) < 2:
-        raise TaskError(f"{name}: {len(asked)} speakers say enough to be known again elsewhere; two are needed")
+        raise TaskError(f"{derived.name}: {len(asked)} speakers say enough to be known again elsewhere; two are needed")
     targets = np.array([asked.index(s) if ok and s in asked else -1 for s, ok in zip(speakers, there, strict=True)])
-    built = []
-    for k in np.unique(part[targets >= 0]):
-        test, rest = (np.flatnonzero((targets >= 0) & rows) for rows in (part == k, part != k))
-        built.append(_fold(f"{'sentence' if told else 'utterance'} group {k + 1}", rest, test, units, targets, ids))
-    definition = base.definition.model_copy(
-        update={
-            "name": name,
-            "version": derived.version(loaded),
-            "title": f"speaker on {base.name}",
-            "target": "speaker",
-            "labels": {value: (value,) for value in asked},
-            "drop": (),
-            "published": (),
-            "pooled_only": False,
-            "speakers_shared": True,
-            "group_by": "sentence" if told else "utterance",
-            "folds": FoldRule(by="sentence" if told else "utterance", k=PARTS, inner="sentence" if told else ""),
-            "dev": "fifth",
-        }
-    )
+    unit = "sentence" if sentences else "utterance"
+    wanted = _speaker_definition(derived, base, asked, unit)
     problem = replace(
         base.problem,
         classes=tuple(asked),
         targets=targets,
-        folds=tuple(built),
-        groups=units if told else ids,
+        folds=_folds(unit, part, units, targets, ids),
+        groups=units if sentences else ids,
         speaker=speakers,
+        also=splits.further(rows, wanted.also),
     )
     left = len(set(speakers[there])) - len(asked)
     notes = [f"left out {left} speakers, of whom a fold would have nothing to train on"] if left else []
-    if not told:
+    if not sentences:
         notes.append("the corpus tells no sentences: what is said may be in train and test")
-    task = loading.finish(base.reading, definition, problem, notes)
-    return task if told else replace(task, marks=(*task.marks, "sentences_unknown"))
+    made = finish(base.reading, wanted, problem, notes)
+    return made if sentences else replace(made, marks=(*made.marks, "sentences_unknown"))
+
+
+def _speaker_definition(derived: Derived, base: Task, speakers: Sequence[str], unit: str) -> Definition:
+    """What `speaker:` asks: folds and intervals by `unit`, a sentence or an utterance."""
+    return definition.varied(
+        base.definition,
+        name=derived.name,
+        version=derived.version,
+        title=f"speaker on {base.name}",
+        target="speaker",
+        labels={value: (value,) for value in speakers},
+        drop=(),
+        published=(),
+        pooled_only=False,
+        speakers_shared=True,
+        group_by=unit,
+        folds=FoldRule(by=unit, k=PARTS, inner="sentence" if unit == "sentence" else ""),
+        dev="fifth",
+        also=_others(base, "speaker"),
+    )
+
+
+def _others(base: Task, target: str) -> tuple[str, ...]:
+    """The base's further targets without the one that is asked for now."""
+    return tuple(column for column in base.definition.also if column != target)
 
 
 def _values(derived: Derived, base: Task, target: str) -> list[str]:
@@ -132,6 +147,22 @@ def _parts(units: np.ndarray, speakers: np.ndarray, whole: bool) -> np.ndarray:
         for k, i in enumerate(folds.shuffled(np.arange(len(own)), own, speaker)):
             place.setdefault(own[i], k % PARTS)
     return np.array([place[unit] for unit in units])
+
+
+def _folds(unit: str, part: np.ndarray, units: np.ndarray, targets: np.ndarray, ids: np.ndarray) -> tuple[Fold, ...]:
+    """A fold for each part of the rows with a target."""
+    asked = targets >= 0
+    return tuple(
+        _fold(
+            f"{unit} group {k + 1}",
+            np.flatnonzero(asked & (part != k)),
+            np.flatnonzero(asked & (part == k)),
+            units,
+            targets,
+            ids,
+        )
+        for k in np.unique(part[asked])
+    )
 
 
 def _fold(

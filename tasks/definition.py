@@ -1,10 +1,11 @@
-"""A task's definition: one short YAML file in `definitions/`, validated."""
+"""A task's definition, validated: of one short YAML file in `definitions/`, or made by a program."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal, TypeVar
 
 import yaml
 from pydantic import (
@@ -17,16 +18,20 @@ from pydantic import (
     model_serializer,
     model_validator,
 )
+from pydantic_core import ErrorDetails
 
+from commons.corridors.utterances import COLUMNS
+from commons.metrics import CLASSIFICATION, METRICS, REGRESSION
 from tasks import corpora
 from tasks.errors import TaskError
-from tasks.metrics import CLASSIFICATION, METRICS, REGRESSION
 
 FOLDER = Path(__file__).parent / "definitions"
 
 # The column of the utterance table that holds each unit of resampling.
 GROUPS = {"speaker": "speaker", "dialogue": "dialogue", "video": "dialogue", "sentence": "sentence", "utterance": ""}
 VALUES = ("arousal", "valence", "dominance", "sentiment")  # columns that a regression may ask for
+
+Model = TypeVar("Model", bound=BaseModel)
 
 
 class _Strict(BaseModel):
@@ -40,7 +45,7 @@ class _Strict(BaseModel):
     ADDED: ClassVar[frozenset[str]] = frozenset()
 
     @model_serializer(mode="wrap")
-    def _without_unused(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+    def _without_unused(self, dump: SerializerFunctionWrapHandler) -> dict[str, object]:
         fields = type(self).model_fields
         unused = {name for name in self.ADDED if getattr(self, name) == fields[name].default}
         return {name: value for name, value in dump(self).items() if name not in unused}
@@ -126,10 +131,12 @@ class Definition(_Strict):
         next_turn: of a conversation, each turn is asked for the class of the turn that follows it.
         speakers_shared: the protocol lets speakers cross from train into test.
         pooled_only: figures of single folds mean nothing (most test speakers have one class).
-        counts: utterances of each class in a whole copy, where the corpus's own facts do not tell them.
+        counts: utterances of each class in a whole copy, where the corpus's own facts do not tell them; a derived task
+            keeps those of the task that it is made of.
+        also: columns of further targets, which a head that learns several tasks may train on; they are not scored.
     """
 
-    ADDED: ClassVar[frozenset[str]] = frozenset({"group_by", "next_turn", "counts"})
+    ADDED: ClassVar[frozenset[str]] = frozenset({"group_by", "next_turn", "counts", "also"})
 
     name: str
     version: str = Field(coerce_numbers_to_str=True)
@@ -151,6 +158,7 @@ class Definition(_Strict):
     counts: dict[str, int] = {}
     group_by: Literal["speaker", "dialogue", "video", "sentence", "utterance"] = "speaker"
     next_turn: bool = False
+    also: tuple[str, ...] = ()
     published: tuple[Published, ...] = ()
 
     @property
@@ -163,18 +171,6 @@ class Definition(_Strict):
         """The kind of metrics and targets: classification or regression."""
         return REGRESSION if self.kind == REGRESSION else CLASSIFICATION
 
-    @field_validator("published", mode="before")
-    @classmethod
-    def _expand(cls, tables: Any) -> Any:
-        return [figure for table in tables or () for figure in PublishedTable.model_validate(table).figures()]
-
-    @field_validator("corpus")
-    @classmethod
-    def _corpus_is_known(cls, corpus: str) -> str:
-        if corpus not in corpora.names():
-            raise ValueError(f"no corpus {corpus!r} (known: {', '.join(corpora.names())})")
-        return corpus
-
     @model_validator(mode="after")
     def _fits(self) -> Definition:
         raw = [value for values in self.labels.values() for value in values] + list(self.drop)
@@ -184,26 +180,55 @@ class Definition(_Strict):
             raise ValueError(f"a regression has no labels and no drop, and its target is one of {', '.join(VALUES)}")
         if self.kind != REGRESSION and len(self.labels) < 2:
             raise ValueError("labels need at least two classes")
-        if self.counts and self.counts.keys() != self.labels.keys():
-            raise ValueError("counts has one number for each of labels")
         if self.next_turn and self.kind != "conversation":
             raise ValueError("next_turn is for a conversation")
-        if self.dev in ("partition", "speakers") and self.folds.by != "partition":
-            raise ValueError(f"dev: {self.dev} goes with folds: {{by: partition}}")
         wanted = {*self.metrics, self.headline, self.select_on, *(figure.metric for figure in self.published)}
         unknown = sorted(name for name in wanted if name not in METRICS or METRICS[name].kind != self.family)
         if unknown:
             known = ", ".join(name for name, metric in METRICS.items() if metric.kind == self.family)
             raise ValueError(f"no metric {', '.join(unknown)} of a {self.kind} (known: {known})")
-        if self.target == "emotion":
-            corpus = corpora.module(self.corpus).CORPUS
-            strange = sorted(set(raw) - set(corpus.classes) - set(corpus.others))
-            if strange:
-                raise ValueError(
-                    f"labels and drop: {self.corpus} has no {', '.join(strange)} (it has {', '.join(corpus.classes)})"
-                )
         if self.headline not in self.metrics:
             raise ValueError(f"headline {self.headline} is not among metrics")
+        strange = sorted(set(self.also) - set(COLUMNS))
+        if strange:
+            raise ValueError(f"also: {', '.join(strange)} is no column of utterances ({', '.join(COLUMNS)})")
+        if self.target in self.also or len(set(self.also)) != len(self.also):
+            raise ValueError(f"also: each further target is named once, and the target {self.target} is none of them")
+        return self
+
+
+class _Shipped(Definition):
+    """A definition as a YAML file writes it: of a corpus that has a reader, with that corpus's labels."""
+
+    @field_validator("published", mode="before")
+    @classmethod
+    def _expand(cls, tables: object) -> list[Published]:
+        if not isinstance(tables, list):
+            raise ValueError("a list of tables is expected, each with source, head, metrics and values")
+        return [figure for table in tables for figure in PublishedTable.model_validate(table).figures()]
+
+    @field_validator("corpus")
+    @classmethod
+    def _corpus_is_known(cls, corpus: str) -> str:
+        if corpus not in corpora.names():
+            raise ValueError(f"no corpus {corpus!r} (known: {', '.join(corpora.names())})")
+        return corpus
+
+    @model_validator(mode="after")
+    def _fits_its_corpus(self) -> _Shipped:
+        if self.counts and self.counts.keys() != self.labels.keys():
+            raise ValueError("counts has one number for each of labels")
+        if self.dev in ("partition", "speakers") and self.folds.by != "partition":
+            raise ValueError(f"dev: {self.dev} goes with folds: {{by: partition}}")
+        if self.target != "emotion":
+            return self
+        corpus = corpora.module(self.corpus).CORPUS
+        raw = {value for values in self.labels.values() for value in values} | set(self.drop)
+        strange = sorted(raw - set(corpus.classes) - set(corpus.others))
+        if strange:
+            raise ValueError(
+                f"labels and drop: {self.corpus} has no {', '.join(strange)} (it has {', '.join(corpus.classes)})"
+            )
         return self
 
 
@@ -225,14 +250,29 @@ def read(file: Path) -> Definition:
         raise TaskError(f"{file}: cannot be read as YAML ({error})") from error
     if not isinstance(content, dict):
         raise TaskError(f"{file}: holds no keys; see another definition of that folder")
+    return varied(_validated(_Shipped, {"name": file.stem} | content, str(file)))
+
+
+def new(**facts: object) -> Definition:
+    """A definition of these fields. Raises TaskError, which names the field, where one is wrong."""
+    return _validated(Definition, facts, str(facts.get("name")))
+
+
+def varied(base: Definition, **changes: object) -> Definition:
+    """The definition with other values of some fields. Raises TaskError, which names the field, where one is wrong."""
+    return new(**(dict(base) | changes))
+
+
+def _validated(model: type[Model], facts: Mapping[str, object], place: str) -> Model:
+    """The model of these facts; `place` is what a TaskError calls them."""
     try:
-        return Definition.model_validate({"name": file.stem} | content)
+        return model.model_validate(facts)
     except ValidationError as error:
         wrong = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'file'}: {_said(e)}" for e in error.errors())
-        raise TaskError(f"{file}: {wrong}") from error
+        raise TaskError(f"{place}: {wrong}") from error
 
 
-def _said(error: Any) -> str:
+def _said(error: ErrorDetails) -> str:
     if error["type"] == "extra_forbidden":
         return f"unknown key (known: {', '.join(Definition.model_fields)})"
     return error["msg"].removeprefix("Value error, ")

@@ -18,7 +18,7 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 
@@ -51,6 +51,25 @@ VOWELS = {
 # Nasals and liquids are voiced and soft; the others are noise around a centre in Hz, s long, stops short.
 SOFT = {"m": (250, 1100, 2200), "n": (250, 1500, 2400), "l": (360, 1300, 2700)}
 NOISES = {"s": 5200, "t": 4200, "k": 2200, "b": 700, "d": 3200, "g": 1600}
+
+
+class Utterance(TypedDict):
+    """Metadata of an utterance; `path` is relative to the corpus's folder, `turn` counts from 0."""
+
+    id: str
+    path: str
+    speaker: str
+    gender: str
+    language: str
+    emotion: str
+    intensity: str
+    valence: float
+    arousal: float
+    sentence: str
+    phonemes: str
+    dialogue: str
+    turn: int
+    session: str
 
 
 @dataclass(frozen=True)
@@ -156,7 +175,7 @@ def _whole(folder: Path) -> bool:
         return False
 
 
-def utterances() -> Iterator[dict[str, Any]]:
+def utterances() -> Iterator[Utterance]:
     """Metadata of every utterance; each pair's dialogues hold each emotion of each speaker equally often."""
     for pair in range(1, PAIRS + 1):
         chance = np.random.RandomState(1000 + pair)
@@ -210,7 +229,7 @@ def _voice(speaker: str) -> tuple[float, float, Manner]:
     return pitch, scale, habits
 
 
-def speak(row: dict[str, Any]) -> np.ndarray:
+def speak(row: Utterance) -> np.ndarray:
     """Synthesise an utterance: (samples,) float64 in -1 to 1, at 16 kHz, 0.8 to 1.6 s."""
     chance = np.random.RandomState(zlib.crc32(row["id"].encode()))
     base, scale, habits = _voice(row["speaker"])

@@ -1,39 +1,38 @@
 """`emobox:CORPUS`: any corpus of EmoBox under its own folds, from its fold files (Ma et al., Interspeech 2024).
 
-The files lie under DATA/EmoBox or $EMOREP_EMOBOX, as in its repository: `data/<corpus>/label_map.json` and
-`data/<corpus>/fold_<k>/<corpus>_<part>_fold_<k>.jsonl` (parts train, test and, rarely, valid), one JSON line an
-utterance. Audio is found through the corpus's reader, by the file's stem (and its folders, where several files share
-one); a corpus without a reader is searched under DATA/<corpus>.
+The files lie under DATA/EmoBox, or in the folder that $EMOREP_EMOBOX names, as in its repository:
+`data/<corpus>/label_map.json` and `data/<corpus>/fold_<k>/<corpus>_<part>_fold_<k>.jsonl` (parts train, test and,
+rarely, valid), one JSON line an utterance. The corpus's reader finds the audio, by the file's stem (and its folders,
+where several files share one); a corpus without a reader is searched under DATA/<corpus>.
 
-What is wrong in the files is repaired and told: each fold twice in two schemas, labels that the map spells otherwise or
-lacks, dev utterances within train. Dev is a stratified fifth of train where EmoBox gives none, and is all that choices
-are made on, as there. Its folds of some corpora share speakers between train and test: they are marked.
+What is wrong in the files is repaired, with a note on it: each fold twice in two schemas, labels that the map spells
+otherwise or lacks, dev utterances within train. Dev is a stratified fifth of train where EmoBox gives none; all choices
+are made on it alone, as there. Folds that share speakers between train and test are marked.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 
-from tasks import corpora, definition, folds, loading, reading, utterances
+from commons.corridors.problem import Fold, Problem
+from commons.errors import UnknownName
+from commons.metrics import CLASSIFICATION
+from commons.progress import Progress
+from tasks import corpora, definition, folds, reading, splits, utterances
 from tasks.corpora import Corpus
 from tasks.definition import Definition, FoldRule, Published
-from tasks.errors import TaskError, UnknownName
-from tasks.problem import Fold, Problem
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from tasks.loading import Task
-    from tasks.reading import Options
+from tasks.errors import TaskError
+from tasks.options import Options
+from tasks.reading import Copy
+from tasks.task import Task, finish
 
 READERS = {"msppodcast": "msp_podcast"}  # where a corpus's name there is not ours
 NOUNS = {
@@ -58,31 +57,30 @@ class _Line:
     label: str
 
 
-def folder(data: Path) -> Path | None:
-    """The folder that holds one folder a corpus, or None."""
-    given = os.environ.get("EMOREP_EMOBOX")
-    if given:
-        places = [Path(given).expanduser()]
+def folder(data: Path, emobox: Path | None) -> Path | None:
+    """The folder that holds one folder a corpus, in `emobox` or else under `data`; None where there is none."""
+    if emobox:
+        places = [emobox]
     else:
         places = [p for p in data.iterdir() if p.name.casefold() == "emobox" and p.is_dir()] if data.is_dir() else []
-    found = next((place for place in sorted(places) if place.is_dir()), None)
-    return found / "data" if found and (found / "data").is_dir() else found
+    home = next((place for place in sorted(places) if place.is_dir()), None)
+    return home / "data" if home and (home / "data").is_dir() else home
 
 
-def names(data: Path) -> list[str]:
+def names(data: Path, emobox: Path | None) -> list[str]:
     """Names of the corpora that have fold files, sorted."""
-    home = folder(data)
+    home = folder(data, emobox)
     return sorted(path.parent.name for path in home.glob("*/fold_1") if path.is_dir()) if home else []
 
 
-def check(name: str, data: Path) -> None:
+def check(name: str, data: Path, emobox: Path | None) -> None:
     """Refuse a name without fold files.
 
     Raises:
         TaskError: no fold files are there at all.
         UnknownName: EmoBox has no such corpus.
     """
-    corpus, there = name.partition(":")[2], names(data)
+    corpus, there = name.partition(":")[2], names(data, emobox)
     if not there:
         raise TaskError(
             f"{name}: no fold files are there; put the folder data/ of github.com/emo-box/EmoBox under "
@@ -92,40 +90,47 @@ def check(name: str, data: Path) -> None:
         raise UnknownName("corpus of EmoBox", corpus, there)
 
 
-def load(name: str, options: Options) -> Task:
+def load(name: str, options: Options, progress: Progress | None) -> Task:
     """The task of a corpus under EmoBox's folds.
 
     Raises:
         TaskError: the fold files cannot be understood, or none of their audio is there.
     """
-    check(name, options.data)
+    check(name, options.data, options.emobox)
     key = name.partition(":")[2]
-    home = (folder(options.data) or Path()) / key
+    home = (folder(options.data, options.emobox) or Path()) / key
     notes: list[str] = []
     lists = _lists(home, key, notes)
     everything = {line.wav: line for fold in lists.values() for part in fold.values() for line in part}
     corpus, root, there = _audio(key, options)
     classes = _classes(home, everything.values(), corpus, notes)
-    found = _matched(everything, there)
-    if not found:
+    ids = _matched(everything, there)
+    if not ids:
         raise TaskError(f"{name}: none of the {len(everything)} files that {home} lists is in {root}")
-    lost = len(everything) - len(found)
+    lost = len(everything) - len(ids)
     if lost:
         notes.append(f"{lost} of {len(everything)} utterances that EmoBox lists are not in this copy")
-    rows = there.loc[list(found.values())].sort_index()
-    emotion = {utterance: classes[everything[wav].label] for wav, utterance in found.items()}
+    rows = there.loc[list(ids.values())].sort_index()
+    emotion = {utterance: classes[everything[wav].label] for wav, utterance in ids.items()}
     differing = _differing(key, rows, emotion)
     if differing:
         notes.append(f"{differing} labels are other than those of the corpus itself; EmoBox's are asked")
     rows = rows.assign(emotion=[emotion[utterance] for utterance in rows.index])
-    own_dev = any(fold["valid"] for fold in lists.values())
-    wanted = Definition.model_construct(
+    wanted = _definition(name, corpus, rows, own_dev=any(fold["valid"] for fold in lists.values()))
+    usable = reading.prepare(wanted, Copy(corpus, root, rows, tuple(notes), bool(lost)), options, progress)
+    problem = _problem(wanted, usable.utterances, lists, ids)
+    return finish(usable, wanted, problem, [])
+
+
+def _definition(name: str, corpus: Corpus, rows: pd.DataFrame, own_dev: bool) -> Definition:
+    """What EmoBox asks of a corpus. Raises TaskError where it has one class only."""
+    return definition.new(
         name=name,
         version="emobox 1",
         title=f"{corpus.title} under EmoBox's folds",
         corpus=corpus.name,
-        kind="classification",
-        labels={label: (label,) for label in sorted(set(emotion.values()))},
+        kind=CLASSIFICATION,
+        labels={label: (label,) for label in sorted(set(rows["emotion"]))},
         folds=FoldRule(by="partition"),
         dev="partition" if own_dev else "fifth",
         metrics=("WA", "UA", "WF1", "macro_F1"),
@@ -134,12 +139,8 @@ def load(name: str, options: Options) -> Task:
         downstream="probe",
         speakers_shared=True,
         group_by="speaker" if "speaker" in rows else "utterance",
-        published=_published(key),
+        published=_published(name.partition(":")[2]),
     )
-    read = reading.prepare(wanted, corpus, root, rows, options, notes, missing=bool(lost))
-    asked = loading.targets(read.utterances, wanted)
-    problem = _problem(wanted, read.utterances, asked, lists, found)
-    return loading.finish(read, wanted, problem, [])
 
 
 def _lists(home: Path, key: str, notes: list[str]) -> dict[str, dict[str, list[_Line]]]:
@@ -223,7 +224,7 @@ def _audio(key: str, options: Options) -> tuple[Corpus, Path, pd.DataFrame]:
     return corpus, root, utterances.table(rows)
 
 
-def _classes(home: Path, lines: Any, corpus: Corpus, notes: list[str]) -> dict[str, str]:
+def _classes(home: Path, lines: Iterable[_Line], corpus: Corpus, notes: list[str]) -> dict[str, str]:
     """Class by label as the fold files have it."""
     path = home / "label_map.json"
     table: dict[str, str] = {}
@@ -262,7 +263,7 @@ def _matched(lines: Mapping[PurePosixPath, _Line], there: pd.DataFrame) -> dict[
     for utterance, path in there["path"].items():
         parts = tuple(part.casefold() for part in Path(path).with_suffix("").parts)
         by_stem[parts[-1]].append((str(utterance), parts[-2::-1]))
-    found = {}
+    matched = {}
     for wav in lines:
         # Some names there are a part of one here, as SAVEE's DC_a01 of DC/a01.
         wanted = tuple(part.casefold() for part in wav.with_suffix("").parts)
@@ -275,8 +276,8 @@ def _matched(lines: Mapping[PurePosixPath, _Line], there: pd.DataFrame) -> dict[
             paths = " and ".join(there["path"][utterance] for _, utterance in ranked[:2])
             raise TaskError(f"EmoBox's {wav} may be {paths}; remove one of them")
         if ranked:
-            found[wav] = ranked[0][1]
-    return found
+            matched[wav] = ranked[0][1]
+    return matched
 
 
 def _alike(one: Sequence[str], other: Sequence[str]) -> int:
@@ -297,22 +298,18 @@ def _differing(key: str, rows: pd.DataFrame, emotion: Mapping[str, str]) -> int:
 def _published(key: str) -> tuple[Published, ...]:
     path = definition.path(READERS.get(key, key))
     figures = definition.read(path).published if path.exists() else ()
-    return tuple(
-        figure.model_copy(
-            update={"matches": True, "difference": "last layer, a two-layer head trained for 100 epochs, its own dev"}
-        )
-        for figure in figures
-        if figure.head == "emobox"
-    )
+    differs = {"matches": True, "difference": "last layer, a two-layer head trained for 100 epochs, its own dev"}
+    return tuple(Published.model_validate(dict(figure) | differs) for figure in figures if figure.head == "emobox")
 
 
 def _problem(
     wanted: Definition,
     rows: pd.DataFrame,
-    asked: np.ndarray,
     lists: Mapping[str, Mapping[str, Sequence[_Line]]],
     ids: Mapping[PurePosixPath, str],
 ) -> Problem:
+    """Targets and EmoBox's folds of the usable utterances."""
+    asked = splits.targets(rows, wanted)
     place = {utterance: row for row, utterance in enumerate(rows.index)}
     names = np.array([str(utterance) for utterance in rows.index])
 
@@ -331,14 +328,14 @@ def _problem(
     speaker = np.array([str(value) for value in rows["speaker"]]) if "speaker" in rows else names
     dialogue, turn = (rows[column].to_numpy() if column in rows else None for column in ("dialogue", "turn"))
     return Problem(
-        names,
-        wanted.kind,
-        tuple(wanted.labels),
-        asked,
-        tuple(built),
-        speaker,
-        speaker,
-        dialogue,
-        turn,
-        wanted.select_on,
+        ids=names,
+        kind=wanted.kind,
+        classes=tuple(wanted.labels),
+        targets=asked,
+        folds=tuple(built),
+        groups=speaker,
+        speaker=speaker,
+        dialogue=dialogue,
+        turn=turn,
+        select_on=wanted.select_on,
     )

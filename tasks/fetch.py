@@ -12,16 +12,15 @@ import shutil
 import tempfile
 import urllib.error
 import urllib.request
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
+from commons import files
+from commons.progress import Progress
 from tasks import archives
 from tasks.corpora import Archive, Corpus, count
 from tasks.errors import TaskError
 
-Progress = Callable[[float, float], None]
 BLOCK = 1 << 20
 PATIENCE = 60  # seconds without a byte
 
@@ -73,12 +72,12 @@ def download(archive: Archive, folder: Path, progress: Progress | None = None) -
     part = folder / f"{archive.name}.part"
     pooch.get_logger().setLevel("WARNING")
 
-    def resumed(url: str, output: str, _: Any) -> None:
+    def resumed(url: str, output: str, _: object) -> None:
         _resume(url, part, progress)
         shutil.copyfile(part, output)
 
     try:
-        found = pooch.retrieve(archive.url, archive.checksum or None, archive.name, folder, downloader=resumed)
+        path = pooch.retrieve(archive.url, archive.checksum or None, archive.name, folder, downloader=resumed)
     except ValueError as error:
         _forget(part)
         raise TaskError(
@@ -86,15 +85,15 @@ def download(archive: Archive, folder: Path, progress: Progress | None = None) -
             "that fails too, the archive has changed: get it by hand from the corpus's page"
         ) from error
     _forget(part)
-    return Path(found)
+    return Path(path)
 
 
 def _forget(part: Path) -> None:
     part.unlink(missing_ok=True)
-    _told(part).unlink(missing_ok=True)
+    _version(part).unlink(missing_ok=True)
 
 
-def _told(part: Path) -> Path:
+def _version(part: Path) -> Path:
     """Where the server's name of the version being downloaded is kept."""
     return part.with_suffix(".version")
 
@@ -102,7 +101,7 @@ def _told(part: Path) -> Path:
 def _resume(url: str, part: Path, progress: Progress | None) -> None:
     """Complete a partial download, or begin anew where the server's file is no longer the same."""
     there = part.stat().st_size if part.exists() else 0
-    version = json.loads(_told(part).read_text()) if there and _told(part).exists() else ""
+    version = json.loads(_version(part).read_text()) if there and _version(part).exists() else ""
     request = urllib.request.Request(url, headers={"User-Agent": "emorep"})
     if there and version:
         request.add_header("Range", f"bytes={there}-")
@@ -117,7 +116,7 @@ def _resume(url: str, part: Path, progress: Progress | None) -> None:
             tag = answer.headers.get("ETag") or ""
             # A weak tag does not promise equal bytes.
             version = tag if tag and not tag.startswith("W/") else answer.headers.get("Last-Modified") or ""
-            _told(part).write_text(json.dumps(version))
+            files.write(_version(part), json.dumps(version))
             with part.open("ab" if going_on else "wb") as file:
                 while block := answer.read(BLOCK):
                     file.write(block)
@@ -133,8 +132,8 @@ def _resume(url: str, part: Path, progress: Progress | None) -> None:
             _forget(part)
         raise TaskError(f"{url}: the server answers {error.code} {error.reason}; try again later") from error
     except (OSError, ValueError) as error:
-        told = getattr(error, "reason", error)
-        raise TaskError(f"{url}: cannot be downloaded ({told}); the same command goes on from where it was") from error
+        why = getattr(error, "reason", error)
+        raise TaskError(f"{url}: cannot be downloaded ({why}); the same command goes on from where it was") from error
 
 
 def _move(aside: Path, root: Path) -> None:
@@ -148,6 +147,6 @@ def _move(aside: Path, root: Path) -> None:
         root.chmod(0o755)
 
 
-def found(corpus: Corpus, root: Path) -> str:
+def state(corpus: Corpus, root: Path) -> str:
     """How much of the corpus is there now, in words."""
     return f"{corpus.name}: {count(corpus, root)} of {corpus.counted} audio files are in {root}"

@@ -11,9 +11,9 @@ import warnings
 from contextlib import suppress
 from pathlib import Path
 
-from tasks import definition, files
+from commons import files
+from tasks import definition
 from tasks.audit import Audit
-from tasks.errors import TaskError
 
 
 def text(proof: Audit) -> str:
@@ -42,7 +42,7 @@ def check(proof: Audit, cache: Path) -> str | None:
     """Compare a whole copy's folds with the list that ships or was kept; keep one where there is none.
 
     Returns:
-        What to tell where they differ.
+        A note where they differ, else None.
     """
     shipped = definition.FOLDER / "folds" / f"{proof.task}.json"
     path = shipped if shipped.exists() else cache / "folds" / shipped.name
@@ -54,6 +54,6 @@ def check(proof: Audit, cache: Path) -> str | None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         files.write(path, own)
-    except (OSError, TaskError) as error:
+    except OSError as error:
         warnings.warn(f"the list of folds is not kept: {error}", stacklevel=2)
     return None

@@ -11,8 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
+from commons.corridors.problem import Fold
 from tasks.errors import TaskError
-from tasks.problem import Fold
 
 MOST_SINGLE_SPEAKERS = 8  # up to so many non-test speakers each is an inner group of its own
 INNER_GROUPS = 5

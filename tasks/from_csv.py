@@ -18,36 +18,34 @@ working folder, or by its name and a hash of its path.
 from __future__ import annotations
 
 import csv
-import hashlib
 import math
-import os
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any
 
-from tasks import corpora, loading, reading, utterances
+import pandas as pd
+
+from commons import hashing
+from commons.corridors.utterances import COLUMNS
+from commons.metrics import CLASSIFICATION, REGRESSION
+from commons.progress import Progress
+from tasks import corpora, definition, reading, splits, utterances
 from tasks.corpora import Corpus
 from tasks.definition import VALUES, Definition, FoldRule
 from tasks.errors import TaskError
-from tasks.metrics import REGRESSION
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from tasks.loading import Task
-    from tasks.reading import Options
+from tasks.options import Options, absolute
+from tasks.task import Task, finish
 
 NUMBERS = ("start", "end", "valence", "arousal", "dominance", "sentiment")
 WHOLE_NUMBERS = ("channel", "turn")
 SPLITS = ("speaker", "partition", "fold")
 PARTITIONS = ("train", "dev", "test")
 MOST_SINGLE_SPEAKERS, GROUPS = 10, 5
-KNOWN = {"id", *utterances.COLUMNS}
+KNOWN = {"id", *COLUMNS}
 
 
 def _parse(name: str) -> tuple[Path, str]:
     """The table and the column asked for, from `csv:FILE` or `csv:FILE#COLUMN`."""
     place, _, column = name.partition(":")[2].partition("#")
-    return Path(os.path.abspath(Path(place).expanduser())), column.lower()
+    return absolute(Path(place)), column.lower()
 
 
 def _label(file: Path) -> str:
@@ -56,10 +54,10 @@ def _label(file: Path) -> str:
     named, here = file.with_suffix("") if file.suffix == ".csv" else file, Path.cwd()
     if file.is_relative_to(here):
         return named.relative_to(here).as_posix()
-    return f"{named.name}~{hashlib.sha256(str(file).encode()).hexdigest()[:8]}"
+    return f"{named.name}~{hashing.short(str(file))}"
 
 
-def check(name: str, data: Path) -> None:
+def check(name: str, data: Path, emobox: Path | None) -> None:
     """Refuse a name whose file is not there, or has not the columns of a task; it need not be under `data`.
 
     Raises:
@@ -78,15 +76,27 @@ def check(name: str, data: Path) -> None:
             )
 
 
-def load(name: str, options: Options) -> Task:
+def load(name: str, options: Options, progress: Progress | None) -> Task:
     """The task of a table.
 
     Raises:
         TaskError: the table cannot be read, lacks a column, or has a wrong value; names the file and the line.
     """
-    check(name, options.data)
+    check(name, options.data, options.emobox)
     file, column = _parse(name)
     rows, heading = _table(file)
+    column = _target(file, column, rows, heading)
+    corpus = _corpus(file, rows)
+    wanted = _definition(file, corpus, column, rows)
+    unused = sorted(written for column, written in heading.items() if column not in KNOWN)
+    notes = (f"columns that are not used: {', '.join(unused)}",) if unused else ()
+    usable = reading.prepare(wanted, reading.Copy(corpus, file.parent, rows, notes), options, progress)
+    problem, more = splits.split(wanted, usable)
+    return finish(usable, wanted, problem, more)
+
+
+def _target(file: Path, column: str, rows: pd.DataFrame, heading: dict[str, str]) -> str:
+    """The column that is asked for; `column` where the user names one. Raises TaskError where it cannot be asked."""
     column = column or next((c for c in ("emotion", *VALUES) if c in rows), "")
     if column not in rows:
         asked = f"no column {column!r}" if column else f"no column emotion, {', '.join(VALUES)}"
@@ -94,9 +104,18 @@ def load(name: str, options: Options) -> Task:
             f"{file}: has {asked} with a value in it, so nothing is asked; its columns are "
             + ", ".join(heading.values())
         )
+    if column in {*NUMBERS, *WHOLE_NUMBERS} - set(VALUES):
+        raise TaskError(
+            f"{file}: column {column} holds numbers that are no classes; ask for emotion or another column of words, "
+            f"or for {', '.join(VALUES)}"
+        )
+    return column
+
+
+def _corpus(file: Path, rows: pd.DataFrame) -> Corpus:
+    """Facts of a table as a corpus."""
     label = f"csv:{_label(file)}"
-    speakers = rows["speaker"].nunique() if "speaker" in rows else 0
-    corpus = Corpus(
+    return Corpus(
         name=label,
         title=file.name,
         language=" ".join(sorted(rows["language"].dropna().unique())) if "language" in rows else "und",
@@ -106,38 +125,39 @@ def load(name: str, options: Options) -> Task:
         folders=(),
         globs=(),
         files=len(rows),
-        speakers=speakers,
+        speakers=rows["speaker"].nunique() if "speaker" in rows else 0,
         classes={},
         family=label,
         lossless=False,
         rate=0,
         source="the table",
     )
+
+
+def _definition(file: Path, corpus: Corpus, column: str, rows: pd.DataFrame) -> Definition:
+    """What a table asks. Raises TaskError where it has one class only, or nothing to split by."""
     regression = column in VALUES
-    wanted = Definition.model_construct(
-        name=label + (f"#{column}" if column not in ("emotion", "") else ""),
+    classes = [] if regression else sorted(rows[column].dropna().unique())
+    rule = _rule(file, rows, corpus.speakers)
+    if not regression and len(classes) < 2:
+        raise TaskError(f"{file}: column {column} has one class only ({', '.join(classes)})")
+    return definition.new(
+        name=corpus.name + (f"#{column}" if column != "emotion" else ""),
         version="csv 2",
         title=f"{file.name}: {column}",
         corpus=corpus.name,
-        kind=REGRESSION if regression else "classification",
+        kind=REGRESSION if regression else CLASSIFICATION,
         target=column,
-        labels={} if regression else {label: (label,) for label in sorted(rows[column].dropna().unique())},
-        folds=_rule(file, rows, speakers),
+        labels={label: (label,) for label in classes},
+        folds=rule,
         dev=_dev(rows),
         metrics=("CCC", "Pearson", "MAE") if regression else ("WA", "UA", "WF1", "macro_F1"),
         headline="CCC" if regression else "UA",
         select_on="CCC" if regression else "WA",
         downstream="probe",
         speakers_shared="partition" in rows,  # an official split is kept, and marked where speakers cross
-        group_by="speaker" if speakers else "utterance",
+        group_by="speaker" if corpus.speakers else "utterance",
     )
-    if not regression and len(wanted.labels) < 2:
-        raise TaskError(f"{file}: column {column} has one class only ({', '.join(wanted.labels)})")
-    unused = sorted(written for column, written in heading.items() if column not in KNOWN)
-    notes = [f"columns that are not used: {', '.join(unused)}"] if unused else []
-    read = reading.prepare(wanted, corpus, file.parent, rows, options, notes, missing=False)
-    problem, more = loading.split(wanted, read, limited=options.limit is not None)
-    return loading.finish(read, wanted, problem, more)
 
 
 def _heading(file: Path) -> dict[str, str]:
@@ -163,7 +183,7 @@ def _table(file: Path) -> tuple[pd.DataFrame, dict[str, str]]:
     return utterances.table([_row(file, number, line) for number, line in enumerate(named, start=2)]), heading
 
 
-def _row(file: Path, number: int, line: dict[str, str]) -> dict[str, Any]:
+def _row(file: Path, number: int, line: dict[str, str]) -> dict[str, object]:
     where = f"{file}, row {number}"
     place = PurePosixPath((line["path"] or "").strip())
     if place.is_relative_to(file.parent):
@@ -173,13 +193,13 @@ def _row(file: Path, number: int, line: dict[str, str]) -> dict[str, Any]:
             f"{where}: path {str(place)!r} must lead to a file within the table's folder, {file.parent}; put the table "
             "into a folder that holds all of its audio"
         )
-    row: dict[str, Any] = {
-        column: (line[column] or "").strip() or None for column in utterances.COLUMNS if line.get(column) is not None
-    }
-    for columns, kind in ((NUMBERS, float), (WHOLE_NUMBERS, int)):
-        for column in columns:
-            if row.get(column) is not None:
-                row[column] = _number(kind, row[column], f"{where}: {column}")
+    row: dict[str, object] = {}
+    for column in COLUMNS:
+        text = (line.get(column) or "").strip()
+        if text and column in (*NUMBERS, *WHOLE_NUMBERS):
+            row[column] = _number(int if column in WHOLE_NUMBERS else float, text, f"{where}: {column}")
+        elif column in line:
+            row[column] = text or None
     if row.get("partition") not in (None, *PARTITIONS):
         raise TaskError(f"{where}: partition {row['partition']!r} is none of {', '.join(PARTITIONS)}")
     named = (line.get("id") or "").strip()
@@ -190,9 +210,9 @@ def _row(file: Path, number: int, line: dict[str, str]) -> dict[str, Any]:
     }
 
 
-def _number(kind: type, text: str, where: str) -> float:
+def _number(kind: type[int] | type[float], text: str, where: str) -> float:
     try:
-        value = kind(text)
+        value: float = kind(text)
     except ValueError:
         value = math.nan
     if not math.isfinite(value):

@@ -3,34 +3,43 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from itertools import chain, zip_longest
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
+from pydantic import JsonValue, TypeAdapter
 
+from commons.errors import EmorepError
+from commons.metrics import REGRESSION
+from commons.progress import Progress
 from tasks import content, corpora, definition, demo
 from tasks.corpora import Corpus
 from tasks.definition import Definition
 from tasks.errors import TaskError, foreign
-from tasks.metrics import REGRESSION
+from tasks.options import Options
 
-Progress = Callable[[float, float], None]
 NAMED = 10  # at most so many files or folds are named in one message
+_PLAIN = TypeAdapter(dict[str, JsonValue])
 
 
 @dataclass(frozen=True)
-class Options:
-    """What a load was asked for, beside the task's name; see `tasks.load`. Both folders are absolute."""
+class Copy:
+    """A user's copy of a corpus: its table, before labels and audio are looked at.
 
-    data: Path
-    cache: Path
-    skip_bad: bool = False
-    limit: int | None = None
-    jobs: int = 1
-    progress: Progress | None = None
+    Attributes:
+        notes: lines worth printing of the copy.
+        partial: whether it is known not to be whole.
+        flawed: utterances left out already, by reason.
+    """
+
+    corpus: Corpus
+    root: Path
+    rows: pd.DataFrame
+    notes: tuple[str, ...] = ()
+    partial: bool = False
+    flawed: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -38,17 +47,25 @@ class Reading:
     """A corpus as it was read for a task: its usable utterances, and what the reader of a table should know.
 
     Attributes:
-        counts: `merged` (class -> raw label -> utterances), `excluded` (raw label -> utterances), `bad_files`.
-        limited: whether only some were asked for: a smoke run, whose splits are nothing to be warned of.
+        counts: `merged` (class -> raw label -> utterances) and `excluded` (raw label -> utterances); of a task that
+            joins corpora both by task.
+        bad_files: utterances left out because their audio cannot be used.
+        limited: whether only some were asked for: a smoke run, whose splits need no warnings.
     """
 
     corpus: Corpus
     root: Path
     utterances: pd.DataFrame
     marks: tuple[str, ...]
-    counts: dict[str, Any]
+    counts: dict[str, JsonValue]
     notes: tuple[str, ...]
+    bad_files: int = 0
     limited: bool = False
+
+
+def counted(**counts: object) -> dict[str, JsonValue]:
+    """Counts as plain values, for records. Raises ValidationError for what JSON does not hold."""
+    return _PLAIN.validate_python(counts)
 
 
 def table(corpus: Corpus, data: Path, cache: Path) -> tuple[Path, pd.DataFrame]:
@@ -62,7 +79,7 @@ def table(corpus: Corpus, data: Path, cache: Path) -> tuple[Path, pd.DataFrame]:
         raise TaskError(f"{corpus.name} is absent. {corpus.how_to_get(data)}")
     try:
         rows = corpora.module(corpus.name).read(root)
-    except TaskError:
+    except EmorepError:
         raise
     except OSError as error:
         raise TaskError(f"{corpus.name} cannot be read: {error}") from error
@@ -86,11 +103,11 @@ def _listed(counts: dict[str, int]) -> str:
 
 def shortfall(corpus: Corpus, utterances: pd.DataFrame) -> str:
     """In what counts of utterances, speakers and classes a table differs from a whole copy; empty if in none."""
-    found = utterances["emotion"].value_counts().to_dict() if corpus.classes else {}
+    sizes = utterances["emotion"].value_counts().to_dict() if corpus.classes else {}
     pairs = {"utterances": (len(utterances), corpus.files)} if corpus.files else {}
     if corpus.speakers:
         pairs["speakers"] = utterances["speaker"].nunique(), corpus.speakers
-    pairs |= {emotion: (found.get(emotion, 0), count) for emotion, count in corpus.classes.items()}
+    pairs |= {emotion: (sizes.get(emotion, 0), count) for emotion, count in corpus.classes.items()}
     return ", ".join(f"{what} {there} of {whole}" for what, (there, whole) in pairs.items() if there != whole)
 
 
@@ -102,7 +119,7 @@ def bad_audio(bad: dict[str, str], utterances: pd.DataFrame) -> str:
     return "\n".join(lines[:NAMED] + more)
 
 
-def read(wanted: Definition, options: Options) -> Reading:
+def read(wanted: Definition, options: Options, progress: Progress | None) -> Reading:
     """The usable utterances of a task on a corpus that has a reader.
 
     Raises:
@@ -118,60 +135,55 @@ def read(wanted: Definition, options: Options) -> Reading:
     if missing:
         # Notes go into records, which name no folder of anybody's.
         notes.append(f"not a whole copy: {missing} ({corpus.homepage}; see python -m tasks check {corpus.name})")
-    return prepare(wanted, corpus, root, rows, options, notes, bool(missing), flawed)
+    return prepare(wanted, Copy(corpus, root, rows, tuple(notes), bool(missing), flawed), options, progress)
 
 
-def prepare(
-    wanted: Definition,
-    corpus: Corpus,
-    root: Path,
-    rows: pd.DataFrame,
-    options: Options,
-    notes: list[str],
-    missing: bool,
-    flawed: dict[str, int] | None = None,
-) -> Reading:
-    """The usable utterances of a task, of a corpus's table.
-
-    Args:
-        notes: what is known to be worth telling already.
-        missing: whether the copy is known not to be whole.
-        flawed: utterances left out already, by reason.
+def prepare(wanted: Definition, copy: Copy, options: Options, progress: Progress | None) -> Reading:
+    """The usable utterances of a task, of a copy of its corpus.
 
     Raises:
         TaskError: a label is unknown, audio cannot be used, or a dialogue lacks a turn.
     """
-    rows, merged, excluded = _labelled(wanted, rows)
-    if not missing and (differs := _uncommon(wanted, merged)):
+    corpus, notes, partial = copy.corpus, list(copy.notes), copy.partial
+    rows, merged, excluded = _labelled(wanted, copy.rows)
+    if not partial and (differs := _uncommon(wanted, merged)):
         notes.append(f"not the counts of a whole copy: {differs}")
-        missing = True
+        partial = True
     if wanted.kind == "conversation":
-        notes += _gaps(wanted, corpus, rows, whole=not missing, skip_bad=options.skip_bad)
+        notes += _gaps(wanted, corpus, rows, whole=not partial, skip_bad=options.skip_bad)
     notes += [
         f"{name} = {' + '.join(f'{count} {raw}' for raw, count in parts.items())}"
         for name, parts in merged.items()
         if len(parts) > 1
     ]
-    marks, limit = ["synthetic"] if corpus.synthetic else [], options.limit
-    if limit is not None and limit < len(rows):
-        rows = _dialogues(rows, limit) if wanted.kind == "conversation" else _spread(rows, wanted, limit)
-    if missing:
-        marks.append("partial")
-    contents, bad = content.examine(rows, options.cache, options.jobs, options.progress)
+    rows, bad = _usable(wanted, _limited(wanted, rows, options.limit), options, progress)
+    marks = ["synthetic"] * corpus.synthetic + ["partial"] * partial
+    if bad:
+        marks.append(f"skipped:{len(bad)}")
+        named = ", ".join(list(bad)[:NAMED]) + (", ..." if len(bad) > NAMED else "")
+        notes.append(f"left out {len(bad)} utterances whose audio cannot be used: {named}")
+    if corpus.lossless and rows["path"].str.lower().str.endswith(tuple(corpora.LOSSY)).any():
+        marks.append("lossy_audio")
+    counts = counted(merged=merged, excluded=excluded | dict(copy.flawed))
+    limited = options.limit is not None
+    return Reading(corpus, copy.root, rows, tuple(marks), counts, tuple(notes), len(bad), limited)
+
+
+def _usable(
+    wanted: Definition, rows: pd.DataFrame, options: Options, progress: Progress | None
+) -> tuple[pd.DataFrame, dict[str, str]]:
+    """The rows whose audio can be used, with `sha256`, `samples_sha256` and `duration`; reasons by the other ids.
+
+    Raises:
+        TaskError: audio cannot be used, and nobody said to leave it out; or none is left.
+    """
+    contents, bad = content.examine(rows, options.cache, options.jobs, progress)
     if bad and (not options.skip_bad or contents.empty):
         raise TaskError(
             f"{wanted.name}: {len(bad)} of {len(rows)} audio files cannot be used:\n{bad_audio(bad, rows)}\n"
             "Put whole files in their place, or leave them out with --skip-bad"
         )
-    if bad:
-        marks.append(f"skipped:{len(bad)}")
-        named = ", ".join(list(bad)[:NAMED]) + (", ..." if len(bad) > NAMED else "")
-        notes.append(f"left out {len(bad)} utterances whose audio cannot be used: {named}")
-    rows = rows.join(contents[["sha256", "samples_sha256", "duration"]], how="inner")
-    if corpus.lossless and rows["path"].str.lower().str.endswith(tuple(corpora.LOSSY)).any():
-        marks.append("lossy_audio")
-    counts = {"merged": merged, "excluded": excluded | (flawed or {}), "bad_files": len(bad)}
-    return Reading(corpus, root, rows, tuple(marks), counts, tuple(notes), limit is not None)
+    return rows.join(contents[["sha256", "samples_sha256", "duration"]], how="inner"), bad
 
 
 def _labelled(wanted: Definition, rows: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, dict[str, int]], dict[str, int]]:
@@ -195,9 +207,9 @@ def _labelled(wanted: Definition, rows: pd.DataFrame) -> tuple[pd.DataFrame, dic
             f"{stray['path'].iloc[0]}: label {stray[wanted.target].iloc[0]!r} is neither in `labels` nor in `drop` of "
             f"{definition.path(wanted.name)} ({len(stray)} such utterances); add it to one of them"
         )
-    found = raw.value_counts().to_dict()
-    merged = {name: {v: found[v] for v in values if v in found} for name, values in wanted.labels.items()}
-    excluded = {value: found[value] for value in wanted.drop if value in found}
+    sizes = raw.value_counts().to_dict()
+    merged = {name: {v: sizes[v] for v in values if v in sizes} for name, values in wanted.labels.items()}
+    excluded = {value: sizes[value] for value in wanted.drop if value in sizes}
     if raw.isna().any():
         excluded["none"] = int(raw.isna().sum())
     return rows if wanted.kind == "conversation" else rows[raw.isin(known)], merged, excluded
@@ -205,12 +217,12 @@ def _labelled(wanted: Definition, rows: pd.DataFrame) -> tuple[pd.DataFrame, dic
 
 def _uncommon(wanted: Definition, merged: dict[str, dict[str, int]]) -> str:
     """Where the classes hold other numbers of utterances than the task says; empty where it says none."""
-    found = {name: sum(merged[name].values()) for name in wanted.counts}
-    return ", ".join(f"{name} {found[name]} of {n}" for name, n in wanted.counts.items() if found[name] != n)
+    sizes = {name: sum(merged[name].values()) for name in wanted.counts}
+    return ", ".join(f"{name} {sizes[name]} of {n}" for name, n in wanted.counts.items() if sizes[name] != n)
 
 
 def _gaps(wanted: Definition, corpus: Corpus, rows: pd.DataFrame, whole: bool, skip_bad: bool) -> list[str]:
-    """What to tell of turns that a dialogue lacks; what a whole copy lacks, the corpus itself does.
+    """A note on how many dialogues lack a turn, if any. What a whole copy lacks, the corpus itself lacks.
 
     Raises:
         TaskError: two turns of a dialogue have one number; or a turn is missing that is not known to be bad, and nobody
@@ -228,7 +240,7 @@ def _gaps(wanted: Definition, corpus: Corpus, rows: pd.DataFrame, whole: bool, s
         last = of_dialogue["turns"].max() if "turns" in rows else turns.max() + 1
         gone = sorted(set(range(int(last))) - set(turns))
         if gone and (whole or any(flawed.startswith(f"{dialogue}_") for flawed in corpus.flawed)):
-            known += len(gone)
+            known += 1
         elif gone:
             missing.append(f"{dialogue} turn {', '.join(str(turn) for turn in gone)}")
     if missing and not skip_bad:
@@ -237,6 +249,13 @@ def _gaps(wanted: Definition, corpus: Corpus, rows: pd.DataFrame, whole: bool, s
             f"(from 0). Complete the copy (python -m tasks check {corpus.name}), or go on without with --skip-bad"
         )
     return [f"{known + len(missing)} dialogues lack a turn: it is no context to the others"] if known or missing else []
+
+
+def _limited(wanted: Definition, rows: pd.DataFrame, limit: int | None) -> pd.DataFrame:
+    """About `limit` rows, all where there is no limit."""
+    if limit is None or limit >= len(rows):
+        return rows
+    return _dialogues(rows, limit) if wanted.kind == "conversation" else _spread(rows, wanted, limit)
 
 
 def _dialogues(rows: pd.DataFrame, limit: int) -> pd.DataFrame:

@@ -12,10 +12,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from tasks import folds, loading
+from commons.corridors.problem import Fold
+from tasks import definition, folds
 from tasks.derive import Derived
-from tasks.loading import Task
-from tasks.problem import Fold
+from tasks.task import Task, finish
 
 DRAWS = 20  # that there are; --seeds says how many are run
 
@@ -23,13 +23,12 @@ DRAWS = 20  # that there are; --seeds says how many are run
 def few(derived: Derived, loaded: Sequence[Task]) -> Task:
     """The base task with K training utterances of each class; of a class that has fewer, all."""
     (base,), k = loaded, int(derived.option)
-    definition = base.definition.model_copy(
-        update={
-            "name": derived.name,
-            "version": derived.version(loaded),
-            "title": f"{base.name}, {k} labelled utterance{'s' * (k > 1)} a class",
-            "published": (),
-        }
+    wanted = definition.varied(
+        base.definition,
+        name=derived.name,
+        version=derived.version,
+        title=f"{base.name}, {k} labelled utterance{'s' * (k > 1)} a class",
+        published=(),
     )
     problem = base.problem
     draws = tuple(
@@ -44,7 +43,7 @@ def few(derived: Derived, loaded: Sequence[Task]) -> Task:
         notes.append(
             "one utterance a class leaves nothing to choose on: the last layer and a middle strength are taken"
         )
-    return loading.finish(base.reading, definition, replace(problem, folds=draws[0], draws=draws), notes)
+    return finish(base.reading, wanted, replace(problem, folds=draws[0], draws=draws), notes)
 
 
 def drawn(fold: Fold, k: int, draw: int, ids: np.ndarray, targets: np.ndarray) -> Fold:

@@ -9,19 +9,18 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from tasks import derive, folds, loading
-from tasks.classes import regrouped, told
-from tasks.definition import FoldRule
-from tasks.derive import Derived
+from commons.corridors.problem import Fold, Problem
+from tasks import definition, derive, folds, splits
+from tasks.classes import Counts, explained, regrouped
+from tasks.definition import Definition, FoldRule
+from tasks.derive import ACROSS, Derived
 from tasks.errors import TaskError
-from tasks.loading import Task
-from tasks.problem import Fold, Problem
-from tasks.reading import Reading
+from tasks.reading import Reading, counted
+from tasks.task import Task, finish
 
 NAMES = ("speaker", "session", "dialogue", "sentence")  # columns whose values mean something in their corpora alone
 
@@ -32,7 +31,7 @@ class _Part:
 
     Attributes:
         units: (n,) what inner groups of that source never split; groups: (n,) of intervals.
-        counts: `merged` and `excluded`, as of a `Reading`; notes: what the label algebra did.
+        merged, excluded, notes: what the label algebra did, as `regrouped` and `explained` give it.
     """
 
     task: Task
@@ -41,89 +40,97 @@ class _Part:
     units: np.ndarray
     speakers: np.ndarray
     groups: np.ndarray
-    counts: dict[str, Any]
+    merged: Counts
+    excluded: dict[str, int]
     notes: list[str]
 
 
-def transfer(derived: Derived, loaded: Sequence[Task]) -> Task:
-    """Trained on the first task's corpus, tested on the test utterances of the second.
+def joined(derived: Derived, loaded: Sequence[Task]) -> Task:
+    """Trained on the corpora of all sources, tested on the test utterances of the first task.
 
-    Corpora of one family share speakers: then the target's own folds are kept, and what trains for each is the source
+    Corpora of one family share speakers: then the target's own folds are kept, and what trains for each is the sources
     without the speakers of its test part (mark `same_family`).
 
     `transfer-standardised` asks that test features be standardised by their own statistics, not by the source's: the
     target's unlabelled features are seen (mark `target_features`).
-    """
-    source, target = loaded
-    return _joined(derived, target, [source])
 
+    `across-languages` pools its sources. Its inner groups are languages, so that what is chosen is what carries over to
+    a language that nothing was trained on.
 
-def across(derived: Derived, loaded: Sequence[Task]) -> Task:
-    """Trained on the pooled utterances of all sources, whose languages are not the target's.
+    Further targets (`also`) are dropped: corpora need not mean the same by a value.
 
-    Inner groups are languages, so that what is chosen is what carries over to a language not heard.
+    Raises:
+        TaskError: too few speakers are left to train on, or corpora of one family do not tell who speaks.
     """
     target, *sources = loaded
-    return _joined(derived, target, sources)
-
-
-def _joined(derived: Derived, target: Task, sources: Sequence[Task]) -> Task:
     wanted = derive.classes(derived)
-    standardised = derived.kind == "transfer-standardised"
-    parts = [_part(task, wanted, target) for task in (target, *sources)]
+    parts = [_part(each, wanted, target) for each in loaded]
     tested, *trained = parts
     rows = pd.concat([part.rows for part in parts]).dropna(axis="columns", how="all")
-    ids = loading.text(rows.index)
-    targets, speakers, groups = (
-        np.concatenate([getattr(part, field) for part in parts]) for field in ("targets", "speakers", "groups")
-    )
-    n = len(tested.rows)
-    dev = "speakers"
-    if derived.kind == "across-languages":
-        dev = "fifth"  # a whole language would be too much to lose
-        own = _languages([part.task.corpus.language for part in trained])
-        languages = [np.full(len(part.rows), unit) for part, unit in zip(trained, own, strict=True)]
-        units = np.concatenate([tested.units, *languages])
-    else:
-        units = np.concatenate([part.units for part in parts])
-    everything = np.arange(len(ids))
     same_family = any(part.task.corpus.family == target.corpus.family for part in trained)
     if same_family and "speaker" not in rows:
         raise TaskError(f"{derived.name}: both corpora may hold the same speakers, and do not tell who speaks")
-    tests = _tests(tested) if same_family else {"test": everything[:n]}
-    built = []
-    for name, test in tests.items():
-        heard = np.isin(speakers, speakers[test]) if same_family else np.zeros(len(ids), dtype=bool)
-        partition = np.where(np.isin(everything, test), "test", np.where((everything >= n) & ~heard, "train", ""))
-        built.append(_fold(derived.name, name, partition, ids, units, targets, dev))
-    definition = target.definition.model_copy(
-        update={
-            "name": derived.name,
-            "version": derived.version([target, *sources]),
-            "title": _title(derived, target, sources),
-            "labels": {name: tuple(held) for name, held in tested.counts["merged"].items()},
-            "drop": (),
-            "where": {},
-            "folds": FoldRule(by="speaker" if same_family else "partition"),
-            "dev": dev,
-            "published": (),
-            "speakers_shared": False,
-        }
-    )
+    dev = "fifth" if derived.kind == ACROSS else "speakers"  # a whole language would be too much to lose
+    asked = _definition(derived, tested, sources, dev, same_family)
+    standardised = derived.kind == "transfer-standardised"
     problem = Problem(
-        ids, "classification", wanted, targets, tuple(built), groups, speakers, None, None, definition.select_on,
+        ids=splits.text(rows.index),
+        kind="classification",
+        classes=wanted,
+        targets=np.concatenate([part.targets for part in parts]),
+        folds=_folds(derived, parts, splits.text(rows.index), same_family, dev),
+        groups=np.concatenate([part.groups for part in parts]),
+        speaker=np.concatenate([part.speakers for part in parts]),
+        select_on=asked.select_on,
         test_standardised=standardised,
-    )  # fmt: skip
+    )
     notes = [line for part in parts for line in part.notes]
     notes += [f"{'tests' if part is tested else 'trains'} on {_sizes(part, wanted)}" for part in parts]
     if same_family:
         notes.append(f"speakers are in both corpora: {target.name}'s folds, each trained without its test speakers")
-    task = loading.finish(_reading(parts, rows), definition, problem, notes)
-    marks = list(task.marks)
+    made = finish(_reading(parts, rows), asked, problem, notes)
+    marks = list(made.marks)
     if any("speaker~label" in part.task.marks for part in parts) and "speaker~label" not in marks:
         marks.append("speaker~label")
     marks += ["same_family"] * same_family + ["target_features"] * standardised
-    return replace(task, marks=tuple(marks))
+    return replace(made, marks=tuple(marks))
+
+
+def _definition(derived: Derived, tested: _Part, sources: Sequence[Task], dev: str, same_family: bool) -> Definition:
+    return definition.varied(
+        tested.task.definition,
+        name=derived.name,
+        version=derived.version,
+        title=_title(derived, tested.task, sources),
+        labels={name: tuple(held) for name, held in tested.merged.items()},
+        drop=(),
+        where={},
+        folds=FoldRule(by="speaker" if same_family else "partition"),
+        dev=dev,
+        published=(),
+        speakers_shared=False,
+        also=(),
+    )
+
+
+def _folds(derived: Derived, parts: Sequence[_Part], ids: np.ndarray, same_family: bool, dev: str) -> tuple[Fold, ...]:
+    """One fold that tests all of the target; of one family the target's own folds, each without its test speakers."""
+    tested, *trained = parts
+    n, rows = len(tested.rows), np.arange(len(ids))
+    targets, speakers = (np.concatenate([getattr(part, of) for part in parts]) for of in ("targets", "speakers"))
+    units = np.concatenate([tested.units, *(_units(trained) if derived.kind == ACROSS else (p.units for p in trained))])
+    built = []
+    for name, test in (_tests(tested) if same_family else {"test": rows[:n]}).items():
+        known = np.isin(speakers, speakers[test]) if same_family else np.zeros(len(ids), dtype=bool)
+        partition = np.where(np.isin(rows, test), "test", np.where((rows >= n) & ~known, "train", ""))
+        built.append(_fold(derived.name, name, partition, ids, units, targets, dev))
+    return tuple(built)
+
+
+def _units(trained: Sequence[_Part]) -> list[np.ndarray]:
+    """(n,) of each part its language, the unit that inner groups of across-languages never split."""
+    languages = _languages([part.task.corpus.language for part in trained])
+    return [np.full(len(part.rows), language) for part, language in zip(trained, languages, strict=True)]
 
 
 def _part(task: Task, wanted: tuple[str, ...], target: Task) -> _Part:
@@ -135,7 +142,7 @@ def _part(task: Task, wanted: tuple[str, ...], target: Task) -> _Part:
     kept = np.flatnonzero(used & (targets >= 0))
     rows, rule = task.utterances.iloc[kept].copy(), task.definition.folds
     speakers = task.problem.speaker[kept]
-    units = speakers if rule.inner == "speaker" else loading.text(rows[rule.inner] if rule.inner else rows.index)
+    units = speakers if rule.inner == "speaker" else splits.text(rows[rule.inner] if rule.inner else rows.index)
     groups = task.problem.groups[kept]
     if task is not target:
         rows.index = pd.Index([f"{task.corpus.name}:{utterance}" for utterance in rows.index], name="id", dtype=str)
@@ -146,16 +153,16 @@ def _part(task: Task, wanted: tuple[str, ...], target: Task) -> _Part:
         speakers, units, groups = (
             np.array([f"{family}:{value}" for value in values]) for values in (speakers, units, groups)
         )
-    counts = {"merged": merged, "excluded": excluded}
-    return _Part(task, rows, targets[kept], units, speakers, groups, counts, told(task, merged, excluded))
+    notes = explained(task, merged, excluded)
+    return _Part(task, rows, targets[kept], units, speakers, groups, merged, excluded, notes)
 
 
 def _tests(part: _Part) -> dict[str, np.ndarray]:
     """Rows of the part by the names of its task's test folds."""
     row = {utterance: i for i, utterance in enumerate(part.rows.index)}
     ids = part.task.problem.ids
-    found = {f.name: [row[u] for u in ids[f.test].tolist() if u in row] for f in part.task.problem.folds}
-    return {name: np.array(rows, dtype=np.int64) for name, rows in found.items() if rows}
+    tests = {f.name: [row[u] for u in ids[f.test].tolist() if u in row] for f in part.task.problem.folds}
+    return {name: np.array(rows, dtype=np.int64) for name, rows in tests.items() if rows}
 
 
 def _languages(corpora: Sequence[str]) -> list[str]:
@@ -178,7 +185,7 @@ def _fold(
 
 def _title(derived: Derived, target: Task, sources: Sequence[Task]) -> str:
     by_own = ", whose features are standardised by themselves" * (derived.kind == "transfer-standardised")
-    if derived.kind == "across-languages":
+    if derived.kind == ACROSS:
         languages = sorted({task.corpus.language for task in sources})
         return f"{target.name}, trained on {len(sources)} corpora in {', '.join(languages)}"
     return f"trained on {sources[0].name}, tested on {target.name}{by_own}"
@@ -196,15 +203,16 @@ def _reading(parts: Sequence[_Part], rows: pd.DataFrame) -> Reading:
     readings = {part.task.name: part.task.reading for part in parts}
     target = parts[0].task.reading
     licences = dict.fromkeys(f"{reading.corpus.licence} ({reading.corpus.name})" for reading in readings.values())
-    counts: dict[str, Any] = {"bad_files": sum(reading.counts["bad_files"] for reading in readings.values())}
-    for what in ("merged", "excluded"):
-        counts[what] = {part.task.name: part.counts[what] for part in parts}
     return Reading(
         corpus=replace(target.corpus, licence="; ".join(licences)),
         root=target.root,
         utterances=rows,
         marks=tuple(dict.fromkeys(mark for reading in readings.values() for mark in reading.marks)),
-        counts=counts,
+        counts=counted(
+            merged={part.task.name: part.merged for part in parts},
+            excluded={part.task.name: part.excluded for part in parts},
+        ),
         notes=tuple(f"{name}: {note}" for name, reading in readings.items() for note in reading.notes),
+        bad_files=sum(reading.bad_files for reading in readings.values()),
         limited=any(reading.limited for reading in readings.values()),
     )

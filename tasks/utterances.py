@@ -4,44 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import pandas as pd
 
+from commons.corridors.utterances import COLUMNS
 from tasks.errors import TaskError
 
-# What a corpus may say of an utterance. A column that it does not know is absent.
-COLUMNS = (
-    "path",
-    "start",
-    "end",
-    "channel",
-    "speaker",
-    "gender",
-    "language",
-    "emotion",
-    "votes",
-    "vote",
-    "intensity",
-    "valence",
-    "arousal",
-    "dominance",
-    "sentiment",
-    "polarity",
-    "sentence",
-    "text",
-    "phonemes",
-    "dialogue",
-    "turn",
-    "turns",  # of its dialogue, heard or not
-    "session",
-    "style",
-    "partition",
-    "fold",
-)
 
-
-def table(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+def table(rows: Sequence[Mapping[str, object]]) -> pd.DataFrame:
     """A reader's rows as the utterance table, sorted by id; columns without any value are left out.
 
     Args:
@@ -51,10 +21,10 @@ def table(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     Raises:
         TaskError: two rows have the same id (names both files), or an id or path points elsewhere.
     """
-    origin: dict[str, Any] = {}
+    origin: dict[str, object] = {}
     here, paths = os.getcwd(), []
     for row in rows:
-        utterance, path = row["id"], str(row["path"])
+        utterance, path = str(row["id"]), str(row["path"])
         source = row.get("labels", path)
         if utterance in origin:
             raise TaskError(f"utterance {utterance!r} occurs twice: in {origin[utterance]} and in {source}")

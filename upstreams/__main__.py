@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
 import upstreams
-from upstreams import UnknownName, UpstreamError
+from commons import places
+from commons.errors import EmorepError, Refused
+from upstreams import UpstreamError
 from upstreams.emotion2vec import command as emotion2vec_training
 
 GB = 1e9
@@ -21,10 +22,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
     try:
         return arguments.run(arguments)
-    except UnknownName as error:
+    except Refused as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    except UpstreamError as error:
+    except EmorepError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -67,9 +68,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     prune.add_argument("--dry-run", action="store_true", help="say what would go, and remove nothing")
     prune.set_defaults(run=_cache_prune, usage=prune)
-    default = os.environ.get("EMOREP_CACHE") or "~/.cache/emorep"
     for parser_ in (shown, prune):
-        parser_.add_argument("--cache", type=Path, default=Path(default), help=f"default {default}")
+        places.add_to(parser_, "cache")
     return parser
 
 
@@ -92,23 +92,23 @@ def _list(_: argparse.Namespace) -> int:
 def _check(arguments: argparse.Namespace) -> int:
     from upstreams.checks import check
 
-    for line in check(arguments.name):
+    for line in check(arguments.name, places.chosen(arguments)):
         print(line)
     return 0
 
 
 def _import(arguments: argparse.Namespace) -> int:
-    from upstreams.contract import hash_path
+    from commons import hashing
     from upstreams.emotion2vec import checkpoint
 
     output = arguments.output or arguments.file.with_suffix(".safetensors")
     if output.exists():
         raise UpstreamError(f"{output} exists; name another file with --output, or remove it")
-    found = checkpoint.read(arguments.file)
-    origin = {"imported": arguments.file.name, "sha256": hash_path(arguments.file)}
-    checkpoint.write(output, found.config, found.weights, found.facts | origin)
-    count = sum(tensor.numel() for tensor in found.weights.values())
-    print(f"{output}: {len(found.weights)} tensors, {count / 1e6:.2f} M parameters")
+    whole = checkpoint.read(arguments.file)
+    origin = {"imported": arguments.file.name, "sha256": hashing.of_file(arguments.file)}
+    checkpoint.write(output, whole.config, whole.weights, whole.facts | origin)
+    count = sum(tensor.numel() for tensor in whole.weights.values())
+    print(f"{output}: {len(whole.weights)} tensors, {count / 1e6:.2f} M parameters")
     return 0
 
 
@@ -118,14 +118,15 @@ def _label(arguments: argparse.Namespace) -> int:
     from upstreams.emotion2vec.labels import Classifier
 
     name, _, file = arguments.upstream.partition("@")
-    classifier = Classifier(name.casefold(), file or None, arguments.device)
+    where = places.chosen(arguments)
+    classifier = Classifier(name.casefold(), file, arguments.device, str(where.modelscope))
     table = csv.writer(sys.stdout)
     table.writerow(["file", "label", *classifier.labels])
     failed = False
     for path in arguments.files:
         try:
             shares = classifier(path)
-        except UpstreamError as error:
+        except EmorepError as error:
             print(f"error: {error}", file=sys.stderr)
             failed = True
             continue
@@ -137,7 +138,8 @@ def _label(arguments: argparse.Namespace) -> int:
 def _cache_list(arguments: argparse.Namespace) -> int:
     from upstreams import cache
 
-    folders = cache.folders(arguments.cache.expanduser())
+    place = places.chosen(arguments).cache
+    folders = cache.folders(place)
     rows = [("upstream", "kept", "precision", "utterances", "MB", "last use")]
     for folder in folders:
         used = time.strftime("%Y-%m-%d %H:%M", time.localtime(folder.used)) if folder.used else "never"
@@ -147,7 +149,7 @@ def _cache_list(arguments: argparse.Namespace) -> int:
     for row in rows:
         cells = zip(row, "<<<>><", widths, strict=True)
         print("  ".join(f"{cell:{side}{width}}" for cell, side, width in cells).rstrip())
-    print(f"{sum(folder.size for folder in folders) / GB:.3f} GB in {arguments.cache.expanduser()}")
+    print(f"{sum(folder.size for folder in folders) / GB:.3f} GB in {place}")
     return 0
 
 
@@ -158,7 +160,7 @@ def _cache_prune(arguments: argparse.Namespace) -> int:
         arguments.usage.error("say what to prune: --older-than DAYS, --max-size GB or --upstream NAME")
     limit = None if arguments.max_size is None else int(arguments.max_size * GB)
     removal = cache.prune(
-        arguments.cache.expanduser(), arguments.older_than, limit, arguments.upstream, arguments.dry_run
+        places.chosen(arguments).cache, arguments.older_than, limit, arguments.upstream, arguments.dry_run
     )
     verb = "would remove" if arguments.dry_run else "removed"
     print(f"{verb} {removal.files} files, {removal.size / GB:.3f} GB; {removal.left / GB:.3f} GB left")

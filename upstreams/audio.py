@@ -21,7 +21,7 @@ RULE = "soundfile; one channel, else the mean of all; soxr HQ; float32; 1"  # pa
 
 @dataclass(frozen=True)
 class Segment:
-    """What one utterance hears. `start` and `end` in seconds; None: the file's own bounds; channel None: the mean."""
+    """The audio of an utterance. `start` and `end` in s; None: the file's own bounds; channel None: the mean of all."""
 
     path: str
     sha256: str
@@ -93,7 +93,7 @@ def decode(segment: Segment, rate: int) -> np.ndarray:
 
 
 def _why(error: Exception) -> str:
-    """libsndfile's own words, without the object that it read from."""
+    """What libsndfile says, without the object that it read from."""
     return str(getattr(error, "error_string", error))
 
 

@@ -7,9 +7,11 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from commons import files
 from upstreams.errors import UpstreamError
-from upstreams.registry import label_of
-from upstreams.store import ABOUT, Chunk, Damaged, chunk_files, read_about, sweep
+from upstreams.names import label_of
+from upstreams.store import ABOUT, Chunk, chunk_files, read_about
+from upstreams.verified import Damaged
 
 DAY = 24 * 3600.0
 OURS = re.compile(r".*-[0-9a-f]{16}")  # how the store names its folders
@@ -40,10 +42,10 @@ class Removal:
 
 def folders(cache: Path) -> list[Folder]:
     """What the store holds, largest first."""
-    found = []
+    shown = []
     for path, about in _folders(cache):
         chunks = _chunks(path)
-        found.append(
+        shown.append(
             Folder(
                 path,
                 about["upstream"],
@@ -54,7 +56,7 @@ def folders(cache: Path) -> list[Folder]:
                 used=max((chunk.used for chunk in chunks), default=0.0),
             )
         )
-    return sorted(found, key=lambda folder: -folder.size)
+    return sorted(shown, key=lambda folder: -folder.size)
 
 
 def prune(
@@ -99,22 +101,22 @@ class _Chunk:
 
 
 def _chunks(folder: Path) -> list[_Chunk]:
-    found = []
+    chunks = []
     for path in chunk_files(folder):
         try:
             state = path.stat()
         except FileNotFoundError:
             continue
-        found.append(_Chunk(path, state.st_size, max(state.st_atime, state.st_mtime)))
-    return found
+        chunks.append(_Chunk(path, state.st_size, max(state.st_atime, state.st_mtime)))
+    return chunks
 
 
-def _remove(files: list[Path], own: list[Path]) -> None:
+def _remove(chunks: list[Path], own: list[Path]) -> None:
     try:
-        for file in files:
+        for file in chunks:
             file.unlink(missing_ok=True)
         for path in own:
-            sweep(path)
+            files.sweep(path)
             if {entry.name for entry in path.iterdir()} <= {ABOUT}:
                 (path / ABOUT).unlink(missing_ok=True)
                 path.rmdir()
@@ -125,12 +127,12 @@ def _remove(files: list[Path], own: list[Path]) -> None:
 def _folders(cache: Path) -> list[tuple[Path, dict[str, str]]]:
     """Folders of the store with what their about.json says, or UNKNOWN; others are not ours to touch."""
     try:
-        found = sorted(path for path in (cache / "features").iterdir() if OURS.fullmatch(path.name) and path.is_dir())
+        paths = sorted(path for path in (cache / "features").iterdir() if OURS.fullmatch(path.name) and path.is_dir())
     except (FileNotFoundError, NotADirectoryError):
         return []
     except OSError as error:
         raise UpstreamError(f"cannot read the cache folder {cache}: {error.strerror}; see --cache") from error
-    return [(path, read_about(path) or UNKNOWN) for path in found]
+    return [(path, read_about(path) or UNKNOWN) for path in paths]
 
 
 def _keys(file: Path) -> list[str]:

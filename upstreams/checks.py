@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from commons.places import Places
 from upstreams.contract import Frozen
 from upstreams.errors import Unsteady, UpstreamError
-from upstreams.registry import build
+from upstreams.models import build
+from upstreams.names import Named
+from upstreams.registry import resolve
 
 if TYPE_CHECKING:
     import torch
@@ -21,28 +24,25 @@ SHORT, LONG = 0.05, 30.0  # s
 MIXED = 16  # utterances of different lengths
 
 
-def check(name: str) -> Iterator[str]:
-    """Facts and findings, a line each. Raises UpstreamError at the first breach of the contract."""
+def check(name: str, places: Places | None = None) -> Iterator[str]:
+    """Facts and findings on an upstream, a line each.
+
+    Raises:
+        UnknownName: there is none of that name.
+        UpstreamError: the first breach of the contract.
+    """
     import torch
 
-    upstream = build(name)
-    yield f"{upstream.name}: {upstream.title}"
-    yield (
-        f"  {upstream.sample_rate} Hz, hop {upstream.hop}, {upstream.depth} layers x {upstream.width}, "
-        f"receptive field {upstream.min_samples} samples, seen {upstream.seen}"
-    )
-    if upstream.weights:
-        yield f"  weights {upstream.weights}"
-    if upstream.licence:
-        yield f"  licence: {upstream.licence}"
-    if upstream.normalisation:
-        yield f"  waveform: {upstream.normalisation}"
-    if build(name).fingerprint() != upstream.fingerprint():
+    named = resolve(name, places or Places())
+    upstream = build(named)
+    yield from _facts(upstream)
+    if build(named).fingerprint() != upstream.fingerprint():
         raise Unsteady(name)
     yield f"  fingerprint {upstream.fingerprint()}"
-    noise = np.random.default_rng(0).normal(0, 0.05, (3, int(max(SECONDS) * upstream.sample_rate))).astype(np.float32)
+    rate = upstream.audio.sample_rate
+    noise = np.random.default_rng(0).normal(0, 0.05, (3, int(max(SECONDS) * rate))).astype(np.float32)
     for seconds in SECONDS:
-        waves = [torch.from_numpy(wave[: int(seconds * upstream.sample_rate)]) for wave in noise]
+        waves = [torch.from_numpy(wave[: int(seconds * rate)]) for wave in noise]
         together = upstream(waves)
         _device(upstream, together[0])
         _finite(upstream, together[0], f"{seconds} s of noise")
@@ -50,20 +50,35 @@ def check(name: str) -> Iterator[str]:
             _same(output, upstream([wave])[0], f"{name} gives an utterance other features in a batch than alone")
         _hop(upstream, len(waves[0]), together[0].shape[1])
     yield "  shapes, frames, device; the same alone, in a batch and when run again"
-    again = build(name)([waves[0]])[0]
+    again = build(named)([waves[0]])[0]
     _same(again, together[0], f"{name} gives other features when it is built again")
     if upstream.ragged:
         yield _ragged(upstream)
-    shortest, silence = noise[0, : upstream.min_samples], 0 * noise[0]
+    shortest, silence = noise[0, : upstream.audio.min_samples], 0 * noise[0]
     extremes = {"its shortest audio": shortest, "silence": silence, "full scale": np.sign(noise[0])}
     for what, wave in extremes.items():
         _finite(upstream, upstream([torch.from_numpy(wave)])[0], what)
     yield "  finite for silence, full scale and its shortest audio"
     yield _lengths(upstream)
     if upstream.movable:
-        yield _bf16(name, waves[0], together[0])
+        yield _bf16(named, waves[0], together[0])
         if torch.cuda.is_available():
-            yield _cuda(name, waves[0], together[0])
+            yield _cuda(named, waves[0], together[0])
+
+
+def _facts(upstream: Frozen) -> Iterator[str]:
+    audio = upstream.audio
+    yield f"{upstream.name}: {upstream.title}"
+    yield (
+        f"  {audio.sample_rate} Hz, hop {audio.hop}, {upstream.depth} layers x {upstream.width}, "
+        f"receptive field {audio.min_samples} samples, seen {upstream.seen}"
+    )
+    if upstream.weights:
+        yield f"  weights {upstream.weights}"
+    if upstream.licence:
+        yield f"  licence: {upstream.licence}"
+    if upstream.normalisation:
+        yield f"  waveform: {upstream.normalisation}"
 
 
 def _ragged(upstream: Frozen) -> str:
@@ -71,7 +86,8 @@ def _ragged(upstream: Frozen) -> str:
     import torch
 
     generator = np.random.default_rng(1)
-    shortest, longest = 2 * upstream.min_samples, 2 * upstream.min_samples + 3 * upstream.sample_rate // 2
+    shortest = 2 * upstream.audio.min_samples
+    longest = shortest + 3 * upstream.audio.sample_rate // 2
     lengths = generator.integers(shortest, longest, MIXED)
     waves = [torch.from_numpy(generator.normal(0, 0.05, n).astype(np.float32)) for n in lengths]
     worst = 0.0
@@ -93,30 +109,32 @@ def _lengths(upstream: Frozen) -> str:
 
     counts = []
     for seconds in (SHORT, LONG):
-        samples = np.random.default_rng(2).normal(0, 0.05, int(seconds * upstream.sample_rate)).astype(np.float32)
-        pieces = cut(samples, upstream)
+        samples = np.random.default_rng(2).normal(0, 0.05, int(seconds * upstream.audio.sample_rate)).astype(np.float32)
+        pieces = cut(samples, upstream.audio)
         outputs = [upstream([torch.from_numpy(piece)])[0] for piece in pieces]
         for output in outputs:
             _finite(upstream, output, f"{seconds:g} s of noise")
-        padded = ", zero-padded" if len(samples) < upstream.min_samples else ""
+        padded = ", zero-padded" if len(samples) < upstream.audio.min_samples else ""
         windows = f" in {len(pieces)} windows" if len(pieces) > 1 else ""
         counts.append(f"{seconds:g} s: {sum(output.shape[1] for output in outputs)} frames{windows}{padded}")
     return f"  {'; '.join(counts)}"
 
 
-def _bf16(name: str, wave: torch.Tensor, fp32: torch.Tensor) -> str:
-    half = build(name, precision="bf16")
+def _bf16(named: Named, wave: torch.Tensor, fp32: torch.Tensor) -> str:
+    half = build(named, precision="bf16")
     output = half([wave])[0].float()
     _finite(half, output, "noise in bf16")
     error = float((output - fp32).abs().max() / fp32.abs().max())
     return f"  --precision bf16: off by {error:.1e} of the largest value"
 
 
-def _cuda(name: str, wave: torch.Tensor, cpu: torch.Tensor) -> str:
-    moved = build(name, "cuda")
+def _cuda(named: Named, wave: torch.Tensor, cpu: torch.Tensor) -> str:
+    moved = build(named, "cuda")
     output = moved([wave])[0]
     _device(moved, output)
-    off = _same(output.cpu(), cpu, f"{name} gives other features on the GPU", mend="does its `to(device)` move all?")
+    off = _same(
+        output.cpu(), cpu, f"{named.name} gives other features on the GPU", mend="does its `to(device)` move all?"
+    )
     return f"  --device cuda: off by {off:.1e} of the largest value"
 
 
@@ -150,10 +168,11 @@ def _same(
 
 
 def _hop(upstream: Frozen, samples: int, frames: int) -> None:
-    if upstream.hop is None:
+    hop = upstream.audio.hop
+    if hop is None:
         return
-    expected = samples / upstream.hop
-    if abs(frames - expected) > 2 + upstream.min_samples / upstream.hop + 0.02 * expected:
+    expected = samples / hop
+    if abs(frames - expected) > 2 + upstream.audio.min_samples / hop + 0.02 * expected:
         raise UpstreamError(
             f"{upstream.name} gives {frames} frames for {samples} samples; its hop makes about {expected:.0f}: set "
             "`hop` to the samples between two frames"

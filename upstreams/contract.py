@@ -12,18 +12,19 @@ A stranger's upstream is a class with four facts and a call:
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
 import os
-import traceback
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from importlib import metadata
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
+from commons import hashing
+from commons.errors import EmorepError, where
+from upstreams import process
 from upstreams.errors import UpstreamError
+from upstreams.fingerprints import hash_weights, recipe
 from upstreams.neighbours import Neighbours
 
 if TYPE_CHECKING:
@@ -31,16 +32,17 @@ if TYPE_CHECKING:
 
 CONTRACT = 1  # part of every fingerprint: raise it when windows, padding or checks change what features are
 PRECISIONS = ("fp32", "bf16")
+MODALITIES = ("audio",)
 SEEN = ("audio", "labels")
-REGISTERED = ("_parameters", "_buffers", "_modules")  # of a torch module: in its state_dict
 NO_MEMORY = ("CUDA out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
 SHORT = 1.0  # s; a failure on less may well be for want of min_samples
 
 
 class Upstream(Protocol):
-    """A frozen model. Required: the four facts and the call.
+    """A frozen model of audio. Required: the four facts and the call.
 
     Optional attributes, with their defaults:
+        modality "audio"      what it reads of an utterance; nothing else can be named so far
         title                 what it is, in one line, for lists and records
         label ""              what tables and pictures call it in place of its name
         seen "unknown"        corpora it was trained on: {corpus: "audio" | "labels"}, {} for none,
@@ -59,6 +61,9 @@ class Upstream(Protocol):
                               source and checkpoint are hashed in any case, with the modules beside the file that
                               it imports; and without a fingerprint of its own its weights: modules and tensors it
                               holds, in lists and dicts too
+        trainable()           a new torch module on the CPU with the same weights, in fp32 and eval mode, whose
+                              parameters take gradients; its call takes and gives what this one's does. An upstream
+                              that is a torch module needs none: it is copied
     """
 
     sample_rate: int  # Hz
@@ -71,12 +76,33 @@ class Upstream(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Audio:
+    """How an upstream takes audio.
+
+    Attributes:
+        sample_rate: Hz.
+        hop: samples between frames; None: one frame an utterance.
+        min_samples: receptive field in samples; shorter audio is zero-padded.
+        max_seconds: longer audio is cut into windows, s; None: it takes any length.
+    """
+
+    sample_rate: int
+    hop: int | None
+    min_samples: int
+    max_seconds: float | None
+
+
 class Frozen:
-    """An upstream ready for extraction: defaults filled in, gradients off, every output checked."""
+    """An upstream ready for extraction: defaults filled in, gradients off, every output checked.
+
+    Raises:
+        UpstreamError: the model lacks a fact, or one is of the wrong kind.
+    """
 
     def __init__(
         self,
-        model: Any,
+        model: object,
         name: str,
         device: str = "cpu",
         precision: str = "fp32",
@@ -86,89 +112,61 @@ class Frozen:
     ) -> None:
         if precision not in PRECISIONS:
             raise UpstreamError(f"precision {precision!r} is unknown; expected one of {', '.join(PRECISIONS)}")
+        if not callable(model):
+            raise UpstreamError(f"{name}: needs a call, `def __call__(self, waveforms)`; found {type(model).__name__}")
         self.name, self.source, self.checkpoint = name, source, checkpoint
-        self._model, self._neighbours = model, neighbours
-        self.sample_rate: int = self._count("sample_rate")
-        self.hop: int | None = self._count("hop", none=True)
-        self.depth: int = self._count("depth")
-        self.width: int = self._count("width")
-        self.min_samples: int = self._count("min_samples", default=1)
-        self.max_seconds: float | None = self._seconds()
-        self.seen: dict[str, str] | str = self._seen()
+        self._model: Callable[[list[torch.Tensor]], Sequence[torch.Tensor]] = model
+        self._neighbours = neighbours
+        self.modality = _modality(model, name)
+        self.audio = _audio(model, name)
+        self.depth, self.width = _count(model, name, "depth"), _count(model, name, "width")
+        self.seen = _seen(model, name)
         self.title: str = getattr(model, "title", "")
-        self.label, self.licence = self._words("label"), self._words("licence")
+        self.label, self.licence = _words(model, "label"), _words(model, "licence")
         self.weights: str = getattr(model, "source", "")
         self.normalisation: str = getattr(model, "normalisation", "")
         self.ragged = bool(getattr(model, "ragged", False))
         self.movable = callable(getattr(model, "to", None))
         self.precision = precision if self.movable else "fp32"
-        self._autocast = self.precision == "bf16"
-        if self._autocast and callable(getattr(model, "bf16", None)):
-            with self._within():
-                model.bf16()
-            self._autocast = False
         self.device = "cpu"
-        if callable(getattr(model, "eval", None)):
-            with self._within():
-                model.eval()
-        if device != "cpu":
-            self.to(device)
+        self._autocast = self.precision == "bf16" and not self._ask("bf16")
+        self._ask("eval")
+        self.to(device)
 
-    def _words(self, fact: str) -> str:
-        value = getattr(self._model, fact, "")
-        return value if isinstance(value, str) else ""  # a network may well hold something of that name
+    @property
+    def model(self) -> object:
+        """The model itself, as its factory gave it."""
+        return self._model
 
-    def _count(self, fact: str, default: int | None = None, none: bool = False) -> Any:
-        value = getattr(self._model, fact, default)
-        if (none and value is None and hasattr(self._model, fact)) or (
-            isinstance(value, int) and not isinstance(value, bool) and value >= 1
-        ):
-            return value
-        found = "it has none" if value is None else f"found {value!r}"
-        raise UpstreamError(f"{self.name}: needs `{fact}`, a whole number of at least 1; {found}")
-
-    def _seconds(self) -> float | None:
-        value = getattr(self._model, "max_seconds", 30.0)
-        if value is None:
-            return None
-        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-            raise UpstreamError(
-                f"{self.name}: max_seconds is a number, or None for audio of any length; found {value!r}"
-            )
-        if value * self.sample_rate < 2 * self.min_samples:
-            raise UpstreamError(f"{self.name}: max_seconds {value} is less than two times min_samples")
-        return value
-
-    def _seen(self) -> dict[str, str] | str:
-        """`seen` with corpora in lower case."""
-        value = getattr(self._model, "seen", None)
-        if value is None or value == "unknown":
-            return "unknown"
-        if isinstance(value, Mapping) and all(isinstance(c, str) and how in SEEN for c, how in value.items()):
-            return {corpus.casefold(): how for corpus, how in value.items()}
-        raise UpstreamError(
-            f"{self.name}: `seen` names the corpora it was trained on, such as {{'iemocap': 'audio'}} or, where their "
-            f"labels were used, {{'iemocap': 'labels'}}; {{}} for none, 'unknown' if not known; found {value!r}"
-        )
-
-    def _within(self) -> AbstractContextManager[None]:
+    def within(self) -> AbstractContextManager[None]:
+        """In which code of the model runs: the modules beside a user's file can be imported."""
         return self._neighbours.within() if self._neighbours else nullcontext()
+
+    def _ask(self, method: str, *arguments: str) -> bool:
+        """Call a method of the model; False where it has none."""
+        call = getattr(self._model, method, None)
+        if not callable(call):
+            return False
+        with self.within():
+            call(*arguments)
+        return True
 
     def to(self, device: str) -> None:
         """Move it, where it can."""
-        if self.movable:
-            if device != "cpu":
-                import torch
-
-                torch.backends.cudnn.allow_tf32 = False  # torch's default, by which convolutions in fp32 are not
-            with self._within():
-                self._model.to(device)
-            self.device = device
+        if not self.movable or device == self.device:
+            return
+        if device != "cpu":
+            process.exact_convolutions()
+        self._ask("to", device)
+        self.device = device
 
     @property
     def parameters(self) -> int | None:
-        """Values in the states of the torch modules that it is or holds in attributes; None where there are none, or
-        not yet. Buffers count: a weight that was put together of its parts once, to be fast, is one."""
+        """Number of values in the states of the torch modules that it is or holds in attributes; None: there are none.
+
+        A module that is built at the first call does not count before. Buffers count: a weight that was computed from
+        its parts once, to be fast, is one.
+        """
         held = (self._model, *getattr(self._model, "__dict__", {}).values())
         networks = [value for value in held if hasattr(value, "named_parameters")]
         tensors = [
@@ -179,13 +177,14 @@ class Frozen:
     def fingerprint(self) -> str:
         """sha256 (hex) over everything that decides its features: source, weights or recipe, facts, contract."""
         own = getattr(self._model, "fingerprint", None)
-        with self._within():
+        with self.within():
             parts = [own() if callable(own) else hash_weights(self._model)]
-        parts += [hash_path(path) for path in (self.source, self.checkpoint) if path]
+        parts += [hashing.of_path(path) for path in (self.source, self.checkpoint) if path]
         if self._neighbours and (files := self._neighbours.files()):
             folder = self._neighbours.folder
-            parts.append(recipe(files=[(os.path.relpath(file, folder), hash_path(file)) for file in files]))
-        facts = (self.sample_rate, self.hop, self.depth, self.width, self.min_samples, self.max_seconds)
+            parts.append(recipe(files=[(os.path.relpath(file, folder), hashing.of_path(file)) for file in files]))
+        audio = self.audio
+        facts = (audio.sample_rate, audio.hop, self.depth, self.width, audio.min_samples, audio.max_seconds)
         return recipe(contract=CONTRACT, parts=parts, facts=facts)
 
     def __call__(self, waveforms: list[torch.Tensor]) -> list[torch.Tensor]:
@@ -203,16 +202,25 @@ class Frozen:
             waveforms = [w.to(self.device, non_blocking=True) for w in waveforms]
         kind = torch.device(self.device).type
         bf16 = torch.autocast(kind, dtype=torch.bfloat16, enabled=self._autocast)
+        with torch.inference_mode(), bf16:
+            return self.run(self._model, waveforms)
+
+    def run(
+        self, model: Callable[[list[torch.Tensor]], Sequence[torch.Tensor]], waveforms: list[torch.Tensor]
+    ) -> list[torch.Tensor]:
+        """The checked features of waveforms by `model`: the upstream's own, or a copy of it; errors as in a call."""
+        import torch
+
         try:
-            with self._within(), torch.inference_mode(), bf16:
-                outputs = [torch.as_tensor(output) for output in self._model(waveforms)]
-        except UpstreamError:
+            with self.within():
+                outputs = [torch.as_tensor(output) for output in model(waveforms)]
+        except EmorepError:
             raise
         except (Exception, SystemExit) as error:
             if out_of_memory(error):
                 raise
             hint = self._short(min(len(waveform) for waveform in waveforms))
-            raise UpstreamError(f"{self.name} failed: {describe_error(error, self.source)}{hint}") from error
+            raise UpstreamError(f"{self.name} failed: {_described(error, self.source)}{hint}") from error
         if len(outputs) != len(waveforms):
             raise UpstreamError(f"{self.name} gave {len(outputs)} outputs for {len(waveforms)} waveforms")
         for output in outputs:
@@ -220,25 +228,83 @@ class Frozen:
         return outputs
 
     def _short(self, samples: int) -> str:
-        if samples >= SHORT * self.sample_rate:
+        rate = self.audio.sample_rate
+        if samples >= SHORT * rate:
             return ""
         return (
-            f"; it was given {samples} samples ({samples / self.sample_rate:.3g} s): if that is too short for it, set "
-            f"min_samples (now {self.min_samples}) to its receptive field, and shorter audio is padded"
+            f"; it was given {samples} samples ({samples / rate:.3g} s): if that is too short for it, set "
+            f"min_samples (now {self.audio.min_samples}) to its receptive field, and shorter audio is padded"
         )
 
     def _check(self, output: torch.Tensor) -> None:
-        shape = tuple(output.shape)
-        frames = "1" if self.hop is None else "T"
-        if len(shape) != 3 or shape[0] != self.depth or shape[2] != self.width or (self.hop is None and shape[1] != 1):
+        shape, hop = tuple(output.shape), self.audio.hop
+        if len(shape) != 3 or shape[0] != self.depth or shape[2] != self.width or (hop is None and shape[1] != 1):
             raise UpstreamError(
                 f"{self.name} gave features of shape {shape}; expected (depth, frames, width) = "
-                f"({self.depth}, {frames}, {self.width})"
+                f"({self.depth}, {'1' if hop is None else 'T'}, {self.width})"
             )
         if shape[1] == 0:
             raise UpstreamError(f"{self.name} gave no frame; set its min_samples to its receptive field in samples")
         if not output.is_floating_point():
             raise UpstreamError(f"{self.name} gave {output.dtype} features; expected floating point")
+
+
+def _modality(model: object, name: str) -> str:
+    value = _words(model, "modality") or "audio"
+    if value not in MODALITIES:
+        raise UpstreamError(
+            f"{name}: its modality is {value!r}, and upstreams read {' or '.join(MODALITIES)} only so far; leave "
+            "`modality` out where it takes waveforms"
+        )
+    return value
+
+
+def _audio(model: object, name: str) -> Audio:
+    none = getattr(model, "hop", 0) is None
+    audio = Audio(
+        _count(model, name, "sample_rate"),
+        None if none else _count(model, name, "hop"),
+        _count(model, name, "min_samples", default=1),
+        getattr(model, "max_seconds", 30.0),
+    )
+    limit = audio.max_seconds
+    if limit is None:
+        return audio
+    if isinstance(limit, bool) or not isinstance(limit, int | float) or not math.isfinite(limit):
+        raise UpstreamError(f"{name}: max_seconds is a number, or None for audio of any length; found {limit!r}")
+    if limit * audio.sample_rate < 2 * audio.min_samples:
+        raise UpstreamError(f"{name}: max_seconds {limit} is less than two times min_samples")
+    return audio
+
+
+def _count(model: object, name: str, fact: str, default: int | None = None) -> int:
+    value = getattr(model, fact, default)
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 1:
+        return value
+    found = "it has none" if value is None else f"found {value!r}"
+    raise UpstreamError(f"{name}: needs `{fact}`, a whole number of at least 1; {found}")
+
+
+def _seen(model: object, name: str) -> dict[str, str] | str:
+    """`seen` with corpora in lower case."""
+    value = getattr(model, "seen", None)
+    if value is None or value == "unknown":
+        return "unknown"
+    if isinstance(value, Mapping) and all(isinstance(c, str) and how in SEEN for c, how in value.items()):
+        return {corpus.casefold(): how for corpus, how in value.items()}
+    raise UpstreamError(
+        f"{name}: `seen` names the corpora it was trained on, such as {{'iemocap': 'audio'}} or, where their "
+        f"labels were used, {{'iemocap': 'labels'}}; {{}} for none, 'unknown' if not known; found {value!r}"
+    )
+
+
+def _words(model: object, fact: str) -> str:
+    value = getattr(model, fact, "")
+    return value if isinstance(value, str) else ""  # a network may well hold something of that name
+
+
+def _described(error: BaseException, source: Path | None) -> str:
+    return where(error, source) if source else f"{type(error).__name__}: {error}"
 
 
 def out_of_memory(error: BaseException) -> bool:
@@ -248,76 +314,3 @@ def out_of_memory(error: BaseException) -> bool:
     return isinstance(error, torch.OutOfMemoryError) or (
         isinstance(error, RuntimeError) and any(text in str(error) for text in NO_MEMORY)
     )
-
-
-def recipe(**facts: object) -> str:
-    """sha256 (hex) of plain facts: the fingerprint of what follows from settings and versions alone."""
-    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
-
-
-def version(package: str) -> str:
-    """A package's installed version without its build tag (2.13.0+cpu -> 2.13.0), read without importing it."""
-    return metadata.version(package).split("+")[0]
-
-
-def hash_path(path: Path) -> str:
-    """sha256 (hex) of a file's bytes, or of a folder's file names and bytes."""
-    if path.is_dir():
-        files = sorted(file for file in path.rglob("*") if file.is_file())
-        return recipe(files=[(file.relative_to(path).as_posix(), hash_path(file)) for file in files])
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def describe_error(error: BaseException, source: Path | None) -> str:
-    """An exception in one line, with the line of the user's file where it arose."""
-    calls = traceback.extract_tb(error.__traceback__)
-    own = [call for call in calls if source and Path(call.filename) == source]
-    place = f" ({own[-1].filename}, line {own[-1].lineno})" if own else ""
-    return f"{type(error).__name__}: {error}{place}"
-
-
-def hash_weights(model: Any) -> str:
-    """sha256 over the modules, tensors and arrays that an object holds: itself, its attributes, lists and dicts."""
-    digest = hashlib.sha256()
-    for name, tensor in _weights(model):
-        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
-        digest.update(_bytes(tensor))
-    return digest.hexdigest()
-
-
-def _weights(model: Any) -> Iterator[tuple[str, Any]]:
-    if hasattr(model, "state_dict"):
-        yield from _held("", model, set())
-    else:
-        yield from _held("", dict(getattr(model, "__dict__", {})), set())
-
-
-def _held(name: str, value: Any, above: set[int]) -> Iterator[tuple[str, Any]]:
-    """Named tensors of a module, a tensor, or a container of such; `above`: what it lies in, lest that be a circle."""
-    if id(value) in above:
-        return
-    above = above | {id(value)}
-    if hasattr(value, "state_dict"):
-        yield from ((f"{name}.{key}", v) for key, v in sorted(value.state_dict().items()) if hasattr(v, "dtype"))
-        if hasattr(value, "named_modules"):  # what lies in plain attributes is in no state_dict
-            for path, module in value.named_modules():
-                plain = {key: v for key, v in vars(module).items() if key not in REGISTERED}
-                yield from _held(f"{name}.{path}", plain, above)
-    elif hasattr(value, "dtype") and hasattr(value, "shape"):
-        yield name, value
-    elif isinstance(value, Mapping):
-        for key, item in sorted(value.items(), key=lambda pair: str(pair[0])):
-            yield from _held(f"{name}.{key}", item, above)
-    elif isinstance(value, list | tuple):
-        for index, item in enumerate(value):
-            yield from _held(f"{name}.{index}", item, above)
-
-
-def _bytes(tensor: Any) -> Any:
-    """The raw bytes of a torch tensor (of any dtype) or numpy array."""
-    if hasattr(tensor, "detach"):
-        import torch
-
-        return tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy()
-    return tensor.tobytes()

@@ -5,9 +5,13 @@ from __future__ import annotations
 import ast
 import builtins
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from types import CodeType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
 
 # Numbers and text in lists, + and * of them; and what s3prl itself evaluates: `self.model.encoder.layers[3]`.
 PLAIN = (ast.Expression, ast.Constant, ast.Tuple, ast.List, ast.Dict, ast.BinOp, ast.Add, ast.Mult, ast.UnaryOp,
@@ -27,7 +31,12 @@ def plain_in(package: str) -> Iterator[None]:
     """
     evaluate = builtins.eval
 
-    def checked(source: Any, names: Any = None, local: Any = None, /) -> Any:
+    def checked(
+        source: str | ReadableBuffer | CodeType,
+        names: dict[str, object] | None = None,
+        local: Mapping[str, object] | None = None,
+        /,
+    ) -> object:
         caller = sys._getframe(1)
         if caller.f_globals.get("__name__", "").split(".")[0] == package:
             _refuse_calls(source)
@@ -42,10 +51,11 @@ def plain_in(package: str) -> Iterator[None]:
         builtins.eval = evaluate
 
 
-def _refuse_calls(source: Any) -> None:
+def _refuse_calls(source: str | ReadableBuffer | CodeType) -> None:
     try:
-        plain = all(isinstance(node, PLAIN) for node in ast.walk(ast.parse(source.strip(), mode="eval")))
-    except (AttributeError, SyntaxError, ValueError, RecursionError, MemoryError):
+        text = source.strip() if isinstance(source, str | bytes) else ""
+        plain = all(isinstance(node, PLAIN) for node in ast.walk(ast.parse(text, mode="eval")))
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
         plain = False
     if not plain:
         raise Coded(

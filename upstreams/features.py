@@ -1,14 +1,15 @@
-"""Features: what extraction hands to the heads, read lazily from the store."""
+"""Features in the store, read when they are indexed: what extraction hands to the heads."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from types import EllipsisType
-from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
+from commons.corridors.features import Index
 from upstreams.store import Chunk
 
 
@@ -21,10 +22,11 @@ class Placement:
     row: np.ndarray  # (N,) int64
 
     @classmethod
-    def of(cls, found: list[tuple[Chunk, int]]) -> Placement:
-        chunks = list({chunk.path: chunk for chunk, _ in found}.values())
+    def of(cls, where: list[tuple[Chunk, int]]) -> Placement:
+        """The placement of utterances whose chunks and rows are these."""
+        chunks = list({chunk.path: chunk for chunk, _ in where}.values())
         number = {chunk.path: index for index, chunk in enumerate(chunks)}
-        places = np.array([(number[chunk.path], row) for chunk, row in found], dtype=np.int64).reshape(-1, 2)
+        places = np.array([(number[chunk.path], row) for chunk, row in where], dtype=np.int64).reshape(-1, 2)
         return cls(tuple(chunks), places[:, 0], places[:, 1])
 
     def by_chunk(self, rows: np.ndarray) -> Iterator[tuple[Chunk, np.ndarray, np.ndarray]]:
@@ -33,6 +35,9 @@ class Placement:
         cuts = np.flatnonzero(np.diff(self.chunk[rows][order])) + 1
         for at in np.split(order, cuts) if len(rows) else []:
             yield self.chunks[self.chunk[rows[at[0]]]], at, self.row[rows[at]]
+
+
+Part = int | slice
 
 
 class Pooled:
@@ -46,15 +51,15 @@ class Pooled:
 
     def __init__(self, placement: Placement, depth: int, width: int) -> None:
         self._placement = placement
-        self.shape = (len(placement.row), 2, depth, width)
+        self.shape: tuple[int, ...] = (len(placement.row), 2, depth, width)
 
     def __len__(self) -> int:
         return self.shape[0]
 
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+    def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> np.ndarray:
         return np.asarray(self[:], dtype=dtype)
 
-    def __getitem__(self, index: Any) -> np.ndarray:
+    def __getitem__(self, index: Index) -> np.ndarray:
         """Rows: integer, slice, integer or boolean array; stat, layer and column: integers or slices."""
         rows_index, stat, layer, column = _four(index)
         rows = np.arange(self.shape[0])[rows_index]
@@ -69,17 +74,22 @@ class Pooled:
         return out[0] if rows.ndim == 0 else out
 
 
-def _four(index: Any) -> tuple[Any, Any, Any, Any]:
-    parts = index if isinstance(index, tuple) else (index,)
-    if len(parts) > 4:
-        raise IndexError(f"pooled features have 4 axes (utterance, statistic, layer, column), got {len(parts)} indices")
-    for part in parts[1:]:
+def _four(index: Index) -> tuple[int | slice | np.ndarray, Part, Part, Part]:
+    """An index as one for each axis; axes that it leaves out are taken whole."""
+    first, *others = index if isinstance(index, tuple) else (index,)
+    if len(others) > 3:
+        raise IndexError(
+            f"pooled features have 4 axes (utterance, statistic, layer, column), got {len(others) + 1} indices"
+        )
+    if isinstance(first, EllipsisType) or first is None:
+        raise IndexError("the first index chooses utterances: an integer, a slice or an array")
+    parts: list[Part] = []
+    for part in others:
         if not isinstance(part, slice | int | np.integer):
             raise IndexError(f"statistic, layer and column take an integer or a slice, got {type(part).__name__}")
-    if isinstance(parts[0], EllipsisType) or parts[0] is None:
-        raise IndexError("the first index chooses utterances: an integer, a slice or an array")
-    full = (*parts, *(slice(None),) * (4 - len(parts)))
-    return full[0], full[1], full[2], full[3]
+        parts.append(part)
+    stat, layer, column = parts + [slice(None)] * (3 - len(parts))
+    return first, stat, layer, column
 
 
 class Frames:
@@ -99,26 +109,3 @@ class Frames:
         chunk, row = self._placement.chunk[index], self._placement.row[index]
         start, stop = self._starts[chunk][row : row + 2]
         return np.array(self._placement.chunks[chunk].array("frames")[start:stop])
-
-
-@dataclass(frozen=True)
-class Features:
-    """Frozen features of a table's utterances, in its order. Nothing is in memory before it is indexed.
-
-    counts: utterances computed now, reused (from the store or identical audio), padded, windowed.
-    seconds: decode, forward and write, summed over workers; total, by the clock.
-    """
-
-    ids: np.ndarray  # (N,) str
-    upstream: str
-    fingerprint: str
-    precision: str  # "fp32" for what cannot move, whatever was asked
-    device: str  # where it ran, or would have run had the store lacked anything: "cpu", "cuda", "cuda:1"
-    depth: int  # L
-    width: int  # D
-    pooled: Pooled | None
-    frames: Frames | None
-    counts: dict[str, int]
-    seconds: dict[str, float]
-    audio_seconds: float
-    parameters: int | None  # of the upstream's networks; None where it has none or nothing had to be made

@@ -5,10 +5,12 @@ from __future__ import annotations
 import ast
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
+
+from upstreams.namesakes import Namesakes
 
 INSTALLED = {"site-packages", "dist-packages"}  # a virtual environment may lie beside the file
 
@@ -19,34 +21,42 @@ class Neighbours:
     Everything of the user's runs in `within()`: there the folder comes first on sys.path, as if the file were run as
     a script, so imports work at the top of a file and inside its functions alike. Outside, nothing of it is left in
     sys.path and sys.modules: two files may each have a `model.py` of their own beside them. A neighbour named like a
-    package that is already loaded (torch, say) stays hidden behind it.
+    package that is already loaded (torch, say) stays hidden behind it. Packages of ours are the exception: the user's
+    own `tasks.py` or `commons/` takes the place of ours within.
     """
 
     def __init__(self, source: Path) -> None:
         self.source, self.folder = source, source.parent
         self._path = [os.fspath(self.folder)]
         self._modules: dict[str, ModuleType] = {}  # theirs, kept alive here while they are not in sys.modules
+        self._namesakes = Namesakes(self.folder)
 
     @contextmanager
     def within(self) -> Iterator[None]:
         """Make the folder's modules importable for the time of a `with`."""
         path, before = list(sys.path), dict(sys.modules)
         sys.path[:0] = self._path
-        sys.modules.update(self._modules)
-        try:
-            yield
-        finally:
-            self._path += [entry for entry in sys.path if entry not in path and entry not in self._path]
-            sys.path[:] = path
-            for name in set(sys.modules) - before.keys() - self._modules.keys():
-                top = name.partition(".")[0]
-                if self._holds(sys.modules[name]) and (top in self._modules or top not in before):
-                    self._modules[name] = sys.modules[name]
-            for name in self._modules:
-                if name in before:
-                    sys.modules[name] = before[name]
-                else:
-                    sys.modules.pop(name, None)
+        with self._namesakes.swapped():
+            sys.modules.update(self._modules)
+            try:
+                yield
+            finally:
+                self._path += [entry for entry in sys.path if entry not in path and entry not in self._path]
+                sys.path[:] = path
+                self._note(before)
+                for name in self._modules:
+                    if name in before:
+                        sys.modules[name] = before[name]
+                    else:
+                        sys.modules.pop(name, None)
+
+    def _note(self, before: Mapping[str, ModuleType]) -> None:
+        """Keep the folder's modules that were loaded since `before`."""
+        for name, module in list(sys.modules.items()):
+            top = name.partition(".")[0]
+            fresh = name not in before and name not in self._modules and (top in self._modules or top not in before)
+            if top in self._namesakes.names or (fresh and self._holds(module)):
+                self._modules[name] = module
 
     def files(self) -> list[Path]:
         """Sources beside the file that it imports: those loaded by now, and those that functions import later."""
@@ -68,7 +78,7 @@ def _places(module: ModuleType) -> list[Path]:
 
 def _imported(source: Path) -> set[Path]:
     """Files beneath a source's folder that its import statements reach, at whatever depth of its functions."""
-    found, todo = {source}, [source]
+    files, todo = {source}, [source]
     while todo:
         file = todo.pop()
         try:
@@ -83,10 +93,10 @@ def _imported(source: Path) -> set[Path]:
             elif isinstance(node, ast.ImportFrom):
                 base = file.parents[min(node.level, len(file.parents)) - 1] if node.level else base
                 names = [".".join(filter(None, (node.module, alias.name))) for alias in node.names]
-            fresh = {place for name in names for place in _sources(base, name.split("."))} - found
-            found |= fresh
+            fresh = {place for name in names for place in _sources(base, name.split("."))} - files
+            files |= fresh
             todo += fresh
-    return found
+    return files
 
 
 def _sources(base: Path, parts: list[str]) -> Iterator[Path]:

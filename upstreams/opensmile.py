@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from collections.abc import Callable
+from typing import TYPE_CHECKING, ClassVar
 
-from upstreams.contract import recipe, version
 from upstreams.errors import UpstreamError
+from upstreams.fingerprints import recipe, version
 
 if TYPE_CHECKING:
+    import numpy as np
     import torch
 
 
@@ -21,7 +23,7 @@ class Functionals:
 
     def __init__(self, feature_set: str, title: str, width: int) -> None:
         self.feature_set, self.title, self.width = feature_set, title, width
-        self._smile: Any = None
+        self._smile: Callable[[np.ndarray, int], np.ndarray] | None = None
 
     def fingerprint(self) -> str:
         try:
@@ -39,7 +41,8 @@ class Functionals:
 
             sets, level = opensmile.FeatureSet, opensmile.FeatureLevel.Functionals
             self._smile = opensmile.Smile(sets[self.feature_set], level)
-        outputs = (self._smile(waveform.numpy(), self.sample_rate) for waveform in waveforms)  # each (1, D, 1)
+        smile = self._smile
+        outputs = (smile(waveform.numpy(), self.sample_rate) for waveform in waveforms)  # each (1, D, 1)
         return [torch.from_numpy(output).transpose(1, 2) for output in outputs]
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import warnings
-from typing import TYPE_CHECKING, Any, ClassVar
+from types import ModuleType
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from upstreams.contract import recipe, version
+from upstreams.fingerprints import recipe, version
 
 if TYPE_CHECKING:
     import torch
@@ -68,7 +69,7 @@ class Prosody:
         return np.log(np.einsum("tw,w->t", cut, window / window.sum()) + ENERGY_FLOOR)
 
 
-def _pyworld() -> Any:
+def _pyworld() -> ModuleType:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it announces the end of pkg_resources, of no concern to a user
         import pyworld

@@ -6,15 +6,16 @@ import importlib
 import logging
 import warnings
 from argparse import Namespace
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from inspect import isclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Protocol
 
-from upstreams.contract import describe_error, hash_weights, recipe, version
-from upstreams.errors import UnknownName, UpstreamError
+from commons.errors import EmorepError, UnknownName
+from upstreams.errors import UpstreamError
 from upstreams.expressions import Coded, plain_in
+from upstreams.fingerprints import hash_weights, recipe, version
 from upstreams.huggingface.models import MODELS
 from upstreams.torchaudio_repair import repair_for_s3prl
 
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 ADAPTER = 1  # part of the fingerprint: raise it when what is made of an upstream's output changes
 PROBE = (400, 800, 1600, 3200, 8000, 16000)  # samples; the first that it takes is its receptive field
 UNTRAINED = ("fbank", "fbank_no_cmvn", "linear", "mel", "mfcc", "spectrogram", "stft_mag")
-SAME = {  # names of s3prl for rows of our table, for what was heard in training
+SAME = {  # names of s3prl for rows of our table, which say what trained them
     "wav2vec2_base_960": "wav2vec2_base",
     "wav2vec2": "wav2vec2_base",
     "wav2vec2_large_ll60k": "wav2vec2_large",
@@ -42,6 +43,16 @@ SAME = {  # names of s3prl for rows of our table, for what was heard in training
     "data2vec_large_ll60k": "data2vec_large",
     "xls_r_300m": "xlsr_300m",
 }
+
+
+class Expert(Protocol):
+    """An upstream of s3prl: a torch module whose call gives, under "hidden_states", (B, T, D) of each layer."""
+
+    def __call__(self, waveforms: list[torch.Tensor], /) -> dict[str, Sequence[torch.Tensor]]: ...
+
+    def get_downsample_rates(self, key: str, /) -> int | Sequence[int]: ...
+
+    def to(self, device: str, /) -> Expert: ...
 
 
 class S3prl:
@@ -83,7 +94,7 @@ class S3prl:
     def __call__(self, waveforms: list[torch.Tensor]) -> list[torch.Tensor]:
         return list(self._layers(self._expert(waveforms)["hidden_states"]))
 
-    def _shortest(self) -> tuple[int, Any]:
+    def _shortest(self) -> tuple[int, Sequence[torch.Tensor]]:
         """Its receptive field, and the hidden states of an utterance of such length."""
         import torch
 
@@ -97,10 +108,10 @@ class S3prl:
                     return samples, hidden
                 failure = "no frames, or NaN"
             except Exception as error:
-                failure = describe_error(error, None)
+                failure = f"{type(error).__name__}: {error}"
         raise UpstreamError(f"s3prl:{self.name} cannot run on a second of noise: {failure}")
 
-    def _layers(self, hidden: Any) -> torch.Tensor:
+    def _layers(self, hidden: Sequence[torch.Tensor]) -> torch.Tensor:
         """(B, L, T, D). Raises UpstreamError where layers differ in width; those of more frames lose their last."""
         import torch
 
@@ -111,7 +122,7 @@ class S3prl:
         return torch.stack([layer[:, :frames] for layer in hidden], dim=1)
 
 
-def _expert(name: str, checkpoint: str) -> Any:
+def _expert(name: str, checkpoint: str) -> Expert:
     """Raises UnknownName; UpstreamError: a missing package, a file that is missing or refused."""
     logging.getLogger("s3prl").setLevel(logging.ERROR)  # it warns of every package that some other upstream needs
     try:
@@ -129,7 +140,7 @@ def _expert(name: str, checkpoint: str) -> Any:
     try:
         with _careful(name):
             expert = getattr(hub, name)(**({"ckpt": checkpoint} if checkpoint else {}))
-    except UpstreamError:
+    except EmorepError:
         raise
     except Coded as error:
         raise UpstreamError(f"s3prl:{name}: {checkpoint or 'its checkpoint'} is refused: {error}") from error
@@ -143,7 +154,7 @@ def _expert(name: str, checkpoint: str) -> Any:
         raise UpstreamError(
             f"s3prl:{name}: {of} is refused: it is a pickle of more than plain weights, and loading it could run code"
             if refused
-            else f"s3prl:{name} cannot be built from {of}: {describe_error(error, None)}"
+            else f"s3prl:{name} cannot be built from {of}: {type(error).__name__}: {error}"
         ) from error
     return expert.eval().requires_grad_(False)
 
@@ -157,11 +168,11 @@ def _careful(name: str) -> Iterator[None]:
     load, fetch = torch.load, download._download
     generator = torch.get_rng_state()
 
-    def weights_only(*arguments: Any, **options: Any) -> Any:
+    def weights_only(*arguments: object, **options: object) -> object:
         with torch.serialization.safe_globals([Namespace]):  # settings of older checkpoints; plain attributes
             return load(*arguments, **{**options, "weights_only": True})
 
-    def fetch_or_say(filepath: Path, url: str, *arguments: Any, **options: Any) -> None:
+    def fetch_or_say(filepath: Path, url: str, *arguments: object, **options: object) -> None:
         try:
             fetch(filepath, url, *arguments, **options)
         except Exception as error:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-from upstreams.contract import recipe, version
+from upstreams.fingerprints import recipe, version
 from upstreams.torchaudio_repair import repair
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ class Spectral:
 
     sample_rate, hop, depth, min_samples, max_seconds = 16000, 160, 1, 400, 300.0
     seen: ClassVar[dict[str, str]] = {}
-    settings: ClassVar[dict[str, Any]]
+    settings: ClassVar[dict[str, float]]
 
     def fingerprint(self) -> str:
         return recipe(
@@ -44,7 +44,7 @@ class Fbank(Spectral):
     """80 log-mel energies."""
 
     title, width = "FBANK", 80
-    settings: ClassVar[dict[str, Any]] = {"num_mel_bins": 80, "dither": 0.0, "sample_frequency": 16000.0}
+    settings: ClassVar[dict[str, float]] = {"num_mel_bins": 80, "dither": 0.0, "sample_frequency": 16000.0}
 
     def frames(self, kaldi: ModuleType, waveform: torch.Tensor) -> torch.Tensor:
         return kaldi.fbank(waveform, **self.settings)
@@ -54,7 +54,7 @@ class Mfcc(Spectral):
     """13 mel-frequency cepstral coefficients, their first and second differences (regression over 5 frames)."""
 
     title, width = "MFCC", 39
-    settings: ClassVar[dict[str, Any]] = {
+    settings: ClassVar[dict[str, float]] = {
         "num_ceps": 13,
         "num_mel_bins": 23,
         "dither": 0.0,

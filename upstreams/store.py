@@ -13,33 +13,25 @@ import hashlib
 import json
 import os
 import time
-import uuid
 import warnings
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import NamedTuple
 from urllib.parse import quote
 
 import numpy as np
 
+from commons import files, hashing
 from upstreams.audio import RULE, Segment
 from upstreams.errors import UpstreamError
+from upstreams.verified import Damaged, Verified
 
 VERSION = 1  # of the layout and of pooling; part of every key
 ABOUT = "about.json"
 SUFFIX = ".safetensors"
-TEMPORARY = ".tmp-"
-STALE_SECONDS = 24 * 3600.0  # a temporary file this old has lost its writer
 DTYPES: dict[str, np.dtype] = {"F32": np.dtype("<f4"), "F16": np.dtype("<f2"), "I64": np.dtype("<i8")}
 MAX_HEADER = 1 << 26
-
-_verified: dict[str, tuple[int, int]] = {}  # chunk path -> (size, mtime) when this process last found it whole
-
-
-class Damaged(Exception):
-    """A chunk file is not what its name says."""
 
 
 class Row(NamedTuple):
@@ -82,10 +74,11 @@ class Chunk:
     path: Path
     rows: tuple[Row, ...]
     tensors: dict[str, tuple[np.dtype, tuple[int, ...], int]]  # name -> dtype, shape, offset in bytes
+    verified: Verified = field(default_factory=Verified, compare=False)
 
     @classmethod
-    def open(cls, path: Path) -> Chunk:
-        """Read the header alone. Raises Damaged, OSError."""
+    def open(cls, path: Path, verified: Verified | None = None) -> Chunk:
+        """The chunk of a file, of which the header alone is read. Raises Damaged, OSError."""
         try:
             with open(path, "rb") as file:
                 size = int.from_bytes(file.read(8), "little")
@@ -97,18 +90,11 @@ class Chunk:
             }
         except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError) as error:
             raise Damaged(path) from error
-        return cls(path, rows, tensors)
+        return cls(path, rows, tensors, verified or Verified())
 
     def verify(self) -> None:
-        """Hash the file against its name, once a process unless its size or time changes. Raises Damaged, OSError."""
-        state = os.stat(self.path)
-        seen = (state.st_size, state.st_mtime_ns)
-        if _verified.get(str(self.path)) == seen:
-            return
-        with open(self.path, "rb") as file:
-            if hashlib.file_digest(file, "sha256").hexdigest()[:32] != self.path.stem:
-                raise Damaged(self.path)
-        _verified[str(self.path)] = seen
+        """Hash the file against its name, unless `verified` has it as it is now. Raises Damaged, OSError."""
+        self.verified.verify(self.path)
 
     def array(self, name: str) -> np.ndarray:
         """A tensor, memory-mapped. Raises UpstreamError if the file went or changed after extraction."""
@@ -121,10 +107,10 @@ class Chunk:
 
 
 class Store:
-    """One folder of chunks, as this process last saw it."""
+    """One folder of chunks, as this process last saw it; `verified`: chunks that need no verifying again."""
 
-    def __init__(self, cache: Path, kept: Kept) -> None:
-        self.kept, self.folder = kept, kept.folder(cache)
+    def __init__(self, cache: Path, kept: Kept, verified: Verified | None = None) -> None:
+        self.kept, self.folder, self._verified = kept, kept.folder(cache), verified or Verified()
         self._chunks: dict[str, Chunk] = {}
         self._where: dict[str, tuple[Chunk, int]] = {}
         self._touched: set[str] = set()
@@ -135,7 +121,7 @@ class Store:
             if path.name in self._chunks:
                 continue
             try:
-                chunk = Chunk.open(path)
+                chunk = Chunk.open(path, self._verified)
             except FileNotFoundError:
                 continue
             except Damaged:
@@ -150,11 +136,11 @@ class Store:
     def find(self, keys: Collection[str]) -> dict[str, tuple[Chunk, int]]:
         """Where the keys that are there lie: (chunk, row). Damaged chunks on the way are removed, with a warning."""
         self.refresh()
-        found = {key: self._where[key] for key in keys if key in self._where}
-        used = {chunk.path: chunk for chunk, _ in found.values()}
+        places = {key: self._where[key] for key in keys if key in self._where}
+        used = {chunk.path: chunk for chunk, _ in places.values()}
         lost = [chunk for chunk in used.values() if not self._whole(chunk)]
         if not lost:
-            return found
+            return places
         self._forget(lost)
         return self.find(keys)  # another chunk may hold the same keys
 
@@ -197,8 +183,8 @@ class Store:
             self.folder.mkdir(parents=True, exist_ok=True)
             if read_about(self.folder) is None:
                 text = json.dumps({**vars(self.kept), "version": VERSION}, indent=1)
-                write_bytes(self.folder / ABOUT, text.encode())
-            sweep(self.folder)
+                files.write(self.folder / ABOUT, text)
+            files.sweep(self.folder)
         except OSError as error:
             raise unwritable(self.folder, error) from error
 
@@ -211,30 +197,10 @@ def write_chunk(folder: Path, rows: list[Row], tensors: dict[str, np.ndarray]) -
     content = save(saved, metadata={"rows": json.dumps(rows)})
     path = folder / f"{hashlib.sha256(content).hexdigest()[:32]}{SUFFIX}"
     try:
-        write_bytes(path, content)
+        files.write(path, content)
     except OSError as error:
         raise unwritable(folder, error) from error
     return path
-
-
-def write_bytes(path: Path, content: bytes) -> None:
-    with whole(path) as file:
-        file.write(content)
-
-
-@contextmanager
-def whole(path: Path) -> Iterator[BinaryIO]:
-    """A file that is written aside, flushed to disk and renamed to `path`; nothing of it is left where that fails."""
-    aside = path.with_name(f"{TEMPORARY}{uuid.uuid4().hex}")
-    try:
-        with open(aside, "wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(aside, path)
-    except BaseException:
-        aside.unlink(missing_ok=True)
-        raise
 
 
 def chunk_files(folder: Path) -> Iterator[Path]:
@@ -265,16 +231,6 @@ def touch(path: Path) -> None:
         return
 
 
-def sweep(folder: Path) -> None:
-    """Remove temporary files whose writer was killed long ago."""
-    for path in folder.glob(f"{TEMPORARY}*"):
-        try:
-            if time.time() - path.stat().st_mtime > STALE_SECONDS:
-                path.unlink()
-        except FileNotFoundError:
-            continue
-
-
 def unwritable(folder: Path, error: OSError) -> UpstreamError:
     return UpstreamError(
         f"cannot write features to {folder}: {error.strerror or error}; free space "
@@ -283,4 +239,4 @@ def unwritable(folder: Path, error: OSError) -> UpstreamError:
 
 
 def _digest(*facts: object) -> str:
-    return hashlib.sha256(json.dumps(facts, sort_keys=True, allow_nan=False).encode()).hexdigest()
+    return hashing.of_json(facts)

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import numpy as np
 
+from commons.errors import EmorepError
 from upstreams.audio import Segment, decode
-from upstreams.contract import Frozen, out_of_memory
+from upstreams.contract import Audio, Frozen, out_of_memory
 from upstreams.errors import UpstreamError
 from upstreams.store import Kept, Row, write_chunk
 
@@ -76,13 +77,13 @@ def run(job: Job, upstream: Frozen, cache: Path, threads: int = 0) -> Report:
 
     def timed_decode(segment: Segment) -> tuple[np.ndarray, float]:
         started = time.perf_counter()
-        return decode(segment, upstream.sample_rate), time.perf_counter() - started
+        return decode(segment, upstream.audio.sample_rate), time.perf_counter() - started
 
     def pieces() -> Iterator[Piece]:
         for owner, (samples, seconds) in enumerate(ahead(timed_decode, job.segments, threads)):
             clock["decode"] += seconds
-            windows = cut(samples, upstream)
-            results[owner].padded = len(samples) < upstream.min_samples
+            windows = cut(samples, upstream.audio)
+            results[owner].padded = len(samples) < upstream.audio.min_samples
             results[owner].windowed = len(windows) > 1
             yield from (Piece(owner, window) for window in windows)
 
@@ -98,14 +99,14 @@ def run(job: Job, upstream: Frozen, cache: Path, threads: int = 0) -> Report:
     return Report(**clock, utterances=len(job.segments), audio=job.seconds, parameters=upstream.parameters)
 
 
-def cut(samples: np.ndarray, upstream: Frozen) -> list[np.ndarray]:
-    """A waveform as the upstream can take it: zero-padded to its receptive field, or in windows of like length."""
-    if len(samples) < upstream.min_samples:
-        return [np.pad(samples, (0, upstream.min_samples - len(samples)))]
-    limit = None if upstream.max_seconds is None else upstream.max_seconds * upstream.sample_rate
+def cut(samples: np.ndarray, audio: Audio) -> list[np.ndarray]:
+    """A waveform as an upstream can take it: zero-padded to its receptive field, or in windows of like length."""
+    if len(samples) < audio.min_samples:
+        return [np.pad(samples, (0, audio.min_samples - len(samples)))]
+    limit = None if audio.max_seconds is None else audio.max_seconds * audio.sample_rate
     if limit is None or len(samples) <= limit:
         return [samples]
-    count, hop = int(np.ceil(len(samples) / limit)), upstream.hop or 1
+    count, hop = int(np.ceil(len(samples) / limit)), audio.hop or 1
     bounds = [round(i * len(samples) / count / hop) * hop for i in range(count)] + [len(samples)]
     return [samples[start:stop] for start, stop in pairwise(bounds)]
 
@@ -120,7 +121,8 @@ def batches(pieces: Iterable[Piece], upstream: Frozen) -> Iterator[list[Piece]]:
     for piece in pieces:
         samples = len(piece.samples)
         padded = max(longest, samples)
-        most = min(GPU_BATCH, GPU_BATCH_SECONDS * upstream.sample_rate / padded) if upstream.device != "cpu" else 1
+        held = GPU_BATCH_SECONDS * upstream.audio.sample_rate / padded  # utterances of this length
+        most = min(GPU_BATCH, held) if upstream.device != "cpu" else 1
         if batch and (len(batch) >= most or (samples != longest and not upstream.ragged)):
             yield batch
             batch, padded = [], samples
@@ -142,7 +144,7 @@ def forward(waveforms: list[torch.Tensor], upstream: Frozen, keep: Callable[[tor
         if not out_of_memory(error):
             raise
         if len(waveforms) == 1:
-            seconds = len(waveforms[0]) / upstream.sample_rate
+            seconds = len(waveforms[0]) / upstream.audio.sample_rate
             raise UpstreamError(
                 f"{upstream.name}: the GPU's memory does not hold {seconds:.1f} s of audio; free it, use "
                 "--precision bf16 or --device cpu, or lower the upstream's max_seconds"
@@ -167,7 +169,7 @@ def _forward(batch: list[Piece], job: Job, upstream: Frozen, results: list[Resul
     names = ", ".join(dict.fromkeys(job.segments[piece.owner].path for piece in batch))
     try:
         outputs = forward([torch.from_numpy(piece.samples) for piece in batch], upstream, keep)
-    except UpstreamError as error:
+    except EmorepError as error:
         raise UpstreamError(f"{error} [on {names}]") from error
     for piece, output in zip(batch, outputs, strict=True):
         result = results[piece.owner]
@@ -230,7 +232,7 @@ class Moments:
 
 
 def ahead(function: Callable[[A], B], items: Iterable[A], threads: int) -> Iterator[B]:
-    """map(function, items), in order, worked out a little ahead by threads."""
+    """map(function, items), in order, computed a little ahead by threads."""
     if not threads:
         yield from map(function, items)
         return

@@ -1,7 +1,7 @@
-"""Worker processes: each builds the upstream once, then does one job after another, told over its standard input.
+"""Worker processes: each builds the upstream once, then does the jobs that come over its standard input.
 
-A process of its own (`python -m upstreams.workers`) rather than multiprocessing: the caller's script is not run
-again, a worker that dies is noticed with its signal, and one whose parent was killed ends by itself.
+A process of its own rather than multiprocessing: the caller's script is not run again, a worker that dies is noticed
+with its signal, and one whose parent was killed ends by itself.
 """
 
 from __future__ import annotations
@@ -16,21 +16,34 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from upstreams import memory
+from commons.errors import EmorepError
+from upstreams import process
 from upstreams.audio import Segment
+from upstreams.contract import Frozen
 from upstreams.errors import Unsteady, UpstreamError
+from upstreams.models import build
+from upstreams.names import Named
 from upstreams.store import Kept
 from upstreams.work import Job, Report, run
 
-ONE_THREAD = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
-PATIENCE = 3.0  # seconds for a worker to tidy up after itself
+HOUSE = str(Path(__file__).resolve().parents[1])
+# One thread each: numerical libraries read these variables when they are imported.
+START = """
+import os, sys
+for library in ("OMP", "MKL", "OPENBLAS", "NUMEXPR"):
+    os.environ[f"{library}_NUM_THREADS"] = "1"
+sys.path.insert(0, sys.argv[1])
+from upstreams.workers import main
+main()
+"""
+PATIENCE = 3.0  # s for a worker to remove what it has half written
 
 
 @dataclass(frozen=True)
 class Setup:
     """What a worker needs to know before its first job."""
 
-    upstream: str
+    named: Named
     fingerprint: str
     precision: str
     cache: str
@@ -44,22 +57,15 @@ class Worker:
     """The parent's end of a worker process: call it with a job."""
 
     def __init__(self, setup: Setup) -> None:
-        room = str(Path(__file__).resolve().parents[1])
-        path = os.pathsep.join(filter(None, (room, os.environ.get("PYTHONPATH"))))
-        environment = {**os.environ, **dict.fromkeys(ONE_THREAD, "1"), "PYTHONPATH": path}
         self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "upstreams.workers"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            env=environment,
-            text=True,
+            [sys.executable, "-P", "-c", START, HOUSE], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
-        self._first: dict[str, str] | None = asdict(setup)
+        self._first: Setup | None = setup
 
     def __call__(self, job: Job) -> Report:
         """Raises UpstreamError: the job's own, or that the process died."""
         assert self._process.stdin and self._process.stdout
-        lines = [asdict(job)] if self._first is None else [self._first, asdict(job)]
+        lines = [asdict(part) for part in (self._first, job) if part is not None]
         self._first = None
         try:
             for line in lines:
@@ -114,7 +120,7 @@ def in_parallel(jobs: Iterator[Job], setup: Setup, count: int) -> Iterator[Repor
                     worker = running.pop(future)
                     try:
                         report = future.result()
-                    except UpstreamError as error:
+                    except EmorepError as error:
                         failure = failure or error
                         continue
                     idle.append(worker)
@@ -147,34 +153,35 @@ def _serve() -> None:
     first = sys.stdin.readline()
     if not first:
         return
-    memory.keep()
-    setup, upstream = Setup(**json.loads(first)), None
+    process.keep_memory()
+    setup, upstream = _setup(first), None
     for line in sys.stdin:
         try:
             upstream = upstream or _build(setup)
-            reply = asdict(run(_job(json.loads(line)), upstream, Path(setup.cache)))
-        except UpstreamError as error:
+            reply = asdict(run(_job(line), upstream, Path(setup.cache)))
+        except EmorepError as error:
             reply = {"error": str(error)}
         replies.write(json.dumps(reply) + "\n")
         replies.flush()
 
 
-def _build(setup: Setup):  # type: ignore[no-untyped-def]
-    from upstreams.registry import build
-
-    upstream = build(setup.upstream, precision=setup.precision)
+def _build(setup: Setup) -> Frozen:
+    upstream = build(setup.named, precision=setup.precision)
     if upstream.fingerprint() != setup.fingerprint:
-        raise Unsteady(setup.upstream)
+        raise Unsteady(setup.named.name)
     import torch
 
     torch.set_num_threads(1)
     return upstream
 
 
-def _job(plain: dict[str, list[dict[str, str]]]) -> Job:
-    segments = tuple(Segment(**segment) for segment in plain["segments"])  # type: ignore[arg-type]
-    return Job(segments, tuple(Kept(**kept) for kept in plain["kept"]))  # type: ignore[arg-type]
+def _setup(line: str) -> Setup:
+    plain = json.loads(line)
+    named = plain.pop("named")
+    return Setup(Named(**{**named, "arguments": tuple(named["arguments"])}), **plain)
 
 
-if __name__ == "__main__":
-    main()
+def _job(line: str) -> Job:
+    plain = json.loads(line)
+    segments = tuple(Segment(**segment) for segment in plain["segments"])
+    return Job(segments, tuple(Kept(**kept) for kept in plain["kept"]))

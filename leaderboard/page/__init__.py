@@ -14,12 +14,10 @@ import re
 from collections.abc import Iterable, Sequence
 from importlib import resources
 from pathlib import Path
-from typing import Any
 
-from leaderboard.files import told
-from leaderboard.files import write as write_file
+from commons.corridors.record import Record
+from leaderboard.files import put
 from leaderboard.page import content, embeddings
-from leaderboard.schema import Record
 
 NAME = "leaderboard.html"
 SCRIPTS = ("common.js", "table.js", "figures.js", "details.js", "views.js", "umap.js", "page.js")  # in this order
@@ -39,19 +37,14 @@ def write(results: Path, records: Sequence[Record], *, damage: bool, out: Path |
         LeaderboardError: the file cannot be written.
     """
     summary, details, problems = content.collect(results, records)
-    audits: dict[str, set[str]] = {}
-    for record in records:
-        audits.setdefault(record.task.name, set()).add(record.task.audit)
-    found, more = embeddings.load(results, audits)
-    summary |= {"damaged": damage, "umap": [entry["title"] for entry in found]}
+    pictures, more = embeddings.load(results, [record.task for record in records])
+    summary |= {"damaged": damage, "umap": [picture["title"] for picture in pictures]}
     path = out or results / NAME
-    with told(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_file(path, page(summary, details, found).encode())
+    put(path, page(summary, details, pictures))
     return path, [*problems, *more]
 
 
-def page(summary: dict[str, Any], details: Iterable[Any], embedded: Iterable[Any]) -> str:
+def page(summary: dict[str, object], details: Iterable[object], embedded: Iterable[object]) -> str:
     """The HTML of what `content.collect` and `embeddings.load` give."""
     style, script = _text("page.css"), "\n".join(map(_text, SCRIPTS))
     packed = [
@@ -73,7 +66,7 @@ def _text(name: str) -> str:
     return resources.files(__name__).joinpath(name).read_text(encoding="utf-8")
 
 
-def _json(value: Any) -> str:
+def _json(value: object) -> str:
     """JSON in ASCII in which no markup can begin or end, whatever names it holds."""
     text = json.dumps(value, separators=(",", ":"), allow_nan=False)
     for character in "<>&":
@@ -81,7 +74,7 @@ def _json(value: Any) -> str:
     return text
 
 
-def _packed(value: Any) -> str:
+def _packed(value: object) -> str:
     return base64.b64encode(gzip.compress(json.dumps(value, separators=(",", ":")).encode(), 6, mtime=0)).decode()
 
 

@@ -26,16 +26,16 @@ const CALLED = new Map(DATA.names);
 /** What an upstream is called: its label, or its name. */
 const called = (name) => CALLED.get(name) ?? name;
 
-/** 100 where a metric is in percent, else 1. */
-const scaleOf = (metric) => DATA.scales[metric] ?? 1;
+/** How a metric is shown: its decimals, and the top of an axis. */
+const formOf = (metric) => DATA.metrics[metric] ?? { decimals: 3, top: 1 };
 
 /** A value of a metric as the program's tables show it. */
-function figure(value, scale) {
-  return value === null || value === undefined ? NONE : value.toFixed(scale === 100 ? 1 : 3);
+function figure(value, form) {
+  return value === null || value === undefined ? NONE : value.toFixed(form.decimals);
 }
 
-function interval(low, high, scale) {
-  return low === null || high === null ? "" : ` [${figure(low, scale)}, ${figure(high, scale)}]`;
+function interval(low, high, form) {
+  return low === null || high === null ? "" : ` [${figure(low, form)}, ${figure(high, form)}]`;
 }
 
 function ranks(first, last) {

@@ -5,22 +5,23 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from leaderboard.blocks import unit
+from commons.corridors.record import REFERENCE, Record
+from commons.marks import explain
+from commons.metrics import METRICS, Metric
 from leaderboard.comparison import Across, Standing, across, answers, kinds, standing
 from leaderboard.grids import real_time_factor
-from leaderboard.marks import explain
 from leaderboard.names import names
-from leaderboard.questions import REFERENCE, Question, aspect, groups, question
-from leaderboard.schema import Record
+from leaderboard.questions import Question, aspect, groups, question
 from leaderboard.scored import openings
-from tasks.metrics import METRICS
 
+# What no view of the page shows of a record's task and upstream.
+UNSHOWN_OF_TASK = {"derived", "aspect", "base", "sources", "source_corpora", "shots", "also"}
+UNSHOWN_OF_UPSTREAM = {"layer_norms", "modality", "base", "ablation", "variant", "run", "step"}
 Kind = tuple[str, str, str]  # head, headline metric, aspect: what figures must share to stand in one table
 
 
-def collect(results: Path, records: Sequence[Record]) -> tuple[dict[str, Any], list[Any], list[str]]:
+def collect(results: Path, records: Sequence[Record]) -> tuple[dict[str, object], list[object], list[str]]:
     """What the page shows at once, what it shows on demand (an entry a board), and a line for what it could not use."""
     parts, problems = answers(results, records)
     places = {_board(part[0].record): standing(part) for part in parts}
@@ -40,7 +41,7 @@ def assemble(
     places: dict[Question, Standing],
     means: dict[Kind, Across],
     opened: dict[str, int],
-) -> tuple[dict[str, Any], list[Any]]:
+) -> tuple[dict[str, object], list[object]]:
     """The same from ranks that are known, by question and head, and over corpora by kind."""
     several = list(groups(records))
     marks = sorted({mark for r in records for mark in r.marks if mark != REFERENCE})
@@ -52,7 +53,7 @@ def assemble(
         boards.append(_summary(measured, floors, places.get(_board(measured[0])), marks, opened, versions))
         details.append(
             {
-                "task": measured[0].task.model_dump(mode="json"),
+                "task": measured[0].task.model_dump(mode="json", exclude=UNSHOWN_OF_TASK),
                 "cells": [_details(record) for record in (*measured, *floors)],
             }
         )
@@ -64,16 +65,16 @@ def assemble(
         {"head": kind[0], "metric": kind[1], "about": kind[2], "boards": own, "mean": _mean(means.get(kind))}
         for kind, own in sorted(tables.items(), key=lambda item: -sum(len(several[i][0]) for i in item[1]))
     ]
-    summary = {
+    summary: dict[str, object] = {
         "newest": max(r.created for r in records),
         "cells": sum(r.cell.downstream != REFERENCE for r in records),
         "marks": [[mark, explain(mark)] for mark in marks],
         "names": [[name, label] for name, label in names(records).items() if label != name],
-        "scales": {name: metric.scale for name, metric in METRICS.items()},
+        "metrics": {name: {"decimals": m.decimals, "top": _top(m)} for name, m in METRICS.items()},
         "boards": boards,
         "tables": found,
     }
-    return rounded(summary), rounded(details)
+    return {key: rounded(value) for key, value in summary.items()}, [rounded(one) for one in details]
 
 
 def _summary(
@@ -83,7 +84,7 @@ def _summary(
     marks: list[str],
     opened: dict[str, int],
     versions: dict[str, set[Question]],
-) -> dict[str, Any]:
+) -> dict[str, object]:
     first = measured[0]
     task, counts, metric = first.task, first.scores.counts, first.task.headline
     name = task.name
@@ -105,7 +106,7 @@ def _summary(
         )  # fmt: skip
     return {
         "name": name, "task": task.name, "head": first.cell.downstream, "title": task.title, "metric": metric,
-        "unit": unit(metric), "higher": METRICS[metric].higher_is_better,
+        "unit": METRICS[metric].reads, "higher": METRICS[metric].higher_is_better,
         "language": task.language, "family": task.family or task.corpus, "corpus": task.corpus,
         "licence": task.licence, "version": task.version, "audit": task.audit, "limit": first.cell.limit,
         "n": counts.n, "speakers": counts.speakers, "folds": counts.folds, "groups": counts.groups,
@@ -116,7 +117,7 @@ def _summary(
     }  # fmt: skip
 
 
-def _mean(over: Across | None) -> dict[str, Any] | None:
+def _mean(over: Across | None) -> dict[str, object] | None:
     """Means over corpora of the upstreams that have every task: [upstream, mean, low, high, rank, last rank, mean over
     the tasks on which none of them is contaminated]; those tasks are `clean`, None where they are all of them."""
     if over is None:
@@ -130,13 +131,13 @@ def _mean(over: Across | None) -> dict[str, Any] | None:
     }
 
 
-def _details(record: Record) -> dict[str, Any]:
+def _details(record: Record) -> dict[str, object]:
     """A record without what the page does not show; learned weights of layers as the plots show them."""
     from leaderboard.plots.layers import weights
 
     found = record.model_dump(
         mode="json",
-        exclude={"task": True, "chosen": {"layer_weights"}, "upstream": {"layer_norms"}, "checksum": True},
+        exclude={"task": True, "chosen": {"layer_weights"}, "upstream": UNSHOWN_OF_UPSTREAM, "checksum": True},
     )
     found["real_time_factor"] = real_time_factor(record)
     if record.chosen.layer_weights:
@@ -150,10 +151,15 @@ def _board(record: Record) -> Question:
 
 
 def _kind(record: Record) -> Kind:
-    return record.cell.downstream, record.task.headline, aspect(record.task.name)
+    return record.cell.downstream, record.task.headline, aspect(record.task)
 
 
-def rounded(value: Any) -> Any:
+def _top(metric: Metric) -> float:
+    """The top of an axis of a metric's values: its upper limit, or 1 where it has none."""
+    return metric.limits[1] if math.isfinite(metric.limits[1]) else 1.0
+
+
+def rounded(value: object) -> object:
     """Numbers to five digits, which is more than the page shows; what is not finite becomes None."""
     if isinstance(value, float):
         return float(f"{value:.5g}") if math.isfinite(value) else None

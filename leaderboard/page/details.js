@@ -6,8 +6,8 @@ async function openDetails(boardIndex, cellIndex) {
   dialog.replaceChildren(
     make("div", { class: "bar" },
       make("div", {}, make("h2", { id: "details-title" }, `${called(cell[0])} \u00b7 ${board.name} \u00b7 ${board.head}`),
-        make("p", {}, `${board.metric} ${figure(cell[1], scaleOf(board.metric))}` +
-          `${interval(cell[2], cell[3], scaleOf(board.metric))}, ${board.unit}` +
+        make("p", {}, `${board.metric} ${figure(cell[1], formOf(board.metric))}` +
+          `${interval(cell[2], cell[3], formOf(board.metric))}, ${board.unit}` +
           (cell[4] === null ? "" : `; rank ${ranks(cell[4], cell[5])} of ${board.ranked}`))),
       make("button", { type: "button", class: "plain", onclick: () => dialog.close() }, "Close")),
     body);
@@ -95,12 +95,12 @@ function metricTable(scores) {
   const several = scores.counts.seeds > 1;
   const header = ["metric", "pooled", "95 % interval", ...(several ? ["each seed"] : []), ...(last ? ["last layer"] : [])];
   const lines = Object.entries(scores.metrics).map(([name, score]) => {
-    const scale = scaleOf(name);
-    return [name, figure(score.value, scale),
+    const form = formOf(name);
+    return [name, figure(score.value, form),
       score.low === null ? (score.undefined ? `undefined without ${plural(score.undefined, "group")}` : NONE) :
-        interval(score.low, score.high, scale).trim(),
-      ...(several ? [scores.by_seed[name].map((value) => figure(value, scale)).join("  ")] : []),
-      ...(last ? [figure(last[name] ?? null, scale)] : [])];
+        interval(score.low, score.high, form).trim(),
+      ...(several ? [scores.by_seed[name].map((value) => figure(value, form)).join("  ")] : []),
+      ...(last ? [figure(last[name] ?? null, form)] : [])];
   });
   if (scores.WA_folds !== null) {
     lines.push(["WA, mean of folds", figure(scores.WA_folds, 100), "", ...(several ? [""] : []), ...(last ? [""] : [])]);
@@ -114,7 +114,7 @@ function published(task, upstream) {
   const others = task.published.filter((p) => p.upstream !== upstream);
   if (!task.published.length) return null;
   const table = plainTable(["upstream", "metric", "value", "head", "protocol", "source"], [...own, ...others].map((p) =>
-    [p.upstream, p.metric, figure(p.value, scaleOf(p.metric)), p.head || NONE,
+    [p.upstream, p.metric, figure(p.value, formOf(p.metric)), p.head || NONE,
       p.matches ? "the same" + (p.difference ? ` but ${p.difference}` : "") : `another: ${p.difference || "see the source"}`, p.source]));
   return make("details", { open: own.length > 0 },
     make("summary", {}, `${plural(task.published.length, "published figure")}, of this upstream ${own.length || "none"}`), table);
@@ -135,7 +135,7 @@ function foldTable(folds, choices, task) {
   const ofFold = (fold, key) => [...new Set(choices.filter((c) => c.fold === fold).map((c) => value(c[key] ?? null)))].join(", ");
   const lines = folds.map((fold) => [fold.fold, String(fold.n),
     ...(task.classes.length ? [fold.classes_in_test === null ? NONE : `${fold.classes_in_test} of ${task.classes.length}`] : []),
-    ...metrics.map((name) => figure(fold.metrics?.[name] ?? null, scaleOf(name))),
+    ...metrics.map((name) => figure(fold.metrics?.[name] ?? null, formOf(name))),
     ...chosen.map((key) => ofFold(fold.fold, key))]);
   return plainTable(["fold", "n", ...(task.classes.length ? ["classes"] : []), ...metrics, ...chosen.map((key) => `chosen: ${key}`)],
     lines, (index) => index > 0);

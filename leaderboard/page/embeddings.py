@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-from pydantic import BaseModel, Field, FiniteFloat, ValidationError, model_validator
+from pydantic import BaseModel, Field, FiniteFloat, JsonValue, ValidationError, model_validator
 
+from commons.corridors.record import Task
 from leaderboard.page.content import rounded
 from leaderboard.plots import LABELS
-from leaderboard.questions import aspect
+from leaderboard.questions import called_class
 
 FOLDER = "umap"
 
@@ -46,7 +47,7 @@ class Embedding(BaseModel):
     audit: str | None = None
     panels: list[Panel]
     points: Points
-    settings: dict[str, Any] = {}
+    settings: dict[str, JsonValue] = {}
 
     @model_validator(mode="after")
     def _lengths(self) -> Embedding:
@@ -61,15 +62,21 @@ class Embedding(BaseModel):
         return self
 
 
-def load(results: Path, tasks: Mapping[str, Collection[str]]) -> tuple[list[dict[str, Any]], list[str]]:
-    """The embeddings of some tasks (name: audits of its versions), and a line for every file that is of no use.
+def load(results: Path, tasks: Iterable[Task]) -> tuple[list[dict[str, object]], list[str]]:
+    """The embeddings of some tasks, and a line for every file that is of no use.
 
     `looks` gives the colour and marker of every label, as pictures have them; `class` is what a task about something
     else than emotion calls its `emotion`.
     """
     from leaderboard.plots.emotions import looks
 
-    found, problems = [], []
+    audits: dict[str, set[str]] = {}
+    asked: dict[str, str] = {}
+    for task in tasks:
+        audits.setdefault(task.name, set()).add(task.audit)
+        asked[task.name] = called_class(task)
+    pictures: list[dict[str, object]] = []
+    problems = []
     for path in sorted((results / FOLDER).glob("*.json")):
         try:
             one = Embedding.model_validate_json(path.read_bytes())
@@ -83,18 +90,18 @@ def load(results: Path, tasks: Mapping[str, Collection[str]]) -> tuple[list[dict
         except OSError as error:
             problems.append(f"{path}: cannot be read ({error.strerror})")
             continue
-        if one.task in tasks and one.audit not in (None, *tasks[one.task]):
+        if one.task in audits and one.audit not in (None, *audits[one.task]):
             problems.append(f"{path}: of another version of {one.task}; `python -m leaderboard umap` makes it again")
-        elif one.task in tasks and one.points.utterance and one.panels:
+        elif one.task in audits and one.points.utterance and one.panels:
             space = one.panels[0].space
             more = {
                 "title": " · ".join(filter(None, (one.task, space))),
-                "asked": "class" if aspect(one.task) else "emotion",
+                "asked": asked[one.task],
                 "looks": {
                     name: [[label, *look] for label, look in looks(column).items()]
                     for name in LABELS
                     if (column := getattr(one.points, name))
                 },
             }
-            found.append(rounded(one.model_dump(mode="json")) | more)
-    return found, problems
+            pictures.append({key: rounded(value) for key, value in one.model_dump(mode="json").items()} | more)
+    return pictures, problems

@@ -2,10 +2,10 @@
 
 /** The ends of a board's axis: 0 to 100 or 1, or what its figures need. */
 function axisOf(board) {
-  const scale = scaleOf(board.metric);
+  const form = formOf(board.metric);
   const values = board.cells.flatMap((cell) => [cell[1], cell[2], cell[3]]).filter((value) => value !== null);
   const low = Math.min(0, ...values), high = Math.max(0, ...values);
-  return [low, board.higher ? Math.max(scale, high) : high || 1];
+  return [low, board.higher ? Math.max(form.top, high) : high || 1];
 }
 
 /** A figure's interval as a line with a dot, on a track from end to end. */

@@ -43,13 +43,13 @@ function filterBar(form, changed) {
 /** A figure that opens its details: number, marks, rank, interval. */
 function figureButton(boardIndex, cellIndex, axis) {
   const board = DATA.boards[boardIndex], [name, value, low, high, rank, last, marks, floor] = board.cells[cellIndex];
-  const scale = scaleOf(board.metric), said = marks.map((mark) => DATA.marks[mark][0]);
-  const label = `${called(name)}, ${board.name}, ${board.head}: ${board.metric} ${figure(value, scale)}${interval(low, high, scale)}` +
+  const form = formOf(board.metric), said = marks.map((mark) => DATA.marks[mark][0]);
+  const label = `${called(name)}, ${board.name}, ${board.head}: ${board.metric} ${figure(value, form)}${interval(low, high, form)}` +
     (rank === null ? "" : `, rank ${ranks(rank, last)} of ${board.ranked}`) + (said.length ? `; ${said.join(", ")}` : "");
   return make("button", { type: "button", class: "figure", "aria-label": label, title: label,
     onclick: () => openDetails(boardIndex, cellIndex) },
     make("span", { class: "rank" }, ranks(rank, last)),
-    make(rank === 1 && board.ranked > 1 ? "b" : "span", {}, figure(value, scale)),
+    make(rank === 1 && board.ranked > 1 ? "b" : "span", {}, figure(value, form)),
     marks.length ? make("sup", {}, marks.map(letter).join(" ")) : null,
     whisker(value, low, high, axis, floor));
 }
@@ -95,18 +95,18 @@ function overview(host) {
     }
     const whole = boards.length === table.boards.length && !filters.marks;
     const means = new Map((whole && table.mean ? table.mean.rows : []).map((row) => [row[0], row]));
-    const scale = scaleOf(table.metric), higher = table.boards.every((index) => DATA.boards[index].higher);
+    const form = formOf(table.metric), higher = table.boards.every((index) => DATA.boards[index].higher);
     const mean = (row) => (row.floor ? undefined : means.get(row.name));
     const columns = [{ title: "upstream", value: (row) => called(row.name), cell: (row) => called(row.name) }];
     if (means.size) {
       columns.push({ title: "over corpora", hint: "mean, one vote a corpus family; its rank, on further speakers of these corpora", descending: higher,
         value: (row) => mean(row)?.[1] ?? null,
-        cell: (row) => meanCell(mean(row), means.size, scale, [Math.min(0, ...[...means.values()].map((m) => m[2] ?? m[1])),
-          higher ? scale : Math.max(...[...means.values()].map((m) => m[3] ?? m[1]))]) });
+        cell: (row) => meanCell(mean(row), means.size, form, [Math.min(0, ...[...means.values()].map((m) => m[2] ?? m[1])),
+          higher ? form.top : Math.max(...[...means.values()].map((m) => m[3] ?? m[1]))]) });
     }
     if (means.size && table.mean.clean?.length) {
       columns.push({ title: "clean tasks", hint: "the same mean over tasks on which none of these upstreams is contaminated",
-        descending: higher, value: (row) => mean(row)?.[6] ?? null, cell: (row) => figure(mean(row)?.[6], scale) });
+        descending: higher, value: (row) => mean(row)?.[6] ?? null, cell: (row) => figure(mean(row)?.[6], form) });
     }
     for (const index of boards) {
       const board = DATA.boards[index];
@@ -138,11 +138,11 @@ function overview(host) {
   return draw;
 }
 
-function meanCell(row, ranked, scale, axis) {
+function meanCell(row, ranked, form, axis) {
   if (!row) return NONE;
   const [, value, low, high, rank, last] = row;
-  return make("div", { class: "figure", title: `${figure(value, scale)}${interval(low, high, scale)}, rank ${ranks(rank, last)} of ${ranked}` },
-    make("span", { class: "rank" }, ranks(rank, last)), make(rank === 1 ? "b" : "span", {}, figure(value, scale)),
+  return make("div", { class: "figure", title: `${figure(value, form)}${interval(low, high, form)}, rank ${ranks(rank, last)} of ${ranked}` },
+    make("span", { class: "rank" }, ranks(rank, last)), make(rank === 1 ? "b" : "span", {}, figure(value, form)),
     whisker(value, low, high, axis));
 }
 
@@ -196,10 +196,10 @@ function plots(host) {
 
   function draw() {
     if (chosen.startsWith("m")) return drawMean(means[Number(chosen.slice(1))]);
-    const board = DATA.boards[Number(chosen)], scale = scaleOf(board.metric);
+    const board = DATA.boards[Number(chosen)], form = formOf(board.metric);
     const cells = board.cells.map((cell, number) => ({ cell, number })).filter(({ cell }) => cellShown(cell));
     const rows = cells.filter(({ cell }) => cell[1] !== null).map(({ cell: [name, value, low, high, , , , floor] }) =>
-      ({ name: called(name), value, low, high, floor, brief: figure(value, scale), text: figure(value, scale) + interval(low, high, scale) }));
+      ({ name: called(name), value, low, high, floor, brief: figure(value, form), text: figure(value, form) + interval(low, high, form) }));
     place.replaceChildren(make("h2", {}, `${board.title} \u00b7 ${board.head}`),
       make("p", { class: "quiet" }, `95 % intervals over ${plural(board.groups, board.group_by)}; ${board.unit}.`),
       dots(rows, axisOf(board), board.metric), ...rankPlot(cells.map(({ cell }) => cell).filter((cell) => cell[4] !== null), board.ranked));
@@ -208,12 +208,12 @@ function plots(host) {
   }
 
   function drawMean(table) {
-    const scale = scaleOf(table.metric), shown = table.mean.rows.filter((row) => cellShown([row[0], , , , , , [], 0]));
+    const form = formOf(table.metric), shown = table.mean.rows.filter((row) => cellShown([row[0], , , , , , [], 0]));
     const values = shown.flatMap((row) => [row[1], row[2], row[3]]).filter((value) => value !== null);
     place.replaceChildren(make("h2", {}, "Means over corpora"),
       make("p", { class: "quiet" }, `One vote a corpus family: ${Object.values(table.mean.families).map((t) => t.join(" + ")).join(", ")}.`),
-      dots(shown.map(([name, value, low, high]) => ({ name: called(name), value, low, high, brief: figure(value, scale),
-        text: figure(value, scale) + interval(low, high, scale) })), [Math.min(0, ...values), Math.max(...values, scale === 100 ? 100 : 1)], `mean ${table.metric}`),
+      dots(shown.map(([name, value, low, high]) => ({ name: called(name), value, low, high, brief: figure(value, form),
+        text: figure(value, form) + interval(low, high, form) })), [Math.min(0, ...values), Math.max(...values, form.top)], `mean ${table.metric}`),
       ...rankPlot(shown, table.mean.rows.length));
     count(shown.length);
   }
@@ -250,7 +250,7 @@ function taskList(host) {
     cell("groups", (b) => b.groups, "that intervals and tests rest on"), cell("classes", (b) => b.classes || null),
     { title: "smallest p", hint: "that a comparison of two can give, before Holm", value: (b) => b.smallest_p, cell: (b) => probability(b.smallest_p) },
     { title: "detectable", hint: "smallest difference in the headline metric that one pair shows with 80 % power", value: (b) => b.detectable,
-      cell: (b) => figure(b.detectable, scaleOf(b.metric)) },
+      cell: (b) => figure(b.detectable, formOf(b.metric)) },
     cell("language", (b) => b.language), cell("family", (b) => b.family), cell("corpus", (b) => b.corpus),
     cell("licence", (b) => b.licence), cell("version", (b) => String(b.version)), cell("audit", (b) => b.audit.slice(0, 12)),
   ], { index: 0, down: false });

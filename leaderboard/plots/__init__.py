@@ -13,7 +13,7 @@ from leaderboard.errors import LeaderboardError
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from leaderboard.schema import Record
+    from commons.corridors.record import Record
 
 # kind: what it shows, who draws it ("module:function", imported when it is asked for)
 KINDS = {

@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from commons.corridors.record import REFERENCE, Record
+from commons.metrics import axis_label
 from leaderboard.errors import LeaderboardError
 from leaderboard.names import names as named
 from leaderboard.plots.style import distinct, figure, legend_below, line_style, short
 from leaderboard.plots.style import title as heading
-from leaderboard.questions import REFERENCE, question
-from leaderboard.schema import Record
-from tasks.metrics import METRICS
+from leaderboard.questions import question
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-SHOTS = "shots:"
-CHECKPOINT = re.compile(r"(?P<run>.+@.*?)step-(?P<step>\d+)[^/]*")  # what follows may be a hash, digits as well
 PANELS = {"loss": "loss", "var": "variance"}  # how a log's keys end, and the panel that shows them
 
 
@@ -29,13 +26,8 @@ def shots(results: Path, records: Sequence[Record], width: str) -> Iterator[tupl
     """For every task and head: figures over labels a class (`shots:TASK,K`); at the right all labels."""
     curves: dict[tuple[str, str], dict[str, dict[float, Record]]] = {}
     for record in records:
-        base, comma, few = record.cell.task.removeprefix(SHOTS).rpartition(",")
-        if (
-            record.cell.task.startswith(SHOTS)
-            and comma
-            and few.strip().isdigit()
-            and record.cell.downstream != REFERENCE
-        ):
+        base, few = record.task.base, record.task.shots
+        if record.task.derived == "shots" and base and few and record.cell.downstream != REFERENCE:
             own = curves.setdefault((base, record.cell.downstream), {})
             own.setdefault(record.cell.upstream, {})[float(few)] = record
     called = named(records)
@@ -58,13 +50,13 @@ def shots(results: Path, records: Sequence[Record], width: str) -> Iterator[tupl
 
 
 def pretraining(results: Path, records: Sequence[Record], width: str) -> Iterator[tuple[tuple[str, ...], Figure]]:
-    """For every run and head: figures of its checkpoints (`NAME@RUN/step-00001000...`) over steps, a line a task."""
+    """For every pre-training run and head: figures of its checkpoints over steps, a line a task."""
     runs: dict[tuple[str, str, str], dict[tuple[object, ...], list[tuple[float, Record]]]] = {}
     for record in records:
-        checkpoint = CHECKPOINT.fullmatch(record.cell.upstream)
-        if checkpoint and record.cell.downstream != REFERENCE:
-            key = (checkpoint["run"].rstrip("@/"), record.cell.downstream, record.task.headline)
-            runs.setdefault(key, {}).setdefault(question(record), []).append((float(checkpoint["step"]), record))
+        run, step = record.upstream.run, record.upstream.step
+        if run and step is not None and record.cell.downstream != REFERENCE:
+            key = (run, record.cell.downstream, record.task.headline)
+            runs.setdefault(key, {}).setdefault(question(record), []).append((float(step), record))
     for (run, head, metric), tasks in runs.items():
         drawn, (axis,) = figure(width, 2.2 + 0.13 * len(tasks))
         names = distinct([points[0][1].cell.task for points in tasks.values()])
@@ -104,7 +96,9 @@ def log(path: Path, width: str) -> Figure:
     drawn, axes = figure(width, 2.7 * len(panels) / across, len(panels) // across, across)
     for axis, (word, found) in zip(axes, panels.items(), strict=True):
         for index, (key, points) in enumerate(found.items()):
-            style = line_style(index) | ({"marker": ""} if len(points) > 1 else {})  # a line of one point is unseen
+            style = line_style(index)
+            if len(points) > 1:  # a line of one point is unseen without its marker
+                style["marker"] = ""
             axis.plot(*zip(*points, strict=True), label=short(key.replace("_", " ")), **style)
         _steps(axis)
         axis.set_ylabel(PANELS[word])
@@ -133,6 +127,6 @@ def _curve(axis: Axes, points: Sequence[tuple[float, Record]], metric: str, name
 
 
 def _finish(drawn: Figure, axis: Axes, metric: str, title: str, width: str) -> None:
-    axis.set_ylabel(f"{metric} (%)" if METRICS[metric].scale == 100 else metric)
+    axis.set_ylabel(axis_label(metric))
     heading(drawn, title, width)
     legend_below(drawn, axis, width)

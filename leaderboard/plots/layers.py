@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from commons.corridors.record import REFERENCE, Record
+from commons.metrics import axis_label
 from leaderboard.names import shown as called
 from leaderboard.plots.style import distinct, figure, legend_below, line_style
 from leaderboard.plots.style import title as heading
-from leaderboard.questions import REFERENCE, groups
-from leaderboard.schema import Record
-from tasks.metrics import METRICS
+from leaderboard.questions import groups
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -53,8 +53,7 @@ def layers(results: Path, records: Sequence[Record], width: str) -> Iterator[tup
             axis.set_xlabel("layer (0: input of the first block)")
             axis.xaxis.set_major_locator(MaxNLocator(integer=True))
         if curves:
-            metric = task.headline
-            axes[0].set_ylabel(f"{metric} (%)" if METRICS[metric].scale == 100 else metric)
+            axes[0].set_ylabel(axis_label(task.headline))
         if weighted:
             normed = all(weights(r)[1] for r in weighted)
             axes[-1].set_ylabel("weight x norm" if normed else "weight")

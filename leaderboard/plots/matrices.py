@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from commons.corridors.record import REFERENCE, Record
+from commons.metrics import METRICS
 from leaderboard import transfers
-from leaderboard.blocks import figure as number
 from leaderboard.names import names, shown
 from leaderboard.plots.style import SEQUENTIAL, TALLEST, WIDTHS, distinct, figure, short
 from leaderboard.plots.style import title as heading
 from leaderboard.plots.upstreams import annotate
-from leaderboard.questions import REFERENCE, groups
-from leaderboard.schema import Record
+from leaderboard.questions import groups
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -47,9 +47,9 @@ def transfer(results: Path, records: Sequence[Record], width: str) -> Iterator[t
         if record.cell.downstream == REFERENCE or value is None:
             continue
         alone[record.cell.upstream, record.cell.task, record.cell.downstream, metric] = value
-        pair = transfers.pair(record.cell.task)
+        pair = transfers.pair(record.task)
         if pair and pair[0] != transfers.ACROSS:
-            kind = (pair[0].removesuffix(":"), record.cell.downstream, metric)
+            kind = (pair[0], record.cell.downstream, metric)
             cells.setdefault(kind, {}).setdefault(record.cell.upstream, {})[pair[1:]] = value
     for (variant, head, metric), upstreams in cells.items():
         for upstream, found in upstreams.items():
@@ -63,7 +63,7 @@ def transfer(results: Path, records: Sequence[Record], width: str) -> Iterator[t
         everything = np.concatenate([values.ravel() for _, values in panels])
         span = (float(np.nanmin(everything)), float(np.nanmax(everything)))
         labels = [short(name, 14) for name in corpora]
-        form = "{:.0f}" if number(1.0, metric) == "1.0" else "{:.2f}"
+        form = f"{{:.{METRICS[metric].decimals - 1}f}}"  # a field holds one digit less than a table
         title = f"{variant} · {head}, {metric}"
         yield from _pages(
             (*filter(None, [variant.removeprefix("transfer").strip("-")]), head, metric),
@@ -96,7 +96,7 @@ def _panels(
     form: str, span: tuple[float, float], beside: int, height: float,
 ) -> Figure:  # fmt: skip
     rows = -(-len(panels) // beside)
-    drawn, axes = figure(width, rows * height + 0.8, rows, beside, sharex=True, sharey=True)
+    drawn, axes = figure(width, rows * height + 0.8, rows, beside, shared=True)
     for axis, (name, values) in zip(axes, panels, strict=False):
         image = axis.imshow(values, cmap=SEQUENTIAL, vmin=span[0], vmax=span[1])
         size = min(6.0, 30 * (height - 0.35) / len(labels))

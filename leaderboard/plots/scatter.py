@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypedDict
 
 import numpy as np
 
@@ -12,11 +12,37 @@ from leaderboard.blocks import NONE, plain
 from leaderboard.plots.emotions import DISTINCT, UNKNOWN, Look, looks
 from leaderboard.plots.style import TALLEST, WIDTHS, distinct, figure, legend_below
 from leaderboard.plots.style import title as heading
-from leaderboard.questions import aspect
+from leaderboard.separation import Separation
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+
+class Panel(TypedDict):
+    """One upstream: (N, 2) points, and how far labels are apart in the space they come from."""
+
+    upstream: str
+    label: str
+    layer: int | None
+    depth: int | None
+    space: str
+    xy: list[list[float]]
+    metrics: dict[str, Separation]
+
+
+class Document(TypedDict):
+    """One task's picture as `RESULTS/umap/*.json` holds it; `points`: utterance ids and labels, a column each."""
+
+    schema: int
+    task: str
+    version: int | str
+    audit: str
+    downstream: str
+    panels: list[Panel]
+    points: dict[str, list[str | None]]
+    settings: dict[str, str | int | float]
+
 
 ACROSS = {"column": 2, "page": 4}  # panels, at most
 HIGHEST = 4.5  # inches of a panel: one panel alone leaves a page room for text
@@ -24,9 +50,9 @@ LEGEND = {"column": 3, "page": 7}  # labels in a row of the legend, roughly
 TURNS = 8  # in which the labels are drawn, so that the last does not hide the others
 
 
-def scatter(document: dict[str, Any], by: str, width: str) -> Iterator[Figure]:
+def scatter(document: Document, by: str, width: str, asked: str = "emotion") -> Iterator[Figure]:
     """A panel an upstream, coloured by `emotion`, `speaker` or `gender`; as many figures as it takes, none taller than
-    a page."""
+    a page. `asked`: what captions call the task's classes."""
     panels = document["panels"]
     across = min(len(panels), ACROSS[width])
     across = -(-len(panels) // -(-len(panels) // across))  # 5 panels stand as 3 and 2, not 4 and 1
@@ -37,7 +63,7 @@ def scatter(document: dict[str, Any], by: str, width: str) -> Iterator[Figure]:
     under = _under(document, by, looking, width)
     rows = -(-len(looking) // LEGEND[width]) if listed(looking) else 0
     room = 0.7 + 0.1 * under.count("\n") + 0.14 * rows  # inches, of title, text and legend
-    lines = 1 + max(caption(panel, document["task"]).count("\n") for panel in panels)
+    lines = 1 + max(caption(panel, asked).count("\n") for panel in panels)
     wide = WIDTHS[width] / across - 0.1
     height = min(wide * min(1.0, half[1] / half[0]), HIGHEST) + 0.3 + 0.11 * lines
     of_each = across * max(1, int((TALLEST - room) / height))
@@ -50,7 +76,7 @@ def scatter(document: dict[str, Any], by: str, width: str) -> Iterator[Figure]:
         for axis, panel, title in zip(axes, shown, titles[start:], strict=False):
             _points(axis, np.array(panel["xy"]), document["points"][by], looking, wide)
             axis.set_title(title, loc="left")
-            axis.set_xlabel(caption(panel, document["task"]), loc="left", fontsize=6, linespacing=1.3)
+            axis.set_xlabel(caption(panel, asked), loc="left", fontsize=6, linespacing=1.3)
         for axis in axes[len(shown) :]:
             axis.remove()
         space = panels[0]["space"]
@@ -89,25 +115,26 @@ def _points(axis: Axes, xy: np.ndarray, labels: list[str | None], looking: dict[
     axis.spines[:].set_color("#c0c0c0")
 
 
-def caption(panel: dict[str, Any], task: str) -> str:
+def caption(panel: Panel, asked: str) -> str:
     """What stands under a panel: its layer, and for emotion and speaker purity (chance) and silhouette.
 
-    Of a task about something else, as `gender:emodb`, it calls `class` what the document calls `emotion`.
+    Of a task about something else, as `gender:emodb`, `asked` is `class`: what the document calls `emotion`.
     """
-    names = {"emotion": "class" if aspect(task) else "emotion"}
+    names = {"emotion": asked}
     lines = []
-    if panel["layer"] is not None and (panel["depth"] or 1) > 1:
-        lines.append(f"layer {panel['layer']} of {panel['depth'] - 1}")
-    for label, found in panel["metrics"].items():
+    depth = panel["depth"] or 1
+    if panel["layer"] is not None and depth > 1:
+        lines.append(f"layer {panel['layer']} of {depth - 1}")
+    for label, apart in panel["metrics"].items():
         label = names.get(label, label)
-        if found["purity"] is None:
+        if apart["purity"] is None or apart["chance"] is None:
             lines.append(f"{label}: {NONE}")
             continue
-        if found["chance"] == 1:
+        if apart["chance"] == 1:
             lines.append(f"{label}: one alone")
             continue
-        silhouette = NONE if found["silhouette"] is None else f"{round(found['silhouette'], 2) + 0.0:.2f}"
-        lines.append(f"{label}: {100 * found['purity']:.0f} % ({100 * found['chance']:.0f}), {silhouette}")
+        silhouette = NONE if apart["silhouette"] is None else f"{round(apart['silhouette'], 2) + 0.0:.2f}"
+        lines.append(f"{label}: {100 * apart['purity']:.0f} % ({100 * apart['chance']:.0f}), {silhouette}")
     return "\n".join(lines)
 
 
@@ -116,7 +143,7 @@ def listed(looking: dict[str, Look]) -> bool:
     return len(set(looking) - {UNKNOWN}) <= DISTINCT
 
 
-def _under(document: dict[str, Any], by: str, looking: dict[str, Look], width: str) -> str:
+def _under(document: Document, by: str, looking: dict[str, Look], width: str) -> str:
     """What the figures mean, and the settings."""
     settings, n = document["settings"], len(document["points"]["utterance"])
     turned = "; panels turned and mirrored onto the first" * (len(document["panels"]) > 1)

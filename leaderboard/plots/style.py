@@ -9,13 +9,14 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypedDict
 
-from leaderboard.files import told, write
+from leaderboard.files import put
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.typing import RcKeyType
 
 WIDTHS = {"column": 3.35, "page": 7.0}  # inches
 TALLEST = 9.0  # inches; a page holds no more
@@ -32,7 +33,7 @@ FALLBACKS = (
     "Noto Sans CJK SC", "Noto Sans CJK JP", "Noto Sans SC", "Source Han Sans SC", "WenQuanYi Micro Hei",
     "Droid Sans Fallback", "PingFang SC", "Hiragino Sans GB", "Arial Unicode MS", "Microsoft YaHei",
 )  # fmt: skip
-SETTINGS: dict[Any, Any] = {
+SETTINGS: dict[RcKeyType, object] = {
     "font.family": "DejaVu Sans",  # comes with matplotlib
     "font.size": 7,
     "axes.titlesize": 7.5,
@@ -69,16 +70,27 @@ def styled() -> Iterator[None]:
         yield
 
 
-def figure(width: str, height: float, rows: int = 1, columns: int = 1, **grid: Any) -> tuple[Figure, list[Axes]]:
-    """A figure of `column` or `page` width and a height in inches, and its axes row by row."""
+def figure(
+    width: str, height: float, rows: int = 1, columns: int = 1, shared: bool = False
+) -> tuple[Figure, list[Axes]]:
+    """A figure of `column` or `page` width and a height in inches, and its axes row by row; `shared`: one scale for
+    all."""
     from matplotlib.figure import Figure
 
     made = Figure(figsize=(WIDTHS[width], height), layout="constrained")
-    axes = made.subplots(rows, columns, squeeze=False, **grid)
+    axes = made.subplots(rows, columns, squeeze=False, sharex=shared, sharey=shared)
     return made, list(axes.flat)
 
 
-def line_style(index: int) -> dict[str, Any]:
+class LineStyle(TypedDict):
+    """How a line is drawn."""
+
+    color: str
+    linestyle: str
+    marker: str
+
+
+def line_style(index: int) -> LineStyle:
     """Colour, dashes and marker of the line of that number; 28 differ."""
     turn = index // len(COLOURS) % len(DASHES)
     return {"color": COLOURS[index % len(COLOURS)], "linestyle": DASHES[turn], "marker": MARKERS[turn]}
@@ -135,9 +147,7 @@ def save(drawn: Figure, path: Path) -> list[Path]:
             else:
                 warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
         target = path.parent / f"{path.name}.{ending}"
-        with told(target):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write(target, stream.getvalue())
+        put(target, stream.getvalue())
         made.append(target)
     if missing:
         characters = "".join(sorted(missing))

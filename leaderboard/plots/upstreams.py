@@ -8,16 +8,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from commons.corridors.record import REFERENCE, Record
+from commons.metrics import METRICS, axis_label
 from leaderboard.blocks import figure as number
 from leaderboard.blocks import plural
 from leaderboard.grids import task_grids
 from leaderboard.names import names, shown
 from leaderboard.plots.style import COLOURS, GREY, SEQUENTIAL, distinct, figure, short
 from leaderboard.plots.style import title as heading
-from leaderboard.questions import REFERENCE, aspect, groups
-from leaderboard.schema import Record
-from leaderboard.statistics import limits
-from tasks.metrics import METRICS
+from leaderboard.questions import aspect, groups
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -35,7 +34,7 @@ def bars(results: Path, records: Sequence[Record], width: str) -> Iterator[tuple
         if head == REFERENCE or not everyone:
             continue
         drawn, (axis,) = figure(width, 0.75 + ROW * len(everyone))
-        top = limits(METRICS[task.headline])[1]
+        top = METRICS[task.headline].limits[1]
         for row, record in enumerate(everyone):
             score = record.scores.metrics[task.headline]
             colour = GREY if record.cell.downstream == REFERENCE else COLOURS[0]
@@ -53,7 +52,7 @@ def bars(results: Path, records: Sequence[Record], width: str) -> Iterator[tuple
         _names(axis, [shown(r) for r in everyone], width)
         over = plural(measured[0].scores.counts.groups, task.group_by)
         drawn_interval = any(r.scores.metrics[task.headline].low is not None for r in everyone)
-        axis.set_xlabel(_unit(task.headline) + (f", 95 % interval over {over}" if drawn_interval else f", {over}"))
+        axis.set_xlabel(axis_label(task.headline) + (f", 95 % interval over {over}" if drawn_interval else f", {over}"))
         heading(drawn, f"{task.name} · {head}", width)
         yield (task.name, head), drawn
 
@@ -76,7 +75,7 @@ def heatmap(results: Path, records: Sequence[Record], width: str) -> Iterator[tu
         axis.set_xticks(range(len(wanted)), wanted, rotation=30, ha="right", rotation_mode="anchor")
         axis.spines[:].set_visible(False)
         axis.tick_params(length=0)
-        heading(drawn, grid.title.replace("all tasks", f"{_unit(metric)}"), width)
+        heading(drawn, grid.title.replace("all tasks", axis_label(metric)), width)
         drawn.colorbar(image, ax=axis, fraction=0.05, pad=0.02).outline.set_visible(False)
         yield (*grid.title.split(" · ")[1:], metric), drawn
 
@@ -96,7 +95,7 @@ def ranks(results: Path, records: Sequence[Record], width: str) -> Iterator[tupl
         over, head = across(several), several[0][0].record.cell.downstream
         if len(several) > 1 and len(over.upstreams) > 1:
             words = f"{len(over.families)} corpus families · {head}"
-            about = aspect(several[0][0].record.task.name)
+            about = aspect(several[0][0].record.task)
             yield (
                 tuple(filter(None, ("over-corpora", about, head))),
                 _rank_figure([called[u] for u in over.upstreams], over.ranks, over.last, width, words),
@@ -134,7 +133,3 @@ def _names(axis: Axes, rows: Sequence[str], width: str, *, invert: bool = True) 
     axis.set_ylim(len(rows) - 0.5, -0.5)
     if invert:
         axis.spines["left"].set_visible(False)
-
-
-def _unit(metric: str) -> str:
-    return f"{metric} (%)" if METRICS[metric].scale == 100 else metric

@@ -17,7 +17,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
 
-from tasks.errors import TaskError, UnknownName, foreign
+from commons.errors import UnknownName
+from tasks.errors import TaskError, foreign
 
 # In order of preference where one stem has several files.
 SUFFIXES = (".wav", ".flac", ".opus", ".ogg", ".mp3")

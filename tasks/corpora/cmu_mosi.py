@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tasks.corpora import Corpus, audio_by_stem, code, records
 from tasks.errors import TaskError
@@ -38,7 +38,7 @@ PARTITIONS = {"train": "train", "valid": "dev", "test": "test"}
 COLUMNS = ("video_id", "clip_id", "text", "label", "mode")
 
 
-def labelled(labels: Path, language: str) -> Iterator[tuple[str, int, dict[str, Any]]]:
+def labelled(labels: Path, language: str) -> Iterator[tuple[str, int, dict[str, object]]]:
     """Video, clip and the label's columns of each line of MMSA's table."""
     for row in records(labels, COLUMNS):
         try:

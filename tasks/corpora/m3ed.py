@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, NotRequired, TypedDict
 
 from tasks.corpora import Corpus, audio_by_stem, code, lines
 from tasks.errors import TaskError
@@ -48,6 +48,17 @@ EMOTIONS = {
 PARTITIONS = {"train": "train", "val": "dev", "test": "test"}
 
 
+class _Utterance(TypedDict):
+    Speaker: str
+    Text: NotRequired[str]
+    EmoAnnotation: dict[str, str]
+
+
+class _Dialogue(TypedDict):
+    SpeakerInfo: dict[str, dict[str, str]]
+    Dialog: dict[str, _Utterance]
+
+
 def _plain(series: str) -> str:
     """A series' name without what lists spell differently: one says `zhengyangmenxi(a)`."""
     return re.sub(r"[^a-z0-9]", "", series.lower())
@@ -63,7 +74,8 @@ def _partitions(root: Path) -> dict[str, str]:
     return found
 
 
-def _annotation(path: Path) -> dict[str, Any]:
+def _annotation(path: Path) -> dict[str, dict[str, _Dialogue]]:
+    """The label file: dialogues by series and name."""
     try:
         return json.loads("\n".join(lines(path)))
     except ValueError as error:

@@ -1,10 +1,12 @@
 """Small made-up problems for the heads: speakers, classes and layers of which one tells more than the others."""
 
-from types import SimpleNamespace
+from dataclasses import replace
 
 import numpy as np
 
-from tasks.problem import Fold, Problem
+import downstreams
+from commons.corridors.features import Features
+from commons.corridors.problem import Fold, Problem
 
 KINDS = ("classification", "regression", "conversation")
 CLASSES = ("anger", "happiness", "sadness")
@@ -21,17 +23,46 @@ SHORT = {
 }
 
 
-def short(head):
-    """Settings under which a head that is trained step by step is done soon."""
-    return SHORT.get(head, {})
+def reader(head, **settings):
+    """The reader of a head with some settings in place of its own."""
+    own = downstreams.resolve(head)
+    return replace(own, settings=own.settings | settings)
+
+
+def short(head, **settings):
+    """The same, done soon where it is trained step by step."""
+    return reader(head, **SHORT.get(head, {}) | settings)
 
 
 class Ragged(list):
     """Frames of every utterance, (T_i, 1, D) float16, and the offsets that features of the store have."""
 
+    layers = (1,)
+
     def __init__(self, frames):
         super().__init__(frames)
         self.offsets = np.cumsum([0, *map(len, frames)])
+
+
+def features_of(pooled=None, frames=None):
+    """Features of these parts: (N, 2, L, D) and Ragged."""
+    n = len(frames if pooled is None else pooled)
+    depth, width = (1, 1) if pooled is None else pooled.shape[2:]
+    return Features(
+        ids=np.array([f"u{i:04}" for i in range(n)]),
+        upstream="made up",
+        fingerprint="",
+        precision="fp32",
+        device="cpu",
+        depth=depth,
+        width=width,
+        pooled=pooled,
+        frames=frames,
+        counts={},
+        seconds={},
+        audio_seconds=0.0,
+        parameters=None,
+    )
 
 
 def make(kind="classification", n=240, depth=3, width=12, speakers=6, official_dev=False, seed=0, signal=0.8):
@@ -52,7 +83,7 @@ def make(kind="classification", n=240, depth=3, width=12, speakers=6, official_d
             for i, mean in enumerate(pooled[:, 0, 1])
         ]
     )
-    return SimpleNamespace(pooled=pooled, frames=frames), build(kind, targets, speaker, official_dev)
+    return features_of(pooled, frames), build(kind, targets, speaker, official_dev)
 
 
 def build(kind, targets, speaker, official_dev=False):

@@ -1,7 +1,6 @@
-"""Heads of conversations: what they may hear, that they are the networks they say, and who makes use of context."""
+"""Heads of conversations: which turns they use, that they are the networks they are named for, who gains by context."""
 
 from dataclasses import replace
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -9,17 +8,23 @@ import torch
 from torch import nn
 
 import downstreams
+from commons.corridors.problem import Fold, Problem
+from commons.metrics import METRICS, sums
 from downstreams.recurrent import Network, same
-from downstreams.references import persistence
-from downstreams.registry import get
-from tasks import demo, loading
-from tasks.metrics import METRICS, sums
-from tasks.problem import Fold, Problem
-from tests.downstreams.problems import Ragged, short
+from downstreams.reference_rows import persistence
+from downstreams.settings import of_conversation
+from tasks import demo
+from tests.downstreams.problems import Ragged, features_of, reader, short
 
-HEADS = [head for head in downstreams.names() if "conversation" in downstreams.kinds(head)]
-HEAR_CONTEXT = ("context_gru", "dialogue_rnn")
+HEADS = [head for head in downstreams.names() if "conversation" in downstreams.resolve(head).kinds]
+USE_CONTEXT = ("context_gru", "dialogue_rnn")
 CLASSES = ("anger", "neutral", "sadness")
+
+
+def of_next_turn(targets, dialogue, turn):
+    """Of every row the target of the turn after it in its dialogue; -1 where there is none."""
+    at = {(name, t): target for name, t, target in zip(dialogue, turn, targets, strict=True)}
+    return np.array([at.get((name, t + 1), -1) for name, t in zip(dialogue, turn, strict=True)])
 
 
 def talk(causal=False, dialogues=24, seed=0):
@@ -35,37 +40,45 @@ def talk(causal=False, dialogues=24, seed=0):
     pooled[:, :, 1, :3] += 1.5 * np.eye(3)[targets][:, None]
     targets[(turn + dialogue) % 7 == 0] = -1
     if causal:
-        targets = loading.of_next_turn(targets, dialogue, turn)
+        targets = of_next_turn(targets, dialogue, turn)
     parts = [np.flatnonzero((np.array([0, 0, 1, 2])[dialogue % 4] == k) & (targets >= 0)) for k in range(3)]
     names = np.array([f"d{d}" for d in dialogue])
     problem = Problem(
-        np.array([f"u{i:03}" for i in range(len(turn))]), "conversation", CLASSES, targets, (Fold("1", *parts),),
-        names, np.array([f"d{d} {t % 2}" for d, t in zip(dialogue, turn, strict=True)]), names, turn, "WA", causal,
-    )  # fmt: skip
+        ids=np.array([f"u{i:03}" for i in range(len(turn))]),
+        kind="conversation",
+        classes=CLASSES,
+        targets=targets,
+        folds=(Fold("1", *parts),),
+        groups=names,
+        speaker=np.array([f"d{d} {t % 2}" for d, t in zip(dialogue, turn, strict=True)]),
+        dialogue=names,
+        turn=turn,
+        causal=causal,
+    )
     frames = Ragged([mean[None, None].astype(np.float16) for mean in pooled[:, 0, 1]])
-    return SimpleNamespace(pooled=pooled, frames=frames), problem
+    return features_of(pooled, frames), problem
 
 
-def loud(features, rows):
-    """The same features with other sounds at these rows."""
+def changed_at(features, rows):
+    """The same features with other values at these rows."""
     pooled, frames = features.pooled.copy(), Ragged(features.frames)
     pooled[rows] = -4 * pooled[rows] + 1
     for row in rows:
         frames[row] = -4 * frames[row] + 1
-    return SimpleNamespace(pooled=pooled, frames=frames)
+    return features_of(pooled, frames)
 
 
 def read(head, features, problem):
     """Choices with the weights of layers, and scores by utterance."""
-    found = downstreams.evaluate(head, features, problem, [0], settings=short(head))
-    return (found.choices, found.layer_weights), found.table.set_index("id").drop(
+    predictions = downstreams.evaluate(short(head), features, problem, [0])
+    return (predictions.choices, predictions.layer_weights), predictions.table.set_index("id").drop(
         columns=["target", "fold", "seed", "prediction"]
     )
 
 
 @pytest.mark.parametrize("head", HEADS)
 @pytest.mark.parametrize("causal", [True, False])
-def test_what_a_turn_hears(head, causal):
+def test_which_turns_a_prediction_depends_on(head, causal):
     """Of a causal problem no later turn, bit for bit; of none another dialogue; a turn without a label is context."""
     features, problem = talk(causal)
     fold = problem.folds[0]
@@ -76,7 +89,7 @@ def test_what_a_turn_hears(head, causal):
     before = read(head, features, problem)
 
     def changed_by(rows):
-        choices, table = read(head, loud(features, np.flatnonzero(rows)), problem)
+        choices, table = read(head, changed_at(features, np.flatnonzero(rows)), problem)
         assert choices == before[0]
         return set(table.index[(table != before[1].loc[table.index]).any(axis=1)])
 
@@ -85,29 +98,29 @@ def test_what_a_turn_hears(head, causal):
 
     later = changed_by(mine & (problem.turn > turn))
     assert later <= ids(mine) and later & ids(mine & (problem.turn > turn))
-    assert bool(later & ids(mine & (problem.turn <= turn))) == (head in HEAR_CONTEXT and not causal)
+    assert bool(later & ids(mine & (problem.turn <= turn))) == (head in USE_CONTEXT and not causal)
 
     tested = np.isin(problem.dialogue, problem.dialogue[fold.test])
     assert not changed_by(tested & ~mine) & ids(mine)
 
     unlabelled = tested & (problem.targets < 0)
-    assert bool(changed_by(unlabelled)) == (head in HEAR_CONTEXT)
+    assert bool(changed_by(unlabelled)) == (head in USE_CONTEXT)
     assert not ids(unlabelled)
 
 
 @pytest.mark.parametrize("head", HEADS)
-def test_no_turn_of_test_is_heard_in_training_where_parts_share_a_dialogue(head):
+def test_no_turn_of_test_is_used_in_training_where_parts_share_a_dialogue(head):
     features, problem = talk()
     labelled = np.flatnonzero(problem.has_target)
     crossing = replace(problem, folds=(Fold("1", *(labelled[k::3] for k in range(3))),))
-    changed = loud(features, crossing.folds[0].test)
+    changed = changed_at(features, crossing.folds[0].test)
     assert read(head, features, crossing)[0] == read(head, changed, crossing)[0]
 
 
 def double(head, directions):
     """The head's network in double precision, without dropout; turns, speakers and lengths of three dialogues."""
     torch.manual_seed(0)
-    network = Network(2, 5, 3, directions, get(head).settings)
+    network = Network(2, 5, 3, directions, of_conversation(downstreams.resolve(head).settings))
     network.start(torch.Generator().manual_seed(1))
     lengths = [4, 7, 1]
     return network.double(), torch.randn(12, 2, 5, dtype=torch.float64), torch.arange(12) % 3, lengths
@@ -158,28 +171,38 @@ def test_dialogue_rnn_equals_its_equations(directions):
 
 @pytest.mark.parametrize("causal", [True, False])
 def test_the_speakers_last_emotion(causal):
-    """Turns 0 to 5 of speakers A B A A B A; labels 0 1 - 2 2 0; what no label tells is the fold's majority, 1."""
+    """Turns 0 to 5 of speakers A B A A B A; labels 0 1 - 2 2 0; with no label before, the fold's majority, 1."""
     labels, speaker = np.array([0, 1, -1, 2, 2, 0, 1, 1, 1, 1, 1]), np.array(list("ABAABAABAAA"))
     dialogue, turn = np.array(list("ddddddeefff")), np.r_[:6, :2, :3]
-    targets = loading.of_next_turn(labels, dialogue, turn) if causal else labels
+    targets = of_next_turn(labels, dialogue, turn) if causal else labels
     there = [np.flatnonzero((targets >= 0) & (dialogue == name)) for name in "fed"]
-    problem = Problem(np.array(list("uvwxyzabcef")), "conversation", CLASSES, targets, (Fold("1", *there),), dialogue,
-                      speaker, dialogue, turn, "WA", causal)  # fmt: skip
-    found = persistence(problem)
-    assert found.marks == ("oracle",)
-    told = [CLASSES.index(name) for name in found.table["prediction"]]
-    # Asked for turns 1 3 4 5, the label of turn 0 is nobody's to know; else for turns 0 1 3 4 5.
-    assert told == ([1, 1, 1, 2] if causal else [1, 1, 0, 1, 2])
+    problem = Problem(
+        ids=np.array(list("uvwxyzabcef")),
+        kind="conversation",
+        classes=CLASSES,
+        targets=targets,
+        folds=(Fold("1", *there),),
+        groups=dialogue,
+        speaker=speaker,
+        dialogue=dialogue,
+        turn=turn,
+        causal=causal,
+    )
+    predictions = persistence(problem)
+    assert predictions.marks == ("oracle",)
+    predicted = [CLASSES.index(name) for name in predictions.table["prediction"]]
+    # Asked for turns 1 3 4 5, no row has the label of turn 0; else for turns 0 1 3 4 5.
+    assert predicted == ([1, 1, 1, 2] if causal else [1, 1, 0, 1, 2])
 
 
-def scored(found, metric):
+def scored(predictions, metric):
     index = {name: c for c, name in enumerate(demo.EMOTIONS)}
-    true, named = (found.table[column].map(index).to_numpy() for column in ("target", "prediction"))
+    true, named = (predictions.table[column].map(index).to_numpy() for column in ("target", "prediction"))
     return METRICS[metric](sums(true, named, n_classes=len(index)))[0]
 
 
-def test_who_finds_that_moods_last(monkeypatch):
-    """Dialogues as the demo corpus makes them, 24 pairs of speakers, every turn's sound a vague hint at its mood."""
+def test_which_heads_learn_that_moods_last(monkeypatch):
+    """Dialogues as the demo corpus makes them, 24 pairs of speakers, every turn's features a vague hint at its mood."""
     monkeypatch.setattr(demo, "PAIRS", 24)
     rows = list(demo.utterances())
     ids, dialogue, speaker, turn, session = (
@@ -188,15 +211,27 @@ def test_who_finds_that_moods_last(monkeypatch):
     labels = np.array([demo.EMOTIONS.index(row["emotion"]) for row in rows])
     parts = np.digitize(session.astype(int), [15, 19])
     fold = Fold("1", *(np.flatnonzero(parts == k) for k in range(3)))
-    problem = Problem(ids, "conversation", demo.EMOTIONS, labels, (fold,), dialogue, speaker, dialogue, turn, "WF1")
+    problem = Problem(
+        ids=ids,
+        kind="conversation",
+        classes=demo.EMOTIONS,
+        targets=labels,
+        folds=(fold,),
+        groups=dialogue,
+        speaker=speaker,
+        dialogue=dialogue,
+        turn=turn,
+        select_on="WF1",
+    )
     pooled = np.random.default_rng(0).standard_normal((len(rows), 2, 1, 4)).astype(np.float32)
     pooled[:, 0, 0] += 1.5 * np.eye(4)[labels]
-    features = SimpleNamespace(pooled=pooled)
-    small = dict.fromkeys(("projector", "hidden", "global", "party", "emotion"), 32) | {"rates": [1e-2], "epochs": 6}
-    single = scored(downstreams.evaluate("probe", features, problem, [0]), "WF1")
+    features = features_of(pooled)
+    gru = {"projector": 32, "hidden": 32, "rates": [1e-2], "epochs": 6}
+    small = {"no_context": gru, "context_gru": gru, "dialogue_rnn": gru | {"global": 32, "party": 32, "emotion": 32}}
+    single = scored(downstreams.evaluate(reader("probe"), features, problem, [0]), "WF1")
     alone, gru, rnn = (
-        scored(downstreams.evaluate(head, features, problem, [0], settings=small), "WF1")
-        for head in ("no_context", *HEAR_CONTEXT)
+        scored(downstreams.evaluate(reader(head, **settings), features, problem, [0]), "WF1")
+        for head, settings in small.items()
     )
     assert alone < single + 1.5
     assert min(gru, rnn) > alone + 3

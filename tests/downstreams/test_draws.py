@@ -1,7 +1,6 @@
 """Problems with draws, and with test features by their own statistics."""
 
 from dataclasses import replace
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -9,9 +8,9 @@ from sklearn.preprocessing import StandardScaler
 
 import downstreams
 from downstreams.errors import DownstreamError
-from tests.downstreams.problems import make, short
+from tests.downstreams.problems import features_of, make, reader, short
 
-OF_CLASSES = [name for name in downstreams.names() if "classification" in downstreams.kinds(name)]
+OF_CLASSES = [name for name in downstreams.names() if "classification" in downstreams.resolve(name).kinds]
 
 
 def drawn(problem, draws=3, keep=0.6):
@@ -32,13 +31,13 @@ def drawn(problem, draws=3, keep=0.6):
 def test_a_seed_is_a_draw_whatever_others_are_run(head):
     features, problem = make(n=60, speakers=3, depth=2, width=6)
     problem = drawn(replace(problem, folds=problem.folds[:2]))
-    both = downstreams.evaluate(head, features, problem, [0, 2], settings=short(head))
+    both = downstreams.evaluate(short(head), features, problem, [0, 2])
     assert sorted(set(both.table["seed"])) == [0, 2]
     for seed in (0, 2):
-        alone = downstreams.evaluate(head, features, problem, [seed], settings=short(head))
+        alone = downstreams.evaluate(short(head), features, problem, [seed])
         plain = replace(problem, folds=problem.draws[seed], draws=())
-        started = 0 if downstreams.deterministic(head) else seed
-        same = downstreams.evaluate(head, features, plain, [started], settings=short(head))
+        start = 0 if short(head).deterministic else seed
+        same = downstreams.evaluate(short(head), features, plain, [start])
         mine = both.table[both.table["seed"] == seed].reset_index(drop=True)
         assert mine.equals(alone.table) and mine.drop(columns="seed").equals(same.table.drop(columns="seed"))
         assert [c for c in both.choices if c["seed"] == seed] == alone.choices
@@ -47,21 +46,22 @@ def test_a_seed_is_a_draw_whatever_others_are_run(head):
 
 
 def test_a_head_that_draws_nothing_has_a_seed_a_draw():
-    assert downstreams.seeds("probe", 3) == [0] and downstreams.seeds("probe", 3, draws=20) == [0, 1, 2]
-    assert downstreams.seeds("superb", 2) == downstreams.seeds("superb", 2, draws=20) == [0, 1]
+    probe, superb = downstreams.resolve("probe"), downstreams.resolve("superb")
+    assert downstreams.seeds(probe, 3) == [0] and downstreams.seeds(probe, 3, draws=20) == [0, 1, 2]
+    assert downstreams.seeds(superb, 2) == downstreams.seeds(superb, 2, draws=20) == [0, 1]
     with pytest.raises(DownstreamError, match="21 seeds are asked for, and the task has 20 draws"):
-        downstreams.seeds("probe", 21, draws=20)
+        downstreams.seeds(probe, 21, draws=20)
 
 
 def test_with_nothing_to_choose_on_the_last_layer_and_a_middle_strength_are_taken():
     features, problem = make()
     one = [np.unique(problem.targets[fold.train], return_index=True)[1] for fold in problem.folds]
     few = [replace(f, train=f.train[rows], dev=f.dev[:0], inner=()) for f, rows in zip(problem.folds, one, strict=True)]
-    found = downstreams.evaluate("probe", features, replace(problem, folds=tuple(few)), [0])
-    strengths = downstreams.settings("probe")["strengths"]
-    assert {(c["layer"], c["strength"]) for c in found.choices} == {(2, strengths[len(strengths) // 2])}
+    predictions = downstreams.evaluate(reader("probe"), features, replace(problem, folds=tuple(few)), [0])
+    strengths = reader("probe").settings["strengths"]
+    assert {(c["layer"], c["strength"]) for c in predictions.choices} == {(2, strengths[len(strengths) // 2])}
     with pytest.raises(DownstreamError, match="no dev part"):
-        downstreams.evaluate("superb", features, replace(problem, folds=tuple(few)), [0], settings=short("superb"))
+        downstreams.evaluate(short("superb"), features, replace(problem, folds=tuple(few)), [0])
 
 
 @pytest.mark.parametrize("head", ["probe", "probe_stats"])
@@ -72,17 +72,16 @@ def test_test_features_by_their_own_statistics(head):
     shifted = features.pooled.copy()
     shifted[folds[0].test] = 3.0 * shifted[folds[0].test] + 7.0  # another microphone
     own = replace(problem, folds=folds, test_standardised=True)
-    moved = downstreams.evaluate(head, SimpleNamespace(pooled=shifted), own, [0])
+    moved = downstreams.evaluate(reader(head), features_of(shifted), own, [0])
     known, test = np.r_[folds[0].train, folds[0].dev], folds[0].test
     scaled = features.pooled.astype(np.float64)
     for rows in (known, test):
         scaled[rows] = StandardScaler().fit_transform(scaled[rows].reshape(len(rows), -1)).reshape(scaled[rows].shape)
-    wanted = downstreams.evaluate(
-        head, SimpleNamespace(pooled=scaled.astype(np.float32)), replace(own, test_standardised=False), [0]
-    )
-    scores = [found.table.filter(like="score").to_numpy() for found in (moved, wanted)]
+    as_they_are = replace(own, test_standardised=False)
+    wanted = downstreams.evaluate(reader(head), features_of(scaled.astype(np.float32)), as_they_are, [0])
+    scores = [predictions.table.filter(like="score").to_numpy() for predictions in (moved, wanted)]
     np.testing.assert_allclose(*scores, atol=1e-3)
-    plain = downstreams.evaluate(head, SimpleNamespace(pooled=shifted), replace(own, test_standardised=False), [0])
+    plain = downstreams.evaluate(reader(head), features_of(shifted), as_they_are, [0])
     assert plain.choices == moved.choices and not plain.table.equals(moved.table)
 
 
@@ -90,4 +89,4 @@ def test_test_features_by_their_own_statistics(head):
 def test_heads_that_standardise_nothing_refuse_to(head):
     features, problem = make()
     with pytest.raises(DownstreamError, match=f"{head} takes features as they are"):
-        downstreams.evaluate(head, features, replace(problem, test_standardised=True), [0], settings=short(head))
+        downstreams.evaluate(short(head), features, replace(problem, test_standardised=True), [0])

@@ -11,8 +11,7 @@ from torch.nn.utils.rnn import pad_sequence
 import downstreams
 from downstreams import chance, emotion2vec
 from downstreams.errors import DownstreamError
-from downstreams.registry import get
-from tests.downstreams.problems import Ragged, make, short
+from tests.downstreams.problems import Ragged, make, reader, short
 
 
 class Padded(nn.Module):
@@ -34,8 +33,8 @@ def test_training_equals_the_padded_head(part, monkeypatch):
     monkeypatch.setattr(emotion2vec, "PART", part)
     features, problem = make()
     problem = replace(problem, folds=problem.folds[:1])
-    fold, settings = problem.folds[0], get("emotion2vec").settings | short("emotion2vec")
-    ours = downstreams.evaluate("emotion2vec", features, problem, [4], settings=short("emotion2vec"))
+    fold, epochs = problem.folds[0], short("emotion2vec").settings["epochs"]
+    ours = downstreams.evaluate(short("emotion2vec"), features, problem, [4])
 
     draws = chance.generator(fold.name, 4)
     model = Padded(12, 3)
@@ -50,7 +49,7 @@ def test_training_equals_the_padded_head(part, monkeypatch):
     optimiser = torch.optim.RMSprop(model.parameters(), lr=5e-4, momentum=0.9)
     rates = torch.optim.lr_scheduler.CyclicLR(optimiser, base_lr=5e-4, max_lr=1e-3, step_size_up=10)
     best, chosen, scores = -1.0, 0, None
-    for epoch in range(1, settings["epochs"] + 1):
+    for epoch in range(1, epochs + 1):
         order = fold.train[torch.randperm(len(fold.train), generator=draws).numpy()]
         for rows in np.split(order, range(128, len(order), 128)):
             optimiser.zero_grad()
@@ -68,18 +67,17 @@ def test_training_equals_the_padded_head(part, monkeypatch):
 
 def test_frames_read_from_disk_give_the_same(monkeypatch):
     features, problem = make()
-    held = downstreams.evaluate("emotion2vec", features, problem, [0], settings=short("emotion2vec"))
+    in_memory = downstreams.evaluate(short("emotion2vec"), features, problem, [0])
     monkeypatch.setattr(emotion2vec, "RESIDENT", 0)
-    read = downstreams.evaluate("emotion2vec", features, problem, [0], settings=short("emotion2vec"))
-    assert held.table.equals(read.table)
-    assert held.choices == read.choices
+    from_disk = downstreams.evaluate(short("emotion2vec"), features, problem, [0])
+    assert in_memory.table.equals(from_disk.table)
+    assert in_memory.choices == from_disk.choices
 
 
 def test_momentum_is_what_the_settings_say():
     features, problem = make()
-    settings = short("emotion2vec")
     as_it_is, own, other = (
-        downstreams.evaluate("emotion2vec", features, problem, [0], settings=settings | changed).table
+        downstreams.evaluate(short("emotion2vec", **changed), features, problem, [0]).table
         for changed in ({}, {"momentum": 0.9}, {"momentum": 0.85})
     )
     assert as_it_is.equals(own)
@@ -89,9 +87,9 @@ def test_momentum_is_what_the_settings_say():
 def test_an_utterance_without_frames_is_named():
     features, problem = make()
     features.frames[17] = features.frames[17][:0]
-    features.frames = Ragged(features.frames)
+    features = replace(features, frames=Ragged(features.frames))
     with pytest.raises(DownstreamError, match="'u0017' has no frames"):
-        downstreams.evaluate("emotion2vec", features, problem, [0])
+        downstreams.evaluate(reader("emotion2vec"), features, problem, [0])
 
 
 def test_gradients_of_ragged_means_in_double():

@@ -1,25 +1,37 @@
 """What every head must hold to, whatever it is; a new head is tested by being in the registry."""
 
+import inspect
+import json
+import pickle
+import subprocess
+import sys
 from dataclasses import replace
-from types import SimpleNamespace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 import downstreams
-from downstreams.errors import DownstreamError, UnknownName
-from tests.downstreams.problems import CLASSES, KINDS, Ragged, build, make, short
+from commons.corridors.features import NEEDS
+from commons.corridors.problem import KINDS as PROBLEM_KINDS
+from commons.errors import UnknownName
+from downstreams.errors import DownstreamError
+from downstreams.registry import HEADS as HEADS_BY_NAME
+from downstreams.registry import Evaluate
+from tests.downstreams.problems import CLASSES, KINDS, Ragged, build, features_of, make, short
 
+ROOT = Path(__file__).resolve().parents[2]
 HEADS = downstreams.names()
-TREATED = [(head, kind) for head in HEADS for kind in KINDS if kind in downstreams.kinds(head)]
+TREATED = [(head, kind) for head in HEADS for kind in KINDS if kind in downstreams.resolve(head).kinds]
 
 
 def run(head, features, problem, seeds=2):
-    return downstreams.evaluate(head, features, problem, downstreams.seeds(head, seeds), settings=short(head))
+    reader = short(head)
+    return downstreams.evaluate(reader, features, problem, downstreams.seeds(reader, seeds))
 
 
 def kind_of(head):
-    return downstreams.kinds(head)[0]
+    return downstreams.resolve(head).kinds[0]
 
 
 def of_fold(predictions, name):
@@ -50,13 +62,13 @@ def test_a_fold_is_blind_to_the_labels_of_its_test_speakers(head, kind):
 
 @pytest.mark.parametrize("head", HEADS)
 def test_a_fold_is_blind_to_the_features_of_its_test_speakers(head):
-    """What other utterances of the test set sound like changes neither choices nor an utterance's prediction."""
+    """Other features of other test utterances change neither choices nor an utterance's prediction."""
     features, problem = make(kind_of(head))
     fold = problem.folds[0]
-    changed = SimpleNamespace(pooled=features.pooled.copy(), frames=Ragged(features.frames))
-    # A turn hears its dialogue.
-    heard = problem.ids if problem.dialogue is None else problem.dialogue
-    others = fold.test[heard[fold.test] != heard[fold.test[0]]]
+    changed = features_of(features.pooled.copy(), Ragged(features.frames))
+    # A turn is predicted from its whole dialogue.
+    unit = problem.ids if problem.dialogue is None else problem.dialogue
+    others = fold.test[unit[fold.test] != unit[fold.test[0]]]
     changed.pooled[others] *= -3
     for row in others:
         changed.frames[row] = -3 * changed.frames[row]
@@ -106,11 +118,11 @@ def test_the_same_again(head):
     assert first.choices == second.choices
 
 
-@pytest.mark.parametrize("head", [head for head in HEADS if not downstreams.deterministic(head)])
+@pytest.mark.parametrize("head", [head for head in HEADS if not downstreams.resolve(head).deterministic])
 def test_seeds_differ_and_what_one_gives_does_not_depend_on_the_others(head):
     features, problem = make(kind_of(head))
     both = run(head, features, problem).table
-    alone = downstreams.evaluate(head, features, problem, [1], settings=short(head)).table
+    alone = downstreams.evaluate(short(head), features, problem, [1]).table
     first, second = (both[both["seed"] == seed].reset_index(drop=True) for seed in (0, 1))
     assert second.equals(alone)
     assert not second.drop(columns="seed").equals(first.drop(columns="seed"))
@@ -129,12 +141,12 @@ def test_outputs_are_of_the_test_rows_of_the_first_seed(head):
 
 @pytest.mark.parametrize("head", HEADS)
 def test_kinds_that_a_head_cannot_treat_are_refused(head):
-    for kind in set(KINDS) - set(downstreams.kinds(head)):
+    for kind in set(KINDS) - set(downstreams.resolve(head).kinds):
         with pytest.raises(DownstreamError, match=f"not {kind}"):
             run(head, *make(kind))
 
 
-@pytest.mark.parametrize("head", [head for head in HEADS if not downstreams.deterministic(head)])
+@pytest.mark.parametrize("head", [head for head in HEADS if not downstreams.resolve(head).deterministic])
 def test_a_fold_without_a_dev_part_is_named(head):
     features, problem = make(kind_of(head))
     bare = replace(problem.folds[3], dev=np.array([], dtype=int), inner=())
@@ -149,7 +161,9 @@ def with_dev(problem, part, **changed):
 
 
 # The loss of the heads of conversations weighs classes by the metric, too.
-@pytest.mark.parametrize("head", [h for h in HEADS if not downstreams.deterministic(h) and kind_of(h) in KINDS[:1]])
+@pytest.mark.parametrize(
+    "head", [h for h in HEADS if not downstreams.resolve(h).deterministic and kind_of(h) in KINDS[:1]]
+)
 def test_where_dev_lacks_a_class_ua_is_the_mean_recall_of_those_it_has(head):
     """Of two classes of equal size that is WA: the same choices."""
     features, problem = make(kind_of(head))
@@ -164,29 +178,28 @@ def test_where_dev_lacks_a_class_ua_is_the_mean_recall_of_those_it_has(head):
 
 
 # What saturates goes on for long with rates that are merely large.
-FAR = {"superb": 1e30} | dict.fromkeys(("context_gru", "dialogue_rnn", "no_context"), np.inf)
+FAR = {"superb": 1e30} | dict.fromkeys(("context_gru", "dialogue_rnn", "no_context"), 1e37)
 DIVERGING = {head: {"rates": [1e-3, far]} for head, far in FAR.items()} | {"emotion2vec": {"top_rate": 1e30}}
 DIVERGED = {head: {"rates": [far]} for head, far in FAR.items()} | {"emotion2vec": {"rate": 1e30, "top_rate": 1e30}}
 
 
-@pytest.mark.parametrize("head", [head for head in HEADS if not downstreams.deterministic(head)])
+@pytest.mark.parametrize("head", [head for head in HEADS if not downstreams.resolve(head).deterministic])
 def test_a_head_that_diverged_is_not_chosen(head):
     """The argmax of NaN is class 0: where dev has no other, it would be right every time."""
     features, problem = make(kind_of(head))
     problem = with_dev(problem, lambda dev: dev[problem.targets[dev] == 0])
-    settings = short(head) | DIVERGING[head]
-    choices = downstreams.evaluate(head, features, problem, [0], settings=settings).choices
+    choices = downstreams.evaluate(short(head, **DIVERGING[head]), features, problem, [0]).choices
     assert all(choice.get("rate") in (None, 1e-3) and np.isfinite(choice["dev"]) for choice in choices)
     assert any(choice["dev"] < 100 for choice in choices)
     with pytest.raises(DownstreamError, match=r"not finite.*overflow"):
-        downstreams.evaluate(head, features, problem, [0], settings=short(head) | DIVERGED[head])
+        downstreams.evaluate(short(head, **DIVERGED[head]), features, problem, [0])
 
 
 @pytest.mark.parametrize("head", HEADS)
 def test_features_that_do_not_fit_are_refused(head):
     features, problem = make(kind_of(head))
-    fewer = SimpleNamespace(pooled=features.pooled[:-1], frames=Ragged(features.frames[:-1]))
-    for wrong in (fewer, SimpleNamespace(pooled=None, frames=None)):
+    fewer = features_of(features.pooled[:-1], Ragged(features.frames[:-1]))
+    for wrong in (fewer, replace(features, pooled=None, frames=None)):
         with pytest.raises(DownstreamError, match="240 utterances"):
             run(head, wrong, problem)
     features.pooled[17, 0, 2, 3] = np.nan
@@ -196,5 +209,63 @@ def test_features_that_do_not_fit_are_refused(head):
 
 
 def test_an_unknown_head_is_named_with_the_nearest():
-    with pytest.raises(UnknownName, match="Did you mean probe"):
+    with pytest.raises(UnknownName, match="did you mean probe"):
         downstreams.resolve("prob")
+
+
+@pytest.mark.parametrize("head", HEADS)
+def test_a_reader_is_plain_and_travels(head):
+    """Of plain values alone, so that a job can carry it; its settings are those of the key of a cell."""
+    reader = downstreams.resolve(head)
+    assert (reader.name, reader.head) == (head, head)
+    assert pickle.loads(pickle.dumps(reader)) == reader == downstreams.resolve(head)
+    assert json.loads(json.dumps(reader.settings)) == reader.settings
+    assert reader.needs and reader.needs <= set(NEEDS)
+    assert reader.kinds and set(reader.kinds) <= set(PROBLEM_KINDS)
+    assert dict(downstreams.describe())[head] == reader.about
+
+
+@pytest.mark.parametrize("head", HEADS)
+def test_every_head_has_the_signature_of_the_protocol(head):
+    wanted = inspect.signature(Evaluate.__call__).parameters.values()
+    assert list(inspect.signature(HEADS_BY_NAME.find(head).load()).parameters.values()) == list(wanted)[1:]
+
+
+def test_the_settings_that_keys_hold_are_those_that_they_held_before():
+    """A changed default changes the key of every cell of the head: raise its version with it."""
+    turns = {"version": 1, "projector": 100, "dropout": 0.5, "batch": 8, "rates": [3e-4, 1e-3, 3e-3], "decay": 1e-3,
+             "epochs": 60}  # fmt: skip
+    probe = {"version": 1, "strengths": [0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0]}
+    gru, rnn = {"network": "gru", "hidden": 100}, {"global": 150, "party": 150, "emotion": 100, "hidden": 100}
+    assert {head: downstreams.resolve(head).settings for head in HEADS} == {
+        "probe": probe | {"statistics": ["mean"]},
+        "probe_stats": probe | {"statistics": ["mean", "std"]},
+        "superb": {"version": 1, "projector": 256, "batch": 32, "clip": 1.0, "rates": [1e-5, 1e-4, 1e-3],
+                   "epochs": 271, "steps": 30_000, "evaluations": 30},
+        "emotion2vec": {"version": 1, "hidden": 256, "batch": 128, "epochs": 100, "rate": 5e-4, "top_rate": 1e-3,
+                        "rise": 10, "momentum": 0.9},
+        "context_gru": turns | gru | {"context": True},
+        "dialogue_rnn": turns | rnn | {"context": True, "network": "dialogue_rnn"},
+        "no_context": turns | gru | {"context": False},
+    }  # fmt: skip
+
+
+def test_names_and_their_lines_import_nothing_heavy():
+    program = """
+import sys, downstreams
+downstreams.describe(), [downstreams.resolve(name).kinds for name in downstreams.names()], downstreams.references("x")
+print(*{"numpy", "pandas", "torch", "yaml"} & set(sys.modules))
+"""
+    printed = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True, cwd=ROOT)
+    assert printed.stdout.strip() == ""
+
+
+def test_references_of_a_kind_of_problem():
+    assert list(downstreams.references("classification")) == list(downstreams.references("regression"))
+    assert list(downstreams.references("conversation")) == ["majority", "duration", "persistence"]
+    assert "persistence" not in downstreams.references("classification")
+    _, problem = make()
+    with pytest.raises(UnknownName, match="unknown reference 'majorty': did you mean majority"):
+        downstreams.reference("majorty", problem, np.ones(len(problem.ids)))
+    with pytest.raises(DownstreamError, match="no dialogues"):
+        downstreams.reference("persistence", problem, np.ones(len(problem.ids)))

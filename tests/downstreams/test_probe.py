@@ -11,14 +11,13 @@ from sklearn.utils.class_weight import compute_sample_weight
 
 import downstreams
 from downstreams.probe import SCALES
-from downstreams.registry import get
-from tests.downstreams.problems import CLASSES, make
+from tests.downstreams.problems import CLASSES, make, reader
 
 
 def slow_losses(x, problem, fold):
     """(L, S) losses on the inner groups left out, by loops over everything; x is (N, L, D)."""
     known = np.concatenate([fold.train, fold.dev])
-    strengths = get("probe").settings["strengths"]
+    strengths = reader("probe").settings["strengths"]
     losses = np.zeros((x.shape[1], len(strengths)))
     for layer, s in np.ndindex(losses.shape):
         true, logits = [], []
@@ -46,8 +45,8 @@ def model(penalty):
 @pytest.mark.parametrize("official_dev", [False, True])
 def test_choices_and_predictions_equal_the_slow_program(official_dev):
     features, problem = make(n=150, speakers=4, width=6, official_dev=official_dev)
-    predictions = downstreams.evaluate("probe", features, problem, [0])
-    x, strengths = features.pooled[:, 0].astype(np.float64), get("probe").settings["strengths"]
+    predictions = downstreams.evaluate(reader("probe"), features, problem, [0])
+    x, strengths = features.pooled[:, 0].astype(np.float64), reader("probe").settings["strengths"]
     for fold, choice in zip(problem.folds, predictions.choices, strict=True):
         losses = slow_losses(x, problem, fold)
         # Where the loss is flat two strengths may change places: inner fits stop a little short of the optimum.
@@ -66,14 +65,14 @@ def test_probe_stats_reads_deviations():
     features.pooled[:, 0] = np.random.default_rng(3).standard_normal(features.pooled[:, 0].shape)
     right = {
         head: (lambda t: (t["target"] == t["prediction"]).mean())(
-            downstreams.evaluate(head, features, problem, [0]).table
+            downstreams.evaluate(reader(head), features, problem, [0]).table
         )
         for head in ("probe", "probe_stats")
     }
     assert right["probe"] < 0.45 < 0.55 < right["probe_stats"]
 
 
-def test_references_listen_to_nothing():
+def test_references_need_no_features():
     _, problem = make()
     seconds = np.exp(problem.targets + 0.1 * np.random.default_rng(0).standard_normal(len(problem.ids)))
     for fold in problem.folds:

@@ -12,8 +12,8 @@ from torch.nn.functional import cross_entropy
 import downstreams
 from downstreams import chance, superb, weighted_sum
 from downstreams.errors import DownstreamError
-from downstreams.registry import get
-from tests.downstreams.problems import make, short
+from downstreams.settings import Superb
+from tests.downstreams.problems import make, reader, short
 
 DEPTH, WIDTH, PROJECTED, CLASSES, N = 5, 24, 16, 4, 40
 
@@ -112,9 +112,9 @@ def test_training_equals_s3prl_step_by_step(s3prl):
             own.copy_(ours[0, 0])
     rate, steps = 1e-3, 40
     order = chance.stream(np.arange(N), 32 * steps, torch.Generator().manual_seed(3)).view(steps, 32)
-    settings = get("superb").settings
+    clip = Superb().clip
     optimiser = torch.optim.Adam(theirs, lr=rate)
-    training = superb.Training(heads, [rate], settings["clip"])
+    training = superb.Training(heads, [rate], clip)
     losses, norms = [], []
     for rows in order:
         for four in rows.split(4):
@@ -125,34 +125,34 @@ def test_training_equals_s3prl_step_by_step(s3prl):
             loss = expert("train", features, targets[four].tolist(), [""] * 4, records)
             losses.append(loss.item())
             (loss / 8).backward()
-        norms.append(torch.nn.utils.clip_grad_norm_(theirs, settings["clip"]).item())
+        norms.append(torch.nn.utils.clip_grad_norm_(theirs, clip).item())
         optimiser.step()
         optimiser.zero_grad()
         training.step(means[rows][None], targets[rows][None])
         for own, ours in zip(theirs, heads, strict=True):
             assert (own - ours[0, 0]).abs().max() < 2e-5
     assert np.mean(losses[-8:]) < 0.9 * np.mean(losses[:8])
-    assert max(norms) > settings["clip"] > min(norms)
+    assert max(norms) > clip > min(norms)
 
 
 def test_the_schedule_is_that_of_superb_on_iemocap_and_the_same_epochs_elsewhere():
-    settings = get("superb").settings
+    settings = Superb()
     for n in (3432, 3540, 3606):  # smallest, mean and largest training part of SUPERB's folds
         assert superb.schedule(n, settings) == (30_000, 1000)
     for n in (300, 1000, 20_000):
         steps, every = superb.schedule(n, settings)
         assert steps == 30 * every
-        assert steps * settings["batch"] / n == pytest.approx(settings["epochs"], rel=0.02)
+        assert steps * settings.batch / n == pytest.approx(settings.epochs, rel=0.02)
 
 
 class Plain:
-    """The recipe by torch's own parts, one fold, seed and rate at a time: what was seen on the way to the best step."""
+    """The recipe by torch's own parts, one fold, seed and rate at a time: its figures on the way to the best step."""
 
     def __init__(self, means, problem, fold, seed, rate, settings):
         draws = chance.generator(fold.name, seed)
         layers = torch.zeros(means.shape[1], requires_grad=True)
-        projector = torch.nn.Linear(means.shape[2], settings["projector"])
-        classifier = torch.nn.Linear(settings["projector"], len(problem.classes))
+        projector = torch.nn.Linear(means.shape[2], settings.projector)
+        classifier = torch.nn.Linear(settings.projector, len(problem.classes))
         parameters = [layers, *projector.parameters(), *classifier.parameters()]
         with torch.no_grad():
             for linear in (projector, classifier):
@@ -166,12 +166,12 @@ class Plain:
 
         self.rate, self.figures, self.norms, order = rate, [], [], torch.zeros(0, dtype=torch.long)
         for step in range(1, steps + 1):
-            while len(order) < settings["batch"]:
+            while len(order) < settings.batch:
                 order = torch.cat([order, torch.randperm(len(fold.train), generator=draws)])
-            rows, order = fold.train[order[: settings["batch"]]], order[settings["batch"] :]
+            rows, order = fold.train[order[: settings.batch]], order[settings.batch :]
             optimiser.zero_grad()
             cross_entropy(classifier(projected(rows)), targets[rows]).backward()
-            self.norms.append(torch.nn.utils.clip_grad_norm_(parameters, settings["clip"]).item())
+            self.norms.append(torch.nn.utils.clip_grad_norm_(parameters, settings.clip).item())
             optimiser.step()
             if step % every:
                 continue
@@ -186,14 +186,15 @@ class Plain:
 
 def test_choices_and_predictions_are_those_of_a_plain_loop():
     features, problem = make()
-    features.pooled *= 2
+    features = replace(features, pooled=2 * features.pooled)
     uneven = replace(problem.folds[1], train=problem.folds[1].train[:100], inner=())
     problem = replace(problem, folds=(problem.folds[0], uneven, *problem.folds[2:4]))
-    settings = get("superb").settings | short("superb") | {"rates": [1e-4, 3e-4, 1e-3, 1e-2]}
+    own = short("superb", rates=[1e-4, 3e-4, 1e-3, 1e-2])
+    settings = Superb.model_validate(own.settings)
     means = torch.tensor(features.pooled[:, 0])
-    ours = downstreams.evaluate("superb", features, problem, [3, 5], settings=settings)
+    ours = downstreams.evaluate(own, features, problem, [3, 5])
     plain = [
-        [Plain(means, problem, fold, seed, rate, settings) for rate in settings["rates"]]
+        [Plain(means, problem, fold, seed, rate, settings) for rate in settings.rates]
         for seed in (3, 5)
         for fold in problem.folds
     ]
@@ -207,23 +208,22 @@ def test_choices_and_predictions_are_those_of_a_plain_loop():
 
     # What the loop is to tell apart does occur here.
     assert len({one.rate for one in best}) > 1
-    assert any(one.rate != settings["rates"][0] and one.figures[-1] != one.dev for one in best), "not the last step"
+    assert any(one.rate != settings.rates[0] and one.figures[-1] != one.dev for one in best), "not the last step"
     assert any(one.figures.count(one.dev) > 1 for one in best), "equal figures at several steps"
     assert any(sum(other.dev == one.dev for other in rates) > 1 for one, rates in zip(best, plain, strict=True))
     norms = np.concatenate([one.norms for one in best])
-    assert (norms > settings["clip"]).any() and (norms < settings["clip"]).any()
+    assert (norms > settings.clip).any() and (norms < settings.clip).any()
 
 
 def test_a_grid_of_one_rate_has_no_edge():
     features, problem = make()
-    settings = short("superb") | {"rates": [1e-3]}
-    choices = downstreams.evaluate("superb", features, problem, [0], settings=settings).choices
+    choices = downstreams.evaluate(short("superb", rates=[1e-3]), features, problem, [0]).choices
     assert not any(choice["edge"] for choice in choices)
 
 
 def test_layer_weights_find_the_layer_that_tells():
     features, problem = make()
-    predictions = downstreams.evaluate("superb", features, problem, [0], settings={"rates": [1e-2], "epochs": 60})
+    predictions = downstreams.evaluate(reader("superb", rates=[1e-2], epochs=60), features, problem, [0])
     weights = np.array(predictions.layer_weights)
     assert len(weights) == len(predictions.choices)
     assert np.allclose(weights.sum(1), 1)
@@ -233,9 +233,8 @@ def test_layer_weights_find_the_layer_that_tells():
 def test_a_fold_does_not_depend_on_the_others():
     features, problem = make()
     alone = replace(problem, folds=problem.folds[2:3])
-    settings = short("superb")
-    one = downstreams.evaluate("superb", features, alone, [0], settings=settings).table
-    many = downstreams.evaluate("superb", features, problem, [0], settings=settings).table
+    one = downstreams.evaluate(short("superb"), features, alone, [0]).table
+    many = downstreams.evaluate(short("superb"), features, problem, [0]).table
     scores = [name for name in one if name.startswith("score:")]
     many = many[many["fold"] == problem.folds[2].name]
     assert np.allclose(one[scores], many[scores], atol=1e-5)
@@ -243,6 +242,6 @@ def test_a_fold_does_not_depend_on_the_others():
 
 def test_training_that_overflows_is_said_so():
     features, problem = make()
-    features.pooled *= 1e37
+    features = replace(features, pooled=np.float32(1e37) * features.pooled)
     with pytest.raises(DownstreamError, match="not finite"):
-        downstreams.evaluate("superb", features, problem, [0], settings=short("superb"))
+        downstreams.evaluate(short("superb"), features, problem, [0])

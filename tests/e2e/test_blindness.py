@@ -1,7 +1,6 @@
 """From labels to predictions: what a fold's test speakers are labelled decides nothing of that fold."""
 
 from dataclasses import replace
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -9,21 +8,22 @@ import pytest
 import downstreams
 import tasks
 from tasks import folds
-from tests.downstreams.problems import Ragged, short
+from tests.downstreams.problems import Ragged, features_of, short
 
 
 @pytest.mark.parametrize("head", downstreams.names())
 def test_permuted_labels_of_the_test_speakers_change_nothing_of_their_fold(head, tmp_path_factory):
     """The task's own split rules (dev part, inner groups) and the head together, bit for bit."""
     # Selected by UA, by which the heads of conversations weigh their loss, too.
-    name = "demo" if "classification" in downstreams.kinds(head) else "demo_next"
-    task = tasks.load(name, tmp_path_factory.mktemp("data"), tmp_path_factory.mktemp("cache"))
+    reader = short(head)
+    name = "demo" if "classification" in reader.kinds else "demo_next"
+    task = tasks.load(name, tasks.Options(tmp_path_factory.mktemp("data"), tmp_path_factory.mktemp("cache")))
     problem, rng = task.problem, np.random.default_rng(0)
     pooled = rng.standard_normal((len(problem.ids), 2, 3, 10)).astype(np.float32)
     pooled[:, :, 1] += problem.targets[:, None, None] * rng.standard_normal(10)
     frames = Ragged([mean[None, None] + rng.standard_normal((3, 1, 10)) for mean in pooled[:, 0, 1]])
-    features = SimpleNamespace(pooled=pooled, frames=frames)
-    before = downstreams.evaluate(head, features, problem, [0], settings=short(head))
+    features = features_of(pooled, frames)
+    before = downstreams.evaluate(reader, features, problem, [0])
     tests = {fold.name: fold.test for fold in problem.folds}
     for fold in problem.folds:
         theirs = np.isin(problem.speaker, np.unique(problem.speaker[fold.test])) & problem.has_target
@@ -31,7 +31,7 @@ def test_permuted_labels_of_the_test_speakers_change_nothing_of_their_fold(head,
         targets[theirs] = rng.permutation(targets[theirs]) // 2  # so that classes are counted otherwise, too
         split = folds.build(tests, problem.ids, problem.speaker, targets, task.definition.dev)
         permuted = replace(problem, targets=targets, folds=split)
-        after = downstreams.evaluate(head, features, permuted, [0], settings=short(head))
+        after = downstreams.evaluate(reader, features, permuted, [0])
         for predictions in (before, after):
             assert len(predictions.choices) == len(problem.folds)
         rows = [p.table[p.table["fold"] == fold.name].drop(columns="target") for p in (before, after)]

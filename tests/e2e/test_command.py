@@ -12,6 +12,8 @@ import pytest
 
 import leaderboard
 import run_benchmark
+from cells.engines import local
+from cells.jobs import Measure
 from leaderboard import embedding
 from leaderboard.separation import distances, separation, standardised
 
@@ -93,14 +95,14 @@ def test_demo_to_leaderboard_and_a_second_run_does_nothing(command, cache):
 
 def test_ctrl_c_leaves_the_csv_of_what_was_done(monkeypatch, cache, tmp_path):
     """Stopped at the references, after the upstream's cell was done."""
-    measure = run_benchmark.measure
+    perform = local.perform
 
-    def until_references(request, task, upstream, *more):
-        if upstream in run_benchmark.REFERENCES:
+    def until_references(job, *more):
+        if isinstance(job, Measure) and job.upstream is None:
             raise KeyboardInterrupt
-        return measure(request, task, upstream, *more)
+        return perform(job, *more)
 
-    monkeypatch.setattr(run_benchmark, "measure", until_references)
+    monkeypatch.setattr(local, "perform", until_references)
     folders = ["--cache", str(cache), "--results", str(tmp_path / "results")]
     assert run_benchmark.main(["-u", "fbank", "-t", "demo", *folders]) == 130
     assert list(pd.read_csv(tmp_path / "results" / "leaderboard.csv")["upstream"]) == ["fbank"]
@@ -185,7 +187,7 @@ def test_a_plug_in_that_raises_costs_its_own_cells_only(command, tmp_path):
     done = command("-u", "broken.py:Broken", "fbank", "-t", "demo")
     assert done.returncode == 1
     assert "no such layer" in done.stdout
-    assert "broken.py:Broken · demo: failed" in done.stderr
+    assert "broken.py:Broken · demo · probe: failed" in done.stderr
     assert "Traceback" not in done.stdout + done.stderr
     assert "fbank" in set(pd.read_csv(command.results / "leaderboard.csv")["upstream"])
 

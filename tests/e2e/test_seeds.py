@@ -62,11 +62,9 @@ def test_a_label_is_recorded_and_decides_nothing(command, monkeypatch):
 
     plain = command(1)[2]
     monkeypatch.setattr(Mfcc, "label", "MFCC (ours)", raising=False)
-    run_benchmark.who.cache_clear()
     status, trained, record = command(1)
     assert (status, trained) == (0, []) and record == plain, "the cell is done, whatever it is called"
     labelled = command(1, "elsewhere")[2]
-    run_benchmark.who.cache_clear()
     assert (plain.upstream.label, labelled.upstream.label) == (None, "MFCC (ours)")
     assert labelled.cell.key == plain.cell.key and labelled.cell.upstream == "mfcc"
 

@@ -2,31 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 import leaderboard
-from leaderboard.schema import Record
+from commons.corridors.measured import Measured
+from commons.corridors.predictions import Predictions
+from commons.corridors.record import Cell, Downstream, Record, Run, Task, Upstream
+from leaderboard import earlier
 
 ROOT = Path(__file__).resolve().parents[2]
 CLASSES = ("anger", "happiness", "neutral", "sadness")
-
-
-@dataclass
-class Predictions:
-    table: pd.DataFrame
-    by_layer: np.ndarray | None = None
-    dev_by_layer: np.ndarray | None = None
-    choices: list[dict[str, Any]] = field(default_factory=list)
-    layer_weights: list[list[float]] | None = None
-    layer: int | None = None
-    outputs: np.ndarray | None = None
-    marks: tuple[str, ...] = ()
-    seconds: float = 1.0
 
 
 def utterances(n: int = 120, speakers: int = 6, seed: int = 0) -> pd.DataFrame:
@@ -85,9 +74,9 @@ def predict(
 
 
 def sections(
-    table: pd.DataFrame, name: str = "emodb", upstream: str = "fbank", head: str = "probe", **task: Any
-) -> dict[str, Any]:
-    """cell, task, upstream, downstream and run as run_benchmark.py gives them; `task` overrides keys of the task."""
+    table: pd.DataFrame, name: str = "emodb", upstream: str = "fbank", head: str = "probe", **task: object
+) -> dict[str, dict[str, object]]:
+    """Keys of a record's sections cell, task, upstream, downstream and run; `task` overrides keys of the task."""
     regression = task.get("kind") == "regression"
     the_task = {
         "name": name, "title": "EmoDB, one speaker out", "version": 1, "corpus": "emodb", "family": "emodb",
@@ -108,10 +97,30 @@ def sections(
     }  # fmt: skip
 
 
+def measured(
+    made: dict[str, dict[str, object]],
+    predictions: Predictions,
+    table: pd.DataFrame,
+    pooled: np.ndarray | None = None,
+) -> Measured:
+    """A cell of such sections. What tasks and upstreams say of derivation and lineage is taken from names."""
+    return Measured(
+        cell=Cell.model_validate(made["cell"]),
+        task=earlier.derivation(Task.model_validate(made["task"])),
+        upstream=earlier.lineage(Upstream.model_validate(made["upstream"])),
+        downstream=Downstream.model_validate(made["downstream"]),
+        run=Run.model_validate(made["run"]),
+        predictions=predictions,
+        utterances=table,
+        groups=table["speaker"].to_numpy(),
+        pooled=pooled,
+    )
+
+
 def make(results: Path, *, right: float = 0.6, seed: int = 1, depth: int | None = 3, seeds: int = 2,
          table: pd.DataFrame | None = None, pooled: bool | np.ndarray = True, outputs: np.ndarray | None = None,
-         head_marks: tuple[str, ...] = (), label: str | None = None,
-         weights_licence: str | None = None, seen: Any = None, **names: Any) -> Record:  # fmt: skip
+         head_marks: tuple[str, ...] = (), label: str | None = None, weights_licence: str | None = None,
+         seen: dict[str, str] | str | None = None, **names: object) -> Record:  # fmt: skip
     """Record one made-up cell."""
     table = utterances() if table is None else table
     made = sections(table, **names)
@@ -119,14 +128,14 @@ def make(results: Path, *, right: float = 0.6, seed: int = 1, depth: int | None 
         table, right=right, seed=seed, depth=depth, seeds=seeds, kind=made["task"]["kind"],
         classes=tuple(made["task"]["classes"]),
     )  # fmt: skip
-    predictions.marks = head_marks
-    made["upstream"]["seen"] = {} if seen is None else seen
-    made["upstream"] |= {"depth": depth, "label": label, "licence": weights_licence}
-    predictions.outputs = outputs
+    predictions = replace(predictions, marks=head_marks, outputs=outputs)
+    made["upstream"] |= {
+        "depth": depth,
+        "label": label,
+        "licence": weights_licence,
+        "seen": {} if seen is None else seen,
+    }
     features = pooled if isinstance(pooled, np.ndarray) else None
     if pooled is True:
         features = np.random.default_rng(2).normal(size=(len(table), 5)).astype(np.float16)
-    groups = table["speaker"].to_numpy()
-    return leaderboard.record(
-        results, predictions=predictions, utterances=table, groups=groups, pooled=features, **made
-    )
+    return leaderboard.record(results, measured(made, predictions, table, features))

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from leaderboard.schema import Record
+from commons.corridors.record import Record
 from tests.leaderboard import cells
 
 

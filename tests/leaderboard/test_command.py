@@ -45,6 +45,13 @@ def test_no_results_is_said(tmp_path, capsys, command):
     assert not list(tmp_path.iterdir())
 
 
+def test_a_tilde_is_the_users_home(make, results, capsys, monkeypatch):
+    make()
+    monkeypatch.setenv("HOME", str(results.parent))
+    assert run(capsys, "csv", "--results", f"~/{results.name}")[0] == 0
+    assert (results / "leaderboard.csv").is_file()
+
+
 def test_unknown_names_get_a_hint(make, results, capsys):
     make()
     code, _, err = run(capsys, "table", "--results", results, "-t", "emodbb")

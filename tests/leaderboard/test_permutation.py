@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from benchmarks.coverage import PAIRS, draw_pair, false_alarms, over_corpora
+from commons.metrics import METRICS, sums
 from leaderboard.permutation import DRAWS, LINEAR, contributions, p_values, signs, smallest_p, swap_test
 from leaderboard.ranks import holm, rank_intervals
 from leaderboard.statistics import detectable, difference
-from tasks.metrics import METRICS, sums
 
 
 def pair(metric, groups=6, seeds=(1, 1)):

@@ -16,9 +16,10 @@ import pyarrow.parquet as pq
 import pytest
 
 import leaderboard
+from commons.corridors.predictions import Predictions
+from commons.corridors.record import Record, keys
 from leaderboard import LeaderboardError, files, parquet
 from leaderboard.records import checksum
-from leaderboard.schema import Record, keys
 from tests.leaderboard import cells
 
 HERE = Path(__file__).parent
@@ -42,19 +43,16 @@ def seeds_recorded(results, seeds, extends=None, edge=False, commit=None, **chan
     drawn = [cells.predict(table, seeds=1, depth=None, seed=10 + s) for s in seeds]
     for s, one in zip(seeds, drawn, strict=True):
         one.table["seed"] = s
-        one.choices = [choice | {"seed": s, "edge": edge} for choice in one.choices]
-    predictions = cells.Predictions(
+    predictions = Predictions(
         table=pd.concat([one.table for one in drawn], ignore_index=True),
-        choices=[choice for one in drawn for choice in one.choices],
+        choices=[c | {"seed": s, "edge": edge} for s, one in zip(seeds, drawn, strict=True) for c in one.choices],
         layer_weights=[[0.25 + s, 0.75 - s] for s in seeds for _ in range(6)],
         outputs=np.full((len(table), 4), float(seeds[0]), np.float16),
     )
     made = cells.sections(table, head="superb", **changed)
     made["cell"]["seeds"] = list(seeds)
     made["run"]["git_commit"] = commit
-    return leaderboard.record(
-        results, predictions=predictions, utterances=table, groups=table["speaker"].to_numpy(), extends=extends, **made
-    )
+    return leaderboard.record(results, cells.measured(made, predictions, table), extends)
 
 
 def test_seeds_added_to_a_record_leave_what_all_at_once_leave(results, tmp_path):
@@ -384,14 +382,6 @@ def test_same_names_what_differs(make):
     assert leaderboard.same(first, again) == []
     lines = leaderboard.same(first, other)
     assert any(line.startswith("scores.metrics.UA.value") for line in lines) and "predictions: sha256" in lines[-1]
-
-
-def test_records_of_schema_1_stay_readable_for_ever(results):
-    """tests/leaderboard/schema_1.json was written by the first schema and never changes."""
-    content = (HERE / "schema_1.json").read_text()
-    record = Record.model_validate_json(content)
-    assert record.scores.metrics["UA"].low < record.scores.metrics["UA"].value
-    assert "emodb" in leaderboard.markdown([record])
 
 
 def test_a_newer_schema_says_so(make, results):

@@ -3,13 +3,14 @@
 import numpy as np
 import pandas as pd
 import pytest
+from pydantic import ValidationError
 from scipy.stats import pearsonr
 from sklearn import metrics as sk
 
 import leaderboard
+from commons.metrics import recalls, sums
 from leaderboard import LeaderboardError
 from leaderboard.statistics import jackknife
-from tasks.metrics import recalls, sums
 from tests.leaderboard import cells
 from tests.leaderboard.cells import CLASSES
 
@@ -94,9 +95,7 @@ def test_pooled_only_gives_no_fold_figures(make):
 def test_layers_are_scored_on_the_first_seed(results):
     table = cells.utterances()
     predictions = cells.predict(table)
-    made = cells.sections(table)
-    groups = table["speaker"].to_numpy()
-    record = leaderboard.record(results, predictions=predictions, utterances=table, groups=groups, **made)
+    record = leaderboard.record(results, cells.measured(cells.sections(table), predictions, table))
     target = table["emotion"]
     for layer, codes in enumerate(predictions.by_layer):
         expected = 100 * sk.balanced_accuracy_score(target, np.array(CLASSES)[codes])
@@ -122,9 +121,8 @@ def test_marks_are_a_union_with_contamination(make):
 def broken(change):
     table = cells.utterances()
     predictions, made = cells.predict(table), cells.sections(table)
-    groups = table["speaker"].to_numpy()
     change(predictions.table, made)
-    return {"predictions": predictions, "utterances": table, "groups": groups, **made}
+    return cells.measured(made, predictions, table)
 
 
 WRONG = {
@@ -135,16 +133,20 @@ WRONG = {
     "no target": (lambda t, m: t.__setitem__("target", None), "empty values in target"),
     "fold": (lambda t, m: m["task"].__setitem__("folds", ["s0"]), "the fold 's1'"),
     "metric": (lambda t, m: m["task"].__setitem__("headline", "CCC"), "no metric of classification"),
-    "unknown key": (lambda t, m: m["run"].__setitem__("host", "here"), "run.host"),
-    "missing key": (lambda t, m: m["task"].pop("audit"), "task.audit"),
 }
 
 
 @pytest.mark.parametrize("change, words", WRONG.values(), ids=WRONG)
 def test_what_does_not_fit_is_refused_in_words(results, change, words):
     with pytest.raises(LeaderboardError, match=words):
-        leaderboard.record(results, **broken(change))
+        leaderboard.record(results, broken(change))
     assert not list(results.rglob("*")), "nothing is written"
+
+
+@pytest.mark.parametrize("change", [lambda m: m["run"].update(host="here"), lambda m: m["task"].pop("audit")])
+def test_a_section_with_an_unknown_key_or_without_one_is_refused(change):
+    with pytest.raises(ValidationError, match=r"host|audit"):
+        broken(lambda table, made: change(made))
 
 
 @pytest.mark.parametrize(("metrics", "there"), [(["CCC", "MAE"], False), (["MAE", "Acc7"], True)])

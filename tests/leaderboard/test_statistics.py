@@ -8,8 +8,8 @@ from scipy.special import expit, logit
 from scipy.stats import t as student
 
 from benchmarks.coverage import DIFFICULTY, GROUPS, coverage, draw
-from leaderboard.statistics import jackknife, limits
-from tasks.metrics import METRICS, ccc, recalls, sums, ua, wa
+from commons.metrics import METRICS, ccc, recalls, sums, ua, wa
+from leaderboard.statistics import jackknife
 
 UNIT = (0.0, 1.0)
 
@@ -62,7 +62,7 @@ def test_bounds_enclose_the_value_and_stay_in_range(name):
         target = random.integers(0, 3, n) if n_classes else random.normal(size=n)
         guess = np.where(random.random(n) < 0.9, target, 0) if n_classes else target + 0.2 * random.normal(size=n)
         statistics = sums(target, guess, group, n_groups=groups, n_classes=n_classes)[None]
-        ends = limits(metric)
+        ends = metric.limits
         value, low, high, _ = jackknife(statistics, metric, ends)
         assert ends[0] <= low <= value <= high <= ends[1]
 
@@ -109,5 +109,5 @@ def test_values_have_intervals_too():
 
 
 def test_percent_lie_between_0_and_100():
-    assert {limits(metric) for metric in METRICS.values() if metric.scale == 100} == {(0.0, 100.0)}
-    assert limits(METRICS["CCC"]) == (-1.0, 1.0) and limits(METRICS["MAE"]) == (0.0, np.inf)
+    assert {metric.limits for metric in METRICS.values() if metric.unit == "percent"} == {(0.0, 100.0)}
+    assert METRICS["CCC"].limits == (-1.0, 1.0) and METRICS["MAE"].limits == (0.0, np.inf)

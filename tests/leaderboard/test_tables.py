@@ -10,8 +10,8 @@ from rich.cells import cell_len
 from rich.console import Console
 
 import leaderboard
+from commons.marks import MEANING, explain
 from leaderboard.blocks import blocks
-from leaderboard.marks import MEANING, explain
 from tests.leaderboard import cells
 
 PUBLISHED = [
@@ -143,9 +143,10 @@ def test_other_heads_and_other_questions_never_share_a_table(make):
 def test_references_without_heads_and_smoke_runs_print(make, results):
     assert "emodb · reference" in printed([make(upstream="majority", head="reference", depth=None)])
     table = cells.utterances()
-    made = cells.sections(table) | {"predictions": cells.predict(table), "utterances": table}
+    made = cells.sections(table)
     made["cell"]["limit"] = 120
-    assert "SMOKE RUN" in printed([leaderboard.record(results, groups=table["speaker"].to_numpy(), **made)])
+    smoke = leaderboard.record(results, cells.measured(made, cells.predict(table), table))
+    assert "SMOKE RUN" in printed([smoke])
     assert printed([]) == ""
 
 

@@ -6,7 +6,6 @@ import pytest
 import leaderboard
 from leaderboard import plots, transfers
 from leaderboard.__main__ import main
-from leaderboard.questions import ASPECTS, aspect
 from tests.leaderboard import cells
 
 
@@ -36,14 +35,20 @@ def test_a_pair_stands_beside_its_variant_and_its_targets_own_folds(results):
     assert ("urdu → emodb", "test by its own statistics") not in grid.cells
 
 
+def on_some_classes(record):
+    """The record of URDU's own folds on the classes of another task."""
+    name = f"labels:urdu,{'+'.join(record.task.classes)}"
+    task = record.task.model_copy(update={"name": name, "derived": "labels", "base": "urdu", "sources": []})
+    return record.model_copy(update={"cell": record.cell.model_copy(update={"task": name}), "task": task})
+
+
 def test_own_folds_are_those_on_the_same_classes(results):
     records = leaderboard.load(results)[0]
     (task,) = (r for r in records if r.cell.task == "transfer:emodb,urdu")
     assert transfers.own(task, records, "urdu").cell.task == "urdu"
     fewer = task.model_copy(update={"task": task.task.model_copy(update={"classes": task.task.classes[:-1]})})
     assert transfers.own(fewer, records, "urdu") is None
-    name = f"labels:urdu,{'+'.join(fewer.task.classes)}"
-    beside = fewer.model_copy(update={"cell": fewer.cell.model_copy(update={"task": name})})
+    beside = on_some_classes(fewer)
     assert transfers.own(fewer, [*records, beside], "urdu") is beside
 
 
@@ -57,8 +62,7 @@ def test_a_matrix_is_one_table_and_what_is_asked_by_itself_its_own(results):
     alone, pairs = transfers.apart(records)
     assert {r.cell.task for r in alone} == {"urdu", "emodb"} and len(alone) + len(pairs) == len(records)
     (task,) = (r for r in records if r.cell.task == "transfer:emodb,urdu")
-    name = f"labels:urdu,{'+'.join(task.task.classes)}"
-    own = task.model_copy(update={"cell": task.cell.model_copy(update={"task": name})})
+    own = on_some_classes(task)
     assert own in transfers.apart([*records, own])[1] and transfers.apart([task, own]) == ([task, own], [])
 
 
@@ -71,11 +75,3 @@ def test_the_matrix_has_own_folds_on_its_diagonal_and_variants_apart(results):
     of = {r.cell.task: r.scores.metrics[r.task.headline].value for r in records}
     wanted = [[of["emodb"], of["transfer:emodb,urdu"]], [of["transfer:urdu,emodb"], of["urdu"]]]
     np.testing.assert_allclose(shown.astype(float), wanted)
-
-
-def test_every_derived_kind_is_an_aspect_of_its_own():
-    from tasks import derive  # here and not above: the leaderboard's own code never sees it
-
-    assert set(derive.KINDS) == set(ASPECTS)
-    assert aspect("shots:emodb,4") != aspect("shots:emodb,1") == aspect("shots:urdu,1")
-    assert aspect("emobox:emodb") == aspect("emodb") == ""

@@ -197,13 +197,13 @@ def test_nothing_is_cut_or_overlapping(panels, by, other, width):
 
 def test_captions_say_layer_purity_chance_and_silhouette():
     (panel,) = drawing(1)["panels"]
-    assert caption(panel, "emodb") == "layer 23 of 24\nemotion: 43 % (25), 0.00\nspeaker: 43 % (25), 0.00"
-    assert "class: 43 %" in caption(panel, "gender:emodb")
+    assert caption(panel, "emotion") == "layer 23 of 24\nemotion: 43 % (25), 0.00\nspeaker: 43 % (25), 0.00"
+    assert "class: 43 %" in caption(panel, "class")
     one_alone = panel["metrics"] | {"speaker": {"purity": 1.0, "chance": 1.0, "silhouette": None}}
-    assert caption(panel | {"metrics": one_alone}, "emodb").endswith("\nspeaker: one alone")
+    assert caption(panel | {"metrics": one_alone}, "emotion").endswith("\nspeaker: one alone")
     unknown = {"purity": None, "chance": None, "silhouette": None}
     one = {"layer": 0, "depth": 1, "metrics": {"emotion": panel["metrics"]["emotion"] | {"silhouette": None}}}
-    assert caption(one | {"metrics": one["metrics"] | {"speaker": unknown}}, "emodb") == (
+    assert caption(one | {"metrics": one["metrics"] | {"speaker": unknown}}, "emotion") == (
         "emotion: 43 % (25), –\nspeaker: –"
     )
 
@@ -250,7 +250,7 @@ def test_a_heads_first_layer_is_shown_fold_by_fold(make, results, flat, capsys):
     assert umap(results, "--first-layer", "s3", "--width", "page") == 0
     other = document(results, "emodb+superb")
     assert set(other["points"]["speaker"]) == {"s3"} and other["panels"][0]["xy"] != first
-    assert umap(results, "--first-layer", "s9") == 2 and "no result has the fold 's9'" in capsys.readouterr().err
+    assert umap(results, "--first-layer", "s9") == 2 and "unknown fold 's9'" in capsys.readouterr().err
 
 
 def test_vectors_belong_to_their_utterances(make, results, flat):

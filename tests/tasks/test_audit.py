@@ -6,9 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from commons.corridors.problem import Problem, Target
+from commons.errors import EmorepError
 from tasks import audit, folds
 from tasks.errors import TaskError
-from tasks.problem import Problem
 
 
 def make(speakers: int = 4, each: int = 6) -> tuple[pd.DataFrame, Problem]:
@@ -26,7 +27,16 @@ def make(speakers: int = 4, each: int = 6) -> tuple[pd.DataFrame, Problem]:
         index=ids,
     )
     built = folds.build(folds.leave_one_out("speaker", names), ids, names, targets)
-    return table, Problem(ids, "classification", ("no", "yes"), targets, built, names, names, None, None)
+    problem = Problem(
+        ids=ids,
+        kind="classification",
+        classes=("no", "yes"),
+        targets=targets,
+        folds=built,
+        groups=names,
+        speaker=names,
+    )
+    return table, problem
 
 
 def prove(table: pd.DataFrame, problem: Problem, shared: bool = False, version: str = "1") -> audit.Audit:
@@ -95,6 +105,44 @@ def test_the_hash_changes_with_anything_that_changes_a_figure():
     assert prove(table, problem, version="2").hash != proof.hash
 
 
+def test_a_further_target_is_in_the_hash_and_a_task_without_one_keeps_its_own():
+    table, problem = make()
+    loud = Target("intensity", "classification", ("normal", "strong"), np.tile([0, 1], 12))
+    quiet = replace(loud, values=np.full(24, -1))
+    hashes = {prove(table, replace(problem, also=also)).hash for also in ((), (loud,), (quiet,))}
+    assert len(hashes) == 3 and prove(table, problem).hash in hashes
+
+
+def test_each_modality_has_a_hash_that_changes_with_what_it_reads():
+    table, problem = make()
+    table["text"] = [f"said {i}" for i in range(len(table))]
+    table.loc["u004", "text"] = None
+    modalities = ("audio", "text", "both")
+    before = {modality: prove(table, problem).reads(modality) for modality in modalities}
+    assert len(set(before.values())) == 3 and before["audio"] == prove(table, problem).hash
+    assert before["audio"] == prove(table.drop(columns="text"), problem).hash
+    for column, changes in (("sha256", ("audio", "both")), ("text", ("text", "both")), ("path", ())):
+        other = table.copy()
+        other.loc["u005", column] = "other"
+        after = {modality: prove(other, problem).reads(modality) for modality in modalities}
+        assert [m for m in modalities if before[m] != after[m]] == [m for m in modalities if m in changes]
+    moved = replace(problem, folds=problem.folds[::-1])
+    assert not set(before.values()) & {prove(table, moved).reads(modality) for modality in modalities}
+    assert prove(table, problem, version="2").reads("text") != before["text"]
+
+
+@pytest.mark.parametrize("texts", [None, [None] * 24])
+@pytest.mark.parametrize("modality", ["text", "both"])
+def test_a_corpus_without_text_is_named_where_text_is_read(texts, modality):
+    table, problem = make()
+    if texts:
+        table["text"] = texts
+    with pytest.raises(TaskError, match="task: corpus has no text"):
+        prove(table, problem).reads(modality)
+    with pytest.raises(TaskError, match="modality 'video' is none of audio, text, both"):
+        prove(table, problem).reads("video")
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
@@ -109,7 +157,7 @@ def test_the_hash_changes_with_anything_that_changes_a_figure():
 )
 def test_a_problem_whose_parts_do_not_fit_is_refused(change, words):
     _, problem = make()
-    with pytest.raises(TaskError, match=words):
+    with pytest.raises(EmorepError, match=words):
         replace(problem, **change)
 
 
@@ -124,5 +172,5 @@ def test_a_problem_whose_parts_do_not_fit_is_refused(change, words):
 )
 def test_a_fold_whose_parts_do_not_fit_is_refused(change, words):
     _, problem = make()
-    with pytest.raises(TaskError, match=words):
+    with pytest.raises(EmorepError, match=words):
         replace(problem, folds=(replace(problem.folds[0], **change),))

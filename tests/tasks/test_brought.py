@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 import tasks
+from commons.errors import UnknownName
 from tasks import corpora as registry
-from tasks.errors import TaskError, UnknownName
+from tasks.errors import TaskError
 from tests.tasks import layouts
 from tests.tasks.layouts import write_audio
 
@@ -37,7 +38,7 @@ def table(folder, columns="path,speaker,emotion", speakers=4, more=""):
 def load(file, tmp_path, column=""):
     name = f"csv:{file}{column}"
     assert tasks.resolve([name], tmp_path) == [name]
-    return tasks.load(name, tmp_path / "nowhere", tmp_path / "cache")
+    return tasks.load(name, tasks.Options(tmp_path / "nowhere", tmp_path / "cache"))
 
 
 @pytest.mark.parametrize(("speakers", "folds"), [(4, 4), (10, 10), (12, 5)])
@@ -153,6 +154,13 @@ def test_a_wrong_table_names_file_and_row(tmp_path, old, new, words):
         load(file, tmp_path)
 
 
+def test_a_column_of_numbers_that_are_no_values_is_refused(tmp_path):
+    file = table(tmp_path)
+    file.write_text(file.read_text().replace(",emotion", ",channel").replace(",anger", ",0").replace(",calm", ",1"))
+    with pytest.raises(TaskError, match="column channel holds numbers that are no classes"):
+        tasks.load(f"csv:{file}#channel", tasks.Options(tmp_path, tmp_path / "cache"))
+
+
 @pytest.mark.parametrize(("column", "value"), [("arousal", "loud"), ("arousal", "nan"), ("partition", "exam")])
 def test_a_wrong_value_names_file_and_row(tmp_path, column, value):
     file = table(tmp_path, "path,speaker,emotion,arousal,partition")
@@ -203,7 +211,7 @@ def emobox(data, home="EmoBox/data", map_key="anger", schema=("wav", "emo")):
 def test_emoboxs_folds_are_run_and_its_defects_told(tmp_path, schema):
     emobox(layouts.emodb(tmp_path), schema=schema)
     assert tasks.resolve(["emobox:emodb"], tmp_path) == ["emobox:emodb"]
-    task = tasks.load("emobox:emodb", tmp_path, tmp_path / "cache")
+    task = tasks.load("emobox:emodb", tasks.Options(tmp_path, tmp_path / "cache"))
     assert [len(fold.test) for fold in task.problem.folds] == [28, 28] and set(task.counts["classes"].values()) == {8}
     assert "labels that EmoBox's label map spells otherwise or lacks: 'neutral' (8)" in task.notes
     assert "2 of EmoBox's fold files are there twice, in two schemas; the newer one is read" in task.notes
@@ -216,7 +224,7 @@ def test_emoboxs_dev_part_is_taken_out_of_train(tmp_path):
     place = emobox(layouts.emodb(tmp_path)) / "fold_2"
     lines = (place / "emodb_train_fold_2.jsonl").read_text().splitlines()
     (place / "emodb_valid_fold_2.jsonl").write_text("\n".join(lines[::2]) + "\n")
-    task = tasks.load("emobox:emodb", tmp_path, tmp_path / "cache")
+    task = tasks.load("emobox:emodb", tasks.Options(tmp_path, tmp_path / "cache"))
     fold = task.problem.folds[1]
     assert (len(fold.train), len(fold.dev)) == (14, 14)
     assert "14 utterances of dev or test were in train as well; they are taken out of it" in task.notes
@@ -225,14 +233,14 @@ def test_emoboxs_dev_part_is_taken_out_of_train(tmp_path):
 def test_emobox_of_a_part_of_a_corpus_tells_what_is_lost(tmp_path):
     emobox(layouts.emodb(tmp_path))
     (tmp_path / "EmoDB" / "wav" / "03a01Wa.wav").unlink()
-    task = tasks.load("emobox:emodb", tmp_path, tmp_path / "cache")
+    task = tasks.load("emobox:emodb", tasks.Options(tmp_path, tmp_path / "cache"))
     assert "partial" in task.marks and "1 of 56 utterances that EmoBox lists are not in this copy" in task.notes
     shutil.rmtree(tmp_path / "EmoDB" / "wav")
     with pytest.raises(TaskError, match="emodb is absent"):
-        tasks.load("emobox:emodb", tmp_path, tmp_path / "cache")
+        tasks.load("emobox:emodb", tasks.Options(tmp_path, tmp_path / "cache"))
 
 
-def test_emobox_runs_a_corpus_that_has_no_reader(tmp_path, monkeypatch):
+def test_emobox_runs_a_corpus_that_has_no_reader_from_a_folder_that_is_named(tmp_path):
     layouts.emodb(tmp_path)
     place = emobox(tmp_path, home="files")
     for path in sorted(place.rglob("*.jsonl")):
@@ -240,8 +248,8 @@ def test_emobox_runs_a_corpus_that_has_no_reader(tmp_path, monkeypatch):
         path.rename(path.with_name(path.name.replace("emodb", "polish")))
     place.rename(place.with_name("polish"))
     (tmp_path / "EmoDB").rename(tmp_path / "Polish")
-    monkeypatch.setenv("EMOREP_EMOBOX", str(tmp_path / "files"))
-    task = tasks.load("emobox:polish", tmp_path, tmp_path / "cache")
+    assert tasks.resolve(["emobox:polish"], tmp_path, emobox=tmp_path / "files") == ["emobox:polish"]
+    task = tasks.load("emobox:polish", tasks.Options(tmp_path, tmp_path / "cache", emobox=tmp_path / "files"))
     assert "speakers_unknown" in task.marks and len(task.utterances) == 56 and task.definition.group_by == "utterance"
 
 
@@ -257,7 +265,7 @@ def test_emobox_tells_files_of_one_name_by_their_folders(tmp_path):
             for sentence in (201, 202)
         ]
         (place / f"casia_{part}_fold_1.jsonl").write_text("\n".join(lines) + "\n")
-    task = tasks.load("emobox:casia", tmp_path, tmp_path / "cache")
+    task = tasks.load("emobox:casia", tasks.Options(tmp_path, tmp_path / "cache"))
     assert set(task.problem.speaker[task.problem.folds[0].test]) == {"liuchanhg"} and len(task.utterances) == 48
     assert not any("labels are other" in note for note in task.notes)
 
@@ -267,7 +275,7 @@ def test_broken_fold_files_are_named(tmp_path, damage):
     path = emobox(layouts.emodb(tmp_path)) / "fold_2" / "emodb_test_fold_2.jsonl"
     path.unlink() if damage == "missing" else path.write_text('{"key": "k"}\n')
     with pytest.raises(TaskError, match=r"emodb_test_fold_2\.jsonl"):
-        tasks.load("emobox:emodb", tmp_path, tmp_path / "cache")
+        tasks.load("emobox:emodb", tasks.Options(tmp_path, tmp_path / "cache"))
 
 
 def test_an_unknown_corpus_of_emobox_or_no_files_at_all_are_told(tmp_path):
@@ -282,9 +290,11 @@ def test_an_unknown_corpus_of_emobox_or_no_files_at_all_are_told(tmp_path):
     ("name", "tests", "shared"),
     [("emodb", [107] * 5, 10), ("urdu", [100], 18), ("emovo", [98] * 6, 0), ("ravdess", [240] * 6, 0)],
 )
-def test_emoboxs_own_files_on_the_real_corpora(corpora, reference, pytestconfig, monkeypatch, name, tests, shared):
-    monkeypatch.setenv("EMOREP_EMOBOX", str(reference / "emobox"))
-    task = tasks.load(f"emobox:{name}", corpora, pytestconfig.cache.mkdir("emorep"), jobs=2)
+def test_emoboxs_own_files_on_the_real_corpora(corpora, reference, pytestconfig, name, tests, shared):
+    task = tasks.load(
+        f"emobox:{name}",
+        tasks.Options(corpora, pytestconfig.cache.mkdir("emorep"), emobox=reference / "emobox", jobs=2),
+    )
     assert [len(fold.test) for fold in task.problem.folds] == tests
     assert max(fold.rest_and_test["speakers"] for fold in task.audit.folds) == shared
     assert ("speakers_shared" in task.marks) == bool(shared)

@@ -4,13 +4,12 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 import tasks
-from tasks import files
 from tasks.__main__ import _parser, main
-from tasks.errors import TaskError
 from tests.tasks import layouts
 
 
@@ -58,7 +57,7 @@ def test_audit_prints_the_folds_and_writes_the_certificate_only_when_asked(tmp_p
     assert sorted(path.name for path in tmp_path.iterdir()) == ["cache", "data"]
     assert main(["audit", "emodb", *places, "--output", str(tmp_path / "proof.json")]) == 0
     proof = json.loads((tmp_path / "proof.json").read_text())
-    assert proof["hash"] == tasks.load("emodb", tmp_path / "data", tmp_path / "cache").audit.hash
+    assert proof["hash"] == tasks.load("emodb", tasks.Options(tmp_path / "data", tmp_path / "cache")).audit.hash
     assert sum(len(fold["test_ids"]) for fold in proof["folds"]) == 56
     assert main(["audit", "emodb", *places, "--output", str(tmp_path / "none" / "proof.json")]) == 1
     assert main(["audit", "emdb", *places]) == 2
@@ -74,12 +73,11 @@ def test_folds_writes_a_list_in_the_shipped_format_of_a_whole_copy(tmp_path, dem
     assert "whole copy" in capsys.readouterr().err and json.loads(path.read_text())["task"] == "demo"
 
 
-def test_a_file_that_cannot_be_written_leaves_nothing(tmp_path):
+def test_an_output_that_cannot_be_written_is_named_and_leaves_nothing(tmp_path, demo_cache, capsys):
     (tmp_path / "folder").mkdir()
-    with pytest.raises(TaskError, match="folder: cannot be written"):
-        files.write(tmp_path / "folder", "text")
-    with pytest.raises(UnicodeEncodeError):
-        files.write(tmp_path / "file", "\udce9")
+    places = ["--data", str(tmp_path), "--cache", str(demo_cache)]
+    assert main(["audit", "demo", *places, "--output", str(tmp_path / "folder")]) == 1
+    assert "folder: cannot be written" in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["folder"]
 
 
@@ -87,14 +85,24 @@ def test_empty_variables_mean_the_defaults(monkeypatch):
     for name in ("EMOREP_DATA", "EMOREP_CACHE"):
         monkeypatch.setenv(name, "")
     options = _parser().parse_args(["list"])
-    assert (str(options.data), str(options.cache)) == ("data", "~/.cache/emorep")
+    assert (str(options.data), str(options.cache)) == ("data", str(Path("~/.cache/emorep").expanduser()))
+
+
+def test_emoboxs_folder_comes_from_the_environment(tmp_path, monkeypatch, capsys):
+    assert main(["audit", "emobox:emodb", "--data", str(tmp_path), "--cache", str(tmp_path / "cache")]) == 1
+    assert "no fold files are there" in capsys.readouterr().err
+    (tmp_path / "box" / "urdu" / "fold_1").mkdir(parents=True)
+    monkeypatch.setenv("EMOREP_EMOBOX", str(tmp_path / "box"))
+    assert main(["audit", "emobox:emodb", "--data", str(tmp_path), "--cache", str(tmp_path / "cache")]) == 2
+    assert "known: urdu" in capsys.readouterr().err
 
 
 def test_importing_and_describing_load_no_heavy_library():
     program = (
         "import sys, tasks\n"
         "light = set(sys.modules)\n"
-        "tasks.describe('nowhere'); tasks.resolve(['all', 'gender:emodb'], 'nowhere')\n"
+        "from pathlib import Path\n"
+        "tasks.describe(Path('nowhere')); tasks.resolve(['all', 'gender:emodb'], Path('nowhere'))\n"
         "heavy = {'pandas', 'torch', 'scipy', 'sklearn', 'soundfile', 'transformers', 's3prl', 'umap'}\n"
         "assert not heavy & set(sys.modules), heavy & set(sys.modules)\n"
         "assert not {'numpy', 'pydantic', 'yaml'} & light\n"
@@ -102,12 +110,11 @@ def test_importing_and_describing_load_no_heavy_library():
     subprocess.run([sys.executable, "-c", program], check=True)
 
 
-def test_an_output_that_is_no_file_is_written_to_and_stays_what_it_is(tmp_path):
+def test_an_output_that_is_no_file_is_written_to_and_stays_what_it_is(tmp_path, demo_cache):
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
-    files.write(pipe, "whole")
-    assert os.read(reader, 100) == b"whole" and pipe.is_fifo()
+    places = ["--data", str(tmp_path), "--cache", str(demo_cache)]
+    assert main(["folds", "demo", *places, "--output", str(pipe)]) == 0
+    assert json.loads(os.read(reader, 100_000))["task"] == "demo" and pipe.is_fifo()
     os.close(reader)
-    with pytest.raises(TaskError, match="cannot be written"):
-        files.write(tmp_path, "a folder")

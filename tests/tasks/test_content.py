@@ -194,7 +194,7 @@ def test_an_interrupted_reading_keeps_what_was_written(tmp_path, monkeypatch):
 def test_a_damaged_index_is_made_anew(tmp_path, damage):
     path = write_audio(tmp_path / "x.wav")
     (tmp_path / "cache").mkdir()
-    (tmp_path / "cache" / "content.sqlite").write_bytes(damage)
+    (tmp_path / "cache" / "audio.sqlite").write_bytes(damage)
     with pytest.warns(UserWarning, match="moved") if damage else nullcontext():
         found, _ = content.examine(table(path), tmp_path / "cache")
     assert len(found) == 1
@@ -203,9 +203,9 @@ def test_a_damaged_index_is_made_anew(tmp_path, damage):
 def test_an_index_of_another_version_is_made_anew(tmp_path):
     path = write_audio(tmp_path / "x.wav")
     content.examine(table(path), tmp_path / "cache")
-    with sqlite3.connect(tmp_path / "cache" / "content.sqlite") as connection:
-        connection.execute("DROP TABLE content")
-        connection.execute("CREATE TABLE content (other)")
+    with sqlite3.connect(tmp_path / "cache" / "audio.sqlite") as connection:
+        connection.execute("DROP TABLE known")
+        connection.execute("CREATE TABLE known (other)")
         connection.execute("PRAGMA user_version = 99")
     assert len(content.examine(table(path), tmp_path / "cache")[0]) == 1
 
@@ -213,11 +213,11 @@ def test_an_index_of_another_version_is_made_anew(tmp_path):
 def test_an_index_damaged_behind_its_header_is_made_anew(tmp_path):
     paths = [write_audio(tmp_path / f"{i}.wav", 0.01) for i in range(300)]
     first, _ = content.examine(table(*paths), tmp_path / "cache", jobs=2)
-    index = tmp_path / "cache" / "content.sqlite"
+    index = tmp_path / "cache" / "audio.sqlite"
     data = index.read_bytes()
     for damaged in (data[:4096] + b"\xa5" * (len(data) - 4096), data[: len(data) // 2]):
         index.write_bytes(damaged)
-        with pytest.warns(UserWarning, match=r"damaged index .*content\.sqlite moved"):
+        with pytest.warns(UserWarning, match=r"damaged index .*audio\.sqlite moved"):
             again, bad = content.examine(table(*paths), tmp_path / "cache", jobs=2)
         assert not bad
         pd.testing.assert_frame_equal(first, again)

@@ -13,14 +13,14 @@ import numpy as np
 import pytest
 
 import tasks
-from tasks import corpora, definition, loading, reading
+from tasks import corpora, definition, reading, splits
 from tasks.corpora import m3ed
 from tasks.errors import TaskError
 from tests.tasks import layouts
 
 
 def test_turns_without_a_label_stay_as_context_and_are_in_no_part(tmp_path):
-    task = tasks.load("iemocap6_dialogue", layouts.iemocap(tmp_path), tmp_path / "cache")
+    task = tasks.load("iemocap6_dialogue", tasks.Options(layouts.iemocap(tmp_path), tmp_path / "cache"))
     problem = task.problem
     assert (problem.kind, len(problem.ids), task.counts["utterances"]) == ("conversation", 140, 120)
     assert "20 of 140 turns are context without a target" in task.notes
@@ -32,7 +32,7 @@ def test_turns_without_a_label_stay_as_context_and_are_in_no_part(tmp_path):
 
 
 def test_the_next_turn_is_asked_of_the_turn_before_it(tmp_path):
-    task = tasks.load("iemocap_next", layouts.iemocap(tmp_path), tmp_path / "cache")
+    task = tasks.load("iemocap_next", tasks.Options(layouts.iemocap(tmp_path), tmp_path / "cache"))
     emotions, problem = task.utterances.emotion, task.problem
     assert problem.causal
     index = {"anger": 0, "happiness": 1, "excitement": 1, "neutral": 2, "sadness": 3}
@@ -46,7 +46,7 @@ def test_the_next_turn_is_asked_of_the_turn_before_it(tmp_path):
 
 def test_a_missing_turn_asks_for_nothing_across_the_gap():
     targets, dialogue = np.array([0, 1, 2, 3]), np.array(["a", "a", "a", "b"])
-    np.testing.assert_array_equal(loading.of_next_turn(targets, dialogue, np.array([0, 1, 3, 0])), [1, -1, -1, -1])
+    np.testing.assert_array_equal(splits.of_next_turn(targets, dialogue, np.array([0, 1, 3, 0])), [1, -1, -1, -1])
 
 
 def test_a_dialogue_with_a_missing_turn_is_told_and_can_be_gone_on_with(tmp_path):
@@ -54,10 +54,12 @@ def test_a_dialogue_with_a_missing_turn_is_told_and_can_be_gone_on_with(tmp_path
     gone = next(tmp_path.rglob("Ses01F_impro01_M001.wav"))
     gone.unlink()
     with pytest.raises(TaskError, match=r"1 dialogues lack a turn.*Ses01F_impro01 turn 3.*--skip-bad"):
-        tasks.load("iemocap6_dialogue", tmp_path, tmp_path / "cache")
-    task = tasks.load("iemocap6_dialogue", tmp_path, tmp_path / "cache", skip_bad=True)
+        tasks.load("iemocap6_dialogue", tasks.Options(tmp_path, tmp_path / "cache"))
+    task = tasks.load("iemocap6_dialogue", tasks.Options(tmp_path, tmp_path / "cache", skip_bad=True))
     assert any("1 dialogues lack a turn" in note for note in task.notes)
-    assert len(tasks.load("iemocap6", tmp_path, tmp_path / "cache").utterances) == 119  # no context is wanted there
+    assert (
+        len(tasks.load("iemocap6", tasks.Options(tmp_path, tmp_path / "cache")).utterances) == 119
+    )  # no context is wanted there
 
 
 @pytest.mark.parametrize(("name", "dialogue"), [
@@ -70,7 +72,7 @@ def test_a_missing_last_turn_is_missed_too(tmp_path, name, dialogue):
     assert last["turn"] == last["turns"] - 1
     Path(last["path"]).unlink()
     with pytest.raises(TaskError, match=f"1 dialogues lack a turn.*{dialogue} turn {last['turn']}"):
-        tasks.load(name, tmp_path, tmp_path / "cache")
+        tasks.load(name, tasks.Options(tmp_path, tmp_path / "cache"))
 
 
 def test_what_a_whole_copy_lacks_the_corpus_lacks(tmp_path, monkeypatch):
@@ -78,8 +80,20 @@ def test_what_a_whole_copy_lacks_the_corpus_lacks(tmp_path, monkeypatch):
     next(tmp_path.rglob("?_huanlesong_1_3.wav")).unlink()
     corpus = replace(m3ed.CORPUS, files=len(list(tmp_path.rglob("*.wav"))), speakers=0)
     monkeypatch.setattr(m3ed, "CORPUS", corpus)
-    task = tasks.load("m3ed_dialogue", tmp_path, tmp_path / "cache")
+    task = tasks.load("m3ed_dialogue", tasks.Options(tmp_path, tmp_path / "cache"))
     assert "partial" not in task.marks
+    assert "1 dialogues lack a turn: it is no context to the others" in task.notes
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_dialogues_are_counted_and_not_their_missing_turns(tmp_path, monkeypatch, known):
+    layouts.m3ed(tmp_path)
+    for turn in (2, 3):
+        next(tmp_path.rglob(f"?_huanlesong_1_{turn}.wav")).unlink()
+    if known:  # a whole copy: the corpus itself lacks them
+        corpus = replace(m3ed.CORPUS, files=len(list(tmp_path.rglob("*.wav"))), speakers=0)
+        monkeypatch.setattr(m3ed, "CORPUS", corpus)
+    task = tasks.load("m3ed_dialogue", tasks.Options(tmp_path, tmp_path / "cache", skip_bad=not known))
     assert "1 dialogues lack a turn: it is no context to the others" in task.notes
 
 
@@ -88,16 +102,16 @@ def test_melds_unreadable_clips_leave_a_gap_that_is_known(tmp_path, there):
     clips = layouts.meld(tmp_path) / "MELD.Raw" / layouts.MELD_FOLDERS["train"]
     if not there:
         (clips / "dia125_utt3.wav").unlink()
-    task = tasks.load("meld_dialogue", tmp_path, tmp_path / "cache")
+    task = tasks.load("meld_dialogue", tasks.Options(tmp_path, tmp_path / "cache"))
     assert "1 dialogues lack a turn: it is no context to the others" in task.notes
     assert any("known-bad" in note for note in task.notes) == there
     (clips / "dia0_utt1.wav").unlink()
     with pytest.raises(TaskError, match=r"1 dialogues lack a turn.*train_dia0 turn 1"):
-        tasks.load("meld_dialogue", tmp_path, tmp_path / "cache")
+        tasks.load("meld_dialogue", tasks.Options(tmp_path, tmp_path / "cache"))
 
 
 def test_a_limit_keeps_whole_dialogues_of_every_part(tmp_path):
-    task = tasks.load("iemocap6_dialogue", layouts.iemocap(tmp_path), tmp_path / "cache", limit=70)
+    task = tasks.load("iemocap6_dialogue", tasks.Options(layouts.iemocap(tmp_path), tmp_path / "cache", limit=70))
     sizes = task.utterances.dialogue.value_counts()
     assert sizes.eq(14).all() and len(sizes) == 5 and task.utterances.session.nunique() == 5
 

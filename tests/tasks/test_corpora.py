@@ -1,5 +1,6 @@
 """Readers of official layouts, whatever suffix, rate or nesting."""
 
+import pickle
 import shutil
 from pathlib import Path
 
@@ -84,7 +85,7 @@ def test_iemocap_reads_the_official_tree(tmp_path):
 
 def test_iemocap_task_merges_excitement_and_counts_what_it_leaves_out(tmp_path):
     layouts.iemocap(tmp_path)
-    task = tasks.load("iemocap", tmp_path, tmp_path / "cache")
+    task = tasks.load("iemocap", tasks.Options(tmp_path, tmp_path / "cache"))
     assert task.counts["classes"] == {"anger": 20, "happiness": 40, "neutral": 20, "sadness": 20}
     assert task.counts["merged"]["happiness"] == {"happiness": 20, "excitement": 20}
     assert task.counts["excluded"] == {"frustration": 20, "none": 20}
@@ -121,13 +122,23 @@ def test_a_relative_data_folder_gives_absolute_paths(tmp_path, monkeypatch):
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
     _, table = reading.table(corpora.module("emodb").CORPUS, Path("../data").resolve(), tmp_path)
-    task = tasks.load("emodb", "../data", "../cache")
+    task = tasks.load("emodb", tasks.Options(Path("../data"), Path("../cache")))
     assert task.utterances.path.tolist() == table.path.tolist()
+
+
+def test_options_are_plain_values_that_another_process_may_be_handed(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    options = tasks.Options(Path("data"), Path("~/cache"), emobox=Path("box"), limit=3, jobs=2)
+    assert pickle.loads(pickle.dumps(options)) == options
+    absolute = options.absolute()
+    assert (absolute.data, absolute.emobox) == (tmp_path / "data", tmp_path / "box")
+    assert absolute.cache == Path.home() / "cache" and (absolute.limit, absolute.jobs) == (3, 2)
+    assert absolute.absolute() == absolute and tasks.Options(Path("a"), Path("b")).absolute().emobox is None
 
 
 def test_odd_rates_and_stereo_are_no_obstacle(tmp_path):
     layouts.emovo(tmp_path, nested=True)
-    task = tasks.load("emovo", tmp_path, tmp_path / "cache")
+    task = tasks.load("emovo", tasks.Options(tmp_path, tmp_path / "cache"))
     assert task.utterances.duration.eq(0.05).all()
 
 

@@ -6,8 +6,9 @@ import pytest
 import yaml
 
 import tasks
+from commons.errors import UnknownName
 from tasks import catalogue, corpora, definition
-from tasks.errors import TaskError, UnknownName
+from tasks.errors import TaskError
 
 EXPECTED = [
     "aesdd",
@@ -164,7 +165,7 @@ def test_an_unknown_name_offers_the_nearest(tmp_path, name, words):
     with pytest.raises(UnknownName, match=words):
         tasks.resolve([name], tmp_path)
     with pytest.raises(UnknownName, match=words):
-        tasks.load(name, tmp_path, tmp_path)
+        tasks.load(name, tasks.Options(tmp_path, tmp_path))
 
 
 def test_here_without_data_is_told(tmp_path):
@@ -255,11 +256,44 @@ def test_kinds_and_rules_that_do_not_fit_are_named(tmp_path, change, words):
 def test_other_counts_than_a_whole_copys_are_told(tmp_path, monkeypatch):
     demo = definition.read(definition.path("demo"))
     right = dict.fromkeys(demo.labels, 0) | {
-        name: sum(parts.values()) for name, parts in tasks.load("demo", tmp_path, tmp_path).counts["merged"].items()
+        name: sum(parts.values())
+        for name, parts in tasks.load("demo", tasks.Options(tmp_path, tmp_path)).counts["merged"].items()
     }
     wrong = right | {"anger": right["anger"] + 1}
     for counts, said in ((right, False), (wrong, True)):
-        monkeypatch.setattr(definition, "read", lambda file, counts=counts: demo.model_copy(update={"counts": counts}))
-        task = tasks.load("demo", tmp_path, tmp_path)
+        monkeypatch.setattr(definition, "read", lambda file, counts=counts: definition.varied(demo, counts=counts))
+        task = tasks.load("demo", tasks.Options(tmp_path, tmp_path))
         assert ("partial" in task.marks) == said
         assert any(f"anger {right['anger']} of {wrong['anger']}" in note for note in task.notes) == said
+
+
+@pytest.mark.parametrize("make", [definition.varied, lambda base, **changes: definition.new(**dict(base) | changes)])
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"kind": "nonsense"}, "emodb: kind: Input should be 'classification', 'regression' or 'conversation'"),
+        ({"lables": {}}, "lables: unknown key"),
+        ({"headline": "CCC"}, "no metric CCC of a classification"),
+        ({"labels": {"anger": ("anger",)}}, "two classes"),
+        ({"labels": {1: (1,), 2: (2,)}}, "labels.1"),
+        ({"also": ("mood",)}, "also: mood is no column of utterances"),
+        ({"also": ("emotion",)}, "the target emotion is none of them"),
+        ({"also": ("gender", "gender")}, "named once"),
+    ],
+)
+def test_a_definition_that_a_program_makes_is_validated_too(make, change, words):
+    with pytest.raises(TaskError, match=words):
+        make(definition.read(definition.path("emodb")), **change)
+
+
+def test_a_varied_definition_differs_in_what_is_changed_alone():
+    base = definition.read(definition.path("iemocap_superb"))
+    other = definition.varied(base, name="other", published=())
+    assert type(other) is type(base) is definition.Definition
+    assert other.model_dump(exclude={"name", "published"}) == base.model_dump(exclude={"name", "published"})
+    assert definition.varied(base) == base
+
+
+def test_a_program_may_ask_of_a_corpus_that_ships_no_reader():
+    base = definition.read(definition.path("emodb"))
+    assert definition.varied(base, corpus="mine", labels={"joy": ("joy",), "awe": ("awe",)}).corpus == "mine"

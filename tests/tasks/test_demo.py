@@ -35,7 +35,7 @@ def test_two_that_race_make_the_same_corpus_once(demo_cache, tmp_path):
 
 
 def test_it_is_what_its_facts_say(demo_cache):
-    task = tasks.load("demo", demo_cache, demo_cache)
+    task = tasks.load("demo", tasks.Options(demo_cache, demo_cache))
     facts = corpora.module("demo").CORPUS
     assert task.marks == ("synthetic",) and not task.notes
     assert task.counts["classes"] == facts.classes and task.counts["speakers"] == facts.speakers
@@ -50,7 +50,7 @@ def test_it_is_what_its_facts_say(demo_cache):
 
 
 def test_dialogues_alternate_between_two_speakers_with_sticky_moods(demo_cache):
-    rows = tasks.load("demo", demo_cache, demo_cache).utterances
+    rows = tasks.load("demo", tasks.Options(demo_cache, demo_cache)).utterances
     same = []
     for _, turns in rows.sort_values("turn").groupby("dialogue"):
         assert turns.turn.tolist() == list(range(len(turns))) and turns.speaker.nunique() == 2
@@ -60,14 +60,14 @@ def test_dialogues_alternate_between_two_speakers_with_sticky_moods(demo_cache):
 
 
 def test_no_dialogue_or_session_crosses_the_folds(demo_cache):
-    for fold in tasks.load("demo", demo_cache, demo_cache).audit.folds:
+    for fold in tasks.load("demo", tasks.Options(demo_cache, demo_cache)).audit.folds:
         assert fold.rest_and_test == {"speakers": 0, "sessions": 0, "dialogues": 0, "audio": 0, "sentences": 8}
 
 
 def test_moods_are_learnable_from_the_spectrum_but_not_trivial(demo_cache):
     from sklearn.linear_model import LogisticRegression
 
-    task = tasks.load("demo", demo_cache, demo_cache)
+    task = tasks.load("demo", tasks.Options(demo_cache, demo_cache))
     bands = np.geomspace(4, 257, 31).astype(int)
     features = []
     for path in task.utterances.path:
@@ -125,7 +125,7 @@ def test_a_damaged_corpus_is_made_anew(demo_cache, tmp_path, monkeypatch, damage
         victim.write_bytes(data[:1000] if damage == "cut" else data[:-1] + bytes([data[-1] ^ 1]))
     monkeypatch.setattr(demo, "_fill", lambda new: shutil.copytree(whole, new))  # the true one takes seconds
     with pytest.warns(UserWarning, match="damaged embedded corpus"):
-        assert len(tasks.load("demo", tmp_path, tmp_path).utterances) == 320
+        assert len(tasks.load("demo", tasks.Options(tmp_path, tmp_path)).utterances) == 320
     assert digest(folder) == digest(whole) and not list(tmp_path.glob(".demo-*"))
     monkeypatch.setattr(demo, "_fill", lambda new: pytest.fail("a whole corpus is made again"))
     demo.write(tmp_path)

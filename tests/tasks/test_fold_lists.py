@@ -21,7 +21,7 @@ def whole_iemocap(tmp_path, monkeypatch):
 
 
 def load(data, **how):
-    return tasks.load("iemocap", data, data / "cache", **how)
+    return tasks.load("iemocap", tasks.Options(data, data / "cache", **how))
 
 
 def test_a_whole_copy_leaves_its_list_and_another_is_compared_with_it(whole_iemocap):

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from commons.errors import EmorepError
 from tasks import folds
 from tasks.errors import TaskError
 
@@ -179,7 +180,7 @@ def test_crossed_folds_share_neither_speaker_nor_sentence_and_test_each_row_once
     for k, tests in folds.crossed(parts, folds.leave_out("sentence", sentences, 2)):
         try:
             fold = folds.build_one(k, tests, ids, speakers, targets)
-        except TaskError:  # too few speakers are left of these sentences
+        except EmorepError:  # too few speakers are left of these sentences
             continue
         rest = np.r_[fold.train, fold.dev]
         assert not set(speakers[rest]) & set(speakers[fold.test])

@@ -21,7 +21,7 @@ def test_meld(tmp_path):
     row = rows.loc["test_dia1_utt6"]  # after a number that is skipped
     assert (row.turn, row.dialogue, row.partition, row.speaker) == (5, "test_dia1", "test", "Ross")
     assert rows.text.str.startswith("Oh, it’s ").all() and set(rows.polarity) == {"negative", "neutral", "positive"}
-    task = tasks.load("meld3", tmp_path, tmp_path / "cache")
+    task = tasks.load("meld3", tasks.Options(tmp_path, tmp_path / "cache"))
     assert task.utterances.duration.min() == pytest.approx(0.05) and task.utterances.duration.max() == 40
     assert task.problem.classes == ("negative", "neutral", "positive")
 
@@ -61,7 +61,7 @@ def test_cremads_votes_are_kept_and_ties_have_no_label(tmp_path):
     rows = read("cremad", layouts.cremad(tmp_path))
     assert rows.loc["1001_IEO_DIS_XX", "votes"] == "anger:neutral" and rows.vote.isna().sum() == 1
     assert rows.loc["1002_IEO_ANG_HI", ["vote", "gender", "intensity"]].tolist() == ["anger", "female", "high"]
-    task = tasks.load("cremad_vote", tmp_path, tmp_path / "cache")
+    task = tasks.load("cremad_vote", tasks.Options(tmp_path, tmp_path / "cache"))
     assert task.counts["excluded"] == {"none": 1}
     shutil.rmtree(tmp_path / "CREMA-D" / "processedResults")
     assert "votes" not in read("cremad", tmp_path)
@@ -75,16 +75,16 @@ def test_msp_podcast(tmp_path):
     assert rows[rows.index.str.endswith("0009")].emotion.isna().all()
     next(tmp_path.rglob("MSP-PODCAST_0004_0002.wav")).unlink()
     with pytest.raises(TaskError, match=r"MSP-PODCAST_0004_0002\.wav cannot be read"):
-        tasks.load("msp_podcast", tmp_path, tmp_path / "cache")
+        tasks.load("msp_podcast", tasks.Options(tmp_path, tmp_path / "cache"))
 
 
 def test_mosei_is_cut_from_whole_videos(tmp_path):
     rows = read("cmu_mosei", layouts.cmu_mosei(tmp_path))
     row = rows.loc["-3g5yACwYnA_4"]
     assert (row.start, row.end, row.sentiment, row.polarity, row.turn) == (1.2, 1.45, 0.6, "positive", 4)
-    task = tasks.load("mosei", tmp_path, tmp_path / "cache")
+    task = tasks.load("mosei", tasks.Options(tmp_path, tmp_path / "cache"))
     assert task.utterances.duration.round(2).eq(0.25).all() and task.definition.group_by == "video"
-    assert tasks.load("mosei_binary", tmp_path, tmp_path / "cache").counts["excluded"] == {"neutral": 4}
+    assert tasks.load("mosei_binary", tasks.Options(tmp_path, tmp_path / "cache")).counts["excluded"] == {"neutral": 4}
 
 
 @pytest.mark.parametrize(
@@ -112,7 +112,7 @@ def test_a_damaged_table_is_named_with_what_is_wrong(tmp_path, make, name, file,
     assert old in text
     path.write_text(text.replace(old, new), encoding="latin-1")
     with pytest.raises(TaskError, match=words):
-        tasks.load(name, tmp_path, tmp_path / "cache")
+        tasks.load(name, tasks.Options(tmp_path, tmp_path / "cache"))
 
 
 def test_a_label_that_points_elsewhere_reads_nothing_there(tmp_path):

@@ -44,7 +44,7 @@ def test_a_corpus_is_read_from_its_official_layout(tree, tmp_path, name):
 def test_a_task_splits_the_official_layout(tree, tmp_path, name):
     wanted = definition.read(definition.path(name))
     data = tree(wanted.corpus)
-    corpus, task = corpora.module(wanted.corpus).CORPUS, tasks.load(name, data, tmp_path)
+    corpus, task = corpora.module(wanted.corpus).CORPUS, tasks.load(name, tasks.Options(data, tmp_path))
     whole = "partial" if corpus.files else "complete"
     assert next(row for row in catalogue.describe(data) if row.task == name).state == whole
     assert ("partial" in task.marks) == (whole == "partial")

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from scipy.stats import pearsonr
 from sklearn.metrics import balanced_accuracy_score, f1_score
 
-from tasks.metrics import METRICS, f1_scores, recalls, seven, sums
+from commons.metrics import METRICS, f1_scores, recalls, seven, sums
 
 seeds = st.integers(0, 2**32 - 1)
 

@@ -34,7 +34,7 @@ def load(corpora, pytestconfig):
 
     def one(name: str):
         if name not in read:
-            read[name] = tasks.load(name, corpora, cache, jobs=2)
+            read[name] = tasks.load(name, tasks.Options(corpora, cache, jobs=2))
         return read[name]
 
     return one

@@ -17,7 +17,10 @@ def few(tmp_path_factory, demo_cache):
     cache = tmp_path_factory.mktemp("cache")
     folders = {"demo": (demo_cache, demo_cache), "urdu": (data, cache)}
     return {
-        name: (tasks.load(name, *where), {k: tasks.load(f"shots:{name},{k}", *where) for k in KS})
+        name: (
+            tasks.load(name, tasks.Options(*where)),
+            {k: tasks.load(f"shots:{name},{k}", tasks.Options(*where)) for k in KS},
+        )
         for name, where in folders.items()
     }
 
@@ -60,7 +63,7 @@ def test_draws_differ_and_follow_from_ids_alone(few, demo_cache):
     base, of = few["demo"]
     first = [tuple(sorted(draw[0].train)) for draw in of[2].problem.draws]
     assert len(set(first)) > shots.DRAWS // 2
-    assert tasks.load("shots:demo,2", demo_cache, demo_cache).audit.hash == of[2].audit.hash
+    assert tasks.load("shots:demo,2", tasks.Options(demo_cache, demo_cache)).audit.hash == of[2].audit.hash
     fold = base.problem.folds[0]
     permuted = base.problem.targets.copy()
     permuted[fold.test] = permuted[fold.test][::-1]

@@ -2,16 +2,16 @@
 
 from functools import cache
 from itertools import permutations
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 import downstreams
 import tasks
+from commons.corridors.features import Features
+from commons.errors import Refused, UnknownName
 from tasks import catalogue, corpora, definition, derive, labels, transfer
 from tasks.__main__ import main
-from tasks.errors import Refused, TaskError, UnknownName
 from tests.tasks import layouts
 
 SER10 = catalogue.suites()["ser10"]
@@ -31,7 +31,7 @@ def whole(tmp_path_factory):
 @pytest.fixture(scope="module")
 def base(whole):
     """A task that is not derived, read once."""
-    return cache(lambda name: tasks.load(name, *whole))
+    return cache(lambda name: tasks.load(name, tasks.Options(*whole)))
 
 
 def speakers(task):
@@ -71,7 +71,7 @@ def check(task, target, sources):
 @pytest.mark.parametrize("pair", PAIRS, ids=",".join)
 def test_a_pair_trains_on_the_source_and_tests_what_the_target_tests(whole, base, pair):
     source, target = (base(name) for name in pair)
-    task = tasks.load(f"transfer:{','.join(pair)}", *whole)
+    task = tasks.load(f"transfer:{','.join(pair)}", tasks.Options(*whole))
     check(task, target, [source])
     known = np.concatenate([np.r_[fold.train, fold.dev] for fold in task.problem.folds])
     tested = np.concatenate([fold.test for fold in task.problem.folds])
@@ -83,17 +83,36 @@ def test_a_pair_trains_on_the_source_and_tests_what_the_target_tests(whole, base
 @pytest.mark.parametrize("target", SER10)
 def test_across_languages_trains_on_all_that_is_neither_of_the_language_nor_of_the_family(whole, base, target):
     name = f"across-languages:ser10,{target}"
-    task = tasks.load(name, *whole)
+    task = tasks.load(name, tasks.Options(*whole))
     language = task.corpus.language
     sources = [
         m for m in SER10 if corpora.module(definition.read(definition.path(m)).corpus).CORPUS.language != language
     ]
-    assert derive.parse(name, whole[0]).bases == (target, *sources)
+    assert derive.parse(name, whole[0]).tasks == (target, *sources)
     check(task, base(target), [base(source) for source in sources])
     origin = {u: u.partition(":")[0] for u in task.problem.ids}
     spoken = {c: corpora.module(c).CORPUS.language for c in corpora.names()}
     dealt = [{spoken[origin[u]] for u in task.problem.ids[group]} for group in task.problem.folds[0].inner]
     assert sum(map(len, dealt)) == len(set().union(*dealt)), "no language is in two inner groups"
+
+
+def random_features(ids, rng) -> Features:
+    """Two layers of six values each."""
+    return Features(
+        ids=ids,
+        upstream="random",
+        fingerprint="",
+        precision="fp32",
+        device="cpu",
+        depth=2,
+        width=6,
+        pooled=rng.standard_normal((len(ids), 2, 2, 6)).astype(np.float32),
+        frames=None,
+        counts={},
+        seconds={},
+        audio_seconds=0.0,
+        parameters=None,
+    )
 
 
 @pytest.mark.parametrize("name", ["transfer:emodb,emovo", "transfer-standardised:emodb,emovo",
@@ -109,17 +128,17 @@ def test_labels_of_the_target_decide_nothing(whole, monkeypatch, name):
             targets[there] = targets[rng.permutation(there)]
         return targets, *counts
 
-    before = tasks.load(name, *whole)
+    before = tasks.load(name, tasks.Options(*whole))
     monkeypatch.setattr(transfer, "regrouped", permuted)
-    after = tasks.load(name, *whole)
+    after = tasks.load(name, tasks.Options(*whole))
     assert (before.problem.targets != after.problem.targets).any()
     for fold, other in zip(before.problem.folds, after.problem.folds, strict=True):
         for part in ("train", "dev", "test"):
             np.testing.assert_array_equal(getattr(fold, part), getattr(other, part))
         for group, again in zip(fold.inner, other.inner, strict=True):
             np.testing.assert_array_equal(group, again)
-    features = SimpleNamespace(pooled=rng.standard_normal((len(before.problem.ids), 2, 2, 6)).astype(np.float32))
-    one, two = (downstreams.evaluate("probe", features, t.problem, [0]) for t in (before, after))
+    features, probe = random_features(before.problem.ids, rng), downstreams.resolve("probe")
+    one, two = (downstreams.evaluate(probe, features, t.problem, [0]) for t in (before, after))
     assert one.table.drop(columns="target").equals(two.table.drop(columns="target")) and one.choices == two.choices
 
 
@@ -144,7 +163,7 @@ def test_the_matrix_of_a_suite_has_every_pair_or_says_why_not(whole):
 def test_beside_a_transfer_stands_its_targets_own_score_on_the_same_classes(whole):
     for name in ("transfer:emodb,ravdess", "transfer:ravdess,urdu", "across-languages:ser10,emovo"):
         made, own = tasks.resolve([name], whole[0])
-        task, beside = tasks.load(made, *whole), tasks.load(own, *whole)
+        task, beside = tasks.load(made, tasks.Options(*whole)), tasks.load(own, tasks.Options(*whole))
         assert sorted(task.problem.classes) == sorted(beside.problem.classes)
         tested = [np.concatenate([t.problem.ids[f.test] for f in t.problem.folds]) for t in (task, beside)]
         assert set(tested[0]) == set(tested[1])
@@ -159,7 +178,7 @@ def test_what_is_absent_is_left_out_of_a_matrix_and_told(tmp_path):
         "transfer:urdu,emodb", "labels:emodb,anger+happiness+neutral+sadness", "transfer:emodb,urdu",
     ]  # fmt: skip
     assert f"emovo: emovo is absent under {tmp_path}" in told[0]
-    with pytest.raises(TaskError, match=r"nothing of song can be asked so[\s\S]*ravdess_song is absent"):
+    with pytest.raises(Refused, match=r"nothing of song can be asked so[\s\S]*ravdess_song is absent"):
         tasks.resolve(["transfer:song"], tmp_path)
 
 

@@ -3,11 +3,18 @@
 import hashlib
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import soundfile
+
+import upstreams
+from commons.corridors.features import Features
+from commons.progress import Progress
+from upstreams import Extraction
+from upstreams.models import Models
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -92,3 +99,19 @@ def script(source: str, *arguments: object) -> subprocess.Popen[str]:
     """Run Python source in a process of its own."""
     command = [sys.executable, "-c", source, *map(str, arguments)]
     return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def extract(
+    name: str,
+    utterances: pd.DataFrame,
+    needs: Iterable[str],
+    cache: Path,
+    device: str = "cpu",
+    jobs: int = 1,
+    precision: str = "fp32",
+    progress: Progress | None = None,
+    models: Models | None = None,
+) -> Features:
+    """Features of a name's upstream, as it is now."""
+    identity = upstreams.identify(upstreams.resolve(name), precision, models)
+    return upstreams.extract(identity, utterances, needs, Extraction(cache, device, jobs), progress, models)

@@ -22,7 +22,7 @@ def load(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], upstreams.
 @pytest.mark.parametrize("name", NAMES)
 def test_features_are_finite_repeatable_and_free_of_batch_mates(name: str, load: Callable) -> None:
     upstream = load(name)
-    shortest = upstream.min_samples
+    shortest = upstream.audio.min_samples
     waves = [noise(1.3), noise(1.3, 1), tone(220, 1.3), np.zeros(20800, np.float32), noise(1)[:shortest]]
     tensors = [torch.from_numpy(wave) for wave in waves]
     alone = [upstream([tensor])[0] for tensor in tensors]
@@ -41,10 +41,10 @@ def test_features_are_finite_repeatable_and_free_of_batch_mates(name: str, load:
 def test_the_hop_is_what_it_says(name: str, load: Callable) -> None:
     upstream = load(name)
     frames = upstream([torch.from_numpy(noise(2))])[0].shape[1]
-    if upstream.hop is None:
+    if upstream.audio.hop is None:
         assert frames == 1
     else:
-        assert abs(frames - 32000 / upstream.hop) <= 2
+        assert abs(frames - 32000 / upstream.audio.hop) <= 2
 
 
 @pytest.mark.parametrize("name", upstreams.names())
@@ -137,4 +137,4 @@ def test_random_weights_follow_the_seed_alone() -> None:
 def test_wav2vec2_base_is_thirteen_layers_of_768() -> None:
     upstream = upstreams.load("random:wav2vec2_base")
     (output,) = upstream([torch.from_numpy(noise(0.1))])
-    assert output.shape == (13, 4, 768) and (upstream.depth, upstream.width, upstream.hop) == (13, 768, 320)
+    assert output.shape == (13, 4, 768) and (upstream.depth, upstream.width, upstream.audio.hop) == (13, 768, 320)

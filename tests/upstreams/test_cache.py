@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import upstreams
-from tests.upstreams.sounds import ENERGY, noise, plugin, speak
+from tests.upstreams.sounds import ENERGY, extract, noise, plugin, speak
 from upstreams import UpstreamError, cache, extraction
 from upstreams.__main__ import main
 
@@ -20,7 +20,7 @@ def filled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(extraction, "CHUNK_UTTERANCES", 2)
     utterances = speak(tmp_path, [noise(0.1, i) for i in range(6)])
     for name in ("fbank", plugin(tmp_path, ENERGY)):
-        upstreams.extract(name, utterances, {"pooled"}, tmp_path / "cache", jobs=1)
+        extract(name, utterances, {"pooled"}, tmp_path / "cache", jobs=1)
     return tmp_path / "cache"
 
 
@@ -50,12 +50,12 @@ def test_old_means_not_used_lately(filled: Path, tmp_path: Path) -> None:
     for path in chunks(filled):
         age(path, 40)
     utterances = speak(tmp_path, [noise(0.1, i) for i in range(6)])
-    upstreams.extract("fbank", utterances, {"pooled"}, filled, jobs=1)  # a use, though nothing is written
+    extract("fbank", utterances, {"pooled"}, filled, jobs=1)  # a use, though nothing is written
     assert cache.prune(filled, older_than=30, dry_run=True).files == 3
     assert len(chunks(filled)) == 6
     assert cache.prune(filled, older_than=30).files == 3
     assert [folder.upstream for folder in cache.folders(filled)] == ["fbank"]
-    assert upstreams.extract("fbank", utterances, {"pooled"}, filled, jobs=1).counts["computed"] == 0
+    assert extract("fbank", utterances, {"pooled"}, filled, jobs=1).counts["computed"] == 0
 
 
 def test_a_size_keeps_the_most_recently_used(filled: Path) -> None:
@@ -76,8 +76,9 @@ def test_one_upstream_can_go_alone(filled: Path) -> None:
 
 def test_a_label_names_an_upstream_too(filled: Path) -> None:
     name = next(folder.upstream for folder in cache.folders(filled) if folder.upstream != "fbank")
-    assert upstreams.label(name) != name
-    cache.prune(filled, upstream=upstreams.label(name))
+    label = upstreams.resolve(name).label
+    assert label != name
+    cache.prune(filled, upstream=label)
     assert [folder.upstream for folder in cache.folders(filled)] == ["fbank"]
 
 
@@ -97,7 +98,7 @@ def test_a_damaged_description_is_written_again(filled: Path, tmp_path: Path) ->
     about = next(folder.path for folder in cache.folders(filled) if folder.upstream == "fbank") / "about.json"
     before = about.read_text()
     about.write_text(before[:20])
-    upstreams.extract("fbank", speak(tmp_path, [noise(0.1, 9)]), {"pooled"}, filled, jobs=1)
+    extract("fbank", speak(tmp_path, [noise(0.1, 9)]), {"pooled"}, filled, jobs=1)
     assert about.read_text() == before
 
 

@@ -38,7 +38,7 @@ def test_a_strangers_ten_lines_are_enough(tmp_path: Path) -> None:
         "        return [w.unfold(0, 160, 160).square().mean(1).reshape(1, -1, 1) for w in waveforms]\n",
     )
     upstream = upstreams.load(name)
-    assert (upstream.seen, upstream.max_seconds, upstream.min_samples) == ("unknown", 30.0, 1)
+    assert (upstream.seen, upstream.audio.max_seconds, upstream.audio.min_samples) == ("unknown", 30.0, 1)
     assert upstream([torch.ones(1600)])[0].shape == (1, 10, 1)
 
 
@@ -134,7 +134,7 @@ def test_seen_in_another_form_is_refused(tmp_path: Path, value: str) -> None:
 def test_max_seconds_is_a_number_or_none(tmp_path: Path, value: str) -> None:
     with pytest.raises(UpstreamError, match="max_seconds"):
         upstreams.load(plugin(tmp_path, with_init(f"max_seconds = {value}")))
-    assert upstreams.load(plugin(tmp_path, with_init("max_seconds = 7"))).max_seconds == 7
+    assert upstreams.load(plugin(tmp_path, with_init("max_seconds = 7"))).audio.max_seconds == 7
 
 
 def test_models_are_frozen_and_in_eval_mode(tmp_path: Path) -> None:

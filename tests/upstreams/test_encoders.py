@@ -1,9 +1,9 @@
 """Every named encoder, as its tiny sister: the contract, whatever the batch, at either precision."""
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -50,11 +50,11 @@ def test_every_encoder_passes_the_check(name: str, tmp_path: Path) -> None:
 def test_facts_are_those_of_the_full_size_model(name: str) -> None:
     full = upstreams.load(f"random:{name}")
     settings = MODELS[name].settings
-    if full.hop is None:
+    if full.audio.hop is None:
         assert (full.depth, full.width) == (1, settings["xvector_output_dim"])
     else:
         layers = settings.get("num_hidden_layers", settings.get("encoder_layers"))
-        assert (full.depth, full.width, full.hop) == (
+        assert (full.depth, full.width, full.audio.hop) == (
             layers + 1,
             settings.get("hidden_size", settings.get("d_model")),
             320,
@@ -65,7 +65,7 @@ def test_facts_are_those_of_the_full_size_model(name: str) -> None:
 @pytest.mark.parametrize("name", [name for name in KINDS if "whisper" not in name])
 def test_a_batch_of_mixed_lengths_changes_nothing_for_anyone(name: str) -> None:
     upstream = tiny(name)
-    waves = mixed(upstream.min_samples)
+    waves = mixed(upstream.audio.min_samples)
     together = upstream(waves)
     for wave, output in zip(waves, together, strict=True):
         assert error(output, upstream([wave])[0]) < 1e-5
@@ -80,7 +80,7 @@ def test_without_the_mended_modules_padding_leaks(name: str, monkeypatch: pytest
     monkeypatch.setattr(padding.GroupNormOverOwn, "forward", lambda self, x: self.norm(x))
     monkeypatch.setattr(padding.ConvolutionOverOwn, "forward", lambda self, x: self.convolution(x))
     upstream = tiny(name)
-    waves = mixed(upstream.min_samples)
+    waves = mixed(upstream.audio.min_samples)
     short = min(range(len(waves)), key=lambda i: len(waves[i]))
     assert error(upstream(waves)[short], upstream([waves[short]])[0]) > 1e-3
 
@@ -96,15 +96,21 @@ def test_extraction_batches_mixed_lengths_on_a_gpu_alone() -> None:
     assert sizes == [8, 1]  # 240 s with the padding
 
 
+def pooled(name: str, utterances: pd.DataFrame, cache: Path) -> np.ndarray:
+    identity = upstreams.identify(upstreams.resolve(name))
+    options = upstreams.Extraction(cache, device="cpu", jobs=1)
+    return upstreams.extract(identity, utterances, {"pooled"}, options).pooled[:]
+
+
 def test_features_are_the_same_whether_extraction_batches_or_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     name = plugin(tmp_path, TINY.format(name="wavlm_base"), "tiny")
     utterances = speak(tmp_path, [noise(0.1 * k, k) for k in range(1, 12)])
     monkeypatch.setattr(work, "batches", lambda pieces, upstream: [list(pieces)])
-    together = upstreams.extract(name, utterances, {"pooled"}, tmp_path / "a", device="cpu", jobs=1).pooled[:]
+    together = pooled(name, utterances, tmp_path / "a")
     monkeypatch.setattr(work, "batches", lambda pieces, upstream: [[piece] for piece in pieces])
-    alone = upstreams.extract(name, utterances, {"pooled"}, tmp_path / "b", device="cpu", jobs=1).pooled[:]
+    alone = pooled(name, utterances, tmp_path / "b")
     np.testing.assert_allclose(together, alone, atol=1e-5 * np.abs(alone).max())
 
 
@@ -120,7 +126,7 @@ def test_bf16_is_near_fp32(name: str) -> None:
 def test_the_first_convolution_stays_in_fp32_in_bf16() -> None:
     upstream = tiny("wav2vec2_base", "bf16")
     upstream([torch.from_numpy(noise(0.2))])
-    module: Any = upstream._model._module
+    module = upstream.model._module
     first, second = module.feature_extractor.conv_layers[:2]
     assert first.conv.weight.dtype == torch.float32 and second.conv.weight.dtype == torch.bfloat16
 
@@ -134,7 +140,7 @@ def test_whisper_gives_only_the_frames_of_the_utterance_and_hears_the_librarys_f
     assert ours.shape[1] == 51
     features = WhisperFeatureExtractor()(wave, sampling_rate=16000, return_tensors="pt")["input_features"]
     with torch.inference_mode():
-        theirs = upstream._model._module(features, output_hidden_states=True).hidden_states
+        theirs = upstream.model._module(features, output_hidden_states=True).hidden_states
     torch.testing.assert_close(ours, torch.cat(theirs)[:, :51])
 
 
@@ -146,7 +152,7 @@ def test_w2v_bert_hears_the_librarys_features() -> None:
     (ours,) = upstream([torch.from_numpy(wave)])
     inputs = SeamlessM4TFeatureExtractor()(wave, sampling_rate=16000, return_tensors="pt")
     with torch.inference_mode():
-        theirs = torch.cat(upstream._model._module(**inputs, output_hidden_states=True).hidden_states)
+        theirs = torch.cat(upstream.model._module(**inputs, output_hidden_states=True).hidden_states)
     torch.testing.assert_close(ours, theirs[:, : ours.shape[1]])
 
 
@@ -162,15 +168,15 @@ def test_the_speaker_embedding_is_the_librarys() -> None:
 
 def test_more_memory_than_the_gpu_has_means_smaller_batches_of_mixed_lengths() -> None:
     upstream = tiny("hubert_base")
-    waves = mixed(upstream.min_samples, 5)
-    whole, hear = upstream(waves), upstream._model.hear
+    waves = mixed(upstream.audio.min_samples, 5)
+    whole, hear = upstream(waves), upstream.model.hear
 
-    def scarce(module: Any, batch: list[torch.Tensor]) -> list[torch.Tensor]:
+    def scarce(module: torch.nn.Module, batch: list[torch.Tensor]) -> list[torch.Tensor]:
         if len(batch) > most:
             raise torch.OutOfMemoryError("CUDA out of memory")
         return hear(module, batch)
 
-    upstream._model.hear = scarce
+    upstream.model.hear = scarce
     most = 2
     for one, other in zip(work.forward(waves, upstream, torch.clone), whole, strict=True):
         assert error(one, other) < 1e-5

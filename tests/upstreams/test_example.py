@@ -6,8 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import upstreams
-from tests.upstreams.sounds import ROOT, speak, tone
+from tests.upstreams.sounds import ROOT, extract, speak, tone
 from upstreams.__main__ import main
 
 NAME = f"{ROOT / 'examples' / 'octaves.py'}:Octaves"
@@ -20,7 +19,7 @@ def test_the_example_passes_the_check(capsys: pytest.CaptureFixture[str]) -> Non
 
 def test_the_example_hears_octaves(tmp_path: Path) -> None:
     utterances = speak(tmp_path, [tone(180), tone(3000)])
-    means = upstreams.extract(NAME, utterances, {"pooled"}, tmp_path, device="cpu", jobs=1).pooled[:, 0, 0]
+    means = extract(NAME, utterances, {"pooled"}, tmp_path, device="cpu", jobs=1).pooled[:, 0, 0]
     assert np.argmax(means, axis=1).tolist() == [2, 6]  # bins of 31.25 Hz: 5.8 and 96
 
 

@@ -8,18 +8,22 @@ from pathlib import Path
 import pytest
 
 import upstreams
+from commons.errors import Refused, UnknownName
+from commons.places import Places
+from commons.registry import Registry
 from tests.upstreams.sounds import ENERGY, ROOT, plugin, with_init
-from upstreams import UnknownName, UpstreamError, registry
+from upstreams import registry
 
 
 @pytest.mark.parametrize("name", upstreams.names())
 def test_every_listed_name_is_canonical_and_loads(name: str) -> None:
-    assert upstreams.resolve(name) == name == upstreams.load(name).name
+    assert upstreams.resolve(name).name == name == upstreams.load(name).name
 
 
 def test_listing_and_fingerprints_import_no_heavy_package() -> None:
     source = (
-        "import sys, upstreams; upstreams.describe(); [upstreams.load(n).fingerprint() for n in upstreams.names()];"
+        "import sys, upstreams; upstreams.describe(); names = [*upstreams.names(), 'emotion2vec'];"
+        "[upstreams.identify(upstreams.resolve(name)) for name in names];"
         "print(*{'torch', 'transformers', 'pandas', 's3prl', 'sklearn', 'opensmile', 'pyworld'} & set(sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", source], cwd=ROOT, capture_output=True, text=True, check=True)
@@ -48,27 +52,28 @@ def test_what_is_said_of_an_unknown_name_is_short(tmp_path: Path) -> None:
 
 def test_a_file_without_a_class_is_told_its_classes(tmp_path: Path) -> None:
     file = plugin(tmp_path, ENERGY).partition(":")[0]
-    with pytest.raises(UpstreamError, match=r"energy\.py:Energy$"):
+    with pytest.raises(Refused, match=r"energy\.py:Energy$"):
         upstreams.resolve(file)
 
 
 def test_spellings_of_one_upstream_are_one_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert upstreams.resolve("FBank") == "fbank"
-    assert upstreams.resolve("random:wav2vec2_base@0") == "random:wav2vec2_base"
-    assert upstreams.resolve("random:wav2vec2_base@007") == "random:wav2vec2_base@7"
+    assert upstreams.resolve("FBank").name == "fbank"
+    assert upstreams.resolve("random:wav2vec2_base@0").name == "random:wav2vec2_base"
+    assert upstreams.resolve("random:wav2vec2_base@007").name == "random:wav2vec2_base@7"
     name = plugin(tmp_path, ENERGY)
     monkeypatch.chdir(tmp_path)
-    assert upstreams.resolve(name) == upstreams.resolve("./energy.py:Energy") == "energy.py:Energy"
+    assert upstreams.resolve(name) == upstreams.resolve("./energy.py:Energy")
+    assert upstreams.resolve(name).name == "energy.py:Energy"
 
 
 def test_seeds_and_checkpoints_that_make_no_sense_are_refused() -> None:
-    with pytest.raises(UpstreamError, match="no weights"):
+    with pytest.raises(Refused, match="no weights"):
         upstreams.resolve("fbank@model.pt")
-    with pytest.raises(UpstreamError, match="seed"):
+    with pytest.raises(Refused, match="seed"):
         upstreams.resolve("random:wav2vec2_base@best")
     assert upstreams.resolve(f"random:wav2vec2_base@{2**64 - 1}")
     for seed in (2**64, "9" * 5000):
-        with pytest.raises(UpstreamError, match=r"up to 2\*\*64 - 1") as refused:
+        with pytest.raises(Refused, match=r"up to 2\*\*64 - 1") as refused:
             upstreams.resolve(f"random:wav2vec2_base@{seed}")
         assert len(str(refused.value)) < 200
 
@@ -83,13 +88,13 @@ def test_labels_hold_no_absolute_path_and_tell_files_apart(tmp_path: Path, monke
     names.append(f"{names[0]}@{weights}")
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
-    labels = [upstreams.label(name) for name in names]
-    assert len(set(labels)) == 3 and labels == [upstreams.label(name) for name in names]
+    labels = [upstreams.resolve(name).label for name in names]
+    assert len(set(labels)) == 3 and labels == [upstreams.resolve(name).label for name in names]
     for label, shown in zip(labels, ["energy.py:Energy"] * 2 + ["energy.py:Energy@energy.py2"], strict=True):
         assert re.fullmatch(rf"{shown}~[0-9a-f]{{8}}", label)
     assert upstreams.load(names[0]).title == labels[0]
     monkeypatch.chdir(tmp_path / "p1")
-    assert upstreams.label(names[0]) == "energy.py:Energy"
+    assert upstreams.resolve(names[0]).label == "energy.py:Energy"
 
 
 def test_files_and_classes_that_are_not_there_are_named(tmp_path: Path) -> None:
@@ -107,9 +112,67 @@ def test_a_registered_name_with_weights_takes_a_checkpoint(tmp_path: Path, monke
     module.write_text(with_init("def __init__(self, file): self.file = file"))
     monkeypatch.syspath_prepend(str(tmp_path))
     entry = registry.Entry("weighted", "weighted", "", "weighted_upstream:Energy", weights=True)
-    monkeypatch.setattr(registry, "ENTRIES", (*registry.ENTRIES, entry))
+    monkeypatch.setattr(registry, "UPSTREAMS", Registry("upstream", {"weighted": entry}))
     weights = tmp_path / "a.pt"
     weights.write_bytes(b"one")
     before = upstreams.load(f"weighted@{weights}").fingerprint()
     weights.write_bytes(b"two")
     assert upstreams.load(f"weighted@{weights}").fingerprint() != before
+
+
+@pytest.mark.parametrize(
+    ("name", "lineage"),
+    [
+        ("fbank", {}),
+        ("emotion2vec", {}),
+        ("hf:facebook/wav2vec2-base", {}),
+        ("random:wav2vec2_base@7", {"base": "wav2vec2_base"}),
+        ("enc.py:Enc@weights/a.pt", {}),
+        ("enc.py:Enc@weights/step-300.pt", {"run": "enc.py:Enc@weights", "step": 300}),
+        ("emotion2vec@weights/a.pt", {"base": "emotion2vec"}),
+        ("emotion2vec@runs/mine/both", {"base": "emotion2vec", "run": "emotion2vec@runs/mine/both", "step": 1000}),
+        ("emotion2vec@runs/mine/both/step-00000050.safetensors",
+         {"base": "emotion2vec", "run": "emotion2vec@runs/mine/both", "step": 50}),
+        ("emotion2vec:mine/both", {"base": "emotion2vec", "ablation": "mine", "variant": "both"}),
+    ],
+)  # fmt: skip
+def test_a_name_knows_what_it_descends_from(
+    name: str, lineage: dict[str, object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = tmp_path / "runs" / "mine" / "both"
+    for path in (tmp_path / "enc.py", tmp_path / "weights" / "a.pt", tmp_path / "weights" / "step-300.pt",
+                 run / "step-00000050.safetensors", run / "step-00001000.safetensors"):  # fmt: skip
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    monkeypatch.chdir(tmp_path)
+    named = upstreams.resolve(name)
+    fields = ("base", "ablation", "variant", "run", "step")
+    assert {field: value for field in fields if (value := getattr(named, field)) is not None} == lineage
+
+
+def test_a_run_elsewhere_is_one_run_by_its_label(tmp_path: Path) -> None:
+    for step in (50, 1000):
+        (tmp_path / f"step-{step:08d}.safetensors").touch()
+    one, other = (upstreams.resolve(name) for name in upstreams.expand(f"emotion2vec@{tmp_path}/*"))
+    assert (one.step, other.step) == (50, 1000) and one.run == other.run == one.label.rpartition("/")[0]
+    assert str(tmp_path) not in str(one.run)
+
+
+def test_a_resolved_name_stands_for_the_same_files_in_any_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plugin(tmp_path, ENERGY)
+    monkeypatch.chdir(tmp_path)
+    named = upstreams.resolve("energy.py:Energy")
+    before = upstreams.identify(named)
+    monkeypatch.chdir("/")
+    assert upstreams.identify(named) == before
+
+
+def test_a_variant_that_was_not_trained_says_where_it_was_looked_for(tmp_path: Path) -> None:
+    (tmp_path / "losses" / "frame").mkdir(parents=True)
+    with pytest.raises(Refused, match="frame holds no checkpoint of a run"):
+        upstreams.resolve("emotion2vec:losses/frame", Places(runs=tmp_path))
+    for name in ("losses/none", "losses", "../x"):
+        with pytest.raises(Refused, match=f"{tmp_path}.* holds no run; .*--ablation .* makes it"):
+            upstreams.resolve(f"emotion2vec:{name}", Places(runs=tmp_path))

@@ -1,5 +1,7 @@
 """The modules beside a user's file: its own alone, whenever they are imported, and part of its fingerprint."""
 
+import builtins
+import importlib
 import sys
 from pathlib import Path
 
@@ -7,9 +9,11 @@ import pytest
 import torch
 
 import upstreams
-from tests.upstreams.sounds import noise, plugin, speak
+from commons.errors import Refused
+from tests.upstreams.sounds import ROOT, extract, noise, plugin, speak
 from upstreams import extraction
 from upstreams.contract import Frozen
+from upstreams.namesakes import Namesakes
 
 FACTS = """
 class Energy:
@@ -61,7 +65,7 @@ def test_late_imports_work_in_extraction(tmp_path: Path, jobs: int, monkeypatch:
     monkeypatch.setattr(extraction, "CHUNK_UTTERANCES", 1)
     utterances = speak(tmp_path, [noise(0.1, i) for i in range(4)])
     name = made(tmp_path / "own", LATE, 3)
-    features = upstreams.extract(name, utterances, {"pooled"}, tmp_path / "cache", device="cpu", jobs=jobs)
+    features = extract(name, utterances, {"pooled"}, tmp_path / "cache", device="cpu", jobs=jobs)
     assert (features.pooled[:, 0] == 3).all()
 
 
@@ -92,3 +96,85 @@ def test_a_loaded_package_of_a_neighbours_name_comes_back(tmp_path: Path, monkey
     other = type(sys)("scale")
     monkeypatch.setitem(sys.modules, "scale", other)
     assert value(upstream) == 1 and sys.modules["scale"] is other
+
+
+NAMESAKE = f"""
+{{early}}
+{FACTS}
+    def __call__(self, waveforms):
+        {{late}}
+        return [w.unfold(0, 160, 160).square().mean(1).reshape(1, -1, 1) * 0 + SCALE for w in waveforms]
+"""
+OURS = ["tasks", "commons", "upstreams", "tests"]
+FORMS = {"module": "{name}.py", "package": "{name}/__init__.py", "folder": "{name}/parts.py"}
+
+
+def namesake(folder: Path, name: str, form: str, late: bool) -> str:
+    """An upstream that gives the SCALE, 5, of a module of the user's that is named as a package of ours."""
+    place = folder / FORMS[form].format(name=name)
+    place.parent.mkdir(parents=True)
+    place.write_text("SCALE = 5\n")
+    line = f"from {name}{'.parts' if form == 'folder' else ''} import SCALE"
+    return plugin(folder, NAMESAKE.format(early="" if late else line, late=line if late else "pass"))
+
+
+def ours() -> dict[str, object]:
+    tops = {*OURS, "downstreams", "cells"}
+    return {name: module for name, module in sys.modules.items() if name.partition(".")[0] in tops}
+
+
+@pytest.mark.parametrize("late", [False, True], ids=["at the top", "in the call"])
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("name", OURS)
+def test_a_users_module_named_like_ours_is_the_users(tmp_path: Path, name: str, form: str, late: bool) -> None:
+    importlib.import_module(name)
+    before, path, finders = ours(), list(sys.path), list(sys.meta_path)
+    upstream = upstreams.load(namesake(tmp_path / "own", name, form, late))
+    assert [value(upstream), value(upstream)] == [5, 5]
+    assert ours() == before and sys.path == path and sys.meta_path[-len(finders) :] == finders
+    place = tmp_path / "own" / FORMS[form].format(name=name)
+    fingerprint = upstream.fingerprint()
+    place.write_text("SCALE = 6\n")
+    changed = upstreams.load(upstream.name)
+    assert value(changed) == 6 and changed.fingerprint() != fingerprint and value(upstream) == 5
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_namesakes_work_in_worker_processes(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(extraction, "CHUNK_UTTERANCES", 1)
+    utterances = speak(tmp_path, [noise(0.1, i) for i in range(4)])
+    own = namesake(tmp_path / "own", name, "module", late=True)
+    features = extract(own, utterances, {"pooled"}, tmp_path / "cache", jobs=2)
+    assert (features.pooled[:, 0] == 5).all() and features.counts["computed"] == 4
+
+
+def test_what_ours_imports_is_ours_whatever_lies_beside_a_users_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The user's file is the first to import a module of ours, which imports `commons`, and has a `commons` itself."""
+    (tmp_path / "commons").mkdir()
+    (tmp_path / "commons" / "__init__.py").touch()
+    (tmp_path / "commons" / "scales.py").write_text("SCALE = 5\n")
+    source = NAMESAKE.format(
+        early="from upstreams.emotion2vec import world",
+        late="from commons.scales import SCALE; import commons; assert not hasattr(commons, 'errors')",
+    )
+    world = "upstreams.emotion2vec.world"
+    importlib.import_module(world)
+    monkeypatch.delitem(sys.modules, world)
+    monkeypatch.delattr("upstreams.emotion2vec.world")
+    assert value(upstreams.load(plugin(tmp_path, source))) == 5
+    assert sys.modules[world].Refused is Refused
+
+
+def test_an_error_within_puts_ours_back_too(tmp_path: Path) -> None:
+    name = namesake(tmp_path / "own", "tasks", "module", late=True)
+    (tmp_path / "own" / "tasks.py").write_text("raise ValueError('broken')\n")
+    before, load = ours(), builtins.__import__
+    with pytest.raises(upstreams.UpstreamError, match="broken"):
+        value(upstreams.load(name))
+    assert ours() == before and builtins.__import__ is load
+
+
+def test_a_users_file_in_our_own_folder_imports_ours() -> None:
+    assert not Namesakes(ROOT).names

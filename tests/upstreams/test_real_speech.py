@@ -5,8 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import upstreams
-from tests.upstreams.sounds import table
+from tests.upstreams.sounds import extract, table
 
 SUFFIXES = (".wav", ".flac", ".opus", ".ogg", ".mp3")
 
@@ -24,14 +23,14 @@ def clips(corpora: Path) -> list[Path]:
 
 @pytest.mark.parametrize("name", ["fbank", "mfcc", "prosody", "opensmile"])
 def test_real_speech_has_features_that_tell_clips_apart(name: str, clips: list[Path], tmp_path: Path) -> None:
-    features = upstreams.extract(name, table(clips), {"pooled"}, tmp_path, device="cpu", jobs=1)
+    features = extract(name, table(clips), {"pooled"}, tmp_path, device="cpu", jobs=1)
     means = features.pooled[:, 0, 0]
     assert np.isfinite(features.pooled[:]).all() and features.counts["padded"] == 0
     assert len(np.unique(means, axis=0)) == len(clips)
 
 
 def test_speech_is_voiced_at_the_pitch_of_voices(clips: list[Path], tmp_path: Path) -> None:
-    features = upstreams.extract("prosody", table(clips), {"pooled"}, tmp_path, device="cpu", jobs=1)
+    features = extract("prosody", table(clips), {"pooled"}, tmp_path, device="cpu", jobs=1)
     log_f0, voicing = features.pooled[:, 0, 0, 0], features.pooled[:, 0, 0, 1]
     assert (np.exp(log_f0) > 75).all() and (np.exp(log_f0) < 600).all()
     assert (voicing > 0.1).all() and (voicing < 0.95).all()

@@ -5,7 +5,6 @@ import importlib
 import sys
 import types
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -41,7 +40,7 @@ def test_what_s3prl_gives_is_what_its_expert_gives_alone(local: str) -> None:
     with torch.inference_mode():
         for wave, ours in zip(waves, upstream(waves), strict=True):
             assert torch.equal(ours, torch.cat(expert([wave])["hidden_states"]))
-    assert (upstream.depth, upstream.hop, upstream.width, upstream.seen) == (3, 320, 48, "unknown")
+    assert (upstream.depth, upstream.audio.hop, upstream.width, upstream.seen) == (3, 320, 48, "unknown")
     assert not any(module.training for module in upstream._model._expert.modules())
 
 
@@ -98,7 +97,7 @@ def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     repair_for_s3prl()
     import s3prl.hub
 
-    def needy(**_: Any) -> None:
+    def needy(**_: object) -> None:
         import no_such_codec  # noqa: F401
 
     monkeypatch.setattr(s3prl.hub, "needy", needy, raising=False)
@@ -113,7 +112,7 @@ def test_what_cannot_be_fetched_is_named_with_its_place(monkeypatch: pytest.Monk
     repair_for_s3prl()
     from s3prl.util import download
 
-    def unreachable(*_: Any, **__: Any) -> None:
+    def unreachable(*_: object, **__: object) -> None:
         raise ConnectionError("no network")
 
     monkeypatch.setattr(download, "_download_url_to_file", unreachable)
@@ -124,7 +123,7 @@ def test_what_cannot_be_fetched_is_named_with_its_place(monkeypatch: pytest.Monk
 
 
 class Bomb:
-    def __reduce__(self) -> tuple[Any, ...]:
+    def __reduce__(self) -> tuple[object, ...]:
         return (Path.touch, (Path("went_off"),))
 
 
@@ -187,7 +186,7 @@ def test_settings_in_a_namespace_are_read(tmp_path: Path) -> None:
     content = {"Settings": {"Config": {}, "Paras": argparse.Namespace(lr=1e-3)}, "Config": config}
     torch.save({**content, "Transformer": model.state_dict()}, path)
     upstream = upstreams.load(f"s3prl:tera_local@{path}")
-    assert (upstream.depth, upstream.width, upstream.hop) == (3, 16, 160)
+    assert (upstream.depth, upstream.width, upstream.audio.hop) == (3, 16, 160)
     config["audio"]["kaldi"] = {"feat_type": "fbank.__class__(1)", "fbank.__class__(1)": {}}
     torch.save({**content, "Transformer": model.state_dict()}, path)
     with pytest.raises(UpstreamError, match=r"tera\.ckpt is refused"):
@@ -213,7 +212,7 @@ def test_the_repairs_leave_a_working_torchaudio_alone(tmp_path: Path, monkeypatc
     fresh(monkeypatch)
     monkeypatch.syspath_prepend(str(tmp_path))
     repair_for_s3prl()
-    torchaudio: Any = sys.modules["torchaudio"]
+    torchaudio = sys.modules["torchaudio"]
     assert torchaudio._extension.REAL and torchaudio.set_audio_backend("sox") == "real"
     assert sys.modules["torchaudio.sox_effects"].REAL
     fresh(monkeypatch)
@@ -227,7 +226,7 @@ def test_the_repairs_mend_each_break(tmp_path: Path, monkeypatch: pytest.MonkeyP
     importlib.import_module("torchaudio")
     assert sys.modules["torchaudio._extension"]._IS_TORCHAUDIO_EXT_AVAILABLE is False
     repair_for_s3prl()
-    torchaudio: Any = sys.modules["torchaudio"]
+    torchaudio = sys.modules["torchaudio"]
     assert torchaudio._extension.fail_if_no_align(len) is len
     assert torchaudio.set_audio_backend("sox_io") is None
     assert isinstance(torchaudio.sox_effects, types.ModuleType)

@@ -1,7 +1,6 @@
 """Our features are the libraries' own: transformers' and s3prl's, on the same weights and the same waveform."""
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -26,7 +25,7 @@ LARGE_KIND = [("Wav2Vec2", BIASED), ("Hubert", BIASED), ("WavLM", LAYER_NORM), (
 
 def check_same(encoder: Encoder, family: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One utterance at a time, all layers; the last behind the final norm."""
-    module: Any = encoder.build()
+    module = encoder.build()
     peer = upstreams.load(for_s3prl(family, module, folder / "checkpoint.pt"))
     waves = [
         torch.from_numpy(noise(seconds, seed)) for seed, seconds in enumerate((0.5, 1.9))
@@ -36,7 +35,7 @@ def check_same(encoder: Encoder, family: str, folder: Path, monkeypatch: pytest.
         plain = [module(wave[None], output_hidden_states=True) for wave in waves]
     monkeypatch.setattr(encoder, "build", lambda: module)
     ours = Frozen(encoder, family)
-    assert (peer.depth, peer.width, peer.hop, peer.min_samples) == (ours.depth, ours.width, ours.hop, ours.min_samples)
+    assert (peer.depth, peer.width, peer.audio) == (ours.depth, ours.width, ours.audio)
     for wave, library in zip(waves, plain, strict=True):
         (mine,) = ours([wave])
         (theirs,) = peer([wave])
@@ -74,7 +73,7 @@ def test_a_waveform_is_normalised_as_the_librarys_extractor_does_where_its_setti
     repair()
     from transformers import Wav2Vec2FeatureExtractor
 
-    module: Any = factories.FAMILIES["Wav2Vec2"](Seeded("Wav2Vec2", LITTLE | BIASED, 3), "", {}).build()
+    module = factories.FAMILIES["Wav2Vec2"](Seeded("Wav2Vec2", LITTLE | BIASED, 3), "", {}).build()
     extractor = Wav2Vec2FeatureExtractor(do_normalize=normalise)
     module.save_pretrained(tmp_path)
     extractor.save_pretrained(tmp_path)
@@ -96,7 +95,7 @@ def test_a_waveform_is_normalised_as_the_librarys_extractor_does_where_its_setti
 def test_s3prl_normalises_where_the_checkpoint_says_so_with_an_epsilon_of_its_own(family: str, tmp_path: Path) -> None:
     """It adds 1e-5 to the variance, transformers 1e-7: the same for loud speech, another waveform for quiet speech."""
     encoder = factories.FAMILIES[family](Seeded(family, LITTLE | BIASED, 3), family, {})
-    module: Any = encoder.build()
+    module = encoder.build()
     name = for_s3prl(family, module, tmp_path / "checkpoint.pt")
     content = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
     content["cfg" if family == "WavLM" else "task_cfg"]["normalize"] = True

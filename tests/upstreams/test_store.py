@@ -16,7 +16,21 @@ import soundfile
 import torch
 
 import upstreams
-from tests.upstreams.sounds import ENERGY, SLOW, before_frames, noise, plugin, script, speak, table, with_init, write
+from commons import files
+from commons.corridors.features import Features
+from tests.upstreams.sounds import (
+    ENERGY,
+    SLOW,
+    before_frames,
+    extract,
+    noise,
+    plugin,
+    script,
+    speak,
+    table,
+    with_init,
+    write,
+)
 from upstreams import UpstreamError, extraction, store, work, workers
 from upstreams.audio import segments
 
@@ -25,8 +39,10 @@ COUNT = 24
 EXTRACT = """
 import signal
 import sys
+from pathlib import Path
 import pandas as pd
 import upstreams
+from tests.upstreams.sounds import extract
 from upstreams import extraction
 
 if __name__ == "__main__":
@@ -35,7 +51,7 @@ if __name__ == "__main__":
     extraction.CHUNK_UTTERANCES = 4
     try:
         exec(sys.argv[5] if len(sys.argv) > 5 else "")
-        features = upstreams.extract(name, pd.read_pickle(utterances), {"pooled"}, cache, "cpu", jobs=int(jobs))
+        features = extract(name, pd.read_pickle(utterances), {"pooled"}, Path(cache), "cpu", jobs=int(jobs))
     except upstreams.UpstreamError as error:
         sys.exit(f"error: {error}")
     print(features.counts["computed"], float(features.pooled[:, 0, 0, 0].sum()))
@@ -59,8 +75,8 @@ def cache(tmp_path: Path) -> Path:
     return tmp_path / "cache"
 
 
-def get(name: str, utterances: pd.DataFrame, cache: Path) -> upstreams.features.Features:
-    return upstreams.extract(name, utterances, {"pooled"}, cache, device="cpu", jobs=1)
+def get(name: str, utterances: pd.DataFrame, cache: Path) -> Features:
+    return extract(name, utterances, {"pooled"}, cache, device="cpu", jobs=1)
 
 
 def chunks(cache: Path) -> list[Path]:
@@ -68,7 +84,6 @@ def chunks(cache: Path) -> list[Path]:
 
 
 def all_whole(cache: Path) -> bool:
-    store._verified.clear()
     for path in chunks(cache):
         store.Chunk.open(path).verify()
     return True
@@ -170,10 +185,10 @@ def test_a_worker_that_dies_is_reported_and_what_was_done_is_kept(
     die = "import os; len(waveforms[0]) == 2400 and not os.path.exists(FLAG) and os.kill(os.getpid(), 9)"
     name = plugin(tmp_path, f"FLAG = {str(tmp_path / 'mended')!r}\n{before_frames(die)}")
     with pytest.raises(UpstreamError, match=r"killed by SIGKILL.*fewer --jobs.*while it worked on .*wav"):
-        upstreams.extract(name, utterances, {"pooled"}, cache, device="cpu", jobs=2)
+        extract(name, utterances, {"pooled"}, cache, device="cpu", jobs=2)
     kept = len(chunks(cache))
     (tmp_path / "mended").touch()
-    features = upstreams.extract(name, utterances, {"pooled"}, cache, device="cpu", jobs=2)
+    features = extract(name, utterances, {"pooled"}, cache, device="cpu", jobs=2)
     assert features.counts["computed"] == COUNT - 4 * kept and all_whole(cache)
 
 
@@ -182,9 +197,9 @@ def test_a_worker_told_to_end_ends_in_the_middle_of_a_call(
 ) -> None:
     begun = tmp_path / "begun"
     name = plugin(tmp_path, before_frames(f"import time; open({str(begun)!r}, 'w').close(); time.sleep(30)"))
-    upstream = upstreams.load(name)
-    kept = store.Kept(upstream.name, upstream.fingerprint(), "fp32", "pooled", upstream.depth, upstream.width)
-    worker = workers.Worker(workers.Setup(kept.upstream, kept.fingerprint, kept.precision, str(cache)))
+    identity = upstreams.identify(upstreams.resolve(name))
+    kept = store.Kept(identity.named.name, identity.fingerprint, "fp32", "pooled", identity.depth, identity.width)
+    worker = workers.Worker(workers.Setup(identity.named, kept.fingerprint, kept.precision, str(cache)))
     with ThreadPoolExecutor(1) as pool:
         report = pool.submit(worker, work.Job(tuple(segments(utterances)), (kept,)))
         while not begun.exists():
@@ -199,7 +214,7 @@ def test_a_worker_told_to_end_ends_in_the_middle_of_a_call(
 def test_weights_that_differ_in_every_worker_are_refused(tmp_path: Path, utterances: pd.DataFrame, cache: Path) -> None:
     unseeded = plugin(tmp_path, with_init("def __init__(self): self.net = torch.nn.Linear(2, 2)"))
     with pytest.raises(UpstreamError, match="another model each time it is built"):
-        upstreams.extract(unseeded, utterances, {"pooled"}, cache, device="cpu", jobs=2)
+        extract(unseeded, utterances, {"pooled"}, cache, device="cpu", jobs=2)
     assert not chunks(cache)
 
 
@@ -214,7 +229,7 @@ def test_ctrl_c_leaves_whole_chunks_and_no_other_file(
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=20)
     assert process.returncode not in (0, None)
-    assert all_whole(cache) and not list(cache.rglob(f"{store.TEMPORARY}*"))
+    assert all_whole(cache) and not list(cache.rglob(f".*{files.SUFFIX}"))
 
 
 def test_a_full_disk_names_the_folder_and_leaves_no_half_file(
@@ -226,7 +241,7 @@ def test_a_full_disk_names_the_folder_and_leaves_no_half_file(
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 1
     assert errors.startswith(f"error: cannot write features to {cache}/features/") and "--cache" in errors
-    assert not chunks(cache) and not list(cache.rglob(f"{store.TEMPORARY}*"))
+    assert not chunks(cache) and not list(cache.rglob(f".*{files.SUFFIX}"))
     assert get(name, utterances, cache).counts["computed"] == COUNT
 
 
@@ -269,7 +284,7 @@ def test_only_old_temporary_files_are_swept(tmp_path: Path, utterances: pd.DataF
     name = plugin(tmp_path, ENERGY)
     get(name, utterances.iloc[:4], cache)
     folder = chunks(cache)[0].parent
-    old, new = folder / f"{store.TEMPORARY}old", folder / f"{store.TEMPORARY}new"
+    old, new = folder / f".old{files.SUFFIX}", folder / f".new{files.SUFFIX}"
     old.touch(), new.touch()
     os.utime(old, (0, 0))
     get(name, utterances, cache)

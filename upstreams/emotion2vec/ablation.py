@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from commons.errors import EmorepError, Refused, UnknownName
 from upstreams.emotion2vec import recipe as recipes
 from upstreams.emotion2vec.recipe import FREE, Recipe
 from upstreams.emotion2vec.runs import checkpoints
-from upstreams.errors import UnknownName, UpstreamError
+from upstreams.errors import UpstreamError
 
 FOLDER = Path(__file__).parent / "ablations"
 PREFIX = "emotion2vec:"
@@ -40,6 +41,19 @@ class Ablation(BaseModel):
     def upstream(self, variant: str) -> str:
         return f"{PREFIX}{self.name}/{variant}"
 
+    @property
+    def files(self) -> tuple[str, ...]:
+        """NAMEs of the files of the user's own that variants begin with, as `init=$NAME`, in other ablations too."""
+        wanted: dict[str, None] = {}
+        changes = [change for several in self.variants.values() for change in several]
+        for begins in (change.removeprefix("init=") for change in changes if change.startswith("init=")):
+            other = begins.removeprefix(PREFIX).partition("/")[0]
+            if begins.startswith("$"):
+                wanted[begins[1:]] = None
+            elif begins.startswith(PREFIX) and other != self.name:
+                wanted |= dict.fromkeys(load(other).files)
+        return tuple(wanted)
+
 
 def names() -> list[str]:
     """Ablations that ship."""
@@ -54,34 +68,36 @@ def load(name: str) -> Ablation:
     if not path.is_file():
         raise UnknownName("ablation", name, [*names(), "a YAML file"])
     try:
-        found = yaml.safe_load(path.read_text(encoding="utf-8"))
-        ablation = Ablation(name=path.stem, **found)
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        ablation = Ablation(name=path.stem, **content)
     except (OSError, UnicodeDecodeError, yaml.YAMLError, TypeError, ValidationError) as error:
         raise UpstreamError(f"{path} is no ablation: {error}") from error
     beside = path.parent / ablation.config
     return ablation.model_copy(update={"config": str(beside)}) if beside.is_file() else ablation
 
 
-def default_runs() -> Path:
-    """Where runs lie: $EMOREP_RUNS, else ./runs."""
-    return Path(os.environ.get("EMOREP_RUNS") or "runs").expanduser()
+def weights(name: str, runs: Path) -> Path:
+    """The last checkpoint of the upstream `emotion2vec:<ablation>/<variant>`, absolute; its run lies in `runs`.
 
-
-def weights(name: str) -> Path:
-    """The last checkpoint of the upstream `emotion2vec:<ablation>/<variant>`. Raises UpstreamError where none is."""
+    Raises:
+        Refused: there is no such run, or it has no checkpoint yet.
+    """
     variant = name.removeprefix(PREFIX)
-    run = default_runs() / variant
+    run = runs.expanduser().absolute() / variant
     if variant.count("/") != 1 or ".." in variant or not run.is_dir():
-        raise UpstreamError(
+        raise Refused(
             f"upstream {name}: {run} holds no run; run_benchmark.py --ablation {variant.partition('/')[0]} makes it, "
             "or name the folder of runs with --runs"
         )
-    return checkpoints(run)[-1]
+    try:
+        return checkpoints(run)[-1]
+    except UpstreamError as error:
+        raise Refused(f"upstream {name}: {error}") from error
 
 
 @dataclass(frozen=True)
 class Workshop:
-    """Where and on what variants are trained."""
+    """Where and on what variants are trained; `files`: NAME -> file, for recipes that begin with $NAME."""
 
     data: Sequence[Path]  # folders of speech
     runs: Path
@@ -89,7 +105,8 @@ class Workshop:
     device: str = "auto"
     jobs: int = 1
     seen: dict[str, str] | None = None
-    failed: dict[Path, UpstreamError] = field(default_factory=dict)  # run -> why; it is not tried again
+    files: Mapping[str, str] = field(default_factory=dict)
+    failed: dict[Path, EmorepError] = field(default_factory=dict)  # run -> why; it is not tried again
 
     def train(self, ablation: Ablation) -> dict[str, str]:
         """Train the variants that are not done; those that cannot be, or whose training fails, with the reason.
@@ -102,7 +119,7 @@ class Workshop:
                 self.weights_of(ablation, variant)
             except NoSpeech:
                 raise
-            except UpstreamError as error:
+            except EmorepError as error:
                 absent[variant] = " ".join(str(error).split())
         if len(absent) == len(ablation.variants):
             reasons = "".join(f"\n  {variant}: {why}" for variant, why in absent.items())
@@ -135,18 +152,18 @@ class Workshop:
             raise self.failed[run]
         try:
             stopped = launch(recipe, self.data, run, self.cache, self.device, self.jobs, self.seen)
-        except UpstreamError as error:
+        except EmorepError as error:
             self.failed[run] = error
             raise
         if stopped:
             raise KeyboardInterrupt
 
     def _beginning(self, init: str | None, own: Ablation) -> str | None:
-        """The file that a recipe's `init` stands for: $NAME an environment variable's, a variant's its checkpoint."""
+        """The file that a recipe's `init` stands for: for $NAME that of `files`, for a variant its checkpoint."""
         if init is not None and init.startswith("$"):
-            if not os.environ.get(init[1:]):
+            if not self.files.get(init[1:]):
                 raise UpstreamError(f"begins with a file of yours; name it: {init[1:]}=FILE run_benchmark.py ...")
-            return os.environ[init[1:]]
+            return self.files[init[1:]]
         if init is not None and init.startswith(PREFIX):
             name, _, variant = init.removeprefix(PREFIX).partition("/")
             return str(self.weights_of(own if name == own.name else load(name), variant))
@@ -156,12 +173,12 @@ class Workshop:
 def finished(run: Path, recipe: Recipe) -> bool:
     """Whether a folder holds this recipe's run, and its last checkpoint."""
     try:
-        found = json.loads((run / recipes.RECORD).read_text())["recipe"]
+        there = json.loads((run / recipes.RECORD).read_text())["recipe"]
     except (OSError, ValueError, KeyError):
         return False
-    same = all(found.get(key) == value for key, value in recipe.model_dump(mode="json").items() if key not in FREE)
+    same = all(there.get(key) == value for key, value in recipe.model_dump(mode="json").items() if key not in FREE)
     return same and (run / f"step-{recipe.optimiser.steps:08d}.safetensors").exists()
 
 
 class NoSpeech(UpstreamError):
-    """There is a variant to train, and nobody said on what."""
+    """There is a variant to train, and no folder of speech was named."""

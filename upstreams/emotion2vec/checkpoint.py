@@ -9,19 +9,18 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from upstreams.emotion2vec.config import BASE, LARGE, ModelConfig
+from commons import files
+from upstreams.emotion2vec.config import BASE, FORMAT, HEADER, LARGE, ModelConfig
 from upstreams.emotion2vec.model import Emotion2vec, LogMel
 from upstreams.errors import UpstreamError
-from upstreams.store import write_bytes
 
-HEADER, FORMAT = "emorep", "emotion2vec 1"  # one key of metadata: safetensors writes several in any order
 HOLDERS = ("model", "state_dict", "model_state_dict")  # where the official files and FunASR keep the weights
 AUDIO = "modality_encoders.AUDIO."
 DECODER = AUDIO + "decoder."
@@ -35,13 +34,28 @@ FOREIGN_NAMES = {
 } | {"_codecs.encode", "collections.defaultdict"}
 
 
+class Facts(TypedDict, total=False):
+    """What a checkpoint of ours says of its origin; nothing is computed from it."""
+
+    step: int  # of the run
+    part: str  # student or teacher
+    recipe: dict[str, object]
+    hours: float  # of speech
+    audio: str  # hash of the speech
+    seen: dict[str, str]  # corpora of the benchmark among the speech -> "audio"
+    average_of: list[str]  # names of checkpoints
+    released_from: str  # name of a checkpoint
+    imported: str  # name of an official file
+    sha256: str  # of that file
+
+
 @dataclass(frozen=True)
 class Checkpoint:
-    """A network's configuration and weights (float32, by the official names), and `facts` about them for people."""
+    """A network's configuration and weights (float32, by the official names), and `facts` of their origin."""
 
     config: ModelConfig
     weights: dict[str, Tensor]
-    facts: dict[str, Any] = field(default_factory=dict)
+    facts: Facts = field(default_factory=Facts)
 
     def build(self) -> Emotion2vec:
         """The network, in eval mode."""
@@ -61,7 +75,7 @@ def read(path: Path, config: ModelConfig | None = None) -> Checkpoint:
     and misshapen name.
     """
     start = _start(path)
-    facts: dict[str, Any] = {}
+    facts: Facts = {}
     if start[8:9] == b"{":  # of safetensors, after its header's length, whose first byte may be any
         found, weights, facts = _safetensors(path)
     elif start.startswith((b"PK\x03\x04", b"\x80")):
@@ -81,7 +95,7 @@ def write(
     path: Path,
     config: ModelConfig,
     weights: Mapping[str, Tensor],
-    facts: Mapping[str, Any],
+    facts: Mapping[str, object],
     dtype: torch.dtype = torch.float32,
 ) -> None:
     """A safetensors file with configuration and facts (plain values) in its header; written aside and renamed."""
@@ -90,7 +104,7 @@ def write(
     header = {HEADER: json.dumps({"format": FORMAT, "config": asdict(config), "facts": dict(facts)})}
     try:
         whole = {name: tensor.detach().cpu().to(dtype).contiguous() for name, tensor in weights.items()}
-        write_bytes(path, save(whole, header))  # safetensors' own files are nobody else's to read, and not flushed
+        files.write(path, save(whole, header))  # safetensors' own writer ignores the umask and does not flush
     except (OSError, SafetensorError) as error:
         raise UpstreamError(f"{path} cannot be written ({error}); make room, or name another place") from error
 
@@ -114,7 +128,7 @@ def _what(start: bytes) -> str:
     return f"; it begins with {start[:8]!r}"
 
 
-def _safetensors(path: Path) -> tuple[ModelConfig, dict[str, Tensor], dict[str, Any]]:
+def _safetensors(path: Path) -> tuple[ModelConfig, dict[str, Tensor], Facts]:
     try:
         with safe_open(path, "pt") as file:
             header = json.loads((file.metadata() or {}).get(HEADER, "null"))
@@ -127,15 +141,18 @@ def _safetensors(path: Path) -> tuple[ModelConfig, dict[str, Tensor], dict[str, 
             f"pre-training wrote ({FORMAT!r} under {HEADER!r} in its header)"
         )
     try:
-        config, facts = header["config"], header["facts"]
+        config = header["config"]
+        facts: Facts = header["facts"]
+        if not isinstance(config, dict) or not isinstance(facts, dict):
+            raise TypeError("expected JSON objects as config and facts")
         if strange := set(config) - {item.name for item in fields(ModelConfig)}:
             raise ValueError(f"unknown settings {sorted(strange)}")
-        return ModelConfig(**config), weights, dict(facts)
+        return ModelConfig(**config), weights, facts
     except (KeyError, TypeError, ValueError) as error:
         raise UpstreamError(f"{path}: the configuration in its header cannot be read ({error})") from error
 
 
-def _unpickle(path: Path, legacy: bool) -> Any:
+def _unpickle(path: Path, legacy: bool) -> object:
     """The content of a torch.save file, of which nothing is executed. Foreign settings come back as empty shells."""
     try:
         if legacy:
@@ -181,7 +198,7 @@ class Shell:
         pass
 
 
-def _official(content: Any, path: Path) -> dict[str, Tensor]:
+def _official(content: object, path: Path) -> dict[str, Tensor]:
     """The weights in a file's content. All beside them (settings, optimiser) and `_ema`, an average's, is left out."""
     if not isinstance(content, Mapping):
         raise UpstreamError(f"{path}: holds a {type(content).__name__}; expected a dict with the weights under `model`")

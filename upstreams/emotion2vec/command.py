@@ -1,4 +1,4 @@
-"""python -m upstreams pretrain, average: emotion2vec's own training at the command line."""
+"""python -m upstreams pretrain, average, release: emotion2vec's own training at the command line."""
 
 from __future__ import annotations
 
@@ -6,28 +6,34 @@ import argparse
 import os
 import sys
 from pathlib import Path
-from typing import Any
 
-from upstreams.errors import UpstreamError
+from commons import places
+from commons.device import DEVICES
+from commons.errors import EmorepError
+from upstreams.emotion2vec import world as worlds
 
 
-def add_to(commands: Any) -> None:
+def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Put the commands of this package beside the others."""
     pretrain = commands.add_parser("pretrain", help="train emotion2vec on speech without labels")
     pretrain.add_argument("config", metavar="CONFIG", help="base (the paper's), small, or a YAML file")
-    pretrain.add_argument("--data", nargs="+", type=Path, required=True, metavar="DIR", help="folders of speech")
-    pretrain.add_argument("--run", dest="folder", type=Path, metavar="DIR", help="default: ./runs/CONFIG")
+    pretrain.add_argument(
+        "--data", dest="speech", nargs="+", type=Path, required=True, metavar="DIR", help="folders of speech"
+    )
+    pretrain.add_argument(
+        "--run", dest="folder", type=Path, metavar="DIR", help="default: CONFIG in $EMOREP_RUNS, else in ./runs"
+    )
     pretrain.add_argument(
         "--seen",
         nargs="+",
         metavar="CORPUS",
-        help="corpora of the benchmark among the speech and in what the run begins with, or none; the weights say so",
+        help="corpora of the benchmark among the speech and in the weights it begins with, or none; stored in the "
+        "checkpoints",
     )
     pretrain.add_argument("--set", nargs="+", default=[], metavar="KEY=VALUE", help="such as loss.alpha=0.1")
-    pretrain.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")
+    pretrain.add_argument("--device", choices=DEVICES, default="auto")
     pretrain.add_argument("--precision", choices=["fp32", "bf16"], help="default: the recipe's")
-    default = os.environ.get("EMOREP_CACHE") or "~/.cache/emorep"
-    pretrain.add_argument("--cache", type=Path, default=Path(default), help=f"for decoded speech; default {default}")
+    places.add_to(pretrain, "cache")
     pretrain.add_argument("--jobs", type=int, default=os.cpu_count() or 1, metavar="N", help="threads that decode")
     pretrain.set_defaults(run=_pretrain)
     average = commands.add_parser("average", help="the mean of a run's last checkpoints, as a checkpoint")
@@ -36,7 +42,7 @@ def add_to(commands: Any) -> None:
     average.set_defaults(run=_average)
     release = commands.add_parser("release", help="a checkpoint to be passed on: half precision, without the decoder")
     release.add_argument("checkpoint", type=Path, metavar="CHECKPOINT")
-    release.add_argument("file", type=Path, metavar="FILE", help="what to write, such as mine.safetensors")
+    release.add_argument("file", type=Path, metavar="FILE", help="the file to write, such as mine.safetensors")
     release.set_defaults(run=_release)
 
 
@@ -45,20 +51,21 @@ def _pretrain(arguments: argparse.Namespace) -> int:
 
     changes = arguments.set + ([f"precision={arguments.precision}"] if arguments.precision else [])
     try:
+        world = worlds.of_environment(os.environ)
         recipe = recipes.load(arguments.config, changes)
-    except UpstreamError as error:
+    except EmorepError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
 
     from upstreams.emotion2vec.launch import launch
 
-    run = arguments.folder or Path("runs") / Path(arguments.config).stem
+    chosen = places.chosen(arguments)
+    run = arguments.folder or chosen.runs / Path(arguments.config).stem
     ended = launch(
-        recipe, arguments.data, run, arguments.cache.expanduser(), arguments.device, arguments.jobs,
-        _seen(arguments.seen),
-    )  # fmt: skip
+        recipe, arguments.speech, run, chosen.cache, arguments.device, arguments.jobs, _seen(arguments.seen), world
+    )
     status = 128 + ended if ended else 0
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+    if world.size > 1:
         # Everything is on disk. Threads of torch.distributed may still run while Python takes itself apart, and then
         # abort the process ("terminate called without an active exception"), which torchrun takes for a failed run.
         sys.stdout.flush()
@@ -83,7 +90,7 @@ def _release(arguments: argparse.Namespace) -> int:
 
 
 def _seen(corpora: list[str] | None) -> dict[str, str] | None:
-    """None where nobody said it: then cells are marked `seen:unknown`."""
+    """Corpus -> "audio"; None where the user did not say: then cells are marked `seen:unknown`."""
     if corpora is None:
         return None
     return {name.casefold(): "audio" for name in corpora if name.casefold() != "none"}

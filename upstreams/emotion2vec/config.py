@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import TypeGuard
 
 from upstreams.errors import UpstreamError
 
+HEADER, FORMAT = "emorep", "emotion2vec 1"  # one key of metadata: safetensors writes several in any order
 SAMPLE_RATE = 16000  # Hz
 WAVEFORM_CONVS = ((512, 10, 5), *[(512, 3, 2)] * 4, *[(512, 2, 2)] * 2)  # (channels, kernel, stride)
 LOG_MEL_CONVS = ((256, 3, 1), (256, 3, 2))
@@ -80,17 +81,17 @@ class ModelConfig:
         return MEL_WINDOW + (field - 1) * MEL_HOP if self.stem == "log_mel" else field
 
 
-def _fault(name: str, default: object, value: Any) -> str | None:
+def _fault(name: str, default: object, value: object) -> str | None:
     """What is wrong with a setting by itself, seen by the type of its default; None: nothing."""
-    whole, least = isinstance(value, int) and not isinstance(value, bool), LEAST.get(name, 1)
+    least = LEAST.get(name, 1)
     if isinstance(default, bool):
         expected, right = "true or false", isinstance(value, bool)
     elif isinstance(default, int):
-        expected, right = f"a whole number of at least {least}", whole and value >= least
+        expected, right = f"a whole number of at least {least}", _whole(value) and value >= least
     elif isinstance(default, float):
         most = math.inf if name == "ffn_ratio" else 1
         expected = "a number above 0" if name == "ffn_ratio" else "a number of at least 0 and below 1"
-        right = (whole or isinstance(value, float)) and 0 <= value < most
+        right = (_whole(value) or isinstance(value, float)) and 0 <= value < most
     elif isinstance(default, tuple):
         expected = "[channels, kernel, stride], each a whole number of at least 1, for each layer"
         right = isinstance(value, list | tuple) and len(value) > 0 and all(map(_layer, value))
@@ -100,11 +101,11 @@ def _fault(name: str, default: object, value: Any) -> str | None:
 
 
 def _layer(value: object) -> bool:
-    return (
-        isinstance(value, list | tuple)
-        and len(value) == 3
-        and all(isinstance(n, int) and not isinstance(n, bool) and n >= 1 for n in value)
-    )
+    return isinstance(value, list | tuple) and len(value) == 3 and all(_whole(n) and n >= 1 for n in value)
+
+
+def _whole(value: object) -> TypeGuard[int]:
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 BASE = ModelConfig()

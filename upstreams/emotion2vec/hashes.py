@@ -1,57 +1,52 @@
-"""sha256 of audio files, worked out once: CACHE/packs/hashes.json keeps them by path for as long as a file's size,
-times and inode stay. (What changes a file and puts its time stamp back still changes its ctime.)"""
+"""sha256 of audio files, worked out once: CACHE/packs/hashes.sqlite keeps them for as long as a file stays as it is."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
-from upstreams.contract import hash_path
-from upstreams.store import write_bytes
+from commons import fileindex, hashing
+from commons.fileindex import FileIndex
 
-FILE = "hashes.json"
+FILE = "hashes.sqlite"
+PART = "sha256"  # of the whole file
+AT_ONCE = 64  # files hashed between two writes: a killed program loses no more
 
 
 def hashes(paths: Sequence[Path], place: Path, pool: ThreadPoolExecutor) -> tuple[dict[Path, str], dict[Path, str]]:
-    """sha256 (hex) of each file that can be read; of the others, why not. Raises OSError for a full disk."""
-    index = place / FILE
-    kept = _read(index)
-    known: dict[Path, str] = {}
+    """sha256 (hex) of each file that can be read; of the others, why not.
+
+    Args:
+        place: folder of the index; one that cannot be used is warned of, and nothing is kept.
+    """
+    real = {path: os.path.realpath(path) for path in paths}
     unread: dict[Path, str] = {}
-    fresh: dict[str, list[Any]] = {}
+    with FileIndex(place / FILE) as index:
+        kept = index.known((name, PART) for name in real.values())
+        digests = {path: digest for path in paths if isinstance(digest := kept.get((real[path], PART)), str)}
+        fresh = [path for path in paths if path not in digests]
+        for some in _parts(fresh):
+            rows = []
+            for path, done in zip(some, pool.map(_state_and_hash, some), strict=True):
+                if isinstance(done, OSError):
+                    unread[path] = f"cannot be read ({done.strerror or done})"
+                else:
+                    state, digests[path] = done
+                    rows.append(((real[path], PART), state, digests[path]))
+            index.write(rows)
+    return digests, unread
 
-    def one(path: Path) -> tuple[list[Any], bool] | OSError:
-        """What the index shall say of it, and whether that is new."""
-        try:
-            stat = path.stat()
-            state = [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino, stat.st_dev]
-            before = kept.get(str(path.resolve()), [])
-            return (before, False) if before[:-1] == state else ([*state, hash_path(path)], True)
-        except OSError as error:
-            return error
 
+def _parts(paths: Sequence[Path]) -> Iterator[Sequence[Path]]:
+    for first in range(0, len(paths), AT_ONCE):
+        yield paths[first : first + AT_ONCE]
+
+
+def _state_and_hash(path: Path) -> tuple[str, str] | OSError:
+    """The file's state, taken before it is read, so that a file changed meanwhile is hashed again next time."""
     try:
-        for path, found in zip(paths, pool.map(one, paths), strict=True):
-            if isinstance(found, OSError):
-                unread[path] = f"cannot be read ({found.strerror or found})"
-                continue
-            entry, new = found
-            known[path] = entry[-1]
-            if new:
-                fresh[str(path.resolve())] = entry
-    finally:  # stopped half-way: what is hashed need not be hashed again
-        if fresh:
-            write_bytes(index, json.dumps({**_read(index), **fresh}).encode())
-    return known, unread
-
-
-def _read(index: Path) -> dict[str, list[Any]]:
-    """Empty where it is not there or damaged."""
-    try:
-        found = json.loads(index.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return {k: v for k, v in found.items() if isinstance(v, list) and v} if isinstance(found, dict) else {}
+        return fileindex.state(path.stat()), hashing.of_file(path)
+    except OSError as error:
+        return error

@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
-from typing import Any
 
 import torch
 
+from commons import device as devices
+from commons.progress import Progress, bar
+from upstreams.emotion2vec.meter import Line
 from upstreams.emotion2vec.pack import Bounds, Pack, build
 from upstreams.emotion2vec.pretrain import train
 from upstreams.emotion2vec.processes import Processes
 from upstreams.emotion2vec.recipe import Recipe
 from upstreams.emotion2vec.schedule import initial_share
 from upstreams.emotion2vec.tracks import Tracks
-from upstreams.errors import UpstreamError
+from upstreams.emotion2vec.world import World
 
 NAMED = 5  # skipped files that are printed
 LAG = 0.05  # share of the initial weights in the last teacher, above which people are warned
+ALONE = World()
 
 
 def launch(
@@ -32,34 +34,33 @@ def launch(
     device: str = "auto",
     jobs: int = 1,
     seen: dict[str, str] | None = None,
+    world: World = ALONE,
 ) -> int:
-    """Train a recipe on the speech under `data`; 0, or the signal that stopped it, after its step was saved.
+    """Train a recipe on the speech under `data`; returns 0, or the signal that stopped it after a step was saved.
 
-    Raises UpstreamError: see pack.build and pretrain.train.
+    Args:
+        device: auto, cpu or cuda; of several processes each takes the GPU of its local rank.
+        jobs: threads that decode.
+        seen: corpora of the benchmark among the speech, corpus -> "audio"; None: not known.
+        world: the processes that train together.
+
+    Raises:
+        UpstreamError: see pack.build and pretrain.train.
+        EmorepError: there is no such device.
     """
-    place = _device(device)
-    processes = Processes.join(place)
+    place = _device(device, world)
+    processes = Processes.join(place, world)
     first = processes.rank == 0
-
-    def prepare() -> tuple[Pack, Tracks | None]:
-        bounds = Bounds(recipe.audio.min_seconds, recipe.audio.max_seconds)
-        with _bar("decoding speech", first) as progress:
-            pack = build(data, cache, bounds, jobs, progress)
-        if not recipe.loss.side_targets:
-            return pack, None
-        with _bar("energy and pitch", first) as progress:
-            return pack, Tracks(pack, jobs, progress)
-
-    if first:  # the others find everything made
+    if first:  # the others load what it made
         _warn_of_lag(recipe)
-        pack, tracks = prepare()
+        pack, tracks = _prepare(recipe, data, cache, jobs, shown=True)
         _introduce(pack)
     processes.wait()
     if not first:
-        pack, tracks = prepare()
-    with _bar(f"{run}", first) as progress, _stop_signals() as stopped:
+        pack, tracks = _prepare(recipe, data, cache, jobs, shown=False)
+    with _bar(f"{run}", "steps", first) as progress, _stop_signals() as stopped:
 
-        def watch(step: int, line: dict[str, Any] | None) -> bool:
+        def watch(step: int, line: Line | None) -> bool:
             if progress:
                 progress(step, recipe.optimiser.steps, f"loss {line['loss']:.3f}" if line else "")
             return bool(stopped)
@@ -71,13 +72,20 @@ def launch(
     return stopped[0] if stopped else 0
 
 
-def _device(name: str) -> torch.device:
-    there = torch.cuda.is_available()
-    if name == "cuda" and not there:
-        raise UpstreamError("--device cuda: torch sees no GPU here; use --device cpu, or a torch built for your GPU")
-    if name == "cpu" or not there:
-        return torch.device("cpu")
-    return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+def _prepare(recipe: Recipe, data: Sequence[Path], cache: Path, jobs: int, shown: bool) -> tuple[Pack, Tracks | None]:
+    """The decoded speech, and its tracks where the recipe has side targets; loaded where they are in the cache."""
+    bounds = Bounds(recipe.audio.min_seconds, recipe.audio.max_seconds)
+    with _bar("decoding speech", "files", shown) as progress:
+        pack = build(data, cache, bounds, jobs, progress)
+    if not recipe.loss.side_targets:
+        return pack, None
+    with _bar("energy and pitch", "utterances", shown) as progress:
+        return pack, Tracks(pack, jobs, progress)
+
+
+def _device(asked: str, world: World) -> torch.device:
+    chosen = devices.choose(asked)
+    return torch.device("cuda", world.local_rank) if chosen == "cuda" else torch.device(chosen)
 
 
 def _warn_of_lag(recipe: Recipe) -> None:
@@ -94,7 +102,7 @@ def _warn_of_lag(recipe: Recipe) -> None:
 
 
 def _introduce(pack: Pack) -> None:
-    """What will be heard, and what will not."""
+    """Print how much speech there is, and which files are skipped."""
     print(f"{len(pack)} utterances, {pack.hours:.2f} h")
     if pack.skipped:
         print(f"{len(pack.skipped)} files skipped:")
@@ -113,7 +121,7 @@ def _stop_signals() -> Iterator[list[int]]:
         noted.append(number)
         signal.signal(number, before[number])
 
-    before: dict[int, Any] = {number: signal.signal(number, note) for number in (signal.SIGTERM, signal.SIGINT)}
+    before = {int(number): signal.signal(number, note) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         yield noted
     finally:
@@ -121,24 +129,6 @@ def _stop_signals() -> Iterator[list[int]]:
             signal.signal(number, handler)
 
 
-@contextmanager
-def _bar(label: str, shown: bool) -> Iterator[Callable[..., None] | None]:
-    """A progress bar with the time left; nothing where nobody looks."""
-    if not shown or not sys.stderr.isatty():
-        yield None
-        return
-    from rich import progress as rich
-    from rich.console import Console
-
-    columns = (
-        rich.TextColumn("{task.description}"), rich.BarColumn(), rich.MofNCompleteColumn(),
-        rich.TextColumn("{task.fields[note]}"), rich.TimeElapsedColumn(), rich.TimeRemainingColumn(),
-    )  # fmt: skip
-    with rich.Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        task, noted = progress.add_task(label, total=None, note=""), [""]
-
-        def advance(done: float, total: float, note: str = "") -> None:
-            noted[0] = note or noted[0]
-            progress.update(task, completed=done, total=total, note=noted[0])
-
-        yield advance
+def _bar(label: str, unit: str, shown: bool) -> AbstractContextManager[Progress | None]:
+    """A progress bar of the first process; None in the others."""
+    return bar(label, unit) if shown else nullcontext()

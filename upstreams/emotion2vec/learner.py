@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -21,7 +20,7 @@ from upstreams.emotion2vec.objective import terms
 from upstreams.emotion2vec.pack import Pack
 from upstreams.emotion2vec.processes import Processes
 from upstreams.emotion2vec.recipe import Recipe
-from upstreams.emotion2vec.runfolder import Position
+from upstreams.emotion2vec.runfolder import Position, Stateful
 from upstreams.emotion2vec.schedule import ema_decay, learning_rate
 from upstreams.emotion2vec.sides import Heads
 from upstreams.emotion2vec.teacher import follow, teacher_of
@@ -56,8 +55,8 @@ class Learner:
         )  # fmt: skip
 
     @property
-    def state(self) -> dict[str, Any]:
-        """What a run goes on from."""
+    def state(self) -> dict[str, Stateful]:
+        """All that changes with a step, by name: what a run goes on from."""
         return {"student": self.student, "teacher": self.teacher, "heads": self.heads, "optimiser": self.optimiser}
 
     def listen(self, at: Position, step: list[MicroBatch], pack: Pack, tracks: Tracks | None = None) -> Sums:
@@ -84,7 +83,7 @@ class Learner:
         return sums
 
     def norm(self) -> float:
-        """Of the gradients."""
+        """L2 norm of all gradients."""
         return float(self.gradients.norm())
 
     def descend(self, at: Position, norm: float) -> dict[str, float]:

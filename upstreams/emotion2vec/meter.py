@@ -5,7 +5,6 @@ from __future__ import annotations
 import resource
 import sys
 import time
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -16,6 +15,8 @@ from upstreams.emotion2vec.matrix_peak import matrix_peak
 from upstreams.emotion2vec.objective import spread
 from upstreams.emotion2vec.recipe import Recipe
 from upstreams.emotion2vec.runfolder import Position
+
+Line = dict[str, float]  # of the log, by what it tells
 
 
 class Sums:
@@ -42,7 +43,7 @@ class Meter:
 
     def line(
         self, at: Position, after: Position, step: list[MicroBatch], sums: Sums, moved: dict[str, float]
-    ) -> dict[str, Any] | None:
+    ) -> Line | None:
         """The log's line after a step, every `log_every` steps; losses and speed since the last one."""
         self._losses.append(sums.losses.sum(0))
         self._frames += sum(int(frames_of(self.network, micro.samples).sum()) for micro in step)
@@ -52,7 +53,7 @@ class Meter:
         frame, utterance, side, summary = torch.stack(self._losses).mean(0).tolist()
         seconds = time.perf_counter() - self._since
         loss, (targets, predictions, utterances) = self.recipe.loss, list(sums.moments)
-        found = {
+        line = {
             "step": after.step,
             "epoch": at.epoch,
             "loss": loss.frame * frame + loss.alpha * utterance + loss.side * side + loss.summary * summary,
@@ -70,7 +71,7 @@ class Meter:
             "seconds": seconds,
         }
         self._begin()
-        return {name: float(f"{v:.6g}") if isinstance(v, float) else v for name, v in found.items()}
+        return {name: float(f"{v:.6g}") if isinstance(v, float) else v for name, v in line.items()}
 
     def _begin(self) -> None:
         self._losses: list[Tensor] = []

@@ -1,8 +1,7 @@
-"""The published models: where their files are, what they heard, what their classes are called. Imports no torch."""
+"""The published models: where their files are, what trained them, what their classes are called. Imports no torch."""
 
 from __future__ import annotations
 
-import os
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,7 +9,7 @@ from pathlib import Path
 from upstreams.emotion2vec.config import BASE, LARGE, ModelConfig
 from upstreams.errors import UpstreamError
 
-# Emo-262, without labels (the paper, section 4.1); data2vec 2.0, where it began, heard LibriSpeech.
+# Emo-262, without labels (the paper, section 4.1); it began with data2vec 2.0, of LibriSpeech.
 HEARD = ("iemocap", "meld", "cmu_mosei", "mead", "msp_podcast", "librispeech")
 # Corpora of EmoBox, on whose labels the plus models were trained (emotion2vec's README).
 EMOBOX = (
@@ -56,12 +55,15 @@ MODELS = {
 }
 
 
-def fetch(model: Official) -> Path:
-    """Its file, from the caches of the hub and of FunASR, else downloaded. Raises UpstreamError: what to do by hand."""
+def fetch(model: Official, modelscope: Path) -> Path:
+    """Its file, from the caches of FunASR (in ModelScope's folder) and of the hub, else downloaded.
+
+    Raises UpstreamError: it is nowhere; says what to do by hand.
+    """
     from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, RemoteEntryNotFoundError
 
-    funasr = Path(os.environ.get("MODELSCOPE_CACHE") or "~/.cache/modelscope").expanduser() / "hub"
+    funasr = modelscope / "hub"
     for path in (folder / "iic" / model.name / file for folder in (funasr / "models", funasr) for file in FILES):
         if path.is_file():
             return path

@@ -2,7 +2,7 @@
 
     CACHE/packs/<32 hex>.pcm     the samples of some 256 files, one after another
     CACHE/packs/<32 hex>.json    which part is which file, what was skipped and why, sha256 of the samples; written last
-    CACHE/packs/hashes.json      see hashes.py
+    CACHE/packs/hashes.sqlite    see hashes.py
 
 A shard is named by the content of its files and the rule they were read by, so that runs share it wherever the files
 lie, a run that was stopped goes on at the shard, and a new or changed file makes its own shard anew.
@@ -13,21 +13,22 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+from pydantic import BaseModel
 
+from commons import files, hashing
+from commons.errors import EmorepError
+from commons.progress import Progress
 from upstreams.audio import RULE, Segment, decode
-from upstreams.contract import hash_path
 from upstreams.emotion2vec.config import SAMPLE_RATE
 from upstreams.emotion2vec.hashes import hashes
 from upstreams.errors import UpstreamError
-from upstreams.store import sweep, whole, write_bytes
 
 SUFFIXES = {".wav", ".flac", ".opus", ".ogg", ".mp3"}
 SHARD_FILES = 256  # on average
@@ -35,8 +36,6 @@ LONGEST = 4  # times that
 AHEAD = 16  # files in memory at a time
 FULL_SCALE = 32767
 VERSION = 2
-
-Progress = Callable[[float, float], None]
 
 
 @dataclass(frozen=True)
@@ -83,18 +82,19 @@ def build(
         UpstreamError: a folder is missing, holds no audio that can be used, or the disk is full.
     """
     place = cache / "packs"
-    files = _files(folders)
+    audio = _files(folders)
     try:
         place.mkdir(parents=True, exist_ok=True)
-        sweep(place)
+        files.sweep(place)
         with ThreadPoolExecutor(jobs) as pool:
-            known, skipped = hashes([file.path for file in files], place, pool)
-            groups = list(_groups((file, known[file.path]) for file in files if file.path in known))
-            shards, total = [], sum(map(len, groups))
+            known, skipped = hashes([file.path for file in audio], place, pool)
+            groups = list(_groups((file, known[file.path]) for file in audio if file.path in known))
+            shards, done = list[Shard](), 0
             for group in groups:
                 shards.append(_shard(group, place, bounds, pool))
+                done += len(group)
                 if progress:
-                    progress(sum(len(shard["files"]) for shard in shards), total)
+                    progress(done, sum(map(len, groups)))
     except OSError as error:
         raise UpstreamError(
             f"cannot write decoded speech to {place}: {error.strerror or error}; free space or name another folder "
@@ -107,6 +107,29 @@ def build(
 class File:
     path: Path
     name: str  # below its folder
+
+
+class Contents(BaseModel):
+    """What a shard's JSON file says.
+
+    Attributes:
+        utterances: (number of the file in the group, first sample, samples) of each.
+        skipped: (number of the file, why).
+        sha256: of the samples.
+    """
+
+    utterances: list[tuple[int, int, int]]
+    skipped: list[tuple[int, str]]
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Shard:
+    """A group of files, decoded into the file `pcm`."""
+
+    contents: Contents
+    pcm: Path
+    files: tuple[File, ...]
 
 
 def _files(folders: Sequence[Path]) -> list[File]:
@@ -148,61 +171,61 @@ def _groups(files: Iterable[tuple[File, str]]) -> Iterator[list[tuple[File, str]
         yield group
 
 
-def _shard(group: list[tuple[File, str]], place: Path, bounds: Bounds, pool: ThreadPoolExecutor) -> dict[str, Any]:
-    """A shard's description, from its file, or made now."""
+def _shard(group: list[tuple[File, str]], place: Path, bounds: Bounds, pool: ThreadPoolExecutor) -> Shard:
+    """A shard that is there and whole, or made now."""
     facts = (VERSION, RULE, bounds.min_seconds, bounds.max_seconds, [sha256 for _, sha256 in group])
     key = hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:32]
     about, pcm = place / f"{key}.json", place / f"{key}.pcm"
-    found = _read(about, pcm)
-    if found is None:
-        found = _decode(group, pcm, bounds, pool)
-        write_bytes(about, json.dumps(found).encode())
-    return {**found, "pcm": pcm, "files": [file for file, _ in group]}
+    contents = _stored(about, pcm)
+    if contents is None:
+        contents = _decode(group, pcm, bounds, pool)
+        files.write(about, json.dumps(contents.model_dump()))
+    return Shard(contents, pcm, tuple(file for file, _ in group))
 
 
-def _read(about: Path, pcm: Path) -> dict[str, Any] | None:
-    """None where it is not there or not whole; then it is made anew."""
+def _stored(about: Path, pcm: Path) -> Contents | None:
+    """Contents of a shard; None where it is not there or not whole, so that it is made anew."""
     try:
-        found = json.loads(about.read_text())
-        return found if found["sha256"] == hash_path(pcm) else None
-    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        contents = Contents.model_validate_json(about.read_bytes())
+        return contents if contents.sha256 == hashing.of_file(pcm) else None
+    except (FileNotFoundError, ValueError):
         return None
 
 
-def _decode(group: list[tuple[File, str]], pcm: Path, bounds: Bounds, pool: ThreadPoolExecutor) -> dict[str, Any]:
-    """utterances: file (its number in the group), first sample, samples. skipped: file, why."""
+def _decode(group: list[tuple[File, str]], pcm: Path, bounds: Bounds, pool: ThreadPoolExecutor) -> Contents:
+    """Contents of a group of files, whose samples are written to `pcm`."""
     digest, position = hashlib.sha256(), 0
     utterances: list[tuple[int, int, int]] = []
     skipped: list[tuple[int, str]] = []
-    with whole(pcm) as out:
-        for number, heard in enumerate(_all(group, bounds, pool)):
-            if isinstance(heard, str):
-                skipped.append((number, heard))
+    with files.whole(pcm) as out:
+        for number, samples in enumerate(_decoded(group, bounds, pool)):
+            if isinstance(samples, str):
+                skipped.append((number, samples))
                 continue
-            content = heard.tobytes()
+            content = samples.tobytes()
             out.write(content)
             digest.update(content)
-            edges = _cuts(len(heard), bounds)
+            edges = _cuts(len(samples), bounds)
             utterances += [(number, position + a, b - a) for a, b in pairwise(edges)]
-            position += len(heard)
-    return {"utterances": utterances, "skipped": skipped, "sha256": digest.hexdigest()}
+            position += len(samples)
+    return Contents(utterances=utterances, skipped=skipped, sha256=digest.hexdigest())
 
 
-def _all(group: list[tuple[File, str]], bounds: Bounds, pool: ThreadPoolExecutor) -> Iterator[np.ndarray | str]:
-    """What was heard of each file, a few at a time: files may be hours long."""
+def _decoded(group: list[tuple[File, str]], bounds: Bounds, pool: ThreadPoolExecutor) -> Iterator[np.ndarray | str]:
+    """Samples of each file, or why it is skipped; a few at a time, since files may be hours long."""
     for first in range(0, len(group), AHEAD):
         some = group[first : first + AHEAD]
-        yield from pool.map(lambda one: _hear(one[0].path, one[1], bounds), some)
+        yield from pool.map(lambda one: _samples(one[0].path, one[1], bounds), some)
 
 
-def _hear(path: Path, sha256: str, bounds: Bounds) -> np.ndarray | str:
+def _samples(path: Path, sha256: str, bounds: Bounds) -> np.ndarray | str:
     """int16 samples, or why the file is skipped. Raises UpstreamError where the file was changed meanwhile."""
     try:
         waveform = decode(Segment(str(path), sha256, None, None, None, 0.0), SAMPLE_RATE)
-    except UpstreamError as error:
+    except EmorepError as error:
         # The reason is kept under the content's hash, so it has to be of that content, whatever file holds it.
         try:
-            same = hash_path(path) == sha256
+            same = hashing.of_file(path) == sha256
         except OSError:
             same = False
         if not same:
@@ -218,20 +241,22 @@ def _cuts(samples: int, bounds: Bounds) -> list[int]:
     return [round(samples * i / parts) for i in range(parts + 1)]
 
 
-def _join(shards: list[dict[str, Any]], unread: dict[Path, str], folders: Sequence[Path]) -> Pack:
+def _join(shards: list[Shard], unread: dict[Path, str], folders: Sequence[Path]) -> Pack:
+    """The pack of all shards. Raises UpstreamError where they hold no utterance."""
     skipped = {str(path): why for path, why in unread.items()}
-    skipped |= {str(shard["files"][number].path): why for shard in shards for number, why in shard["skipped"]}
+    skipped |= {str(shard.files[number].path): why for shard in shards for number, why in shard.contents.skipped}
     rows = [
-        (shard["files"][number].name, index, start, length)
+        (shard.files[number].name, index, start, length)
         for index, shard in enumerate(shards)
-        for number, start, length in shard["utterances"]
+        for number, start, length in shard.contents.utterances
     ]
     if not rows:
         reasons = "; ".join(f"{name}: {why}" for name, why in list(skipped.items())[:3])
         raise UpstreamError(f"no file under {', '.join(map(str, folders))} can be used ({reasons})")
-    names, shard, start, length = zip(*rows, strict=True)
-    key = hashlib.sha256(json.dumps([(s["sha256"], s["utterances"]) for s in shards]).encode()).hexdigest()
+    names, index, start, length = zip(*rows, strict=True)
+    everything = [(shard.contents.sha256, shard.contents.utterances) for shard in shards]
+    key = hashlib.sha256(json.dumps(everything).encode()).hexdigest()
     return Pack(
-        tuple(np.memmap(s["pcm"], "<i2", "r") if s["utterances"] else np.zeros(0, "<i2") for s in shards),
-        names, np.array(shard), np.array(start), np.array(length), tuple(s["pcm"] for s in shards), skipped, key,
+        tuple(np.memmap(s.pcm, "<i2", "r") if s.contents.utterances else np.zeros(0, "<i2") for s in shards),
+        names, np.array(index), np.array(start), np.array(length), tuple(s.pcm for s in shards), skipped, key,
     )  # fmt: skip

@@ -6,15 +6,15 @@ import hashlib
 import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from upstreams.emotion2vec.batches import MicroBatch, epoch_plan
+from upstreams.emotion2vec.checkpoint import Facts
 from upstreams.emotion2vec.config import SAMPLE_RATE
 from upstreams.emotion2vec.learner import Learner
-from upstreams.emotion2vec.meter import Meter
+from upstreams.emotion2vec.meter import Line, Meter
 from upstreams.emotion2vec.pack import Pack
 from upstreams.emotion2vec.processes import Processes
 from upstreams.emotion2vec.recipe import Recipe
@@ -24,7 +24,7 @@ from upstreams.errors import UpstreamError
 
 NAMED = 5  # files that a message lists
 
-Watch = Callable[[int, dict[str, Any] | None], bool]
+Watch = Callable[[int, Line | None], bool]
 
 
 def train(
@@ -75,8 +75,8 @@ def train(
     return Position(recipe.optimiser.steps)
 
 
-def beginning(recipe: Recipe, pack: Pack, start: Position, learner: Learner) -> dict[str, Any]:
-    """What all processes have to have in common when they begin; the file of `init` by its weights alone."""
+def beginning(recipe: Recipe, pack: Pack, start: Position, learner: Learner) -> dict[str, object]:
+    """Facts that are equal in all processes when they begin; the file of `init` counts by its weights alone."""
     settings = recipe.model_copy(update={"init": None}).model_dump_json()
     weights = hashlib.sha256()
     for tensor in (*learner.student.state_dict().values(), *learner.teacher.state_dict().values()):
@@ -112,16 +112,18 @@ def published(recipe: Recipe) -> set[int]:
     return {round(steps * i / number) for i in range(1, number + 1)} - {0}
 
 
-def facts(recipe: Recipe, pack: Pack, seen: dict[str, str] | None) -> dict[str, Any]:
-    """What a checkpoint says about where it comes from."""
+def facts(recipe: Recipe, pack: Pack, seen: dict[str, str] | None) -> Facts:
+    """What a checkpoint says of its origin."""
     plain = recipe.model_dump(mode="json")
     if recipe.init is not None:
         plain["init"] = Path(recipe.init).name  # weights are passed on: no word of the folders they were made in
-    known = {} if seen is None else {"seen": seen}
-    return {"recipe": plain, "hours": round(pack.hours, 2), "audio": pack.key, **known}
+    origin: Facts = {"recipe": plain, "hours": round(pack.hours, 2), "audio": pack.key}
+    if seen is not None:
+        origin["seen"] = seen
+    return origin
 
 
-def check_collapse(line: dict[str, Any], at: Position, recipe: Recipe, folder: RunFolder) -> None:
+def check_collapse(line: Line, at: Position, recipe: Recipe, folder: RunFolder) -> None:
     """Raises UpstreamError where targets or predictions hardly differ between frames any more."""
     if line["step"] <= recipe.collapse.after:
         return

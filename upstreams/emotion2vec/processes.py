@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from upstreams.emotion2vec.world import World
 from upstreams.errors import UpstreamError
 
 PATIENCE = timedelta(hours=12)  # the first process may decode hundreds of hours while the others wait
@@ -24,15 +24,15 @@ class Processes:
     count: int = 1
 
     @classmethod
-    def join(cls, device: torch.device) -> Processes:
-        """Meet the others, where torchrun says that there are any."""
-        if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+    def join(cls, device: torch.device, world: World) -> Processes:
+        """The processes of this world, once all of them are connected (torch reads the first one's address itself)."""
+        if world.size == 1:
             return cls()
         if device.type == "cuda":
             torch.cuda.set_device(device)
         backend = "nccl" if device.type == "cuda" else "gloo"
-        dist.init_process_group(backend, timeout=PATIENCE)
-        return cls(dist.get_rank(), dist.get_world_size())
+        dist.init_process_group(backend, timeout=PATIENCE, rank=world.rank, world_size=world.size)
+        return cls(world.rank, world.size)
 
     def sum(self, tensor: Tensor) -> None:
         """In place."""
@@ -47,9 +47,9 @@ class Processes:
         dist.all_reduce(found)
         return bool(found)
 
-    def agree(self, facts: dict[str, Any]) -> None:
+    def agree(self, facts: Mapping[str, object]) -> None:
         """Raises UpstreamError, in all of them, where they do not hold the same facts: name -> plain value."""
-        everyone: list[dict[str, Any]] = [facts] * self.count
+        everyone = [facts] * self.count
         if self.count > 1:
             dist.all_gather_object(everyone, facts)
         first = everyone[0]

@@ -7,15 +7,16 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 import numpy as np
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from commons.errors import UnknownName
 from upstreams.emotion2vec.batches import frames_of
 from upstreams.emotion2vec.config import BASE, LARGE, SAMPLE_RATE, SMALL, ModelConfig
-from upstreams.errors import UnknownName, UpstreamError
+from upstreams.errors import UpstreamError
 
 CONFIGS = Path(__file__).parent / "configs"
 RECORD = "recipe.json"  # in a run's folder: its recipe, and a hash of its audio
@@ -132,7 +133,7 @@ class Stop(Section):
 class Recipe(Section):
     """Everything that decides a run, besides its audio."""
 
-    model: dict[str, Any] = {}  # `preset` (base, large, small), and what differs from it
+    model: dict[str, object] = {}  # `preset` (base, large, small), and what differs from it
     init: str | None = None  # a checkpoint to begin with, data2vec 2.0's say; None: from scratch
     seed: Annotated[int, Field(ge=0, lt=2**64)] = 1  # torch takes no larger one
     audio: Audio = Audio()
@@ -168,7 +169,8 @@ class Recipe(Section):
     @property
     def network(self) -> ModelConfig:
         """The model's configuration. Raises ValueError for one that cannot be."""
-        preset, changes = self.model.get("preset", "base"), {k: v for k, v in self.model.items() if k != "preset"}
+        changes = self.model_dump(include={"model"})["model"]
+        preset = changes.pop("preset", "base")
         known = {field.name for field in dataclasses.fields(ModelConfig)}
         if strange := sorted(set(changes) - known):
             raise ValueError(f"model has no {', '.join(strange)}; known: preset, {', '.join(sorted(known))}")
@@ -198,17 +200,17 @@ def names() -> list[str]:
     return sorted(path.stem for path in CONFIGS.glob("*.yaml"))
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read(path: Path) -> dict[str, object]:
     try:
-        found = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+        settings = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise UpstreamError(f"{path}: cannot be read as YAML: {error}") from error
-    if not isinstance(found, dict):
-        raise UpstreamError(f"{path}: expected sections such as `model:` and `batch:`, found {found!r}")
-    return found
+    if not isinstance(settings, dict):
+        raise UpstreamError(f"{path}: expected sections such as `model:` and `batch:`, found {settings!r}")
+    return settings
 
 
-def apply(found: dict[str, Any], changes: Sequence[str]) -> dict[str, Any]:
+def apply(settings: dict[str, object], changes: Sequence[str]) -> dict[str, object]:
     """A recipe as read, with "section.key=value" set."""
     for change in changes:
         name, equals, text = change.partition("=")
@@ -219,23 +221,23 @@ def apply(found: dict[str, Any], changes: Sequence[str]) -> dict[str, Any]:
             value = yaml.safe_load(text)
         except yaml.YAMLError as error:
             raise UpstreamError(f"--set {change!r}: the value is no YAML: {error}") from error
-        found = _set(found, sections, key, value)
-    return found
+        settings = _set(settings, sections, key, value)
+    return settings
 
 
-def _set(found: dict[str, Any], sections: list[str], key: str, value: Any) -> dict[str, Any]:
+def _set(settings: dict[str, object], sections: list[str], key: str, value: object) -> dict[str, object]:
     if not sections:
-        return {**found, key: value}
-    below = found.get(sections[0]) or {}
+        return {**settings, key: value}
+    below = settings.get(sections[0]) or {}
     if not isinstance(below, dict):
         raise UpstreamError(f"--set: {sections[0]} is {below!r} and has no keys of its own")
-    return {**found, sections[0]: _set(below, sections[1:], key, value)}
+    return {**settings, sections[0]: _set(below, sections[1:], key, value)}
 
 
-def check(found: dict[str, Any], source: str) -> Recipe:
-    """Raises UpstreamError with a line for each fault."""
+def check(settings: dict[str, object], source: str) -> Recipe:
+    """The recipe of these settings, which come from `source`. Raises UpstreamError with a line for each fault."""
     try:
-        return Recipe(**found)
+        return Recipe.model_validate(settings)
     except ValidationError as error:
         lines = [
             f"  {'.'.join(map(str, fault['loc'])) or 'recipe'}: {fault['msg'].removeprefix('Value error, ')}"

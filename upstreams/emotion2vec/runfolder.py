@@ -1,7 +1,7 @@
 """What a run leaves on disk, every file written aside and renamed, so that it can be stopped at any moment.
 
 RUN/recipe.json                what decides the run: the recipe and a hash of its audio
-RUN/skipped.json               files that are not heard, and why
+RUN/skipped.json               files that are left out, and why
 RUN/log.jsonl                  a line every `log_every` steps
 RUN/state.pt                   the last training state, from which the run goes on
 RUN/step-00001000.safetensors  the student at that step: an upstream, `emotion2vec@RUN/step-00001000.safetensors`
@@ -11,21 +11,22 @@ RUN/step-00001000.teacher.safetensors  the teacher at that step, an upstream by 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Protocol
 
 import torch
 
+from commons import files
+from commons.errors import EmorepError
 from upstreams.emotion2vec import checkpoint
 from upstreams.emotion2vec.model import Emotion2vec
 from upstreams.emotion2vec.pack import Pack
 from upstreams.emotion2vec.recipe import FREE, MENDABLE, RECORD, Recipe
 from upstreams.emotion2vec.runs import checkpoints
 from upstreams.errors import UpstreamError
-from upstreams.store import whole, write_bytes
 
 SKIPPED, LOG, STATE = "skipped.json", "log.jsonl", "state.pt"
 VERSION = 1
@@ -41,6 +42,14 @@ class Position:
     index: int = 0
 
 
+class Stateful(Protocol):
+    """A module or an optimiser of torch."""
+
+    def state_dict(self) -> dict[str, object]: ...
+
+    def load_state_dict(self, state_dict: dict[str, object], /) -> object: ...
+
+
 @dataclass(frozen=True)
 class RunFolder:
     """A run's files. Only the first process writes."""
@@ -48,20 +57,20 @@ class RunFolder:
     path: Path
     writes: bool = True
 
-    def claim(self, recipe: Recipe, pack: Pack) -> dict[str, tuple[Any, Any]]:
-        """Note what the run is; returns which of MENDABLE are new, with the value before.
+    def claim(self, recipe: Recipe, pack: Pack) -> dict[str, tuple[object, object]]:
+        """Write down what the run is; returns which settings of MENDABLE changed: name -> (before, now).
 
         Raises UpstreamError where the folder holds another run, naming what differs.
         """
         asked = {"version": VERSION, "audio": pack.key, "recipe": recipe.model_dump(mode="json")}
         try:
-            found = json.loads((self.path / RECORD).read_text())
+            before = json.loads((self.path / RECORD).read_text())
         except FileNotFoundError:
-            found = None
+            before = None
         except ValueError as error:
             raise UpstreamError(f"{self.path / RECORD} is damaged ({error}); name another folder with --run") from error
-        every = {} if found is None else {name: pair for name, *pair in _differences(found, asked)}
-        differs = {name: (before, now) for name, (before, now) in every.items() if name not in FREE}
+        pairs = () if before is None else _differences(before, asked)
+        differs = {name: (then, now) for name, then, now in pairs if name not in FREE}
         goes_on = set(differs) <= MENDABLE and (not differs or self.saved() < recipe.optimiser.steps)
         if not goes_on:
             raise UpstreamError(
@@ -69,56 +78,56 @@ class RunFolder:
                 "or ask for the same recipe and audio to go on"
             )
         if self.writes:
-            with self._told():
+            with self._explained():
                 self.path.mkdir(parents=True, exist_ok=True)
-                write_bytes(self.path / RECORD, json.dumps(asked, indent=1).encode())
-                write_bytes(self.path / SKIPPED, json.dumps(pack.skipped, indent=1, ensure_ascii=False).encode())
+                files.write(self.path / RECORD, json.dumps(asked, indent=1).encode())
+                files.write(self.path / SKIPPED, json.dumps(pack.skipped, indent=1, ensure_ascii=False).encode())
         return differs
 
-    def resume(self, parts: dict[str, Any]) -> Position:
-        """Bring modules and optimiser to the last state; the beginning where there is none."""
+    def resume(self, parts: Mapping[str, Stateful]) -> Position:
+        """Load the last state into `parts`; returns its position, the beginning where there is no state."""
         position = Position()
         with self._readable():
             if state := self._state():
+                position, contents = state
                 for name, part in parts.items():
-                    part.load_state_dict(state[name])
-                position = Position(**state["position"])
+                    part.load_state_dict(contents[name])
         if self.writes:
             self._cut_log(position.step)
         return position
 
-    def save(self, position: Position, parts: dict[str, Any]) -> None:
+    def save(self, position: Position, parts: Mapping[str, Stateful]) -> None:
         """Replace the training state. Raises UpstreamError for a full disk; the state before then still stands."""
         if not self.writes:
             return
         state = {"position": asdict(position), **{name: part.state_dict() for name, part in parts.items()}}
-        with self._told(), whole(self.path / STATE) as file:
+        with self._explained(), files.whole(self.path / STATE) as file:
             torch.save(state, file)
 
     def saved(self) -> int:
         """The step of the last state; 0 where there is none."""
         with self._readable():
             state = self._state(lazily=True)
-            return state["position"]["step"] if state else 0
+            return state[0].step if state else 0
 
     def last_checkpoint(self) -> Path | None:
         with suppress(UpstreamError, FileNotFoundError):
             return checkpoints(self.path)[-1]
         return None
 
-    def publish(self, step: int, student: Emotion2vec, teacher: Emotion2vec, facts: dict[str, Any]) -> None:
+    def publish(self, step: int, student: Emotion2vec, teacher: Emotion2vec, facts: checkpoint.Facts) -> None:
         """Write both as upstreams. The student comes last: where it is, both are."""
         if self.writes:
             try:
                 for part, model, suffix in (("teacher", teacher, ".teacher"), ("student", student, "")):
                     path = self.path / f"step-{step:08d}{suffix}.safetensors"
                     checkpoint.write(path, model.config, model.state_dict(), {"step": step, "part": part, **facts})
-            except UpstreamError as error:
+            except EmorepError as error:
                 raise UpstreamError(f"{error}; {GOES_ON}") from error
 
-    def log(self, line: dict[str, Any]) -> None:
+    def log(self, line: Mapping[str, object]) -> None:
         if self.writes:
-            with self._told(), open(self.path / LOG, "a", encoding="utf-8") as file:
+            with self._explained(), open(self.path / LOG, "a", encoding="utf-8") as file:
                 file.write(json.dumps(line) + "\n")
 
     def _cut_log(self, step: int) -> None:
@@ -127,13 +136,19 @@ class RunFolder:
         if path.exists():
             lines = path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
             kept = [line for line in lines if (logged := _step(line)) is not None and logged <= step]
-            with self._told():
-                write_bytes(path, "".join(kept).encode())
+            with self._explained():
+                files.write(path, "".join(kept).encode())
 
-    def _state(self, lazily: bool = False) -> dict[str, Any] | None:
-        """The last state, with its tensors or (lazily) little more than their names; None where there is none."""
+    def _state(self, lazily: bool = False) -> tuple[Position, dict[str, dict[str, object]]] | None:
+        """The last state: its position and the parts' states; None where there is none.
+
+        lazily: tensors are mapped and not read.
+        """
         path = self.path / STATE
-        return torch.load(path, map_location="cpu", weights_only=True, mmap=lazily) if path.exists() else None
+        if not path.exists():
+            return None
+        content = torch.load(path, map_location="cpu", weights_only=True, mmap=lazily)
+        return Position(**content.pop("position")), content
 
     @contextmanager
     def _readable(self) -> Iterator[None]:
@@ -146,8 +161,8 @@ class RunFolder:
             ) from error
 
     @contextmanager
-    def _told(self) -> Iterator[None]:
-        """Trouble with the disk, in words; torch and safetensors raise errors of their own for a full one."""
+    def _explained(self) -> Iterator[None]:
+        """Turn an error of the disk into an UpstreamError; for a full disk torch raises a RuntimeError."""
         try:
             yield
         except (OSError, RuntimeError) as error:
@@ -163,8 +178,8 @@ def _step(line: str) -> int | None:
         return None
 
 
-def _differences(a: Any, b: Any, name: str = "") -> Iterator[tuple[str, Any, Any]]:
-    """Names, with both values."""
+def _differences(a: object, b: object, name: str = "") -> Iterator[tuple[str, object, object]]:
+    """(name, value in a, value in b) of each setting that differs."""
     if isinstance(a, dict) and isinstance(b, dict):
         for key in a.keys() | b.keys():
             yield from _differences(a.get(key), b.get(key), key if name in ("", "recipe") else f"{name}.{key}")

@@ -8,21 +8,20 @@ from pathlib import Path
 from upstreams.errors import UpstreamError
 
 STEP = re.compile(r"step-(\d+)\.safetensors")
-
 FILE = re.compile(r"(step-\d+(\.teacher)?|average-last-\d+)\.safetensors")
 
 
 def of_a_run(path: Path) -> bool:
-    """Whether a file is called as those are that a run, or its average, leaves in its folder."""
+    """Whether a file has the name of a run's checkpoint, or of an average of some."""
     return FILE.fullmatch(path.name) is not None
 
 
 def checkpoints(run: Path) -> list[Path]:
-    """Those of a run, the earliest first. Raises UpstreamError where there is none."""
-    found = sorted((int(match[1]), path) for path in run.iterdir() if (match := STEP.fullmatch(path.name)))
-    if not found:
+    """The checkpoints of a run, the earliest first. Raises UpstreamError where there is none."""
+    steps = sorted((int(match[1]), path) for path in run.iterdir() if (match := STEP.fullmatch(path.name)))
+    if not steps:
         raise UpstreamError(
             f"{run} holds no checkpoint of a run; expected step-00001000.safetensors or the like, which "
             "`python -m upstreams pretrain` writes as it goes"
         )
-    return [path for _, path in found]
+    return [path for _, path in steps]

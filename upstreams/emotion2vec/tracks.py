@@ -7,19 +7,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 
-from upstreams.contract import hash_path
+from commons import files, hashing
+from commons.progress import Progress
 from upstreams.emotion2vec.batches import MicroBatch, frames_of
 from upstreams.emotion2vec.config import ModelConfig
 from upstreams.emotion2vec.pack import Pack
 from upstreams.errors import UpstreamError
 from upstreams.prosody import Prosody
-from upstreams.store import write_bytes
 
 HOP = 160  # samples
 NAMES = ("log_f0", "voicing", "log_energy")
@@ -31,7 +30,7 @@ VERSION = 1
 class Tracks:
     """The tracks of a pack, made once."""
 
-    def __init__(self, pack: Pack, jobs: int = 1, progress: Callable[[float, float], None] | None = None) -> None:
+    def __init__(self, pack: Pack, jobs: int = 1, progress: Progress | None = None) -> None:
         """Raises UpstreamError for a full disk; what is done is kept."""
         self._frames = pack.lengths // HOP + 1
         self._shards = []
@@ -66,18 +65,19 @@ class Tracks:
 
 
 def _shard(pack: Pack, rows: np.ndarray, pcm: Path, pool: ThreadPoolExecutor) -> np.ndarray:
+    """(frames, 3) float16 of a shard's utterances, mapped from a file that is there and whole, or made now."""
     path, about = pcm.with_suffix(".tracks"), pcm.with_suffix(".tracks.json")
     facts = {"version": VERSION, "prosody": Prosody().fingerprint()}
     try:
-        whole = json.loads(about.read_text()) == {**facts, "sha256": hash_path(path)}
+        whole = json.loads(about.read_text()) == {**facts, "sha256": hashing.of_file(path)}
     except (FileNotFoundError, ValueError):
         whole = False
     if not whole:
-        heard = list(pool.map(lambda row: Prosody().frames(pack.samples(int(row)))[:, :3].astype("<f2"), rows))
-        content = np.concatenate(heard or [np.zeros((0, 3), "<f2")]).tobytes()
+        measured = list(pool.map(lambda row: Prosody().frames(pack.samples(int(row)))[:, :3].astype("<f2"), rows))
+        content = np.concatenate(measured or [np.zeros((0, 3), "<f2")]).tobytes()
         try:
-            write_bytes(path, content)
-            write_bytes(about, json.dumps({**facts, "sha256": hashlib.sha256(content).hexdigest()}).encode())
+            files.write(path, content)
+            files.write(about, json.dumps({**facts, "sha256": hashlib.sha256(content).hexdigest()}))
         except OSError as error:
             raise UpstreamError(
                 f"cannot write {path}: {error.strerror or error}; free space or name another folder with --cache; what "

@@ -1,30 +1,35 @@
 """emotion2vec as an upstream: published, ours, or with random weights.
 
-Layers: the input of the first block and each block's output, without the tokens.
+Layers: the input of the first block and each block's output, without the tokens. Weights are read at the first call.
 """
 
 from __future__ import annotations
 
+import copy
+import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from upstreams.contract import hash_path, recipe, version
-from upstreams.emotion2vec.config import BASE, SAMPLE_RATE, SMALL, ModelConfig
+from commons import hashing
+from commons.places import Places
+from upstreams.emotion2vec.config import BASE, FORMAT, HEADER, SAMPLE_RATE, SMALL, ModelConfig
 from upstreams.emotion2vec.official import MODELS, fetch
+from upstreams.fingerprints import recipe, version
 
 if TYPE_CHECKING:
     import torch
 
-    from upstreams.emotion2vec.checkpoint import Checkpoint
+    from upstreams.emotion2vec.checkpoint import Facts
     from upstreams.emotion2vec.model import Emotion2vec
 
 REVISION = 1  # part of every fingerprint: raise it when what the network computes changes
 OURS = Path(__file__).parent / "weights" / "emotion2vec.safetensors"
+LONGEST = 1 << 20  # bytes of a header that is read for its facts
 
 
 class Encoder:
-    """Facts and call that all have in common; `network()` is the module."""
+    """Facts and call that all have in common; `make()` gives the module on the CPU."""
 
     sample_rate, max_seconds, ragged = SAMPLE_RATE, 30.0, True
 
@@ -32,72 +37,96 @@ class Encoder:
         self.config, self.title = config, title
         self.hop, self.min_samples = config.hop, config.min_samples
         self.depth, self.width = config.blocks + 1, config.dim
+        self._device = "cpu"
+        self._network: Emotion2vec | None = None
 
-    def network(self) -> Emotion2vec:
+    def make(self) -> Emotion2vec:
         raise NotImplementedError
 
-    def __call__(self, waveforms: list[torch.Tensor]) -> list[torch.Tensor]:
-        import torch
+    def network(self) -> Emotion2vec:
+        """The module, frozen, where it was moved; made at the first call."""
+        if self._network is None:
+            import torch
 
-        lengths = torch.tensor([len(waveform) for waveform in waveforms], device=waveforms[0].device)
-        if len(lengths.unique()) == 1:
-            encoded, _ = self.network()(torch.stack(waveforms))
-            return list(torch.stack(encoded.hidden, dim=1))
-        encoded, valid = self.network()(torch.nn.utils.rnn.pad_sequence(waveforms, batch_first=True), lengths)
-        hidden = torch.stack(encoded.hidden, dim=1)
-        return [layers[:, :frames] for layers, frames in zip(hidden, valid.sum(1).tolist(), strict=True)]
+            with torch.inference_mode(False):
+                self._network = self.make().eval().requires_grad_(False).to(self._device)
+        return self._network
+
+    def to(self, device: str) -> None:
+        self._device = device
+        if self._network is not None:
+            self._network.to(device)
+
+    def __call__(self, waveforms: list[torch.Tensor]) -> list[torch.Tensor]:
+        return layers(self.network(), waveforms)
+
+    def trainable(self) -> torch.nn.Module:
+        """A new module on the CPU, in fp32, that is called with waveforms."""
+        from upstreams.trainable import Trainable
+
+        return Trainable(copy.deepcopy(self.network()).cpu().float(), layers)
+
+
+def layers(network: torch.nn.Module, waveforms: list[torch.Tensor]) -> list[torch.Tensor]:
+    """1-D waveforms of any lengths -> (L, T, D) each."""
+    import torch
+
+    lengths = torch.tensor([len(waveform) for waveform in waveforms], device=waveforms[0].device)
+    if len(lengths.unique()) == 1:
+        encoded, _ = network(torch.stack(waveforms))
+        return list(torch.stack(encoded.hidden, dim=1))
+    encoded, valid = network(torch.nn.utils.rnn.pad_sequence(waveforms, batch_first=True), lengths)
+    hidden = torch.stack(encoded.hidden, dim=1)
+    return [one[:, :frames] for one, frames in zip(hidden, valid.sum(1).tolist(), strict=True)]
 
 
 class Trained(Encoder):
-    """Weights of a checkpoint. `file` is what it was read from, and its fingerprint."""
+    """Weights of a checkpoint. `file` is what they are read from, and its fingerprint.
+
+    `published`: its network is what `config` says; a file of another one is refused when it is read.
+    """
 
     def __init__(
         self,
-        checkpoint: Checkpoint,
+        config: ModelConfig,
         file: Path,
         title: str,
         seen: dict[str, str] | str,
         label: str = "",
         licence: str = "",
+        published: bool = False,
     ) -> None:
-        super().__init__(checkpoint.config, title)
+        super().__init__(config, title)
         self.seen, self.file, self.label, self.licence = seen, file, label, licence
-        self._network = checkpoint.build().requires_grad_(False)
+        self._expected = config if published else None
 
-    def network(self) -> Emotion2vec:
-        return self._network
+    def make(self) -> Emotion2vec:
+        """Raises UpstreamError: see checkpoint.read."""
+        from upstreams.emotion2vec import checkpoint
 
-    def to(self, device: str) -> None:
-        self._network.to(device)
+        return checkpoint.read(self.file, self._expected).build()
 
     def fingerprint(self) -> str:
-        return recipe(kind="emotion2vec", revision=REVISION, file=hash_path(self.file))
+        return recipe(kind="emotion2vec", revision=REVISION, file=hashing.of_path(self.file))
 
 
 class Random(Encoder):
-    """The network as its own initialisation leaves it, built when first called; the floor for trained ones."""
+    """The network as its own initialisation leaves it; the floor for trained ones."""
 
     seen: ClassVar[dict[str, str]] = {}
 
     def __init__(self, architecture: str, seed: int = 0) -> None:
         super().__init__(ARCHITECTURES[architecture], f"{architecture}, random weights")
         self.seed = seed
-        self._device = "cpu"
-        self._network: Emotion2vec | None = None
 
-    def network(self) -> Emotion2vec:
-        if self._network is None:
-            import torch
+    def make(self) -> Emotion2vec:
+        import torch
 
-            from upstreams.emotion2vec.model import Emotion2vec
+        from upstreams.emotion2vec.model import Emotion2vec
 
-            with torch.random.fork_rng(devices=[]), torch.inference_mode(False):
-                torch.manual_seed(self.seed)
-                self._network = Emotion2vec(self.config).eval().requires_grad_(False).to(self._device)
-        return self._network
-
-    def to(self, device: str) -> None:
-        self._device = device
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.seed)
+            return Emotion2vec(self.config)
 
     def fingerprint(self) -> str:
         return recipe(
@@ -112,25 +141,43 @@ class Random(Encoder):
 ARCHITECTURES = {"emotion2vec": SMALL, "emotion2vec_base": BASE}
 
 
-def published(name: str, file: str | None = None) -> Trained:
-    """An official model, from its file (as published, or imported) or else by way of the hub. Raises UpstreamError."""
-    from upstreams.emotion2vec import checkpoint
+def published(name: str, file: str = "", modelscope: str = "") -> Trained:
+    """An official model, from its file (as published, or imported) or else by way of the hub.
 
+    modelscope: ModelScope's folder, where FunASR keeps its copy; "": the default.
+
+    Raises UpstreamError: there is no such file, here or on the hub.
+    """
     model = MODELS[name]
-    path = Path(file) if file else fetch(model)
-    return Trained(checkpoint.read(path, model.config), path, model.title, model.seen, licence="FunASR's model licence")
+    path = Path(file) if file else fetch(model, Path(modelscope) if modelscope else Places().modelscope)
+    return Trained(model.config, path, model.title, model.seen, licence="FunASR's model licence", published=True)
 
 
-def ours(file: str | None = None) -> Trained:
+def ours(file: str = "") -> Trained:
     """A checkpoint of ours: that of a run, or the one that ships (weights/README.md). Raises UpstreamError."""
+    path = Path(file) if file else OURS
+    config, facts = _facts(path)
+    if not file:
+        title = f"emotion2vec-small (ours, {int(facts['hours'])} h)"
+        return Trained(config, path, title, facts["seen"], label=title, licence="CC BY-NC-SA 4.0, for research")
+    amounts = [f"{facts['hours']:g} h"] if "hours" in facts else []
+    amounts += [f"{facts['step']:g} steps"] if "step" in facts else []
+    return Trained(config, path, f"emotion2vec ({', '.join(['ours', *amounts])})", facts.get("seen", "unknown"))
+
+
+def _facts(path: Path) -> tuple[ModelConfig, Facts]:
+    """Configuration and facts of a checkpoint: from the header of a file of ours, without torch; else it is read."""
+    try:
+        with open(path, "rb") as opened:
+            size = int.from_bytes(opened.read(8), "little")
+            metadata = json.loads(opened.read(size))["__metadata__"] if size <= LONGEST else {}
+        header = json.loads(metadata[HEADER])
+        facts: Facts = header["facts"]
+        if header["format"] == FORMAT and isinstance(facts, dict):
+            return ModelConfig(**header["config"]), facts
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        pass  # reading it says what is wrong with it
     from upstreams.emotion2vec import checkpoint
 
-    path = Path(file) if file else OURS
-    found = checkpoint.read(path)
-    if file is None:
-        title = f"emotion2vec-small (ours, {int(found.facts['hours'])} h)"
-        return Trained(found, path, title, found.facts["seen"], label=title, licence="CC BY-NC-SA 4.0, for research")
-    told = [
-        f"{found.facts[fact]:g} {unit}" for fact, unit in (("hours", "h"), ("step", "steps")) if fact in found.facts
-    ]
-    return Trained(found, path, f"emotion2vec ({', '.join(['ours', *told])})", found.facts.get("seen", "unknown"))
+    whole = checkpoint.read(path)
+    return whole.config, whole.facts

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-from upstreams.contract import describe_error
+from commons.errors import EmorepError
 from upstreams.errors import UpstreamError
 from upstreams.huggingface.settings import Settings
 from upstreams.huggingface.weights import CONFIGURATION, PREPROCESSOR, Weights
@@ -13,6 +14,8 @@ from upstreams.torchaudio_repair import repair
 
 if TYPE_CHECKING:
     import torch
+    from transformers import PreTrainedModel
+    from transformers.utils import ModelOutput
 
     from upstreams.huggingface.models import Seen
 
@@ -38,7 +41,7 @@ class Encoder(ABC):
         self.weights, self.title, self.seen, self.licence = weights, title, seen, licence
         self.source = weights.source
         self._device, self._bf16 = "cpu", False
-        self._module: Any = None
+        self._module: torch.nn.Module | None = None
         self._configuration = f"{weights.place}/{CONFIGURATION}"
         self.read(
             Settings(self._configuration, weights.configuration),
@@ -59,15 +62,15 @@ class Encoder(ABC):
         return f"{self.preparation}: {self.weights.says}"
 
     @abstractmethod
-    def ready(self, module: Any) -> None:
+    def ready(self, module: torch.nn.Module) -> None:
         """Mend a module that was just built: see upstreams.huggingface.padding."""
 
     @abstractmethod
-    def half(self, module: Any) -> None:
+    def half(self, module: torch.nn.Module) -> None:
         """Weights to bf16, but for what is slower or worse in it."""
 
     @abstractmethod
-    def hear(self, module: Any, waveforms: list[torch.Tensor]) -> list[torch.Tensor]:
+    def hear(self, module: torch.nn.Module, waveforms: list[torch.Tensor]) -> list[torch.Tensor]:
         """1-D waveforms of any lengths -> (L, T, D) each."""
 
     def fingerprint(self) -> str:
@@ -91,7 +94,17 @@ class Encoder(ABC):
             self._module = module.to(self._device)
         return self.hear(self._module, waveforms)
 
-    def build(self) -> Any:
+    def trainable(self) -> torch.nn.Module:
+        """A new module on the CPU, in fp32, that is called with waveforms; errors as in `build`."""
+        from upstreams.trainable import Trainable
+
+        own = copy.copy(self)  # running a module notes in its encoder what the batch is padded with
+        own._module = None
+        module = own.build()
+        own.ready(module)
+        return Trainable(module, own.hear)
+
+    def build(self) -> torch.nn.Module:
         """The library's own module, on the CPU, in eval mode.
 
         Raises UpstreamError: a configuration that the library does not take, weights that do not fit it.
@@ -105,23 +118,24 @@ class Encoder(ABC):
             configuration.add_adapter = False  # layers behind the encoder, of another frame rate
             with torch.inference_mode(False):
                 module = self.weights.fill(self.library_class(), configuration, self.prefixes, self.unused)
-        except UpstreamError:
+        except EmorepError:
             raise
         except Exception as error:  # the library raises whatever arises of a wrong value
             keys = [key for key, value in self.weights.configuration.items() if repr(value) in str(error)]
             raise UpstreamError(
-                f"{self._configuration}: transformers cannot build {self.model} from it: {describe_error(error, None)}"
-                + (f" (see {', '.join(keys)})" if keys else "")
+                f"{self._configuration}: transformers cannot build {self.model} from it: "
+                f"{type(error).__name__}: {error}" + (f" (see {', '.join(keys)})" if keys else "")
             ) from error
         return module.eval().requires_grad_(False)
 
-    def library_class(self) -> Any:
+    def library_class(self) -> type[PreTrainedModel]:
+        """The class `model` of transformers."""
         import transformers
 
         return getattr(transformers, self.model)
 
 
-def layers(output: Any) -> torch.Tensor:
+def layers(output: ModelOutput) -> torch.Tensor:
     """A model's output -> (B, L, T, D)."""
     import torch
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from upstreams.errors import UpstreamError
 from upstreams.huggingface.encoder import Encoder
@@ -40,16 +40,19 @@ TYPES: dict[str, type[Encoder]] = {  # `model_type` of a configuration
 def random(name: str, seed: int = 0, small: bool = False) -> Encoder:
     """A named encoder's architecture with random weights; `small`: its tiny sister, for tests."""
     model = MODELS[name]
-    settings: dict[str, Any] = tiny(name) if small else model.settings
+    settings = tiny(name) if small else model.settings
     return FAMILIES[model.family](Seeded(model.family, settings, seed), f"{name}, random weights", {})
 
 
-def named(name: str, folder: str = "") -> Encoder:
-    """A named encoder from its repository's copy, or a folder's weights in it: nobody says what trained those."""
+def named(name: str, folder: str = "", copies: str = "") -> Encoder:
+    """A named encoder from its repository's copy, or with the weights of a folder: nobody says what trained those.
+
+    copies: the folder of copies that is looked into before the hub's cache; "": there is none.
+    """
     model = MODELS[name]
     if folder and not Path(folder).is_dir():
         raise UpstreamError(f"{folder} is no folder; {name}@FOLDER takes one with {CONFIGURATION} and weights in it")
-    stored = Stored(Path(folder), Path(folder).name) if folder else find(model.repo, otherwise=name)
+    stored = Stored(Path(folder), Path(folder).name) if folder else find(model.repo, otherwise=name, copies=copies)
     family = FAMILIES[model.family]
     found = {"model_type": None} | stored.configuration
     expected = {"model_type": _type(family)} | model.settings
@@ -66,10 +69,10 @@ def named(name: str, folder: str = "") -> Encoder:
     return family(stored, model.title, model.seen, model.licence)
 
 
-def unnamed(place: str, revision: str = "") -> Encoder:
-    """A folder, or a repository of the hub, that no row of the table stands for."""
+def unnamed(place: str, revision: str = "", copies: str = "") -> Encoder:
+    """A folder, or a repository of the hub, that no row of the table stands for; `copies` as in `named`."""
     folder = Path(place).expanduser()
-    stored = Stored(folder, folder.name) if folder.is_dir() else find(place, revision)
+    stored = Stored(folder, folder.name) if folder.is_dir() else find(place, revision, copies=copies)
     kind = stored.configuration.get("model_type")
     if not isinstance(kind, str) or kind not in TYPES:
         raise UpstreamError(
@@ -86,9 +89,10 @@ def _type(family: type[Encoder]) -> str:
     return next(kind for kind, encoder in TYPES.items() if encoder.configuration == family.configuration)
 
 
-def _strangers(configuration: dict[str, Any], family: type[Encoder]) -> list[str]:
-    """What a configuration names as its class, where that is another family's."""
-    named = [str(architecture) for architecture in configuration.get("architectures") or []]
+def _strangers(configuration: Mapping[str, object], family: type[Encoder]) -> list[str]:
+    """The classes that a configuration names and that are of another family."""
+    architectures = configuration.get("architectures")
+    named = [str(architecture) for architecture in architectures] if isinstance(architectures, list) else []
     of = {name: max((known for known in FAMILIES if name.startswith(known)), key=len, default=None) for name in named}
     return [
         f"architectures {name}"

@@ -7,9 +7,9 @@ and a stored copy must agree with them.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 Seen = dict[str, str] | str
+Values = dict[str, object]  # of a configuration, by key
 
 
 @dataclass(frozen=True)
@@ -23,22 +23,22 @@ class Model:
     title: str
     repo: str
     family: str
-    settings: dict[str, Any]
+    settings: Values
     about: str
     seen: Seen
     licence: str
     parameters: int  # of the encoder, millions
 
 
-BASE = {"hidden_size": 768, "num_hidden_layers": 12, "num_attention_heads": 12, "intermediate_size": 3072}
-LARGE = {"hidden_size": 1024, "num_hidden_layers": 24, "num_attention_heads": 16, "intermediate_size": 4096}
-LAYER_NORM = {"feat_extract_norm": "layer", "do_stable_layer_norm": True}  # the front end of large models
+BASE: Values = {"hidden_size": 768, "num_hidden_layers": 12, "num_attention_heads": 12, "intermediate_size": 3072}
+LARGE: Values = {"hidden_size": 1024, "num_hidden_layers": 24, "num_attention_heads": 16, "intermediate_size": 4096}
+LAYER_NORM: Values = {"feat_extract_norm": "layer", "do_stable_layer_norm": True}  # the front end of large models
 BIASED = {**LAYER_NORM, "conv_bias": True}
 X_VECTOR = {"tdnn_dim": [512, 512, 512, 512, 1500], "tdnn_kernel": [5, 3, 3, 1, 1], "tdnn_dilation": [1, 2, 3, 1, 1],
             "xvector_output_dim": 512}  # fmt: skip
 
 
-def _whisper(width: int, layers: int, heads: int, mels: int = 80) -> dict[str, Any]:
+def _whisper(width: int, layers: int, heads: int, mels: int = 80) -> Values:
     return {"d_model": width, "encoder_layers": layers, "encoder_attention_heads": heads,
             "encoder_ffn_dim": 4 * width, "num_mel_bins": mels}  # fmt: skip
 
@@ -135,9 +135,9 @@ MODELS = {
     ),
 }  # fmt: skip
 
-_SMALL = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
+_SMALL: Values = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
 _SMALL_CONVOLUTIONS = _SMALL | {"conv_dim": [32] * 7}
-_TINY: dict[str, dict[str, Any]] = {
+_TINY: dict[str, Values] = {
     "Wav2Vec2": _SMALL_CONVOLUTIONS,
     "Hubert": _SMALL_CONVOLUTIONS,
     "WavLM": _SMALL_CONVOLUTIONS,
@@ -148,7 +148,7 @@ _TINY: dict[str, dict[str, Any]] = {
 }
 
 
-def tiny(name: str) -> dict[str, Any]:
+def tiny(name: str) -> Values:
     """Settings of a named encoder's small sister: the same architecture, thousands of parameters."""
     model = MODELS[name]
     return model.settings | _TINY[model.family]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from upstreams.huggingface.encoder import Encoder, layers
 from upstreams.huggingface.settings import Settings
@@ -25,17 +25,17 @@ class Wav2Vec2Bert(Encoder):
         self.depth = configuration.count("num_hidden_layers", 24) + 1
         self.width = configuration.count("hidden_size", 1024)
 
-    def ready(self, module: Any) -> None:
+    def ready(self, module: torch.nn.Module) -> None:
         from transformers import SeamlessM4TFeatureExtractor
 
         self._spectrogram = SeamlessM4TFeatureExtractor(feature_size=BANDS, num_mel_bins=BANDS, stride=STRIDE)
 
-    def half(self, module: Any) -> None:
+    def half(self, module: torch.nn.Module) -> None:
         import torch
 
         module.to(torch.bfloat16)
 
-    def hear(self, module: Any, waveforms: list[torch.Tensor]) -> list[torch.Tensor]:
+    def hear(self, module: torch.nn.Module, waveforms: list[torch.Tensor]) -> list[torch.Tensor]:
         samples = [waveform.cpu().numpy() for waveform in waveforms]
         mel = self._spectrogram(samples, sampling_rate=self.sample_rate, return_tensors="pt")
         device, dtype = waveforms[0].device, module.feature_projection.projection.weight.dtype

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from upstreams.huggingface.encoder import Encoder, layers
 from upstreams.huggingface.settings import Settings
 
 if TYPE_CHECKING:
     import torch
+    from transformers.utils import ModelOutput
 
 KERNELS = (10, 3, 3, 3, 3, 2, 2)  # the front end of all of them, unless a configuration says otherwise
 STRIDES = (5, 2, 2, 2, 2, 2, 2)
@@ -32,7 +33,7 @@ class Waveform(Encoder):
     def preparation(self) -> str:
         return "zero mean, unit variance" if self._normalise else "none"
 
-    def ready(self, module: Any) -> None:
+    def ready(self, module: torch.nn.Module) -> None:
         from torch import nn
         from torch.nn.utils.parametrize import is_parametrized, remove_parametrizations
 
@@ -49,7 +50,7 @@ class Waveform(Encoder):
                 remove_parametrizations(layer.conv, "weight")
             layer.conv = ConvolutionOverOwn(layer.conv, self._own)
 
-    def half(self, module: Any) -> None:
+    def half(self, module: torch.nn.Module) -> None:
         import torch
 
         encoder = self.encoder(module).to(torch.bfloat16)
@@ -57,15 +58,15 @@ class Waveform(Encoder):
         first = encoder.feature_extractor.conv_layers[0].float()
         first.register_forward_hook(lambda *call: call[-1].to(torch.bfloat16))
 
-    def encoder(self, module: Any) -> Any:
+    def encoder(self, module: torch.nn.Module) -> torch.nn.Module:
         """The encoder within the module."""
         return module
 
-    def hear(self, module: Any, waveforms: list[torch.Tensor]) -> list[torch.Tensor]:
+    def hear(self, module: torch.nn.Module, waveforms: list[torch.Tensor]) -> list[torch.Tensor]:
         output, counts = self.run(self.encoder(module), waveforms)
         return [one[:, :count] for one, count in zip(layers(output), counts, strict=True)]
 
-    def run(self, encoder: Any, waveforms: list[torch.Tensor]) -> tuple[Any, list[int]]:
+    def run(self, encoder: torch.nn.Module, waveforms: list[torch.Tensor]) -> tuple[ModelOutput, list[int]]:
         """The encoder's output for a batch, and how many frames are each utterance's own."""
         from upstreams.huggingface.padding import mask, together
 

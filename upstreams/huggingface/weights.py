@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import pickle
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from upstreams.contract import recipe, version
+from commons import hashing
+from commons.errors import EmorepError
 from upstreams.errors import UpstreamError
+from upstreams.fingerprints import version
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PretrainedConfig, PreTrainedModel
 
 ADAPTER = 1  # part of every stored model's fingerprint: raise it when what is made of weights changes
 CONFIGURATION, PREPROCESSOR = "config.json", "preprocessor_config.json"
@@ -46,10 +51,10 @@ class Weights(Protocol):
         ...
 
     @property
-    def configuration(self) -> dict[str, Any]: ...
+    def configuration(self) -> dict[str, object]: ...
 
     @property
-    def preprocessor(self) -> dict[str, Any]: ...
+    def preprocessor(self) -> dict[str, object]: ...
 
     @property
     def says(self) -> str:
@@ -60,7 +65,13 @@ class Weights(Protocol):
         """sha256 (hex) of all that decides what class `model` of transformers gives, so prepared."""
         ...
 
-    def fill(self, model: Any, configuration: Any, prefixes: tuple[str, ...], unused: tuple[str, ...]) -> Any:
+    def fill(
+        self,
+        model: type[PreTrainedModel],
+        configuration: PretrainedConfig,
+        prefixes: tuple[str, ...],
+        unused: tuple[str, ...],
+    ) -> torch.nn.Module:
         """A module of class `model`, filled. Names may be longer by one of `prefixes`; `unused` ones may be missing."""
         ...
 
@@ -70,31 +81,39 @@ class Seeded:
     """As the architecture's own initialisation leaves it. What it is follows from settings, seed and versions."""
 
     family: str
-    settings: dict[str, Any]
+    settings: dict[str, object]
     seed: int
     source = ""
     place = "random weights"
     says = "the architecture's habit"
 
     @property
-    def configuration(self) -> dict[str, Any]:
+    def configuration(self) -> dict[str, object]:
         return self.settings
 
     @property
-    def preprocessor(self) -> dict[str, Any]:
+    def preprocessor(self) -> dict[str, object]:
         return {}
 
     def fingerprint(self, model: str, normalisation: str) -> str:
-        return recipe(
-            kind="random weights",
-            family=self.family,
-            settings=self.settings,
-            seed=self.seed,
-            normalisation=normalisation,
-            versions=[version("torch"), version("transformers")],
+        return hashing.of_json(
+            {
+                "kind": "random weights",
+                "family": self.family,
+                "settings": self.settings,
+                "seed": self.seed,
+                "normalisation": normalisation,
+                "versions": [version("torch"), version("transformers")],
+            }
         )
 
-    def fill(self, model: Any, configuration: Any, prefixes: tuple[str, ...], unused: tuple[str, ...]) -> Any:
+    def fill(
+        self,
+        model: type[PreTrainedModel],
+        configuration: PretrainedConfig,
+        prefixes: tuple[str, ...],
+        unused: tuple[str, ...],
+    ) -> torch.nn.Module:
         """Made on the CPU, so that every device has the same weights."""
         import torch
 
@@ -115,7 +134,7 @@ class Stored:
         return str(self.folder)
 
     @cached_property
-    def configuration(self) -> dict[str, Any]:
+    def configuration(self) -> dict[str, object]:
         """Raises UpstreamError: a folder without one, or not JSON."""
         if not (self.folder / CONFIGURATION).is_file():
             held = sorted(path.name for path in self.folder.iterdir())[:SHOWN]
@@ -126,7 +145,7 @@ class Stored:
         return _json(self.folder / CONFIGURATION)
 
     @cached_property
-    def preprocessor(self) -> dict[str, Any]:
+    def preprocessor(self) -> dict[str, object]:
         path = self.folder / PREPROCESSOR
         return _json(path) if path.is_file() else {}
 
@@ -148,17 +167,25 @@ class Stored:
         raise UpstreamError(f"{self.folder} has no weights; expected {' or '.join(WEIGHTS)} in it")
 
     def fingerprint(self, model: str, normalisation: str) -> str:
-        return recipe(
-            kind="stored weights",
-            adapter=ADAPTER,
-            model=model,
-            transformers=version("transformers"),
-            configuration=_digest(self.folder / CONFIGURATION),
-            weights=[_digest(file) for file in self.files],
-            normalisation=normalisation,
+        return hashing.of_json(
+            {
+                "kind": "stored weights",
+                "adapter": ADAPTER,
+                "model": model,
+                "transformers": version("transformers"),
+                "configuration": _digest(self.folder / CONFIGURATION),
+                "weights": [_digest(file) for file in self.files],
+                "normalisation": normalisation,
+            }
         )
 
-    def fill(self, model: Any, configuration: Any, prefixes: tuple[str, ...], unused: tuple[str, ...]) -> Any:
+    def fill(
+        self,
+        model: type[PreTrainedModel],
+        configuration: PretrainedConfig,
+        prefixes: tuple[str, ...],
+        unused: tuple[str, ...],
+    ) -> torch.nn.Module:
         """Strict: what is missing, misshapen or left over is an error that lists it. Only what lies outside the
         encoder, in a larger model's heads, is left.
         """
@@ -194,9 +221,11 @@ def _listed(what: str, names: list[str]) -> list[str]:
     return [f"{len(names)} {what}: {', '.join(names[:SHOWN])}{more}"] if names else []
 
 
-def _read(files: list[Path], prefixes: tuple[str, ...], wanted: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
+def _read(
+    files: list[Path], prefixes: tuple[str, ...], wanted: Collection[str]
+) -> tuple[dict[str, torch.Tensor], list[str]]:
     """Tensors by the names that the module gives them, and the names within its parts that it does not have."""
-    held: dict[str, Any] = {}
+    held: dict[str, torch.Tensor] = {}
     others: list[str] = []
     used: set[str] = set()
     for file in files:
@@ -216,8 +245,11 @@ def _read(files: list[Path], prefixes: tuple[str, ...], wanted: dict[str, Any]) 
     return held, sorted(name for name in others if name.startswith(within))
 
 
-def _tensors(file: Path) -> Iterator[tuple[str, Any]]:
-    """Raises UpstreamError: truncated, not what its name says, or pickled with code in it."""
+def _tensors(file: Path) -> Iterator[tuple[str, torch.Tensor]]:
+    """Names and tensors of a file.
+
+    Raises UpstreamError: truncated, not what its name says, or pickled with code in it.
+    """
     import torch
     from safetensors import SafetensorError, safe_open
 
@@ -244,13 +276,13 @@ def _tensors(file: Path) -> Iterator[tuple[str, Any]]:
     yield from ((name, value) for name, value in state.items() if isinstance(value, torch.Tensor))
 
 
-def find(repository: str, revision: str = "", otherwise: str = "") -> Stored:
-    """A repository's copy: in $EMOREP_WEIGHTS, in the hub's cache, or fetched. Raises UpstreamError.
+def find(repository: str, revision: str = "", otherwise: str = "", copies: str = "") -> Stored:
+    """A repository's copy: in the folder of copies, in the hub's cache, or fetched. Raises UpstreamError.
 
     otherwise: how to name a folder in its place, for the error that says what to fetch and where to put it.
+    copies: a folder with one of each repository, copies/facebook/wav2vec2-base; "": there is none.
     """
-    own = os.environ.get(HERE)
-    if own and not revision and (folder := Path(own).expanduser() / repository).is_dir():
+    if copies and not revision and (folder := Path(copies) / repository).is_dir():
         return Stored(folder, repository)
     folder = _cached(repository, revision or "main") or _fetch(repository, revision, otherwise)
     return Stored(folder, f"{repository}@{folder.name}")
@@ -271,7 +303,7 @@ def _cached(repository: str, revision: str) -> Path | None:
         if unknown and stored.configuration.get("model_type") not in UNPREPARED:
             return None
         return folder if stored.files else None
-    except UpstreamError:
+    except EmorepError:
         return None
 
 
@@ -317,7 +349,8 @@ def _parts(index: Path) -> list[str]:
     return sorted({Path(file).name for file in files.values()})
 
 
-def _json(path: Path) -> dict[str, Any]:
+def _json(path: Path) -> dict[str, object]:
+    """The JSON object in a file. Raises UpstreamError."""
     try:
         content = json.loads(path.read_text())
     except (OSError, ValueError) as error:
@@ -335,5 +368,4 @@ def _digest(path: Path) -> str:
 
 @cache
 def _hash(path: Path, size: int, modified: int) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return hashing.of_file(path)

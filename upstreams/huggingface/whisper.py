@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from upstreams.huggingface.encoder import Encoder, layers
 from upstreams.huggingface.settings import Settings
 
 if TYPE_CHECKING:
     import torch
+    from transformers import PreTrainedModel
 
 WINDOW, MEL_HOP = 400, 160
 POSITIONS = 1500
@@ -40,24 +41,24 @@ class Whisper(Encoder):
     def preparation(self) -> str:
         return f"log-mel, {self._mels} bands, at most 8 below the utterance's peak, over {self._chunk} s"
 
-    def ready(self, module: Any) -> None:
+    def ready(self, module: torch.nn.Module) -> None:
         from transformers import WhisperFeatureExtractor
 
         self._spectrogram = WhisperFeatureExtractor(
             feature_size=self._mels, n_fft=WINDOW, hop_length=MEL_HOP, chunk_length=self._chunk
         )
 
-    def library_class(self) -> Any:
+    def library_class(self) -> type[PreTrainedModel]:
         from transformers.models.whisper.modeling_whisper import WhisperEncoder
 
         return WhisperEncoder
 
-    def half(self, module: Any) -> None:
+    def half(self, module: torch.nn.Module) -> None:
         import torch
 
         module.to(torch.bfloat16)
 
-    def hear(self, module: Any, waveforms: list[torch.Tensor]) -> list[torch.Tensor]:
+    def hear(self, module: torch.nn.Module, waveforms: list[torch.Tensor]) -> list[torch.Tensor]:
         samples = [waveform.cpu().numpy() for waveform in waveforms]
         mel = self._spectrogram(
             samples, sampling_rate=self.sample_rate, return_tensors="pt", device=str(waveforms[0].device)

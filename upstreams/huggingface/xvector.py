@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from upstreams.huggingface.settings import Settings
 from upstreams.huggingface.waveform import WavLM
@@ -31,10 +31,10 @@ class WavLMForXVector(WavLM):
         self.hop, self.depth = None, 1
         self.width = configuration.count("xvector_output_dim", 512)
 
-    def encoder(self, module: Any) -> Any:
+    def encoder(self, module: torch.nn.Module) -> torch.nn.Module:
         return module.wavlm
 
-    def hear(self, module: Any, waveforms: list[torch.Tensor]) -> list[torch.Tensor]:
+    def hear(self, module: torch.nn.Module, waveforms: list[torch.Tensor]) -> list[torch.Tensor]:
         import torch
 
         output, counts = self.run(module.wavlm, waveforms)

@@ -54,3 +54,14 @@ def test_where_no_variant_can_be_trained_all_reasons_are_told(tmp_path: Path) ->
         UpstreamError, match=r"(?s)no variant of mine.*collapses: collapsed.*theirs: begins with a file"
     ):
         workshop.train(found)
+
+
+def test_files_that_variants_begin_with_are_passed_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The environment itself is read by the command line alone."""
+    mine = written(tmp_path, plain=[], theirs=["init=$THEIR_WEIGHTS"])
+    assert mine.files == ("THEIR_WEIGHTS",) and ablation.load("init").files == ("DATA2VEC", "DATA2VEC2")
+    monkeypatch.setenv("THEIR_WEIGHTS", str(tmp_path / "elsewhere.pt"))
+    data = [speech(tmp_path / "speech")]
+    for files, why in ({}, "THEIR_WEIGHTS=FILE"), ({"THEIR_WEIGHTS": str(tmp_path / "none.pt")}, "none.pt"):
+        workshop = Workshop(data, tmp_path / "runs", tmp_path / "cache", "cpu", files=files)
+        assert why in workshop.train(mine)["theirs"]

@@ -12,7 +12,6 @@ import zipfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -21,18 +20,18 @@ from safetensors.torch import save_file
 from tests.upstreams.emotion2vec.recipes import TINY, TINY_MEL, golden_weights, noise, tiny
 from upstreams import UpstreamError
 from upstreams.emotion2vec import checkpoint
-from upstreams.emotion2vec.config import BASE, LARGE
+from upstreams.emotion2vec.config import BASE, LARGE, ModelConfig
 from upstreams.emotion2vec.model import Emotion2vec
 
 CLASSES = replace(TINY, classes=9)
 MODULE = "modality_encoders.AUDIO."
 
 
-def weights(config: Any = TINY) -> dict[str, torch.Tensor]:
+def weights(config: ModelConfig = TINY) -> dict[str, torch.Tensor]:
     return golden_weights(tiny(config))
 
 
-def saved(path: Path, content: Any, **how: Any) -> Path:
+def saved(path: Path, content: object, **how: bool) -> Path:
     torch.save(content, path, **how)
     return path
 
@@ -84,7 +83,7 @@ def test_a_training_program_s_file_loads_without_the_program(
     ],
     ids=["bare", "state_dict", "model_state_dict", "module., float64"],
 )
-def test_other_containers_load(tmp_path: Path, content: Any) -> None:
+def test_other_containers_load(tmp_path: Path, content: object) -> None:
     found = checkpoint.read(saved(tmp_path / "a.pt", content), TINY).weights
     assert all(torch.equal(found[name], tensor) for name, tensor in weights().items())
 
@@ -138,16 +137,16 @@ def test_missing_surplus_and_misshapen_names_are_all_listed(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(("asked", "there"), [(TINY, CLASSES), (CLASSES, TINY)])
-def test_a_model_with_classes_is_not_one_without(tmp_path: Path, asked: Any, there: Any) -> None:
+def test_a_model_with_classes_is_not_one_without(tmp_path: Path, asked: ModelConfig, there: ModelConfig) -> None:
     with pytest.raises(UpstreamError, match=r"proj\.weight, proj\.bias"):
         checkpoint.read(saved(tmp_path / "a.pt", {"model": weights(there)}), asked)
 
 
 class Evil:
-    def __init__(self, call: Any, *arguments: Any) -> None:
+    def __init__(self, call: Callable[..., object], *arguments: object) -> None:
         self.call, self.arguments = call, arguments
 
-    def __reduce__(self) -> tuple[Any, tuple[Any, ...]]:
+    def __reduce__(self) -> tuple[Callable[..., object], tuple[object, ...]]:
         return self.call, self.arguments
 
 
@@ -155,7 +154,9 @@ class Evil:
 @pytest.mark.parametrize(
     ("call", "named"), [(os.system, "system"), (eval, "eval"), (getattr, "getattr"), (open, "open")]
 )
-def test_a_pickle_that_acts_is_refused_and_does_nothing(tmp_path: Path, call: Any, named: str, zipped: bool) -> None:
+def test_a_pickle_that_acts_is_refused_and_does_nothing(
+    tmp_path: Path, call: Callable[..., object], named: str, zipped: bool
+) -> None:
     trace = tmp_path / "trace"
     argument = {"system": f"touch {trace}", "eval": f"open({str(trace)!r}, 'w')", "open": str(trace)}.get(named, "")
     content = {"model": weights(), "cfg": Evil(call, argument, *(["w"] if named == "open" else []))}
@@ -207,12 +208,16 @@ def _truncated(path: Path, share: float) -> Path:
             lambda p: save_file(weights(), p, header('{"format": "emotion2vec 1", "config": {"a": 1}, "facts": {}}')),
             r"unknown settings \['a'\]",
         ),
+        (
+            lambda p: save_file(weights(), p, header('{"format": "emotion2vec 1", "config": {}, "facts": [1]}')),
+            "expected JSON objects",
+        ),
         (lambda p: _truncated(written(p), 0.6), "damaged"),
         (lambda p: p.mkdir(), "cannot be read"),
         (lambda p: None, "cannot be read"),
     ],
 )  # fmt: skip
-def test_what_is_no_checkpoint_is_said_in_words(tmp_path: Path, make: Callable[[Path], Any], words: str) -> None:
+def test_what_is_no_checkpoint_is_said_in_words(tmp_path: Path, make: Callable[[Path], object], words: str) -> None:
     path = tmp_path / "model.pt"
     make(path)
     with pytest.raises(UpstreamError, match=rf"(?s)model\.pt.*({words})"):
@@ -223,13 +228,13 @@ def header(text: str) -> dict[str, str]:
     return {checkpoint.HEADER: text}
 
 
-def written(path: Path, config: Any = TINY) -> Path:
+def written(path: Path, config: ModelConfig = TINY) -> Path:
     checkpoint.write(path, config, weights(config), {"step": 7, "seen": {"demo": "audio"}})
     return path
 
 
 @pytest.mark.parametrize("config", [TINY, TINY_MEL, CLASSES], ids=["waveform", "log_mel", "classes"])
-def test_what_is_written_is_read_back(tmp_path: Path, config: Any) -> None:
+def test_what_is_written_is_read_back(tmp_path: Path, config: ModelConfig) -> None:
     found = checkpoint.read(written(tmp_path / "a.safetensors", config))
     assert (found.config, found.facts) == (config, {"step": 7, "seen": {"demo": "audio"}})
     assert [path.name for path in tmp_path.iterdir()] == ["a.safetensors"]
@@ -242,7 +247,7 @@ def test_a_disk_that_is_full_leaves_what_stood(tmp_path: Path, monkeypatch: pyte
     path = written(tmp_path / "a.safetensors")
     before = path.read_bytes()
 
-    def full(*_: Any) -> None:
+    def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("os.replace", full)

@@ -1,8 +1,9 @@
-"""Speech decoded once: what is skipped and said, and that what is there is whole."""
+"""Speech decoded once: skipped files are named, and stored shards are verified."""
 
 from __future__ import annotations
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,8 @@ from upstreams.emotion2vec import pack as packs
 from upstreams.emotion2vec.pack import Bounds, build
 
 BOUNDS = Bounds(0.5, 2.0)
+KEY = "f7d4f654e93726f9187be4890bbf9f7a69264c02b3381b51515392112af61e48"  # made by the code of November 2026
+SHARD = "2184721725f8ef7619ec5bdfbd3603ec.pcm"
 
 
 def write(path: Path, seconds: float, rate: int = 16000) -> Path:
@@ -49,55 +52,66 @@ def test_samples_are_those_of_the_file(tmp_path: Path) -> None:
     assert found.dtype == np.float32 and np.abs(found - soundfile.read(path)[0]).max() < 1e-4
 
 
+def test_the_key_is_that_of_earlier_versions(tmp_path: Path) -> None:
+    """Runs begun by them go on: a run's folder holds the key of its speech."""
+    (tmp_path / "data").mkdir()
+    for number in range(3):
+        samples = ((np.arange(20000 * (number + 1)) * (7 + number)) % 2000 - 1000).astype(np.int16)
+        soundfile.write(tmp_path / "data" / f"{number}.wav", samples, 16000)
+    (tmp_path / "data" / "bad.wav").write_text("no audio")
+    pack = build([tmp_path / "data"], tmp_path, BOUNDS)
+    assert (len(pack), pack.key, [path.name for path in pack.paths]) == (5, KEY, [SHARD])
+
+
 @pytest.fixture
-def heard(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+def decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Names of the files that are decoded."""
-    names, hear = [], packs._hear
+    names, samples = [], packs._samples
 
     def count(path: Path, sha256: str, bounds: Bounds):
         names.append(path.name)
-        return hear(path, sha256, bounds)
+        return samples(path, sha256, bounds)
 
-    monkeypatch.setattr(packs, "_hear", count)
+    monkeypatch.setattr(packs, "_samples", count)
     return names
 
 
 def test_nothing_is_decoded_twice_and_a_stopped_pack_goes_on(
-    tmp_path: Path, heard: list[str], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, decoded: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     data = tmp_path / "data"
     for number in range(6):
         write(data / f"{number}.wav", 0.6 + 0.1 * number)
     monkeypatch.setattr(packs, "SHARD_FILES", 1)  # every file ends its shard
-    hear = packs._hear
+    samples = packs._samples
 
     def stop(path: Path, *rest):
         if path.name == "4.wav":
             raise KeyboardInterrupt
-        return hear(path, *rest)
+        return samples(path, *rest)
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(packs, "_hear", stop)
+        patch.setattr(packs, "_samples", stop)
         build([data], tmp_path, BOUNDS)
-    heard.clear()
+    decoded.clear()
     pack = build([data], tmp_path, BOUNDS)
-    assert sorted(heard) == ["4.wav", "5.wav"] and len(pack) == 6
-    heard.clear()
-    assert build([data], tmp_path, BOUNDS).key == pack.key and heard == []
+    assert sorted(decoded) == ["4.wav", "5.wav"] and len(pack) == 6
+    decoded.clear()
+    assert build([data], tmp_path, BOUNDS).key == pack.key and decoded == []
     write(data / "0.wav", 1.05)
     changed = build([data], tmp_path, BOUNDS)
-    assert heard == ["0.wav"] and changed.key != pack.key and changed.lengths[0] == 16800
+    assert decoded == ["0.wav"] and changed.key != pack.key and changed.lengths[0] == 16800
 
 
-def test_a_new_file_touches_no_other_shard(tmp_path: Path, heard: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_new_file_touches_no_other_shard(tmp_path: Path, decoded: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(packs, "SHARD_FILES", 4)
     for number in range(40):
         write(tmp_path / "data" / f"{number:02}.wav", 0.6 + 0.01 * number)
     before = build([tmp_path / "data"], tmp_path, BOUNDS)
-    heard.clear()
+    decoded.clear()
     write(tmp_path / "data" / "00a.wav", 1.5)
     after = build([tmp_path / "data"], tmp_path, BOUNDS)
-    assert len(after) == 41 and len(before.shards) > 4 and "00a.wav" in heard and len(heard) <= 16
+    assert len(after) == 41 and len(before.shards) > 4 and "00a.wav" in decoded and len(decoded) <= 16
     assert len(set(before.paths) - set(after.paths)) <= 1
 
 
@@ -119,14 +133,48 @@ def test_files_of_one_name_size_and_time_are_told_apart(tmp_path: Path) -> None:
 def test_a_file_is_hashed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write(tmp_path / "data" / "a.wav", 1.0)
     key = build([path.parent], tmp_path, BOUNDS).key
-    monkeypatch.setattr(hashes, "hash_path", lambda path: pytest.fail("hashed again"))
-    assert build([path.parent], tmp_path, BOUNDS).key == key
-    monkeypatch.undo()
-    (tmp_path / "packs" / hashes.FILE).write_text("{")
-    assert build([path.parent], tmp_path, BOUNDS).key == key
+    with monkeypatch.context() as patch:
+        patch.setattr(hashes, "_state_and_hash", lambda path: pytest.fail("hashed again"))
+        assert build([path.parent], tmp_path, BOUNDS).key == key
+    (tmp_path / "packs" / hashes.FILE).write_text(100 * "no index ")
+    with pytest.warns(UserWarning, match="damaged index"):
+        assert build([path.parent], tmp_path, BOUNDS).key == key
 
 
-def test_links_are_followed_and_no_file_is_heard_twice(tmp_path: Path) -> None:
+def test_hashing_that_is_stopped_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hashes, "AT_ONCE", 2)
+    paths = [write(tmp_path / f"{number}.wav", 0.1) for number in range(5)]
+    hashed: list[str] = []
+    work = hashes._state_and_hash
+
+    def count(path: Path):
+        hashed.append(path.name)
+        return work(path)
+
+    def stop(path: Path):
+        if path.name == "3.wav":
+            raise KeyboardInterrupt
+        return work(path)
+
+    with ThreadPoolExecutor(2) as pool:
+        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            patch.setattr(hashes, "_state_and_hash", stop)
+            hashes.hashes(paths, tmp_path, pool)
+        monkeypatch.setattr(hashes, "_state_and_hash", count)
+        known, unread = hashes.hashes([*paths, tmp_path / "none.wav"], tmp_path, pool)
+    assert sorted(hashed) == ["2.wav", "3.wav", "4.wav", "none.wav"]
+    assert list(known) == paths and len(set(known.values())) == 1
+    assert unread == {tmp_path / "none.wav": "cannot be read (No such file or directory)"}
+
+
+def test_an_index_that_cannot_be_used_is_warned_of_and_done_without(tmp_path: Path) -> None:
+    path = write(tmp_path / "data" / "a.wav", 1.0)
+    (tmp_path / "packs" / hashes.FILE).mkdir(parents=True)
+    with pytest.warns(UserWarning, match="cannot use the cache"):
+        assert len(build([path.parent], tmp_path, BOUNDS)) == 1
+
+
+def test_links_are_followed_and_no_file_is_taken_twice(tmp_path: Path) -> None:
     data = tmp_path / "data"
     write(data / "deep" / "a.wav", 1.0)
     write(tmp_path / "elsewhere" / "b.wav", 1.0)
@@ -166,4 +214,4 @@ def test_folders_without_audio_and_full_disks_are_told(tmp_path: Path, monkeypat
     monkeypatch.setattr("os.fsync", full)
     with pytest.raises(UpstreamError, match=r"No space left.*shards that are done are kept"):
         build([tmp_path / "data"], tmp_path, BOUNDS)
-    assert not list((tmp_path / "packs").glob(".tmp*"))
+    assert not list((tmp_path / "packs").glob(".*"))

@@ -22,7 +22,7 @@ from upstreams.emotion2vec.learner import adamw, initial
 from upstreams.emotion2vec.pretrain import train
 from upstreams.emotion2vec.processes import Processes
 from upstreams.emotion2vec.recipe import Recipe
-from upstreams.emotion2vec.runfolder import STATE
+from upstreams.emotion2vec.runfolder import RECORD, STATE, RunFolder
 from upstreams.emotion2vec.tracks import Tracks
 
 CPU = torch.device("cpu")
@@ -181,7 +181,7 @@ def test_a_full_disk_loses_nothing(data: Path, tmp_path: Path) -> None:
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limit)
     assert (tmp_path / "run" / STATE).read_bytes() == before
-    assert not list((tmp_path / "run").glob(".tmp*"))
+    assert not list((tmp_path / "run").glob(".*"))
     run(tiny("save_every=5"), data, tmp_path / "run")
     run(tiny("save_every=5"), data, tmp_path / "straight")
     assert same(weights(tmp_path / "run", 20), weights(tmp_path / "straight", 20))
@@ -197,6 +197,18 @@ def test_another_recipe_or_other_audio_does_not_go_on_in_a_folder(data: Path, tm
     (tmp_path / "run" / STATE).write_bytes(b"rubbish")
     with pytest.raises(UpstreamError, match="cannot be read as a training state"):
         run(tiny("optimiser.steps=2"), data, tmp_path / "run")
+
+
+def test_a_run_of_an_earlier_version_goes_on(data: Path, tmp_path: Path) -> None:
+    """Its folder holds the same recipe, and its state the same parts."""
+    run(tiny(), data, tmp_path / "run", stop_at=1)
+    pack = packed(data, data.parent / "cache")
+    before = json.loads((Path(__file__).parent / "recipe_of_before.json").read_text())
+    (tmp_path / "run" / RECORD).write_text(json.dumps({**before, "audio": pack.key}))
+    assert RunFolder(tmp_path / "run").claim(tiny(), pack) == {}
+    state = torch.load(tmp_path / "run" / STATE, weights_only=True)
+    assert set(state) == {"position", "student", "teacher", "heads", "optimiser"}
+    assert state["position"] == {"step": 1, "epoch": 0, "index": 1}
 
 
 def test_a_runs_checkpoints_are_upstreams_and_their_average_is_one(data: Path, tmp_path: Path) -> None:

@@ -11,8 +11,10 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 import upstreams
+from commons.errors import EmorepError, UnknownName
+from commons.places import Places
 from tests.upstreams.emotion2vec.training import STILL, packed, speech, tiny
-from upstreams import UnknownName, UpstreamError
+from upstreams import UpstreamError
 from upstreams.__main__ import main
 from upstreams.emotion2vec import ablation, recipe
 from upstreams.emotion2vec.batches import MicroBatch
@@ -160,12 +162,11 @@ def test_every_shipped_ablation_varies_one_recipe_by_possible_settings(name: str
     assert bool(found.published) == bool(found.source)
 
 
-def test_a_variant_without_a_run_says_how_to_make_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("EMOREP_RUNS", str(tmp_path))
+def test_a_variant_without_a_run_says_how_to_make_it(tmp_path: Path) -> None:
     (tmp_path / "losses").mkdir()
     for name in ("emotion2vec:losses/frame", "emotion2vec:losses", "emotion2vec:../losses"):
-        with pytest.raises(UpstreamError, match=r"holds no run; .*--ablation"):
-            upstreams.resolve(name)
+        with pytest.raises(EmorepError, match=r"holds no run; .*--ablation"):
+            upstreams.resolve(name, Places(runs=tmp_path))
 
 
 def test_a_wrong_recipe_is_a_wrong_request(capsys: pytest.CaptureFixture[str]) -> None:

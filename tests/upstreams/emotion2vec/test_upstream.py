@@ -7,7 +7,6 @@ import io
 import re
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import huggingface_hub
 import numpy as np
@@ -17,24 +16,26 @@ import torch
 from huggingface_hub.errors import LocalEntryNotFoundError, RemoteEntryNotFoundError
 
 import upstreams
+from commons.errors import EmorepError, NotThere
+from commons.places import Places
 from tests.upstreams import sounds
 from tests.upstreams.emotion2vec.recipes import TINY, TINY_MEL, golden_weights, noise, tiny
-from upstreams import UnknownName, UpstreamError
+from upstreams import UpstreamError
 from upstreams.__main__ import main
 from upstreams.checks import check
 from upstreams.emotion2vec import checkpoint
-from upstreams.emotion2vec.config import BASE, LARGE, SMALL
+from upstreams.emotion2vec.config import BASE, LARGE, SMALL, ModelConfig
 from upstreams.emotion2vec.official import FILES, MODELS
 from upstreams.emotion2vec.upstream import OURS
-from upstreams.registry import label_of
+from upstreams.names import label_of
 
 
-def published_file(path: Path, config: Any) -> Path:
+def published_file(path: Path, config: ModelConfig) -> Path:
     torch.save({"cfg": None, "model": golden_weights(tiny(config))}, path)
     return path
 
 
-def ours(path: Path, config: Any = TINY, **facts: Any) -> Path:
+def ours(path: Path, config: ModelConfig = TINY, **facts: object) -> Path:
     path.parent.mkdir(exist_ok=True)
     checkpoint.write(path, config, golden_weights(tiny(config)), facts)
     return path
@@ -67,8 +68,8 @@ def test_the_published_models_are_what_they_are() -> None:
 def test_a_published_file_is_an_upstream(name: str, small: None, tmp_path: Path) -> None:
     path = published_file(tmp_path / "model.pt", MODELS[name].config)
     upstream = upstreams.load(f"{name}@{path}")
-    facts = (upstream.sample_rate, upstream.hop, upstream.depth, upstream.width, upstream.min_samples)
-    assert facts == (16000, 320, 4, 32, 400) and upstream.title == MODELS[name].title
+    facts = (*vars(upstream.audio).values(), upstream.depth, upstream.width)
+    assert facts == (16000, 320, 400, 30.0, 4, 32) and upstream.title == MODELS[name].title
     assert upstream.seen == MODELS[name].seen
     wave = noise(8000)
     with torch.inference_mode():
@@ -77,7 +78,7 @@ def test_a_published_file_is_an_upstream(name: str, small: None, tmp_path: Path)
 
 
 @pytest.mark.parametrize("config", [TINY, TINY_MEL], ids=["waveform", "log_mel"])
-def test_ours_keeps_the_contract(config: Any, tmp_path: Path) -> None:
+def test_ours_keeps_the_contract(config: ModelConfig, tmp_path: Path) -> None:
     path = ours(tmp_path / "a.safetensors", config, step=500, hours=9.75, seen={"demo": "audio"})
     name = f"emotion2vec@{path}"
     assert "the same alone" in "".join(check(name))
@@ -85,12 +86,12 @@ def test_ours_keeps_the_contract(config: Any, tmp_path: Path) -> None:
     assert upstream.title == "emotion2vec (ours, 9.75 h, 500 steps)" and upstream.seen == {"demo": "audio"}
     assert upstreams.load(f"emotion2vec@{ours(tmp_path / 'b.safetensors', config)}").seen == "unknown"
     waves = [noise(n) for n in (9000, config.min_samples, 16000)]
-    for wave, together in zip(waves, upstream._model(waves), strict=True):
+    for wave, together in zip(waves, upstream.model(waves), strict=True):
         torch.testing.assert_close(together, upstream([wave])[0], rtol=1e-5, atol=1e-5)
 
 
 def test_the_fingerprint_follows_the_weights(tmp_path: Path) -> None:
-    def fingerprint(file: str, **facts: Any) -> str:
+    def fingerprint(file: str, **facts: object) -> str:
         return upstreams.load(f"emotion2vec@{ours(tmp_path / file, **facts)}").fingerprint()
 
     one = fingerprint("a.safetensors")
@@ -103,7 +104,7 @@ def test_the_fingerprint_follows_the_weights(tmp_path: Path) -> None:
 
 def test_random_weights_follow_the_seed() -> None:
     one, again, other = (upstreams.load(f"random:emotion2vec{seed}") for seed in ("", "@0", "@1"))
-    assert (one.depth, one.width, one.hop) == (SMALL.blocks + 1, SMALL.dim, 320) and one.seen == {}
+    assert (one.depth, one.width, one.audio.hop) == (SMALL.blocks + 1, SMALL.dim, 320) and one.seen == {}
     wave = noise(8000)
     assert torch.equal(one([wave])[0], again([wave])[0]) and one.fingerprint() == again.fingerprint()
     assert not torch.allclose(one([wave])[0], other([wave])[0]) and one.fingerprint() != other.fingerprint()
@@ -114,7 +115,8 @@ def test_random_weights_follow_the_seed() -> None:
 def test_long_audio_comes_in_windows_through_the_store(tmp_path: Path) -> None:
     path = ours(tmp_path / "a.safetensors")
     table = sounds.speak(tmp_path, [sounds.noise(seconds, i) for i, seconds in enumerate((1.0, 61.0, 0.01))])
-    features = upstreams.extract(f"emotion2vec@{path}", table, {"pooled"}, tmp_path / "cache", "cpu", jobs=1)
+    identity = upstreams.identify(upstreams.resolve(f"emotion2vec@{path}"))
+    features = upstreams.extract(identity, table, {"pooled"}, upstreams.Extraction(tmp_path / "cache", "cpu", jobs=1))
     assert (features.counts["windowed"], features.counts["padded"], features.depth) == (1, 1, 4)
     assert np.isfinite(features.pooled[:]).all()
 
@@ -125,17 +127,17 @@ def test_a_run_is_its_last_checkpoint_and_expands_to_all(tmp_path: Path, monkeyp
         ours(tmp_path / "run" / f"step-{step:08d}.safetensors", step=step)
     (tmp_path / "run" / "state.pt").touch()
     names = [f"emotion2vec@run/step-{step:08d}.safetensors" for step in (50, 900, 1000)]
-    assert upstreams.resolve("emotion2vec@run") == names[-1]
-    assert [upstreams.resolve(name) for name in upstreams.expand("emotion2vec@run/*")] == names
+    assert upstreams.resolve("emotion2vec@run").name == names[-1]
+    assert [upstreams.resolve(name).name for name in upstreams.expand("emotion2vec@run/*")] == names
     assert upstreams.load(names[0]).title == "emotion2vec (ours, 50 steps)"
     assert upstreams.expand("fbank") == ["fbank"] and upstreams.expand("a.py:B@c/*") == ["a.py:B@c/*"]
 
 
 def test_a_folder_without_checkpoints_is_no_run(tmp_path: Path) -> None:
     for name in (f"emotion2vec@{tmp_path}", f"emotion2vec@{tmp_path}/*"):
-        with pytest.raises(UpstreamError, match="holds no checkpoint of a run"):
+        with pytest.raises(EmorepError, match="holds no checkpoint of a run"):
             [upstreams.resolve(one) for one in upstreams.expand(name)]
-    with pytest.raises(UnknownName, match="folder of a run"):
+    with pytest.raises(NotThere, match="folder of a run"):
         upstreams.expand(f"emotion2vec@{tmp_path}/none/*")
 
 
@@ -160,9 +162,8 @@ def test_offline_says_what_to_download_and_where_to_put_it(
         raise LocalEntryNotFoundError("no network")
 
     monkeypatch.setattr(huggingface_hub, "hf_hub_download", offline)
-    monkeypatch.setenv("MODELSCOPE_CACHE", str(tmp_path))
     with pytest.raises(UpstreamError) as refused:
-        upstreams.load(name)
+        upstreams.load(name, places=Places(modelscope=tmp_path))
     for words in (*FILES, f"emotion2vec/{name}", f"iic/{name}", f"{name}@FILE", "no network"):
         assert words in str(refused.value)
     assert {repository for repository, _ in asked} == {f"emotion2vec/{name}"} and len(asked) == len(FILES) + 1
@@ -181,14 +182,14 @@ def test_caches_come_before_the_hub(small: None, tmp_path: Path, monkeypatch: py
         return str(there)
 
     monkeypatch.setattr(huggingface_hub, "hf_hub_download", hub)
-    monkeypatch.setenv("MODELSCOPE_CACHE", str(tmp_path))
-    from_hub = upstreams.load("emotion2vec_base").fingerprint()
+    places = Places(modelscope=tmp_path)
+    from_hub = upstreams.load("emotion2vec_base", places=places).fingerprint()
     assert asked == [(file, local) for local in (True, False) for file in FILES]
     funasr = tmp_path / "hub" / "models" / "iic" / "emotion2vec_base" / FILES[0]
     funasr.parent.mkdir(parents=True)
     there.rename(funasr)
     asked.clear()
-    assert upstreams.load("emotion2vec_base").fingerprint() == from_hub and not asked
+    assert upstreams.load("emotion2vec_base", places=places).fingerprint() == from_hub and not asked
 
 
 def test_import_writes_what_loads_the_same(
@@ -241,7 +242,7 @@ def test_label_needs_a_model_with_classes(capsys: pytest.CaptureFixture[str]) ->
 
 
 @pytest.mark.parametrize("config", [TINY, TINY_MEL], ids=["waveform", "log_mel"])
-def test_bf16_is_near_fp32(config: Any, tmp_path: Path) -> None:
+def test_bf16_is_near_fp32(config: ModelConfig, tmp_path: Path) -> None:
     name = f"emotion2vec@{ours(tmp_path / 'a.safetensors', config)}"
     fp32, bf16 = upstreams.load(name), upstreams.load(name, precision="bf16")
     wave = noise(16000)

@@ -6,7 +6,6 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import soundfile
@@ -17,13 +16,14 @@ from tests.upstreams.sounds import ROOT
 from upstreams.emotion2vec import checkpoint, recipe
 from upstreams.emotion2vec.pack import Bounds, Pack, build
 
-TINY: dict[str, Any] = {
+AUDIO = {"min_seconds": 0.3, "max_seconds": 1.2}
+TINY: dict[str, object] = {
     "model": {
         "preset": "small", "conv_layers": [[16, 3, 1], [16, 3, 2]], "dim": 32, "heads": 4, "prenet_depth": 1,
         "depth": 2, "pos_depth": 1, "pos_groups": 4, "decoder_depth": 2, "decoder_dim": 16, "decoder_groups": 4,
         "tokens": 2,
     },
-    "audio": {"min_seconds": 0.3, "max_seconds": 1.2},
+    "audio": AUDIO,
     "batch": {"seconds": 3.0, "micro_batches": 3, "clones": 2, "equal_lengths": False},
     "teacher": {"layers": 2, "decay": 0.9, "end_decay": 0.99},
     "optimiser": {"steps": 20, "rate": 3e-3},
@@ -52,7 +52,7 @@ def speech(folder: Path, number: int = 24) -> Path:
 
 
 def packed(folder: Path, cache: Path) -> Pack:
-    return build([folder], cache, Bounds(TINY["audio"]["min_seconds"], TINY["audio"]["max_seconds"]))
+    return build([folder], cache, Bounds(**AUDIO))
 
 
 def start(

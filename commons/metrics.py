@@ -14,10 +14,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 
-CLASSIFICATION, REGRESSION = "classification", "regression"
+CLASSIFICATION: Final = "classification"
+REGRESSION: Final = "regression"
 
 
 def sums(
@@ -131,34 +133,73 @@ def signs(s: np.ndarray, without_zero: bool) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Metric:
-    """A metric as tables show it: what it needs, its factor (100 = percent), which way is better.
+    """A metric: its formula, and what a table must know of it.
 
-    One that is `special` (to sentiment from -3 to 3) is computed only where a task names it.
+    Attributes:
+        function: additive statistics (..., sums) -> values (...) as shares or plain numbers.
+        kind: of the statistics it takes: classification or regression.
+        unit: of its values in tables: `percent`, or empty for plain numbers.
+        limits: the least and the largest value there can be, in table units.
+        higher_is_better: which way is better.
+        special: to sentiment from -3 to 3; it is computed only where a task names it.
     """
 
     function: Callable[[np.ndarray], np.ndarray]
     kind: str
-    scale: float
+    unit: str = "percent"
+    limits: tuple[float, float] = (0.0, 100.0)
     higher_is_better: bool = True
     special: bool = False
+
+    @property
+    def scale(self) -> float:
+        """The factor from the formula's value to that of tables."""
+        return 100.0 if self.unit == "percent" else 1.0
+
+    @property
+    def decimals(self) -> int:
+        """Digits after the point in tables."""
+        return 1 if self.unit == "percent" else 3
+
+    @property
+    def reads(self) -> str:
+        """How its values are to be read, in a few words."""
+        return self.unit or ("1 is perfect" if self.higher_is_better else "smaller is better")
 
     def __call__(self, statistics: np.ndarray) -> np.ndarray:
         """The metric in table units, of the leading shape of `statistics`."""
         return self.scale * self.function(statistics)
 
+    def shown(self, value: float | None) -> str:
+        """A value as tables show it; a dash where there is none."""
+        return "–" if value is None else f"{value:.{self.decimals}f}"
+
+
+def axis_label(name: str) -> str:
+    """`UA (%)`: what stands at an axis of a metric's values."""
+    return f"{name} (%)" if METRICS[name].unit == "percent" else name
+
+
+def _class_metric(function: Callable[[np.ndarray], np.ndarray]) -> Metric:
+    return Metric(function, CLASSIFICATION)
+
+
+def _sentiment_metric(function: Callable[[np.ndarray], np.ndarray]) -> Metric:
+    return Metric(function, REGRESSION, special=True)
+
 
 METRICS: dict[str, Metric] = {
-    "WA": Metric(wa, CLASSIFICATION, 100.0),
-    "UA": Metric(ua, CLASSIFICATION, 100.0),
-    "WF1": Metric(wf1, CLASSIFICATION, 100.0),
-    "macro_F1": Metric(macro_f1, CLASSIFICATION, 100.0),
-    "CCC": Metric(ccc, REGRESSION, 1.0),
-    "Pearson": Metric(pearson, REGRESSION, 1.0),
-    "MAE": Metric(mae, REGRESSION, 1.0, higher_is_better=False),
+    "WA": _class_metric(wa),
+    "UA": _class_metric(ua),
+    "WF1": _class_metric(wf1),
+    "macro_F1": _class_metric(macro_f1),
+    "CCC": Metric(ccc, REGRESSION, unit="", limits=(-1.0, 1.0)),
+    "Pearson": Metric(pearson, REGRESSION, unit="", limits=(-1.0, 1.0)),
+    "MAE": Metric(mae, REGRESSION, unit="", limits=(0.0, np.inf), higher_is_better=False),
     # The two conventions of MOSI and MOSEI: negative against the rest; negative against positive, zeros left out.
-    "Acc2_nonneg": Metric(lambda s: wa(signs(s, without_zero=False)), REGRESSION, 100.0, special=True),
-    "F1_nonneg": Metric(lambda s: wf1(signs(s, without_zero=False)), REGRESSION, 100.0, special=True),
-    "Acc2_posneg": Metric(lambda s: wa(signs(s, without_zero=True)), REGRESSION, 100.0, special=True),
-    "F1_posneg": Metric(lambda s: wf1(signs(s, without_zero=True)), REGRESSION, 100.0, special=True),
-    "Acc7": Metric(acc7, REGRESSION, 100.0, special=True),
+    "Acc2_nonneg": _sentiment_metric(lambda s: wa(signs(s, without_zero=False))),
+    "F1_nonneg": _sentiment_metric(lambda s: wf1(signs(s, without_zero=False))),
+    "Acc2_posneg": _sentiment_metric(lambda s: wa(signs(s, without_zero=True))),
+    "F1_posneg": _sentiment_metric(lambda s: wf1(signs(s, without_zero=True))),
+    "Acc7": _sentiment_metric(acc7),
 }

@@ -1,15 +1,17 @@
-"""What downstreams are asked: targets and splits as plain arrays."""
+"""Problem (tasks -> downstreams): targets and splits as plain arrays."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import chain
+from typing import Literal
 
 import numpy as np
 
-from tasks.errors import TaskError
-from tasks.metrics import METRICS
+from commons.errors import EmorepError
+from commons.metrics import METRICS
 
+Kind = Literal["classification", "regression", "conversation"]
 KINDS = ("classification", "regression", "conversation")
 
 
@@ -31,6 +33,39 @@ class Fold:
 
 
 @dataclass(frozen=True)
+class Target:
+    """A further target of all N utterances, which a head that learns several tasks may train on.
+
+    Attributes:
+        name: the column that it comes from: intensity, gender, phonemes ...
+        kind: classification or regression.
+        classes: class names in the order of `values`; empty for regression.
+        values: (N,) int64 class indices, -1 = none; for regression float64, NaN = none.
+
+    Raises:
+        EmorepError: a value is no class of `classes`.
+    """
+
+    name: str
+    kind: str
+    classes: tuple[str, ...]
+    values: np.ndarray
+
+    def __post_init__(self) -> None:
+        if self.kind not in ("classification", "regression"):
+            raise EmorepError(f"target {self.name}: kind {self.kind!r} is neither classification nor regression")
+        if self.kind == "classification" and len(self.values) and self.values.max() >= len(self.classes):
+            raise EmorepError(
+                f"target {self.name}: a value is {self.values.max()}, there are {len(self.classes)} classes"
+            )
+
+    @property
+    def mask(self) -> np.ndarray:
+        """(N,) bool: the utterances that have a value."""
+        return ~np.isnan(self.values) if self.kind == "regression" else self.values >= 0
+
+
+@dataclass(frozen=True, kw_only=True)
 class Problem:
     """N utterances with their targets and folds; row i here is row i of the utterances and of the features.
 
@@ -47,44 +82,49 @@ class Problem:
             turns only.
         draws: of few labels, `folds` once for each draw of what trains (`folds` is the first); a seed is a draw.
         test_standardised: test features are to be standardised by their own statistics, not by those of what trains.
+        also: further targets to train on; a task scores `targets` alone.
 
     Raises:
-        TaskError: the parts do not fit together.
+        EmorepError: the parts do not fit together.
     """
 
     ids: np.ndarray
-    kind: str
+    kind: Kind
     classes: tuple[str, ...]
     targets: np.ndarray
     folds: tuple[Fold, ...]
     groups: np.ndarray
     speaker: np.ndarray
-    dialogue: np.ndarray | None
-    turn: np.ndarray | None
+    dialogue: np.ndarray | None = None
+    turn: np.ndarray | None = None
     select_on: str = "WA"
     causal: bool = False
     draws: tuple[tuple[Fold, ...], ...] = ()
     test_standardised: bool = False
+    also: tuple[Target, ...] = ()
 
     def __post_init__(self) -> None:
         n = len(self.ids)
         if self.kind not in KINDS:
-            raise TaskError(f"problem: kind {self.kind!r} is none of {', '.join(KINDS)}")
+            raise EmorepError(f"problem: kind {self.kind!r} is none of {', '.join(KINDS)}")
         if self.select_on not in METRICS:
-            raise TaskError(f"problem: no metric {self.select_on!r} (known: {', '.join(METRICS)})")
+            raise EmorepError(f"problem: no metric {self.select_on!r} (known: {', '.join(METRICS)})")
         if len(np.unique(self.ids)) != n:
-            raise TaskError("problem: utterance ids are not unique")
+            raise EmorepError("problem: utterance ids are not unique")
         for name in ("targets", "groups", "speaker", "dialogue", "turn"):
             column = getattr(self, name)
             if column is not None and len(column) != n:
-                raise TaskError(f"problem: {name} has {len(column)} rows, ids have {n}")
+                raise EmorepError(f"problem: {name} has {len(column)} rows, ids have {n}")
+        for target in self.also:
+            if len(target.values) != n:
+                raise EmorepError(f"problem: target {target.name} has {len(target.values)} rows, ids have {n}")
         has_target = self.has_target
         if self.kind != "regression" and n and self.targets.max() >= len(self.classes):
-            raise TaskError(f"problem: a target is {self.targets.max()}, there are {len(self.classes)} classes")
+            raise EmorepError(f"problem: a target is {self.targets.max()}, there are {len(self.classes)} classes")
         if not self.folds:
-            raise TaskError("problem: no folds")
+            raise EmorepError("problem: no folds")
         if self.kind == "conversation" and (self.dialogue is None or self.turn is None):
-            raise TaskError("problem: a conversation needs the dialogue and the turn of every utterance")
+            raise EmorepError("problem: a conversation needs the dialogue and the turn of every utterance")
         for fold in (*self.folds, *chain.from_iterable(self.draws)):
             _check(fold, has_target)
 
@@ -97,14 +137,14 @@ class Problem:
 def _check(fold: Fold, has_target: np.ndarray) -> None:
     parts = np.concatenate([fold.train, fold.dev, fold.test])
     if len(parts) and not (parts.min() >= 0 and parts.max() < len(has_target)):
-        raise TaskError(f"fold {fold.name!r}: an index is outside the {len(has_target)} utterances")
+        raise EmorepError(f"fold {fold.name!r}: an index is outside the {len(has_target)} utterances")
     if len(np.unique(parts)) != len(parts):
-        raise TaskError(f"fold {fold.name!r}: train, dev and test overlap")
+        raise EmorepError(f"fold {fold.name!r}: train, dev and test overlap")
     if not has_target[parts].all():
-        raise TaskError(f"fold {fold.name!r}: holds an utterance without a target")
+        raise EmorepError(f"fold {fold.name!r}: holds an utterance without a target")
     if not len(fold.train) or not len(fold.test):
-        raise TaskError(f"fold {fold.name!r}: {'train' if not len(fold.train) else 'test'} is empty")
+        raise EmorepError(f"fold {fold.name!r}: {'train' if not len(fold.train) else 'test'} is empty")
     if fold.inner:
         held_out = np.sort(np.concatenate(fold.inner))
         if not np.array_equal(held_out, np.sort(np.concatenate([fold.train, fold.dev]))):
-            raise TaskError(f"fold {fold.name!r}: its inner groups are not a partition of train and dev")
+            raise EmorepError(f"fold {fold.name!r}: its inner groups are not a partition of train and dev")

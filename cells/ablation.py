@@ -1,0 +1,45 @@
+"""An ablation: its variants are trained where they were not, measured as plain cells, and shown in a table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import leaderboard
+import upstreams
+
+if TYPE_CHECKING:
+    from cells.request import Request
+    from commons.corridors.record import Record
+
+
+def trained(request: Request) -> tuple[Request, dict[str, str]]:
+    """The request with its ablation's variants as upstreams, trained now if need be; and why others are absent.
+
+    Raises:
+        EmorepError: no variant can be trained.
+    """
+    ablation = request.ablation
+    if ablation is None:
+        return request, {}
+    absent = upstreams.train(
+        ablation, request.speech, request.places, request.device, request.jobs, files=dict(request.files)
+    )
+    variants = [
+        upstreams.resolve(ablation.upstream(variant), request.places)
+        for variant in ablation.variants
+        if variant not in absent
+    ]
+    return replace(request, upstreams=tuple(dict.fromkeys([*request.upstreams, *variants]))), absent
+
+
+def show(request: Request, records: Sequence[Record], absent: dict[str, str]) -> list[Path]:
+    """Print the table of the ablation, the paper's figures beside it; returns the files it was written to."""
+    ablation = request.ablation
+    if ablation is None:
+        return []
+    upstream = {variant: ablation.upstream(variant) for variant in ablation.variants}
+    facts = (ablation.name, ablation.title, upstream, ablation.published, ablation.measure, ablation.source)
+    return leaderboard.ablation(request.results, *facts, records, absent)

@@ -1,0 +1,35 @@
+"""The command `emorep`: the same commands as `python run_benchmark.py` and `python -m ROOM`, in any folder.
+
+`python -m tasks` runs a user's own tasks.py where the working folder holds one; this command never does.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Sequence
+
+COMMANDS = {
+    "run": ("run_benchmark", "measure upstreams on tasks: python run_benchmark.py"),
+    "tasks": ("tasks.__main__", "tasks, corpora, audits: python -m tasks"),
+    "upstreams": ("upstreams.__main__", "upstreams, pre-training, the store of features: python -m upstreams"),
+    "leaderboard": ("leaderboard.__main__", "tables, statistics, pictures, the page: python -m leaderboard"),
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one of the commands; returns its exit status, 2 where there is no such command."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    name = words[0] if words else "--help"
+    if name in COMMANDS:
+        return int(importlib.import_module(COMMANDS[name][0]).main(words[1:]))
+    lines = ["usage: emorep COMMAND ...", *(f"  {command:<12} {about}" for command, (_, about) in COMMANDS.items())]
+    if name in ("-h", "--help"):
+        print("\n".join(lines))
+        return 0
+    print("\n".join([f"emorep: there is no command {name[:80]!r}", *lines]), file=sys.stderr)
+    return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

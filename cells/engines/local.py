@@ -1,0 +1,45 @@
+"""This machine: one job after another in this process. A job uses the cores or the GPU itself."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+
+from cells.jobs import Job, Measure, Outcome
+from cells.measure import perform
+from cells.workplace import Workplace
+
+
+class Local:
+    """Runs jobs in the order given. One whose extraction failed is skipped, with that failure."""
+
+    def __init__(self, place: Workplace) -> None:
+        self._place = place
+        self._waiting: deque[Job] = deque()
+        self._ended: dict[str, Outcome] = {}
+
+    def submit(self, jobs: Sequence[Job]) -> None:
+        """See Engine."""
+        self._waiting.extend(jobs)
+
+    def wait(self) -> Iterator[Outcome]:
+        """See Engine."""
+        while self._waiting:
+            job = self._waiting.popleft()
+            outcome = self._skipped(job) or perform(job, self._place, self._ended)
+            self._ended[job.id] = outcome
+            yield outcome
+
+    def cancel(self) -> None:
+        """See Engine."""
+        self._waiting.clear()
+
+    def _skipped(self, job: Job) -> Outcome | None:
+        cell = job.cell if isinstance(job, Measure) else None
+        for before in job.after:
+            if failure := self._ended[before].failure:
+                return Outcome(job.id, cell, failure=failure, skipped=True)
+        beside = job.beside if isinstance(job, Measure) else ()
+        if beside and all(self._ended[one].failure for one in beside):
+            return Outcome(job.id, cell, skipped=True)  # a reference row with nothing to stand beside
+        return None

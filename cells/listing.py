@@ -1,0 +1,29 @@
+"""What --list shows: upstreams, tasks with the state of their corpora, suites, heads."""
+
+from __future__ import annotations
+
+import downstreams
+import tasks
+import upstreams
+from commons.places import Places
+
+
+def show(places: Places) -> None:
+    """Print what can be named; reads no audio and imports nothing heavy."""
+    data = places.data
+    print("upstreams (-u)")
+    for entry in upstreams.describe():
+        print(f"  {entry.name:<26} {entry.about}")
+    print(f"\ntasks (-t); corpora under {data}{'' if data.is_dir() else ', which is not there'}")
+    for row in tasks.describe(data):
+        counts = f"{row.files}  [{row.downstream}]"
+        print(f"  {row.task:<24} {row.language:<3} {row.state:<9} {row.problem or counts}")
+    print("\nsuites (-t)")
+    for suite, members in tasks.suites().items():
+        print(f"  {suite:<24} {members}")
+    print("\nderived tasks (-t), of tasks of classes; a suite may stand for TASK, and for SOURCE,TARGET or SUITE,TASK")
+    for form, about in tasks.derived().items():
+        print(f"  {form:<36} {about}")
+    print("\ndownstreams (-d); NAME@FILE.yaml: with settings of your own")
+    for name, about in downstreams.describe():
+        print(f"  {name:<24} {about}")

@@ -1,0 +1,45 @@
+"""Where, when and with what figures were made: a part of every record."""
+
+from __future__ import annotations
+
+import platform
+import resource
+import shutil
+import subprocess
+import sys
+from contextlib import suppress
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+
+PACKAGES = "torch torchaudio transformers s3prl opensmile pyworld numpy scipy soundfile soxr"
+
+
+@cache
+def versions() -> dict[str, str]:
+    """Versions of Python and of the packages that figures depend on."""
+    found = {"python": platform.python_version()}
+    for name in PACKAGES.split():
+        with suppress(metadata.PackageNotFoundError):  # an extra that is not installed
+            found[name] = metadata.version(name)
+    return found
+
+
+@cache
+def git_commit() -> str | None:
+    """The commit of this program, with `+` where files differ from it; None outside a clone."""
+    here = Path(__file__).parents[1]
+    if not (here / ".git").exists() or not shutil.which("git"):
+        return None
+
+    def git(*words: str) -> str:
+        return subprocess.run(["git", "-C", here, *words], capture_output=True, text=True, check=False).stdout.strip()
+
+    commit = git("rev-parse", "--short=12", "HEAD")
+    return f"{commit}{'+' if git('status', '--porcelain', '-uno') else ''}" if commit else None
+
+
+def peak_memory() -> float:
+    """Peak resident memory so far of the largest of this program's processes, MB."""
+    peaks = (resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return max(peaks) / (1e6 if sys.platform == "darwin" else 1024)

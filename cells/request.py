@@ -1,0 +1,153 @@
+"""From the command line to a Request: names resolved, nothing measured."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import downstreams
+import tasks
+import upstreams
+from cells.jobs import Setting
+from commons import device, places
+from commons.errors import EmorepError, Refused
+from commons.places import Places
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from downstreams import Reader
+    from upstreams import Ablation, Named
+
+CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+LIMITED = "limited"  # below the folder of results: smoke runs
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is to be measured, and how.
+
+    Attributes:
+        readers: heads; empty: each task's own.
+        jobs: worker processes.
+        limit: utterances a task of a smoke run; None: all.
+        force: measure cells again that are done; rerun: measure them again and compare.
+        ablation: its variants are upstreams as well, and its table is shown; speech: what they are trained on.
+        files: files that variants of the ablation begin with, by the names that their recipes give them.
+    """
+
+    upstreams: tuple[Named, ...]
+    tasks: tuple[str, ...]
+    readers: tuple[Reader, ...]
+    places: Places
+    seeds: int = 3
+    device: str = "auto"
+    precision: str = "fp32"
+    jobs: int = 1
+    limit: int | None = None
+    force: bool = False
+    rerun: bool = False
+    skip_bad: bool = False
+    ablation: Ablation | None = None
+    speech: tuple[Path, ...] = ()
+    files: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def results(self) -> Path:
+        """Folder of the records; smoke runs have one of their own."""
+        return self.places.results / (LIMITED if self.limit else "")
+
+    @property
+    def setting(self) -> Setting:
+        """What all jobs share."""
+        where = self.places
+        return Setting(
+            results=self.results,
+            reading=tasks.Options(where.data, where.cache, where.emobox, self.skip_bad, self.limit, self.jobs),
+            extraction=upstreams.Extraction(where.cache, self.device, self.jobs),
+            device=self.device,
+        )
+
+
+def parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    """The command line; argparse ends the program with status 2 where it is wrong."""
+    here = _parser()
+    options = here.parse_args(argv)
+    if not options.list and not ((options.upstream or options.ablation) and options.task):
+        here.error("name at least one upstream (-u) and one task (-t); --list shows what there is")
+    for name in ("seeds", "jobs", "limit"):
+        if getattr(options, name) is not None and getattr(options, name) < 1:
+            here.error(f"--{name} must be at least 1, and is {getattr(options, name)}")
+    return options
+
+
+def _parser() -> argparse.ArgumentParser:
+    here = argparse.ArgumentParser(
+        prog="run_benchmark.py",
+        description="Measure how much emotion speech representations hold.",
+        epilog="example: python run_benchmark.py -u fbank opensmile -t emodb ravdess --data ~/corpora",
+    )
+    add = here.add_argument
+    add("-u", "--upstream", nargs="+", metavar="NAME", default=[], help="what turns audio into features")
+    add("-t", "--task", nargs="+", metavar="NAME", default=[], help="tasks, or suites such as `here`")
+    add("-d", "--downstream", nargs="+", metavar="NAME", default=[],
+        help="heads (default: the task's own); NAME@FILE.yaml: with settings of your own")  # fmt: skip
+    places.add_to(here, "data", "results", "cache")
+    add("--seeds", type=int, default=3, metavar="N", help="for heads that draw anything (default: 3)")
+    add("--device", choices=device.DEVICES, default="auto")
+    add("--precision", choices=["fp32", "bf16"], default="fp32", help="of the upstream (default: fp32)")
+    add("--jobs", type=int, default=CORES, metavar="N", help="worker processes (default: one a core)")
+    add("--limit", type=int, metavar="N", help="a smoke run on N utterances a task, in RESULTS/limited/")
+    add("--force", action="store_true", help="measure cells again that are done")
+    add("--rerun", action="store_true", help="measure done cells again, compare, keep what was there")
+    add("--skip-bad", action="store_true", help="leave out files that cannot be decoded, and say so")
+    add("--ablation", metavar="NAME", help="variants of emotion2vec's pre-training, as upstreams")
+    add("--speech", nargs="+", default=[], metavar="DIR", help="of --ablation: what it is trained on")
+    places.add_to(here, "runs")
+    add("--list", action="store_true", help="upstreams, tasks with the state of their corpora, downstreams")
+    return here
+
+
+def understood(options: argparse.Namespace, tell: Callable[[str], None]) -> Request:
+    """The request of a parsed command line; `tell` is called with what suites leave out.
+
+    Raises:
+        EmorepError: a name is unknown, a folder is not there, a head cannot treat a task, or there is no GPU.
+    """
+    where = places.chosen(options)
+    if where.data != Path(places.DATA) and not where.data.is_dir():
+        raise Refused(f"{where.data}: there is no such folder; name that of your corpora with --data or $EMOREP_DATA")
+    asked = dict.fromkeys(one for name in options.upstream for one in upstreams.expand(name, where))
+    ablation = upstreams.ablation(options.ablation) if options.ablation else None
+    request = Request(
+        upstreams=tuple(dict.fromkeys(upstreams.resolve(name, where) for name in asked)),
+        tasks=tuple(dict.fromkeys(tasks.resolve(options.task, where.data, tell, where.emobox))),
+        readers=tuple({(reader := downstreams.resolve(name)).name: reader for name in options.downstream}.values()),
+        places=where,
+        **{k: getattr(options, k)
+           for k in ["seeds", "device", "precision", "jobs", "limit", "force", "rerun", "skip_bad"]},
+        ablation=ablation,
+        speech=tuple(Path(folder).expanduser() for folder in options.speech),
+        files=tuple((name, os.environ[name]) for name in (ablation.files if ablation else ()) if os.environ.get(name)),
+    )  # fmt: skip
+    _suit(request.readers, [name for name in request.tasks if name in options.task])
+    if request.device == "cuda":
+        device.choose(request.device)
+    return request
+
+
+def _suit(readers: Sequence[Reader], named: Sequence[str]) -> None:
+    """Refuse a head that cannot treat a task asked for by its name; of a suite, such a task fails by itself."""
+    for reader, name in product(readers, named):
+        kind = tasks.kind(name)
+        if kind is not None and kind not in reader.kinds:
+            able = " and ".join(reader.kinds)
+            raise Refused(f"{reader.name} treats {able}, and {name} is {kind}; use -d probe")
+
+
+__all__ = ["EmorepError", "Request", "parse", "understood"]

@@ -1,0 +1,146 @@
+"""The sections of a record, from what the rooms hand over."""
+
+from __future__ import annotations
+
+from importlib import metadata
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+import downstreams
+import tasks
+from cells.provenance import git_commit, peak_memory, versions
+from commons.corridors import record
+from commons.corridors.record import REFERENCE
+
+if TYPE_CHECKING:
+    from cells.jobs import Extracted, Measure
+    from commons.corridors.features import Features, Pooled
+    from commons.corridors.predictions import Predictions
+    from tasks import Task
+
+
+def cell(job: Measure, seeds: tuple[int, ...]) -> record.Cell:
+    """Which cell it is."""
+    upstream, task, downstream = job.cell
+    return record.Cell(
+        upstream=upstream,
+        task=task,
+        downstream=downstream,
+        key=job.key,
+        precision=job.upstream.precision if job.upstream else "fp32",
+        seeds=list(seeds),
+        limit=job.setting.reading.limit,
+    )
+
+
+def task(asked: Task) -> record.Task:
+    """What was asked."""
+    definition, corpus, made = asked.definition, asked.corpus, asked.derivation
+    return record.Task(
+        name=asked.name,
+        title=definition.title,
+        version=definition.version,
+        corpus=corpus.name,
+        family=corpus.family,
+        corpora_of_family=tasks.family(corpus.name),
+        language=corpus.language,
+        licence=corpus.licence,
+        kind=asked.problem.kind,
+        classes=list(asked.problem.classes),
+        metrics=list(definition.metrics),
+        headline=definition.headline,
+        pooled_only=definition.pooled_only,
+        group_by=definition.group_by,
+        audit=asked.audit.hash,
+        folds=[fold.name for fold in asked.problem.folds],
+        published=[record.Published(**figure.model_dump()) for figure in definition.published],
+        counts=asked.counts,
+        notes=list(asked.notes),
+        marks=list(asked.marks),
+        derived=made.kind if made else None,
+        aspect=made.aspect if made else "",
+        base=made.base if made else None,
+        sources=list(made.sources) if made else [],
+        source_corpora=list(made.source_corpora) if made else [],
+        shots=made.shots if made else None,
+        also=[target.name for target in asked.problem.also],
+    )
+
+
+def upstream(
+    job: Measure, features: Features | None, extracted: Extracted | None, before: int | None
+) -> record.Upstream:
+    """Who answered; `before`: its parameters by the record that seeds are added to."""
+    identity = job.upstream
+    if identity is None:
+        return record.Upstream(name=job.reference, title=downstreams.references("conversation")[job.reference])
+    assert features is not None and extracted is not None
+    named = identity.named
+    return record.Upstream(
+        name=named.label,
+        title=identity.title,
+        label=identity.label or None,
+        fingerprint=identity.fingerprint,
+        weights=identity.weights or None,
+        licence=identity.licence or None,
+        depth=identity.depth,
+        width=identity.width,
+        parameters=extracted.parameters or before,
+        seen=record.Upstream.model_validate({"name": "", "seen": identity.seen}).seen,
+        counts=extracted.counts,
+        audio_seconds=extracted.audio_seconds,
+        layer_norms=layer_norms(features.pooled) if features.pooled is not None and identity.depth > 1 else None,
+        modality="text" if named.modality == "text" else "audio",
+        base=named.base,
+        ablation=named.ablation,
+        variant=named.variant,
+        run=named.run,
+        step=named.step,
+    )
+
+
+def downstream(job: Measure, asked: Task) -> record.Downstream:
+    """How it was read."""
+    reference = job.upstream is None
+    return record.Downstream(
+        name=REFERENCE if reference else job.reader.name,
+        settings=job.reader.settings,
+        deterministic=reference or (job.reader.deterministic and not asked.problem.draws),
+    )
+
+
+def run(seconds: dict[str, float], extracted: Extracted | None) -> record.Run:
+    """Where and how fast; seconds: load and evaluate."""
+    phases = extracted.seconds if extracted else {}
+    return record.Run(
+        seconds=seconds | {"extract" if phase == "total" else phase: spent for phase, spent in phases.items()},
+        peak_memory_mb=peak_memory(),
+        device=extracted.device if extracted else "cpu",
+        versions=versions(),
+        git_commit=git_commit(),
+        emorep=metadata.version("emorep"),
+    )
+
+
+def chosen_layer(features: Features | None, predictions: Predictions, asked: Task) -> np.ndarray | None:
+    """(rows of the first seed, D) standardised time-means of the layer that most folds chose; None without a choice."""
+    if features is None or features.pooled is None or predictions.layer is None:
+        return None
+    table = predictions.table
+    ids = table.loc[table["seed"] == table["seed"].min(), "id"]
+    rows = asked.utterances.index.get_indexer(ids)
+    return standardised(features.pooled[rows, 0, predictions.layer])
+
+
+def standardised(vectors: np.ndarray) -> np.ndarray:
+    """Columns with mean 0 and deviation 1: functionals come in units of 1e-3 to 1e7, which float16 holds, and pictures
+    compare, only so."""
+    spread = vectors.std(0)
+    return ((vectors - vectors.mean(0)) / (spread + (spread == 0))).astype("float16")
+
+
+def layer_norms(pooled: Pooled) -> list[float]:
+    """L2 norm of each layer's time-mean, mean over utterances, of pooled features (N, 2, L, D)."""
+    layers = (pooled[:, 0, layer].astype("float64") for layer in range(pooled.shape[2]))
+    return [float(((layer**2).sum(1) ** 0.5).mean()) for layer in layers]

@@ -1,0 +1,250 @@
+"""Record (-> leaderboard): what one JSON file of `results/` holds, every key explained once.
+
+Others read these files: the schema changes by addition only, and what is added has a default, so that older
+records stay readable.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, get_args, get_origin
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
+
+from commons.corridors.predictions import Plain
+
+SCHEMA_VERSION = 1
+REFERENCE = "reference"  # the downstream of rows that know nothing of the sound
+
+
+class Section(BaseModel):
+    """A part of the record; unknown keys are errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Cell(Section):
+    upstream: str = Field(description="name of the upstream")
+    task: str = Field(description="name of the task")
+    downstream: str = Field(description="name of the head")
+    key: str = Field(
+        description="hash of all that decides the result; a cell is done when its key equals the one asked for"
+    )
+    precision: str = Field(description="precision of extraction: fp32 or bf16")
+    seeds: list[int] = Field(description="seeds of the head, ascending")
+    limit: int | None = Field(default=None, description="utterances of a smoke run; null for a full one")
+
+
+class Published(Section):
+    upstream: str = Field(description="upstream of the published figure")
+    metric: str = Field(description="its metric")
+    value: float = Field(description="its value, in this table's unit")
+    head: str | None = Field(default=None, description="the head it was read with")
+    source: str = Field(description="paper and table")
+    matches: bool = Field(description="whether the protocol (folds, classes, utterances) is this task's")
+    difference: str | None = Field(default=None, description="how protocol or head differ")
+
+
+class Task(Section):
+    name: str = Field(description="name of the task")
+    title: str = Field(description="what it asks, for people")
+    version: int | str = Field(description="version of the definition")
+    corpus: str = Field(description="name of the corpus")
+    family: str | None = Field(default=None, description="corpora that share speakers have one family")
+    corpora_of_family: list[str] = Field(default=[], description="names of the corpora of that family")
+    language: str = Field(description="ISO 639-1 code or name")
+    licence: str = Field(description="licence of the corpus")
+    kind: Literal["classification", "regression", "conversation"] = Field(description="kind of problem")
+    classes: list[str] = Field(description="classes in the order of `confusion`; empty for regression")
+    metrics: list[str] = Field(description="metrics that tables show")
+    headline: str = Field(description="metric that rows are sorted by")
+    pooled_only: bool = Field(default=False, description="true where folds alone carry no meaning (speaker~label)")
+    group_by: str = Field(description="unit of resampling: speaker, dialogue or video")
+    audit: str = Field(description="hash of ids, targets, folds and content of the utterances")
+    folds: list[str] = Field(description="names of the test folds, in order")
+    published: list[Published] = Field(default=[], description="figures of the literature")
+    counts: dict[str, JsonValue] = Field(default={}, description="utterances, speakers, labels left out, bad files")
+    notes: list[str] = Field(default=[], description="what a reader of the figures must know")
+    marks: list[str] = Field(default=[], description="marks of the task alone")
+    derived: str | None = Field(default=None, description="kind of a derived task: transfer, shots, gender ...")
+    aspect: str | None = Field(
+        default=None,
+        description="what a derived task asks, so that only figures alike are averaged: gender, shots 4, labels a+b; "
+        "empty for others; null in records from before there was this key",
+    )
+    base: str | None = Field(default=None, description="task that a derived task is made of; the one that is tested")
+    sources: list[str] = Field(default=[], description="tasks, or the suite, that it trains on in place of its base")
+    source_corpora: list[str] = Field(default=[], description="corpora that it trains on in place of its own")
+    shots: int | None = Field(default=None, description="training utterances a class, of few labels")
+    also: list[str] = Field(default=[], description="further targets that a head may train on; they are not scored")
+
+
+class Upstream(Section):
+    name: str = Field(description="name of the upstream")
+    title: str | None = Field(default=None, description="what it is, for people")
+    label: str | None = Field(default=None, description="what tables and pictures call it; null: its name")
+    fingerprint: str | None = Field(default=None, description="sha256 over weights, configuration and adapter")
+    weights: str | None = Field(
+        default=None, description="where they came from: a repository and its revision, or a folder's name"
+    )
+    licence: str | None = Field(default=None, description="licence of its weights or its library, where it is known")
+    depth: int | None = Field(default=None, description="number of layers L")
+    width: int | None = Field(default=None, description="values a layer D")
+    parameters: int | None = Field(
+        default=None,
+        description="parameters of its networks; null where there are none, or all features came from the store",
+    )
+    seen: dict[str, Literal["audio", "labels"]] | Literal["unknown"] | None = Field(
+        default=None,
+        description="corpora it was trained on, and with what; unknown where nobody says; null for a reference",
+    )
+    counts: dict[str, int] = Field(default={}, description="utterances computed, reused, padded, windowed")
+    audio_seconds: float | None = Field(default=None, description="audio of the cell's utterances, s")
+    layer_norms: list[float] | None = Field(
+        default=None,
+        description="L2 norm of each layer's time-mean, mean over the cell's utterances; null without pooled features",
+    )
+
+    modality: Literal["audio", "text"] = Field(default="audio", description="what it reads of an utterance")
+    base: str | None = Field(
+        default=None, description="upstream that it is a variant, a checkpoint or a random twin of; null: of none"
+    )
+    ablation: str | None = Field(default=None, description="ablation that it is a variant of")
+    variant: str | None = Field(default=None, description="which variant")
+    run: str | None = Field(default=None, description="pre-training run that it is a checkpoint of")
+    step: int | None = Field(default=None, description="step of that run")
+
+
+class Downstream(Section):
+    name: str = Field(description="name of the head")
+    settings: dict[str, JsonValue] = Field(default={}, description="its settings")
+    deterministic: bool = Field(description="whether one seed is all there is to it")
+
+
+class Run(Section):
+    seconds: dict[str, float] = Field(
+        default={}, description="wall time of each phase, s: load, decode, forward, extract, evaluate"
+    )
+    peak_memory_mb: float | None = Field(default=None, description="peak resident memory of the process, MB")
+    device: str = Field(description="where the upstream ran")
+    versions: dict[str, str] = Field(default={}, description="versions of the packages that matter")
+    git_commit: str | None = Field(default=None, description="commit of the working tree, if there is one")
+    emorep: str = Field(description="version of this program")
+    marks: list[str] = Field(default=[], description="marks of the run alone")
+
+
+class Score(Section):
+    value: float | None = Field(description="the pooled figure, mean over seeds; null where undefined")
+    low: float | None = Field(description="lower bound of the 95 % interval; null where it cannot be estimated")
+    high: float | None = Field(description="upper bound")
+    undefined: int = Field(
+        default=0, description="groups without which the figure is undefined; above 0 there is no interval"
+    )
+
+
+class FoldScore(Section):
+    fold: str = Field(description="name of the fold")
+    n: int = Field(description="utterances tested")
+    classes_in_test: int | None = Field(description="classes that its test part has; null for regression")
+    metrics: dict[str, float | None] | None = Field(
+        description="mean over seeds; null where the task gives pooled figures only"
+    )
+
+
+class Counts(Section):
+    n: int = Field(description="utterances tested")
+    speakers: int | None = Field(description="speakers tested; null where unknown")
+    folds: int = Field(description="folds tested")
+    seeds: int = Field(description="seeds")
+    groups: int = Field(description="groups that the intervals rest on")
+
+
+class Scores(Section):
+    """All that follows from the predictions alone; `verify` computes it again."""
+
+    counts: Counts = Field(description="what was counted")
+    metrics: dict[str, Score] = Field(description="metric: pooled over folds for each seed, then the mean of seeds")
+    by_seed: dict[str, list[float | None]] = Field(description="metric: its pooled value for each seed")
+    folds: list[FoldScore] = Field(description="every fold alone")
+    WA_folds: float | None = Field(description="mean of the folds' WA (SUPERB's figure); null where pooled only")
+    recall: dict[str, Score] = Field(description="class: recall, percent; empty for regression")
+    confusion: list[list[int]] | None = Field(description="counts of the first seed over all folds, row = true class")
+    last_layer: dict[str, float | None] | None = Field(
+        description="metric: value of the last layer, first seed; null without layers"
+    )
+    by_layer: list[float | None] | None = Field(
+        description="headline metric on test had every fold taken layer l, first seed"
+    )
+
+
+class Chosen(Section):
+    layer: int | None = Field(description="layer that most folds chose, from 0; null where the head does not choose")
+    dev_by_layer: list[float | None] | None = Field(
+        description="select_on metric on dev, mean over folds, for every layer"
+    )
+    folds: list[dict[str, Plain]] = Field(
+        description="fold, seed, and the layer, strength, rate ... chosen, with its dev score"
+    )
+    layer_weights: list[list[float]] | None = Field(
+        default=None,
+        description="for each entry of `folds` the weights of the layers that the head learned; null where it has none",
+    )
+
+
+class File(Section):
+    name: str = Field(description="file beside the record")
+    sha256: str = Field(description="of its bytes")
+    bytes: int = Field(description="its size")
+    rows: int = Field(description="its rows")
+
+
+class Files(Section):
+    predictions: File = Field(description="Parquet of the predictions")
+    vectors: File | None = Field(
+        default=None,
+        description="Parquet of the pooled features (columns standardised) and first-layer outputs, float16",
+    )
+
+
+class Record(Section):
+    schema_version: Annotated[int, Field(ge=1, le=SCHEMA_VERSION)] = Field(description="version of this schema")
+    created: str = Field(description="when it was written, UTC, ISO 8601")
+    cell: Cell = Field(description="which cell this is")
+    marks: list[str] = Field(description="what a reader must be warned of: union of all marks, sorted")
+    scores: Scores = Field(description="all that follows from the predictions")
+    chosen: Chosen = Field(description="what the head chose, on training and dev speakers")
+    task: Task = Field(description="what was asked")
+    upstream: Upstream = Field(description="who answered")
+    downstream: Downstream = Field(description="how it was read")
+    run: Run = Field(description="where and how fast")
+    files: Files = Field(description="what lies beside it")
+    earlier_runs: list[Run] = Field(
+        default=[],
+        description="runs that gave some of the seeds, where they differ from `run` in more than times and memory",
+    )
+    checksum: str | None = Field(
+        default=None, description="sha256 of all the rest, as ASCII JSON with sorted keys and no spaces"
+    )
+
+
+def keys(model: type[BaseModel] = Record, prefix: str = "") -> list[tuple[str, str]]:
+    """Every key of the record with its explanation, dotted (`scores.metrics.*.low`)."""
+    found: list[tuple[str, str]] = []
+    for name, field in model.model_fields.items():
+        key = prefix + name
+        found.append((key, field.description or ""))
+        inner, star = _section(field.annotation)
+        if inner:
+            found += keys(inner, key + (".*." if star else "."))
+    return found
+
+
+def _section(annotation: object) -> tuple[type[BaseModel] | None, bool]:
+    """The section within a type, and whether it lies in a list or dict."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation, False
+    holds_many = get_origin(annotation) in (list, dict)
+    for part in get_args(annotation):
+        inner, star = _section(part)
+        if inner:
+            return inner, star or holds_many
+    return None, False

@@ -1,0 +1,34 @@
+"""The utterance table (tasks -> upstreams): a pandas DataFrame indexed by utterance id, a row an utterance."""
+
+from __future__ import annotations
+
+# What a corpus may say of an utterance. A column that it does not know is absent, never invented.
+COLUMNS = (
+    "path",  # absolute, of the audio file
+    "start",  # s, where the utterance is a part of the file
+    "end",
+    "channel",  # from 0; absent: the mean of all
+    "speaker",
+    "gender",
+    "language",
+    "emotion",
+    "votes",
+    "vote",
+    "intensity",
+    "valence",
+    "arousal",
+    "dominance",
+    "sentiment",
+    "polarity",
+    "sentence",
+    "text",
+    "phonemes",
+    "dialogue",
+    "turn",  # from 0, in its dialogue
+    "turns",  # of its dialogue, with or without audio
+    "session",
+    "style",
+    "partition",
+    "fold",
+)
+AUDIO = ("sha256", "samples_sha256", "duration")  # of the file, of the decoded samples; s: added when audio is read

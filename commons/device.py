@@ -1,0 +1,26 @@
+"""Which device to compute on."""
+
+from __future__ import annotations
+
+from commons.errors import EmorepError
+
+DEVICES = ("auto", "cpu", "cuda")
+
+
+def choose(asked: str) -> str:
+    """The torch device of a request: `auto` is the GPU where torch sees one; `cuda:1` stays what it is.
+
+    Raises:
+        EmorepError: no such device, or a GPU is asked for and torch sees none.
+    """
+    if asked == "cpu":
+        return asked
+    if asked != "auto" and not asked.startswith("cuda"):
+        raise EmorepError(f"device {asked!r} is unknown; expected {', '.join(DEVICES)}")
+    import torch
+
+    if torch.cuda.is_available():
+        return "cuda" if asked == "auto" else asked
+    if asked == "auto":
+        return "cpu"
+    raise EmorepError(f"--device {asked}: torch sees no GPU here; use --device cpu, or a torch built for your GPU")

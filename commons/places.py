@@ -1,0 +1,72 @@
+"""Where things lie: the folders that a command line may name, and the environment's defaults for them.
+
+Command lines alone read the environment; below them these values travel as arguments.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+
+DATA = "data"  # where corpora are looked for unless a folder is named
+
+
+@dataclass(frozen=True)
+class Places:
+    """Folders of one request.
+
+    Attributes:
+        data: one folder a corpus.
+        cache: features, the index of audio contents, the embedded corpus.
+        results: records; runs: pre-training runs.
+        weights: copies of the hub's repositories, weights/facebook/wav2vec2-base; None: there is no such folder.
+        emobox: EmoBox's fold files; None: looked for under `data`.
+        modelscope: ModelScope's cache.
+    """
+
+    data: Path = Path(DATA)
+    cache: Path = field(default_factory=lambda: Path("~/.cache/emorep").expanduser())
+    results: Path = Path("results")
+    runs: Path = Path("runs")
+    weights: Path | None = None
+    emobox: Path | None = None
+    modelscope: Path = field(default_factory=lambda: Path("~/.cache/modelscope").expanduser())
+
+
+FIELDS = {field.name for field in fields(Places)}
+FROM = {
+    "data": "EMOREP_DATA",
+    "cache": "EMOREP_CACHE",
+    "runs": "EMOREP_RUNS",
+    "weights": "EMOREP_WEIGHTS",
+    "emobox": "EMOREP_EMOBOX",
+    "modelscope": "MODELSCOPE_CACHE",
+}
+HELP = {
+    "data": "one folder a corpus (default: $EMOREP_DATA, else ./data)",
+    "cache": "features and what is known of audio files (default: $EMOREP_CACHE, else ~/.cache/emorep)",
+    "results": "default: ./results",
+    "runs": "pre-training runs (default: $EMOREP_RUNS, else ./runs)",
+}
+
+
+def of_environment(environment: Mapping[str, str] = os.environ) -> Places:
+    """The places that the environment names; the defaults of a command line."""
+    given = {name: Path(environment[key]).expanduser() for name, key in FROM.items() if environment.get(key)}
+    return Places(**given)
+
+
+def add_to(parser: argparse.ArgumentParser, *names: str) -> None:
+    """Give a command line the options of these places, such as --data DIR."""
+    defaults = of_environment()
+    for name in names:
+        parser.add_argument(f"--{name}", metavar="DIR", type=Path, default=getattr(defaults, name), help=HELP[name])
+
+
+def chosen(options: argparse.Namespace) -> Places:
+    """The places of a parsed command line, `~` expanded; what it has no option for comes from the environment."""
+    given = {name: Path(place).expanduser() for name, place in vars(options).items() if name in FIELDS and place}
+    return replace(of_environment(), **given)

@@ -1,0 +1,62 @@
+"""What a user sees of long work: a bar on a terminal, else a line a minute."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Protocol
+
+LINE_EVERY = 60  # s between lines where there is no terminal
+
+
+class Progress(Protocol):
+    """Called with how much is done, of how much, and a word on it."""
+
+    def __call__(self, done: float, total: float, note: str = "") -> None: ...
+
+
+def log(what: Sequence[str], became: str) -> None:
+    """A line on what was done, where there is no progress bar."""
+    if not sys.stderr.isatty():
+        print(f"{time.strftime('%H:%M:%S')} {' · '.join(what)}: {became}", file=sys.stderr, flush=True)
+
+
+@contextmanager
+def bar(label: str, unit: str) -> Iterator[Progress]:
+    """A progress bar with rate and time left; without a terminal, a line a minute of what takes so long."""
+    if not sys.stderr.isatty():
+        yield _lines(label, unit)
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
+
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:3.0f} %"),
+               TextColumn("{task.fields[rate]}"), TimeElapsedColumn(), TimeRemainingColumn(),
+               TextColumn("{task.fields[note]}"))  # fmt: skip
+    with Bar(*columns, console=Console(stderr=True), transient=True) as shown:
+        task, started = shown.add_task(label, total=None, rate="", note=""), time.perf_counter()
+        first: float | None = None  # what was done before this call, which took none of its time
+        last = ""
+
+        def advance(done: float, total: float, note: str = "") -> None:
+            nonlocal first, last
+            first, last = done if first is None else first, note or last
+            rate = (done - first) / max(time.perf_counter() - started, 1e-9)
+            shown.update(task, completed=done, total=total, rate=f"{rate:.3g} {unit}/s", note=last)
+
+        yield advance
+
+
+def _lines(label: str, unit: str) -> Progress:
+    told = time.perf_counter()
+
+    def tell(done: float, total: float, note: str = "") -> None:
+        nonlocal told
+        if time.perf_counter() - told >= LINE_EVERY:
+            told = time.perf_counter()
+            log((label,), f"{done:.0f} of {total:.0f} {unit}{f', {note}' if note else ''}")
+
+    return tell

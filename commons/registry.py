@@ -1,0 +1,43 @@
+"""Names to what they stand for. Targets are strings "module:attribute", so that listing them imports nothing heavy."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Generic, TypeVar
+
+from commons.errors import UnknownName
+
+Entry = TypeVar("Entry")
+
+
+class Registry(Generic[Entry]):
+    """Entries by name, in the order given; `what` an entry is called in messages, `see` where all names are shown."""
+
+    def __init__(self, what: str, entries: Mapping[str, Entry], see: str = "", others: Iterable[str] = ()) -> None:
+        self.what, self.see, self._entries, self._others = what, see, dict(entries), tuple(others)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._entries)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._entries
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def values(self) -> list[Entry]:
+        """The entries."""
+        return list(self._entries.values())
+
+    def find(self, name: str) -> Entry:
+        """The entry of that name. Raises UnknownName with the nearest names, `others` among them."""
+        if name not in self._entries:
+            raise UnknownName(self.what, name, [*self._entries, *self._others], self.see)
+        return self._entries[name]
+
+
+def load(target: str) -> object:
+    """What a target "module:attribute" names, imported now."""
+    module, _, attribute = target.partition(":")
+    return getattr(importlib.import_module(module), attribute)

@@ -1,0 +1,129 @@
+"""A task that is ready to be asked: utterances, problem and certificate, and what a table must say of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from pydantic import JsonValue
+
+from commons.corridors.problem import Problem
+from tasks import audit, definition
+from tasks.audit import Audit
+from tasks.corpora import Corpus
+from tasks.definition import Definition
+from tasks.derive import Derivation
+from tasks.errors import TaskError
+from tasks.reading import NAMED, Reading, counted
+
+
+@dataclass(frozen=True)
+class Task:
+    """A task that is ready to be asked.
+
+    Attributes:
+        problem: targets and folds; row i is row i of `utterances`.
+        audit: the certificate; `audit.hash` identifies data, targets and folds.
+        counts: utterances, speakers, classes, merged, excluded, bad_files.
+        notes: lines worth printing.
+        derivation: how a derived task came from others; None of other tasks.
+    """
+
+    name: str
+    definition: Definition
+    reading: Reading
+    problem: Problem
+    audit: Audit
+    marks: tuple[str, ...]
+    counts: dict[str, JsonValue]
+    notes: tuple[str, ...]
+    derivation: Derivation | None = None
+
+    @property
+    def corpus(self) -> Corpus:
+        """Facts of the corpus."""
+        return self.reading.corpus
+
+    @property
+    def utterances(self) -> pd.DataFrame:
+        """(N rows) the utterance table with `sha256`, `samples_sha256` and `duration` (s)."""
+        return self.reading.utterances
+
+
+def finish(reading: Reading, wanted: Definition, problem: Problem, notes: Sequence[str]) -> Task:
+    """The task, once its splits are proved; with the marks and notes that a table must show.
+
+    Raises:
+        TaskError: a fold's train lacks a class, or the audit fails.
+    """
+    rows, labelled = reading.utterances, problem.has_target
+    official = wanted.folds.by == "partition"
+    proof = audit.prove(wanted.name, wanted.version, wanted.corpus, rows, problem, wanted.speakers_shared, official)
+    lacking = _missing_classes(wanted, problem)
+    marks, notes = list(reading.marks), [*reading.notes, *notes, *([] if reading.limited else lacking)]
+    _shared_parts(reading, proof, official, marks, notes)
+    if wanted.kind == "conversation":
+        notes.append(f"{int((~labelled).sum())} of {len(rows)} turns are context without a target")
+    kinds = pd.Series(problem.targets[labelled]).groupby(problem.speaker[labelled]).nunique()
+    single = int((kinds == 1).sum())
+    if problem.classes and "speaker" in rows and wanted.target != "speaker" and single > len(kinds) / 2:
+        marks.append("speaker~label")
+        notes.append(f"{single} of {len(kinds)} speakers have one class only: pooled figures only")
+        wanted = definition.varied(wanted, pooled_only=True)
+    if proof.identical_audio:
+        marks.append("identical_audio")
+        notes += [f"identical audio: {' = '.join(ids)}" for ids in proof.identical_audio[:NAMED]]
+    sizes = np.bincount(problem.targets[labelled], minlength=len(problem.classes)).tolist() if problem.classes else []
+    counts = reading.counts | counted(
+        bad_files=reading.bad_files,
+        utterances=int(labelled.sum()),
+        speakers=len(kinds) if "speaker" in rows else 0,
+        classes=dict(zip(problem.classes, sizes, strict=True)),
+    )
+    return Task(wanted.name, wanted, reading, problem, proof, tuple(marks), counts, tuple(notes))
+
+
+def _shared_parts(reading: Reading, proof: Audit, official: bool, marks: list[str], notes: list[str]) -> None:
+    """Add marks and notes on what test shares with train and dev, and dev with train."""
+    for what, mark in (("speakers", "speakers_shared"), ("dialogues", "dialogues_shared"), ("audio", "audio_shared")):
+        most = max(fold.rest_and_test.get(what, 0) for fold in proof.folds)
+        if most and (what != "dialogues" or official):
+            marks.append(mark)
+            notes.append(f"{most} {what} of test are in train or dev too, by the protocol")
+    if "speaker" not in reading.utterances:
+        marks.append("speakers_unknown")
+    shared = sum(fold.train_and_dev.get("speakers", 0) > 0 for fold in proof.folds)
+    if shared and not reading.limited:
+        if "speakers_shared" not in marks:  # dev_speakers_shared promises unseen test speakers: never set both
+            marks.append("dev_speakers_shared")
+        notes.append(f"dev of {shared} of {len(proof.folds)} folds shares speakers with train")
+
+
+def _missing_classes(wanted: Definition, problem: Problem) -> list[str]:
+    """Notes on classes that a fold's dev, test or inner train lacks; a class missing from train is an error."""
+    everything = set(range(len(problem.classes)))
+    if not everything:
+        return []
+    lacking: dict[str, list[str]] = {"dev": [], "test": [], "inner train": []}
+    for fold in problem.folds:
+        gone = sorted(everything - set(problem.targets[fold.train]))
+        if gone:
+            raise TaskError(
+                f"{wanted.name}, fold {fold.name!r}: train has no utterance of "
+                f"{', '.join(problem.classes[c] for c in gone)}; too few utterances are there for this task: it needs "
+                "more of the corpus, or a larger --limit"
+            )
+        inner = [problem.targets[np.setdiff1d(np.r_[fold.train, fold.dev], group)] for group in fold.inner]
+        parts = {part: problem.targets[rows] for part, rows in (("dev", fold.dev), ("test", fold.test)) if len(rows)}
+        fewest = min(inner, key=lambda there: len(set(there)), default=problem.targets)
+        for part, there in (parts | {"inner train": fewest}).items():
+            if len(set(there)) < len(everything):
+                lacking[part].append(f"{fold.name} ({len(set(there))} of {len(everything)})")
+    return [
+        f"{part} lacks classes in {len(where)} of {len(problem.folds)} folds: {', '.join(where[:NAMED])}"
+        + (", ..." if len(where) > NAMED else "")
+        for part, where in lacking.items()
+        if where
+    ]

@@ -1,0 +1,86 @@
+"""The key of a cell: what changes it, what does not, and the keys of before."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import replace
+from types import SimpleNamespace
+
+import pytest
+
+import downstreams
+import tasks
+from cells import keys
+from tasks import definition
+
+
+@pytest.fixture(scope="module")
+def task(tmp_path_factory):
+    return tasks.load("demo", tasks.Options(tmp_path_factory.mktemp("data"), tmp_path_factory.mktemp("cache")))
+
+
+@pytest.fixture
+def upstream():
+    """What keys reads of an Identity."""
+    named = SimpleNamespace(label="fbank", modality="audio")
+    return SimpleNamespace(
+        named=named, fingerprint="f" * 64, depth=1, width=80, seen={}, precision="fp32", title="FBANK", weights="",
+        label="", licence="",
+    )  # fmt: skip
+
+
+def changed(upstream, **facts):
+    return SimpleNamespace(**vars(upstream) | facts)
+
+
+def key(task, upstream, head="probe", skip_bad=False):
+    return keys.key(task, upstream, "", downstreams.resolve(head), skip_bad)
+
+
+def test_titles_labels_and_licences_decide_nothing(task, upstream) -> None:
+    for facts in ({"title": "other"}, {"label": "ours"}, {"weights": "a folder"}, {"licence": "MIT"}):
+        assert key(task, changed(upstream, **facts)) == key(task, upstream)
+
+
+def test_whatever_decides_figures_or_marks_changes_the_key(task, upstream) -> None:
+    others = [
+        key(task, changed(upstream, **facts))
+        for facts in (
+            {"fingerprint": "0" * 64},
+            {"depth": 2},
+            {"width": 81},
+            {"seen": "unknown"},
+            {"precision": "bf16"},
+        )
+    ]
+    others += [key(task, upstream, "probe_stats"), key(task, upstream, skip_bad=True)]
+    others.append(key(replace(task, marks=("partial",)), upstream))
+    others.append(key(replace(task, definition=definition.varied(task.definition, version="2")), upstream))
+    assert len({key(task, upstream), *others}) == len(others) + 1
+
+
+def test_a_key_of_the_first_formula_counts_as_done(task, upstream) -> None:
+    """The formula of version 0.1, written out: it had the title of the upstream in it."""
+    decides = {
+        "upstream": {
+            "name": "fbank", "title": "FBANK", "fingerprint": "f" * 64, "depth": 1, "width": 80, "seen": {},
+        },
+        "task": task.definition.model_dump(mode="json", exclude={"published", "title", "counts"}),
+        "audit": task.audit.hash,
+        "marks": task.marks,
+        "downstream": {"version": 1, "statistics": ["mean"], "strengths": [0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0]},
+        "precision": "fp32",
+        "skip_bad": False,
+    }  # fmt: skip
+    first = hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()
+    assert keys.former_keys(task, upstream, "", downstreams.resolve("probe"), False) == (first,)
+    assert first != key(task, upstream)
+
+
+def test_a_reference_row_of_the_first_formula_counts_as_done(task) -> None:
+    assert keys.former_keys(task, None, "majority", downstreams.resolve("probe"), False) == (REFERENCE,)
+
+
+# Of `majority` on the embedded demo corpus, as the code before the rebuilt joint computed it.
+REFERENCE = "d07a9261182dbd1cc7a28822247d519f52cad60776cf920d1b08680ab18368cb"

@@ -1,0 +1,74 @@
+"""The pretrain command: what it takes from the environment, and what it says of nonsense there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+from commons.errors import Refused
+from tests.upstreams.emotion2vec.training import TINY, speech
+from upstreams.__main__ import main
+from upstreams.emotion2vec import launch
+from upstreams.emotion2vec.world import World, of_environment
+
+TORCHRUN = {"WORLD_SIZE": "4", "RANK": "3", "LOCAL_RANK": "1", "MASTER_ADDR": "localhost", "MASTER_PORT": "29500"}
+
+
+def test_a_world_is_what_torchrun_says() -> None:
+    assert of_environment(TORCHRUN) == World(size=4, rank=3, local_rank=1)
+
+
+@pytest.mark.parametrize("environment", [{}, {"WORLD_SIZE": "1"}, {"WORLD_SIZE": "", "LOCAL_RANK": ""}, {"RANK": "x"}])
+def test_without_torchrun_there_is_one_process(environment: dict[str, str]) -> None:
+    assert of_environment(environment) == World()
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        *(({"WORLD_SIZE": junk}, "WORLD_SIZE is .*; expected a whole number of at least 1")
+          for junk in ("two", "0", "-1", "1.5", "1e3", " ", "9" * 9999)),
+        ({"LOCAL_RANK": "first"}, "LOCAL_RANK is 'first'; expected a whole number of at least 0"),
+        ({"RANK": "x"}, "RANK is 'x'"),
+        ({"RANK": "4"}, "RANK is 4; expected less than WORLD_SIZE, 4"),
+        ({"RANK": "", "MASTER_PORT": ""}, "WORLD_SIZE is 4, but there is no RANK, MASTER_PORT; start several"),
+    ],
+)  # fmt: skip
+def test_a_world_that_cannot_be_is_refused_by_name(changes: dict[str, str], said: str) -> None:
+    with pytest.raises(Refused, match=said):
+        of_environment(TORCHRUN | changes)
+
+
+@pytest.mark.parametrize("name", ["WORLD_SIZE", "LOCAL_RANK"])
+def test_the_command_says_so_in_one_line_and_reads_no_speech(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv(name, "nonsense")
+    assert main(["pretrain", "small", "--data", str(tmp_path / "none")]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"error: {name} is 'nonsense'")
+
+
+def test_cache_and_runs_lie_where_the_environment_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EMOREP_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("EMOREP_RUNS", str(tmp_path / "runs"))
+    config = tmp_path / "mine.yaml"
+    config.write_text(yaml.safe_dump({**TINY, "optimiser": {"steps": 1}, "checkpoints": 1}))
+    command = ["pretrain", str(config), "--data", str(speech(tmp_path / "speech", 6)), "--device", "cpu", "--jobs", "1"]
+    assert main(command) == 0
+    assert list((tmp_path / "runs" / "mine").glob("step-00000001.safetensors"))
+    assert list((tmp_path / "cache" / "packs").glob("*.pcm"))
+    assert main([*command, "--cache", str(tmp_path / "other"), "--run", str(tmp_path / "own")]) == 0
+    assert list((tmp_path / "other" / "packs").glob("*.pcm")) and (tmp_path / "own" / "recipe.json").exists()
+
+
+def test_each_process_takes_the_gpu_of_its_local_rank(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = of_environment(TORCHRUN)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert {launch._device(asked, world) for asked in ("auto", "cuda")} == {torch.device("cuda:1")}
+    assert launch._device("cpu", world) == torch.device("cpu")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert launch._device("auto", world) == torch.device("cpu")

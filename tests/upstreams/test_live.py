@@ -1,0 +1,130 @@
+"""Live networks: what fine-tuning trains gives what extraction gives, and takes gradients."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from tests.upstreams.sounds import ENERGY, extract, noise, plugin, speak, with_init
+from upstreams import UpstreamError
+from upstreams.models import Models
+
+TINY = """
+from upstreams.huggingface.factories import random
+
+def tiny():
+    return random({name!r}, small=True)
+"""
+MODULE = """
+import torch
+
+class Energy(torch.nn.Module):
+    sample_rate, hop, depth, width, min_samples, max_seconds = 16000, 160, 1, 4, 160, 1
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(3)
+        self.layer = torch.nn.Linear(160, 4)
+
+    def forward(self, waveforms):
+        from scale import SCALE
+
+        frames = torch.stack([w.unfold(0, 160, 160) for w in waveforms])
+        return list(SCALE * self.layer(frames)[:, None])
+"""
+NAMES = ["random:emotion2vec", "wav2vec2_base", "wavlm_base", "hubert_large", "whisper_tiny", "module"]
+
+
+@pytest.fixture
+def utterances(tmp_path: Path) -> pd.DataFrame:
+    return speak(tmp_path, [noise(0.5), noise(0.8, 1), noise(0.01, 2), noise(2.3, 3)])
+
+
+def made(name: str, folder: Path) -> str:
+    """The name of an upstream: as it is, a tiny encoder's, or that of a user's module."""
+    if name.startswith("random:"):
+        return name
+    (folder / "scale.py").write_text("SCALE = 2.0\n")
+    return plugin(folder, MODULE) if name == "module" else plugin(folder, TINY.format(name=name), "tiny")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_live_network_gives_the_frozen_features(name: str, tmp_path: Path, utterances: pd.DataFrame) -> None:
+    features = extract(made(name, tmp_path), utterances, {"pooled", "frames:all", "live"}, tmp_path / "cache")
+    live = features.live
+    assert len(live) == 4 and (live.depth, live.width) == (features.depth, features.width)
+    for rows in ([0, 1, 2, 3], [3, 0], [1]):
+        frames = live.frames(live.network(), rows)
+        for row, output in zip(rows, frames, strict=True):
+            assert output.shape == (features.depth, len(features.frames[row]), features.width)
+            means, atol = output.detach().mean(1), 1e-5 * max(1.0, float(output.detach().abs().max()))
+            np.testing.assert_allclose(means.numpy(), features.pooled[row, 0], rtol=1e-5, atol=atol)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_gradients_reach_the_first_parameters_and_leave_other_copies_alone(
+    name: str, tmp_path: Path, utterances: pd.DataFrame
+) -> None:
+    live = extract(made(name, tmp_path), utterances, {"live"}, tmp_path / "cache").live
+    network, twin = live.network(), live.network()
+    assert all(parameter.requires_grad and parameter.device.type == "cpu" for parameter in network.parameters())
+    before = [output.detach() for output in live.frames(twin, [0, 1])]
+    # Of a norm over channels the plain sum is constant.
+    sum(output.square().sum() + output[..., 0].sum() for output in live.frames(network, [0, 1])).backward()
+    used = [parameter for parameter in network.parameters() if parameter.grad is not None]
+    first = next(p for called, p in network.named_parameters() if "masked_spec_embed" not in called)  # of training
+    assert first.grad is not None and float(first.grad.abs().max()) > 0
+    assert sum(float(parameter.grad.abs().max()) > 0 for parameter in used) > len(used) / 2
+    torch.optim.SGD(network.parameters(), 0.1).step()
+    after = [output.detach() for output in live.frames(network, [0, 1])]
+    assert not torch.allclose(before[0], after[0])
+    for one, other in zip(before, live.frames(twin, [0, 1]), strict=True):
+        assert torch.equal(one, other.detach())
+
+
+def test_training_a_copy_changes_no_frozen_feature(tmp_path: Path, utterances: pd.DataFrame) -> None:
+    held, name = Models(), made("wav2vec2_base", tmp_path)
+    features = extract(name, utterances, {"pooled", "live"}, tmp_path / "a", models=held)
+    network = features.live.network().train()
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.add_(0.1)
+    again = extract(name, utterances, {"pooled"}, tmp_path / "b", models=held)
+    np.testing.assert_array_equal(again.pooled[:], features.pooled[:])
+
+
+def test_live_alone_needs_no_store(tmp_path: Path, utterances: pd.DataFrame) -> None:
+    features = extract("random:emotion2vec", utterances, {"live"}, tmp_path / "cache")
+    assert features.pooled is None and features.frames is None and features.counts == {}
+    assert not (tmp_path / "cache").exists()
+    assert extract("fbank", utterances, {"pooled"}, tmp_path / "cache").live is None
+
+
+def test_without_gradients_a_live_network_runs_too(tmp_path: Path, utterances: pd.DataFrame) -> None:
+    live = extract("random:emotion2vec", utterances, {"live"}, tmp_path / "cache").live
+    with torch.no_grad():
+        assert not live.frames(live.network(), [0])[0].requires_grad
+
+
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        (ENERGY, "no torch module with parameters, and has no `trainable"),
+        (with_init("def trainable(self): return 3"), r"trainable\(\) gave int; expected a module"),
+        (MODULE.replace("self.layer(frames)", "self.layer(frames).detach()"), "its features take no gradient"),
+    ],
+)
+def test_what_cannot_be_trained_says_why(tmp_path: Path, utterances: pd.DataFrame, source: str, words: str) -> None:
+    (tmp_path / "scale.py").write_text("SCALE = 2.0\n")
+    name = plugin(tmp_path, source)
+
+    with pytest.raises(UpstreamError, match=words):
+        live = extract(name, utterances, {"live"}, tmp_path / "cache").live
+        live.frames(live.network(), [0])
+
+
+def test_fixed_features_cannot_be_trained(tmp_path: Path, utterances: pd.DataFrame) -> None:
+    with pytest.raises(UpstreamError, match="fbank cannot be fine-tuned"):
+        extract("fbank", utterances, {"live"}, tmp_path / "cache")
