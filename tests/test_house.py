@@ -1,0 +1,37 @@
+"""What the house's own rules say of its code, where no linter has a rule for it."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+ROOMS = ("commons", "cells", "tasks", "upstreams", "downstreams", "leaderboard")
+LONGEST_FUNCTION, LONGEST_FILE = 50, 400  # lines
+
+
+def sources() -> list[Path]:
+    """The command's file and every module of the rooms."""
+    return [ROOT / "run_benchmark.py", *(path for room in ROOMS for path in sorted((ROOT / room).rglob("*.py")))]
+
+
+@pytest.mark.parametrize("path", sources(), ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_files_and_functions_are_short(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert text.count("\n") <= LONGEST_FILE
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.end_lineno:
+            assert node.end_lineno - node.lineno < LONGEST_FUNCTION, f"{node.name} at line {node.lineno}"
+
+
+COMMAND_LINES = {"commons/places.py", "cells/request.py", "upstreams/emotion2vec/command.py"}
+WORKER = "upstreams/workers.py"  # a process of its own sets its libraries' threads
+
+
+@pytest.mark.parametrize("path", sources(), ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_command_lines_alone_read_the_environment(path: Path) -> None:
+    if path.relative_to(ROOT).as_posix() not in COMMAND_LINES | {WORKER}:
+        text = path.read_text(encoding="utf-8")
+        assert "os.environ" not in text and "getenv" not in text
