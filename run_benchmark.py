@@ -12,48 +12,54 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
+if __name__ == "__main__":  # a signal during the imports that follow is one line
+    from commons.early import begin
+
+    begin()
+
 from cells.request import Request, parse, understood
-from commons import places
-from commons.errors import EmorepError
+from commons import commands, places
+from commons.errors import EmorepError, Refused
+
+KEPT = "what was done is kept; the same command goes on from there"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit status: 0 all done, 1 some cell failed or was absent, 2 a wrong request."""
-    options = parse(argv)
-    if options.list:
-        from cells.listing import show
+    requests: list[Request] = []
 
-        show(places.chosen(options))
-        return 0
-    try:
-        request = understood(options, warn)
-    except EmorepError as error:
-        warn(str(error))
-        return 2
-    try:
-        return run(request)
-    except KeyboardInterrupt:
-        print("\nStopped. What was done is kept; the same command goes on from there.", file=sys.stderr)
-        tabulate(request)
-        return 130
-    except EmorepError as error:
-        warn(str(error))
-        return 1
+    def work() -> int:
+        options = parse(argv)
+        if options.list:
+            from cells.listing import show
+
+            show(places.chosen(options))
+            return 0
+        try:
+            requests.append(understood(options, warn))
+        except EmorepError as error:
+            raise Refused(str(error)) from error
+        return run(requests[0])
+
+    def keep() -> None:
+        for request in requests:
+            tabulate(request)
+
+    return commands.run(work, warn, keep, KEPT, argv)
 
 
 def run(request: Request) -> int:
     """Every cell of the request; a failure stops its own cells only."""
     from cells import ablation, engines
     from cells.board import Board
-    from cells.engines.local import Local
     from cells.plan import planned
     from cells.workplace import Workplace
 
     request, absent = ablation.trained(request)  # its variants become upstreams
-    place = Workplace(request.setting)
+    place = Workplace()
     plan = planned(request, place, warn)
     board = Board(request, plan)
-    for outcome in engines.run(Local(place), plan.jobs):
+    for outcome in engines.run(engines.chosen(place), plan.jobs):
         board.add(outcome)
     return board.show(absent)
 

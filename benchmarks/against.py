@@ -13,6 +13,7 @@ from pathlib import Path
 
 from commons.metrics import METRICS
 from leaderboard.comparison import Answer, answer
+from leaderboard.names import names
 from leaderboard.records import load
 from leaderboard.statistics import difference
 
@@ -25,8 +26,11 @@ def main() -> None:
     parser.add_argument("-d", "--downstream", nargs="+", default=["probe"])
     parser.add_argument("--against", nargs="+", required=True, metavar="NAME[@HEAD]")
     options = parser.parse_args()
-    records = {(r.cell.upstream, r.cell.task, r.cell.downstream): r for r in load(options.results)[0]}
-    print(f"| task, head | {options.upstream} | {' | '.join(f'minus {name}' for name in options.against)} |")
+    measured = load(options.results)[0]
+    records, called = {(r.cell.upstream, r.cell.task, r.cell.downstream): r for r in measured}, names(measured)
+    others = (name.partition("@") for name in options.against)
+    against = [f"minus {called.get(name, name)}{at}{head}" for name, at, head in others]
+    print(f"| task, head | {called.get(options.upstream, options.upstream)} | {' | '.join(against)} |")
     print(f"|{'---|' * (2 + len(options.against))}")
     for head in options.downstream:
         for task in options.task:

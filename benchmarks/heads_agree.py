@@ -27,6 +27,9 @@ def main() -> None:
     rows = rows[rows["downstream"] != "reference"]
     if options.upstreams:
         rows = rows[rows["upstream"].isin(options.upstreams)]
+    if "label" in rows:  # what tables call an upstream, unless two are called so
+        alone = rows.groupby("label")["upstream"].transform("nunique") == 1
+        rows = rows.assign(upstream=rows["label"].where(alone, rows["upstream"]))
     table = rows.pivot(index=["task", "upstream"], columns="downstream", values=options.metric)
     heads = list(table)
     edge = rows.assign(edge=rows["marks"].fillna("").str.contains("edge")).pivot(

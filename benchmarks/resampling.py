@@ -3,18 +3,19 @@
     python benchmarks/resampling.py [--repeats 5]
 
 As many groups as MELD has test dialogues (280) and 1,000; eight classes. UA is linear in the groups, macro-F1 is
-computed again for every swap. Then all pairs of 12 upstreams, as a table of ranks needs them.
+computed again for every swap. Then all pairs of 12 upstreams together, as a table of ranks needs them;
+benchmarks/ranks.py times 200.
 """
 
 import argparse
-import itertools
 import statistics
 import time
 
 import numpy as np
 
 from commons.metrics import sums
-from leaderboard.permutation import contributions, p_values, signs, swap_test
+from leaderboard.familywise import Part, all_pairs
+from leaderboard.permutation import signs, swap_test
 
 UTTERANCES, CLASSES, UPSTREAMS = 7000, 8, 12
 
@@ -37,12 +38,11 @@ def main() -> None:
         def one(metric: str, groups: int = groups, systems: list[np.ndarray] = systems) -> None:
             swap_test(systems[0], systems[1], metric, signs(groups))
 
-        def all_pairs(groups: int = groups, systems: list[np.ndarray] = systems) -> None:
-            parts = [contributions(a, b, "UA") for a, b in itertools.combinations(systems, 2)]
-            p_values(np.stack(parts, axis=1), signs(groups))
+        def together(groups: int = groups, systems: list[np.ndarray] = systems) -> None:
+            all_pairs([Part(systems, np.arange(groups))], "UA", groups)
 
         for words, program in (("UA", lambda: one("UA")), ("macro_F1", lambda: one("macro_F1")),
-                               ("UA, all 66 pairs of 12 upstreams", all_pairs)):  # fmt: skip
+                               ("UA, all 66 pairs of 12 upstreams", together)):  # fmt: skip
             timed = []
             for _ in range(repeats):
                 started = time.perf_counter()

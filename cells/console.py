@@ -9,6 +9,9 @@ import importlib
 import sys
 from collections.abc import Sequence
 
+from commons import commands, early
+from commons.errors import Refused
+
 COMMANDS = {
     "run": ("run_benchmark", "measure upstreams on tasks: python run_benchmark.py"),
     "tasks": ("tasks.__main__", "tasks, corpora, audits: python -m tasks"),
@@ -19,16 +22,24 @@ COMMANDS = {
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one of the commands; returns its exit status, 2 where there is no such command."""
+    if arguments is None:
+        early.begin()
     words = list(sys.argv[1:] if arguments is None else arguments)
     name = words[0] if words else "--help"
     if name in COMMANDS:
-        return int(importlib.import_module(COMMANDS[name][0]).main(words[1:]))
+        if arguments is None:
+            sys.argv = [f"emorep {name}", *words[1:]]  # the command is then the program, and ends it
+        given = None if arguments is None else words[1:]
+        return int(importlib.import_module(COMMANDS[name][0]).main(given))
+    return commands.run(lambda: _help(name), lambda said: print(said, file=sys.stderr), arguments=arguments)
+
+
+def _help(name: str) -> int:
     lines = ["usage: emorep COMMAND ...", *(f"  {command:<12} {about}" for command, (_, about) in COMMANDS.items())]
     if name in ("-h", "--help"):
         print("\n".join(lines))
         return 0
-    print("\n".join([f"emorep: there is no command {name[:80]!r}", *lines]), file=sys.stderr)
-    return 2
+    raise Refused("\n".join([f"emorep: there is no command {name[:80]!r}", *lines]))
 
 
 if __name__ == "__main__":

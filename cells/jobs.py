@@ -24,15 +24,13 @@ class Setting:
     """What all jobs of a request share.
 
     Attributes:
-        results: folder of records.
-        reading: how tasks are loaded; extraction: how features are made.
-        device: of the heads, as asked for.
+        results: folder of records, absolute, as all folders of a job are.
+        reading: how tasks are loaded; extraction: how features are made, and the device of the heads.
     """
 
     results: Path
     reading: Options
     extraction: Extraction
-    device: str
 
 
 @dataclass(frozen=True)
@@ -58,7 +56,9 @@ class Measure:
     Attributes:
         task: the name by which it is opened; recorded_task: the one that records and tables carry.
         upstream: None for a reference row, which `reference` names.
-        key: hash of all that decides the figures; former_keys: of the same cell under earlier formulas.
+        needs: the features that its extraction made, which it opens.
+        key: hash of all that decides the figures; former_key: that of the record which stands, if it is of an earlier
+            formula and of the same cell; empty otherwise.
         seeds: all seeds that the record shall hold.
         mode: `add` the seeds that are missing, `replace` what stands, or `compare` with it and keep it.
         beside: jobs of which one at least must have succeeded; empty: none need have.
@@ -70,8 +70,9 @@ class Measure:
     upstream: Identity | None
     reference: str
     reader: Reader
+    needs: frozenset[str]
     key: str
-    former_keys: tuple[str, ...]
+    former_key: str
     seeds: tuple[int, ...]
     mode: Literal["add", "replace", "compare"]
     setting: Setting

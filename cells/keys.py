@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from commons import hashing
+from commons.marks import OF_AUDIO
 
 if TYPE_CHECKING:
     from downstreams import Reader
@@ -21,27 +21,19 @@ def key(task: Task, upstream: Identity | None, reference: str, reader: Reader, s
     The fingerprint says what an upstream's weights are, so where they came from and what tables call them is not in it.
     Of the utterances it holds what the upstream's modality reads.
     """
-    answers = {"name": reference} if upstream is None else _answers(upstream)
+    answers: Facts = {"name": reference} if upstream is None else _answers(upstream)
     return _hash(task, upstream, answers, reader, skip_bad)
 
 
-def former_keys(task: Task, upstream: Identity | None, reference: str, reader: Reader, skip_bad: bool) -> tuple[str]:
-    """Keys of the same cell under earlier formulas: records that have one of them are done.
+def former_key(
+    task: Task, upstream: Identity | None, reference: str, reader: Reader, skip_bad: bool, title: str
+) -> str:
+    """The key of the same cell under the formula of before there was cells/: `title` of the upstream was in it.
 
-    Before there was cells/, an upstream's title was in the key.
+    It takes the title that stands in the record, so that a reworded title changes nothing.
     """
-    if upstream is None:
-        answers: Facts = {"name": reference, "title": REFERENCE_TITLES.get(reference, "")}
-    else:
-        answers = _answers(upstream) | {"title": upstream.title}
-    return (_hash(task, upstream, answers, reader, skip_bad),)
-
-
-REFERENCE_TITLES = {
-    "majority": "the most frequent class",
-    "duration": "the length of the utterance alone",
-    "persistence": "the speaker's last emotion, by its true label",
-}
+    answers: Facts = {"name": reference} if upstream is None else _answers(upstream)
+    return _hash(task, upstream, answers | {"title": title}, reader, skip_bad)
 
 
 def _answers(upstream: Identity) -> Facts:
@@ -49,16 +41,20 @@ def _answers(upstream: Identity) -> Facts:
     return {"name": upstream.named.label} | {fact: getattr(upstream, fact) for fact in facts}
 
 
-def _hash(task: Task, upstream: Identity | None, answers: Mapping[str, object], reader: Reader, skip_bad: bool) -> str:
-    return hashing.of_json(
-        {
-            "upstream": answers,
-            # Published figures and titles only stand beside what was measured.
-            "task": task.definition.model_dump(mode="json", exclude={"published", "title", "counts"}),
-            "audit": task.audit.reads("audio" if upstream is None else upstream.named.modality),
-            "marks": task.marks,
-            "downstream": reader.settings,
-            "precision": "fp32" if upstream is None else upstream.precision,
-            "skip_bad": skip_bad,
-        }
-    )
+def _hash(task: Task, upstream: Identity | None, answers: Facts, reader: Reader, skip_bad: bool) -> str:
+    modality = "audio" if upstream is None else upstream.modality
+    text = modality == "text"  # what concerns the audio alone decides nothing then
+    # Published figures and titles only stand beside what was measured; further targets count where they are trained on.
+    definition = task.definition.model_dump(mode="json", exclude={"published", "title", "counts", "also"})
+    decides: Facts = {
+        "upstream": answers,
+        "task": definition,
+        "audit": task.audit.reads(modality),
+        "marks": [mark for mark in task.marks if not (text and mark.partition(":")[0] in OF_AUDIO)],
+        "downstream": reader.settings,
+        "precision": "fp32" if upstream is None else upstream.precision,
+        "skip_bad": skip_bad and not text,
+    }
+    if reader.further:
+        decides["also"] = task.audit.also_hash
+    return hashing.of_json(decides)

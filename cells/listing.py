@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import downstreams
 import tasks
 import upstreams
@@ -14,10 +16,13 @@ def show(places: Places) -> None:
     print("upstreams (-u)")
     for entry in upstreams.describe():
         print(f"  {entry.name:<26} {entry.about}")
-    print(f"\ntasks (-t); corpora under {data}{'' if data.is_dir() else ', which is not there'}")
+    unread = tasks.unread(data)
+    print(f"\ntasks (-t); corpora under {data}{'' if unread or os.path.isdir(data) else ', which is not there'}")
     for row in tasks.describe(data):
         counts = f"{row.files}  [{row.downstream}]"
         print(f"  {row.task:<24} {row.language:<3} {row.state:<9} {row.problem or counts}")
+    for line in unread:
+        print(f"  {line}")
     print("\nsuites (-t)")
     for suite, members in tasks.suites().items():
         print(f"  {suite:<24} {members}")

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 
 import downstreams
 import leaderboard
-from cells import sections
+from cells import keys, sections
 from cells.jobs import Extract, Extracted, Job, Measure, Outcome
 from cells.workplace import Workplace
-from commons import device
+from commons import device, files
 from commons.corridors.measured import Measured
 from commons.errors import EmorepError
 from commons.progress import bar
@@ -24,53 +24,71 @@ if TYPE_CHECKING:
     from commons.corridors.features import Features
     from commons.corridors.predictions import Predictions
     from commons.corridors.record import Record
+    from tasks import Task
 
 
 def perform(job: Job, place: Workplace, before: Mapping[str, Outcome]) -> Outcome:
-    """Run a job; `before`: outcomes of the jobs it comes after. Whatever an upstream or head raises is its failure."""
+    """Run a job. Whatever an upstream or a head raises is the job's failure.
+
+    Args:
+        before: outcomes of jobs that ran before it, as far as this process knows them.
+    """
     cell = job.cell if isinstance(job, Measure) else None
     try:
         if isinstance(job, Extract):
-            return Outcome(job.id, extracted=_extract(job, place))
-        extracted = next((before[one].extracted for one in job.after), None)
+            features = place.features(job.task, job.upstream, job.needs, job.setting)
+            return Outcome(job.id, extracted=_extracted(features))
+        extracted = next((before[one].extracted for one in job.after if one in before), None)
         return Outcome(job.id, cell, differs=_measure(job, place, extracted))
     except Exception as error:
         return Outcome(job.id, cell, failure=explain(error, job.setting.results))
 
 
-def _extract(job: Extract, place: Workplace) -> Extracted:
-    features = place.features(job.task, job.upstream, job.needs)
+def _extracted(features: Features) -> Extracted:
     return Extracted(features.counts, features.seconds, features.audio_seconds, features.parameters, features.device)
 
 
 def _measure(job: Measure, place: Workplace, extracted: Extracted | None) -> tuple[str, ...] | None:
     """Writes the cell's record; of a cell that is compared, returns how it differs."""
-    results = job.setting.results
-    features = place.features(job.task, job.upstream, job.reader.needs) if job.upstream else None
+    results, task = job.setting.results, place.task(job.task, job.setting)
+    if keys.key(task, job.upstream, job.reference, job.reader, job.setting.reading.skip_bad) != job.key:
+        raise EmorepError(
+            f"{job.recorded_task}: its corpus, table or definition changed after this cell was planned; run again"
+        )
+    needs = job.needs | (job.reader.needs & {"live"})
+    features = place.features(job.task, job.upstream, needs, job.setting) if job.upstream else None
+    extracted = extracted or (_extracted(features) if features else None)
     if job.mode == "compare":
         with tempfile.TemporaryDirectory() as elsewhere:
             again = _write(Path(elsewhere), job, job.seeds, place, features, extracted)
             leaderboard.log_scoring(results, again)
             stands = standing(job)
             return tuple(leaderboard.same(stands, again)) if stands else ()
-    record = standing(job) if job.mode == "add" else None
-    missing = [seed for seed in job.seeds if record is None or seed not in record.cell.seeds]
-    # One by one, what is done when a job is killed stays done. A cell that is replaced stands until all are done.
-    parts = [(seed,) for seed in missing] if job.mode == "add" else [job.seeds]
-    stood = record
+    _fill(job, place, features, extracted)
+    return None
+
+
+def _fill(job: Measure, place: Workplace, features: Features | None, extracted: Extracted | None) -> None:
+    """Adds the seeds that the record lacks, one by one: what is done when a job is killed stays done.
+
+    A cell that is replaced stands until all its seeds are done.
+    """
+    parts = [(seed,) for seed in job.seeds] if job.mode == "add" else [job.seeds]
+    record: Record | None = None
     try:
         for seeds in parts:
-            record = _write(results, job, seeds, place, features, extracted, record)
+            stands = standing(job) if job.mode == "add" else None
+            if not (stands and set(seeds) <= set(stands.cell.seeds)):
+                record = _write(job.setting.results, job, seeds, place, features, extracted)
     finally:
-        if record is not None and record is not stood:  # one scoring, of however many seeds
-            leaderboard.log_scoring(results, record)
-    return None
+        if record is not None:  # one scoring, of however many seeds
+            leaderboard.log_scoring(job.setting.results, record)
 
 
 def standing(job: Measure) -> Record | None:
     """The whole record of the job's cell that has its key, or an earlier formula's; else None."""
     record = leaderboard.find(job.setting.results, *job.cell, verify=True)
-    return record if record and record.cell.key in (job.key, *job.former_keys) else None
+    return record if record and record.cell.key in (job.key, job.former_key) else None
 
 
 def _write(
@@ -80,36 +98,43 @@ def _write(
     place: Workplace,
     features: Features | None,
     extracted: Extracted | None,
-    extends: Record | None = None,
 ) -> Record:
-    """Trains, scores and writes the record, to which `extends` adds its seeds."""
-    task = place.task(job.task)
+    """Trains, scores and writes the record; to one that stands in these results its seeds are added.
+
+    Training takes long, and another process may add seeds meanwhile: what stands is asked for after it, and kept from
+    others until the new record is there.
+    """
+    task = place.task(job.task, job.setting)
     started = time.perf_counter()
-    predictions = _predictions(job, seeds, place, features)
+    predictions = _predictions(job, task, seeds, features)
     spent = time.perf_counter() - started
-    earlier = extends.run.seconds.get("evaluate", 0.0) if extends else 0.0
-    measured = Measured(
-        cell=sections.cell(job, seeds),
-        task=sections.task(task),
-        upstream=sections.upstream(job, features, extracted, extends.upstream.parameters if extends else None),
-        downstream=sections.downstream(job, task),
-        run=sections.run({"load": place.seconds(job.task), "evaluate": earlier + spent}, extracted),
-        predictions=predictions,
-        utterances=task.utterances,
-        groups=task.problem.groups,
-        pooled=sections.chosen_layer(features, predictions, task),
-    )
-    return leaderboard.record(results, measured, extends)
+    with files.locked(results):
+        extends = standing(job) if job.mode == "add" else None
+        if extends and set(seeds) <= set(extends.cell.seeds):
+            return extends  # the other process had the same seed
+        earlier = extends.run.seconds.get("evaluate", 0.0) if extends else 0.0
+        seconds = {"load": place.seconds(job.task, job.setting), "evaluate": earlier + spent}
+        measured = Measured(
+            cell=sections.cell(job, seeds),
+            task=sections.task(task),
+            upstream=sections.upstream(job, features, extracted, extends.upstream.parameters if extends else None),
+            downstream=sections.downstream(job, task),
+            run=sections.run(seconds, extracted),
+            predictions=predictions,
+            utterances=task.utterances,
+            groups=task.problem.groups,
+            pooled=sections.chosen_layer(features, predictions, task),
+        )
+        return leaderboard.record(results, measured, extends)
 
 
-def _predictions(job: Measure, seeds: tuple[int, ...], place: Workplace, features: Features | None) -> Predictions:
+def _predictions(job: Measure, task: Task, seeds: tuple[int, ...], features: Features | None) -> Predictions:
     """The head's predictions; those of a reference know nothing of the sound."""
-    task = place.task(job.task)
     if features is None:
         return downstreams.reference(job.reference, task.problem, task.utterances["duration"].to_numpy())
     with bar(f"{task.name}: {job.cell[0]}, {job.reader.name}", "fits") as progress:
-        where = device.choose(job.setting.device)
-        predictions = downstreams.evaluate(job.reader, features, task.problem, list(seeds), where, progress)
+        on = device.choose(job.setting.extraction.device)
+        predictions = downstreams.evaluate(job.reader, features, task.problem, list(seeds), on, progress)
     if predictions.outputs is not None:
         return replace(predictions, outputs=sections.standardised(predictions.outputs))
     return predictions
@@ -124,7 +149,7 @@ def explain(error: Exception, results: Path) -> str:
         results.mkdir(parents=True, exist_ok=True)
         with log.open("a", encoding="utf-8") as file:
             file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')}\n{''.join(traceback.format_exception(error))}\n")
-        where = f"the traceback is in {log}"
+        more = f"the traceback is in {log}"
     except OSError:
-        where = "".join(traceback.format_exception(error))
-    return f"{type(error).__name__}: {error} (not foreseen by this program; {where})"
+        more = "".join(traceback.format_exception(error))
+    return f"{type(error).__name__}: {error} (not foreseen by this program; {more})"

@@ -19,6 +19,7 @@ from cells.workplace import Workplace
 
 if TYPE_CHECKING:
     from cells.request import Request
+    from commons.corridors.record import Record
     from downstreams import Reader
     from tasks import Task
     from upstreams import Identity, Named
@@ -55,9 +56,9 @@ class _Planner:
         """Open every task; one that cannot be asked fails its own cells only."""
         for name in self.request.tasks:
             try:
-                self.tasks[name] = self.place.task(name)
+                self.tasks[name] = self.place.task(name, self.request.setting)
             except Exception as error:
-                self._fail([named.label for named in self.request.upstreams], name, error)
+                self._fail("", name, error)
 
     def upstream(self, named: Named) -> None:
         """The jobs of one upstream on all tasks."""
@@ -65,7 +66,7 @@ class _Planner:
             identity = upstreams.identify(named, self.request.precision, self.place.models)
         except Exception as error:
             for task in self.tasks.values():
-                self._fail([named.label], task.name, error)
+                self._fail(named.label, task.name, error)
             return
         for asked in self.tasks:
             self._cells(asked, identity)
@@ -76,16 +77,19 @@ class _Planner:
         for reader in self._readers(task):
             try:
                 seeds = downstreams.seeds(reader, self.request.seeds, len(task.problem.draws))
-                job = self._decide(self._job(asked, identity, "", reader, tuple(seeds)))
+                job = self._cell(asked, identity, "", reader, tuple(seeds))
             except Exception as error:
-                self._fail([identity.named.label], task.name, error, [reader.name])
+                self._fail(identity.named.label, task.name, error, reader.name)
                 continue
             todo += [job] if job else []
-        if todo:
-            needs = frozenset().union(*(job.reader.needs for job in todo))
-            extract = Extract(f"extract {identity.named.label} {task.name}", asked, identity, needs,
-                              self.request.setting)  # fmt: skip
-            self.jobs += [extract, *(replace(job, after=(extract.id,)) for job in todo)]
+        # A network that is trained is no feature of the store.
+        needs = frozenset[str]().union(*(job.reader.needs for job in todo)) - {"live"}
+        if todo and not needs:
+            self.jobs += todo
+        elif todo:
+            name = f"extract {identity.named.label} {task.name}"
+            extract = Extract(name, asked, identity, needs, self.request.setting)
+            self.jobs += [extract, *(replace(job, after=(extract.id,), needs=needs) for job in todo)]
 
     def references(self) -> None:
         """Rows that know nothing of the sound, for every task of which some cell is done or measured."""
@@ -96,15 +100,16 @@ class _Planner:
                 continue  # references have nothing to stand beside
             for name in downstreams.references(task.problem.kind):
                 reader = downstreams.resolve("probe")
-                job = self._decide(self._job(asked, None, name, reader, (0,)))
+                job = self._cell(asked, None, name, reader, (0,))
                 self.jobs += [replace(job, beside=() if stands else beside)] if job else []
 
     def _readers(self, task: Task) -> Sequence[Reader]:
         return self.request.readers or [downstreams.resolve(name) for name in task.definition.heads]
 
-    def _job(
+    def _cell(
         self, asked: str, identity: Identity | None, reference: str, reader: Reader, seeds: tuple[int, ...]
-    ) -> Measure:
+    ) -> Measure | None:
+        """The job of one cell; None where the cell is done."""
         task = self.tasks[asked]
         decides = (task, identity, reference, reader, self.request.skip_bad)
         job = Measure(
@@ -114,18 +119,22 @@ class _Planner:
             upstream=identity,
             reference=reference,
             reader=reader,
+            needs=frozenset(),
             key=keys.key(*decides),
-            former_keys=keys.former_keys(*decides),
+            former_key="",
             seeds=seeds,
             mode="add",
             setting=self.request.setting,
         )
-        return replace(job, id=f"measure {' '.join(job.cell)}")
-
-    def _decide(self, job: Measure) -> Measure | None:
-        """The job with what it has to do; None where its cell is done."""
+        job = replace(job, id=f"measure {' '.join(job.cell)}")
         record = leaderboard.find(self.request.results, *job.cell, warn=self.warn)
-        ours = record if record and record.cell.key in (job.key, *job.former_keys) else None
+        if record and record.cell.key == keys.former_key(*decides, record.upstream.title or ""):
+            job = replace(job, former_key=record.cell.key)
+        return self._decide(job, record)
+
+    def _decide(self, job: Measure, record: Record | None) -> Measure | None:
+        """The job with what it has to do, beside the record that stands; None where the cell is done."""
+        ours = record if record and record.cell.key in (job.key, job.former_key) else None
         if ours is None or self.request.force:
             return replace(job, mode="replace" if self.request.force else "add")
         if set(job.seeds) - set(ours.cell.seeds):
@@ -137,10 +146,10 @@ class _Planner:
         self.done.append(job.cell)
         return None
 
-    def _fail(self, labels: Sequence[str], task: str, error: Exception, heads: Sequence[str] = ()) -> None:
+    def _fail(self, upstream: str, task: str, error: Exception, head: str = "") -> None:
+        """Note what cannot be measured: all cells of a task, of an upstream on a task, or one cell."""
         said = explain(error, self.request.results)
-        heads = heads or [reader.name for reader in self.request.readers] or [""]
-        self.failed += [Outcome("", (label, task, head), failure=said) for label in labels for head in heads]
+        self.failed.append(Outcome("", (upstream, task, head), failure=said))
 
 
 def planned(request: Request, place: Workplace, warn: Warn) -> Plan:

@@ -18,11 +18,11 @@ PACKAGES = "torch torchaudio transformers s3prl opensmile pyworld numpy scipy so
 @cache
 def versions() -> dict[str, str]:
     """Versions of Python and of the packages that figures depend on."""
-    found = {"python": platform.python_version()}
+    installed = {"python": platform.python_version()}
     for name in PACKAGES.split():
         with suppress(metadata.PackageNotFoundError):  # an extra that is not installed
-            found[name] = metadata.version(name)
-    return found
+            installed[name] = metadata.version(name)
+    return installed
 
 
 @cache

@@ -14,8 +14,8 @@ import downstreams
 import tasks
 import upstreams
 from cells.jobs import Setting
-from commons import device, places
-from commons.errors import EmorepError, Refused
+from commons import commands, device, places
+from commons.errors import Refused
 from commons.places import Places
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ class Request:
         force: measure cells again that are done; rerun: measure them again and compare.
         ablation: its variants are upstreams as well, and its table is shown; speech: what they are trained on.
         files: files that variants of the ablation begin with, by the names that their recipes give them.
+        audio: folder in which paths of users' tables begin; labels: file that maps their labels to classes.
     """
 
     upstreams: tuple[Named, ...]
@@ -56,6 +57,8 @@ class Request:
     ablation: Ablation | None = None
     speech: tuple[Path, ...] = ()
     files: tuple[tuple[str, str], ...] = ()
+    audio: Path | None = None
+    labels: Path | None = None
 
     @property
     def results(self) -> Path:
@@ -66,11 +69,13 @@ class Request:
     def setting(self) -> Setting:
         """What all jobs share."""
         where = self.places
+        reading = tasks.Options(
+            where.data, where.cache, where.emobox, self.skip_bad, self.limit, self.jobs, self.audio, self.labels
+        )
         return Setting(
-            results=self.results,
-            reading=tasks.Options(where.data, where.cache, where.emobox, self.skip_bad, self.limit, self.jobs),
-            extraction=upstreams.Extraction(where.cache, self.device, self.jobs),
-            device=self.device,
+            results=self.results.absolute(),
+            reading=reading.absolute(),
+            extraction=upstreams.Extraction(where.cache.absolute(), self.device, self.jobs),
         )
 
 
@@ -80,31 +85,31 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     options = here.parse_args(argv)
     if not options.list and not ((options.upstream or options.ablation) and options.task):
         here.error("name at least one upstream (-u) and one task (-t); --list shows what there is")
-    for name in ("seeds", "jobs", "limit"):
-        if getattr(options, name) is not None and getattr(options, name) < 1:
-            here.error(f"--{name} must be at least 1, and is {getattr(options, name)}")
     return options
 
 
 def _parser() -> argparse.ArgumentParser:
-    here = argparse.ArgumentParser(
+    here = commands.Parser(
         prog="run_benchmark.py",
         description="Measure how much emotion speech representations hold.",
         epilog="example: python run_benchmark.py -u fbank opensmile -t emodb ravdess --data ~/corpora",
     )
     add = here.add_argument
     add("-u", "--upstream", nargs="+", metavar="NAME", default=[], help="what turns audio into features")
-    add("-t", "--task", nargs="+", metavar="NAME", default=[], help="tasks, or suites such as `here`")
+    add("-t", "--task", nargs="+", metavar="NAME", default=[], help="tasks, suites such as `here`, a table: csv:FILE")
     add("-d", "--downstream", nargs="+", metavar="NAME", default=[],
         help="heads (default: the task's own); NAME@FILE.yaml: with settings of your own")  # fmt: skip
     places.add_to(here, "data", "results", "cache")
-    add("--seeds", type=int, default=3, metavar="N", help="for heads that draw anything (default: 3)")
+    tasks.add_to(here)
+    seeds, jobs = commands.whole(1, commands.MOST_SEEDS), commands.whole(1, commands.MOST_JOBS)
+    add("--seeds", type=seeds, default=3, metavar="N", help="for heads that draw anything (default: 3)")
     add("--device", choices=device.DEVICES, default="auto")
     add("--precision", choices=["fp32", "bf16"], default="fp32", help="of the upstream (default: fp32)")
-    add("--jobs", type=int, default=CORES, metavar="N", help="worker processes (default: one a core)")
-    add("--limit", type=int, metavar="N", help="a smoke run on N utterances a task, in RESULTS/limited/")
-    add("--force", action="store_true", help="measure cells again that are done")
-    add("--rerun", action="store_true", help="measure done cells again, compare, keep what was there")
+    add("--jobs", type=jobs, default=CORES, metavar="N", help="worker processes (default: one a core)")
+    add("--limit", type=commands.whole(1), metavar="N", help="a smoke run on N utterances a task, in RESULTS/limited/")
+    again = here.add_mutually_exclusive_group()
+    again.add_argument("--force", action="store_true", help="measure cells again that are done")
+    again.add_argument("--rerun", action="store_true", help="measure done cells again, compare, keep what was there")
     add("--skip-bad", action="store_true", help="leave out files that cannot be decoded, and say so")
     add("--ablation", metavar="NAME", help="variants of emotion2vec's pre-training, as upstreams")
     add("--speech", nargs="+", default=[], metavar="DIR", help="of --ablation: what it is trained on")
@@ -120,17 +125,22 @@ def understood(options: argparse.Namespace, tell: Callable[[str], None]) -> Requ
         EmorepError: a name is unknown, a folder is not there, a head cannot treat a task, or there is no GPU.
     """
     where = places.chosen(options)
-    if where.data != Path(places.DATA) and not where.data.is_dir():
+    if where.data != Path(places.DATA) and not os.path.isdir(where.data) and not tasks.unread(where.data):
         raise Refused(f"{where.data}: there is no such folder; name that of your corpora with --data or $EMOREP_DATA")
+    for option, folder in (("--results", where.results), ("--cache", where.cache)):
+        if said := places.unwritable(folder):
+            raise Refused(f"{said}; name another with {option}")
     asked = dict.fromkeys(one for name in options.upstream for one in upstreams.expand(name, where))
+    if options.audio and not options.audio.expanduser().is_dir():
+        raise Refused(f"{options.audio}: there is no such folder; name that of your table's audio with --audio")
     ablation = upstreams.ablation(options.ablation) if options.ablation else None
     request = Request(
         upstreams=tuple(dict.fromkeys(upstreams.resolve(name, where) for name in asked)),
-        tasks=tuple(dict.fromkeys(tasks.resolve(options.task, where.data, tell, where.emobox))),
+        tasks=tuple(tasks.resolve(options.task, where.data, tell, where.emobox, options.audio, options.labels)),
         readers=tuple({(reader := downstreams.resolve(name)).name: reader for name in options.downstream}.values()),
         places=where,
         **{k: getattr(options, k)
-           for k in ["seeds", "device", "precision", "jobs", "limit", "force", "rerun", "skip_bad"]},
+           for k in ["seeds", "device", "precision", "jobs", "limit", "force", "rerun", "skip_bad", "audio", "labels"]},
         ablation=ablation,
         speech=tuple(Path(folder).expanduser() for folder in options.speech),
         files=tuple((name, os.environ[name]) for name in (ablation.files if ablation else ()) if os.environ.get(name)),
@@ -148,6 +158,3 @@ def _suit(readers: Sequence[Reader], named: Sequence[str]) -> None:
         if kind is not None and kind not in reader.kinds:
             able = " and ".join(reader.kinds)
             raise Refused(f"{reader.name} treats {able}, and {name} is {kind}; use -d probe")
-
-
-__all__ = ["EmorepError", "Request", "parse", "understood"]

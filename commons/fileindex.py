@@ -50,14 +50,14 @@ class FileIndex:
         for path in dict.fromkeys(path for path, _ in wanted):
             with suppress(OSError, ValueError):  # a missing file is reported when it is read
                 states[path] = state(os.stat(path))
-        paths, found = list(states), dict[Key, object]()
+        paths, values = list(states), dict[Key, object]()
         for first in range(0, len(paths), QUERY):
             some = paths[first : first + QUERY]
             query = f"SELECT path, part, state, value, digest FROM known WHERE path IN ({','.join('?' * len(some))})"
             for path, part, then, value, digest in self._rows(query, some):
                 if then == states.get(path) and (path, part) in wanted and digest == _digest(path, part, then, value):
-                    found[path, part] = json.loads(value)
-        return found
+                    values[path, part] = json.loads(value)
+        return values
 
     def write(self, rows: Sequence[tuple[Key, str, object]]) -> None:
         """Add or replace rows of (key, state, value) at once, so that other processes never wait long."""
@@ -82,7 +82,7 @@ class FileIndex:
         except (OSError, sqlite3.Error) as error:
             self._usable = False
             warnings.warn(
-                f"cannot use the cache {self.path.parent} ({error}): what is read of the audio is not kept; free "
+                f"cannot use the cache {self.path.parent} ({error}): what is read of files is not kept; free "
                 "space, allow writing, or name another with --cache",
                 stacklevel=2,
             )
@@ -100,7 +100,7 @@ class FileIndex:
         aside = self.path.with_suffix(".damaged")
         os.replace(self.path, aside)
         Path(f"{self.path}-journal").unlink(missing_ok=True)  # it would be played back into the new file
-        warnings.warn(f"damaged index {self.path} moved to {aside} ({error}); audio is read again", stacklevel=2)
+        warnings.warn(f"damaged index {self.path} moved to {aside} ({error}); files are read again", stacklevel=2)
 
 
 def _digest(path: str, part: str, then: str, value: str) -> str:

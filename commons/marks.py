@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 EDGE = "edge"
+# Marks of a task that only concern those who read its audio.
+OF_AUDIO = ("lossy_audio", "identical_audio", "audio_shared", "skipped")
 
 MEANING = {
     "contaminated:audio": "the upstream was trained on audio of this corpus (or of its speakers)",
@@ -25,7 +27,8 @@ MEANING = {
     "skipped": "so many files could not be decoded and were left out",
     "reference": "a floor to compare with: it knows nothing of the sound",
     "oracle": "it is told true labels that no model has: those of earlier turns",
-    EDGE: "the best strength or learning rate lay at the end of its grid in most folds",
+    EDGE: "the best strength or learning rate lay at the end of its grid in most folds, so a wider grid may do better: "
+    "give the head one of your own (-d NAME@FILE.yaml, see docs/heads.md)",
     "unconverged": "a final fit of the head did not converge: its figure may be short of what the head can reach",
 }
 

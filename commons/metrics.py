@@ -20,6 +20,7 @@ import numpy as np
 
 CLASSIFICATION: Final = "classification"
 REGRESSION: Final = "regression"
+ROUNDING: Final = 4 * np.finfo(np.float64).eps  # of a sum, relative, for each of its terms
 
 
 def sums(
@@ -72,8 +73,14 @@ def recalls(counts: np.ndarray) -> np.ndarray:
 
 def f1_scores(counts: np.ndarray) -> np.ndarray:
     """F1 of every class, (..., C): 2 TP / (support + predicted); 0 where a class has neither."""
-    below = counts.sum(-1) + counts.sum(-2)
-    return np.nan_to_num(_ratio(2 * np.diagonal(counts, axis1=-2, axis2=-1), below))
+    counts = np.asarray(counts, dtype=np.float64)
+    classes = np.arange(counts.shape[-1])
+    rows_and_columns = np.zeros((len(classes),) * 3)  # one product, which is faster than two sums over short axes
+    rows_and_columns[classes, :, classes] += 1
+    rows_and_columns[:, classes, classes] += 1
+    below = counts.reshape(*counts.shape[:-2], len(classes) ** 2) @ rows_and_columns.reshape(-1, len(classes))
+    hits = 2 * np.diagonal(counts, axis1=-2, axis2=-1)
+    return np.divide(hits, below, out=np.zeros(below.shape), where=below != 0)
 
 
 def wa(counts: np.ndarray) -> np.ndarray:
@@ -97,22 +104,34 @@ def macro_f1(counts: np.ndarray) -> np.ndarray:
 
 
 def _moments(s: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Means, population variances and covariance (mt, mp, vt, vp, c) of sums (..., 16)."""
+    """Means, population variances and covariance (mt, mp, vt, vp, c) of sums (..., 16).
+
+    A variance is a difference of two sums, so that of a constant is seldom exactly 0: one within the rounding error of
+    the sums counts as 0, and with it the covariance.
+    """
     n = np.where(s[..., 0] > 0, s[..., 0], np.nan)
     mt, mp = s[..., 1] / n, s[..., 2] / n
-    return mt, mp, s[..., 3] / n - mt**2, s[..., 4] / n - mp**2, s[..., 5] / n - mt * mp
+    squares_t, squares_p = s[..., 3] / n, s[..., 4] / n
+    vt, vp, c = squares_t - mt**2, squares_p - mp**2, s[..., 5] / n - mt * mp
+    constant_t, constant_p = vt <= ROUNDING * n * squares_t, vp <= ROUNDING * n * squares_p
+    vt, vp = np.where(constant_t, 0.0, vt), np.where(constant_p, 0.0, vp)
+    return mt, mp, vt, vp, np.where(constant_t | constant_p, 0.0, c)
 
 
 def ccc(s: np.ndarray) -> np.ndarray:
-    """Concordance correlation: 2 cov / (var t + var p + (mean t - mean p)^2) (Lin 1989, population moments)."""
+    """Concordance correlation: 2 cov / (var t + var p + (mean t - mean p)^2) (Lin 1989, population moments).
+
+    0 where one of both is constant; NaN where both are the same constant.
+    """
     mt, mp, vt, vp, c = _moments(s)
-    return _ratio(2 * c, vt + vp + (mt - mp) ** 2)
+    apart = np.where(np.abs(mt - mp) <= 1e-12 * (np.abs(mt) + np.abs(mp)), 0.0, (mt - mp) ** 2)
+    return _ratio(2 * c, vt + vp + np.where((vt == 0) & (vp == 0), apart, (mt - mp) ** 2))
 
 
 def pearson(s: np.ndarray) -> np.ndarray:
     """Pearson's correlation of targets and predictions; NaN where either is constant."""
     _, _, vt, vp, c = _moments(s)
-    return _ratio(c, np.sqrt(np.maximum(vt, 0) * np.maximum(vp, 0)))
+    return _ratio(c, np.sqrt(vt * vp))
 
 
 def mae(s: np.ndarray) -> np.ndarray:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -70,3 +71,26 @@ def chosen(options: argparse.Namespace) -> Places:
     """The places of a parsed command line, `~` expanded; what it has no option for comes from the environment."""
     given = {name: Path(place).expanduser() for name, place in vars(options).items() if name in FIELDS and place}
     return replace(of_environment(), **given)
+
+
+def unwritable(folder: Path) -> str:
+    """Why no file can be written into a folder, or into one that is to be made; empty where one can.
+
+    It is asked before the work, so that hours of it are not for nothing.
+    """
+    try:
+        there = next(place for place in (folder, *folder.absolute().parents) if os.path.lexists(place))
+        if not there.is_dir():
+            return f"{there} is a file; a folder is expected"
+        trial = there / f".{uuid.uuid4().hex[:12]}.tmp"
+        os.close(os.open(trial, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
+        trial.unlink()
+    except (OSError, ValueError) as error:
+        return f"{folder}: nothing can be written there ({getattr(error, 'strerror', None) or error})"
+    return ""
+
+
+def columns(environment: Mapping[str, str] = os.environ) -> int | None:
+    """The characters of a line that COLUMNS asks for; None where it says nothing."""
+    asked = environment.get("COLUMNS", "")
+    return int(asked) if asked.isdecimal() and len(asked) <= 6 and int(asked) else None

@@ -51,12 +51,12 @@ def bar(label: str, unit: str) -> Iterator[Progress]:
 
 
 def _lines(label: str, unit: str) -> Progress:
-    told = time.perf_counter()
+    last = time.perf_counter()
 
     def tell(done: float, total: float, note: str = "") -> None:
-        nonlocal told
-        if time.perf_counter() - told >= LINE_EVERY:
-            told = time.perf_counter()
+        nonlocal last
+        if time.perf_counter() - last >= LINE_EVERY:
+            last = time.perf_counter()
             log((label,), f"{done:.0f} of {total:.0f} {unit}{f', {note}' if note else ''}")
 
     return tell

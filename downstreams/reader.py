@@ -38,9 +38,9 @@ class Reader:
         return HEADS.find(self.head).kinds
 
     @property
-    def about(self) -> str:
-        """What the head is, in one line."""
-        return HEADS.find(self.head).about
+    def further(self) -> bool:
+        """Whether it trains on a problem's further targets as well."""
+        return HEADS.find(self.head).further
 
 
 def resolve(name: str) -> Reader:

@@ -47,6 +47,7 @@ class Head:
         kinds: of problem that it can treat.
         deterministic: it draws no random numbers.
         standardises: it standardises features, and can do so by the test part's own statistics.
+        further: it trains on `Problem.also` as well, which is then a part of a cell's key.
     """
 
     about: str
@@ -56,6 +57,7 @@ class Head:
     kinds: tuple[str, ...] = EVERY_KIND
     deterministic: bool = False
     standardises: bool = False
+    further: bool = False
 
     def load(self) -> Evaluate:
         """The function that evaluates this head, imported now."""

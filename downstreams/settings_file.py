@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
 from pydantic import ValidationError
 
+from commons import yamlfile
 from commons.errors import NotThere, Refused, UnknownName, cut
 from commons.hashing import of_json
 from downstreams.settings import FIXED, PlainSettings, Settings
-
-LARGEST = 65_536  # bytes
 
 
 @dataclass(frozen=True)
@@ -35,6 +32,8 @@ def read(file: str, head: str, own: Settings) -> FromFile:
         UnknownName: it names a setting that the head lacks.
         Refused: it is too large or no mapping of settings, or a value is not allowed. All messages are one line.
     """
+    if not file:
+        raise Refused(f"{head}@: name a file of settings after the @, such as {head}@mine.yaml")
     path = Path(file).expanduser()
     names = list(own.plain())
     content = _content(path)
@@ -52,50 +51,16 @@ def read(file: str, head: str, own: Settings) -> FromFile:
     return FromFile(f"{stem}~{digest}", settings)
 
 
-def _content(path: Path) -> PlainSettings:
+def _content(path: Path) -> dict[str, object]:
     """The mapping that the file holds; its values are not checked."""
     if not path.exists():
         raise NotThere("settings file", path)
     if not path.is_file():
         raise Refused(f"{path} is no file; name one with settings, as in superb@FILE.yaml")
     try:
-        with open(path, "rb") as file:
-            data = file.read(LARGEST + 1)
-    except OSError as error:
-        raise Refused(f"{path}: cannot be read ({error.strerror})") from None
-    if len(data) > LARGEST:
-        raise Refused(f"{path}: larger than {LARGEST // 1024} KiB, which no file of settings is")
-    try:
-        content: object = yaml.load(data, _Loader)
-    except (yaml.YAMLError, ValueError, OverflowError) as error:
-        raise Refused(f"{path}: not YAML that can be read as settings ({cut(' '.join(str(error).split()))})") from None
-    except RecursionError:
-        raise Refused(f"{path}: nested too deeply for a file of settings") from None
-    if not isinstance(content, dict):
-        raise Refused(f"{path}: must hold settings, one `name: value` a line")
-    return {str(key): value for key, value in content.items()}
-
-
-class _Loader(yaml.SafeLoader):
-    """YAML's safe loader, without aliases (a few of them expand beyond any memory) and without repeated keys."""
-
-    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
-        if self.check_event(yaml.AliasEvent):
-            raise yaml.YAMLError("aliases are not allowed")
-        return super().compose_node(parent, index)
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, object]:
-        names = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
-        for name in names:
-            if names.count(name) > 1:
-                raise yaml.YAMLError(f"{cut(name, 50)} is set more than once")
-        return super().construct_mapping(node, deep)
-
-
-# To YAML 1.1, which PyYAML reads, 1e-3 without a point is a text; people mean the number.
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"[-+]?[0-9]+[eE][-+]?[0-9]+$"), list("-+0123456789")
-)
+        return yamlfile.mapping(path, "settings, one `name: value` a line")
+    except yamlfile.NotYaml as error:
+        raise Refused(str(error)) from None
 
 
 def _reason(error: ValidationError) -> str:

@@ -10,150 +10,35 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import leaderboard
-from commons import places
-from commons.errors import EmorepError, Refused
+from commons.commands import run
 from leaderboard.errors import LeaderboardError, NoResult
-from leaderboard.plots import KINDS, LABELS
+from leaderboard.options import parse
+from leaderboard.plots import KINDS
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from commons.corridors.record import Record
     from leaderboard.blocks import Block
 
 
-COMMANDS = {
-    "csv": "rebuild leaderboard.csv from the records",
-    "table": "print the tables",
-    "compare": "who is significantly better than whom",
-    "plot": "pictures as PDF and PNG",
-    "umap": "UMAP of what upstreams make of a task, side by side: PDF, PNG and JSON",
-    "page": "one HTML file: tables, details, plots, UMAP; needs no network",
-    "methods": "the protocol in words, with BibTeX and licences",
-    "import": "score a foreign system's predictions on a task measured here",
-    "verify": "recompute every figure from its predictions",
-    "schema": "explain the columns of the CSV and the keys of a record",
-}
-PIVOTS = ("metric", "task", "language", "family", "class", "cost", "ablation", "transfer")
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one of the commands; 0 all well, 1 something is wrong with the results, 2 the request was wrong."""
-    options = _parse(arguments)
-    run = {"csv": _csv, "table": _table, "compare": _compare, "plot": _plot, "umap": _umap, "page": _page,
-           "methods": _methods, "import": _import, "verify": _verify, "schema": _schema}  # fmt: skip
-    try:
-        return run[options.command](options)
-    except EmorepError as error:
-        print(error, file=sys.stderr)
-        return 2 if isinstance(error, Refused) else 1
-    except BrokenPipeError:  # the reader (head, less) has seen enough; python would complain again at exit
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+    steps = {"csv": _csv, "table": _table, "compare": _compare, "plot": _plot, "umap": _umap, "page": _page,
+             "methods": _methods, "import": _import, "verify": _verify, "schema": _schema}  # fmt: skip
 
+    def work() -> int:
+        options = parse(arguments)
+        os.environ["MPLBACKEND"] = "agg"  # pictures go to files, whatever a notebook or a shell left there
+        return steps[options.command](options)
 
-def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser, commands = _parser()
-    options = parser.parse_args(arguments)
-    if "results" in options:
-        options.results = places.chosen(options).results
-    if said := _refusal(options):
-        commands[options.command].error(said)
-    return options
-
-
-def _parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser]]:
-    """The command line, and the parser of every command by its name."""
-    parser = argparse.ArgumentParser(prog="python -m leaderboard", description="Views on the results, and their proof.")
-    several = parser.add_subparsers(dest="command", required=True)
-    commands = {name: several.add_parser(name, help=about) for name, about in COMMANDS.items()}
-    _table_options(commands["table"])
-    _picture_options(commands["plot"], commands["umap"])
-    _import_options(commands["import"])
-    compare = commands["compare"]
-    compare.add_argument("pair", nargs="*", metavar="A B", help="two upstreams, or two folders of results; none: ranks")
-    compare.add_argument("--pairs", action="store_true", help="with the ranks, list every pair")
-    compare.add_argument("--format", choices=("terminal", "markdown"), default="terminal")
-    commands["page"].add_argument("--out", type=Path, metavar="FILE", help="default: RESULTS/leaderboard.html")
-    for name in ("table", "compare", "plot", "umap", "page", "methods"):
-        command = commands[name]
-        command.add_argument("-t", "--task", nargs="+", metavar="TASK", help="these tasks only")
-        command.add_argument("-u", "--upstream", nargs="+", metavar="UPSTREAM", help="these and the references only")
-        command.add_argument("-d", "--downstream", nargs="+", metavar="HEAD", help="these heads only")
-    for name in commands.keys() - {"schema"}:
-        places.add_to(commands[name], "results")
-    return parser, commands
-
-
-def _table_options(table: argparse.ArgumentParser) -> None:
-    table.add_argument("--format", choices=("terminal", "markdown", "latex"), default="terminal")
-    table.add_argument("--by", choices=PIVOTS, help="upstreams down, these across (latex: metric by default)")
-    table.add_argument(
-        "--spread",
-        choices=("interval", "std", "none"),
-        default="interval",
-        help="latex: what stands beside a figure: 95 %% interval, standard deviation of seeds, nothing",
-    )
-    table.add_argument("--published", action="store_true", help="terminal: list the published figures below a table")
-
-
-def _picture_options(plot: argparse.ArgumentParser, umap: argparse.ArgumentParser) -> None:
-    plot.add_argument("kind", nargs="*", metavar="KIND", help=f"{', '.join(KINDS)} (default: all that there is)")
-    plot.add_argument("--out", type=Path, metavar="DIR", help="default: RESULTS/plots")
-    plot.add_argument("--log", type=Path, metavar="FILE", help="draw the log.jsonl of a pre-training run instead")
-    umap.add_argument("--by", nargs="+", choices=LABELS, default=["emotion"], help="colours (default: emotion)")
-    umap.add_argument(
-        "--first-layer",
-        nargs="?",
-        const="",
-        metavar="FOLD",
-        help="the head's first layer on the test utterances of a fold (default: the largest), not pooled features",
-    )
-    umap.add_argument("--neighbours", type=int, default=15, metavar="N", help="UMAP's n_neighbors (default: 15)")
-    umap.add_argument("--seed", type=int, default=0, metavar="N", help="default: 0")
-    umap.add_argument("--out", type=Path, metavar="DIR", help="default: RESULTS/umap, where the page looks")
-    for command in (plot, umap):
-        widths = ("column", "page", "both")
-        command.add_argument("--width", choices=widths, default="both", help="of a paper (default: both)")
-
-
-def _import_options(bring: argparse.ArgumentParser) -> None:
-    bring.add_argument("file", type=Path, metavar="FILE", help="CSV: id, prediction or score:<class>..., seed if any")
-    bring.add_argument("--name", required=True, help="what tables call the system")
-    bring.add_argument("-t", "--task", required=True, metavar="TASK", help="a task that has cells here")
-    bring.add_argument(
-        "-d",
-        "--downstream",
-        default="imported",
-        metavar="HEAD",
-        help="head it is listed and ranked under: that of the cells to compare it with, as probe",
-    )
-    bring.add_argument("--like", metavar="UPSTREAM", help="whose cell gives targets and folds, if versions differ")
-    bring.add_argument(
-        "--seen",
-        nargs="*",
-        metavar="CORPUS:LEVEL",
-        help="what it was trained on (emodb:audio iemocap:labels ...; nothing: none; default: unknown)",
-    )
-
-
-def _refusal(options: argparse.Namespace) -> str:
-    """Why options that the parser took make no request; empty where they do."""
-    if options.command == "compare" and len(options.pair) not in (0, 2):
-        return f"compare takes two names, or none; {len(options.pair)} given: {' '.join(options.pair)}"
-    if options.command == "plot" and (strange := [kind for kind in options.kind if kind not in KINDS]):
-        return f"no picture is called {strange[0]!r}; there are: {', '.join(KINDS)}"
-    if options.command == "umap" and options.neighbours < 2:
-        return f"--neighbours must be at least 2, and is {options.neighbours}"
-    if options.command == "umap" and not 0 <= options.seed < 2**32:
-        return f"--seed must be at least 0 and below 2**32, and is {options.seed}"
-    if options.command == "import":
-        for entry in options.seen or ():
-            if entry.partition(":")[2] not in ("audio", "labels"):
-                return f"--seen {entry}: CORPUS:audio or CORPUS:labels is expected"
-    return ""
+    return run(work, lambda said: print(said, file=sys.stderr), arguments=arguments)
 
 
 def _records(results: Path) -> tuple[list[Record], bool]:
     """The whole records, and whether there were damaged ones, which are named."""
+    if results.exists() and not results.is_dir():
+        raise LeaderboardError(f"{results}: is no folder; name the folder of results with --results")
     if not results.is_dir():
         raise LeaderboardError(f"{results}: no such folder; name the folder of results with --results")
     records, problems = leaderboard.load(results)
@@ -194,6 +79,16 @@ def _chosen(options: argparse.Namespace, records: list[Record]) -> list[Record]:
     return [record for record in records if wanted(record)]
 
 
+def _intact(results: Path, records: list[Record]) -> tuple[list[Record], bool]:
+    """The records whose predictions are the recorded ones, and whether others are not, which are named."""
+    from leaderboard.records import intact
+
+    kept, problems = intact(results, records)
+    for problem in problems:
+        print(problem, file=sys.stderr)
+    return kept, bool(problems)
+
+
 def _table(options: argparse.Namespace) -> int:
     records, damage = _records(options.results)
     records = _chosen(options, records)
@@ -202,7 +97,7 @@ def _table(options: argparse.Namespace) -> int:
     if options.format == "markdown":
         print(leaderboard.markdown(records), end="")
     else:
-        leaderboard.show(records, published=options.published)
+        leaderboard.show(records, _terminal(options), published=options.published)
     return int(damage)
 
 
@@ -222,7 +117,7 @@ def _pivot(options: argparse.Namespace, records: list[Record]) -> int:
     if options.format == "latex":
         print(latex.tables(found, options.spread), end="")
     else:
-        _print([grids.block(grid) for grid in found], options.format)
+        _print([grids.block(grid) for grid in found], options)
     for problem in problems:
         print(problem, file=sys.stderr)
     return int(bool(problems))
@@ -235,7 +130,8 @@ def _compare(options: argparse.Namespace) -> int:
     if pair and all(Path(name).is_dir() for name in pair):
         first, second = Path(pair[0]), Path(pair[1])
         (before, damage), (after, more) = _records(first), _records(second)
-        chosen = (_chosen(options, before), _chosen(options, after))
+        (old, lost), (new, gone) = (_intact(first, _chosen(options, before)), _intact(second, _chosen(options, after)))
+        chosen, more = (old, new), more or lost or gone
         blocks, problems = contest.two_folders(first, second, chosen)
         damage |= more
     else:
@@ -244,12 +140,13 @@ def _compare(options: argparse.Namespace) -> int:
             if name not in (known := {r.cell.upstream for r in records}):
                 raise NoResult("upstream", name, known)
         imported = {r.cell.upstream for r in records if foreign.IMPORTED in r.marks}
-        records = _chosen(options, records)
+        records, lost = _intact(options.results, _chosen(options, records))
+        damage |= lost
         if pair:
             blocks, problems = contest.two_upstreams(options.results, records, pair[0], pair[1], imported)
         else:
             blocks, problems = contest.rank_blocks(options.results, records, pairs=options.pairs)
-    _print(blocks, options.format)
+    _print(blocks, options)
     for problem in problems:
         print(problem, file=sys.stderr)
     return int(damage)
@@ -270,7 +167,9 @@ def _plot(options: argparse.Namespace) -> int:
             made += style.save(drawn, out / ("pretraining-log" + "-column" * (width == "column")))
     else:
         records, damage = _records(options.results)
-        made = plots.write(options.results, _chosen(options, records), options.kind or list(KINDS), widths, out)
+        records, lost = _intact(options.results, _chosen(options, records))
+        damage |= lost
+        made = plots.write(options.results, records, options.kind or list(KINDS), widths, out)
     if options.kind or options.log:
         for path in made:
             print(path)
@@ -330,17 +229,23 @@ def _import(options: argparse.Namespace) -> int:
     leaderboard.log_scoring(options.results, record)
     leaderboard.csv(options.results)
     own = [r for r in records if r.cell.task == options.task and r.cell.downstream in (options.downstream, REFERENCE)]
-    leaderboard.show([*(r for r in own if r.cell.upstream != options.name), record])
+    leaderboard.show([*(r for r in own if r.cell.upstream != options.name), record], _terminal(options))
     return int(damage)
 
 
-def _print(blocks: Sequence[Block], form: str) -> None:
+def _print(blocks: Sequence[Block], options: argparse.Namespace) -> None:
     from leaderboard import table
 
-    if form == "markdown":
+    if options.format == "markdown":
         print(table.markdown_blocks(blocks), end="")
     else:
-        table.show_blocks(blocks)
+        table.show_blocks(blocks, _terminal(options))
+
+
+def _terminal(options: argparse.Namespace) -> Console:
+    from leaderboard import table
+
+    return table.terminal(options.width)
 
 
 def _verify(options: argparse.Namespace) -> int:

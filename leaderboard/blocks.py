@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from commons.corridors.record import REFERENCE, Record, Score
 from commons.marks import explain
 from commons.metrics import METRICS
+from leaderboard import published
 from leaderboard.names import shown as called
 from leaderboard.questions import aspect, groups, order
 
@@ -63,7 +64,7 @@ def _block(measured: list[Record], references: list[Record], letters: dict[str, 
     shown = [task.headline, *(m for m in task.metrics if m != task.headline)]
     everyone = [*measured, *references]
     common = set.intersection(*(set(_marks(r)) for r in measured))
-    last, published = f"last layer {task.headline}", f"published {task.headline}"
+    last, beside = f"last layer {task.headline}", f"published {task.headline}"
     widths = {m: max(len(figure(r.scores.metrics[m].value, m)) for r in everyone) for m in shown}
 
     rows = []
@@ -75,11 +76,11 @@ def _block(measured: list[Record], references: list[Record], letters: dict[str, 
             cells[metric] = value + interval(score, metric)
             cells[f"{metric} "] = value
         cells[last] = figure((record.scores.last_layer or {}).get(task.headline), task.headline)
-        cells[published] = _beside(record)
+        cells[beside] = _beside(record)
         cells["marks"] = " ".join(letters[m] for m in _marks(record) if m not in common and m in letters)
         rows.append(Row(cells, record.cell.downstream == REFERENCE))
 
-    wanted = ["upstream", "layer", *shown, last, published, "marks"]
+    wanted = ["upstream", "layer", *shown, last, beside, "marks"]
     # What references alone have (a last layer, where the head chooses none) is no column.
     heads = [row for row in rows if not row.reference] or rows
     columns = [c for c in wanted if c in ("upstream", *shown) or any(row.cells[c] not in ("", NONE) for row in heads)]
@@ -91,7 +92,7 @@ def _block(measured: list[Record], references: list[Record], letters: dict[str, 
         # Published figures are listed by --published as well, so nothing is lost with them.
         narrower=[
             *((m, f"{m} ") for m in reversed(shown[1:])),
-            (published, None),
+            (beside, None),
             *((f"{m} ", None) for m in reversed(shown[1:])),
             ("layer", None),
         ],
@@ -107,7 +108,8 @@ def _facts(record: Record, *, several: bool) -> list[str]:
     sizes += [plural(counts.folds, "fold")] + ([plural(counts.seeds, "seed")] if counts.seeds > 1 else [])
     lines = [plain(f"{task.title} ({task.language}): {', '.join(sizes)}")]
     if task.classes:
-        lines.append(plain(f"{len(task.classes)} classes: {', '.join(task.classes)}"))
+        chance = figure(100 / len(task.classes), "UA")
+        lines.append(plain(f"{len(task.classes)} classes: {', '.join(task.classes)}; chance UA {chance}"))
     lines.append(f"[95 % interval] over {plural(counts.groups, task.group_by)}; {METRICS[task.headline].reads}")
     if several:
         lines.append(plain(f"version {task.version}, audit {task.audit[:8]}; other folds or utterances stand apart"))
@@ -198,12 +200,14 @@ def _mark_lines(everyone: list[Record], common: set[str], letters: dict[str, str
 
 
 def _beside(record: Record) -> str:
-    """Published figures of this upstream with this protocol; the head is named where it is another one."""
-    texts = [
-        figure(p.value, p.metric) + (f" ({plain(p.head)})" if p.head and p.head != record.cell.downstream else "")
-        for p in record.task.published
-        if p.matches and p.upstream == record.cell.upstream and p.metric == record.task.headline
-    ]
+    """Published figures of this upstream with this protocol; the head is named where it is another one, and what the
+    published model had seen of the corpus."""
+    texts = []
+    for p in published.own(record):
+        if p.matches and p.metric == record.task.headline:
+            head = plain(p.head) if p.head and p.head != record.cell.downstream else ""
+            said = ", ".join(filter(None, (head, published.contaminated(p, record.task))))
+            texts.append(figure(p.value, p.metric) + (f" ({said})" if said else ""))
     return ", ".join(texts)
 
 
@@ -217,7 +221,8 @@ def _published(measured: list[Record]) -> list[tuple[str, bool]]:
     for p in sorted(task.published, key=lambda p: not p.matches):
         value = figure(p.value, p.metric) if p.metric in METRICS else f"{p.value:g}"
         figures = sources.setdefault((not p.matches, p.source, p.head, p.difference), {})
-        figures.setdefault(p.metric, []).append(f"{p.upstream} {value}")
+        warned = published.contaminated(p, task)
+        figures.setdefault(p.metric, []).append(f"{published.called(p)} {value}" + (f" ({warned})" if warned else ""))
     lines = []
     for (differs, source, head, difference), figures in sources.items():
         metric = task.headline if task.headline in figures else next(iter(figures))

@@ -16,9 +16,10 @@ from commons.corridors.record import REFERENCE, Record, Task
 from commons.errors import EmorepError
 from commons.metrics import METRICS
 from leaderboard.errors import LeaderboardError
-from leaderboard.permutation import LINEAR, p_values, pairwise, signs, smallest_p, swap_test
+from leaderboard.familywise import Couple, Part, Tested, all_pairs, of_columns, of_couples
+from leaderboard.permutation import signs, smallest_p, swap_test
 from leaderboard.questions import aspect, groups, question
-from leaderboard.ranks import holm, rank_intervals
+from leaderboard.ranks import rank_intervals
 from leaderboard.statistics import (
     Effect,
     between,
@@ -27,7 +28,8 @@ from leaderboard.statistics import (
     difference,
     effect,
     leave_one_out,
-    standard_error,
+    over_draws,
+    spread_of_mean,
 )
 
 SIGNIFICANT = 0.05
@@ -48,7 +50,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Pair:
-    """Two upstreams: the first's figure minus the second's; p, and p adjusted for all pairs shown (Holm)."""
+    """Two upstreams: the first's figure minus the second's; p, and p adjusted for all pairs shown (familywise.py)."""
 
     first: str
     second: str
@@ -61,6 +63,11 @@ class Pair:
         return self.adjusted <= SIGNIFICANT
 
 
+def told_apart(pairs: Sequence[Pair]) -> int:
+    """How many pairs differ significantly. Where it is 0, ranks say nothing, and none is shown."""
+    return sum(pair.significant for pair in pairs)
+
+
 @dataclass(frozen=True)
 class Standing:
     """The upstreams of one question and head, best first, and all their pairs."""
@@ -70,7 +77,8 @@ class Standing:
     ranks: list[int]
     last: list[int]  # the last rank that each may have
     smallest_p: float
-    detectable: float
+    detectable: float  # by the test of one pair; NaN where the groups are too few for any
+    needed: float  # a difference that is significant among all pairs, in the median pair
 
     @property
     def metric(self) -> str:
@@ -93,6 +101,7 @@ class Across:
     clean: list[float] | None
     incomplete: dict[str, list[str]]  # upstream left out: the tasks it lacks
     pairs: list[Pair]
+    needed: float
     ranks: list[int]
     last: list[int]
     pairs_corpora: list[Pair]
@@ -109,11 +118,18 @@ def answer(results: Path, record: Record) -> Answer:
         LeaderboardError: its predictions cannot be read or do not fit its task.
     """
     from leaderboard.parquet import read
-    from leaderboard.records import path_of
+    from leaderboard.records import find, path_of
     from leaderboard.scoring import by_group
 
-    path = path_of(results, record.cell.upstream, record.cell.task, record.cell.downstream)
-    table = read(path, record, columns=["seed", "target", "prediction", "group"])
+    name = record.cell.upstream, record.cell.task, record.cell.downstream
+    path, columns = path_of(results, *name), ["seed", "target", "prediction", "group"]
+    try:
+        table = read(path, record, columns)
+    except LeaderboardError:
+        now = find(results, *name)
+        if now is None or now.files == record.files:
+            raise
+        record, table = now, read(path, now, columns)  # another process replaced it since it was read
     return Answer(record, *by_group(table, record.task))
 
 
@@ -175,28 +191,32 @@ def same_utterances(first: Answer, second: Answer) -> None:
         raise LeaderboardError(f"{cells}: not the same utterances, targets or task version; run both cells again")
 
 
-def compare(first: Answer, second: Answer, metric: str, swaps: np.ndarray) -> tuple[Effect, float]:
-    """The difference of two answers to one question, and the p of its test."""
-    a, b = first.statistics, second.statistics
-    return difference(a, b, METRICS[metric]), swap_test(a, b, metric, swaps)
+def compare(couples: Sequence[tuple[Answer, Answer]]) -> list[tuple[Effect, float, float]]:
+    """Of every two answers to one question: the difference, the p of its test, and the p adjusted for all of them."""
+    keys = [[(_family(a.record.task), group) for group in a.groups] for a, _ in couples]
+    places = {key: place for place, key in enumerate(sorted(set().union(*keys)))}
+    rows, alone = [], []
+    for (a, b), own in zip(couples, keys, strict=True):
+        first, second, metric = a.statistics, b.statistics, a.record.task.headline
+        rows.append(Couple(first, second, metric, np.array([places[key] for key in own])))
+        p = swap_test(first, second, metric, signs(len(own)))
+        alone.append((difference(first, second, METRICS[metric]), p))
+    together = of_couples(rows, len(places)).adjusted
+    return [(seen, p, max(p, float(all_))) for (seen, p), all_ in zip(alone, together, strict=True)]
 
 
 def standing(several: Sequence[Answer]) -> Standing:
-    """Ranks of the answers to one question: 1 + the number significantly better, by Holm over all pairs."""
+    """Ranks of the answers to one question: 1 + the number significantly better, among all pairs."""
     several = list(several)
-    metric, n_groups = several[0].record.task.headline, len(several[0].groups)
-    swaps = signs(n_groups)
-    couples = list(itertools.combinations(several, 2))
+    metric, n_groups, names = several[0].record.task.headline, len(several[0].groups), [a.upstream for a in several]
     alone = [leave_one_out(a.statistics, METRICS[metric]) for a in several]
     effects = [between(a, b) for a, b in itertools.combinations(alone, 2)]
-    if metric in LINEAR and couples:
-        p = p_values(pairwise([a.statistics for a in several], metric), swaps)
-    else:
-        p = np.array([swap_test(a.statistics, b.statistics, metric, swaps) for a, b in couples])
-    pairs = _pairs([(a.upstream, b.upstream) for a, b in couples], effects, p)
-    ranks, last = _ranks([a.upstream for a in several], pairs, metric)
-    errors = np.array([e.error for e in effects])
-    return Standing(several, pairs, ranks, last, smallest_p(n_groups), detectable(errors, n_groups))
+    tested = all_pairs([Part([a.statistics for a in several], np.arange(n_groups))], metric, n_groups)
+    pairs = _pairs(list(itertools.combinations(names, 2)), effects, tested)
+    ranks, last = _ranks(names, pairs, metric)
+    smallest, size = smallest_p(n_groups), detectable(np.array([e.error for e in effects]), n_groups)
+    size = size if smallest <= SIGNIFICANT else np.nan  # else no size is found
+    return Standing(several, pairs, ranks, last, smallest, size, tested.needed)
 
 
 def across(parts: Sequence[Sequence[Answer]]) -> Across:
@@ -220,13 +240,14 @@ def across(parts: Sequence[Sequence[Answer]]) -> Across:
     complete = [[own[u] for u in names] for own in by_task]  # for every task the same upstreams, best first
     differences = {(u, v): values[u] - values[v] for u, v in itertools.combinations(names, 2)}
 
-    pairs, smallest = _pairs_of_speakers(complete, metric, families, {c: d @ weights for c, d in differences.items()})
+    of_means = {couple: float(moved @ weights) for couple, moved in differences.items()}
+    pairs, smallest, needed = _pairs_of_speakers(complete, metric, families, of_means)
     votes = {couple: _votes(moved, tasks, families) for couple, moved in differences.items()}
     pairs_corpora = _pairs_of_corpora(votes)
     clean_tasks, clean = _clean(complete, tasks, families, [values[u] for u in names])
     return Across(
         metric, families, names, [mean_over(list(own)) for own in zip(*complete, strict=True)], clean_tasks, clean,
-        incomplete, pairs, *_ranks(names, pairs, metric), pairs_corpora, *_ranks(names, pairs_corpora, metric),
+        incomplete, pairs, needed, *_ranks(names, pairs, metric), pairs_corpora, *_ranks(names, pairs_corpora, metric),
         smallest, smallest_p(len(families)),
     )  # fmt: skip
 
@@ -245,23 +266,23 @@ def _pairs_of_speakers(
     metric: str,
     families: dict[str, list[str]],
     differences: Mapping[tuple[str, str], float],
-) -> tuple[list[Pair], float]:
-    """All pairs, tested on further speakers of these corpora, and the smallest p that there can be.
+) -> tuple[list[Pair], float, float]:
+    """All pairs, tested on further speakers of these corpora; the smallest p that there can be; what is `needed`.
 
     Args:
         complete: for every task the answers of the same upstreams in the same order.
         differences: of the means of every pair, in the order of itertools.combinations.
     """
     if not differences:
-        return [], smallest_p(0)
+        return [], smallest_p(0), np.nan
     spread = {own[0].upstream: _deviations(own, metric, families) for own in map(list, zip(*complete, strict=True))}
     effects = [
-        effect(float(difference), *_spread({family: spread[u][family] - spread[v][family] for family in families}))
+        effect(difference, *spread_of_mean({family: spread[u][family] - spread[v][family] for family in families}))
         for (u, v), difference in differences.items()
     ]
-    parts = _contributions(complete, metric, families)
-    p = p_values(parts, signs(len(parts)))
-    return _pairs(list(differences), effects, p), smallest_p(len(parts))
+    parts, groups = _parts(complete, families)
+    tested = all_pairs(parts, metric, groups)
+    return _pairs(list(differences), effects, tested), smallest_p(groups), tested.needed
 
 
 def _pairs_of_corpora(votes: Mapping[tuple[str, str], np.ndarray]) -> list[Pair]:
@@ -269,8 +290,8 @@ def _pairs_of_corpora(votes: Mapping[tuple[str, str], np.ndarray]) -> list[Pair]
     if not votes:
         return []
     columns = np.stack(list(votes.values()), 1)
-    p = p_values(columns / len(columns), signs(len(columns)))
-    return _pairs(list(votes), [_over_draws(columns[:, i]) for i in range(len(votes))], p)
+    tested = of_columns(columns / len(columns), signs(len(columns)))
+    return _pairs(list(votes), [over_draws(columns[:, i]) for i in range(len(votes))], tested)
 
 
 def _clean(
@@ -303,7 +324,7 @@ def mean_over(members: Sequence[Answer]) -> Effect:
         families.setdefault(_family(member.record.task), []).append(member.record.task.name)
     values = {m.record.task.name: float(METRICS[metric](m.statistics.sum(1)).mean()) for m in members}
     value = float(np.mean([np.mean([values[name] for name in names]) for names in families.values()]))
-    error, freedom = _spread(_deviations(members, metric, families))
+    error, freedom = spread_of_mean(_deviations(members, metric, families))
     low, high = bounded(value, error, freedom, METRICS[metric].limits)
     return Effect(value, float(low), float(high), error)
 
@@ -312,10 +333,10 @@ def _family(task: Task) -> str:
     return task.family or task.corpus
 
 
-def _pairs(names: Sequence[tuple[str, str]], effects: Sequence[Effect], p: np.ndarray) -> list[Pair]:
+def _pairs(names: Sequence[tuple[str, str]], effects: Sequence[Effect], tested: Tested) -> list[Pair]:
     return [
         Pair(first, second, seen, float(raw), float(adjusted))
-        for (first, second), seen, raw, adjusted in zip(names, effects, p, holm(p), strict=True)
+        for (first, second), seen, raw, adjusted in zip(names, effects, tested.p, tested.adjusted, strict=True)
     ]
 
 
@@ -350,46 +371,25 @@ def _deviations(members: Sequence[Answer], metric: str, families: dict[str, list
     return found
 
 
-def _spread(deviations: dict[str, np.ndarray]) -> tuple[float, float]:
-    """Standard error of a mean over families from the spread of their groups, and its degrees of freedom.
-
-    Families are independent; Welch and Satterthwaite's freedom. (NaN, 1) where a family has one group only.
-    """
-    sizes = np.array([len(moved) for moved in deviations.values()])
-    if (sizes < 2).any():
-        return np.nan, 1.0
-    variances = np.array([float(standard_error(moved)) for moved in deviations.values()]) ** 2 / len(deviations) ** 2
-    total = float(variances.sum())
-    freedom = total**2 / (variances**2 / (sizes - 1)).sum() if total > 0 else (sizes - 1).sum()
-    return float(np.sqrt(total)), float(freedom)
-
-
-def _contributions(by_task: Sequence[list[Answer]], metric: str, families: dict[str, list[str]]) -> np.ndarray:
-    """(groups of all families, pairs) contributions to the differences of means over families.
+def _parts(by_task: Sequence[list[Answer]], families: dict[str, list[str]]) -> tuple[list[Part], int]:
+    """The parts of a mean over families, and how many groups they have; a speaker of two tasks of a family is one.
 
     Args:
         by_task: for every task the answers of the same upstreams in the same order.
     """
-    found = []
+    found: list[Part] = []
+    total = 0
     for names in families.values():
         own = [answers for answers in by_task if answers[0].record.task.name in names]
         groups = _keys([answers[0] for answers in own])
-        parts = np.zeros((len(groups), len(by_task[0]) * (len(by_task[0]) - 1) // 2))
         for answers in own:
-            shares = pairwise([a.statistics for a in answers], metric)
-            parts[np.searchsorted(groups, answers[0].groups)] += shares / len(own) / len(families)
-        found.append(parts)
-    return np.concatenate(found)
+            at = total + np.searchsorted(groups, answers[0].groups)
+            found.append(Part([a.statistics for a in answers], at, 1 / len(own) / len(families)))
+        total += len(groups)
+    return found, total
 
 
 def _votes(values: np.ndarray, tasks: Sequence[Task], families: dict[str, list[str]]) -> np.ndarray:
     """(F,) mean of every family's tasks."""
     at = {task.name: i for i, task in enumerate(tasks)}
     return np.array([np.mean([values[at[name]] for name in members]) for members in families.values()])
-
-
-def _over_draws(votes: np.ndarray) -> Effect:
-    """A mean over families as draws: its spread is that of the families."""
-    n = len(votes)
-    error = float(votes.std(ddof=1) / np.sqrt(n)) if n > 1 else np.nan
-    return effect(float(votes.mean()), error, n - 1)

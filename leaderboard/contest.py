@@ -6,8 +6,6 @@ import math
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
-import numpy as np
-
 from commons.corridors.record import REFERENCE, Record
 from commons.errors import EmorepError
 from commons.metrics import METRICS
@@ -25,13 +23,13 @@ from leaderboard.comparison import (
     kinds,
     same_utterances,
     standing,
+    told_apart,
 )
 from leaderboard.errors import LeaderboardError
 from leaderboard.foreign import IMPORTED
 from leaderboard.names import names, shown
-from leaderboard.permutation import signs, smallest_p
+from leaderboard.permutation import smallest_p
 from leaderboard.questions import Question, aspect, question
-from leaderboard.ranks import holm
 from leaderboard.statistics import Effect
 
 
@@ -159,36 +157,42 @@ def _ranking(place: Standing) -> Block:
     if k < 2:
         facts.append("one upstream only: nothing to compare it with")
     else:
-        facts.append(_power(place.smallest_p, len(place.pairs), groups))
+        facts.append(_power(place.smallest_p, place.pairs, groups))
         if not math.isnan(place.detectable):
             size = figure(place.detectable, metric)
             facts.append(f"smallest detectable difference in {metric} (one pair, 80 % power): {size}")
-    rows = []
+        facts += _needed(place.needed, place.pairs, metric)
+    rows, told = [], told_apart(place.pairs)
     for item, rank, last in zip(place.answers, place.ranks, place.last, strict=True):
         score = item.record.scores.metrics[metric]
-        cells = {"rank": str(rank), "ranks": _span(rank, last), "upstream": plain(shown(item.record))}
+        cells = {"rank": str(rank) if told else NONE, "ranks": _span(rank, last), "upstream": plain(shown(item.record))}
         rows.append(Row(cells | {metric: figure(score.value, metric) + interval(score, metric)}))
     return Block(
-        _title(place.answers), facts, ["rank", "ranks", "upstream", metric], rows, notes=[RANK] if k > 1 else []
-    )
+        _title(place.answers), facts, ["rank", "ranks", "upstream", metric], rows,
+        notes=[RANK if told else UNTOLD] if k > 1 else [],
+    )  # fmt: skip
 
 
 RANK = "rank: 1 + the number significantly better; ranks: those it may have, given all tests together"
+UNTOLD = "no rank: no two of them can be told apart, which does not say that they are equal; ranks: those it may have"
+ADJUSTED = "adjusted p"
 
 
 def _over_corpora(title: str, over: Across, called: dict[str, str]) -> Block:
     metric = over.metric
+    votes = plural(len(over.families), "vote")
     several = over.clean is not None and len(over.clean_tasks) < sum(map(len, over.families.values()))
     facts = [
         "one vote a family: " + plain(", ".join(" + ".join(tasks) for tasks in over.families.values())),
-        "on further speakers of these corpora: " + _power(over.smallest_p, len(over.pairs)),
-        "on further corpora: " + _power(over.smallest_p_corpora, len(over.pairs), plural(len(over.families), "vote")),
+        "on further speakers of these corpora: " + _power(over.smallest_p, over.pairs),
+        "on further corpora: " + _power(over.smallest_p_corpora, over.pairs_corpora, votes),
+        *_needed(over.needed, over.pairs, metric),
     ]
     columns = ["rank", "ranks", "upstream", f"mean {metric}", *(["clean tasks"] if several else []), "further corpora"]
     rows = []
     for i, name in enumerate(over.upstreams):
         cells = {
-            "rank": str(over.ranks[i]),
+            "rank": str(over.ranks[i]) if told_apart(over.pairs) else NONE,
             "ranks": _span(over.ranks[i], over.last[i]),
             "upstream": plain(called[name]),
             f"mean {metric}": _effect(over.means[i], metric),
@@ -196,7 +200,7 @@ def _over_corpora(title: str, over: Across, called: dict[str, str]) -> Block:
             "further corpora": _span(over.ranks_corpora[i], over.last_corpora[i]),
         }
         rows.append(Row(cells))
-    notes = [RANK + "; the last column: on further corpora"]
+    notes = [(RANK if told_apart(over.pairs) else UNTOLD) + "; the last column: on further corpora"]
     if several:
         left = plain(", ".join(over.clean_tasks))
         notes.append(f"clean tasks: the same mean over {left}, on which none of these upstreams is contaminated")
@@ -208,25 +212,23 @@ def _over_corpora(title: str, over: Across, called: dict[str, str]) -> Block:
 
 
 def _couples_block(title: str, couples: Sequence[tuple[Answer, Answer]], labels: tuple[str, str]) -> Block:
-    """A row for every two answers to one question; Holm over the rows."""
-    tests = [compare(a, b, a.record.task.headline, signs(len(a.groups))) for a, b in couples]
-    adjusted = holm(np.array([p for _, p in tests]))
+    """A row for every two answers to one question."""
     several_upstreams = len({a.upstream for a, _ in couples}) > 1
     rows = []
-    for (a, b), (seen, p), holms in zip(couples, tests, adjusted, strict=True):
+    for (a, b), (seen, p, adjusted) in zip(couples, compare(couples), strict=True):
         metric = a.record.task.headline
         name = " · ".join((shown(a.record), a.record.cell.task, a.record.cell.downstream)[not several_upstreams :])
         cells = {"cell": plain(name), "metric": metric}
         cells |= {"first": figure(a.record.scores.metrics[metric].value, metric)}
         cells |= {"second": figure(b.record.scores.metrics[metric].value, metric)}
-        cells |= {"difference": _effect(seen, metric, signed=True), "p": probability(p), "p (Holm)": probability(holms)}
-        cells |= {"better": _better(seen, holms, metric, labels), "smallest p": probability(smallest_p(len(a.groups)))}
-        rows.append(Row(cells))
+        cells |= {"difference": _effect(seen, metric, signed=True), "p": probability(p)}
+        cells |= {ADJUSTED: probability(adjusted), "better": _better(seen, adjusted, metric, labels)}
+        rows.append(Row(cells | {"smallest p": probability(smallest_p(len(a.groups)))}))
     facts = [
         plain(f"first: {labels[0]}; second: {labels[1]}; [95 % interval]"),
-        f"Holm over {plural(len(rows), 'row')}",
+        f"{ADJUSTED}: over {plural(len(rows), 'row')}",
     ]
-    columns = ["cell", "metric", "first", "second", "difference", "p", "p (Holm)", "smallest p", "better"]
+    columns = ["cell", "metric", "first", "second", "difference", "p", ADJUSTED, "smallest p", "better"]
     return Block(plain(title), facts, columns, rows, narrower=[("smallest p", None), ("metric", None)])
 
 
@@ -235,10 +237,10 @@ def _pairs_block(title: str, pairs: Sequence[Pair], metric: str, called: dict[st
     for pair in pairs:
         cells = {"first": plain(called[pair.first]), "second": plain(called[pair.second])}
         cells |= {"difference": _effect(pair.effect, metric, signed=True), "p": probability(pair.p)}
-        cells |= {"p (Holm)": probability(pair.adjusted)}
+        cells |= {ADJUSTED: probability(pair.adjusted)}
         rows.append(Row(cells))
-    facts = [f"{figures or metric} of the first minus that of the second; Holm over {plural(len(pairs), 'pair')}"]
-    return Block(title, facts, ["first", "second", "difference", "p", "p (Holm)"], rows)
+    facts = [f"{figures or metric} of the first minus that of the second; {ADJUSTED}: over {_plural_pairs(pairs)}"]
+    return Block(title, facts, ["first", "second", "difference", "p", ADJUSTED], rows)
 
 
 def _pairs_over_corpora(title: str, over: Across, called: dict[str, str]) -> list[Block]:
@@ -249,11 +251,24 @@ def _pairs_over_corpora(title: str, over: Across, called: dict[str, str]) -> lis
     ]
 
 
-def _power(smallest: float, pairs: int, groups: str = "") -> str:
-    text = f"smallest p{f' of {groups}' if groups else ''}: {probability(smallest)}; Holm over {plural(pairs, 'pair')}"
-    if smallest * pairs > SIGNIFICANT:
-        text += ": no difference can become significant"
-    return text
+def _power(smallest: float, pairs: Sequence[Pair], groups: str = "") -> str:
+    """How small a p can be, and how many pairs were told apart; that none can be where groups are too few."""
+    text = f"smallest p{f' of {groups}' if groups else ''}: {probability(smallest)}; "
+    if smallest > SIGNIFICANT:
+        return text + "no difference can become significant: who is better cannot be told with so few"
+    return text + f"{told_apart(pairs)} of {_plural_pairs(pairs)} told apart, adjusted for all"
+
+
+def _needed(needed: float, pairs: Sequence[Pair], metric: str) -> list[str]:
+    """A line on how large a difference has to be among all pairs; none where no size is enough."""
+    if not math.isfinite(needed):
+        return []
+    size = figure(needed, metric)
+    return [f"to be significant among {_plural_pairs(pairs)}, a difference in {metric} has to be about {size}"]
+
+
+def _plural_pairs(pairs: Sequence[Pair]) -> str:
+    return plural(len(pairs), "pair")
 
 
 def _better(seen: Effect, p: float, metric: str, labels: tuple[str, str]) -> str:

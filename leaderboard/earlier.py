@@ -15,7 +15,7 @@ OPTIONS = ("shots", "labels")  # kinds whose last argument is no task
 DERIVED = ("gender", "sentence", "speaker", *OPTIONS, *TRANSFERS)
 VARIANT = re.compile(r"(?P<base>emotion2vec):(?P<ablation>.+)/(?P<variant>[^/]+)")
 # After the step comes `.safetensors`, and a hash that may be digits as well.
-CHECKPOINT = re.compile(r"(?P<run>.+@.*?)step-(?P<step>\d+)[^/]*")
+CHECKPOINT = re.compile(r"(?P<run>emotion2vec@.*?)step-(?P<step>\d+)[^/]*")
 RANDOM = re.compile(r"random:(?P<base>[^@]+)(?:@.*)?")
 
 

@@ -159,6 +159,7 @@ def embed(points: Points, neighbours: int, seed: int) -> Document:
     """
     task = points.records[0].task
     spaces = [standardised(vectors) for vectors in points.vectors]
+    speakers = points.labels["speaker"].to_numpy()
     coordinates = aligned([_umap(space, neighbours, seed) for space in spaces])
     panels: list[Panel] = []
     for record, space, xy in zip(points.records, spaces, coordinates, strict=True):
@@ -172,7 +173,8 @@ def embed(points: Points, neighbours: int, seed: int) -> Document:
                 "space": points.space,
                 "xy": (xy.round(3) + 0.0).tolist(),  # no -0.0
                 "metrics": {
-                    label: separation(apart, points.labels[label].to_numpy()) for label in ("emotion", "speaker")
+                    "emotion": separation(apart, points.labels["emotion"].to_numpy(), speakers),
+                    "speaker": separation(apart, speakers),
                 },
             }
         )

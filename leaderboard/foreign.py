@@ -12,16 +12,20 @@ import leaderboard
 from commons.corridors.measured import Measured
 from commons.corridors.predictions import Predictions
 from commons.corridors.record import Cell, Downstream, Record, Run, Task, Upstream
+from commons.errors import cut
 from leaderboard.errors import LeaderboardError
 from leaderboard.parquet import KEPT
 from leaderboard.questions import question
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
 
 IMPORTED = "imported"  # the mark, and the downstream unless another is named
+LARGEST = 1e9  # of a predicted value
+MOST_SEED, MOST_SEEDS = 2**31 - 1, 1000
 FORM = (
-    "columns `id` and `prediction` (or `score:<class>` for every class), `seed` where there are several, "
+    "columns `id` and `prediction` (or `score:<class>`, from 0 to 1, for every class), `seed` where there are several, "
     "`target` to be checked"
 )
 
@@ -112,7 +116,8 @@ def _answers(file: Path, task: Task, asked: pd.DataFrame) -> pd.DataFrame:
         first = others.iloc[0]
         theirs, ours = given.loc[given["id"] == first, "target"].iloc[0], asked.loc[first, "target"]
         raise LeaderboardError(
-            f"{file}: {len(others)} targets are not those of {task.name}: {first} is {ours!r}, not {theirs!r}"
+            f"{file}: {len(others)} targets are not those of {task.name}: {first} is {ours!r}, "
+            f"not {cut(str(theirs), 60)!r}"
         )
     return given.assign(fold=rows["fold"].to_numpy(), target=rows["target"].to_numpy())
 
@@ -134,45 +139,72 @@ def _cell(records: Sequence[Record], task: str, like: str | None) -> Record:
 
 
 def _read(file: Path, task: Task) -> pd.DataFrame:
-    """id, seed, prediction and scores of a CSV, checked against the task."""
+    """id, seed, prediction and scores of a CSV, checked against the task; `target`, where there is one."""
     import numpy as np
-    import pandas as pd
 
-    try:
-        given = pd.read_csv(file, dtype={"id": str}, encoding="utf-8-sig", keep_default_na=False, na_values=[""])
-    except FileNotFoundError:
-        raise LeaderboardError(f"{file}: no such file; a CSV with {FORM} is expected") from None
-    except (OSError, UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        raise LeaderboardError(f"{file}: cannot be read as CSV ({error}); expected: {FORM}") from None
+    given = _texts(file)
     scores = [f"score:{name}" for name in task.classes]
     scored = bool(scores) and set(scores) <= set(given)
     if "id" not in given or not ("prediction" in given or scored):
-        raise LeaderboardError(f"{file}: has the columns {', '.join(map(str, given.columns))}; expected: {FORM}")
-    given = given[["id", *({"seed", "target", "prediction"} & set(given)), *(scores if scored else [])]]
+        raise LeaderboardError(f"{file}: has the columns {cut(', '.join(map(str, given.columns)))}; expected: {FORM}")
+    given = given[["id", *(name for name in ("seed", "target", "prediction") if name in given), *(scores * scored)]]
     if given.isna().any().any() or not len(given):
         column = next((c for c in given if given[c].isna().any()), "id")
         raise LeaderboardError(f"{file}: empty values in column {column!r}; every utterance needs one")
-    if scored:
-        try:
-            given = given.astype(dict.fromkeys(scores, np.float32))
-        except ValueError as error:
-            raise LeaderboardError(f"{file}: a score is no number ({error})") from None
-        if "prediction" not in given:
-            best = given[scores].to_numpy().argmax(axis=1)
-            given = given.assign(prediction=np.array(task.classes, dtype=object)[best])
+    for name in scores * scored:
+        given = given.assign(
+            **{name: _numbers(file, given, name, (0.0, 1.0), "a score from 0 to 1").astype(np.float32)}
+        )
+    if scored and "prediction" not in given:
+        best = given[scores].to_numpy().argmax(axis=1)
+        given = given.assign(prediction=np.array(task.classes, dtype=object)[best])
     if task.classes:
-        given = given.astype({"prediction": str})
         if strange := sorted(set(given["prediction"]) - set(task.classes)):
-            raise LeaderboardError(f"{file}: {strange[0]!r} is no class of {task.name}: {', '.join(task.classes)}")
+            raise LeaderboardError(f"{file}: {cut(strange[0])!r} is no class of {task.name}: {', '.join(task.classes)}")
     else:
-        values = pd.to_numeric(given["prediction"], errors="coerce")
-        if not np.isfinite(values).all():
-            line = int(np.flatnonzero(~np.isfinite(values))[0])
-            raise LeaderboardError(
-                f"{file}: {given['prediction'].iloc[line]!r} ({given['id'].iloc[line]}) is no number"
-            )
-        given = given.assign(prediction=values)
-    return given if "seed" in given else given.assign(seed=0)
+        for name in {"prediction", "target"} & set(given):
+            limits = (-LARGEST, LARGEST)
+            given = given.assign(**{name: _numbers(file, given, name, limits, f"a number of up to {LARGEST:g}")})
+    if "seed" not in given:
+        return given.assign(seed=0)
+    words = f"a seed, a whole number from 0 to {MOST_SEED}"
+    seeds = _numbers(file, given, "seed", (0.0, float(MOST_SEED)), words, whole=True).astype(np.int64)
+    if len(np.unique(seeds)) > MOST_SEEDS:
+        raise LeaderboardError(f"{file}: {len(np.unique(seeds))} seeds; up to {MOST_SEEDS} are taken")
+    return given.assign(seed=seeds)
+
+
+def _texts(file: Path) -> pd.DataFrame:
+    """The CSV with every value as text; what is empty is missing."""
+    import pandas as pd
+
+    try:
+        if file.is_dir():
+            raise IsADirectoryError("it is a folder")
+        return pd.read_csv(file, dtype=str, encoding="utf-8-sig", keep_default_na=False, na_values=[""])
+    except FileNotFoundError:
+        raise LeaderboardError(f"{file}: no such file; a CSV with {FORM} is expected") from None
+    except Exception as error:  # pandas opens archives too, each kind of which fails by an error of its own
+        said = cut(" ".join(str(error).split()) or type(error).__name__)
+        raise LeaderboardError(f"{file}: cannot be read as CSV ({said}); expected: {FORM}") from None
+
+
+def _numbers(
+    file: Path, given: pd.DataFrame, column: str, limits: tuple[float, float], words: str, *, whole: bool = False
+) -> np.ndarray:
+    """(N,) numbers of a column of texts. Raises LeaderboardError: one is none, or is not within `limits`; names it."""
+    import numpy as np
+    import pandas as pd
+
+    values = pd.to_numeric(given[column], errors="coerce").to_numpy(dtype=np.float64)
+    with np.errstate(invalid="ignore"):
+        fine = np.isfinite(values) & (values >= limits[0]) & (values <= limits[1])
+        fine &= (values == np.floor(values)) | (not whole)
+    if not fine.all():
+        row = int(np.argmin(fine))
+        shown, of = cut(given[column].iloc[row], 60), cut(given["id"].iloc[row], 60)
+        raise LeaderboardError(f"{file}: {column} of {of}: {shown!r} is not {words}")
+    return values
 
 
 def _same_ids(file: Path, which: str, given: pd.Series, asked: pd.Index) -> None:
@@ -182,5 +214,5 @@ def _same_ids(file: Path, which: str, given: pd.Series, asked: pd.Index) -> None
     missing, unknown = asked.difference(pd.Index(given)), given[~given.isin(asked)]
     for what, ids in (("unknown", unknown), ("missing", missing), ("given twice", given[given.duplicated()])):
         if len(ids):
-            shown = ", ".join(sorted(set(ids))[:3]) + (" ..." if len(ids) > 3 else "")
+            shown = ", ".join(cut(one, 60) for one in sorted(set(ids))[:3]) + (" ..." if len(ids) > 3 else "")
             raise LeaderboardError(f"{file}: {len(ids)} ids{which} are {what}: {shown}; the test has {len(asked)}")

@@ -10,6 +10,7 @@ from pathlib import Path
 from commons.corridors.record import REFERENCE, Record, Score
 from commons.marks import explain
 from commons.metrics import METRICS
+from leaderboard import published
 from leaderboard.blocks import NONE, Block, Row, figure, plain, plural
 from leaderboard.names import names
 from leaderboard.questions import aspect, groups
@@ -98,21 +99,15 @@ def metric_grids(records: Sequence[Record]) -> list[Grid]:
             own = tuple(m for m in _marks(record) if m not in common)
             for metric in metrics:
                 cells[record.cell.upstream, metric] = of_record(record, metric, own if metric == task.headline else ())
-            for p in task.published:
-                if p.upstream == record.cell.upstream and p.metric == task.headline:
-                    old = cells.get((p.upstream, "published"))
-                    if old is None or old.grey:  # the matching protocol stands on the line where there is one
-                        note = f"{p.source}{f', head {p.head}' if p.head else ''}"
-                        note += f"; other protocol: {p.difference}" if not p.matches else _said(p.difference)
-                        entry = Entry(p.value, metric=p.metric, marks=(PUBLISHED + note,), grey=not p.matches)
-                        cells[p.upstream, "published"] = entry
-        published = ["published"] if any(column == "published" for _, column in cells) else []
+            if entry := _beside(record):
+                cells[record.cell.upstream, "published"] = entry
+        beside = ["published"] if any(column == "published" for _, column in cells) else []
         found.append(
             Grid(
                 f"{task.name} · {measured[0].cell.downstream}",
                 _caption(measured[0], f"{task.title} ({task.language}), head {measured[0].cell.downstream}"),
                 [r.cell.upstream for r in everyone],
-                [*metrics, *published],
+                [*metrics, *beside],
                 cells,
                 frozenset(r.cell.upstream for r in everyone if r.cell.downstream == REFERENCE),
                 _mark_notes(common),
@@ -344,6 +339,20 @@ def _common(measured: Sequence[Record]) -> set[str]:
 
 def _mark_notes(common: set[str]) -> list[str]:
     return [f"{mark}: {explain(mark)}" for mark in sorted(common)]
+
+
+def _beside(record: Record) -> Entry | None:
+    """The published figure of the record's upstream in the headline metric; one of the same protocol where there is
+    one, else one of another, in grey."""
+    figures = [p for p in published.own(record) if p.metric == record.task.headline]
+    if not figures:
+        return None
+    p = next((p for p in figures if p.matches), figures[0])
+    note = f"{p.source}{f', head {p.head}' if p.head else ''}"
+    note += f"; other protocol: {p.difference}" if not p.matches else _said(p.difference)
+    if warned := published.contaminated(p, record.task):
+        note += f"; {warned}: {explain(warned)}"
+    return Entry(p.value, metric=p.metric, marks=(PUBLISHED + note,), grey=not p.matches)
 
 
 def _said(difference: str | None) -> str:

@@ -10,8 +10,10 @@ from commons.corridors.record import REFERENCE, Record
 from commons.marks import explain
 from leaderboard.blocks import plain, plural
 from leaderboard.foreign import IMPORTED
+from leaderboard.names import names, shown
 from leaderboard.permutation import DRAWS, ENUMERATED
 from leaderboard.questions import question
+from leaderboard.table import escape
 
 # What is cited for a name that holds these letters: corpora, upstreams, heads. Keys of bibliography.bib.
 CORPORA = {"emodb": "burkhardt2005", "urdu": "latif2018", "emovo": "costantini2014", "ravdess": "livingstone2018",
@@ -22,7 +24,7 @@ UPSTREAMS = {"opensmile_compare": "eyben2010 schuller2016", "opensmile": "eyben2
 HEADS = {"superb": "yang2021", "emotion2vec": "ma2024emotion2vec", "emobox": "ma2024emobox",
          "dialogue_rnn": "majumder2019"}  # fmt: skip
 SHARED = ("speakers_shared", "speakers_unknown", "audio_shared")  # marks of tests whose speakers may be in training
-METHODS = ("tukey1958", "holm1979")
+METHODS = ("tukey1958", "westfall1993")
 CONTEXT = "a learned weighted sum of layers, a linear layer, {}, a linear layer; learning rate and epoch chosen on dev"
 # What a head does is its settings' business; of those that ship, in words.
 SAID = {
@@ -49,18 +51,19 @@ def methods(records: Sequence[Record], openings: dict[str, int] | None = None) -
         openings: how often each task's test set was opened, where that is known.
     """
     measured = [r for r in records if r.cell.downstream != REFERENCE]
+    called = names(measured)
     cited: list[str] = []
     said = (_tasks(measured, cited, openings or {}), _upstreams(measured, cited), _heads(measured, cited),
             _figures(measured, cited))  # fmt: skip
-    parts = ["## Protocol", "", "\n\n".join(said), "", *_marks(measured), "## Licences", ""]
+    parts = ["## Protocol", "", "\n\n".join(said), "", *_marks(measured, called), "## Licences", ""]
     # The longest wins: that of a transfer names its sources' licences as well.
     licences = {r.task.corpus: r.task.licence for r in sorted(measured, key=lambda r: len(r.task.licence))}
-    parts += [f"- {plain(corpus)}: {plain(licence)}" for corpus, licence in sorted(licences.items())]
+    parts += [f"- {_shown(corpus)}: {_shown(licence)}" for corpus, licence in sorted(licences.items())]
     models = {r.cell.upstream: r.upstream.licence for r in measured if r.upstream.licence}
-    parts += [f"- {plain(upstream)}: {plain(licence)}" for upstream, licence in sorted(models.items())]
+    parts += [f"- {_shown(called[upstream])}: {_shown(licence)}" for upstream, licence in sorted(models.items())]
     uncited = sorted(c for c in licences if not _cite(c, CORPORA, []))
     if uncited:
-        parts += ["", f"No BibTeX entry is at hand for {', '.join(map(plain, uncited))}: cite as the authors ask."]
+        parts += ["", f"No BibTeX entry is at hand for {', '.join(map(_shown, uncited))}: cite as the authors ask."]
     entries = _bibliography()
     wanted = "\n".join(entries[key] for key in dict.fromkeys(cited))
     return "\n".join([*parts, "", "## References", "", "```bibtex", wanted, "```", ""])
@@ -71,8 +74,9 @@ def _tasks(records: Sequence[Record], cited: list[str], openings: dict[str, int]
     for record in {question(r): r for r in records}.values():
         task, counts = record.task, record.scores.counts
         who = plural(counts.speakers, "speaker") if counts.speakers else "speakers unknown"
-        text = f"{task.title} [{task.language}; {counts.n} utterances, {who}, {plural(counts.folds, 'fold')}"
-        text += f"; task version {task.version}, audit {task.audit[:12]}]{_cite(task.corpus, CORPORA, cited)}"
+        text = f"{_shown(task.title)} [{_shown(task.language)}; {counts.n} utterances, {who}"
+        text += f", {plural(counts.folds, 'fold')}; task version {_shown(str(task.version))}"
+        text += f", audit {task.audit[:12]}]{_cite(task.corpus, CORPORA, cited)}"
         for source in task.source_corpora or task.sources:
             text += _cite(source, CORPORA, cited)
         if times := openings.get(task.name):
@@ -88,8 +92,9 @@ def _upstreams(records: Sequence[Record], cited: list[str]) -> str:
     for record in {r.cell.upstream: r for r in records}.values():
         up = record.upstream
         sizes = f" ({plural(up.depth, 'layer')} of {plural(up.width, 'value')})" if up.depth and up.width else ""
-        title = f", {up.title}" if up.title and up.title != up.name else ""
-        said.append(f"{up.name}{title}{sizes}{_cite(up.name, UPSTREAMS, cited)}")
+        name = shown(record)
+        title = f", {_shown(up.title)}" if up.title and up.title != name else ""
+        said.append(f"{_shown(name)}{title}{sizes}{_cite(up.name, UPSTREAMS, cited)}")
     return plain(f"Upstreams, frozen: {'; '.join(said)}.")
 
 
@@ -98,9 +103,10 @@ def _heads(records: Sequence[Record], cited: list[str]) -> str:
     for record in {r.cell.downstream: r for r in records}.values():
         head = record.cell.downstream
         seeds = len(record.cell.seeds)
-        words = SAID.get(head) or ", ".join(f"{k} {v}" for k, v in record.downstream.settings.items()) or "no settings"
+        settings = ", ".join(f"{k} {v}" for k, v in record.downstream.settings.items()) or "no settings"
+        words = SAID.get(head) or _shown(settings)
         known = "deterministic" if record.downstream.deterministic else plural(seeds, "seed")
-        said.append(f"`{head}`: {words} ({known}){_cite(head, HEADS, cited)}")
+        said.append(f"`{plain(head).replace('`', '')}`: {words} ({known}){_cite(head, HEADS, cited)}")
     return plain(f"Heads: {'; '.join(said)}.")
 
 
@@ -113,20 +119,26 @@ def _figures(records: Sequence[Record], cited: list[str]) -> str:
         "groups are left out one at a time [@tukey1958], with Student's t on the logit scale; they are conditional on "
         "the trained heads. Two upstreams are compared by swapping their predictions for whole groups (all swaps up "
         f"to {ENUMERATED} groups, {DRAWS:,} drawn ones beyond; two-sided), p-values are adjusted for all pairs of a "
-        "table [@holm1979], and a rank is one plus the number of upstreams significantly better. Averages give every "
+        "table by the step-down maximum of the same swaps [@westfall1993], and a rank is one plus the number of "
+        "upstreams significantly better. Averages give every "
         f"corpus family one vote. Made with emorep {', '.join(versions)}."
     )
 
 
-def _marks(records: Sequence[Record]) -> list[str]:
+def _marks(records: Sequence[Record], called: dict[str, str]) -> list[str]:
     marks = sorted({mark for record in records for mark in record.marks})
     lines = []
     for mark in marks:
-        where = sorted({f"{r.cell.upstream} on {r.cell.task}" for r in records if mark in r.marks})
+        where = sorted({f"{called[r.cell.upstream]} on {r.cell.task}" for r in records if mark in r.marks})
         tasks = sorted({r.cell.task for r in records if mark in r.marks})
         everyone = all(mark in r.marks for r in records if r.cell.task in tasks)
-        lines.append(plain(f"- {mark} ({', '.join(tasks if everyone else where)}): {explain(mark)}"))
+        lines.append(f"- {_shown(mark)} ({_shown(', '.join(tasks if everyone else where))}): {_shown(explain(mark))}")
     return ["Marks:", "", *lines, ""] if lines else []
+
+
+def _shown(text: str) -> str:
+    """Somebody's words as Markdown that shows them as they are: one line, and no HTML."""
+    return escape(plain(text))
 
 
 def _cite(name: str, table: dict[str, str], cited: list[str]) -> str:

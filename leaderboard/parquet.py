@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from commons.corridors.predictions import Predictions
 
+CHANGED = "its sha256 is not the recorded one; run the cell again"
 KEPT = ("speaker", "gender", "language", "dialogue")
 
 
@@ -109,23 +110,43 @@ def save(record: Path, ending: str, content: pa.Table) -> File:
 
 
 def read(path: Path, record: Record, columns: list[str] | None = None) -> pd.DataFrame:
-    """The predictions that the record at `path` names; all columns, or those that are asked for."""
+    """The predictions that the record at `path` names; all columns, or those that are asked for.
+
+    Raises:
+        LeaderboardError: they cannot be read, or are not those that were recorded.
+    """
     import pyarrow.parquet as pq
 
     beside = path.parent / record.files.predictions.name
     with _readable(beside):
-        return pq.read_table(io.BytesIO(beside.read_bytes()), columns=columns).to_pandas()
+        return pq.read_table(_checked(beside, record.files.predictions), columns=columns).to_pandas()
 
 
 def holds(path: Path, record: Record, column: str) -> bool:
-    """Whether the record at `path` names vectors, and these have the column: `pooled` or `output`."""
+    """Whether the record at `path` names vectors, and these have the column: `pooled` or `output`.
+
+    Raises:
+        LeaderboardError: they cannot be read, or are not those that were recorded.
+    """
     import pyarrow.parquet as pq
 
     if record.files.vectors is None:
         return False
     beside = path.parent / record.files.vectors.name
     with _readable(beside):
-        return column in pq.read_schema(beside).names
+        return column in pq.read_schema(_checked(beside, record.files.vectors)).names
+
+
+def _checked(beside: Path, file: File) -> io.BytesIO:
+    """The bytes of a file that a record names. A flipped bit may leave readable Parquet with other figures.
+
+    Raises:
+        LeaderboardError: their sha256 is not the recorded one.
+    """
+    data = beside.read_bytes()
+    if hashlib.sha256(data).hexdigest() != file.sha256:
+        raise LeaderboardError(f"{beside}: {CHANGED}")
+    return io.BytesIO(data)
 
 
 def vectors(path: Path, record: Record, column: str, utterances: pd.Index, fold: str | None) -> np.ndarray:
@@ -138,9 +159,11 @@ def vectors(path: Path, record: Record, column: str, utterances: pd.Index, fold:
     import pandas as pd
     import pyarrow.parquet as pq
 
-    beside = path.parent / record.files.vectors.name  # type: ignore[union-attr]
+    if record.files.vectors is None:
+        raise LeaderboardError(f"{path}: names no vectors for pictures; run the cell again with --force")
+    beside = path.parent / record.files.vectors.name
     with _readable(beside):
-        table = pq.read_table(beside, columns=["id", "fold", column])
+        table = pq.read_table(_checked(beside, record.files.vectors), columns=["id", "fold", column])
     ids, folds = (table[name].to_pandas().to_numpy(dtype=object) for name in ("id", "fold"))
     rows = np.arange(len(ids)) if fold is None else np.flatnonzero(folds == fold)
     index = pd.Series(rows, index=ids[rows])
@@ -166,13 +189,23 @@ def _readable(path: Path) -> Iterator[None]:
 
 def damaged(path: Path, record: Record, *, contents: bool = False) -> list[str]:
     """What is wrong with the files that a record names; their sha256 only with `contents`."""
-    lines = []
-    for file in filter(None, (record.files.predictions, record.files.vectors)):
-        beside = path.parent / file.name
+    files = filter(None, (record.files.predictions, record.files.vectors))
+    return [line for file in files if (line := _damage(path, file, contents=contents))]
+
+
+def damaged_predictions(path: Path, record: Record) -> list[str]:
+    """What is wrong with the predictions that the record at `path` names, their sha256 too."""
+    line = _damage(path, record.files.predictions, contents=True)
+    return [line] if line else []
+
+
+def _damage(path: Path, file: File, *, contents: bool) -> str:
+    beside = path.parent / file.name
+    try:
         if Path(file.name).name != file.name or not beside.is_file():
-            lines.append(f"{path}: names {file.name}, which is not there; run the cell again")
-        elif (size := beside.stat().st_size) != file.bytes:
-            lines.append(f"{beside}: {size} bytes where its record says {file.bytes}; run the cell again")
-        elif contents and of_file(beside) != file.sha256:
-            lines.append(f"{beside}: its sha256 is not the recorded one; run the cell again")
-    return lines
+            return f"{path}: names {file.name}, which is not there; run the cell again"
+        if (size := beside.stat().st_size) != file.bytes:
+            return f"{beside}: {size} bytes where its record says {file.bytes}; run the cell again"
+        return f"{beside}: {CHANGED}" if contents and of_file(beside) != file.sha256 else ""
+    except OSError as error:
+        return f"{beside}: cannot be read ({error.strerror}); run the cell again"

@@ -8,12 +8,12 @@ the pooled figures is then linear in the groups: with N_c utterances of class c 
     d_g = 1/C sum_c (right of the first in g, c - right of the second in g, c) / N_c
 
 to a difference in UA, and a swap turns its sign: N_c does not move. Other metrics are computed again for every swap.
+Here are two systems alone; familywise.py has many at once.
 """
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from math import lcm
 
 import numpy as np
@@ -51,7 +51,7 @@ def smallest_p(groups: int) -> float:
 def contributions(first: np.ndarray, second: np.ndarray, metric: str) -> np.ndarray:
     """(G,) d_g: half of what a difference in `metric` changes by when group g alone is swapped.
 
-    Exact for the linear metrics, whose difference is the sum of d_g; for others a first-order approximation.
+    Exact for the linear metrics, whose difference is the sum of d_g; the tests use it for no others.
 
     Args:
         first, second: (S, G, ...) additive statistics of the same utterances; the numbers of seeds may differ.
@@ -63,19 +63,6 @@ def contributions(first: np.ndarray, second: np.ndarray, metric: str) -> np.ndar
     moved = second - first
     swapped = (figure(a[:, None] + moved) - figure(b[:, None] - moved)).mean(axis=0)
     return (whole - swapped) / 2
-
-
-def pairwise(systems: Sequence[np.ndarray], metric: str) -> np.ndarray:
-    """(G, pairs) contributions to the difference of every two systems, in the order of itertools.combinations.
-
-    What is linear needs each system once: d_g of two is that of the first and a third minus that of the second and it.
-    """
-    pairs = itertools.combinations(range(len(systems)), 2)
-    if metric not in LINEAR:
-        return np.stack([contributions(systems[i], systems[j], metric) for i, j in pairs], axis=1)
-    own = np.stack([contributions(system, systems[0], metric) for system in systems], axis=1)
-    first, second = np.array(list(pairs)).T
-    return own[:, first] - own[:, second]
 
 
 def p_values(parts: np.ndarray, swaps: np.ndarray) -> np.ndarray:

@@ -5,19 +5,6 @@ from __future__ import annotations
 import numpy as np
 
 
-def holm(p: np.ndarray) -> np.ndarray:
-    """p-values adjusted for all n tests shown, family-wise (Holm 1979); an undefined one counts as 1.
-
-    The k-th smallest is multiplied by n - k + 1, and none falls below a smaller one's.
-    """
-    p = np.nan_to_num(np.asarray(p, dtype=np.float64), nan=1.0)
-    order = np.argsort(p, kind="stable")
-    adjusted = np.maximum.accumulate((len(p) - np.arange(len(p))) * p[order])
-    found = np.empty_like(p)
-    found[order] = np.minimum(adjusted, 1.0)
-    return found
-
-
 def rank_intervals(better: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """First and last rank that each of K systems may have, given which are significantly better than which.
 

@@ -2,22 +2,47 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
-from commons.corridors.record import Record
+from commons.corridors.record import Record, Scores
 from commons.errors import EmorepError
 from leaderboard import files, parquet, records, spreadsheet
+
+ROUNDED = 1e-4  # a correlation below it may be the rounding error of a constant's
 
 
 def verify(results: Path) -> list[str]:
     """See leaderboard.verify."""
     problems: list[str] = []
     for path in files.paths(results):
-        record, damage = records.examine(results, path)
-        problems += damage
-        if record:
-            problems += parquet.damaged(path, record, contents=True) or _recomputed(path, record)
+        problems += records.settled(path, partial(_examined, results, path))[1]
     return problems + spreadsheet.outdated(results)
+
+
+def _examined(results: Path, path: Path) -> tuple[None, list[str]]:
+    """What is wrong with one record, its files and its figures."""
+    record, damage = records.examine(results, path)
+    if record:
+        damage = [*damage, *(parquet.damaged(path, record, contents=True) or _recomputed(path, record))]
+    return None, damage
+
+
+def _as_now(before: Scores, now: Scores) -> Scores:
+    """Recorded scores in which Pearson's correlations of a constant are undefined, as they are now.
+
+    Earlier versions recorded the rounding error, some 1e-8, in place of nothing.
+    """
+
+    def walk(old: object, new: object, of_pearson: bool) -> object:
+        if isinstance(old, dict) and isinstance(new, dict):
+            return {key: walk(value, new.get(key), of_pearson or key == "Pearson") for key, value in old.items()}
+        if isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
+            return [walk(a, b, of_pearson) for a, b in zip(old, new, strict=True)]
+        rounding = of_pearson and new is None and isinstance(old, float) and abs(old) < ROUNDED
+        return None if rounding else old
+
+    return Scores.model_validate(walk(before.model_dump(), now.model_dump(), of_pearson=False))
 
 
 def _recomputed(path: Path, record: Record) -> list[str]:
@@ -34,7 +59,8 @@ def _recomputed(path: Path, record: Record) -> list[str]:
         lines.append(f"marks: {', '.join(sorted(missing))} missing")
     try:
         check(table, record.task)
-        lines += records.differences("scores", record.scores, score(table, record.task))
+        now = score(table, record.task)
+        lines += records.differences("scores", _as_now(record.scores, now), now)
     except EmorepError as error:
         lines.append(str(error))
     return [f"{path}: recorded figures are not those of the predictions: {line}" for line in lines]

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from pydantic import ValidationError
 
@@ -27,6 +27,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from commons.corridors.measured import Measured
+
+
+LOOKS = 20  # at a record that others keep replacing
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -197,8 +201,52 @@ def examine(results: Path, path: Path) -> tuple[Record | None, list[str]]:
 
 def _with_files(results: Path, path: Path, *, contents: bool = False) -> tuple[Record | None, list[str]]:
     """The same with what is wrong with the files that the record names."""
-    found, damage = examine(results, path)
-    return found, damage + (parquet.damaged(path, found, contents=contents) if found else [])
+
+    def look() -> tuple[Record | None, list[str]]:
+        found, damage = examine(results, path)
+        return found, damage + (parquet.damaged(path, found, contents=contents) if found else [])
+
+    return settled(path, look)
+
+
+def intact(results: Path, records: Sequence[Record]) -> tuple[list[Record], list[str]]:
+    """Of some records those whose predictions are the recorded ones, byte by byte, and a line for every other.
+
+    A record that another process replaced since it was read is read again.
+    """
+    kept, problems = [], []
+    for one in records:
+        path = path_of(results, one.cell.upstream, one.cell.task, one.cell.downstream)
+        found: Record | None = one
+        if damage := parquet.damaged_predictions(path, one):
+            found, damage = _with_files(results, path, contents=True)
+        problems += damage
+        if found and not damage:
+            kept.append(found)
+    return kept, problems
+
+
+def settled(path: Path, look: Callable[[], tuple[T, list[str]]]) -> tuple[T, list[str]]:
+    """What `look` finds of the record at `path`, and what is wrong with it.
+
+    Another process may replace the record, and remove the files of the old one, between two steps of `look`. Where
+    something is wrong and the record is another one by then, `look` is called again.
+    """
+    for _ in range(LOOKS):
+        before = _identity(path)
+        found, damage = look()
+        if not damage or _identity(path) == before:
+            break
+    return found, damage
+
+
+def _identity(path: Path) -> tuple[int, int, int] | None:
+    """What changes when a record is replaced; None where there is none."""
+    try:
+        facts = path.stat()
+    except OSError:
+        return None
+    return facts.st_ino, facts.st_mtime_ns, facts.st_size
 
 
 def checksum(content: str | bytes) -> str:

@@ -43,6 +43,6 @@ def openings(results: Path) -> dict[str, int]:
                 entry = json.loads(line)
                 if entry["downstream"] != REFERENCE:
                     counts[entry["task"]] += 1
-            except (ValueError, TypeError, KeyError):  # half a line of a killed process
+            except (ValueError, TypeError, KeyError, RecursionError):  # half a line of a killed process
                 continue
     return dict(counts)

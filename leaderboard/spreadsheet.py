@@ -6,6 +6,7 @@ take for a formula (it starts with `=`, `+`, `-`, `@`, tab or return) gets a lea
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 from collections.abc import Callable
@@ -15,10 +16,12 @@ from statistics import stdev
 from commons.corridors.record import Record
 from commons.metrics import METRICS
 from leaderboard import files
+from leaderboard.names import shown
 from leaderboard.records import load
 
 NAME = "leaderboard.csv"
 DECIMALS = 4
+ATTEMPTS = 50
 
 Value = str | float | None
 Column = tuple[str, str, Callable[[Record], Value]]  # name, explanation, what it holds
@@ -93,14 +96,33 @@ COLUMNS: list[Column] = [
     *(_seed_std(name) for name in METRICS if not METRICS[name].special),
     *(column for name in METRICS if METRICS[name].special for column in _metric_columns(name)),
     ("parameters", "parameters of the upstream's networks", lambda r: r.upstream.parameters),
+    ("label", "what tables call the upstream", shown),
 ]
 
 
 def write(results: Path) -> Path:
-    """See leaderboard.csv."""
+    """See leaderboard.csv.
+
+    Several runs may end at once. Who writes looks afterwards whether a record came or went since it read them, and then
+    writes again; so the last to write has them all.
+    """
     path = results / NAME
-    files.put(path, text(load(results)[0]))
+    for _ in range(ATTEMPTS):
+        before = _state(results)
+        files.put(path, text(load(results)[0]))
+        if _state(results) == before:
+            break
     return path
+
+
+def _state(results: Path) -> list[tuple[str, int, int]]:
+    """What changes where a record is written or removed."""
+    found = []
+    for path in files.paths(results):
+        with contextlib.suppress(OSError):
+            facts = path.stat()
+            found.append((str(path), facts.st_ino, facts.st_mtime_ns))
+    return found
 
 
 def text(records: list[Record]) -> str:

@@ -64,6 +64,27 @@ def between(first: tuple[np.ndarray, np.ndarray], second: tuple[np.ndarray, np.n
     return effect(float(first[0] - second[0]), error, len(without) - 1)
 
 
+def spread_of_mean(deviations: dict[str, np.ndarray]) -> tuple[float, float]:
+    """Standard error of a mean over families from the spread of their groups, and its degrees of freedom.
+
+    Families are independent; Welch and Satterthwaite's freedom. (NaN, 1) where a family has one group only.
+    """
+    sizes = np.array([len(moved) for moved in deviations.values()])
+    if (sizes < 2).any():
+        return np.nan, 1.0
+    variances = np.array([float(standard_error(moved)) for moved in deviations.values()]) ** 2 / len(deviations) ** 2
+    total = float(variances.sum())
+    freedom = total**2 / (variances**2 / (sizes - 1)).sum() if total > 0 else (sizes - 1).sum()
+    return float(np.sqrt(total)), float(freedom)
+
+
+def over_draws(votes: np.ndarray) -> Effect:
+    """A mean over families as draws: its spread is that of the families."""
+    n = len(votes)
+    error = float(votes.std(ddof=1) / np.sqrt(n)) if n > 1 else np.nan
+    return effect(float(votes.mean()), error, n - 1)
+
+
 def detectable(errors: np.ndarray, groups: int) -> float:
     """The smallest true difference that a test of two systems (5 %, two-sided) finds in four of five draws of groups.
 

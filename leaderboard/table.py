@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Sequence
 
 from rich.box import SIMPLE_HEAD
@@ -12,49 +13,59 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from commons import places
 from commons.corridors.record import Record
 from leaderboard.blocks import Block, Row, blocks, plain
 
 Failure = tuple[str, str, str, str]
+WIDE = 10_000  # characters of a line where nobody looks at it: a file, a pipe
+COMMANDS = ("python -m ", "run_benchmark.py", "hf download", "pip install")  # what people copy from a line
+
+
+def terminal(width: int | None = None) -> Console:
+    """Standard output: of that width, else of the terminal's; of COLUMNS, else without an end, where it is none."""
+    if width is None and not sys.stdout.isatty():
+        width = places.columns() or WIDE
+    return Console(width=width)
 
 
 def show_blocks(several: Sequence[Block], console: Console | None = None, *, published: bool = False) -> None:
     """Print tables with what is said above and below them; `published` figures in full, or only that there are."""
-    console = console or Console()
+    console = console or terminal()
     for block in several:
         console.print(Text(block.title, style="bold"))
         for line in block.facts:
-            console.print(_indented(Text(line)))
+            _print(line, console)
         console.print()
         for table in _terminal_tables(block, console.width - 2):
             console.print(_indented(table))
             console.print()
         if block.published and not published:
             sources = f"{len(block.published)} source{'s' * (len(block.published) > 1)}"
-            console.print(_indented(Text(f"published figures of {sources}: table --published", style="dim")))
+            _print(f"published figures of {sources}: table --published", console, style="dim")
         for line, matches in block.published if published else ():
-            console.print(_indented(Text(line, style="" if matches else "dim")))
+            _print(line, console, style="" if matches else "dim")
         for line in block.notes:
-            console.print(_indented(Text(line)))
+            _print(line, console)
         console.print()
 
 
 def show_failures(failures: Sequence[Failure], console: Console | None = None) -> None:
     """Print the cells that failed, each with its message; nothing where there are none."""
-    console = console or Console()
+    console = console or terminal()
     if failures:
         console.print(Text("Not measured", style="bold red"))
         for first, *more in _failure_lines(failures):
-            console.print(_indented(Text(first)))
+            _print(first, console)
             for line in more:
-                console.print(_indented(Text(line), 4))
+                _print(line, console, 4)
 
 
 def markdown(records: Sequence[Record], failures: Sequence[Failure] = ()) -> str:
     """See leaderboard.markdown."""
     parts = [markdown_blocks(blocks(records))] if records else []
     if failures:
-        items = ("<br>".join(map(_escape, lines)) for lines in _failure_lines(failures))
+        items = ("<br>".join(map(escape, lines)) for lines in _failure_lines(failures))
         parts.append("\n".join(["### Not measured", "", *(f"- {item}" for item in items)]) + "\n")
     return "\n".join(parts)
 
@@ -63,12 +74,20 @@ def markdown_blocks(several: Sequence[Block]) -> str:
     """The same tables as Markdown."""
     parts = []
     for block in several:
-        head = [f"### {_escape(block.title)}", "", *(f"{_escape(line)}  " for line in block.facts), ""]
-        table = [[_escape(c.strip()) for c in block.columns], ["---"] * len(block.columns)]
+        head = [f"### {escape(block.title)}", "", *(f"{escape(line)}  " for line in block.facts), ""]
+        table = [[escape(c.strip()) for c in block.columns], ["---"] * len(block.columns)]
         table += [[_styled(row, column) for column in block.columns] for row in block.rows]
-        below = [f"- {_escape(line)}" for line, _ in block.published] + [f"- {_escape(line)}" for line in block.notes]
+        below = [f"- {escape(line)}" for line, _ in block.published] + [f"- {escape(line)}" for line in block.notes]
         parts.append("\n".join([*head, *(f"| {' | '.join(cells)} |" for cells in table), "", *below]).rstrip())
     return "\n\n".join(parts) + "\n"
+
+
+def _print(line: str, console: Console, by: int = 2, style: str = "") -> None:
+    """A line below or above a table. One with a command is not broken, so that it can be copied."""
+    if any(command in line for command in COMMANDS):
+        console.print(Text(" " * by + line, style=style), soft_wrap=True)
+    else:
+        console.print(_indented(Text(line, style=style), by))
 
 
 def _indented(content: Text | Table, by: int = 2) -> Padding:
@@ -118,11 +137,11 @@ def _failure_lines(failures: Sequence[Failure]) -> list[list[str]]:
     return found
 
 
-def _escape(text: str) -> str:
+def escape(text: str) -> str:
     """Markdown that shows the text as it is; the brackets of an interval need nothing."""
     return re.sub(r"([\\`*|<>~]|\[(?!-?\d)|\](?=[(\[:]))", r"\\\1", text)
 
 
 def _styled(row: Row, column: str) -> str:
-    text = _escape(row.cells[column].strip())
+    text = escape(row.cells[column].strip())
     return f"*{text}*" if row.reference and text else text

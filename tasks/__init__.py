@@ -8,6 +8,7 @@ Importing the package is cheap; pandas and the audio libraries load with the fir
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,6 +26,7 @@ __all__ = [
     "Options",
     "TaskError",
     "UnknownName",
+    "add_to",
     "derived",
     "describe",
     "family",
@@ -33,7 +35,15 @@ __all__ = [
     "names",
     "resolve",
     "suites",
+    "unread",
 ]
+
+
+def add_to(parser: argparse.ArgumentParser) -> None:
+    """Give a command line the options of users' tables."""
+    add = parser.add_argument
+    add("--audio", metavar="DIR", type=Path, help="where paths of a csv: table begin (default: the table's folder)")
+    add("--labels", metavar="FILE", type=Path, help="classes of a csv: table's labels, a line Angry=anger each")
 
 
 def names() -> list[str]:
@@ -72,7 +82,12 @@ def derived() -> dict[str, str]:
 
 
 def resolve(
-    names: Sequence[str], data: Path, tell: Callable[[str], None] = lambda line: None, emobox: Path | None = None
+    names: Sequence[str],
+    data: Path,
+    tell: Callable[[str], None] = lambda line: None,
+    emobox: Path | None = None,
+    audio: Path | None = None,
+    labels: Path | None = None,
 ) -> list[str]:
     """Task names asked for, suites expanded and repetitions removed, in the order given.
 
@@ -80,6 +95,7 @@ def resolve(
         data: folder that holds one folder a corpus.
         tell: called with what a derived task's suite leaves out, and why.
         emobox: folder of EmoBox's fold files; None: it is looked for under `data`.
+        audio, labels: of users' tables, as in `Options`.
 
     Raises:
         UnknownName: a name is no task, suite or derived task.
@@ -88,7 +104,7 @@ def resolve(
     """
     from tasks import resolving
 
-    return resolving.resolve(names, data, tell, emobox)
+    return resolving.resolve(names, Options(data, Path(), emobox, audio=audio, labels=labels), tell)
 
 
 def kind(name: str) -> str | None:
@@ -105,11 +121,18 @@ def describe(data: Path) -> list[Listing]:
     return catalogue.describe(data)
 
 
+def unread(data: Path) -> list[str]:
+    """Folders under `data` that may not be read, so that nobody knows which corpora they hold; each with the reason."""
+    from tasks import catalogue
+
+    return catalogue.unread(data)
+
+
 def load(name: str, options: Options, progress: Progress | None = None) -> Task:
     """A task that is ready to be asked: its corpus is read, its audio checked, its splits are built and proved.
 
     Args:
-        name: a definition's name, `csv:FILE`, `emobox:CORPUS`, or a derived `kind:arguments`.
+        name: a definition's name, `csv:FILE` (`csv:FILE=NAME#COLUMN`), `emobox:CORPUS`, or a derived `kind:arguments`.
         progress: called with (files done, files to do) while audio is read for the first time.
 
     Raises:

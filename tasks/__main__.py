@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import tasks
-from commons import files, places
-from commons.errors import EmorepError, Refused
+from commons import commands, files, places
 from commons.progress import bar
 from tasks.errors import TaskError
 from tasks.options import absolute
@@ -22,38 +21,38 @@ if TYPE_CHECKING:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a command; exit status 0 well, 1 something is absent, broken or leaks, 2 the request was wrong."""
-    options = _parser().parse_args(arguments)
-    try:
+
+    def work() -> int:
+        options = _parser().parse_args(arguments)
         return options.run(options)
-    except Refused as error:
-        print(error, file=sys.stderr)
-        return 2
-    except EmorepError as error:
-        print(error, file=sys.stderr)
-        return 1
+
+    return commands.run(work, lambda said: print(said, file=sys.stderr), arguments=arguments)
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m tasks", description=__doc__)
-    folders = argparse.ArgumentParser(add_help=False)
+    parser = commands.Parser(prog="python -m tasks", description=__doc__)
+    folders = commands.Parser(add_help=False)
     places.add_to(folders, "data", "cache")
-    folders.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="threads that decode")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    command = commands.add_parser("list", parents=[folders], help="tasks and the state of their corpora")
+    jobs = commands.whole(1, commands.MOST_JOBS)
+    folders.add_argument("--jobs", type=jobs, default=os.cpu_count() or 1, metavar="N", help="threads that decode")
+    tables = commands.Parser(add_help=False)
+    tasks.add_to(tables)
+    several = parser.add_subparsers(required=True, metavar="COMMAND")
+    command = several.add_parser("list", parents=[folders], help="tasks and the state of their corpora")
     command.set_defaults(run=_list)
-    command = commands.add_parser("check", parents=[folders], help="count and decode a whole corpus")
-    command.add_argument("corpus")
+    command = several.add_parser("check", parents=[folders, tables], help="count and decode a whole corpus")
+    command.add_argument("corpus", help="a corpus, or a table of your own: csv:FILE")
     command.set_defaults(run=_check)
-    command = commands.add_parser("audit", parents=[folders], help="prove a task's splits, fold by fold")
+    command = several.add_parser("audit", parents=[folders, tables], help="prove a task's splits, fold by fold")
     command.add_argument("task")
     command.add_argument("--output", type=Path, help="write the certificate to this file, as JSON")
     command.add_argument("--skip-bad", action="store_true", help="leave out audio that cannot be used")
     command.set_defaults(run=_audit)
-    command = commands.add_parser("folds", parents=[folders], help="write a task's fold list, as those that ship")
+    command = several.add_parser("folds", parents=[folders, tables], help="write a task's fold list")
     command.add_argument("task")
     command.add_argument("--output", type=Path, required=True, help="file to write, as JSON")
     command.set_defaults(run=_folds, skip_bad=False)
-    command = commands.add_parser("fetch", parents=[folders], help="download an openly licensed corpus")
+    command = several.add_parser("fetch", parents=[folders], help="download an openly licensed corpus")
     command.add_argument("corpus")
     command.add_argument("--accept-licence", action="store_true", help="you have read its licence and accept it")
     command.add_argument("--extract", action="store_true", help="take the sound out of video clips (meld), with ffmpeg")
@@ -64,42 +63,33 @@ def _parser() -> argparse.ArgumentParser:
 def _list(options: argparse.Namespace) -> int:
     rows: list[tuple[str, ...]] = [("task", "corpus", "language", "state", "found", "title")]
     for row in tasks.describe(options.data):
-        rows.append((row.task, row.corpus, row.language, row.state, row.files, row.title or row.problem))
+        rows.append((row.task, row.corpus, row.language, row.state, row.files, row.problem or row.title))
     _columns(rows)
+    for line in tasks.unread(options.data):
+        print(line)
     return 0
 
 
 def _check(options: argparse.Namespace) -> int:
-    from tasks import content, corpora, reading
+    from tasks import brought, corpora, corpus_check
 
+    if brought.is_table(name := brought.full(options.corpus)):
+        return _check_table(name, options)
     corpus = corpora.module(options.corpus).CORPUS
     data, cache = _folders(options)
-    root, rows = reading.table(corpus, data, cache)
-    extra = 0 if corpus.videos else corpora.count(corpus, root) - len(rows)
-    rows, flawed = reading.without_flawed(corpus, rows)
-    missing = reading.shortfall(corpus, rows)
     with bar("reading audio", "files") as progress:
-        contents, bad = content.examine(rows, cache, options.jobs, progress)
-    emotions = rows["emotion"].value_counts().to_dict() if "emotion" in rows else {}
-    print(f"{corpus.title}, {corpus.language}, {corpus.licence}, {corpus.homepage}")
-    print(f"folder   {root}")
-    print(f"state    {'partial: ' + missing if missing else 'complete'}")
-    hours = contents["duration"].sum() / 3600
-    voices = rows["speaker"].nunique() if "speaker" in rows else 0
-    speakers = f"{voices} speaker{'s' * (voices != 1)}" if voices else "speakers unknown"
-    print(f"found    {len(rows)} utterances, {speakers}, {hours:.2f} h")
-    print(f"emotions {', '.join(f'{emotion} {count}' for emotion, count in emotions.items())}")
-    print(f"columns  {' '.join(rows.columns)}")
-    print(f"rates    {', '.join(f'{rate} Hz {count}' for rate, count in contents['rate'].value_counts().items())}")
-    if extra > 0:
-        print(f"extra    {extra} audio files that no label names; they are not read")
-    for what, number in flawed.items():
-        print(f"flawed   {number} left out: {what}")
-    if missing:
-        print(corpus.how_to_get(options.data))
-    if bad:
-        print(f"{len(bad)} audio files cannot be used:\n{reading.bad_audio(bad, rows)}")
-    return int(bool(missing or bad))
+        lines, whole = corpus_check.report(corpus, data, cache, options.jobs, progress)
+    print("\n".join(lines))
+    return int(not whole)
+
+
+def _check_table(name: str, options: argparse.Namespace) -> int:
+    from tasks import table_check
+
+    with bar("reading audio", "files") as progress:
+        lines, whole = table_check.report(name, _wanted(options, skip_bad=False), progress)
+    print("\n".join(lines))
+    return int(not whole)
 
 
 def _audit(options: argparse.Namespace) -> int:
@@ -157,12 +147,24 @@ def _folds(options: argparse.Namespace) -> int:
 def _load(options: argparse.Namespace) -> Task:
     """The one task that a command names."""
     there = places.chosen(options)
-    names = tasks.resolve([options.task], there.data, emobox=there.emobox)
-    if len(names) > 1 and names[0] != options.task:  # a transfer comes with its target's own task
+
+    def resolve(name: str) -> list[str]:
+        return tasks.resolve([name], there.data, lambda line: None, there.emobox, options.audio, options.labels)
+
+    names = resolve(options.task)
+    if len(names) > 1 and names != resolve(names[0]):  # a transfer comes with its target's own task
         raise TaskError(f"{options.task} names {len(names)} tasks; give one at a time: {', '.join(names)}")
-    wanted = tasks.Options(there.data, there.cache, there.emobox, options.skip_bad, jobs=options.jobs)
+    wanted = _wanted(options, options.skip_bad)
     with bar("reading audio", "files") as progress:
         return tasks.load(names[0], wanted, progress)
+
+
+def _wanted(options: argparse.Namespace, skip_bad: bool) -> tasks.Options:
+    """What a load is asked for, by a parsed command line."""
+    there = places.chosen(options)
+    return tasks.Options(
+        there.data, there.cache, there.emobox, skip_bad, None, options.jobs, options.audio, options.labels
+    )
 
 
 def _folders(options: argparse.Namespace) -> tuple[Path, Path]:

@@ -48,6 +48,7 @@ class Audit:
         hash: the same with every utterance's file hash and span: the same for equal copies.
         identical_audio: groups of utterances whose decoded samples are equal.
         text_hash: of `folds_hash` and every utterance's text; empty where the corpus has no text.
+        also_hash: of the further targets; empty where there are none.
     """
 
     task: str
@@ -60,6 +61,7 @@ class Audit:
     folds_hash: str
     hash: str
     text_hash: str = ""
+    also_hash: str = ""
 
     def reads(self, modality: str) -> str:
         """The certificate's hash for upstreams that read `audio`, `text` or `both`: it changes with what they read.
@@ -120,6 +122,7 @@ def prove(
         folds_hash=folds_hash,
         hash=hashing.of_compact_json([plan, version, utterances["sha256"].tolist(), spans]),
         text_hash=_text_hash(folds_hash, version, utterances),
+        also_hash=_also_hash(problem),
     )
 
 
@@ -166,9 +169,13 @@ def _plan(problem: Problem) -> dict[str, object]:
         plan["test_standardised"] = True
     if problem.kind == "conversation" and problem.dialogue is not None and problem.turn is not None:
         plan["order"] = [problem.causal, problem.dialogue.tolist(), problem.turn.tolist(), problem.speaker.tolist()]
-    if problem.also:
-        plan["also"] = [[one.name, one.kind, one.classes, one.values.tolist()] for one in problem.also]
     return plan
+
+
+def _also_hash(problem: Problem) -> str:
+    """Hash of the further targets, for heads that train on them; empty where there are none."""
+    further = [[one.name, one.kind, one.classes, one.values.tolist()] for one in problem.also]
+    return hashing.of_compact_json(further) if further else ""
 
 
 def _text_hash(folds_hash: str, version: str, utterances: pd.DataFrame) -> str:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
-
+from commons import yamlfile
 from commons.errors import EmorepError
-from tasks import corpora, definition
+from tasks import copies, corpora, definition, wording
 from tasks.corpora import Corpus
 from tasks.errors import TaskError
 
@@ -21,8 +20,8 @@ class Listing:
     """A task as `--list` shows it.
 
     Attributes:
-        state: complete, partial or absent; `broken` where the definition or the corpus module cannot be read, and
-            `problem` then says why.
+        state: complete, partial or absent; `broken` where the definition or the corpus module cannot be read,
+            `unread` where folders may not be read; `problem` then says why.
         found, expected: the corpus's audio files that are there, and those of a whole copy (0: not known).
     """
 
@@ -50,7 +49,8 @@ def names() -> list[str]:
 
 def suites() -> dict[str, list[str]]:
     """Task names by suite, of the suites that are lists."""
-    return yaml.safe_load(SUITES.read_text(encoding="utf-8"))
+    several = yamlfile.mapping(SUITES, "suites, each a list of tasks")
+    return {name: [str(task) for task in own] for name, own in several.items() if isinstance(own, list)}
 
 
 def is_suite(name: str) -> bool:
@@ -69,13 +69,15 @@ def members(suite: str, data: Path) -> list[str]:
     real = [row for row in describe(data) if not row.synthetic]
     wanted = [row.task for row in real if suite == "all" or row.state == "complete"]
     if not wanted:
-        raise TaskError(f"no corpus is complete under {data}; the task demo needs none")
+        said = "".join(f" ({line})" for line in unread(data)[:1])
+        raise TaskError(f"no corpus is complete under {data}{said}; the task demo needs none")
     return wanted
 
 
 def describe(data: Path) -> list[Listing]:
     """See `tasks.describe`."""
-    counted: dict[str, tuple[str, int]] = {}
+    counted: dict[str, tuple[str, int, str]] = {}
+    below = copies.tree(data)
     rows = []
     for name in names():
         try:
@@ -85,8 +87,8 @@ def describe(data: Path) -> list[Listing]:
             rows.append(Listing(name, "", "", "", "broken", 0, 0, "", problem=str(error)))
             continue
         if corpus.name not in counted:
-            counted[corpus.name] = _count(corpus, data)
-        state, there = counted[corpus.name]
+            counted[corpus.name] = _count(corpus, below)
+        state, there, problem = counted[corpus.name]
         rows.append(
             Listing(
                 task=name,
@@ -98,15 +100,28 @@ def describe(data: Path) -> list[Listing]:
                 expected=corpus.counted,
                 downstream=" ".join(task.heads),
                 synthetic=corpus.synthetic,
+                problem=problem,
             )
         )
     return rows
 
 
-def _count(corpus: Corpus, data: Path) -> tuple[str, int]:
-    """State and files of a corpus; the synthetic one is made when it is wanted, so it is complete."""
+def unread(data: Path) -> list[str]:
+    """See `tasks.unread`."""
+    denied = copies.tree(data).denied
+    return [f"{wording.plain(str(folder))} cannot be read ({why})" for folder, why in denied.items()]
+
+
+def _count(corpus: Corpus, below: copies.Tree) -> tuple[str, int, str]:
+    """State and files of a corpus, and what hinders; the synthetic one is made when it is wanted, so it is complete."""
     if corpus.synthetic:
-        return "complete", corpus.files
-    root = corpus.root(data)
-    there = corpora.count(corpus, root) if root else 0
-    return ("absent" if not there else "complete" if there >= corpus.counted else "partial"), there
+        return "complete", corpus.files, ""
+    place = copies.locate(corpus, below)
+    denied, there = dict(place.denied), 0
+    if place.root is not None:
+        found = copies.look(corpus, place.root, compare=False)
+        denied, there = denied | dict(found.denied), corpora.recordings(corpus, found)
+    if denied and there < max(1, corpus.counted):
+        folder, why = next(iter(denied.items()))
+        return "unread", there, f"{wording.plain(str(folder))} cannot be read ({why})"
+    return ("absent" if not there else "complete" if there >= corpus.counted else "partial"), there, ""

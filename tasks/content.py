@@ -24,6 +24,9 @@ from commons.progress import Progress
 INDEX = "audio.sqlite"
 BLOCK = 1 << 18  # frames decoded at once: memory stays flat for audio of any length
 UNKNOWN_SIZE = 0xFFFFFFFF  # what programs that write WAV to a pipe declare
+RATES = (2000, 768000)  # Hz; a header that claims less or more is damaged
+SAMPLES = {1: "whole numbers", 3: "floats", 0xFFFE: "samples"}  # WAV formats whose bits a sample are its size
+POINTER = b"version https://git-lfs.github.com/spec/"  # how a file begins that git-lfs has not fetched yet
 WINDOW = 500  # files handed to threads at a time, so that an error or Ctrl-C ends work soon
 WRITE = 200  # files between two writes: an interruption loses no more
 
@@ -112,7 +115,8 @@ def examine(
 def _known(index: FileIndex, items: Sequence[_Item]) -> dict[_Item, Content]:
     """What the index knows of the items."""
     values = index.known(item.key for item in items)
-    return {item: Content(**value) for item in items if isinstance(value := values.get(item.key), dict)}
+    known = {item: Content(**value) for item in items if isinstance(value := values.get(item.key), dict)}
+    return {item: content for item, content in known.items() if RATES[0] <= content.rate <= RATES[1]}
 
 
 def _examined(items: Sequence[_Item], jobs: int) -> Iterator[tuple[_Item, str, Content | BadAudio]]:
@@ -140,7 +144,8 @@ def read(path: str | Path, start: float = 0.0, end: float = float("inf")) -> Con
         start, end: the utterance's segment of the file, seconds.
 
     Raises:
-        BadAudio: the file is empty, truncated, not audio, or has no samples or invalid ones.
+        BadAudio: the file is empty, truncated, not audio, a git-lfs pointer, claims an impossible rate or sample size,
+            or has no samples or invalid ones.
         OSError: it cannot be opened.
     """
     import soundfile
@@ -152,6 +157,10 @@ def read(path: str | Path, start: float = 0.0, end: float = float("inf")) -> Con
         _check_container(file)
     try:
         with soundfile.SoundFile(path) as audio:
+            if not RATES[0] <= audio.samplerate <= RATES[1]:
+                raise BadAudio(
+                    f"claims {audio.samplerate} Hz (possible: {RATES[0]} to {RATES[1]}); its header is damaged"
+                )
             first = round(start * audio.samplerate)
             last = audio.frames if end == float("inf") else min(audio.frames, round(end * audio.samplerate))
             samples = hashlib.sha256(f"{audio.samplerate} {audio.channels}\n".encode())
@@ -181,8 +190,11 @@ def _check_container(file: BinaryIO) -> None:
     """Find truncation that decoders pass over: less than a header declares, an Ogg without its last page."""
     size = file.seek(0, os.SEEK_END)
     file.seek(0)
-    magic = file.read(12)
-    if magic[:4] == b"RIFF" and magic[8:] == b"WAVE":
+    magic = file.read(len(POINTER))
+    if magic == POINTER:
+        raise BadAudio("is a git-lfs pointer, not audio; run `git lfs pull` in the clone that it lies in")
+    file.seek(12)
+    if magic[:4] == b"RIFF" and magic[8:12] == b"WAVE":
         while len(header := file.read(8)) == 8:
             kind, length = struct.unpack("<4sI", header)
             if kind == b"data":
@@ -190,6 +202,9 @@ def _check_container(file: BinaryIO) -> None:
                 if length != UNKNOWN_SIZE and length > there:
                     raise BadAudio(f"is truncated: {there} of {length} bytes of samples are there")
                 return
+            if kind == b"fmt ":
+                _check_format(file.read(min(length, 16)).ljust(16, b"\0"))
+                length -= min(length, 16)
             file.seek(length + length % 2, os.SEEK_CUR)
     elif (declared := _declared(file)) is not None:
         if declared > size:
@@ -205,6 +220,16 @@ def _check_container(file: BinaryIO) -> None:
         lengths = tail[page + 27 : page + 27 + tail[page + 26]]
         if len(lengths) < tail[page + 26] or tail_start + page + 27 + len(lengths) + sum(lengths) > size:
             raise BadAudio("is truncated: its last Ogg page is cut")
+
+
+def _check_format(fmt: bytes) -> None:
+    """Find a WAV header that claims samples of an impossible size, which decoders pass over."""
+    form, channels, _, _, block, bits = struct.unpack("<HHIIHH", fmt)
+    if form in SAMPLES and not (8 <= bits <= 64 and block >= channels * -(-bits // 8)):
+        raise BadAudio(
+            f"claims {SAMPLES[form]} of {bits} bits in blocks of {block} bytes for {channels} channels; its header is "
+            "damaged"
+        )
 
 
 def _declared(file: BinaryIO) -> int | None:

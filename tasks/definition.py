@@ -7,7 +7,6 @@ from functools import cache
 from pathlib import Path
 from typing import ClassVar, Literal, TypeVar
 
-import yaml
 from pydantic import (
     BaseModel,
     ConfigDict,
@@ -20,7 +19,9 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails
 
+from commons import yamlfile
 from commons.corridors.utterances import COLUMNS
+from commons.errors import cut
 from commons.metrics import CLASSIFICATION, METRICS, REGRESSION
 from tasks import corpora
 from tasks.errors import TaskError
@@ -41,7 +42,7 @@ class _Strict(BaseModel):
     defaults, so that cells of tasks that do not use them stay done.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
     ADDED: ClassVar[frozenset[str]] = frozenset()
 
     @model_serializer(mode="wrap")
@@ -245,11 +246,9 @@ def read(file: Path) -> Definition:
         TaskError: it cannot be read, or a key is unknown, missing or wrong; names the file and the key.
     """
     try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise TaskError(f"{file}: cannot be read as YAML ({error})") from error
-    if not isinstance(content, dict):
-        raise TaskError(f"{file}: holds no keys; see another definition of that folder")
+        content = yamlfile.mapping(file, "the keys of a task; see another definition of that folder")
+    except yamlfile.NotYaml as error:
+        raise TaskError(str(error)) from None
     return varied(_validated(_Shipped, {"name": file.stem} | content, str(file)))
 
 
@@ -268,8 +267,8 @@ def _validated(model: type[Model], facts: Mapping[str, object], place: str) -> M
     try:
         return model.model_validate(facts)
     except ValidationError as error:
-        wrong = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'file'}: {_said(e)}" for e in error.errors())
-        raise TaskError(f"{place}: {wrong}") from error
+        wrong = "; ".join(f"{cut('.'.join(map(str, e['loc']))) or 'file'}: {_said(e)}" for e in error.errors())
+        raise TaskError(f"{place}: {cut(wrong, 2000)}") from error
 
 
 def _said(error: ErrorDetails) -> str:

@@ -6,38 +6,20 @@ all its ordered pairs. What cannot be asked of a suite is left out and told.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from itertools import permutations
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import combinations, pairwise, permutations
 from pathlib import Path
 
 from commons.errors import LIST, EmorepError, Refused, UnknownName
 from commons.registry import Registry
 from tasks import brought, catalogue, corpora, definition, labels
+from tasks.corpora import Corpus
 from tasks.definition import Definition
+from tasks.derivation import Derivation
+from tasks.options import Options
 
 Tell = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class Derivation:
-    """How a task came from others: what a table must know of it.
-
-    Attributes:
-        kind: transfer, shots, gender ...
-        aspect: what it asks, so that only figures alike are averaged: `gender`, `shots 4`, `labels anger+sadness`.
-        base: the task that it is made of; of a transfer the tested one.
-        sources: what it trains on in place of its base, as its name says it: a task, or the suite of across-languages.
-        source_corpora: the corpora of these.
-        shots: training utterances a class, of few labels.
-    """
-
-    kind: str
-    aspect: str
-    base: str
-    sources: tuple[str, ...] = ()
-    source_corpora: tuple[str, ...] = ()
-    shots: int | None = None
 
 
 @dataclass(frozen=True)
@@ -63,8 +45,10 @@ class Derived:
     """A derived task by its name.
 
     Attributes:
-        base: the task that it is made of; of a transfer the tested one.
-        sources: the tasks whose corpora it trains on, of those that join corpora.
+        name: of results; it differs from `asked`, by which it is opened, where a user's table takes part.
+        base: the task that it is made of, by the name it is opened by; of a transfer the tested one.
+        sources: the tasks whose corpora it trains on, of those that join corpora; likewise.
+        definitions: of the base and of the sources.
         option: K of `shots`, the classes (joined by +) of `labels`, the suite of `across-languages`.
     """
 
@@ -73,6 +57,8 @@ class Derived:
     base: str
     sources: tuple[str, ...] = ()
     option: str = ""
+    asked: str = ""
+    definitions: tuple[Definition, ...] = field(default=(), compare=False, repr=False)
 
     @property
     def tasks(self) -> tuple[str, ...]:
@@ -82,20 +68,21 @@ class Derived:
     @property
     def version(self) -> str:
         """The version of the task: its kind's and those of its tasks."""
-        read = [definition.read(definition.path(name)) for name in self.tasks]
+        read = self.definitions
         versions = [f"{task.name} {task.version}" for task in read] if self.sources else [read[0].version]
         return f"{KINDS.find(self.kind).version} of {', '.join(versions)}"
 
     @property
     def derivation(self) -> Derivation:
         """What a table must know of it."""
-        named = (self.option,) if self.kind == ACROSS else self.sources
+        base, *sources = self.definitions
+        named = (self.option,) if self.kind == ACROSS else tuple(source.name for source in sources)
         return Derivation(
             kind=self.kind,
             aspect=f"{self.kind} {self.option}" if self.kind in ("shots", "labels") else self.kind,
-            base=self.base,
+            base=base.name,
             sources=named,
-            source_corpora=tuple(definition.read(definition.path(name)).corpus for name in self.sources),
+            source_corpora=tuple(source.corpus for source in sources),
             shots=int(self.option) if self.kind == "shots" else None,
         )
 
@@ -128,12 +115,13 @@ KINDS = Registry(
 )
 
 
-def parse(name: str, data: Path) -> Derived:
+def parse(name: str, options: Options) -> Derived:
     """The one derived task of a name.
 
     Raises:
         UnknownName: there is no such kind, no such base task or suite.
         Refused: the arguments are not the kind's, or their tasks cannot be joined; says what was expected.
+        TaskError: a user's table cannot be understood.
     """
     kind, arguments = _split(name)
     form = KINDS.find(kind).form
@@ -141,24 +129,29 @@ def parse(name: str, data: Path) -> Derived:
         raise Refused(f"{name!r}: after {kind}: comes {form}, as in {_example(kind)}")
     first, last = arguments[0], arguments[-1]
     if kind == ACROSS:
-        members, _ = _members(first, kind, data)
-        target = _asked(name, last, kind)
-        sources = tuple(member for member in members if _apart(member, target))
+        members, _ = _members(first, kind, options.data)
+        target, corpus = _asked(name, last, kind, options)
+        _tells_language(name, corpus)
+        sources = tuple(member for member in members if _apart(member, corpus))
         if not sources:
             raise Refused(f"{name}: {first} has no corpus of a language other than that of {last} to train on")
-        _join(name, [target, *(_asked(name, source, kind) for source in sources)])
-        return Derived(f"{kind}:{first},{last}", kind, last, sources, first)
+        read = (target, *(_asked(name, source, kind, options)[0] for source in sources))
+        _join(name, read)
+        return Derived(f"{kind}:{first},{target.name}", kind, last, sources, first, f"{kind}:{first},{last}", read)
     if kind in TRANSFERS:
-        _join(name, [_asked(name, task, kind) for task in arguments])
-        return Derived(f"{kind}:{first},{last}", kind, last, (first,))
+        source, target = (_asked(name, task, kind, options)[0] for task in arguments)
+        _join(name, [source, target])
+        called = f"{kind}:{source.name},{target.name}"
+        return Derived(called, kind, last, (first,), "", f"{kind}:{first},{last}", (target, source))
     option = _option(name, kind, last)
-    base = _asked(name, first, kind)
+    base, _ = _asked(name, first, kind, options)
     if kind == "labels":
         try:
             labels.onto(tuple(base.labels), option.split("+"))
         except EmorepError as error:
-            raise Refused(f"{name}: {first}: {error}") from error
-    return Derived(f"{kind}:{','.join([first, option] if option else [first])}", kind, first, option=option)
+            raise Refused(f"{name}: {base.name}: {error}") from error
+    called, opened = (f"{kind}:{','.join([task, option] if option else [task])}" for task in (base.name, first))
+    return Derived(called, kind, first, (), option, opened, (base,))
 
 
 def _option(name: str, kind: str, written: str) -> str:
@@ -170,21 +163,25 @@ def _option(name: str, kind: str, written: str) -> str:
     return "+".join(sorted(set(written.split("+")))) if kind == "labels" else ""
 
 
-def _asked(name: str, task: str, kind: str) -> Definition:
-    """The definition of a task that a kind can be made of. Raises UnknownName, or Refused where it asks otherwise."""
-    base = _base(task, kind)
+def _asked(name: str, task: str, kind: str, options: Options) -> tuple[Definition, Corpus]:
+    """The definition and the corpus of a task that a kind can be made of.
+
+    Raises:
+        UnknownName: there is no such task; Refused: it asks otherwise; TaskError: a table cannot be understood.
+    """
+    base, corpus = _base(task, kind, options)
     if base.kind not in KINDS.find(kind).asks:
         what = "values" if base.kind == "regression" else "turns of conversations"
         raise Refused(f"{name}: {base.name} asks for {what}; {kind} takes a task of classes, as {_example(kind)}")
-    return base
+    return base, corpus
 
 
 def classes(derived: Derived) -> tuple[str, ...]:
     """The classes of a task that joins others: those that all of them share."""
-    return labels.shared([tuple(definition.read(definition.path(base)).labels) for base in derived.tasks])
+    return labels.shared([tuple(task.labels) for task in derived.definitions])
 
 
-def expand(name: str, data: Path, tell: Tell) -> list[str]:
+def expand(name: str, options: Options, tell: Tell) -> list[str]:
     """The tasks that a derived name stands for: with a suite in it, many; beside a transfer its target's own score.
 
     Args:
@@ -194,12 +191,12 @@ def expand(name: str, data: Path, tell: Tell) -> list[str]:
         as `parse`; and Refused where nothing is left of a suite.
     """
     kind, arguments = _split(name)
-    suite, rest = arguments[0], arguments[1:]
+    suite, rest, data = arguments[0], arguments[1:], options.data
     of_tasks = KINDS.find(kind).form.startswith("TASK")
     if not ((of_tasks or not rest) and catalogue.is_suite(suite)):
         if kind == ACROSS and rest and (left := _members(suite, kind, data)[1]):
             tell("\n  ".join([f"{name} trains without", *left]))
-        return _with_own(parse(name, data))
+        return _with_own(parse(name, options))
     members, left = _members(suite, kind, data, alone=of_tasks)
     if kind in TRANSFERS:
         asked = [f"{kind}:{source},{target}" for source, target in permutations(members, 2)]
@@ -210,7 +207,7 @@ def expand(name: str, data: Path, tell: Tell) -> list[str]:
     parsed = []
     for one in asked:
         try:
-            parsed.append(parse(one, data))
+            parsed.append(parse(one, options))
         except EmorepError as error:
             left.append(str(error))
     if not parsed:
@@ -222,9 +219,24 @@ def expand(name: str, data: Path, tell: Tell) -> list[str]:
 
 
 def _split(name: str) -> tuple[str, list[str]]:
+    """The kind and its arguments; a comma in the path of a user's table parts nothing."""
     kind, _, arguments = name.partition(":")
-    KINDS.find(kind)
-    return kind, [argument.strip() for argument in arguments.split(",")]
+    wanted = len(KINDS.find(kind).form.split(","))
+    pieces = [piece.strip() for piece in arguments.split(",")]
+    if len(pieces) > wanted:
+        pieces = next(_joinings(arguments.split(","), wanted), pieces)
+    return kind, [brought.full(piece, tuple(KINDS)) for piece in pieces]
+
+
+def _joinings(pieces: Sequence[str], wanted: int) -> Iterator[list[str]]:
+    """The ways of joining pieces into as many arguments as are wanted, where each that is joined is a user's table."""
+    for cuts in combinations(range(1, len(pieces)), wanted - 1):
+        ends = [0, *cuts, len(pieces)]
+        parts = [pieces[a:b] for a, b in pairwise(ends)]
+        if all(len(part) == 1 or brought.is_table(part[0].strip()) for part in parts):
+            joined = [",".join(part).strip() for part in parts]
+            if all(len(part) == 1 or brought.is_there(one) for part, one in zip(parts, joined, strict=True)):
+                yield joined
 
 
 def _example(kind: str) -> str:
@@ -232,16 +244,26 @@ def _example(kind: str) -> str:
     return f"{kind}:{'emodb,urdu' if kind in TRANSFERS else examples.get(kind, 'emodb')}"
 
 
-def _base(name: str, kind: str) -> Definition:
+def _base(name: str, kind: str, options: Options) -> tuple[Definition, Corpus]:
+    """A task's definition and corpus. Raises UnknownName, or TaskError where a user's table cannot be understood."""
+    if brought.is_table(name):
+        return brought.describe(name, options)
     if name not in catalogue.names():
         raise UnknownName(f"task for {kind}:", name, catalogue.names(), LIST)
-    return definition.read(definition.path(name))
+    read = definition.read(definition.path(name))
+    return read, corpora.module(read.corpus).CORPUS
 
 
-def _apart(source: str, target: Definition) -> bool:
+def _tells_language(name: str, corpus: Corpus) -> None:
+    """Raise Refused where a user's table tells no language: then no other language can be told either."""
+    if corpus.name not in corpora.names() and corpus.language == "und":
+        raise Refused(f"{name}: {corpus.title} tells no language; give it a column language, such as en or de")
+
+
+def _apart(source: str, target: Corpus) -> bool:
     """Whether no language and no speaker of the target's corpus is in the source's."""
-    a, b = (corpora.module(place).CORPUS for place in (definition.read(definition.path(source)).corpus, target.corpus))
-    return a.family != b.family and not set(a.language.split("/")) & set(b.language.split("/"))
+    own = corpora.module(definition.read(definition.path(source)).corpus).CORPUS
+    return own.family != target.family and not set(own.language.split("/")) & set(target.language.split("/"))
 
 
 def _join(name: str, tasks: Sequence[Definition]) -> None:
@@ -260,9 +282,9 @@ def _join(name: str, tasks: Sequence[Definition]) -> None:
 def _with_own(derived: Derived) -> list[str]:
     """The task's name; of a transfer also that of its target's own folds on the same classes, to stand beside it."""
     if not derived.sources:
-        return [derived.name]
-    own, wanted = definition.read(definition.path(derived.base)).labels, classes(derived)
-    return [derived.name, derived.base if set(own) == set(wanted) else f"labels:{derived.base},{'+'.join(wanted)}"]
+        return [derived.asked]
+    own, wanted = derived.definitions[0].labels, classes(derived)
+    return [derived.asked, derived.base if set(own) == set(wanted) else f"labels:{derived.base},{'+'.join(wanted)}"]
 
 
 def _members(suite: str, kind: str, data: Path, alone: bool = False) -> tuple[list[str], list[str]]:

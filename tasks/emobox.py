@@ -58,11 +58,19 @@ class _Line:
 
 
 def folder(data: Path, emobox: Path | None) -> Path | None:
-    """The folder that holds one folder a corpus, in `emobox` or else under `data`; None where there is none."""
+    """The folder that holds one folder a corpus, in `emobox` or else under `data`; None where there is none.
+
+    Raises:
+        TaskError: `data` may not be read.
+    """
     if emobox:
         places = [emobox]
     else:
-        places = [p for p in data.iterdir() if p.name.casefold() == "emobox" and p.is_dir()] if data.is_dir() else []
+        try:
+            inside = list(data.iterdir()) if data.is_dir() else []
+        except PermissionError as error:
+            raise TaskError(f"{data} cannot be read ({error.strerror}); allow it (chmod u+rX)") from error
+        places = [path for path in inside if path.name.casefold() == "emobox" and path.is_dir()]
     home = next((place for place in sorted(places) if place.is_dir()), None)
     return home / "data" if home and (home / "data").is_dir() else home
 
@@ -73,14 +81,14 @@ def names(data: Path, emobox: Path | None) -> list[str]:
     return sorted(path.parent.name for path in home.glob("*/fold_1") if path.is_dir()) if home else []
 
 
-def check(name: str, data: Path, emobox: Path | None) -> None:
-    """Refuse a name without fold files.
+def check(name: str, options: Options) -> str:
+    """Refuse a name without fold files; the task's name in results.
 
     Raises:
         TaskError: no fold files are there at all.
         UnknownName: EmoBox has no such corpus.
     """
-    corpus, there = name.partition(":")[2], names(data, emobox)
+    data, corpus, there = options.data, name.partition(":")[2], names(options.data, options.emobox)
     if not there:
         raise TaskError(
             f"{name}: no fold files are there; put the folder data/ of github.com/emo-box/EmoBox under "
@@ -88,6 +96,7 @@ def check(name: str, data: Path, emobox: Path | None) -> None:
         )
     if corpus not in there:
         raise UnknownName("corpus of EmoBox", corpus, there)
+    return name
 
 
 def load(name: str, options: Options, progress: Progress | None) -> Task:
@@ -96,7 +105,7 @@ def load(name: str, options: Options, progress: Progress | None) -> Task:
     Raises:
         TaskError: the fold files cannot be understood, or none of their audio is there.
     """
-    check(name, options.data, options.emobox)
+    check(name, options)
     key = name.partition(":")[2]
     home = (folder(options.data, options.emobox) or Path()) / key
     notes: list[str] = []
@@ -217,7 +226,7 @@ def _audio(key: str, options: Options) -> tuple[Corpus, Path, pd.DataFrame]:
         source="EmoBox's fold files",
     )
     root = corpus.root(options.data)
-    files = corpora.audio(root, corpus) if root else {}
+    files = corpora.audio(root) if root else {}
     if root is None or not files:
         raise TaskError(f"{key} is absent. {corpus.how_to_get(options.data)}")
     rows = [{"id": place.replace("/", "-"), "path": path} for place, path in files.items()]

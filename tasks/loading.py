@@ -24,7 +24,7 @@ def _load(name: str, options: Options, progress: Progress | None) -> Task:
     if brought.is_one(name):
         return brought.load(name, options, progress)
     if ":" in name:
-        derived = derive.parse(name, options.data)
+        derived = derive.parse(name, options)
         made = _make(derived, [_load(each, options, progress) for each in derived.tasks])
         return replace(made, derivation=derived.derivation)
     if not definition.path(name).exists():

@@ -18,6 +18,8 @@ class Options:
         skip_bad: leave out audio that cannot be used (counted and marked) instead of stopping.
         limit: keep about this many utterances, spread over speakers and classes (a smoke run); None: all.
         jobs: threads that decode.
+        audio: folder in which paths of a user's tables (`csv:`) begin; None: the table's own.
+        labels: file that maps labels of such tables to classes, a line `Angry=anger` each; None: none.
     """
 
     data: Path
@@ -26,11 +28,14 @@ class Options:
     skip_bad: bool = False
     limit: int | None = None
     jobs: int = 1
+    audio: Path | None = None
+    labels: Path | None = None
 
     def absolute(self) -> Options:
         """The same with absolute folders, `~` expanded."""
-        emobox = absolute(self.emobox) if self.emobox else None
-        return replace(self, data=absolute(self.data), cache=absolute(self.cache), emobox=emobox)
+        emobox, audio, labels = (absolute(one) if one else None for one in (self.emobox, self.audio, self.labels))
+        data, cache = absolute(self.data), absolute(self.cache)
+        return replace(self, data=data, cache=cache, emobox=emobox, audio=audio, labels=labels)
 
 
 def absolute(place: Path) -> Path:

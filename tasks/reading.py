@@ -14,7 +14,8 @@ from pydantic import JsonValue, TypeAdapter
 from commons.errors import EmorepError
 from commons.metrics import REGRESSION
 from commons.progress import Progress
-from tasks import content, corpora, definition, demo
+from tasks import content, copies, corpora, definition, demo, wording
+from tasks.copies import Found
 from tasks.corpora import Corpus
 from tasks.definition import Definition
 from tasks.errors import TaskError, foreign
@@ -74,9 +75,7 @@ def table(corpus: Corpus, data: Path, cache: Path) -> tuple[Path, pd.DataFrame]:
     Raises:
         TaskError: the corpus is absent, or a file of it cannot be understood.
     """
-    root = demo.write(cache) if corpus.synthetic else corpus.root(data)
-    if root is None:
-        raise TaskError(f"{corpus.name} is absent. {corpus.how_to_get(data)}")
+    root = demo.write(cache) if corpus.synthetic else folder(corpus, data)
     try:
         rows = corpora.module(corpus.name).read(root)
     except EmorepError:
@@ -86,9 +85,36 @@ def table(corpus: Corpus, data: Path, cache: Path) -> tuple[Path, pd.DataFrame]:
     except Exception as error:
         raise foreign(f"{corpus.name} cannot be read from {root}", error) from error
     if rows.empty:
-        patterns = " or ".join(f"{pattern}.wav" for pattern in corpus.globs)
-        raise TaskError(f"{corpus.name} is absent: {root} holds no {patterns}. {corpus.how_to_get(data)}")
+        raise TaskError(f"{corpus.name} is absent: {root} holds no audio of it. {corpus.how_to_get(data)}")
+    if "language" not in rows:
+        rows["language"] = corpus.language
     return root, rows
+
+
+def folder(corpus: Corpus, data: Path) -> Path:
+    """The folder of a corpus's copy.
+
+    Raises:
+        TaskError: there is none, it may not be read, or it holds archives and no audio.
+    """
+    place = corpus.place(data)
+    if place.denied and not place.recordings:
+        named, why = next(iter(place.denied.items()))
+        raise TaskError(
+            f"{corpus.name}: {wording.plain(str(named))} cannot be read ({why}); allow it (chmod -R u+rX), or ask "
+            "whoever owns it"
+        )
+    if place.packed and not place.recordings:
+        packed = ", ".join(wording.shortened([wording.plain(str(path)) for path in place.packed], 3))
+        raise TaskError(
+            f"{corpus.name} is absent: there is no audio of it, but {packed}. Unpack it there: audio files are read, "
+            "no archives and no Parquet"
+        )
+    if place.root is None:
+        closed = ", ".join(wording.shortened([wording.plain(str(path)) for path in place.closed], 3))
+        unknown = f" (no permission to look into {closed})" if closed else ""
+        raise TaskError(f"{corpus.name} is absent{unknown}. {corpus.how_to_get(data)}")
+    return place.root
 
 
 def without_flawed(corpus: Corpus, utterances: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, int]]:
@@ -109,6 +135,22 @@ def shortfall(corpus: Corpus, utterances: pd.DataFrame) -> str:
         pairs["speakers"] = utterances["speaker"].nunique(), corpus.speakers
     pairs |= {emotion: (sizes.get(emotion, 0), count) for emotion, count in corpus.classes.items()}
     return ", ".join(f"{what} {there} of {whole}" for what, (there, whole) in pairs.items() if there != whole)
+
+
+def lacking(corpus: Corpus, root: Path) -> list[str]:
+    """What a whole copy has in its folder and this one lacks; of a missing folder nothing below it."""
+    gone = copies.lacking(root, corpus.parts)
+    return [part for part in gone if not any(part.startswith(f"{above}/") for above in gone)]
+
+
+def left_out(found: Found) -> list[str]:
+    """Words on the files of a copy that are not read, without any folder."""
+    lines = []
+    if found.same:
+        lines.append(f"{len(found.same)} files are there twice, with the same bytes: each is read once")
+    if found.unlike:
+        lines.append(f"left out {len(found.unlike)} files elsewhere than at the official place, of the same names")
+    return lines + [f"left out {len(paths)} files: {what}" for what, paths in found.beside.items() if what]
 
 
 def bad_audio(bad: dict[str, str], utterances: pd.DataFrame) -> str:
@@ -135,6 +177,9 @@ def read(wanted: Definition, options: Options, progress: Progress | None) -> Rea
     if missing:
         # Notes go into records, which name no folder of anybody's.
         notes.append(f"not a whole copy: {missing} ({corpus.homepage}; see python -m tasks check {corpus.name})")
+    if gone := lacking(corpus, root):
+        notes.append(f"the copy lacks {', '.join(gone)}")
+    notes += left_out(corpora.found(root, corpus))
     return prepare(wanted, Copy(corpus, root, rows, tuple(notes), bool(missing), flawed), options, progress)
 
 

@@ -3,31 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
-from commons.errors import LIST, UnknownName
+from commons.errors import LIST, Refused, UnknownName
 from tasks import brought, catalogue, corpora, definition, derive
 from tasks.errors import TaskError
+from tasks.options import Options
 
 
-def resolve(wanted: Sequence[str], data: Path, tell: Callable[[str], None], emobox: Path | None) -> list[str]:
+def resolve(wanted: Sequence[str], options: Options, tell: Callable[[str], None]) -> list[str]:
     """See `tasks.resolve`."""
-    known, resolved = catalogue.names(), list[str]()
-    for name in wanted:
-        if brought.is_one(name):
-            brought.check(name, data, emobox)
+    resolved, tables = list[str](), dict[str, str]()
+    for asked in wanted:
+        for name in _meant(brought.full(asked, tuple(derive.KINDS)), options, tell):
+            if f"{brought.TABLE}:" in name:
+                called = brought.check(name, options) if brought.is_one(name) else derive.parse(name, options).name
+                if (other := tables.setdefault(called, name)) != name:
+                    raise Refused(f"{other} and {name} are both {called} in results; name one of them by FILE=NAME")
             resolved.append(name)
-        elif ":" in name:
-            resolved += derive.expand(name, data, tell)
-        elif name in known:
-            resolved.append(name)
-        elif catalogue.is_suite(name):
-            resolved += catalogue.members(name, data)
-        elif name in corpora.names():
-            raise TaskError(
-                f"{name} is a corpus without a task of that name; write {definition.path(name)} (see another file of "
-                "that folder), or name a task that uses it: --list shows them"
-            )
-        else:
-            raise UnknownName("task or suite", name, [*known, *catalogue.suites(), *catalogue.COMPUTED], LIST)
     return list(dict.fromkeys(resolved))
+
+
+def _meant(name: str, options: Options, tell: Callable[[str], None]) -> list[str]:
+    """The tasks that one name stands for, by the names that they are opened by."""
+    known = catalogue.names()
+    if brought.is_table(name):
+        return [name]
+    if brought.is_one(name):
+        brought.check(name, options)
+        return [name]
+    if ":" in name:
+        return derive.expand(name, options, tell)
+    if name in known:
+        return [name]
+    if catalogue.is_suite(name):
+        return catalogue.members(name, options.data)
+    if name in corpora.names():
+        raise TaskError(
+            f"{name} is a corpus without a task of that name; write {definition.path(name)} (see another file of "
+            "that folder), or name a task that uses it: --list shows them"
+        )
+    raise UnknownName("task or suite", name, [*known, *catalogue.suites(), *catalogue.COMPUTED], LIST)

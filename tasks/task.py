@@ -14,7 +14,7 @@ from tasks import audit, definition
 from tasks.audit import Audit
 from tasks.corpora import Corpus
 from tasks.definition import Definition
-from tasks.derive import Derivation
+from tasks.derivation import Derivation
 from tasks.errors import TaskError
 from tasks.reading import NAMED, Reading, counted
 

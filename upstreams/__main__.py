@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import upstreams
-from commons import places
-from commons.errors import EmorepError, Refused
+from commons import commands, places
+from commons.errors import EmorepError
 from upstreams import UpstreamError
 from upstreams.emotion2vec import command as emotion2vec_training
 
@@ -19,32 +19,30 @@ GB = 1e9
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Exit status: 0 done, 1 it failed, 2 the request was wrong."""
-    arguments = _parser().parse_args(argv)
-    try:
+
+    def work() -> int:
+        arguments = _parser().parse_args(argv)
         return arguments.run(arguments)
-    except Refused as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except EmorepError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        return 130
+
+    def tell(said: str) -> None:
+        print(said if said.startswith("stopped by") else f"error: {said}", file=sys.stderr)
+
+    return commands.run(work, tell, arguments=argv)
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m upstreams", description=__doc__)
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    commands.add_parser("list", help="upstreams that can be named").set_defaults(run=_list)
-    check = commands.add_parser("check", help="try an upstream on synthetic audio; says what is wrong with it")
+    parser: argparse.ArgumentParser = commands.Parser(prog="python -m upstreams", description=__doc__)
+    several = parser.add_subparsers(required=True, metavar="COMMAND")
+    several.add_parser("list", help="upstreams that can be named").set_defaults(run=_list)
+    check = several.add_parser("check", help="try an upstream on synthetic audio; says what is wrong with it")
     check.add_argument("name", metavar="NAME")
     check.set_defaults(run=_check)
-    emotion2vec_training.add_to(commands)
-    importer = commands.add_parser("import", help="an official emotion2vec file as safetensors")
+    emotion2vec_training.add_to(several)
+    importer = several.add_parser("import", help="an official emotion2vec file as safetensors")
     importer.add_argument("file", type=Path, metavar="FILE")
     importer.add_argument("--output", type=Path, metavar="F", help="default: beside it, ending in .safetensors")
     importer.set_defaults(run=_import)
-    label = commands.add_parser("label", help="class probabilities of audio files, as CSV")
+    label = several.add_parser("label", help="class probabilities of audio files, as CSV")
     label.add_argument("files", type=Path, nargs="+", metavar="WAV")
     label.add_argument(
         "-u",
@@ -55,7 +53,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     label.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     label.set_defaults(run=_label)
-    cache = commands.add_parser("cache", help="the store of features").add_subparsers(required=True, metavar="ACTION")
+    cache = several.add_parser("cache", help="the store of features").add_subparsers(required=True, metavar="ACTION")
     shown = cache.add_parser("list", help="size, utterances and last use of what it holds")
     shown.set_defaults(run=_cache_list)
     prune = cache.add_parser("prune", help="remove features, the longest unused first")

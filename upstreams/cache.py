@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from commons import files
+from commons.errors import Refused
 from upstreams.errors import UpstreamError
 from upstreams.names import label_of
 from upstreams.store import ABOUT, Chunk, chunk_files, read_about
@@ -128,8 +129,10 @@ def _folders(cache: Path) -> list[tuple[Path, dict[str, str]]]:
     """Folders of the store with what their about.json says, or UNKNOWN; others are not ours to touch."""
     try:
         paths = sorted(path for path in (cache / "features").iterdir() if OURS.fullmatch(path.name) and path.is_dir())
-    except (FileNotFoundError, NotADirectoryError):
+    except FileNotFoundError:
         return []
+    except NotADirectoryError:
+        raise Refused(f"--cache {cache}: a file, or in one; expected the folder of the store of features") from None
     except OSError as error:
         raise UpstreamError(f"cannot read the cache folder {cache}: {error.strerror}; see --cache") from error
     return [(path, read_about(path) or UNKNOWN) for path in paths]

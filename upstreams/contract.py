@@ -14,25 +14,30 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from commons import hashing
-from commons.errors import EmorepError, where
+from commons.commands import asked_to_stop
+from commons.corridors.utterances import Modality
+from commons.errors import EmorepError
 from upstreams import process
-from upstreams.errors import UpstreamError
+from upstreams.errors import UpstreamError, described
 from upstreams.fingerprints import hash_weights, recipe
 from upstreams.neighbours import Neighbours
+from upstreams.reach import Reach
 
 if TYPE_CHECKING:
     import torch
 
+    from commons.corridors.record import Seen
+
 CONTRACT = 1  # part of every fingerprint: raise it when windows, padding or checks change what features are
 PRECISIONS = ("fp32", "bf16")
-MODALITIES = ("audio",)
+MODALITIES: tuple[Modality, ...] = ("audio",)
 SEEN = ("audio", "labels")
 NO_MEMORY = ("CUDA out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
 SHORT = 1.0  # s; a failure on less may well be for want of min_samples
@@ -109,6 +114,7 @@ class Frozen:
         source: Path | None = None,
         checkpoint: Path | None = None,
         neighbours: Neighbours | None = None,
+        reach: Reach | None = None,
     ) -> None:
         if precision not in PRECISIONS:
             raise UpstreamError(f"precision {precision!r} is unknown; expected one of {', '.join(PRECISIONS)}")
@@ -116,38 +122,59 @@ class Frozen:
             raise UpstreamError(f"{name}: needs a call, `def __call__(self, waveforms)`; found {type(model).__name__}")
         self.name, self.source, self.checkpoint = name, source, checkpoint
         self._model: Callable[[list[torch.Tensor]], Sequence[torch.Tensor]] = model
-        self._neighbours = neighbours
-        self.modality = _modality(model, name)
-        self.audio = _audio(model, name)
-        self.depth, self.width = _count(model, name, "depth"), _count(model, name, "width")
-        self.seen = _seen(model, name)
-        self.title: str = getattr(model, "title", "")
-        self.label, self.licence = _words(model, "label"), _words(model, "licence")
-        self.weights: str = getattr(model, "source", "")
-        self.normalisation: str = getattr(model, "normalisation", "")
-        self.ragged = bool(getattr(model, "ragged", False))
-        self.movable = callable(getattr(model, "to", None))
+        self._neighbours, self._reach = neighbours, reach or Reach(name, foreign=source is not None)
+        with self.asked("a fact"):
+            self._read_facts(model)
         self.precision = precision if self.movable else "fp32"
         self.device = "cpu"
         self._autocast = self.precision == "bf16" and not self._ask("bf16")
         self._ask("eval")
         self.to(device)
 
+    def _read_facts(self, model: object) -> None:
+        name = self.name
+        self.modality: Modality = _modality(model, name)
+        self.audio = _audio(model, name)
+        self.depth, self.width = _count(model, name, "depth"), _count(model, name, "width")
+        self.seen = _seen(model, name)
+        self.title, self.normalisation = _words(model, "title"), _words(model, "normalisation")
+        self.label, self.licence = _words(model, "label"), _words(model, "licence")
+        self.weights = _words(model, "source")
+        self.ragged = bool(getattr(model, "ragged", False))
+        self.movable = callable(getattr(model, "to", None))
+
     @property
     def model(self) -> object:
         """The model itself, as its factory gave it."""
         return self._model
 
-    def within(self) -> AbstractContextManager[None]:
-        """In which code of the model runs: the modules beside a user's file can be imported."""
-        return self._neighbours.within() if self._neighbours else nullcontext()
+    @contextmanager
+    def within(self) -> Iterator[None]:
+        """In which code of the model runs: the modules beside a user's file can be imported, and what it changes of
+        the process is put back."""
+        with self._neighbours.within() if self._neighbours else nullcontext(), self._reach.within():
+            yield
+
+    @contextmanager
+    def asked(self, what: str) -> Iterator[None]:
+        """The same, in which whatever the model's code raises becomes an UpstreamError that names `what`; a signal
+        and the end of the GPU's memory pass through."""
+        try:
+            with self.within():
+                yield
+        except EmorepError:
+            raise
+        except BaseException as error:
+            if asked_to_stop(error) or out_of_memory(error):
+                raise
+            raise UpstreamError(f"{self.name}: {what} of it failed: {described(error, self.source)}") from error
 
     def _ask(self, method: str, *arguments: str) -> bool:
         """Call a method of the model; False where it has none."""
-        call = getattr(self._model, method, None)
-        if not callable(call):
-            return False
-        with self.within():
+        with self.asked(f"{method}()"):
+            call = getattr(self._model, method, None)
+            if not callable(call):
+                return False
             call(*arguments)
         return True
 
@@ -168,16 +195,17 @@ class Frozen:
         its parts once, to be fast, is one.
         """
         held = (self._model, *getattr(self._model, "__dict__", {}).values())
-        networks = [value for value in held if hasattr(value, "named_parameters")]
-        tensors = [
-            tensor for network in networks for tensor in network.state_dict().values() if hasattr(tensor, "numel")
-        ]
+        with self.asked("state_dict()"):
+            networks = [value for value in held if hasattr(value, "named_parameters")]
+            tensors = [
+                tensor for network in networks for tensor in network.state_dict().values() if hasattr(tensor, "numel")
+            ]
         return sum({tensor.data_ptr(): tensor.numel() for tensor in tensors}.values()) or None
 
     def fingerprint(self) -> str:
         """sha256 (hex) over everything that decides its features: source, weights or recipe, facts, contract."""
-        own = getattr(self._model, "fingerprint", None)
-        with self.within():
+        with self.asked("fingerprint()"):
+            own = getattr(self._model, "fingerprint", None)
             parts = [own() if callable(own) else hash_weights(self._model)]
         parts += [hashing.of_path(path) for path in (self.source, self.checkpoint) if path]
         if self._neighbours and (files := self._neighbours.files()):
@@ -216,11 +244,11 @@ class Frozen:
                 outputs = [torch.as_tensor(output) for output in model(waveforms)]
         except EmorepError:
             raise
-        except (Exception, SystemExit) as error:
-            if out_of_memory(error):
+        except BaseException as error:
+            if asked_to_stop(error) or out_of_memory(error):
                 raise
             hint = self._short(min(len(waveform) for waveform in waveforms))
-            raise UpstreamError(f"{self.name} failed: {_described(error, self.source)}{hint}") from error
+            raise UpstreamError(f"{self.name} failed: {described(error, self.source)}{hint}") from error
         if len(outputs) != len(waveforms):
             raise UpstreamError(f"{self.name} gave {len(outputs)} outputs for {len(waveforms)} waveforms")
         for output in outputs:
@@ -245,18 +273,24 @@ class Frozen:
             )
         if shape[1] == 0:
             raise UpstreamError(f"{self.name} gave no frame; set its min_samples to its receptive field in samples")
+        if (place := output.device.type) not in ("cpu", self.device.partition(":")[0]):
+            raise UpstreamError(
+                f"{self.name} gives features on {place}, and was put on {self.device}; its `to(device)` must move all "
+                "it holds, and its call leave its features there"
+            )
         if not output.is_floating_point():
             raise UpstreamError(f"{self.name} gave {output.dtype} features; expected floating point")
 
 
-def _modality(model: object, name: str) -> str:
+def _modality(model: object, name: str) -> Modality:
     value = _words(model, "modality") or "audio"
-    if value not in MODALITIES:
-        raise UpstreamError(
-            f"{name}: its modality is {value!r}, and upstreams read {' or '.join(MODALITIES)} only so far; leave "
-            "`modality` out where it takes waveforms"
-        )
-    return value
+    for modality in MODALITIES:
+        if value == modality:
+            return modality
+    raise UpstreamError(
+        f"{name}: its modality is {value!r}, and upstreams read {' or '.join(MODALITIES)} only so far; leave "
+        "`modality` out where it takes waveforms"
+    )
 
 
 def _audio(model: object, name: str) -> Audio:
@@ -285,13 +319,13 @@ def _count(model: object, name: str, fact: str, default: int | None = None) -> i
     raise UpstreamError(f"{name}: needs `{fact}`, a whole number of at least 1; {found}")
 
 
-def _seen(model: object, name: str) -> dict[str, str] | str:
+def _seen(model: object, name: str) -> Seen:
     """`seen` with corpora in lower case."""
     value = getattr(model, "seen", None)
     if value is None or value == "unknown":
         return "unknown"
     if isinstance(value, Mapping) and all(isinstance(c, str) and how in SEEN for c, how in value.items()):
-        return {corpus.casefold(): how for corpus, how in value.items()}
+        return {corpus.casefold(): "labels" if how == "labels" else "audio" for corpus, how in value.items()}
     raise UpstreamError(
         f"{name}: `seen` names the corpora it was trained on, such as {{'iemocap': 'audio'}} or, where their "
         f"labels were used, {{'iemocap': 'labels'}}; {{}} for none, 'unknown' if not known; found {value!r}"
@@ -300,11 +334,7 @@ def _seen(model: object, name: str) -> dict[str, str] | str:
 
 def _words(model: object, fact: str) -> str:
     value = getattr(model, fact, "")
-    return value if isinstance(value, str) else ""  # a network may well hold something of that name
-
-
-def _described(error: BaseException, source: Path | None) -> str:
-    return where(error, source) if source else f"{type(error).__name__}: {error}"
+    return str(value) if isinstance(value, str) else ""  # a network may well hold something of that name
 
 
 def out_of_memory(error: BaseException) -> bool:

@@ -61,7 +61,7 @@ def extract(
     started = time.perf_counter()
     models = models or Models()
     kinds = _kinds(needs)
-    name, modality = identity.named.name, identity.named.modality
+    name, modality = identity.named.name, identity.modality
     if modality != "audio":
         raise UpstreamError(f"{name} reads {modality}; only audio can be extracted so far")
     device = devices.choose(options.device) if identity.movable else "cpu"

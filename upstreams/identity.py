@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from commons.corridors.utterances import Modality
 from commons.device import DEVICES
 from commons.errors import Refused
 
 if TYPE_CHECKING:
+    from commons.corridors.record import Seen
     from upstreams.contract import Audio
     from upstreams.names import Named
 
@@ -29,7 +31,7 @@ class Identity:
         movable: whether it can run on a GPU.
         audio: how it takes audio: rate, hop, receptive field, longest window.
         fingerprint: sha256 (hex) over all that decides its features.
-        parameters: of its networks; None where it has none, or builds them at the first call.
+        modality: what it reads of an utterance.
     """
 
     named: Named
@@ -37,14 +39,14 @@ class Identity:
     label: str
     depth: int
     width: int
-    seen: dict[str, str] | str
+    seen: Seen
     weights: str
     licence: str
     precision: str
     movable: bool
     audio: Audio
     fingerprint: str
-    parameters: int | None = None
+    modality: Modality = "audio"
 
 
 @dataclass(frozen=True)

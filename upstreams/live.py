@@ -40,8 +40,8 @@ class Live:
         """A new copy of the upstream's network: on the CPU, in fp32 and eval mode, every parameter with gradients."""
         import torch
 
-        make = getattr(self._upstream.model, "trainable", None)
-        with self._upstream.within(), torch.inference_mode(False):
+        with self._upstream.asked("trainable()"), torch.inference_mode(False):
+            make = getattr(self._upstream.model, "trainable", None)
             made = make() if callable(make) else _copied(self._upstream.model)
         if not isinstance(made, torch.nn.Module) or not any(True for _ in made.parameters()):
             raise UpstreamError(

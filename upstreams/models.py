@@ -10,14 +10,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
-from commons.errors import EmorepError, UnknownName, where
+from commons.commands import asked_to_stop
+from commons.errors import EmorepError, UnknownName
 from commons.hashing import short
 from commons.registry import load
 from upstreams.contract import Frozen
-from upstreams.errors import Unsteady, UpstreamError
+from upstreams.errors import Unsteady, UpstreamError, described
 from upstreams.identity import Identity
 from upstreams.names import Named
 from upstreams.neighbours import Neighbours
+from upstreams.reach import Reach
 from upstreams.torchaudio_repair import repair
 from upstreams.verified import Verified
 
@@ -43,7 +45,7 @@ def identify(named: Named, precision: str = "fp32", models: Models | None = None
         movable=upstream.movable,
         audio=upstream.audio,
         fingerprint=fingerprint,
-        parameters=upstream.parameters,
+        modality=upstream.modality,
     )
 
 
@@ -118,16 +120,18 @@ def build(named: Named, device: str = "cpu", precision: str = "fp32") -> Frozen:
     neighbours = Neighbours(source) if source else None
     if source:
         repair()  # what a user imports may import torchaudio: transformers does
-    with neighbours.within() if neighbours else nullcontext():
+    reach = Reach(named.name, foreign=source is not None)
+    with neighbours.within() if neighbours else nullcontext(), reach.within():
         factory = _factory(named, source)
         try:
             model = factory(*named.arguments)
         except EmorepError:
             raise
-        except (Exception, SystemExit) as error:
-            described = where(error, source) if source else f"{type(error).__name__}: {error}"
-            raise UpstreamError(f"upstream {named.name} cannot be built: {described}") from error
-    upstream = Frozen(model, named.name, device, precision, source, checkpoint, neighbours)
+        except BaseException as error:
+            if asked_to_stop(error):
+                raise
+            raise UpstreamError(f"upstream {named.name} cannot be built: {described(error, source)}") from error
+    upstream = Frozen(model, named.name, device, precision, source, checkpoint, neighbours, reach)
     upstream.title = upstream.title or named.label
     return upstream
 
@@ -156,6 +160,8 @@ def _import_file(source: Path) -> ModuleType:
     sys.modules[spec.name] = module  # dataclasses and typing look their module up
     try:
         spec.loader.exec_module(module)
-    except (Exception, SystemExit) as error:
-        raise UpstreamError(f"{source} cannot be imported: {where(error, source)}") from error
+    except BaseException as error:
+        if asked_to_stop(error):
+            raise
+        raise UpstreamError(f"{source} cannot be imported: {described(error, source)}") from error
     return module

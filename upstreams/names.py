@@ -10,7 +10,6 @@ from commons.hashing import short
 from upstreams.emotion2vec.runs import of_a_run
 
 USER_FILE = re.compile(r"(?P<file>.+\.py):(?P<object>[A-Za-z_]\w*)(?:@(?P<checkpoint>.+))?")
-CHECKPOINT = re.compile(r"(?P<run>.+@.*?)step-(?P<step>\d+)[^/]*")  # a hash may follow, and digits are in it too
 
 
 @dataclass(frozen=True)
@@ -22,7 +21,6 @@ class Named:
         label: the name that records carry; it holds no absolute path.
         target: "module:attribute", called with `arguments`; for a file of the user's "file.py:attribute".
         source, checkpoint: absolute paths of the user's file, and of the weights, that are hashed into the fingerprint.
-        modality: what it reads of an utterance.
         base: the upstream that it is a variant, a checkpoint or a random twin of; None: of none.
         ablation, variant: the ablation that it is a variant of, and which one.
         run, step: the pre-training run that it is a checkpoint of, as records spell it, and the step.
@@ -34,7 +32,6 @@ class Named:
     arguments: tuple[str | int, ...] = ()
     source: str | None = None
     checkpoint: str | None = None
-    modality: str = "audio"
     base: str | None = None
     ablation: str | None = None
     variant: str | None = None
@@ -60,9 +57,3 @@ def label_of(name: str) -> str:
     for path in sorted(outside, key=len, reverse=True):  # one may be part of the other
         label = label.replace(path, Path(path).name)
     return f"{label}~{short(chr(0).join(outside))}" if outside else label
-
-
-def checkpoint_of(label: str) -> tuple[str | None, int | None]:
-    """The run and the step of a label that ends in step-N; (None, None) for any other."""
-    match = CHECKPOINT.fullmatch(label)
-    return (match["run"].rstrip("@/"), int(match["step"])) if match else (None, None)

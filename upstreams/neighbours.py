@@ -12,6 +12,7 @@ from types import ModuleType
 
 from upstreams.namesakes import Namesakes
 
+DYNAMIC = {"globals", "vars", "exec", "eval", "setattr"}  # by these a file may bind names that it does not spell
 INSTALLED = {"site-packages", "dist-packages"}  # a virtual environment may lie beside the file
 
 
@@ -68,6 +69,29 @@ class Neighbours:
             place.is_relative_to(self.folder) and not INSTALLED & set(place.relative_to(self.folder).parts)
             for place in _places(module)
         )
+
+
+def bound(source: Path) -> set[str] | None:
+    """Names that a file binds at its top, found without running it; None where that cannot tell them all."""
+    try:
+        tree = ast.parse(source.read_bytes())
+    except (OSError, SyntaxError, ValueError, RecursionError, MemoryError):
+        return None  # importing it says what is wrong
+    if any(isinstance(node, ast.Name) and node.id in DYNAMIC for node in ast.walk(tree)):
+        return None
+    names: set[str] = set()
+    todo: list[ast.AST] = list(tree.body)
+    while todo:
+        node = todo.pop()
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            names.add(node.name)
+            continue
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            names.add(node.id)
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            names |= {(alias.asname or alias.name).partition(".")[0] for alias in node.names}
+        todo += ast.iter_child_nodes(node)
+    return None if {"*", "__getattr__"} & names else names
 
 
 def _places(module: ModuleType) -> list[Path]:

@@ -17,17 +17,18 @@ A user's file may import the modules beside it: see upstreams.neighbours.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from commons.errors import LIST, EmorepError, NotThere, Refused
+from commons.errors import LIST, EmorepError, NotThere, Refused, UnknownName, cut
 from commons.places import Places
 from commons.registry import Registry
+from upstreams import neighbours
 from upstreams.emotion2vec.official import MODELS as EMOTION2VEC
-from upstreams.emotion2vec.runs import checkpoints
+from upstreams.emotion2vec.runs import checkpoints, step_of
 from upstreams.huggingface.models import MODELS
-from upstreams.names import USER_FILE, Named, checkpoint_of, label_of
+from upstreams.names import USER_FILE, Named, label_of
 
 HUGGINGFACE, EMOTION2VEC_PARTS = "upstreams.huggingface.factories", "upstreams.emotion2vec.upstream"
 
@@ -151,16 +152,19 @@ def _named(
     checkpoint: Path | None = None,
     base: str | None = None,
 ) -> Named:
-    label = label_of(name)
-    run, step = checkpoint_of(label)
     return Named(
-        name, label, target, arguments, str(source) if source else None, str(checkpoint) if checkpoint else None,
-        base=base, run=run, step=step,
+        name, label_of(name), target, arguments, str(source) if source else None,
+        str(checkpoint) if checkpoint else None, base=base,
     )  # fmt: skip
 
 
 def _unknown(name: str) -> EmorepError:
     """What to say of a name that is none."""
+    if name and Path(name).expanduser().is_dir():
+        return Refused(
+            f"upstream {cut(name)!r}: a folder; say what it holds: hf:{cut(name)} for a model of transformers, "
+            f"emotion2vec@{cut(name)} for a pre-training run"
+        )
     if not name.endswith(".py"):
         try:
             UPSTREAMS.find(name)
@@ -179,7 +183,11 @@ def _resolve_checkpoint(name: str, entry: Entry, checkpoint: str) -> Named:
         path = _checkpoints(path)[-1]
     # A folder may hold more than the weights; its upstream knows which of its files count.
     file, base = path if path.is_file() else None, entry.name if entry.runs else None
-    return _named(f"{entry.name}@{_shown(path)}", entry.target, (*entry.arguments, str(path)), None, file, base)
+    named = _named(f"{entry.name}@{_shown(path)}", entry.target, (*entry.arguments, str(path)), None, file, base)
+    step = step_of(path) if entry.runs else None
+    if step is None:
+        return named
+    return replace(named, run=named.label.removesuffix(path.name).rstrip("@/"), step=step)
 
 
 def _resolve_variant(name: str, places: Places) -> Named:
@@ -207,7 +215,10 @@ def _resolve_hub(place: str, places: Places) -> Named:
 
 
 def _resolve_s3prl(name: str, checkpoint: str) -> Named:
+    from upstreams.s3prl import refuse_unknown
+
     target = "upstreams.s3prl:S3prl"
+    refuse_unknown(name)
     if not checkpoint:
         return _named(f"s3prl:{name}", target, (name,))
     path = _existing(checkpoint, "checkpoint")
@@ -229,6 +240,9 @@ def _resolve_random(entry: Entry, seed: str) -> Named:
 
 def _resolve_file(file: str, attribute: str, checkpoint: str | None) -> Named:
     source = _existing(file, "file of an upstream")
+    bound = neighbours.bound(source)
+    if bound is not None and attribute not in bound:
+        raise UnknownName(f"class in {cut(str(source))}", attribute, [one for one in bound if not one.startswith("_")])
     name, weights = f"{_shown(source)}:{attribute}", _existing(checkpoint, "checkpoint") if checkpoint else None
     if weights:
         name = f"{name}@{_shown(weights)}"

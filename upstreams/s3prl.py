@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import logging
 import warnings
 from argparse import Namespace
@@ -10,10 +11,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from inspect import isclass
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Protocol
 
 from commons.errors import EmorepError, UnknownName
-from upstreams.errors import UpstreamError
+from upstreams.errors import UpstreamError, described
 from upstreams.expressions import Coded, plain_in
 from upstreams.fingerprints import hash_weights, recipe, version
 from upstreams.huggingface.models import MODELS
@@ -122,8 +124,18 @@ class S3prl:
         return torch.stack([layer[:, :frames] for layer in hidden], dim=1)
 
 
-def _expert(name: str, checkpoint: str) -> Expert:
-    """Raises UnknownName; UpstreamError: a missing package, a file that is missing or refused."""
+def refuse_unknown(name: str) -> None:
+    """Raises UnknownName where s3prl has no upstream of that name; imports it only where its sources do not tell."""
+    spec = importlib.util.find_spec("s3prl")
+    if spec is None or spec.origin is None:
+        return  # building it says what to install
+    sources = Path(spec.origin).parent.glob("upstream/*/hubconf.py")
+    if not any(f"\ndef {name}(" in source.read_text(encoding="utf-8", errors="replace") for source in sources):
+        _hub(name)
+
+
+def _hub(name: str) -> ModuleType:
+    """s3prl's hub. Raises UnknownName where it has no such upstream, UpstreamError: a package is missing."""
     logging.getLogger("s3prl").setLevel(logging.ERROR)  # it warns of every package that some other upstream needs
     try:
         repair_for_s3prl()
@@ -135,6 +147,12 @@ def _expert(name: str, checkpoint: str) -> Expert:
     known = [option for option in hub.options() if not isclass(getattr(hub, option))]  # helpers among its names
     if name not in known:
         raise UnknownName("upstream of s3prl", name, known)
+    return hub
+
+
+def _expert(name: str, checkpoint: str) -> Expert:
+    """Raises UnknownName; UpstreamError: a missing package, a file that is missing or refused."""
+    hub = _hub(name)
     if name.endswith(("_local", "_custom")) and not checkpoint:
         raise UpstreamError(f"s3prl:{name} needs a checkpoint: s3prl:{name}@FILE")
     try:
@@ -154,7 +172,7 @@ def _expert(name: str, checkpoint: str) -> Expert:
         raise UpstreamError(
             f"s3prl:{name}: {of} is refused: it is a pickle of more than plain weights, and loading it could run code"
             if refused
-            else f"s3prl:{name} cannot be built from {of}: {type(error).__name__}: {error}"
+            else f"s3prl:{name} cannot be built from {of}: {described(error)}"
         ) from error
     return expert.eval().requires_grad_(False)
 

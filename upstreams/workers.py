@@ -1,21 +1,29 @@
-"""Worker processes: each builds the upstream once, then does the jobs that come over its standard input.
+"""Worker processes: each builds the upstream once, then does the jobs that come over a pipe of its own.
 
 A process of its own rather than multiprocessing: the caller's script is not run again, a worker that dies is noticed
-with its signal, and one whose parent was killed ends by itself.
+with its signal, and one whose parent was killed ends by itself. Its standard input is empty: what an upstream reads
+there must not be a job.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import queue
+import select
 import signal
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TextIO
 
+from commons import commands
 from commons.errors import EmorepError
 from upstreams import process
 from upstreams.audio import Segment
@@ -34,9 +42,10 @@ for library in ("OMP", "MKL", "OPENBLAS", "NUMEXPR"):
     os.environ[f"{library}_NUM_THREADS"] = "1"
 sys.path.insert(0, sys.argv[1])
 from upstreams.workers import main
-main()
+main(int(sys.argv[2]), int(sys.argv[3]))
 """
 PATIENCE = 3.0  # s for a worker to remove what it has half written
+LOOK = 500  # ms between two looks whether a worker lives: what it forked may hold its pipe open
 
 
 @dataclass(frozen=True)
@@ -49,29 +58,35 @@ class Setup:
     cache: str
 
 
-class Terminated(BaseException):
-    """The parent's SIGTERM; no SystemExit, which is put in words where an upstream raises one."""
-
-
 class Worker:
     """The parent's end of a worker process: call it with a job."""
 
     def __init__(self, setup: Setup) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, "-P", "-c", START, HOUSE], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
+        theirs_in, ours_out = os.pipe()
+        ours_in, theirs_out = os.pipe()
+        try:
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", "-c", START, HOUSE, str(theirs_in), str(theirs_out)],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                pass_fds=(theirs_in, theirs_out),
+            )
+        finally:
+            os.close(theirs_in)
+            os.close(theirs_out)
+        self._jobs, self._replies, self._held = os.fdopen(ours_out, "w"), ours_in, b""
         self._first: Setup | None = setup
+        self._asked = False  # to end
 
     def __call__(self, job: Job) -> Report:
         """Raises UpstreamError: the job's own, or that the process died."""
-        assert self._process.stdin and self._process.stdout
         lines = [asdict(part) for part in (self._first, job) if part is not None]
         self._first = None
         try:
             for line in lines:
-                self._process.stdin.write(json.dumps(line) + "\n")
-            self._process.stdin.flush()
-            answer = self._process.stdout.readline()
+                self._jobs.write(json.dumps(line) + "\n")
+            self._jobs.flush()
+            answer = self._answer()
         except (BrokenPipeError, ValueError):
             answer = ""
         if not answer:
@@ -82,26 +97,47 @@ class Worker:
             raise UpstreamError(reply["error"])
         return Report(**reply)
 
+    def _answer(self) -> str:
+        """A line of the worker; "" where it ended."""
+        poll = select.poll()
+        poll.register(self._replies, select.POLLIN)
+        while b"\n" not in self._held:
+            ended = self._process.poll() is not None
+            if poll.poll(0 if ended else LOOK):
+                some = os.read(self._replies, 1 << 16)
+                self._held += some
+                ended = not some
+            if ended:
+                return ""
+        line, _, self._held = self._held.partition(b"\n")
+        return line.decode()
+
     def _death(self) -> str:
         status = self._process.wait()
         how = f"was killed by {signal.Signals(-status).name}" if status < 0 else f"ended with status {status}"
         hint = "; if memory ran out, use fewer --jobs" if status == -signal.SIGKILL else ""
         return f"a worker process {how}{hint} (finished chunks are kept: run again)"
 
+    def terminate(self) -> None:
+        """Ask the process, once, to end, at once if it is in the middle of a job."""
+        if not self._asked:
+            self._asked = True
+            self._process.terminate()
+
     def stop(self) -> None:
-        """End the process, at once if it is in the middle of a job."""
-        assert self._process.stdin and self._process.stdout
-        self._process.terminate()
+        """End the process."""
+        self.terminate()
         try:
             self._process.wait(PATIENCE)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
-        self._process.stdout.close()
-        try:
-            self._process.stdin.close()
-        except BrokenPipeError:
-            return
+        with suppress(OSError):
+            self._jobs.close()
+
+    def __del__(self) -> None:
+        with suppress(OSError, AttributeError):
+            os.close(self._replies)
 
 
 def in_parallel(jobs: Iterator[Job], setup: Setup, count: int) -> Iterator[Report]:
@@ -127,42 +163,73 @@ def in_parallel(jobs: Iterator[Job], setup: Setup, count: int) -> Iterator[Repor
                     yield report
         finally:
             for worker in workers:
+                worker.terminate()
+            for worker in workers:
                 worker.stop()
     if failure is not None:
         raise failure
 
 
-def main() -> None:
-    """The worker's end of the pipe."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what Ctrl-C means
+def main(jobs: int, replies: int) -> None:
+    """The worker's end of the pipes, whose descriptors these are; ends the process."""
+    for number in (signal.SIGINT, signal.SIGHUP):  # the parent decides what they mean
+        signal.signal(number, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _terminate)
+    status = 0
     try:
-        _serve()
-    except Terminated:
-        sys.exit(1)
+        for descriptor in (jobs, replies):
+            os.set_inheritable(descriptor, False)
+        os.dup2(2, 1)  # what an upstream prints
+        with os.fdopen(replies, "w") as answers:
+            _serve(_Lines(jobs), answers)
+    except commands.Stopped:
+        status = 1
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    commands.finish(status)
 
 
-def _terminate(*_: object) -> None:
-    raise Terminated  # so that a file half written is removed
+def _terminate(number: int, _: object) -> None:
+    signal.signal(number, signal.SIG_IGN)  # once is enough: the end is not to be interrupted
+    raise commands.Stopped(number)  # so that a file half written is removed
 
 
-def _serve() -> None:
+class _Lines:
+    """What the parent sends, line by line; where it is gone, this process ends, even in the middle of a job."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._lines: queue.SimpleQueue[str] = queue.SimpleQueue()
+        threading.Thread(target=self._read, args=(descriptor,), daemon=True, name="jobs").start()
+
+    def __iter__(self) -> Iterator[str]:
+        while line := self._lines.get():
+            yield line
+
+    def _read(self, descriptor: int) -> None:
+        with os.fdopen(descriptor) as pipe:
+            for line in pipe:
+                self._lines.put(line)
+        self._lines.put("")
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(PATIENCE)
+        os._exit(1)
+
+
+def _serve(jobs: _Lines, answers: TextIO) -> None:
     """A setup line, then a job a line; answers a report or an error for each."""
-    replies = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # what an upstream prints must not pass for an answer
-    first = sys.stdin.readline()
-    if not first:
-        return
-    process.keep_memory()
-    setup, upstream = _setup(first), None
-    for line in sys.stdin:
+    setup: Setup | None = None
+    upstream: Frozen | None = None
+    for line in jobs:
+        if setup is None:
+            process.keep_memory()
+            setup = _setup(line)
+            continue
         try:
             upstream = upstream or _build(setup)
             reply = asdict(run(_job(line), upstream, Path(setup.cache)))
         except EmorepError as error:
             reply = {"error": str(error)}
-        replies.write(json.dumps(reply) + "\n")
-        replies.flush()
+        answers.write(json.dumps(reply) + "\n")
+        answers.flush()
 
 
 def _build(setup: Setup) -> Frozen:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from cells.jobs import Job, Outcome
+
+if TYPE_CHECKING:
+    from cells.workplace import Workplace
 
 
 class Engine(Protocol):
@@ -22,6 +25,13 @@ class Engine(Protocol):
     def cancel(self) -> None:
         """Stop: start no further job, end those that run. What is done stays done."""
         ...
+
+
+def chosen(place: Workplace) -> Engine:
+    """The engine of a request. This machine is the only one so far."""
+    from cells.engines.local import Local
+
+    return Local(place)
 
 
 def run(engine: Engine, jobs: Sequence[Job]) -> Iterator[Outcome]:

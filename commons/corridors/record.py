@@ -11,9 +11,12 @@ from typing import Annotated, Literal, get_args, get_origin
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from commons.corridors.predictions import Plain
+from commons.corridors.utterances import Modality
 
 SCHEMA_VERSION = 1
 REFERENCE = "reference"  # the downstream of rows that know nothing of the sound
+
+Seen = dict[str, Literal["audio", "labels"]] | Literal["unknown"]  # corpora that an upstream was trained on
 
 
 class Section(BaseModel):
@@ -93,7 +96,7 @@ class Upstream(Section):
         default=None,
         description="parameters of its networks; null where there are none, or all features came from the store",
     )
-    seen: dict[str, Literal["audio", "labels"]] | Literal["unknown"] | None = Field(
+    seen: Seen | None = Field(
         default=None,
         description="corpora it was trained on, and with what; unknown where nobody says; null for a reference",
     )
@@ -104,7 +107,7 @@ class Upstream(Section):
         description="L2 norm of each layer's time-mean, mean over the cell's utterances; null without pooled features",
     )
 
-    modality: Literal["audio", "text"] = Field(default="audio", description="what it reads of an utterance")
+    modality: Modality = Field(default="audio", description="what it reads of an utterance")
     base: str | None = Field(
         default=None, description="upstream that it is a variant, a checkpoint or a random twin of; null: of none"
     )

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
+Modality = Literal["audio", "text", "both"]  # what an upstream reads of an utterance
+
 # What a corpus may say of an utterance. A column that it does not know is absent, never invented.
 COLUMNS = (
     "path",  # absolute, of the audio file
@@ -31,4 +35,3 @@ COLUMNS = (
     "partition",
     "fold",
 )
-AUDIO = ("sha256", "samples_sha256", "duration")  # of the file, of the decoded samples; s: added when audio is read

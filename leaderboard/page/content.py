@@ -9,7 +9,8 @@ from pathlib import Path
 from commons.corridors.record import REFERENCE, Record
 from commons.marks import explain
 from commons.metrics import METRICS, Metric
-from leaderboard.comparison import Across, Standing, across, answers, kinds, standing
+from leaderboard import published
+from leaderboard.comparison import Across, Standing, across, answers, kinds, standing, told_apart
 from leaderboard.grids import real_time_factor
 from leaderboard.names import names
 from leaderboard.questions import Question, aspect, groups, question
@@ -53,7 +54,8 @@ def assemble(
         boards.append(_summary(measured, floors, places.get(_board(measured[0])), marks, opened, versions))
         details.append(
             {
-                "task": measured[0].task.model_dump(mode="json", exclude=UNSHOWN_OF_TASK),
+                "task": measured[0].task.model_dump(mode="json", exclude=UNSHOWN_OF_TASK)
+                | {"published": published.plain_rows(measured[0].task)},
                 "cells": [_details(record) for record in (*measured, *floors)],
             }
         )
@@ -92,8 +94,9 @@ def _summary(
         name += f" (version {task.version}, audit {task.audit[:6]})"
     if first.cell.limit is not None:
         name += f" (smoke run of {first.cell.limit})"
-    rank = {}
-    if place and place.pairs:
+    rank: dict[str, tuple[int, int]] = {}
+    told = told_apart(place.pairs) if place else 0
+    if place and told:  # where nothing differs significantly, nobody has a rank: rank 1 for all would look like one
         rank = {a.upstream: (r, last) for a, r, last in zip(place.answers, place.ranks, place.last, strict=True)}
     cells = []
     for record in (*measured, *floors):
@@ -111,7 +114,8 @@ def _summary(
         "licence": task.licence, "version": task.version, "audit": task.audit, "limit": first.cell.limit,
         "n": counts.n, "speakers": counts.speakers, "folds": counts.folds, "groups": counts.groups,
         "group_by": task.group_by, "classes": len(task.classes), "opened": opened.get(task.name, 0),
-        "ranked": len(rank),
+        "ranked": len(place.answers) if place and place.pairs else 0,
+        "pairs": len(place.pairs) if place else 0, "told": told, "needed": place.needed if place else None,
         "smallest_p": place.smallest_p if place else None, "detectable": place.detectable if place else None,
         "cells": cells,
     }  # fmt: skip
@@ -119,11 +123,14 @@ def _summary(
 
 def _mean(over: Across | None) -> dict[str, object] | None:
     """Means over corpora of the upstreams that have every task: [upstream, mean, low, high, rank, last rank, mean over
-    the tasks on which none of them is contaminated]; those tasks are `clean`, None where they are all of them."""
+    the tasks on which none of them is contaminated]; those tasks are `clean`, None where they are all of them. Ranks
+    are None where no two upstreams differ significantly."""
     if over is None:
         return None
     clean: Sequence[float | None] = over.clean or [None] * len(over.upstreams)
-    rows = zip(over.upstreams, over.means, over.ranks, over.last, clean, strict=True)
+    nobody: list[int | None] = [None] * len(over.upstreams)
+    ranks, last = (over.ranks, over.last) if told_apart(over.pairs) else (nobody, nobody)
+    rows = zip(over.upstreams, over.means, ranks, last, clean, strict=True)
     return {
         "families": over.families,
         "clean": over.clean_tasks if len(over.clean_tasks) < sum(map(len, over.families.values())) else None,

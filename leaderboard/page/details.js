@@ -65,7 +65,7 @@ function sections(board, task, record) {
   }));
   add("What was asked, and its audit", definitions({
     task: `${task.title} (${task.language}), version ${task.version}`,
-    classes: task.classes.join(", "),
+    classes: task.classes.length ? `${task.classes.join(", ")}; chance UA ${(100 / task.classes.length).toFixed(1)}` : "",
     corpus: `${task.corpus}; licence: ${task.licence}`,
     family: task.family,
     counted: listed(task.counts),
@@ -110,11 +110,11 @@ function metricTable(scores) {
 
 /** Published figures of the task, this upstream's first; open where there are such. */
 function published(task, upstream) {
-  const own = task.published.filter((p) => p.upstream === upstream);
-  const others = task.published.filter((p) => p.upstream !== upstream);
+  const own = task.published.filter((p) => p.upstreams.includes(upstream));
+  const others = task.published.filter((p) => !p.upstreams.includes(upstream));
   if (!task.published.length) return null;
   const table = plainTable(["upstream", "metric", "value", "head", "protocol", "source"], [...own, ...others].map((p) =>
-    [p.upstream, p.metric, figure(p.value, formOf(p.metric)), p.head || NONE,
+    [p.called, p.metric, figure(p.value, formOf(p.metric)) + (p.contaminated ? ` (${p.contaminated})` : ""), p.head || NONE,
       p.matches ? "the same" + (p.difference ? ` but ${p.difference}` : "") : `another: ${p.difference || "see the source"}`, p.source]));
   return make("details", { open: own.length > 0 },
     make("summary", {}, `${plural(task.published.length, "published figure")}, of this upstream ${own.length || "none"}`), table);

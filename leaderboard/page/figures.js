@@ -64,12 +64,13 @@ function dots(rows, [from, to], title, whole = false) {
   return make("div", { class: "plot" }, svg);
 }
 
-/** Curves over layers: {name, values}; at most eight colours, then other dashes. */
+/** Curves over layers: {name, values}; at most eight colours, then other dashes. The axis begins at 0, or lower: a
+ *  difference of few points must not look like a mountain. */
 function curves(lines, label, axis = "layer (0: input of the first block)") {
   const all = lines.flatMap((line) => line.values).filter((value) => value !== null);
   if (!all.length) return null;
-  const least = Math.min(...all), most = Math.max(...all), room = (most - least || Math.abs(most) || 1) * 0.08;
-  const [from, to] = [least - room, most + room];
+  const least = Math.min(0, ...all), most = Math.max(...all), room = (most - least || 1) * 0.06;
+  const [from, to] = [least < 0 ? least - room : 0, most + room];
   const depth = Math.max(...lines.map((line) => line.values.length));
   const width = within(620), height = 280, left = 58, bottom = 44;
   const x = (layer) => left + (width - left - 16) * (depth > 1 ? layer / (depth - 1) : 0.5);
@@ -88,9 +89,9 @@ function curves(lines, label, axis = "layer (0: input of the first block)") {
   lines.forEach((line, index) => {
     const points = line.values.map((value, layer) => (value === null ? null : [x(layer), y(value), value, layer]));
     const path = points.map((p, i) => (p ? `${i && points[i - 1] ? "L" : "M"}${p[0].toFixed(1)} ${p[1].toFixed(1)}` : "")).join("");
-    svg.append(make("path", { class: "curve", d: path, ...stroke(index) }));
+    svg.append(make("path", { d: path, ...stroke(index), class: `curve ${tone(index)}` }));
     for (const p of points.filter(Boolean)) {
-      svg.append(make("circle", { cx: p[0], cy: p[1], r: 3, fill: COLOURS[index % COLOURS.length] },
+      svg.append(make("circle", { cx: p[0], cy: p[1], r: 3, class: tone(index) },
         make("title", {}, `${line.name}, layer ${p[3]}: ${Number(p[2].toPrecision(4))}`)));
     }
   });
@@ -100,9 +101,12 @@ function curves(lines, label, axis = "layer (0: input of the first block)") {
   return make("div", { class: "plot" }, svg, legend);
 }
 
+/** The class of a line's colour, which the style sheet makes lighter on dark paper. */
+const tone = (index) => `tone tone-${index % COLOURS.length}`;
+
 function stroke(index) {
   const dashes = [null, "6 3", "2 3", "8 3 2 3"];
-  return { stroke: COLOURS[index % COLOURS.length], "stroke-dasharray": dashes[Math.floor(index / COLOURS.length) % 4] };
+  return { class: tone(index), "stroke-dasharray": dashes[Math.floor(index / COLOURS.length) % 4] };
 }
 
 /** Counts of true (rows) and predicted classes, as shares of the row. */

@@ -21,7 +21,7 @@ function pictures(host) {
     of.replaceChildren(known.length ? select : "");
     panels = data.panels.map(panelOf);
     place.replaceChildren(make("div", { class: "panels" }, panels.map((panel) => panel.element)),
-      make("p", { class: "notes" }, `UMAP shows neighbourhoods, not distances; purity (share of nearest neighbours alike; chance beside it) and ` +
+      make("p", { class: "notes" }, `UMAP shows neighbourhoods, not distances; purity (share of nearest neighbours alike; chance beside it; a speaker's own utterances lie near each other, so the figure among other speakers is that of emotion) and ` +
         `silhouette are of the original space. Settings: ${listed(data.settings)}.`));
     draw();
   }
@@ -33,6 +33,7 @@ function pictures(host) {
     const canvas = make("canvas", { tabindex: 0, role: "img",
       "aria-label": `UMAP of ${name} on ${data.task}; left and right arrow keys walk through the utterances` });
     const measures = Object.entries(panel.metrics).map(([label, m]) => `${word(label)}: ` + [
+      ["purity among other speakers", m.purity_others], ["chance", m.purity_others === null ? null : m.chance_others],
       ["purity", m.purity], ["chance", m.chance], ["silhouette", m.silhouette],
     ].filter(([, value]) => value !== null && value !== undefined).map(([measure, value]) => `${measure} ${value.toFixed(2).replace(/^-0\.00$/, "0.00")}`).join(", "));
     const where = [panel.layer === null || panel.depth === 1 ? "" : `layer ${panel.layer}`, panel.space].filter(Boolean).join(", ");

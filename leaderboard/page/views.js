@@ -49,14 +49,23 @@ function figureButton(boardIndex, cellIndex, axis) {
   return make("button", { type: "button", class: "figure", "aria-label": label, title: label,
     onclick: () => openDetails(boardIndex, cellIndex) },
     make("span", { class: "rank" }, ranks(rank, last)),
-    make(rank === 1 && board.ranked > 1 ? "b" : "span", {}, figure(value, form)),
+    make(rank === 1 && last < board.ranked ? "b" : "span", {}, figure(value, form)),
     marks.length ? make("sup", {}, marks.map(letter).join(" ")) : null,
     whisker(value, low, high, axis, floor));
 }
 
 const frozen = () => ["At the right of a figure stands its rank. Ranks are frozen: a rank (1 + the number of upstreams significantly better; a range holds the ranks that all " +
-  "tests together allow) rests on all upstreams of its task and head, by Holm over all their pairs, whatever is filtered here. " +
-  "Bold: none is significantly better. For ranks of a choice: ", make("code", {}, "python -m leaderboard page -u UPSTREAM... -t TASK...")];
+  "tests together allow) rests on all upstreams of its task and head, adjusted for all their pairs, whatever is filtered here. " +
+  "Bold: none is significantly better, and it is better than some. No rank: no two of the task can be told apart. For ranks of a choice: ", make("code", {}, "python -m leaderboard page -u UPSTREAM... -t TASK...")];
+
+/** Where no two upstreams of a board can be told apart, so that none has a rank; and why. */
+function untold(board) {
+  if (!board.pairs || board.told) return "";
+  const groups = `${plural(board.groups, board.group_by)}`;
+  const why = board.smallest_p > 0.05 ? `with ${groups} no difference can be significant` : board.needed === null ? "" :
+    `over ${groups} a difference would have to be about ${figure(board.needed, formOf(board.metric))} to be significant among ${plural(board.pairs, "pair")}`;
+  return `${board.name}: no two of ${plural(board.ranked, "upstream")} can be told apart, which does not say that they are equal` + (why ? `; ${why}.` : ".");
+}
 
 function markNotes(cells) {
   const used = [...new Set(cells.flatMap((cell) => cell[6]))].sort((a, b) => a - b);
@@ -114,10 +123,12 @@ function overview(host) {
         value: (row) => (row.at.has(index) ? board.cells[row.at.get(index)][1] : null),
         cell: (row) => (row.at.has(index) ? figureButton(index, row.at.get(index), axes.get(index)) : NONE) });
     }
+    const silent = boards.map((index) => untold(DATA.boards[index])).filter(Boolean);
     const order = last?.order(), index = columns.findIndex((column) => column.title === order?.title);
     const shown = sortableTable(`${named(table)}, upstreams by tasks`, columns, index < 0 ? null : { index, down: order.down });
     last = shown;
     const notes = [make("p", {}, `${table.metric}, pooled over folds, head ${table.head}; lines are 95 % intervals. `, frozen())];
+    if (silent.length) notes.push(make("ul", {}, silent.map((text) => make("li", {}, text))));
     if (means.size) {
       notes.push(make("p", {}, `Over corpora: one vote for each of ${Object.values(table.mean.families).map((t) => t.join(" + ")).join(", ")}; ` +
         `upstreams that lack one of these tasks have none. Ranks are on further speakers of these corpora.`));
@@ -141,8 +152,8 @@ function overview(host) {
 function meanCell(row, ranked, form, axis) {
   if (!row) return NONE;
   const [, value, low, high, rank, last] = row;
-  return make("div", { class: "figure", title: `${figure(value, form)}${interval(low, high, form)}, rank ${ranks(rank, last)} of ${ranked}` },
-    make("span", { class: "rank" }, ranks(rank, last)), make(rank === 1 ? "b" : "span", {}, figure(value, form)),
+  return make("div", { class: "figure", title: `${figure(value, form)}${interval(low, high, form)}` + (rank === null ? "" : `, rank ${ranks(rank, last)} of ${ranked}`) },
+    make("span", { class: "rank" }, ranks(rank, last)), make(rank === 1 && last < ranked ? "b" : "span", {}, figure(value, form)),
     whisker(value, low, high, axis));
 }
 
@@ -202,7 +213,8 @@ function plots(host) {
       ({ name: called(name), value, low, high, floor, brief: figure(value, form), text: figure(value, form) + interval(low, high, form) }));
     place.replaceChildren(make("h2", {}, `${board.title} \u00b7 ${board.head}`),
       make("p", { class: "quiet" }, `95 % intervals over ${plural(board.groups, board.group_by)}; ${board.unit}.`),
-      dots(rows, axisOf(board), board.metric), ...rankPlot(cells.map(({ cell }) => cell).filter((cell) => cell[4] !== null), board.ranked));
+      dots(rows, axisOf(board), board.metric), ...(untold(board) ? [make("h2", {}, "Ranks"), make("p", { class: "quiet" }, untold(board))] : []),
+      ...rankPlot(cells.map(({ cell }) => cell).filter((cell) => cell[4] !== null), board.ranked));
     count(rows.length);
     layers(board, Number(chosen), cells, place);
   }
@@ -214,7 +226,7 @@ function plots(host) {
       make("p", { class: "quiet" }, `One vote a corpus family: ${Object.values(table.mean.families).map((t) => t.join(" + ")).join(", ")}.`),
       dots(shown.map(([name, value, low, high]) => ({ name: called(name), value, low, high, brief: figure(value, form),
         text: figure(value, form) + interval(low, high, form) })), [Math.min(0, ...values), Math.max(...values, form.top)], `mean ${table.metric}`),
-      ...rankPlot(shown, table.mean.rows.length));
+      ...rankPlot(shown.filter((row) => row[4] !== null), table.mean.rows.length));
     count(shown.length);
   }
 
@@ -248,7 +260,8 @@ function taskList(host) {
     cell("upstreams", (b) => b.cells.filter((c) => !c[7]).length), cell("test opened", (b) => opened(b), "how often, by scored.jsonl; all heads"),
     cell("utterances", (b) => b.n), cell("speakers", (b) => b.speakers), cell("folds", (b) => b.folds),
     cell("groups", (b) => b.groups, "that intervals and tests rest on"), cell("classes", (b) => b.classes || null),
-    { title: "smallest p", hint: "that a comparison of two can give, before Holm", value: (b) => b.smallest_p, cell: (b) => probability(b.smallest_p) },
+    { title: "smallest p", hint: "that a comparison of two can give, among any number of pairs", value: (b) => b.smallest_p, cell: (b) => probability(b.smallest_p) },
+    cell("told apart", (b) => (b.pairs ? `${b.told} of ${b.pairs}` : null), "pairs that differ significantly, adjusted for all pairs"),
     { title: "detectable", hint: "smallest difference in the headline metric that one pair shows with 80 % power", value: (b) => b.detectable,
       cell: (b) => figure(b.detectable, formOf(b.metric)) },
     cell("language", (b) => b.language), cell("family", (b) => b.family), cell("corpus", (b) => b.corpus),

@@ -81,11 +81,11 @@ def log(path: Path, width: str) -> Figure:
     for line in lines:
         try:
             entry = json.loads(line)
-        except json.JSONDecodeError:  # a run that was killed leaves half a line
+        except (ValueError, RecursionError):  # a run that was killed leaves half a line
             continue
-        if isinstance(entry, dict) and isinstance(entry.get("step"), int | float):
+        if isinstance(entry, dict) and _is_number(entry.get("step")):
             for key, value in entry.items():
-                if isinstance(value, int | float) and key.endswith(tuple(PANELS)):
+                if _is_number(value) and key.endswith(tuple(PANELS)):
                     series.setdefault(key, []).append((entry["step"], value))
     panels = {word: {k: v for k, v in series.items() if k.endswith(word)} for word in PANELS}
     panels = {word: found for word, found in panels.items() if found}
@@ -104,6 +104,11 @@ def log(path: Path, width: str) -> Figure:
         axis.set_ylabel(PANELS[word])
         axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.24))  # below: no line runs through it
     return drawn
+
+
+def _is_number(value: object) -> bool:
+    """Whether a value of JSON is a number that can be drawn."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e300
 
 
 def _steps(axis: Axes) -> None:

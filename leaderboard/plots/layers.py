@@ -8,19 +8,26 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from commons.corridors.record import REFERENCE, Record
-from commons.metrics import axis_label
+from commons.corridors.record import REFERENCE, Record, Task
+from commons.metrics import METRICS, axis_label
+from leaderboard.errors import LeaderboardError
 from leaderboard.names import shown as called
-from leaderboard.plots.style import distinct, figure, legend_below, line_style
+from leaderboard.plots.style import GREY, distinct, figure, legend_below, line_style
 from leaderboard.plots.style import title as heading
 from leaderboard.questions import groups
+from leaderboard.records import predictions
+from leaderboard.scoring import by_group
+from leaderboard.statistics import jackknife
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 
 def layers(results: Path, records: Sequence[Record], width: str) -> Iterator[tuple[tuple[str, ...], Figure]]:
     """For every task and head: test figure of each layer, had every fold taken it; beside it learned weights.
+
+    Figures have 95 % intervals over groups, and their axis begins at chance, which is drawn, or below it where they do.
 
     A weight says little where layers differ in size, so it is multiplied with the layer's mean L2 norm where the
     record holds that, and scaled to sum to one.
@@ -43,8 +50,8 @@ def layers(results: Path, records: Sequence[Record], width: str) -> Iterator[tup
         for axis, panel in zip(axes, panels, strict=True):
             for index, (record, name) in enumerate(zip(shown, names, strict=True)):
                 if panel == "figures" and record in curves:
-                    values = [np.nan if v is None else v for v in record.scores.by_layer or []]
-                    axis.plot(range(len(values)), values, label=name, **line_style(index))
+                    offset = (index - (len(shown) - 1) / 2) * min(0.06, 0.5 / len(shown))  # intervals side by side
+                    _curve(axis, _figures(results, record), offset, name, index)
                 if panel == "weights" and record in weighted:
                     heights, _ = weights(record)
                     axis.plot(range(len(heights)), heights, label=name, **line_style(index))
@@ -54,12 +61,57 @@ def layers(results: Path, records: Sequence[Record], width: str) -> Iterator[tup
             axis.xaxis.set_major_locator(MaxNLocator(integer=True))
         if curves:
             axes[0].set_ylabel(axis_label(task.headline))
+            _from_chance(axes[0], task)
         if weighted:
             normed = all(weights(r)[1] for r in weighted)
             axes[-1].set_ylabel("weight x norm" if normed else "weight")
         heading(drawn, f"{task.name} · {head}", width)
         legend_below(drawn, axes[0], width)
         yield (task.name, head), drawn
+
+
+def _figures(results: Path, record: Record) -> np.ndarray:
+    """(3, L) of every layer the test figure of the first seed, and the ends of its interval; NaN where there is none.
+
+    Intervals are computed from the stored predictions; where these are damaged, there are none.
+    """
+    task, metric = record.task, METRICS[record.task.headline]
+    values = np.array([np.nan if v is None else v for v in record.scores.by_layer or []])
+    found = np.full((3, len(values)), np.nan)
+    found[0] = values
+    try:
+        table = predictions(results, record)
+    except (OSError, LeaderboardError):
+        return found
+    first = table[table["seed"] == table["seed"].min()]
+    for layer in range(len(values)):
+        if f"layer:{layer}" in first:
+            statistics, _ = by_group(first.assign(prediction=first[f"layer:{layer}"]), task)
+            _, low, high, _ = jackknife(statistics, metric, metric.limits)
+            found[1:, layer] = low, high
+    return found
+
+
+def _curve(axis: Axes, found: np.ndarray, offset: float, name: str, index: int) -> None:
+    """A line over layers with its intervals."""
+    style, at = line_style(index), np.arange(found.shape[1]) + offset
+    axis.plot(at, found[0], label=name, **style)
+    axis.vlines(at, found[1], found[2], color=style["color"], linewidth=0.6, alpha=0.6)
+
+
+def _from_chance(axis: Axes, task: Task) -> None:
+    """Let the axis begin at chance, with a line there, or say where it begins where chance is not known."""
+    metric = METRICS[task.headline]
+    chance = 100.0 / len(task.classes) if task.headline == "UA" else max(0.0, metric.limits[0])
+    low, high = axis.dataLim.y0, axis.dataLim.y1
+    bottom = min(chance, low)
+    room = 0.04 * ((high - bottom) or 1.0)
+    axis.set_ylim(bottom - room * (bottom < chance or chance > 0), high + room)
+    if task.headline == "UA" or bottom < chance:
+        words = "chance" if task.headline in ("UA", "CCC", "Pearson") else "0"
+        axis.axhline(chance, color=GREY, linewidth=0.7, linestyle=":", zorder=0)
+        axis.annotate(words, (1, chance), (0, 1.5), xycoords=("axes fraction", "data"), textcoords="offset points",
+                      ha="right", fontsize=5.5, color=GREY)  # fmt: skip
 
 
 def weights(record: Record) -> tuple[np.ndarray, bool]:

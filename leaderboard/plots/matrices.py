@@ -12,7 +12,7 @@ from commons.corridors.record import REFERENCE, Record
 from commons.metrics import METRICS
 from leaderboard import transfers
 from leaderboard.names import names, shown
-from leaderboard.plots.style import SEQUENTIAL, TALLEST, WIDTHS, distinct, figure, short
+from leaderboard.plots.style import SEQUENTIAL, TALLEST, WIDTHS, figure, short, wrapped
 from leaderboard.plots.style import title as heading
 from leaderboard.plots.upstreams import annotate
 from leaderboard.questions import groups
@@ -127,4 +127,4 @@ def _titles(several: Sequence[Record], width: str, fields: int) -> list[str]:
 
 def _short_titles(names: Sequence[str], width: str, fields: int) -> list[str]:
     beside = min(len(names), _beside(width, fields))
-    return distinct(names, max(12, int((WIDTHS[width] - 0.9) / beside * 72 / 4.6)))
+    return wrapped(names, max(12, int((WIDTHS[width] - 0.9) / beside * 72 / 4.6)))

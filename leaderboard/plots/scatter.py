@@ -10,7 +10,7 @@ import numpy as np
 
 from leaderboard.blocks import NONE, plain
 from leaderboard.plots.emotions import DISTINCT, UNKNOWN, Look, looks
-from leaderboard.plots.style import TALLEST, WIDTHS, distinct, figure, legend_below
+from leaderboard.plots.style import TALLEST, WIDTHS, distinct, figure, legend_below, wrapped
 from leaderboard.plots.style import title as heading
 from leaderboard.separation import Separation
 
@@ -47,6 +47,7 @@ class Document(TypedDict):
 ACROSS = {"column": 2, "page": 4}  # panels, at most
 HIGHEST = 4.5  # inches of a panel: one panel alone leaves a page room for text
 LEGEND = {"column": 3, "page": 7}  # labels in a row of the legend, roughly
+EDGE = "#16191d"  # of points
 TURNS = 8  # in which the labels are drawn, so that the last does not hide the others
 
 
@@ -63,12 +64,12 @@ def scatter(document: Document, by: str, width: str, asked: str = "emotion") -> 
     under = _under(document, by, looking, width)
     rows = -(-len(looking) // LEGEND[width]) if listed(looking) else 0
     room = 0.7 + 0.1 * under.count("\n") + 0.14 * rows  # inches, of title, text and legend
-    lines = 1 + max(caption(panel, asked).count("\n") for panel in panels)
+    longest = int(WIDTHS[width] / across * 72 / 4.6)
+    titles = wrapped([plain(panel["label"]) for panel in panels], longest)
+    lines = 1 + max(caption(panel, asked).count("\n") for panel in panels) + max(t.count("\n") for t in titles)
     wide = WIDTHS[width] / across - 0.1
     height = min(wide * min(1.0, half[1] / half[0]), HIGHEST) + 0.3 + 0.11 * lines
     of_each = across * max(1, int((TALLEST - room) / height))
-    longest = int(WIDTHS[width] / across * 72 / 4.6)
-    titles = distinct([plain(panel["label"]) for panel in panels], longest)
     for start in range(0, len(panels), of_each):
         shown = panels[start : start + of_each]
         rows = -(-len(shown) // across)
@@ -98,25 +99,29 @@ def _fill(drawn: Figure, axes: list[Axes], middle: np.ndarray, half: np.ndarray)
 
 
 def _points(axis: Axes, xy: np.ndarray, labels: list[str | None], looking: dict[str, Look], wide: float) -> None:
-    """Points in a panel `wide` inches wide, larger where panels are few."""
+    """Points in a panel `wide` inches wide: the fewer, the larger, so that shapes tell labels apart in grey print too.
+    A thin edge keeps light points visible on white, and neighbours apart."""
     colours, markers = np.array([looking[UNKNOWN if label is None else label] for label in labels], dtype=object).T
-    size = float(np.clip(5000 / len(xy), 2, 9)) * max(1.0, wide / 2.6)
+    size = float(np.clip(9000 / len(xy), 3, 18)) * max(1.0, wide / 2.6)
+    edge = min(0.3, size / 30)
     for turn in np.array_split(np.random.default_rng(0).permutation(len(xy)), TURNS):
         for marker in sorted(set(markers)):
             own = turn[markers[turn] == marker]
-            axis.scatter(xy[own, 0], xy[own, 1], s=size, c=colours[own], marker=marker, alpha=0.75, linewidths=0)
+            axis.scatter(xy[own, 0], xy[own, 1], s=size, c=colours[own], marker=marker, alpha=0.8, linewidths=edge,
+                         edgecolors=EDGE)  # fmt: skip
     if listed(looking):
         for (colour, marker), text in zip(
             looking.values(), distinct([plain(name) for name in looking], 24), strict=True
         ):
-            axis.scatter([], [], s=14, color=colour, marker=marker, linewidths=0, label=text)
+            axis.scatter([], [], s=14, color=colour, marker=marker, linewidths=0.3, edgecolors=EDGE, label=text)
     axis.set(xticks=[], yticks=[])
     axis.spines[:].set_visible(True)
     axis.spines[:].set_color("#c0c0c0")
 
 
 def caption(panel: Panel, asked: str) -> str:
-    """What stands under a panel: its layer, and for emotion and speaker purity (chance) and silhouette.
+    """What stands under a panel: its layer, and for emotion and speaker purity (chance) and silhouette; of emotion the
+    purity among neighbours of other speakers, where speakers are known.
 
     Of a task about something else, as `gender:emodb`, `asked` is `class`: what the document calls `emotion`.
     """
@@ -134,7 +139,11 @@ def caption(panel: Panel, asked: str) -> str:
             lines.append(f"{label}: one alone")
             continue
         silhouette = NONE if apart["silhouette"] is None else f"{round(apart['silhouette'], 2) + 0.0:.2f}"
-        lines.append(f"{label}: {100 * apart['purity']:.0f} % ({100 * apart['chance']:.0f}), {silhouette}")
+        purity, chance, whose = apart["purity"], apart["chance"], ""
+        others, by_chance = apart.get("purity_others"), apart.get("chance_others")
+        if others is not None and by_chance is not None:
+            purity, chance, whose = others, by_chance, " of others"
+        lines.append(f"{label}{whose}: {100 * purity:.0f} % ({100 * chance:.0f}), {silhouette}")
     return "\n".join(lines)
 
 
@@ -149,8 +158,9 @@ def _under(document: Document, by: str, looking: dict[str, Look], width: str) ->
     turned = "; panels turned and mirrored onto the first" * (len(document["panels"]) > 1)
     count = f"{n:,}" if n == settings["utterances"] else f"{n:,} of {settings['utterances']:,}, stratified by class,"
     text = (
-        f"Under each panel: share of the {settings['k']} nearest neighbours with the same label (by chance), and "
-        "silhouette, in the standardised features themselves (Euclidean), not in the picture. "
+        f'Under each panel: share of the {settings["k"]} nearest neighbours with the same label (by chance; "of '
+        'others": neighbours of other speakers), and silhouette, in the standardised features themselves (Euclidean), '
+        "not in the picture. "
         f"{count} utterances. UMAP {settings['umap-learn']}: {settings['n_neighbors']} neighbours, minimal distance "
         f"{settings['min_dist']}, seed {settings['seed']}{turned}."
     )

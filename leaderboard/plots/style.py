@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 import sys
+import textwrap
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -111,6 +112,18 @@ def distinct(names: Sequence[str], longest: int = LONGEST) -> list[str]:
     """Short names, numbered where two would be the same."""
     made = [short(name, longest) for name in names]
     return [f"{s} ({made[: i + 1].count(s)})" if made.count(s) > 1 else s for i, s in enumerate(made)]
+
+
+def wrapped(names: Sequence[str], longest: int) -> list[str]:
+    """Names in up to two lines of `longest` characters; shortened to one where that is not enough."""
+    made = []
+    for name, cut in zip(names, distinct(names, longest), strict=True):
+        before, bracket, inside = name.partition(" (")
+        parts = [before, f"({inside}"] if bracket else [name]
+        lines = [line for part in parts for line in textwrap.wrap(part, longest, break_long_words=False)]
+        lines = [name] if len(name) <= longest else lines
+        made.append("\n".join(lines) if len(lines) <= 2 and all(len(line) <= longest for line in lines) else cut)
+    return made
 
 
 def title(drawn: Figure, text: str, width: str) -> None:

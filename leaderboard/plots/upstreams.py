@@ -14,7 +14,7 @@ from leaderboard.blocks import figure as number
 from leaderboard.blocks import plural
 from leaderboard.grids import task_grids
 from leaderboard.names import names, shown
-from leaderboard.plots.style import COLOURS, GREY, SEQUENTIAL, distinct, figure, short
+from leaderboard.plots.style import COLOURS, GREY, SEQUENTIAL, figure, short, wrapped
 from leaderboard.plots.style import title as heading
 from leaderboard.questions import aspect, groups
 
@@ -94,7 +94,8 @@ def ranks(results: Path, records: Sequence[Record], width: str) -> Iterator[tupl
     for several in kinds(parts)[0]:
         over, head = across(several), several[0][0].record.cell.downstream
         if len(several) > 1 and len(over.upstreams) > 1:
-            words = f"{len(over.families)} corpus families · {head}"
+            votes = len(over.families)
+            words = f"{votes} corpus {'family' if votes == 1 else 'families'} · {head}"
             about = aspect(several[0][0].record.task)
             yield (
                 tuple(filter(None, ("over-corpora", about, head))),
@@ -114,21 +115,26 @@ def annotate(axis: Axes, image: AxesImage, texts: Sequence[Sequence[str]], size:
 
 def _rank_figure(rows: Sequence[str], first: Sequence[int], last: Sequence[int], width: str, words: str) -> Figure:
     drawn, (axis,) = figure(width, 0.75 + ROW * len(rows))
+    told = any(low > 1 for low in first)  # else every dot would stand at rank 1, as if that were found
     for row, (low, high) in enumerate(zip(first, last, strict=True)):
         axis.plot([low, high], [row, row], color=COLOURS[0], linewidth=2.2, solid_capstyle="round", alpha=0.55)
-        axis.plot(low, row, marker="o", color=COLOURS[0])
+        if told:
+            axis.plot(low, row, marker="o", color=COLOURS[0])
     axis.set_xlim(0.5, len(rows) + 0.5)
-    step = max(1, len(rows) // (8 if width == "column" else 20))
+    step = -(-len(rows) // (6 if width == "column" else 20))
     axis.set_xticks(range(1, len(rows) + 1, step))
     axis.grid(axis="x", linewidth=0.4, alpha=0.4)
     _names(axis, rows, width)
-    axis.set_xlabel("rank (dot) and possible ranks")
+    axis.set_xlabel("rank (dot) and possible ranks" if told else "possible ranks; none told apart")
     heading(drawn, words, width)
     return drawn
 
 
 def _names(axis: Axes, rows: Sequence[str], width: str, *, invert: bool = True) -> None:
-    axis.set_yticks(range(len(rows)), distinct(rows, 34 if width == "page" else 22))
+    texts = axis.set_yticks(range(len(rows)), wrapped(rows, 34 if width == "page" else 22))
+    for tick in texts:
+        if "\n" in tick.label1.get_text():
+            tick.label1.set(fontsize=5, linespacing=0.95)  # two lines in the height of one
     axis.tick_params(axis="y", length=0)
     axis.set_ylim(len(rows) - 0.5, -0.5)
     if invert:

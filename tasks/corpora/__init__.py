@@ -6,23 +6,40 @@ Nothing here imports pandas until a `read` is called, so that listing stays quic
 from __future__ import annotations
 
 import csv
-import glob
 import importlib
 import io
-import os
 import pkgutil
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
 
 from commons.errors import UnknownName
+from tasks import copies, wording
+from tasks.copies import LOSSY, SUFFIXES, Found, Layout, Place
 from tasks.errors import TaskError, foreign
 
-# In order of preference where one stem has several files.
-SUFFIXES = (".wav", ".flac", ".opus", ".ogg", ".mp3")
-LOSSY = frozenset({".opus", ".ogg", ".mp3"})
+__all__ = [
+    "LOSSY",
+    "SUFFIXES",
+    "Archive",
+    "Corpus",
+    "audio",
+    "audio_by_stem",
+    "check_name",
+    "code",
+    "count",
+    "label_file",
+    "label_folder",
+    "lines",
+    "module",
+    "names",
+    "records",
+    "refuse_pointer",
+]
+
+POINTER = "version https://git-lfs.github.com/spec/"  # how a file begins that git-lfs has not fetched yet
+PULL = "is a git-lfs pointer, not the file itself; run `git lfs pull` in the clone that it lies in"
 
 
 @dataclass(frozen=True)
@@ -47,22 +64,21 @@ class Archive:
         return self.url.partition("?")[0].rstrip("/").rpartition("/")[2]
 
 
-@dataclass(frozen=True)
-class Corpus:
-    """Facts of a corpus: what a whole copy counts, and how to come by it.
+@dataclass(frozen=True, kw_only=True)
+class Corpus(Layout):
+    """Facts of a corpus: how its copies look (`Layout`), what a whole copy counts, and how to come by it.
 
     Attributes:
-        folders: names of its folder under the data folder, any case, the first preferred.
-        globs: patterns below that folder that find its audio, without suffix.
         files: utterances of a whole copy (0 where releases differ: its label file counts then); speakers (0 where they
             are not told or not known) and classes likewise (utterances by common emotion noun).
         videos: audio files of a whole copy where each holds many utterances, 0 where one holds one.
+        parts: paths of what a whole copy has, at whatever depth, by which a missing session or label file is named.
         archives: what `fetch` downloads, of a corpus that anybody may have.
         others: emotion nouns that occur too, but how often is not known.
+        language: of all utterances whose row does not tell one.
         family: corpora of the same recordings or speakers share one.
         lossless: whether the official audio is; rate is its native sample rate in Hz.
         source: where the counts come from.
-        ignore: regular expression of whole stems that lie beside the corpus's audio and are no part of it.
         flawed: known-bad utterances by id, and what is wrong with them: left out and counted; a copy may have them or
             not, and `files` and the other counts are without them.
     """
@@ -73,8 +89,6 @@ class Corpus:
     licence: str
     homepage: str
     obtain: str
-    folders: tuple[str, ...]
-    globs: tuple[str, ...]
     files: int
     speakers: int
     classes: Mapping[str, int]
@@ -85,15 +99,17 @@ class Corpus:
     synthetic: bool = False
     others: tuple[str, ...] = ()
     videos: int = 0
+    parts: tuple[str, ...] = ()
     archives: tuple[Archive, ...] = ()
-    ignore: str = ""
     flawed: Mapping[str, str] = field(default_factory=dict)
 
     def root(self, data: Path) -> Path | None:
         """The corpus's folder under `data`, or None."""
-        order = [folder.casefold() for folder in self.folders]
-        found = [p for p in data.iterdir() if p.name.casefold() in order and p.is_dir()] if data.is_dir() else []
-        return min(found, key=lambda p: (order.index(p.name.casefold()), p.name), default=None)
+        return self.place(data).root
+
+    def place(self, data: Path) -> Place:
+        """Where the corpus's copy lies under `data`, and what else of it is there."""
+        return copies.locate(self, copies.tree(data))
 
     @property
     def counted(self) -> int:
@@ -131,62 +147,78 @@ def module(name: str) -> ModuleType:
     return found
 
 
-def _audio(root: Path, corpus: Corpus) -> Iterator[tuple[str, str]]:
-    """Place below `root` without suffix, and suffix, of each audio file; strings, for a corpus may have 100,000."""
-    ignored = re.compile(corpus.ignore)
-    for pattern in corpus.globs:
-        for path in glob.iglob(pattern, root_dir=root, recursive=True, include_hidden=True):
-            place, suffix = os.path.splitext(path)
-            stem = os.path.basename(place)
-            # macOS leaves "._name" files beside the real ones.
-            if suffix.lower() in SUFFIXES and not stem.startswith("._") and not ignored.fullmatch(stem):
-                yield place, suffix
+def found(root: Path, corpus: Corpus) -> Found:
+    """The audio files below a corpus's folder: which are read, and what is left out.
+
+    Raises:
+        TaskError: a folder may not be read; files of one name differ, so that the utterance's id is not unique; or a
+            name is not UTF-8.
+    """
+    there = copies.look(corpus, root)
+    if there.denied:
+        folder, why = next(iter(there.denied.items()))
+        raise TaskError(
+            f"{corpus.name}: {len(there.denied)} folder{'s' * (len(there.denied) > 1)} cannot be read, such as "
+            f"{wording.plain(str(folder))} ({why}); allow it (chmod -R u+rX), or ask whoever owns it"
+        )
+    if there.clashes:
+        folders = wording.pairs_of_folders(there.clashes, root)
+        raise TaskError(
+            f"{corpus.name}: {len(there.clashes)} files below {root} have the name of another and other bytes. Keep "
+            "one folder of each line:\n" + "\n".join(f"  {line}" for line in wording.shortened(folders))
+        )
+    for path in there.files.values():
+        check_name(path)
+    return there
 
 
 def count(corpus: Corpus, root: Path) -> int:
-    """Utterances (or videos of many) whose audio is there; several suffixes count once, known-bad ones not at all."""
-    found = {place for place, _ in _audio(root, corpus)}
-    return sum(os.path.basename(place) not in corpus.flawed for place in found)
+    """Utterances (or videos of many) whose audio is there; several files of one name count once, known-bad ones not."""
+    return recordings(corpus, copies.look(corpus, root, compare=False))
 
 
-def audio(root: Path, corpus: Corpus) -> dict[str, Path]:
-    """Audio files below `root` by their path there without suffix (with `/`), the preferred suffix of each.
+def recordings(corpus: Corpus, there: Found) -> int:
+    """The same of the files that were found."""
+    return sum(name.rpartition("/")[2] not in corpus.flawed for name in there.files)
+
+
+def audio(root: Path) -> dict[str, Path]:
+    """All audio below a folder by path without suffix (with `/`), the preferred suffix of each.
 
     Raises:
         TaskError: a name is not UTF-8.
     """
-    files: dict[str, str] = {}
-    for place, suffix in sorted(_audio(root, corpus)):
-        other = files.get(place)
-        if other is None or SUFFIXES.index(suffix.lower()) < SUFFIXES.index(other.lower()):
-            files[place] = suffix
-    paths = {place.replace(os.sep, "/"): root / f"{place}{suffix}" for place, suffix in files.items()}
+    paths = copies.places(root)
     for path in paths.values():
         check_name(path)
     return paths
 
 
 def audio_by_stem(root: Path, corpus: Corpus) -> dict[str, Path]:
-    """Audio files below `root` by stem, the preferred suffix of each.
+    """The corpus's recordings below `root` by name: their stem, or what the corpus's `pattern` takes of the path.
 
     Raises:
-        TaskError: two folders hold a file of the same stem, so that the utterance's id is not unique; or a name is not
-            UTF-8.
+        TaskError: as `found`.
     """
-    files: dict[str, Path] = {}
-    for place, path in audio(root, corpus).items():
-        stem = place.rpartition("/")[2]
-        other = files.setdefault(stem, path)
-        if other is not path:
-            raise TaskError(f"two files would be utterance {stem!r}: {other} and {path}; remove one of them")
-    return files
+    return dict(found(root, corpus).files)
+
+
+def label_file(root: Path, name: str) -> Path:
+    """A label file by its official path below `root`, else wherever a file of that name lies; it may not be there."""
+    return copies.find(root, name)
+
+
+def label_folder(root: Path, name: str) -> Path:
+    """A folder of label files by its path below `root`, in any case; it may not be there."""
+    return copies.within(root, name)
 
 
 def records(path: Path, columns: Sequence[str], encoding: str = "utf-8") -> list[dict[str, str]]:
     """The rows of a CSV label file, by column.
 
     Raises:
-        TaskError: as `lines`; a needed column is missing, or a row has more or fewer values than the heading.
+        TaskError: as `lines`; a needed column is missing, or a row has more or fewer values than the heading, or one
+            of more than 131,072 characters.
     """
     table = csv.reader(io.StringIO("\n".join(lines(path, encoding))))
     heading = next(table, [])
@@ -194,11 +226,14 @@ def records(path: Path, columns: Sequence[str], encoding: str = "utf-8") -> list
     if lacking:
         raise TaskError(f"{path}: has no column {', '.join(lacking)} (it needs {', '.join(columns)})")
     rows = []
-    for values in table:
-        if values and len(values) != len(heading):
-            raise TaskError(f"{path}, line {table.line_num}: has {len(values)} values for {len(heading)} columns")
-        if values:
-            rows.append(dict(zip(heading, values, strict=True)))
+    try:
+        for values in table:
+            if values and len(values) != len(heading):
+                raise TaskError(f"{path}, line {table.line_num}: has {len(values)} values for {len(heading)} columns")
+            if values:
+                rows.append(dict(zip(heading, values, strict=True)))
+    except csv.Error as error:
+        raise TaskError(f"{path}, line {table.line_num}: {error}; is a quote left open?") from error
     return rows
 
 
@@ -206,14 +241,22 @@ def lines(path: Path, encoding: str = "utf-8") -> list[str]:
     """The lines of a label file, without their ends.
 
     Raises:
-        TaskError: it is missing, cannot be read, or is not text of that encoding.
+        TaskError: it is missing, cannot be read, is a git-lfs pointer, or is not text of that encoding.
     """
     try:
-        return path.read_text(encoding=encoding).removeprefix("\ufeff").removesuffix("\n").split("\n")
+        text = path.read_text(encoding=encoding).removeprefix("\ufeff")
     except FileNotFoundError as error:
         raise TaskError(f"{path}: the label file is missing; put the corpus's own there") from error
     except (OSError, UnicodeDecodeError) as error:
         raise TaskError(f"{path}: cannot be read as {encoding} text ({error}); put the corpus's own there") from error
+    refuse_pointer(path, text)
+    return text.removesuffix("\n").split("\n")
+
+
+def refuse_pointer(path: Path, text: str) -> None:
+    """Refuse the text of a file that git-lfs has not fetched yet. Raises TaskError."""
+    if text.startswith(POINTER):
+        raise TaskError(f"{path}: {PULL}")
 
 
 def check_name(path: Path) -> None:

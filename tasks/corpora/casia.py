@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tasks.corpora import Corpus, audio
+from tasks.corpora import Corpus, audio_by_stem
 from tasks.errors import TaskError
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ CORPUS = Corpus(
     obtain="Unpack it: one folder a speaker, each with angry/, fear/, happy/, neutral/, sad/ and surprise/.",
     folders=("casia",),
     globs=tuple(f"*/{emotion}/*" for emotion in EMOTIONS),
+    pattern=rf"[^/]+/(?:{'|'.join(EMOTIONS)})/\d+",
     files=1200,
     speakers=4,
     classes={
@@ -52,10 +53,10 @@ def read(root: Path) -> pd.DataFrame:
     from tasks import utterances
 
     rows = []
-    for place, path in audio(root, CORPUS).items():
-        speaker, emotion, sentence = place.split("/")
-        if re.fullmatch(r"\d+", sentence) is None:
+    for name, path in audio_by_stem(root, CORPUS).items():
+        if re.fullmatch(r"[^/]+/[a-z]+/\d+", name) is None:
             raise TaskError(f"{path}: not a CASIA name (as angry/201.wav: a number); move it away")
+        speaker, emotion, sentence = name.split("/")
         rows.append(
             {
                 "id": f"{sentence}-{speaker}-{emotion}",

@@ -10,7 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tasks.corpora import Corpus, audio_by_stem, cmu_mosi, lines
+from tasks.corpora import Corpus, audio_by_stem, cmu_mosi, label_file, label_folder, lines
 from tasks.errors import TaskError
 
 if TYPE_CHECKING:
@@ -53,10 +53,10 @@ def read(root: Path) -> pd.DataFrame:
     """The utterance table of a CMU-MOSEI folder: the labelled clips whose video's audio is there."""
     from tasks import utterances
 
-    audio, transcripts = audio_by_stem(root, CORPUS), root / "Raw" / "Transcript" / "Segmented" / "Combined"
+    audio, transcripts = audio_by_stem(root, CORPUS), label_folder(root, "Raw/Transcript/Segmented/Combined")
     times: dict[str, dict[int, tuple[float, float]]] = {}
     rows = []
-    for video, clip, facts in cmu_mosi.labelled(root / "label.csv", CORPUS.language):
+    for video, clip, facts in cmu_mosi.labelled(label_file(root, "label.csv"), CORPUS.language):
         if video not in audio:
             continue
         if video not in times:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tasks.corpora import Corpus, audio_by_stem, code, records
+from tasks.corpora import Corpus, audio_by_stem, code, label_file, records
 from tasks.errors import TaskError
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def read(root: Path) -> pd.DataFrame:
 
     audio = audio_by_stem(root, CORPUS)
     rows = []
-    for video, clip, facts in labelled(root / "label.csv", CORPUS.language):
+    for video, clip, facts in labelled(label_file(root, "label.csv"), CORPUS.language):
         utterance = f"{video}_{clip}"
         if utterance in audio:
             rows.append({"id": utterance, "path": audio[utterance], **facts})

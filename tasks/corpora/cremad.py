@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tasks.corpora import Corpus, audio_by_stem, code, lines
+from tasks.corpora import Corpus, audio_by_stem, code, label_file, lines
 from tasks.errors import TaskError
 
 if TYPE_CHECKING:
@@ -25,8 +25,11 @@ CORPUS = Corpus(
     licence="Open Database License 1.0",
     homepage="github.com/CheyneyComputerScience/CREMA-D",
     obtain="Clone the repository with Git LFS; audio lies in AudioWAV/.",
-    folders=("cremad", "crema-d", "crema_d"),
+    folders=("cremad", "crema-d", "crema_d", "crema"),
     globs=("AudioWAV/*",),
+    pattern=r"\d{4}_[A-Z]{3}_[A-Z]{3}_[A-Z]+",
+    parts=("processedResults/summaryTable.csv", "VideoDemographics.csv"),
+    beside={"AudioMP3/[^/]*": ""},
     files=7438,
     speakers=91,
     classes={},
@@ -72,12 +75,12 @@ def read(root: Path) -> pd.DataFrame:
     """The utterance table of a CREMA-D folder; `votes` is what most listeners named, `vote` that where none tie."""
     from tasks import utterances
 
-    table = root / "processedResults" / "summaryTable.csv"
+    table = label_file(root, "processedResults/summaryTable.csv")
     votes = {
         name: ":".join(code(VOTES, letter, "vote", table) for letter in vote.split(":"))
         for name, vote in _rows(table, ("FileName", "VoiceVote"))
     }
-    sexes = {actor: sex.lower() for actor, sex in _rows(root / "VideoDemographics.csv", ("ActorID", "Sex"))}
+    sexes = {actor: sex.lower() for actor, sex in _rows(label_file(root, "VideoDemographics.csv"), ("ActorID", "Sex"))}
     rows = []
     for stem, path in audio_by_stem(root, CORPUS).items():
         name = re.fullmatch(r"(\d{4})_([A-Z]{3})_([A-Z]{3})_([A-Z]+)", stem)

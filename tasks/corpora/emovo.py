@@ -21,6 +21,7 @@ CORPUS = Corpus(
     obtain="Download and unpack the archive; audio lies in f1/ f2/ f3/ m1/ m2/ m3/.",
     folders=("emovo",),
     globs=("[fm][123]/*", "[Ee][Mm][Oo][Vv][Oo]/[fm][123]/*"),
+    pattern=r"[a-z]+-[fm][123]-[a-z]\d",
     files=588,
     speakers=6,
     classes={

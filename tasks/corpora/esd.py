@@ -25,8 +25,9 @@ CORPUS = Corpus(
     licence="research only, on request",
     homepage="github.com/HLTSingapore/Emotional-Speech-Data",
     obtain="Send the form of the home page; unpack it, so that the folders 0001 to 0020 lie in it.",
-    folders=("esd", "emotional speech dataset (esd)", "emotion speech dataset"),
+    folders=("esd", "emotional speech dataset (esd)", "emotion speech dataset", "emotional-speech-data"),
     globs=tuple(f"{nested}00[012][0-9]/*/{part}00*" for nested in ("", "*/") for part in ("", "*/")),
+    pattern=r"00\d\d_\d{6}",
     files=35000,
     speakers=20,
     classes={"anger": 7000, "happiness": 7000, "neutral": 7000, "sadness": 7000, "surprise": 7000},
@@ -52,9 +53,10 @@ def read(root: Path) -> pd.DataFrame:
     rows = []
     for stem, path in audio_by_stem(root, CORPUS).items():
         name = re.fullmatch(r"(00\d\d)_(\d{6})", stem)
-        folders = path.relative_to(root).parts[:-1]
-        if name is None or name[1] not in folders:
+        if name is None:
             raise TaskError(f"{path}: not an ESD name (as 0015/Angry/0015_000355: speaker, utterance); move it away")
+        above = [folder.title() for folder in reversed(path.relative_to(root).parts[:-1])]
+        folder = next((folder for folder in above if folder in EMOTIONS), above[0] if above else "")
         language = "zh" if int(name[1]) <= 10 else "en"
         rows.append(
             {
@@ -62,7 +64,7 @@ def read(root: Path) -> pd.DataFrame:
                 "path": path,
                 "speaker": name[1],
                 "language": language,
-                "emotion": code(EMOTIONS, folders[folders.index(name[1]) + 1], "emotion folder", path),
+                "emotion": code(EMOTIONS, folder, "emotion folder", path),
                 "sentence": f"{language}{(int(name[2]) - 1) % SENTENCES + 1}",
             }
         )

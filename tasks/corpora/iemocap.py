@@ -13,7 +13,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tasks.corpora import Corpus, audio_by_stem, code
+from tasks.corpora import Corpus, audio_by_stem, code, label_folder, refuse_pointer
 from tasks.errors import TaskError
 
 if TYPE_CHECKING:
@@ -26,8 +26,13 @@ CORPUS = Corpus(
     licence="request form; no redistribution",
     homepage="sail.usc.edu/iemocap",
     obtain="Send the form of the home page; unpack IEMOCAP_full_release, so that Session1 to Session5 lie in it.",
-    folders=("iemocap", "iemocap_full_release"),
+    folders=("iemocap", "iemocap_full_release", "iemocapfullrelease"),
     globs=("Session[1-5]/sentences/wav/*/Ses0*",),
+    parts=tuple(
+        f"Session{session}{part}"
+        for session in range(1, 6)
+        for part in ("", "/sentences/wav", "/dialog/EmoEvaluation", "/dialog/transcriptions")
+    ),
     files=10039,
     speakers=10,
     classes={"neutral": 1708, "anger": 1103, "sadness": 1084, "happiness": 595, "excitement": 1041},
@@ -58,7 +63,9 @@ TRANSCRIPT = re.compile(r"(\S+) \[[\d.]+-[\d.]+\]:\s*(.*?)\s*")
 
 
 def _lines(path: Path) -> list[str]:
-    return path.read_text(encoding="utf-8", errors="replace").splitlines()
+    text = path.read_text(encoding="utf-8", errors="replace")
+    refuse_pointer(path, text)
+    return text.splitlines()
 
 
 def _transcripts(folder: Path) -> dict[str, str]:
@@ -89,9 +96,12 @@ def read(root: Path) -> pd.DataFrame:
 
     audio = audio_by_stem(root, CORPUS)
     rows = []
-    for session in sorted(root.glob("Session[1-5]")):
-        texts = _transcripts(session / "dialog" / "transcriptions")
-        labels = sorted((session / "dialog" / "EmoEvaluation").glob("[!.]*.txt"))
+    for number in "12345":
+        session = label_folder(root, f"Session{number}")
+        if not session.is_dir():
+            continue
+        texts = _transcripts(label_folder(session, "dialog/transcriptions"))
+        labels = sorted(label_folder(session, "dialog/EmoEvaluation").glob("[!.]*.txt"))
         if not labels:
             raise TaskError(f"{session}: no label files in dialog/EmoEvaluation; unpack the whole release")
         for path in labels:
@@ -120,7 +130,7 @@ def read(root: Path) -> pd.DataFrame:
                             "turn": turn,
                             "turns": len(turns),
                             "style": "improvised" if "_impro" in path.stem else "scripted",
-                            "session": session.name.removeprefix("Session"),
+                            "session": number,
                         }
                     )
     return utterances.table(rows)

@@ -38,7 +38,7 @@ CORPUS = Corpus(
     lossless=True,
     rate=16000,
     source="file names of known speakers, counted; without the five flawed ones",
-    ignore=rf"background-.*|.*-[Nn]one-.*|.*-{NOBODY}",
+    beside={rf"background-[^/]*|[^/]*-[Nn]one-[^/]*|[^/]*-{NOBODY}": ""},
     flawed={
         f"bacho-safe-angry-{_BACHO}": CONFLICT,
         f"bacho-safe-fearful-{_BACHO}": CONFLICT,

@@ -11,7 +11,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, NotRequired, TypedDict
 
-from tasks.corpora import Corpus, audio_by_stem, code, lines
+from tasks.corpora import Corpus, audio_by_stem, code, label_file, label_folder, lines
 from tasks.errors import TaskError
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def _plain(series: str) -> str:
 def _partitions(root: Path) -> dict[str, str]:
     found: dict[str, str] = {}
     for name, partition in PARTITIONS.items():
-        lists = sorted((root / "splitInfo").glob(f"movie_list_{name}*.txt"))
+        lists = sorted(label_folder(root, "splitInfo").glob(f"movie_list_{name}*.txt"))
         if not lists:
             raise TaskError(f"{root / 'splitInfo'}: has no movie_list_{name}*.txt; put the corpus's own there")
         found |= {_plain(line): partition for line in lines(lists[0]) if line.strip()}
@@ -90,7 +90,7 @@ def read(root: Path) -> pd.DataFrame:
     """The utterance table of an M3ED folder: the annotated utterances whose audio is there."""
     from tasks import utterances
 
-    audio, parts, labels = audio_by_stem(root, CORPUS), _partitions(root), root / "annotation.json"
+    audio, parts, labels = audio_by_stem(root, CORPUS), _partitions(root), label_file(root, "annotation.json")
     rows = []
     for series, dialogues in _annotation(labels).items():
         for dialogue, content in dialogues.items():

@@ -6,12 +6,11 @@ channel, where the voices are, beside each as WAV. `final_videos_test*` and `._*
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tasks.corpora import Archive, Corpus, audio, code, records
+from tasks.corpora import Archive, Corpus, audio_by_stem, code, label_file, records
 from tasks.errors import TaskError
 
 if TYPE_CHECKING:
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
 
 # Folders of the clips; the archives lie one in the other, so each is found nested or not.
 CLIPS = {"train_splits": "train", "dev_splits_complete": "dev", "output_repeated_splits_test": "test"}
+LABELS = {part: f"{part}_sent_emo.csv" for part in CLIPS.values()}
 
 CORPUS = Corpus(
     name="meld",
@@ -30,6 +30,8 @@ CORPUS = Corpus(
     "unpack MELD.Raw.tar.gz and the archives in it yourself, and run that command on what is there.",
     folders=("meld", "meld.raw"),
     globs=tuple(f"{nested}{clips}/*" for clips in CLIPS for nested in ("", "*/")),
+    pattern=rf"(?:{'|'.join(CLIPS)})/dia\d+_utt\d+",
+    parts=(*CLIPS, *LABELS.values()),
     files=13706,
     speakers=304,
     classes={
@@ -46,7 +48,7 @@ CORPUS = Corpus(
     lossless=True,
     rate=48000,
     source="the official label files, counted",
-    ignore="final_videos_test.*",
+    beside={"final_videos_test[^/]*": ""},
     flawed={
         "train_dia125_utt3": "its clip cannot be read",
         "dev_dia110_utt7": "its clip cannot be read",
@@ -75,17 +77,14 @@ def read(root: Path) -> pd.DataFrame:
     from tasks import utterances
 
     clips: dict[str, Path] = {}
-    for path in audio(root, CORPUS).values():
-        utterance = name(path)
-        if re.fullmatch(r"dia\d+_utt\d+", path.stem) is None:
+    for place, path in audio_by_stem(root, CORPUS).items():
+        folder, _, stem = place.rpartition("/")
+        if folder not in CLIPS:
             raise TaskError(f"{path}: not a MELD clip (as dia125_utt3: dialogue, utterance); move it away")
-        if utterance in clips:
-            raise TaskError(f"two files would be utterance {utterance!r}: {clips[utterance]} and {path}; remove one")
-        clips[utterance] = path
+        clips[f"{CLIPS[folder]}_{stem}"] = path
     rows = []
-    for partition in CLIPS.values():
-        file = f"{partition}_sent_emo.csv"
-        labels = next((path for path in (root / file, root / partition / file) if path.exists()), root / file)
+    for partition, file in LABELS.items():
+        labels = label_file(root, file)
         turns: Counter[str] = Counter()
         lines = records(labels, COLUMNS)
         lengths = Counter(line["Dialogue_ID"] for line in lines)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tasks.corpora import Corpus, audio_by_stem, code, records
+from tasks.corpora import Corpus, audio_by_stem, code, label_file, records
 from tasks.errors import TaskError
 
 if TYPE_CHECKING:
@@ -72,8 +72,7 @@ def read(root: Path) -> pd.DataFrame:
     """The utterance table of a release; rows whose audio is missing point to where it should be."""
     from tasks import utterances
 
-    places = (root / "Labels" / "labels_consensus.csv", root / "Labels" / "Labels" / "labels_consensus.csv")
-    labels = next((path for path in places if path.exists()), places[0])
+    labels = label_file(root, "Labels/labels_consensus.csv")
     audio = audio_by_stem(root, CORPUS)
     rows = []
     for row in records(labels, COLUMNS):

@@ -9,7 +9,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tasks.corpora import Archive, Corpus, audio_by_stem, code, lines
+from tasks.corpora import Archive, Corpus, audio_by_stem, code, label_file, lines
 from tasks.errors import TaskError
 
 if TYPE_CHECKING:
@@ -24,6 +24,8 @@ CORPUS = Corpus(
     obtain="Clone the repository; audio lies in samples/.",
     folders=("nemo", "nemo-main"),
     globs=("samples/*",),
+    pattern=r"[A-Z]+\d_[a-z]+_\d+",
+    parts=("data.tsv",),
     files=4481,
     speakers=9,
     classes={"anger": 749, "fear": 736, "happiness": 749, "neutral": 809, "sadness": 769, "surprise": 669},
@@ -61,7 +63,7 @@ def read(root: Path) -> pd.DataFrame:
     """The utterance table of a nEMO folder."""
     from tasks import utterances
 
-    told = _metadata(root / "data.tsv")
+    told = _metadata(label_file(root, "data.tsv"))
     rows = []
     for stem, path in audio_by_stem(root, CORPUS).items():
         name = re.fullmatch(r"([A-Z]+\d)_([a-z]+)_(\d+)", stem)

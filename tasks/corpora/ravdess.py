@@ -16,6 +16,17 @@ from tasks.errors import TaskError
 if TYPE_CHECKING:
     import pandas as pd
 
+
+def beside(other: str) -> dict[str, str]:
+    """Audio that looks like RAVDESS's and is not the half that is read; `other`: names of the other half."""
+    return {
+        other: "",
+        r"0[12]-0[12](?:-\d\d){5}": "sound of the video files (01- and 02-); the audio files are 03-",
+        r"0\d-0\d(?:-\d\d){4}-(?!0[1-9]|1\d|2[0-4])\d\d": "of an actor above 24, whom RAVDESS does not have "
+        "(TESS is passed on as actors 25 and 26)",
+    }
+
+
 CORPUS = Corpus(
     name="ravdess",
     title="RAVDESS, speech",
@@ -23,8 +34,10 @@ CORPUS = Corpus(
     licence="CC BY-NC-SA 4.0",
     homepage="zenodo.org/records/1188976",
     obtain="Download Audio_Speech_Actors_01-24.zip and unpack it into a folder of that name.",
-    folders=("ravdess",),
+    folders=("ravdess", "ryerson audio-visual database"),
     globs=("Audio_Speech_Actors_01-24/Actor_*/03-01-*", "Actor_*/03-01-*"),
+    pattern=r"03-01(?:-\d\d){5}",
+    beside=beside("03-02-[^/]*"),
     files=1440,
     speakers=24,
     classes={

@@ -22,6 +22,8 @@ CORPUS = replace(
         ),
     ),
     globs=("Audio_Song_Actors_01-24/Actor_*/03-02-*", "Actor_*/03-02-*"),
+    pattern=r"03-02(?:-\d\d){5}",
+    beside=ravdess.beside("03-01-[^/]*"),
     files=1012,
     speakers=23,
     classes={"neutral": 92, "calm": 184, "happiness": 184, "sadness": 184, "anger": 184, "fear": 184},

@@ -23,8 +23,9 @@ CORPUS = Corpus(
     licence="MIT",
     homepage="huggingface.co/datasets/Aniemore/resd",
     obtain="Download and unpack the audio, so that train/ and test/ lie in it.",
-    folders=("resd",),
+    folders=("resd", "russian emotional speech dialogs"),
     globs=("train/*/*", "test/*/*"),
+    pattern=r"\d+_[a-z]+_[a-z]+[ _][a-z]_\d+",
     files=1396,
     speakers=0,
     classes={
@@ -51,6 +52,7 @@ EMOTIONS = {
     "n": "neutral",
     "s": "sadness",
 }
+PARTITIONS = {"train": "train", "test": "test"}
 
 
 def read(root: Path) -> pd.DataFrame:
@@ -65,6 +67,7 @@ def read(root: Path) -> pd.DataFrame:
                 f"{path}: not a RESD name (as 32_happiness_enthusiasm_h_120: dialogue, its emotions, emotion, place); "
                 "move it away"
             )
+        part = next((p.lower() for p in reversed(path.relative_to(root).parts) if p.lower() in PARTITIONS), "unknown")
         rows.append(
             {
                 "id": stem,
@@ -72,7 +75,7 @@ def read(root: Path) -> pd.DataFrame:
                 "language": CORPUS.language,
                 "emotion": code(EMOTIONS, name[2], "emotion", path),
                 "dialogue": name[1],
-                "partition": path.relative_to(root).parts[0],
+                "partition": code(PARTITIONS, part, "part", path),
             }
         )
     return utterances.table(rows)

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tasks.corpora import Corpus, audio, code
+from tasks.corpora import Corpus, audio_by_stem, code
 from tasks.errors import TaskError
 
 if TYPE_CHECKING:
@@ -19,8 +19,9 @@ CORPUS = Corpus(
     licence="research only",
     homepage="kahlan.eps.surrey.ac.uk/savee",
     obtain="Register on the home page, download and unpack; audio lies in AudioData/DC, JE, JK and KL.",
-    folders=("savee",),
+    folders=("savee", "surrey audiovisual expressed emotion"),
     globs=("AudioData/[DJK][CEKL]/*", "[DJK][CEKL]/*", "[DJK][CEKL]_*"),
+    pattern=r"(?:DC|JE|JK|KL)[/_](?:sa|su|[adfhn])\d\d",
     files=480,
     speakers=4,
     classes={
@@ -54,8 +55,8 @@ def read(root: Path) -> pd.DataFrame:
     from tasks import utterances
 
     rows = []
-    for place, path in audio(root, CORPUS).items():
-        name = re.fullmatch(r"(?:.*/)?(DC|JE|JK|KL)[/_](sa|su|[a-z])(\d\d)", place)
+    for place, path in audio_by_stem(root, CORPUS).items():
+        name = re.fullmatch(r"(DC|JE|JK|KL)[/_](sa|su|[a-z])(\d\d)", place)
         if name is None:
             raise TaskError(f"{path}: not a SAVEE name (as DC/sa03 or DC_sa03: speaker, emotion, number); move it away")
         rows.append(

@@ -21,6 +21,7 @@ CORPUS = Corpus(
     obtain="Download SUBESCO.zip and unpack it; all files lie in one folder.",
     folders=("subesco",),
     globs=("[FM]_[0-9]*", "SUBESCO/[FM]_[0-9]*"),
+    pattern=r"[FM]_\d\d_[A-Z]+_S_\d+_[A-Z]+_\d+",
     files=7000,
     speakers=20,
     classes={

@@ -15,6 +15,8 @@ from tasks.errors import TaskError
 if TYPE_CHECKING:
     import pandas as pd
 
+FOLDERS = ("Angry", "Happy", "Neutral", "Sad")
+
 CORPUS = Corpus(
     name="urdu",
     title="URDU-Dataset",
@@ -23,7 +25,8 @@ CORPUS = Corpus(
     homepage="github.com/siddiquelatif/URDU-Dataset",
     obtain="Clone the repository; audio lies in Angry/, Happy/, Neutral/ and Sad/.",
     folders=("urdu", "urdu-dataset", "urdu-dataset-master"),
-    globs=("Angry/*", "Happy/*", "Neutral/*", "Sad/*"),
+    globs=tuple(f"{folder}/*" for folder in FOLDERS),
+    pattern=r"S[A-Z]\d+_F\d+_[A-Z]\d+",
     files=400,
     speakers=29,
     classes={"anger": 100, "happiness": 100, "neutral": 100, "sadness": 100},
@@ -48,7 +51,8 @@ def read(root: Path) -> pd.DataFrame:
         if name is None:
             raise TaskError(f"{path}: not a URDU name (as SM20_F8_N012: speaker, file, emotion); move it away")
         emotion = code(EMOTIONS, name[3], "emotion", path)
-        if not path.parent.name.startswith(name[3]):
+        folder = path.parent.name.title()
+        if folder in FOLDERS and not folder.startswith(name[3]):
             raise TaskError(f"{path}: its name says {emotion}, its folder {path.parent.name}; the copy is damaged")
         rows.append(
             {

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import pickle
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+import downstreams
+import leaderboard
 import run_benchmark
 from cells import engines, measure
 from cells.engines import local
@@ -14,7 +21,10 @@ from cells.jobs import Extract, Measure, Outcome
 from cells.plan import planned as plan_of
 from cells.request import parse, understood
 from cells.workplace import Workplace
+from downstreams import registry
+from tasks import demo
 
+ROOT = Path(__file__).resolve().parents[2]
 ENGINES = {"local": local.Local}
 
 
@@ -23,7 +33,7 @@ def planned(tmp_path: Path, *words: str):
     folders = [word for name in ("results", "cache") for word in (f"--{name}", str(tmp_path / name))]
     options = parse(["-u", "fbank", "mfcc", "-t", "demo", "--limit", "48", "--jobs", "1", *folders, *words])
     request = understood(options, lambda line: None)
-    place = Workplace(request.setting)
+    place = Workplace()
     return request, place, plan_of(request, place, lambda line: None)
 
 
@@ -81,10 +91,87 @@ def test_a_job_that_ran_runs_again_and_changes_nothing(tmp_path: Path) -> None:
         before[job.id] = measure.perform(job, place, before)
         assert not before[job.id].failure, before[job.id].failure
     files = {path: path.stat().st_mtime_ns for path in request.results.rglob("*") if path.suffix != ".jsonl"}
-    other = Workplace(request.setting)  # another process opens everything anew
+    other = Workplace()  # another process opens everything anew
     for job in plan.jobs:
         assert not measure.perform(job, other, before).failure
     assert files == {path: path.stat().st_mtime_ns for path in request.results.rglob("*") if path.suffix != ".jsonl"}
+
+
+def test_a_job_runs_in_another_process_and_folder_from_its_arguments_alone(tmp_path: Path, monkeypatch) -> None:
+    """Relative folders were resolved when it was planned; nobody hands on what the extraction said."""
+    monkeypatch.chdir(tmp_path)
+    words = ["-u", "fbank", "-t", "demo", "--limit", "48", "--jobs", "1", "--results", "here", "--cache", "cache"]
+    request = understood(parse(words), lambda line: None)
+    plan = plan_of(request, Workplace(), lambda line: None)
+    job = next(job for job in plan.jobs if isinstance(job, Measure))
+    (tmp_path / "job").write_bytes(pickle.dumps(job))
+    (tmp_path / "elsewhere").mkdir()
+    code = (
+        "import pickle, sys; from cells.measure import perform; from cells.workplace import Workplace\n"
+        "outcome = perform(pickle.load(open(sys.argv[1], 'rb')), Workplace(), {}); sys.exit(outcome.failure or 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path / "job")], cwd=tmp_path / "elsewhere",
+                          env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True)  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "here" / "limited" / "fbank" / "demo" / "probe.json").is_file()
+    assert not list((tmp_path / "elsewhere").iterdir())
+
+
+def test_a_job_whose_corpus_changed_since_it_was_planned_fails(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "cache").mkdir()
+    root = demo.write(tmp_path / "cache")
+    lines = ["path,speaker,emotion"]
+    for number, wav in enumerate(sorted(root.rglob("*.wav"))[:24]):
+        shutil.copy(wav, tmp_path / f"{number}.wav")
+        lines.append(f"{number}.wav,{number % 3},{'ab'[number // 3 % 2]}")
+    table = tmp_path / "mine.csv"
+    table.write_text("\n".join(lines))
+    words = ["-u", "fbank", "-t", "csv:mine.csv", "--jobs", "1", "--results", "r", "--cache", "cache"]
+    request = understood(parse(words), lambda line: None)
+    plan = plan_of(request, Workplace(), lambda line: None)
+    table.write_text("\n".join(lines[:-6]))
+    outcomes = list(engines.run(local.Local(Workplace()), plan.jobs))
+    assert all("changed after this cell was planned" in one.failure for one in outcomes if one.cell and not one.skipped)
+    assert not list(tmp_path.glob("r/*/*/*.json"))
+
+
+def test_jobs_of_two_requests_keep_their_own_settings_in_one_workplace(tmp_path: Path) -> None:
+    place = Workplace()
+    for limit in (48, 64):
+        request, _, plan = planned(tmp_path / str(limit), "--limit", str(limit))
+        assert not any(outcome.failure for outcome in engines.run(local.Local(place), plan.jobs[:2]))
+        record = leaderboard.find(request.results, "fbank", "demo", "probe")
+        assert record and record.cell.limit == record.scores.counts.n == limit
+
+
+def test_seeds_that_another_process_added_meanwhile_are_kept(tmp_path: Path, monkeypatch) -> None:
+    request, place, plan = planned(tmp_path, "-d", "superb", "--seeds", "2")
+    job = next(job for job in plan.jobs if isinstance(job, Measure))
+    evaluate, other = downstreams.evaluate, []
+
+    def slowly(*arguments):
+        if not other:  # while this one trains its first seed, another process does the whole cell
+            other.append(job)
+            assert not measure.perform(job, Workplace(), {}).failure
+        return evaluate(*arguments)
+
+    monkeypatch.setattr(downstreams, "evaluate", slowly)
+    assert not measure.perform(job, place, {}).failure
+    record = leaderboard.find(request.results, *job.cell, verify=True)
+    assert record and record.cell.seeds == [0, 1]
+    assert not leaderboard.verify(request.results)
+
+
+def test_a_head_of_the_network_itself_costs_the_others_nothing(tmp_path: Path, monkeypatch) -> None:
+    """One extraction serves all heads of stored features; what is trained live is none of it."""
+    head = registry.HEADS.find("superb")
+    monkeypatch.setitem(registry.HEADS._entries, "superb", replace(head, needs=frozenset({"live"})))
+    _, place, plan = planned(tmp_path, "-d", "probe", "superb", "emotion2vec", "--seeds", "1")
+    extract = plan.jobs[0]
+    assert isinstance(extract, Extract) and extract.needs == {"pooled", "frames:last"}
+    outcomes = {one.cell: one.failure for one in engines.run(local.Local(place), plan.jobs[:4])}
+    assert not outcomes["fbank", "demo", "probe"] and "fine-tuned" in outcomes["fbank", "demo", "superb"]
 
 
 def test_done_cells_load_no_model(tmp_path: Path, monkeypatch) -> None:

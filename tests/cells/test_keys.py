@@ -12,6 +12,7 @@ import pytest
 import downstreams
 import tasks
 from cells import keys
+from downstreams import registry
 from tasks import definition
 
 
@@ -23,10 +24,10 @@ def task(tmp_path_factory):
 @pytest.fixture
 def upstream():
     """What keys reads of an Identity."""
-    named = SimpleNamespace(label="fbank", modality="audio")
+    named = SimpleNamespace(label="fbank")
     return SimpleNamespace(
-        named=named, fingerprint="f" * 64, depth=1, width=80, seen={}, precision="fp32", title="FBANK", weights="",
-        label="", licence="",
+        named=named, modality="audio", fingerprint="f" * 64, depth=1, width=80, seen={}, precision="fp32",
+        title="FBANK", weights="", label="", licence="",
     )  # fmt: skip
 
 
@@ -60,6 +61,28 @@ def test_whatever_decides_figures_or_marks_changes_the_key(task, upstream) -> No
     assert len({key(task, upstream), *others}) == len(others) + 1
 
 
+def test_what_concerns_audio_alone_decides_nothing_of_text(task, upstream) -> None:
+    audit = replace(task.audit, text_hash="t" * 64)
+    task, text = replace(task, audit=audit), changed(upstream, modality="text")
+    loud = replace(task, marks=(*task.marks, "identical_audio", "skipped:2"), audit=replace(audit, hash="other"))
+    assert key(loud, text) == key(task, text) == key(task, text, skip_bad=True)
+    assert key(loud, upstream) != key(task, upstream)
+    other = replace(task, audit=replace(audit, text_hash="u" * 64))
+    assert key(other, text) != key(task, text) and key(other, upstream) == key(task, upstream)
+
+
+def test_further_targets_count_for_heads_that_train_on_them_alone(task, upstream, monkeypatch) -> None:
+    more = replace(
+        task,
+        definition=definition.varied(task.definition, also=("gender",)),
+        audit=replace(task.audit, also_hash="a" * 64),
+    )
+    assert key(more, upstream) == key(task, upstream)
+    head = registry.HEADS.find("probe")
+    monkeypatch.setitem(registry.HEADS._entries, "probe", replace(head, further=True))
+    assert key(more, upstream) != key(task, upstream)
+
+
 def test_a_key_of_the_first_formula_counts_as_done(task, upstream) -> None:
     """The formula of version 0.1, written out: it had the title of the upstream in it."""
     decides = {
@@ -74,12 +97,13 @@ def test_a_key_of_the_first_formula_counts_as_done(task, upstream) -> None:
         "skip_bad": False,
     }  # fmt: skip
     first = hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()
-    assert keys.former_keys(task, upstream, "", downstreams.resolve("probe"), False) == (first,)
+    assert keys.former_key(task, upstream, "", downstreams.resolve("probe"), False, "FBANK") == first
     assert first != key(task, upstream)
 
 
 def test_a_reference_row_of_the_first_formula_counts_as_done(task) -> None:
-    assert keys.former_keys(task, None, "majority", downstreams.resolve("probe"), False) == (REFERENCE,)
+    title = "the most frequent class"
+    assert keys.former_key(task, None, "majority", downstreams.resolve("probe"), False, title) == REFERENCE
 
 
 # Of `majority` on the embedded demo corpus, as the code before the rebuilt joint computed it.

@@ -81,3 +81,22 @@ def test_what_is_not_needed_is_not_imported(make, results):
 
 def test_the_public_names_are_there():
     assert all(callable(getattr(leaderboard, name)) for name in leaderboard.__all__)
+
+
+def test_where_pictures_cannot_be_written_is_said_before_the_work(make, results, tmp_path, capsys, monkeypatch):
+    make()
+    (tmp_path / "file").touch()
+    monkeypatch.setattr("leaderboard.embedding.write", lambda *_: pytest.fail("it began to work"))
+    for out in ("/proc/x", str(tmp_path / "file"), str(tmp_path / "file" / "below")):
+        for command in ("umap", "plot"):
+            with pytest.raises(SystemExit, match="2"):
+                main([command, "--results", str(results), "--out", out])
+            assert "--out: " in capsys.readouterr().err
+    with pytest.raises(SystemExit, match="2"):
+        main(["page", "--results", str(results), "--out", "/proc/x/page.html"])
+
+
+def test_results_that_are_a_file_are_named(tmp_path, capsys):
+    (tmp_path / "file").touch()
+    assert main(["table", "--results", str(tmp_path / "file")]) == 1
+    assert "file: is no folder" in capsys.readouterr().err

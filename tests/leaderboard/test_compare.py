@@ -35,9 +35,22 @@ def test_ranks(make, results, capsys):
     assert row(out, "1", "good") and row(out, "2", "poor") and "majority" not in out
     assert "smallest p of 10 speakers: 0.002" in out and "smallest detectable difference" in out
     assert "over corpora · probe" in out and "one vote a family: emodb, urdu" in out
-    assert "smallest p of 2 votes: 0.500; Holm over 1 pair: no difference can become significant" in out
+    assert "smallest p of 2 votes: 0.500; no difference can become significant: who is better cannot be told" in out
     code, out, _ = run(capsys, "compare", "--results", results, "-t", "urdu", "--pairs", "--format", "markdown")
     assert code == 0 and "| good | poor | +" in out and "over corpora" not in out
+
+
+def test_who_cannot_be_told_apart_has_no_rank(make, results, capsys):
+    alike = tuple((f"u{i}", 0.5) for i in range(6))
+    make_board(make, names=("emodb",), upstreams=alike)
+    make_board(make, names=("savee",), upstreams=alike, speakers=4)
+    code, out, _ = run(capsys, "compare", "--results", results)
+    first, second = out.split("savee · probe")[:2]
+    assert code == 0 and "0 of 15 pairs told apart, adjusted for all" in first and row(first, "–", "1-6", "u0")
+    assert "to be significant among 15 pairs, a difference in UA has to be about" in first
+    assert "no rank: no two of them can be told apart, which does not say that they are equal" in first
+    assert "smallest p of 4 speakers: 0.125; no difference can become significant" in second
+    assert "smallest detectable" not in second.split("over corpora")[0] and row(second, "–", "1-6", "u0")
 
 
 def test_two_upstreams(make, results, capsys):
@@ -45,7 +58,7 @@ def test_two_upstreams(make, results, capsys):
     code, out, _ = run(capsys, "compare", "poor", "good", "--results", results)
     line = row(out, "emodb", "probe")
     assert code == 0 and " -" in line and line.rstrip().endswith("good")
-    assert "Holm over 2 rows" in out and "on further corpora" in out
+    assert "adjusted p: over 2 rows" in out and "on further corpora" in out
 
 
 def test_two_folders(make, results, capsys, tmp_path):
@@ -93,4 +106,4 @@ def test_missing_and_damaged_predictions_are_named_and_the_rest_compared(make, r
             path.write_bytes(b"x" * path.stat().st_size)
     code, out, err = run(capsys, "compare", "--results", results)
     assert code == 1 and row(out, "good") and row(out, "fair") and "poor" not in out and "lost" not in out
-    assert "lost/emodb/probe.json: names probe." in err and "no readable Parquet" in err
+    assert "lost/emodb/probe.json: names probe." in err and "its sha256 is not the recorded one" in err

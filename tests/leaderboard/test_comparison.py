@@ -36,6 +36,7 @@ def test_a_clear_order_is_ranked_and_references_take_no_part(make, results):
 def test_few_speakers_cannot_tell_apart(make, results):
     found = standing(board(make, results, speakers=4)[0])
     assert found.ranks == [1, 1, 1] and found.last == [3, 3, 3], "the smallest p of 4 groups is 0.125"
+    assert np.isnan(found.detectable) and np.isinf(found.needed), "no difference is large enough"
 
 
 def test_errors_rank_the_smaller_first(make, results):

@@ -1,5 +1,7 @@
 """import: a foreign system stands on the same utterances, marked, or is refused with the reason."""
 
+import zipfile
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -36,7 +38,7 @@ def test_the_same_predictions_give_the_same_figures_and_a_mark(mine, results, ca
     assert found.scores.counts.groups == fbank.scores.counts.groups and leaderboard.verify(results) == []
     assert leaderboard.openings(results) == {"emodb": 1}
     assert main(["compare", "mine", "fbank", "--results", str(results)]) == 0, "under whatever head the other has"
-    assert "Holm over 1 row" in capsys.readouterr().out
+    assert "adjusted p: over 1 row" in capsys.readouterr().out
 
 
 def test_what_to_do_where_an_imported_one_cannot_be_compared_is_possible(mine, results, capsys):
@@ -113,3 +115,67 @@ def test_values_are_brought_too(make, results, tmp_path, capsys):
     assert found.scores.metrics["CCC"].value == pytest.approx(record.scores.by_seed["CCC"][0])
     own.assign(prediction="much").to_csv(tmp_path / "v.csv", index=False)
     assert main(words) == 1 and "'much'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("seed", "good"),
+    [("first", 0), ("inf", 0), ("1e30", 0), ("1.5", 0), ("-1", 0), ("9" * 400, 0), ("2", 1), ("3.0", 1), ("1e1", 1)],
+)
+def test_a_seed_is_a_whole_number(mine, results, capsys, seed, good):
+    own, path = mine
+    own.assign(seed=seed).to_csv(path, index=False)
+    assert bring(results, path) == int(not good)
+    said = capsys.readouterr().err
+    if good:
+        assert leaderboard.find(results, "mine", "emodb", "imported").cell.seeds == [int(float(seed))]
+    else:
+        assert "is not a seed, a whole number" in said and said.count("\n") == 1 and len(said) < 400
+
+
+@pytest.mark.parametrize("score", ["inf", "-inf", "-5", "1.5", "much", "1e400"])
+def test_scores_are_from_0_to_1(mine, results, capsys, score):
+    own, path = mine
+    wide = own[["id"]].assign(**{f"score:{name}": "0.25" for name in CLASSES})
+    wide.loc[wide.index[3], "score:anger"] = score
+    wide.to_csv(path, index=False)
+    assert bring(results, path) == 1
+    assert f"{score!r} is not a score from 0 to 1" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("value", ["inf", "nan", "1e200", "x" * 5000])
+def test_values_are_finite_numbers(make, results, tmp_path, capsys, value):
+    record = make(kind="regression", name="moods")
+    own = leaderboard.predictions(results, record).query("seed == 0")[["id", "prediction"]].astype(str)
+    own.iloc[0, 1] = value
+    own.to_csv(tmp_path / "v.csv", index=False)
+    assert main(["import", str(tmp_path / "v.csv"), "--name", "m", "-t", "moods", "--results", str(results)]) == 1
+    said = capsys.readouterr().err
+    assert "is not a number" in said and len(said) < 500
+
+
+def test_damaged_files_are_one_line(mine, results, tmp_path, capsys):
+    with zipfile.ZipFile(tmp_path / "two.zip", "w") as archive:
+        for name in ("a.csv", "b.csv"):
+            archive.writestr(name, "id,prediction\n")
+    for ending in ("gz", "zip", "xz", "bz2", "zst", "tar"):
+        (tmp_path / f"bad.csv.{ending}").write_bytes(b"id,prediction\n" + bytes(range(256)))
+    (tmp_path / "nul.csv").write_bytes(b"id,prediction\nu1,\x00anger\n\x00\x00")
+    (tmp_path / "wide.csv").write_text("id,prediction\nu1," + "x" * 200_000 + "\n")
+    (tmp_path / "quote.csv").write_text('id,prediction\n"u1,anger\n')
+    (tmp_path / "latin.csv").write_bytes("id,prediction\nü,anger\n".encode("latin-1"))
+    (tmp_path / "heads.csv").write_text(",".join(f"c{i}" for i in range(5000)))
+    (tmp_path / "folder.csv").mkdir()
+    for path in sorted(tmp_path.glob("*.*")):
+        assert bring(results, path) == 1, path
+        said = capsys.readouterr().err
+        assert path.name in said and said.count("\n") == 1 and len(said) < 800, said
+
+
+def test_names_are_bounded(mine, results, capsys):
+    own, path = mine
+    own[["id", "prediction"]].to_csv(path, index=False)
+    for name in ("", "x" * 1000, "a\nb"):
+        with pytest.raises(SystemExit, match="2"):
+            main(["import", str(path), "--name", name, "-t", "emodb", "--results", str(results)])
+        said = capsys.readouterr().err
+        assert "a name is one line" in said and len(said) < 2000

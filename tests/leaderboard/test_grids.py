@@ -55,7 +55,7 @@ def test_latex_says_best_second_spread_marks_and_published(board):
     assert r"\textcolor{gray}{81.8" in text and "other protocol: speakers shared" in text, "its difference is named"
     assert r"\textit{majority}" in text and r"\begin{table*}" in text
     std = latex.tables([grid], "std")
-    assert r"$\pm$" in std and r"\scriptsize[" not in std and r"\scriptsize" not in latex.tables([grid], "none")
+    assert r"$\pm$" in std and r"{\scriptsize[" not in std and r"{\scriptsize[" not in latex.tables([grid], "none")
 
 
 def test_language_and_family_means_are_those_of_the_comparison(board, results):
@@ -108,6 +108,54 @@ def test_the_command_gives_each_table_in_each_form(board, results, capsys):
             assert sign in capsys.readouterr().out
     assert main(["table", "--by", "ablation", "--results", str(results)]) == 1
     assert "no result for a table by ablation" in capsys.readouterr().err
+
+
+def test_labels_differ_when_tables_of_classes_and_of_values_meet(make, results):
+    for i, name in enumerate(("emodb", "urdu")):
+        make(name=name, seed=i)
+    for i, name in enumerate(("iemocap_arousal", "iemocap_valence")):
+        make(name=name, kind="regression", seed=i)
+    found = grids.task_grids(leaderboard.load(results)[0])
+    assert latex.labels(found) == ["tab:all-tasks-probe-ua", "tab:all-tasks-probe-ccc"]
+    assert latex.labels(found[:1]) == ["tab:all-tasks-probe"], "alone it keeps its name"
+    alike = [grids.Grid(title, "c", ["a"], ["t"], {}) for title in ("a_b · p", "a-b · p", "ü · p", "é · p", "a b p.2")]
+    assert len(set(latex.labels(alike))) == 5
+    for label in latex.labels([*found, *alike, *found]):
+        assert latex.tables([*found, *alike, *found]).count(rf"\label{{{label}}}") == 1
+
+
+def wide_grid(columns: int) -> grids.Grid:
+    names = [f"iemocap_valence_{i}" for i in range(columns)]
+    rows = ["fbank", "opensmile_compare", "emotion2vec-small (ours, 10 h)"]
+    entries = {(row, name): grids.Entry(-0.123, -0.234, 0.345, metric="CCC") for row in rows for name in names}
+    return grids.Grid(f"wide {columns}", "A wide table", rows, names, entries)
+
+
+def test_a_wide_table_is_never_scaled_below_7_pt_but_set_in_parts(tmp_path):
+    text = latex.tables([wide_grid(n) for n in (1, 2, 4, 6, 30)])
+    assert "resizebox" not in text and r"\tiny" not in text
+    one, several = (latex.tables([wide_grid(n)]) for n in (1, 30))
+    assert r"\begin{table}" in one and r"\begin{table*}" in several
+    assert one.count(r"\toprule") == 1 and several.count(r"\toprule") > 5
+    assert all(several.count(f"valence\\_{i} ") == 1 for i in range(30)), "every column stands in one part"
+    sizes = [len(part) for part in latex._parts(wide_grid(30), "interval")]
+    assert max(sizes) - min(sizes) <= 1, "no part is a crumb"
+    for options in ("", "twocolumn"):
+        log = compiled(tmp_path, text, options)
+        if log is not None:
+            assert "Overfull" not in log and "multiply defined" not in log
+
+
+def compiled(folder, text, options=""):
+    """pdflatex's log of a document with these tables; None where there is no pdflatex."""
+    if not shutil.which("pdflatex"):
+        return None
+    document = f"\\documentclass[{options}]{{article}}\n\\usepackage{{booktabs,xcolor}}\n\\begin{{document}}\n"
+    (folder / "wide.tex").write_text(f"{document}{text}\\end{{document}}\n", encoding="utf-8")
+    done = subprocess.run(["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "wide.tex"], cwd=folder,
+                          capture_output=True, text=True, errors="replace")  # fmt: skip
+    assert done.returncode == 0, done.stdout[-2000:]
+    return done.stdout
 
 
 def test_latex_compiles_whatever_the_names(board, make, results, tmp_path):

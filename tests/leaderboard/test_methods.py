@@ -35,7 +35,7 @@ def test_the_paragraph_names_what_is_shown_and_nothing_else(make, results, capsy
                   "emodb: CC0", "strange: by hand", "hf:microsoft/wavlm-base: CC-BY-SA-3.0",
                   "@inproceedings{burkhardt2005", "seen:unknown (strange)",
                   "No BibTeX entry is at hand for strange", "its test part was scored 1 time",
-                  "@article{holm1979"):  # fmt: skip
+                  "@book{westfall1993"):  # fmt: skip
         assert words in out, words
     assert "majority" not in out and "busso2008" not in out
     assert main(["methods", "--results", str(results), "-t", "emodb"]) == 0
@@ -47,6 +47,20 @@ def test_hostile_names_stay_on_their_line(make):
         [make(upstream=HOSTILE, name=HOSTILE, title=HOSTILE, marks=[HOSTILE], licence=HOSTILE, weights_licence=HOSTILE)]
     )
     assert "\x1b" not in text and not re.search(r"^# <b>", text, re.MULTILINE)
+
+
+def test_names_are_no_html_in_the_paragraph_and_ours_has_its_label(make):
+    evil = "<img src=x onerror=alert(1)>"
+    ours = make(upstream="emotion2vec", label="emotion2vec-small (ours, 10 h)", weights_licence="CC", seed=2)
+    text = methods.methods(
+        [ours, make(upstream=evil, name=evil, title=evil, corpus=evil, marks=[evil], licence=evil, head=evil, seed=3)]
+    )
+    outside = re.sub(r"`[^`]*`", "", text)  # what stands in backticks is shown as it is
+    assert not re.search(r"(?<!\\)[<>]", outside), outside
+    assert (
+        "emotion2vec-small (ours, 10 h), emotion2vec (3 layers" in text
+        and "- emotion2vec-small (ours, 10 h): CC" in text
+    )
 
 
 def test_every_scoring_is_a_line_and_counts_but_for_floors(make, results):

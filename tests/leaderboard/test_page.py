@@ -129,6 +129,19 @@ def test_figures_ranks_and_details_are_those_of_the_records(make, results):
     assert [row[4] for row in board["cells"]] == [1, 2, 3, None] and board["cells"][3][7] == 1
 
 
+def test_nobody_has_a_rank_where_no_two_can_be_told_apart(make, results):
+    """Twelve alike on 10 speakers, and two that differ on 4: rank 1 for all would look like a finding."""
+    for i in range(12):
+        make(name="emodb", upstream=f"u{i}", right=0.5, seed=i, table=cells.utterances(300, 10))
+    for i in range(2):
+        make(name="savee", upstream=f"u{i}", right=0.3 + 0.6 * i, seed=i, table=cells.utterances(300, 4))
+    alike, few = made(results)[0]["boards"]
+    assert alike["told"] == 0 and alike["pairs"] == 66 and alike["ranked"] == 12 and 0 < alike["needed"] < 40
+    assert {tuple(row[4:6]) for row in alike["cells"]} == {(None, None)}
+    assert few["told"] == 0 and few["pairs"] == 1 and few["needed"] is None and few["smallest_p"] == 0.125
+    assert few["detectable"] is None, "with 4 speakers no difference is found, however large"
+
+
 def test_versions_of_a_task_stand_apart_and_under_names_of_their_own(make, results):
     make()
     make(upstream="mfcc", audit="b" * 64, version=2)

@@ -272,6 +272,22 @@ def test_plots_are_drawn_of_what_is_shown(board, show):
     assert tab.get_by_role("heading", name="Means over corpora").is_visible()
 
 
+def test_where_none_can_be_told_apart_the_page_says_so_and_ranks_nobody(make, results, show):
+    for i in range(8):
+        make(upstream=f"u{i}", right=0.5, seed=i, table=cells.utterances(300, 10))
+        make(name="savee", upstream=f"u{i}", right=0.1 * i, seed=i, table=cells.utterances(300, 4))
+    tab = show(page.write(results, leaderboard.load(results)[0], damage=False)[0])
+    said = tab.locator("section:visible .notes").inner_text()
+    assert "emodb: no two of 8 upstreams can be told apart, which does not say that they are equal" in said
+    assert "savee: no two of 8 upstreams can be told apart" in said
+    assert "with 4 speakers no difference can be significant" in said
+    assert tab.locator("section:visible button.figure b").count() == 0, "nothing is bold"
+    assert not any(tab.locator("section:visible button.figure .rank").all_inner_texts())
+    tab = show(results / "leaderboard.html", "plots")
+    assert tab.get_by_role("heading", name="Ranks").is_visible()
+    assert tab.locator("section:visible svg[role=img]").count() <= 2, "no plot of ranks"
+
+
 def test_many_rows_are_drawn_as_they_come_in_sight(make, results, show):
     record = make()
     many = [
@@ -305,3 +321,19 @@ def test_without_decompression_the_tables_stand_and_details_say_why(board, show)
     assert len(names(tab)) == 5
     tab.locator("tbody button.figure").first.click()
     assert "DecompressionStream" in tab.locator("dialog .notice").inner_text()
+
+
+def test_dark_paper_has_dark_panels_and_light_lines_and_curves_begin_at_0(board, show):
+    tab = show(board, "plots", color_scheme="dark")
+    tab.locator("path.curve").first.wait_for()
+    colour = "(element) => getComputedStyle(element).stroke"
+    assert tab.locator("path.curve").first.evaluate(colour) == "rgb(75, 163, 227)"
+    assert tab.locator(".legend line").first.evaluate(colour) == "rgb(75, 163, 227)"
+    ticks = tab.locator("svg:has(path.curve) text.quiet").all_text_contents()
+    assert "0" in ticks
+    tab.locator("#theme").click()
+    assert tab.locator("path.curve").first.evaluate(colour) == "rgb(0, 114, 178)"
+    tab = show(board, "umap", color_scheme="dark")
+    canvas = tab.locator(".panels canvas").first
+    canvas.wait_for()
+    assert "invert" in canvas.evaluate("(element) => getComputedStyle(element).filter")

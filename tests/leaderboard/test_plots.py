@@ -7,12 +7,14 @@ import sys
 
 import numpy as np
 import pytest
+from matplotlib.text import Text
 
 import leaderboard
 from leaderboard import plots
 from leaderboard.__main__ import main
-from leaderboard.plots import curves, style
+from leaderboard.plots import curves, layers, style
 from leaderboard.plots.layers import weights
+from leaderboard.scoring import score
 from tests.leaderboard import cells
 
 CLASSES = ("anger", "boredom", "calm", "disgust", "fear", "happiness", "neutral", "pleasant_surprise")
@@ -255,3 +257,67 @@ def test_an_installed_font_helps_out(monkeypatch):
     monkeypatch.setattr(font_manager.fontManager, "ttflist", fonts)
     with style.styled():
         assert rcParams["font.family"] == ["DejaVu Sans", style.FALLBACKS[0]]
+
+
+def test_our_label_is_whole_on_every_axis_and_panel(make, results):
+    label = "emotion2vec-small (ours, 10 h)"
+    for i, name in enumerate(("emotion2vec", "fbank", "mfcc", "opensmile")):
+        for task in ("emodb", "urdu"):
+            make(upstream=name, label=label if i == 0 else None, name=task, corpus=task, family=task, seed=i)
+    records = leaderboard.load(results)[0]
+    for kind in ("bars", "heatmap", "ranks", "layers", "confusion"):
+        for width in style.WIDTHS:
+            for _, drawn in plots.draw(results, records, kind, width):
+                texts = [text.get_text().replace("\n", " ") for text in drawn.findobj(Text)]
+                assert label in texts, (kind, width, texts)
+                assert cut_or_overlapping(drawn) == []
+    assert style.wrapped([label, "short", "x" * 50], 22) == ["emotion2vec-small\n(ours, 10 h)", "short",
+                                                              style.short("x" * 50, 22)]  # fmt: skip
+
+
+def test_layers_have_intervals_and_an_axis_that_begins_at_chance(make, results):
+    record = make(upstream="hubert_base", right=0.9)
+    drawn = next(drawn for _, drawn in plots.draw(results, [record], "layers", "column"))
+    axis = drawn.axes[0]
+    low, high = axis.get_ylim()
+    assert low < 25 < low + 5 and high <= 106, "four classes: chance is 25"
+    assert "chance" in [text.get_text() for text in axis.findobj(Text)]
+    found = layers._figures(results, record)
+    assert found[0].tolist() == pytest.approx(record.scores.by_layer)
+    assert (found[1] < found[0]).all() and (found[0] < found[2]).all()
+    segments = [s for lines in axis.collections for s in lines.get_segments()]
+    np.testing.assert_allclose([(s[0][1], s[1][1]) for s in segments], found[1:].T)
+
+
+def test_intervals_of_layers_are_those_of_the_records(make, results):
+    record = make(upstream="hubert_base", seeds=1)
+    table = leaderboard.predictions(results, record)
+    last = table.assign(prediction=table["layer:2"])
+    own = score(last, record.task).metrics["UA"]
+    found = layers._figures(results, record)[:, 2]
+    assert found.tolist() == pytest.approx([own.value, own.low, own.high])
+
+
+def test_one_corpus_family_is_one(make, results):
+    for i, name in enumerate(("fbank", "mfcc")):
+        for task in ("ravdess", "song"):
+            make(upstream=name, name=task, corpus=task, family="ravdess", seed=i, right=0.3 + 0.3 * i)
+    figures = [drawn for _, drawn in plots.draw(results, leaderboard.load(results)[0], "ranks", "page")]
+    titles = [text.get_text() for drawn in figures for text in drawn.findobj(Text)]
+    assert "1 corpus family · probe" in titles and not any("families" in title for title in titles)
+
+
+def test_lines_of_a_log_that_are_no_numbers_are_passed_over(tmp_path):
+    lines = [
+        '{"step": 1, "loss": 2.0}',
+        '{"step": ' + "9" * 5000 + ', "loss": 1}',
+        "[" * 50_000,
+        '{"step": 1e999, "loss": 1}',
+        '{"step": 2, "loss": NaN}',
+        '{"step": true, "loss": 1}',
+        '{"step": 3, "loss": 1.0}',
+        '{"step": 4, "lo',
+    ]
+    (tmp_path / "log.jsonl").write_text("\n".join(lines))
+    (line,) = curves.log(tmp_path / "log.jsonl", "page").axes[0].lines
+    assert line.get_xydata().tolist() == [[1.0, 2.0], [3.0, 1.0]]

@@ -1,5 +1,7 @@
 """The figures of a record are scikit-learn's, scipy's and the definitions'."""
 
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -10,9 +12,12 @@ from sklearn import metrics as sk
 import leaderboard
 from commons.metrics import recalls, sums
 from leaderboard import LeaderboardError
+from leaderboard.records import checksum
+from leaderboard.scoring import score
 from leaderboard.statistics import jackknife
 from tests.leaderboard import cells
 from tests.leaderboard.cells import CLASSES
+from tests.leaderboard.test_records import rewrite
 
 
 def by_seed(results, record, figure):
@@ -153,3 +158,19 @@ def test_a_section_with_an_unknown_key_or_without_one_is_refused(change):
 def test_metrics_of_sentiment_are_computed_only_where_a_task_names_them(make, metrics, there):
     found = make(kind="regression", metrics=metrics, headline="MAE").scores.metrics
     assert ("Acc7" in found) == there and "Acc2_nonneg" not in found and {"CCC", "Pearson", "MAE"} <= set(found)
+
+
+def test_verify_takes_the_pearson_of_a_constant_as_earlier_versions_recorded_it(make, results):
+    """They recorded the rounding error of a constant, some 1e-8, where now is nothing; any other figure is wrong."""
+    record = make(kind="regression", headline="CCC", metrics=["CCC", "Pearson"], depth=None)
+    rewrite(results, record, lambda table: table.__setitem__("prediction", 0.1))
+    path = results / "fbank" / "emodb" / "probe.json"
+    forged = json.loads(path.read_text())
+    table = pd.read_parquet(path.parent / forged["files"]["predictions"]["name"])
+    forged["scores"] = json.loads(score(table, record.task).model_dump_json())
+    assert forged["scores"]["metrics"]["Pearson"]["value"] is None
+    for value, fits in ((None, True), (-3e-9, True), (0.2, False)):
+        forged["scores"]["metrics"]["Pearson"] |= {"value": value, "low": value, "high": value}
+        forged["scores"]["by_seed"]["Pearson"] = [value] * 2
+        path.write_text(json.dumps(forged | {"checksum": checksum(json.dumps(forged))}))
+        assert (leaderboard.verify(results) == []) == fits, leaderboard.verify(results)

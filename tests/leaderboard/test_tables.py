@@ -11,6 +11,7 @@ from rich.console import Console
 
 import leaderboard
 from commons.marks import MEANING, explain
+from leaderboard.__main__ import main
 from leaderboard.blocks import blocks
 from tests.leaderboard import cells
 
@@ -64,6 +65,13 @@ def test_rows_are_ranked_and_references_stand_below(board):
     ansi = printed([r for r in board if r.cell.task == "emodb"], force_terminal=True)
     dim = ["\x1b[2m" in next(line for line in ansi.splitlines() if name in line) for name in ("majority", "fbank")]
     assert dim == [True, False]
+
+
+def test_plain_chance_stands_above_the_majority_class(make):
+    """`majority` may be far below chance in UA, where its class changes by fold."""
+    cell = make(upstream="majority", head="reference", depth=None)
+    assert f"4 classes: {', '.join(cells.CLASSES)}; chance UA 25.0" in printed([cell], 140)
+    assert "chance" not in printed([make(name="valence", kind="regression", headline="CCC", metrics=["CCC"])], 140)
 
 
 def test_smaller_errors_rank_first(make):
@@ -212,3 +220,32 @@ def test_every_mark_of_the_house_is_explained():
         "unconverged", "speakers_unknown", "dialogues_shared", "audio_shared",
     }  # fmt: skip
     assert house <= set(MEANING)
+
+
+def test_a_line_has_the_width_that_is_asked_for_and_no_end_in_a_file(results, make, capsys, monkeypatch):
+    for i in range(12):
+        make(name=f"a_rather_long_name_of_a_task_{i:02}", seed=i)
+    monkeypatch.delenv("COLUMNS", raising=False)
+    run = ["table", "--results", str(results)]
+    assert main(run) == 0
+    wide = capsys.readouterr().out.split("all tasks")[1]
+    assert all(f"task_{i:02}" in wide.splitlines()[3] for i in range(12)), "one table, whatever its width"
+    for setting in ("option", "COLUMNS"):
+        if setting == "COLUMNS":
+            monkeypatch.setenv("COLUMNS", "80")
+        assert main([*run, *(["--width", "80"] if setting == "option" else [])]) == 0
+        assert max(map(len, capsys.readouterr().out.splitlines())) <= 80
+    with pytest.raises(SystemExit):
+        main([*run, "--width", "7"])
+    assert "--width must be at least 40" in capsys.readouterr().err
+
+
+def test_a_line_with_a_command_is_not_broken():
+    command = "fetch it: hf download " + "a/very_long_name_of_a_repository " * 5 + "--local-dir weights"
+    text = printed([], 60, failures=[("wavlm_base", "emodb", "probe", f"no weights\n{command}\n" + "word " * 30)])
+    assert command.strip() in text
+    assert max(len(line) for line in text.splitlines() if "word" in line) <= 60
+
+
+def test_edge_says_what_to_do():
+    assert "-d NAME@FILE.yaml" in explain("edge") and "wider grid" in explain("edge")

@@ -18,6 +18,7 @@ from leaderboard.separation import distances, separation, standardised
 from tests.leaderboard import cells
 from tests.leaderboard.test_plots import cut_or_overlapping
 
+NOTHING = dict.fromkeys(("purity", "chance", "purity_others", "chance_others", "silhouette"))
 DEFINITIONS = cells.ROOT / "tasks" / "definitions"
 HOSTILE = ("</script><b>&", "$x_1$ \\alpha {", "\x1b[31mred\nline", "日本語")
 
@@ -48,12 +49,13 @@ def drawing(panels=3, n=90, classes=cells.CLASSES, speakers=6):
     """A document as `embed` makes it."""
     random = np.random.default_rng(0)
     measures = {"purity": 0.434, "chance": 0.25, "silhouette": -0.001}
+    of_emotion = measures | {"purity_others": 0.313, "chance_others": 0.24}
     return {
         "schema": 1, "task": "emodb", "downstream": "probe",
         "panels": [
             {"upstream": f"u{i}", "label": f"hf:somebody/model-with-a-rather-long-name-{i}", "layer": 23, "depth": 25,
              "space": "pooled", "xy": random.normal(size=(n, 2)).tolist(),
-             "metrics": {"emotion": measures, "speaker": measures}}
+             "metrics": {"emotion": of_emotion, "speaker": measures}}
             for i in range(panels)
         ],
         "points": {
@@ -82,6 +84,25 @@ def test_identical_points_are_aligned_without_a_warning(recwarn):
     assert np.isfinite(panels).all() and not recwarn.list
 
 
+def test_a_speakers_own_utterances_are_no_evidence_of_emotion():
+    """Speakers lie apart and speak mostly one emotion each; across speakers the features know nothing."""
+    random = np.random.default_rng(0)
+    who = np.repeat(np.arange(24), 30)
+    labels = np.where(random.random(720) < 0.8, who % 4, random.integers(0, 4, 720)).astype(str).astype(object)
+    space = 10 * random.normal(size=(24, 16))[who] + random.normal(size=(720, 16))
+    found = separation(distances(space), labels, who.astype(str).astype(object))
+    assert found["purity"] > 0.6 and found["purity_others"] == pytest.approx(found["chance_others"], abs=0.1)
+    apart, near = distances(space), []
+    for i in range(720):
+        others = np.flatnonzero(who != who[i])
+        near.append((labels[others[np.argsort(apart[i, others], kind="stable")[:10]]] == labels[i]).mean())
+    assert found["purity_others"] == pytest.approx(np.mean(near), abs=1e-4)
+    share = [(labels[who != who[i]] == labels[i]).mean() for i in range(720)]
+    assert found["chance_others"] == pytest.approx(np.mean(share), abs=1e-4)
+    alone = separation(apart, labels, np.full(720, "s", dtype=object))
+    assert alone["purity_others"] is None and alone["purity"] == found["purity"]
+
+
 @pytest.mark.parametrize("k", [1, 10, 500])
 def test_purity_and_silhouette_are_scikit_learns(k):
     from sklearn.metrics import silhouette_score
@@ -90,7 +111,7 @@ def test_purity_and_silhouette_are_scikit_learns(k):
     table = cells.utterances(200)
     labels = table["emotion"].to_numpy(dtype=object)
     space = standardised(clusters(table) * np.float16(0.2))
-    found = separation(distances(space), labels, k)
+    found = separation(distances(space), labels, k=k)
     near = NearestNeighbors(n_neighbors=min(k, 199)).fit(space).kneighbors(return_distance=False)
     assert found["purity"] == pytest.approx((labels[near] == labels[:, None]).mean(), abs=1e-4)
     assert found["silhouette"] == pytest.approx(silhouette_score(space, labels), abs=1e-4)
@@ -110,10 +131,10 @@ def test_random_labels_are_as_pure_as_chance():
 def test_what_is_undefined_is_none_and_unknown_labels_are_left_out():
     apart = distances(np.random.default_rng(0).normal(size=(6, 3)))
     none, one = np.array([None] * 6, dtype=object), np.array(["a"] * 6, dtype=object)
-    assert separation(apart, none) == {"purity": None, "chance": None, "silhouette": None}
-    assert separation(apart, one) == {"purity": 1, "chance": 1, "silhouette": None}
+    assert separation(apart, none) == NOTHING
+    assert separation(apart, one) == NOTHING | {"purity": 1, "chance": 1}
     each = np.array(list("abcdef"), dtype=object)
-    assert separation(apart, each) == {"purity": 0, "chance": 0, "silhouette": None}
+    assert separation(apart, each) == NOTHING | {"purity": 0, "chance": 0}
     some = np.array(["a", "b", None, "a", "b", None], dtype=object)
     kept = [0, 1, 3, 4]
     assert separation(apart, some) == separation(apart[np.ix_(kept, kept)], some[kept])
@@ -197,14 +218,15 @@ def test_nothing_is_cut_or_overlapping(panels, by, other, width):
 
 def test_captions_say_layer_purity_chance_and_silhouette():
     (panel,) = drawing(1)["panels"]
-    assert caption(panel, "emotion") == "layer 23 of 24\nemotion: 43 % (25), 0.00\nspeaker: 43 % (25), 0.00"
-    assert "class: 43 %" in caption(panel, "class")
+    expected = "layer 23 of 24\nemotion of others: 31 % (24), 0.00\nspeaker: 43 % (25), 0.00"
+    assert caption(panel, "emotion") == expected
+    assert "class of others: 31 %" in caption(panel, "class")
     one_alone = panel["metrics"] | {"speaker": {"purity": 1.0, "chance": 1.0, "silhouette": None}}
     assert caption(panel | {"metrics": one_alone}, "emotion").endswith("\nspeaker: one alone")
     unknown = {"purity": None, "chance": None, "silhouette": None}
     one = {"layer": 0, "depth": 1, "metrics": {"emotion": panel["metrics"]["emotion"] | {"silhouette": None}}}
     assert caption(one | {"metrics": one["metrics"] | {"speaker": unknown}}, "emotion") == (
-        "emotion: 43 % (25), –\nspeaker: –"
+        "emotion of others: 31 % (24), –\nspeaker: –"
     )
 
 
@@ -274,7 +296,7 @@ def test_speakers_that_nobody_knows(make, results, flat, capsys, monkeypatch):
     assert capsys.readouterr().err.count("no speaker is known of its utterances") == 1
     made = document(results)
     assert made["points"]["speaker"] == [None] * 120 == made["points"]["gender"]
-    assert made["panels"][0]["metrics"]["speaker"] == {"purity": None, "chance": None, "silhouette": None}
+    assert made["panels"][0]["metrics"]["speaker"] == NOTHING
     assert (results / "umap" / "emodb-emotion.png").exists()
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
+import pytest
 import soundfile
 
 from tasks import corpora
@@ -416,3 +417,10 @@ TREES: dict[str, Callable[[Path], Path]] = {
     "tess": tess,
     "urdu": urdu,
 }
+
+
+def official(corpus: str, data: Path) -> Path:
+    """The folder `data`, in which a corpus's tree was written."""
+    if corpus not in TREES:
+        pytest.fail(f"write a small tree of {corpus}'s layout and add it to TREES in tests/tasks/layouts.py")
+    return TREES[corpus](data)

@@ -132,7 +132,7 @@ def test_columns_without_use_are_told_and_empty_labels_counted(tmp_path):
 @pytest.mark.parametrize(
     ("old", "new", "words"),
     [
-        ("path,speaker", "file,speaker", r"mine\.csv: has no column path"),
+        ("path,speaker", "sound,speaker", r"mine\.csv: has no column path"),
         ("path,speaker,emotion", "path,Emotion,emotion", r"mine\.csv: columns 'Emotion' and 'emotion' are one"),
         ("emotion", "feeling", r"mine\.csv: has no column emotion, arousal.* columns are path, speaker, feeling"),
         ("speaker,", "talker,", r"mine\.csv: has no column speaker, partition, fold, so there is nothing to split by"),

@@ -126,7 +126,8 @@ def test_every_kind_is_listed_and_parses_as_it_is_written(tmp_path):
                "SUITE": "ser10"}  # fmt: skip
     for kind, facts in zip(derive.KINDS, derive.KINDS.values(), strict=True):
         name = f"{kind}:{','.join(written[part] for part in facts.form.split(','))}"
-        assert derive.parse(name, tmp_path).name == name and f"{kind}:{facts.form}" in tasks.derived()
+        assert derive.parse(name, tasks.Options(tmp_path, tmp_path)).name == name
+        assert f"{kind}:{facts.form}" in tasks.derived()
 
 
 @pytest.mark.parametrize(
@@ -150,9 +151,9 @@ def test_every_kind_is_listed_and_parses_as_it_is_written(tmp_path):
 def test_a_derived_task_says_how_it_came_from_others(tmp_path, name, expected):
     for corpus in ("emodb", "urdu", "emovo"):
         layouts.TREES[corpus](tmp_path)
-    assert derive.parse(name, tmp_path).derivation == expected
+    assert derive.parse(name, tasks.Options(tmp_path, tmp_path)).derivation == expected
     task = tasks.load(name, tasks.Options(tmp_path, tmp_path / "cache"))
-    assert task.derivation == expected and task.name == derive.parse(name, tmp_path).name
+    assert task.derivation == expected and task.name == derive.parse(name, tasks.Options(tmp_path, tmp_path)).name
 
 
 def test_a_task_of_its_own_came_from_no_other(demo_cache):

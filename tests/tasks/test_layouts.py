@@ -17,7 +17,7 @@ def tree(tmp_path_factory):
 
     def one(corpus: str):
         if corpus not in written:
-            written[corpus] = layouts.TREES[corpus](tmp_path_factory.mktemp(corpus))
+            written[corpus] = layouts.official(corpus, tmp_path_factory.mktemp(corpus))
         return written[corpus]
 
     return one

@@ -73,6 +73,24 @@ def test_constant_predictions_have_no_pearson_but_a_ccc_of_zero():
     assert np.isnan(METRICS["Pearson"](s)) and METRICS["CCC"](s) == 0
 
 
+@pytest.mark.parametrize("constant", [0.0, 1 / 3, 0.1, 2.7, -1e-3, 1e6 + 0.1, 1e-9])
+@pytest.mark.parametrize("n", [2, 10, 137, 30_000])
+def test_no_constant_has_a_correlation_whatever_the_rounding(constant, n):
+    values, same = np.random.default_rng(n).normal(size=n), np.full(n, constant)
+    for t, p in ((values, same), (same, values), (same, same)):
+        s = sums(t, p, np.arange(n) % 2, n_groups=2).sum(0)
+        assert np.isnan(METRICS["Pearson"](s))
+        assert METRICS["CCC"](s) == 0 or (t is p and np.isnan(METRICS["CCC"](s)))
+    assert METRICS["CCC"](sums(same, same + 1)[0]) == 0
+
+
+def test_small_spreads_keep_their_correlation():
+    random = np.random.default_rng(0)
+    t = 3 + 1e-5 * random.normal(size=500)
+    p = t + 1e-6 * random.normal(size=500)
+    assert METRICS["Pearson"](sums(t, p)[0]) == pytest.approx(pearsonr(t, p).statistic, abs=1e-3)
+
+
 def test_no_utterances_give_nan_not_an_error():
     for name, metric in METRICS.items():
         shape = (4, 4) if metric.kind == "classification" else (16,)

@@ -88,7 +88,7 @@ def test_across_languages_trains_on_all_that_is_neither_of_the_language_nor_of_t
     sources = [
         m for m in SER10 if corpora.module(definition.read(definition.path(m)).corpus).CORPUS.language != language
     ]
-    assert derive.parse(name, whole[0]).tasks == (target, *sources)
+    assert derive.parse(name, tasks.Options(whole[0], whole[0])).tasks == (target, *sources)
     check(task, base(target), [base(source) for source in sources])
     origin = {u: u.partition(":")[0] for u in task.problem.ids}
     spoken = {c: corpora.module(c).CORPUS.language for c in corpora.names()}
@@ -210,7 +210,7 @@ def test_what_is_absent_is_left_out_of_a_matrix_and_told(tmp_path):
 )
 def test_names_that_cannot_be_asked_say_what_is_expected(whole, name, words):
     with pytest.raises(Refused, match=words.replace(".", r"\.")):
-        derive.parse(name, whole[0])
+        derive.parse(name, tasks.Options(whole[0], whole[0]))
 
 
 @pytest.mark.parametrize(

@@ -125,3 +125,10 @@ def test_the_command_lists_every_upstream(capsys: pytest.CaptureFixture[str]) ->
     assert main(["list"]) == 0
     shown = capsys.readouterr().out
     assert all(entry.name in shown for entry in upstreams.describe())
+
+
+@pytest.mark.parametrize("action", [["list"], ["prune", "--max-size", "1"]])
+def test_a_file_is_no_cache(tmp_path: Path, action: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").touch()
+    assert main(["cache", *action, "--cache", str(tmp_path / "file")]) == 2
+    assert "a file, or in one; expected the folder" in capsys.readouterr().err

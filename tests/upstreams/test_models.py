@@ -51,7 +51,7 @@ def test_an_identity_says_what_the_upstream_says(tmp_path: Path) -> None:
     assert (identity.title, identity.label, identity.licence) == (identity.named.label, "E", "MIT")
     assert (identity.depth, identity.width, identity.audio) == (2, 3, upstream.audio)
     assert (identity.seen, identity.weights) == ({"iemocap": "audio"}, "here@1")
-    assert (identity.precision, identity.movable, identity.parameters) == ("fp32", False, None)
+    assert (identity.precision, identity.movable, identity.modality) == ("fp32", False, "audio")
     assert identity.fingerprint == upstream.fingerprint()
 
 
@@ -139,7 +139,7 @@ def test_a_chunk_is_verified_once_by_those_who_share_models(
 
 
 def test_modality_is_audio_and_nothing_else_so_far(tmp_path: Path, utterances: pd.DataFrame) -> None:
-    assert upstreams.resolve("fbank").modality == "audio"
+    assert upstreams.identify(upstreams.resolve("fbank")).modality == "audio"
     assert upstreams.load(plugin(tmp_path, with_init("modality = 'audio'"))).modality == "audio"
     with pytest.raises(UpstreamError, match="its modality is 'text', and upstreams read audio only"):
         upstreams.load(plugin(tmp_path, with_init("modality = 'text'")))

@@ -128,7 +128,7 @@ def test_a_registered_name_with_weights_takes_a_checkpoint(tmp_path: Path, monke
         ("hf:facebook/wav2vec2-base", {}),
         ("random:wav2vec2_base@7", {"base": "wav2vec2_base"}),
         ("enc.py:Enc@weights/a.pt", {}),
-        ("enc.py:Enc@weights/step-300.pt", {"run": "enc.py:Enc@weights", "step": 300}),
+        ("enc.py:Enc@weights/step-300.pt", {}),
         ("emotion2vec@weights/a.pt", {"base": "emotion2vec"}),
         ("emotion2vec@runs/mine/both", {"base": "emotion2vec", "run": "emotion2vec@runs/mine/both", "step": 1000}),
         ("emotion2vec@runs/mine/both/step-00000050.safetensors",
@@ -144,6 +144,7 @@ def test_a_name_knows_what_it_descends_from(
                  run / "step-00000050.safetensors", run / "step-00001000.safetensors"):  # fmt: skip
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
+    (tmp_path / "enc.py").write_text("class Enc: pass")
     monkeypatch.chdir(tmp_path)
     named = upstreams.resolve(name)
     fields = ("base", "ablation", "variant", "run", "step")
@@ -176,3 +177,44 @@ def test_a_variant_that_was_not_trained_says_where_it_was_looked_for(tmp_path: P
     for name in ("losses/none", "losses", "../x"):
         with pytest.raises(Refused, match=f"{tmp_path}.* holds no run; .*--ablation .* makes it"):
             upstreams.resolve(f"emotion2vec:{name}", Places(runs=tmp_path))
+
+
+def test_a_folder_by_itself_is_told_how_it_is_named(tmp_path: Path) -> None:
+    (tmp_path / "tiny").mkdir()
+    with pytest.raises(Refused, match=r"a folder; .*hf:.*tiny for a model of transformers, emotion2vec@.*tiny"):
+        upstreams.resolve(str(tmp_path / "tiny"))
+
+
+@pytest.mark.parametrize(
+    ("source", "name", "fits"),
+    [
+        ("class A: pass", "B", False),
+        ("class A:\n    def B(self): pass", "B", False),
+        ("try:\n    import torch as B\nexcept ImportError:\n    B = None", "B", True),
+        ("def make(): pass\nA = B = make", "B", True),
+        ("from somewhere import *", "B", True),
+        ("globals()['B'] = 1", "B", True),
+        ("def broken(:", "B", True),
+    ],
+)
+def test_a_class_that_a_file_lacks_is_a_wrong_name(tmp_path: Path, source: str, name: str, fits: bool) -> None:
+    """Before anything is run; where the file's text cannot tell, building it does."""
+    (tmp_path / "mine.py").write_text(source)
+    if fits:
+        upstreams.resolve(f"{tmp_path}/mine.py:{name}")
+    else:
+        with pytest.raises(UnknownName, match=f"unknown class in .*mine.py '{name}': known: A"):
+            upstreams.resolve(f"{tmp_path}/mine.py:{name}")
+
+
+def test_names_that_s3prl_lacks_are_wrong_names() -> None:
+    upstreams.resolve("s3prl:fbank")
+    with pytest.raises(UnknownName, match="unknown upstream of s3prl 'fbnk'"):
+        upstreams.resolve("s3prl:fbnk")
+
+
+@pytest.mark.parametrize("name", ["../../x", "losses/..", "/etc", "./.", "losses", "a/b/c", "losses/../../x"])
+def test_variants_do_not_leave_the_folder_of_runs(name: str, tmp_path: Path) -> None:
+    (tmp_path / "runs" / "losses").mkdir(parents=True)
+    with pytest.raises(Refused, match=r"holds no run; .*named as emotion2vec:ABLATION/VARIANT"):
+        upstreams.resolve(f"emotion2vec:{name}", Places(runs=tmp_path / "runs"))

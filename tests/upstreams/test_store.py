@@ -1,5 +1,6 @@
 """The store: no flipped byte, killed process, full disk or second process makes a feature wrong."""
 
+import fcntl
 import os
 import shutil
 import signal
@@ -280,15 +281,20 @@ def test_a_cache_that_is_a_file_is_named(tmp_path: Path, utterances: pd.DataFram
         get(plugin(tmp_path, ENERGY), utterances, tmp_path / "file")
 
 
-def test_only_old_temporary_files_are_swept(tmp_path: Path, utterances: pd.DataFrame, cache: Path) -> None:
+def test_temporary_files_of_killed_writers_alone_are_swept(
+    tmp_path: Path, utterances: pd.DataFrame, cache: Path
+) -> None:
     name = plugin(tmp_path, ENERGY)
     get(name, utterances.iloc[:4], cache)
     folder = chunks(cache)[0].parent
-    old, new = folder / f".old{files.SUFFIX}", folder / f".new{files.SUFFIX}"
-    old.touch(), new.touch()
-    os.utime(old, (0, 0))
-    get(name, utterances, cache)
-    assert new.exists() and not old.exists()
+    killed, living = folder / f".killed{files.SUFFIX}", folder / f".living{files.SUFFIX}"
+    killed.touch(), living.touch()
+    with open(living, "rb") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        for path in (killed, living):
+            os.utime(path, (time.time() - 60,) * 2)
+        get(name, utterances, cache)
+        assert living.exists() and not killed.exists()
 
 
 def test_names_that_are_no_file_names_have_folders_of_their_own(tmp_path: Path) -> None:

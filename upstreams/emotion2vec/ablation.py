@@ -11,11 +11,13 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Self
 
-import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
-from commons.errors import EmorepError, Refused, UnknownName
+from commons import yamlfile
+from commons.commands import Stopped
+from commons.errors import EmorepError, Refused, UnknownName, cut
 from upstreams.emotion2vec import recipe as recipes
 from upstreams.emotion2vec.recipe import FREE, Recipe
 from upstreams.emotion2vec.runs import checkpoints
@@ -38,6 +40,13 @@ class Ablation(BaseModel):
     measure: str = ""
     source: str = ""
 
+    @model_validator(mode="after")
+    def _in_their_folder(self) -> Self:
+        """Names are parts of paths below the folder of runs, and none may lead out of it."""
+        if strange := [name for name in (self.name, *self.variants) if not _plain(name)]:
+            raise ValueError(f"{cut(strange[0])!r} is no name of a folder; leave out / and dots alone")
+        return self
+
     def upstream(self, variant: str) -> str:
         return f"{PREFIX}{self.name}/{variant}"
 
@@ -55,6 +64,11 @@ class Ablation(BaseModel):
         return tuple(wanted)
 
 
+def _plain(name: str) -> bool:
+    """Whether a name can be one folder below another."""
+    return bool(name.strip(". ")) and "/" not in name and "\0" not in name
+
+
 def names() -> list[str]:
     """Ablations that ship."""
     return sorted(path.stem for path in FOLDER.glob("*.yaml"))
@@ -68,10 +82,13 @@ def load(name: str) -> Ablation:
     if not path.is_file():
         raise UnknownName("ablation", name, [*names(), "a YAML file"])
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-        ablation = Ablation(name=path.stem, **content)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, TypeError, ValidationError) as error:
-        raise UpstreamError(f"{path} is no ablation: {error}") from error
+        content = yamlfile.mapping(path, "an ablation: title, config and variants")
+        ablation = Ablation.model_validate({"name": path.stem} | content)
+    except yamlfile.NotYaml as error:
+        raise UpstreamError(str(error)) from None
+    except ValidationError as error:
+        faults = (f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
+        raise UpstreamError(f"{path} is no ablation: {cut('; '.join(faults), 500)}") from None
     beside = path.parent / ablation.config
     return ablation.model_copy(update={"config": str(beside)}) if beside.is_file() else ablation
 
@@ -83,8 +100,14 @@ def weights(name: str, runs: Path) -> Path:
         Refused: there is no such run, or it has no checkpoint yet.
     """
     variant = name.removeprefix(PREFIX)
+    parts = variant.split("/")
+    if len(parts) != 2 or not all(map(_plain, parts)):
+        raise Refused(
+            f"upstream {cut(name)!r}: {runs} holds no run; run_benchmark.py --ablation ABLATION makes it, named as "
+            f"{PREFIX}ABLATION/VARIANT"
+        )
     run = runs.expanduser().absolute() / variant
-    if variant.count("/") != 1 or ".." in variant or not run.is_dir():
+    if not run.is_dir():
         raise Refused(
             f"upstream {name}: {run} holds no run; run_benchmark.py --ablation {variant.partition('/')[0]} makes it, "
             "or name the folder of runs with --runs"
@@ -156,7 +179,7 @@ class Workshop:
             self.failed[run] = error
             raise
         if stopped:
-            raise KeyboardInterrupt
+            raise Stopped(stopped)
 
     def _beginning(self, init: str | None, own: Ablation) -> str | None:
         """The file that a recipe's `init` stands for: for $NAME that of `files`, for a variant its checkpoint."""

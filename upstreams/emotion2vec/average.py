@@ -7,16 +7,25 @@ from pathlib import Path
 
 import torch
 
+from commons.errors import NotThere, Refused
 from upstreams.emotion2vec import checkpoint
 from upstreams.emotion2vec.runs import checkpoints
 from upstreams.errors import UpstreamError
 
 
 def average(run: Path, last: int) -> Path:
-    """Write RUN/average-last-<last>.safetensors, and return its path. Raises UpstreamError where there are fewer.
+    """Write RUN/average-last-<last>.safetensors, and return its path.
+
+    Raises:
+        Refused: `run` is no folder.
+        UpstreamError: it holds fewer checkpoints.
 
     The mean of the last is often a better upstream than each of them (Morais et al., ICASSP 2022).
     """
+    if run.is_file():
+        raise Refused(f"{run} is a file; expected the folder of a run, such as {run.parent}")
+    if not run.is_dir():
+        raise NotThere("folder of a run", run)
     paths = checkpoints(run)
     if not 1 <= last <= len(paths):
         raise UpstreamError(f"{run} holds {len(paths)} checkpoints (step-*.safetensors); --last {last} is not possible")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import pickle
 import zipfile
@@ -16,14 +17,15 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from commons import files
-from upstreams.emotion2vec.config import BASE, FORMAT, HEADER, LARGE, ModelConfig
+from commons import files, hashing
+from upstreams.emotion2vec.config import BASE, FORMAT, HEADER, LARGE, ModelConfig, header_is_whole
 from upstreams.emotion2vec.model import Emotion2vec, LogMel
 from upstreams.errors import UpstreamError
 
 HOLDERS = ("model", "state_dict", "model_state_dict")  # where the official files and FunASR keep the weights
 AUDIO = "modality_encoders.AUDIO."
 DECODER = AUDIO + "decoder."
+ANEW = "make or download it again"
 
 # What a training program leaves in a file beside the weights. They become empty shells: nothing of them is imported.
 FOREIGN_PACKAGES = {"argparse", "examples", "fairseq", "hydra", "numpy", "omegaconf", "pathlib", "typing"}
@@ -101,9 +103,10 @@ def write(
     """A safetensors file with configuration and facts (plain values) in its header; written aside and renamed."""
     if not path.parent.is_dir():
         raise UpstreamError(f"{path}: the folder {path.parent} does not exist; make it, or name another place")
-    header = {HEADER: json.dumps({"format": FORMAT, "config": asdict(config), "facts": dict(facts)})}
+    whole = {name: tensor.detach().cpu().to(dtype).contiguous() for name, tensor in weights.items()}
+    about = {"format": FORMAT, "config": asdict(config), "facts": dict(facts), "weights": _digest(whole)}
+    header = {HEADER: json.dumps(about | {"sha256": hashing.of_json(about)})}
     try:
-        whole = {name: tensor.detach().cpu().to(dtype).contiguous() for name, tensor in weights.items()}
         files.write(path, save(whole, header))  # safetensors' own writer ignores the umask and does not flush
     except (OSError, SafetensorError) as error:
         raise UpstreamError(f"{path} cannot be written ({error}); make room, or name another place") from error
@@ -132,7 +135,7 @@ def _safetensors(path: Path) -> tuple[ModelConfig, dict[str, Tensor], Facts]:
     try:
         with safe_open(path, "pt") as file:
             header = json.loads((file.metadata() or {}).get(HEADER, "null"))
-            weights = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118
+            stored = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError, ValueError) as error:
         raise UpstreamError(f"{path} is damaged or not whole ({error}); make or download it again") from error
     if not isinstance(header, dict) or header.get("format") != FORMAT:
@@ -140,6 +143,8 @@ def _safetensors(path: Path) -> tuple[ModelConfig, dict[str, Tensor], Facts]:
             f"{path}: safetensors of another program or version; expected one that `python -m upstreams import` or "
             f"pre-training wrote ({FORMAT!r} under {HEADER!r} in its header)"
         )
+    if not header_is_whole(header) or header.get("weights", "") not in ("", _digest(stored)):
+        raise UpstreamError(f"{path} is damaged: its content is not what its header's sha256 says; {ANEW}")
     try:
         config = header["config"]
         facts: Facts = header["facts"]
@@ -147,9 +152,18 @@ def _safetensors(path: Path) -> tuple[ModelConfig, dict[str, Tensor], Facts]:
             raise TypeError("expected JSON objects as config and facts")
         if strange := set(config) - {item.name for item in fields(ModelConfig)}:
             raise ValueError(f"unknown settings {sorted(strange)}")
-        return ModelConfig(**config), weights, facts
+        return ModelConfig(**config), {name: tensor.float() for name, tensor in stored.items()}, facts
     except (KeyError, TypeError, ValueError) as error:
         raise UpstreamError(f"{path}: the configuration in its header cannot be read ({error})") from error
+
+
+def _digest(weights: Mapping[str, Tensor]) -> str:
+    """sha256 (hex) of tensors on the CPU, with their names, types and shapes."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(weights.items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        digest.update(tensor.contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
 
 
 def _unpickle(path: Path, legacy: bool) -> object:

@@ -8,8 +8,9 @@ import sys
 from pathlib import Path
 
 from commons import places
+from commons.commands import MOST_JOBS, whole
 from commons.device import DEVICES
-from commons.errors import EmorepError
+from commons.errors import EmorepError, Refused
 from upstreams.emotion2vec import world as worlds
 
 
@@ -34,11 +35,12 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     pretrain.add_argument("--device", choices=DEVICES, default="auto")
     pretrain.add_argument("--precision", choices=["fp32", "bf16"], help="default: the recipe's")
     places.add_to(pretrain, "cache")
-    pretrain.add_argument("--jobs", type=int, default=os.cpu_count() or 1, metavar="N", help="threads that decode")
+    jobs = whole(1, MOST_JOBS)
+    pretrain.add_argument("--jobs", type=jobs, default=os.cpu_count() or 1, metavar="N", help="threads that decode")
     pretrain.set_defaults(run=_pretrain)
     average = commands.add_parser("average", help="the mean of a run's last checkpoints, as a checkpoint")
     average.add_argument("folder", type=Path, metavar="RUN")
-    average.add_argument("--last", type=int, default=5, metavar="K", help="default: 5")
+    average.add_argument("--last", type=whole(1), default=5, metavar="K", help="default: 5")
     average.set_defaults(run=_average)
     release = commands.add_parser("release", help="a checkpoint to be passed on: half precision, without the decoder")
     release.add_argument("checkpoint", type=Path, metavar="CHECKPOINT")
@@ -54,8 +56,7 @@ def _pretrain(arguments: argparse.Namespace) -> int:
         world = worlds.of_environment(os.environ)
         recipe = recipes.load(arguments.config, changes)
     except EmorepError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+        raise Refused(str(error)) from error
 
     from upstreams.emotion2vec.launch import launch
 

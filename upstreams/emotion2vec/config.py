@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import TypeGuard
 
+from commons import hashing
 from upstreams.errors import UpstreamError
 
 HEADER, FORMAT = "emorep", "emotion2vec 1"  # one key of metadata: safetensors writes several in any order
@@ -126,3 +128,12 @@ SMALL = ModelConfig(  # ours, for what two CPU cores can pre-train; regularised 
     prenet_dropout=0.0,
     layerdrop=0.0,
 )
+
+
+def header_is_whole(header: Mapping[str, object]) -> bool:
+    """Whether our header in a file's metadata has its own hash, or none: older files have none."""
+    said = header.get("sha256")
+    try:
+        return said is None or said == hashing.of_json({key: value for key, value in header.items() if key != "sha256"})
+    except ValueError:
+        return False

@@ -39,6 +39,12 @@ def hashes(paths: Sequence[Path], place: Path, pool: ThreadPoolExecutor) -> tupl
     return digests, unread
 
 
+def forget(path: Path, place: Path) -> None:
+    """Have a file hashed again next time: what the index in the folder `place` says of it proved wrong."""
+    with FileIndex(place / FILE) as index:
+        index.write([((os.path.realpath(path), PART), "", "")])
+
+
 def _parts(paths: Sequence[Path]) -> Iterator[Sequence[Path]]:
     for first in range(0, len(paths), AT_ONCE):
         yield paths[first : first + AT_ONCE]

@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 
 from commons import device as devices
+from commons.commands import SIGNALS
 from commons.progress import Progress, bar
 from upstreams.emotion2vec.meter import Line
 from upstreams.emotion2vec.pack import Bounds, Pack, build
@@ -114,14 +115,16 @@ def _introduce(pack: Pack) -> None:
 
 @contextmanager
 def _stop_signals() -> Iterator[list[int]]:
-    """A first SIGTERM or Ctrl-C is noted, so that the run ends after its step, saved; a second ends it at once."""
+    """A first SIGTERM, SIGHUP or Ctrl-C is noted, so that the run ends after its step, saved; a second ends it at
+    once. One that was ignored before (nohup, &) stays so."""
     noted: list[int] = []
 
     def note(number: int, _: object) -> None:
         noted.append(number)
         signal.signal(number, before[number])
 
-    before = {int(number): signal.signal(number, note) for number in (signal.SIGTERM, signal.SIGINT)}
+    heeded = [number for number in SIGNALS if signal.getsignal(number) not in (signal.SIG_IGN, None)]
+    before = {int(number): signal.signal(number, note) for number in heeded}
     try:
         yield noted
     finally:

@@ -27,7 +27,7 @@ from commons.errors import EmorepError
 from commons.progress import Progress
 from upstreams.audio import RULE, Segment, decode
 from upstreams.emotion2vec.config import SAMPLE_RATE
-from upstreams.emotion2vec.hashes import hashes
+from upstreams.emotion2vec.hashes import forget, hashes
 from upstreams.errors import UpstreamError
 
 SUFFIXES = {".wav", ".flac", ".opus", ".ogg", ".mp3"}
@@ -95,12 +95,23 @@ def build(
                 done += len(group)
                 if progress:
                     progress(done, sum(map(len, groups)))
+    except Changed as error:
+        forget(error.path, place)
+        raise
     except OSError as error:
         raise UpstreamError(
             f"cannot write decoded speech to {place}: {error.strerror or error}; free space or name another folder "
             "with --cache; shards that are done are kept"
         ) from error
     return _join(shards, skipped, folders)
+
+
+class Changed(UpstreamError):
+    """A file whose content is not what the index of hashes says."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        super().__init__(f"{path} changed while it was read; run again when nothing writes to it")
 
 
 @dataclass(frozen=True)
@@ -116,11 +127,17 @@ class Contents(BaseModel):
         utterances: (number of the file in the group, first sample, samples) of each.
         skipped: (number of the file, why).
         sha256: of the samples.
+        own: sha256 of all of the above; "" in files of earlier versions, which have none.
     """
 
     utterances: list[tuple[int, int, int]]
     skipped: list[tuple[int, str]]
     sha256: str
+    own: str = ""
+
+    def digest(self) -> str:
+        """sha256 (hex) of what it says, but for `own`."""
+        return hashing.of_json(self.model_dump(mode="json", exclude={"own"}))
 
 
 @dataclass(frozen=True)
@@ -179,7 +196,7 @@ def _shard(group: list[tuple[File, str]], place: Path, bounds: Bounds, pool: Thr
     contents = _stored(about, pcm)
     if contents is None:
         contents = _decode(group, pcm, bounds, pool)
-        files.write(about, json.dumps(contents.model_dump()))
+        files.write(about, json.dumps({**contents.model_dump(), "own": contents.digest()}))
     return Shard(contents, pcm, tuple(file for file, _ in group))
 
 
@@ -187,8 +204,9 @@ def _stored(about: Path, pcm: Path) -> Contents | None:
     """Contents of a shard; None where it is not there or not whole, so that it is made anew."""
     try:
         contents = Contents.model_validate_json(about.read_bytes())
-        return contents if contents.sha256 == hashing.of_file(pcm) else None
-    except (FileNotFoundError, ValueError):
+        whole = contents.own in ("", contents.digest()) and contents.sha256 == hashing.of_file(pcm)
+        return contents if whole else None
+    except (FileNotFoundError, ValueError, RecursionError):
         return None
 
 
@@ -229,7 +247,7 @@ def _samples(path: Path, sha256: str, bounds: Bounds) -> np.ndarray | str:
         except OSError:
             same = False
         if not same:
-            raise UpstreamError(f"{path} changed while it was read; run again when nothing writes to it") from error
+            raise Changed(path) from error
         return str(error).removeprefix(f"{path}: ")
     if len(waveform) < bounds.min_seconds * SAMPLE_RATE:
         return f"{len(waveform) / SAMPLE_RATE:.2f} s, shorter than {bounds.min_seconds:g} s"

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Annotated, Literal, Self
 
 import numpy as np
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from commons.errors import UnknownName
+from commons import yamlfile
+from commons.errors import UnknownName, cut
 from upstreams.emotion2vec.batches import frames_of
 from upstreams.emotion2vec.config import BASE, LARGE, SAMPLE_RATE, SMALL, ModelConfig
 from upstreams.errors import UpstreamError
@@ -202,12 +202,9 @@ def names() -> list[str]:
 
 def _read(path: Path) -> dict[str, object]:
     try:
-        settings = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UpstreamError(f"{path}: cannot be read as YAML: {error}") from error
-    if not isinstance(settings, dict):
-        raise UpstreamError(f"{path}: expected sections such as `model:` and `batch:`, found {settings!r}")
-    return settings
+        return yamlfile.mapping(path, "sections such as `model:` and `batch:`", may_be_empty=True)
+    except yamlfile.NotYaml as error:
+        raise UpstreamError(str(error)) from None
 
 
 def apply(settings: dict[str, object], changes: Sequence[str]) -> dict[str, object]:
@@ -216,11 +213,11 @@ def apply(settings: dict[str, object], changes: Sequence[str]) -> dict[str, obje
         name, equals, text = change.partition("=")
         *sections, key = name.split(".")
         if not equals or not all((*sections, key)):
-            raise UpstreamError(f"--set {change!r}: expected KEY=VALUE, such as loss.alpha=0.1")
+            raise UpstreamError(f"--set {cut(change)!r}: expected KEY=VALUE, such as loss.alpha=0.1")
         try:
-            value = yaml.safe_load(text)
-        except yaml.YAMLError as error:
-            raise UpstreamError(f"--set {change!r}: the value is no YAML: {error}") from error
+            value = yamlfile.parse(text)
+        except yamlfile.NotYaml as error:
+            raise UpstreamError(f"--set {cut(change)!r}: the value is {error}") from None
         settings = _set(settings, sections, key, value)
     return settings
 
@@ -230,7 +227,7 @@ def _set(settings: dict[str, object], sections: list[str], key: str, value: obje
         return {**settings, key: value}
     below = settings.get(sections[0]) or {}
     if not isinstance(below, dict):
-        raise UpstreamError(f"--set: {sections[0]} is {below!r} and has no keys of its own")
+        raise UpstreamError(f"--set: {sections[0]} is {cut(repr(below))} and has no keys of its own")
     return {**settings, sections[0]: _set(below, sections[1:], key, value)}
 
 
@@ -240,8 +237,9 @@ def check(settings: dict[str, object], source: str) -> Recipe:
         return Recipe.model_validate(settings)
     except ValidationError as error:
         lines = [
-            f"  {'.'.join(map(str, fault['loc'])) or 'recipe'}: {fault['msg'].removeprefix('Value error, ')}"
-            + (f", found {fault['input']!r}" if fault["loc"] and not isinstance(fault["input"], dict) else "")
+            f"  {cut('.'.join(map(str, fault['loc']))) or 'recipe'}: "
+            + cut(fault["msg"].removeprefix("Value error, "), 500)
+            + (f", found {cut(repr(fault['input']))}" if fault["loc"] and not isinstance(fault["input"], dict) else "")
             for fault in error.errors()
         ]
         raise UpstreamError("\n".join([f"{source} is no recipe:", *lines])) from error

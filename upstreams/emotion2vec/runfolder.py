@@ -11,6 +11,7 @@ RUN/step-00001000.teacher.safetensors  the teacher at that step, an upstream by 
 from __future__ import annotations
 
 import json
+import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
@@ -26,7 +27,7 @@ from upstreams.emotion2vec.model import Emotion2vec
 from upstreams.emotion2vec.pack import Pack
 from upstreams.emotion2vec.recipe import FREE, MENDABLE, RECORD, Recipe
 from upstreams.emotion2vec.runs import checkpoints
-from upstreams.errors import UpstreamError
+from upstreams.errors import UpstreamError, described
 
 SKIPPED, LOG, STATE = "skipped.json", "log.jsonl", "state.pt"
 VERSION = 1
@@ -142,11 +143,15 @@ class RunFolder:
     def _state(self, lazily: bool = False) -> tuple[Position, dict[str, dict[str, object]]] | None:
         """The last state: its position and the parts' states; None where there is none.
 
-        lazily: tensors are mapped and not read.
+        lazily: tensors are mapped and not read. Otherwise every part of the file has to have its checksum.
         """
         path = self.path / STATE
         if not path.exists():
             return None
+        if not lazily:
+            with zipfile.ZipFile(path) as file:
+                if (part := file.testzip()) is not None:
+                    raise zipfile.BadZipFile(f"the checksum of {part} is wrong")
         content = torch.load(path, map_location="cpu", weights_only=True, mmap=lazily)
         return Position(**content.pop("position")), content
 
@@ -156,8 +161,8 @@ class RunFolder:
             yield
         except Exception as error:  # torch names no common class for what a damaged file raises
             raise UpstreamError(
-                f"{self.path / STATE} cannot be read as a training state ({type(error).__name__}: {error}); without it "
-                "the run begins anew"
+                f"{self.path / STATE} cannot be read as a training state ({described(error)}); without it the run "
+                "begins anew"
             ) from error
 
     @contextmanager

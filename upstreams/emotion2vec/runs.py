@@ -11,6 +11,12 @@ STEP = re.compile(r"step-(\d+)\.safetensors")
 FILE = re.compile(r"(step-\d+(\.teacher)?|average-last-\d+)\.safetensors")
 
 
+def step_of(path: Path) -> int | None:
+    """The step of a run's checkpoint, the student's or the teacher's, by its file name; None for another file."""
+    match = re.fullmatch(r"step-(\d+)(\.teacher)?\.safetensors", path.name)
+    return int(match[1]) if match else None
+
+
 def of_a_run(path: Path) -> bool:
     """Whether a file has the name of a run's checkpoint, or of an average of some."""
     return FILE.fullmatch(path.name) is not None

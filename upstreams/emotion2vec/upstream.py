@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, ClassVar
 
 from commons import hashing
 from commons.places import Places
-from upstreams.emotion2vec.config import BASE, FORMAT, HEADER, SAMPLE_RATE, SMALL, ModelConfig
+from upstreams.emotion2vec.config import BASE, FORMAT, HEADER, SAMPLE_RATE, SMALL, ModelConfig, header_is_whole
 from upstreams.emotion2vec.official import MODELS, fetch
+from upstreams.errors import UpstreamError
 from upstreams.fingerprints import recipe, version
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 REVISION = 1  # part of every fingerprint: raise it when what the network computes changes
 OURS = Path(__file__).parent / "weights" / "emotion2vec.safetensors"
+OURS_SHA256 = "14a05aae5272894f458d0282ba899364e61b132edb8a13c7827aa5aa2627d5fc"
 LONGEST = 1 << 20  # bytes of a header that is read for its facts
 
 
@@ -84,6 +86,7 @@ class Trained(Encoder):
     """Weights of a checkpoint. `file` is what they are read from, and its fingerprint.
 
     `published`: its network is what `config` says; a file of another one is refused when it is read.
+    `sha256`: that of the file, which is checked; "": not known.
     """
 
     def __init__(
@@ -95,19 +98,40 @@ class Trained(Encoder):
         label: str = "",
         licence: str = "",
         published: bool = False,
+        sha256: str = "",
     ) -> None:
         super().__init__(config, title)
+        self._sha256 = sha256
         self.seen, self.file, self.label, self.licence = seen, file, label, licence
         self._expected = config if published else None
 
     def make(self) -> Emotion2vec:
-        """Raises UpstreamError: see checkpoint.read."""
+        """Raises UpstreamError: the file is damaged; see checkpoint.read."""
         from upstreams.emotion2vec import checkpoint
 
+        if self._sha256:
+            self._file_hash()
         return checkpoint.read(self.file, self._expected).build()
 
     def fingerprint(self) -> str:
-        return recipe(kind="emotion2vec", revision=REVISION, file=hashing.of_path(self.file))
+        return recipe(kind="emotion2vec", revision=REVISION, file=self._file_hash())
+
+    def _file_hash(self) -> str:
+        return check_file(self.file, self._sha256)
+
+
+def check_file(path: Path, sha256: str) -> str:
+    """The sha256 (hex) of a file or folder. Raises UpstreamError where another one is expected, or it is gone."""
+    try:
+        found = hashing.of_path(path)
+    except OSError as error:
+        raise UpstreamError(f"{path} cannot be read ({error.strerror}); expected a checkpoint") from error
+    if sha256 and found != sha256:
+        raise UpstreamError(
+            f"{path} is damaged: its sha256 is {found[:16]}..., and that of the weights we ship {sha256[:16]}...; "
+            "install emorep again, or `git checkout` the file"
+        )
+    return found
 
 
 class Random(Encoder):
@@ -156,10 +180,13 @@ def published(name: str, file: str = "", modelscope: str = "") -> Trained:
 def ours(file: str = "") -> Trained:
     """A checkpoint of ours: that of a run, or the one that ships (weights/README.md). Raises UpstreamError."""
     path = Path(file) if file else OURS
+    if not file:
+        check_file(path, OURS_SHA256)
     config, facts = _facts(path)
     if not file:
         title = f"emotion2vec-small (ours, {int(facts['hours'])} h)"
-        return Trained(config, path, title, facts["seen"], label=title, licence="CC BY-NC-SA 4.0, for research")
+        licence = "CC BY-NC-SA 4.0, for research"
+        return Trained(config, path, title, facts["seen"], label=title, licence=licence, sha256=OURS_SHA256)
     amounts = [f"{facts['hours']:g} h"] if "hours" in facts else []
     amounts += [f"{facts['step']:g} steps"] if "step" in facts else []
     return Trained(config, path, f"emotion2vec ({', '.join(['ours', *amounts])})", facts.get("seen", "unknown"))
@@ -173,7 +200,7 @@ def _facts(path: Path) -> tuple[ModelConfig, Facts]:
             metadata = json.loads(opened.read(size))["__metadata__"] if size <= LONGEST else {}
         header = json.loads(metadata[HEADER])
         facts: Facts = header["facts"]
-        if header["format"] == FORMAT and isinstance(facts, dict):
+        if header["format"] == FORMAT and isinstance(facts, dict) and header_is_whole(header):
             return ModelConfig(**header["config"]), facts
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         pass  # reading it says what is wrong with it

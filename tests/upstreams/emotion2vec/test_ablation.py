@@ -65,3 +65,12 @@ def test_files_that_variants_begin_with_are_passed_by_name(tmp_path: Path, monke
     for files, why in ({}, "THEIR_WEIGHTS=FILE"), ({"THEIR_WEIGHTS": str(tmp_path / "none.pt")}, "none.pt"):
         workshop = Workshop(data, tmp_path / "runs", tmp_path / "cache", "cpu", files=files)
         assert why in workshop.train(mine)["theirs"]
+
+
+@pytest.mark.parametrize("text", ["", "- a", "a: &a [1]\nb: *a", "title: " + "9" * 5000, "variants: " + "[" * 20_000,
+                                  "1: 2", "title: 2020-99-99", "title: " + "x" * 5000])  # fmt: skip
+def test_a_hostile_ablation_is_one_line_that_names_the_file(tmp_path: Path, text: str) -> None:
+    (tmp_path / "mine.yaml").write_text(text)
+    with pytest.raises(UpstreamError, match=r"mine\.yaml") as error:
+        ablation.load(str(tmp_path / "mine.yaml"))
+    assert "\n" not in str(error.value) and len(str(error.value)) < 1500

@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import json
 import os
 import pickle
+import random
 import stat
 import sys
 import types
 import zipfile
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save, save_file
 
+import upstreams
 from tests.upstreams.emotion2vec.recipes import TINY, TINY_MEL, golden_weights, noise, tiny
 from upstreams import UpstreamError
 from upstreams.emotion2vec import checkpoint
-from upstreams.emotion2vec.config import BASE, LARGE, ModelConfig
+from upstreams.emotion2vec.config import BASE, FORMAT, LARGE, ModelConfig
 from upstreams.emotion2vec.model import Emotion2vec
 
 CLASSES = replace(TINY, classes=9)
@@ -281,3 +285,33 @@ def test_a_header_of_any_length_is_read(tmp_path: Path) -> None:
         if path.read_bytes()[0] == 0x80:
             break
     assert path.read_bytes()[0] == 0x80 and checkpoint.read(path).config == TINY
+
+
+def test_a_flipped_bit_is_noticed_wherever_it_is(tmp_path: Path) -> None:
+    """All but those that change nothing: in JSON, a key that no older file had either."""
+    path = written(tmp_path / "a.safetensors")
+    whole, before = path.read_bytes(), checkpoint.read(path)
+    draw = random.Random(0)
+    places = [*range(8, 2000, 7), *(draw.randrange(len(whole)) for _ in range(100)), len(whole) - 1]
+    for place in places:
+        content = bytearray(whole)
+        content[place] ^= 1 << draw.randrange(8)
+        path.write_bytes(content)
+        with contextlib.suppress(UpstreamError):
+            after = checkpoint.read(path)
+            assert (after.config, after.facts) == (before.config, before.facts), place
+            assert all(torch.equal(after.weights[name], tensor) for name, tensor in before.weights.items()), place
+
+
+def test_flipped_facts_are_noticed_without_reading_the_weights(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.safetensors")
+    path.write_bytes(path.read_bytes().replace(b"demo", b"demn"))
+    with pytest.raises(UpstreamError, match="is damaged: its content is not what its header's sha256 says"):
+        upstreams.load(f"emotion2vec@{path}")
+
+
+def test_a_file_from_before_hashes_is_read(tmp_path: Path) -> None:
+    about = {"format": FORMAT, "config": asdict(TINY), "facts": {"step": 7}}
+    content = save({k: v.contiguous() for k, v in weights(TINY).items()}, header(json.dumps(about)))
+    (tmp_path / "old.safetensors").write_bytes(content)
+    assert checkpoint.read(tmp_path / "old.safetensors").facts == {"step": 7}

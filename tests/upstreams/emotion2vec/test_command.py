@@ -10,8 +10,9 @@ import yaml
 
 from commons.errors import Refused
 from tests.upstreams.emotion2vec.training import TINY, speech
+from upstreams import UpstreamError
 from upstreams.__main__ import main
-from upstreams.emotion2vec import launch
+from upstreams.emotion2vec import ablation, launch
 from upstreams.emotion2vec.world import World, of_environment
 
 TORCHRUN = {"WORLD_SIZE": "4", "RANK": "3", "LOCAL_RANK": "1", "MASTER_ADDR": "localhost", "MASTER_PORT": "29500"}
@@ -72,3 +73,33 @@ def test_each_process_takes_the_gpu_of_its_local_rank(monkeypatch: pytest.Monkey
     assert launch._device("cpu", world) == torch.device("cpu")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert launch._device("auto", world) == torch.device("cpu")
+
+
+def test_average_of_a_path_that_is_no_run_is_a_wrong_request(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+    assert main(["average", str(tmp_path / "none")]) == 2
+    assert "unknown folder of a run" in capsys.readouterr().err
+    assert main(["average", str(tmp_path / "file")]) == 2
+    assert "is a file; expected the folder of a run" in capsys.readouterr().err
+    assert main(["average", str(tmp_path)]) == 1
+    assert "holds no checkpoint of a run" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("jobs", ["0", "-1", "1e9", "junk"])
+def test_jobs_are_a_whole_number(jobs: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["pretrain", "small", "--data", str(tmp_path), f"--jobs={jobs}"])
+    assert ended.value.code == 2 and "--jobs: expected a whole number" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "title", ["name: ../../x", "variants: {../../x: [], y: [loss.alpha=0.1]}", "name: ..", "name: a/b"]
+)
+def test_an_ablation_does_not_leave_the_folder_of_runs(title: str, tmp_path: Path) -> None:
+    lines = ["title: mine", "config: small", title]
+    lines += [] if "variants" in title else ["variants: {x: [], y: [loss.alpha=0.1]}"]
+    (tmp_path / "mine.yaml").write_text("\n".join(lines))
+    with pytest.raises(UpstreamError, match="is no name of a folder"):
+        ablation.load(str(tmp_path / "mine.yaml"))

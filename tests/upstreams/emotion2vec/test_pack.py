@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -10,6 +11,8 @@ import numpy as np
 import pytest
 import soundfile
 
+from commons import fileindex
+from commons.fileindex import FileIndex
 from upstreams import UpstreamError
 from upstreams.emotion2vec import hashes
 from upstreams.emotion2vec import pack as packs
@@ -215,3 +218,43 @@ def test_folders_without_audio_and_full_disks_are_told(tmp_path: Path, monkeypat
     with pytest.raises(UpstreamError, match=r"No space left.*shards that are done are kept"):
         build([tmp_path / "data"], tmp_path, BOUNDS)
     assert not list((tmp_path / "packs").glob(".*"))
+
+
+def test_a_flipped_bit_in_what_is_said_of_a_shard_changes_no_speech(tmp_path: Path) -> None:
+    """Every bit of the JSON file: the pack is the same, made anew where need be."""
+    write(tmp_path / "data" / "a.wav", 1.0)
+    write(tmp_path / "data" / "b.wav", 2.5)
+    write(tmp_path / "data" / "c.wav", 0.1)
+    before = build([tmp_path / "data"], tmp_path, BOUNDS)
+    (about,) = (tmp_path / "packs").glob("*.json")
+    whole = about.read_bytes()
+    for place in range(len(whole)):
+        content = bytearray(whole)
+        content[place] ^= 1 << place % 7
+        about.write_bytes(content)
+        after = build([tmp_path / "data"], tmp_path, BOUNDS)
+        assert after.key == before.key and after.skipped == before.skipped, whole[place - 10 : place + 10]
+        assert (after.start == before.start).all() and (after.lengths == before.lengths).all()
+
+
+def test_what_was_said_of_a_shard_before_it_had_a_hash_is_read(tmp_path: Path, decoded: list[str]) -> None:
+    write(tmp_path / "data" / "a.wav", 1.0)
+    build([tmp_path / "data"], tmp_path, BOUNDS)
+    (about,) = (tmp_path / "packs").glob("*.json")
+    said = json.loads(about.read_text())
+    del said["own"]
+    about.write_text(json.dumps(said))
+    decoded.clear()
+    build([tmp_path / "data"], tmp_path, BOUNDS)
+    assert not decoded
+
+
+def test_a_wrong_hash_in_the_index_is_told_once_and_mended(tmp_path: Path) -> None:
+    """As after a file was replaced within the clock's step of a file system."""
+    path = write(tmp_path / "data" / "a.wav", 1.0)
+    (tmp_path / "packs").mkdir()
+    with FileIndex(tmp_path / "packs" / hashes.FILE) as index:
+        index.write([((os.path.realpath(path), hashes.PART), fileindex.state(path.stat()), "0" * 64)])
+    with pytest.raises(UpstreamError, match=r"a\.wav changed while it was read"):
+        build([tmp_path / "data"], tmp_path, BOUNDS)
+    assert len(build([tmp_path / "data"], tmp_path, BOUNDS)) == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import resource
 import signal
 import socket
@@ -298,3 +299,48 @@ def test_weights_say_what_they_have_seen(data: Path, tmp_path: Path, said: dict[
     recipe, pack = tiny("optimiser.steps=1"), packed(data, data.parent / "cache")
     train(recipe, pack, tmp_path / "run", CPU, Processes(), lambda step, line: False, seen=said)
     assert upstreams.load(f"emotion2vec@{tmp_path / 'run'}").seen == ("unknown" if said is None else said)
+
+
+def test_a_flipped_bit_of_the_state_is_noticed(data: Path, tmp_path: Path) -> None:
+    run(tiny(), data, tmp_path / "run", stop_at=3)
+    state = tmp_path / "run" / STATE
+    whole, position = state.read_bytes(), torch.load(state, weights_only=True)["position"]
+    folder, draw, noticed = RunFolder(tmp_path / "run"), random.Random(0), 0
+    for _ in range(40):
+        content = bytearray(whole)
+        content[draw.randrange(len(whole))] ^= 1 << draw.randrange(8)
+        state.write_bytes(content)
+        kept = Kept()
+        try:
+            assert vars(folder.resume({"student": kept})) == position
+        except UpstreamError as error:
+            noticed += "begins anew" in str(error) and "weights_only" not in str(error)
+            continue
+        state.write_bytes(whole)
+        untouched = Kept()
+        folder.resume({"student": untouched})
+        assert same(kept.content, untouched.content)  # it hit what pads the file
+    assert noticed > 20
+
+
+class Kept:
+    """Keeps what it is loaded from."""
+
+    def state_dict(self) -> dict[str, object]:
+        return {}
+
+    def load_state_dict(self, content: dict) -> None:
+        self.content = content
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGINT])
+def test_other_signals_save_too(data: Path, tmp_path: Path, number: signal.Signals) -> None:
+    at_step_7 = (
+        f"import os, signal; signal.signal({int(number)}, signal.default_int_handler)\n"
+        "from upstreams.emotion2vec.learner import Learner; norm, done = Learner.norm, []\n"
+        f"def noted(self): done.append(0); len(done) == 7 and os.kill(os.getpid(), {int(number)}); return norm(self)\n"
+        "Learner.norm = noted"
+    )
+    stopped = start(data, tmp_path / "run", before=at_step_7)
+    out, err = stopped.communicate(timeout=60)
+    assert stopped.returncode == 128 + number and "step 7 of 20" in out, err

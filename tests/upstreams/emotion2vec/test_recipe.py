@@ -116,7 +116,7 @@ def test_unknown_and_broken_files_are_named(tmp_path: Path) -> None:
     with pytest.raises(UnknownName, match="did you mean small"):
         recipe.load("smal")
     broken = tmp_path / "mine.yaml"
-    for text, said in (("a: [", "cannot be read as YAML"), ("- 1", "expected sections")):
+    for text, said in (("a: [", "not YAML"), ("- 1", "must hold sections")):
         broken.write_text(text)
         with pytest.raises(UpstreamError, match=rf"mine\.yaml: {said}"):
             recipe.load(str(broken))
@@ -174,3 +174,30 @@ def test_a_wrong_recipe_is_a_wrong_request(capsys: pytest.CaptureFixture[str]) -
     assert main(["pretrain", "smal", "--data", "nowhere"]) == 2
     said = capsys.readouterr().err
     assert "loss.alpha" in said and "did you mean small" in said
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "model: &m {blocks: 2}\nloss: *m\n",
+        "seed: " + "9" * 5000,
+        "model: " + "[" * 20_000,
+        "model: {width: 2020-01-01}",
+        "model: {width: 2020-99-99}",
+        "model: {width: {a: {b: [1]}}}",
+        "model: {stem: !!binary aGk=}",
+        "optimiser: {steps: " + "9" * 25 + ", rate: 1e400}",
+        "x" * 5000 + ": 1",
+        "seed: " + "x" * 5000,
+    ],
+)
+def test_a_hostile_recipe_is_refused_and_named_with_nothing_echoed_whole(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text(text)
+    with pytest.raises(UpstreamError, match=r"mine\.yaml") as error:
+        recipe.load(str(file))
+    assert len(str(error.value)) < 3000
+    for change in (f"model.width={text}", f"{text}=1"):
+        with pytest.raises(UpstreamError) as error:
+            recipe.load("small", [change])
+        assert len(str(error.value)) < 3000

@@ -24,6 +24,7 @@ from upstreams import UpstreamError
 from upstreams.__main__ import main
 from upstreams.checks import check
 from upstreams.emotion2vec import checkpoint
+from upstreams.emotion2vec import upstream as shipped
 from upstreams.emotion2vec.config import BASE, LARGE, SMALL, ModelConfig
 from upstreams.emotion2vec.official import FILES, MODELS
 from upstreams.emotion2vec.upstream import OURS
@@ -252,12 +253,43 @@ def test_bf16_is_near_fp32(config: ModelConfig, tmp_path: Path) -> None:
 
 def test_ours_ships() -> None:
     """Small enough for a repository, with a licence beside it, and marked where its speech is a corpus here."""
-    shipped = upstreams.load("emotion2vec")
+    made = upstreams.load("emotion2vec")
     assert OURS.stat().st_size <= 25e6 and "NonCommercial" in (OURS.parent / "LICENSE").read_text()
-    assert shipped.licence.startswith("CC BY-NC-SA 4.0")
-    assert shipped.label == shipped.title == "emotion2vec-small (ours, 10 h)"
-    assert shipped.seen == dict.fromkeys(["nemo", "indian_emospeech", "korean_emotion_tts"], "audio")
+    assert made.licence.startswith("CC BY-NC-SA 4.0")
+    assert made.label == made.title == "emotion2vec-small (ours, 10 h)"
+    assert made.seen == dict.fromkeys(["nemo", "indian_emospeech", "korean_emotion_tts"], "audio")
     config = checkpoint.read(OURS).config
     assert replace(config, decoder_depth=SMALL.decoder_depth) == SMALL
-    layers = shipped([noise(16000)])[0]
+    layers = made([noise(16000)])[0]
     assert layers.shape == (SMALL.blocks + 1, 47, SMALL.dim) and layers.isfinite().all()
+
+
+@pytest.mark.parametrize("place", [12, 2000, -7_000_000, -1])
+def test_a_flipped_bit_in_the_weights_we_ship_is_noticed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: int
+) -> None:
+    content = bytearray(OURS.read_bytes())
+    content[place] ^= 1
+    (tmp_path / OURS.name).write_bytes(content)
+    monkeypatch.setattr(shipped, "OURS", tmp_path / OURS.name)
+    with pytest.raises(UpstreamError, match=r"emotion2vec\.safetensors is damaged: its sha256 is"):
+        upstreams.identify(upstreams.resolve("emotion2vec"))
+
+
+def test_weights_we_ship_that_change_after_they_were_named_are_noticed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / OURS.name).write_bytes(OURS.read_bytes())
+    monkeypatch.setattr(shipped, "OURS", tmp_path / OURS.name)
+    upstream = upstreams.load("emotion2vec")
+    content = bytearray(OURS.read_bytes())
+    content[-1000] ^= 1
+    (tmp_path / OURS.name).write_bytes(content)
+    for use in (upstream.fingerprint, lambda: upstream([noise(16000)])):
+        with pytest.raises(UpstreamError, match="is damaged"):
+            use()
+
+
+def test_the_fingerprint_of_ours_is_that_of_earlier_versions() -> None:
+    made = "b24c48b179979b6b8d28648f88e113af40deb251802115050b6df50e9e4ee8e6"
+    assert upstreams.load("emotion2vec").fingerprint() == made

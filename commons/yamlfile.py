@@ -1,0 +1,111 @@
+"""YAML that people write: definitions, recipes, ablations, suites, settings. Bounded, whatever a file holds.
+
+What it reads is plain: mappings, lists, text, numbers, true, false and null. There are no aliases (a few of them
+expand beyond any memory) and no dates (they are text); a key stands once.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Hashable
+from pathlib import Path
+
+import yaml
+
+from commons.errors import EmorepError, cut
+
+LARGEST = 65_536  # bytes
+DEEPEST = 50  # levels of mappings and lists
+LARGEST_NUMBER = 10**30  # in size, of whole numbers
+
+
+class NotYaml(EmorepError):
+    """A file or text cannot be read as YAML; one line, which names no file where it is of a text."""
+
+
+def mapping(path: Path, holds: str, *, may_be_empty: bool = False) -> dict[str, object]:
+    """The mapping that a YAML file holds.
+
+    Args:
+        holds: what it should hold, for messages: "settings, one `name: value` a line".
+        may_be_empty: a file without content is an empty mapping.
+
+    Raises:
+        NotYaml: it cannot be read, is too large, or holds anything else; one line that names the file.
+    """
+    try:
+        with open(path, "rb") as file:
+            data = file.read(LARGEST + 1)
+    except OSError as error:
+        raise NotYaml(f"{path}: cannot be read ({error.strerror})") from None
+    try:
+        content = parse(data)
+    except NotYaml as error:
+        raise NotYaml(f"{path}: {error}") from None
+    if content is None and may_be_empty:
+        return {}
+    if not isinstance(content, dict):
+        raise NotYaml(f"{path}: must hold {holds}")
+    return {str(key): value for key, value in content.items()}
+
+
+def parse(data: bytes | str) -> object:
+    """What a YAML text stands for. Raises NotYaml: it is no YAML, too large, nested too deeply, or has aliases."""
+    if len(data) > LARGEST:
+        raise NotYaml(f"larger than {LARGEST // 1024} KiB, which no such file is")
+    try:
+        found: object = yaml.load(data, _Loader)
+    except _TooDeep:
+        raise NotYaml(f"nested too deeply; {DEEPEST} levels are the most") from None
+    except (yaml.YAMLError, ValueError, OverflowError) as error:
+        raise NotYaml(f"not YAML that can be read ({cut(' '.join(str(error).split()))})") from None
+    return found
+
+
+class _TooDeep(Exception):
+    pass
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML's safe loader, for plain values only; without aliases and repeated keys; to a limited depth."""
+
+    depth = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.YAMLError("aliases are not allowed")
+        if self.depth > DEEPEST:
+            raise _TooDeep
+        self.depth += 1
+        try:
+            return super().compose_node(parent, index)
+        finally:
+            self.depth -= 1
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, object]:
+        names: set[str] = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode):
+                if key.value in names:
+                    raise yaml.YAMLError(f"{cut(key.value, 50)} is set more than once")
+                names.add(key.value)
+        return super().construct_mapping(node, deep)
+
+    def number(self, node: yaml.ScalarNode) -> int:
+        if len(node.value) > 100 or abs(value := self.construct_yaml_int(node)) > LARGEST_NUMBER:
+            raise yaml.YAMLError(f"the number {cut(node.value, 30)} is too large")
+        return value
+
+
+_PLAIN = ("null", "bool", "int", "float", "str", "seq", "map")
+_TAG = "tag:yaml.org,2002:"
+_Loader.yaml_constructors = {f"{_TAG}{name}": yaml.SafeLoader.yaml_constructors[f"{_TAG}{name}"] for name in _PLAIN} | {
+    None: yaml.SafeLoader.construct_undefined
+}
+_Loader.add_constructor(f"{_TAG}int", _Loader.number)
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in several if tag != f"{_TAG}timestamp"]
+    for first, several in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+# To YAML 1.1, which PyYAML reads, 1e-3 without a point is a text; people mean the number.
+_Loader.add_implicit_resolver(f"{_TAG}float", re.compile(r"[-+]?[0-9]+[eE][-+]?[0-9]+$"), list("-+0123456789"))

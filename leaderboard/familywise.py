@@ -1,0 +1,241 @@
+"""Many pairs of systems at once: whole groups are swapped for all pairs together, and no pair is significant by chance.
+
+One coin a group decides for every pair alike whether its two systems swap their predictions of that group. A pair's
+statistic is T = |difference| / s, and its adjusted p is the share of swaps in which the largest T of this pair and all
+pairs with a smaller T is at least its own: the step-down max-T of Westfall and Young (1993). At 0.05, a false
+difference appears anywhere among the pairs in at most about 5 % of draws of groups. The number of pairs sets no floor:
+the smallest p that there can be is that of one pair alone.
+
+s^2 = (10 M + G sum_g d_g^2) / (10 + G), with d_g the part of group g in the difference, G the number of groups and M
+the median over pairs of sum_g d_g^2. With few groups a pair's own spread is itself uncertain, so it is drawn towards
+that of all pairs, with the weight of 10 groups; with many it is its own. A swap turns the sign of a d_g and moves no
+d_g^2, so that s stays as it is. benchmarks/ranks.py has the errors and the power.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from math import lcm
+
+import numpy as np
+
+from commons.metrics import METRICS
+from leaderboard.permutation import ENUMERATED, LINEAR, ROUNDING, contributions, signs
+
+LEVEL = 0.05
+PRIOR = 10  # groups: the weight of the median spread of all pairs
+HELD = 2_000_000  # numbers that are held at once
+FEWER = 2_000  # swaps of metrics that are computed anew for each, beyond
+MANY = 500  # pairs
+
+Differences = Callable[[np.ndarray], np.ndarray]  # (c, G) swaps -> (c, n) differences of n pairs
+
+
+@dataclass(frozen=True)
+class Tested:
+    """The tests of n pairs.
+
+    Attributes:
+        p: (n,) of every pair alone, two-sided; NaN where a difference is undefined.
+        adjusted: (n,) family-wise over all of them; 1 where undefined.
+        needed: the difference that the median pair would need to be significant among all pairs, in the metric's
+            unit; infinite where no difference could be, NaN without pairs.
+    """
+
+    p: np.ndarray
+    adjusted: np.ndarray
+    needed: float
+
+
+@dataclass(frozen=True)
+class Couple:
+    """Two systems on one task: (S, G, ...) statistics of each, their metric, and the (G,) places of the groups."""
+
+    first: np.ndarray
+    second: np.ndarray
+    metric: str
+    at: np.ndarray
+
+
+@dataclass(frozen=True)
+class Part:
+    """The systems' statistics on one task of a mean over tasks.
+
+    Attributes:
+        systems: for each of K systems (S, G, ...) additive statistics of the same utterances; S may differ.
+        at: (G,) the place of every group among the groups of all parts (the columns of the swaps).
+        weight: of the task in the mean.
+    """
+
+    systems: Sequence[np.ndarray]
+    at: np.ndarray
+    weight: float = 1.0
+
+
+def step_down(differences: Differences, squares: np.ndarray, swaps: np.ndarray, prior: float = PRIOR) -> Tested:
+    """Test n pairs together.
+
+    Args:
+        differences: the n differences under some swaps.
+        squares: (n,) sum over groups of the squared parts d_g of each difference.
+        swaps: (P, G) of `signs`; the first row swaps nothing.
+        prior: weight of the median spread, in groups; 0 where the differences have no common unit.
+    """
+    n, groups = len(squares), swaps.shape[1]
+    if not n:
+        return Tested(np.empty(0), np.empty(0), np.nan)
+    known = np.isfinite(squares) & (squares > 0)
+    shared = np.median(squares[known]) if known.any() else 0.0
+    scale = np.sqrt((prior * shared + groups * np.where(known, squares, 0.0)) / (prior + groups))
+    whole = differences(swaps[:1].astype(np.float64))[0]
+    undefined = np.isnan(whole)
+    with np.errstate(divide="ignore"):
+        factor = np.where(known & ~undefined, 1 / scale, 0.0)
+    seen = np.abs(np.where(undefined, 0.0, whole)) * factor
+    least = seen - ROUNDING * np.sqrt(groups)  # swaps that tie with what was seen count as tied
+    order = np.argsort(seen, kind="stable")
+    alone, together, largest = np.zeros(n), np.zeros(n), []
+    step = max(1, HELD // n)
+    for start in range(0, len(swaps), step):
+        moved = differences(swaps[start : start + step].astype(np.float64))
+        sizes = np.abs(np.nan_to_num(moved, copy=False)) * factor
+        alone += (sizes >= least).sum(axis=0)
+        sizes = np.maximum.accumulate(sizes[:, order], axis=1)
+        together[order] += (sizes >= least[order]).sum(axis=0)
+        largest.append(sizes[:, -1].copy())  # a view would hold all of it
+    adjusted = np.empty(n)
+    adjusted[order] = np.maximum.accumulate((together[order] / len(swaps))[::-1])[::-1]
+    p = np.where(undefined, np.nan, alone / len(swaps))
+    limit = _critical(np.concatenate(largest)[1:], len(swaps))
+    needed = limit * np.median(scale[known]) if known.any() else np.nan
+    return Tested(p, np.where(undefined, 1.0, adjusted), float(needed))
+
+
+def _critical(largest: np.ndarray, swaps: int) -> float:
+    """The T above which a pair is significant among all: the `largest` T of all swaps but the first, (P - 1,)."""
+    allowed = int(np.floor(LEVEL * swaps + 1e-9)) - 1  # besides the first, which is always as large
+    if allowed < 0:
+        return np.inf
+    return float(np.sort(largest)[::-1][allowed]) if allowed < len(largest) else 0.0
+
+
+def swaps_for(metric: str, groups: int, systems: int) -> np.ndarray:
+    """The swaps that all pairs of some systems are tested by: `signs`, fewer where their number would take too long."""
+    swaps = signs(groups)
+    slow = metric not in LINEAR and systems * (systems - 1) // 2 > MANY and groups > ENUMERATED
+    return swaps[: FEWER + 1] if slow else swaps
+
+
+def of_columns(parts: np.ndarray, swaps: np.ndarray) -> Tested:
+    """Test n differences that are sums over groups, (G, n) parts."""
+    return step_down(lambda rows: rows @ parts, (parts**2).sum(axis=0), swaps)
+
+
+def of_systems(own: np.ndarray, swaps: np.ndarray) -> Tested:
+    """Test all pairs of K systems, in the order of itertools.combinations.
+
+    Args:
+        own: (G, K); the part of group g in the difference of systems i and j is own[g, i] - own[g, j].
+    """
+    first, second = np.triu_indices(own.shape[1], 1)
+
+    def differences(rows: np.ndarray) -> np.ndarray:
+        figures = rows @ own
+        return figures[:, first] - figures[:, second]
+
+    squares = [((own[:, i, None] - own[:, i + 1 :]) ** 2).sum(axis=0) for i in range(own.shape[1])]
+    return step_down(differences, np.concatenate([*squares, np.empty(0)]), swaps)
+
+
+def all_pairs(parts: Sequence[Part], metric: str, groups: int) -> Tested:
+    """Test all pairs of K systems in the mean of a metric over tasks, in the order of itertools.combinations.
+
+    Linear metrics are sums over groups. Others are computed anew for every swap, pair and task.
+
+    Args:
+        groups: of all parts together.
+    """
+    swaps = swaps_for(metric, groups, len(parts[0].systems))
+    if metric in LINEAR:
+        own = np.zeros((groups, len(parts[0].systems)))
+        for part in parts:
+            shares = [contributions(system, part.systems[0], metric) for system in part.systems]
+            own[part.at] += part.weight * np.stack(shares, axis=1)
+        return of_systems(own, swaps)
+    several = [Part(_same_seeds(part.systems), part.at, part.weight) for part in parts]
+    squares = list(_squares(several, metric, groups))
+
+    def differences(rows: np.ndarray) -> np.ndarray:
+        return sum((part.weight * _swapped(part, metric, rows[:, part.at]) for part in several), np.zeros(()))
+
+    return step_down(differences, np.concatenate([*squares, np.empty(0)]), swaps)
+
+
+def of_couples(couples: Sequence[Couple], groups: int) -> Tested:
+    """Test pairs of systems on several tasks together; their metrics may differ, so every spread is its own.
+
+    Args:
+        groups: of all tasks together; a group of several tasks is swapped in all of them at once.
+    """
+    parts = [Part(_same_seeds([c.first, c.second]), c.at) for c in couples]
+    squares = [next(_squares([part], c.metric, groups)) for part, c in zip(parts, couples, strict=True)]
+    columns = np.zeros((groups, len(couples)))
+    for index, couple in enumerate(couples):
+        if couple.metric in LINEAR:
+            columns[couple.at, index] = contributions(couple.first, couple.second, couple.metric)
+
+    def differences(rows: np.ndarray) -> np.ndarray:
+        found = rows @ columns
+        for index, (part, couple) in enumerate(zip(parts, couples, strict=True)):
+            if couple.metric not in LINEAR:
+                found[:, index] = _swapped(part, couple.metric, rows[:, part.at])[:, 0]
+        return found
+
+    return step_down(differences, np.concatenate([*squares, np.empty(0)]), signs(groups), prior=0)
+
+
+def _swapped(part: Part, metric: str, rows: np.ndarray) -> np.ndarray:
+    """(c, pairs) differences of all pairs under some swaps, (c, G): every figure is computed from its own sums."""
+    figure, systems = METRICS[metric], np.stack(list(part.systems))  # (K, S, G, ...)
+    flat = np.moveaxis(systems, 2, 0).reshape(systems.shape[2], -1)  # (G, K S ...)
+    shape = (len(rows), *systems.shape[:2], *systems.shape[3:])
+    kept, given = (((1 + sign * rows) / 2 @ flat).reshape(shape) for sign in (1, -1))
+    pairs = len(systems) * (len(systems) - 1) // 2
+    found = np.empty((len(rows), pairs))
+    for some in _slices(len(rows), systems[:, :, 0].size):
+        start = 0
+        for i in range(len(systems) - 1):
+            here = slice(start, start := start + len(systems) - 1 - i)
+            first = figure(kept[some, i, None] + given[some, i + 1 :])
+            second = figure(kept[some, i + 1 :] + given[some, i, None])
+            found[some, here] = (first - second).mean(axis=-1)
+    return found
+
+
+def _slices(rows: int, width: int) -> Iterator[slice]:
+    """Slices of `rows` rows of `width` numbers that hold few enough at once to stay in a processor's cache."""
+    step = max(1, HELD // 20 // width)
+    for start in range(0, rows, step):
+        yield slice(start, start + step)
+
+
+def _squares(parts: Sequence[Part], metric: str, groups: int) -> Iterator[np.ndarray]:
+    """For every system, sum_g d_g^2 of its pairs with the later ones; d_g: the difference that group g alone makes
+    where both systems are their mean in all other groups. A swap of any groups moves no d_g^2."""
+    figure = METRICS[metric]
+    for i in range(len(parts[0].systems) - 1):
+        moved = np.zeros((groups, len(parts[0].systems) - 1 - i))
+        for part in parts:
+            for other, system in enumerate(part.systems[i + 1 :]):
+                middle = (part.systems[i] + system).sum(axis=1, keepdims=True) / 2
+                half = (part.systems[i] - system) / 2
+                alone = (figure(middle + half) - figure(middle - half)).mean(axis=0)
+                moved[part.at, other] += part.weight * alone
+        yield (moved**2).sum(axis=0)
+
+
+def _same_seeds(systems: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """All with as many seeds, so that a group is swapped for all of them at once; means over seeds stay."""
+    seeds = lcm(*(len(system) for system in systems))
+    return [system[np.arange(seeds) % len(system)] for system in systems]

@@ -1,0 +1,97 @@
+"""What `python -m tasks check CORPUS` says of a copy: whether it is whole, and what was taken from where."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import pandas as pd
+
+from commons.progress import Progress
+from tasks import content, corpora, reading, wording
+from tasks.corpora import LOSSY, Corpus
+
+
+def report(corpus: Corpus, data: Path, cache: Path, jobs: int, progress: Progress | None) -> tuple[list[str], bool]:
+    """Lines on a copy, every file of which is decoded; and whether it is whole and can be used.
+
+    Raises:
+        TaskError: the corpus is absent, or a file of it cannot be understood.
+    """
+    root, rows = reading.table(corpus, data, cache)
+    number = len(rows)
+    rows, flawed = reading.without_flawed(corpus, rows)
+    short = reading.shortfall(corpus, rows)
+    lacking = reading.lacking(corpus, root)
+    missing = ", ".join(([short] if short else []) + [f"no {part}" for part in lacking])
+    contents, bad = content.examine(rows, cache, jobs, progress)
+    lines = [
+        f"{corpus.title}, {corpus.language}, {corpus.licence}, {corpus.homepage}",
+        f"folder   {root}",
+        f"state    {'partial: ' + missing if missing else 'complete'}",
+        f"found    {len(rows)} utterances, {_speakers(rows)}, {contents['duration'].sum() / 3600:.2f} h",
+        *_emotions(rows),
+        f"columns  {', '.join(_columns(rows))}",
+        f"rates    {_rates(corpus, rows, contents)}",
+    ]
+    if not corpus.synthetic:
+        lines += _files(corpus, data, root, rows)
+        extra = 0 if corpus.videos else corpora.count(corpus, root) - number
+        lines += [f"extra    {extra} audio files that no label names; they are not read"] if extra > 0 else []
+    lines += [f"flawed   {count} left out: {what}" for what, count in flawed.items()]
+    lines += [corpus.how_to_get(data)] if missing else []
+    lines += [f"{len(bad)} audio files cannot be used:\n{reading.bad_audio(bad, rows)}"] if bad else []
+    return lines, not (missing or bad)
+
+
+def _speakers(rows: pd.DataFrame) -> str:
+    voices = rows["speaker"].nunique() if "speaker" in rows else 0
+    return f"{voices} speaker{'s' * (voices != 1)}" if voices else "speakers unknown"
+
+
+def _emotions(rows: pd.DataFrame) -> list[str]:
+    counts = rows["emotion"].value_counts().to_dict() if "emotion" in rows else {}
+    return [f"emotions {', '.join(f'{emotion} {count}' for emotion, count in counts.items())}"] if counts else []
+
+
+def _columns(rows: pd.DataFrame) -> list[str]:
+    """The columns, each with the number of utterances that it tells nothing of and the first of them."""
+    said = []
+    for column in rows:
+        empty = rows.index[rows[column].isna()]
+        said.append(f"{column} (not of {len(empty)}, such as {empty[0]})" if len(empty) else str(column))
+    return said
+
+
+def _rates(corpus: Corpus, rows: pd.DataFrame, contents: pd.DataFrame) -> str:
+    """Sample rates, and a word where no file has the corpus's own; lossy formats are decoded at a rate of theirs."""
+    counts = Counter(contents["rate"].tolist())
+    said = ", ".join(f"{rate} Hz {count}" for rate, count in counts.most_common())
+    lossy = rows["path"].str.lower().str.endswith(tuple(LOSSY)).any()
+    if not counts or not corpus.rate or lossy or corpus.rate in counts:
+        return said
+    return f"{said}; none has the corpus's own, {corpus.rate} Hz: a resampled copy, or `rate` in its facts is wrong"
+
+
+def _files(corpus: Corpus, data: Path, root: Path, rows: pd.DataFrame) -> list[str]:
+    """What was taken from where, and what was left out and why."""
+    there = corpora.found(root, corpus)
+    taken = list(dict.fromkeys(Path(path) for path in rows["path"]))
+    lines = [f"taken    {line}" for line in wording.by_folder([path for path in taken if path.exists()], root)]
+    for what, pairs in (
+        ("twice    {} files with the same bytes, the first is read: {}", there.same),
+        ("left out {} files of the same name and other bytes than at the official place: {}", there.unlike),
+    ):
+        if pairs:
+            folders = wording.shortened(wording.pairs_of_folders(pairs, root))
+            lines.append(what.format(len(pairs), "; ".join(folders)))
+    for what, paths in there.beside.items():
+        if what:
+            lines.append(f"left out {len(paths)} files {what}: {', '.join(wording.by_folder(paths, root))}")
+    if there.strange:
+        strange = wording.plain(there.strange[0].name)
+        lines.append(f"other    {len(there.strange)} audio files that are not named as the corpus's, such as {strange}")
+    others = corpus.place(data).others
+    return lines + [
+        f"unread   {number} files of it are in {wording.plain(str(path))}" for path, number in others.items()
+    ]

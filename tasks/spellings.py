@@ -1,0 +1,90 @@
+"""One word for one thing: how people write classes, parts of a split, genders, languages and missing values."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from functools import cache, lru_cache
+from pathlib import Path
+
+from commons import yamlfile
+
+# How programs write that a label is not there; in other columns `NA` may be somebody's initials.
+NO_LABEL = frozenset({"nan", "na", "n/a", "#n/a", "<na>", "nat", "null", "none"})
+NO_VALUE = NO_LABEL - {"na", "none"}
+PARTITIONS = {
+    "train": ("train", "training", "trn"),
+    "dev": ("dev", "development", "devel", "valid", "validation", "val"),
+    "test": ("test", "testing", "tst"),
+}
+GENDERS = {"female": ("female", "f", "woman", "w", "girl"), "male": ("male", "m", "man", "boy")}
+LANGUAGES = {
+    "bn": ("bengali", "bangla"),
+    "de": ("german", "deutsch"),
+    "el": ("greek",),
+    "en": ("english",),
+    "es": ("spanish",),
+    "fa": ("persian", "farsi"),
+    "fr": ("french",),
+    "hi": ("hindi",),
+    "it": ("italian",),
+    "ja": ("japanese",),
+    "ko": ("korean",),
+    "pl": ("polish",),
+    "ru": ("russian",),
+    "ur": ("urdu",),
+    "zh": ("chinese", "mandarin"),
+}
+
+
+@lru_cache(4096)
+def plain(word: str) -> str:
+    """A word without what does not count: case, blanks around it, and whether `_`, `-` or blanks join its parts."""
+    return re.sub(r"[\s_-]+", " ", word).strip().casefold()
+
+
+@cache
+def _nouns() -> dict[str, str]:
+    """Plain spelling -> noun, of `spellings.yaml`."""
+    known = yamlfile.mapping(Path(__file__).with_suffix(".yaml"), "spellings, a list for each noun")
+    several = {noun: [noun, *map(str, others)] for noun, others in known.items() if isinstance(others, list)}
+    return {plain(word): noun for noun, words in several.items() for word in words}
+
+
+def noun(label: str) -> str:
+    """The noun of a label of emotion: `Angry` is anger. A label that is not known is itself, in its plain form."""
+    return _nouns().get(plain(label), plain(label))
+
+
+def classes(labels: Iterable[str]) -> dict[str, tuple[str, ...]]:
+    """Class -> the labels that are spellings of it, both sorted.
+
+    A class that is written in one way is called so. Of several spellings of a known noun that noun is the name; of
+    others the one that sorts last, so that small letters win.
+    """
+    alike: dict[str, list[str]] = {}
+    for label in sorted(set(labels)):
+        alike.setdefault(noun(label), []).append(label)
+    named = {}
+    for word, spelled in alike.items():
+        name = spelled[0] if len(spelled) == 1 else word if plain(word) in _nouns() else spelled[-1]
+        named[name] = tuple(spelled)
+    return dict(sorted(named.items()))
+
+
+def meaning(word: str, known: Mapping[str, tuple[str, ...]]) -> str | None:
+    """The key of `known` that lists the word, such as `dev` for `Validation`; None where none does."""
+    return next((name for name, words in known.items() if plain(word) in words), None)
+
+
+def language(written: str) -> str:
+    """The code of a language: `English` and `en-US` are en; what is not known stays as it is."""
+    return meaning(written, LANGUAGES) or re.sub(r"[-_].*", "", written.strip().lower()) or "und"
+
+
+def differing(words: Iterable[str]) -> list[tuple[str, ...]]:
+    """Groups of words that differ in case, blanks, `-` or `_` only."""
+    alike: dict[str, list[str]] = {}
+    for word in sorted(set(words)):
+        alike.setdefault(plain(word), []).append(word)
+    return [tuple(group) for group in alike.values() if len(group) > 1]
