@@ -1,0 +1,42 @@
+"""From the command line to a request, and what a board says of failures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import run_benchmark
+from cells.request import parse, understood
+
+
+def test_folders_of_jobs_are_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    request = understood(parse(["-u", "fbank", "-t", "demo", "--results", "r", "--cache", "c"]), lambda line: None)
+    setting = request.setting
+    folders = (setting.results, setting.reading.data, setting.reading.cache, setting.extraction.cache)
+    assert all(folder.is_relative_to(tmp_path) for folder in folders)
+
+
+def test_one_name_asked_for_twice_is_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    words = ["-u", "fbank", "FBANK", "-t", "demo", "demo", "-d", "probe", "probe"]
+    request = understood(parse(words), lambda line: None)
+    assert (len(request.upstreams), len(request.tasks), len(request.readers)) == (1, 1, 1)
+
+
+def test_what_contradicts_itself_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        run_benchmark.main(["-u", "fbank", "-t", "demo", "--force", "--rerun"])
+    assert "not allowed with" in capsys.readouterr().err
+
+
+def test_one_cause_is_told_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A corpus that is absent, asked for by two upstreams and two heads."""
+    folders = [word for name in ("results", "cache", "data") for word in (f"--{name}", str(tmp_path / name))]
+    (tmp_path / "data").mkdir()
+    words = ["-u", "fbank", "mfcc", "-t", "emodb", "-d", "probe", "probe_stats", *folders]
+    assert run_benchmark.main(words) == 1
+    captured = capsys.readouterr()
+    assert captured.out.count("emodb is absent") == 1
+    assert captured.err.count("emodb: failed") == 1
