@@ -34,8 +34,13 @@ class Neighbours:
 
     @contextmanager
     def within(self) -> Iterator[None]:
-        """Make the folder's modules importable for the time of a `with`."""
+        """Make the folder's modules importable for the time of a `with`.
+
+        No bytecode is written meanwhile: Python would run it again in place of a file that was changed in the same
+        second without a change of its size, while the fingerprint is that of the new file.
+        """
         path, before = list(sys.path), dict(sys.modules)
+        writes, sys.dont_write_bytecode = sys.dont_write_bytecode, True
         sys.path[:0] = self._path
         with self._namesakes.swapped():
             sys.modules.update(self._modules)
@@ -44,6 +49,7 @@ class Neighbours:
             finally:
                 self._path += [entry for entry in sys.path if entry not in path and entry not in self._path]
                 sys.path[:] = path
+                sys.dont_write_bytecode = writes
                 self._note(before)
                 for name in self._modules:
                     if name in before:
