@@ -75,7 +75,7 @@ def tabulate(request: Request) -> None:
 
 def warn(message: str) -> None:
     """Say something that the user should know."""
-    print(f"run_benchmark.py: {message}", file=sys.stderr)
+    print(f"{commands.called('run_benchmark.py')}: {message}", file=sys.stderr)
 
 
 if __name__ == "__main__":

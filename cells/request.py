@@ -90,7 +90,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
 
 def _parser() -> argparse.ArgumentParser:
     here = commands.Parser(
-        prog="run_benchmark.py",
+        prog=commands.called("run_benchmark.py"),
         description="Measure how much emotion speech representations hold.",
         epilog="example: python run_benchmark.py -u fbank opensmile -t emodb ravdess --data ~/corpora",
     )

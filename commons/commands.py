@@ -61,6 +61,11 @@ class Stopped(KeyboardInterrupt):
         return 128 + self.number
 
 
+def called(otherwise: str) -> str:
+    """The name that the program was called by: `emorep run` and the like, else its `python` form."""
+    return sys.argv[0] if sys.argv and sys.argv[0].startswith("emorep ") else otherwise
+
+
 def asked_to_stop(error: BaseException) -> bool:
     """Whether an exception means that the user or the system ends the process, and not that some code raised it."""
     if isinstance(error, Stopped):

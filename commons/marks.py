@@ -16,7 +16,7 @@ MEANING = {
     "target_features": "test features are standardised by their own statistics: unlabelled test data were seen",
     "sentences_unknown": "the corpus does not tell sentences: what is said in test may be said in training too",
     "dialogues_shared": "by protocol, dialogues of test are in training too",
-    "audio_shared": "by protocol, recordings of test are in training too",
+    "audio_shared": "recordings of test are in training too: by an official split, or since two corpora hold the same",
     "dev_speakers_shared": "speakers of the training part are in dev too; none of test",
     "speaker~label": "most speakers have one class only: voice and class cannot be told apart",
     "lossy_audio": "the audio went through a lossy codec that the official corpus did not",
@@ -27,8 +27,8 @@ MEANING = {
     "skipped": "so many files could not be decoded and were left out",
     "reference": "a floor to compare with: it knows nothing of the sound",
     "oracle": "it is told true labels that no model has: those of earlier turns",
-    EDGE: "the best strength or learning rate lay at the end of its grid in most folds, so a wider grid may do better: "
-    "give the head one of your own (-d NAME@FILE.yaml, see docs/heads.md)",
+    EDGE: "the best strength or learning rate lay at the end of its grid in most folds; a wider one "
+    "(-d NAME@FILE.yaml) is to be tried on the development corpora",
     "unconverged": "a final fit of the head did not converge: its figure may be short of what the head can reach",
 }
 

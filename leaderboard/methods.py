@@ -53,8 +53,9 @@ def methods(records: Sequence[Record], openings: dict[str, int] | None = None) -
     measured = [r for r in records if r.cell.downstream != REFERENCE]
     called = names(measured)
     cited: list[str] = []
-    said = (_tasks(measured, cited, openings or {}), _upstreams(measured, cited), _heads(measured, cited),
-            _figures(measured, cited))  # fmt: skip
+    ours = [r for r in measured if IMPORTED not in r.marks]
+    said = [_tasks(measured, cited, openings or {}), *([_upstreams(ours, cited), _heads(ours, cited)] if ours else []),
+            *_imported(measured), _figures(measured, cited)]  # fmt: skip
     parts = ["## Protocol", "", "\n\n".join(said), "", *_marks(measured, called), "## Licences", ""]
     # The longest wins: that of a transfer names its sources' licences as well.
     licences = {r.task.corpus: r.task.licence for r in sorted(measured, key=lambda r: len(r.task.licence))}
@@ -84,7 +85,8 @@ def _tasks(records: Sequence[Record], cited: list[str], openings: dict[str, int]
         said.append(text)
     shared = any(mark in SHARED for r in records for mark in r.marks)
     disjoint = "Test speakers are never in training" + (" but where a mark says so" if shared else "")
-    return plain(f"Tasks: {'; '.join(said)}. {disjoint}; nothing is chosen on test data.")
+    beyond = " (of imported predictions this is not known)" if any(IMPORTED in r.marks for r in records) else ""
+    return plain(f"Tasks: {'; '.join(said)}. {disjoint}; nothing is chosen on test data{beyond}.")
 
 
 def _upstreams(records: Sequence[Record], cited: list[str]) -> str:
@@ -96,6 +98,13 @@ def _upstreams(records: Sequence[Record], cited: list[str]) -> str:
         title = f", {_shown(up.title)}" if up.title and up.title != name else ""
         said.append(f"{_shown(name)}{title}{sizes}{_cite(up.name, UPSTREAMS, cited)}")
     return plain(f"Upstreams, frozen: {'; '.join(said)}.")
+
+
+def _imported(records: Sequence[Record]) -> list[str]:
+    """A sentence on systems of which only the predictions are here; none where there are none."""
+    brought = sorted({_shown(shown(r)) for r in records if IMPORTED in r.marks})
+    return [plain(f"Imported predictions: {', '.join(brought)}; how they were trained and chosen was not controlled "
+                  "here.")] if brought else []  # fmt: skip
 
 
 def _heads(records: Sequence[Record], cited: list[str]) -> str:

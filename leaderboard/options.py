@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from commons import places
-from commons.commands import Parser
+from commons.commands import Parser, called
 from commons.errors import cut
 from leaderboard.plots import KINDS, LABELS
 
@@ -41,7 +41,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 def _parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser]]:
     """The command line, and the parser of every command by its name."""
-    parser = Parser(prog="python -m leaderboard", description="Views on the results, and their proof.")
+    parser = Parser(prog=called("python -m leaderboard"), description="Views on the results, and their proof.")
     several = parser.add_subparsers(dest="command", required=True)
     commands: dict[str, argparse.ArgumentParser] = {
         name: several.add_parser(name, help=about) for name, about in COMMANDS.items()

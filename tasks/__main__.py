@@ -30,7 +30,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = commands.Parser(prog="python -m tasks", description=__doc__)
+    parser = commands.Parser(prog=commands.called("python -m tasks"), description=__doc__)
     folders = commands.Parser(add_help=False)
     places.add_to(folders, "data", "cache")
     jobs = commands.whole(1, commands.MOST_JOBS)

@@ -31,7 +31,8 @@ def report(name: str, options: Options, progress: Progress | None) -> tuple[list
     try:
         task = loading.load(name, options, progress)
     except TaskError as error:
-        hint = ["a class is left out by --labels FILE with a line such as other="] * bool(table.definition.labels)
+        hint = ["a class is left out by --labels FILE with a line such as other="]
+        hint *= bool(table.definition.labels) and "class" in str(error)
         return [*lines, f"cannot be run: {error}", *hint], False
     told = [note for note in task.notes if note not in table.notes]
     lines += [f"note     {note}" for note in told]

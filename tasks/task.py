@@ -63,7 +63,7 @@ def finish(reading: Reading, wanted: Definition, problem: Problem, notes: Sequen
     proof = audit.prove(wanted.name, wanted.version, wanted.corpus, rows, problem, wanted.speakers_shared, official)
     lacking = _missing_classes(wanted, problem)
     marks, notes = list(reading.marks), [*reading.notes, *notes, *([] if reading.limited else lacking)]
-    _shared_parts(reading, proof, official, marks, notes)
+    _shared_parts(reading, proof, official, wanted.speakers_shared, marks, notes)
     if wanted.kind == "conversation":
         notes.append(f"{int((~labelled).sum())} of {len(rows)} turns are context without a target")
     kinds = pd.Series(problem.targets[labelled]).groupby(problem.speaker[labelled]).nunique()
@@ -85,13 +85,16 @@ def finish(reading: Reading, wanted: Definition, problem: Problem, notes: Sequen
     return Task(wanted.name, wanted, reading, problem, proof, tuple(marks), counts, tuple(notes))
 
 
-def _shared_parts(reading: Reading, proof: Audit, official: bool, marks: list[str], notes: list[str]) -> None:
-    """Add marks and notes on what test shares with train and dev, and dev with train."""
+def _shared_parts(
+    reading: Reading, proof: Audit, official: bool, protocol: bool, marks: list[str], notes: list[str]
+) -> None:
+    """Add marks and notes on what test shares with train and dev, and dev with train; `protocol`: it lets them."""
     for what, mark in (("speakers", "speakers_shared"), ("dialogues", "dialogues_shared"), ("audio", "audio_shared")):
         most = max(fold.rest_and_test.get(what, 0) for fold in proof.folds)
         if most and (what != "dialogues" or official):
             marks.append(mark)
-            notes.append(f"{most} {what} of test are in train or dev too, by the protocol")
+            by = ", by the protocol" if protocol else ""
+            notes.append(f"{most} {what} of test are in train or dev too{by}")
     if "speaker" not in reading.utterances:
         marks.append("speakers_unknown")
     shared = sum(fold.train_and_dev.get("speakers", 0) > 0 for fold in proof.folds)

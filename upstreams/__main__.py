@@ -31,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser: argparse.ArgumentParser = commands.Parser(prog="python -m upstreams", description=__doc__)
+    parser: argparse.ArgumentParser = commands.Parser(prog=commands.called("python -m upstreams"), description=__doc__)
     several = parser.add_subparsers(required=True, metavar="COMMAND")
     several.add_parser("list", help="upstreams that can be named").set_defaults(run=_list)
     check = several.add_parser("check", help="try an upstream on synthetic audio; says what is wrong with it")

@@ -27,6 +27,12 @@ def emorep(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+def test_messages_name_the_command_that_was_given(tmp_path: Path) -> None:
+    done = emorep(tmp_path, "run", "-u", "fbnk", "-t", "demo")
+    assert done.returncode == 2 and done.stderr.startswith("emorep run: "), done.stderr
+    assert emorep(tmp_path, "tasks", "--help").stdout.startswith("usage: emorep tasks")
+
+
 @pytest.mark.parametrize("command", console.COMMANDS)
 def test_every_command_has_help(command: str, tmp_path: Path) -> None:
     done = emorep(tmp_path, command, "--help")

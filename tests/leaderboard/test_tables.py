@@ -248,4 +248,4 @@ def test_a_line_with_a_command_is_not_broken():
 
 
 def test_edge_says_what_to_do():
-    assert "-d NAME@FILE.yaml" in explain("edge") and "wider grid" in explain("edge")
+    assert "-d NAME@FILE.yaml" in explain("edge") and "development corpora" in explain("edge")
