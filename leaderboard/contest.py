@@ -67,7 +67,7 @@ def rank_blocks(results: Path, records: Sequence[Record], *, pairs: bool = False
 def two_upstreams(
     results: Path, records: Sequence[Record], first: str, second: str, imported: Collection[str] = ()
 ) -> tuple[list[Block], list[str]]:
-    """Two upstreams on every question that both answered, head by head; an imported one is compared under every head.
+    """Two upstreams on every question that both answered, head by head.
 
     Args:
         imported: upstreams whose predictions came from outside, for the message on what to do.
@@ -79,14 +79,7 @@ def two_upstreams(
     asked: dict[Question, list[Answer]] = {}
     for a in (a for part in parts for a in part):
         asked.setdefault(question(a.record), []).append(a)
-    couples = [
-        (a, b)
-        for several in asked.values()
-        for a in several
-        for b in several
-        if (a.upstream, b.upstream) == (first, second)
-        and (a.record.cell.downstream == b.record.cell.downstream or IMPORTED in (*a.record.marks, *b.record.marks))
-    ]
+    couples = [pair for several in asked.values() for pair in _paired(several, first, second)]
     if not couples:
         runnable = [name for name in (first, second) if name not in imported]
         ways = [f"python run_benchmark.py -u {' '.join(runnable)} -t TASK"] * bool(runnable)
@@ -109,6 +102,16 @@ def two_upstreams(
                 title = plain(f"{one} and {other} over corpora · {_about(several)}")
                 found += [_over_corpora(title, over, called), *_pairs_over_corpora(title, over, called)]
     return found, problems
+
+
+def _paired(several: Sequence[Answer], first: str, second: str) -> list[tuple[Answer, Answer]]:
+    """Two upstreams' answers to one question, head by head.
+
+    An imported system that shares no head with the other is compared with each of the other's heads.
+    """
+    pairs = [(a, b) for a in several for b in several if (a.upstream, b.upstream) == (first, second)]
+    alike = [(a, b) for a, b in pairs if a.record.cell.downstream == b.record.cell.downstream]
+    return alike or [(a, b) for a, b in pairs if IMPORTED in (*a.record.marks, *b.record.marks)]
 
 
 def two_folders(

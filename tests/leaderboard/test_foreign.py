@@ -52,6 +52,17 @@ def test_what_to_do_where_an_imported_one_cannot_be_compared_is_possible(mine, r
     assert main(["compare", "mine", "fbank", "-d", "probe", "--results", str(results)]) == 0
 
 
+def test_an_imported_one_is_compared_under_its_own_head_where_the_other_has_it(mine, make, results, capsys):
+    own, path = mine
+    own[["id", "prediction"]].to_csv(path, index=False)
+    make(upstream="fbank", head="probe_stats")
+    assert bring(results, path, "-d", "probe") == 0
+    capsys.readouterr()
+    assert main(["compare", "mine", "fbank", "--results", str(results)]) == 0
+    said = capsys.readouterr().out
+    assert "mine and fbank · probe" in said and "probe_stats" not in said, "one table, one test"
+
+
 def test_scores_seeds_and_what_it_saw(mine, results):
     own, path = mine
     scores = pd.DataFrame(np.eye(4)[pd.Index(CLASSES).get_indexer(own["prediction"])] * 0.9, own.index)
