@@ -17,15 +17,13 @@ from cells.jobs import Setting
 from commons import commands, device, places
 from commons.errors import Refused
 from commons.places import Places
+from leaderboard.files import LIMITED
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from downstreams import Reader
     from upstreams import Ablation, Named
-
-CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-LIMITED = "limited"  # below the folder of results: smoke runs
 
 
 @dataclass(frozen=True)
@@ -105,7 +103,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--seeds", type=seeds, default=3, metavar="N", help="for heads that draw anything (default: 3)")
     add("--device", choices=device.DEVICES, default="auto")
     add("--precision", choices=["fp32", "bf16"], default="fp32", help="of the upstream (default: fp32)")
-    add("--jobs", type=jobs, default=CORES, metavar="N", help="worker processes (default: one a core)")
+    add("--jobs", type=jobs, default=device.cores(), metavar="N", help="worker processes (default: one a core)")
     add("--limit", type=commands.whole(1), metavar="N", help="a smoke run on N utterances a task, in RESULTS/limited/")
     again = here.add_mutually_exclusive_group()
     again.add_argument("--force", action="store_true", help="measure cells again that are done")
@@ -130,7 +128,7 @@ def understood(options: argparse.Namespace, tell: Callable[[str], None]) -> Requ
     for option, folder in (("--results", where.results), ("--cache", where.cache)):
         if said := places.unwritable(folder):
             raise Refused(f"{said}; name another with {option}")
-    asked = dict.fromkeys(one for name in options.upstream for one in upstreams.expand(name, where))
+    asked = dict.fromkeys(one for name in options.upstream for one in upstreams.expand(name))
     if options.audio and not options.audio.expanduser().is_dir():
         raise Refused(f"{options.audio}: there is no such folder; name that of your table's audio with --audio")
     ablation = upstreams.ablation(options.ablation) if options.ablation else None

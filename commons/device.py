@@ -1,10 +1,17 @@
-"""Which device to compute on."""
+"""Which device to compute on, and how many cores there are."""
 
 from __future__ import annotations
+
+import os
 
 from commons.errors import EmorepError
 
 DEVICES = ("auto", "cpu", "cuda")
+
+
+def cores() -> int:
+    """Processor cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def choose(asked: str) -> str:

@@ -49,7 +49,7 @@ def describe() -> tuple[Entry, ...]:
     return registry.listed()
 
 
-def expand(name: str, places: Places | None = None) -> list[str]:
+def expand(name: str) -> list[str]:
     """The names that emotion2vec@RUN/* stands for, one a checkpoint; any other name alone.
 
     Raises:

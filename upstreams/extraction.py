@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 import time
 from collections.abc import Iterable, Iterator
@@ -150,8 +149,7 @@ class _Work:
 
     def _reports(self, pending: Iterator[Job], count: int) -> Iterator[Report]:
         """Do the jobs: here, or in worker processes where there are many and no GPU."""
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        jobs = self.options.jobs if self.options.jobs > 0 else cores
+        jobs = self.options.jobs if self.options.jobs > 0 else devices.cores()
         cache, who = self.options.cache, self.identity
         if self.device == "cpu" and jobs > 1 and count > IN_PROCESS_CHUNKS:
             return in_parallel(pending, Setup(who.named, who.fingerprint, who.precision, str(cache)), min(jobs, count))
