@@ -63,7 +63,7 @@ def _measure(job: Measure, place: Workplace, extracted: Extracted | None) -> tup
             again = _write(Path(elsewhere), job, job.seeds, place, features, extracted)
             leaderboard.log_scoring(results, again)
             stands = standing(job)
-            return tuple(leaderboard.same(stands, again)) if stands else ()
+            return tuple(leaderboard.same(stands, again)) if stands else ("the record that stood is gone or damaged",)
     _fill(job, place, features, extracted)
     return None
 

@@ -174,6 +174,16 @@ def test_a_head_of_the_network_itself_costs_the_others_nothing(tmp_path: Path, m
     assert not outcomes["fbank", "demo", "probe"] and "fine-tuned" in outcomes["fbank", "demo", "superb"]
 
 
+def test_a_record_that_went_while_it_was_compared_is_not_called_the_same(tmp_path: Path, monkeypatch) -> None:
+    request, place, plan = planned(tmp_path)
+    assert not any(outcome.failure for outcome in engines.run(local.Local(place), plan.jobs[:2]))
+    job = next(
+        job for job in planned(tmp_path, "--rerun")[2].jobs if isinstance(job, Measure) and job.mode == "compare"
+    )
+    (request.results / "fbank" / "demo" / "probe.json").unlink()
+    assert measure.perform(job, place, {}).differs == ("the record that stood is gone or damaged",)
+
+
 def test_done_cells_load_no_model(tmp_path: Path, monkeypatch) -> None:
     words = ["-u", "random:emotion2vec", "-t", "demo", "--limit", "48", "--jobs", "1"]
     words += [word for name in ("results", "cache") for word in (f"--{name}", str(tmp_path / name))]
