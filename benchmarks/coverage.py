@@ -23,16 +23,15 @@ These figures stand in docs/statistics.md; a shorter run of the same draws is am
 """
 
 import argparse
-from collections.abc import Callable
 from types import SimpleNamespace
 
 import numpy as np
 from scipy.special import expit
 
-from commons.metrics import METRICS, ua, wa
+from commons.metrics import METRICS, ua
 from leaderboard.comparison import Answer, across
 from leaderboard.permutation import signs, swap_test
-from leaderboard.statistics import difference, jackknife
+from leaderboard.statistics import difference, jackknife, shares
 
 GROUPS = (4, 6, 10, 24, 100)
 SHARES = (0.4, 0.3, 0.2, 0.1)
@@ -89,13 +88,14 @@ def draw_pair(random: np.random.Generator, groups: int, kind: str) -> tuple[np.n
     return pair[0], pair[1]
 
 
-def coverage(groups: int, difficulty: float, metric: Callable[..., np.ndarray], draws: int) -> float:
+def coverage(groups: int, difficulty: float, metric: str, draws: int) -> float:
     """Share of intervals that hold the truth."""
-    truth = metric(draw(np.random.default_rng(9), MANY, difficulty).sum(0))
+    truth = METRICS[metric](draw(np.random.default_rng(9), MANY, difficulty).sum(0)) / 100
     random, held = np.random.default_rng(1), 0
     for _ in range(draws):
-        _, low, high, _ = jackknife(draw(random, groups, difficulty)[None], metric, (0.0, 1.0))
-        held += bool(low <= truth <= high)
+        drawn = draw(random, groups, difficulty)
+        _, low, high, _ = jackknife(drawn[None], METRICS[metric], (0.0, 100.0), shares(drawn, METRICS[metric]))
+        held += bool(low <= 100 * truth <= high)
     return held / draws
 
 
@@ -130,15 +130,15 @@ def coverage_of_design(n: np.ndarray, kind: str, draws: int, difficulty: float =
         n: (G, C) utterances.
     """
 
-    def shares(random: np.random.Generator, groups: int) -> np.ndarray:
+    def recalled(random: np.random.Generator, groups: int) -> np.ndarray:
         voice = effects(random, groups, kind) + 0.3 * random.normal(size=(groups, n.shape[1]))
         return expit(difficulty + voice)
 
-    truth = shares(np.random.default_rng(9), MANY).mean()
+    truth = recalled(np.random.default_rng(9), MANY).mean()
     random, held, known = np.random.default_rng(1), 0, 0
     for _ in range(draws):
-        right = counts(random.binomial(n, shares(random, len(n))), n)
-        _, low, high, _ = jackknife(right[None], ua, (0.0, 1.0))
+        right = counts(random.binomial(n, recalled(random, len(n))), n)
+        _, low, high, _ = jackknife(right[None], ua, (0.0, 1.0), shares(right, METRICS["UA"]))
         known += bool(np.isfinite(low))
         held += bool(low <= truth <= high)
     return held / known if known else np.nan
@@ -208,8 +208,8 @@ def main() -> None:
     head = "".join(f"{g:>8}" for g in GROUPS)
     print(f"{draws} draws a figure, percent\n{'groups':<44}{head}")
     for words, difficulty in DIFFICULTY.items():
-        for name, metric in (("WA", wa), ("UA", ua)):
-            row = "".join(f"{100 * coverage(g, difficulty, metric, draws):8.1f}" for g in GROUPS)
+        for name in ("WA", "UA"):
+            row = "".join(f"{100 * coverage(g, difficulty, name, draws):8.1f}" for g in GROUPS)
             print(f"{f'interval holds {name}, {words}':<44}{row}")
         row = "".join(f"{100 * bootstrap(g, difficulty, draws // 2):8.1f}" for g in GROUPS)
         print(f"{'  percentile bootstrap of groups, UA':<44}{row}")

@@ -160,6 +160,7 @@ class Metric:
         unit: of its values in tables: `percent`, or empty for plain numbers.
         limits: the least and the largest value there can be, in table units.
         higher_is_better: which way is better.
+        by_class: each class weighs the same, so there is no interval where one group alone has a class.
         special: to sentiment from -3 to 3; it is computed only where a task names it.
     """
 
@@ -168,6 +169,7 @@ class Metric:
     unit: str = "percent"
     limits: tuple[float, float] = (0.0, 100.0)
     higher_is_better: bool = True
+    by_class: bool = False
     special: bool = False
 
     @property
@@ -199,8 +201,8 @@ def axis_label(name: str) -> str:
     return f"{name} (%)" if METRICS[name].unit == "percent" else name
 
 
-def _class_metric(function: Callable[[np.ndarray], np.ndarray]) -> Metric:
-    return Metric(function, CLASSIFICATION)
+def _class_metric(function: Callable[[np.ndarray], np.ndarray], *, by_class: bool = False) -> Metric:
+    return Metric(function, CLASSIFICATION, by_class=by_class)
 
 
 def _sentiment_metric(function: Callable[[np.ndarray], np.ndarray]) -> Metric:
@@ -209,9 +211,9 @@ def _sentiment_metric(function: Callable[[np.ndarray], np.ndarray]) -> Metric:
 
 METRICS: dict[str, Metric] = {
     "WA": _class_metric(wa),
-    "UA": _class_metric(ua),
+    "UA": _class_metric(ua, by_class=True),
     "WF1": _class_metric(wf1),
-    "macro_F1": _class_metric(macro_f1),
+    "macro_F1": _class_metric(macro_f1, by_class=True),
     "CCC": Metric(ccc, REGRESSION, unit="", limits=(-1.0, 1.0)),
     "Pearson": Metric(pearson, REGRESSION, unit="", limits=(-1.0, 1.0)),
     "MAE": Metric(mae, REGRESSION, unit="", limits=(0.0, np.inf), higher_is_better=False),

@@ -27,8 +27,10 @@ from leaderboard.statistics import (
     detectable,
     difference,
     effect,
+    freedom,
     leave_one_out,
     over_draws,
+    shares,
     spread_of_mean,
 )
 
@@ -210,11 +212,12 @@ def standing(several: Sequence[Answer]) -> Standing:
     several = list(several)
     metric, n_groups, names = several[0].record.task.headline, len(several[0].groups), [a.upstream for a in several]
     alone = [leave_one_out(a.statistics, METRICS[metric]) for a in several]
-    effects = [between(a, b) for a, b in itertools.combinations(alone, 2)]
+    carried = float(freedom(shares(several[0].statistics[0], METRICS[metric])))
+    effects = [between(a, b, carried) for a, b in itertools.combinations(alone, 2)]
     tested = all_pairs([Part([a.statistics for a in several], np.arange(n_groups))], metric, n_groups)
     pairs = _pairs(list(itertools.combinations(names, 2)), effects, tested)
     ranks, last = _ranks(names, pairs, metric)
-    smallest, size = smallest_p(n_groups), detectable(np.array([e.error for e in effects]), n_groups)
+    smallest, size = smallest_p(n_groups), detectable(np.array([e.error for e in effects]), carried)
     size = size if smallest <= SIGNIFICANT else np.nan  # else no size is found
     return Standing(several, pairs, ranks, last, smallest, size, tested.needed)
 
@@ -276,8 +279,12 @@ def _pairs_of_speakers(
     if not differences:
         return [], smallest_p(0), np.nan
     spread = {own[0].upstream: _deviations(own, metric, families) for own in map(list, zip(*complete, strict=True))}
+    freedoms = _freedoms([own[0] for own in complete], metric, families)
     effects = [
-        effect(difference, *spread_of_mean({family: spread[u][family] - spread[v][family] for family in families}))
+        effect(
+            difference,
+            *spread_of_mean({family: spread[u][family] - spread[v][family] for family in families}, freedoms),
+        )
         for (u, v), difference in differences.items()
     ]
     parts, groups = _parts(complete, families)
@@ -324,8 +331,8 @@ def mean_over(members: Sequence[Answer]) -> Effect:
         families.setdefault(_family(member.record.task), []).append(member.record.task.name)
     values = {m.record.task.name: float(METRICS[metric](m.statistics.sum(1)).mean()) for m in members}
     value = float(np.mean([np.mean([values[name] for name in names]) for names in families.values()]))
-    error, freedom = spread_of_mean(_deviations(members, metric, families))
-    low, high = bounded(value, error, freedom, METRICS[metric].limits)
+    error, df = spread_of_mean(_deviations(members, metric, families), _freedoms(members, metric, families))
+    low, high = bounded(value, error, df, METRICS[metric].limits)
     return Effect(value, float(low), float(high), error)
 
 
@@ -369,6 +376,19 @@ def _deviations(members: Sequence[Answer], metric: str, families: dict[str, list
             moved[np.searchsorted(groups, member.groups)] += (without - value) / len(own)
         found[family] = moved
     return found
+
+
+def _freedoms(members: Sequence[Answer], metric: str, families: dict[str, list[str]]) -> dict[str, float]:
+    """family: the degrees of freedom of its mean over tasks, by the mean share of every group in them."""
+    carried = {}
+    for family, names in families.items():
+        own = [m for m in members if m.record.task.name in names]
+        groups = _keys(own)
+        share = np.zeros(len(groups))
+        for member in own:
+            share[np.searchsorted(groups, member.groups)] += shares(member.statistics[0], METRICS[metric]) / len(own)
+        carried[family] = float(freedom(share))
+    return carried
 
 
 def _parts(by_task: Sequence[list[Answer]], families: dict[str, list[str]]) -> tuple[list[Part], int]:

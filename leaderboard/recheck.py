@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
-from commons.corridors.record import Record, Scores
+from commons.corridors.record import Record, Score, Scores
 from commons.errors import EmorepError
 from leaderboard import files, parquet, records, spreadsheet
 
@@ -29,10 +30,19 @@ def _examined(results: Path, path: Path) -> tuple[None, list[str]]:
 
 
 def _as_now(before: Scores, now: Scores) -> Scores:
-    """Recorded scores in which Pearson's correlations of a constant are undefined, as they are now.
+    """Recorded scores as this version would have recorded them, where an earlier one had another rule.
 
-    Earlier versions recorded the rounding error, some 1e-8, in place of nothing.
+    Pearson's correlation of a constant is undefined; earlier versions recorded the rounding error, some 1e-8. Intervals
+    of an earlier formula are replaced by those of today, so that figures alone are compared.
     """
+    if before.intervals < now.intervals:
+        before = before.model_copy(
+            update={
+                "intervals": now.intervals,
+                "metrics": _with_intervals(before.metrics, now.metrics),
+                "recall": _with_intervals(before.recall, now.recall),
+            }
+        )
 
     def walk(old: object, new: object, of_pearson: bool) -> object:
         if isinstance(old, dict) and isinstance(new, dict):
@@ -43,6 +53,14 @@ def _as_now(before: Scores, now: Scores) -> Scores:
         return None if rounding else old
 
     return Scores.model_validate(walk(before.model_dump(), now.model_dump(), of_pearson=False))
+
+
+def _with_intervals(before: Mapping[str, Score], now: Mapping[str, Score]) -> dict[str, Score]:
+    """The recorded values with the bounds that are computed now."""
+    return {
+        name: now[name].model_copy(update={"value": score.value}) if name in now else score
+        for name, score in before.items()
+    }
 
 
 def _recomputed(path: Path, record: Record) -> list[str]:

@@ -11,8 +11,9 @@ import pandas as pd
 from commons.corridors.record import Counts, FoldScore, Score, Scores, Task
 from commons.metrics import CLASSIFICATION, METRICS, REGRESSION, Metric, recalls, sums
 from leaderboard.errors import LeaderboardError
-from leaderboard.statistics import jackknife
+from leaderboard.statistics import jackknife, shares
 
+INTERVALS = 2  # the formula of intervals that records hold, see record.Scores
 COLUMNS = ("id", "fold", "seed", "target", "prediction", "group")
 
 
@@ -76,6 +77,7 @@ def score(table: pd.DataFrame, task: Task) -> Scores:
         return _number(known[metric](sums(rows.target[rows.first], values, n_classes=rows.classes))[0])
 
     return Scores(
+        intervals=INTERVALS,
         counts=Counts(
             n=int(rows.first.sum()),
             speakers=int(table["speaker"].nunique()) if "speaker" in table else None,
@@ -83,7 +85,9 @@ def score(table: pd.DataFrame, task: Task) -> Scores:
             seeds=rows.seeds,
             groups=rows.groups,
         ),
-        metrics={m: _scores(by_group, metric, metric.limits)[0] for m, metric in known.items()},
+        metrics={
+            m: _scores(by_group, metric, metric.limits, shares(by_group[0], metric))[0] for m, metric in known.items()
+        },
         by_seed={m: [_number(v) for v in metric(pooled)] for m, metric in known.items()},
         folds=folds,
         WA_folds=float(np.mean(wa)) if wa else None,
@@ -190,18 +194,23 @@ def _scores(
     statistics: np.ndarray,
     metric: Callable[[np.ndarray], np.ndarray],
     ends: tuple[float, float],
-    holders: np.ndarray | None = None,
+    shares: np.ndarray,
 ) -> list[Score]:
-    columns = (np.atleast_1d(part) for part in jackknife(statistics, metric, ends, holders))
+    columns = (np.atleast_1d(part) for part in jackknife(statistics, metric, ends, shares))
     return [
         Score(value=_number(value), low=_number(low), high=_number(high), undefined=int(undefined))
         for value, low, high, undefined in zip(*columns, strict=True)
     ]
 
 
+def _pooled(by_group: np.ndarray, metric: Metric) -> Score:
+    return _scores(by_group, metric, metric.limits, shares(by_group[0], metric))[0]
+
+
 def _recalls(counts: np.ndarray) -> list[Score]:
-    holders = (counts[0].sum(-1) > 0).sum(0)  # (C,) groups that have the class; the same for every seed
-    return _scores(counts, lambda s: 100.0 * recalls(s), (0.0, 100.0), holders)
+    held = counts[0].sum(-1)  # (G, C), the same for every seed
+    carried = held / np.maximum(held.sum(0), 1)
+    return _scores(counts, lambda s: 100.0 * recalls(s), (0.0, 100.0), carried)
 
 
 def _number(value: float) -> float | None:

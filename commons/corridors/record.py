@@ -164,6 +164,9 @@ class Counts(Section):
 class Scores(Section):
     """All that follows from the predictions alone; `verify` computes it again."""
 
+    intervals: int = Field(
+        default=1, description="formula of the intervals: 1, groups less one as degrees of freedom; 2, by their shares"
+    )
     counts: Counts = Field(description="what was counted")
     metrics: dict[str, Score] = Field(description="metric: pooled over folds for each seed, then the mean of seeds")
     by_seed: dict[str, list[float | None]] = Field(description="metric: its pooled value for each seed")

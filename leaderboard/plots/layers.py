@@ -17,7 +17,7 @@ from leaderboard.plots.style import title as heading
 from leaderboard.questions import groups
 from leaderboard.records import predictions
 from leaderboard.scoring import by_group
-from leaderboard.statistics import jackknife
+from leaderboard.statistics import jackknife, shares
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -87,7 +87,7 @@ def _figures(results: Path, record: Record) -> np.ndarray:
     for layer in range(len(values)):
         if f"layer:{layer}" in first:
             statistics, _ = by_group(first.assign(prediction=first[f"layer:{layer}"]), task)
-            _, low, high, _ = jackknife(statistics, metric, metric.limits)
+            _, low, high, _ = jackknife(statistics, metric, metric.limits, shares(statistics[0], metric))
             found[1:, layer] = low, high
     return found
 

@@ -290,6 +290,8 @@ def test_any_flipped_digit_of_a_record_is_damage(make, results):
     digits = [m.start() for m in re.finditer(r"(?<=[ \d])\d(?=[\d,.\n])", whole)]
     for at in digits[:: len(digits) // 40]:
         flipped = whole[:at] + str((int(whole[at]) + 1) % 10) + whole[at + 1 :]
+        if whole[at] == "9" and whole[at + 1].isdigit() and not whole[at - 1].isdigit():
+            continue  # a number that begins with 0 is no JSON
         if json.loads(flipped) == json.loads(whole):
             continue  # the 17th digit of a float may leave its value
         path.write_text(flipped)

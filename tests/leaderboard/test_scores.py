@@ -57,8 +57,10 @@ def test_the_recall_of_a_class_of_few_speakers_is_less_sure(make, results):
         group = rows["group"].str[1:].astype(int)
         target, prediction = (pd.Index(CLASSES).get_indexer(rows[name]) for name in ("target", "prediction"))
         counts.append(sums(target, prediction, group, n_groups=12, n_classes=4))
+    held = counts[0].sum(-1)
+    assert (held[:, 0] > 0).sum() == having < 12
     (_, low, high, _), (_, low_of_all, high_of_all, _) = (
-        jackknife(np.stack(counts), recalls, (0.0, 1.0), np.array([n, 12, 12, 12])) for n in (having, 12)
+        jackknife(np.stack(counts), recalls, (0.0, 1.0), carried) for carried in (held / held.sum(0), None)
     )
     recall = record.scores.recall["anger"]
     assert (recall.low, recall.high) == pytest.approx((100 * low[0], 100 * high[0]))

@@ -7,14 +7,14 @@ import pytest
 from scipy.special import expit, logit
 from scipy.stats import t as student
 
-from benchmarks.coverage import DIFFICULTY, GROUPS, coverage, draw
+from benchmarks.coverage import DIFFICULTY, GROUPS, coverage, coverage_of_design, designs, draw
 from commons.metrics import METRICS, ccc, recalls, sums, ua, wa
-from leaderboard.statistics import jackknife
+from leaderboard.statistics import freedom, jackknife, shares
 
 UNIT = (0.0, 1.0)
 
 
-@pytest.mark.parametrize("metric", [wa, ua], ids=["WA", "UA"])
+@pytest.mark.parametrize("metric", ["WA", "UA"])
 @pytest.mark.parametrize("difficulty", DIFFICULTY.values(), ids=DIFFICULTY)
 @pytest.mark.parametrize("groups", GROUPS)
 def test_95_percent_of_intervals_hold_the_truth(metric, difficulty, groups):
@@ -36,9 +36,38 @@ def test_95_percent_of_recalls_of_few_speakers_hold_the_truth(equal):
             right = random.binomial(n, expit(0.8 + random.normal(size=speakers)))
             who = slice(start, start := start + speakers)
             counts[who, c, c], counts[who, c, c - 1] = right, n - right
-        _, low, high, _ = jackknife(counts[None], recalls, UNIT, np.array(having))
+        carried = counts.sum(-1) / counts.sum((0, -1))
+        _, low, high, _ = jackknife(counts[None], recalls, UNIT, carried)
         held += (low <= truth) & (truth <= high)
-    assert (held / draws >= 0.92).all() and (held / draws <= 0.98).all()
+    assert (held / draws >= 0.93).all() and (held / draws <= (0.98 if equal else 0.995)).all()
+
+
+@pytest.mark.parametrize("design", ["URDU, 29", "24, log-normal sizes", "24, a class of 2 only"])
+def test_intervals_of_uneven_designs_hold_the_truth_often_enough(design):
+    """With groups less one as degrees of freedom it is 94, 90 and 90 %."""
+    assert coverage_of_design(designs()[design], "normal", draws=600) >= 0.94
+
+
+def test_degrees_of_freedom_follow_from_the_groups_that_carry_a_figure():
+    """They are those of the quadratic form itself (Satterthwaite): its trace squared by the trace of its square."""
+    random = np.random.default_rng(2)
+    for w in (random.dirichlet(np.ones(7)), np.full(5, 0.2), np.r_[random.dirichlet(np.ones(4)), 0, 0]):
+        centred = np.eye(len(w)) - w[None]
+        form = centred.T @ np.diag((w / (1 - w)) ** 2) @ centred
+        assert freedom(w) == pytest.approx(np.trace(form) ** 2 / np.trace(form @ form))
+    assert freedom(np.full(5, 0.2)) == pytest.approx(4)
+    assert freedom(np.r_[np.full(3, 1 / 3), np.zeros(20)]) == pytest.approx(2), "a class of three speakers"
+    assert freedom(np.array([0.999, 0.001])) == 1, "never fewer than one"
+
+
+def test_a_class_of_one_speaker_leaves_no_interval_for_any_metric_that_weighs_classes_alike():
+    counts = draw(np.random.default_rng(4), 6, 1.0)
+    counts[1:, 0] = 0  # the first class is of the first speaker alone
+    for name, metric in METRICS.items():
+        if metric.kind == "classification":
+            value, low, high, undefined = jackknife(counts[None], metric, metric.limits, shares(counts, metric))
+            assert np.isfinite(value) and np.isnan(low) == np.isnan(high) == metric.by_class, name
+            assert undefined == metric.by_class
 
 
 def test_equals_a_plain_loop_over_groups_and_seeds():
