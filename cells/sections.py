@@ -107,6 +107,7 @@ def downstream(job: Measure, asked: Task) -> record.Downstream:
         name=REFERENCE if reference else job.reader.name,
         settings=job.reader.settings,
         deterministic=reference or (job.reader.deterministic and not asked.problem.draws),
+        class_weights=None if reference else downstreams.class_weights(job.reader, asked.problem),
     )
 
 

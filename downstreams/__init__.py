@@ -55,6 +55,17 @@ def seeds(reader: Reader, wanted: int, draws: int = 0) -> list[int]:
     return [0] if reader.deterministic and not draws else list(range(wanted))
 
 
+def class_weights(reader: Reader, problem: Problem) -> str | None:
+    """`balanced` where the reader's loss on this problem weighs classes alike, else `none`; None without classes."""
+    from downstreams import balance
+    from downstreams.registry import CLASSES, HEADS
+
+    if problem.kind not in CLASSES:
+        return None
+    settings = type(HEADS.find(reader.head).settings).model_validate(reader.settings)
+    return "balanced" if balance.balanced(settings.class_weights, problem) else "none"
+
+
 def evaluate(
     reader: Reader,
     features: Features,

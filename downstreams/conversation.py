@@ -23,14 +23,12 @@ from commons.corridors.features import Features, Pooled
 from commons.corridors.predictions import Predictions
 from commons.corridors.problem import Fold, Problem
 from commons.progress import Progress
-from downstreams import chance, choosing
+from downstreams import balance, chance, choosing
 from downstreams.assembly import FoldResult, assemble
 from downstreams.inputs import check_dev, check_finite, dialogues, fitting
 from downstreams.parallel import one_core_each, reported
 from downstreams.recurrent import Dropout, Network, same
 from downstreams.settings import DialogueRnn, Gru, of_conversation
-
-BALANCED = ("UA", "macro_F1")  # metrics to which every class counts the same: the loss weighs them so, too
 
 
 def evaluate(
@@ -168,7 +166,10 @@ class Training:
         self.dialogues = FoldDialogues(turns, fold, settings)
         self._scored = torch.zeros(len(turns.targets), dtype=torch.bool, device=turns.device)
         self._scored[torch.as_tensor(fold.train, device=turns.device)] = True
-        self._weight = _balance(problem, fold).to(turns.device) if problem.select_on in BALANCED else None
+        self._weight: torch.Tensor | None = None
+        if balance.balanced(settings.class_weights, problem):
+            own = balance.weights(problem.targets[fold.train], len(problem.classes))
+            self._weight = torch.as_tensor(own, device=turns.device)
 
     def epoch(self) -> None:
         """One step a batch, over all training dialogues in random order."""
@@ -225,9 +226,3 @@ def _train(
         outputs=outputs(lambda batch: network.projected(batch.x)),
         layer_weights=network.layers.softmax(0).tolist(),
     )
-
-
-def _balance(problem: Problem, fold: Fold) -> torch.Tensor:
-    """Weights (C,) under which every class that train has counts the same."""
-    counts = np.bincount(problem.targets[fold.train], minlength=len(problem.classes))
-    return torch.tensor(len(fold.train) / np.maximum(counts, 1) / np.count_nonzero(counts), dtype=torch.float32)

@@ -21,7 +21,7 @@ from commons.corridors.features import Features, Frames
 from commons.corridors.predictions import Predictions
 from commons.corridors.problem import Fold, Problem
 from commons.progress import Progress
-from downstreams import chance, choosing
+from downstreams import balance, chance, choosing
 from downstreams.assembly import FoldResult, assemble
 from downstreams.errors import DownstreamError
 from downstreams.inputs import check_dev, check_finite, fitting
@@ -136,6 +136,10 @@ def _train(
     second = linear(len(problem.classes), settings.hidden, draws)
     parameters = [part.to(frames.device).requires_grad_() for part in (*first, *second)]
     head = Head(*parameters)
+    weights: torch.Tensor | None = None
+    if balance.balanced(settings.class_weights, problem):
+        own = balance.weights(problem.targets[fold.train], len(problem.classes))
+        weights = torch.as_tensor(own, device=frames.device)
     optimiser = torch.optim.RMSprop(parameters, lr=settings.rate, momentum=settings.momentum)
     # Their code leaves the cycling of momentum, which falls as the rate rises, at torch's default.
     rates = torch.optim.lr_scheduler.CyclicLR(
@@ -147,7 +151,7 @@ def _train(
         for rows in chance.stream(fold.train, len(fold.train), draws).split(settings.batch):
             for part, x, lengths in frames.parts(rows.numpy()):
                 logits = head.logits(head.means(x, lengths))
-                (cross_entropy(logits, targets[part], reduction="sum") / len(rows)).backward()
+                (cross_entropy(logits, targets[part], weights, reduction="sum") / len(rows)).backward()
             optimiser.step()
             optimiser.zero_grad()
         rates.step()

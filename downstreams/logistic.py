@@ -35,13 +35,14 @@ def fit(
     strengths: torch.Tensor,
     n_classes: int,
     tolerance: float = 1e-8,
+    balanced: bool = True,
 ) -> Linear:
-    """Class-balanced ridge logistic regression of every training set with every strength.
+    """Ridge logistic regression of every training set with every strength.
 
     Each problem minimises  1/2 |W|^2 + strength * sum_i w_i * cross-entropy_i  over its members i, with features
-    standardised on them (a constant column becomes 0), unpenalised intercepts, and w_i = n / (K n_class), K the
-    classes present: scikit-learn's `LogisticRegression(C=strength, class_weight="balanced")` behind a
-    `StandardScaler`. A class without members gets probability 0.
+    standardised on them (a constant column becomes 0) and unpenalised intercepts. Balanced, w_i = n / (K n_class), K
+    the classes present: scikit-learn's `LogisticRegression(C=strength, class_weight="balanced")` behind a
+    `StandardScaler`; else w_i = 1. A class without members gets probability 0.
 
     Args:
         rows: (n, D) float32.
@@ -51,19 +52,22 @@ def fit(
         n_classes: C.
         tolerance: the Newton decrement at which a problem is solved, as a share of the first one (a strong ridge
             lowers the objective little) and of the objective (a weak one lowers it by orders of magnitude).
+        balanced: classes weigh alike, however many members they have.
 
     Returns:
         The logits of P = Q * S problems, strengths running fastest.
     """
     x, centre, scale = standardised(rows)
     if x.shape[1] > WIDE * len(x):
-        solved = [_in_the_span(x[part], targets[part], strengths, n_classes, tolerance) for part in members.unbind()]
+        solved = [
+            _in_the_span(x[part], targets[part], strengths, n_classes, tolerance, balanced) for part in members.unbind()
+        ]
     else:
         basis = _basis(x)
         width = max(len(x), 3 * x.shape[1]) * n_classes * len(strengths)
         parts = members.split(max(1, BLOCK // width))
         solved = [
-            _minimise(_batch(x, targets, part, moments(x, part), strengths, n_classes, *basis), tolerance)
+            _minimise(_batch(x, targets, part, moments(x, part), strengths, n_classes, balanced, *basis), tolerance)
             for part in parts
         ]
     theta = torch.cat([s[0] for s in solved], dim=-1)
@@ -71,7 +75,7 @@ def fit(
 
 
 def _in_the_span(
-    x: torch.Tensor, targets: torch.Tensor, strengths: torch.Tensor, n_classes: int, tolerance: float
+    x: torch.Tensor, targets: torch.Tensor, strengths: torch.Tensor, n_classes: int, tolerance: float, balanced: bool
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Coefficients (D + 1, C, S) of one training set of few rows x (n, D), and which strengths converged."""
     everyone = torch.ones(1, len(x), dtype=torch.bool, device=x.device)
@@ -79,7 +83,7 @@ def _in_the_span(
     axes, triangle = torch.linalg.qr(((x - mean.T) * inverse.T).T)  # (D, n), (n, n)
     y = triangle.T.contiguous()  # the standardised rows along these axes
     as_they_are = torch.zeros_like(y[:, :1]), torch.ones_like(y[:, :1])
-    batch = _batch(y, targets, everyone, as_they_are, strengths, n_classes, *_basis(y))
+    batch = _batch(y, targets, everyone, as_they_are, strengths, n_classes, balanced, *_basis(y))
     theta, converged = _minimise(batch, tolerance)
     weights = (axes @ theta[:-1].flatten(1)).view(-1, *theta.shape[1:]) * inverse[:, None]
     bias = theta[-1] - torch.einsum("d,dcp->cp", mean[:, 0], weights)
@@ -163,6 +167,7 @@ def _batch(
     standards: tuple[torch.Tensor, torch.Tensor],
     strengths: torch.Tensor,
     n_classes: int,
+    balanced: bool,
     basis: torch.Tensor,
     eigenvalues: torch.Tensor,
 ) -> _Batch:
@@ -171,7 +176,7 @@ def _batch(
     onehot = torch.nn.functional.one_hot(targets, n_classes).float()
     counts = onehot.T @ members.T.float()
     present = counts > 0
-    per_class = members.sum(1) / (present.sum(0) * counts.clamp_min(1))
+    per_class = members.sum(1) / (present.sum(0) * counts.clamp_min(1)) if balanced else torch.ones_like(counts)
     balance = (onehot @ per_class) * members.T
 
     def spread(columns: torch.Tensor) -> torch.Tensor:

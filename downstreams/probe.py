@@ -1,16 +1,18 @@
 """`probe`: a linear model of the best layer; everything is chosen inside the training speakers.
 
 For each fold, multinomial logistic regression (ridge regression for values) is fitted for every layer and
-strength without each inner group of the training speakers in turn; the layer and strength whose pooled
-predictions for the groups left out have the smallest loss are taken, and refitted on all that is not test. An
-official dev part takes the place of the inner groups. Folds share nothing: a fold's rows, bases and coefficients are
-its own, so neither labels nor features of its test speakers touch what it chooses.
+strength without each inner group of the training speakers in turn. The layer whose pooled predictions for the groups
+left out reach the smallest loss is taken, with the strongest ridge whose loss is not clearly larger than that, and
+refitted on all that is not test. An official dev part takes the place of the inner groups. Folds share nothing: a
+fold's rows, bases and coefficients are its own, so neither labels nor features of its test speakers touch what it
+chooses.
 
-The loss that chooses is class-balanced cross-entropy (squared error for values), each strength's logits first
-flattened by the one factor that suits them best. Counts of right answers are too coarse for it: with few speakers they
-tie over decades of strengths, and among ties the one that suits the rest best is the one that suits the speaker left
-out least. The factor corrects weak ridges, which are overconfident on speakers that they do not know: their decisions
-are no worse for it.
+The loss that chooses is cross-entropy, class-balanced where the fit is (squared error for values). Each strength's
+logits are first multiplied by the one factor that suits them best, since weak ridges are overconfident on speakers that
+they do not know. Shares of right answers are too coarse: with few speakers they tie over decades of strengths. The
+loss, too, is often flat over decades. Its minimum then says little, and a weak ridge that it points to can fail on one
+speaker. So the one-standard-error rule is used (Breiman et al. 1984, Classification and Regression Trees, section
+3.4.3), see `strongest`. It was settled on the development corpora (docs/heads.md).
 """
 
 from __future__ import annotations
@@ -31,7 +33,7 @@ from commons.corridors.predictions import Choice, Predictions
 from commons.corridors.problem import Fold, Problem
 from commons.metrics import METRICS, REGRESSION, sums
 from commons.progress import Progress
-from downstreams import logistic, ridge
+from downstreams import balance, logistic, ridge
 from downstreams.assembly import fold_table
 from downstreams.inputs import check_finite, fitting
 from downstreams.linear import Linear
@@ -39,6 +41,7 @@ from downstreams.parallel import one_core_each
 from downstreams.settings import Probe
 
 INNER_TOLERANCE, FINAL_TOLERANCE = 1e-5, 1e-7  # choosing needs less than the figures that are shown
+TIE = 1e-3  # share of the loss that choosing cannot tell from nothing: inner fits stop about as far from the optimum
 IMPOSSIBLE = 30.0  # nats: the surprise of a class that an inner training set lacks, the same for all strengths
 SCALES = np.logspace(-1.5, 0, 16).tolist()
 STATISTICS = {"mean": 0, "std": 1}
@@ -72,12 +75,13 @@ def read(
     started = time.perf_counter()
     depth, strengths = pooled.shape[2], torch.tensor(settings.strengths)
     statistics = [STATISTICS[name] for name in settings.statistics]
+    balanced = balance.balanced(settings.class_weights, problem)
     fits: list[list[_LayerFit]] = [[] for _ in problem.folds]  # [fold][layer]
     with one_core_each(device) as pool:
         for layer in range(depth):
             rows = np.concatenate([pooled[:, s, layer] for s in statistics], axis=1)
             check_finite(rows, problem.ids, f"layer {layer}")
-            fit_fold = partial(_fit_fold, rows, problem, strengths=strengths, device=device)
+            fit_fold = partial(_fit_fold, rows, problem, strengths=strengths, balanced=balanced, device=device)
             for f, fit in enumerate(pool.map(fit_fold, problem.folds)):
                 fits[f].append(fit)
                 if progress:
@@ -90,27 +94,31 @@ class _LayerFit:
     """One fold fitted on one layer, at the strength that did best inside the training speakers."""
 
     strength: float
-    edge: bool  # it is the first or last of the grid
+    lowest: float  # the strength of the smallest loss
+    edge: bool  # that one is the first or last of the grid
     converged: bool  # the fit that predicts test
     loss: float  # on the inner groups left out
     figure: float  # `select_on` on the same predictions
     test: np.ndarray  # (n, C) probabilities, or (n,) values
 
 
-def _fit_fold(rows: np.ndarray, problem: Problem, fold: Fold, *, strengths: torch.Tensor, device: str) -> _LayerFit:
+def _fit_fold(
+    rows: np.ndarray, problem: Problem, fold: Fold, *, strengths: torch.Tensor, balanced: bool, device: str
+) -> _LayerFit:
     known = np.concatenate([fold.train, fold.dev])
     varies = np.ptp(rows[known], axis=0) > 0  # a column constant on what may be trained on carries nothing
     x = torch.as_tensor(rows[known][:, varies], device=device)
     y = torch.as_tensor(problem.targets[known], device=device)
     penalties = (strengths / max(1, x.shape[1])).to(device)
-    best, loss, figure = _chosen(problem, fold, known, x, y, penalties)
+    best, lowest, loss, figure = _chosen(problem, fold, known, x, y, penalties, balanced)
     everything = torch.ones(1, len(known), dtype=torch.bool, device=device)
-    final = _fit(problem, x, y, everything, penalties[best : best + 1], FINAL_TOLERANCE)
+    final = _fit(problem, x, y, everything, penalties[best : best + 1], FINAL_TOLERANCE, balanced)
     test = torch.as_tensor(rows[fold.test][:, varies], device=device)
     outputs = final(_alike(test, x) if problem.test_standardised else test)[..., 0]
     return _LayerFit(
         strength=round(strengths[best].item(), 6),  # float32 0.1 is 0.1
-        edge=best in (0, len(strengths) - 1),
+        lowest=round(strengths[lowest].item(), 6),
+        edge=lowest in (0, len(strengths) - 1),
         converged=bool(final.converged.all()),
         loss=loss,
         figure=figure,
@@ -119,29 +127,65 @@ def _fit_fold(rows: np.ndarray, problem: Problem, fold: Fold, *, strengths: torc
 
 
 def _chosen(
-    problem: Problem, fold: Fold, known: np.ndarray, x: torch.Tensor, y: torch.Tensor, penalties: torch.Tensor
-) -> tuple[int, float, float]:
-    """The index of the best strength, its loss and `select_on` on the inner groups left out.
+    problem: Problem,
+    fold: Fold,
+    known: np.ndarray,
+    x: torch.Tensor,
+    y: torch.Tensor,
+    penalties: torch.Tensor,
+    balanced: bool,
+) -> tuple[int, int, float, float]:
+    """Index of the strength that is taken, index of that of the smallest loss, this loss, `select_on` of the first.
 
     With nothing to leave out (one label a class), the middle strength; loss and figure are NaN.
     """
     groups = [group for group in fold.inner or (fold.dev,) if len(group)]
     if not groups:
-        return len(penalties) // 2, np.nan, np.nan
+        return len(penalties) // 2, len(penalties) // 2, np.nan, np.nan
     left_out = np.stack([np.isin(known, group) for group in groups])
+    some = left_out.any(0)
 
     # Every utterance is predicted by the fits that left it out; pooled, they are one loss a strength.
-    inner = _fit(problem, x, y, torch.as_tensor(~left_out, device=x.device), penalties, INNER_TOLERANCE)
-    chooses = torch.as_tensor(left_out.any(0), device=x.device)
+    inner = _fit(problem, x, y, torch.as_tensor(~left_out, device=x.device), penalties, INNER_TOLERANCE, balanced)
+    chooses = torch.as_tensor(some, device=x.device)
     outputs = inner(x[chooses]).unflatten(2, (len(groups), len(penalties)))
-    own = outputs[torch.arange(len(outputs)), :, left_out.argmax(0)[left_out.any(0)]]  # (n, C, S)
-    losses = _losses(problem, own, y[chooses])
+    own = outputs[torch.arange(len(outputs)), :, left_out.argmax(0)[some]]  # (n, C, S)
+    losses = _losses(problem, own, y[chooses], balanced).cpu().numpy()
+    lowest = int(losses.sum(0).argmin())
+    best = strongest(losses, problem.groups[known][some])
 
-    best = int(losses.argmin())
     predicted = own[:, 0, best] if problem.kind == REGRESSION else own[..., best].argmax(1)
     n_classes = None if problem.kind == REGRESSION else len(problem.classes)
     counted = sums(y[chooses].cpu().numpy(), predicted.cpu().numpy(), n_classes=n_classes)
-    return best, float(losses[best]), float(METRICS[problem.select_on](counted)[0])
+    return best, lowest, float(losses[:, lowest].sum()), float(METRICS[problem.select_on](counted)[0])
+
+
+def strongest(losses: np.ndarray, groups: np.ndarray) -> int:
+    """The strongest ridge that one cannot tell from the one of the smallest loss, by the one-standard-error rule.
+
+    With d_g what a strength's loss exceeds the smallest by in group g, a strength is near it where
+    sum_g d_g <= sqrt(G / (G - 1) sum_g (d_g - mean d)^2), one standard error of the difference, or where it exceeds the
+    smallest loss by less than a thousandth, which is what inner fits fall short of the optimum. Going to stronger
+    ridges from the one of the smallest loss, the last before the first that is not near it is taken.
+
+    Args:
+        losses: (n, S) part of every utterance in the loss of each strength, strongest ridge first.
+        groups: (n,) the unit of resampling of each utterance.
+
+    Returns:
+        An index of the S strengths.
+    """
+    total = losses.sum(0)
+    best = lowest = int(total.argmin())
+    names, place = np.unique(groups, return_inverse=True)
+    excess = np.zeros((len(names), len(total)))
+    np.add.at(excess, place, losses - losses[:, [lowest]])
+    error = np.zeros(len(total))  # with one group no spread is known
+    if len(names) > 1:
+        error = np.sqrt(len(names) / (len(names) - 1) * ((excess - excess.mean(0)) ** 2).sum(0))
+    while best and excess[:, best - 1].sum() <= max(error[best - 1], TIE * total[lowest]):
+        best -= 1
+    return best
 
 
 def _alike(test: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
@@ -157,24 +201,38 @@ def _alike(test: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
     return (torch.where(varies, centred / torch.where(varies, spread, 1.0) * wanted, 0.0) + known.mean(0)).float()
 
 
-def _losses(problem: Problem, outputs: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-    """The loss that chooses (see above) of outputs (n, C, S): one a strength (S,)."""
+def _losses(problem: Problem, outputs: torch.Tensor, y: torch.Tensor, balanced: bool) -> torch.Tensor:
+    """Part of every utterance (n, S) in the loss that chooses, of outputs (n, C, S); the parts add up to the loss."""
+    n = len(y)
     if problem.kind == REGRESSION:
-        return (outputs[:, 0] - y[:, None]).square().mean(0)
-    rows, present = torch.arange(len(y)), y.unique()
-    losses = []
+        return (outputs[:, 0] - y[:, None]).square() / n
+    shares = torch.full((n,), 1 / n)
+    if balanced:
+        shares *= torch.as_tensor(balance.weights(y.cpu().numpy(), len(problem.classes)))[y.cpu()]
+    rows = torch.arange(n)
+    lowest: torch.Tensor | None = None
     for scale in SCALES:
         surprise = -(scale * outputs).log_softmax(1)[rows, y].clamp_min(-IMPOSSIBLE)
-        losses.append(torch.stack([surprise[y == c].mean(0) for c in present]).mean(0))
-    return torch.stack(losses).amin(0)
+        parts = shares[:, None].to(surprise) * surprise
+        if lowest is None:
+            lowest = parts
+        lowest = torch.where(parts.sum(0) < lowest.sum(0), parts, lowest)
+    assert lowest is not None
+    return lowest
 
 
 def _fit(
-    problem: Problem, x: torch.Tensor, y: torch.Tensor, members: torch.Tensor, strengths: torch.Tensor, tolerance: float
+    problem: Problem,
+    x: torch.Tensor,
+    y: torch.Tensor,
+    members: torch.Tensor,
+    strengths: torch.Tensor,
+    tolerance: float,
+    balanced: bool,
 ) -> Linear:
     if problem.kind == REGRESSION:
         return ridge.fit(x, y, members, strengths)
-    return logistic.fit(x, y, members, strengths, len(problem.classes), tolerance)
+    return logistic.fit(x, y, members, strengths, len(problem.classes), tolerance, balanced)
 
 
 def _predictions(problem: Problem, fits: list[list[_LayerFit]], seconds: float) -> Predictions:
@@ -186,8 +244,8 @@ def _predictions(problem: Problem, fits: list[list[_LayerFit]], seconds: float) 
         losses = [fit.loss for fit in layers]
         layer = len(layers) - 1 if np.isnan(losses).all() else int(np.argmin(losses))  # the lowest of equals
         best = layers[layer]
-        chosen = {"layer": layer, "strength": best.strength, "dev": best.figure, "loss": best.loss, "edge": best.edge}
-        choices.append({"fold": fold.name, "seed": 0, **chosen})
+        chosen = {"layer": layer, "strength": best.strength, "lowest": best.lowest, "edge": best.edge}
+        choices.append({"fold": fold.name, "seed": 0, **chosen, "dev": best.figure, "loss": best.loss})
         chosen_layers.append(layer)
         tables.append(fold_table(problem, fold, 0, best.test))
         marks |= set() if best.converged else {"unconverged"}

@@ -34,15 +34,20 @@ Size = Annotated[int, Field(ge=1, le=8192)]  # states, or outputs of a Linear
 Batch = Annotated[int, Field(ge=1, le=65_536)]  # utterances or dialogues
 Epochs = Annotated[int, Field(ge=1, le=10_000)]
 Positive = Annotated[float, Field(gt=0, le=1e37)]  # a step of ten times that still is a float32
+ClassWeights = Literal["headline", "balanced", "none"]
 Grid = Annotated[list[Positive], Field(min_length=1, max_length=50), AfterValidator(_ascending)]
 
 
 class Settings(BaseModel):
-    """Settings of a head. Unknown keys, values of another type and numbers that are not finite are errors."""
+    """Settings of a head. Unknown keys, values of another type and numbers that are not finite are errors.
+
+    `class_weights`: whether the loss weighs classes alike; `headline`: where the task's headline does.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
-    version: Literal[1] = 1
+    version: Literal[1, 2] = 1
+    class_weights: ClassWeights = "headline"
 
     def plain(self) -> PlainSettings:
         """All settings as plain values, as they stand in keys and records."""
@@ -53,11 +58,13 @@ class Probe(Settings):
     """Of `probe` and `probe_stats`.
 
     C, the inverse ridge penalty, is strength / number of features: the kernel of standardised features grows with
-    their number, so one grid of strengths serves 10 and 6000 of them. The default has two a decade.
+    their number, so one grid of strengths serves 10 and 6000 of them. The default has two a decade, and one at its weak
+    end, where the features of real encoders lie.
     """
 
+    version: Literal[2] = 2
     statistics: Annotated[list[Literal["mean", "std"]], Field(min_length=1), AfterValidator(_distinct)] = ["mean"]
-    strengths: Grid = [0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0]
+    strengths: Grid = [0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 1000.0, 10_000.0]
 
 
 class Superb(Settings):

@@ -21,7 +21,7 @@ from commons.corridors.features import Features
 from commons.corridors.predictions import Predictions
 from commons.corridors.problem import Fold, Problem
 from commons.progress import Progress
-from downstreams import chance, choosing, weighted_sum
+from downstreams import balance, chance, choosing, weighted_sum
 from downstreams.assembly import FoldResult, assemble
 from downstreams.inputs import check_dev, check_finite, fitting
 from downstreams.parallel import one_core_each, reported
@@ -83,9 +83,9 @@ class Training:
         self._first, self._second = (Heads(*map(torch.zeros_like, heads)) for _ in range(2))
         self._counts = [[torch.zeros((), device=part.device) for part in heads] for _ in rates]
 
-    def step(self, x: torch.Tensor, targets: torch.Tensor) -> None:
-        """One step on a batch of each problem, (Q, n, L, D) and (Q, n)."""
-        gradients = self.heads.gradients(x, targets, self.clip)
+    def step(self, x: torch.Tensor, targets: torch.Tensor, factors: torch.Tensor | None = None) -> None:
+        """One step on a batch of each problem, (Q, n, L, D) and (Q, n); `factors` (Q, n) of the losses, None: 1."""
+        gradients = self.heads.gradients(x, targets, self.clip, factors)
         for r, rate in enumerate(self.rates):
             state = ([part[r] for part in parts] for parts in (self.heads, gradients, self._first, self._second))
             adam(*state, [], self._counts[r], fused=True, lr=rate, beta1=0.9, beta2=0.999, eps=1e-8,
@@ -113,13 +113,15 @@ def _train(
     streams = [chance.stream(fold.train, last * batch, g) for fold, g in zip(folds, generators, strict=True)]
     order = torch.stack(streams).to(x.device).view(len(folds), last, batch).transpose(0, 1).contiguous()
 
+    weights = _class_weights(problem, folds, settings).to(x.device)
+    problems = torch.arange(len(folds), device=x.device)[:, None]
     training = Training(heads, rates, settings.clip)
     best = Heads(*map(torch.clone, heads))
     figures = np.full((len(rates), len(folds)), -np.inf)
     best_steps = np.zeros(figures.shape, dtype=int)
     for step, rows in enumerate(order, start=1):
         inputs = x.index_select(0, rows.view(-1)).view(*rows.shape, *x.shape[1:])
-        training.step(inputs, y[rows])
+        training.step(inputs, y[rows], weights[problems, y[rows]])
         for q, (fold, (steps_of, every)) in enumerate(zip(folds, plans, strict=True)):
             if step % every or step > steps_of:
                 continue
@@ -133,6 +135,15 @@ def _train(
     return [
         _result(x, fold, seed, best.problem(q), figures[:, q], best_steps[:, q], rates) for q, fold in enumerate(folds)
     ]
+
+
+def _class_weights(problem: Problem, folds: Sequence[Fold], settings: Superb) -> torch.Tensor:
+    """(Q, C) factor of every class in the loss of every fold."""
+    n_classes = len(problem.classes)
+    if not balance.balanced(settings.class_weights, problem):
+        return torch.ones(len(folds), n_classes)
+    own = [balance.weights(problem.targets[fold.train], n_classes) for fold in folds]
+    return torch.as_tensor(np.stack(own))
 
 
 def _rows(x: torch.Tensor, rows: np.ndarray) -> torch.Tensor:

@@ -58,18 +58,23 @@ class Heads:
         """What the first Linear gives (R, Q, n, P) of rows (Q, n, L, D), mean over time."""
         return self.sums(x) @ self.projector.mT + self.projector_bias[..., None, :]
 
-    def gradients(self, x: torch.Tensor, targets: torch.Tensor, clip: float = math.inf) -> Heads:
+    def gradients(
+        self, x: torch.Tensor, targets: torch.Tensor, clip: float = math.inf, factors: torch.Tensor | None = None
+    ) -> Heads:
         """Gradients of the mean cross-entropy, each head's scaled down to the norm `clip` where it is above.
 
         Args:
             x: (Q, n, L, D), a batch of each problem.
             targets: (Q, n) class indices.
+            factors: (Q, n) of the utterances' losses; None: 1.
         """
         weights, bias = self.product()
         sums = self.sums(x)
         residual = (sums @ weights.mT + bias[..., None, :]).softmax(-1)
         chosen = targets[None, ..., None].expand(len(residual), -1, -1, 1)
         residual.scatter_add_(-1, chosen, residual.new_full((), -1.0).expand_as(chosen)).div_(x.shape[1])
+        if factors is not None:
+            residual.mul_(factors[None, ..., None])
 
         d_weights, d_bias = residual.mT @ sums, residual.sum(2)
         share = self.layers.softmax(-1)

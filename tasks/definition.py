@@ -152,7 +152,7 @@ class Definition(_Strict):
     dev: Literal["next_fold", "superb", "partition", "fifth", "speakers"]
     metrics: tuple[str, ...]
     headline: str
-    select_on: str
+    select_on: str  # left out: the headline
     downstream: str | tuple[str, ...]
     speakers_shared: bool = False
     pooled_only: bool = False
@@ -171,6 +171,14 @@ class Definition(_Strict):
     def family(self) -> str:
         """The kind of metrics and targets: classification or regression."""
         return REGRESSION if self.kind == REGRESSION else CLASSIFICATION
+
+    @model_validator(mode="before")
+    @classmethod
+    def _chosen_by_headline(cls, content: object) -> object:
+        """Choices go by the headline unless a protocol demands another metric."""
+        if isinstance(content, dict) and "headline" in content:
+            return {"select_on": content["headline"]} | content
+        return content
 
     @model_validator(mode="after")
     def _fits(self) -> Definition:

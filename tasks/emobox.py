@@ -144,7 +144,6 @@ def _definition(name: str, corpus: Corpus, rows: pd.DataFrame, own_dev: bool) ->
         dev="partition" if own_dev else "fifth",
         metrics=("WA", "UA", "WF1", "macro_F1"),
         headline="UA",
-        select_on="WA",
         downstream="probe",
         speakers_shared=True,
         group_by="speaker" if "speaker" in rows else "utterance",

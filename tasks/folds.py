@@ -80,10 +80,11 @@ def stratified_fifth(rows: np.ndarray, ids: np.ndarray, targets: np.ndarray, sal
 
 
 def next_fold(k: int, tests: Sequence[np.ndarray], speakers: np.ndarray, targets: np.ndarray) -> np.ndarray | None:
-    """The dev part of fold k: the next fold, in cyclic order, that can serve, or None.
+    """The dev part of fold k: the next folds, in cyclic order, or None.
 
-    It serves if its speakers hold every class that two or more of the non-test speakers have, and if train keeps
-    every class that is left without it.
+    Folds are added until dev holds two speakers, a fifth of the utterances outside test, and every class that two or
+    more of the speakers outside test have: one speaker says too little of how a head will do on others. A fold is
+    passed over where train would lose a class without it, or where dev would grow beyond half of the utterances.
 
     Args:
         tests: test rows of each fold, disjoint.
@@ -92,12 +93,15 @@ def next_fold(k: int, tests: Sequence[np.ndarray], speakers: np.ndarray, targets
     rest = np.concatenate([test for j, test in enumerate(tests) if j != k])
     classes = set(targets[rest])
     shared = {c for c in classes if len(set(speakers[rest[targets[rest] == c]])) >= 2}
+    dev = np.empty(0, dtype=np.int64)
     for step in range(1, len(tests)):
-        dev = tests[(k + step) % len(tests)]
-        train = np.setdiff1d(rest, dev)
-        if shared <= set(targets[dev]) and classes == set(targets[train]):
+        grown = np.concatenate([dev, tests[(k + step) % len(tests)]])
+        if set(targets[np.setdiff1d(rest, grown)]) != classes or (len(dev) and 2 * len(grown) > len(rest)):
+            continue
+        dev = grown
+        if shared <= set(targets[dev]) and len(set(speakers[dev])) > 1 and 5 * len(dev) >= len(rest):
             return dev
-    return None
+    return dev if len(dev) and shared <= set(targets[dev]) else None
 
 
 def inner_groups(rows: np.ndarray, speakers: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, ...]:

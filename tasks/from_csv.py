@@ -254,7 +254,6 @@ def _definition(asked: Asked, corpus: Corpus, column: str, rows: pd.DataFrame, l
         dev=_dev(rows),
         metrics=("CCC", "Pearson", "MAE") if regression else ("WA", "UA", "WF1", "macro_F1"),
         headline="CCC" if regression else "UA",
-        select_on="CCC" if regression else "WA",
         downstream="probe",
         speakers_shared="partition" in rows,  # an official split is kept, and marked where speakers cross
         group_by="speaker" if corpus.speakers else "utterance",

@@ -121,6 +121,9 @@ class Downstream(Section):
     name: str = Field(description="name of the head")
     settings: dict[str, JsonValue] = Field(default={}, description="its settings")
     deterministic: bool = Field(description="whether one seed is all there is to it")
+    class_weights: str | None = Field(
+        default=None, description="balanced: the loss weighs classes alike; none: utterances; null: unknown, no classes"
+    )
 
 
 class Run(Section):

@@ -160,10 +160,7 @@ def with_dev(problem, part, **changed):
     return replace(problem, folds=folds, **changed)
 
 
-# The loss of the heads of conversations weighs classes by the metric, too.
-@pytest.mark.parametrize(
-    "head", [h for h in HEADS if not downstreams.resolve(h).deterministic and kind_of(h) in KINDS[:1]]
-)
+@pytest.mark.parametrize("head", [h for h in HEADS if not downstreams.resolve(h).deterministic])
 def test_where_dev_lacks_a_class_ua_is_the_mean_recall_of_those_it_has(head):
     """Of two classes of equal size that is WA: the same choices."""
     features, problem = make(kind_of(head))
@@ -171,10 +168,34 @@ def test_where_dev_lacks_a_class_ua_is_the_mean_recall_of_those_it_has(head):
     def two_classes(dev):
         return np.concatenate([dev[problem.targets[dev] == c][:8] for c in (0, 2)])
 
-    ua, wa = (run(head, features, with_dev(problem, two_classes, select_on=metric)) for metric in ("UA", "WA"))
+    reader = short(head, class_weights="none")
+    ua, wa = (
+        downstreams.evaluate(reader, features, with_dev(problem, two_classes, select_on=metric), [0, 1])
+        for metric in ("UA", "WA")
+    )
     assert ua.choices == wa.choices
     assert ua.table.equals(wa.table)
     assert len({choice.get("step", choice.get("epoch")) for choice in ua.choices}) > 1
+
+
+@pytest.mark.parametrize("head", [h for h in HEADS if kind_of(h) in ("classification", "conversation")])
+def test_classes_weigh_alike_where_they_do_in_the_headline_or_where_a_setting_says_so(head):
+    """A rare class is predicted more often by a loss that weighs classes alike."""
+    features, problem = make(kind_of(head), signal=0.3)
+    rare = np.flatnonzero(problem.targets == 0)
+    kept = np.setdiff1d(np.arange(len(problem.ids)), rare[np.arange(len(rare)) % 4 > 0])
+    folds = tuple(
+        replace(fold, **{part: np.intersect1d(getattr(fold, part), kept) for part in ("train", "dev")},
+                inner=tuple(np.intersect1d(group, kept) for group in fold.inner))
+        for fold in problem.folds
+    )  # fmt: skip
+    often = {}
+    for metric, weights in (("UA", "headline"), ("UA", "balanced"), ("WA", "headline"), ("WA", "none"), ("UA", "none")):
+        asked = replace(problem, folds=folds, select_on=metric)
+        table = downstreams.evaluate(short(head, class_weights=weights), features, asked, [0]).table
+        often[metric, weights] = (table["prediction"] == CLASSES[0]).sum()
+    assert often["UA", "headline"] == often["UA", "balanced"] > often["UA", "none"]
+    assert often["WA", "headline"] == often["WA", "none"]
 
 
 # What saturates goes on for long with rates that are merely large.
@@ -235,9 +256,11 @@ def test_the_settings_that_keys_hold_are_those_that_they_held_before():
     """A changed default changes the key of every cell of the head: raise its version with it."""
     turns = {"version": 1, "projector": 100, "dropout": 0.5, "batch": 8, "rates": [3e-4, 1e-3, 3e-3], "decay": 1e-3,
              "epochs": 60}  # fmt: skip
-    probe = {"version": 1, "strengths": [0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0]}
+    probe = {"version": 2, "strengths": [0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 1000.0, 10_000.0]}
     gru, rnn = {"network": "gru", "hidden": 100}, {"global": 150, "party": 150, "emotion": 100, "hidden": 100}
-    assert {head: downstreams.resolve(head).settings for head in HEADS} == {
+    settings = {head: dict(downstreams.resolve(head).settings) for head in HEADS}
+    assert {own.pop("class_weights") for own in settings.values()} == {"headline"}
+    assert settings == {
         "probe": probe | {"statistics": ["mean"]},
         "probe_stats": probe | {"statistics": ["mean", "std"]},
         "superb": {"version": 1, "projector": 256, "batch": 32, "clip": 1.0, "rates": [1e-5, 1e-4, 1e-3],

@@ -1,35 +1,41 @@
 """The probe's choices equal those of a plain, slow program made of scikit-learn."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
-from scipy.special import softmax
+from scipy.special import log_softmax
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import log_loss
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.class_weight import compute_sample_weight
 
 import downstreams
-from downstreams.probe import SCALES
+from downstreams.probe import SCALES, strongest
 from tests.downstreams.problems import CLASSES, make, reader
 
 
-def slow_losses(x, problem, fold):
-    """(L, S) losses on the inner groups left out, by loops over everything; x is (N, L, D)."""
+def slow_losses(x, problem, fold, weights):
+    """(L, S) losses on the inner groups left out and (L, S, G) each group's part, by loops; x is (N, L, D)."""
     known = np.concatenate([fold.train, fold.dev])
     strengths = reader("probe").settings["strengths"]
+    groups = [np.asarray(group) for group in fold.inner or (fold.dev,)]
+    rows = np.concatenate(groups)
+    true, speaker = problem.targets[rows], problem.groups[rows]
+    share = compute_sample_weight(weights, true) / compute_sample_weight(weights, true).sum()
     losses = np.zeros((x.shape[1], len(strengths)))
+    parts = np.zeros((*losses.shape, len(np.unique(speaker))))
     for layer, s in np.ndindex(losses.shape):
-        true, logits = [], []
-        for group in fold.inner or (fold.dev,):
+        logits = []
+        for group in groups:
             rest = np.setdiff1d(known, group)
-            fitted = model(strengths[s] / features_of(x, known)).fit(x[rest, layer], problem.targets[rest])
+            fitted = model(strengths[s] / features_of(x, known), weights).fit(x[rest, layer], problem.targets[rest])
             logits.append(fitted.decision_function(x[group, layer]))
-            true.append(problem.targets[group])
-        true, logits = np.concatenate(true), np.concatenate(logits)
-        balanced = compute_sample_weight("balanced", true)
-        losses[layer, s] = min(log_loss(true, softmax(t * logits, axis=1), sample_weight=balanced) for t in SCALES)
-    return losses
+        surprises = [-log_softmax(t * np.concatenate(logits), axis=1)[np.arange(len(rows)), true] for t in SCALES]
+        surprise = min(surprises, key=lambda own: own @ share)
+        losses[layer, s] = surprise @ share
+        parts[layer, s] = [(share * surprise)[speaker == name].sum() for name in np.unique(speaker)]
+    return losses, parts
 
 
 def features_of(x, known):
@@ -37,26 +43,58 @@ def features_of(x, known):
     return int((np.ptp(x[known, 0], axis=0) > 0).sum())
 
 
-def model(penalty):
-    classifier = LogisticRegression(C=penalty, class_weight="balanced", solver="newton-cg", tol=1e-8)
+def model(penalty, weights="balanced"):
+    classifier = LogisticRegression(C=penalty, class_weight=weights, solver="newton-cg", tol=1e-8)
     return make_pipeline(StandardScaler(), classifier)
 
 
+@pytest.mark.parametrize("select_on", ["UA", "WF1"])
 @pytest.mark.parametrize("official_dev", [False, True])
-def test_choices_and_predictions_equal_the_slow_program(official_dev):
+def test_choices_and_predictions_equal_the_slow_program(official_dev, select_on):
+    """Classes weigh alike where they do in the metric that choices go by, and nowhere else."""
     features, problem = make(n=150, speakers=4, width=6, official_dev=official_dev)
+    problem, weights = replace(problem, select_on=select_on), "balanced" if select_on == "UA" else None
     predictions = downstreams.evaluate(reader("probe"), features, problem, [0])
     x, strengths = features.pooled[:, 0].astype(np.float64), reader("probe").settings["strengths"]
     for fold, choice in zip(problem.folds, predictions.choices, strict=True):
-        losses = slow_losses(x, problem, fold)
+        losses, parts = slow_losses(x, problem, fold, weights)
         # Where the loss is flat two strengths may change places: inner fits stop a little short of the optimum.
-        assert losses[choice["layer"], strengths.index(choice["strength"])] == pytest.approx(losses.min(), abs=4e-3)
+        assert losses[choice["layer"], strengths.index(choice["lowest"])] == pytest.approx(losses.min(), abs=4e-3)
         assert choice["loss"] == pytest.approx(losses.min(), abs=4e-3)
+        # The strength that is taken is a stronger ridge, within a standard error over speakers.
+        lowest, taken = (parts[choice["layer"], strengths.index(choice[which])] for which in ("lowest", "strength"))
+        excess = taken - lowest
+        error = np.std(excess, ddof=1) * np.sqrt(len(excess)) if len(excess) > 1 else 0.0
+        assert choice["strength"] <= choice["lowest"] and excess.sum() <= error + 4e-3
         known = np.concatenate([fold.train, fold.dev])
-        final = model(choice["strength"] / features_of(x, known)).fit(x[known, choice["layer"]], problem.targets[known])
+        final = model(choice["strength"] / features_of(x, known), weights).fit(
+            x[known, choice["layer"]], problem.targets[known]
+        )
         rows = predictions.table[predictions.table["fold"] == fold.name]
         scores = rows[[f"score:{name}" for name in CLASSES]].to_numpy()
         assert np.abs(scores - final.predict_proba(x[fold.test, choice["layer"]])).max() < 1e-3
+
+
+def test_near_ties_go_to_the_stronger_ridge_and_clear_differences_do_not():
+    """A strength is taken in place of the best where speakers disagree about which of the two is better."""
+    speakers = np.repeat(["a", "b", "c", "d"], 5)
+    flat = np.random.default_rng(0).normal(1, 0.3, (20, 1)) + np.array([[0.3, 0.001, 0.0, 0.2]])
+    noise = np.array([0.1, -0.1, 0.1, -0.1]).repeat(5)[:, None] * np.array([[0, 1, 0, 0]])
+    assert strongest(flat + noise, speakers) == 1, "b and d are better under 1, a and c under 2"
+    assert strongest(flat, speakers) == 2, "every speaker is a little worse under 1"
+    assert strongest(flat + noise, np.repeat("a", 20)) == 2, "one group tells nothing of a spread"
+
+
+def test_choices_do_not_depend_on_the_order_of_classes():
+    """On one feature that says little many strengths tie; another order of the classes must not move the choice."""
+    rng = np.random.default_rng(4)
+    features, problem = make(n=180, speakers=6, width=2, depth=2)
+    features.pooled[...] = rng.standard_normal(features.pooled.shape) + 0.1 * problem.targets[:, None, None, None]
+    order = np.array([2, 0, 1])
+    other = replace(problem, targets=order[problem.targets], classes=tuple(np.asarray(CLASSES)[np.argsort(order)]))
+    first, second = (downstreams.evaluate(reader("probe"), features, p, [0]) for p in (problem, other))
+    assert [c["strength"] for c in first.choices] == [c["strength"] for c in second.choices]
+    assert (first.table["prediction"] == second.table["prediction"]).mean() > 0.99
 
 
 def test_probe_stats_reads_deviations():
