@@ -7,7 +7,8 @@ emotion2vec@RUN              the last checkpoint of a pre-training run; emotion2
 emotion2vec:losses/frame     a variant of an ablation, by its run (see emotion2vec.ablation)
 hf:REPOSITORY@REVISION       any encoder of the hub (its newest revision without one); hf:FOLDER: a folder
 s3prl:NAME                   an upstream of s3prl; s3prl:NAME@FILE: given a checkpoint
-random:wav2vec2_base         a named encoder's architecture with random weights, seed 0; random:wav2vec2_base@7: seed 7
+random:wav2vec2_base         a named encoder's architecture with random weights: five draws (see expand)
+random:wav2vec2_base@7       one draw, seed 7; random:wav2vec2_base@0 has no number in its name
 path/to/file.py:Class        a class (or function that returns an object) of the user's own
 path/to/file.py:Class@FILE   the same, called with the path of a checkpoint
 
@@ -52,6 +53,8 @@ class Entry:
     copies: Literal["weights", "modelscope", ""] = ""
 
 
+DRAWS = 5  # of random weights, where no seed is named
+
 ENTRIES = (
     Entry("fbank", "FBANK", "80 log-mel energies every 10 ms", "upstreams.spectral:Fbank"),
     Entry("mfcc", "MFCC", "13 cepstral coefficients, their deltas and delta-deltas", "upstreams.spectral:Mfcc"),
@@ -82,7 +85,7 @@ RANDOM = (
           arguments=("emotion2vec_base",)),
 )  # fmt: skip
 FORMS = (
-    Entry("random:NAME", "", "a named encoder with random weights: the floor; random:NAME@7: another seed", ""),
+    Entry("random:NAME", "", f"a named encoder with random weights, {DRAWS} draws: the floor; random:NAME@7: one", ""),
     Entry("hf:REPOSITORY", "", "any encoder of the hub, or of a folder: hf:FOLDER", ""),
     Entry("s3prl:NAME", "", "an upstream of s3prl; s3prl:NAME@FILE with a checkpoint", ""),
     Entry("FILE.py:CLASS", "", "an upstream of your own; FILE.py:CLASS@CHECKPOINT with weights", ""),
@@ -136,8 +139,14 @@ def resolve(name: str, places: Places) -> Named:
 
 
 def expand(name: str) -> list[str]:
-    """NAME@RUN/* as the names of all checkpoints of a pre-training run, the earliest first; any other name as it is."""
-    base, _, run = name.partition("@")
+    """The names that a name stands for; most stand for themselves.
+
+    NAME@RUN/* stands for all checkpoints of a pre-training run, the earliest first. random:NAME stands for five draws
+    of its weights, seeds 0 to 4: one draw says little of how good random weights are. random:NAME@0 is the first.
+    """
+    base, at, run = name.partition("@")
+    if not at and base.casefold().startswith("random:") and base.casefold() in UPSTREAMS:
+        return [f"{base}@{seed}" for seed in range(DRAWS)]
     runs = {entry.name for entry in ENTRIES if entry.runs}
     if not run.endswith("/*") or base.casefold() not in runs:
         return [name]

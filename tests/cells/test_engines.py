@@ -185,7 +185,7 @@ def test_a_record_that_went_while_it_was_compared_is_not_called_the_same(tmp_pat
 
 
 def test_done_cells_load_no_model(tmp_path: Path, monkeypatch) -> None:
-    words = ["-u", "random:emotion2vec", "-t", "demo", "--limit", "48", "--jobs", "1"]
+    words = ["-u", "random:emotion2vec@0", "-t", "demo", "--limit", "48", "--jobs", "1"]
     words += [word for name in ("results", "cache") for word in (f"--{name}", str(tmp_path / name))]
     assert run_benchmark.main(words) == 0
     from upstreams.emotion2vec.upstream import Random

@@ -58,6 +58,10 @@ def test_a_file_without_a_class_is_told_its_classes(tmp_path: Path) -> None:
 
 def test_spellings_of_one_upstream_are_one_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert upstreams.resolve("FBank").name == "fbank"
+    five = [upstreams.resolve(name).name for name in upstreams.expand("random:wav2vec2_base")]
+    assert five == ["random:wav2vec2_base", *(f"random:wav2vec2_base@{seed}" for seed in (1, 2, 3, 4))]
+    assert upstreams.expand("random:wav2vec2_base@0") == ["random:wav2vec2_base@0"]
+    assert upstreams.expand("random:xyzzy") == ["random:xyzzy"] and upstreams.expand("fbank") == ["fbank"]
     assert upstreams.resolve("random:wav2vec2_base@0").name == "random:wav2vec2_base"
     assert upstreams.resolve("random:wav2vec2_base@007").name == "random:wav2vec2_base@7"
     name = plugin(tmp_path, ENERGY)
