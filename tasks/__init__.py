@@ -27,7 +27,7 @@ __all__ = [
     "TaskError",
     "UnknownName",
     "add_to",
-    "derived",
+    "derived_kinds",
     "describe",
     "family",
     "kind",
@@ -72,12 +72,13 @@ def suites() -> dict[str, str]:
     return lists | {"here": "every task whose corpus is complete under --data", "all": "every task"}
 
 
-def derived() -> dict[str, str]:
+def derived_kinds() -> dict[str, str]:
     """How derived tasks are named, each with what it asks; and the label algebra of those that join corpora."""
-    from tasks import derive, labels
+    from tasks import label_algebra
+    from tasks.derived import parsing
 
-    kinds = {f"{name}:{kind.form}": kind.help for name, kind in zip(derive.KINDS, derive.KINDS.values(), strict=True)}
-    merged = ", ".join(f"{narrow} = {broad}" for narrow, broad in labels.merges().items())
+    kinds = {f"{name}:{kind.form}": kind.help for name, kind in zip(parsing.KINDS, parsing.KINDS.values(), strict=True)}
+    merged = ", ".join(f"{narrow} = {broad}" for narrow, broad in label_algebra.merges().items())
     return kinds | {"shared classes": f"unless all corpora tell them apart: {merged}"}
 
 

@@ -84,7 +84,7 @@ def _check(options: argparse.Namespace) -> int:
 
 
 def _check_table(name: str, options: argparse.Namespace) -> int:
-    from tasks import table_check
+    from tasks.brought import table_check
 
     with bar("reading audio", "files") as progress:
         lines, whole = table_check.report(name, _wanted(options, skip_bad=False), progress)
@@ -113,7 +113,8 @@ def _audit(options: argparse.Namespace) -> int:
 
 
 def _fetch(options: argparse.Namespace) -> int:
-    from tasks import clips, corpora, fetch
+    from tasks import corpora, fetch
+    from tasks.corpora.meld import clips
 
     corpus = corpora.module(options.corpus).CORPUS
     if options.extract and corpus.name != "meld":
@@ -135,7 +136,7 @@ def _fetch(options: argparse.Namespace) -> int:
 
 
 def _folds(options: argparse.Namespace) -> int:
-    from tasks import fold_lists
+    from tasks.splits import fold_lists
 
     task = _load(options)
     if "partial" in task.marks:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from commons import yamlfile
 from commons.errors import EmorepError
-from tasks import copies, corpora, definition, wording
+from tasks import corpora, definition
+from tasks.copies import search, wording
 from tasks.corpora import Corpus
 from tasks.errors import TaskError
 
@@ -77,7 +78,7 @@ def members(suite: str, data: Path) -> list[str]:
 def describe(data: Path) -> list[Listing]:
     """See `tasks.describe`."""
     counted: dict[str, tuple[str, int, str]] = {}
-    below = copies.tree(data)
+    below = search.tree(data)
     rows = []
     for name in names():
         try:
@@ -108,18 +109,18 @@ def describe(data: Path) -> list[Listing]:
 
 def unread(data: Path) -> list[str]:
     """See `tasks.unread`."""
-    denied = copies.tree(data).denied
+    denied = search.tree(data).denied
     return [f"{wording.plain(str(folder))} cannot be read ({why})" for folder, why in denied.items()]
 
 
-def _count(corpus: Corpus, below: copies.Tree) -> tuple[str, int, str]:
+def _count(corpus: Corpus, below: search.Tree) -> tuple[str, int, str]:
     """State and files of a corpus, and what hinders; the synthetic one is made when it is wanted, so it is complete."""
     if corpus.synthetic:
         return "complete", corpus.files, ""
-    place = copies.locate(corpus, below)
+    place = search.locate(corpus, below)
     denied, there = dict(place.denied), 0
     if place.root is not None:
-        found = copies.look(corpus, place.root, compare=False)
+        found = search.look(corpus, place.root, compare=False)
         denied, there = denied | dict(found.denied), corpora.recordings(corpus, found)
     if denied and there < max(1, corpus.counted):
         folder, why = next(iter(denied.items()))

@@ -8,7 +8,8 @@ from pathlib import Path
 import pandas as pd
 
 from commons.progress import Progress
-from tasks import content, corpora, reading, wording
+from tasks import corpora, reading
+from tasks.copies import audio, wording
 from tasks.corpora import LOSSY, Corpus
 
 
@@ -24,7 +25,7 @@ def report(corpus: Corpus, data: Path, cache: Path, jobs: int, progress: Progres
     short = reading.shortfall(corpus, rows)
     lacking = reading.lacking(corpus, root)
     missing = ", ".join(([short] if short else []) + [f"no {part}" for part in lacking])
-    contents, bad = content.examine(rows, cache, jobs, progress)
+    contents, bad = audio.examine(rows, cache, jobs, progress)
     lines = [
         f"{corpus.title}, {corpus.language}, {corpus.licence}, {corpus.homepage}",
         f"folder   {root}",

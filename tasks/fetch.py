@@ -17,7 +17,7 @@ from pathlib import Path
 
 from commons import files
 from commons.progress import Progress
-from tasks import archives
+from tasks.copies import archives
 from tasks.corpora import Archive, Corpus, count
 from tasks.errors import TaskError
 

@@ -14,9 +14,11 @@ from pydantic import JsonValue, TypeAdapter
 from commons.errors import EmorepError
 from commons.metrics import REGRESSION
 from commons.progress import Progress
-from tasks import content, copies, corpora, definition, demo, wording
-from tasks.copies import Found
+from tasks import corpora, definition
+from tasks.copies import audio, search, wording
+from tasks.copies.search import Found
 from tasks.corpora import Corpus
+from tasks.corpora.demo import synthesis
 from tasks.definition import Definition
 from tasks.errors import TaskError, foreign
 from tasks.options import Options
@@ -75,7 +77,7 @@ def table(corpus: Corpus, data: Path, cache: Path) -> tuple[Path, pd.DataFrame]:
     Raises:
         TaskError: the corpus is absent, or a file of it cannot be understood.
     """
-    root = demo.write(cache) if corpus.synthetic else folder(corpus, data)
+    root = synthesis.write(cache) if corpus.synthetic else folder(corpus, data)
     try:
         rows = corpora.module(corpus.name).read(root)
     except EmorepError:
@@ -139,7 +141,7 @@ def shortfall(corpus: Corpus, utterances: pd.DataFrame) -> str:
 
 def lacking(corpus: Corpus, root: Path) -> list[str]:
     """What a whole copy has in its folder and this one lacks; of a missing folder nothing below it."""
-    gone = copies.lacking(root, corpus.parts)
+    gone = search.lacking(root, corpus.parts)
     return [part for part in gone if not any(part.startswith(f"{above}/") for above in gone)]
 
 
@@ -222,7 +224,7 @@ def _usable(
     Raises:
         TaskError: audio cannot be used, and nobody said to leave it out; or none is left.
     """
-    contents, bad = content.examine(rows, options.cache, options.jobs, progress)
+    contents, bad = audio.examine(rows, options.cache, options.jobs, progress)
     if bad and (not options.skip_bad or contents.empty):
         raise TaskError(
             f"{wanted.name}: {len(bad)} of {len(rows)} audio files cannot be used:\n{bad_audio(bad, rows)}\n"

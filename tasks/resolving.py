@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from commons.errors import LIST, Refused, UnknownName
-from tasks import brought, catalogue, corpora, definition, derive
+from tasks import brought, catalogue, corpora, definition
+from tasks.derived import parsing
 from tasks.errors import TaskError
 from tasks.options import Options
 
@@ -14,9 +15,9 @@ def resolve(wanted: Sequence[str], options: Options, tell: Callable[[str], None]
     """See `tasks.resolve`."""
     resolved, tables = list[str](), dict[str, str]()
     for asked in wanted:
-        for name in _meant(brought.full(asked, tuple(derive.KINDS)), options, tell):
+        for name in _meant(brought.full(asked, tuple(parsing.KINDS)), options, tell):
             if f"{brought.TABLE}:" in name:
-                called = brought.check(name, options) if brought.is_one(name) else derive.parse(name, options).name
+                called = brought.check(name, options) if brought.is_one(name) else parsing.parse(name, options).name
                 if (other := tables.setdefault(called, name)) != name:
                     raise Refused(f"{other} and {name} are both {called} in results; name one of them by FILE=NAME")
             resolved.append(name)
@@ -32,7 +33,7 @@ def _meant(name: str, options: Options, tell: Callable[[str], None]) -> list[str
         brought.check(name, options)
         return [name]
     if ":" in name:
-        return derive.expand(name, options, tell)
+        return parsing.expand(name, options, tell)
     if name in known:
         return [name]
     if catalogue.is_suite(name):

@@ -10,13 +10,14 @@ import pandas as pd
 from pydantic import JsonValue
 
 from commons.corridors.problem import Problem
-from tasks import audit, definition
-from tasks.audit import Audit
+from tasks import definition
 from tasks.corpora import Corpus
 from tasks.definition import Definition
 from tasks.derivation import Derivation
 from tasks.errors import TaskError
 from tasks.reading import NAMED, Reading, counted
+from tasks.splits import audit
+from tasks.splits.audit import Audit
 
 
 @dataclass(frozen=True)

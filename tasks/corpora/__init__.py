@@ -15,8 +15,8 @@ from pathlib import Path
 from types import ModuleType
 
 from commons.errors import UnknownName
-from tasks import copies, wording
-from tasks.copies import LOSSY, SUFFIXES, Found, Layout, Place
+from tasks.copies import search, wording
+from tasks.copies.search import LOSSY, SUFFIXES, Found, Layout, Place
 from tasks.errors import TaskError, foreign
 
 __all__ = [
@@ -109,7 +109,7 @@ class Corpus(Layout):
 
     def place(self, data: Path) -> Place:
         """Where the corpus's copy lies under `data`, and what else of it is there."""
-        return copies.locate(self, copies.tree(data))
+        return search.locate(self, search.tree(data))
 
     @property
     def counted(self) -> int:
@@ -154,7 +154,7 @@ def found(root: Path, corpus: Corpus) -> Found:
         TaskError: a folder may not be read; files of one name differ, so that the utterance's id is not unique; or a
             name is not UTF-8.
     """
-    there = copies.look(corpus, root)
+    there = search.look(corpus, root)
     if there.denied:
         folder, why = next(iter(there.denied.items()))
         raise TaskError(
@@ -174,7 +174,7 @@ def found(root: Path, corpus: Corpus) -> Found:
 
 def count(corpus: Corpus, root: Path) -> int:
     """Utterances (or videos of many) whose audio is there; several files of one name count once, known-bad ones not."""
-    return recordings(corpus, copies.look(corpus, root, compare=False))
+    return recordings(corpus, search.look(corpus, root, compare=False))
 
 
 def recordings(corpus: Corpus, there: Found) -> int:
@@ -188,7 +188,7 @@ def audio(root: Path) -> dict[str, Path]:
     Raises:
         TaskError: a name is not UTF-8.
     """
-    paths = copies.places(root)
+    paths = search.places(root)
     for path in paths.values():
         check_name(path)
     return paths
@@ -205,12 +205,12 @@ def audio_by_stem(root: Path, corpus: Corpus) -> dict[str, Path]:
 
 def label_file(root: Path, name: str) -> Path:
     """A label file by its official path below `root`, else wherever a file of that name lies; it may not be there."""
-    return copies.find(root, name)
+    return search.find(root, name)
 
 
 def label_folder(root: Path, name: str) -> Path:
     """A folder of label files by its path below `root`, in any case; it may not be there."""
-    return copies.within(root, name)
+    return search.within(root, name)
 
 
 def records(path: Path, columns: Sequence[str], encoding: str = "utf-8") -> list[dict[str, str]]:

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from tasks import demo
+from tasks.corpora.demo import synthesis
 
 
 @pytest.fixture(scope="session")
 def demo_cache(tmp_path_factory) -> Path:
     """A cache that holds the embedded corpus; not to be changed."""
     cache = tmp_path_factory.mktemp("demo")
-    demo.write(cache)
+    synthesis.write(cache)
     return cache

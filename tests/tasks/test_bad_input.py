@@ -15,8 +15,8 @@ import tasks
 from tasks import corpora, definition
 from tasks.errors import TaskError
 from tests.tasks import layouts
+from tests.tasks.copies.test_audio import write_bad
 from tests.tasks.layouts import write_audio
-from tests.tasks.test_content import write_bad
 
 
 @pytest.mark.parametrize("folder", [None, "EmoDB", "EmoDB/wav"])

@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 
 import tasks
-from tasks import corpora, definition, reading, splits
+from tasks import corpora, definition, reading
 from tasks.corpora import m3ed
 from tasks.errors import TaskError
+from tasks.splits import problems
 from tests.tasks import layouts
 
 
@@ -46,7 +47,7 @@ def test_the_next_turn_is_asked_of_the_turn_before_it(tmp_path):
 
 def test_a_missing_turn_asks_for_nothing_across_the_gap():
     targets, dialogue = np.array([0, 1, 2, 3]), np.array(["a", "a", "a", "b"])
-    np.testing.assert_array_equal(splits.of_next_turn(targets, dialogue, np.array([0, 1, 3, 0])), [1, -1, -1, -1])
+    np.testing.assert_array_equal(problems.of_next_turn(targets, dialogue, np.array([0, 1, 3, 0])), [1, -1, -1, -1])
 
 
 def test_a_dialogue_with_a_missing_turn_is_told_and_can_be_gone_on_with(tmp_path):

@@ -1,0 +1,205 @@
+"""What the columns of a user's table hold, by the headings that people write."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from commons.corridors.utterances import COLUMNS
+from commons.errors import cut
+from tasks import spellings
+from tasks.brought.sheets import Sheet
+from tasks.definition import VALUES
+from tasks.errors import TaskError
+
+KNOWN = {"id", *COLUMNS}
+# Other headings of a column, in their plain form (`spellings.plain`): taken where the column itself is absent.
+OTHERS = {
+    "path": (
+        "file", "wav", "audio", "filename", "file name", "filepath", "file path", "wav path", "wavpath", "wav file",
+        "wavfile", "audio path", "audio file", "audiofile", "audio filepath", "audio name",
+    ),
+    "emotion": (
+        "label", "class", "emotion label", "label emotion", "emotion class", "emo", "emotions", "labels", "category",
+    ),
+    "speaker": ("spk", "speaker id", "speakerid", "spk id", "actor", "actor id", "subject id",
+                "speaker name"),
+    "partition": ("split", "subset", "set", "part", "split set"),
+    "id": ("utt id", "utterance id", "uttid", "segment id"),
+    "gender": ("sex",),
+    "language": ("lang",),
+    "text": ("transcript", "transcription"),
+    "sentence": ("sentence id",),
+    "start": ("start time",),
+    "end": ("end time",),
+    "dialogue": ("dialog", "dialogue id", "dialog id"),
+    "session": ("session id",),
+}  # fmt: skip
+MEASURED = ("sha256", "samples_sha256", "duration")  # columns that are added when audio is read
+LONGEST, MOST = 40, 30  # letters of a heading, and headings, that a message repeats
+SPLITS = ("speaker", "partition", "fold")
+ASKED_FOR = ("path", "emotion", "speaker")  # where two headings may be one of these, the user is asked
+_UNNAMED = re.compile(r"(unnamed: ?\d+(_level_\d+)?)?", re.IGNORECASE)  # what pandas writes for an index
+
+
+@dataclass(frozen=True)
+class Heading:
+    """The columns of a table.
+
+    Attributes:
+        place: the position of each column that is used, by its name among `KNOWN`, or as the user asks for it.
+        written: the heading of each, as in the file.
+        unused: headings that are not used.
+        mapped: written label -> class, of a heading such as `label:Angry=anger`.
+        notes: what was taken for what.
+    """
+
+    place: Mapping[str, int]
+    written: Mapping[str, str]
+    unused: tuple[str, ...] = ()
+    mapped: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    @property
+    def listed(self) -> str:
+        """The headings, as written, for a message: those that are used first, long ones and many of them cut."""
+        names = [cut(" ".join(name.split()), LONGEST) for name in (*self.written.values(), *self.unused)]
+        return ", ".join(names[:MOST]) + (f" and {len(names) - MOST} more" if len(names) > MOST else "")
+
+
+def known(cells: Sequence[str]) -> int:
+    """How many cells of a heading are columns that this module knows."""
+    others = {word for words in OTHERS.values() for word in words}
+    names = [_named(cell)[0] for cell in cells]
+    return sum(name in KNOWN or spellings.plain(name) in others for name in names)
+
+
+def understood(sheet: Sheet, asked: str) -> Heading:
+    """What the columns of a table hold; `asked`: the column that the user asks for, empty where none is named.
+
+    Raises:
+        TaskError: two columns have one name, two may be the same thing, or a column of a task is absent.
+    """
+    names: dict[str, int] = {}
+    mapped: dict[str, str] = {}
+    for position, cell in enumerate(sheet.heading):
+        name, mapping = _named(cell)
+        if _UNNAMED.fullmatch(name):
+            continue
+        if name in names:
+            other = sheet.heading[names[name]]
+            raise TaskError(f"{sheet.file}: columns {other!r} and {cell!r} are one; rename or drop one of them")
+        names[name] = position
+        if mapping:
+            mapped |= mapping_of(f"{sheet.file}, heading {name}", re.split(r"[;|,]", mapping))
+    place = {name: where for name, where in names.items() if name in KNOWN}
+    left = {name: where for name, where in names.items() if name not in KNOWN}
+    notes = _renamed(sheet, place, left, asked)
+    if asked and asked not in place and (named := _plain(left).get(spellings.plain(asked))):
+        if asked in MEASURED:
+            raise TaskError(f"{sheet.file}: column {asked} has the name of what is measured of the audio; rename it")
+        place[asked] = left.pop(named)
+    heading = sheet.heading
+    unused = tuple(sorted(heading[where] for where in left.values()))
+    return Heading(place, {n: heading[where] for n, where in place.items()}, unused, mapped, tuple(notes))
+
+
+def check(file: Path, heading: Heading, asked: str) -> None:
+    """Raise TaskError where a table has not the columns of a task; `asked`: the column that the user names, if any."""
+    columns = heading.listed
+    if "path" not in heading.place:
+        others = ", ".join(OTHERS["path"][:4])
+        raise TaskError(f"{file}: has no column path, the audio files (or {others}); its columns are {columns}")
+    wanted = [asked] if asked else ["emotion", *VALUES]
+    for needed, without in ((wanted, "nothing is asked"), (SPLITS, "there is nothing to split by")):
+        if not set(needed) & set(heading.place):
+            likely = [name for name in heading.unused if spellings.plain(name) in OTHERS["partition"]]
+            hint = f" (did you mean partition by {likely[0]}? its values are not train, dev and test)" if likely else ""
+            hint = hint if needed is SPLITS else ""
+            raise TaskError(f"{file}: has no column {', '.join(needed)}, so {without}{hint}; its columns are {columns}")
+
+
+def asked_for(heading: Heading, asked: str) -> str:
+    """The column that the user names, by the name that it has here: `label` is `emotion` where it was taken for it."""
+    taken = {spellings.plain(_named(written)[0]): column for column, written in heading.written.items()}
+    return asked if asked in heading.place else taken.get(spellings.plain(asked), asked)
+
+
+def _renamed(sheet: Sheet, place: dict[str, int], left: dict[str, int], asked: str) -> list[str]:
+    """Move columns under other headings from `left` to `place`, by the names that are known; notes on it."""
+    notes: list[str] = []
+    taken: dict[str, str] = {}
+    for column, words in OTHERS.items():
+        plain = _plain(left)
+        found = [plain[word] for word in words if word in plain]
+        if column in place or not found:
+            continue
+        if column == "emotion" and asked not in ("emotion", *found) and (asked or set(VALUES) & set(place)):
+            continue  # a value, or another column, is asked for
+        if column == "partition" and "fold" in place:
+            continue
+        if column == "partition":
+            strange = {name: word for name in found if (word := _no_part(sheet, left[name])) is not None}
+            notes += [_not_taken(sheet.heading[left[name]], word) for name, word in strange.items()]
+            found = [name for name in found if name not in strange]
+        if asked in found:
+            found = [asked]
+        if len(found) > 1 and column in ASKED_FOR:
+            raise TaskError(
+                f"{sheet.file}: columns {' and '.join(sheet.heading[left[name]] for name in found)} may each be the "
+                f"{column}; rename the right one to {column}"
+            )
+        if len(found) == 1:
+            place[column] = left.pop(found[0])
+            taken[column] = sheet.heading[place[column]]
+    if taken:
+        notes.insert(0, f"columns by other names: {', '.join(f'{name} is {column}' for column, name in taken.items())}")
+    return notes
+
+
+def _not_taken(heading: str, word: str) -> str:
+    return f"column {heading} is not taken for partition: {word!r} is none of {', '.join(spellings.PARTITIONS)}"
+
+
+def _plain(left: Mapping[str, int]) -> dict[str, str]:
+    """Names by their plain form."""
+    return {spellings.plain(name): name for name in left}
+
+
+def _no_part(sheet: Sheet, place: int) -> str | None:
+    """The first value of a column that is no word for train, dev or test; None where all that are there are."""
+    words = [values[place].strip() for _, values in sheet.rows]
+    return next((word for word in words if word and not spellings.meaning(word, spellings.PARTITIONS)), None)
+
+
+def _named(cell: str) -> tuple[str, str]:
+    """A column's name in small letters, and how its labels are mapped: `label:Angry=anger` has both."""
+    name, colon, mapping = cell.strip().partition(":")
+    if colon and "=" in mapping:
+        return name.strip().lower(), mapping
+    return cell.strip().lower(), ""
+
+
+def mapping_of(where: str, lines: Sequence[str]) -> dict[str, str]:
+    """Written label -> class, of lines such as `Angry=anger`; a label before nothing, `Other=`, is left out.
+
+    Args:
+        where: what a message calls the place of the lines.
+
+    Raises:
+        TaskError: a line says nothing, or a label is mapped twice.
+    """
+    mapped: dict[str, str] = {}
+    for line in lines:
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        label, *more = re.split(r"[=:,\t]", line.strip(), maxsplit=1)
+        label, name = (word.strip().strip("\"'") for word in (label, "".join(more)))
+        if not more or not label:
+            raise TaskError(f"{where}: {line.strip()!r} maps no label; write a line a label, such as Angry=anger")
+        if mapped.get(label, name) != name:
+            raise TaskError(f"{where}: label {label!r} is mapped to {mapped[label]!r} and to {name!r}")
+        mapped[label] = name
+    return mapped

@@ -1,0 +1,138 @@
+"""From the sheet of a user's table to the utterance table."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import pandas as pd
+
+from commons.corridors.utterances import COLUMNS
+from tasks import spellings, utterances
+from tasks.brought import table_audio
+from tasks.brought.headings import KNOWN, Heading
+from tasks.brought.sheets import Sheet
+from tasks.brought.table_audio import Folders
+from tasks.errors import TaskError
+
+NUMBERS = ("start", "end", "valence", "arousal", "dominance", "sentiment")
+WHOLE_NUMBERS = ("channel", "turn")
+SPARE = ("speaker", "gender", "language", "partition", "fold", "dialogue", "session")  # `nan` in them is no value
+LONG = ("text", "phonemes", "sentence")  # columns whose values may have several lines
+NAMED = 10  # at most so many values are listed in one note
+
+
+@dataclass
+class _Read:
+    """What rows were read as, to be told.
+
+    Attributes:
+        empty: column -> words that were read as no value, with the number of rows.
+        parts: written word of a partition -> the part that it is.
+    """
+
+    empty: dict[str, Counter[str]] = field(default_factory=dict)
+    parts: dict[str, str] = field(default_factory=dict)
+
+
+def table(sheet: Sheet, heading: Heading, folders: Folders) -> tuple[pd.DataFrame, list[str]]:
+    """The utterance table, with the column that is asked for where it is none of `COLUMNS`; and notes.
+
+    Raises:
+        TaskError: a path, a number or a part of a split is wrong, or two rows have one id; names file and row.
+    """
+    told = _Read()
+    made = [_row(f"{sheet.file}, row {number}", heading.place, values, folders, told) for number, values in sheet.rows]
+    rows = utterances.table(made)
+    for column in set(heading.place) - KNOWN:
+        values = pd.Series({str(row["id"]): row[column] for row in made}, dtype=object)
+        if values.notna().any():
+            rows[column] = values
+    notes = [
+        f"{column}: read as no value: {', '.join(f'{word} ({count} rows)' for word, count in words.items())}"
+        for column, words in told.empty.items()
+    ]
+    notes += [f"partition {word} is read as {part}" for word, part in told.parts.items()]
+    return rows, notes + _genders(rows)
+
+
+def _row(where: str, place: Mapping[str, int], values: list[str], folders: Folders, told: _Read) -> dict[str, object]:
+    row: dict[str, object] = {}
+    for column in (name for name in place if name not in ("id", "path")):
+        text = values[place[column]].strip()
+        if "\n" in text and column not in LONG:
+            raise TaskError(f'{where}: {column} holds a line break; is a quote (") left open?')
+        if text and column in (*NUMBERS, *WHOLE_NUMBERS):
+            row[column] = _number(int if column in WHOLE_NUMBERS else float, text, f"{where}: {column}")
+        else:
+            row[column] = _word(column, text, told) or None
+    if row.get("partition"):
+        row["partition"] = _part(where, str(row["partition"]), told)
+    found, path = table_audio.find(values[place["path"]].strip(), folders, where)
+    named = values[place["id"]].strip() if "id" in place else ""
+    if "\0" in named:
+        raise TaskError(f"{where}: id {named!r} holds a zero byte; is the file text?")
+    return row | {"id": named or str(found.with_suffix("")).replace("/", "-"), "path": path, "labels": where}
+
+
+def _word(column: str, text: str, told: _Read) -> str:
+    """The text, empty where it is a program's word for no value."""
+    words = spellings.NO_VALUE if column in SPARE else spellings.NO_LABEL
+    if text.casefold() in words and (column in SPARE or column == "emotion" or column not in COLUMNS):
+        told.empty.setdefault(column, Counter())[text] += 1
+        return ""
+    return text
+
+
+def _part(where: str, written: str, told: _Read) -> str:
+    """train, dev or test, as the row writes it."""
+    part = spellings.meaning(written, spellings.PARTITIONS)
+    if part is None:
+        raise TaskError(f"{where}: partition {written!r} is none of {', '.join(spellings.PARTITIONS)}")
+    if written != part:
+        told.parts[written] = part
+    return part
+
+
+def _number(kind: type[int] | type[float], text: str, where: str) -> float:
+    try:
+        value: float = kind(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise TaskError(f"{where} must be a {'whole ' if kind is int else ''}number, and is {text!r}")
+    return value
+
+
+def _genders(rows: pd.DataFrame) -> list[str]:
+    """Give one gender that is written in several ways one word, in place; notes on it."""
+    if "gender" not in rows:
+        return []
+    written: dict[str, list[str]] = {}
+    for word in sorted(rows["gender"].dropna().unique()):
+        if gender := spellings.meaning(word, spellings.GENDERS):
+            written.setdefault(gender, []).append(word)
+    if all(len(words) == 1 for words in written.values()):
+        return []
+    rows["gender"] = rows["gender"].replace({word: gender for gender, words in written.items() for word in words})
+    return [f"gender {gender} is written as {', '.join(words)}" for gender, words in written.items() if len(words) > 1]
+
+
+def oddities(rows: pd.DataFrame) -> list[str]:
+    """Notes on what is likely to be a slip: speakers that differ in case only, or have two genders."""
+    if "speaker" not in rows:
+        return []
+    alike = [" and ".join(words) for words in spellings.differing(rows["speaker"].dropna())]
+    notes = [f"speakers that differ in case or blanks only, and are read as two: {', '.join(alike[:NAMED])}"]
+    notes *= bool(alike)
+    if "gender" in rows:
+        told = rows.dropna(subset=["speaker", "gender"])
+        sizes = Counter(zip(told["speaker"].tolist(), told["gender"].tolist(), strict=True))
+        listed: dict[str, list[str]] = {}
+        for (who, gender), count in sorted(sizes.items()):
+            listed.setdefault(who, []).append(f"{count} {gender}")
+        two = [f"{who} ({', '.join(genders)})" for who, genders in listed.items() if len(genders) > 1]
+        notes += [f"speakers of two genders: {', '.join(two[:NAMED])}"] * bool(two)
+    return notes

@@ -1,0 +1,1 @@
+"""Copies of corpora on disk: where they lie (`search`), what their audio holds (`audio`), and words for messages."""
