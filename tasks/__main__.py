@@ -55,7 +55,7 @@ def _parser() -> argparse.ArgumentParser:
     command = several.add_parser("fetch", parents=[folders], help="download an openly licensed corpus")
     command.add_argument("corpus")
     command.add_argument("--accept-licence", action="store_true", help="you have read its licence and accept it")
-    command.add_argument("--extract", action="store_true", help="take the sound out of video clips (meld), with ffmpeg")
+    command.add_argument("--extract", action="store_true", help="write the sound of video clips as WAV, with ffmpeg")
     command.set_defaults(run=_fetch)
     return parser
 
@@ -114,21 +114,19 @@ def _audit(options: argparse.Namespace) -> int:
 
 def _fetch(options: argparse.Namespace) -> int:
     from tasks import corpora, fetch
-    from tasks.corpora.meld import clips
 
     corpus = corpora.module(options.corpus).CORPUS
-    if options.extract and corpus.name != "meld":
-        raise TaskError(f"--extract is for corpora of video clips (meld); {corpus.name} has audio files")
+    extract = corpora.extractor(corpus.name) if options.extract else None
     data, cache = _folders(options)
     root = corpus.root(data)
     # With --extract, clips that are there need no download.
-    if not (options.extract and root and any(root.rglob("*.mp4"))):
+    if not (extract and root and any(root.rglob("*.mp4"))):
         with bar(f"downloading {corpus.name}", "B") as progress:
             root = fetch.fetch(corpus, data, cache, options.accept_licence, progress)
     failed = []
-    if options.extract:
+    if extract:
         with bar("sound of clips", "clips") as progress:
-            failed = clips.extract(corpus, root, progress)
+            failed = extract(root, progress)
     print(fetch.state(corpus, root))
     if failed:
         print(f"{len(failed)} clips cannot be read:", *failed[:10], sep="\n  ")

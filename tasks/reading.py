@@ -18,7 +18,6 @@ from tasks import corpora, definition
 from tasks.copies import audio, search, wording
 from tasks.copies.search import Found
 from tasks.corpora import Corpus
-from tasks.corpora.demo import synthesis
 from tasks.definition import Definition
 from tasks.errors import TaskError, foreign
 from tasks.options import Options
@@ -77,7 +76,7 @@ def table(corpus: Corpus, data: Path, cache: Path) -> tuple[Path, pd.DataFrame]:
     Raises:
         TaskError: the corpus is absent, or a file of it cannot be understood.
     """
-    root = synthesis.write(cache) if corpus.synthetic else folder(corpus, data)
+    root = corpora.make(corpus, cache) if corpus.synthetic else folder(corpus, data)
     try:
         rows = corpora.module(corpus.name).read(root)
     except EmorepError:

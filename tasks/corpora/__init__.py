@@ -1,6 +1,12 @@
-"""One module a corpus: `CORPUS`, a block of facts, and `read(root)`, the table of its official layout.
+"""One module or package for each corpus: `CORPUS`, its facts, and `read(root)`, which returns its utterance table.
 
-Nothing here imports pandas until a `read` is called, so that listing stays quick.
+A module may have more functions, under these names:
+
+    write(cache)                makes a synthetic corpus below the cache and returns its folder
+    extract(root, progress)     writes the sound of video clips as WAV; returns a line for each clip that failed
+    dev_rows(root, tests, ids)  dev rows by fold name, from split files of a protocol in the copy; None: there are none
+
+Modules import pandas and numpy only inside functions, so that listing stays quick.
 """
 
 from __future__ import annotations
@@ -9,15 +15,20 @@ import csv
 import importlib
 import io
 import pkgutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 from commons.errors import UnknownName
+from commons.progress import Progress
 from tasks.copies import search, wording
 from tasks.copies.search import LOSSY, SUFFIXES, Found, Layout, Place
 from tasks.errors import TaskError, foreign
+
+if TYPE_CHECKING:
+    import numpy as np
 
 __all__ = [
     "LOSSY",
@@ -29,14 +40,19 @@ __all__ = [
     "check_name",
     "code",
     "count",
+    "dev_rows",
+    "extractor",
     "label_file",
     "label_folder",
     "lines",
+    "make",
     "module",
     "names",
     "records",
     "refuse_pointer",
 ]
+
+Extract = Callable[[Path, Progress | None], list[str]]
 
 POINTER = "version https://git-lfs.github.com/spec/"  # how a file begins that git-lfs has not fetched yet
 PULL = "is a git-lfs pointer, not the file itself; run `git lfs pull` in the clone that it lies in"
@@ -145,6 +161,33 @@ def module(name: str) -> ModuleType:
     if not isinstance(getattr(found, "CORPUS", None), Corpus) or not callable(getattr(found, "read", None)):
         raise TaskError(f"{found.__file__}: a corpus module needs CORPUS = Corpus(...) and read(root)")
     return found
+
+
+def make(corpus: Corpus, cache: Path) -> Path:
+    """The folder of a synthetic corpus below the cache, made if it is not there. Raises TaskError."""
+    return module(corpus.name).write(cache)
+
+
+def extractor(name: str) -> Extract:
+    """The function that writes the sound of a corpus's video clips. Raises TaskError where it has no clips."""
+    if (own := getattr(module(name), "extract", None)) is None:
+        able = ", ".join(other for other in names() if hasattr(module(other), "extract"))
+        raise TaskError(f"--extract is for corpora of video clips ({able}); {name} has audio files")
+    return own
+
+
+def dev_rows(name: str, root: Path, tests: Mapping[str, np.ndarray], ids: np.ndarray) -> dict[str, np.ndarray] | None:
+    """Dev rows by fold name as a protocol drew them, from its split files in the copy; None where there are none.
+
+    Args:
+        tests: test rows by fold name.
+        ids: (N,) utterance ids.
+
+    Raises:
+        TaskError: the split files are damaged, or do not fit the utterances.
+    """
+    own = getattr(module(name), "dev_rows", None)
+    return own(root, tests, ids) if own else None
 
 
 def found(root: Path, corpus: Corpus) -> Found:

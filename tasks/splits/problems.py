@@ -11,8 +11,7 @@ import pandas as pd
 from commons.corridors.problem import Fold, Problem, Target
 from commons.errors import EmorepError
 from commons.metrics import CLASSIFICATION, REGRESSION
-from tasks import definition
-from tasks.corpora.iemocap import s3prl_split
+from tasks import corpora, definition
 from tasks.definition import Definition
 from tasks.errors import TaskError
 from tasks.reading import Reading
@@ -141,7 +140,7 @@ def _folds(
         return built, notes
     draws = None
     if wanted.dev == "superb":
-        draws = None if reading.limited else s3prl_split.draws(reading.root, tests, ids)
+        draws = None if reading.limited else corpora.dev_rows(wanted.corpus, reading.root, tests, ids)
         notes.append(
             "dev: s3prl's own draw, from the split files in meta_data"
             if draws

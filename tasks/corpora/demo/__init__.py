@@ -30,6 +30,13 @@ CORPUS = Corpus(
 )
 
 
+def write(cache: Path) -> Path:
+    """The folder of the embedded corpus below `cache`, made if it is absent or damaged. Raises TaskError."""
+    from tasks.corpora.demo import synthesis
+
+    return synthesis.write(cache)
+
+
 def read(root: Path) -> pd.DataFrame:
     """The utterance table of the embedded corpus, from its metadata.csv."""
     import pandas as pd

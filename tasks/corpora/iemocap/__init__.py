@@ -10,6 +10,7 @@ The letter in `Ses01F` tells who wore the markers; the letter before the number 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ from tasks.corpora import Corpus, audio_by_stem, code, label_folder, refuse_poin
 from tasks.errors import TaskError
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
 
 CORPUS = Corpus(
@@ -85,6 +87,13 @@ def _turns(path: Path) -> list[re.Match[str]]:
             raise TaskError(f"{path}, line {number}: not a label line ([start - end], utterance, emotion, [V, A, D])")
         turns.append(match)
     return sorted(turns, key=lambda match: float(match[1]))
+
+
+def dev_rows(root: Path, tests: Mapping[str, np.ndarray], ids: np.ndarray) -> dict[str, np.ndarray] | None:
+    """Dev rows by fold name as s3prl draws them; None where the copy holds no `meta_data`. Raises TaskError."""
+    from tasks.corpora.iemocap import s3prl_split
+
+    return s3prl_split.draws(root, tests, ids)
 
 
 def read(root: Path) -> pd.DataFrame:

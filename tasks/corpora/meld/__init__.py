@@ -10,6 +10,7 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from commons.progress import Progress
 from tasks.corpora import Archive, Corpus, audio_by_stem, code, label_file, records
 from tasks.errors import TaskError
 
@@ -65,6 +66,21 @@ EMOTIONS = {
     "surprise": "surprise",
 }
 COLUMNS = ("Utterance", "Speaker", "Emotion", "Sentiment", "Dialogue_ID", "Utterance_ID")
+
+
+def extract(root: Path, progress: Progress | None = None) -> list[str]:
+    """Write the sound of every clip that has none yet; returns what failed and why, without the known-bad clips.
+
+    Raises:
+        TaskError: ffmpeg is not installed, or there are no clips.
+    """
+    from tasks.corpora.meld import clips
+
+    there = {path for pattern in CORPUS.globs for path in root.glob(f"{pattern}.mp4") if path.name[:2] != "._"}
+    if not there:
+        raise TaskError(f"{root}: holds no clips ({' or '.join(f'{glob}.mp4' for glob in CORPUS.globs[:3])})")
+    failed = clips.extract(sorted(there), progress)
+    return [f"{clip}: {reason}" for clip, reason in failed.items() if name(clip) not in CORPUS.flawed]
 
 
 def name(clip: Path) -> str:

@@ -1,7 +1,7 @@
-"""The sound of video clips: `python -m tasks fetch meld --extract`.
+"""The sound of MELD's video clips, written beside each as WAV: its own sample rate, 16 bits, one channel.
 
-MELD's clips are mp4 files, most with 5.1 sound whose voices are in the centre channel; the others are taken as the mean
-of their channels. Written beside each clip as WAV at its own rate, 16 bits.
+Most clips are mp4 files with 5.1 sound, whose voices are in the centre channel. Of other sound the mean of the channels
+is written.
 """
 
 from __future__ import annotations
@@ -9,47 +9,39 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 from commons.progress import Progress
-from tasks.corpora import Corpus, meld
 from tasks.errors import TaskError
 
 CENTRE = {3: 2, 4: 2, 5: 2, 6: 2, 7: 2, 8: 2}  # channel of the centre by number of channels: FL FR FC ...
 
 
-def extract(corpus: Corpus, root: Path, progress: Progress | None = None) -> list[str]:
-    """Write the sound of every clip that has none yet; returns what could not be read and why, but for known-bad clips.
+def extract(clips: Sequence[Path], progress: Progress | None = None) -> dict[Path, str]:
+    """Write the sound of every clip that has none yet; returns the clips that failed, each with the reason.
 
     Raises:
-        TaskError: ffmpeg is not installed, or there are no clips.
+        TaskError: ffmpeg is not installed.
     """
-    tools = {name: shutil.which(name) for name in ("ffmpeg", "ffprobe")}
-    lacking = [name for name, path in tools.items() if path is None]
+    lacking = [name for name in ("ffmpeg", "ffprobe") if shutil.which(name) is None]
     if lacking:
         raise TaskError(
             f"--extract needs {' and '.join(lacking)}, not found on this machine; install ffmpeg (ffmpeg.org, or your "
             "system's packages) and run the command again"
         )
-    clips = sorted(
-        {path for pattern in corpus.globs for path in root.glob(f"{pattern}.mp4") if not path.name.startswith("._")}
-    )
-    if not clips:
-        raise TaskError(f"{root}: holds no clips ({' or '.join(f'{p}.mp4' for p in corpus.globs[:3])})")
-    failed = []
+    failed = {}
     for done, clip in enumerate(clips, start=1):
         target = clip.with_suffix(".wav")
-        if not target.exists():
-            reason = _sound(clip, target)
-            if reason and meld.name(clip) not in corpus.flawed:
-                failed.append(f"{clip}: {reason}")
+        if not target.exists() and (reason := _sound(clip, target)):
+            failed[clip] = reason
         if progress:
             progress(done, len(clips))
     return failed
 
 
 def _sound(clip: Path, target: Path) -> str:
-    """Write a clip's sound aside and rename it; returns what went wrong, empty if nothing."""
+    """Write a clip's sound to a temporary file and rename it; returns what went wrong, empty if nothing."""
     probe = ["ffprobe", "-v", "error", "-select_streams", "a:0", "-show_entries", "stream=channels", "-of", "csv=p=0"]
     channels, reason = _run([*probe, str(clip)])
     if not channels.strip().rstrip(",").isdigit():

@@ -16,7 +16,6 @@ from tasks import corpora, fetch
 from tasks.__main__ import main
 from tasks.copies import archives
 from tasks.corpora import Archive
-from tasks.corpora.meld import clips
 from tasks.errors import TaskError
 from tests.tasks import layouts
 
@@ -267,5 +266,5 @@ def test_extract_takes_the_centre_of_5_1_and_names_what_cannot_be_read(tmp_path,
     assert all(("c0=c2" in call) == ("/dev/" not in call) for call in calls)
     assert all("0.500000*c0+0.500000*c1" in call for call in calls if "/dev/" in call)
     assert not list(home.rglob("*.part")) and len(list(home.rglob("dia*.wav"))) == 61
-    assert clips.extract(corpora.module("meld").CORPUS, home) != []  # what was done is not done again
+    assert corpora.extractor("meld")(home, None) != []  # what was done is not done again
     assert len((tmp_path / "calls").read_text().splitlines()) == len(calls) + 1  # the known-bad one alone is tried
