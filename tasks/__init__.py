@@ -75,9 +75,9 @@ def suites() -> dict[str, str]:
 def derived_kinds() -> dict[str, str]:
     """How derived tasks are named, each with what it asks; and the label algebra of those that join corpora."""
     from tasks import label_algebra
-    from tasks.derived import parsing
+    from tasks.derived.kinds import KINDS
 
-    kinds = {f"{name}:{kind.form}": kind.help for name, kind in zip(parsing.KINDS, parsing.KINDS.values(), strict=True)}
+    kinds = {f"{name}:{kind.form}": kind.help for name, kind in zip(KINDS, KINDS.values(), strict=True)}
     merged = ", ".join(f"{narrow} = {broad}" for narrow, broad in label_algebra.merges().items())
     return kinds | {"shared classes": f"unless all corpora tell them apart: {merged}"}
 

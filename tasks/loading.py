@@ -11,7 +11,7 @@ from commons.errors import LIST, UnknownName
 from commons.progress import Progress
 from tasks import brought, catalogue, definition, reading
 from tasks.derived import parsing
-from tasks.derived.parsing import Derived
+from tasks.derived.kinds import KINDS, Derived
 from tasks.options import Options
 from tasks.splits import fold_lists, problems
 from tasks.task import Task, finish
@@ -42,5 +42,5 @@ def _load(name: str, options: Options, progress: Progress | None) -> Task:
 
 def _make(derived: Derived, loaded: Sequence[Task]) -> Task:
     """The derived task of its loaded base and sources. Raises TaskError where their data do not allow it."""
-    maker = registry.load(f"tasks.derived.{parsing.KINDS.find(derived.kind).target}")
+    maker = registry.load(f"tasks.derived.{KINDS.find(derived.kind).target}")
     return cast(Callable[[Derived, Sequence[Task]], Task], maker)(derived, loaded)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from commons.errors import LIST, Refused, UnknownName
 from tasks import brought, catalogue, corpora, definition
 from tasks.derived import parsing
+from tasks.derived.kinds import KINDS
 from tasks.errors import TaskError
 from tasks.options import Options
 
@@ -15,7 +16,7 @@ def resolve(wanted: Sequence[str], options: Options, tell: Callable[[str], None]
     """See `tasks.resolve`."""
     resolved, tables = list[str](), dict[str, str]()
     for asked in wanted:
-        for name in _meant(brought.full(asked, tuple(parsing.KINDS)), options, tell):
+        for name in _meant(brought.full(asked, tuple(KINDS)), options, tell):
             if f"{brought.TABLE}:" in name:
                 called = brought.check(name, options) if brought.is_one(name) else parsing.parse(name, options).name
                 if (other := tables.setdefault(called, name)) != name:

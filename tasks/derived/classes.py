@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from tasks import definition, label_algebra
-from tasks.derived.parsing import Derived
+from tasks.derived.kinds import Derived
 from tasks.splits import problems
 from tasks.task import Task, finish
 

@@ -11,7 +11,7 @@ from commons.corridors.problem import Fold
 from commons.metrics import CLASSIFICATION
 from tasks import definition
 from tasks.definition import Definition, FoldRule
-from tasks.derived.parsing import Derived
+from tasks.derived.kinds import Derived
 from tasks.errors import TaskError
 from tasks.splits import folds, problems
 from tasks.task import Task, finish

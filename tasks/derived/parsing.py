@@ -1,146 +1,52 @@
-"""Derived tasks: functions from task to task, named `kind:arguments`; what their names mean, without reading any data.
+"""What the names of derived tasks mean; no audio and no corpus is read for it.
 
-A suite may stand where a task does: `speaker:here` is the control of each of its tasks, `transfer:here` the matrix of
-all its ordered pairs. What cannot be asked of a suite is left out and told.
+A suite may stand in place of a task: `speaker:here` names the control of each of its tasks, `transfer:here` all ordered
+pairs of its tasks. Tasks of a suite that the kind cannot be made of are left out, and the user is told which and why.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
 from itertools import combinations, pairwise, permutations
 from pathlib import Path
 
 from commons.errors import LIST, EmorepError, Refused, UnknownName
-from commons.registry import Registry
 from tasks import brought, catalogue, corpora, definition, label_algebra
 from tasks.corpora import Corpus
 from tasks.definition import Definition
-from tasks.derivation import Derivation
+from tasks.derived.kinds import ACROSS, KINDS, TRANSFERS, Derived
 from tasks.options import Options
 
 Tell = Callable[[str], None]
 
 
-@dataclass(frozen=True)
-class Kind:
-    """A kind of derived task.
-
-    Attributes:
-        form: how its name is written, after the colon: TASK or SUITE, and what else it takes.
-        target: "module:function" that makes it of a `Derived` and its loaded tasks.
-        version: goes into its results, beside the versions of its tasks.
-        asks: the kinds of task that it can be made of.
-    """
-
-    form: str
-    target: str
-    version: str
-    help: str
-    asks: tuple[str, ...] = ("classification",)
-
-
-@dataclass(frozen=True)
-class Derived:
-    """A derived task by its name.
-
-    Attributes:
-        name: of results; it differs from `asked`, by which it is opened, where a user's table takes part.
-        base: the task that it is made of, by the name it is opened by; of a transfer the tested one.
-        sources: the tasks whose corpora it trains on, of those that join corpora; likewise.
-        definitions: of the base and of the sources.
-        option: K of `shots`, the classes (joined by +) of `labels`, the suite of `across-languages`.
-    """
-
-    name: str
-    kind: str
-    base: str
-    sources: tuple[str, ...] = ()
-    option: str = ""
-    asked: str = ""
-    definitions: tuple[Definition, ...] = field(default=(), compare=False, repr=False)
-
-    @property
-    def tasks(self) -> tuple[str, ...]:
-        """Names of the tasks that must be loaded to make it: its base, then its sources."""
-        return (self.base, *self.sources)
-
-    @property
-    def version(self) -> str:
-        """The version of the task: its kind's and those of its tasks."""
-        read = self.definitions
-        versions = [f"{task.name} {task.version}" for task in read] if self.sources else [read[0].version]
-        return f"{KINDS.find(self.kind).version} of {', '.join(versions)}"
-
-    @property
-    def derivation(self) -> Derivation:
-        """What a table must know of it."""
-        base, *sources = self.definitions
-        named = (self.option,) if self.kind == ACROSS else tuple(source.name for source in sources)
-        return Derivation(
-            kind=self.kind,
-            aspect=f"{self.kind} {self.option}" if self.kind in ("shots", "labels") else self.kind,
-            base=base.name,
-            sources=named,
-            source_corpora=tuple(source.corpus for source in sources),
-            shots=int(self.option) if self.kind == "shots" else None,
-        )
-
-
-CONTROL = ("classification", "conversation")
-ACROSS = "across-languages"
-TRANSFERS = ("transfer", "transfer-standardised")
-KINDS = Registry(
-    "kind of derived task",
-    {
-        "gender": Kind(
-            "TASK", "controls:column", "gender 1", "tell the speaker's gender, on the task's folds", CONTROL
-        ),
-        "sentence": Kind("TASK", "controls:column", "sentence 1", "tell the sentence, on the task's folds", CONTROL),
-        "speaker": Kind("TASK", "controls:speaker", "speaker 1", "tell who speaks; speakers shared, sentences apart"),
-        "labels": Kind("TASK,CLASS+CLASS", "classes:fewer", "labels 1", "the task on some of its classes"),
-        "shots": Kind("TASK,K", "shots:few", "shots 1", "K utterances of each class to train on; a draw a seed"),
-        "transfer": Kind("SOURCE,TARGET", "transfer:joined", "transfer 1", "train on one corpus, test on another"),
-        "transfer-standardised": Kind(
-            "SOURCE,TARGET",
-            "transfer:joined",
-            "transfer-standardised 1",
-            "the same, test features standardised by themselves",
-        ),
-        ACROSS: Kind(
-            "SUITE,TASK", "transfer:joined", "across-languages 1", "train on a suite's corpora of all other languages"
-        ),
-    },
-    others=brought.KINDS,
-)
-
-
 def parse(name: str, options: Options) -> Derived:
-    """The one derived task of a name.
+    """The derived task of a name that stands for one task.
 
     Raises:
-        UnknownName: there is no such kind, no such base task or suite.
-        Refused: the arguments are not the kind's, or their tasks cannot be joined; says what was expected.
+        UnknownName: there is no such kind, task or suite.
+        Refused: the arguments do not fit the kind, or their tasks cannot be joined; says what was expected.
         TaskError: a user's table cannot be understood.
     """
     kind, arguments = _split(name)
     form = KINDS.find(kind).form
     if len(arguments) != len(form.split(",")) or not all(arguments):
-        raise Refused(f"{name!r}: after {kind}: comes {form}, as in {_example(kind)}")
+        raise Refused(f"{name!r}: expected {kind}:{form}, as in {_example(kind)}")
     first, last = arguments[0], arguments[-1]
     if kind == ACROSS:
         members, _ = _members(first, kind, options.data)
         target, corpus = _asked(name, last, kind, options)
-        _tells_language(name, corpus)
+        _check_language(name, corpus)
         sources = tuple(member for member in members if _apart(member, corpus))
         if not sources:
-            raise Refused(f"{name}: {first} has no corpus of a language other than that of {last} to train on")
-        read = (target, *(_asked(name, source, kind, options)[0] for source in sources))
-        _join(name, read)
-        return Derived(f"{kind}:{first},{target.name}", kind, last, sources, first, f"{kind}:{first},{last}", read)
+            raise Refused(f"{name}: {first} has no corpus in another language than {last} to train on")
+        definitions = (target, *(_asked(name, source, kind, options)[0] for source in sources))
+        _check_joinable(name, definitions)
+        called = f"{kind}:{first},{target.name}"
+        return Derived(called, kind, last, sources, first, f"{kind}:{first},{last}", definitions)
     if kind in TRANSFERS:
         source, target = (_asked(name, task, kind, options)[0] for task in arguments)
-        _join(name, [source, target])
+        _check_joinable(name, [source, target])
         called = f"{kind}:{source.name},{target.name}"
         return Derived(called, kind, last, (first,), "", f"{kind}:{first},{last}", (target, source))
     option = _option(name, kind, last)
@@ -155,7 +61,7 @@ def parse(name: str, options: Options) -> Derived:
 
 
 def _option(name: str, kind: str, written: str) -> str:
-    """K of `shots` and the classes of `labels` in their one form; empty for other kinds. Raises Refused."""
+    """K of `shots` or the classes of `labels`, in a normal form; empty for other kinds. Raises Refused."""
     if kind == "shots":
         if not (written.isascii() and written.isdigit() and int(written)):
             raise Refused(f"{name}: K is {written!r}; a positive whole number of utterances a class is expected")
@@ -167,28 +73,27 @@ def _asked(name: str, task: str, kind: str, options: Options) -> tuple[Definitio
     """The definition and the corpus of a task that a kind can be made of.
 
     Raises:
-        UnknownName: there is no such task; Refused: it asks otherwise; TaskError: a table cannot be understood.
+        UnknownName: there is no such task.
+        Refused: the task is of a kind that this one cannot be made of.
+        TaskError: a user's table cannot be understood.
     """
     base, corpus = _base(task, kind, options)
     if base.kind not in KINDS.find(kind).asks:
         what = "values" if base.kind == "regression" else "turns of conversations"
-        raise Refused(f"{name}: {base.name} asks for {what}; {kind} takes a task of classes, as {_example(kind)}")
+        raise Refused(f"{name}: {base.name} asks for {what}; {kind} needs a task of classes, as in {_example(kind)}")
     return base, corpus
 
 
-def classes(derived: Derived) -> tuple[str, ...]:
-    """The classes of a task that joins others: those that all of them share."""
-    return label_algebra.shared([tuple(task.labels) for task in derived.definitions])
-
-
 def expand(name: str, options: Options, tell: Tell) -> list[str]:
-    """The tasks that a derived name stands for: with a suite in it, many; beside a transfer its target's own score.
+    """Names of the tasks that a derived name stands for: several where it holds a suite.
+
+    A transfer comes with the task that scores its target on the target's own folds.
 
     Args:
-        tell: called with a line on what a suite has that cannot be asked.
+        tell: called with a line on the tasks of a suite that are left out.
 
     Raises:
-        as `parse`; and Refused where nothing is left of a suite.
+        UnknownName, Refused, TaskError: as `parse`; Refused also where no task of a suite is left.
     """
     kind, arguments = _split(name)
     suite, rest, data = arguments[0], arguments[1:], options.data
@@ -211,7 +116,7 @@ def expand(name: str, options: Options, tell: Tell) -> list[str]:
         except EmorepError as error:
             left.append(str(error))
     if not parsed:
-        raise Refused("\n  ".join([f"{name}: nothing of {suite} can be asked so", *left]))
+        raise Refused("\n  ".join([f"{name}: no task of {suite} can be used", *left]))
     if left:
         tell("\n  ".join([f"{name} leaves out", *left]))
     own = [derived.base for derived in parsed] if kind in TRANSFERS else []  # the diagonal of the matrix
@@ -219,7 +124,7 @@ def expand(name: str, options: Options, tell: Tell) -> list[str]:
 
 
 def _split(name: str) -> tuple[str, list[str]]:
-    """The kind and its arguments; a comma in the path of a user's table parts nothing."""
+    """The kind and its arguments; the path of a user's table may hold commas."""
     kind, _, arguments = name.partition(":")
     wanted = len(KINDS.find(kind).form.split(","))
     pieces = [piece.strip() for piece in arguments.split(",")]
@@ -229,7 +134,7 @@ def _split(name: str) -> tuple[str, list[str]]:
 
 
 def _joinings(pieces: Sequence[str], wanted: int) -> Iterator[list[str]]:
-    """The ways of joining pieces into as many arguments as are wanted, where each that is joined is a user's table."""
+    """Ways to join pieces into the wanted number of arguments, where each joined argument is a user's table."""
     for cuts in combinations(range(1, len(pieces)), wanted - 1):
         ends = [0, *cuts, len(pieces)]
         parts = [pieces[a:b] for a, b in pairwise(ends)]
@@ -250,24 +155,24 @@ def _base(name: str, kind: str, options: Options) -> tuple[Definition, Corpus]:
         return brought.describe(name, options)
     if name not in catalogue.names():
         raise UnknownName(f"task for {kind}:", name, catalogue.names(), LIST)
-    read = definition.read(definition.path(name))
-    return read, corpora.module(read.corpus).CORPUS
+    base = definition.read(definition.path(name))
+    return base, corpora.module(base.corpus).CORPUS
 
 
-def _tells_language(name: str, corpus: Corpus) -> None:
-    """Raise Refused where a user's table tells no language: then no other language can be told either."""
+def _check_language(name: str, corpus: Corpus) -> None:
+    """Raise Refused where the language of a user's table is unknown: other languages cannot be chosen then."""
     if corpus.name not in corpora.names() and corpus.language == "und":
-        raise Refused(f"{name}: {corpus.title} tells no language; give it a column language, such as en or de")
+        raise Refused(f"{name}: the language of {corpus.title} is unknown; add a column language, such as en or de")
 
 
 def _apart(source: str, target: Corpus) -> bool:
-    """Whether no language and no speaker of the target's corpus is in the source's."""
+    """Whether the source's corpus shares no language and no speaker with the target's corpus."""
     own = corpora.module(definition.read(definition.path(source)).corpus).CORPUS
     return own.family != target.family and not set(own.language.split("/")) & set(target.language.split("/"))
 
 
-def _join(name: str, tasks: Sequence[Definition]) -> None:
-    """Raise Refused where tasks cannot be joined: one corpus twice, other things asked, too few classes shared."""
+def _check_joinable(name: str, tasks: Sequence[Definition]) -> None:
+    """Raise Refused where tasks cannot be joined: two are on one corpus, or they share fewer than two classes."""
     places = [task.corpus for task in tasks]
     if len(set(places)) < len(places):
         twice = next(place for place in places if places.count(place) > 1)
@@ -275,22 +180,23 @@ def _join(name: str, tasks: Sequence[Definition]) -> None:
     shared = label_algebra.shared([tuple(task.labels) for task in tasks])
     if len(shared) < label_algebra.FEWEST:
         has = "; ".join(f"{task.name} has {', '.join(task.labels)}" for task in tasks)
-        said = f"{', '.join(shared)} alone" if shared else "no class"
-        raise Refused(f"{name}: they share {said}, and at least {label_algebra.FEWEST} are needed: {has}")
+        common = f"only {', '.join(shared)}" if shared else "no class"
+        raise Refused(f"{name}: they share {common}, and at least {label_algebra.FEWEST} classes are needed: {has}")
 
 
 def _with_own(derived: Derived) -> list[str]:
-    """The task's name; of a transfer also that of its target's own folds on the same classes, to stand beside it."""
+    """The task's name; of a transfer also the task that asks for the same classes on the target's own folds."""
     if not derived.sources:
         return [derived.asked]
-    own, wanted = derived.definitions[0].labels, classes(derived)
+    own, wanted = derived.definitions[0].labels, derived.classes
     return [derived.asked, derived.base if set(own) == set(wanted) else f"labels:{derived.base},{'+'.join(wanted)}"]
 
 
 def _members(suite: str, kind: str, data: Path, alone: bool = False) -> tuple[list[str], list[str]]:
-    """Tasks of a suite that a kind can be made of, one a corpus unless `alone`; and lines on the others.
+    """Tasks of a suite that a kind can be made of, and lines on those that are left out.
 
-    The task named as its corpus stands for it, else the first; corpora that are absent are left out.
+    Tasks of absent, unreadable and broken corpora are left out. Unless `alone`, one task of each corpus is kept: the
+    task that has the corpus's name, else the first.
     """
     if not catalogue.is_suite(suite):
         raise UnknownName(f"suite for {kind}:", suite, [*catalogue.suites(), *catalogue.COMPUTED], LIST)
@@ -304,12 +210,16 @@ def _members(suite: str, kind: str, data: Path, alone: bool = False) -> tuple[li
             left.append(f"{name}: {row.problem or f'it asks for {asks}, not for classes of single utterances'}")
         elif row.state == "absent":
             left.append(f"{name}: {row.corpus} is absent under {data}")
+        elif row.state == "unread":
+            left.append(f"{name}: {row.problem}")
         else:
             kept.append(name)
     if alone:
         return kept, left
     stands = {state[name].corpus: name for name in [*reversed(kept), *(n for n in kept if n == state[n].corpus)]}
     left += [
-        f"{name}: {stands[state[name].corpus]} stands for its corpus" for name in kept if name not in stands.values()
+        f"{name}: one task of each corpus is used, here {stands[state[name].corpus]}"
+        for name in kept
+        if name not in stands.values()
     ]
     return [name for name in kept if name in stands.values()], left

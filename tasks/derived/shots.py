@@ -14,7 +14,7 @@ import numpy as np
 
 from commons.corridors.problem import Fold
 from tasks import definition
-from tasks.derived.parsing import Derived
+from tasks.derived.kinds import Derived
 from tasks.splits import folds
 from tasks.task import Task, finish
 

@@ -16,9 +16,8 @@ import pandas as pd
 from commons.corridors.problem import Fold, Problem
 from tasks import definition
 from tasks.definition import Definition, FoldRule
-from tasks.derived import parsing
 from tasks.derived.classes import Counts, explained, regrouped
-from tasks.derived.parsing import ACROSS, Derived
+from tasks.derived.kinds import ACROSS, Derived
 from tasks.errors import TaskError
 from tasks.reading import Reading, counted
 from tasks.splits import folds, problems
@@ -65,7 +64,7 @@ def joined(derived: Derived, loaded: Sequence[Task]) -> Task:
         TaskError: too few speakers are left to train on, or corpora of one family do not tell who speaks.
     """
     target, *sources = loaded
-    wanted = parsing.classes(derived)
+    wanted = derived.classes
     parts = [_part(each, wanted, target) for each in loaded]
     tested, *trained = parts
     rows = pd.concat([part.rows for part in parts]).dropna(axis="columns", how="all")

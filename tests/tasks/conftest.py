@@ -1,5 +1,7 @@
 """Folders that this room's tests share."""
 
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,3 +15,17 @@ def demo_cache(tmp_path_factory) -> Path:
     cache = tmp_path_factory.mktemp("demo")
     synthesis.write(cache)
     return cache
+
+
+@pytest.fixture
+def deny(monkeypatch) -> Callable[..., None]:
+    """A function that makes folders unreadable, also for root."""
+    scandir, denied = os.scandir, set()
+
+    def refuse(place="."):
+        if Path(place) in denied:
+            raise PermissionError(13, "Permission denied", str(place))
+        return scandir(place)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    return lambda *folders: denied.update(folders)

@@ -1,6 +1,5 @@
 """Copies of corpora as people have them: renamed, nested, flat, twice, mixed with what only looks like them."""
 
-import os
 import shutil
 from pathlib import Path
 
@@ -237,22 +236,10 @@ def test_links_are_followed_but_not_in_circles(tmp_path):
     assert len(read("emodb", tmp_path / "data")) == 56
 
 
-def denied(monkeypatch, *folders: Path):
-    """Make folders unreadable, also for root."""
-    scandir = os.scandir
-
-    def refuse(place):
-        if Path(place) in folders:
-            raise PermissionError(13, "Permission denied", str(place))
-        return scandir(place)
-
-    monkeypatch.setattr(search.os, "scandir", refuse)
-
-
 @pytest.mark.parametrize("place", ["", "EmoDB", "EmoDB/wav"])
-def test_a_folder_without_permission_is_said_and_never_called_absent(tmp_path, monkeypatch, capsys, place):
+def test_a_folder_without_permission_is_said_and_never_called_absent(tmp_path, deny, capsys, place):
     layouts.emodb(tmp_path)
-    denied(monkeypatch, tmp_path / place)
+    deny(tmp_path / place)
     row = next(row for row in catalogue.describe(tmp_path) if row.task == "emodb")
     assert row.state == "unread" and "Permission denied" in row.problem and str(tmp_path / place) in row.problem
     places = ["--data", str(tmp_path), "--cache", str(tmp_path / "cache")]
@@ -263,9 +250,9 @@ def test_a_folder_without_permission_is_said_and_never_called_absent(tmp_path, m
     assert "Permission denied" in said and "absent" not in said and "Traceback" not in said
 
 
-def test_a_closed_folder_of_another_name_is_said_too(tmp_path, monkeypatch, capsys):
+def test_a_closed_folder_of_another_name_is_said_too(tmp_path, deny, capsys):
     (tmp_path / "private").mkdir()
-    denied(monkeypatch, tmp_path / "private")
+    deny(tmp_path / "private")
     with pytest.raises(TaskError, match=r"emodb is absent \(no permission to look into .*private\)"):
         read("emodb", tmp_path)
     assert main(["list", "--data", str(tmp_path), "--cache", str(tmp_path / "cache")]) == 0

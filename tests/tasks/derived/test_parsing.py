@@ -6,7 +6,9 @@ import pytest
 import tasks
 from commons.errors import Refused
 from tasks import catalogue, definition
+from tasks.derivation import Derivation
 from tasks.derived import parsing
+from tasks.derived.kinds import KINDS
 from tasks.errors import TaskError
 from tests.tasks import layouts
 
@@ -61,7 +63,7 @@ def test_a_base_that_asks_for_values_is_told(demo_cache):
 
 @pytest.mark.parametrize("name", ["gender:emodb,urdu", "sentence:demo,demo"])
 def test_too_many_arguments_are_told(tmp_path, name):
-    with pytest.raises(Refused, match="comes TASK"):
+    with pytest.raises(Refused, match=r"expected (gender|sentence):TASK"):
         tasks.resolve([name], tmp_path)
 
 
@@ -120,12 +122,27 @@ def test_a_suite_stands_for_its_tasks(tmp_path):
     ]
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_suite_goes_on_without_a_corpus_that_cannot_be_read_and_says_so(tmp_path, deny, kind):
+    for corpus in ("emodb", "urdu", "emovo"):
+        layouts.TREES[corpus](tmp_path)
+    deny(tmp_path / "EMOVO")
+    more = {"shots": ",4", "labels": ",anger+neutral"}.get(kind, "")
+    lines = []
+    names = tasks.resolve([f"{kind}:ser10{more}"], tmp_path, lines.append)
+    assert any("emodb" in name for name in names) and not any("emovo" in name for name in names)
+    assert f"emovo: {tmp_path / 'EMOVO'} cannot be read (Permission denied)" in "".join(lines)
+    for name in names:
+        derived = parsing.parse(name, tasks.Options(tmp_path, tmp_path)) if ":" in name else None
+        assert derived is None or "emovo" not in derived.tasks
+
+
 def test_every_kind_is_listed_and_parses_as_it_is_written(tmp_path):
     layouts.emodb(tmp_path)
     layouts.urdu(tmp_path)
     written = {"TASK": "emodb", "K": "4", "CLASS+CLASS": "anger+fear", "SOURCE": "urdu", "TARGET": "emodb",
                "SUITE": "ser10"}  # fmt: skip
-    for kind, facts in zip(parsing.KINDS, parsing.KINDS.values(), strict=True):
+    for kind, facts in zip(KINDS, KINDS.values(), strict=True):
         name = f"{kind}:{','.join(written[part] for part in facts.form.split(','))}"
         assert parsing.parse(name, tasks.Options(tmp_path, tmp_path)).name == name
         assert f"{kind}:{facts.form}" in tasks.derived_kinds()
@@ -134,18 +151,18 @@ def test_every_kind_is_listed_and_parses_as_it_is_written(tmp_path):
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
-        ("sentence:emodb", parsing.Derivation("sentence", "sentence", "emodb")),
-        ("speaker:emodb", parsing.Derivation("speaker", "speaker", "emodb")),
-        ("shots: emodb , 04", parsing.Derivation("shots", "shots 4", "emodb", shots=4)),
-        ("labels:emodb,sadness+anger", parsing.Derivation("labels", "labels anger+sadness", "emodb")),
-        ("transfer:emodb,urdu", parsing.Derivation("transfer", "transfer", "urdu", ("emodb",), ("emodb",))),
+        ("sentence:emodb", Derivation("sentence", "sentence", "emodb")),
+        ("speaker:emodb", Derivation("speaker", "speaker", "emodb")),
+        ("shots: emodb , 04", Derivation("shots", "shots 4", "emodb", shots=4)),
+        ("labels:emodb,sadness+anger", Derivation("labels", "labels anger+sadness", "emodb")),
+        ("transfer:emodb,urdu", Derivation("transfer", "transfer", "urdu", ("emodb",), ("emodb",))),
         (
             "transfer-standardised:emovo_text,urdu",
-            parsing.Derivation("transfer-standardised", "transfer-standardised", "urdu", ("emovo_text",), ("emovo",)),
+            Derivation("transfer-standardised", "transfer-standardised", "urdu", ("emovo_text",), ("emovo",)),
         ),
         (
             "across-languages:ser10,emodb",
-            parsing.Derivation("across-languages", "across-languages", "emodb", ("ser10",), ("urdu", "emovo")),
+            Derivation("across-languages", "across-languages", "emodb", ("ser10",), ("urdu", "emovo")),
         ),
     ],
 )

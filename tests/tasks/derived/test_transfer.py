@@ -12,7 +12,7 @@ from commons.corridors.features import Features
 from commons.errors import Refused, UnknownName
 from tasks import catalogue, corpora, definition, label_algebra
 from tasks.__main__ import main
-from tasks.derived import parsing, transfer
+from tasks.derived import parsing
 from tests.tasks import layouts
 
 SER10 = catalogue.suites()["ser10"]
@@ -118,19 +118,22 @@ def random_features(ids, rng) -> Features:
 
 @pytest.mark.parametrize("name", ["transfer:emodb,emovo", "transfer-standardised:emodb,emovo",
                                   "transfer:ravdess,ravdess_song", "across-languages:ser10,urdu"])  # fmt: skip
-def test_labels_of_the_target_decide_nothing(whole, monkeypatch, name):
-    """Permuted among its test utterances, they leave folds and predictions bit-equal."""
-    rng, made = np.random.default_rng(0), transfer.regrouped
-
-    def permuted(base, wanted):
-        targets, *counts = made(base, wanted)
-        if base.name == name.rpartition(",")[2]:
-            there = np.flatnonzero(targets >= 0)
-            targets[there] = targets[rng.permutation(there)]
-        return targets, *counts
-
+def test_labels_of_the_target_decide_nothing(whole, base, monkeypatch, name):
+    """Permuted among the utterances of each of its speakers, they leave folds and predictions bit-equal."""
+    rng, target = np.random.default_rng(0), base(name.rpartition(",")[2])
     before = tasks.load(name, tasks.Options(*whole))
-    monkeypatch.setattr(transfer, "regrouped", permuted)
+    held = label_algebra.onto(target.problem.classes, before.problem.classes)
+    raw = [value for label in held for value in target.definition.labels[label]]
+    corpus = corpora.module(target.corpus.name)
+    as_it_is = corpus.read
+
+    def permuted(root):
+        rows = as_it_is(root)
+        for _, own in rows[rows["emotion"].isin(raw)].groupby("speaker"):  # every speaker keeps all classes
+            rows.loc[own.index, "emotion"] = rng.permutation(own["emotion"].to_numpy())
+        return rows
+
+    monkeypatch.setattr(corpus, "read", permuted)
     after = tasks.load(name, tasks.Options(*whole))
     assert (before.problem.targets != after.problem.targets).any()
     for fold, other in zip(before.problem.folds, after.problem.folds, strict=True):
@@ -157,7 +160,8 @@ def test_the_matrix_of_a_suite_has_every_pair_or_says_why_not(whole):
         assert any(
             f"{name}: " in line for name in tasks.names() if definition.read(definition.path(name)).corpus == corpus
         )
-    assert "iemocap6_dialogue: it asks for conversation" in line and "iemocap6: iemocap stands for its corpus" in line
+    assert "iemocap6_dialogue: it asks for conversation" in line
+    assert "iemocap6: one task of each corpus is used, here iemocap" in line
     assert set(SER10) <= set(names), "the diagonal of the matrix"
 
 
@@ -179,29 +183,32 @@ def test_what_is_absent_is_left_out_of_a_matrix_and_told(tmp_path):
         "transfer:urdu,emodb", "labels:emodb,anger+happiness+neutral+sadness", "transfer:emodb,urdu",
     ]  # fmt: skip
     assert f"emovo: emovo is absent under {tmp_path}" in told[0]
-    with pytest.raises(Refused, match=r"nothing of song can be asked so[\s\S]*ravdess_song is absent"):
+    with pytest.raises(Refused, match=r"no task of song can be used[\s\S]*ravdess_song is absent"):
         tasks.resolve(["transfer:song"], tmp_path)
 
 
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("transfer:emodb", "comes SOURCE,TARGET, as in transfer:emodb,urdu"),
-        ("transfer:emodb,urdu,emovo", "comes SOURCE,TARGET"),
-        ("transfer:", "comes SOURCE,TARGET"),
+        ("transfer:emodb", "expected transfer:SOURCE,TARGET, as in transfer:emodb,urdu"),
+        ("transfer:emodb,urdu,emovo", "expected transfer:SOURCE,TARGET"),
+        ("transfer:", "expected transfer:SOURCE,TARGET"),
         ("transfer:emodb,emodb", "emodb and emodb are both on emodb; two corpora are expected"),
         ("transfer:emodb,emodb_text", "both on emodb"),
         ("transfer:iemocap_valence,emodb", "iemocap_valence asks for values"),
         ("transfer:emodb,meld_dialogue", "meld_dialogue asks for turns of conversations"),
-        ("transfer:mosi_binary,emodb", "they share no class, and at least 2 are needed: mosi_binary has negative"),
-        ("transfer:meld3,emodb", "they share neutral alone"),
-        ("across-languages:ser10", "comes SUITE,TASK"),
-        ("across-languages:song,ravdess", "song has no corpus of a language other than that of ravdess"),
+        (
+            "transfer:mosi_binary,emodb",
+            "they share no class, and at least 2 classes are needed: mosi_binary has negative",
+        ),
+        ("transfer:meld3,emodb", "they share only neutral"),
+        ("across-languages:ser10", "expected across-languages:SUITE,TASK"),
+        ("across-languages:song,ravdess", "song has no corpus in another language than ravdess"),
         ("shots:emodb,0", "K is '0'; a positive whole number"),
         ("shots:emodb,-1", "positive whole number"),
         ("shots:emodb,1.5", "positive whole number"),
         ("shots:emodb,²", "positive whole number"),
-        ("shots:emodb", "comes TASK,K, as in shots:emodb,4"),
+        ("shots:emodb", "expected shots:TASK,K, as in shots:emodb,4"),
         ("shots:mosi,4", "mosi asks for values"),
         ("shots:meld_next,4", "meld_next asks for turns"),
         ("speaker:iemocap_arousal", "asks for values"),
@@ -236,9 +243,14 @@ def test_the_audit_of_a_wrong_name_ends_with_status_2_and_of_a_transfer_prints_t
     assert "ravdess: neutral = 4 calm + 4 neutral" in capsys.readouterr().out
 
 
-def test_corpora_that_share_a_language_are_one_unit_to_leave_out():
-    found = transfer._languages(["de", "zh/en", "zh", "en", "it"])
-    assert found == ["de", "en/zh", "en/zh", "en/zh", "it"]
+def test_corpora_that_share_a_language_are_left_out_together(whole, monkeypatch, tmp_path):
+    suites = tmp_path / "suites.yaml"
+    suites.write_text("mixed: [esd, casia, iemocap, emovo, urdu]\n")
+    monkeypatch.setattr(catalogue, "SUITES", suites)
+    problem = tasks.load("across-languages:mixed,emodb", tasks.Options(*whole)).problem
+    groups = [{str(u).partition(":")[0] for u in problem.ids[group]} for group in problem.folds[0].inner]
+    assert {"esd", "casia", "iemocap"} in groups, "esd has Mandarin and English"
+    assert {"emovo"} in groups and {"urdu"} in groups
 
 
 def test_what_a_suite_lacks_here_is_told_of_one_target_too(tmp_path):
