@@ -12,6 +12,8 @@ from tasks import corpora, reading
 from tasks.copies import audio, wording
 from tasks.corpora import LOSSY, Corpus
 
+FEW = 3  # label files that are named one by one
+
 
 def report(corpus: Corpus, data: Path, cache: Path, jobs: int, progress: Progress | None) -> tuple[list[str], bool]:
     """Lines on a copy, every file of which is decoded; and whether it is whole and can be used.
@@ -19,7 +21,8 @@ def report(corpus: Corpus, data: Path, cache: Path, jobs: int, progress: Progres
     Raises:
         TaskError: the corpus is absent, or a file of it cannot be understood.
     """
-    root, rows = reading.table(corpus, data, cache)
+    with corpora.label_files() as labels:
+        root, rows = reading.table(corpus, data, cache)
     number = len(rows)
     rows, flawed = reading.without_flawed(corpus, rows)
     short = reading.shortfall(corpus, rows)
@@ -37,6 +40,7 @@ def report(corpus: Corpus, data: Path, cache: Path, jobs: int, progress: Progres
     ]
     if not corpus.synthetic:
         lines += _files(corpus, data, root, rows)
+        lines += [f"labels   {line}" for line in _labels(labels, root)]
         extra = 0 if corpus.videos else corpora.count(corpus, root) - number
         lines += [f"extra    {extra} audio files that no label names; they are not read"] if extra > 0 else []
     lines += [f"flawed   {count} left out: {what}" for what, count in flawed.items()]
@@ -72,6 +76,14 @@ def _rates(corpus: Corpus, rows: pd.DataFrame, contents: pd.DataFrame) -> str:
     if not counts or not corpus.rate or lossy or corpus.rate in counts:
         return said
     return f"{said}; none has the corpus's own, {corpus.rate} Hz: a resampled copy, or `rate` in its facts is wrong"
+
+
+def _labels(opened: list[Path], root: Path) -> list[str]:
+    """Where labels were taken from: label files, or the names of the audio files alone."""
+    there = list(dict.fromkeys(opened))
+    if len(there) > FEW:
+        return wording.by_folder(there, root)
+    return [wording.plain(path.relative_to(root).as_posix()) for path in there] or ["from the names of the audio files"]
 
 
 def _files(corpus: Corpus, data: Path, root: Path, rows: pd.DataFrame) -> list[str]:

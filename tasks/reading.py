@@ -53,6 +53,7 @@ class Reading:
             joins corpora both by task.
         bad_files: utterances left out because their audio cannot be used.
         limited: whether only some were asked for: a smoke run, whose splits need no warnings.
+        same_as: the known corpus whose recordings a user's table holds; empty where it is none.
     """
 
     corpus: Corpus
@@ -63,6 +64,7 @@ class Reading:
     notes: tuple[str, ...]
     bad_files: int = 0
     limited: bool = False
+    same_as: str = ""
 
 
 def counted(**counts: object) -> dict[str, JsonValue]:

@@ -77,6 +77,12 @@ def meaning(word: str, known: Mapping[str, tuple[str, ...]]) -> str | None:
     return next((name for name, words in known.items() if plain(word) in words), None)
 
 
+def number(word: str) -> float | None:
+    """The number that a word writes, with a decimal point or comma; None where it is no number."""
+    text = word.strip().replace(",", ".").lower()
+    return float(text) if re.fullmatch(r"[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?", text, re.ASCII) else None
+
+
 def language(written: str) -> str:
     """The code of a language: `English` and `en-US` are en; what is not known stays as it is."""
     return meaning(written, LANGUAGES) or re.sub(r"[-_].*", "", written.strip().lower()) or "und"

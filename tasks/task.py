@@ -10,7 +10,7 @@ import pandas as pd
 from pydantic import JsonValue
 
 from commons.corridors.problem import Problem
-from tasks import definition
+from tasks import corpora, definition
 from tasks.corpora import Corpus
 from tasks.definition import Definition
 from tasks.derivation import Derivation
@@ -46,6 +46,17 @@ class Task:
     def corpus(self) -> Corpus:
         """Facts of the corpus."""
         return self.reading.corpus
+
+    @property
+    def known_corpus(self) -> str:
+        """The corpus, or the known corpus whose recordings a user's table holds."""
+        return self.reading.same_as or self.corpus.name
+
+    @property
+    def family(self) -> str:
+        """The family of corpora that share recordings or speakers; comparisons over corpora give each one vote."""
+        same_as = self.reading.same_as
+        return corpora.module(same_as).CORPUS.family if same_as else self.corpus.family
 
     @property
     def utterances(self) -> pd.DataFrame:

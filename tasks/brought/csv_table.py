@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
@@ -29,7 +29,7 @@ from commons.errors import Refused, cut
 from commons.metrics import CLASSIFICATION, REGRESSION
 from commons.progress import Progress
 from tasks import catalogue, corpora, definition, reading, spellings
-from tasks.brought import headings, sheets, table_labels, table_rows
+from tasks.brought import headings, same_recordings, sheets, table_labels, table_rows
 from tasks.brought.headings import Heading
 from tasks.brought.table_audio import Folders
 from tasks.brought.table_labels import Labels
@@ -147,6 +147,8 @@ def load(name: str, options: Options, progress: Progress | None) -> Task:
     table = _with_audio(name, options)
     copy = reading.Copy(table.corpus, table.asked.file.parent, table.rows, table.notes)
     usable = reading.prepare(table.definition, copy, options, progress)
+    if same := same_recordings.compare(usable.utterances, options.data):
+        usable = replace(usable, same_as=same.corpus, notes=(*usable.notes, same.note))
     problem, more = problems.split(table.definition, usable)
     return finish(usable, table.definition, problem, more)
 
@@ -204,18 +206,16 @@ def _target(file: Path, column: str, rows: pd.DataFrame, heading: Heading) -> st
         )
     if column in {*NUMBERS, *WHOLE_NUMBERS} - set(VALUES) or _fractions(rows[column]):
         raise TaskError(
-            f"{file}: column {column} holds numbers that are no classes; ask for emotion or another column of words, "
-            f"or for {', '.join(VALUES)}"
+            f"{file}: column {column} holds numbers that are no classes. To ask for values, rename it to "
+            f"{', '.join(VALUES[:-1])} or {VALUES[-1]}; or ask for emotion or another column of words"
         )
     return column
 
 
 def _fractions(column: pd.Series) -> bool:
-    """Whether a column of words holds numbers alone, and not whole ones alone, as codes of classes would be."""
-    if pd.api.types.is_numeric_dtype(column):
-        return False
-    numbers = pd.to_numeric(column.dropna(), errors="coerce")
-    return bool(numbers.notna().all() and (numbers % 1 != 0).any())
+    """Whether a column of words holds nothing but numbers, and some of them are not whole."""
+    numbers = [spellings.number(word) for word in column.dropna() if isinstance(word, str)]
+    return bool(numbers) and all(n is not None for n in numbers) and any(n is not None and n % 1 for n in numbers)
 
 
 def _corpus(asked: Asked, rows: pd.DataFrame) -> Corpus:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from commons.corridors.utterances import COLUMNS
@@ -38,6 +38,22 @@ OTHERS = {
     "session": ("session id",),
 }  # fmt: skip
 MEASURED = ("sha256", "samples_sha256", "duration")  # columns that are added when audio is read
+# A table without these columns is refused, so that any spelling of their letters is taken where one column has it.
+NEEDED = {
+    "path": re.compile(
+        "(audio|wav|sound|speech|recording)s?(file|path|name|location)+|file(path|name|location)+|(relative|full|abs)path"
+    ),
+    "emotion": re.compile(
+        "((gold|true|final|consensus|majority)?(emo|emotions?|emotional)(labels?|class|classes|category|name|tag|type)?)"
+        "|((label|class|category)(emo|emotions?))"
+    ),
+}
+# Parts of headings that may mean a column; a message asks for it then.
+LIKELY = {
+    "path": ("file", "path", "wav", "audio"),
+    "emotion": ("emo", "label", "class", "mood", "affect"),
+    "speaker": ("speaker", "spk", "actor", "subject", "person"),
+}
 LONGEST, MOST = 40, 30  # letters of a heading, and headings, that a message repeats
 SPLITS = ("speaker", "partition", "fold")
 ASKED_FOR = ("path", "emotion", "speaker")  # where two headings may be one of these, the user is asked
@@ -103,22 +119,50 @@ def understood(sheet: Sheet, asked: str) -> Heading:
         place[asked] = left.pop(named)
     heading = sheet.heading
     unused = tuple(sorted(heading[where] for where in left.values()))
-    return Heading(place, {n: heading[where] for n, where in place.items()}, unused, mapped, tuple(notes))
+    made = Heading(place, {n: heading[where] for n, where in place.items()}, unused, mapped, tuple(notes))
+    return replace(made, notes=(*made.notes, *_alike(made)))
 
 
 def check(file: Path, heading: Heading, asked: str) -> None:
-    """Raise TaskError where a table has not the columns of a task; `asked`: the column that the user names, if any."""
+    """Raise TaskError where a table lacks a column that a task needs.
+
+    Args:
+        asked: the column that the user asks for; empty where none is named.
+    """
     columns = heading.listed
     if "path" not in heading.place:
         others = ", ".join(OTHERS["path"][:4])
-        raise TaskError(f"{file}: has no column path, the audio files (or {others}); its columns are {columns}")
-    wanted = [asked] if asked else ["emotion", *VALUES]
-    for needed, without in ((wanted, "nothing is asked"), (SPLITS, "there is nothing to split by")):
-        if not set(needed) & set(heading.place):
-            likely = [name for name in heading.unused if spellings.plain(name) in OTHERS["partition"]]
-            hint = f" (did you mean partition by {likely[0]}? its values are not train, dev and test)" if likely else ""
-            hint = hint if needed is SPLITS else ""
-            raise TaskError(f"{file}: has no column {', '.join(needed)}, so {without}{hint}; its columns are {columns}")
+        hint = _did_you_mean(heading, "path", "rename it to path")
+        raise TaskError(f"{file}: has no column path, the audio files (or {others}){hint}; its columns are {columns}")
+    if asked and asked not in heading.place:
+        raise TaskError(f"{file}: has no column {asked}, so nothing is asked; its columns are {columns}")
+    if not asked and not {"emotion", *VALUES} & set(heading.place):
+        needed = ", ".join(["emotion", *VALUES])
+        hint = _did_you_mean(heading, "emotion", "rename it to emotion, or ask for it: csv:FILE#COLUMN")
+        raise TaskError(f"{file}: has no column {needed}, so nothing is asked{hint}; its columns are {columns}")
+    if not set(SPLITS) & set(heading.place):
+        needed = ", ".join(SPLITS)
+        likely = [name for name in heading.unused if spellings.plain(name) in OTHERS["partition"]]
+        hint = f" (did you mean partition by {likely[0]}? its values are not train, dev and test)" if likely else ""
+        hint = f"there is nothing to split by{hint or _did_you_mean(heading, 'speaker', 'rename it to speaker')}"
+        raise TaskError(f"{file}: has no column {needed}, so {hint}; its columns are {columns}")
+
+
+def _did_you_mean(heading: Heading, column: str, remedy: str) -> str:
+    """A question that names the headings, not used otherwise, that may mean a column; empty where there are none."""
+    likely = [name for name in heading.unused if any(part in _letters(name) for part in LIKELY[column])]
+    return f" (did you mean {' or '.join(likely[:3])}? {remedy})" if likely else ""
+
+
+def _alike(heading: Heading) -> list[str]:
+    """Notes on headings that are not used and differ from a known one in dots or blanks only."""
+    notes = []
+    for column, words in OTHERS.items():
+        letters = {_letters(word) for word in (column, *words)}
+        alike = [name for name in heading.unused if _letters(name) in letters]
+        if column not in heading.place and alike:
+            notes.append(f"column {alike[0]} is not used; if it is the {column}, rename it to {column}")
+    return notes
 
 
 def asked_for(heading: Heading, asked: str) -> str:
@@ -154,13 +198,31 @@ def _renamed(sheet: Sheet, place: dict[str, int], left: dict[str, int], asked: s
         if len(found) == 1:
             place[column] = left.pop(found[0])
             taken[column] = sheet.heading[place[column]]
+    taken |= _needed(sheet, place, left, asked)
     if taken:
         notes.insert(0, f"columns by other names: {', '.join(f'{name} is {column}' for column, name in taken.items())}")
     return notes
 
 
+def _needed(sheet: Sheet, place: dict[str, int], left: dict[str, int], asked: str) -> dict[str, str]:
+    """Move columns of `NEEDED` from `left` to `place` where one heading alone can be meant; the heading of each."""
+    taken: dict[str, str] = {}
+    for column, pattern in NEEDED.items():
+        alike = [name for name in left if pattern.fullmatch(_letters(name))]
+        elsewhere = column == "emotion" and (asked not in ("", "emotion") or bool(set(VALUES) & set(place)))
+        if column not in place and len(alike) == 1 and not elsewhere:
+            place[column] = left.pop(alike[0])
+            taken[column] = sheet.heading[place[column]]
+    return taken
+
+
 def _not_taken(heading: str, word: str) -> str:
     return f"column {heading} is not taken for partition: {word!r} is none of {', '.join(spellings.PARTITIONS)}"
+
+
+def _letters(name: str) -> str:
+    """A heading's letters and digits, small: `Emo.Label` is emolabel."""
+    return re.sub(r"[\W_]", "", name).casefold()
 
 
 def _plain(left: Mapping[str, int]) -> dict[str, str]:

@@ -15,6 +15,8 @@ from tasks.definition import VALUES
 from tasks.errors import TaskError
 from tasks.options import absolute
 
+FEW = 5  # labels that a note names
+
 
 @dataclass(frozen=True)
 class Labels:
@@ -74,6 +76,12 @@ def understood(file: Path, column: str, rows: pd.DataFrame, mapped: Mapping[str,
     plain = {spellings.plain(label) for label in written}
     strange = [label for label in mapped if spellings.plain(label) not in plain]
     notes += [f"labels that are mapped and that no row has: {', '.join(strange)}"] * bool(strange)
+    if written and all(spellings.number(label) is not None for label in written):
+        some = ", ".join([*written[:FEW], *["..."] * (len(written) > FEW)])
+        notes.append(
+            f"column {column} holds numbers ({some}), and each is a class; to ask for values, rename the column to "
+            f"{', '.join(VALUES[:-1])} or {VALUES[-1]}"
+        )
     made = {name: tuple(sorted(classes[name])) for name in sorted(classes)}
     return _several(file, column, Labels(made, drop, notes))
 

@@ -15,7 +15,9 @@ import csv
 import importlib
 import io
 import pkgutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
@@ -55,6 +57,7 @@ __all__ = [
 Extract = Callable[[Path, Progress | None], list[str]]
 
 POINTER = "version https://git-lfs.github.com/spec/"  # how a file begins that git-lfs has not fetched yet
+_OPENED: ContextVar[list[Path] | None] = ContextVar("label files that were opened", default=None)
 PULL = "is a git-lfs pointer, not the file itself; run `git lfs pull` in the clone that it lies in"
 
 
@@ -280,6 +283,17 @@ def records(path: Path, columns: Sequence[str], encoding: str = "utf-8") -> list
     return rows
 
 
+@contextmanager
+def label_files() -> Iterator[list[Path]]:
+    """A list to which the label files that readers open are added, for as long as the context lasts."""
+    opened: list[Path] = []
+    token = _OPENED.set(opened)
+    try:
+        yield opened
+    finally:
+        _OPENED.reset(token)
+
+
 def lines(path: Path, encoding: str = "utf-8") -> list[str]:
     """The lines of a label file, without their ends.
 
@@ -297,7 +311,9 @@ def lines(path: Path, encoding: str = "utf-8") -> list[str]:
 
 
 def refuse_pointer(path: Path, text: str) -> None:
-    """Refuse the text of a file that git-lfs has not fetched yet. Raises TaskError."""
+    """Refuse the text of a label file that git-lfs has not fetched yet. Raises TaskError."""
+    if (opened := _OPENED.get()) is not None:
+        opened.append(path)
     if text.startswith(POINTER):
         raise TaskError(f"{path}: {PULL}")
 

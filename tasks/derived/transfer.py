@@ -216,4 +216,5 @@ def _reading(parts: Sequence[_Part], rows: pd.DataFrame) -> Reading:
         notes=tuple(f"{name}: {note}" for name, reading in readings.items() for note in reading.notes),
         bad_files=sum(reading.bad_files for reading in readings.values()),
         limited=any(reading.limited for reading in readings.values()),
+        same_as=target.same_as,
     )

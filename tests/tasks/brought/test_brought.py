@@ -1,8 +1,11 @@
 """csv: and emobox:, tasks from files that a user brings."""
 
 import json
+import os
 import re
 import shutil
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +13,7 @@ import pytest
 import tasks
 from commons.errors import UnknownName
 from tasks import corpora as registry
+from tasks.__main__ import main
 from tasks.errors import TaskError
 from tests.tasks import layouts
 from tests.tasks.layouts import write_audio
@@ -50,6 +54,35 @@ def test_a_table_is_a_task_with_speakers_apart(tmp_path, monkeypatch, speakers, 
     assert all(fold.rest_and_test["speakers"] == 0 for fold in task.audit.folds)
     assert "sound-s0_anger_1" in task.utterances.index and tasks.family(task.corpus.name) == ["csv:mine"]
     assert str(tmp_path) not in json.dumps([task.definition.model_dump(mode="json"), task.notes])
+
+
+def test_a_table_of_a_known_corpuss_recordings_is_of_its_family(tmp_path, capsys):
+    """Of links, of copies, and of the very files; and a table of other recordings is its own family."""
+    home = layouts.emodb(tmp_path / "data")
+    corpus = tasks.load("emodb", tasks.Options(tmp_path / "data", tmp_path / "cache"))
+    for place, put in (("copied", shutil.copyfile), ("linked", os.symlink), ("itself", None)):
+        folder = tmp_path / place
+        folder.mkdir()
+        lines = ["path,speaker,emotion"]
+        for utterance, row in corpus.utterances.iterrows():
+            path = f"{utterance}{Path(row.path).suffix}"
+            if put:
+                put(row.path, folder / path)
+            lines.append(f"{path if put else row.path},{row.speaker},{row.emotion}")
+        (folder / "mine.csv").write_text("\n".join(lines) + "\n")
+        audio = None if put else home
+        options = tasks.Options(tmp_path / "data", tmp_path / "cache", audio=audio)
+        task = tasks.load(f"csv:{folder / 'mine.csv'}=Mine", options)
+        assert (task.family, task.known_corpus, task.corpus.name) == (corpus.family, "emodb", "Mine")
+        assert tasks.load(f"shots:csv:{folder / 'mine.csv'}=Mine,1", options).family == corpus.family
+        elsewhere = tasks.load(f"csv:{folder / 'mine.csv'}=Mine", replace(options, data=tmp_path / "nowhere"))
+        assert elsewhere.family == elsewhere.known_corpus == "Mine"
+        assert (elsewhere.audit, elsewhere.definition, elsewhere.marks) == (task.audit, task.definition, task.marks)
+    places = ["--data", str(tmp_path / "data"), "--cache", str(tmp_path / "cache")]
+    assert main(["check", f"csv:{tmp_path / 'copied' / 'mine.csv'}", *places]) == 0
+    assert "the recordings are those of emodb: 56 of 56 files compared are the same" in capsys.readouterr().out
+    other = tasks.load(f"csv:{table(tmp_path)}=Other", tasks.Options(tmp_path / "data", tmp_path / "cache"))
+    assert other.family == "Other" and not any("the recordings are those of" in note for note in other.notes)
 
 
 def test_an_official_partition_may_share_speakers_and_is_marked(tmp_path):

@@ -58,6 +58,54 @@ def test_headings_as_people_write_them_are_taken_and_said(tmp_path, heading, lab
     assert f"columns by other names: {heading} is path, {label} is emotion, {speaker} is speaker" in task.notes
 
 
+@pytest.mark.parametrize("label", ["Emo Label", "emo.label", "EmoLabel", "EMOTION.CLASS", "label_emo", "Gold-Emotion"])
+@pytest.mark.parametrize("path", ["Wav.Path", "AudioFilePath", "recording file"])
+def test_needed_headings_are_taken_in_any_spelling_and_said(tmp_path, label, path):
+    plain = load(table(tmp_path), tmp_path)
+    task = load(rewritten(tmp_path / "mine.csv", ("path,speaker,emotion", f"{path},speaker,{label}")), tmp_path)
+    assert task.audit.hash == plain.audit.hash and task.name == plain.name
+    assert f"columns by other names: {path} is path, {label} is emotion" in task.notes
+
+
+@pytest.mark.parametrize(
+    ("columns", "written", "hint"),
+    [
+        (
+            "path,speaker,emotion",
+            "path,speaker,perceived emotion",
+            r"did you mean perceived emotion\? rename it",
+        ),
+        ("path,speaker,emotion,fold", "path,speaker,emo.label,emo.class", "did you mean emo.class or emo.label"),
+        ("path,speaker,emotion", "path of it,speaker,emotion", r"did you mean path of it\? rename it to path"),
+        ("path,speaker,emotion", "path,spk.name,emotion", r"did you mean spk.name\? rename it to speaker"),
+    ],
+)
+def test_headings_that_may_be_meant_are_asked_about(tmp_path, columns, written, hint):
+    file = rewritten(table(tmp_path, columns=columns), (columns, written))
+    with pytest.raises(TaskError, match=hint):
+        load(file, tmp_path)
+
+
+def test_a_heading_that_is_not_used_and_may_be_known_is_said(tmp_path):
+    columns = "path,speaker,emotion,partition"
+    task = load(rewritten(table(tmp_path, columns=columns), (columns, "path,Speaker.ID,emotion,split")), tmp_path)
+    assert "column Speaker.ID is not used; if it is the speaker, rename it to speaker" in task.notes
+
+
+def test_numbers_as_classes_are_said_and_fractions_refused(tmp_path):
+    file = rewritten(table(tmp_path), ("anger\n", "0\n"), ("calm\n", "1\n"))
+    task = load(file, tmp_path)
+    assert task.problem.classes == ("0", "1")
+    (note,) = [note for note in task.notes if "holds numbers (0, 1), and each is a class" in note]
+    assert "to ask for values, rename the column to arousal, valence, dominance or sentiment" in note
+    semicolons = rewritten(file, (",", ";"))
+    for half in ("0.5", "0,5"):
+        wrong = semicolons.read_text().replace(";0\n", f";{half}\n")
+        (tmp_path / "rated.csv").write_text(wrong)
+        with pytest.raises(TaskError, match=r"numbers that are no classes\. To ask for values, rename it to arousal"):
+            load(tmp_path / "rated.csv", tmp_path)
+
+
 def test_two_headings_that_may_be_one_column_are_asked_for(tmp_path):
     file = rewritten(
         table(tmp_path, columns="path,speaker,emotion,fold"), ("path,speaker,emotion,fold", "wav,spk,label,file")

@@ -5,6 +5,7 @@ import pytest
 
 import tasks
 from tasks import catalogue, corpora, definition, reading
+from tasks.__main__ import main
 from tests.tasks import layouts
 
 REAL = [name for name in corpora.names() if not corpora.module(name).CORPUS.synthetic]
@@ -65,3 +66,19 @@ def test_a_task_splits_the_official_layout(tree, tmp_path, name):
     assert ("speakers_unknown" in task.marks) == ("speaker" not in task.utterances)
     assert ("speakers_shared" in task.marks) == wanted.speakers_shared
     assert list(task.problem.groups) == task.utterances[definition.GROUPS[wanted.group_by]].tolist()
+
+
+@pytest.mark.parametrize("name", REAL)
+def test_check_says_where_audio_and_labels_were_taken_from(tree, tmp_path, name, capsys):
+    data = tree(name)
+    main(["check", name, "--data", str(data), "--cache", str(tmp_path)])
+    lines = capsys.readouterr().out.splitlines()
+    assert any(line.startswith("taken    ") for line in lines)
+    labels = [line.removeprefix("labels   ") for line in lines if line.startswith("labels   ")]
+    root = corpora.module(name).CORPUS.root(data)
+    others = {path for path in data.rglob("*") if path.is_file() and path.suffix.lower() not in corpora.SUFFIXES}
+    if others and labels != ["from the names of the audio files"]:
+        assert all(" of " in line or root / line in others for line in labels)
+    else:
+        assert labels == ["from the names of the audio files"]
+        assert not {root / part for part in corpora.module(name).CORPUS.parts} & others
