@@ -1,4 +1,4 @@
-"""The label algebra (`labels.yaml`): which classes corpora share, and what of each corpus they hold."""
+"""The label algebra (`labels.yaml`): which classes several corpora share, and which of their own classes those hold."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ FEWEST = 2  # classes that a task needs
 
 @cache
 def merges() -> dict[str, str]:
-    """Class -> the broader class that it may merge into."""
+    """Class -> the broader class that it may be merged into."""
     return {
         one: str(broader)
         for one, broader in yamlfile.mapping(Path(__file__).with_name("labels.yaml"), "merges of classes").items()
@@ -23,9 +23,9 @@ def merges() -> dict[str, str]:
 
 
 def shared(several: Sequence[Collection[str]]) -> tuple[str, ...]:
-    """Classes, sorted, that each of several label sets has or can merge into; spellings of one noun are one class.
+    """Sorted classes that each of several label sets has, itself or after merging; spellings of one noun are one class.
 
-    A class that could merge stands by itself where every set has it and the broader one too.
+    A class is not merged where every set has both it and the broader class.
     """
     nouns = [{spellings.noun(c) for c in classes} for classes in several]
     reach = [{*classes, *(merges()[c] for c in classes if c in merges())} for classes in nouns]
@@ -37,21 +37,21 @@ def shared(several: Sequence[Collection[str]]) -> tuple[str, ...]:
 
 
 def onto(classes: Sequence[str], wanted: Sequence[str]) -> dict[str, str]:
-    """Class -> the wanted class that holds it; classes that none holds are left out.
+    """Class -> the wanted class that holds it; classes that no wanted class holds are left out.
 
     Raises:
-        TaskError: nothing merges into a wanted class, or fewer than two are wanted.
+        TaskError: no class belongs to a wanted class, or fewer than two classes are wanted.
     """
     held = {c: name for c in classes if (name := _wanted(c, wanted))}
     lacking = sorted(set(wanted) - set(held.values()))
     if lacking:
-        raise TaskError(f"no class {', '.join(lacking)}; it has {', '.join(classes)} (tasks/labels.yaml: what merges)")
+        raise TaskError(f"no class {', '.join(lacking)}; it has {', '.join(classes)} (merges: tasks/labels.yaml)")
     if len(set(wanted)) < FEWEST:
-        raise TaskError(f"{len(set(wanted))} class given, as {'+'.join(wanted)}; at least {FEWEST} are needed")
+        raise TaskError(f"one class given, {'+'.join(set(wanted))}; at least {FEWEST} are needed")
     return held
 
 
 def _wanted(label: str, wanted: Sequence[str]) -> str | None:
-    """The wanted class that a class is, as written or by its noun, or merges into; None where there is none."""
+    """The wanted class that a class belongs to: as written, by its noun, or after merging; None where there is none."""
     noun = spellings.noun(label)
     return next((name for name in (label, noun, merges().get(noun)) if name in wanted), None)

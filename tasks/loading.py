@@ -1,4 +1,4 @@
-"""From a task's name to the task: of files that a user brings, of other tasks, or of a definition."""
+"""From a task's name to the task: from a user's files, from other tasks, or from a definition."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tasks.task import Task, finish
 
 
 def load(name: str, options: Options, progress: Progress | None) -> Task:
-    """See `tasks.load`."""
+    """The task of that name. Raises EmorepError."""
     return _load(name, options.absolute(), progress)
 
 
@@ -41,6 +41,6 @@ def _load(name: str, options: Options, progress: Progress | None) -> Task:
 
 
 def _make(derived: Derived, loaded: Sequence[Task]) -> Task:
-    """The derived task of its loaded base and sources. Raises TaskError where their data do not allow it."""
+    """The derived task, made from its loaded base and sources. Raises TaskError where their data do not allow it."""
     maker = registry.load(f"tasks.derived.{KINDS.find(derived.kind).target}")
     return cast(Callable[[Derived, Sequence[Task]], Task], maker)(derived, loaded)

@@ -1,9 +1,9 @@
-"""Tasks that are made from files a user brings: `csv:FILE` and `emobox:CORPUS`.
+"""Tasks from a user's own files: `csv:FILE` and `emobox:CORPUS`.
 
-A module of a kind has `check(name, options)`, which refuses a name early and returns the task's name in results, and
-`load(name, options, progress)`, which makes the task. That of tables, from which other tasks can be derived, also has
-`describe(name, options)`: the definition and the facts of the corpus, for which no audio is opened; and
-`is_there(name)`. A module is imported when one of its tasks is asked for.
+The module of a kind has `check(name, options)`, which raises early for a wrong name and returns the task's name in
+results, and `load(name, options, progress)`, which returns the task. Tasks can be derived from tables, so the module of
+tables also has `describe(name, options)`, which returns the definition and the facts of the corpus without opening
+audio, and `is_there(name)`. A module is imported when one of its tasks is asked for.
 """
 
 from __future__ import annotations
@@ -38,20 +38,20 @@ def is_one(name: str) -> bool:
 
 
 def is_table(name: str) -> bool:
-    """Whether a name is that of a user's table: `csv:FILE`."""
+    """Whether a name names a user's table: `csv:FILE`."""
     return is_one(name) and name.startswith(f"{TABLE}:")
 
 
 def is_there(name: str) -> bool:
-    """Whether a user's table of that name is a file."""
+    """Whether the file of a user's table exists."""
     return cast(Callable[[str], bool], registry.load(f"{_module(name)}:is_there"))(name)
 
 
 def full(name: str, kinds: tuple[str, ...] = ()) -> str:
-    """The name with its kind: a file name such as `mine.csv` or `mine.tsv=Mine` is a table; others as they are.
+    """The name with its kind: `csv:mine.csv` for `mine.csv`; other names are returned as they are.
 
     Args:
-        kinds: other words that may stand before a colon; a name of theirs is none of a file.
+        kinds: other words that may stand before a colon; names that begin with them are no files.
     """
     if is_one(name) or name.partition(":")[0] in kinds or not _TABLE.fullmatch(name):
         return name
@@ -59,17 +59,17 @@ def full(name: str, kinds: tuple[str, ...] = ()) -> str:
 
 
 def check(name: str, options: Options) -> str:
-    """Refuse a name whose files are not there; the task's name in results. Raises TaskError or UnknownName."""
+    """The task's name in results. Raises TaskError or UnknownName where its files are absent."""
     return cast("Check", registry.load(f"{_module(name)}:check"))(name, options)
 
 
 def describe(name: str, options: Options) -> tuple[Definition, Corpus]:
-    """What a table asks, and its facts as a corpus. Raises TaskError where it cannot be understood."""
+    """The definition of a table's task and its facts as a corpus. Raises TaskError for a wrong table."""
     return cast("Describe", registry.load(f"{_module(name)}:describe"))(name, options)
 
 
 def load(name: str, options: Options, progress: Progress | None) -> Task:
-    """The task of a name. Raises TaskError where its files cannot be understood."""
+    """The task of that name. Raises TaskError where its files are wrong."""
     return cast("Load", registry.load(f"{_module(name)}:load"))(name, options, progress)
 
 

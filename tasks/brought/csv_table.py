@@ -1,18 +1,18 @@
-"""`csv:FILE`: a corpus and its task from one table, one row an utterance, without any Python.
+"""`csv:FILE`: a corpus and its task from a table with a row for each utterance.
 
-Columns, in any case (the first needed, and `emotion` or a value; others are optional and kept if `utterances.COLUMNS`
-has them; `headings.OTHERS`: what else people call them):
+Columns, in any case. `path` and `emotion` or a value are needed; others of `utterances.COLUMNS` are kept. Other
+headings of these columns are in `headings.OTHERS`.
 
-    path       the audio file, below the table's folder or that of --audio
-    emotion    the class; empty: no label. Or `arousal`, `valence`, `dominance`, `sentiment`: a value
-    speaker    who speaks; without it nothing keeps speakers apart, and the task is marked so
-    partition  train, dev, test: the split; without dev, speakers of train (of three or more), else a fifth of train.
-               Or `fold`: each of its values is tested once
-    id         the utterance's name; without it, the path without suffix, `/` as `-`
+    path       the audio file, relative to the table's folder or to that of --audio
+    emotion    the class; empty: no label. Or a value: `arousal`, `valence`, `dominance`, `sentiment`
+    speaker    who speaks; without it the split cannot keep speakers apart, and the task is marked
+    partition  train, dev, test. Without dev, some speakers of train are dev where it has three or more, else a fifth.
+    fold       in place of `partition`: each value is the test part of one fold
+    id         the utterance's name; without it, the path without suffix, with `-` in place of `/`
 
-Without `partition` and `fold`, speakers are left out one at a time, more than ten of them in five groups alike in size.
-`csv:FILE#COLUMN` asks for another column than `emotion`. In results the task is called as `csv:FILE=NAME` says, else by
-the file's place below the working folder, or by its name and a hash of its path.
+Without `partition` and `fold`, each speaker is tested in turn; more than ten speakers are put into five groups of
+similar size. `csv:FILE#COLUMN` asks for a column other than `emotion`. In results the task is called NAME for
+`csv:FILE=NAME`; else by the file's path below the working folder; else by the file's name and a hash of its path.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ LONGEST_NAME = 60
 
 @dataclass(frozen=True)
 class Asked:
-    """What a name asks for: a table's file, the name that the user gives it (empty: none), and a column (likewise)."""
+    """The parts of a table's name: its file, the title that the user gives it, and a column; empty where not given."""
 
     file: Path
     title: str
@@ -55,8 +55,11 @@ class Asked:
 
     @property
     def label(self) -> str:
-        """What records call the table: of another folder its name, which tells nobody's home, and a hash of its path,
-        so that files of one name in two folders stay two."""
+        """The table's name in records: its title, or its path below the working folder.
+
+        A table elsewhere is called by its file name, which names no folder of the user's, and a hash of its path, so
+        that two files of one name have two names.
+        """
         if self.title:
             return self.title
         named, here = self.file.with_suffix("") if self.file.suffix == ".csv" else self.file, Path.cwd()
@@ -67,11 +70,11 @@ class Asked:
 
 @dataclass(frozen=True)
 class Table:
-    """A user's table, understood, before its audio is looked at.
+    """A user's table as an utterance table and a definition, before its audio is checked.
 
     Attributes:
-        rows: the utterance table; what it asks for is the column `definition.target`.
-        notes: what was taken for what, and what looks odd.
+        rows: the utterance table; the column that is asked for is `definition.target`.
+        notes: lines on what columns and values were taken for, and on likely mistakes.
     """
 
     asked: Asked
@@ -85,7 +88,7 @@ def parse(name: str) -> Asked:
     """The parts of `csv:FILE`, `csv:FILE=NAME`, `csv:FILE#COLUMN` or `csv:FILE=NAME#COLUMN`.
 
     Raises:
-        Refused: NAME cannot be a name, or is one already.
+        Refused: NAME is no valid name, or is the name of a task, suite or corpus.
     """
     text = name.partition(":")[2]
     base, sharp, column = text.rpartition("#") if "#" in text else (text, "", "")
@@ -110,7 +113,7 @@ def _check_title(name: str, title: str) -> None:
         return
     if len(title) > LONGEST_NAME or not re.fullmatch(r"\w[\w .-]*", title.strip()):
         raise Refused(
-            f"{cut(name)!r}: a table's name has up to {LONGEST_NAME} letters, digits, blanks, dots, _ and -, and is "
+            f"{cut(name)!r}: a table's name has up to {LONGEST_NAME} letters, digits, blanks, dots, _ and -, not "
             f"{cut(title, LONGEST_NAME)!r}"
         )
     taken = {*catalogue.names(), *corpora.names(), *catalogue.suites(), *catalogue.COMPUTED}
@@ -119,21 +122,21 @@ def _check_title(name: str, title: str) -> None:
 
 
 def is_there(name: str) -> bool:
-    """Whether the file of a name is there. Raises Refused as `parse`."""
+    """Whether the file of a name exists. Raises Refused as `parse`."""
     return os.path.isfile(parse(name).file)
 
 
 def check(name: str, options: Options) -> str:
-    """Refuse a table that is not there, that is no task, or none of whose audio is there; the task's name in results.
+    """The task's name in results.
 
     Raises:
-        Refused, TaskError: as `understood`; or no audio file is where the table says.
+        Refused, TaskError: as `understood`; or none of the audio files exists.
     """
     return _with_audio(name, options).definition.name
 
 
 def describe(name: str, options: Options) -> tuple[Definition, Corpus]:
-    """What a table asks, and its facts as a corpus. Raises as `understood`."""
+    """The definition of a table's task and its facts as a corpus. Raises as `understood`."""
     table = understood(name, options)
     return table.definition, table.corpus
 
@@ -154,29 +157,29 @@ def load(name: str, options: Options, progress: Progress | None) -> Task:
 
 
 def _with_audio(name: str, options: Options) -> Table:
-    """The table, once some of its audio is where it says. Raises TaskError where none is."""
+    """The table. Raises TaskError where none of its audio files exists."""
     table = understood(name, options)
     paths = table.rows["path"].tolist()
     if not any(map(os.path.isfile, paths)):
         raise TaskError(
-            f"{table.asked.file}: none of its {len(paths)} audio files is there, such as {paths[0]}; name the folder "
-            "that its paths begin in with --audio DIR"
+            f"{table.asked.file}: none of its {len(paths)} audio files exists, such as {paths[0]}; name the folder "
+            "that its paths are relative to with --audio DIR"
         )
     return table
 
 
 def understood(name: str, options: Options) -> Table:
-    """A user's table as a corpus, and what is asked of it; its audio is not opened.
+    """A user's table with its definition; its audio is not opened.
 
     Raises:
-        Refused: the name that the user gives it cannot be one.
-        TaskError: the table is not there, cannot be read, lacks a column or has a wrong value; names file and row.
+        Refused: the name that the user gives it is not valid.
+        TaskError: the table does not exist, cannot be read, lacks a column or has a wrong value; names file and row.
     """
     asked = parse(name)
     file = asked.file
     if not os.path.isfile(file):
         raise TaskError(
-            f"{cut(name)!r}: there is no file {cut(str(file))!r}; give a table as csv:FILE (columns: see docs/tasks.md)"
+            f"{cut(name)!r}: there is no file {cut(str(file))!r}; name a table as csv:FILE (columns: docs/tasks.md)"
         )
     sheet = sheets.read(file, headings.known)
     heading = headings.understood(sheet, asked.column)
@@ -197,7 +200,7 @@ def understood(name: str, options: Options) -> Table:
 
 
 def _target(file: Path, column: str, rows: pd.DataFrame, heading: Heading) -> str:
-    """The column that is asked for; `column` where the user names one. Raises TaskError where it cannot be asked."""
+    """The column that is asked for; `column`: the user's, if any. Raises TaskError where it cannot be asked."""
     column = column or next((c for c in ("emotion", *VALUES) if c in rows), "")
     if column not in rows or column == "path":
         asked = f"no column {column!r}" if column else f"no column emotion, {', '.join(VALUES)}"
@@ -241,7 +244,7 @@ def _corpus(asked: Asked, rows: pd.DataFrame) -> Corpus:
 
 
 def _definition(asked: Asked, corpus: Corpus, column: str, rows: pd.DataFrame, labels: Labels) -> Definition:
-    """What a table asks. Raises TaskError where there is nothing to split by."""
+    """The definition of a table's task. Raises TaskError where it has no column to split by."""
     regression = column in VALUES
     return definition.new(
         name=corpus.name + (f"#{column}" if column != "emotion" else ""),
@@ -258,13 +261,13 @@ def _definition(asked: Asked, corpus: Corpus, column: str, rows: pd.DataFrame, l
         headline="CCC" if regression else "UA",
         select_on="CCC" if regression else "WA",
         downstream="probe",
-        speakers_shared="partition" in rows,  # an official split is kept, and marked where speakers cross
+        speakers_shared="partition" in rows,  # an official split is kept; a mark says where speakers are shared
         group_by="speaker" if corpus.speakers else "utterance",
     )
 
 
 def _rule(file: Path, rows: pd.DataFrame, speakers: int) -> FoldRule:
-    """The split of the rows that have a label. Raises TaskError where a column of it is empty for some of them."""
+    """The split of the rows with a label. Raises TaskError where a column of it is empty for some of them."""
     by = next((column for column in ("partition", "fold") if column in rows), "speaker")
     if by == "speaker" and not speakers:
         raise TaskError(f"{file}: has none of the columns speaker, partition and fold, so there is nothing to split by")
@@ -272,8 +275,8 @@ def _rule(file: Path, rows: pd.DataFrame, speakers: int) -> FoldRule:
         gone = rows.index[rows[column].isna()]
         if len(gone):
             more = f" and {len(gone) - 1} more of {len(rows)} rows" if len(gone) > 1 else ""
-            how = ", or leave the column out" if column == "speaker" and by != "speaker" else ""
-            raise TaskError(f"{file}: {column} is empty for {gone[0]!r}{more}; fill all or none{how}")
+            how = ", or drop the column" if column == "speaker" and by != "speaker" else ""
+            raise TaskError(f"{file}: {column} is empty for {gone[0]!r}{more}; fill it in for all rows{how}")
     if by != "speaker":
         return FoldRule(by=by, inner="speaker" if speakers else "")
     return FoldRule(by="speaker", k=GROUPS if speakers > MOST_SINGLE_SPEAKERS else None)

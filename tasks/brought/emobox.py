@@ -1,13 +1,13 @@
-"""`emobox:CORPUS`: any corpus of EmoBox under its own folds, from its fold files (Ma et al., Interspeech 2024).
+"""`emobox:CORPUS`: a corpus under EmoBox's folds, from its fold files (Ma et al., Interspeech 2024).
 
 The files lie under DATA/EmoBox, or in the folder that $EMOREP_EMOBOX names, as in its repository:
 `data/<corpus>/label_map.json` and `data/<corpus>/fold_<k>/<corpus>_<part>_fold_<k>.jsonl` (parts train, test and,
 rarely, valid), one JSON line an utterance. The corpus's reader finds the audio, by the file's stem (and its folders,
 where several files share one); a corpus without a reader is searched under DATA/<corpus>.
 
-What is wrong in the files is repaired, with a note on it: each fold twice in two schemas, labels that the map spells
-otherwise or lacks, dev utterances within train. Dev is a stratified fifth of train where EmoBox gives none; all choices
-are made on it alone, as there. Folds that share speakers between train and test are marked.
+Errors in the files are repaired, with a note: folds in two schemas, labels that the map lacks or spells otherwise, dev
+utterances within train. Where EmoBox has no dev part, dev is a stratified fifth of train. As in EmoBox, all choices are
+made on dev. Folds that share speakers between train and test are marked.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from tasks.reading import Copy
 from tasks.splits import folds, problems
 from tasks.task import Task, finish
 
-READERS = {"msppodcast": "msp_podcast"}  # where a corpus's name there is not ours
+READERS = {"msppodcast": "msp_podcast"}  # name in EmoBox -> our name, where they differ
 NOUNS = {
     "angry": "anger",
     "boredem": "boredom",
@@ -52,17 +52,17 @@ PARTS = ("train", "valid", "test")
 
 @dataclass(frozen=True)
 class _Line:
-    """An utterance of a fold file: where its audio lies there, and its label as it is written."""
+    """An utterance of a fold file: the path of its audio there, and its label as written."""
 
     wav: PurePosixPath
     label: str
 
 
 def folder(data: Path, emobox: Path | None) -> Path | None:
-    """The folder that holds one folder a corpus, in `emobox` or else under `data`; None where there is none.
+    """The folder that holds a folder for each corpus, in `emobox` or under `data`; None where there is none.
 
     Raises:
-        TaskError: `data` may not be read.
+        TaskError: `data` cannot be read.
     """
     if emobox:
         places = [emobox]
@@ -83,17 +83,17 @@ def names(data: Path, emobox: Path | None) -> list[str]:
 
 
 def check(name: str, options: Options) -> str:
-    """Refuse a name without fold files; the task's name in results.
+    """The task's name in results.
 
     Raises:
-        TaskError: no fold files are there at all.
+        TaskError: there are no fold files.
         UnknownName: EmoBox has no such corpus.
     """
     data, corpus, there = options.data, name.partition(":")[2], names(options.data, options.emobox)
     if not there:
         raise TaskError(
-            f"{name}: no fold files are there; put the folder data/ of github.com/emo-box/EmoBox under "
-            f"{data / 'EmoBox'}, or name its place in $EMOREP_EMOBOX"
+            f"{name}: there are no fold files; put the folder data/ of github.com/emo-box/EmoBox under "
+            f"{data / 'EmoBox'}, or set $EMOREP_EMOBOX to its place"
         )
     if corpus not in there:
         raise UnknownName("corpus of EmoBox", corpus, there)
@@ -104,7 +104,7 @@ def load(name: str, options: Options, progress: Progress | None) -> Task:
     """The task of a corpus under EmoBox's folds.
 
     Raises:
-        TaskError: the fold files cannot be understood, or none of their audio is there.
+        TaskError: the fold files are wrong, or none of their audio files exists.
     """
     check(name, options)
     key = name.partition(":")[2]
@@ -119,12 +119,12 @@ def load(name: str, options: Options, progress: Progress | None) -> Task:
         raise TaskError(f"{name}: none of the {len(everything)} files that {home} lists is in {root}")
     lost = len(everything) - len(ids)
     if lost:
-        notes.append(f"{lost} of {len(everything)} utterances that EmoBox lists are not in this copy")
+        notes.append(f"{lost} of {len(everything)} utterances that EmoBox lists are missing in this copy")
     rows = there.loc[list(ids.values())].sort_index()
     emotion = {utterance: classes[everything[wav].label] for wav, utterance in ids.items()}
     differing = _differing(key, rows, emotion)
     if differing:
-        notes.append(f"{differing} labels are other than those of the corpus itself; EmoBox's are asked")
+        notes.append(f"{differing} labels differ from those of the corpus; EmoBox's are used")
     rows = rows.assign(emotion=[emotion[utterance] for utterance in rows.index])
     wanted = _definition(name, corpus, rows, own_dev=any(fold["valid"] for fold in lists.values()))
     usable = reading.prepare(wanted, Copy(corpus, root, rows, tuple(notes), bool(lost)), options, progress)
@@ -133,7 +133,7 @@ def load(name: str, options: Options, progress: Progress | None) -> Task:
 
 
 def _definition(name: str, corpus: Corpus, rows: pd.DataFrame, own_dev: bool) -> Definition:
-    """What EmoBox asks of a corpus. Raises TaskError where it has one class only."""
+    """The definition of EmoBox's task on a corpus. Raises TaskError where it has one class only."""
     return definition.new(
         name=name,
         version="emobox 1",
@@ -170,10 +170,10 @@ def _lists(home: Path, key: str, notes: list[str]) -> dict[str, dict[str, list[_
             fold[part] = _read(there[0]) if there else []
         lists[f"fold {number}"] = fold
     if twice:
-        notes.append(f"{twice} of EmoBox's fold files are there twice, in two schemas; the newer one is read")
+        notes.append(f"{twice} of EmoBox's fold files exist in two schemas; the newer one is read")
     taken = _apart(lists)
     if taken:
-        notes.append(f"{taken} utterances of dev or test were in train as well; they are taken out of it")
+        notes.append(f"{taken} utterances of dev or test were in train, too; they are removed from train")
     return lists
 
 
@@ -191,7 +191,7 @@ def _read(path: Path) -> list[_Line]:
 
 
 def _apart(lists: Mapping[str, dict[str, list[_Line]]]) -> int:
-    """Take what is in dev or test out of train, and what is in test out of dev; how many that were."""
+    """Remove utterances of dev and test from train, and of test from dev; returns their number."""
     taken = 0
     for fold in lists.values():
         later: set[PurePosixPath] = set()
@@ -204,7 +204,7 @@ def _apart(lists: Mapping[str, dict[str, list[_Line]]]) -> int:
 
 
 def _audio(key: str, options: Options) -> tuple[Corpus, Path, pd.DataFrame]:
-    """Facts, folder and utterances of a corpus, through its reader; else all audio under DATA/<corpus>."""
+    """Facts, folder and utterances of a corpus, from its reader; without a reader, all audio under DATA/<corpus>."""
     name = READERS.get(key, key)
     if name in corpora.names():
         corpus: Corpus = corpora.module(name).CORPUS
@@ -235,7 +235,7 @@ def _audio(key: str, options: Options) -> tuple[Corpus, Path, pd.DataFrame]:
 
 
 def _classes(home: Path, lines: Iterable[_Line], corpus: Corpus, notes: list[str]) -> dict[str, str]:
-    """Class by label as the fold files have it."""
+    """Class by label as written in the fold files."""
     path = home / "label_map.json"
     table: dict[str, str] = {}
     if path.is_file():
@@ -244,7 +244,7 @@ def _classes(home: Path, lines: Iterable[_Line], corpus: Corpus, notes: list[str
         except (ValueError, AttributeError) as error:
             raise TaskError(f"{path}: is not a JSON object of labels ({error})") from error
     else:
-        notes.append("EmoBox has no label map of this corpus; the corpus's own codes are read")
+        notes.append("EmoBox has no label map for this corpus; the corpus's own codes are used")
     any_case = {raw.casefold(): common for raw, common in table.items()}
     own = getattr(corpora.module(corpus.name), "EMOTIONS", {}) if corpus.name in corpora.names() else {}
     classes: dict[str, str] = {}
@@ -259,15 +259,15 @@ def _classes(home: Path, lines: Iterable[_Line], corpus: Corpus, notes: list[str
         classes[raw] = NOUNS.get(common.casefold(), common.casefold())
     if repaired:
         said = ", ".join(f"{raw!r} ({count})" for raw, count in sorted(repaired.items()))
-        notes.append(f"labels that EmoBox's label map spells otherwise or lacks: {said}")
+        notes.append(f"labels that EmoBox's label map lacks or spells otherwise: {said}")
     return classes
 
 
 def _matched(lines: Mapping[PurePosixPath, _Line], there: pd.DataFrame) -> dict[PurePosixPath, str]:
-    """Utterance by path in the fold files: the one file of that stem, or that with most folders in common.
+    """Utterance by path in the fold files: the file of that stem; of several, the one with most folders in common.
 
     Raises:
-        TaskError: two files suit equally well.
+        TaskError: two files match equally well.
     """
     by_stem: defaultdict[str, list[tuple[str, tuple[str, ...]]]] = defaultdict(list)
     for utterance, path in there["path"].items():
@@ -275,7 +275,7 @@ def _matched(lines: Mapping[PurePosixPath, _Line], there: pd.DataFrame) -> dict[
         by_stem[parts[-1]].append((str(utterance), parts[-2::-1]))
     matched = {}
     for wav in lines:
-        # Some names there are a part of one here, as SAVEE's DC_a01 of DC/a01.
+        # Some names there join folder and file: SAVEE's DC_a01 is DC/a01.
         wanted = tuple(part.casefold() for part in wav.with_suffix("").parts)
         candidates = by_stem.get(wanted[-1], [])
         if not candidates and "_" in wanted[-1]:
@@ -284,19 +284,19 @@ def _matched(lines: Mapping[PurePosixPath, _Line], there: pd.DataFrame) -> dict[
         ranked = sorted(((_alike(wanted[-2::-1], parts), utterance) for utterance, parts in candidates), reverse=True)
         if len(ranked) > 1 and ranked[0][0] == ranked[1][0]:
             paths = " and ".join(there["path"][utterance] for _, utterance in ranked[:2])
-            raise TaskError(f"EmoBox's {wav} may be {paths}; remove one of them")
+            raise TaskError(f"EmoBox's {wav} may be {paths}; remove one of the two")
         if ranked:
             matched[wav] = ranked[0][1]
     return matched
 
 
 def _alike(one: Sequence[str], other: Sequence[str]) -> int:
-    """How many folders, from the innermost outwards, two paths have in common."""
+    """Number of folders, from the innermost outwards, that two paths have in common."""
     return next((i for i, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
 
 
 def _differing(key: str, rows: pd.DataFrame, emotion: Mapping[str, str]) -> int:
-    """Labels that are not those of our own task on the corpus, after its merges."""
+    """Number of labels that differ from those of our own task on the corpus, after its merges."""
     path = definition.path(READERS.get(key, key))
     if "emotion" not in rows or not path.exists():
         return 0
@@ -333,7 +333,7 @@ def _problem(
         if not parts["valid"]:
             dev = folds.stratified_fifth(train, names, asked, name)
             train = np.setdiff1d(train, dev)
-        if len(train) and len(test):  # a fold of which this copy has nothing
+        if len(train) and len(test):  # else this copy has no utterance of the fold
             built.append(Fold(name, train, dev, test))
     speaker = np.array([str(value) for value in rows["speaker"]]) if "speaker" in rows else names
     dialogue, turn = (rows[column].to_numpy() if column in rows else None for column in ("dialogue", "turn"))

@@ -1,4 +1,4 @@
-"""What the columns of a user's table hold, by the headings that people write."""
+"""Which columns a user's table has, by its headings."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tasks.definition import VALUES
 from tasks.errors import TaskError
 
 KNOWN = {"id", *COLUMNS}
-# Other headings of a column, in their plain form (`spellings.plain`): taken where the column itself is absent.
+# Column -> other headings, in plain form (`spellings.plain`), which are taken where the column itself is absent.
 OTHERS = {
     "path": (
         "file", "wav", "audio", "filename", "file name", "filepath", "file path", "wav path", "wavpath", "wav file",
@@ -37,7 +37,7 @@ OTHERS = {
     "dialogue": ("dialog", "dialogue id", "dialog id"),
     "session": ("session id",),
 }  # fmt: skip
-MEASURED = ("sha256", "samples_sha256", "duration")  # columns that are added when audio is read
+MEASURED = ("sha256", "samples_sha256", "duration")  # columns that are added when the audio is read
 # A table without these columns is refused, so that any spelling of their letters is taken where one column has it.
 NEEDED = {
     "path": re.compile(
@@ -56,8 +56,8 @@ LIKELY = {
 }
 LONGEST, MOST = 40, 30  # letters of a heading, and headings, that a message repeats
 SPLITS = ("speaker", "partition", "fold")
-ASKED_FOR = ("path", "emotion", "speaker")  # where two headings may be one of these, the user is asked
-_UNNAMED = re.compile(r"(unnamed: ?\d+(_level_\d+)?)?", re.IGNORECASE)  # what pandas writes for an index
+ASKED_FOR = ("path", "emotion", "speaker")  # two headings that may be one of these are an error
+_UNNAMED = re.compile(r"(unnamed: ?\d+(_level_\d+)?)?", re.IGNORECASE)  # the heading that pandas writes for an index
 
 
 @dataclass(frozen=True)
@@ -68,8 +68,8 @@ class Heading:
         place: the position of each column that is used, by its name among `KNOWN`, or as the user asks for it.
         written: the heading of each, as in the file.
         unused: headings that are not used.
-        mapped: written label -> class, of a heading such as `label:Angry=anger`.
-        notes: what was taken for what.
+        mapped: written label -> class, from a heading such as `label:Angry=anger`.
+        notes: lines on headings that were taken for a column.
     """
 
     place: Mapping[str, int]
@@ -80,23 +80,23 @@ class Heading:
 
     @property
     def listed(self) -> str:
-        """The headings, as written, for a message: those that are used first, long ones and many of them cut."""
+        """The headings for a message, those in use first; long headings and long lists are cut."""
         names = [cut(" ".join(name.split()), LONGEST) for name in (*self.written.values(), *self.unused)]
         return ", ".join(names[:MOST]) + (f" and {len(names) - MOST} more" if len(names) > MOST else "")
 
 
 def known(cells: Sequence[str]) -> int:
-    """How many cells of a heading are columns that this module knows."""
+    """The number of known columns in a heading."""
     others = {word for words in OTHERS.values() for word in words}
     names = [_named(cell)[0] for cell in cells]
     return sum(name in KNOWN or spellings.plain(name) in others for name in names)
 
 
 def understood(sheet: Sheet, asked: str) -> Heading:
-    """What the columns of a table hold; `asked`: the column that the user asks for, empty where none is named.
+    """The columns of a table; `asked`: the column that the user names, empty where none is named.
 
     Raises:
-        TaskError: two columns have one name, two may be the same thing, or a column of a task is absent.
+        TaskError: two columns have one name, or two columns may have one meaning.
     """
     names: dict[str, int] = {}
     mapped: dict[str, str] = {}
@@ -106,7 +106,7 @@ def understood(sheet: Sheet, asked: str) -> Heading:
             continue
         if name in names:
             other = sheet.heading[names[name]]
-            raise TaskError(f"{sheet.file}: columns {other!r} and {cell!r} are one; rename or drop one of them")
+            raise TaskError(f"{sheet.file}: columns {other!r} and {cell!r} have one name; rename or drop one of them")
         names[name] = position
         if mapping:
             mapped |= mapping_of(f"{sheet.file}, heading {name}", re.split(r"[;|,]", mapping))
@@ -115,7 +115,7 @@ def understood(sheet: Sheet, asked: str) -> Heading:
     notes = _renamed(sheet, place, left, asked)
     if asked and asked not in place and (named := _plain(left).get(spellings.plain(asked))):
         if asked in MEASURED:
-            raise TaskError(f"{sheet.file}: column {asked} has the name of what is measured of the audio; rename it")
+            raise TaskError(f"{sheet.file}: column {asked} has the name of a measured column; rename it")
         place[asked] = left.pop(named)
     heading = sheet.heading
     unused = tuple(sorted(heading[where] for where in left.values()))
@@ -166,37 +166,37 @@ def _alike(heading: Heading) -> list[str]:
 
 
 def asked_for(heading: Heading, asked: str) -> str:
-    """The column that the user names, by the name that it has here: `label` is `emotion` where it was taken for it."""
+    """The name that the user's column has here: `emotion` for `label` where that was taken for it."""
     taken = {spellings.plain(_named(written)[0]): column for column, written in heading.written.items()}
     return asked if asked in heading.place else taken.get(spellings.plain(asked), asked)
 
 
 def _renamed(sheet: Sheet, place: dict[str, int], left: dict[str, int], asked: str) -> list[str]:
-    """Move columns under other headings from `left` to `place`, by the names that are known; notes on it."""
+    """Move columns with other headings from `left` to `place`; returns notes on them."""
     notes: list[str] = []
     taken: dict[str, str] = {}
     for column, words in OTHERS.items():
         plain = _plain(left)
-        found = [plain[word] for word in words if word in plain]
-        if column in place or not found:
+        alike = [plain[word] for word in words if word in plain]
+        if column in place or not alike:
             continue
-        if column == "emotion" and asked not in ("emotion", *found) and (asked or set(VALUES) & set(place)):
+        if column == "emotion" and asked not in ("emotion", *alike) and (asked or set(VALUES) & set(place)):
             continue  # a value, or another column, is asked for
         if column == "partition" and "fold" in place:
             continue
         if column == "partition":
-            strange = {name: word for name in found if (word := _no_part(sheet, left[name])) is not None}
+            strange = {name: word for name in alike if (word := _no_part(sheet, left[name])) is not None}
             notes += [_not_taken(sheet.heading[left[name]], word) for name, word in strange.items()]
-            found = [name for name in found if name not in strange]
-        if asked in found:
-            found = [asked]
-        if len(found) > 1 and column in ASKED_FOR:
+            alike = [name for name in alike if name not in strange]
+        if asked in alike:
+            alike = [asked]
+        if len(alike) > 1 and column in ASKED_FOR:
             raise TaskError(
-                f"{sheet.file}: columns {' and '.join(sheet.heading[left[name]] for name in found)} may each be the "
+                f"{sheet.file}: columns {' and '.join(sheet.heading[left[name]] for name in alike)} may each be the "
                 f"{column}; rename the right one to {column}"
             )
-        if len(found) == 1:
-            place[column] = left.pop(found[0])
+        if len(alike) == 1:
+            place[column] = left.pop(alike[0])
             taken[column] = sheet.heading[place[column]]
     taken |= _needed(sheet, place, left, asked)
     if taken:
@@ -231,13 +231,13 @@ def _plain(left: Mapping[str, int]) -> dict[str, str]:
 
 
 def _no_part(sheet: Sheet, place: int) -> str | None:
-    """The first value of a column that is no word for train, dev or test; None where all that are there are."""
+    """The first value of a column that is no word for train, dev or test; None where there is none."""
     words = [values[place].strip() for _, values in sheet.rows]
     return next((word for word in words if word and not spellings.meaning(word, spellings.PARTITIONS)), None)
 
 
 def _named(cell: str) -> tuple[str, str]:
-    """A column's name in small letters, and how its labels are mapped: `label:Angry=anger` has both."""
+    """A column's name in small letters, and the mapping of its labels: `label:Angry=anger` has both."""
     name, colon, mapping = cell.strip().partition(":")
     if colon and "=" in mapping:
         return name.strip().lower(), mapping
@@ -245,13 +245,13 @@ def _named(cell: str) -> tuple[str, str]:
 
 
 def mapping_of(where: str, lines: Sequence[str]) -> dict[str, str]:
-    """Written label -> class, of lines such as `Angry=anger`; a label before nothing, `Other=`, is left out.
+    """Written label -> class, from lines such as `Angry=anger`; the class is empty for a label to leave out, `Other=`.
 
     Args:
-        where: what a message calls the place of the lines.
+        where: the words of a message for the place of the lines.
 
     Raises:
-        TaskError: a line says nothing, or a label is mapped twice.
+        TaskError: a line has no label or no `=`, or a label is mapped twice.
     """
     mapped: dict[str, str] = {}
     for line in lines:

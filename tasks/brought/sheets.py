@@ -1,4 +1,4 @@
-"""A user's table as a sheet of text: its encoding and separator are found out, not asked for."""
+"""A user's table as rows of text; its encoding and its separator are detected."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Sheet:
 
     Attributes:
         heading: the names of its columns, as written.
-        rows: the others that are not empty: their number, counted from 1 as a spreadsheet does, and a value a column.
+        rows: the other rows that are not empty: the number, counted from 1 as in a spreadsheet, and the values.
     """
 
     file: Path
@@ -36,10 +36,10 @@ def read(file: Path, understood: Callable[[list[str]], int]) -> Sheet:
     """A table of UTF-8 or UTF-16, with or without a byte order mark, separated by comma, semicolon, tab or bar.
 
     Args:
-        understood: how many columns of a heading are known; the separator that makes most of them known is taken.
+        understood: returns the number of known columns in a heading; the separator with the largest number is taken.
 
     Raises:
-        TaskError: it cannot be read as text, is a spreadsheet's own file, or a row has more or fewer values than the
+        TaskError: the file is no text, or is in a spreadsheet's own format, or a row has more or fewer values than the
             heading; names the file and the line.
     """
     content = text(file)
@@ -47,7 +47,7 @@ def read(file: Path, understood: Callable[[list[str]], int]) -> Sheet:
     if content[:4].lower() == "sep=":  # a line that spreadsheets write above the heading
         first, below = 2, content.partition("\n")[2]
     headings = {mark: next((cells for _, cells in _records(file, below, mark)), []) for mark in SEPARATORS}
-    mark = max(SEPARATORS, key=lambda one: understood(headings[one]))  # of equals the first
+    mark = max(SEPARATORS, key=lambda one: understood(headings[one]))  # the first of equals
     heading = headings[mark]
     rows = []
     for number, (line, values) in enumerate(_records(file, below, mark), start=first):
@@ -96,7 +96,7 @@ def text(file: Path) -> str:
 
 
 def _unmarked(raw: bytes) -> str:
-    """The encoding of text without a byte order mark: UTF-16 has a zero in every other byte of a plain heading."""
+    """The encoding of text without a byte order mark; a heading in UTF-16 has a zero in every second byte."""
     head = raw[:200]
     for zeros, encoding in ((head[1::2], "utf-16-le"), (head[::2], "utf-16-be")):
         if len(zeros) > 4 and zeros.count(0) > len(zeros) / 2:

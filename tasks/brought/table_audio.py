@@ -1,4 +1,4 @@
-"""Where the audio of a table lies: beside it, or in the folder that the user names."""
+"""Finds the audio files of a table: in its folder, or in the folder that the user names."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _DRIVE = re.compile("[A-Za-z]:/")  # how an absolute path of Windows begins
 
 @dataclass(frozen=True)
 class Folders:
-    """Where files of a table are looked for.
+    """Folders in which the files of a table are searched.
 
     Attributes:
         table: the table's folder; audio: the folder that the user names with --audio; None: none.
@@ -31,17 +31,20 @@ class Folders:
 
 
 def find(written: str, folders: Folders, where: str) -> tuple[PurePosixPath, Path]:
-    """A file as a row writes it: its place below one of the folders, and its absolute path.
+    """The path of a row's file below one of the folders, and its absolute path.
 
-    Backslashes part folders. A path of another machine, or one that leaves the table's folder, is looked for below the
-    folder that the user names by its last parts. A name without suffix finds the audio file of that name. Whether the
-    file is there is not checked where it can lie in one place only.
+    Backslashes separate folders, as `/` does. For a path of another machine, or one out of the table's folder, its last
+    parts are searched below the folder that the user names. A name without suffix finds the audio file of that name.
+    Where only one place is possible, the file need not exist.
+
+    Args:
+        where: the words of a message for the row.
 
     Raises:
-        TaskError: the path leads out of the folders, or cannot be a path; `where` is what the message calls the row.
+        TaskError: the path leads out of the folders, or is no valid path.
     """
     if "\0" in written:
-        raise TaskError(f"{where}: path {written!r} holds a zero byte; is the file text?")
+        raise TaskError(f"{where}: path {written!r} holds a zero byte; is the table a text file?")
     slashed = written.replace("\\", "/")
     place = PurePosixPath(slashed)
     foreign = _DRIVE.match(slashed) is not None
@@ -60,17 +63,17 @@ def find(written: str, folders: Folders, where: str) -> tuple[PurePosixPath, Pat
             if os.path.isfile(path):
                 return tail, path
         raise TaskError(
-            f"{where}: path {written!r}: no end of it is a file in {folders.audio}; name the folder in which "
-            f"{'/'.join(parts[-2:])} lies with --audio DIR"
+            f"{where}: path {written!r}: no last part of it is a file in {folders.audio}; name the folder that holds "
+            f"{'/'.join(parts[-2:])} with --audio DIR"
         )
     raise TaskError(
-        f"{where}: path {str(place)!r} must lead to a file within the table's folder, {folders.table}; name the folder "
-        "of its audio with --audio DIR, or put the table into a folder that holds all of it"
+        f"{where}: path {str(place)!r} is not within the table's folder, {folders.table}; name the folder of the audio "
+        "with --audio DIR, or put the table into a folder that holds all of it"
     )
 
 
 def _suffixed(place: PurePosixPath, roots: tuple[Path, ...] | list[Path]) -> tuple[PurePosixPath, Path]:
-    """A place with a suffix and its path, below the first root that has it, else below the first root."""
+    """The path with a suffix, below a root and absolute: of the first root that has the file, else of the first."""
     known = (*corpora.SUFFIXES, "")
     options = [place] if place.suffix else [place.with_name(place.name + suffix) for suffix in known]
     if len(roots) > 1 or len(options) > 1:

@@ -1,4 +1,4 @@
-"""`python -m tasks check csv:FILE`: what a user's table holds, before anything is run on it."""
+"""The report of `python -m tasks check csv:FILE`: what a user's table holds, and whether it can be run."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from tasks.copies import audio
 from tasks.errors import TaskError
 from tasks.options import Options
 
-NAMED = 20  # at most so many values of a column are counted by name
+NAMED = 20  # at most this many values of a column are named
 
 
 def report(name: str, options: Options, progress: Progress | None) -> tuple[list[str], bool]:
-    """Lines on a table, and whether its task can be run as it is.
+    """Lines on a table, and whether its task can be run.
 
     Raises:
-        Refused, TaskError: the table cannot be understood.
+        Refused, TaskError: the table is wrong.
     """
     options = options.absolute()
     table = csv_table.understood(name, options)
@@ -33,11 +33,10 @@ def report(name: str, options: Options, progress: Progress | None) -> tuple[list
     try:
         task = csv_table.load(name, options, progress)
     except TaskError as error:
-        hint = ["a class is left out by --labels FILE with a line such as other="]
+        hint = ["to leave a class out, use --labels FILE with a line such as other="]
         hint *= bool(table.definition.labels) and "class" in str(error)
         return [*lines, f"cannot be run: {error}", *hint], False
-    told = [note for note in task.notes if note not in table.notes]
-    lines += [f"note     {note}" for note in told]
+    lines += [f"note     {note}" for note in task.notes if note not in table.notes]
     lines += [f"tests on {_listed((fold.name, fold.test) for fold in task.audit.folds)}"]
     return [*lines, f"marks    {' '.join(task.marks) or 'none'}"], True
 

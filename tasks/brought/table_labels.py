@@ -1,4 +1,4 @@
-"""The classes of a user's table: spellings of one word are one class, and the user may map labels to classes."""
+"""The classes of a user's table: spellings of one word are one class, and a user may map labels to classes."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ class Labels:
     """The classes of a task.
 
     Attributes:
-        classes: class -> labels that it holds, as `Definition.labels`; empty where values are asked for.
+        classes: class -> its labels, as `Definition.labels`; empty where values are asked for.
         drop: labels that the user leaves out.
-        notes: what was mapped.
+        notes: lines on labels that were mapped.
     """
 
     classes: dict[str, tuple[str, ...]]
@@ -34,7 +34,7 @@ class Labels:
 
 
 def of_file(file: Path | None) -> dict[str, str]:
-    """Written label -> class, of a file of lines such as `Angry=anger`; empty where there is no file.
+    """Written label -> class, from a file with lines such as `Angry=anger`; empty without a file.
 
     Raises:
         TaskError: the file cannot be read, or a line maps no label.
@@ -47,11 +47,11 @@ def of_file(file: Path | None) -> dict[str, str]:
 def understood(file: Path, column: str, rows: pd.DataFrame, mapped: Mapping[str, str]) -> Labels:
     """The classes of a column.
 
-    Of emotions, and of columns that this program does not know, labels that are spellings of one word are one class. Of
-    other columns, such as speakers, every value is a class.
+    In `emotion` and in unknown columns, spellings of one word are one class. In other known columns, such as speakers,
+    every value is a class.
 
     Args:
-        mapped: written label -> class, empty to leave it out; labels are matched as `spellings.plain` has them.
+        mapped: written label -> class, empty for a label to leave out; labels are compared by `spellings.plain`.
 
     Raises:
         TaskError: the column has fewer than two classes.
@@ -75,7 +75,7 @@ def understood(file: Path, column: str, rows: pd.DataFrame, mapped: Mapping[str,
     notes += [f"labels left out, as the user asks: {', '.join(drop)}"] * bool(drop)
     plain = {spellings.plain(label) for label in written}
     strange = [label for label in mapped if spellings.plain(label) not in plain]
-    notes += [f"labels that are mapped and that no row has: {', '.join(strange)}"] * bool(strange)
+    notes += [f"labels are mapped that no row has: {', '.join(strange)}"] * bool(strange)
     if written and all(spellings.number(label) is not None for label in written):
         some = ", ".join([*written[:FEW], *["..."] * (len(written) > FEW)])
         notes.append(

@@ -1,4 +1,4 @@
-"""From the sheet of a user's table to the utterance table."""
+"""The utterance table from the rows of a user's table."""
 
 from __future__ import annotations
 
@@ -19,18 +19,26 @@ from tasks.errors import TaskError
 
 NUMBERS = ("start", "end", "valence", "arousal", "dominance", "sentiment")
 WHOLE_NUMBERS = ("channel", "turn")
-SPARE = ("speaker", "gender", "language", "partition", "fold", "dialogue", "session")  # `nan` in them is no value
-LONG = ("text", "phonemes", "sentence")  # columns whose values may have several lines
-NAMED = 10  # at most so many values are listed in one note
+SPARE = (
+    "speaker",
+    "gender",
+    "language",
+    "partition",
+    "fold",
+    "dialogue",
+    "session",
+)  # `nan` is missing
+LONG = ("text", "phonemes", "sentence")  # columns whose values may have line breaks
+NAMED = 10  # at most this many values are listed in one note
 
 
 @dataclass
-class _Read:
-    """What rows were read as, to be told.
+class _Seen:
+    """Values that were read as something else, for notes.
 
     Attributes:
-        empty: column -> words that were read as no value, with the number of rows.
-        parts: written word of a partition -> the part that it is.
+        empty: column -> words that were read as missing, with the number of rows.
+        parts: word for a partition as written -> train, dev or test.
     """
 
     empty: dict[str, Counter[str]] = field(default_factory=dict)
@@ -38,13 +46,13 @@ class _Read:
 
 
 def table(sheet: Sheet, heading: Heading, folders: Folders) -> tuple[pd.DataFrame, list[str]]:
-    """The utterance table, with the column that is asked for where it is none of `COLUMNS`; and notes.
+    """The utterance table, which also has the column that is asked for; and notes.
 
     Raises:
-        TaskError: a path, a number or a part of a split is wrong, or two rows have one id; names file and row.
+        TaskError: a path, a number or a partition is wrong, or two rows have one id; names file and row.
     """
-    told = _Read()
-    made = [_row(f"{sheet.file}, row {number}", heading.place, values, folders, told) for number, values in sheet.rows]
+    seen = _Seen()
+    made = [_row(f"{sheet.file}, row {number}", heading.place, values, folders, seen) for number, values in sheet.rows]
     rows = utterances.table(made)
     for column in set(heading.place) - KNOWN:
         values = pd.Series({str(row["id"]): row[column] for row in made}, dtype=object)
@@ -52,13 +60,13 @@ def table(sheet: Sheet, heading: Heading, folders: Folders) -> tuple[pd.DataFram
             rows[column] = values
     notes = [
         f"{column}: read as no value: {', '.join(f'{word} ({count} rows)' for word, count in words.items())}"
-        for column, words in told.empty.items()
+        for column, words in seen.empty.items()
     ]
-    notes += [f"partition {word} is read as {part}" for word, part in told.parts.items()]
+    notes += [f"partition {word} is read as {part}" for word, part in seen.parts.items()]
     return rows, notes + _genders(rows)
 
 
-def _row(where: str, place: Mapping[str, int], values: list[str], folders: Folders, told: _Read) -> dict[str, object]:
+def _row(where: str, place: Mapping[str, int], values: list[str], folders: Folders, seen: _Seen) -> dict[str, object]:
     row: dict[str, object] = {}
     for column in (name for name in place if name not in ("id", "path")):
         text = values[place[column]].strip()
@@ -67,32 +75,32 @@ def _row(where: str, place: Mapping[str, int], values: list[str], folders: Folde
         if text and column in (*NUMBERS, *WHOLE_NUMBERS):
             row[column] = _number(int if column in WHOLE_NUMBERS else float, text, f"{where}: {column}")
         else:
-            row[column] = _word(column, text, told) or None
+            row[column] = _word(column, text, seen) or None
     if row.get("partition"):
-        row["partition"] = _part(where, str(row["partition"]), told)
-    found, path = table_audio.find(values[place["path"]].strip(), folders, where)
+        row["partition"] = _part(where, str(row["partition"]), seen)
+    below, path = table_audio.find(values[place["path"]].strip(), folders, where)
     named = values[place["id"]].strip() if "id" in place else ""
     if "\0" in named:
-        raise TaskError(f"{where}: id {named!r} holds a zero byte; is the file text?")
-    return row | {"id": named or str(found.with_suffix("")).replace("/", "-"), "path": path, "labels": where}
+        raise TaskError(f"{where}: id {named!r} holds a zero byte; is the table a text file?")
+    return row | {"id": named or str(below.with_suffix("")).replace("/", "-"), "path": path, "labels": where}
 
 
-def _word(column: str, text: str, told: _Read) -> str:
-    """The text, empty where it is a program's word for no value."""
+def _word(column: str, text: str, seen: _Seen) -> str:
+    """The text; empty where it is a word for a missing value."""
     words = spellings.NO_VALUE if column in SPARE else spellings.NO_LABEL
     if text.casefold() in words and (column in SPARE or column == "emotion" or column not in COLUMNS):
-        told.empty.setdefault(column, Counter())[text] += 1
+        seen.empty.setdefault(column, Counter())[text] += 1
         return ""
     return text
 
 
-def _part(where: str, written: str, told: _Read) -> str:
-    """train, dev or test, as the row writes it."""
+def _part(where: str, written: str, seen: _Seen) -> str:
+    """train, dev or test, from the word in the row."""
     part = spellings.meaning(written, spellings.PARTITIONS)
     if part is None:
         raise TaskError(f"{where}: partition {written!r} is none of {', '.join(spellings.PARTITIONS)}")
     if written != part:
-        told.parts[written] = part
+        seen.parts[written] = part
     return part
 
 
@@ -107,7 +115,7 @@ def _number(kind: type[int] | type[float], text: str, where: str) -> float:
 
 
 def _genders(rows: pd.DataFrame) -> list[str]:
-    """Give one gender that is written in several ways one word, in place; notes on it."""
+    """Notes on genders that are written in several ways, which are replaced by one word in the table."""
     if "gender" not in rows:
         return []
     written: dict[str, list[str]] = {}
@@ -121,15 +129,15 @@ def _genders(rows: pd.DataFrame) -> list[str]:
 
 
 def oddities(rows: pd.DataFrame) -> list[str]:
-    """Notes on what is likely to be a slip: speakers that differ in case only, or have two genders."""
+    """Notes on likely mistakes: speakers that differ in case only, and speakers of two genders."""
     if "speaker" not in rows:
         return []
     alike = [" and ".join(words) for words in spellings.differing(rows["speaker"].dropna())]
-    notes = [f"speakers that differ in case or blanks only, and are read as two: {', '.join(alike[:NAMED])}"]
+    notes = [f"speakers that differ in case or blanks only are counted as different: {', '.join(alike[:NAMED])}"]
     notes *= bool(alike)
     if "gender" in rows:
-        told = rows.dropna(subset=["speaker", "gender"])
-        sizes = Counter(zip(told["speaker"].tolist(), told["gender"].tolist(), strict=True))
+        known = rows.dropna(subset=["speaker", "gender"])
+        sizes = Counter(zip(known["speaker"].tolist(), known["gender"].tolist(), strict=True))
         listed: dict[str, list[str]] = {}
         for (who, gender), count in sorted(sizes.items()):
             listed.setdefault(who, []).append(f"{count} {gender}")

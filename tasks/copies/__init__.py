@@ -1,1 +1,1 @@
-"""Copies of corpora on disk: where they lie (`search`), what their audio holds (`audio`), and words for messages."""
+"""Copies of corpora on disk: finding them (`search`), unpacking (`archives`), reading audio files (`audio`)."""

@@ -1,4 +1,4 @@
-"""Archives, unpacked so that nothing ever lands outside the folder asked for, and all of one or nothing."""
+"""Unpacks archives; no file is ever written outside the folder asked for."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from typing import IO
 
 from tasks.errors import TaskError
 
-Member = tuple[str, bool, object]  # its name, whether it is a folder, and what opens it
+Member = tuple[str, bool, object]  # name, whether it is a folder, and the handle that opens it
 
 
 def unpack(archive: Path, folder: Path, strip: int = 0) -> None:
     """Unpack a zip or tar file into a folder, which is made.
 
     Args:
-        strip: leading folders of every name to leave out; files above them are left out, too.
+        strip: number of leading folders to remove from every name; files above them are not unpacked.
 
     Raises:
-        TaskError: the archive is truncated or none, or a member would land outside the folder, or is neither a file nor
-            a folder. Files may have been written below `folder` by then.
+        TaskError: the file is truncated or no archive, or a member lies outside the folder or is neither a file nor a
+            folder. Files may have been written below `folder` before.
     """
     try:
         with _opened(archive) as (members, read):

@@ -1,6 +1,6 @@
-"""What the audio files hold: hashes, durations, and whether they can be used at all.
+"""Contents of audio files: hashes, durations, and whether they can be used.
 
-An index in the cache, keyed by a file's path and state, spares reading a file twice. Nothing depends on it.
+An index in the cache, keyed by path and state of a file, saves reading a file twice. Results do not depend on it.
 """
 
 from __future__ import annotations
@@ -22,23 +22,24 @@ from commons.fileindex import FileIndex
 from commons.progress import Progress
 
 INDEX = "audio.sqlite"
-BLOCK = 1 << 18  # frames decoded at once: memory stays flat for audio of any length
-UNKNOWN_SIZE = 0xFFFFFFFF  # what programs that write WAV to a pipe declare
+BLOCK = 1 << 18  # frames decoded at once, so that memory does not grow with the length of a file
+UNKNOWN_SIZE = 0xFFFFFFFF  # the size that programs declare when they write WAV to a pipe
 RATES = (2000, 768000)  # Hz; a header that claims less or more is damaged
-SAMPLES = {1: "whole numbers", 3: "floats", 0xFFFE: "samples"}  # WAV formats whose bits a sample are its size
-POINTER = b"version https://git-lfs.github.com/spec/"  # how a file begins that git-lfs has not fetched yet
-WINDOW = 500  # files handed to threads at a time, so that an error or Ctrl-C ends work soon
-WRITE = 200  # files between two writes: an interruption loses no more
+SAMPLES = {1: "whole numbers", 3: "floats", 0xFFFE: "samples"}  # WAV formats in which `bits` is the size of a sample
+POINTER = b"version https://git-lfs.github.com/spec/"  # the first bytes of a file that git-lfs has not fetched
+WINDOW = 500  # files given to threads at a time, so that an error or Ctrl-C stops the work soon
+WRITE = 200  # files between two writes: an interruption loses no more than these
 
 
 @dataclass(frozen=True)
 class Content:
-    """What an utterance's audio holds.
+    """Contents of an utterance's audio.
 
     Attributes:
         sha256: of the file's bytes.
         samples_sha256: of the decoded samples of the utterance, with rate and channels.
-        duration: of the utterance, seconds; rate in Hz and channels are the file's.
+        duration: of the utterance, in seconds.
+        rate, channels: of the file, rate in Hz.
     """
 
     sha256: str
@@ -68,16 +69,16 @@ class _Item:
 def examine(
     utterances: pd.DataFrame, cache: Path, jobs: int = 1, progress: Progress | None = None
 ) -> tuple[pd.DataFrame, dict[str, str]]:
-    """Contents of all utterances, and what is wrong with those that cannot be used.
+    """Contents of the usable utterances, and reasons for those that cannot be used.
 
     Args:
         utterances: the utterance table (`path`, and `start`, `end` in seconds where they are segments).
-        cache: folder of the index, made if need be; where it cannot be used, a warning says so and nothing is kept.
+        cache: folder of the index; where it cannot be used, a warning says so and nothing is kept.
         jobs: threads that decode.
-        progress: called with (done, to do) while files are read that the index does not know.
+        progress: called with (files done, files to do) while files are read that are not in the index.
 
     Returns:
-        A table with the fields of `Content`, indexed by the ids of usable utterances; and reasons by the other ids.
+        A table with the fields of `Content`, indexed by id, of usable utterances; and reasons by id of the others.
     """
     nothing = pd.Series(np.nan, utterances.index)
     starts, ends = utterances.get("start", nothing), utterances.get("end", nothing)
@@ -113,18 +114,18 @@ def examine(
 
 
 def _known(index: FileIndex, items: Sequence[_Item]) -> dict[_Item, Content]:
-    """What the index knows of the items."""
+    """Contents from the index, by item."""
     values = index.known(item.key for item in items)
     known = {item: Content(**value) for item in items if isinstance(value := values.get(item.key), dict)}
     return {item: content for item, content in known.items() if RATES[0] <= content.rate <= RATES[1]}
 
 
 def _examined(items: Sequence[_Item], jobs: int) -> Iterator[tuple[_Item, str, Content | BadAudio]]:
-    """Each item with its file's state and what it holds, or why it cannot be used, in the order they are done."""
+    """Each item with its file's state and its content, or the reason why it cannot be used, as they are done."""
 
     def work(item: _Item) -> tuple[_Item, str, Content | BadAudio]:
         try:
-            state = fileindex.state(os.stat(item.path))  # before reading: a file changed meanwhile is read again
+            state = fileindex.state(os.stat(item.path))  # before reading: a file that changes meanwhile is read again
             return item, state, read(item.path, item.start, item.end)
         except BadAudio as error:
             return item, "", error
@@ -138,14 +139,14 @@ def _examined(items: Sequence[_Item], jobs: int) -> Iterator[tuple[_Item, str, C
 
 
 def read(path: str | Path, start: float = 0.0, end: float = float("inf")) -> Content:
-    """Read an utterance's audio from its first byte to its last.
+    """The content of an utterance's audio, which is read to its end.
 
     Args:
-        start, end: the utterance's segment of the file, seconds.
+        start, end: the utterance's segment of the file, in seconds.
 
     Raises:
-        BadAudio: the file is empty, truncated, not audio, a git-lfs pointer, claims an impossible rate or sample size,
-            or has no samples or invalid ones.
+        BadAudio: the file is empty, truncated, not audio or a git-lfs pointer, declares an impossible rate or sample
+            size, or has no samples or invalid ones.
         OSError: it cannot be opened.
     """
     import soundfile
@@ -187,7 +188,7 @@ def read(path: str | Path, start: float = 0.0, end: float = float("inf")) -> Con
 
 
 def _check_container(file: BinaryIO) -> None:
-    """Find truncation that decoders pass over: less than a header declares, an Ogg without its last page."""
+    """Raise BadAudio for damage that decoders ignore: bytes that are missing, or an Ogg without its last page."""
     size = file.seek(0, os.SEEK_END)
     file.seek(0)
     magic = file.read(len(POINTER))
@@ -223,7 +224,7 @@ def _check_container(file: BinaryIO) -> None:
 
 
 def _check_format(fmt: bytes) -> None:
-    """Find a WAV header that claims samples of an impossible size, which decoders pass over."""
+    """Raise BadAudio where a WAV header declares an impossible sample size, which decoders ignore."""
     form, channels, _, _, block, bits = struct.unpack("<HHIIHH", fmt)
     if form in SAMPLES and not (8 <= bits <= 64 and block >= channels * -(-bits // 8)):
         raise BadAudio(
@@ -233,7 +234,7 @@ def _check_format(fmt: bytes) -> None:
 
 
 def _declared(file: BinaryIO) -> int | None:
-    """Bytes that the header of an AIFF, Wave64, RF64 or AU file says it has, whatever its suffix; None of others."""
+    """Number of bytes that the header of an AIFF, Wave64, RF64 or AU file declares; None for other files."""
     file.seek(0)
     head = file.read(40).ljust(40, b"\0")
     if head[:4] == b"FORM":

@@ -1,8 +1,8 @@
-"""Where a corpus's copy lies below the data folder, and which of its files are recordings of the corpus.
+"""Finds a corpus's copy below the data folder, and the recordings of the corpus in it.
 
-Few people have the archives of a corpus's makers: they have re-uploads, whose folders have other names, lie deeper, or
-hold everything twice. A corpus says in a `Layout` how its folder and its files are called; the rest is done here, in
-one way for all corpora. A file at its official place always comes before another of the same name.
+Many copies are re-uploads: their folders have other names, lie deeper, or hold every file twice. A corpus's `Layout`
+says how its folder and its files are called; the search is the same for all corpora. A file at its official place is
+preferred to another file of the same name.
 """
 
 from __future__ import annotations
@@ -17,28 +17,28 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-# In order of preference where one place has several files.
+# In order of preference, where files differ only in their suffix.
 SUFFIXES = (".wav", ".flac", ".opus", ".ogg", ".mp3")
 LOSSY = frozenset({".opus", ".ogg", ".mp3"})
 PACKED = frozenset({".zip", ".tar", ".gz", ".tgz", ".7z", ".rar", ".parquet", ".arrow"})
 DEEP = 3  # levels below the data folder at which a corpus's folder is looked for
-LONG = 5  # letters of a name that is looked for anywhere in a folder's name; a shorter one must be a word of it
+LONG = 5  # a name with fewer letters must be a word of a folder's name, a longer one may be a part of a word
 SKIPPED = frozenset({".git", "__MACOSX", "lost+found"})  # folders that never hold recordings
 
 
 @dataclass(frozen=True, kw_only=True)
 class Layout:
-    """How the copies of a corpus look.
+    """How folders and files of a corpus are called.
 
     Attributes:
-        folders: names of its folder under the data folder, any case, the first preferred. A folder whose name contains
-            one of them is looked into as well, down to `DEEP` levels.
-        globs: official places of its audio below that folder, such as `wav/*`; a suffix is taken off.
-        pattern: regular expression of a file's name without suffix, and of as many folders above it as tell something
+        folders: names of its folder under the data folder, in any case, the first preferred. Folders whose names
+            contain one of them are searched as well, down to `DEEP` levels.
+        globs: official places of its audio below that folder, such as `wav/*`; suffixes do not count.
+        pattern: regular expression of a file's name without suffix, and of the folders above it that identify the file
             (`(DC|JE)[/_]a\\d\\d`), in the corpus's own case. With it, files are found at any depth and in any case.
-            Without it, all lies at the official places, which may lie deeper as a whole.
-        beside: regular expressions, as `pattern`, of audio that lies beside the corpus's and is no part of it, and what
-            it is; empty words: not worth telling.
+            Without it, all files are at the official places, and the whole tree may lie deeper.
+        beside: regular expressions, as `pattern`, of audio that is not part of the corpus, each with a description;
+            with an empty description, the files are left out without a message.
     """
 
     folders: tuple[str, ...]
@@ -49,7 +49,7 @@ class Layout:
 
 @dataclass(frozen=True)
 class Tree:
-    """The folders under a data folder, `DEEP` levels down; `denied`: those that may not be read, with the reason."""
+    """The folders under a data folder, down to `DEEP` levels; `denied`: those that cannot be read, with the reason."""
 
     data: Path
     folders: tuple[Path, ...]
@@ -61,12 +61,12 @@ class Place:
     """Where a corpus's copy lies.
 
     Attributes:
-        root: its folder, below which `look` finds its files; None: there is none.
-        recordings: how many it holds.
-        others: further folders that hold recordings of it, and how many; they are not read.
-        denied: folders of its name that may not be read, with the reason.
-        packed: archives in folders of its name, where no recordings of it were found.
-        closed: other folders that may not be read, so that nobody knows what they hold.
+        root: its folder, below which `look` finds its files; None where there is none.
+        recordings: number of its recordings there.
+        others: further folders with recordings of it, and their number; they are not read.
+        denied: folders with its name that cannot be read, with the reason.
+        packed: archives in folders with its name, where these hold no recordings.
+        closed: other folders that cannot be read.
     """
 
     root: Path | None
@@ -78,17 +78,17 @@ class Place:
 
 
 @dataclass(frozen=True)
-class Found:
+class AudioFiles:
     """The audio files below a corpus's folder.
 
     Attributes:
-        files: recordings of the corpus by name: what `pattern` takes of the path, else the stem.
-        same: (file, file left out) of the same name and bytes.
-        unlike: (file at an official place, file of the same name and other bytes elsewhere, which is left out).
-        clashes: (file, file) of the same name and other bytes, neither more official than the other.
-        beside: files left out by what they are.
-        strange: other audio, whose names are not the corpus's.
-        denied: folders that may not be read, with the reason.
+        files: recordings of the corpus by name: the part of the path that `pattern` matches, else the stem.
+        same: (file, file left out) with the same name and bytes.
+        unlike: (file at an official place, file left out) with the same name and different bytes.
+        clashes: (file, file) with the same name and different bytes, neither at a more official place.
+        beside: files left out, by description.
+        strange: other audio, whose names do not fit the corpus.
+        denied: folders that cannot be read, with the reason.
     """
 
     files: Mapping[str, Path]
@@ -101,7 +101,7 @@ class Found:
 
 
 def tree(data: Path) -> Tree:
-    """The folders under a data folder; an empty tree where there is none."""
+    """The folders under a data folder; an empty tree where the data folder is absent."""
     folders: list[Path] = []
     denied: dict[Path, str] = {}
     level = [data]
@@ -124,9 +124,9 @@ def _subfolders(folder: Path, denied: dict[Path, str]) -> list[Path]:
 
 
 def locate(layout: Layout, below: Tree) -> Place:
-    """Where a corpus's copy lies: its own folder by name, else the folder that holds most of its recordings.
+    """The place of a corpus's copy: the folder with its name, else the folder with most of its recordings.
 
-    Where no folder holds any, the data folder itself is looked into if it has the corpus's name.
+    Where no folder holds any, the data folder itself is searched if it has the corpus's name.
     """
     order = [name.casefold() for name in layout.folders]
     top = [path for path in below.folders if path.parent == below.data]
@@ -137,7 +137,7 @@ def locate(layout: Layout, below: Tree) -> Place:
             bearing.append(path)
     named = (*own, *bearing)
     homes = [home for folder in named if (home := _home(layout, folder))]
-    if not homes and bears(Path(os.path.abspath(below.data)).name, layout.folders):  # it is the corpus's own folder
+    if not homes and bears(Path(os.path.abspath(below.data)).name, layout.folders):  # it is the corpus's own
         homes = [home for home in [_home(layout, below.data)] if home]
     fullest = sorted(homes, key=lambda home: -home[1])
     first = [home for home in homes if any(p == home[0] or p in home[0].parents for p in own)]
@@ -154,14 +154,14 @@ def locate(layout: Layout, below: Tree) -> Place:
 
 
 def bears(folder: str, names: Sequence[str]) -> bool:
-    """Whether a folder's name contains one of the names: a long one anywhere, a short one as a word of its own."""
+    """Whether a folder's name contains one of the names: a long name anywhere, a short name as a separate word."""
     words, letters = _asked(tuple(names))
     return words.search(folder.casefold()) is not None or letters.search(_letters(folder)) is not None
 
 
 @functools.lru_cache
 def _asked(names: tuple[str, ...]) -> tuple[re.Pattern[str], re.Pattern[str]]:
-    """What finds names as words of a folder's name, and long ones in its letters and digits alone."""
+    """Two patterns: for names as words of a folder's name, and for long names in its letters and digits."""
     words = "|".join(re.escape(name.casefold()) for name in names)
     long = "|".join(key for name in names if len(key := _letters(name)) >= LONG)
     return re.compile(rf"(?<![a-z0-9])(?:{words})(?![a-z])"), re.compile(long or "(?!)")
@@ -173,7 +173,7 @@ def _letters(name: str) -> str:
 
 
 def _home(layout: Layout, folder: Path) -> tuple[Path, int] | None:
-    """The folder that `look` wants, `folder` itself or one below it, and how many recordings it holds."""
+    """The root for `look` (`folder`, or a folder below it) and its number of recordings; None where it has none."""
     if layout.pattern:
         files = len(look(layout, folder, compare=False).files)
         return (folder, files) if files else None
@@ -189,11 +189,11 @@ def _home(layout: Layout, folder: Path) -> tuple[Path, int] | None:
     return folder / home, homes[home]
 
 
-def look(layout: Layout, root: Path, compare: bool = True) -> Found:
+def look(layout: Layout, root: Path, compare: bool = True) -> AudioFiles:
     """The audio files below a corpus's folder.
 
     Args:
-        compare: whether files of one name are compared byte by byte; otherwise the first is taken.
+        compare: whether files with one name are compared byte by byte; otherwise the first is taken.
     """
     places, denied = _audio(root)
     official = re.compile(_official(layout), re.IGNORECASE)
@@ -228,17 +228,17 @@ def look(layout: Layout, root: Path, compare: bool = True) -> Found:
             pairs[kind].append((path, other))
     left = {what: tuple(paths) for what, paths in beside.items()}
     same, unlike, clashes = (tuple(pairs[kind]) for kind in ("same", "unlike", "clashes"))
-    return Found(files, same, unlike, clashes, left, tuple(strange), denied)
+    return AudioFiles(files, same, unlike, clashes, left, tuple(strange), denied)
 
 
 def places(root: Path) -> dict[str, Path]:
-    """All audio below a folder by its path there without suffix (with `/`), the preferred suffix of each."""
-    found, _ = _audio(root)
-    return {place: root / f"{place}{found[place]}" for place in sorted(found)}
+    """All audio below a folder, by path without suffix (separated by `/`); of several suffixes, the preferred one."""
+    suffixes, _ = _audio(root)
+    return {place: root / f"{place}{suffixes[place]}" for place in sorted(suffixes)}
 
 
 def find(root: Path, name: str) -> Path:
-    """A label file by its path below `root`, any case, else at any depth; where there is none, its official place."""
+    """A label file by its path below `root`, in any case and at any depth; its official place where there is none."""
     if (root / name).exists():
         return root / name
     wanted = name.casefold()
@@ -247,7 +247,7 @@ def find(root: Path, name: str) -> Path:
 
 
 def within(root: Path, place: str) -> Path:
-    """A file or folder by its path below `root`, each part in any case; where there is none, its official place."""
+    """A file or folder by its path below `root`, each part in any case; its official place where there is none."""
     here = root
     for part in place.split("/"):
         if not (here / part).exists() and here.is_dir():
@@ -257,15 +257,15 @@ def within(root: Path, place: str) -> Path:
 
 
 def lacking(root: Path, parts: Sequence[str]) -> list[str]:
-    """Those of the paths, of files or of folders that hold any, that are nowhere below `root`, in whatever case."""
+    """The paths, of files or non-empty folders, that do not occur below `root` in any case."""
     there = [f"/{place.casefold()}/" for place, _ in _walk(root, {})]
     return [part for part in parts if not any(f"/{part.casefold()}/" in place for place in there)]
 
 
 def spelled(pattern: re.Pattern[str], name: str) -> str:
-    """A name in the corpus's own case: each run of letters in lower, upper or title case, as the pattern has it.
+    """The name in the case that the pattern expects; each run of letters is in lower, upper or title case.
 
-    The name itself where nothing fits.
+    Returns the name itself where no case fits.
     """
     if pattern.fullmatch(name):
         return name
@@ -278,7 +278,7 @@ def spelled(pattern: re.Pattern[str], name: str) -> str:
 
 
 def _equal(one: Path, other: Path) -> bool:
-    """Whether two files hold the same bytes; files that cannot be read are different."""
+    """Whether two files hold the same bytes; False where one cannot be read."""
     try:
         return filecmp.cmp(one, other, shallow=False)
     except OSError:
@@ -286,12 +286,12 @@ def _equal(one: Path, other: Path) -> bool:
 
 
 def _official(layout: Layout) -> str:
-    """The official places as one regular expression of a path without suffix."""
+    """The official places as one regular expression for a path without suffix."""
     return "|".join(f"(?:{_of_glob(pattern)})" for pattern in layout.globs) or "(?!)"
 
 
 def _of_glob(pattern: str) -> str:
-    """A glob as a regular expression: `*` and `?` stay within a folder, `**/` is any folders, `[...]` a set."""
+    """A glob as a regular expression: `*` and `?` do not match `/`, `**/` matches any folders, `[...]` a set."""
     stem, suffix = os.path.splitext(pattern)
     pattern = stem if suffix.lower() in SUFFIXES else pattern
     tokens = re.findall(r"\*\*/|\[!?[^\]]+\]|.", pattern)
@@ -302,24 +302,24 @@ def _of_glob(pattern: str) -> str:
 
 
 def _beside(layout: Layout) -> dict[str, re.Pattern[str]]:
-    """What lies beside a corpus, by what it is: patterns of whole paths without suffix."""
+    """Patterns, for whole paths without suffix, of audio that is not part of the corpus, by description."""
     words = dict.fromkeys(layout.beside.values())
     joined = {what: "|".join(p for p, other in layout.beside.items() if other == what) for what in words}
     return {what: re.compile(rf"(?:.*/)?(?:{regex})", re.IGNORECASE) for what, regex in joined.items()}
 
 
 def _audio(root: Path) -> tuple[dict[str, str], dict[Path, str]]:
-    """The preferred suffix of every audio file below a folder, by path without it; and folders that may not be read."""
-    found: dict[str, str] = {}
+    """The preferred suffix of every audio file below a folder, by path without it; and folders that cannot be read."""
+    suffixes: dict[str, str] = {}
     denied: dict[Path, str] = {}
     for path, name in _walk(root, denied):
         place, suffix = os.path.splitext(path)
         # macOS leaves "._name" files beside the real ones.
         if suffix.lower() in SUFFIXES and not name.startswith("._"):
-            other = found.get(place)
+            other = suffixes.get(place)
             if other is None or _preference(suffix) < _preference(other):
-                found[place] = suffix
-    return found, denied
+                suffixes[place] = suffix
+    return suffixes, denied
 
 
 def _preference(suffix: str) -> tuple[int, str]:
@@ -331,9 +331,9 @@ def _packed(root: Path) -> list[Path]:
 
 
 def _walk(root: Path, denied: dict[Path, str]) -> Iterator[tuple[str, str]]:
-    """Path below `root` (with `/`) and name of every file; strings, for a corpus may have 100,000.
+    """Path below `root` (separated by `/`) and name of every file, as strings: a corpus may have 100,000 files.
 
-    Links to folders are followed, but none into a folder that it lies in.
+    Links to folders are followed, unless they lead into a folder that contains them.
     """
     waiting = [""]
     while waiting:
@@ -353,6 +353,6 @@ def _walk(root: Path, denied: dict[Path, str]) -> Iterator[tuple[str, str]]:
 
 
 def _round(root: Path, link: str) -> bool:
-    """Whether a link leads back into one of the folders that it lies in."""
+    """Whether a link leads into one of the folders that contain it."""
     above = [os.path.realpath(root / "/".join(link.split("/")[:depth])) for depth in range(link.count("/") + 1)]
     return os.path.realpath(root / link) in above

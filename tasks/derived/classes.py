@@ -1,4 +1,4 @@
-"""A task on some of its classes, merged and left out by the label algebra: `labels:emodb,anger+neutral`."""
+"""`labels:emodb,anger+neutral`: a task on some of its classes, merged by the label algebra."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ Counts = dict[str, dict[str, int]]
 
 
 def regrouped(base: Task, wanted: Sequence[str]) -> tuple[np.ndarray, Counts, dict[str, int]]:
-    """What a task's utterances are in other classes.
+    """The utterances of a task in other classes.
 
     Returns:
-        (N,) int64 index of the wanted class, -1 for none; utterances by wanted class and own class; and by own class
-        left out.
+        (N,) int64 index of the wanted class, -1 for none; number of utterances by wanted class and own class; and
+        number of utterances by own class that is left out.
     """
     own, held = base.problem.classes, label_algebra.onto(base.problem.classes, wanted)
     index = np.array([wanted.index(held[c]) if c in held else -1 for c in own] + [-1])
@@ -30,7 +30,7 @@ def regrouped(base: Task, wanted: Sequence[str]) -> tuple[np.ndarray, Counts, di
 
 
 def explained(base: Task, merged: Counts, excluded: dict[str, int]) -> list[str]:
-    """Lines on what the algebra did to a task's labels, with counts."""
+    """Notes on the classes that were merged and left out, with counts."""
     lines = [
         f"{base.name}: {name} = {' + '.join(f'{count} {c}' for c, count in parts.items())}"
         for name, parts in merged.items()
@@ -41,7 +41,7 @@ def explained(base: Task, merged: Counts, excluded: dict[str, int]) -> list[str]
 
 
 def fewer(derived: Derived, loaded: Sequence[Task]) -> Task:
-    """The base task's folds, with the wanted classes alone; other utterances are in no part."""
+    """The base task on its own folds with the wanted classes; other utterances are in no part."""
     (base,) = loaded
     wanted = tuple(derived.option.split("+"))
     targets, merged, excluded = regrouped(base, wanted)

@@ -1,4 +1,4 @@
-"""Controls: what else a representation holds, beside emotion: `gender:`, `sentence:`, `speaker:`."""
+"""Control tasks, `gender:`, `sentence:` and `speaker:`: what a representation holds beside emotion."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PARTS = 5  # test folds of `speaker:`
 def column(derived: Derived, loaded: Sequence[Task]) -> Task:
     """The base task's utterances and folds, with a column of its table as the target.
 
-    Of a conversation, too, it is asked of each turn by itself, not of the next and not in its dialogue.
+    Turns of a conversation are single utterances here: neither the next turn nor the dialogue plays a part.
 
     Raises:
         TaskError: the corpus lacks the column, it has one value only, or a fold's train lacks one.
@@ -58,14 +58,15 @@ def column(derived: Derived, loaded: Sequence[Task]) -> Task:
 
 
 def speaker(derived: Derived, loaded: Sequence[Task]) -> Task:
-    """Who speaks, on folds of its own: speakers are in train and test, sentences are not.
+    """Who speaks, on folds in which train and test share speakers and no sentences.
 
-    Whole sentences are dealt into five test folds (recordings, where the corpus does not tell sentences: marked), and
-    held out in the inner groups; so a voice must be known by more than what it said. Intervals are over sentences, or
-    over utterances. Speakers that a fold's train would lack are left out and counted.
+    Sentences are dealt into five test folds, and inner groups never split a sentence; so a speaker cannot be recognised
+    by the text alone. Where the corpus has no column of sentences, recordings are dealt, and the task is marked.
+    Intervals are over sentences, or over utterances. Speakers that the train part of a fold would lack are left out and
+    counted.
 
     Raises:
-        TaskError: the corpus does not tell speakers, or fewer than two can be asked for.
+        TaskError: the corpus has no column of speakers, or fewer than two speakers are left.
     """
     (base,) = loaded
     _values(derived, base, "speaker")
@@ -78,7 +79,7 @@ def speaker(derived: Derived, loaded: Sequence[Task]) -> Task:
     part = _parts(units, speakers, whole=sentences)
     asked = sorted({s for s in speakers[there].tolist() if len(set(part[there & (speakers == s)])) > 1})
     if len(asked) < 2:
-        raise TaskError(f"{derived.name}: {len(asked)} speakers say enough to be known again elsewhere; two are needed")
+        raise TaskError(f"{derived.name}: {len(asked)} speakers are in two or more folds; two speakers are needed")
     targets = np.array([asked.index(s) if ok and s in asked else -1 for s, ok in zip(speakers, there, strict=True)])
     unit = "sentence" if sentences else "utterance"
     wanted = _speaker_definition(derived, base, asked, unit)
@@ -92,15 +93,15 @@ def speaker(derived: Derived, loaded: Sequence[Task]) -> Task:
         also=problems.further(rows, wanted.also),
     )
     left = len(set(speakers[there])) - len(asked)
-    notes = [f"left out {left} speakers, of whom a fold would have nothing to train on"] if left else []
+    notes = [f"left out {left} speakers, whom the train part of a fold would lack"] if left else []
     if not sentences:
-        notes.append("the corpus tells no sentences: what is said may be in train and test")
+        notes.append("the corpus has no column of sentences: the same text may be in train and test")
     made = finish(base.reading, wanted, problem, notes)
     return made if sentences else replace(made, marks=(*made.marks, "sentences_unknown"))
 
 
 def _speaker_definition(derived: Derived, base: Task, speakers: Sequence[str], unit: str) -> Definition:
-    """What `speaker:` asks: folds and intervals by `unit`, a sentence or an utterance."""
+    """The definition of `speaker:`, with folds and intervals by `unit`: sentence or utterance."""
     return definition.varied(
         base.definition,
         name=derived.name,
@@ -120,14 +121,14 @@ def _speaker_definition(derived: Derived, base: Task, speakers: Sequence[str], u
 
 
 def _others(base: Task, target: str) -> tuple[str, ...]:
-    """The base's further targets without the one that is asked for now."""
+    """The base's further targets without the new target."""
     return tuple(column for column in base.definition.also if column != target)
 
 
 def _values(derived: Derived, base: Task, target: str) -> list[str]:
-    """The values of a column. Raises TaskError where it is absent or has one only."""
+    """The values of a column. Raises TaskError where the column is absent or has one value only."""
     if target not in base.utterances:
-        raise TaskError(f"{derived.name}: {base.corpus.title} does not tell the {target} of its utterances")
+        raise TaskError(f"{derived.name}: {base.corpus.title} has no column {target}")
     values = sorted(base.utterances[target].dropna().unique())
     if len(values) < 2:
         raise TaskError(f"{derived.name}: {base.corpus.title} has one {target} only ({', '.join(values)})")
@@ -135,8 +136,11 @@ def _values(derived: Derived, base: Task, target: str) -> list[str]:
 
 
 def _parts(units: np.ndarray, speakers: np.ndarray, whole: bool) -> np.ndarray:
-    """(N,) the test fold of each row; none splits a unit: units of `whole` sentences are dealt to be alike in size,
-    others speaker by speaker, in an order that looks random."""
+    """(N,) the test fold of each row; rows of one unit are in one fold.
+
+    Sentences (`whole`) are dealt into folds of similar size; recordings are dealt for each speaker, in a pseudo-random
+    order.
+    """
     part = np.zeros(len(units), dtype=np.int64)
     if whole:
         for k, rows in enumerate(folds.leave_out("sentence", units, PARTS).values()):
@@ -151,7 +155,7 @@ def _parts(units: np.ndarray, speakers: np.ndarray, whole: bool) -> np.ndarray:
 
 
 def _folds(unit: str, part: np.ndarray, units: np.ndarray, targets: np.ndarray, ids: np.ndarray) -> tuple[Fold, ...]:
-    """A fold for each part of the rows with a target."""
+    """A fold for each part, of the rows with a target."""
     asked = targets >= 0
     return tuple(
         _fold(
@@ -169,7 +173,7 @@ def _folds(unit: str, part: np.ndarray, units: np.ndarray, targets: np.ndarray, 
 def _fold(
     name: str, rest: np.ndarray, test: np.ndarray, units: np.ndarray, targets: np.ndarray, ids: np.ndarray
 ) -> Fold:
-    """Inner groups of whole units where three or more are left, else of utterances; dev is a fifth of each class."""
+    """A fold. Inner groups are whole units where three or more are left, else utterances; dev is a fifth of train."""
     if len(set(units[rest])) < 3:
         units = ids
     dev = folds.stratified_fifth(rest, ids, targets, name)

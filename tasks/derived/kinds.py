@@ -88,22 +88,20 @@ TRANSFERS = ("transfer", "transfer-standardised")
 KINDS = Registry(
     "kind of derived task",
     {
-        "gender": Kind(
-            "TASK", "controls:column", "gender 1", "tell the speaker's gender, on the task's folds", CONTROL
-        ),
-        "sentence": Kind("TASK", "controls:column", "sentence 1", "tell the sentence, on the task's folds", CONTROL),
-        "speaker": Kind("TASK", "controls:speaker", "speaker 1", "tell who speaks; speakers shared, sentences apart"),
+        "gender": Kind("TASK", "controls:column", "gender 1", "the speaker's gender, on the task's folds", CONTROL),
+        "sentence": Kind("TASK", "controls:column", "sentence 1", "the sentence, on the task's folds", CONTROL),
+        "speaker": Kind("TASK", "controls:speaker", "speaker 1", "who speaks; sentences of test are not in train"),
         "labels": Kind("TASK,CLASS+CLASS", "classes:fewer", "labels 1", "the task on some of its classes"),
-        "shots": Kind("TASK,K", "shots:few", "shots 1", "K utterances of each class to train on; a draw a seed"),
+        "shots": Kind("TASK,K", "shots:few", "shots 1", "K training utterances of each class; each seed is a draw"),
         "transfer": Kind("SOURCE,TARGET", "transfer:joined", "transfer 1", "train on one corpus, test on another"),
         "transfer-standardised": Kind(
             "SOURCE,TARGET",
             "transfer:joined",
             "transfer-standardised 1",
-            "the same, test features standardised by themselves",
+            "the same, with test features standardised by their own statistics",
         ),
         ACROSS: Kind(
-            "SUITE,TASK", "transfer:joined", "across-languages 1", "train on a suite's corpora of all other languages"
+            "SUITE,TASK", "transfer:joined", "across-languages 1", "train on a suite's corpora in all other languages"
         ),
     },
     others=brought.KINDS,

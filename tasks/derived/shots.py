@@ -1,8 +1,8 @@
-"""Few labels: `shots:emodb,4` trains on four utterances of each class, on the task's own test folds.
+"""`shots:emodb,4`: four training utterances of each class, on the task's own test folds.
 
-A seed is a draw. A draw puts the utterances of each class that a fold may train on in an order that follows from their
-ids alone, and takes the first K: so 1 is within 2 within 4, and every upstream and head gets the same. Nothing else of
-the training part is seen: what is chosen is chosen by leaving out utterances of the K.
+A seed is a draw. In a draw, the training utterances of each class are put in an order that depends on their ids only,
+and the first K are taken. So the utterances of K = 1 are among those of K = 2, and every upstream and head gets the
+same. No other training utterance is used: choices are made by leaving out some of the K.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from tasks.derived.kinds import Derived
 from tasks.splits import folds
 from tasks.task import Task, finish
 
-DRAWS = 20  # that there are; --seeds says how many are run
+DRAWS = 20  # number of draws; --seeds says how many are run
 
 
 def few(derived: Derived, loaded: Sequence[Task]) -> Task:
-    """The base task with K training utterances of each class; of a class that has fewer, all."""
+    """The base task with K training utterances of each class, or all where a class has fewer."""
     (base,), k = loaded, int(derived.option)
     wanted = definition.varied(
         base.definition,
@@ -39,19 +39,17 @@ def few(derived: Derived, loaded: Sequence[Task]) -> Task:
     known = [np.bincount(problem.targets[np.r_[f.train, f.dev]], minlength=len(problem.classes)) for f in problem.folds]
     short = {c: int(n) for c, n in zip(problem.classes, np.min(known, axis=0), strict=True) if n < k}
     if short:
-        notes.append(f"fewer than {k} there are in some fold, and all are taken: {_listed(short)}")
+        notes.append(f"some folds have fewer than {k} of a class, and all are taken: {_listed(short)}")
     if k == 1:
-        notes.append(
-            "one utterance a class leaves nothing to choose on: the last layer and a middle strength are taken"
-        )
+        notes.append("with one utterance a class nothing can be chosen: the last layer and a middle strength are taken")
     return finish(base.reading, wanted, replace(problem, folds=draws[0], draws=draws), notes)
 
 
 def drawn(fold: Fold, k: int, draw: int, ids: np.ndarray, targets: np.ndarray) -> Fold:
-    """The fold with k training utterances of each class, of one draw.
+    """The fold with k training utterances of each class, in one draw.
 
-    Each class's utterances are dealt into up to five inner groups; dev is a fifth of each class, at least one. Of k = 1
-    nothing can be left out: inner groups and dev are empty.
+    The utterances of each class are dealt into up to five inner groups; dev is a fifth of each class, at least one.
+    With k = 1 nothing can be left out: inner groups and dev are empty.
     """
     rest = np.sort(np.r_[fold.train, fold.dev])
     salt = f"shots {draw} {fold.name}"

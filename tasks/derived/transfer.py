@@ -1,7 +1,7 @@
-"""Tasks that train on some corpora and test on another: `transfer:A,B`, `across-languages:SUITE,T`.
+"""`transfer:A,B` and `across-languages:SUITE,T`: tasks that train on some corpora and test on another.
 
-The classes are those that all of them share under the label algebra. What is chosen (layer, strength, dev part, inner
-groups) is chosen among the sources' utterances alone; the target gives its test utterances and nothing else.
+The classes are those that all corpora share under the label algebra. Layer, strength, dev part and inner groups are
+chosen on utterances of the sources only; of the target, only test utterances are used.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ from tasks.reading import Reading, counted
 from tasks.splits import folds, problems
 from tasks.task import Task, finish
 
-NAMES = ("speaker", "session", "dialogue", "sentence")  # columns whose values mean something in their corpora alone
+NAMES = ("speaker", "session", "dialogue", "sentence")  # columns whose values are unique within a corpus only
 
 
 @dataclass(frozen=True)
 class _Part:
-    """What one corpus gives: rows of its table, with their classes among the shared ones.
+    """The rows that one corpus contributes, with their classes among the shared ones.
 
     Attributes:
-        units: (n,) what inner groups of that source never split; groups: (n,) of intervals.
-        merged, excluded, notes: what the label algebra did, as `regrouped` and `explained` give it.
+        units: (n,) values that inner groups never split; groups: (n,) units of resampling.
+        merged, excluded, notes: classes that were merged and left out, from `regrouped` and `explained`.
     """
 
     task: Task
@@ -47,21 +47,21 @@ class _Part:
 
 
 def joined(derived: Derived, loaded: Sequence[Task]) -> Task:
-    """Trained on the corpora of all sources, tested on the test utterances of the first task.
+    """A task that trains on the corpora of all sources and tests on the test utterances of the first loaded task.
 
-    Corpora of one family share speakers: then the target's own folds are kept, and what trains for each is the sources
-    without the speakers of its test part (mark `same_family`).
+    Corpora of one family share speakers. Then the target's own folds are kept, and each trains on the sources without
+    the speakers of its test part (mark `same_family`).
 
-    `transfer-standardised` asks that test features be standardised by their own statistics, not by the source's: the
-    target's unlabelled features are seen (mark `target_features`).
+    In `transfer-standardised`, test features are standardised by their own statistics instead of the source's, which
+    uses unlabelled features of the target (mark `target_features`).
 
-    `across-languages` pools its sources. Its inner groups are languages, so that what is chosen is what carries over to
-    a language that nothing was trained on.
+    `across-languages` pools its sources. Its inner groups are languages, so that choices are made for a language that
+    is not trained on.
 
-    Further targets (`also`) are dropped: corpora need not mean the same by a value.
+    Further targets (`also`) are dropped, for their values may differ in meaning between corpora.
 
     Raises:
-        TaskError: too few speakers are left to train on, or corpora of one family do not tell who speaks.
+        TaskError: too few speakers are left to train on, or the speakers of corpora of one family are unknown.
     """
     target, *sources = loaded
     wanted = derived.classes
@@ -70,8 +70,8 @@ def joined(derived: Derived, loaded: Sequence[Task]) -> Task:
     rows = pd.concat([part.rows for part in parts]).dropna(axis="columns", how="all")
     same_family = any(part.task.corpus.family == target.corpus.family for part in trained)
     if same_family and "speaker" not in rows:
-        raise TaskError(f"{derived.name}: both corpora may hold the same speakers, and do not tell who speaks")
-    dev = "fifth" if derived.kind == ACROSS else "speakers"  # a whole language would be too much to lose
+        raise TaskError(f"{derived.name}: both corpora may hold the same speakers, and the speakers are unknown")
+    dev = "fifth" if derived.kind == ACROSS else "speakers"  # a dev part must not take a whole language
     asked = _definition(derived, tested, sources, dev, same_family)
     standardised = derived.kind == "transfer-standardised"
     problem = Problem(
@@ -88,7 +88,9 @@ def joined(derived: Derived, loaded: Sequence[Task]) -> Task:
     notes = [line for part in parts for line in part.notes]
     notes += [f"{'tests' if part is tested else 'trains'} on {_sizes(part, wanted)}" for part in parts]
     if same_family:
-        notes.append(f"speakers are in both corpora: {target.name}'s folds, each trained without its test speakers")
+        notes.append(
+            f"both corpora have the same speakers: folds of {target.name}, each trained without its test speakers"
+        )
     made = finish(_reading(parts, rows), asked, problem, notes)
     marks = list(made.marks)
     if any("speaker~label" in part.task.marks for part in parts) and "speaker~label" not in marks:
@@ -115,7 +117,7 @@ def _definition(derived: Derived, tested: _Part, sources: Sequence[Task], dev: s
 
 
 def _folds(derived: Derived, parts: Sequence[_Part], ids: np.ndarray, same_family: bool, dev: str) -> tuple[Fold, ...]:
-    """One fold that tests all of the target; of one family the target's own folds, each without its test speakers."""
+    """One fold that tests all of the target; in one family, the target's folds, trained without their test speakers."""
     tested, *trained = parts
     n, rows = len(tested.rows), np.arange(len(ids))
     targets, speakers = (np.concatenate([getattr(part, of) for part in parts]) for of in ("targets", "speakers"))
@@ -129,13 +131,13 @@ def _folds(derived: Derived, parts: Sequence[_Part], ids: np.ndarray, same_famil
 
 
 def _units(trained: Sequence[_Part]) -> list[np.ndarray]:
-    """(n,) of each part its language, the unit that inner groups of across-languages never split."""
+    """For each part, (n,) its language, which inner groups of across-languages never split."""
     languages = _languages([part.task.corpus.language for part in trained])
     return [np.full(len(part.rows), language) for part, language in zip(trained, languages, strict=True)]
 
 
 def _part(task: Task, wanted: tuple[str, ...], target: Task) -> _Part:
-    """The utterances of a task that are in any of its parts (in test, of the target) and in a wanted class."""
+    """Utterances of wanted classes: of the target those in test, of a source those in any part of its folds."""
     targets, merged, excluded = regrouped(task, wanted)
     own = [fold.test if task is target else np.r_[fold.train, fold.dev, fold.test] for fold in task.problem.folds]
     used = np.zeros(len(targets), dtype=bool)
@@ -167,7 +169,7 @@ def _tests(part: _Part) -> dict[str, np.ndarray]:
 
 
 def _languages(corpora: Sequence[str]) -> list[str]:
-    """The unit of each corpus by its languages, such as "de" or "zh/en": those that share one are in one unit."""
+    """The unit of each corpus, from languages such as "de" or "zh/en": corpora that share a language are one unit."""
     units: list[set[str]] = []
     for languages in (set(corpus.split("/")) for corpus in corpora):
         joined = [unit for unit in units if unit & languages]
@@ -179,7 +181,7 @@ def _fold(
     task: str, name: str, partition: np.ndarray, ids: np.ndarray, units: np.ndarray, targets: np.ndarray, dev: str
 ) -> Fold:
     if len(set(units[partition == "train"])) < 2:
-        raise TaskError(f"{task}, fold {name!r}: one speaker or group is left to train on; choosing needs two")
+        raise TaskError(f"{task}, fold {name!r}: one speaker or group is left to train on; choosing a layer needs two")
     (fold,) = folds.official(partition, ids, units, np.ones(len(ids), dtype=bool), targets, dev)
     return replace(fold, name=name)
 
@@ -200,7 +202,7 @@ def _sizes(part: _Part, wanted: Sequence[str]) -> str:
 
 
 def _reading(parts: Sequence[_Part], rows: pd.DataFrame) -> Reading:
-    """The target's corpus, under the licences of all, with all that is to be known of each."""
+    """The reading of the joined corpora: facts of the target's corpus; licences, marks, counts and notes of all."""
     readings = {part.task.name: part.task.reading for part in parts}
     target = parts[0].task.reading
     licences = dict.fromkeys(f"{reading.corpus.licence} ({reading.corpus.name})" for reading in readings.values())

@@ -1,4 +1,4 @@
-"""Proof of the splits: what train, dev and test have in common, fold by fold, and a hash of it all."""
+"""Proof of the splits: what train, dev and test have in common in every fold, and hashes of the task."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from commons import hashing
 from commons.corridors.problem import Fold, Problem
 from tasks.errors import TaskError
 
-# What is counted, by the column of the utterance table that tells it.
+# What is counted -> the column of the utterance table that holds it.
 COMMON = {
     "speakers": "speaker",
     "sessions": "session",
@@ -23,10 +23,14 @@ COMMON = {
 
 @dataclass(frozen=True)
 class FoldAudit:
-    """One fold: sizes, classes in each part, and how many speakers (and so on) two parts have in common.
+    """One fold: its sizes, and what its parts have in common.
 
-    `rest_and_test` compares train and dev with test, `train_and_dev` those two; a kind that the corpus does not tell is
-    absent. `test_ids` is the fold's list. Without classes, `classes` is empty.
+    Attributes:
+        classes: number of classes in each part; empty where the task has no classes.
+        rest_and_test: number of speakers, sessions and so on that test has in common with train or dev; a kind for
+            which the corpus has no column is absent.
+        train_and_dev: the same for train and dev.
+        test_ids: the ids of the test part.
     """
 
     name: str
@@ -41,14 +45,14 @@ class FoldAudit:
 
 @dataclass(frozen=True)
 class Audit:
-    """The certificate of a task.
+    """The proof of a task's splits.
 
     Attributes:
-        folds_hash: sha256 over ids, targets and folds: the same for every copy of the corpus.
-        hash: the same with every utterance's file hash and span: the same for equal copies.
+        folds_hash: sha256 of ids, targets and folds; the same for every complete copy of the corpus.
+        hash: sha256 of these and of every utterance's file hash and span; the same for copies with the same files.
         identical_audio: groups of utterances whose decoded samples are equal.
-        text_hash: of `folds_hash` and every utterance's text; empty where the corpus has no text.
-        also_hash: of the further targets; empty where there are none.
+        text_hash: sha256 of `folds_hash` and every utterance's text; empty where the corpus has no text.
+        also_hash: sha256 of the further targets; empty where there are none.
     """
 
     task: str
@@ -64,7 +68,7 @@ class Audit:
     also_hash: str = ""
 
     def reads(self, modality: str) -> str:
-        """The certificate's hash for upstreams that read `audio`, `text` or `both`: it changes with what they read.
+        """The hash of the task for upstreams that read `audio`, `text` or `both`; it changes with what they read.
 
         Raises:
             TaskError: the corpus has no text, or there is no such modality.
@@ -74,11 +78,11 @@ class Audit:
         if modality not in ("text", "both"):
             raise TaskError(f"{self.task}: modality {modality!r} is none of audio, text, both")
         if not self.text_hash:
-            raise TaskError(f"{self.task}: {self.corpus} has no text, and an upstream that reads text is asked for")
+            raise TaskError(f"{self.task}: {self.corpus} has no text, which the upstream reads")
         return self.text_hash if modality == "text" else hashing.of_compact_json([self.hash, self.text_hash])
 
     def to_dict(self) -> dict[str, object]:
-        """The certificate as plain values, for JSON."""
+        """The audit as plain values, for JSON."""
         return asdict(self)
 
 
@@ -91,16 +95,16 @@ def prove(
     speakers_shared: bool,
     official: bool = False,
 ) -> Audit:
-    """The certificate of a problem against its utterance table.
+    """The audit of a problem and its utterance table.
 
     Args:
         utterances: with the columns of `content.examine`.
-        speakers_shared: whether the protocol lets speakers cross from train or dev into test.
-        official: whether the split is the corpus's or another benchmark's own: audio in both parts is counted then, and
-            no fault of the copy.
+        speakers_shared: whether the protocol allows speakers of test in train or dev.
+        official: whether the split is that of the corpus or of another benchmark: audio that is in two parts is then
+            counted, and is no error.
 
     Raises:
-        TaskError: speakers cross where they may not, audio of test occurs in train or dev, or a conversation crosses.
+        TaskError: speakers, audio or dialogues of test occur in train or dev where that is not allowed.
     """
     codes = {what: pd.factorize(utterances[column])[0] for what, column in COMMON.items() if column in utterances}
     folds = tuple(_fold(fold, codes, problem) for fold in problem.folds)
@@ -135,13 +139,13 @@ def _check(
     speakers_shared: bool,
     official: bool,
 ) -> None:
-    """Raise TaskError where something crosses into a fold's test part that may not; see `prove`."""
+    """Raise TaskError where speakers, audio or dialogues of test occur in train or dev of a fold and may not."""
     rest = np.r_[fold.train, fold.dev]
     if proof.rest_and_test.get("speakers") and not speakers_shared:
         crossing = sorted(_common(utterances["speaker"], rest, fold.test))
         raise TaskError(
             f"{where}: speakers are in train and test: {', '.join(crossing[:10])}; put each "
-            "speaker into one fold (only an official partition may share them, and is marked)"
+            "speaker into one fold (only an official partition may share speakers, and is marked then)"
         )
     if problem.kind == "conversation" and proof.rest_and_test["dialogues"]:
         crossing = sorted(_common(utterances["dialogue"], rest, fold.test))
@@ -150,12 +154,12 @@ def _check(
         pairs = _files_in_common(utterances, rest, fold.test)
         raise TaskError(
             f"{where}: the same audio is in train and in test: {'; '.join(pairs[:5])}. "
-            "One of each is a wrong copy; put the corpus's own file in its place"
+            "One file of each pair is wrong; replace it by the corpus's own"
         )
 
 
 def _plan(problem: Problem) -> dict[str, object]:
-    """All of a problem that decides figures, as plain values; what few problems have is left out of the others."""
+    """All parts of a problem that decide figures, as plain values; parts that only some problems have are optional."""
     plan: dict[str, object] = {
         "kind": problem.kind,
         "classes": problem.classes,
@@ -173,13 +177,13 @@ def _plan(problem: Problem) -> dict[str, object]:
 
 
 def _also_hash(problem: Problem) -> str:
-    """Hash of the further targets, for heads that train on them; empty where there are none."""
+    """Hash of the further targets, for heads that train on them; empty without any."""
     further = [[one.name, one.kind, one.classes, one.values.tolist()] for one in problem.also]
     return hashing.of_compact_json(further) if further else ""
 
 
 def _text_hash(folds_hash: str, version: str, utterances: pd.DataFrame) -> str:
-    """Hash of what an upstream of texts reads; empty where no utterance has a text."""
+    """Hash of the texts, for upstreams that read text; empty where no utterance has one."""
     if "text" not in utterances or utterances["text"].isna().all():
         return ""
     texts = [None if pd.isna(text) else str(text) for text in utterances["text"].tolist()]
@@ -192,7 +196,7 @@ def _rows(fold: Fold) -> list[object]:
 
 
 def _fold(fold: Fold, codes: dict[str, np.ndarray], problem: Problem) -> FoldAudit:
-    """The audit of a fold; `codes` are (N,) codes of the values of each column, -1 where it has none."""
+    """The audit of a fold; `codes`: for each column (N,) codes of its values, -1 for a missing value."""
     rest = np.r_[fold.train, fold.dev]
     return FoldAudit(
         name=fold.name,

@@ -1,7 +1,7 @@
-"""Lists of test ids with a hash: what a task's folds must be on every whole copy of its corpus.
+"""Lists of test ids with a hash: the folds that a task must have on every complete copy of its corpus.
 
-For some tasks they ship, in `definitions/folds`; for others the list is kept in the cache when a whole copy is first
-read. `python -m tasks folds TASK --output FILE` writes one.
+Lists of some tasks are in `definitions/folds`; for others, a list is written to the cache when a complete copy is first
+read. `python -m tasks folds TASK --output FILE` writes a list.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from tasks.splits.audit import Audit
 
 
 def text(proof: Audit) -> str:
-    """A certificate's fold list as JSON, one line a fold."""
+    """The fold list of an audit as JSON, one line for each fold."""
     folds = ",\n".join(f"  {json.dumps(fold.name)}: {json.dumps(fold.test_ids)}" for fold in proof.folds)
     facts = {"task": proof.task, "version": proof.version, "folds_sha256": proof.folds_hash}
     lines = "".join(f" {json.dumps(key)}: {json.dumps(value)},\n" for key, value in facts.items())
@@ -25,24 +25,23 @@ def text(proof: Audit) -> str:
 
 
 def _read(path: Path) -> str:
-    """A file's text, empty where it cannot be read."""
+    """The text of a file; empty where it cannot be read."""
     with suppress(OSError, ValueError):
         return path.read_text(encoding="utf-8")
     return ""
 
 
 def _version(content: str) -> str | None:
-    """The task's version that a list is of; None if it is no list."""
+    """The version of the task in a list; None where the text is no list."""
     with suppress(ValueError, KeyError, TypeError):
         return json.loads(content)["version"]
     return None
 
 
 def check(proof: Audit, cache: Path) -> str | None:
-    """Compare a whole copy's folds with the list that ships or was kept; keep one where there is none.
+    """A note where the folds of a complete copy differ from the task's list, else None.
 
-    Returns:
-        A note where they differ, else None.
+    Where there is no list, one is written to the cache.
     """
     shipped = definition.FOLDER / "folds" / f"{proof.task}.json"
     path = shipped if shipped.exists() else cache / "folds" / shipped.name
@@ -50,10 +49,10 @@ def check(proof: Audit, cache: Path) -> str | None:
     if there == own:
         return None
     if path == shipped or _version(there) == proof.version:
-        return f"folds differ from the list in {path}: this copy's ids, labels or splits are other than that one's"
+        return f"folds differ from the list in {path}: ids, labels or splits of this copy are not the same"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         files.write(path, own)
     except OSError as error:
-        warnings.warn(f"the list of folds is not kept: {error}", stacklevel=2)
+        warnings.warn(f"the list of folds is not written: {error}", stacklevel=2)
     return None

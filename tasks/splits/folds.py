@@ -1,7 +1,7 @@
-"""Split rules: pure functions of the utterance table's columns.
+"""Rules for splits: pure functions of columns of the utterance table.
 
-Nothing of a fold, not its dev part nor its inner groups nor their order, depends on the labels of its test speakers.
-All rules are deterministic: where chance is wanted, utterances are ordered by a hash of their ids.
+No part of a fold (dev, inner groups, their order) depends on the labels of its test speakers. All rules are
+deterministic: a random order is the order of a hash of the ids.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 from commons.corridors.problem import Fold
 from tasks.errors import TaskError
 
-MOST_SINGLE_SPEAKERS = 8  # up to so many non-test speakers each is an inner group of its own
+MOST_SINGLE_SPEAKERS = 8  # up to this number, each speaker that is not in test is an inner group
 INNER_GROUPS = 5
 
 
@@ -24,7 +24,7 @@ def leave_one_out(by: str, values: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def leave_groups_out(by: str, values: np.ndarray, groups: Sequence[Sequence[str]]) -> dict[str, np.ndarray]:
-    """Test rows by fold name, one fold for each listed group of values; groups of which nothing is there are left out.
+    """Test rows by fold name, one fold for each listed group of values; groups without rows are left out.
 
     Raises:
         TaskError: a value is in no group or in two.
@@ -38,29 +38,30 @@ def leave_groups_out(by: str, values: np.ndarray, groups: Sequence[Sequence[str]
 
 
 def leave_balanced_groups_out(by: str, values: np.ndarray, k: int) -> dict[str, np.ndarray]:
-    """Test rows by fold name, one fold for each of k groups of whole values, alike in size.
+    """Test rows by fold name, one fold for each of k groups of values; the groups are of similar size.
 
-    The largest value first, each goes to the smallest group; labels play no part. Of k values or fewer, each is alone.
+    The largest value comes first, and each goes to the smallest group; labels are not used. With k values or fewer,
+    each is a group.
     """
-    found, sizes = np.unique(values, return_counts=True)
-    if len(found) <= k:
+    different, sizes = np.unique(values, return_counts=True)
+    if len(different) <= k:
         return leave_one_out(by, values)
     groups: list[list[str]] = [[] for _ in range(k)]
     totals = [0] * k
-    for index in sorted(range(len(found)), key=lambda i: (-sizes[i], found[i])):
+    for index in sorted(range(len(different)), key=lambda i: (-sizes[i], different[i])):
         smallest = min(range(k), key=lambda g: (totals[g], g))
-        groups[smallest].append(found[index])
+        groups[smallest].append(different[index])
         totals[smallest] += sizes[index]
     return {f"{by} group {i}": np.flatnonzero(np.isin(values, group)) for i, group in enumerate(groups, start=1)}
 
 
 def leave_out(by: str, values: np.ndarray, k: int | None) -> dict[str, np.ndarray]:
-    """Test rows by fold name: each value of a column alone, or k groups of values."""
+    """Test rows by fold name: a fold for each value of a column, or for each of k groups of values."""
     return leave_balanced_groups_out(by, values, k) if k else leave_one_out(by, values)
 
 
 def shuffled(rows: np.ndarray, ids: np.ndarray, salt: str) -> np.ndarray:
-    """Rows in an order that looks random and follows from their ids and the salt alone."""
+    """Rows in a pseudo-random order, which depends on their ids and the salt only."""
 
     def place(row: int) -> bytes:
         return hashlib.sha256(f"{salt}\n{ids[row]}".encode()).digest()
@@ -74,16 +75,16 @@ def random_fifth(rows: np.ndarray, ids: np.ndarray, salt: str) -> np.ndarray:
 
 
 def stratified_fifth(rows: np.ndarray, ids: np.ndarray, targets: np.ndarray, salt: str) -> np.ndarray:
-    """A fifth of each class of the rows, at least one, but never a class's only row."""
+    """A fifth of the rows of each class, at least one row, but never the only row of a class."""
     parts = [shuffled(rows[targets[rows] == c], ids, salt) for c in np.unique(targets[rows])]
     return np.sort(np.concatenate([part[: max(1, round(len(part) / 5)) if len(part) > 1 else 0] for part in parts]))
 
 
 def next_fold(k: int, tests: Sequence[np.ndarray], speakers: np.ndarray, targets: np.ndarray) -> np.ndarray | None:
-    """The dev part of fold k: the next fold, in cyclic order, that can serve, or None.
+    """The dev part of fold k: the next suitable fold in cyclic order; None where no fold is suitable.
 
-    It serves if its speakers hold every class that two or more of the non-test speakers have, and if train keeps
-    every class that is left without it.
+    A fold is suitable if it has every class that two or more speakers outside test have, and if train without it still
+    has every class.
 
     Args:
         tests: test rows of each fold, disjoint.
@@ -101,17 +102,17 @@ def next_fold(k: int, tests: Sequence[np.ndarray], speakers: np.ndarray, targets
 
 
 def inner_groups(rows: np.ndarray, speakers: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Non-test rows in groups of whole speakers, for inner cross-validation.
+    """Rows outside test in groups of whole speakers, for inner cross-validation.
 
-    Up to eight speakers, each is a group. More are dealt into five groups, the largest speaker first, each to the
-    group where the squared shares of utterances and of classes grow least; the last speaker of a class avoids the
-    group that holds all others of it, so that each inner train keeps the class where that is possible.
+    With up to eight speakers, each is a group. More speakers are dealt into five groups: the largest speaker first,
+    each to the group in which the squared shares of utterances and of classes grow least. Where possible, the last
+    speaker of a class is not put into the group that holds all others of that class, so that inner trains keep it.
     """
     names = sorted(set(speakers[rows]))
     if len(names) <= MOST_SINGLE_SPEAKERS:
         return tuple(rows[speakers[rows] == name] for name in names)
     classes = np.unique(targets[rows])
-    # One line a speaker: utterances of each class.
+    # A row for each speaker: number of utterances of each class.
     counts = np.zeros((len(names), len(classes)), dtype=np.int64)
     np.add.at(counts, (np.searchsorted(names, speakers[rows]), np.searchsorted(classes, targets[rows])), 1)
     totals = counts.sum(0)
@@ -132,14 +133,14 @@ def inner_groups(rows: np.ndarray, speakers: np.ndarray, targets: np.ndarray) ->
 def crossed(
     parts: Mapping[str, np.ndarray], others: Mapping[str, np.ndarray]
 ) -> Iterator[tuple[int, dict[str, np.ndarray]]]:
-    """For each pair of a part and another part, what `build_one` needs for the fold that tests where they meet.
+    """For each pair of a part and another part, arguments of `build_one` for the fold that tests their overlap.
 
     Args:
         parts, others: test rows by fold name, of two columns.
 
     Yields:
-        The index of the fold, and test rows by fold name without the rows that share a value of the other column with
-        its test: what trains is apart from test in both columns. Pairs that do not meet are left out.
+        The index of the fold, and test rows by fold name without rows that share a value of the other column with its
+        test part, so that train and test differ in both columns. Pairs without overlap are left out.
     """
     for k, (name, part) in enumerate(parts.items()):
         for other_name, other in others.items():
@@ -160,11 +161,11 @@ def official(
     """The one fold of an official split.
 
     Args:
-        partition: (N,) train, dev or test; other rows are in no part.
-        units, strata: (N,) of inner groups and of the stratified dev part, where the split has none.
+        partition: (N,) train, dev or test; rows with other values are in no part.
+        units: (N,) values that inner groups never split; strata: (N,) classes for a stratified dev part.
         targets: (N,) bool, whether a row has a target.
-        dev_rule: `partition`, `fifth`, or `speakers`: the first inner group that can serve as `next_fold` has it, where
-            train has at least three units; else a fifth.
+        dev_rule: `partition`: the official dev part; `fifth`: a fifth of train; `speakers`: the first inner group
+            that is suitable as in `next_fold`, where train has at least three units, else a fifth.
 
     Raises:
         TaskError: a part that is needed has no rows.
@@ -173,7 +174,7 @@ def official(
     wanted = ("train", "dev", "test") if dev_rule == "partition" else ("train", "test")
     empty = [part for part in wanted if not len(rows[part])]
     if empty:
-        raise TaskError(f"the official {' and '.join(empty)} part has no usable utterance; the copy is not whole")
+        raise TaskError(f"the official {' and '.join(empty)} part has no usable utterance; the copy is not complete")
     if dev_rule == "partition":
         return (Fold("test", rows["train"], rows["dev"], rows["test"]),)
     inner, following = inner_groups(rows["train"], units, strata), None
@@ -197,10 +198,10 @@ def build(
     Args:
         tests: test rows by fold name, disjoint (`leave_one_out`, `leave_groups_out`); other rows are in no part.
         ids, speakers, targets: (N,) of all utterances; rows without a target are not in `tests`.
-        dev_rule: `next_fold` (a stratified fifth of train where no fold serves), `fifth` (that at once) or `superb` (a
-            random fifth, which is the protocol's own part to choose on: no inner groups).
-        draws: dev rows by fold name that a user brought; they take the place of superb's rule.
-        units: (N,) what inner groups never split; None: speakers.
+        dev_rule: `next_fold` (where no fold is suitable, a stratified fifth of train), `fifth` (a stratified fifth) or
+            `superb` (a random fifth, on which the protocol makes its choices: no inner groups).
+        draws: dev rows by fold name from a user's split files; they replace the rule `superb`.
+        units: (N,) values that inner groups never split; None: speakers.
 
     Raises:
         TaskError: too few speakers for a split that keeps them apart.
@@ -225,8 +226,8 @@ def build_one(
     if len(set(units[rest])) < 2:
         there = ", ".join(sorted(set(speakers[np.concatenate(parts)])))
         raise TaskError(
-            f"fold {name!r}: fewer than two speakers are left to train on (speakers there: {there}); a split that "
-            "keeps speakers apart, also within training, needs three"
+            f"fold {name!r}: fewer than two speakers are left to train on (speakers: {there}); a split that keeps "
+            "speakers apart, also within training, needs three"
         )
     inner: tuple[np.ndarray, ...] = ()
     if dev_rule == "superb":

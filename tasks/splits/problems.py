@@ -1,4 +1,4 @@
-"""From usable utterances and a definition to targets and folds."""
+"""Targets and folds of a task, from its usable utterances and its definition."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tasks.splits import folds
 
 
 def targets(utterances: pd.DataFrame, wanted: Definition) -> np.ndarray:
-    """(N,) int64 class of each utterance, -1 where it has none; or its float64 value."""
+    """(N,) int64 class of each utterance, -1 for none; of a regression, (N,) float64 values."""
     if wanted.kind == REGRESSION:
         return utterances[wanted.target].to_numpy(dtype=np.float64)
     index = {value: i for i, values in enumerate(wanted.labels.values()) for value in values}
@@ -27,7 +27,7 @@ def targets(utterances: pd.DataFrame, wanted: Definition) -> np.ndarray:
 
 
 def further(utterances: pd.DataFrame, columns: Sequence[str]) -> tuple[Target, ...]:
-    """Further targets of N utterances, one a column: values of a scale as they are, others as classes, sorted."""
+    """Further targets, one for each column: columns of values as they are, others as sorted classes."""
     return tuple(_target(column, utterances[column]) for column in columns)
 
 
@@ -42,9 +42,9 @@ def _target(name: str, column: pd.Series) -> Target:
 
 
 def of_next_turn(targets: np.ndarray, dialogue: np.ndarray, turn: np.ndarray) -> np.ndarray:
-    """(N,) the target of the turn that follows each in its dialogue; -1 where none follows.
+    """(N,) the target of the next turn in the dialogue; -1 where there is none.
 
-    A row thus asks for what comes after it: a head may use its own audio and that of earlier rows only.
+    A head may use the audio of a row and of earlier rows only.
     """
     order = np.lexsort((turn, dialogue))
     follows = np.flatnonzero((dialogue[order][1:] == dialogue[order][:-1]) & (turn[order][1:] == turn[order][:-1] + 1))

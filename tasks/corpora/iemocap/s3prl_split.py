@@ -32,7 +32,7 @@ def draws(root: Path, tests: Mapping[str, np.ndarray], ids: np.ndarray) -> dict[
         return None
     everything = set(ids[np.concatenate(list(tests.values()))])
     row = {utterance: i for i, utterance in enumerate(ids)}
-    found = {}
+    drawn = {}
     for name, test in tests.items():
         session = folder / name.replace("session ", "Session")
         train, listed_test = (_listed(session / f"{part}_meta_data.json") for part in ("train", "test"))
@@ -46,8 +46,8 @@ def draws(root: Path, tests: Mapping[str, np.ndarray], ids: np.ndarray) -> dict[
                     f"{session / path}: lists {len(listed)} utterances, the task has {len(wanted)}; {len(odd)} differ: "
                     f"{', '.join(odd[:5])}. Give s3prl's files for this very copy, or remove {folder}"
                 )
-        found[name] = np.array([row[utterance] for utterance in _dev(train)], dtype=np.int64)
-    return found
+        drawn[name] = np.array([row[utterance] for utterance in _dev(train)], dtype=np.int64)
+    return drawn
 
 
 def _listed(path: Path) -> list[str]:

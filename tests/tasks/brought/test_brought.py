@@ -247,7 +247,7 @@ def test_emoboxs_folds_are_run_and_its_defects_told(tmp_path, schema):
     task = tasks.load("emobox:emodb", tasks.Options(tmp_path, tmp_path / "cache"))
     assert [len(fold.test) for fold in task.problem.folds] == [28, 28] and set(task.counts["classes"].values()) == {8}
     assert "labels that EmoBox's label map spells otherwise or lacks: 'neutral' (8)" in task.notes
-    assert "2 of EmoBox's fold files are there twice, in two schemas; the newer one is read" in task.notes
+    assert "2 of EmoBox's fold files exist in two schemas; the newer one is read" in task.notes
     assert "speakers_shared" not in task.marks and all(f.matches for f in task.definition.published)
     for fold in task.problem.folds:
         assert len(fold.dev) == 7 and not fold.inner and not np.intersect1d(fold.train, fold.dev).size

@@ -58,7 +58,7 @@ def test_a_copy_that_holds_everything_twice_is_read_once_and_says_so(tmp_path, n
     (tmp_path / "again").rename(root / "again")
     assert same_table(read(name, tmp_path / "copy"), official)
     if name in BY_NAME:
-        found = corpora.found(corpora.module(name).CORPUS.root(tmp_path / "copy"), corpora.module(name).CORPUS)
+        found = corpora.audio_files(corpora.module(name).CORPUS.root(tmp_path / "copy"), corpora.module(name).CORPUS)
         assert len(found.same) == len(found.files)
         assert "there twice, with the same bytes" in reading.left_out(found)[0]
 
@@ -103,7 +103,7 @@ def test_the_kaggle_copy_of_ravdess_is_read_once(tmp_path, capsys):
     assert f"twice    32 files with the same bytes, the first is read: {twice}" in said
     assert "taken    32 of Actor_01\n" not in said and "taken    8 of Actor_01\n" in said
     task = tasks.load("ravdess", tasks.Options(tmp_path / "data", tmp_path / "cache"))
-    assert "32 files are there twice, with the same bytes: each is read once" in task.notes
+    assert "32 files occur twice with the same bytes: each is read once" in task.notes
     official = tasks.load("ravdess", tasks.Options(tmp_path / "official", tmp_path / "cache"))
     assert official.audit.hash == task.audit.hash and not any("twice" in note for note in official.notes)
 
@@ -117,7 +117,7 @@ def test_what_only_looks_like_ravdess_is_left_out_and_told(tmp_path, capsys):
     write_audio(speech / "Actor_25" / "OAF_back_angry.wav")
     table = read("ravdess", tmp_path)
     assert len(table) == 32 and not set(table.speaker) & {"25", "26"}
-    assert next(row for row in catalogue.describe(tmp_path) if row.corpus == "ravdess").found == 32
+    assert next(row for row in catalogue.describe(tmp_path) if row.corpus == "ravdess").present == 32
     main(["check", "ravdess", "--data", str(tmp_path), "--cache", str(tmp_path / "cache")])
     said = capsys.readouterr().out
     assert "left out 2 files of an actor above 24" in said and "left out 1 files sound of the video files" in said
@@ -163,7 +163,7 @@ def test_the_official_place_comes_before_another_of_the_same_name(tmp_path, caps
     assert read("cafe", tmp_path).equals(official)
     main(["check", "cafe", "--data", str(tmp_path), "--cache", str(tmp_path / "cache")])
     said = capsys.readouterr().out
-    assert f"left out {len(official)} files of the same name and other bytes than at the official place" in said
+    assert f"left out {len(official)} files that have the name of a file at the official place" in said
     assert "CaFE_48k and CaFE_192k" in said
 
 
@@ -176,7 +176,7 @@ def test_of_several_folders_the_corpus_own_is_read_then_the_fullest(tmp_path, ca
     place = corpus.place(tmp_path / "x")
     assert place.root == tmp_path / "x" / "EmoDB" and sorted(place.others.values()) == [14, 42]
     main(["check", "emodb", "--data", str(tmp_path / "x"), "--cache", str(tmp_path / "cache")])
-    assert f"unread   14 files of it are in {tmp_path / 'x' / 'emodb-small'}" in capsys.readouterr().out
+    assert f"unread   14 more files of it are in {tmp_path / 'x' / 'emodb-small'}" in capsys.readouterr().out
     shutil.rmtree(tmp_path / "x" / "EmoDB")
     assert corpus.root(tmp_path / "x").name == "berlin-database-of-emotional-speech"
 
@@ -284,7 +284,7 @@ def test_a_missing_session_and_transcript_are_named(tmp_path, capsys):
     assert main(["check", "iemocap", "--data", str(tmp_path), "--cache", str(tmp_path / "cache")]) == 1
     said = capsys.readouterr().out
     assert "no Session2/dialog/transcriptions, no Session3" in said
-    assert "Session3/" not in said and "text (not of 42, such as Ses02F_impro01_F000)" in said
+    assert "Session3/" not in said and "text (none for 42, such as Ses02F_impro01_F000)" in said
     notes = tasks.load("iemocap", tasks.Options(tmp_path, tmp_path / "cache")).notes
     assert "the copy lacks Session2/dialog/transcriptions, Session3" in notes
 

@@ -141,7 +141,7 @@ def test_audio_that_no_label_names_is_told(tmp_path, capsys):
     home = tmp_path / "MELD.Raw" / layouts.MELD_FOLDERS["dev"]
     shutil.copy(home / "dia0_utt0.wav", home / "dia9_utt0.wav")
     assert main(["check", "meld", "--data", str(tmp_path), "--cache", str(tmp_path / "cache")]) == 1
-    assert "1 audio files that no label names" in capsys.readouterr().out
+    assert "1 audio files without a label" in capsys.readouterr().out
     shutil.copy(home / "dia0_utt0.wav", home / "notes.wav")
     with pytest.raises(TaskError, match=r"notes\.wav: not a MELD clip"):
         read("meld", tmp_path)

@@ -134,7 +134,7 @@ def test_no_speaker_is_shared_anywhere_else(load):
 
 
 def test_describe_finds_every_corpus_complete(corpora):
-    states = {row.task: (row.state, row.found) for row in tasks.describe(corpora)}
+    states = {row.task: (row.state, row.present) for row in tasks.describe(corpora)}
     for name, (utterances, _, _) in WHOLE.items():
         assert states[name] == ("complete", utterances)
     assert set(WHOLE) <= set(tasks.resolve(["here"], corpora))

@@ -46,7 +46,7 @@ def test_gender_is_bound_to_speakers_so_only_pooled_figures_mean_something(demo_
 
 def test_a_column_that_the_corpus_lacks_is_told(tmp_path):
     layouts.urdu(tmp_path)
-    with pytest.raises(TaskError, match="sentence:urdu: URDU-Dataset does not tell the sentence"):
+    with pytest.raises(TaskError, match="sentence:urdu: URDU-Dataset has no column sentence"):
         tasks.load("sentence:urdu", tasks.Options(tmp_path, tmp_path / "cache"))
 
 
@@ -91,7 +91,7 @@ def test_speakers_are_shared_and_sentences_are_not(tmp_path, name):
 
 def test_a_corpus_that_does_not_tell_speakers_is_told(tmp_path):
     layouts.TREES["cmu_mosi"](tmp_path)
-    with pytest.raises(TaskError, match="does not tell the speaker"):
+    with pytest.raises(TaskError, match="has no column speaker"):
         tasks.load("speaker:mosi_binary", tasks.Options(tmp_path, tmp_path / "cache"))
 
 
