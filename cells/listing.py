@@ -27,7 +27,7 @@ def show(places: Places) -> None:
     for suite, members in tasks.suites().items():
         print(f"  {suite:<24} {members}")
     print("\nderived tasks (-t), of tasks of classes; a suite may stand for TASK, and for SOURCE,TARGET or SUITE,TASK")
-    for form, about in tasks.derived().items():
+    for form, about in tasks.derived_kinds().items():
         print(f"  {form:<36} {about}")
     print("\ndownstreams (-d); NAME@FILE.yaml: with settings of your own")
     for name, about in downstreams.describe():

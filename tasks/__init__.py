@@ -27,7 +27,7 @@ __all__ = [
     "TaskError",
     "UnknownName",
     "add_to",
-    "derived",
+    "derived_kinds",
     "describe",
     "family",
     "kind",
@@ -65,19 +65,20 @@ def family(corpus: str) -> list[str]:
 
 
 def suites() -> dict[str, str]:
-    """Suites by name, each with its tasks or what it stands for."""
+    """Suites by name, each with its tasks, or with a description where they depend on the data folder."""
     from tasks import catalogue
 
     lists = {name: " ".join(members) for name, members in catalogue.suites().items()}
     return lists | {"here": "every task whose corpus is complete under --data", "all": "every task"}
 
 
-def derived() -> dict[str, str]:
-    """How derived tasks are named, each with what it asks; and the label algebra of those that join corpora."""
-    from tasks import derive, labels
+def derived_kinds() -> dict[str, str]:
+    """How derived tasks are named, each with what it asks; and which classes are merged where corpora are joined."""
+    from tasks import label_algebra
+    from tasks.derived.kinds import KINDS
 
-    kinds = {f"{name}:{kind.form}": kind.help for name, kind in zip(derive.KINDS, derive.KINDS.values(), strict=True)}
-    merged = ", ".join(f"{narrow} = {broad}" for narrow, broad in labels.merges().items())
+    kinds = {f"{name}:{kind.form}": kind.help for name, kind in zip(KINDS, KINDS.values(), strict=True)}
+    merged = ", ".join(f"{narrow} = {broad}" for narrow, broad in label_algebra.merges().items())
     return kinds | {"shared classes": f"unless all corpora tell them apart: {merged}"}
 
 
@@ -89,18 +90,18 @@ def resolve(
     audio: Path | None = None,
     labels: Path | None = None,
 ) -> list[str]:
-    """Task names asked for, suites expanded and repetitions removed, in the order given.
+    """Names of the tasks asked for, in the order given; suites are expanded and repetitions removed.
 
     Args:
         data: folder that holds one folder a corpus.
-        tell: called with what a derived task's suite leaves out, and why.
-        emobox: folder of EmoBox's fold files; None: it is looked for under `data`.
+        tell: called with a line on the tasks of a suite that a derived task leaves out, and why.
+        emobox: folder of EmoBox's fold files; None: the folder EmoBox under `data`.
         audio, labels: of users' tables, as in `Options`.
 
     Raises:
         UnknownName: a name is no task, suite or derived task.
         Refused: the arguments of a derived task are wrong.
-        TaskError: a suite is empty (`here` without a complete corpus under `data`), or a user's file is not there.
+        TaskError: a suite is empty (no corpus under `data` is complete), or a user's file is absent.
     """
     from tasks import resolving
 
@@ -108,28 +109,28 @@ def resolve(
 
 
 def kind(name: str) -> str | None:
-    """The kind of problem of a task that has a definition; None for others, whose data decide it. Raises TaskError."""
+    """The kind of a task that has a definition; None for other tasks, whose files decide it. Raises TaskError."""
     from tasks import definition
 
     return definition.read(definition.path(name)).kind if name in names() else None
 
 
 def describe(data: Path) -> list[Listing]:
-    """State of every task's corpus under `data`, by counting files: no table is read, no audio opened."""
+    """The state of every task's corpus under `data`: files are counted, none is opened."""
     from tasks import catalogue
 
     return catalogue.describe(data)
 
 
 def unread(data: Path) -> list[str]:
-    """Folders under `data` that may not be read, so that nobody knows which corpora they hold; each with the reason."""
+    """Folders under `data` that cannot be read, each with the reason: which corpora they hold is not known."""
     from tasks import catalogue
 
     return catalogue.unread(data)
 
 
 def load(name: str, options: Options, progress: Progress | None = None) -> Task:
-    """A task that is ready to be asked: its corpus is read, its audio checked, its splits are built and proved.
+    """A task with its utterances, targets, folds and audit: its corpus is read, its audio checked, its splits proved.
 
     Args:
         name: a definition's name, `csv:FILE` (`csv:FILE=NAME#COLUMN`), `emobox:CORPUS`, or a derived `kind:arguments`.

@@ -1,4 +1,4 @@
-"""What tasks are there, whether a corpus is whole, whether a task's splits are clean."""
+"""Lists tasks, checks copies of corpora, audits splits, downloads corpora."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run a command; exit status 0 well, 1 something is absent, broken or leaks, 2 the request was wrong."""
+    """Run a command and return its exit status: 0 success, 1 data are absent or broken or leak, 2 wrong request."""
 
     def work() -> int:
         options = _parser().parse_args(arguments)
@@ -43,7 +43,7 @@ def _parser() -> argparse.ArgumentParser:
     command = several.add_parser("check", parents=[folders, tables], help="count and decode a whole corpus")
     command.add_argument("corpus", help="a corpus, or a table of your own: csv:FILE")
     command.set_defaults(run=_check)
-    command = several.add_parser("audit", parents=[folders, tables], help="prove a task's splits, fold by fold")
+    command = several.add_parser("audit", parents=[folders, tables], help="what train, dev and test share, by fold")
     command.add_argument("task")
     command.add_argument("--output", type=Path, help="write the certificate to this file, as JSON")
     command.add_argument("--skip-bad", action="store_true", help="leave out audio that cannot be used")
@@ -55,7 +55,7 @@ def _parser() -> argparse.ArgumentParser:
     command = several.add_parser("fetch", parents=[folders], help="download an openly licensed corpus")
     command.add_argument("corpus")
     command.add_argument("--accept-licence", action="store_true", help="you have read its licence and accept it")
-    command.add_argument("--extract", action="store_true", help="take the sound out of video clips (meld), with ffmpeg")
+    command.add_argument("--extract", action="store_true", help="write the sound of video clips as WAV, with ffmpeg")
     command.set_defaults(run=_fetch)
     return parser
 
@@ -84,7 +84,7 @@ def _check(options: argparse.Namespace) -> int:
 
 
 def _check_table(name: str, options: argparse.Namespace) -> int:
-    from tasks import table_check
+    from tasks.brought import table_check
 
     with bar("reading audio", "files") as progress:
         lines, whole = table_check.report(name, _wanted(options, skip_bad=False), progress)
@@ -102,7 +102,7 @@ def _audit(options: argparse.Namespace) -> int:
         common = (*fold.rest_and_test.values(), *fold.train_and_dev.values())
         rows.append((fold.name, *(str(n) for n in (fold.train, fold.dev, fold.test, *common))))
     _columns(rows)
-    print("* in common of train or dev and test   + of train and dev")
+    print("* common to test and train or dev   + common to train and dev")
     for note in task.notes:
         print(note)
     print(f"marks {' '.join(task.marks) or 'none'}")
@@ -113,21 +113,20 @@ def _audit(options: argparse.Namespace) -> int:
 
 
 def _fetch(options: argparse.Namespace) -> int:
-    from tasks import clips, corpora, fetch
+    from tasks import corpora, fetch
 
     corpus = corpora.module(options.corpus).CORPUS
-    if options.extract and corpus.name != "meld":
-        raise TaskError(f"--extract is for corpora of video clips (meld); {corpus.name} has audio files")
+    extract = corpora.extractor(corpus.name) if options.extract else None
     data, cache = _folders(options)
     root = corpus.root(data)
     # With --extract, clips that are there need no download.
-    if not (options.extract and root and any(root.rglob("*.mp4"))):
+    if not (extract and root and any(root.rglob("*.mp4"))):
         with bar(f"downloading {corpus.name}", "B") as progress:
             root = fetch.fetch(corpus, data, cache, options.accept_licence, progress)
     failed = []
-    if options.extract:
+    if extract:
         with bar("sound of clips", "clips") as progress:
-            failed = clips.extract(corpus, root, progress)
+            failed = extract(root, progress)
     print(fetch.state(corpus, root))
     if failed:
         print(f"{len(failed)} clips cannot be read:", *failed[:10], sep="\n  ")
@@ -135,24 +134,24 @@ def _fetch(options: argparse.Namespace) -> int:
 
 
 def _folds(options: argparse.Namespace) -> int:
-    from tasks import fold_lists
+    from tasks.splits import fold_lists
 
     task = _load(options)
     if "partial" in task.marks:
-        raise TaskError("\n".join(["a fold list is of a whole copy only", *task.notes]))
+        raise TaskError("\n".join(["a fold list is written for a complete copy only", *task.notes]))
     _write(options.output, fold_lists.text(task.audit))
     return 0
 
 
 def _load(options: argparse.Namespace) -> Task:
-    """The one task that a command names."""
+    """The task that a command names. Raises EmorepError where a name stands for several."""
     there = places.chosen(options)
 
     def resolve(name: str) -> list[str]:
         return tasks.resolve([name], there.data, lambda line: None, there.emobox, options.audio, options.labels)
 
     names = resolve(options.task)
-    if len(names) > 1 and names != resolve(names[0]):  # a transfer comes with its target's own task
+    if len(names) > 1 and names != resolve(names[0]):  # a transfer comes with the task of its target
         raise TaskError(f"{options.task} names {len(names)} tasks; give one at a time: {', '.join(names)}")
     wanted = _wanted(options, options.skip_bad)
     with bar("reading audio", "files") as progress:
@@ -160,7 +159,7 @@ def _load(options: argparse.Namespace) -> Task:
 
 
 def _wanted(options: argparse.Namespace, skip_bad: bool) -> tasks.Options:
-    """What a load is asked for, by a parsed command line."""
+    """The options of a load, from a parsed command line."""
     there = places.chosen(options)
     return tasks.Options(
         there.data, there.cache, there.emobox, skip_bad, None, options.jobs, options.audio, options.labels

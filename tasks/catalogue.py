@@ -1,4 +1,4 @@
-"""Tasks that have a definition, suites of them, and the state of their corpora; no table is read for it."""
+"""Tasks that have a definition, suites, and the state of corpora; files are counted, none is opened."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from pathlib import Path
 
 from commons import yamlfile
 from commons.errors import EmorepError
-from tasks import copies, corpora, definition, wording
+from tasks import corpora, definition
+from tasks.copies import search, wording
 from tasks.corpora import Corpus
 from tasks.errors import TaskError
 
@@ -20,9 +21,9 @@ class Listing:
     """A task as `--list` shows it.
 
     Attributes:
-        state: complete, partial or absent; `broken` where the definition or the corpus module cannot be read,
-            `unread` where folders may not be read; `problem` then says why.
-        found, expected: the corpus's audio files that are there, and those of a whole copy (0: not known).
+        state: complete, partial or absent; `broken` where the definition or the corpus module cannot be read;
+            `unread` where folders cannot be read. `problem` says why.
+        present, expected: audio files of this copy, and of a complete one (0: not known).
     """
 
     task: str
@@ -30,7 +31,7 @@ class Listing:
     corpus: str
     language: str
     state: str
-    found: int
+    present: int
     expected: int
     downstream: str
     synthetic: bool = False
@@ -38,8 +39,8 @@ class Listing:
 
     @property
     def files(self) -> str:
-        """`12/535 files`; without a total where the whole count is not known."""
-        return f"{self.found}/{self.expected} files" if self.expected else f"{self.found} files"
+        """`12/535 files`; without a total where the number of a complete copy is not known."""
+        return f"{self.present}/{self.expected} files" if self.expected else f"{self.present} files"
 
 
 def names() -> list[str]:
@@ -48,7 +49,7 @@ def names() -> list[str]:
 
 
 def suites() -> dict[str, list[str]]:
-    """Task names by suite, of the suites that are lists."""
+    """Task names by suite, of the suites that do not depend on the data folder."""
     several = yamlfile.mapping(SUITES, "suites, each a list of tasks")
     return {name: [str(task) for task in own] for name, own in several.items() if isinstance(own, list)}
 
@@ -62,22 +63,22 @@ def members(suite: str, data: Path) -> list[str]:
     """Names of a suite's tasks.
 
     Raises:
-        TaskError: no corpus under `data` is complete, and `here` is asked for.
+        TaskError: `here` is asked for, and no corpus under `data` is complete.
     """
     if suite not in COMPUTED:
         return suites()[suite]
     real = [row for row in describe(data) if not row.synthetic]
     wanted = [row.task for row in real if suite == "all" or row.state == "complete"]
     if not wanted:
-        said = "".join(f" ({line})" for line in unread(data)[:1])
-        raise TaskError(f"no corpus is complete under {data}{said}; the task demo needs none")
+        hint = "".join(f" ({line})" for line in unread(data)[:1])
+        raise TaskError(f"no corpus under {data} is complete{hint}; the task demo needs no corpus")
     return wanted
 
 
 def describe(data: Path) -> list[Listing]:
-    """See `tasks.describe`."""
+    """The state of every task's corpus under `data`."""
     counted: dict[str, tuple[str, int, str]] = {}
-    below = copies.tree(data)
+    below = search.tree(data)
     rows = []
     for name in names():
         try:
@@ -96,7 +97,7 @@ def describe(data: Path) -> list[Listing]:
                 corpus=corpus.name,
                 language=corpus.language,
                 state=state,
-                found=there,
+                present=there,
                 expected=corpus.counted,
                 downstream=" ".join(task.heads),
                 synthetic=corpus.synthetic,
@@ -107,20 +108,20 @@ def describe(data: Path) -> list[Listing]:
 
 
 def unread(data: Path) -> list[str]:
-    """See `tasks.unread`."""
-    denied = copies.tree(data).denied
+    """Folders under `data` that cannot be read, each with the reason."""
+    denied = search.tree(data).denied
     return [f"{wording.plain(str(folder))} cannot be read ({why})" for folder, why in denied.items()]
 
 
-def _count(corpus: Corpus, below: copies.Tree) -> tuple[str, int, str]:
-    """State and files of a corpus, and what hinders; the synthetic one is made when it is wanted, so it is complete."""
+def _count(corpus: Corpus, below: search.Tree) -> tuple[str, int, str]:
+    """State, audio files and problem of a corpus. A synthetic one is complete: it is made when it is first used."""
     if corpus.synthetic:
         return "complete", corpus.files, ""
-    place = copies.locate(corpus, below)
+    place = search.locate(corpus, below)
     denied, there = dict(place.denied), 0
     if place.root is not None:
-        found = copies.look(corpus, place.root, compare=False)
-        denied, there = denied | dict(found.denied), corpora.recordings(corpus, found)
+        audio = search.look(corpus, place.root, compare=False)
+        denied, there = denied | dict(audio.denied), corpora.recordings(corpus, audio)
     if denied and there < max(1, corpus.counted):
         folder, why = next(iter(denied.items()))
         return "unread", there, f"{wording.plain(str(folder))} cannot be read ({why})"

@@ -1,4 +1,4 @@
-"""What `python -m tasks check CORPUS` says of a copy: whether it is whole, and what was taken from where."""
+"""The report of `python -m tasks check CORPUS`: whether a copy is complete, and which files were taken from where."""
 
 from __future__ import annotations
 
@@ -8,23 +8,27 @@ from pathlib import Path
 import pandas as pd
 
 from commons.progress import Progress
-from tasks import content, corpora, reading, wording
+from tasks import corpora, reading
+from tasks.copies import audio, wording
 from tasks.corpora import LOSSY, Corpus
+
+FEW = 3  # label files that are named one by one
 
 
 def report(corpus: Corpus, data: Path, cache: Path, jobs: int, progress: Progress | None) -> tuple[list[str], bool]:
-    """Lines on a copy, every file of which is decoded; and whether it is whole and can be used.
+    """Lines on a copy, with every audio file decoded; and whether the copy is complete and can be used.
 
     Raises:
         TaskError: the corpus is absent, or a file of it cannot be understood.
     """
-    root, rows = reading.table(corpus, data, cache)
+    with corpora.label_files() as labels:
+        root, rows = reading.table(corpus, data, cache)
     number = len(rows)
     rows, flawed = reading.without_flawed(corpus, rows)
     short = reading.shortfall(corpus, rows)
     lacking = reading.lacking(corpus, root)
     missing = ", ".join(([short] if short else []) + [f"no {part}" for part in lacking])
-    contents, bad = content.examine(rows, cache, jobs, progress)
+    contents, bad = audio.examine(rows, cache, jobs, progress)
     lines = [
         f"{corpus.title}, {corpus.language}, {corpus.licence}, {corpus.homepage}",
         f"folder   {root}",
@@ -36,8 +40,9 @@ def report(corpus: Corpus, data: Path, cache: Path, jobs: int, progress: Progres
     ]
     if not corpus.synthetic:
         lines += _files(corpus, data, root, rows)
+        lines += [f"labels   {line}" for line in _labels(labels, root)]
         extra = 0 if corpus.videos else corpora.count(corpus, root) - number
-        lines += [f"extra    {extra} audio files that no label names; they are not read"] if extra > 0 else []
+        lines += [f"extra    {extra} audio files without a label; they are not read"] if extra > 0 else []
     lines += [f"flawed   {count} left out: {what}" for what, count in flawed.items()]
     lines += [corpus.how_to_get(data)] if missing else []
     lines += [f"{len(bad)} audio files cannot be used:\n{reading.bad_audio(bad, rows)}"] if bad else []
@@ -55,16 +60,16 @@ def _emotions(rows: pd.DataFrame) -> list[str]:
 
 
 def _columns(rows: pd.DataFrame) -> list[str]:
-    """The columns, each with the number of utterances that it tells nothing of and the first of them."""
+    """The columns, each with the number of utterances without a value, and the first of them."""
     said = []
     for column in rows:
         empty = rows.index[rows[column].isna()]
-        said.append(f"{column} (not of {len(empty)}, such as {empty[0]})" if len(empty) else str(column))
+        said.append(f"{column} (none for {len(empty)}, such as {empty[0]})" if len(empty) else str(column))
     return said
 
 
 def _rates(corpus: Corpus, rows: pd.DataFrame, contents: pd.DataFrame) -> str:
-    """Sample rates, and a word where no file has the corpus's own; lossy formats are decoded at a rate of theirs."""
+    """Sample rates, with a warning where no file has the corpus's own; lossy formats are decoded at another rate."""
     counts = Counter(contents["rate"].tolist())
     said = ", ".join(f"{rate} Hz {count}" for rate, count in counts.most_common())
     lossy = rows["path"].str.lower().str.endswith(tuple(LOSSY)).any()
@@ -73,14 +78,22 @@ def _rates(corpus: Corpus, rows: pd.DataFrame, contents: pd.DataFrame) -> str:
     return f"{said}; none has the corpus's own, {corpus.rate} Hz: a resampled copy, or `rate` in its facts is wrong"
 
 
+def _labels(opened: list[Path], root: Path) -> list[str]:
+    """Lines on where labels were taken from: label files, or the names of the audio files."""
+    there = list(dict.fromkeys(opened))
+    if len(there) > FEW:
+        return wording.by_folder(there, root)
+    return [wording.plain(path.relative_to(root).as_posix()) for path in there] or ["from the names of the audio files"]
+
+
 def _files(corpus: Corpus, data: Path, root: Path, rows: pd.DataFrame) -> list[str]:
-    """What was taken from where, and what was left out and why."""
-    there = corpora.found(root, corpus)
+    """Lines on the files that were taken, by folder, and on those that were left out, with the reason."""
+    there = corpora.audio_files(root, corpus)
     taken = list(dict.fromkeys(Path(path) for path in rows["path"]))
     lines = [f"taken    {line}" for line in wording.by_folder([path for path in taken if path.exists()], root)]
     for what, pairs in (
         ("twice    {} files with the same bytes, the first is read: {}", there.same),
-        ("left out {} files of the same name and other bytes than at the official place: {}", there.unlike),
+        ("left out {} files that have the name of a file at the official place, and other bytes: {}", there.unlike),
     ):
         if pairs:
             folders = wording.shortened(wording.pairs_of_folders(pairs, root))
@@ -90,8 +103,8 @@ def _files(corpus: Corpus, data: Path, root: Path, rows: pd.DataFrame) -> list[s
             lines.append(f"left out {len(paths)} files {what}: {', '.join(wording.by_folder(paths, root))}")
     if there.strange:
         strange = wording.plain(there.strange[0].name)
-        lines.append(f"other    {len(there.strange)} audio files that are not named as the corpus's, such as {strange}")
+        lines.append(f"other    {len(there.strange)} audio files whose names are not the corpus's, such as {strange}")
     others = corpus.place(data).others
     return lines + [
-        f"unread   {number} files of it are in {wording.plain(str(path))}" for path, number in others.items()
+        f"unread   {number} more files of it are in {wording.plain(str(path))}" for path, number in others.items()
     ]

@@ -1,4 +1,4 @@
-"""A task's definition, validated: of one short YAML file in `definitions/`, or made by a program."""
+"""A task's definition, validated: from a YAML file in `definitions/`, or made by a program."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from tasks.errors import TaskError
 
 FOLDER = Path(__file__).parent / "definitions"
 
-# The column of the utterance table that holds each unit of resampling.
+# Unit of resampling -> the column of the utterance table that holds it.
 GROUPS = {"speaker": "speaker", "dialogue": "dialogue", "video": "dialogue", "sentence": "sentence", "utterance": ""}
 VALUES = ("arousal", "valence", "dominance", "sentiment")  # columns that a regression may ask for
 
@@ -36,10 +36,10 @@ Model = TypeVar("Model", bound=BaseModel)
 
 
 class _Strict(BaseModel):
-    """Unknown keys are errors.
+    """A model in which unknown keys are errors.
 
-    A dump goes into the keys of results: keys in `ADDED` came after the first results and are left out at their
-    defaults, so that cells of tasks that do not use them stay done.
+    A dump of it goes into the keys of results. Fields in `ADDED` came after the first results: at their defaults they
+    are left out of the dump, so that results of tasks that do not use them stay valid.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
@@ -56,10 +56,11 @@ class FoldRule(_Strict):
     """Test folds: one for each value of a column, for each listed group of values, or for each of k groups of them.
 
     Attributes:
-        by: the column; `partition` is the official split: one fold, whose parts are its values train, dev and test.
-        apart: a second column whose values are dealt into `apart_k` groups (each value alone without it): every fold is
-            crossed with every such group, and what trains shares no value of either column with test.
-        inner: the column whose values inner groups never split; none: groups of utterances.
+        by: the column; `partition` is the official split: one fold with the parts train, dev and test.
+        groups: values of the column by fold; k: number of folds into which values are dealt. Neither: a fold a value.
+        apart: a second column, dealt into `apart_k` groups (without it, a group for each value). Every fold is crossed
+            with every such group, and train and dev share no value of either column with test.
+        inner: the column whose values inner groups never split; empty: groups of utterances.
     """
 
     ADDED: ClassVar[frozenset[str]] = frozenset({"k", "apart", "apart_k", "inner"})
@@ -76,8 +77,8 @@ class Published(_Strict):
     """A published figure.
 
     Attributes:
-        matches: its test folds, classes and metric are the task's.
-        difference: what differs: where it matches, at most head, dev part and averaging.
+        matches: whether its test folds, classes and metric are those of the task.
+        difference: what differs otherwise; where it matches, only head, dev part and averaging may differ.
     """
 
     upstream: str
@@ -90,7 +91,7 @@ class Published(_Strict):
 
 
 class PublishedTable(_Strict):
-    """How a file writes figures of one source: a row of `metrics` for each upstream."""
+    """Figures of one source as a file writes them: a row of `metrics` for each upstream."""
 
     source: str
     head: str
@@ -120,21 +121,22 @@ class Definition(_Strict):
     """What a task asks.
 
     Attributes:
-        name: the file's stem; version: goes into every result, changed with any change of the split or labels.
-        labels: class -> values of the column `target` that it merges, in the order of the classes.
-        drop: values left out knowingly; they are counted.
-        where: column -> values; other utterances are no part of the task.
-        dev: `next_fold`, `superb` (a random fifth of train, or s3prl's own draw; choices are made on it alone, without
-            inner groups), `partition` (the official dev part, likewise), `fifth` (of each class of train) or
-            `speakers` (of an official train part: whole speakers where three or more can be told apart, else a fifth).
-        group_by: the unit of resampling (`utterance` where nothing better is told).
-        downstream: the head, or heads, that read it where none is named.
-        next_turn: of a conversation, each turn is asked for the class of the turn that follows it.
-        speakers_shared: the protocol lets speakers cross from train into test.
-        pooled_only: figures of single folds mean nothing (most test speakers have one class).
-        counts: utterances of each class in a whole copy, where the corpus's own facts do not tell them; a derived task
-            keeps those of the task that it is made of.
-        also: columns of further targets, which a head that learns several tasks may train on; they are not scored.
+        name: the stem of the file.
+        version: part of the key of every result; changed with any change of the split or the labels.
+        labels: class -> values of the column `target` that belong to it, in the order of the classes.
+        drop: values that are left out on purpose; they are counted.
+        where: column -> values; other utterances do not belong to the task.
+        dev: `next_fold`; `superb` (a random fifth of train, or s3prl's own draw; choices are made on it alone, without
+            inner groups); `partition` (the official dev part, likewise); `fifth` (of each class of train); or
+            `speakers` (whole speakers of an official train part where it has three or more, else a fifth).
+        group_by: the unit of resampling (`utterance` where no larger unit is known).
+        downstream: the default head or heads.
+        next_turn: in a conversation, the target of a turn is the class of the turn that follows it.
+        speakers_shared: the protocol lets speakers of test occur in train or dev.
+        pooled_only: figures of single folds have no meaning (most test speakers have one class).
+        counts: utterances of each class in a complete copy, where the corpus's facts do not say; a derived task keeps
+            those of its base.
+        also: columns of further targets, for heads that learn several tasks; they are not scored.
     """
 
     ADDED: ClassVar[frozenset[str]] = frozenset({"group_by", "next_turn", "counts", "also"})
@@ -169,7 +171,7 @@ class Definition(_Strict):
 
     @property
     def family(self) -> str:
-        """The kind of metrics and targets: classification or regression."""
+        """The family of metrics and targets: classification or regression."""
         return REGRESSION if self.kind == REGRESSION else CLASSIFICATION
 
     @model_validator(mode="before")
@@ -200,14 +202,14 @@ class Definition(_Strict):
             raise ValueError(f"headline {self.headline} is not among metrics")
         strange = sorted(set(self.also) - set(COLUMNS))
         if strange:
-            raise ValueError(f"also: {', '.join(strange)} is no column of utterances ({', '.join(COLUMNS)})")
+            raise ValueError(f"also: {', '.join(strange)}: no such column of utterances (known: {', '.join(COLUMNS)})")
         if self.target in self.also or len(set(self.also)) != len(self.also):
-            raise ValueError(f"also: each further target is named once, and the target {self.target} is none of them")
+            raise ValueError(f"also: name each further target once, and do not name the target {self.target}")
         return self
 
 
 class _Shipped(Definition):
-    """A definition as a YAML file writes it: of a corpus that has a reader, with that corpus's labels."""
+    """A definition as a YAML file writes it: its corpus has a reader, its labels are those of the corpus."""
 
     @field_validator("published", mode="before")
     @classmethod
@@ -226,9 +228,9 @@ class _Shipped(Definition):
     @model_validator(mode="after")
     def _fits_its_corpus(self) -> _Shipped:
         if self.counts and self.counts.keys() != self.labels.keys():
-            raise ValueError("counts has one number for each of labels")
+            raise ValueError("counts needs one number for each class of labels")
         if self.dev in ("partition", "speakers") and self.folds.by != "partition":
-            raise ValueError(f"dev: {self.dev} goes with folds: {{by: partition}}")
+            raise ValueError(f"dev: {self.dev} needs folds: {{by: partition}}")
         if self.target != "emotion":
             return self
         corpus = corpora.module(self.corpus).CORPUS
@@ -248,30 +250,30 @@ def path(name: str) -> Path:
 
 @cache
 def read(file: Path) -> Definition:
-    """A definition file.
+    """The definition in a file.
 
     Raises:
-        TaskError: it cannot be read, or a key is unknown, missing or wrong; names the file and the key.
+        TaskError: the file cannot be read, or a key is unknown, missing or wrong; names the file and the key.
     """
     try:
-        content = yamlfile.mapping(file, "the keys of a task; see another definition of that folder")
+        content = yamlfile.mapping(file, "the keys of a task, as in the other definitions of that folder")
     except yamlfile.NotYaml as error:
         raise TaskError(str(error)) from None
     return varied(_validated(_Shipped, {"name": file.stem} | content, str(file)))
 
 
 def new(**facts: object) -> Definition:
-    """A definition of these fields. Raises TaskError, which names the field, where one is wrong."""
+    """A definition with these fields. Raises TaskError, which names the wrong field."""
     return _validated(Definition, facts, str(facts.get("name")))
 
 
 def varied(base: Definition, **changes: object) -> Definition:
-    """The definition with other values of some fields. Raises TaskError, which names the field, where one is wrong."""
+    """The definition with some fields changed. Raises TaskError, which names the wrong field."""
     return new(**(dict(base) | changes))
 
 
 def _validated(model: type[Model], facts: Mapping[str, object], place: str) -> Model:
-    """The model of these facts; `place` is what a TaskError calls them."""
+    """The model with these facts; a TaskError begins with `place`."""
     try:
         return model.model_validate(facts)
     except ValidationError as error:

@@ -1,4 +1,4 @@
-"""Derivation: how a task came from others."""
+"""How a derived task came from other tasks."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Derivation:
-    """How a task came from others: what a table must know of it.
+    """How a derived task came from other tasks, for records and tables.
 
     Attributes:
         kind: transfer, shots, gender ...
-        aspect: what it asks, so that only figures alike are averaged: `gender`, `shots 4`, `labels anger+sadness`.
-        base: the task that it is made of; of a transfer the tested one.
-        sources: what it trains on in place of its base, as its name says it: a task, or the suite of across-languages.
-        source_corpora: the corpora of these.
-        shots: training utterances a class, of few labels.
+        aspect: what it asks: `gender`, `shots 4`, `labels anger+sadness`; only figures of one aspect are averaged.
+        base: the task that it is made of; of a transfer the task that is tested.
+        sources: the task, or the suite of across-languages, that it trains on in place of its base.
+        source_corpora: the corpora of `sources`.
+        shots: training utterances of each class, where their number is limited.
     """
 
     kind: str

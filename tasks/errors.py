@@ -1,4 +1,4 @@
-"""What goes wrong in this room, in words for the user."""
+"""Errors of this room, with messages for the user."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from commons.errors import EmorepError, where
 
 
 class TaskError(EmorepError):
-    """A task cannot be read or asked: says what is wrong, where, what was expected and what to do."""
+    """A task cannot be loaded; the message says what is wrong, where, what was expected and what to do."""
 
 
 def foreign(doing: str, error: Exception) -> TaskError:
-    """What a user's own corpus module raised, with the line that did."""
+    """The error for an exception of a user's own corpus module; it names the line that raised."""
     return TaskError(f"{doing}: {where(error)}")

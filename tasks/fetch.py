@@ -1,7 +1,7 @@
-"""`python -m tasks fetch CORPUS`: openly licensed corpora, downloaded and unpacked; for the others, what to do.
+"""`python -m tasks fetch CORPUS` downloads and unpacks a corpus with an open licence; for others it says what to do.
 
-What has come of a download is kept when it breaks off, and the same command goes on from there. An archive is unpacked
-beside the corpus's folder and moved into it when it is whole; then the archive is removed.
+An interrupted download is kept, and the same command continues it. An archive is unpacked beside the corpus's folder;
+once all of it is unpacked, the files are moved into the folder and the archive is removed.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pathlib import Path
 
 from commons import files
 from commons.progress import Progress
-from tasks import archives
+from tasks.copies import archives
 from tasks.corpora import Archive, Corpus, count
 from tasks.errors import TaskError
 
@@ -32,8 +32,8 @@ def fetch(corpus: Corpus, data: Path, cache: Path, accepted: bool, progress: Pro
         accepted: whether the user accepts the licence.
 
     Raises:
-        TaskError: the corpus is not openly to be had (says how to get it), its licence is not accepted, or a download
-            or archive fails; what was there before is as it was.
+        TaskError: the corpus cannot be downloaded (the message says how to get it), its licence is not accepted, or a
+            download or an archive fails; files that were there before are not changed.
     """
     if not corpus.archives:
         raise TaskError(f"{corpus.name} cannot be fetched. {corpus.how_to_get(data)}")
@@ -60,10 +60,10 @@ def fetch(corpus: Corpus, data: Path, cache: Path, accepted: bool, progress: Pro
 
 
 def download(archive: Archive, folder: Path, progress: Progress | None = None) -> Path:
-    """An archive's file in the folder, from where it broke off before, its checksum proved where one is known.
+    """The downloaded archive; an interrupted download is continued, and the checksum is verified where one is known.
 
     Raises:
-        TaskError: the server cannot be reached, breaks off or answers oddly, or the checksum is another.
+        TaskError: the server cannot be reached, stops early or gives a wrong answer, or the checksum differs.
     """
     try:
         import pooch
@@ -81,8 +81,8 @@ def download(archive: Archive, folder: Path, progress: Progress | None = None) -
     except ValueError as error:
         _forget(part)
         raise TaskError(
-            f"{archive.url}: what came has another checksum than {archive.checksum}; it is removed. Fetch it again; if "
-            "that fails too, the archive has changed: get it by hand from the corpus's page"
+            f"{archive.url}: the downloaded file does not have the checksum {archive.checksum} and is removed. "
+            "Fetch it again; if that fails too, the archive has changed: download it from the corpus's page"
         ) from error
     _forget(part)
     return Path(path)
@@ -94,12 +94,12 @@ def _forget(part: Path) -> None:
 
 
 def _version(part: Path) -> Path:
-    """Where the server's name of the version being downloaded is kept."""
+    """The file that keeps the server's tag of the version that is being downloaded."""
     return part.with_suffix(".version")
 
 
 def _resume(url: str, part: Path, progress: Progress | None) -> None:
-    """Complete a partial download, or begin anew where the server's file is no longer the same."""
+    """Continue a partial download, or start again where the server's file has changed."""
     there = part.stat().st_size if part.exists() else 0
     version = json.loads(_version(part).read_text()) if there and _version(part).exists() else ""
     request = urllib.request.Request(url, headers={"User-Agent": "emorep"})
@@ -110,11 +110,11 @@ def _resume(url: str, part: Path, progress: Progress | None) -> None:
         with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
             going_on = answer.status == 206 and answer.headers.get("Content-Range", "").startswith(f"bytes {there}-")
             if answer.status == 206 and not going_on:
-                raise TaskError(f"{url}: the server sent another part than was asked for; remove {part} and try again")
+                raise TaskError(f"{url}: the server sent a part that was not asked for; remove {part} and try again")
             there = there if going_on else 0
             total = there + int(answer.headers.get("Content-Length") or 0)
             tag = answer.headers.get("ETag") or ""
-            # A weak tag does not promise equal bytes.
+            # A weak tag does not guarantee equal bytes.
             version = tag if tag and not tag.startswith("W/") else answer.headers.get("Last-Modified") or ""
             files.write(_version(part), json.dumps(version))
             with part.open("ab" if going_on else "wb") as file:
@@ -124,20 +124,22 @@ def _resume(url: str, part: Path, progress: Progress | None) -> None:
                     if progress:
                         progress(there, max(total, there))
             if total and there < total and answer.headers.get("Content-Length"):
-                raise TaskError(f"{url}: broke off at {there} of {total} bytes; the same command goes on from there")
+                raise TaskError(
+                    f"{url}: the download stopped at {there} of {total} bytes; the same command continues it"
+                )
     except urllib.error.HTTPError as error:
-        if error.code == 416:  # nothing is left to send: the whole was there, or something else is
+        if error.code == 416:  # no bytes are left: the file is complete, or it is another file
             if error.headers.get("Content-Range", "").endswith(f"/{there}"):
                 return
             _forget(part)
         raise TaskError(f"{url}: the server answers {error.code} {error.reason}; try again later") from error
     except (OSError, ValueError) as error:
         why = getattr(error, "reason", error)
-        raise TaskError(f"{url}: cannot be downloaded ({why}); the same command goes on from where it was") from error
+        raise TaskError(f"{url}: cannot be downloaded ({why}); the same command continues the download") from error
 
 
 def _move(aside: Path, root: Path) -> None:
-    """Move what was unpacked into the corpus's folder, file by file, over what was there."""
+    """Move the unpacked files into the corpus's folder; files of the same name are replaced."""
     for path in sorted(aside.rglob("*")):
         if path.is_file():
             target = root / path.relative_to(aside)
@@ -148,5 +150,5 @@ def _move(aside: Path, root: Path) -> None:
 
 
 def state(corpus: Corpus, root: Path) -> str:
-    """How much of the corpus is there now, in words."""
+    """A line on how many audio files of the corpus are there."""
     return f"{corpus.name}: {count(corpus, root)} of {corpus.counted} audio files are in {root}"

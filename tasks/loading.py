@@ -1,4 +1,4 @@
-"""From a task's name to the task: of files that a user brings, of other tasks, or of a definition."""
+"""From a task's name to the task: from a user's files, from other tasks, or from a definition."""
 
 from __future__ import annotations
 
@@ -9,14 +9,16 @@ from typing import cast
 from commons import registry
 from commons.errors import LIST, UnknownName
 from commons.progress import Progress
-from tasks import brought, catalogue, definition, derive, fold_lists, reading, splits
-from tasks.derive import Derived
+from tasks import brought, catalogue, definition, reading
+from tasks.derived import parsing
+from tasks.derived.kinds import KINDS, Derived
 from tasks.options import Options
+from tasks.splits import fold_lists, problems
 from tasks.task import Task, finish
 
 
 def load(name: str, options: Options, progress: Progress | None) -> Task:
-    """See `tasks.load`."""
+    """The task of that name. Raises EmorepError."""
     return _load(name, options.absolute(), progress)
 
 
@@ -24,14 +26,14 @@ def _load(name: str, options: Options, progress: Progress | None) -> Task:
     if brought.is_one(name):
         return brought.load(name, options, progress)
     if ":" in name:
-        derived = derive.parse(name, options)
+        derived = parsing.parse(name, options)
         made = _make(derived, [_load(each, options, progress) for each in derived.tasks])
         return replace(made, derivation=derived.derivation)
     if not definition.path(name).exists():
         raise UnknownName("task", name, catalogue.names(), LIST)
     wanted = definition.read(definition.path(name))
     usable = reading.read(wanted, options, progress)
-    problem, notes = splits.split(wanted, usable)
+    problem, notes = problems.split(wanted, usable)
     made = finish(usable, wanted, problem, notes)
     whole = not usable.limited and "partial" not in made.marks and not usable.bad_files
     differs = fold_lists.check(made.audit, options.cache) if whole else None
@@ -39,6 +41,6 @@ def _load(name: str, options: Options, progress: Progress | None) -> Task:
 
 
 def _make(derived: Derived, loaded: Sequence[Task]) -> Task:
-    """The derived task of its loaded base and sources. Raises TaskError where their data do not allow it."""
-    maker = registry.load(f"tasks.{derive.KINDS.find(derived.kind).target}")
+    """The derived task, made from its loaded base and sources. Raises TaskError where their data do not allow it."""
+    maker = registry.load(f"tasks.derived.{KINDS.find(derived.kind).target}")
     return cast(Callable[[Derived, Sequence[Task]], Task], maker)(derived, loaded)

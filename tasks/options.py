@@ -1,4 +1,4 @@
-"""What a load is asked for, beside the task's name."""
+"""Options of a load, beside the task's name."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Options:
-    """Plain values that any process may be handed.
+    """Options of a load: plain values that can be sent to another process.
 
     Attributes:
         data: folder that holds one folder a corpus.
         cache: folder for the index of audio contents, fold lists and the embedded corpus.
-        emobox: folder of EmoBox's fold files; None: it is looked for under `data`.
+        emobox: folder of EmoBox's fold files; None: the folder EmoBox under `data`.
         skip_bad: leave out audio that cannot be used (counted and marked) instead of stopping.
-        limit: keep about this many utterances, spread over speakers and classes (a smoke run); None: all.
+        limit: for a smoke run, keep about this many utterances, spread over speakers and classes; None: all.
         jobs: threads that decode.
-        audio: folder in which paths of a user's tables (`csv:`) begin; None: the table's own.
+        audio: folder that the paths in a user's table (`csv:`) are relative to; None: the table's own folder.
         labels: file that maps labels of such tables to classes, a line `Angry=anger` each; None: none.
     """
 
@@ -39,5 +39,5 @@ class Options:
 
 
 def absolute(place: Path) -> Path:
-    """A folder's absolute path, `~` expanded; links stay as they are."""
+    """A folder's absolute path, `~` expanded; links are not resolved."""
     return Path(os.path.abspath(place.expanduser()))

@@ -1,4 +1,4 @@
-"""From a corpus's folder to the utterances of one task: read, labelled, their audio checked."""
+"""From a corpus's folder to the usable utterances of a task, with their labels and checked audio."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ from pydantic import JsonValue, TypeAdapter
 from commons.errors import EmorepError
 from commons.metrics import REGRESSION
 from commons.progress import Progress
-from tasks import content, copies, corpora, definition, demo, wording
-from tasks.copies import Found
+from tasks import corpora, definition
+from tasks.copies import audio, search, wording
+from tasks.copies.search import AudioFiles
 from tasks.corpora import Corpus
 from tasks.definition import Definition
 from tasks.errors import TaskError, foreign
@@ -27,12 +28,12 @@ _PLAIN = TypeAdapter(dict[str, JsonValue])
 
 @dataclass(frozen=True)
 class Copy:
-    """A user's copy of a corpus: its table, before labels and audio are looked at.
+    """A user's copy of a corpus: its utterance table, before labels and audio are checked.
 
     Attributes:
-        notes: lines worth printing of the copy.
-        partial: whether it is known not to be whole.
-        flawed: utterances left out already, by reason.
+        notes: lines about the copy, printed below tables.
+        partial: whether it is known to be incomplete.
+        flawed: number of utterances that are left out already, by reason.
     """
 
     corpus: Corpus
@@ -45,13 +46,14 @@ class Copy:
 
 @dataclass(frozen=True)
 class Reading:
-    """A corpus as it was read for a task: its usable utterances, and what the reader of a table should know.
+    """The usable utterances of a task, with marks, counts and notes for tables.
 
     Attributes:
-        counts: `merged` (class -> raw label -> utterances) and `excluded` (raw label -> utterances); of a task that
-            joins corpora both by task.
-        bad_files: utterances left out because their audio cannot be used.
-        limited: whether only some were asked for: a smoke run, whose splits need no warnings.
+        counts: `merged` (class -> raw label -> utterances) and `excluded` (raw label -> utterances); where corpora are
+            joined, both are by task.
+        bad_files: number of utterances left out because their audio cannot be used.
+        limited: whether this is a smoke run on some utterances, whose splits need no warnings.
+        same_as: the known corpus whose recordings a user's table holds; empty where there is none.
     """
 
     corpus: Corpus
@@ -62,20 +64,21 @@ class Reading:
     notes: tuple[str, ...]
     bad_files: int = 0
     limited: bool = False
+    same_as: str = ""
 
 
 def counted(**counts: object) -> dict[str, JsonValue]:
-    """Counts as plain values, for records. Raises ValidationError for what JSON does not hold."""
+    """Counts as plain values, for records. Raises ValidationError for values that JSON cannot hold."""
     return _PLAIN.validate_python(counts)
 
 
 def table(corpus: Corpus, data: Path, cache: Path) -> tuple[Path, pd.DataFrame]:
-    """A corpus's folder and its whole utterance table, as its reader gives it.
+    """A corpus's folder, and its complete utterance table from its reader.
 
     Raises:
         TaskError: the corpus is absent, or a file of it cannot be understood.
     """
-    root = demo.write(cache) if corpus.synthetic else folder(corpus, data)
+    root = corpora.make(corpus, cache) if corpus.synthetic else folder(corpus, data)
     try:
         rows = corpora.module(corpus.name).read(root)
     except EmorepError:
@@ -95,30 +98,30 @@ def folder(corpus: Corpus, data: Path) -> Path:
     """The folder of a corpus's copy.
 
     Raises:
-        TaskError: there is none, it may not be read, or it holds archives and no audio.
+        TaskError: there is none, it cannot be read, or it holds archives instead of audio.
     """
     place = corpus.place(data)
     if place.denied and not place.recordings:
         named, why = next(iter(place.denied.items()))
         raise TaskError(
-            f"{corpus.name}: {wording.plain(str(named))} cannot be read ({why}); allow it (chmod -R u+rX), or ask "
-            "whoever owns it"
+            f"{corpus.name}: {wording.plain(str(named))} cannot be read ({why}); make it readable (chmod -R u+rX), or "
+            "ask its owner"
         )
     if place.packed and not place.recordings:
         packed = ", ".join(wording.shortened([wording.plain(str(path)) for path in place.packed], 3))
         raise TaskError(
-            f"{corpus.name} is absent: there is no audio of it, but {packed}. Unpack it there: audio files are read, "
-            "no archives and no Parquet"
+            f"{corpus.name} is absent: it has no audio files, but {packed}. Unpack it there: "
+            "archives and Parquet are not read"
         )
     if place.root is None:
         closed = ", ".join(wording.shortened([wording.plain(str(path)) for path in place.closed], 3))
-        unknown = f" (no permission to look into {closed})" if closed else ""
+        unknown = f" (no permission to read {closed})" if closed else ""
         raise TaskError(f"{corpus.name} is absent{unknown}. {corpus.how_to_get(data)}")
     return place.root
 
 
 def without_flawed(corpus: Corpus, utterances: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, int]]:
-    """The table without the corpus's known-bad utterances, and how many were there by what is wrong with them."""
+    """The table without the corpus's known-bad utterances, and the number of these by reason."""
     flawed = utterances.index[utterances.index.isin(list(corpus.flawed))]
     return utterances.drop(flawed), dict(Counter(corpus.flawed[utterance] for utterance in flawed))
 
@@ -128,7 +131,7 @@ def _listed(counts: dict[str, int]) -> str:
 
 
 def shortfall(corpus: Corpus, utterances: pd.DataFrame) -> str:
-    """In what counts of utterances, speakers and classes a table differs from a whole copy; empty if in none."""
+    """Counts of utterances, speakers and classes that differ from a complete copy; empty where none differs."""
     sizes = utterances["emotion"].value_counts().to_dict() if corpus.classes else {}
     pairs = {"utterances": (len(utterances), corpus.files)} if corpus.files else {}
     if corpus.speakers:
@@ -138,23 +141,23 @@ def shortfall(corpus: Corpus, utterances: pd.DataFrame) -> str:
 
 
 def lacking(corpus: Corpus, root: Path) -> list[str]:
-    """What a whole copy has in its folder and this one lacks; of a missing folder nothing below it."""
-    gone = copies.lacking(root, corpus.parts)
+    """Files and folders of a complete copy that are missing; of a missing folder only the folder is named."""
+    gone = search.lacking(root, corpus.parts)
     return [part for part in gone if not any(part.startswith(f"{above}/") for above in gone)]
 
 
-def left_out(found: Found) -> list[str]:
-    """Words on the files of a copy that are not read, without any folder."""
+def left_out(audio: AudioFiles) -> list[str]:
+    """Notes on the files of a copy that are not read; they name no folder of the user's."""
     lines = []
-    if found.same:
-        lines.append(f"{len(found.same)} files are there twice, with the same bytes: each is read once")
-    if found.unlike:
-        lines.append(f"left out {len(found.unlike)} files elsewhere than at the official place, of the same names")
-    return lines + [f"left out {len(paths)} files: {what}" for what, paths in found.beside.items() if what]
+    if audio.same:
+        lines.append(f"{len(audio.same)} files occur twice with the same bytes: each is read once")
+    if audio.unlike:
+        lines.append(f"left out {len(audio.unlike)} files that have the name of a file at the official place")
+    return lines + [f"left out {len(paths)} files: {what}" for what, paths in audio.beside.items() if what]
 
 
 def bad_audio(bad: dict[str, str], utterances: pd.DataFrame) -> str:
-    """Which files cannot be used and why, the first of them by name."""
+    """Lines on files that cannot be used: the first of them, each with the reason, and how many more there are."""
     paths = utterances["path"].to_dict()
     lines = [f"  {paths[utterance]} {reason}" for utterance, reason in bad.items()]
     more = [f"  and {len(lines) - NAMED} more"] if len(lines) > NAMED else []
@@ -175,16 +178,16 @@ def read(wanted: Definition, options: Options, progress: Progress | None) -> Rea
         notes.append(f"left out {sum(flawed.values())} known-bad utterances: {_listed(flawed)}")
     missing = shortfall(corpus, rows)
     if missing:
-        # Notes go into records, which name no folder of anybody's.
-        notes.append(f"not a whole copy: {missing} ({corpus.homepage}; see python -m tasks check {corpus.name})")
+        # Notes go into records, which must not name a user's folders.
+        notes.append(f"not a complete copy: {missing} ({corpus.homepage}; see python -m tasks check {corpus.name})")
     if gone := lacking(corpus, root):
         notes.append(f"the copy lacks {', '.join(gone)}")
-    notes += left_out(corpora.found(root, corpus))
+    notes += left_out(corpora.audio_files(root, corpus))
     return prepare(wanted, Copy(corpus, root, rows, tuple(notes), bool(missing), flawed), options, progress)
 
 
 def prepare(wanted: Definition, copy: Copy, options: Options, progress: Progress | None) -> Reading:
-    """The usable utterances of a task, of a copy of its corpus.
+    """The usable utterances of a task, from a copy of its corpus.
 
     Raises:
         TaskError: a label is unknown, audio cannot be used, or a dialogue lacks a turn.
@@ -192,7 +195,7 @@ def prepare(wanted: Definition, copy: Copy, options: Options, progress: Progress
     corpus, notes, partial = copy.corpus, list(copy.notes), copy.partial
     rows, merged, excluded = _labelled(wanted, copy.rows)
     if not partial and (differs := _uncommon(wanted, merged)):
-        notes.append(f"not the counts of a whole copy: {differs}")
+        notes.append(f"counts differ from those of a complete copy: {differs}")
         partial = True
     if wanted.kind == "conversation":
         notes += _gaps(wanted, corpus, rows, whole=not partial, skip_bad=options.skip_bad)
@@ -220,21 +223,21 @@ def _usable(
     """The rows whose audio can be used, with `sha256`, `samples_sha256` and `duration`; reasons by the other ids.
 
     Raises:
-        TaskError: audio cannot be used, and nobody said to leave it out; or none is left.
+        TaskError: audio cannot be used, and the options do not say to leave it out; or no utterance is left.
     """
-    contents, bad = content.examine(rows, options.cache, options.jobs, progress)
+    contents, bad = audio.examine(rows, options.cache, options.jobs, progress)
     if bad and (not options.skip_bad or contents.empty):
         raise TaskError(
             f"{wanted.name}: {len(bad)} of {len(rows)} audio files cannot be used:\n{bad_audio(bad, rows)}\n"
-            "Put whole files in their place, or leave them out with --skip-bad"
+            "Replace them by intact files, or leave them out with --skip-bad"
         )
     return rows.join(contents[["sha256", "samples_sha256", "duration"]], how="inner"), bad
 
 
 def _labelled(wanted: Definition, rows: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, dict[str, int]], dict[str, int]]:
-    """The utterances of the task; counts of raw labels by class, and of those without one of its classes or values.
+    """The utterances of the task; counts of raw labels by class; and counts of raw labels that are left out.
 
-    Of a conversation all turns stay: those without a class are context.
+    A conversation keeps all turns: those without a class are context.
     """
     for column, values in wanted.where.items():
         if column not in rows:
@@ -261,21 +264,24 @@ def _labelled(wanted: Definition, rows: pd.DataFrame) -> tuple[pd.DataFrame, dic
 
 
 def _uncommon(wanted: Definition, merged: dict[str, dict[str, int]]) -> str:
-    """Where the classes hold other numbers of utterances than the task says; empty where it says none."""
+    """Classes whose number of utterances differs from the definition's `counts`; empty where none differs."""
     sizes = {name: sum(merged[name].values()) for name in wanted.counts}
     return ", ".join(f"{name} {sizes[name]} of {n}" for name, n in wanted.counts.items() if sizes[name] != n)
 
 
 def _gaps(wanted: Definition, corpus: Corpus, rows: pd.DataFrame, whole: bool, skip_bad: bool) -> list[str]:
-    """A note on how many dialogues lack a turn, if any. What a whole copy lacks, the corpus itself lacks.
+    """A note on how many dialogues lack a turn; empty where none does.
+
+    Args:
+        whole: whether the copy is complete, so that a missing turn is missing from the corpus itself.
 
     Raises:
-        TaskError: two turns of a dialogue have one number; or a turn is missing that is not known to be bad, and nobody
-            said to go on without.
+        TaskError: two turns of a dialogue have one number; or a turn is missing that is not known to be bad, and
+            `skip_bad` is false.
     """
     lacking = [column for column in ("dialogue", "turn") if column not in rows or rows[column].isna().any()]
     if lacking:
-        raise TaskError(f"{wanted.name}: {wanted.corpus} does not tell the {' and '.join(lacking)} of every utterance")
+        raise TaskError(f"{wanted.name}: some utterances of {wanted.corpus} have no {' and no '.join(lacking)}")
     missing, known = [], 0
     for dialogue, of_dialogue in rows.groupby("dialogue"):
         turns = of_dialogue["turn"]
@@ -291,9 +297,9 @@ def _gaps(wanted: Definition, corpus: Corpus, rows: pd.DataFrame, whole: bool, s
     if missing and not skip_bad:
         raise TaskError(
             f"{wanted.name}: {len(missing)} dialogues lack a turn, its audio is missing: {'; '.join(missing[:NAMED])} "
-            f"(from 0). Complete the copy (python -m tasks check {corpus.name}), or go on without with --skip-bad"
+            f"(counted from 0). Complete the copy (python -m tasks check {corpus.name}), or use --skip-bad"
         )
-    return [f"{known + len(missing)} dialogues lack a turn: it is no context to the others"] if known or missing else []
+    return [f"{known + len(missing)} dialogues lack a turn, and so some context"] if known or missing else []
 
 
 def _limited(wanted: Definition, rows: pd.DataFrame, limit: int | None) -> pd.DataFrame:
@@ -304,7 +310,7 @@ def _limited(wanted: Definition, rows: pd.DataFrame, limit: int | None) -> pd.Da
 
 
 def _dialogues(rows: pd.DataFrame, limit: int) -> pd.DataFrame:
-    """Whole dialogues, about `limit` turns: of each part or session in turn."""
+    """Whole dialogues with about `limit` turns, taken from each part or session by turns."""
     by = next((column for column in ("partition", "session") if column in rows), "dialogue")
     queues = [list(dict.fromkeys(part["dialogue"])) for _, part in rows.groupby(by)]
     sizes, taken = rows["dialogue"].value_counts(), []
@@ -317,7 +323,7 @@ def _dialogues(rows: pd.DataFrame, limit: int) -> pd.DataFrame:
 
 
 def _spread(rows: pd.DataFrame, wanted: Definition, limit: int) -> pd.DataFrame:
-    """`limit` rows that hold every speaker (or official part) and class as far as they go, in turn."""
+    """`limit` rows, taken by turns from every speaker (or official part) and class."""
     target = pd.Series(0, rows.index) if wanted.kind == REGRESSION else rows[wanted.target]
     official = "partition" if wanted.folds.by == "partition" else "speaker"
     by = next((column for column in (official, "speaker") if column in rows), "path")

@@ -1,30 +1,32 @@
-"""From what a user names to the names of tasks: suites and derived tasks are expanded."""
+"""From the names that a user gives to names of tasks: suites and derived tasks are expanded."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
 from commons.errors import LIST, Refused, UnknownName
-from tasks import brought, catalogue, corpora, definition, derive
+from tasks import brought, catalogue, corpora, definition
+from tasks.derived import parsing
+from tasks.derived.kinds import KINDS
 from tasks.errors import TaskError
 from tasks.options import Options
 
 
 def resolve(wanted: Sequence[str], options: Options, tell: Callable[[str], None]) -> list[str]:
-    """See `tasks.resolve`."""
+    """Names of the tasks asked for, in the order given; suites are expanded and repetitions removed."""
     resolved, tables = list[str](), dict[str, str]()
     for asked in wanted:
-        for name in _meant(brought.full(asked, tuple(derive.KINDS)), options, tell):
+        for name in _meant(brought.full(asked, tuple(KINDS)), options, tell):
             if f"{brought.TABLE}:" in name:
-                called = brought.check(name, options) if brought.is_one(name) else derive.parse(name, options).name
+                called = brought.check(name, options) if brought.is_one(name) else parsing.parse(name, options).name
                 if (other := tables.setdefault(called, name)) != name:
-                    raise Refused(f"{other} and {name} are both {called} in results; name one of them by FILE=NAME")
+                    raise Refused(f"{other} and {name} are both called {called} in results; name one by csv:FILE=NAME")
             resolved.append(name)
     return list(dict.fromkeys(resolved))
 
 
 def _meant(name: str, options: Options, tell: Callable[[str], None]) -> list[str]:
-    """The tasks that one name stands for, by the names that they are opened by."""
+    """The names, for `load`, of the tasks that one name stands for."""
     known = catalogue.names()
     if brought.is_table(name):
         return [name]
@@ -32,7 +34,7 @@ def _meant(name: str, options: Options, tell: Callable[[str], None]) -> list[str
         brought.check(name, options)
         return [name]
     if ":" in name:
-        return derive.expand(name, options, tell)
+        return parsing.expand(name, options, tell)
     if name in known:
         return [name]
     if catalogue.is_suite(name):

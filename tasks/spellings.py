@@ -1,4 +1,4 @@
-"""One word for one thing: how people write classes, parts of a split, genders, languages and missing values."""
+"""Spellings of classes, parts of a split, genders, languages and missing values, and the one word used for each."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from commons import yamlfile
 
-# How programs write that a label is not there; in other columns `NA` may be somebody's initials.
+# How programs write a missing label; in other columns `NA` may be a person's initials.
 NO_LABEL = frozenset({"nan", "na", "n/a", "#n/a", "<na>", "nat", "null", "none"})
 NO_VALUE = NO_LABEL - {"na", "none"}
 PARTITIONS = {
@@ -39,7 +39,7 @@ LANGUAGES = {
 
 @lru_cache(4096)
 def plain(word: str) -> str:
-    """A word without what does not count: case, blanks around it, and whether `_`, `-` or blanks join its parts."""
+    """A word in small letters, its parts separated by one blank in place of blanks, `_` and `-`."""
     return re.sub(r"[\s_-]+", " ", word).strip().casefold()
 
 
@@ -52,15 +52,15 @@ def _nouns() -> dict[str, str]:
 
 
 def noun(label: str) -> str:
-    """The noun of a label of emotion: `Angry` is anger. A label that is not known is itself, in its plain form."""
+    """The noun of an emotion label: anger for `Angry`. An unknown label is returned in its plain form."""
     return _nouns().get(plain(label), plain(label))
 
 
 def classes(labels: Iterable[str]) -> dict[str, tuple[str, ...]]:
     """Class -> the labels that are spellings of it, both sorted.
 
-    A class that is written in one way is called so. Of several spellings of a known noun that noun is the name; of
-    others the one that sorts last, so that small letters win.
+    A class with one spelling keeps it as its name. Several spellings of a known noun are called by the noun; of other
+    words, the spelling that sorts last is the name, which prefers small letters.
     """
     alike: dict[str, list[str]] = {}
     for label in sorted(set(labels)):
@@ -77,8 +77,14 @@ def meaning(word: str, known: Mapping[str, tuple[str, ...]]) -> str | None:
     return next((name for name, words in known.items() if plain(word) in words), None)
 
 
+def number(word: str) -> float | None:
+    """The number that a word writes, with a decimal point or comma; None where it is no number."""
+    text = word.strip().replace(",", ".").lower()
+    return float(text) if re.fullmatch(r"[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?", text, re.ASCII) else None
+
+
 def language(written: str) -> str:
-    """The code of a language: `English` and `en-US` are en; what is not known stays as it is."""
+    """The code of a language: en for `English` and `en-US`; an unknown word is returned in small letters."""
     return meaning(written, LANGUAGES) or re.sub(r"[-_].*", "", written.strip().lower()) or "und"
 
 

@@ -1,4 +1,4 @@
-"""A task that is ready to be asked: utterances, problem and certificate, and what a table must say of them."""
+"""A loaded task: utterances, problem and audit, with the marks and notes that tables show."""
 
 from __future__ import annotations
 
@@ -10,25 +10,26 @@ import pandas as pd
 from pydantic import JsonValue
 
 from commons.corridors.problem import Problem
-from tasks import audit, definition
-from tasks.audit import Audit
+from tasks import corpora, definition
 from tasks.corpora import Corpus
 from tasks.definition import Definition
 from tasks.derivation import Derivation
 from tasks.errors import TaskError
 from tasks.reading import NAMED, Reading, counted
+from tasks.splits import audit
+from tasks.splits.audit import Audit
 
 
 @dataclass(frozen=True)
 class Task:
-    """A task that is ready to be asked.
+    """A loaded task.
 
     Attributes:
         problem: targets and folds; row i is row i of `utterances`.
-        audit: the certificate; `audit.hash` identifies data, targets and folds.
+        audit: the proof of the splits; `audit.hash` identifies data, targets and folds.
         counts: utterances, speakers, classes, merged, excluded, bad_files.
-        notes: lines worth printing.
-        derivation: how a derived task came from others; None of other tasks.
+        notes: lines that are printed below tables.
+        derivation: how a derived task came from other tasks; None for all others.
     """
 
     name: str
@@ -47,16 +48,27 @@ class Task:
         return self.reading.corpus
 
     @property
+    def known_corpus(self) -> str:
+        """The corpus, or the known corpus whose recordings a user's table holds."""
+        return self.reading.same_as or self.corpus.name
+
+    @property
+    def family(self) -> str:
+        """The family of corpora that share recordings or speakers; comparisons over corpora give each one vote."""
+        same_as = self.reading.same_as
+        return corpora.module(same_as).CORPUS.family if same_as else self.corpus.family
+
+    @property
     def utterances(self) -> pd.DataFrame:
         """(N rows) the utterance table with `sha256`, `samples_sha256` and `duration` (s)."""
         return self.reading.utterances
 
 
 def finish(reading: Reading, wanted: Definition, problem: Problem, notes: Sequence[str]) -> Task:
-    """The task, once its splits are proved; with the marks and notes that a table must show.
+    """The task, with its splits proved, and the marks and notes that tables must show.
 
     Raises:
-        TaskError: a fold's train lacks a class, or the audit fails.
+        TaskError: the train part of a fold lacks a class, or the audit fails.
     """
     rows, labelled = reading.utterances, problem.has_target
     official = wanted.folds.by == "partition"
@@ -88,7 +100,7 @@ def finish(reading: Reading, wanted: Definition, problem: Problem, notes: Sequen
 def _shared_parts(
     reading: Reading, proof: Audit, official: bool, protocol: bool, marks: list[str], notes: list[str]
 ) -> None:
-    """Add marks and notes on what test shares with train and dev, and dev with train; `protocol`: it lets them."""
+    """Add marks and notes on what test shares with train and dev, and dev with train; `protocol`: it allows that."""
     for what, mark in (("speakers", "speakers_shared"), ("dialogues", "dialogues_shared"), ("audio", "audio_shared")):
         most = max(fold.rest_and_test.get(what, 0) for fold in proof.folds)
         if most and (what != "dialogues" or official):
@@ -99,13 +111,13 @@ def _shared_parts(
         marks.append("speakers_unknown")
     shared = sum(fold.train_and_dev.get("speakers", 0) > 0 for fold in proof.folds)
     if shared and not reading.limited:
-        if "speakers_shared" not in marks:  # dev_speakers_shared promises unseen test speakers: never set both
+        if "speakers_shared" not in marks:  # dev_speakers_shared promises unseen test speakers, so never set both
             marks.append("dev_speakers_shared")
         notes.append(f"dev of {shared} of {len(proof.folds)} folds shares speakers with train")
 
 
 def _missing_classes(wanted: Definition, problem: Problem) -> list[str]:
-    """Notes on classes that a fold's dev, test or inner train lacks; a class missing from train is an error."""
+    """Notes on classes that dev, test or inner train of a fold lacks. Raises TaskError where train lacks one."""
     everything = set(range(len(problem.classes)))
     if not everything:
         return []
@@ -115,8 +127,8 @@ def _missing_classes(wanted: Definition, problem: Problem) -> list[str]:
         if gone:
             raise TaskError(
                 f"{wanted.name}, fold {fold.name!r}: train has no utterance of "
-                f"{', '.join(problem.classes[c] for c in gone)}; too few utterances are there for this task: it needs "
-                "more of the corpus, or a larger --limit"
+                f"{', '.join(problem.classes[c] for c in gone)}. Use more of the corpus, or "
+                "a larger --limit"
             )
         inner = [problem.targets[np.setdiff1d(np.r_[fold.train, fold.dev], group)] for group in fold.inner]
         parts = {part: problem.targets[rows] for part, rows in (("dev", fold.dev), ("test", fold.test)) if len(rows)}

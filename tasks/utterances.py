@@ -1,4 +1,4 @@
-"""The utterance table: what this room hands to upstreams."""
+"""The utterance table, which upstreams get from this room."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ def table(rows: Sequence[Mapping[str, object]]) -> pd.DataFrame:
 
     Args:
         rows: one mapping an utterance: `id`, `path` (absolute pathlib.Path) and any of `COLUMNS`; `labels` may
-            name the file that the row came from, for messages.
+            name the file that the row came from; messages name it.
 
     Raises:
-        TaskError: two rows have the same id (names both files), or an id or path points elsewhere.
+        TaskError: two rows have the same id (both files are named), or an id or a path leads out of the corpus.
     """
     origin: dict[str, object] = {}
     here, paths = os.getcwd(), []

@@ -1,6 +1,12 @@
-"""One module a corpus: `CORPUS`, a block of facts, and `read(root)`, the table of its official layout.
+"""One module or package for each corpus: `CORPUS`, its facts, and `read(root)`, which returns its utterance table.
 
-Nothing here imports pandas until a `read` is called, so that listing stays quick.
+A module may have more functions, under these names:
+
+    write(cache)                makes a synthetic corpus below the cache and returns its folder
+    extract(root, progress)     writes the sound of video clips as WAV; returns a line for each clip that failed
+    dev_rows(root, tests, ids)  dev rows by fold name, from split files of a protocol in the copy; None: there are none
+
+Modules import pandas and numpy only inside functions, so that listing stays quick.
 """
 
 from __future__ import annotations
@@ -9,15 +15,22 @@ import csv
 import importlib
 import io
 import pkgutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 from commons.errors import UnknownName
-from tasks import copies, wording
-from tasks.copies import LOSSY, SUFFIXES, Found, Layout, Place
+from commons.progress import Progress
+from tasks.copies import search, wording
+from tasks.copies.search import LOSSY, SUFFIXES, AudioFiles, Layout, Place
 from tasks.errors import TaskError, foreign
+
+if TYPE_CHECKING:
+    import numpy as np
 
 __all__ = [
     "LOSSY",
@@ -29,17 +42,23 @@ __all__ = [
     "check_name",
     "code",
     "count",
+    "dev_rows",
+    "extractor",
     "label_file",
     "label_folder",
     "lines",
+    "make",
     "module",
     "names",
     "records",
     "refuse_pointer",
 ]
 
-POINTER = "version https://git-lfs.github.com/spec/"  # how a file begins that git-lfs has not fetched yet
-PULL = "is a git-lfs pointer, not the file itself; run `git lfs pull` in the clone that it lies in"
+Extract = Callable[[Path, Progress | None], list[str]]
+
+POINTER = "version https://git-lfs.github.com/spec/"  # the first words of a file that git-lfs has not fetched
+_OPENED: ContextVar[list[Path] | None] = ContextVar("label files that were opened", default=None)
+PULL = "is a git-lfs pointer, not the file itself; run `git lfs pull` in the clone that holds it"
 
 
 @dataclass(frozen=True)
@@ -47,10 +66,10 @@ class Archive:
     """A file that holds a corpus or a part of it.
 
     Attributes:
-        url: where it is openly to be had.
-        checksum: `md5:...` or `sha256:...`, as its makers tell it; empty where they do not.
-        folder: where it is unpacked, below the corpus's folder.
-        strip: leading folders of its names that are left out.
+        url: its public address.
+        checksum: `md5:...` or `sha256:...`, as its makers publish it; empty where they do not.
+        folder: the folder below the corpus's folder into which it is unpacked.
+        strip: number of leading folders that are removed from its names.
     """
 
     url: str
@@ -66,21 +85,22 @@ class Archive:
 
 @dataclass(frozen=True, kw_only=True)
 class Corpus(Layout):
-    """Facts of a corpus: how its copies look (`Layout`), what a whole copy counts, and how to come by it.
+    """Facts of a corpus: names of folders and files (`Layout`), counts of a complete copy, and how to get it.
 
     Attributes:
-        files: utterances of a whole copy (0 where releases differ: its label file counts then); speakers (0 where they
-            are not told or not known) and classes likewise (utterances by common emotion noun).
-        videos: audio files of a whole copy where each holds many utterances, 0 where one holds one.
-        parts: paths of what a whole copy has, at whatever depth, by which a missing session or label file is named.
-        archives: what `fetch` downloads, of a corpus that anybody may have.
-        others: emotion nouns that occur too, but how often is not known.
-        language: of all utterances whose row does not tell one.
-        family: corpora of the same recordings or speakers share one.
-        lossless: whether the official audio is; rate is its native sample rate in Hz.
+        files: utterances of a complete copy; 0 where releases differ, for the label file decides then.
+        speakers: speakers of a complete copy; 0 where they are not known.
+        classes: utterances of a complete copy by emotion noun.
+        videos: audio files of a complete copy where each holds many utterances; 0 where each holds one.
+        parts: paths of files and folders of a complete copy, at any depth; `check` names those that are missing.
+        archives: files that `fetch` downloads; empty where the corpus is not public.
+        others: emotion nouns that also occur, in unknown numbers.
+        language: the language of utterances whose row has none.
+        family: a name that corpora with common recordings or speakers share.
+        lossless: whether the official audio is lossless; rate: its sample rate in Hz.
         source: where the counts come from.
-        flawed: known-bad utterances by id, and what is wrong with them: left out and counted; a copy may have them or
-            not, and `files` and the other counts are without them.
+        flawed: known-bad utterances by id, with the reason. They are left out and counted; a copy may lack them, and
+            `files` and the other counts do not include them.
     """
 
     name: str
@@ -108,16 +128,16 @@ class Corpus(Layout):
         return self.place(data).root
 
     def place(self, data: Path) -> Place:
-        """Where the corpus's copy lies under `data`, and what else of it is there."""
-        return copies.locate(self, copies.tree(data))
+        """The place of the corpus's copy under `data`, and of further files of it."""
+        return search.locate(self, search.tree(data))
 
     @property
     def counted(self) -> int:
-        """What `count` finds in a whole copy."""
+        """The result of `count` for a complete copy."""
         return self.videos or self.files
 
     def how_to_get(self, data: Path) -> str:
-        """What to tell a user who lacks the corpus."""
+        """A message for a user who lacks the corpus."""
         return (
             f"{self.title} ({self.homepage}; licence: {self.licence}): {self.obtain} "
             f"Put it under {data / self.folders[0]}"
@@ -139,33 +159,60 @@ def module(name: str) -> ModuleType:
     if name not in names():
         raise UnknownName("corpus", name, names())
     try:
-        found = importlib.import_module(f"{__name__}.{name}")
+        made = importlib.import_module(f"{__name__}.{name}")
     except Exception as error:
         raise foreign(f"the corpus module {name}.py cannot be imported", error) from error
-    if not isinstance(getattr(found, "CORPUS", None), Corpus) or not callable(getattr(found, "read", None)):
-        raise TaskError(f"{found.__file__}: a corpus module needs CORPUS = Corpus(...) and read(root)")
-    return found
+    if not isinstance(getattr(made, "CORPUS", None), Corpus) or not callable(getattr(made, "read", None)):
+        raise TaskError(f"{made.__file__}: a corpus module needs CORPUS = Corpus(...) and read(root)")
+    return made
 
 
-def found(root: Path, corpus: Corpus) -> Found:
-    """The audio files below a corpus's folder: which are read, and what is left out.
+def make(corpus: Corpus, cache: Path) -> Path:
+    """The folder of a synthetic corpus below the cache, made if it is not there. Raises TaskError."""
+    return module(corpus.name).write(cache)
+
+
+def extractor(name: str) -> Extract:
+    """The function that writes the sound of a corpus's video clips. Raises TaskError where it has no clips."""
+    if (own := getattr(module(name), "extract", None)) is None:
+        able = ", ".join(other for other in names() if hasattr(module(other), "extract"))
+        raise TaskError(f"--extract is for corpora of video clips ({able}); {name} has audio files")
+    return own
+
+
+def dev_rows(name: str, root: Path, tests: Mapping[str, np.ndarray], ids: np.ndarray) -> dict[str, np.ndarray] | None:
+    """Dev rows by fold name as a protocol drew them, from its split files in the copy; None where there are none.
+
+    Args:
+        tests: test rows by fold name.
+        ids: (N,) utterance ids.
 
     Raises:
-        TaskError: a folder may not be read; files of one name differ, so that the utterance's id is not unique; or a
-            name is not UTF-8.
+        TaskError: the split files are damaged, or do not fit the utterances.
     """
-    there = copies.look(corpus, root)
+    own = getattr(module(name), "dev_rows", None)
+    return own(root, tests, ids) if own else None
+
+
+def audio_files(root: Path, corpus: Corpus) -> AudioFiles:
+    """The audio files below a corpus's folder: those that are read, and those that are left out.
+
+    Raises:
+        TaskError: a folder cannot be read; files with one name differ, so that an id is not unique; or a name is not
+            UTF-8.
+    """
+    there = search.look(corpus, root)
     if there.denied:
         folder, why = next(iter(there.denied.items()))
         raise TaskError(
             f"{corpus.name}: {len(there.denied)} folder{'s' * (len(there.denied) > 1)} cannot be read, such as "
-            f"{wording.plain(str(folder))} ({why}); allow it (chmod -R u+rX), or ask whoever owns it"
+            f"{wording.plain(str(folder))} ({why}); make them readable (chmod -R u+rX), or ask their owner"
         )
     if there.clashes:
         folders = wording.pairs_of_folders(there.clashes, root)
         raise TaskError(
-            f"{corpus.name}: {len(there.clashes)} files below {root} have the name of another and other bytes. Keep "
-            "one folder of each line:\n" + "\n".join(f"  {line}" for line in wording.shortened(folders))
+            f"{corpus.name}: {len(there.clashes)} files below {root} have the name of another and other bytes. "
+            "Keep one folder of each line:\n" + "\n".join(f"  {line}" for line in wording.shortened(folders))
         )
     for path in there.files.values():
         check_name(path)
@@ -173,44 +220,44 @@ def found(root: Path, corpus: Corpus) -> Found:
 
 
 def count(corpus: Corpus, root: Path) -> int:
-    """Utterances (or videos of many) whose audio is there; several files of one name count once, known-bad ones not."""
-    return recordings(corpus, copies.look(corpus, root, compare=False))
+    """Number of utterances (or videos) whose audio exists; files of one name count once, known-bad ones not at all."""
+    return recordings(corpus, search.look(corpus, root, compare=False))
 
 
-def recordings(corpus: Corpus, there: Found) -> int:
-    """The same of the files that were found."""
+def recordings(corpus: Corpus, there: AudioFiles) -> int:
+    """Number of recordings among these audio files, without known-bad ones."""
     return sum(name.rpartition("/")[2] not in corpus.flawed for name in there.files)
 
 
 def audio(root: Path) -> dict[str, Path]:
-    """All audio below a folder by path without suffix (with `/`), the preferred suffix of each.
+    """All audio below a folder, by path without suffix (separated by `/`); of several suffixes, the preferred one.
 
     Raises:
         TaskError: a name is not UTF-8.
     """
-    paths = copies.places(root)
+    paths = search.places(root)
     for path in paths.values():
         check_name(path)
     return paths
 
 
 def audio_by_stem(root: Path, corpus: Corpus) -> dict[str, Path]:
-    """The corpus's recordings below `root` by name: their stem, or what the corpus's `pattern` takes of the path.
+    """The corpus's recordings below `root` by name: the stem, or the part of the path that `pattern` matches.
 
     Raises:
-        TaskError: as `found`.
+        TaskError: as `audio_files`.
     """
-    return dict(found(root, corpus).files)
+    return dict(audio_files(root, corpus).files)
 
 
 def label_file(root: Path, name: str) -> Path:
-    """A label file by its official path below `root`, else wherever a file of that name lies; it may not be there."""
-    return copies.find(root, name)
+    """The label file with that path below `root`, else one of that name at any depth; it may not exist."""
+    return search.find(root, name)
 
 
 def label_folder(root: Path, name: str) -> Path:
-    """A folder of label files by its path below `root`, in any case; it may not be there."""
-    return copies.within(root, name)
+    """The folder with that path below `root`, in any case; it may not exist."""
+    return search.within(root, name)
 
 
 def records(path: Path, columns: Sequence[str], encoding: str = "utf-8") -> list[dict[str, str]]:
@@ -237,6 +284,17 @@ def records(path: Path, columns: Sequence[str], encoding: str = "utf-8") -> list
     return rows
 
 
+@contextmanager
+def label_files() -> Iterator[list[Path]]:
+    """A list to which the label files that readers open are added, for as long as the context lasts."""
+    opened: list[Path] = []
+    token = _OPENED.set(opened)
+    try:
+        yield opened
+    finally:
+        _OPENED.reset(token)
+
+
 def lines(path: Path, encoding: str = "utf-8") -> list[str]:
     """The lines of a label file, without their ends.
 
@@ -254,16 +312,18 @@ def lines(path: Path, encoding: str = "utf-8") -> list[str]:
 
 
 def refuse_pointer(path: Path, text: str) -> None:
-    """Refuse the text of a file that git-lfs has not fetched yet. Raises TaskError."""
+    """Raise TaskError where the text of a label file is a git-lfs pointer."""
+    if (opened := _OPENED.get()) is not None:
+        opened.append(path)
     if text.startswith(POINTER):
         raise TaskError(f"{path}: {PULL}")
 
 
 def check_name(path: Path) -> None:
-    """Refuse a path that cannot be written down: its bytes are not UTF-8.
+    """Raise TaskError where a path is not UTF-8, so that it cannot be written to a file.
 
     Raises:
-        TaskError: names the path with its odd bytes escaped.
+        TaskError: names the path, with such bytes escaped.
     """
     try:
         str(path).encode()
@@ -272,10 +332,10 @@ def check_name(path: Path) -> None:
 
 
 def code(codes: Mapping[str, str], key: str, what: str, path: Path) -> str:
-    """The meaning of a code in a file name or label file.
+    """The meaning of a code in a file name or a label file.
 
     Raises:
-        TaskError: the corpus has no such code; names the file and the codes known.
+        TaskError: the code is unknown; names the file and the known codes.
     """
     if key not in codes:
         known = ", ".join(f"{k} {v}" for k, v in codes.items())

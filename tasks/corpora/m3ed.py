@@ -65,13 +65,13 @@ def _plain(series: str) -> str:
 
 
 def _partitions(root: Path) -> dict[str, str]:
-    found: dict[str, str] = {}
+    parts: dict[str, str] = {}
     for name, partition in PARTITIONS.items():
         lists = sorted(label_folder(root, "splitInfo").glob(f"movie_list_{name}*.txt"))
         if not lists:
             raise TaskError(f"{root / 'splitInfo'}: has no movie_list_{name}*.txt; put the corpus's own there")
-        found |= {_plain(line): partition for line in lines(lists[0]) if line.strip()}
-    return found
+        parts |= {_plain(line): partition for line in lines(lists[0]) if line.strip()}
+    return parts
 
 
 def _annotation(path: Path) -> dict[str, dict[str, _Dialogue]]:

@@ -50,26 +50,26 @@ def _metadata(path: Path) -> dict[str, tuple[str, str]]:
     """Text and gender by stem, of data.tsv (file, emotion, text, normalised text, speaker, gender, age)."""
     if not path.exists():
         return {}
-    told = {}
+    metadata = {}
     for number, line in enumerate(lines(path)[1:], start=2):
         row = [value.strip() for value in line.split("\t")]
         if len(row) != 7:
             raise TaskError(f"{path}, line {number}: has {len(row)} columns and not 7; put the corpus's own file there")
-        told[row[0].removesuffix(".wav")] = row[2], row[5]
-    return told
+        metadata[row[0].removesuffix(".wav")] = row[2], row[5]
+    return metadata
 
 
 def read(root: Path) -> pd.DataFrame:
     """The utterance table of a nEMO folder."""
     from tasks import utterances
 
-    told = _metadata(label_file(root, "data.tsv"))
+    metadata = _metadata(label_file(root, "data.tsv"))
     rows = []
     for stem, path in audio_by_stem(root, CORPUS).items():
         name = re.fullmatch(r"([A-Z]+\d)_([a-z]+)_(\d+)", stem)
         if name is None:
             raise TaskError(f"{path}: not a nEMO name (as EB0_anger_12: speaker, emotion, sentence); move it away")
-        text, gender = told.get(stem, (None, None))
+        text, gender = metadata.get(stem, (None, None))
         rows.append(
             {
                 "id": stem,

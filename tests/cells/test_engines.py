@@ -22,7 +22,7 @@ from cells.plan import planned as plan_of
 from cells.request import parse, understood
 from cells.workplace import Workplace
 from downstreams import registry
-from tasks import demo
+from tasks.corpora.demo import synthesis
 
 ROOT = Path(__file__).resolve().parents[2]
 ENGINES = {"local": local.Local}
@@ -120,7 +120,7 @@ def test_a_job_runs_in_another_process_and_folder_from_its_arguments_alone(tmp_p
 def test_a_job_whose_corpus_changed_since_it_was_planned_fails(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "cache").mkdir()
-    root = demo.write(tmp_path / "cache")
+    root = synthesis.write(tmp_path / "cache")
     lines = ["path,speaker,emotion"]
     for number, wav in enumerate(sorted(root.rglob("*.wav"))[:24]):
         shutil.copy(wav, tmp_path / f"{number}.wav")

@@ -13,7 +13,7 @@ from commons.metrics import METRICS, sums
 from downstreams.recurrent import Network, same
 from downstreams.reference_rows import persistence
 from downstreams.settings import of_conversation
-from tasks import demo
+from tasks.corpora.demo import synthesis
 from tests.downstreams.problems import Ragged, features_of, reader, short
 
 HEADS = [head for head in downstreams.names() if "conversation" in downstreams.resolve(head).kinds]
@@ -196,25 +196,25 @@ def test_the_speakers_last_emotion(causal):
 
 
 def scored(predictions, metric):
-    index = {name: c for c, name in enumerate(demo.EMOTIONS)}
+    index = {name: c for c, name in enumerate(synthesis.EMOTIONS)}
     true, named = (predictions.table[column].map(index).to_numpy() for column in ("target", "prediction"))
     return METRICS[metric](sums(true, named, n_classes=len(index)))[0]
 
 
 def test_which_heads_learn_that_moods_last(monkeypatch):
     """Dialogues as the demo corpus makes them, 24 pairs of speakers, every turn's features a vague hint at its mood."""
-    monkeypatch.setattr(demo, "PAIRS", 24)
-    rows = list(demo.utterances())
+    monkeypatch.setattr(synthesis, "PAIRS", 24)
+    rows = list(synthesis.utterances())
     ids, dialogue, speaker, turn, session = (
         np.array([row[name] for row in rows]) for name in ("id", "dialogue", "speaker", "turn", "session")
     )
-    labels = np.array([demo.EMOTIONS.index(row["emotion"]) for row in rows])
+    labels = np.array([synthesis.EMOTIONS.index(row["emotion"]) for row in rows])
     parts = np.digitize(session.astype(int), [15, 19])
     fold = Fold("1", *(np.flatnonzero(parts == k) for k in range(3)))
     problem = Problem(
         ids=ids,
         kind="conversation",
-        classes=demo.EMOTIONS,
+        classes=synthesis.EMOTIONS,
         targets=labels,
         folds=(fold,),
         groups=dialogue,

@@ -7,7 +7,7 @@ import pytest
 
 import downstreams
 import tasks
-from tasks import folds
+from tasks.splits import folds
 from tests.downstreams.problems import Ragged, features_of, short
 
 

@@ -63,8 +63,8 @@ def test_more_draws_add_only_those_missing(run):
         ("shots:mosi,4", "mosi asks for values"),
         ("shots:iemocap6_dialogue,4", "asks for turns of conversations"),
         ("transfer:mosi_binary,emodb", "they share no class"),
-        ("transfer:ser11", "comes SOURCE,TARGET"),
-        ("across-languages:emodb", "comes SUITE,TASK"),
+        ("transfer:ser11", "expected transfer:SOURCE,TARGET"),
+        ("across-languages:emodb", "expected across-languages:SUITE,TASK"),
     ],
 )
 def test_a_wrong_request_ends_with_status_2(run, capsys, task, words):

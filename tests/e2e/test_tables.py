@@ -3,7 +3,7 @@
 import pandas as pd
 
 import run_benchmark
-from tests.tasks.test_brought import table
+from tests.tasks.brought.test_brought import table
 
 
 def test_a_table_has_floors_controls_and_one_name_in_every_folder(tmp_path, monkeypatch, capsys):

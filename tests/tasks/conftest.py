@@ -1,15 +1,31 @@
 """Folders that this room's tests share."""
 
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tasks import demo
+from tasks.corpora.demo import synthesis
 
 
 @pytest.fixture(scope="session")
 def demo_cache(tmp_path_factory) -> Path:
     """A cache that holds the embedded corpus; not to be changed."""
     cache = tmp_path_factory.mktemp("demo")
-    demo.write(cache)
+    synthesis.write(cache)
     return cache
+
+
+@pytest.fixture
+def deny(monkeypatch) -> Callable[..., None]:
+    """A function that makes folders unreadable, also for root."""
+    scandir, denied = os.scandir, set()
+
+    def refuse(place="."):
+        if Path(place) in denied:
+            raise PermissionError(13, "Permission denied", str(place))
+        return scandir(place)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    return lambda *folders: denied.update(folders)

@@ -15,8 +15,8 @@ import tasks
 from tasks import corpora, definition
 from tasks.errors import TaskError
 from tests.tasks import layouts
+from tests.tasks.copies.test_audio import write_bad
 from tests.tasks.layouts import write_audio
-from tests.tasks.test_content import write_bad
 
 
 @pytest.mark.parametrize("folder", [None, "EmoDB", "EmoDB/wav"])
@@ -37,7 +37,7 @@ def test_a_data_folder_that_does_not_exist_is_an_absent_corpus(tmp_path):
 def test_a_partial_corpus_runs_and_tells_its_counts(tmp_path):
     task = tasks.load("emodb", tasks.Options(layouts.emodb(tmp_path), tmp_path / "cache"))
     assert "partial" in task.marks
-    note = next(note for note in task.notes if "not a whole copy" in note)
+    note = next(note for note in task.notes if "not a complete copy" in note)
     for words in ("utterances 56 of 535", "speakers 4 of 10", "anger 8 of 127", "emodb.bilderbar.info"):
         assert words in note
     assert str(tmp_path) not in " ".join(task.notes)  # notes go into records

@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 
 import tasks
-from tasks import corpora, definition, reading, splits
+from tasks import corpora, definition, reading
 from tasks.corpora import m3ed
 from tasks.errors import TaskError
+from tasks.splits import problems
 from tests.tasks import layouts
 
 
@@ -46,7 +47,7 @@ def test_the_next_turn_is_asked_of_the_turn_before_it(tmp_path):
 
 def test_a_missing_turn_asks_for_nothing_across_the_gap():
     targets, dialogue = np.array([0, 1, 2, 3]), np.array(["a", "a", "a", "b"])
-    np.testing.assert_array_equal(splits.of_next_turn(targets, dialogue, np.array([0, 1, 3, 0])), [1, -1, -1, -1])
+    np.testing.assert_array_equal(problems.of_next_turn(targets, dialogue, np.array([0, 1, 3, 0])), [1, -1, -1, -1])
 
 
 def test_a_dialogue_with_a_missing_turn_is_told_and_can_be_gone_on_with(tmp_path):
@@ -82,7 +83,7 @@ def test_what_a_whole_copy_lacks_the_corpus_lacks(tmp_path, monkeypatch):
     monkeypatch.setattr(m3ed, "CORPUS", corpus)
     task = tasks.load("m3ed_dialogue", tasks.Options(tmp_path, tmp_path / "cache"))
     assert "partial" not in task.marks
-    assert "1 dialogues lack a turn: it is no context to the others" in task.notes
+    assert "1 dialogues lack a turn, and so some context" in task.notes
 
 
 @pytest.mark.parametrize("known", [True, False])
@@ -94,7 +95,7 @@ def test_dialogues_are_counted_and_not_their_missing_turns(tmp_path, monkeypatch
         corpus = replace(m3ed.CORPUS, files=len(list(tmp_path.rglob("*.wav"))), speakers=0)
         monkeypatch.setattr(m3ed, "CORPUS", corpus)
     task = tasks.load("m3ed_dialogue", tasks.Options(tmp_path, tmp_path / "cache", skip_bad=not known))
-    assert "1 dialogues lack a turn: it is no context to the others" in task.notes
+    assert "1 dialogues lack a turn, and so some context" in task.notes
 
 
 @pytest.mark.parametrize("there", [True, False])
@@ -103,7 +104,7 @@ def test_melds_unreadable_clips_leave_a_gap_that_is_known(tmp_path, there):
     if not there:
         (clips / "dia125_utt3.wav").unlink()
     task = tasks.load("meld_dialogue", tasks.Options(tmp_path, tmp_path / "cache"))
-    assert "1 dialogues lack a turn: it is no context to the others" in task.notes
+    assert "1 dialogues lack a turn, and so some context" in task.notes
     assert any("known-bad" in note for note in task.notes) == there
     (clips / "dia0_utt1.wav").unlink()
     with pytest.raises(TaskError, match=r"1 dialogues lack a turn.*train_dia0 turn 1"):

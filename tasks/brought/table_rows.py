@@ -1,0 +1,146 @@
+"""The utterance table from the rows of a user's table."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import pandas as pd
+
+from commons.corridors.utterances import COLUMNS
+from tasks import spellings, utterances
+from tasks.brought import table_audio
+from tasks.brought.headings import KNOWN, Heading
+from tasks.brought.sheets import Sheet
+from tasks.brought.table_audio import Folders
+from tasks.errors import TaskError
+
+NUMBERS = ("start", "end", "valence", "arousal", "dominance", "sentiment")
+WHOLE_NUMBERS = ("channel", "turn")
+SPARE = (
+    "speaker",
+    "gender",
+    "language",
+    "partition",
+    "fold",
+    "dialogue",
+    "session",
+)  # `nan` is missing
+LONG = ("text", "phonemes", "sentence")  # columns whose values may have line breaks
+NAMED = 10  # at most this many values are listed in one note
+
+
+@dataclass
+class _Seen:
+    """Values that were read as something else, for notes.
+
+    Attributes:
+        empty: column -> words that were read as missing, with the number of rows.
+        parts: word for a partition as written -> train, dev or test.
+    """
+
+    empty: dict[str, Counter[str]] = field(default_factory=dict)
+    parts: dict[str, str] = field(default_factory=dict)
+
+
+def table(sheet: Sheet, heading: Heading, folders: Folders) -> tuple[pd.DataFrame, list[str]]:
+    """The utterance table, which also has the column that is asked for; and notes.
+
+    Raises:
+        TaskError: a path, a number or a partition is wrong, or two rows have one id; names file and row.
+    """
+    seen = _Seen()
+    made = [_row(f"{sheet.file}, row {number}", heading.place, values, folders, seen) for number, values in sheet.rows]
+    rows = utterances.table(made)
+    for column in set(heading.place) - KNOWN:
+        values = pd.Series({str(row["id"]): row[column] for row in made}, dtype=object)
+        if values.notna().any():
+            rows[column] = values
+    notes = [
+        f"{column}: read as no value: {', '.join(f'{word} ({count} rows)' for word, count in words.items())}"
+        for column, words in seen.empty.items()
+    ]
+    notes += [f"partition {word} is read as {part}" for word, part in seen.parts.items()]
+    return rows, notes + _genders(rows)
+
+
+def _row(where: str, place: Mapping[str, int], values: list[str], folders: Folders, seen: _Seen) -> dict[str, object]:
+    row: dict[str, object] = {}
+    for column in (name for name in place if name not in ("id", "path")):
+        text = values[place[column]].strip()
+        if "\n" in text and column not in LONG:
+            raise TaskError(f'{where}: {column} holds a line break; is a quote (") left open?')
+        if text and column in (*NUMBERS, *WHOLE_NUMBERS):
+            row[column] = _number(int if column in WHOLE_NUMBERS else float, text, f"{where}: {column}")
+        else:
+            row[column] = _word(column, text, seen) or None
+    if row.get("partition"):
+        row["partition"] = _part(where, str(row["partition"]), seen)
+    below, path = table_audio.find(values[place["path"]].strip(), folders, where)
+    named = values[place["id"]].strip() if "id" in place else ""
+    if "\0" in named:
+        raise TaskError(f"{where}: id {named!r} holds a zero byte; is the table a text file?")
+    return row | {"id": named or str(below.with_suffix("")).replace("/", "-"), "path": path, "labels": where}
+
+
+def _word(column: str, text: str, seen: _Seen) -> str:
+    """The text; empty where it is a word for a missing value."""
+    words = spellings.NO_VALUE if column in SPARE else spellings.NO_LABEL
+    if text.casefold() in words and (column in SPARE or column == "emotion" or column not in COLUMNS):
+        seen.empty.setdefault(column, Counter())[text] += 1
+        return ""
+    return text
+
+
+def _part(where: str, written: str, seen: _Seen) -> str:
+    """train, dev or test, from the word in the row."""
+    part = spellings.meaning(written, spellings.PARTITIONS)
+    if part is None:
+        raise TaskError(f"{where}: partition {written!r} is none of {', '.join(spellings.PARTITIONS)}")
+    if written != part:
+        seen.parts[written] = part
+    return part
+
+
+def _number(kind: type[int] | type[float], text: str, where: str) -> float:
+    try:
+        value: float = kind(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise TaskError(f"{where} must be a {'whole ' if kind is int else ''}number, and is {text!r}")
+    return value
+
+
+def _genders(rows: pd.DataFrame) -> list[str]:
+    """Notes on genders that are written in several ways, which are replaced by one word in the table."""
+    if "gender" not in rows:
+        return []
+    written: dict[str, list[str]] = {}
+    for word in sorted(rows["gender"].dropna().unique()):
+        if gender := spellings.meaning(word, spellings.GENDERS):
+            written.setdefault(gender, []).append(word)
+    if all(len(words) == 1 for words in written.values()):
+        return []
+    rows["gender"] = rows["gender"].replace({word: gender for gender, words in written.items() for word in words})
+    return [f"gender {gender} is written as {', '.join(words)}" for gender, words in written.items() if len(words) > 1]
+
+
+def oddities(rows: pd.DataFrame) -> list[str]:
+    """Notes on likely mistakes: speakers that differ in case only, and speakers of two genders."""
+    if "speaker" not in rows:
+        return []
+    alike = [" and ".join(words) for words in spellings.differing(rows["speaker"].dropna())]
+    notes = [f"speakers that differ in case or blanks only are counted as different: {', '.join(alike[:NAMED])}"]
+    notes *= bool(alike)
+    if "gender" in rows:
+        known = rows.dropna(subset=["speaker", "gender"])
+        sizes = Counter(zip(known["speaker"].tolist(), known["gender"].tolist(), strict=True))
+        listed: dict[str, list[str]] = {}
+        for (who, gender), count in sorted(sizes.items()):
+            listed.setdefault(who, []).append(f"{count} {gender}")
+        two = [f"{who} ({', '.join(genders)})" for who, genders in listed.items() if len(genders) > 1]
+        notes += [f"speakers of two genders: {', '.join(two[:NAMED])}"] * bool(two)
+    return notes

@@ -1,0 +1,1 @@
+"""Copies of corpora on disk: finding them (`search`), unpacking (`archives`), reading audio files (`audio`)."""

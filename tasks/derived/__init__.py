@@ -1,0 +1,1 @@
+"""Derived tasks: functions from task to task, named `kind:arguments`."""

@@ -1,0 +1,225 @@
+"""What the names of derived tasks mean; no audio and no corpus is read for it.
+
+A suite may stand in place of a task: `speaker:here` names the control of each of its tasks, `transfer:here` all ordered
+pairs of its tasks. Tasks of a suite that the kind cannot be made of are left out, and the user is told which and why.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from itertools import combinations, pairwise, permutations
+from pathlib import Path
+
+from commons.errors import LIST, EmorepError, Refused, UnknownName
+from tasks import brought, catalogue, corpora, definition, label_algebra
+from tasks.corpora import Corpus
+from tasks.definition import Definition
+from tasks.derived.kinds import ACROSS, KINDS, TRANSFERS, Derived
+from tasks.options import Options
+
+Tell = Callable[[str], None]
+
+
+def parse(name: str, options: Options) -> Derived:
+    """The derived task of a name that stands for one task.
+
+    Raises:
+        UnknownName: there is no such kind, task or suite.
+        Refused: the arguments do not fit the kind, or their tasks cannot be joined; says what was expected.
+        TaskError: a user's table cannot be understood.
+    """
+    kind, arguments = _split(name)
+    form = KINDS.find(kind).form
+    if len(arguments) != len(form.split(",")) or not all(arguments):
+        raise Refused(f"{name!r}: expected {kind}:{form}, as in {_example(kind)}")
+    first, last = arguments[0], arguments[-1]
+    if kind == ACROSS:
+        members, _ = _members(first, kind, options.data)
+        target, corpus = _asked(name, last, kind, options)
+        _check_language(name, corpus)
+        sources = tuple(member for member in members if _apart(member, corpus))
+        if not sources:
+            raise Refused(f"{name}: {first} has no corpus in another language than {last} to train on")
+        definitions = (target, *(_asked(name, source, kind, options)[0] for source in sources))
+        _check_joinable(name, definitions)
+        called = f"{kind}:{first},{target.name}"
+        return Derived(called, kind, last, sources, first, f"{kind}:{first},{last}", definitions)
+    if kind in TRANSFERS:
+        source, target = (_asked(name, task, kind, options)[0] for task in arguments)
+        _check_joinable(name, [source, target])
+        called = f"{kind}:{source.name},{target.name}"
+        return Derived(called, kind, last, (first,), "", f"{kind}:{first},{last}", (target, source))
+    option = _option(name, kind, last)
+    base, _ = _asked(name, first, kind, options)
+    if kind == "labels":
+        try:
+            label_algebra.onto(tuple(base.labels), option.split("+"))
+        except EmorepError as error:
+            raise Refused(f"{name}: {base.name}: {error}") from error
+    called, opened = (f"{kind}:{','.join([task, option] if option else [task])}" for task in (base.name, first))
+    return Derived(called, kind, first, (), option, opened, (base,))
+
+
+def _option(name: str, kind: str, written: str) -> str:
+    """K of `shots` or the classes of `labels`, in a normal form; empty for other kinds. Raises Refused."""
+    if kind == "shots":
+        if not (written.isascii() and written.isdigit() and int(written)):
+            raise Refused(f"{name}: K is {written!r}; a positive whole number of utterances a class is expected")
+        return str(int(written))
+    return "+".join(sorted(set(written.split("+")))) if kind == "labels" else ""
+
+
+def _asked(name: str, task: str, kind: str, options: Options) -> tuple[Definition, Corpus]:
+    """The definition and the corpus of a task that a kind can be made of.
+
+    Raises:
+        UnknownName: there is no such task.
+        Refused: the task is of a kind that this one cannot be made of.
+        TaskError: a user's table cannot be understood.
+    """
+    base, corpus = _base(task, kind, options)
+    if base.kind not in KINDS.find(kind).asks:
+        what = "values" if base.kind == "regression" else "turns of conversations"
+        raise Refused(f"{name}: {base.name} asks for {what}; {kind} needs a task of classes, as in {_example(kind)}")
+    return base, corpus
+
+
+def expand(name: str, options: Options, tell: Tell) -> list[str]:
+    """Names of the tasks that a derived name stands for: several where it holds a suite.
+
+    A transfer comes with the task that scores its target on the target's own folds.
+
+    Args:
+        tell: called with a line on the tasks of a suite that are left out.
+
+    Raises:
+        UnknownName, Refused, TaskError: as `parse`; Refused also where no task of a suite is left.
+    """
+    kind, arguments = _split(name)
+    suite, rest, data = arguments[0], arguments[1:], options.data
+    of_tasks = KINDS.find(kind).form.startswith("TASK")
+    if not ((of_tasks or not rest) and catalogue.is_suite(suite)):
+        if kind == ACROSS and rest and (left := _members(suite, kind, data)[1]):
+            tell("\n  ".join([f"{name} trains without", *left]))
+        return _with_own(parse(name, options))
+    members, left = _members(suite, kind, data, alone=of_tasks)
+    if kind in TRANSFERS:
+        asked = [f"{kind}:{source},{target}" for source, target in permutations(members, 2)]
+    elif kind == ACROSS:
+        asked = [f"{kind}:{suite},{member}" for member in members]
+    else:
+        asked = [f"{kind}:{','.join((member, *rest))}" for member in members]
+    parsed = []
+    for one in asked:
+        try:
+            parsed.append(parse(one, options))
+        except EmorepError as error:
+            left.append(str(error))
+    if not parsed:
+        raise Refused("\n  ".join([f"{name}: no task of {suite} can be used", *left]))
+    if left:
+        tell("\n  ".join([f"{name} leaves out", *left]))
+    own = [derived.base for derived in parsed] if kind in TRANSFERS else []  # the diagonal of the matrix
+    return list(dict.fromkeys([*(task for derived in parsed for task in _with_own(derived)), *own]))
+
+
+def _split(name: str) -> tuple[str, list[str]]:
+    """The kind and its arguments; the path of a user's table may hold commas."""
+    kind, _, arguments = name.partition(":")
+    wanted = len(KINDS.find(kind).form.split(","))
+    pieces = [piece.strip() for piece in arguments.split(",")]
+    if len(pieces) > wanted:
+        pieces = next(_joinings(arguments.split(","), wanted), pieces)
+    return kind, [brought.full(piece, tuple(KINDS)) for piece in pieces]
+
+
+def _joinings(pieces: Sequence[str], wanted: int) -> Iterator[list[str]]:
+    """Ways to join pieces into the wanted number of arguments, where each joined argument is a user's table."""
+    for cuts in combinations(range(1, len(pieces)), wanted - 1):
+        ends = [0, *cuts, len(pieces)]
+        parts = [pieces[a:b] for a, b in pairwise(ends)]
+        if all(len(part) == 1 or brought.is_table(part[0].strip()) for part in parts):
+            joined = [",".join(part).strip() for part in parts]
+            if all(len(part) == 1 or brought.is_there(one) for part, one in zip(parts, joined, strict=True)):
+                yield joined
+
+
+def _example(kind: str) -> str:
+    examples = {"labels": "emodb,anger+neutral", "shots": "emodb,4", ACROSS: "ser10,emodb"}
+    return f"{kind}:{'emodb,urdu' if kind in TRANSFERS else examples.get(kind, 'emodb')}"
+
+
+def _base(name: str, kind: str, options: Options) -> tuple[Definition, Corpus]:
+    """A task's definition and corpus. Raises UnknownName, or TaskError where a user's table cannot be understood."""
+    if brought.is_table(name):
+        return brought.describe(name, options)
+    if name not in catalogue.names():
+        raise UnknownName(f"task for {kind}:", name, catalogue.names(), LIST)
+    base = definition.read(definition.path(name))
+    return base, corpora.module(base.corpus).CORPUS
+
+
+def _check_language(name: str, corpus: Corpus) -> None:
+    """Raise Refused where the language of a user's table is unknown: other languages cannot be chosen then."""
+    if corpus.name not in corpora.names() and corpus.language == "und":
+        raise Refused(f"{name}: the language of {corpus.title} is unknown; add a column language, such as en or de")
+
+
+def _apart(source: str, target: Corpus) -> bool:
+    """Whether the source's corpus shares no language and no speaker with the target's corpus."""
+    own = corpora.module(definition.read(definition.path(source)).corpus).CORPUS
+    return own.family != target.family and not set(own.language.split("/")) & set(target.language.split("/"))
+
+
+def _check_joinable(name: str, tasks: Sequence[Definition]) -> None:
+    """Raise Refused where tasks cannot be joined: two are on one corpus, or they share fewer than two classes."""
+    places = [task.corpus for task in tasks]
+    if len(set(places)) < len(places):
+        twice = next(place for place in places if places.count(place) > 1)
+        raise Refused(f"{name}: {tasks[0].name} and {tasks[-1].name} are both on {twice}; two corpora are expected")
+    shared = label_algebra.shared([tuple(task.labels) for task in tasks])
+    if len(shared) < label_algebra.FEWEST:
+        has = "; ".join(f"{task.name} has {', '.join(task.labels)}" for task in tasks)
+        common = f"only {', '.join(shared)}" if shared else "no class"
+        raise Refused(f"{name}: they share {common}, and at least {label_algebra.FEWEST} classes are needed: {has}")
+
+
+def _with_own(derived: Derived) -> list[str]:
+    """The task's name; of a transfer also the task that asks for the same classes on the target's own folds."""
+    if not derived.sources:
+        return [derived.asked]
+    own, wanted = derived.definitions[0].labels, derived.classes
+    return [derived.asked, derived.base if set(own) == set(wanted) else f"labels:{derived.base},{'+'.join(wanted)}"]
+
+
+def _members(suite: str, kind: str, data: Path, alone: bool = False) -> tuple[list[str], list[str]]:
+    """Tasks of a suite that a kind can be made of, and lines on those that are left out.
+
+    Tasks of absent, unreadable and broken corpora are left out. Unless `alone`, one task of each corpus is kept: the
+    task that has the corpus's name, else the first.
+    """
+    if not catalogue.is_suite(suite):
+        raise UnknownName(f"suite for {kind}:", suite, [*catalogue.suites(), *catalogue.COMPUTED], LIST)
+    state = {row.task: row for row in catalogue.describe(data)}
+    kept: list[str] = []
+    left = []
+    for name in catalogue.members(suite, data):
+        row = state[name]
+        asks = "" if row.state == "broken" else definition.read(definition.path(name)).kind
+        if asks not in KINDS.find(kind).asks:
+            left.append(f"{name}: {row.problem or f'it asks for {asks}, not for classes of single utterances'}")
+        elif row.state == "absent":
+            left.append(f"{name}: {row.corpus} is absent under {data}")
+        elif row.state == "unread":
+            left.append(f"{name}: {row.problem}")
+        else:
+            kept.append(name)
+    if alone:
+        return kept, left
+    stands = {state[name].corpus: name for name in [*reversed(kept), *(n for n in kept if n == state[n].corpus)]}
+    left += [
+        f"{name}: one task of each corpus is used, here {stands[state[name].corpus]}"
+        for name in kept
+        if name not in stands.values()
+    ]
+    return [name for name in kept if name in stands.values()], left

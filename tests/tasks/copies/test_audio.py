@@ -1,0 +1,269 @@
+"""Audio is read once, in flat memory, and what cannot be used is named."""
+
+import os
+import sqlite3
+import struct
+import tracemalloc
+import warnings
+from contextlib import nullcontext
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import soundfile
+
+from tasks.copies import audio
+from tests.tasks.layouts import write_audio
+
+
+def table(*paths: Path, **columns) -> pd.DataFrame:
+    ids = pd.Index([path.stem for path in paths], name="id")
+    return pd.DataFrame({"path": [str(path) for path in paths], **columns}, index=ids)
+
+
+def write_bad(folder: Path) -> dict[str, Path]:
+    """One file of each way to be unusable."""
+    files = {name: folder / f"{name}.wav" for name in ("empty", "text", "nan", "zero", "inf", "header")}
+    files["empty"].write_bytes(b"")
+    files["text"].write_text("this is not audio " * 100)
+    files["header"].write_bytes(write_audio(folder / "whole.wav").read_bytes()[:30])
+    soundfile.write(files["zero"], np.zeros(0), 16000)
+    for name, value in (("nan", np.nan), ("inf", np.inf)):
+        samples = np.zeros(16000, dtype=np.float32)
+        samples[12345] = value
+        soundfile.write(files[name], samples, 16000, subtype="FLOAT")
+    for suffix in (".wav", ".flac", ".ogg", ".opus"):
+        files[f"cut{suffix}"] = write_audio(folder / f"cut_{suffix[1:]}{suffix}", 3.0)
+        whole = files[f"cut{suffix}"].read_bytes()
+        files[f"cut{suffix}"].write_bytes(whole[: len(whole) * 2 // 3])
+    files["missing"] = folder / "missing.wav"
+    return files
+
+
+REASONS = {
+    "empty": "0 bytes",
+    "text": "decoded",
+    "nan": "not numbers",
+    "zero": "no samples",
+    "inf": "not numbers",
+    "cut.wav": "truncated",
+    "cut.ogg": "truncated",
+    "cut.opus": "truncated",
+    "missing": "No such file",
+}
+
+
+def test_each_way_to_be_unusable_is_found_and_told(tmp_path):
+    files = write_bad(tmp_path)
+    good = write_audio(tmp_path / "good.wav")
+    contents, bad = audio.examine(table(good, *files.values()), tmp_path / "cache", jobs=2)
+    assert list(contents.index) == ["good"]
+    assert set(bad) == {path.stem for path in files.values()}
+    for name, words in REASONS.items():
+        assert words in bad[files[name].stem], (name, bad[files[name].stem])
+
+
+@pytest.mark.parametrize("at", [0.999, 0.5, 0.02])
+@pytest.mark.parametrize("suffix", [".wav", ".flac", ".ogg", ".opus"])
+def test_audio_cut_anywhere_is_truncated(tmp_path, suffix, at):
+    path = write_audio(tmp_path / f"x{suffix}", 3.0)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(len(whole) * at)])
+    with pytest.raises(audio.BadAudio):
+        audio.read(path)
+
+
+@pytest.mark.parametrize("suffix", [".ogg", ".opus"])
+def test_ogg_cut_between_two_pages_is_truncated(tmp_path, suffix):
+    path = write_audio(tmp_path / f"x{suffix}", 3.0)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: whole.rindex(b"OggS")])  # all that is left decodes without a complaint
+    with pytest.raises(audio.BadAudio, match="last Ogg page is missing"):
+        audio.read(path)
+
+
+@pytest.mark.parametrize("suffix", [".wav", ".flac", ".ogg", ".opus"])
+@pytest.mark.parametrize("seconds", [0.02, 3.0])
+def test_short_audio_is_fine_in_every_format(tmp_path, suffix, seconds):
+    found = audio.read(write_audio(tmp_path / f"x{suffix}", seconds))
+    assert found.duration == pytest.approx(seconds, abs=1e-4) and found.rate == 16000
+
+
+@pytest.mark.parametrize("subtype", ["PCM_16", "PCM_24"])
+@pytest.mark.parametrize("container", ["AIFF", "W64", "RF64", "AU"])
+def test_other_containers_named_wav_are_told_when_cut(tmp_path, container, subtype):
+    path = tmp_path / "x.wav"
+    soundfile.write(path, np.full(1001, 0.1), 16000, format=container, subtype=subtype)
+    assert audio.read(path).duration == 1001 / 16000
+    path.write_bytes(path.read_bytes()[:-500])
+    with pytest.raises(audio.BadAudio, match="truncated"):
+        audio.read(path)
+
+
+def test_wav_of_unknown_length_and_with_other_chunks_is_fine(tmp_path):
+    path = write_audio(tmp_path / "x.wav", 0.1)
+    whole = bytearray(path.read_bytes())
+    at = whole.index(b"data")
+    whole[at:at] = b"note" + struct.pack("<I", 3) + b"abc\0"
+    at = whole.index(b"data")
+    whole[at + 4 : at + 8] = b"\xff" * 4
+    path.write_bytes(whole)
+    assert audio.read(path).duration == pytest.approx(0.1)
+
+
+def test_twenty_minutes_are_read_in_flat_memory(tmp_path):
+    path = tmp_path / "long.wav"
+    with soundfile.SoundFile(path, "w", 16000, 1, "PCM_16") as long:
+        for minute in range(20):
+            long.write(np.full(60 * 16000, minute / 100))
+    tracemalloc.start()
+    found = audio.read(path)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert found.duration == 1200
+    assert peak < 8e6  # decoded at once it takes 77 MB
+
+
+def test_equal_samples_have_one_hash_whatever_the_file(tmp_path):
+    samples = np.random.default_rng(0).integers(-9999, 9999, 1600).astype(np.int16)
+    soundfile.write(tmp_path / "a.wav", samples, 16000, subtype="PCM_16")
+    soundfile.write(tmp_path / "b.flac", samples, 16000, subtype="PCM_16")
+    soundfile.write(tmp_path / "c.wav", samples, 8000, subtype="PCM_16")
+    a, b, c = (audio.read(tmp_path / name) for name in ("a.wav", "b.flac", "c.wav"))
+    assert a.samples_sha256 == b.samples_sha256 != c.samples_sha256
+    assert a.sha256 != b.sha256
+
+
+def test_a_segment_has_its_own_samples_and_duration(tmp_path):
+    path = write_audio(tmp_path / "x.wav", 1.0)
+    samples, rate = soundfile.read(path, dtype="int16")
+    soundfile.write(tmp_path / "part.wav", samples[4000:12000], rate)
+    rows = table(path, path, tmp_path / "part.wav", start=[0.25, np.nan, np.nan], end=[0.75, np.nan, np.nan])
+    rows.index = pd.Index(["segment", "all", "part"], name="id")
+    for _ in range(2):  # the second time from the index
+        found, bad = audio.examine(rows, tmp_path / "cache")
+        assert not bad and found.duration.tolist() == [0.5, 1.0, 0.5]
+        assert found.samples_sha256["segment"] == found.samples_sha256["part"] != found.samples_sha256["all"]
+    with pytest.raises(audio.BadAudio, match="segment"):
+        audio.read(path, 1.5, 2.0)
+
+
+def test_nothing_is_read_twice_unless_it_changed(tmp_path, monkeypatch):
+    paths = [write_audio(tmp_path / f"{i}.wav") for i in range(5)]
+    first, _ = audio.examine(table(*paths), tmp_path / "cache")
+    read = []
+    true_read = audio.read
+    monkeypatch.setattr(audio, "read", lambda path, *span: read.append(path) or true_read(path, *span))
+    again, _ = audio.examine(table(*paths), tmp_path / "cache")
+    assert not read
+    pd.testing.assert_frame_equal(first, again)
+    data = bytearray(paths[2].read_bytes())
+    data[-1] ^= 1
+    state = os.stat(paths[2])
+    paths[2].write_bytes(data)
+    os.utime(paths[2], ns=(state.st_atime_ns, state.st_mtime_ns + 1))
+    changed, _ = audio.examine(table(*paths), tmp_path / "cache")
+    assert read == [str(paths[2])]
+    assert (changed.sha256 != first.sha256).tolist() == [False, False, True, False, False]
+
+
+def test_progress_counts_files_to_the_end(tmp_path):
+    seen = []
+    paths = [write_audio(tmp_path / f"{i}.wav") for i in range(3)]
+    audio.examine(table(*paths), tmp_path / "cache", progress=lambda done, total: seen.append((done, total)))
+    assert seen == [(1, 3), (2, 3), (3, 3)]
+
+
+def test_an_interrupted_reading_keeps_what_was_written(tmp_path, monkeypatch):
+    monkeypatch.setattr(audio, "WRITE", 2)
+    paths = [write_audio(tmp_path / f"{i}.wav") for i in range(5)]
+
+    def stop(done, total):
+        if done == 4:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        audio.examine(table(*paths), tmp_path / "cache", progress=stop)
+    seen = []
+    audio.examine(table(*paths), tmp_path / "cache", progress=lambda done, total: seen.append(total))
+    assert seen == [1]
+
+
+@pytest.mark.parametrize("damage", [b"not a database at all" * 100, b""])
+def test_a_damaged_index_is_made_anew(tmp_path, damage):
+    path = write_audio(tmp_path / "x.wav")
+    (tmp_path / "cache").mkdir()
+    (tmp_path / "cache" / "audio.sqlite").write_bytes(damage)
+    with pytest.warns(UserWarning, match="moved") if damage else nullcontext():
+        found, _ = audio.examine(table(path), tmp_path / "cache")
+    assert len(found) == 1
+
+
+def test_an_index_of_another_version_is_made_anew(tmp_path):
+    path = write_audio(tmp_path / "x.wav")
+    audio.examine(table(path), tmp_path / "cache")
+    with sqlite3.connect(tmp_path / "cache" / "audio.sqlite") as connection:
+        connection.execute("DROP TABLE known")
+        connection.execute("CREATE TABLE known (other)")
+        connection.execute("PRAGMA user_version = 99")
+    assert len(audio.examine(table(path), tmp_path / "cache")[0]) == 1
+
+
+def test_an_index_damaged_behind_its_header_is_made_anew(tmp_path):
+    paths = [write_audio(tmp_path / f"{i}.wav", 0.01) for i in range(300)]
+    first, _ = audio.examine(table(*paths), tmp_path / "cache", jobs=2)
+    index = tmp_path / "cache" / "audio.sqlite"
+    data = index.read_bytes()
+    for damaged in (data[:4096] + b"\xa5" * (len(data) - 4096), data[: len(data) // 2]):
+        index.write_bytes(damaged)
+        with pytest.warns(UserWarning, match=r"damaged index .*audio\.sqlite moved"):
+            again, bad = audio.examine(table(*paths), tmp_path / "cache", jobs=2)
+        assert not bad
+        pd.testing.assert_frame_equal(first, again)
+        audio.examine(table(*paths), tmp_path / "cache", progress=lambda *count: pytest.fail("read once more"))
+
+
+def test_a_cache_that_cannot_be_written_is_told_once_and_done_without(tmp_path):
+    path = write_audio(tmp_path / "x.wav")
+    (tmp_path / "file").write_text("")
+    with pytest.warns(UserWarning, match=r"file/cache.*--cache") as told:
+        found, bad = audio.examine(table(path), tmp_path / "file" / "cache")
+    assert len(told) == 1 and len(found) == 1 and not bad
+
+
+def test_a_full_disk_is_told_once_and_nothing_done_is_lost(tmp_path, monkeypatch):
+    few = [write_audio(tmp_path / f"{i}.wav") for i in range(3)]
+    audio.examine(table(*few), tmp_path / "cache")
+    connect = sqlite3.connect
+
+    def full(*args, **kwargs):
+        connection = connect(*args, **kwargs)
+        pages = connection.execute("PRAGMA page_count").fetchone()[0]
+        connection.execute(f"PRAGMA max_page_count = {pages}")  # SQLite's own way to say: disk full
+        return connection
+
+    monkeypatch.setattr(sqlite3, "connect", full)
+    monkeypatch.setattr(audio, "WRITE", 50)
+    many = [write_audio(tmp_path / f"{i}.wav", 0.01) for i in range(3, 200)]
+    with pytest.warns(UserWarning, match=r"full.*--cache") as told:
+        assert len(audio.examine(table(*few, *many), tmp_path / "cache")[0]) == 200
+    assert len(told) == 1
+    monkeypatch.undo()
+    seen = []
+    audio.examine(table(*few), tmp_path / "cache", progress=lambda *count: seen.append(count))
+    assert not seen
+
+
+def test_a_read_only_index_is_read_and_where_it_misses_done_without(tmp_path, monkeypatch):
+    first, second = write_audio(tmp_path / "1.wav"), write_audio(tmp_path / "2.wav")
+    audio.examine(table(first), tmp_path / "cache")
+    connect = sqlite3.connect
+    monkeypatch.setattr(sqlite3, "connect", lambda path, **how: connect(f"file:{path}?mode=ro", uri=True, **how))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert len(audio.examine(table(first), tmp_path / "cache")[0]) == 1  # nothing to write
+    seen = []
+    with pytest.warns(UserWarning, match=r"readonly.*--cache"):
+        found, _ = audio.examine(table(first, second), tmp_path / "cache", progress=lambda *count: seen.append(count))
+    assert len(found) == 2 and seen == [(1, 1)]

@@ -1,0 +1,129 @@
+"""Controls, transfer, shots and labels of a user's table."""
+
+import pytest
+
+import tasks
+from commons.errors import EmorepError, Refused
+from tasks.derivation import Derivation
+from tasks.derived import parsing
+from tests.tasks import layouts
+from tests.tasks.brought.test_brought import table
+from tests.tasks.brought.test_tables import rewritten
+
+
+@pytest.fixture
+def there(tmp_path, monkeypatch):
+    """A data folder with EmoDB and URDU, and a table whose classes have names of its own, in the working folder."""
+    layouts.emodb(tmp_path / "data")
+    layouts.urdu(tmp_path / "data")
+    folder = tmp_path / "work"
+    rewritten(
+        table(folder, columns="path,speaker,emotion"),
+        (",anger", ",Angry"),
+        (",calm", ",NEU"),
+        *((f"_calm_2.wav,s{i},NEU", f"_calm_2.wav,s{i},odd") for i in range(4)),
+    )
+    file = folder / "mine.csv"
+    head, *rows = file.read_text().splitlines()
+    genders = [f"{row},{'female' if 's0' in row or 's2' in row else 'male'}" for row in rows]
+    file.write_text(
+        "\n".join([f"{head},gender,sentence,language", *(f"{row},t{i % 2},Polish" for i, row in enumerate(genders))])
+    )
+    monkeypatch.chdir(folder)
+    return tasks.Options(tmp_path / "data", tmp_path / "cache")
+
+
+def loaded(name, options):
+    first, *own = tasks.resolve([name], options.data)
+    return tasks.load(first, options), own
+
+
+@pytest.mark.parametrize("kind", ["gender", "sentence", "speaker"])
+def test_controls_of_a_table(there, kind):
+    task, own = loaded(f"{kind}:csv:mine.csv=Mine", there)
+    assert (task.name, own, task.corpus.name) == (f"{kind}:Mine", [], "Mine")
+    assert task.derivation == Derivation(kind, kind, "Mine") and len(task.problem.classes) == (
+        4 if kind == "speaker" else 2
+    )
+
+
+def test_few_labels_and_fewer_classes_of_a_table(there):
+    task, _ = loaded("labels:csv:mine.csv,anger+neutral", there)
+    assert (task.name, task.problem.classes) == ("labels:csv:mine,anger+neutral", ("anger", "neutral"))
+    assert task.definition.labels == {"anger": ("Angry",), "neutral": ("NEU",)}
+    assert task.counts["classes"] == {"anger": 8, "neutral": 4}
+    assert "csv:mine: left out 4 odd, which are not asked for" in task.notes
+    rewritten(there.data.parent / "work" / "mine.csv", (",odd", ",NEU"))
+    task, _ = loaded("shots:mine.csv,2", there)
+    assert (task.name, task.derivation.shots, task.derivation.base) == ("shots:csv:mine,2", 2, "csv:mine")
+    assert all(len(fold.train) + len(fold.dev) == 4 for fold in task.problem.folds)
+
+
+@pytest.mark.parametrize(
+    ("name", "called", "tested"),
+    [
+        ("transfer:emodb,csv:mine.csv", "transfer:emodb,csv:mine", 12),
+        ("transfer:csv:mine.csv=Mine,emodb", "transfer:Mine,emodb", 16),
+        ("transfer-standardised:mine.csv,urdu", "transfer-standardised:csv:mine,urdu", None),
+    ],
+)
+def test_transfer_from_and_to_a_table_goes_through_the_label_algebra(there, name, called, tested):
+    task, own = loaded(name, there)
+    assert (task.name, task.problem.classes) == (called, ("anger", "neutral"))
+    assert tested in (None, len(task.problem.folds[0].test))
+    beside = [tasks.load(one, there) for one in own]
+    assert [one.problem.classes for one in beside] == [("anger", "neutral")]
+    assert beside[0].derivation.base == task.derivation.base == called.rpartition(",")[2]
+    assert any("anger = 8 Angry" in note for note in task.notes)
+    assert set(task.derivation.source_corpora) == {called.partition(":")[2].rpartition(",")[0]}
+
+
+def test_a_mapping_of_labels_reaches_transfer(there):
+    file = rewritten(there.data.parent / "work" / "mine.csv", ("Angry", "A"), ("NEU", "B"))
+    with pytest.raises(Refused, match="they share no class"):
+        tasks.resolve(["transfer:emodb,csv:mine.csv"], there.data)
+    (file.parent / "map").write_text("A=fear\nB=sadness\nodd=\n")
+    made, own = tasks.resolve(["transfer:emodb,csv:mine.csv"], there.data, labels=file.parent / "map")
+    task = tasks.load(made, tasks.Options(there.data, there.cache, labels=file.parent / "map"))
+    assert task.problem.classes == ("fear", "sadness") and own == "csv:mine.csv"
+
+
+def test_two_tables_may_be_joined_and_a_comma_in_a_path_parts_nothing(there):
+    folder = there.data.parent / "work" / "a, b"
+    other = table(folder)
+    task, _ = loaded(f"transfer:csv:{other},csv:mine.csv", there)
+    assert task.name.endswith(",csv:mine") and task.problem.classes == ("anger", "neutral")
+    assert loaded(f"shots:csv:{other},2", there)[0].derivation.shots == 2
+    assert loaded(f"speaker:csv:{other}", there)[0].name == "speaker:csv:a, b/mine"
+    with pytest.raises(EmorepError, match=r"expected \w+:TASK, as in"):
+        tasks.resolve(["speaker:csv:mine.csv,emodb"], there.data)
+
+
+def test_across_languages_needs_the_language_of_a_table(there):
+    task, _ = loaded("across-languages:ser10,csv:mine.csv", there)
+    assert set(task.derivation.source_corpora) == {"emodb", "urdu"} and task.corpus.language == "pl"
+    file = rewritten(there.data.parent / "work" / "mine.csv", ("Polish", "de-DE"))
+    assert parsing.parse("across-languages:ser10,csv:mine.csv", there).derivation.source_corpora == ("urdu",)
+    rewritten(file, (",language", ",note"))
+    with pytest.raises(Refused, match=r"the language of mine\.csv is unknown; add a column language, such as en or de"):
+        tasks.resolve(["across-languages:ser10,csv:mine.csv"], there.data)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("transfer:csv:mine.csv,csv:mine.csv", "two corpora are expected"),
+        ("transfer:emodb,csv:none.csv", "there is no file .*none.csv"),
+        ("speaker:csv:mine.csv#sentence#x", "there is no file|has no column"),
+        ("labels:csv:mine.csv,anger+joy", "no class joy; it has Angry, NEU, odd"),
+    ],
+)
+def test_what_cannot_be_asked_of_a_table_is_told(there, name, words):
+    with pytest.raises(EmorepError, match=words):
+        tasks.resolve([name], there.data)
+
+
+def test_a_table_of_values_has_controls_neither(there):
+    table(there.data.parent / "work", columns="path,speaker,arousal")
+    with pytest.raises(Refused, match="asks for values"):
+        parsing.parse("speaker:csv:mine.csv", there)
