@@ -1,6 +1,6 @@
 """What batch mates do to an utterance's features: s3prl, transformers and emorep side by side, on the same weights.
 
-    python benchmarks/batch_invariance.py [FOLDER] [--files N]
+    python studies/batch_invariance.py [FOLDER] [--files N]
 
 The shortest of N files of FOLDER (default $EMOREP_DATA), alone and in a batch with the others. Full-size models with
 random weights (seed 0); the waveform is normalised by itself before any of them sees it. Printed: the largest
@@ -16,15 +16,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from checkpoints import for_s3prl
-from extraction import table
+from extraction_speed import table
+from s3prl_checkpoints import for_s3prl
 from torch.nn.utils.rnn import pad_sequence
 
 import upstreams
-from upstreams.audio import decode, segments
-from upstreams.contract import Frozen
+from upstreams.frozen import Frozen
 from upstreams.huggingface import factories
-from upstreams.huggingface.models import MODELS
+from upstreams.huggingface.named_encoders import MODELS
+from upstreams.inputs.audio import decode, segments
 
 NAMES = ("wav2vec2_base", "hubert_base", "wavlm_base", "data2vec_base")
 Batch = list[torch.Tensor]

@@ -1,6 +1,6 @@
 """Epochs a second and memory of the heads of conversations, at the size of MELD and of IEMOCAP.
 
-    python benchmarks/dialogue.py [--corpus meld iemocap] [--heads NAME...] [--epochs 3] [--causal]
+    python studies/dialogue.py [--corpus meld iemocap] [--heads NAME...] [--epochs 3] [--causal]
 
 Made-up features of 13 x 768: MELD's 13,708 turns in 1,432 dialogues (official parts), IEMOCAP's 10,039 in 151 (a
 session left out, the next as dev). An epoch is one of one head at one rate: its training part and its dev part. The
@@ -15,7 +15,7 @@ import time
 from dataclasses import replace
 
 import numpy as np
-from made_up import features
+from made_up_features import features
 
 import downstreams
 from commons.corridors.features import Features

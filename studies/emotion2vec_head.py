@@ -1,6 +1,6 @@
 """Epochs a second and memory of emotion2vec's head on frames of IEMOCAP's size: 5531 utterances x 225 frames x 768.
 
-    python benchmarks/emotion2vec_head.py [--epochs 2] [--from-disk]
+    python studies/emotion2vec_head.py [--epochs 2] [--from-disk]
 
 An epoch is one of one head: the training part of a fold (3540 utterances) and its dev part (885). --from-disk leaves
 the frames memory-mapped, as is done where they exceed the memory set aside for them.
@@ -15,7 +15,7 @@ import time
 from dataclasses import replace
 
 import numpy as np
-from made_up import features
+from made_up_features import features
 
 import downstreams
 from commons.corridors.problem import Fold, Problem

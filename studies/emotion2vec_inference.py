@@ -1,6 +1,6 @@
 """Time emotion2vec base at batch one, ours against FunASR's package, and ours in batches.
 
-    python benchmarks/emotion2vec_inference.py [--funasr PYTHON] [--seconds 1 4 15] [--threads 1] [--rounds 9]
+    python studies/emotion2vec_inference.py [--funasr PYTHON] [--seconds 1 4 15] [--threads 1] [--rounds 9]
 
 PYTHON is an interpreter with `funasr` (pip install funasr); without it ours is timed alone. The two take turns, each
 in a process of its own with as many threads; the median of the rounds and of their ratios. Each takes a waveform to

@@ -1,7 +1,7 @@
 """wav2vec2-base on real speech, end to end: emorep in fp32 and bf16 against s3prl and transformers doing the same.
 
-    python benchmarks/peers.py [FOLDER] [--files N] [--rounds N] [--model NAME] [--device cpu|cuda]
-    python benchmarks/peers.py [FOLDER] --memory N N [--model NAME]
+    python studies/extraction_peers.py [FOLDER] [--files N] [--rounds N] [--model NAME] [--device cpu|cuda]
+    python studies/extraction_peers.py [FOLDER] --memory N N [--model NAME]
 
 The same for all: decode (soundfile, soxr), one utterance at a time, mean and standard deviation over time of every
 layer, in host memory; emorep also writes its store. Same random weights, one thread. Each way is a process of its own
@@ -28,19 +28,19 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pandas as pd
-from extraction import table
+from extraction_speed import table
 
 import upstreams
-from upstreams.audio import Segment, decode, segments
+from upstreams.inputs.audio import Segment, decode, segments
 
 WAYS = ("s3prl", "transformers", "emorep fp32", "emorep bf16")
 
 
 def ours(name: str, precision: str, device: str) -> Callable[[list[Segment]], None]:
     from upstreams.extraction import _chunks
-    from upstreams.process import keep_memory
-    from upstreams.store import Kept
-    from upstreams.work import Job, run
+    from upstreams.extraction.jobs import Job, run
+    from upstreams.extraction.memory import keep_memory
+    from upstreams.extraction.store import Kept
 
     upstream = upstreams.load(name, precision=precision)
     if device == "cpu":
@@ -63,7 +63,7 @@ def theirs(way: str, name: str, device: str) -> Callable[[list[Segment]], None]:
     import torch
 
     from upstreams.huggingface import factories
-    from upstreams.huggingface.models import MODELS
+    from upstreams.huggingface.named_encoders import MODELS
 
     name = name.removeprefix("random:")
     module = factories.random(name).build()

@@ -1,6 +1,6 @@
 """How fast upstreams turn audio into features: hours of audio an hour, where time goes, memory, one worker and two.
 
-    python benchmarks/extraction.py [FOLDER] [--files N] [--upstreams NAME ...] [--repeats N]
+    python studies/extraction_speed.py [FOLDER] [--files N] [--upstreams NAME ...] [--repeats N]
 
 FOLDER (default $EMOREP_DATA) is searched for audio; N files are taken evenly from it. Every measurement is a process
 of its own with an empty store, so start-up is included; one and two workers take turns; the median is printed.

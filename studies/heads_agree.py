@@ -1,6 +1,6 @@
 """Do heads put upstreams in the same order? UA of every head, upstream and task, and Kendall's tau between heads.
 
-    python benchmarks/heads_agree.py RESULTS [--upstreams NAME ...] [--metric UA]
+    python studies/heads_agree.py RESULTS [--upstreams NAME ...] [--metric UA]
 
 Prints Markdown from RESULTS/leaderboard.csv. Tau (tau-b, ties allowed for) is taken over the upstreams that both heads
 read on a task; with n upstreams it rests on n (n - 1) / 2 pairs, so few upstreams make it coarse. A star is the mark

@@ -1,6 +1,6 @@
 """How often do the intervals hold the truth, and how often does the test of two systems cry wolf?
 
-    python benchmarks/coverage.py [--draws 2000]
+    python studies/interval_coverage.py [--draws 2000]
 
 Groups (speakers) differ in how well they are recognised; utterances of a group are alike. Every draw is a corpus of
 4 to 100 groups with 4 classes of unequal size; the truth is that of 200,000 groups. Beside the interval of the

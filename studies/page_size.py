@@ -1,6 +1,6 @@
 """How large the page of many cells is and how fast it opens: 200 upstreams by 40 tasks, made up.
 
-    python benchmarks/page.py [--upstreams N] [--tasks N] [--runs N] [--out FILE]
+    python studies/page_size.py [--upstreams N] [--tasks N] [--runs N] [--out FILE]
 
 Each cell has 10 folds, 7 classes, 25 layers and figures of its own, so that they compress no better than real ones.
 Opening is measured in Chromium, from a file, each run in a browser context of its own: from the start of the navigation

@@ -1,6 +1,7 @@
 """One upstream against others, task by task: paired differences of the headline metric, and which are clear.
 
-    python benchmarks/against.py RESULTS -u emotion2vec -d probe probe_stats --against fbank mfcc opensmile@probe ...
+    python studies/paired_differences.py RESULTS -u emotion2vec -d probe probe_stats \\
+        --against fbank mfcc opensmile@probe ...
 
 Prints Markdown from the records. A difference is that of the metric (percent points) with its 95 % interval over
 speakers; it is bold where the interval excludes 0. The others are read by the same head, or by the one after @.

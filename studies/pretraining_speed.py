@@ -1,6 +1,6 @@
 """Time pre-training steps of a recipe, count their operations, and compare with this machine's matrix products.
 
-    python benchmarks/pretraining.py [small|base|FILE] [--device cuda] [--precision fp32 bf16] [--threads 2]
+    python studies/pretraining_speed.py [small|base|FILE] [--device cuda] [--precision fp32 bf16] [--threads 2]
                                      [--repeats 5] [--profile] [--processor-time]
                                      [--set batch.seconds=20 batch.micro_batches=1 ...]
 

@@ -1,6 +1,6 @@
 """Time `probe` on IEMOCAP-sized features, and against scikit-learn doing the same work.
 
-    python benchmarks/probe.py [--whole] [--repeats 5] [--threads 2]
+    python studies/probe_speed.py [--whole] [--repeats 5] [--threads 2]
 
 The same unit of work is done by both, side by side and in alternating order: one fold and one layer, that is, every
 strength without each of the eight inner groups (56 fits) and the refit. `--whole` runs the probe on all of it,
@@ -14,7 +14,7 @@ import warnings
 
 import numpy as np
 import torch
-from made_up import features
+from made_up_features import features
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits

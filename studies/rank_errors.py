@@ -1,6 +1,6 @@
 """Ranks of many upstreams: how often is any false difference called significant, and how many true ones are found?
 
-    python benchmarks/ranks.py [--draws 400] [--upstreams 8 40 200] [--groups 6 10 24 100 1000]
+    python studies/rank_errors.py [--draws 400] [--upstreams 8 40 200] [--groups 6 10 24 100 1000]
 
 Every draw is a corpus of groups (speakers) with 40 utterances each, answered by all upstreams; groups differ in how
 well they are recognised, and upstreams in how well they recognise a group. Where upstreams are equal:

@@ -1,10 +1,10 @@
 """Time 10,000 swaps of whole groups: the test of two upstreams on 7,000 utterances.
 
-    python benchmarks/resampling.py [--repeats 5]
+    python studies/resampling_speed.py [--repeats 5]
 
 As many groups as MELD has test dialogues (280) and 1,000; eight classes. UA is linear in the groups, macro-F1 is
 computed again for every swap. Then all pairs of 12 upstreams together, as a table of ranks needs them;
-benchmarks/ranks.py times 200.
+studies/rank_errors.py times 200.
 """
 
 import argparse

@@ -1,6 +1,6 @@
 """Time the command's start: --help, --list, and a second run of cells that are done.
 
-    python benchmarks/startup.py [--data DIR] [--results DIR] [-u NAME ...] [-t NAME ...]
+    python studies/startup_speed.py [--data DIR] [--results DIR] [-u NAME ...] [-t NAME ...]
 
 The second run is timed on the cells asked for, after a first run that makes those that RESULTS (default: a folder of
 its own) lacks. Median of five, each a process of its own. Also says which heavy packages each of them imported (none

@@ -1,6 +1,6 @@
 """What SUPERB's emotion head costs here, and what s3prl pays for the same head.
 
-    python benchmarks/superb.py [--head] [--rates 1 3] [--share 1] [--threads 2]
+    python studies/superb_cost.py [--head] [--rates 1 3] [--share 1] [--threads 2]
                                 [--step] [--repeats 3] [--from-nothing TASK]
 
 --head: the whole of `superb` on made-up features of IEMOCAP's size (5531 x 13 x 768, 5 folds, 30,000 steps, one seed),
@@ -26,7 +26,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from made_up import features
+from made_up_features import features
 
 import downstreams
 from commons.corridors.features import Features

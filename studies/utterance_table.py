@@ -1,6 +1,6 @@
 """How long a large utterance table takes once its audio is known: 100,000 utterances of MSP-Podcast's layout.
 
-    python benchmarks/table.py [--utterances N] [--folder DIR]
+    python studies/utterance_table.py [--utterances N] [--folder DIR]
 
 The tree (tiny files that all differ) is written and read once; each run after that is a process of its own.
 """

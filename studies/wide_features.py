@@ -1,6 +1,6 @@
 """Time `probe`'s solver on features that are many times the rows, solved in the span of the rows and in full.
 
-    python benchmarks/wide.py [--rows 480] [--features 6373] [--repeats 3] [--threads 1]
+    python studies/wide_features.py [--rows 480] [--features 6373] [--repeats 3] [--threads 1]
 
 The unit of work is a fold's choice: seven strengths without each of five groups. Both ways take turns in one run; what
 is printed is processor time. Features are made up, with the spectrum of correlated functionals.

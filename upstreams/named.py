@@ -1,4 +1,4 @@
-"""A name of an upstream, understood: what it stands for, as plain values, and how records spell it."""
+"""What the name of an upstream stands for, as plain values, and how records spell it."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ USER_FILE = re.compile(r"(?P<file>.+\.py):(?P<object>[A-Za-z_]\w*)(?:@(?P<checkp
 
 @dataclass(frozen=True)
 class Named:
-    """An upstream's name, understood. Its values are plain, so that it can go to another process as it is.
+    """What a name stands for. Its values are plain, so that it can go to another process as it is.
 
     Attributes:
         name: the canonical spelling; a path in it is relative where it lies beneath the working folder.
-        label: the name that records carry; it holds no absolute path.
+        record_name: the spelling in records and tables; it holds no absolute path.
         target: "module:attribute", called with `arguments`; for a file of the user's "file.py:attribute".
         source, checkpoint: absolute paths of the user's file, and of the weights, that are hashed into the fingerprint.
         base: the upstream that it is a variant, a checkpoint or a random twin of; None: of none.
@@ -27,7 +27,7 @@ class Named:
     """
 
     name: str
-    label: str
+    record_name: str
     target: str
     arguments: tuple[str | int, ...] = ()
     source: str | None = None
@@ -39,13 +39,13 @@ class Named:
     step: int | None = None
 
 
-def label_of(name: str) -> str:
+def record_name_of(name: str) -> str:
     """The form of a canonical name for records: enc.py:Enc~1a2b3c4d for /home/me/enc.py:Enc.
 
-    Of a file outside the working folder it has the last part, which does not show anybody's home, and a hash of the
-    whole path, which tells files of one name in two folders apart. A checkpoint of a run keeps the name of its run's
-    folder, with a hash of that folder's path: emotion2vec@small~1a2b3c4d/step-00001000.safetensors. So all checkpoints
-    of a run have the same beginning.
+    A file outside the working folder is given by its last part, which shows nobody's home, and a hash of its path,
+    which tells files of one name in two folders apart. A checkpoint of a run keeps the name of its run's folder, with
+    a hash of that folder's path: emotion2vec@small~1a2b3c4d/step-00001000.safetensors. All checkpoints of a run begin
+    alike.
     """
     match = USER_FILE.fullmatch(name)
     paths = [match["file"], match["checkpoint"]] if match else [name.partition("@")[2], name.removeprefix("hf:")]
@@ -53,7 +53,7 @@ def label_of(name: str) -> str:
     if len(outside) == 1 and of_a_run(run := Path(outside[0])):
         folder = f"{run.parent.name}~{short(str(run.parent))}"
         return name.replace(outside[0], f"{folder}/{run.name}")
-    label = name
+    shown = name
     for path in sorted(outside, key=len, reverse=True):  # one may be part of the other
-        label = label.replace(path, Path(path).name)
-    return f"{label}~{short(chr(0).join(outside))}" if outside else label
+        shown = shown.replace(path, Path(path).name)
+    return f"{shown}~{short(chr(0).join(outside))}" if outside else shown

@@ -1,4 +1,4 @@
-"""Checkpoints whose settings are Python expressions: s3prl hands them to `eval`, so they could run anything."""
+"""Settings of s3prl's checkpoints: s3prl passes them to `eval`, so without a check they could run any code."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
-# Numbers and text in lists, + and * of them; and what s3prl itself evaluates: `self.model.encoder.layers[3]`.
+# Lists of numbers and text, + and * of lists; and what s3prl itself evaluates: `self.model.encoder.layers[3]`.
 PLAIN = (ast.Expression, ast.Constant, ast.Tuple, ast.List, ast.Dict, ast.BinOp, ast.Add, ast.Mult, ast.UnaryOp,
          ast.USub, ast.Name, ast.Attribute, ast.Subscript, ast.Load)  # fmt: skip
 SHOWN = 80
 
 
 class Coded(Exception):
-    """An expression that is more than lists of numbers."""
+    """An expression that is not only lists of numbers."""
 
 
 @contextmanager
 def plain_in(package: str) -> Iterator[None]:
-    """While it lasts, `eval` in a package's modules takes plain expressions alone, which call nothing.
+    """A context in which `eval` in the modules of a package takes plain expressions only, which call nothing.
 
-    Raises Coded at any other, before it is evaluated.
+    Raises Coded for any other expression, before it is evaluated.
     """
     evaluate = builtins.eval
 

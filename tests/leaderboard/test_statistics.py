@@ -7,9 +7,9 @@ import pytest
 from scipy.special import expit, logit
 from scipy.stats import t as student
 
-from benchmarks.coverage import DIFFICULTY, GROUPS, coverage, draw
 from commons.metrics import METRICS, ccc, recalls, sums, ua, wa
 from leaderboard.statistics import jackknife
+from studies.interval_coverage import DIFFICULTY, GROUPS, coverage, draw
 
 UNIT = (0.0, 1.0)
 

@@ -1,4 +1,4 @@
-"""Every script of benchmarks/ runs, at sizes so small that its figures mean nothing."""
+"""Every script of studies/ runs, at sizes so small that its figures mean nothing."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ import soundfile
 import leaderboard
 from tests.leaderboard import cells
 
-FOLDER = Path(__file__).resolve().parents[2] / "benchmarks"
-LIBRARIES = {"checkpoints", "made_up"}  # what the others import
+FOLDER = Path(__file__).resolve().parents[2] / "studies"
+LIBRARIES = {"s3prl_checkpoints", "made_up_features"}  # what the others import
 # A process of its own runs main() of a script, with other values of some of its module's names.
 RUN = """
 import json, sys
@@ -51,9 +51,10 @@ class Tiny:
 
 SMALL = {"UTTERANCES": 60, "WIDTH": 16}
 SCRIPTS = {
-    "against": Tiny(("RESULTS", "-u", "a", "-t", "emodb", "--against", "b", "none"), says="| emodb, `probe` |"),
+    "paired_differences": Tiny(("RESULTS", "-u", "a", "-t", "emodb", "--against", "b", "none"),
+                               says="| emodb, `probe` |"),
     "batch_invariance": Tiny(("AUDIO", "--files", "2"), {"NAMES": ["wav2vec2_base"]}, "emorep"),
-    "coverage": Tiny(("--draws", "2"), {"GROUPS": [4, 6], "MANY": 200}, "over corpora of"),
+    "interval_coverage": Tiny(("--draws", "2"), {"GROUPS": [4, 6], "MANY": 200}, "over corpora of"),
     "dialogue": Tiny(
         ("--epochs", "2"),
         {"WIDTH": 8, "LAYERS": 2, "CORPORA": {"meld": [120, 12, 8, 2, 1], "iemocap": [100, 10, 6, 2, 5]}},
@@ -63,34 +64,34 @@ SCRIPTS = {
                              SMALL | {"FRAMES": 10, "TRAIN": 40, "DEV": 10}, "epochs a second"),
     "emotion2vec_inference": Tiny(("--seconds", "0.2", "--batch", "2", "--rounds", "1"), says="0.2 s"),
     "emotion2vec_funasr": Tiny(needs="funasr"),
-    "extraction": Tiny(("AUDIO", "--files", "2", "--repeats", "1", "--upstreams", "fbank"), says="fbank"),
+    "extraction_speed": Tiny(("AUDIO", "--files", "2", "--repeats", "1", "--upstreams", "fbank"), says="fbank"),
     "heads_agree": Tiny(("RESULTS",), says="tau"),
-    "page": Tiny(("--upstreams", "3", "--tasks", "2", "--runs", "1"), says="table painted after",
+    "page_size": Tiny(("--upstreams", "3", "--tasks", "2", "--runs", "1"), says="table painted after",
                  needs="/usr/bin/chromium"),
-    "peers": Tiny(("AUDIO", "--files", "2", "--memory", "1", "2", "--model", "fbank"), says="2 utterances"),
-    "pretraining": Tiny(
+    "extraction_peers": Tiny(("AUDIO", "--files", "2", "--memory", "1", "2", "--model", "fbank"), says="2 utterances"),
+    "pretraining_speed": Tiny(
         ("small", "--precision", "fp32", "--threads", "1", "--repeats", "1", "--profile", "--set", "batch.seconds=20",
          "batch.micro_batches=1", "batch.clones=2", "model.dim=32", "model.depth=1", "model.heads=4",
          "model.prenet_depth=1", "model.pos_groups=4", "model.decoder_dim=16", "model.decoder_groups=4",
          "teacher.layers=1"),
         says="frames/s",
     ),
-    "probe": Tiny(("--repeats", "1", "--threads", "1", "--whole"), {"UTTERANCES": 200, "WIDTH": 8, "LAYERS": 2},
+    "probe_speed": Tiny(("--repeats", "1", "--threads", "1", "--whole"), {"UTTERANCES": 200, "WIDTH": 8, "LAYERS": 2},
                   "predictions agree"),
-    "ranks": Tiny(("--draws", "2", "--upstreams", "3", "--groups", "6", "--timed", "3"), says="power, Holm"),
-    "resampling": Tiny(("--repeats", "1"), {"UTTERANCES": 600, "UPSTREAMS": 3}, "macro_F1"),
-    "startup": Tiny(("-u", "fbank"), says="second run"),
-    "superb": Tiny(("--head", "--share", "0.001", "--rates", "1", "--threads", "1"),
+    "rank_errors": Tiny(("--draws", "2", "--upstreams", "3", "--groups", "6", "--timed", "3"), says="power, Holm"),
+    "resampling_speed": Tiny(("--repeats", "1"), {"UTTERANCES": 600, "UPSTREAMS": 3}, "macro_F1"),
+    "startup_speed": Tiny(("-u", "fbank"), says="second run"),
+    "superb_cost": Tiny(("--head", "--share", "0.001", "--rates", "1", "--threads", "1"),
                    SMALL | {"UTTERANCES": 200, "LAYERS": 2}, "processor time"),
-    "table": Tiny(("--utterances", "500"), says="after that"),
-    "wide": Tiny(("--rows", "40", "--features", "90", "--repeats", "1"), says="the same class for"),
+    "utterance_table": Tiny(("--utterances", "500"), says="after that"),
+    "wide_features": Tiny(("--rows", "40", "--features", "90", "--repeats", "1"), says="the same class for"),
 }  # fmt: skip
 
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """A folder of audio, and one of results."""
-    folder = tmp_path_factory.mktemp("benchmarks")
+    folder = tmp_path_factory.mktemp("studies")
     (folder / "audio").mkdir()
     draws = np.random.default_rng(0)
     for i in range(3):

@@ -11,9 +11,8 @@ import torch
 import upstreams
 from commons.errors import Refused
 from tests.upstreams.sounds import ROOT, extract, noise, plugin, speak
-from upstreams import extraction
-from upstreams.contract import Frozen
-from upstreams.namesakes import Namesakes
+from upstreams.frozen import Frozen
+from upstreams.plugins.namesakes import Namesakes
 
 FACTS = """
 class Energy:
@@ -61,11 +60,10 @@ def test_neighbours_of_one_name_are_told_apart(tmp_path: Path, source: str) -> N
 
 
 @pytest.mark.parametrize("jobs", [1, 2])
-def test_late_imports_work_in_extraction(tmp_path: Path, jobs: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(extraction, "CHUNK_UTTERANCES", 1)
+def test_late_imports_work_in_extraction(tmp_path: Path, jobs: int) -> None:
     utterances = speak(tmp_path, [noise(0.1, i) for i in range(4)])
     name = made(tmp_path / "own", LATE, 3)
-    features = extract(name, utterances, {"pooled"}, tmp_path / "cache", device="cpu", jobs=jobs)
+    features = extract(name, utterances, {"pooled"}, tmp_path / "cache", jobs=jobs, chunk=1)
     assert (features.pooled[:, 0] == 3).all()
 
 
@@ -140,11 +138,10 @@ def test_a_users_module_named_like_ours_is_the_users(tmp_path: Path, name: str, 
 
 
 @pytest.mark.parametrize("name", OURS)
-def test_namesakes_work_in_worker_processes(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(extraction, "CHUNK_UTTERANCES", 1)
+def test_namesakes_work_in_worker_processes(tmp_path: Path, name: str) -> None:
     utterances = speak(tmp_path, [noise(0.1, i) for i in range(4)])
     own = namesake(tmp_path / "own", name, "module", late=True)
-    features = extract(own, utterances, {"pooled"}, tmp_path / "cache", jobs=2)
+    features = extract(own, utterances, {"pooled"}, tmp_path / "cache", jobs=2, chunk=1)
     assert (features.pooled[:, 0] == 5).all() and features.counts["computed"] == 4
 
 

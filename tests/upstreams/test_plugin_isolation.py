@@ -14,7 +14,7 @@ import torch
 
 import upstreams
 from tests.upstreams.sounds import ENERGY, TINY, before_frames, extract, noise, plugin, script, speak, with_init
-from upstreams import UpstreamError, extraction
+from upstreams import UpstreamError
 
 GREEDY = """
 import os, signal, torch, numpy as np
@@ -38,11 +38,10 @@ from pathlib import Path
 import pandas as pd
 from commons import commands
 from tests.upstreams.sounds import extract
-from upstreams import extraction
 
-extraction.CHUNK_UTTERANCES = 4
 def work():
-    features = extract(sys.argv[1], pd.read_pickle(sys.argv[2]), {"pooled"}, Path(sys.argv[3]), jobs=int(sys.argv[4]))
+    name, utterances, cache, jobs = sys.argv[1:]
+    features = extract(name, pd.read_pickle(utterances), {"pooled"}, Path(cache), jobs=int(jobs), chunk=4)
     print(features.counts["computed"])
     return 0
 commands.run(work, lambda said: print(said, file=sys.stderr), words="kept")
@@ -126,10 +125,9 @@ def test_what_a_plugin_raises_is_its_fault(
     said: str,
     jobs: int,
 ) -> None:
-    monkeypatch.setattr(extraction, "CHUNK_UTTERANCES", 4)
     monkeypatch.setattr(signal, "getsignal", lambda _: signal.SIG_IGN)  # Ctrl-C is not what raises it
     with pytest.raises(UpstreamError, match=said):
-        extract(plugin(tmp_path, before_frames(line)), utterances, {"pooled"}, tmp_path / "cache", jobs=jobs)
+        extract(plugin(tmp_path, before_frames(line)), utterances, {"pooled"}, tmp_path / "cache", jobs=jobs, chunk=4)
 
 
 @pytest.mark.parametrize(
@@ -159,11 +157,9 @@ def test_threads_and_copies_that_a_plugin_leaves_neither_hang_nor_double_the_run
     tmp_path: Path, utterances: pd.DataFrame, left: str, jobs: int
 ) -> None:
     name = plugin(tmp_path, before_frames(LEFT[left]))
-    started = time.monotonic()
     process = script(RUN, name, tmp_path / "utterances.pkl", tmp_path / "cache", jobs)
-    out, errors = process.communicate(timeout=50)
+    out, errors = process.communicate(timeout=50)  # what is left would run for 60 s
     assert process.returncode == 0 and out == f"{COUNT}\n", errors
-    assert time.monotonic() - started < 40
     if left != "child":  # one that ended at once left nothing
         assert "energy.py:Energy leaves" in errors
 
@@ -206,9 +202,7 @@ def test_a_worker_whose_parent_was_killed_ends_in_the_middle_of_a_call(
     process = script(RUN, plugin(tmp_path, before_frames(line)), tmp_path / "utterances.pkl", tmp_path / "cache", 2)
     await_calls(process, begun, 2)
     process.kill()
-    killed = time.monotonic()
-    process.communicate(timeout=20)  # the workers hold its error output until they end
-    assert time.monotonic() - killed < 20, "a call lasts 30 s: they ended in the middle of it"
+    process.communicate(timeout=20)  # the workers hold its error output until they end, and a call lasts 30 s
 
 
 def test_pools_of_threads_are_no_fault(tmp_path: Path, utterances: pd.DataFrame) -> None:

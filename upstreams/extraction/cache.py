@@ -1,4 +1,4 @@
-"""Keeping the feature store in bounds: what lies in it, and removal of what was longest unused."""
+"""The size of the feature store: what it holds, and removal of what was unused for longest."""
 
 from __future__ import annotations
 
@@ -10,12 +10,11 @@ from pathlib import Path
 from commons import files
 from commons.errors import Refused
 from upstreams.errors import UpstreamError
-from upstreams.names import label_of
-from upstreams.store import ABOUT, Chunk, chunk_files, read_about
-from upstreams.verified import Damaged
+from upstreams.extraction.store import ABOUT, Chunk, Damaged, chunk_files, read_about
+from upstreams.named import record_name_of
 
 DAY = 24 * 3600.0
-OURS = re.compile(r".*-[0-9a-f]{16}")  # how the store names its folders
+OURS = re.compile(r".*-[0-9a-f]{16}")  # names of the folders of the store
 UNKNOWN = {"upstream": "unknown", "kind": "unknown", "precision": "unknown"}
 
 
@@ -69,14 +68,21 @@ def prune(
 ) -> Removal:
     """Remove chunks unused for `older_than` days, then the longest unused until `max_size` bytes are left.
 
-    `upstream`, a name or the label of it in records, confines both to one upstream's features; alone, it removes them
-    all; "unknown": those whose about.json is damaged or gone. Safe while others extract: what
-    they miss, they make again. Raises UpstreamError, for a request with no bound too.
+    Args:
+        upstream: only the features of this upstream, by its name or its name in records; without another limit, all of
+            them. "unknown": those whose about.json is damaged or missing.
+
+    Other processes may extract meanwhile: they make again what they miss.
+
+    Raises:
+        UpstreamError: nothing says what to remove, there is nothing of that upstream, or a file cannot be removed.
     """
     if older_than is None and max_size is None and upstream is None:
-        raise UpstreamError("nothing says what to prune; give --older-than DAYS, --max-size GB or --upstream NAME")
+        raise UpstreamError("say what to prune: --older-than DAYS, --max-size GB or --upstream NAME")
     own = [
-        path for path, about in _folders(cache) if upstream in (None, about["upstream"], label_of(about["upstream"]))
+        path
+        for path, about in _folders(cache)
+        if upstream in (None, about["upstream"], record_name_of(about["upstream"]))
     ]
     if upstream is not None and not own:
         held = ", ".join(sorted({about["upstream"] for _, about in _folders(cache)})) or "nothing"
@@ -125,14 +131,20 @@ def _remove(chunks: list[Path], own: list[Path]) -> None:
         raise UpstreamError(f"cannot prune the cache: {error}") from error
 
 
+def _names(about: dict[str, str]) -> tuple[str, str]:
+    return about["upstream"], record_name_of(about["upstream"])
+
+
 def _folders(cache: Path) -> list[tuple[Path, dict[str, str]]]:
-    """Folders of the store with what their about.json says, or UNKNOWN; others are not ours to touch."""
+    """The folders of the store, each with the content of its about.json, or UNKNOWN. Other folders are left alone."""
     try:
         paths = sorted(path for path in (cache / "features").iterdir() if OURS.fullmatch(path.name) and path.is_dir())
     except FileNotFoundError:
         return []
     except NotADirectoryError:
-        raise Refused(f"--cache {cache}: a file, or in one; expected the folder of the store of features") from None
+        raise Refused(
+            f"--cache {cache}: a file, or a path in one; expected the folder of the store of features"
+        ) from None
     except OSError as error:
         raise UpstreamError(f"cannot read the cache folder {cache}: {error.strerror}; see --cache") from error
     return [(path, read_about(path) or UNKNOWN) for path in paths]

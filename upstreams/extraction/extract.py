@@ -13,27 +13,25 @@ import numpy as np
 from commons import device as devices
 from commons.corridors.features import NEEDS, Features
 from commons.progress import Progress
-from upstreams import process
-from upstreams.audio import Segment, segments
+from upstreams import inputs
 from upstreams.errors import UpstreamError
-from upstreams.features import Frames, Placement, Pooled
-from upstreams.identity import Extraction, Identity
-from upstreams.models import Models
-from upstreams.store import Chunk, Kept, Store
-from upstreams.work import Job, Report, run
-from upstreams.workers import Setup, in_parallel
+from upstreams.extraction import Extraction
+from upstreams.extraction.jobs import Job, Report, chunks, run
+from upstreams.extraction.memory import keep_memory
+from upstreams.extraction.models import Models
+from upstreams.extraction.store import Kept, Location, Store
+from upstreams.extraction.stored_features import Frames, Locations, Pooled
+from upstreams.extraction.workers import Setup, in_parallel
+from upstreams.identity import Identity
+from upstreams.inputs.audio import Segment
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from upstreams.live import Live
 
-CHUNK_UTTERANCES = 64
-CHUNK_SECONDS = 256.0  # of audio: what a kill can lose, and what bounds the memory of a job
-IN_PROCESS_CHUNKS = 2  # up to so many, starting workers costs more than it gains
-ATTEMPTS = 2  # another process may remove a chunk after this one has seen it; more than once is a fault of the disk
-
-Place = tuple[Chunk, int]
+IN_PROCESS_CHUNKS = 2  # for so few, starting workers costs more than it gains
+ATTEMPTS = 2  # another process may remove a chunk after this one has listed it; more often, the disk is at fault
 
 
 def extract(
@@ -44,39 +42,24 @@ def extract(
     progress: Progress | None = None,
     models: Models | None = None,
 ) -> Features:
-    """Features of every utterance, from the store or made now. No model is built where the store has all of them.
-
-    Args:
-        utterances: index id; columns path, sha256 (of the file), duration (s) and, where there are parts, start, end
-            (s), channel (from 0; absent: the mean).
-        needs: any of "pooled", "frames:last", "frames:all", made in one pass, and "live", which always builds it.
-        progress: called with the seconds of audio done and to do, of what has to be made.
-        models: of this process; a model that was built is kept there, and chunks that were verified are noted.
-
-    Raises:
-        EmorepError: a bad file, model, cache or request; there is no GPU.
-        Unsteady: the upstream has another fingerprint than the identity.
-    """
+    """What upstreams.extract returns, for the same arguments; it raises Unsteady for an upstream that has changed."""
     started = time.perf_counter()
     models = models or Models()
     kinds = _kinds(needs)
-    name, modality = identity.named.name, identity.modality
-    if modality != "audio":
-        raise UpstreamError(f"{name} reads {modality}; only audio can be extracted so far")
     device = devices.choose(options.device) if identity.movable else "cpu"
-    work = _Work(identity, segments(utterances), options, device, models)
+    work = _Work(identity, inputs.of_table(utterances, identity.modality), options, device, models)
     stores = [Store(options.cache, kept, models.verified) for kept in work.kept(kinds)]
-    places, reports = work.fill(stores, progress)
+    locations, reports = work.fill(stores, progress)
     live = work.live() if "live" in kinds else None
-    return work.features(utterances, stores, places, reports, live, time.perf_counter() - started)
+    return work.features(utterances, stores, locations, reports, live, time.perf_counter() - started)
 
 
 def _kinds(needs: Iterable[str]) -> list[str]:
     wanted = set(needs)
     if unknown := sorted(wanted - set(NEEDS)):
-        raise UpstreamError(f"need {unknown[0]!r} is unknown; expected some of {', '.join(NEEDS)}")
+        raise UpstreamError(f"there are no features {unknown[0]!r}; expected some of {', '.join(NEEDS)}")
     if not wanted:
-        raise UpstreamError(f"nothing is asked of the features; expected some of {', '.join(NEEDS)}")
+        raise UpstreamError(f"no features are asked for; expected some of {', '.join(NEEDS)}")
     if "frames:all" in wanted:
         wanted.discard("frames:last")
     return [kind for kind in NEEDS if kind in wanted]
@@ -84,16 +67,16 @@ def _kinds(needs: Iterable[str]) -> list[str]:
 
 @dataclass(frozen=True)
 class _Work:
-    """One extraction: whose features, of which parts of which files, how and where."""
+    """One extraction: of which upstream, of which utterances, how and where."""
 
     identity: Identity
-    parts: list[Segment]
+    segments: list[Segment]
     options: Extraction
     device: str
     models: Models
 
     def kept(self, kinds: list[str]) -> list[Kept]:
-        """What is kept in the store, one for each kind."""
+        """What the store keeps, one for each kind."""
         who = self.identity
         return [
             Kept(who.named.name, who.fingerprint, who.precision, kind, who.depth, who.width)
@@ -101,23 +84,38 @@ class _Work:
             if kind != "live"
         ]
 
-    def fill(self, stores: list[Store], progress: Progress | None) -> tuple[list[list[Place]], list[Report]]:
-        """Make what the stores lack; returns where each utterance lies in each, and what was done."""
-        keys = [[store.kept.key(part) for part in self.parts] for store in stores]
+    def fill(self, stores: list[Store], progress: Progress | None) -> tuple[list[list[Location]], list[Report]]:
+        """Make what the stores lack; returns where each utterance is in each store, and what was done."""
+        keys = [[store.kept.key(segment) for segment in self.segments] for store in stores]
         reports: list[Report] = []
         for attempt in range(ATTEMPTS + 1):
             there = [store.find(own) for store, own in zip(stores, keys, strict=True)]
-            plan = _plan(self.parts, [store.kept for store in stores], keys, there)
+            plan = self._plan([store.kept for store in stores], keys, there)
             if not plan:
                 break
             if attempt == ATTEMPTS:
                 raise UpstreamError(
-                    f"features written to {stores[0].folder} keep vanishing or are damaged; check the disk"
+                    f"features in {stores[0].folder} are gone or damaged after they were written; check the disk"
                 )
             for store in stores:
                 store.prepare()
             reports += self._run(plan, stores, progress)
-        return [[where[key] for key in own] for where, own in zip(there, keys, strict=True)], reports
+        return [[known[key] for key in own] for known, own in zip(there, keys, strict=True)], reports
+
+    def _plan(self, kept: list[Kept], keys: list[list[str]], there: list[dict[str, Location]]) -> list[Job]:
+        """Jobs for what is missing, each with the kinds to keep. Sorted by length; equal contents are made once."""
+        lacking: dict[tuple[int, ...], dict[str, int]] = {}
+        for row in range(len(self.segments)):
+            kinds = tuple(kind for kind in range(len(kept)) if keys[kind][row] not in there[kind])
+            if kinds:
+                lacking.setdefault(kinds, {}).setdefault(keys[0][row], row)
+        plan: list[Job] = []
+        for kinds, rows in lacking.items():
+            ordered = sorted(rows.values(), key=lambda row: -self.segments[row].seconds)
+            wanted = tuple(kept[kind] for kind in kinds)
+            for chunk in chunks(ordered, self.segments, self.options.chunk):
+                plan.append(Job(tuple(self.segments[row] for row in chunk), wanted))
+        return plan
 
     def _run(self, todo: list[Job], stores: list[Store], progress: Progress | None) -> list[Report]:
         done, total = 0.0, sum(job.seconds for job in todo)
@@ -129,7 +127,7 @@ class _Work:
                 progress(done, total)
 
         def pending() -> Iterator[Job]:
-            """Jobs in an order of this process's own, less what other processes finished in the meantime."""
+            """Jobs in an order that each process draws for itself, without what other processes have made since."""
             for job in random.SystemRandom().sample(todo, len(todo)):
                 for store in stores:
                     store.refresh()
@@ -148,40 +146,39 @@ class _Work:
         return reports
 
     def _reports(self, pending: Iterator[Job], count: int) -> Iterator[Report]:
-        """Do the jobs: here, or in worker processes where there are many and no GPU."""
+        """Do the jobs in this process, or in worker processes where there are many jobs and no GPU."""
         jobs = self.options.jobs if self.options.jobs > 0 else devices.cores()
         cache, who = self.options.cache, self.identity
         if self.device == "cpu" and jobs > 1 and count > IN_PROCESS_CHUNKS:
             return in_parallel(pending, Setup(who.named, who.fingerprint, who.precision, str(cache)), min(jobs, count))
         upstream = self.models.of(who, self.device)
         if self.device == "cpu":
-            process.keep_memory()
+            keep_memory()
         threads = 0 if self.device == "cpu" else jobs
         return (run(job, upstream, cache, threads) for job in pending)
 
     def live(self) -> Live:
-        """The network with these utterances. Raises UpstreamError where it has none to train."""
+        """The network with these utterances. Raises UpstreamError: the upstream cannot be trained."""
         from upstreams.live import Live
 
-        return Live(self.models.of(self.identity, self.device), self.parts)
+        return Live(self.models.of(self.identity, self.device), self.segments)
 
     def features(
         self,
         utterances: pd.DataFrame,
         stores: list[Store],
-        places: list[list[Place]],
+        locations: list[list[Location]],
         reports: list[Report],
         live: Live | None,
         seconds: float,
     ) -> Features:
-        """What is handed on."""
+        """The features as the heads get them."""
         who, pooled, frames = self.identity, None, None
-        for store, where in zip(stores, places, strict=True):
-            placement = Placement.of(where)
+        for store, own in zip(stores, locations, strict=True):
             if store.kept.kind == "pooled":
-                pooled = Pooled(placement, who.depth, who.width)
+                pooled = Pooled(Locations.of(own), who.depth, who.width)
             else:
-                frames = Frames(placement, store.kept.layers)
+                frames = Frames(Locations.of(own), store.kept.layers)
         phases = {phase: sum(getattr(report, phase) for report in reports) for phase in ("decode", "forward", "write")}
         return Features(
             ids=np.array(utterances.index, dtype=np.str_),
@@ -193,7 +190,7 @@ class _Work:
             width=who.width,
             pooled=pooled,
             frames=frames,
-            counts=_counts(places, reports),
+            counts=_counts(locations, reports),
             seconds={**phases, "total": seconds},
             audio_seconds=float(utterances["duration"].sum()),
             parameters=next((report.parameters for report in reports if report.parameters), None),
@@ -201,43 +198,15 @@ class _Work:
         )
 
 
-def _counts(places: list[list[Place]], reports: list[Report]) -> dict[str, int]:
-    """Utterances computed, reused, padded and windowed; of nothing but a live network there is no count."""
-    if not places:
+def _counts(locations: list[list[Location]], reports: list[Report]) -> dict[str, int]:
+    """How many utterances were computed, reused, padded and windowed; empty where only a live network is asked for."""
+    if not locations:
         return {}
     made = sum(report.utterances for report in reports)
-    rows = [chunk.rows[row] for chunk, row in places[0]]
+    rows = [chunk.rows[row] for chunk, row in locations[0]]
     return {
         "computed": made,
         "reused": len(rows) - made,
         "padded": sum(row.padded for row in rows),
         "windowed": sum(row.windowed for row in rows),
     }
-
-
-def _plan(parts: list[Segment], kept: list[Kept], keys: list[list[str]], there: list[dict[str, Place]]) -> list[Job]:
-    """What to make, in chunks, each with the kinds to keep. Like lengths meet; identical contents are made once."""
-    lacking: dict[tuple[int, ...], dict[str, int]] = {}
-    for row in range(len(parts)):
-        kinds = tuple(kind for kind in range(len(kept)) if keys[kind][row] not in there[kind])
-        if kinds:
-            lacking.setdefault(kinds, {}).setdefault(keys[0][row], row)
-    plan: list[Job] = []
-    for kinds, rows in lacking.items():
-        ordered = sorted(rows.values(), key=lambda row: -parts[row].seconds)
-        wanted = tuple(kept[kind] for kind in kinds)
-        plan += [Job(tuple(parts[row] for row in chunk), wanted) for chunk in _chunks(ordered, parts)]
-    return plan
-
-
-def _chunks(rows: list[int], parts: list[Segment]) -> Iterator[list[int]]:
-    chunk: list[int] = []
-    seconds = 0.0
-    for row in rows:
-        if chunk and (len(chunk) >= CHUNK_UTTERANCES or seconds + parts[row].seconds > CHUNK_SECONDS):
-            yield chunk
-            chunk, seconds = [], 0.0
-        chunk.append(row)
-        seconds += parts[row].seconds
-    if chunk:
-        yield chunk

@@ -1,23 +1,22 @@
-"""One job: decode some utterances, run them, keep what is asked for, write one chunk file for each kind kept."""
+"""One job: decode some utterances, run the upstream on them, write one chunk file for each kind of feature."""
 
 from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import numpy as np
 
 from commons.errors import EmorepError
-from upstreams.audio import Segment, decode
-from upstreams.contract import Audio, Frozen, out_of_memory
 from upstreams.errors import UpstreamError
-from upstreams.store import Kept, Row, write_chunk
+from upstreams.extraction.store import Kept, Row, write_chunk
+from upstreams.frozen import Frozen, out_of_memory
+from upstreams.inputs.audio import AudioFormat, Segment, decode, windows
 
 if TYPE_CHECKING:
     import torch
@@ -25,13 +24,23 @@ if TYPE_CHECKING:
 A = TypeVar("A")
 B = TypeVar("B")
 
-GPU_BATCH = 32  # utterances at a time; on a CPU batches gain nothing
-GPU_BATCH_SECONDS = 240.0  # padding included
+CHUNK_SECONDS = 256.0  # of audio in a job: bounds its memory, and what a killed run can lose
+
+
+class Limits(NamedTuple):
+    """How much one batch holds at most: utterances, and seconds of audio with the padding."""
+
+    utterances: int
+    seconds: float
+
+
+ON_GPU = Limits(32, 240.0)
+ON_CPU = Limits(1, float("inf"))  # larger batches gain nothing there
 
 
 @dataclass(frozen=True)
 class Job:
-    """Utterances to extract and what to keep of each; plain values, so that it can go to another process."""
+    """Utterances and what to keep of their features. Its values are plain, so that it can go to another process."""
 
     segments: tuple[Segment, ...]
     kept: tuple[Kept, ...]
@@ -43,7 +52,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Report:
-    """Seconds that a job took by phase; the utterances and the seconds of audio it did; the upstream's parameters."""
+    """What a job did: seconds of each phase, utterances and seconds of audio, parameters of the upstream."""
 
     decode: float
     forward: float
@@ -54,7 +63,7 @@ class Report:
 
 
 class Piece(NamedTuple):
-    """A waveform to run at once: an utterance, or a window of one."""
+    """A waveform to run in one go: an utterance or a window of one; `owner`: the number of the utterance in the job."""
 
     owner: int
     samples: np.ndarray
@@ -62,7 +71,7 @@ class Piece(NamedTuple):
 
 @dataclass
 class Result:
-    """What gathers for one utterance of the job."""
+    """What is known so far of one utterance of a job."""
 
     padded: bool = False
     windowed: bool = False
@@ -70,8 +79,30 @@ class Result:
     frames: dict[str, list[np.ndarray]] = field(default_factory=dict)  # kind -> (T, L', D) a window
 
 
-def run(job: Job, upstream: Frozen, cache: Path, threads: int = 0) -> Report:
-    """Do a job. `threads` decode ahead of the model; 0: decode in turn. Raises UpstreamError naming the file."""
+def chunks(rows: Iterable[int], segments: Sequence[Segment], most: int) -> Iterator[list[int]]:
+    """Rows of `segments` in groups, one for each job: at most so many utterances and CHUNK_SECONDS of audio in each."""
+    chunk: list[int] = []
+    seconds = 0.0
+    for row in rows:
+        if chunk and (len(chunk) >= most or seconds + segments[row].seconds > CHUNK_SECONDS):
+            yield chunk
+            chunk, seconds = [], 0.0
+        chunk.append(row)
+        seconds += segments[row].seconds
+    if chunk:
+        yield chunk
+
+
+def run(job: Job, upstream: Frozen, cache: Path, threads: int = 0, limits: Limits | None = None) -> Report:
+    """Do a job.
+
+    Args:
+        threads: so many decode ahead of the model; 0: files are decoded in turn with it.
+        limits: of a batch; None: those of the upstream's device.
+
+    Raises:
+        UpstreamError: names the file.
+    """
     clock = {"decode": 0.0, "forward": 0.0, "write": 0.0}
     results = [Result() for _ in job.segments]
 
@@ -82,12 +113,13 @@ def run(job: Job, upstream: Frozen, cache: Path, threads: int = 0) -> Report:
     def pieces() -> Iterator[Piece]:
         for owner, (samples, seconds) in enumerate(ahead(timed_decode, job.segments, threads)):
             clock["decode"] += seconds
-            windows = cut(samples, upstream.audio)
+            waveforms = windows(samples, upstream.audio)
             results[owner].padded = len(samples) < upstream.audio.min_samples
-            results[owner].windowed = len(windows) > 1
-            yield from (Piece(owner, window) for window in windows)
+            results[owner].windowed = len(waveforms) > 1
+            yield from (Piece(owner, waveform) for waveform in waveforms)
 
-    for batch in batches(pieces(), upstream):
+    limits = limits or (ON_CPU if upstream.device == "cpu" else ON_GPU)
+    for batch in batches(pieces(), limits, upstream.audio, upstream.ragged):
         started = time.perf_counter()
         _forward(batch, job, upstream, results)
         clock["forward"] += time.perf_counter() - started
@@ -99,31 +131,18 @@ def run(job: Job, upstream: Frozen, cache: Path, threads: int = 0) -> Report:
     return Report(**clock, utterances=len(job.segments), audio=job.seconds, parameters=upstream.parameters)
 
 
-def cut(samples: np.ndarray, audio: Audio) -> list[np.ndarray]:
-    """A waveform as an upstream can take it: zero-padded to its receptive field, or in windows of like length."""
-    if len(samples) < audio.min_samples:
-        return [np.pad(samples, (0, audio.min_samples - len(samples)))]
-    limit = None if audio.max_seconds is None else audio.max_seconds * audio.sample_rate
-    if limit is None or len(samples) <= limit:
-        return [samples]
-    count, hop = int(np.ceil(len(samples) / limit)), audio.hop or 1
-    bounds = [round(i * len(samples) / count / hop) * hop for i in range(count)] + [len(samples)]
-    return [samples[start:stop] for start, stop in pairwise(bounds)]
+def batches(pieces: Iterable[Piece], limits: Limits, audio: AudioFormat, ragged: bool) -> Iterator[list[Piece]]:
+    """Pieces that follow each other, in batches: of any lengths where the upstream is `ragged`, else of one length.
 
-
-def batches(pieces: Iterable[Piece], upstream: Frozen) -> Iterator[list[Piece]]:
-    """Neighbours together: of any lengths where the upstream is `ragged`, else of exactly one.
-
-    So none can change another's features. A job's utterances come in the order of their lengths: padding is short.
+    The utterances of a job are sorted by length, which keeps the padding short.
     """
     batch: list[Piece] = []
     longest = 0
     for piece in pieces:
         samples = len(piece.samples)
         padded = max(longest, samples)
-        held = GPU_BATCH_SECONDS * upstream.audio.sample_rate / padded  # utterances of this length
-        most = min(GPU_BATCH, held) if upstream.device != "cpu" else 1
-        if batch and (len(batch) >= most or (samples != longest and not upstream.ragged)):
+        most = min(limits.utterances, limits.seconds * audio.sample_rate / padded)
+        if batch and (len(batch) >= most or (samples != longest and not ragged)):
             yield batch
             batch, padded = [], samples
         batch.append(piece)
@@ -133,8 +152,9 @@ def batches(pieces: Iterable[Piece], upstream: Frozen) -> Iterator[list[Piece]]:
 
 
 def forward(waveforms: list[torch.Tensor], upstream: Frozen, keep: Callable[[torch.Tensor], A]) -> list[A]:
-    """Run a batch and keep of each output, (L, T, D), what is asked for; where the GPU's memory does not hold it, its
-    halves. Raises UpstreamError where it does not hold one utterance.
+    """What `keep` returns for the output (L, T, D) of each waveform. A batch too large for the GPU's memory is halved.
+
+    Raises UpstreamError: the memory is too small for a single waveform.
     """
     import torch
 
@@ -146,7 +166,7 @@ def forward(waveforms: list[torch.Tensor], upstream: Frozen, keep: Callable[[tor
         if len(waveforms) == 1:
             seconds = len(waveforms[0]) / upstream.audio.sample_rate
             raise UpstreamError(
-                f"{upstream.name}: the GPU's memory does not hold {seconds:.1f} s of audio; free it, use "
+                f"{upstream.name}: the GPU's memory does not hold {seconds:.1f} s of audio; free some of it, use "
                 "--precision bf16 or --device cpu, or lower the upstream's max_seconds"
             ) from error
     torch.cuda.empty_cache()
@@ -158,7 +178,7 @@ def _forward(batch: list[Piece], job: Job, upstream: Frozen, results: list[Resul
     import torch
 
     def keep(output: torch.Tensor) -> list[Moments | np.ndarray]:
-        """One for each kind kept."""
+        """One for each kind that is kept."""
         return [
             Moments.of(output.float())
             if kept.kind == "pooled"
@@ -185,7 +205,7 @@ def _tensors(kept: Kept, job: Job, results: list[Result]) -> dict[str, np.ndarra
         import torch
 
         stacked = [result.moments.pooled() for result in results if result.moments is not None]  # each (2, L, D)
-        pooled = torch.stack(stacked, dim=2).numpy()  # (2, L, n, D): one layer of all lies together
+        pooled = torch.stack(stacked, dim=2).numpy()  # (2, L, n, D): one layer of all utterances is contiguous
         _check_finite(np.isfinite(pooled).all(axis=(0, 1, 3)), kept, job)
         return {"pooled": pooled}
     frames = [np.concatenate(result.frames[kept.kind]) for result in results]
@@ -204,7 +224,7 @@ def _check_finite(good: np.ndarray, kept: Kept, job: Job) -> None:
 
 @dataclass(frozen=True)
 class Moments:
-    """Frames counted, their mean and sum of squared deviations: (L, D) float32, on the upstream's device."""
+    """The number of frames, their mean and sum of squared deviations: (L, D) float32, on the upstream's device."""
 
     count: int
     mean: torch.Tensor
@@ -217,7 +237,7 @@ class Moments:
         return cls(frames.shape[1], mean, (frames - mean[:, None]).square().sum(dim=1))
 
     def joined(self, other: Moments) -> Moments:
-        """The moments of both together (Chan, Golub and LeVeque, 1979)."""
+        """The moments of all frames of both (Chan, Golub and LeVeque, 1979)."""
         count = self.count + other.count
         change = other.mean - self.mean
         mean = self.mean + change * (other.count / count)
@@ -232,7 +252,7 @@ class Moments:
 
 
 def ahead(function: Callable[[A], B], items: Iterable[A], threads: int) -> Iterator[B]:
-    """map(function, items), in order, computed a little ahead by threads."""
+    """map(function, items) in order, computed a little ahead in threads."""
     if not threads:
         yield from map(function, items)
         return

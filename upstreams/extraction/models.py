@@ -1,31 +1,19 @@
-"""Models: built from a name when something has to be computed, and kept for the next task."""
+"""What a process keeps from one extraction to the next, and how the facts of an upstream become known."""
 
 from __future__ import annotations
 
-import importlib.util
-import sys
-from collections.abc import Callable
-from contextlib import nullcontext
 from dataclasses import dataclass
-from pathlib import Path
-from types import ModuleType
 
-from commons.commands import asked_to_stop
-from commons.errors import EmorepError, UnknownName
-from commons.hashing import short
-from commons.registry import load
-from upstreams.contract import Frozen
-from upstreams.errors import Unsteady, UpstreamError, described
+from upstreams.build import build
+from upstreams.errors import Unsteady
+from upstreams.extraction.store import Verified
+from upstreams.frozen import Frozen
 from upstreams.identity import Identity
-from upstreams.names import Named
-from upstreams.neighbours import Neighbours
-from upstreams.reach import Reach
-from upstreams.torchaudio_repair import repair
-from upstreams.verified import Verified
+from upstreams.named import Named
 
 
 def identify(named: Named, precision: str = "fp32", models: Models | None = None) -> Identity:
-    """The facts of an upstream, for which it is built; `models` keeps the model.
+    """The facts of an upstream, which is built for them; `models` keeps the model.
 
     Raises:
         UnknownName: its file has no such class.
@@ -35,7 +23,7 @@ def identify(named: Named, precision: str = "fp32", models: Models | None = None
     return Identity(
         named=named,
         title=upstream.title,
-        label=upstream.label,
+        display_name=upstream.display_name,
         depth=upstream.depth,
         width=upstream.width,
         seen=upstream.seen,
@@ -50,9 +38,9 @@ def identify(named: Named, precision: str = "fp32", models: Models | None = None
 
 
 class Models:
-    """What a process holds of upstreams: the last model that was built, and which chunks of the store it verified.
+    """What a process keeps of upstreams: the last model that was built, and the chunks of the store that were verified.
 
-    One upstream over many tasks is so built once. For one thread at a time.
+    An upstream is then built once for many tasks. Use it in one thread at a time.
     """
 
     def __init__(self) -> None:
@@ -69,7 +57,8 @@ class Models:
     def of(self, identity: Identity, device: str = "cpu") -> Frozen:
         """The upstream of an identity, on a device.
 
-        One of a user's file is built a second time before it is used: weights that differ at each start are noticed.
+        An upstream of a user's file is built a second time before its first use, which shows whether its weights differ
+        each time it is built.
 
         Raises:
             Unsteady: it has another fingerprint than the identity.
@@ -86,7 +75,7 @@ class Models:
         return held.upstream
 
     def _build(self, named: Named, precision: str) -> _Held:
-        self._held = None  # the memory may not hold two
+        self._held = None  # there may be no memory for two models
         upstream = build(named, precision=precision)
         self._held = _Held(named, precision, upstream, upstream.fingerprint())
         return self._held
@@ -94,74 +83,15 @@ class Models:
 
 @dataclass
 class _Held:
-    """A model, and what it was built from; `steady`: it was built twice with the same fingerprint."""
+    """A model and what it was built from; `steady`: it was built twice with the same fingerprint."""
 
     named: Named
-    asked: str  # precision
+    precision: str  # that was asked for; the upstream's own may differ
     upstream: Frozen
     fingerprint: str
     steady: bool = False
 
     def suits(self, named: Named, precision: str) -> bool:
-        """Whether it is this upstream, and its files are what they were when it was built."""
-        same = named == self.named and precision in (self.asked, self.upstream.precision)
+        """Whether it is this upstream, and its files are unchanged since it was built."""
+        same = named == self.named and precision in (self.precision, self.upstream.precision)
         return same and self.upstream.fingerprint() == self.fingerprint
-
-
-def build(named: Named, device: str = "cpu", precision: str = "fp32") -> Frozen:
-    """The upstream itself.
-
-    Raises:
-        UnknownName: its file has no such class.
-        UpstreamError: a user's file raises, a model lacks facts, weights are missing or damaged.
-    """
-    source = Path(named.source) if named.source else None
-    checkpoint = Path(named.checkpoint) if named.checkpoint else None
-    neighbours = Neighbours(source) if source else None
-    if source:
-        repair()  # what a user imports may import torchaudio: transformers does
-    reach = Reach(named.name, foreign=source is not None)
-    with neighbours.within() if neighbours else nullcontext(), reach.within():
-        factory = _factory(named, source)
-        try:
-            model = factory(*named.arguments)
-        except EmorepError:
-            raise
-        except BaseException as error:
-            if asked_to_stop(error):
-                raise
-            raise UpstreamError(f"upstream {named.name} cannot be built: {described(error, source)}") from error
-    upstream = Frozen(model, named.name, device, precision, source, checkpoint, neighbours, reach)
-    upstream.title = upstream.title or named.label
-    return upstream
-
-
-def _factory(named: Named, source: Path | None) -> Callable[..., object]:
-    place, _, attribute = named.target.rpartition(":")
-    if source is None:
-        target = load(named.target)
-        assert callable(target), named.target
-        return target
-    module = _import_file(source)
-    factory = getattr(module, attribute, None)
-    if callable(factory):
-        return factory
-    own = [name for name, value in vars(module).items() if callable(value) and not name.startswith("_")]
-    raise UnknownName(f"class in {place}", attribute, own)
-
-
-def _import_file(source: Path) -> ModuleType:
-    """Run a user's file as a module of its own."""
-    unique = short(source.as_posix())
-    spec = importlib.util.spec_from_file_location(f"user_upstream_{source.stem}_{unique}", source)
-    if spec is None or spec.loader is None:
-        raise UpstreamError(f"{source} cannot be imported as Python")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses and typing look their module up
-    try:
-        spec.loader.exec_module(module)
-    except BaseException as error:
-        if asked_to_stop(error):
-            raise
-        raise UpstreamError(f"{source} cannot be imported: {described(error, source)}") from error
-    return module

@@ -3,8 +3,8 @@
     CACHE/features/<upstream>-<16 hex>/about.json               what made these features
     CACHE/features/<upstream>-<16 hex>/<32 hex>.safetensors     a chunk; named by the sha256 of its bytes
 
-A chunk holds some utterances, each under a key: a hash of everything its features depend on. Chunks are never
-changed. One that does not hash to its own name is damaged: it is removed, and its utterances are made again.
+A chunk holds the features of some utterances, each under a key: a hash of everything that its features depend on.
+Chunks are never changed. A chunk whose hash is not its name is damaged: it is removed, and its features are made again.
 """
 
 from __future__ import annotations
@@ -23,9 +23,8 @@ from urllib.parse import quote
 import numpy as np
 
 from commons import files, hashing
-from upstreams.audio import RULE, Segment
 from upstreams.errors import UpstreamError
-from upstreams.verified import Damaged, Verified
+from upstreams.inputs.audio import Segment
 
 VERSION = 1  # of the layout and of pooling; part of every key
 ABOUT = "about.json"
@@ -34,8 +33,37 @@ DTYPES: dict[str, np.dtype] = {"F32": np.dtype("<f4"), "F16": np.dtype("<f2"), "
 MAX_HEADER = 1 << 26
 
 
+class Damaged(Exception):
+    """A chunk file whose content does not fit its name."""
+
+
+class Verified:
+    """The chunk files whose hash was compared with their names, each with its size and time stamp at that moment.
+
+    So each file is hashed once, and not at every use.
+    """
+
+    def __init__(self) -> None:
+        self._states: dict[str, tuple[int, int]] = {}
+
+    def verify(self, chunk: Path) -> None:
+        """Compare the hash of a file with its name, unless that was done and size and time stamp are the same since.
+
+        Raises:
+            Damaged: they differ.
+            OSError: the file cannot be read.
+        """
+        state = os.stat(chunk)
+        now = (state.st_size, state.st_mtime_ns)
+        if self._states.get(str(chunk)) == now:
+            return
+        if hashing.of_file(chunk)[:32] != chunk.stem:
+            raise Damaged(chunk)
+        self._states[str(chunk)] = now
+
+
 class Row(NamedTuple):
-    """One utterance of a chunk: its key, and whether its audio was zero-padded or ran in windows."""
+    """One utterance of a chunk: its key, and whether its audio was zero-padded or cut into windows."""
 
     key: str
     padded: bool
@@ -44,7 +72,7 @@ class Row(NamedTuple):
 
 @dataclass(frozen=True)
 class Kept:
-    """What makes one folder of the store: which upstream at which precision, and what is kept of its output."""
+    """What one folder of the store holds: of which upstream, at which precision, and what is kept of its output."""
 
     upstream: str
     fingerprint: str
@@ -63,13 +91,12 @@ class Kept:
 
     def key(self, segment: Segment) -> str:
         """32 hex digits over all that the features of this utterance depend on."""
-        part = (segment.sha256, segment.start, segment.end, segment.channel)
-        return _digest(part, RULE, self.fingerprint, self.kind, self.precision, VERSION)[:32]
+        return _digest(segment.content, segment.rule, self.fingerprint, self.kind, self.precision, VERSION)[:32]
 
 
 @dataclass(frozen=True)
 class Chunk:
-    """An open chunk file: its rows, and where its tensors lie."""
+    """A chunk file: its rows, and where in the file its tensors begin."""
 
     path: Path
     rows: tuple[Row, ...]
@@ -78,7 +105,7 @@ class Chunk:
 
     @classmethod
     def open(cls, path: Path, verified: Verified | None = None) -> Chunk:
-        """The chunk of a file, of which the header alone is read. Raises Damaged, OSError."""
+        """The chunk of a file. Only the header is read. Raises Damaged, OSError."""
         try:
             with open(path, "rb") as file:
                 size = int.from_bytes(file.read(8), "little")
@@ -93,11 +120,11 @@ class Chunk:
         return cls(path, rows, tensors, verified or Verified())
 
     def verify(self) -> None:
-        """Hash the file against its name, unless `verified` has it as it is now. Raises Damaged, OSError."""
+        """Compare the hash of the file with its name, unless that was done before. Raises Damaged, OSError."""
         self.verified.verify(self.path)
 
     def array(self, name: str) -> np.ndarray:
-        """A tensor, memory-mapped. Raises UpstreamError if the file went or changed after extraction."""
+        """A tensor, memory-mapped. Raises UpstreamError: the file was removed or changed after extraction."""
         try:
             self.verify()
             dtype, shape, offset = self.tensors[name]
@@ -106,17 +133,24 @@ class Chunk:
             raise UpstreamError(f"{self.path} was removed or damaged while in use; run again") from error
 
 
+class Location(NamedTuple):
+    """Where the features of an utterance are: a chunk and a row of it."""
+
+    chunk: Chunk
+    row: int
+
+
 class Store:
-    """One folder of chunks, as this process last saw it; `verified`: chunks that need no verifying again."""
+    """One folder of chunks, as this process last saw it; `verified`: chunks that need not be hashed again."""
 
     def __init__(self, cache: Path, kept: Kept, verified: Verified | None = None) -> None:
         self.kept, self.folder, self._verified = kept, kept.folder(cache), verified or Verified()
         self._chunks: dict[str, Chunk] = {}
-        self._where: dict[str, tuple[Chunk, int]] = {}
+        self._locations: dict[str, Location] = {}
         self._touched: set[str] = set()
 
     def refresh(self) -> None:
-        """Take note of chunks that came since, from any process."""
+        """List the chunks that any process has written since."""
         for path in chunk_files(self.folder):
             if path.name in self._chunks:
                 continue
@@ -131,21 +165,22 @@ class Store:
                 raise UpstreamError(f"cannot read the cache: {path}: {error.strerror}; see --cache") from error
             self._chunks[path.name] = chunk
             for index, row in enumerate(chunk.rows):
-                self._where.setdefault(row.key, (chunk, index))
+                self._locations.setdefault(row.key, Location(chunk, index))
 
-    def find(self, keys: Collection[str]) -> dict[str, tuple[Chunk, int]]:
-        """Where the keys that are there lie: (chunk, row). Damaged chunks on the way are removed, with a warning."""
+    def find(self, keys: Collection[str]) -> dict[str, Location]:
+        """Where the features of keys are, for the keys that are there. Removes damaged chunks, with a warning."""
         self.refresh()
-        places = {key: self._where[key] for key in keys if key in self._where}
-        used = {chunk.path: chunk for chunk, _ in places.values()}
+        locations = {key: self._locations[key] for key in keys if key in self._locations}
+        used = {location.chunk.path: location.chunk for location in locations.values()}
         lost = [chunk for chunk in used.values() if not self._whole(chunk)]
         if not lost:
-            return places
+            return locations
         self._forget(lost)
         return self.find(keys)  # another chunk may hold the same keys
 
     def holds(self, key: str) -> bool:
-        return key in self._where
+        """Whether the store had the key when it was last listed."""
+        return key in self._locations
 
     def _whole(self, chunk: Chunk) -> bool:
         try:
@@ -165,20 +200,20 @@ class Store:
     def _forget(self, lost: list[Chunk]) -> None:
         for chunk in lost:
             del self._chunks[chunk.path.name]
-        self._where = {}
+        self._locations = {}
         for other in self._chunks.values():
             for index, row in enumerate(other.rows):
-                self._where.setdefault(row.key, (other, index))
+                self._locations.setdefault(row.key, Location(other, index))
 
     def _discard(self, path: Path) -> None:
-        warnings.warn(f"damaged feature file {path} removed; its utterances are made again", stacklevel=3)
+        warnings.warn(f"removed a damaged file of features, {path}; its features are made again", stacklevel=3)
         try:
             path.unlink(missing_ok=True)
         except OSError as error:
             raise UpstreamError(f"cannot remove the damaged file {path}: {error.strerror}; see --cache") from error
 
     def prepare(self) -> None:
-        """Make the folder, say in it what it holds, sweep what killed processes left. Raises UpstreamError."""
+        """Make the folder with its about.json; remove what killed processes left half written. Raises UpstreamError."""
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             if read_about(self.folder) is None:
@@ -193,7 +228,7 @@ def write_chunk(folder: Path, rows: list[Row], tensors: dict[str, np.ndarray]) -
     """Write a chunk whole or not at all. Raises UpstreamError for a full or read-only disk."""
     from safetensors.numpy import save
 
-    saved = {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}  # saved as they lie in memory
+    saved = {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}  # `save` ignores strides
     content = save(saved, metadata={"rows": json.dumps(rows)})
     path = folder / f"{hashlib.sha256(content).hexdigest()[:32]}{SUFFIX}"
     try:
@@ -224,7 +259,7 @@ def read_about(folder: Path) -> dict[str, str] | None:
 
 
 def touch(path: Path) -> None:
-    """Note a use as the file's access time, leaving its modification time; a read-only cache goes without."""
+    """Set the access time of a file, and keep its modification time; does nothing in a read-only cache."""
     try:
         os.utime(path, ns=(time.time_ns(), os.stat(path).st_mtime_ns))
     except OSError:
@@ -234,7 +269,7 @@ def touch(path: Path) -> None:
 def unwritable(folder: Path, error: OSError) -> UpstreamError:
     return UpstreamError(
         f"cannot write features to {folder}: {error.strerror or error}; free space "
-        "(python -m upstreams cache prune), or name another folder with --cache; finished work is kept"
+        "(python -m upstreams cache prune), or name another folder with --cache; finished features are kept"
     )
 
 

@@ -1,4 +1,4 @@
-"""Features in the store, read when they are indexed: what extraction hands to the heads."""
+"""Features in the store, which are read when they are indexed. Extraction gives these to the heads."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ import numpy as np
 import numpy.typing as npt
 
 from commons.corridors.features import Index
-from upstreams.store import Chunk
+from upstreams.extraction.store import Chunk, Location
 
 
 @dataclass(frozen=True)
-class Placement:
-    """Where each of N utterances lies: chunks, and for each utterance its chunk and its row in it."""
+class Locations:
+    """Where the features of N utterances are: all chunks, and for each utterance its chunk and its row in it."""
 
     chunks: tuple[Chunk, ...]
     chunk: np.ndarray  # (N,) int64
     row: np.ndarray  # (N,) int64
 
     @classmethod
-    def of(cls, where: list[tuple[Chunk, int]]) -> Placement:
-        """The placement of utterances whose chunks and rows are these."""
-        chunks = list({chunk.path: chunk for chunk, _ in where}.values())
+    def of(cls, locations: list[Location]) -> Locations:
+        """The same from one location for each utterance."""
+        chunks = list({location.chunk.path: location.chunk for location in locations}.values())
         number = {chunk.path: index for index, chunk in enumerate(chunks)}
-        places = np.array([(number[chunk.path], row) for chunk, row in where], dtype=np.int64).reshape(-1, 2)
-        return cls(tuple(chunks), places[:, 0], places[:, 1])
+        pairs = np.array([(number[chunk.path], row) for chunk, row in locations], dtype=np.int64).reshape(-1, 2)
+        return cls(tuple(chunks), pairs[:, 0], pairs[:, 1])
 
     def by_chunk(self, rows: np.ndarray) -> Iterator[tuple[Chunk, np.ndarray, np.ndarray]]:
         """For each chunk that holds some of `rows`: the chunk, their positions in `rows`, their rows in the chunk."""
@@ -43,15 +43,16 @@ Part = int | slice
 class Pooled:
     """Time-mean and time-standard-deviation (population) of every layer: (N, 2, L, D) float32, indexed like numpy.
 
-    `pooled[rows, stat, layer]` reads that much from disk and no more; one (stat, layer) lies together in each chunk.
+    `pooled[rows, stat, layer]` reads from disk what it returns and no more: the values of one (stat, layer) are next to
+    each other in a chunk.
     """
 
     dtype = np.dtype(np.float32)
     ndim = 4
 
-    def __init__(self, placement: Placement, depth: int, width: int) -> None:
-        self._placement = placement
-        self.shape: tuple[int, ...] = (len(placement.row), 2, depth, width)
+    def __init__(self, locations: Locations, depth: int, width: int) -> None:
+        self._locations = locations
+        self.shape: tuple[int, ...] = (len(locations.row), 2, depth, width)
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -66,7 +67,7 @@ class Pooled:
         flat = np.atleast_1d(rows)
         tail = np.empty(self.shape[1:], dtype=np.bool_)[stat, layer, column].shape
         out = np.empty((len(flat), *tail), dtype=np.float32)
-        for chunk, at, local in self._placement.by_chunk(flat):
+        for chunk, at, local in self._locations.by_chunk(flat):
             # Stat, layer and column first, as views of the map (2, L, n, D): only then are rows copied.
             part = chunk.array("pooled")[stat, layer][..., column]
             utterances = part.ndim - 1 - isinstance(column, slice)
@@ -95,17 +96,17 @@ def _four(index: Index) -> tuple[int | slice | np.ndarray, Part, Part, Part]:
 class Frames:
     """Features frame by frame: `frames[i]` is (T_i, L', D) float16; `layers` are the L' layers that were kept."""
 
-    def __init__(self, placement: Placement, layers: tuple[int, ...]) -> None:
-        self._placement, self.layers = placement, layers
-        self._lengths = [np.array(chunk.array("lengths")) for chunk in placement.chunks]
+    def __init__(self, locations: Locations, layers: tuple[int, ...]) -> None:
+        self._locations, self.layers = locations, layers
+        self._lengths = [np.array(chunk.array("lengths")) for chunk in locations.chunks]
         self._starts = [np.concatenate([[0], np.cumsum(lengths)]) for lengths in self._lengths]
-        counts = [self._lengths[chunk][row] for chunk, row in zip(placement.chunk, placement.row, strict=True)]
+        counts = [self._lengths[chunk][row] for chunk, row in zip(locations.chunk, locations.row, strict=True)]
         self.offsets = np.concatenate([[0], np.cumsum(counts, dtype=np.int64)]).astype(np.int64)  # (N + 1,)
 
     def __len__(self) -> int:
-        return len(self._placement.row)
+        return len(self._locations.row)
 
     def __getitem__(self, index: int) -> np.ndarray:
-        chunk, row = self._placement.chunk[index], self._placement.row[index]
+        chunk, row = self._locations.chunk[index], self._locations.row[index]
         start, stop = self._starts[chunk][row : row + 2]
-        return np.array(self._placement.chunks[chunk].array("frames")[start:stop])
+        return np.array(self._locations.chunks[chunk].array("frames")[start:stop])

@@ -1,8 +1,8 @@
-"""Worker processes: each builds the upstream once, then does the jobs that come over a pipe of its own.
+"""Worker processes: each builds the upstream once, then does the jobs that come through its own pipe.
 
-A process of its own rather than multiprocessing: the caller's script is not run again, a worker that dies is noticed
-with its signal, and one whose parent was killed ends by itself. Its standard input is empty: what an upstream reads
-there must not be a job.
+Why not multiprocessing: the caller's script is not run again, the signal that ended a worker is known, and a worker
+whose parent was killed ends by itself. Standard input of a worker is empty, so that an upstream that reads it cannot
+take a job away.
 """
 
 from __future__ import annotations
@@ -25,32 +25,32 @@ from typing import TextIO
 
 from commons import commands
 from commons.errors import EmorepError
-from upstreams import process
-from upstreams.audio import Segment
-from upstreams.contract import Frozen
+from upstreams.build import build
 from upstreams.errors import Unsteady, UpstreamError
-from upstreams.models import build
-from upstreams.names import Named
-from upstreams.store import Kept
-from upstreams.work import Job, Report, run
+from upstreams.extraction.jobs import Job, Report, run
+from upstreams.extraction.memory import keep_memory
+from upstreams.extraction.store import Kept
+from upstreams.frozen import Frozen
+from upstreams.inputs.audio import Segment
+from upstreams.named import Named
 
-HOUSE = str(Path(__file__).resolve().parents[1])
+HOUSE = str(Path(__file__).resolve().parents[2])
 # One thread each: numerical libraries read these variables when they are imported.
 START = """
 import os, sys
 for library in ("OMP", "MKL", "OPENBLAS", "NUMEXPR"):
     os.environ[f"{library}_NUM_THREADS"] = "1"
 sys.path.insert(0, sys.argv[1])
-from upstreams.workers import main
+from upstreams.extraction.workers import main
 main(int(sys.argv[2]), int(sys.argv[3]))
 """
-PATIENCE = 3.0  # s for a worker to remove what it has half written
-LOOK = 500  # ms between two looks whether a worker lives: what it forked may hold its pipe open
+PATIENCE = 3.0  # s for a worker to remove its half-written file
+LOOK = 500  # ms between two checks that a worker is alive: its pipe may stay open in a process that it forked
 
 
 @dataclass(frozen=True)
 class Setup:
-    """What a worker needs to know before its first job."""
+    """What a worker is told before its first job."""
 
     named: Named
     fingerprint: str
@@ -59,7 +59,7 @@ class Setup:
 
 
 class Worker:
-    """The parent's end of a worker process: call it with a job."""
+    """A worker process, seen from its parent. Call it with a job."""
 
     def __init__(self, setup: Setup) -> None:
         theirs_in, ours_out = os.pipe()
@@ -76,10 +76,10 @@ class Worker:
             os.close(theirs_out)
         self._jobs, self._replies, self._held = os.fdopen(ours_out, "w"), ours_in, b""
         self._first: Setup | None = setup
-        self._asked = False  # to end
+        self._asked_to_end = False
 
     def __call__(self, job: Job) -> Report:
-        """Raises UpstreamError: the job's own, or that the process died."""
+        """The report of a job. Raises UpstreamError: the job failed, or the process died."""
         lines = [asdict(part) for part in (self._first, job) if part is not None]
         self._first = None
         try:
@@ -91,14 +91,14 @@ class Worker:
             answer = ""
         if not answer:
             audio = f"{job.segments[0].path} and {len(job.segments) - 1} more"
-            raise UpstreamError(f"{self._death()} while it worked on {audio}")
+            raise UpstreamError(f"{self._death()}; it worked on {audio}")
         reply = json.loads(answer)
         if "error" in reply:
             raise UpstreamError(reply["error"])
         return Report(**reply)
 
     def _answer(self) -> str:
-        """A line of the worker; "" where it ended."""
+        """The next line that the worker writes; "" where it ended."""
         poll = select.poll()
         poll.register(self._replies, select.POLLIN)
         while b"\n" not in self._held:
@@ -115,13 +115,13 @@ class Worker:
     def _death(self) -> str:
         status = self._process.wait()
         how = f"was killed by {signal.Signals(-status).name}" if status < 0 else f"ended with status {status}"
-        hint = "; if memory ran out, use fewer --jobs" if status == -signal.SIGKILL else ""
-        return f"a worker process {how}{hint} (finished chunks are kept: run again)"
+        hint = ", which happens when memory runs out: use fewer --jobs" if status == -signal.SIGKILL else ""
+        return f"a worker process {how}{hint}. Finished features are kept: run again"
 
     def terminate(self) -> None:
-        """Ask the process, once, to end, at once if it is in the middle of a job."""
-        if not self._asked:
-            self._asked = True
+        """Ask the process to end, even in the middle of a job. Further calls do nothing."""
+        if not self._asked_to_end:
+            self._asked_to_end = True
             self._process.terminate()
 
     def stop(self) -> None:
@@ -141,7 +141,7 @@ class Worker:
 
 
 def in_parallel(jobs: Iterator[Job], setup: Setup, count: int) -> Iterator[Report]:
-    """Reports as jobs finish. A failed job stops new ones; those that run are finished and kept before it raises."""
+    """Reports as jobs finish. After a failed job no new one starts; those that run are finished first."""
     workers = [Worker(setup) for _ in range(count)]
     idle, running, failure = list(workers), dict[Future[Report], Worker](), None
     with ThreadPoolExecutor(count) as pool:
@@ -171,15 +171,15 @@ def in_parallel(jobs: Iterator[Job], setup: Setup, count: int) -> Iterator[Repor
 
 
 def main(jobs: int, replies: int) -> None:
-    """The worker's end of the pipes, whose descriptors these are; ends the process."""
-    for number in (signal.SIGINT, signal.SIGHUP):  # the parent decides what they mean
+    """The whole run of a worker, by the descriptors of its pipes; ends the process."""
+    for number in (signal.SIGINT, signal.SIGHUP):  # the parent gets them too, and ends its workers
         signal.signal(number, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _terminate)
     status = 0
     try:
         for descriptor in (jobs, replies):
             os.set_inheritable(descriptor, False)
-        os.dup2(2, 1)  # what an upstream prints
+        os.dup2(2, 1)  # an upstream may print
         with os.fdopen(replies, "w") as answers:
             _serve(_Lines(jobs), answers)
     except commands.Stopped:
@@ -189,12 +189,12 @@ def main(jobs: int, replies: int) -> None:
 
 
 def _terminate(number: int, _: object) -> None:
-    signal.signal(number, signal.SIG_IGN)  # once is enough: the end is not to be interrupted
+    signal.signal(number, signal.SIG_IGN)  # a second signal must not interrupt the end
     raise commands.Stopped(number)  # so that a file half written is removed
 
 
 class _Lines:
-    """What the parent sends, line by line; where it is gone, this process ends, even in the middle of a job."""
+    """The lines that the parent sends. When the parent is gone this process ends, even in the middle of a job."""
 
     def __init__(self, descriptor: int) -> None:
         self._lines: queue.SimpleQueue[str] = queue.SimpleQueue()
@@ -215,12 +215,12 @@ class _Lines:
 
 
 def _serve(jobs: _Lines, answers: TextIO) -> None:
-    """A setup line, then a job a line; answers a report or an error for each."""
+    """Read a line with the setup, then one line for each job; write a report or an error for each."""
     setup: Setup | None = None
     upstream: Frozen | None = None
     for line in jobs:
         if setup is None:
-            process.keep_memory()
+            keep_memory()
             setup = _setup(line)
             continue
         try:

@@ -1,4 +1,4 @@
-"""A model's JSON settings, read with care: what cannot be is named with its file and key."""
+"""The JSON settings of a model, each checked: an impossible value is named with its file and key."""
 
 from __future__ import annotations
 
@@ -10,20 +10,21 @@ from upstreams.errors import UpstreamError
 
 
 @dataclass(frozen=True)
-class Settings:
-    """Values by key; `place`: the file they stand in. Its methods raise UpstreamError."""
+class ConfigFile:
+    """The values of a file, by key. All methods raise UpstreamError for a wrong value."""
 
-    place: str
+    path: str
     values: Mapping[str, object]
 
     def count(self, key: str, default: int) -> int:
+        """A whole number of at least 1."""
         value = self.values.get(key, default)
         if not _is_count(value):
             raise self._wrong(key, value, "a whole number of at least 1")
         return value
 
     def pairs(self, keys: tuple[str, str], default: tuple[tuple[int, ...], tuple[int, ...]]) -> list[tuple[int, int]]:
-        """Two lists of one length, layer by layer."""
+        """Two lists of equal length, as pairs: one for each layer."""
         first, second = (self._counts(key, value) for key, value in zip(keys, default, strict=True))
         if len(first) != len(second):
             raise self._wrong(keys[1], second, f"one value for each of {keys[0]}, {first!r}")
@@ -36,19 +37,20 @@ class Settings:
         return value
 
     def flag(self, key: str, default: bool) -> bool:
+        """True or false."""
         value = self.values.get(key, default)
         if not isinstance(value, bool):
             raise self._wrong(key, value, "true or false")
         return value
 
     def agree(self, **fixed: object) -> None:
-        """Refuses values, where they are given, other than those that are `fixed` here."""
+        """Refuse any value that is given and differs from the `fixed` one."""
         for key, value in fixed.items():
             if self.values.get(key, value) != value:
                 raise self._wrong(key, self.values[key], f"{value!r}, the only one that is supported here")
 
     def _wrong(self, key: str, value: object, expected: str) -> UpstreamError:
-        return UpstreamError(f"{self.place} says {key} {value!r}; expected {expected}")
+        return UpstreamError(f"{self.path} says {key} {value!r}; expected {expected}")
 
 
 def _is_count(value: object) -> TypeGuard[int]:

@@ -1,23 +1,23 @@
-"""The named encoders: a row each. What the row says of training data stands on the model's card or in its paper.
-
-`settings` are what sets the architecture apart from its class's defaults in transformers; they size random weights,
-and a stored copy must agree with them.
-"""
+"""The named encoders, one row each. What a row says of training data is on the model's card or in its paper."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 Seen = dict[str, str] | str
-Values = dict[str, object]  # of a configuration, by key
+Values = dict[str, object]  # a configuration, by key
 
 
 @dataclass(frozen=True)
 class Model:
     """An encoder on the hub.
 
-    `family` names its class in transformers; `about` says what it was trained on, for lists; `seen` the same by
-    corpus, as the contract wants it.
+    Attributes:
+        family: its class in transformers.
+        settings: where the architecture differs from the defaults of that class. Random weights are made by them, and
+            a stored copy must agree with them.
+        about: what it was trained on, for lists; seen: the same by corpus, as in the contract.
+        parameters: of the encoder, millions.
     """
 
     title: str
@@ -27,7 +27,7 @@ class Model:
     about: str
     seen: Seen
     licence: str
-    parameters: int  # of the encoder, millions
+    parameters: int
 
 
 BASE: Values = {"hidden_size": 768, "num_hidden_layers": 12, "num_attention_heads": 12, "intermediate_size": 3072}
@@ -131,7 +131,7 @@ MODELS = {
     ),
     "wavlm_base_plus_sv": Model(
         "WavLM base+ x-vector", "microsoft/wavlm-base-plus-sv", "WavLMForXVector", BASE | X_VECTOR,
-        "a control, it tells speakers: Mix-94k, VoxCeleb1", MIX_94K | {"voxceleb1": "labels"}, CC_SA, 100,
+        "a control that identifies speakers: Mix-94k, VoxCeleb1", MIX_94K | {"voxceleb1": "labels"}, CC_SA, 100,
     ),
 }  # fmt: skip
 
@@ -149,6 +149,6 @@ _TINY: dict[str, Values] = {
 
 
 def tiny(name: str) -> Values:
-    """Settings of a named encoder's small sister: the same architecture, thousands of parameters."""
+    """Settings of a very small model of the same architecture as a named encoder, for tests."""
     model = MODELS[name]
     return model.settings | _TINY[model.family]

@@ -1,11 +1,12 @@
-"""Waveforms of utterances: decoded with soundfile, one channel, resampled with soxr."""
+"""Audio as an upstream takes it: a part of a file, one channel, resampled, padded or cut into windows."""
 
 from __future__ import annotations
 
 import hashlib
 import io
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from itertools import pairwise
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
@@ -15,13 +16,37 @@ if TYPE_CHECKING:
     import pandas as pd
     import soundfile
 
-ROUNDING = 0.05  # s that a corpus's times may run over the end of a file
-RULE = "soundfile; one channel, else the mean of all; soxr HQ; float32; 1"  # part of every key
+ROUNDING = 0.05  # s that the times of a corpus may exceed the end of a file
+RULE = "soundfile; one channel, else the mean of all; soxr HQ; float32; 1"  # how files are decoded; part of every key
+
+
+@dataclass(frozen=True)
+class AudioFormat:
+    """The audio that an upstream takes.
+
+    Attributes:
+        sample_rate: Hz.
+        hop: samples between frames; None: one frame for each utterance.
+        min_samples: receptive field in samples; shorter audio is zero-padded.
+        max_seconds: longer audio is cut into windows, s; None: any length is taken whole.
+    """
+
+    sample_rate: int
+    hop: int | None
+    min_samples: int
+    max_seconds: float | None
 
 
 @dataclass(frozen=True)
 class Segment:
-    """The audio of an utterance. `start` and `end` in s; None: the file's own bounds; channel None: the mean of all."""
+    """The audio of one utterance.
+
+    Attributes:
+        sha256: of the whole file.
+        start, end: bounds within the file, s; None: the file's own.
+        channel: from 0; None: the mean of all channels.
+        seconds: length of the utterance.
+    """
 
     path: str
     sha256: str
@@ -29,6 +54,12 @@ class Segment:
     end: float | None
     channel: int | None
     seconds: float
+    rule: ClassVar[str] = RULE
+
+    @property
+    def content(self) -> tuple[str, float | None, float | None, int | None]:
+        """All facts of the utterance that its features depend on."""
+        return self.sha256, self.start, self.end, self.channel
 
 
 def segments(utterances: pd.DataFrame) -> list[Segment]:
@@ -55,11 +86,28 @@ def segments(utterances: pd.DataFrame) -> list[Segment]:
     ]
 
 
+def load(segment: Segment, audio: AudioFormat) -> list[np.ndarray]:
+    """The waveforms of an utterance as an upstream takes them; errors as in `decode`."""
+    return windows(decode(segment, audio.sample_rate), audio)
+
+
+def windows(samples: np.ndarray, audio: AudioFormat) -> list[np.ndarray]:
+    """A waveform as it is, zero-padded to the receptive field, or cut into windows of almost equal length."""
+    if len(samples) < audio.min_samples:
+        return [np.pad(samples, (0, audio.min_samples - len(samples)))]
+    limit = None if audio.max_seconds is None else audio.max_seconds * audio.sample_rate
+    if limit is None or len(samples) <= limit:
+        return [samples]
+    count, hop = int(np.ceil(len(samples) / limit)), audio.hop or 1
+    bounds = [round(i * len(samples) / count / hop) * hop for i in range(count)] + [len(samples)]
+    return [samples[start:stop] for start, stop in pairwise(bounds)]
+
+
 def decode(segment: Segment, rate: int) -> np.ndarray:
     """(samples,) float32 at `rate` Hz. Raises UpstreamError naming the file.
 
-    A whole file is hashed as it is read, so that its features can never be filed under other bytes than its own. Of
-    a segment only its part is read.
+    A whole file is read and hashed in one go: should the file change between hashing and decoding, its features would
+    be stored under the hash of other audio. Of a part of a file only that part is read.
     """
     import soundfile
 
@@ -69,8 +117,8 @@ def decode(segment: Segment, rate: int) -> np.ndarray:
                 content = file.read()
             if hashlib.sha256(content).hexdigest() != segment.sha256:
                 raise UpstreamError(
-                    f"{segment.path}: changed since it was hashed; run again, and if it then says so again, the change "
-                    f"kept the file's time stamp: touch {segment.path}"
+                    f"{segment.path}: the file changed after it was hashed; run again. If this message comes again, "
+                    f"the change kept the time stamp of the file: touch {segment.path}"
                 )
             with soundfile.SoundFile(io.BytesIO(content)) as sound:
                 samples, own_rate = sound.read(dtype="float32", always_2d=True), sound.samplerate
@@ -93,7 +141,7 @@ def decode(segment: Segment, rate: int) -> np.ndarray:
 
 
 def _why(error: Exception) -> str:
-    """What libsndfile says, without the object that it read from."""
+    """The message of libsndfile, without the object that it read from."""
     return str(getattr(error, "error_string", error))
 
 

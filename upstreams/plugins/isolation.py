@@ -1,7 +1,7 @@
-"""How far the code of an upstream reaches: what it changes of the whole process is put back after each piece of it.
+"""Keeps apart what the code of each upstream changes of the process.
 
-torch's defaults are one for the process: what one upstream's file sets would change the features of the next, under
-the next one's key. They are restored when its code returns, and set again before its code runs again.
+torch's defaults hold for the whole process. If the file of one upstream sets them, the next upstream would give other
+features under an unchanged key. So the settings are restored when the code returns, and set again before it runs again.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ from commons.commands import SIGNALS
 Getter = Callable[[], object]
 Setter = Callable[[object], object]
 PRECISIONS = [(backend, what) for backend in ("cuda", "mkldnn") for what in ("all", "matmul", "conv", "rnn")]
-UNREADABLE = "unreadable"  # torch will not tell where its old and new ways to set a precision were mixed
+UNREADABLE = "unreadable"  # torch raises where its old and its new functions for a precision were mixed
 
 
 def _settings() -> dict[str, tuple[Getter, Setter]]:
-    """The process's settings that decide what others compute: name -> what reads and what sets it, in this order."""
+    """The settings of the process that decide what is computed: name -> how to get and set it, in this order."""
     import torch
 
     core, cudnn = torch._C, torch.backends.cudnn
-    found: dict[str, tuple[Getter, Setter]] = {
+    settings: dict[str, tuple[Getter, Setter]] = {
         "dtype": (torch.get_default_dtype, torch.set_default_dtype),
         "device": (torch.get_default_device, _set_device),
         "threads": (torch.get_num_threads, torch.set_num_threads),
@@ -46,9 +46,9 @@ def _settings() -> dict[str, tuple[Getter, Setter]]:
         "numpy": (np.geterr, _set_numpy_errors),
         "folder": (_folder, _set_folder),
     }
-    if hasattr(core, "_get_fp32_precision_getter"):  # torch's newer way, which the older ones set too
-        found["precisions"] = (_precisions, _set_precisions)
-    return found
+    if hasattr(core, "_get_fp32_precision_getter"):  # torch's newer way, which the older functions set too
+        settings["precisions"] = (_precisions, _set_precisions)
+    return settings
 
 
 def _set_device(value: object) -> None:
@@ -60,8 +60,8 @@ def _set_device(value: object) -> None:
 def _precisions() -> object:
     import torch
 
-    read = torch._C._get_fp32_precision_getter
-    return (torch.backends.fp32_precision, *(read(*place) for place in PRECISIONS))
+    getter = torch._C._get_fp32_precision_getter
+    return (torch.backends.fp32_precision, *(getter(*operation) for operation in PRECISIONS))
 
 
 def _set_precisions(value: object) -> None:
@@ -69,8 +69,8 @@ def _set_precisions(value: object) -> None:
 
     assert isinstance(value, tuple)
     torch.backends.fp32_precision = value[0]
-    for place, precision in zip(PRECISIONS, value[1:], strict=True):
-        torch._C._set_fp32_precision_setter(*place, precision)
+    for operation, precision in zip(PRECISIONS, value[1:], strict=True):
+        torch._C._set_fp32_precision_setter(*operation, precision)
 
 
 def _set_numpy_errors(value: object) -> None:
@@ -90,7 +90,7 @@ def _set_folder(value: object) -> None:
         os.chdir(str(value))
 
 
-def _read(getter: Getter) -> object:
+def _get(getter: Getter) -> object:
     try:
         return getter()
     except RuntimeError:
@@ -98,31 +98,32 @@ def _read(getter: Getter) -> object:
 
 
 def _now() -> dict[str, object]:
-    return {name: _read(getter) for name, (getter, _) in _settings().items()}
+    return {name: _get(getter) for name, (getter, _) in _settings().items()}
 
 
 def _set(wanted: dict[str, object]) -> None:
-    """Bring settings to what is wanted, those that differ."""
+    """Set the settings that differ from what is wanted."""
     for name, (getter, setter) in _settings().items():
         value = wanted.get(name, UNREADABLE)
-        if value != UNREADABLE and _read(getter) != value:
+        if value != UNREADABLE and _get(getter) != value:
             setter(value)
 
 
-class Reach:
-    """The settings, threads and processes of one upstream's code."""
+class Isolation:
+    """The settings, threads and processes of the code of one upstream."""
 
     def __init__(self, name: str, foreign: bool = True) -> None:
-        """`foreign`: a user's code. Ours and the libraries' is not kept from what it may do before torch is loaded."""
+        """`foreign`: the code is a user's. Other code is isolated only once torch is loaded."""
         self.name, self._foreign = name, foreign
         self._theirs: dict[str, object] = {}  # settings that its code changed
-        self._told: set[str] = set()
+        self._reported: set[str] = set()
 
     @contextmanager
     def within(self) -> Iterator[None]:
-        """In which its code runs: with its own settings, no standard input, and nothing left of it afterwards.
+        """A context for running the code: with its own settings and no standard input. Afterwards ours are restored.
 
-        A copy of the process that its code forked ends here. Threads and processes that it leaves are named.
+        A copy of the process that the code forked ends with the context. Threads and processes that the code leaves
+        running are named in a warning.
         """
         if "torch" not in sys.modules and not self._foreign:
             yield
@@ -146,48 +147,49 @@ class Reach:
             _set(ours)
             if torch.is_inference_mode_enabled() == inference:
                 torch.set_grad_enabled(gradients)
-            _put_back(handlers)
+            _restore(handlers)
             self._name_left(threads, children)
 
     def _name_left(self, threads: set[threading.Thread], children: set[int]) -> None:
         left = [t for t in threading.enumerate() if t not in threads and t.is_alive() and not _harmless(t)]
         started = _children() - children
         _strays.update(started)
-        said = [f"the thread {thread.name!r}" for thread in left]
-        said += ["another process"] if started else []
-        for one in said:
-            if one not in self._told:
-                self._told.add(one)
+        names = [f"the thread {thread.name!r}" for thread in left]
+        names += ["another process"] if started else []
+        for name in names:
+            if name not in self._reported:
+                self._reported.add(name)
                 warnings.warn(
-                    f"{self.name} leaves {one} running after its call; end it there: this program does not wait for it",
+                    f"{self.name} leaves {name} running after its call; end it in the call: this program does not wait "
+                    "for it",
                     stacklevel=4,
                 )
 
 
-_strays: set[int] = set()  # processes that upstreams' code left
+_strays: set[int] = set()  # processes that the code of upstreams left running
 
 
 @atexit.register
 def _end_strays() -> None:
-    """Kill the processes that upstreams' code started and left, those that still are children of this one."""
+    """Kill the processes that the code of upstreams left running, if they are still children of this one."""
     for number in _strays & _children():
         with suppress(OSError):
             os.kill(number, signal.SIGKILL)
 
 
 def _harmless(thread: threading.Thread) -> bool:
-    """Whether a thread ends with the process by itself: a daemon, or one of a pool that waits for work."""
+    """Whether a thread ends with the process: a daemon, or one of a pool that waits for work."""
     return thread.daemon or thread.name.startswith("ThreadPoolExecutor")
 
 
 def _children() -> set[int]:
-    """Living child processes of this one; none where the system does not tell (no /proc)."""
-    found: set[int] = set()
+    """The running child processes of this one; none on a system without /proc."""
+    children: set[int] = set()
     for path in Path("/proc/self/task").glob("*/children"):
         with suppress(OSError, ValueError):
-            found |= {int(word) for word in path.read_text().split()}
+            children |= {int(word) for word in path.read_text().split()}
     tracker = getattr(getattr(resource_tracker, "_resource_tracker", None), "_pid", None)  # Python's own
-    return {number for number in found if number != tracker and _runs(number)}
+    return {number for number in children if number != tracker and _runs(number)}
 
 
 def _runs(number: int) -> bool:
@@ -198,7 +200,7 @@ def _runs(number: int) -> bool:
     return state != "Z"
 
 
-def _put_back(handlers: Mapping[int, object]) -> None:
+def _restore(handlers: Mapping[int, object]) -> None:
     if threading.current_thread() is not threading.main_thread():
         return
     for number, handler in handlers.items():

@@ -1,4 +1,4 @@
-"""Modules of a user's that are named like packages of ours, such as `tasks.py`: each side imports its own."""
+"""A user's modules that have the name of one of our packages, such as `tasks.py`: each side imports its own."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 from types import ModuleType
 
-HOUSE = Path(__file__).resolve().parents[1]
+HOUSE = Path(__file__).resolve().parents[2]
 OURS = ("commons", "cells", "tasks", "upstreams", "downstreams", "leaderboard", "run_benchmark", "tests", "studies")
 
 
 class Namesakes:
-    """The modules and packages in a folder that are named like ours: `names`, top-level."""
+    """The modules and packages in a folder that have the name of one of ours; `names` are these names."""
 
     def __init__(self, folder: Path) -> None:
         self.names = frozenset(name for name in OURS if _is_there(folder, name))
@@ -26,7 +26,7 @@ class Namesakes:
 
     @contextmanager
     def swapped(self) -> Iterator[None]:
-        """While it lasts, these names mean the folder's modules, except in import statements of our own code."""
+        """A context in which these names mean the modules of the folder, except in imports of our own code."""
         if not self.names or builtins.__import__ == self._choose:
             yield
             return
@@ -43,7 +43,7 @@ class Namesakes:
         builtins.__import__ = self._choose
 
     def _show(self) -> dict[str, ModuleType]:
-        """Put ours back; returns the folder's."""
+        """Restore our modules; returns those of the folder."""
         builtins.__import__ = self._import
         sys.meta_path.remove(self._finder)
         theirs = self._take()
@@ -51,7 +51,7 @@ class Namesakes:
         return theirs
 
     def _take(self) -> dict[str, ModuleType]:
-        """Remove what has these names from sys.modules; returns it."""
+        """Remove the modules with these names from sys.modules; returns them."""
         taken = [name for name in sys.modules if name.partition(".")[0] in self.names]
         return {name: sys.modules.pop(name) for name in taken}
 
@@ -63,7 +63,7 @@ class Namesakes:
         fromlist: Sequence[str] | None = (),
         level: int = 0,
     ) -> ModuleType:
-        """An import statement: one in our code gets our module, whatever is in the user's folder."""
+        """What an import statement returns: in our code our module, in all other code that of the folder."""
         if name.partition(".")[0] not in self.names or not _is_ours(globals):
             return self._import(name, globals, locals, fromlist, level)
         path, theirs = list(sys.path), self._show()
@@ -77,7 +77,7 @@ class Namesakes:
 
 
 class _Finder(MetaPathFinder):
-    """Finds top-level modules of these names in a folder and nowhere else."""
+    """Finds top-level modules of these names, in one folder only."""
 
     def __init__(self, names: frozenset[str], folder: Path) -> None:
         self.names, self.folder = names, folder
@@ -89,14 +89,14 @@ class _Finder(MetaPathFinder):
 
 
 def _is_there(folder: Path, name: str) -> bool:
-    """Whether a folder that is not our own has a module NAME.py, or a folder NAME with Python in it."""
+    """Whether a folder has a module NAME.py, or a folder NAME with Python files. False for our own folder."""
     if folder.resolve() == HOUSE:
         return False
     return (folder / f"{name}.py").is_file() or any((folder / name).glob("*.py"))
 
 
 def _is_ours(globals: Mapping[str, object] | None) -> bool:
-    """Whether an import statement, by the globals of its module, stands in our code."""
+    """Whether a module with these globals is part of our code."""
     file, top = (globals or {}).get("__file__"), str((globals or {}).get("__name__")).partition(".")[0]
     if not isinstance(file, str) or top not in OURS or not Path(file).is_relative_to(HOUSE):
         return False

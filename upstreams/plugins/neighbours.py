@@ -1,4 +1,4 @@
-"""The modules beside a user's file: importable for that file alone, and part of its fingerprint."""
+"""The modules beside a user's file: only that file can import them, and they are part of its fingerprint."""
 
 from __future__ import annotations
 
@@ -10,34 +10,33 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 
-from upstreams.namesakes import Namesakes
+from upstreams.plugins.namesakes import Namesakes
 
-DYNAMIC = {"globals", "vars", "exec", "eval", "setattr"}  # by these a file may bind names that it does not spell
+DYNAMIC = {"globals", "vars", "exec", "eval", "setattr"}  # these can bind names that the source does not show
 INSTALLED = {"site-packages", "dist-packages"}  # a virtual environment may lie beside the file
 
 
 class Neighbours:
-    """The folder of a user's file, seen from within.
+    """The modules in the folder of a user's file.
 
-    Everything of the user's runs in `within()`: there the folder comes first on sys.path, as if the file were run as
-    a script, so imports work at the top of a file and inside its functions alike. Outside, nothing of it is left in
-    sys.path and sys.modules: two files may each have a `model.py` of their own beside them. A neighbour named like a
-    package that is already loaded (torch, say) stays hidden behind it. Packages of ours are the exception: the user's
-    own `tasks.py` or `commons/` takes the place of ours within.
+    The user's code runs in `within()`. There the folder is first on sys.path, as for a script, so imports work at the
+    top of the file and inside its functions. Afterwards nothing of the folder stays in sys.path and sys.modules, so two
+    files can each have their own `model.py`. A module with the name of a package that is already loaded, such as torch,
+    is not imported; a module with the name of one of our packages, such as `tasks.py`, is.
     """
 
     def __init__(self, source: Path) -> None:
         self.source, self.folder = source, source.parent
         self._path = [os.fspath(self.folder)]
-        self._modules: dict[str, ModuleType] = {}  # theirs, kept alive here while they are not in sys.modules
+        self._modules: dict[str, ModuleType] = {}  # of the folder, kept here while they are not in sys.modules
         self._namesakes = Namesakes(self.folder)
 
     @contextmanager
     def within(self) -> Iterator[None]:
-        """Make the folder's modules importable for the time of a `with`.
+        """A context in which the modules of the folder can be imported.
 
-        No bytecode is written meanwhile: Python would run it again in place of a file that was changed in the same
-        second without a change of its size, while the fingerprint is that of the new file.
+        No bytecode is written in it. Otherwise Python would run old bytecode for a file that was changed within one
+        second to the same size, while the fingerprint would be that of the new file.
         """
         path, before = list(sys.path), dict(sys.modules)
         writes, sys.dont_write_bytecode = sys.dont_write_bytecode, True
@@ -58,7 +57,7 @@ class Neighbours:
                         sys.modules.pop(name, None)
 
     def _note(self, before: Mapping[str, ModuleType]) -> None:
-        """Keep the folder's modules that were loaded since `before`."""
+        """Remember the modules of the folder that were loaded since `before`."""
         for name, module in list(sys.modules.items()):
             top = name.partition(".")[0]
             fresh = name not in before and name not in self._modules and (top in self._modules or top not in before)
@@ -66,23 +65,23 @@ class Neighbours:
                 self._modules[name] = module
 
     def files(self) -> list[Path]:
-        """Sources beside the file that it imports: those loaded by now, and those that functions import later."""
-        loaded = {place for module in self._modules.values() for place in _places(module) if place.is_file()}
+        """The source files that the user's file imports: those loaded by now, and those its functions import later."""
+        loaded = {path for module in self._modules.values() for path in _paths(module) if path.is_file()}
         return sorted((loaded | _imported(self.source)) - {self.source})
 
     def _holds(self, module: ModuleType) -> bool:
         return any(
-            place.is_relative_to(self.folder) and not INSTALLED & set(place.relative_to(self.folder).parts)
-            for place in _places(module)
+            path.is_relative_to(self.folder) and not INSTALLED & set(path.relative_to(self.folder).parts)
+            for path in _paths(module)
         )
 
 
-def bound(source: Path) -> set[str] | None:
-    """Names that a file binds at its top, found without running it; None where that cannot tell them all."""
+def top_level_names(source: Path) -> set[str] | None:
+    """The names that a file defines at its top level, without running it; None: the source does not show them all."""
     try:
         tree = ast.parse(source.read_bytes())
     except (OSError, SyntaxError, ValueError, RecursionError, MemoryError):
-        return None  # importing it says what is wrong
+        return None  # importing it gives the error
     if any(isinstance(node, ast.Name) and node.id in DYNAMIC for node in ast.walk(tree)):
         return None
     names: set[str] = set()
@@ -100,14 +99,14 @@ def bound(source: Path) -> set[str] | None:
     return None if {"*", "__getattr__"} & names else names
 
 
-def _places(module: ModuleType) -> list[Path]:
-    """A module's file, or the folders of a package without __init__.py."""
-    facts = getattr(module, "__dict__", {})  # asking a lazy module for what it lacks may raise anything
-    return [Path(place) for place in ([facts["__file__"]] if facts.get("__file__") else facts.get("__path__") or ())]
+def _paths(module: ModuleType) -> list[Path]:
+    """The file of a module, or the folders of a package without __init__.py."""
+    facts = getattr(module, "__dict__", {})  # getattr on a lazy module may raise anything
+    return [Path(path) for path in ([facts["__file__"]] if facts.get("__file__") else facts.get("__path__") or ())]
 
 
 def _imported(source: Path) -> set[Path]:
-    """Files beneath a source's folder that its import statements reach, at whatever depth of its functions."""
+    """The files in the folder of a source that it imports, inside functions too, and those that these import."""
     files, todo = {source}, [source]
     while todo:
         file = todo.pop()
@@ -123,14 +122,14 @@ def _imported(source: Path) -> set[Path]:
             elif isinstance(node, ast.ImportFrom):
                 base = file.parents[min(node.level, len(file.parents)) - 1] if node.level else base
                 names = [".".join(filter(None, (node.module, alias.name))) for alias in node.names]
-            fresh = {place for name in names for place in _sources(base, name.split("."))} - files
+            fresh = {path for name in names for path in _sources(base, name.split("."))} - files
             files |= fresh
             todo += fresh
     return files
 
 
 def _sources(base: Path, parts: list[str]) -> Iterator[Path]:
-    """The files that importing a.b.c beneath `base` runs."""
+    """The files that `import a.b.c` runs, searched in `base`."""
     for depth in range(1, len(parts) + 1):
-        place = base.joinpath(*parts[:depth])
-        yield from (path for path in (place / "__init__.py", place.with_name(f"{place.name}.py")) if path.is_file())
+        module = base.joinpath(*parts[:depth])
+        yield from (path for path in (module / "__init__.py", module.with_name(f"{module.name}.py")) if path.is_file())
