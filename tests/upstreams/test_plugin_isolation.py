@@ -194,6 +194,21 @@ def test_a_signal_ends_command_and_workers_with_one_line(
         assert not Path(f"/proc/{worker}").exists()
 
 
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_opensmile_is_stopped_with_one_line(tmp_path: Path, jobs: int) -> None:
+    """Its own code calls back into Python, where a signal would be lost and its features would be NaN."""
+    pytest.importorskip("opensmile")
+    speak(tmp_path, [noise(3, seed) for seed in range(32)]).to_pickle(tmp_path / "utterances.pkl")
+    heeding = f"import signal; signal.signal({int(signal.SIGINT)}, signal.SIG_DFL)\n{RUN}"
+    process = script(heeding, "opensmile", tmp_path / "utterances.pkl", tmp_path / "cache", jobs)
+    while not list((tmp_path / "cache").rglob("*.safetensors")):
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert (process.returncode, errors) == (128 + signal.SIGINT, "stopped by SIGINT; kept\n")
+
+
 def test_a_worker_whose_parent_was_killed_ends_in_the_middle_of_a_call(
     tmp_path: Path, utterances: pd.DataFrame
 ) -> None:
