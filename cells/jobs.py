@@ -86,7 +86,7 @@ class Measure:
 
         if self.upstream is None:
             return self.reference, self.recorded_task, REFERENCE
-        return self.upstream.named.label, self.recorded_task, self.reader.name
+        return self.upstream.named.record_name, self.recorded_task, self.reader.name
 
 
 Job = Extract | Measure

@@ -38,7 +38,7 @@ def former_key(
 
 def _answers(upstream: Identity) -> Facts:
     facts = ("fingerprint", "depth", "width", "seen")
-    return {"name": upstream.named.label} | {fact: getattr(upstream, fact) for fact in facts}
+    return {"name": upstream.named.record_name} | {fact: getattr(upstream, fact) for fact in facts}
 
 
 def _hash(task: Task, upstream: Identity | None, answers: Facts, reader: Reader, skip_bad: bool) -> str:

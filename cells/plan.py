@@ -66,7 +66,7 @@ class _Planner:
             identity = upstreams.identify(named, self.request.precision, self.place.models)
         except Exception as error:
             for task in self.tasks.values():
-                self._fail(named.label, task.name, error)
+                self._fail(named.record_name, task.name, error)
             return
         for asked in self.tasks:
             self._cells(asked, identity)
@@ -79,7 +79,7 @@ class _Planner:
                 seeds = downstreams.seeds(reader, self.request.seeds, len(task.problem.draws))
                 job = self._cell(asked, identity, "", reader, tuple(seeds))
             except Exception as error:
-                self._fail(identity.named.label, task.name, error, reader.name)
+                self._fail(identity.named.record_name, task.name, error, reader.name)
                 continue
             todo += [job] if job else []
         # A network that is trained is no feature of the store.
@@ -87,7 +87,7 @@ class _Planner:
         if todo and not needs:
             self.jobs += todo
         elif todo:
-            name = f"extract {identity.named.label} {task.name}"
+            name = f"extract {identity.named.record_name} {task.name}"
             extract = Extract(name, asked, identity, needs, self.request.setting)
             self.jobs += [extract, *(replace(job, after=(extract.id,), needs=needs) for job in todo)]
 

@@ -78,9 +78,9 @@ def upstream(
     assert features is not None and extracted is not None
     named = identity.named
     return record.Upstream(
-        name=named.label,
+        name=named.record_name,
         title=identity.title,
-        label=identity.label or None,
+        label=identity.display_name or None,
         fingerprint=identity.fingerprint,
         weights=identity.weights or None,
         licence=identity.licence or None,

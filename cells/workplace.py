@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import tasks
 import upstreams
 from commons.progress import bar
-from upstreams.models import Models
+from upstreams.extraction.models import Models
 
 if TYPE_CHECKING:
     from cells.jobs import Setting
@@ -54,7 +54,7 @@ class Workplace:
         if self._features is None or self._features[0] != key:
             self._features = None  # two tasks' features need not be open at once
             task = self.task(name, setting)
-            with bar(f"{name}: {upstream.named.label}", "s of audio") as progress:
+            with bar(f"{name}: {upstream.named.record_name}", "s of audio") as progress:
                 made = upstreams.extract(upstream, task.utterances, needs, setting.extraction, progress, self.models)
             self._features = key, made
         return self._features[1]

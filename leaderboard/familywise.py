@@ -9,7 +9,7 @@ the smallest p that there can be is that of one pair alone.
 s^2 = (10 M + G sum_g d_g^2) / (10 + G), with d_g the part of group g in the difference, G the number of groups and M
 the median over pairs of sum_g d_g^2. With few groups a pair's own spread is itself uncertain, so it is drawn towards
 that of all pairs, with the weight of 10 groups; with many it is its own. A swap turns the sign of a d_g and moves no
-d_g^2, so that s stays as it is. benchmarks/ranks.py has the errors and the power.
+d_g^2, so that s stays as it is. studies/rank_errors.py has the errors and the power.
 """
 
 from __future__ import annotations

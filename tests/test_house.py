@@ -32,7 +32,7 @@ COMMAND_LINES = {
     "leaderboard/__main__.py",
     "upstreams/emotion2vec/command.py",
 }
-WORKER = "upstreams/workers.py"  # a process of its own sets its libraries' threads
+WORKER = "upstreams/extraction/workers.py"  # a process of its own sets its libraries' threads
 
 
 @pytest.mark.parametrize("path", sources(), ids=lambda path: path.relative_to(ROOT).as_posix())

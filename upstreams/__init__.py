@@ -1,4 +1,4 @@
-"""Who answers: frozen upstreams that turn audio into features, and the store that keeps them. Knows no labels.
+"""Who answers: frozen upstreams that turn audio into features, and the store of features. This room knows no labels.
 
     identity = upstreams.identify(upstreams.resolve("fbank", Places()))
     features = upstreams.extract(identity, task.utterances, {"pooled"}, upstreams.Extraction(Path("cache")))
@@ -17,16 +17,17 @@ from commons.errors import UnknownName
 from commons.places import Places
 from commons.progress import Progress
 from upstreams.errors import UpstreamError
-from upstreams.identity import Extraction, Identity
-from upstreams.names import Named
+from upstreams.extraction import Extraction
+from upstreams.identity import Identity
+from upstreams.named import Named
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from commons.corridors.features import Features
-    from upstreams.contract import Frozen
     from upstreams.emotion2vec.ablation import Ablation
-    from upstreams.models import Models
+    from upstreams.extraction.models import Models
+    from upstreams.frozen import Frozen
     from upstreams.registry import Entry
 
 __all__ = [
@@ -36,21 +37,21 @@ __all__ = [
 
 
 def names() -> list[str]:
-    """Names of the upstreams that need no copy of any weights and no file of the user's."""
+    """Names of the upstreams that need neither a copy of weights nor a file of the user's."""
     from upstreams import registry
 
     return [entry.name for entry in registry.known() if not entry.weights]
 
 
 def describe() -> tuple[Entry, ...]:
-    """Each upstream's name, or the form that names of its kind take, title and one line about it; imports no model."""
+    """Every upstream, or form of a name, with its title and one line about it. Imports no model."""
     from upstreams import registry
 
     return registry.listed()
 
 
 def expand(name: str) -> list[str]:
-    """The names that emotion2vec@RUN/* stands for, one a checkpoint; any other name alone.
+    """For emotion2vec@RUN/* the names of all checkpoints of the run; for any other name that name alone.
 
     Raises:
         UnknownName: there is no such folder.
@@ -62,11 +63,11 @@ def expand(name: str) -> list[str]:
 
 
 def resolve(name: str, places: Places | None = None) -> Named:
-    """What a name stands for, as plain values; the weights of names that need some are looked for in `places`.
+    """What a name stands for, as plain values. Weights are searched for in the folders of `places`.
 
     Raises:
-        UnknownName: nothing is called so, or a file that it names is not there.
-        Refused: it takes no such seed, checkpoint or form.
+        UnknownName: there is no such name, or no such file.
+        Refused: the name takes no such seed or checkpoint, or has a wrong form.
     """
     from upstreams import registry
 
@@ -74,15 +75,20 @@ def resolve(name: str, places: Places | None = None) -> Named:
 
 
 def identify(named: Named, precision: str = "fp32", models: Models | None = None) -> Identity:
-    """The facts of an upstream, for which it is built; `models` keeps the model: see upstreams.models.identify."""
-    from upstreams.models import identify
+    """The facts of an upstream, which is built for them; `models` keeps the model.
+
+    Raises:
+        UnknownName: its file has no such class.
+        UpstreamError: it cannot be built, or lacks a fact.
+    """
+    from upstreams.extraction.models import identify
 
     return identify(named, precision, models)
 
 
 def load(name: str, device: str = "cpu", precision: str = "fp32", places: Places | None = None) -> Frozen:
-    """The upstream itself: its facts, `fingerprint()`, a call with waveforms. Raises as `resolve` and `identify`."""
-    from upstreams.models import build
+    """The upstream itself: its facts, `fingerprint()`, a call with waveforms. Errors as in `resolve` and `identify`."""
+    from upstreams.build import build
 
     return build(resolve(name, places), device, precision)
 
@@ -95,8 +101,21 @@ def extract(
     progress: Progress | None = None,
     models: Models | None = None,
 ) -> Features:
-    """Features of every utterance, from the store or made now: see upstreams.extraction.extract."""
-    from upstreams.extraction import extract
+    """Features of every utterance, from the store or made now. No model is built if the store has all of them.
+
+    Args:
+        utterances: index id; columns path, sha256 (of the file), duration (s) and, where there are parts, start, end
+            (s), channel (from 0; absent: the mean).
+        needs: any of "pooled", "frames:last", "frames:all", which are made in one pass, and "live", for which the model
+            is always built.
+        progress: called with the seconds of audio that are done and those of all that has to be made.
+        models: what this process keeps for the next extraction.
+
+    Raises:
+        EmorepError: a bad file, model, cache or request; there is no GPU; or the upstream has changed since it was
+            identified.
+    """
+    from upstreams.extraction.extract import extract
 
     return extract(identity, utterances, needs, options, progress, models)
 
@@ -117,12 +136,12 @@ def train(
     seen: dict[str, str] | None = None,
     files: Mapping[str, str] | None = None,
 ) -> dict[str, str]:
-    """Train an ablation's variants that are not done; those that cannot be trained -> why.
+    """Train the variants of an ablation that are not done. Returns the variants that cannot be trained -> why.
 
     Args:
         speech: folders of speech.
-        places: runs lie in `places.runs`, decoded speech in `places.cache`.
-        seen: corpora of the benchmark among the speech -> "audio"; None: nobody says.
+        places: `places.runs` holds the runs, `places.cache` the decoded speech.
+        seen: corpora of the benchmark among the speech -> "audio"; None: not known.
         files: NAME -> file, for recipes that begin with $NAME.
 
     Raises:
@@ -130,5 +149,5 @@ def train(
     """
     from upstreams.emotion2vec.ablation import Workshop
 
-    runs = places.runs.expanduser().absolute()  # a recipe that begins with another run names it in full
+    runs = places.runs.expanduser().absolute()  # recipes name the run they begin with by its absolute path
     return Workshop(speech, runs, places.cache, device, jobs, seen, files or {}).train(ablation)

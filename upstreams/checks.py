@@ -1,4 +1,4 @@
-"""Does an upstream keep the contract? Says in words what is wrong with it, and how to mend it."""
+"""Whether an upstream keeps the contract; if not, what is wrong with it and how to repair it."""
 
 from __future__ import annotations
 
@@ -8,28 +8,28 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from commons.places import Places
-from upstreams.contract import Frozen
+from upstreams.build import build
 from upstreams.errors import Unsteady, UpstreamError
-from upstreams.models import build
-from upstreams.names import Named
+from upstreams.frozen import MOVE_ALL, Frozen
+from upstreams.named import Named
 from upstreams.registry import resolve
 
 if TYPE_CHECKING:
     import torch
 
-TOLERANCE = 1e-3  # of the layer's largest value, between an utterance alone and in a batch, or run twice
-STRICT = 1e-5  # the same for one that says it is `ragged`
+TOLERANCE = 1e-3  # of the layer's largest value: between an utterance alone and in a batch, or run twice
+STRICT = 1e-5  # the same for an upstream with `ragged`
 SECONDS = (1.0, 2.37)
 SHORT, LONG = 0.05, 30.0  # s
 MIXED = 16  # utterances of different lengths
 
 
 def check(name: str, places: Places | None = None) -> Iterator[str]:
-    """Facts and findings on an upstream, a line each.
+    """The facts of an upstream and the results of the checks, one line each.
 
     Raises:
-        UnknownName: there is none of that name.
-        UpstreamError: the first breach of the contract.
+        UnknownName: there is no upstream of that name.
+        UpstreamError: the first fault.
     """
     import torch
 
@@ -49,7 +49,7 @@ def check(name: str, places: Places | None = None) -> Iterator[str]:
         for wave, output in zip(waves, together, strict=True):
             _same(output, upstream([wave])[0], f"{name} gives an utterance other features in a batch than alone")
         _hop(upstream, len(waves[0]), together[0].shape[1])
-    yield "  shapes, frames, device; the same alone, in a batch and when run again"
+    yield "  shapes, frames, device; features are the same alone, in a batch and when run again"
     again = build(named)([waves[0]])[0]
     _same(again, together[0], f"{name} gives other features when it is built again")
     if upstream.ragged:
@@ -82,7 +82,7 @@ def _facts(upstream: Frozen) -> Iterator[str]:
 
 
 def _ragged(upstream: Frozen) -> str:
-    """An utterance alone, first and last in a batch of mixed lengths."""
+    """Compare an utterance alone with the same utterance as first and last of a batch of mixed lengths."""
     import torch
 
     generator = np.random.default_rng(1)
@@ -96,27 +96,27 @@ def _ragged(upstream: Frozen) -> str:
         for position in (0, -1):
             alone = upstream([batch[position]])[0]
             fault = f"{upstream.name} gives an utterance other features in a batch of mixed lengths than alone"
-            mend = "keep padding out of its norms, attention and convolutions, or leave out `ragged`"
+            mend = "keep padding out of its norms, attention and convolutions, or remove `ragged`"
             worst = max(worst, _same(outputs[position], alone, fault, STRICT, mend))
     return f"  the same alone, first and last among {MIXED} of mixed lengths: off by {worst:.1e} of the largest value"
 
 
 def _lengths(upstream: Frozen) -> str:
-    """50 ms and 30 s, padded or cut as extraction does."""
+    """Frames of 50 ms and of 30 s of audio, padded or cut as in extraction."""
     import torch
 
-    from upstreams.work import cut
+    from upstreams.inputs.audio import windows
 
     counts = []
     for seconds in (SHORT, LONG):
         samples = np.random.default_rng(2).normal(0, 0.05, int(seconds * upstream.audio.sample_rate)).astype(np.float32)
-        pieces = cut(samples, upstream.audio)
+        pieces = windows(samples, upstream.audio)
         outputs = [upstream([torch.from_numpy(piece)])[0] for piece in pieces]
         for output in outputs:
             _finite(upstream, output, f"{seconds:g} s of noise")
         padded = ", zero-padded" if len(samples) < upstream.audio.min_samples else ""
-        windows = f" in {len(pieces)} windows" if len(pieces) > 1 else ""
-        counts.append(f"{seconds:g} s: {sum(output.shape[1] for output in outputs)} frames{windows}{padded}")
+        several = f" in {len(pieces)} windows" if len(pieces) > 1 else ""
+        counts.append(f"{seconds:g} s: {sum(output.shape[1] for output in outputs)} frames{several}{padded}")
     return f"  {'; '.join(counts)}"
 
 
@@ -133,7 +133,10 @@ def _cuda(named: Named, wave: torch.Tensor, cpu: torch.Tensor) -> str:
     output = moved([wave])[0]
     _device(moved, output)
     off = _same(
-        output.cpu(), cpu, f"{named.name} gives other features on the GPU", mend="does its `to(device)` move all?"
+        output.cpu(),
+        cpu,
+        f"{named.name} gives other features on the GPU",
+        mend="does its `to(device)` move everything?",
     )
     return f"  --device cuda: off by {off:.1e} of the largest value"
 
@@ -149,15 +152,14 @@ def _finite(upstream: Frozen, output: torch.Tensor, what: str) -> None:
 def _device(upstream: Frozen, output: torch.Tensor) -> None:
     if output.device.type != upstream.device.partition(":")[0]:
         raise UpstreamError(
-            f"{upstream.name} gives features on {output.device}, and was put on {upstream.device}; its `to(device)` "
-            "must move all it holds, and its call leave its features there"
+            f"{upstream.name} gives features on {output.device}, and was moved to {upstream.device}; {MOVE_ALL}"
         )
 
 
 def _same(
     one: torch.Tensor, other: torch.Tensor, fault: str, tolerance: float = TOLERANCE, mend: str = "is it in eval mode?"
 ) -> float:
-    """The largest difference, of the largest value of its layer."""
+    """The largest difference, relative to the largest value of its layer."""
     if one.shape != other.shape:
         raise UpstreamError(f"{fault}: {tuple(one.shape)} against {tuple(other.shape)}; {mend}")
     scale = other.abs().amax((1, 2)).clamp(min=1e-30)
@@ -174,6 +176,6 @@ def _hop(upstream: Frozen, samples: int, frames: int) -> None:
     expected = samples / hop
     if abs(frames - expected) > 2 + upstream.audio.min_samples / hop + 0.02 * expected:
         raise UpstreamError(
-            f"{upstream.name} gives {frames} frames for {samples} samples; its hop makes about {expected:.0f}: set "
-            "`hop` to the samples between two frames"
+            f"{upstream.name} gives {frames} frames for {samples} samples, and its hop says about {expected:.0f}; set "
+            "`hop` to the number of samples between two frames"
         )

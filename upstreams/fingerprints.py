@@ -1,10 +1,12 @@
-"""Fingerprints: sha256 over all that decides the features of an upstream."""
+"""Fingerprints: sha256 (hex) over everything that decides the features of an upstream."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+import os
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import metadata
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeGuard
 
 from commons import hashing
@@ -12,6 +14,9 @@ from commons import hashing
 if TYPE_CHECKING:
     import torch
 
+    from upstreams.inputs.audio import AudioFormat
+
+CONTRACT = 1  # part of every fingerprint: raise it when windows, padding or checks change what features are
 REGISTERED = ("_parameters", "_buffers", "_modules")  # of a torch module: in its state_dict
 
 
@@ -31,8 +36,31 @@ class Stateful(Protocol):
     def state_dict(self) -> Mapping[str, object]: ...
 
 
+def of_upstream(
+    weights: str,
+    files: Sequence[Path],
+    beside: tuple[Path, list[Path]] | None,
+    audio: AudioFormat,
+    depth: int,
+    width: int,
+) -> str:
+    """The fingerprint of an upstream.
+
+    Args:
+        weights: hash of its weights, or the fingerprint that it gives itself.
+        files: a user's file and checkpoint.
+        beside: the folder of a user's file, and the modules in it that the file imports.
+    """
+    parts = [weights, *(hashing.of_path(path) for path in files)]
+    if beside and beside[1]:
+        folder, modules = beside
+        parts.append(recipe(files=[(os.path.relpath(file, folder), hashing.of_path(file)) for file in modules]))
+    facts = (audio.sample_rate, audio.hop, depth, width, audio.min_samples, audio.max_seconds)
+    return recipe(contract=CONTRACT, parts=parts, facts=facts)
+
+
 def recipe(**facts: object) -> str:
-    """sha256 (hex) of plain facts: the fingerprint of what follows from settings and versions alone."""
+    """sha256 (hex) of plain facts: the fingerprint of an upstream that its settings and versions decide alone."""
     return hashing.of_json(facts)
 
 
@@ -58,7 +86,7 @@ def _weights(model: object) -> Iterator[tuple[str, Tensor]]:
 
 
 def _held(name: str, value: object, above: set[int]) -> Iterator[tuple[str, Tensor]]:
-    """Named tensors of a module, a tensor, or a container; `above`: ids of what it lies in, which may be a circle."""
+    """Named tensors of a module, a tensor or a container; `above`: ids of the containers around it (no circles)."""
     if id(value) in above:
         return
     above = above | {id(value)}

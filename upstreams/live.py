@@ -1,4 +1,4 @@
-"""The network of an upstream with the waveforms of a table's utterances: what fine-tuning trains."""
+"""What fine-tuning trains: the network of an upstream, with the waveforms of a table of utterances."""
 
 from __future__ import annotations
 
@@ -8,17 +8,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from upstreams.audio import Segment, decode
-from upstreams.contract import Frozen
 from upstreams.errors import UpstreamError
-from upstreams.work import cut
+from upstreams.frozen import Frozen
+from upstreams.inputs.audio import Segment, load
 
 if TYPE_CHECKING:
     import torch
 
 
 class Live:
-    """An upstream to train, and N utterances. See commons.corridors.features.Live.
+    """An upstream that can be trained, and N utterances: the class behind commons.corridors.features.Live.
 
     Raises:
         UpstreamError: the upstream has no network that can be trained.
@@ -29,15 +28,15 @@ class Live:
         self.hop, self.depth, self.width = upstream.audio.hop, upstream.depth, upstream.width
         if not _can_train(upstream.model):
             raise UpstreamError(
-                f"{upstream.name} cannot be fine-tuned: it is no torch module with parameters, and has no "
-                "`trainable()` that gives one; take a head that reads frozen features, such as -d probe"
+                f"{upstream.name} cannot be fine-tuned: it is not a torch module with parameters, and has no "
+                "`trainable()` that returns one; use a head that reads frozen features, such as -d probe"
             )
 
     def __len__(self) -> int:
         return len(self._segments)
 
     def network(self) -> torch.nn.Module:
-        """A new copy of the upstream's network: on the CPU, in fp32 and eval mode, every parameter with gradients."""
+        """A new copy of the network: on the CPU, in fp32 and eval mode; every parameter takes gradients."""
         import torch
 
         with self._upstream.asked("trainable()"), torch.inference_mode(False):
@@ -45,14 +44,15 @@ class Live:
             made = make() if callable(make) else _copied(self._upstream.model)
         if not isinstance(made, torch.nn.Module) or not any(True for _ in made.parameters()):
             raise UpstreamError(
-                f"{self._upstream.name}: trainable() gave {type(made).__name__}; expected a module with parameters"
+                f"{self._upstream.name}: trainable() returned {type(made).__name__}; "
+                "expected a torch module with parameters"
             )
         return made.eval().requires_grad_(True)
 
     def frames(self, network: torch.nn.Module, rows: Sequence[int]) -> list[torch.Tensor]:
         """Features (L, T_i, D) of some utterances, in the order of `rows`, on the network's device.
 
-        Gradients reach the network wherever torch records them. Audio is padded and cut into windows as in extraction.
+        They carry gradients unless torch is told to record none. Audio is padded and cut as in extraction.
 
         Raises:
             UpstreamError: a file cannot be decoded, or the network's features take no gradient.
@@ -60,19 +60,19 @@ class Live:
         import torch
 
         audio, device = self._upstream.audio, next(network.parameters()).device
-        pieces = [cut(decode(self._segments[row], audio.sample_rate), audio) for row in rows]
+        pieces = [load(self._segments[row], audio) for row in rows]
         waveforms = [torch.from_numpy(samples).to(device) for windows in pieces for samples in windows]
         outputs = self._run(network, waveforms)
         if torch.is_grad_enabled() and not all(output.requires_grad for output in outputs):
             raise UpstreamError(
-                f"{self._upstream.name} cannot be fine-tuned: its features take no gradient; look for torch.no_grad, "
+                f"{self._upstream.name} cannot be fine-tuned: its features carry no gradient; look for torch.no_grad, "
                 "inference_mode or detach in its call"
             )
         ends = np.cumsum([len(windows) for windows in pieces])
         return [torch.cat(outputs[end - len(windows) : end], dim=1) for end, windows in zip(ends, pieces, strict=True)]
 
     def _run(self, network: torch.nn.Module, waveforms: list[torch.Tensor]) -> list[torch.Tensor]:
-        """All in one call where the upstream takes any lengths or all are equal, else one by one."""
+        """All waveforms in one call if the upstream takes any lengths or all are equal, else one by one."""
         if self._upstream.ragged or len({len(waveform) for waveform in waveforms}) <= 1:
             return self._upstream.run(network, waveforms)
         return [self._upstream.run(network, [waveform])[0] for waveform in waveforms]

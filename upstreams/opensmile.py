@@ -1,8 +1,9 @@
-"""Functionals of openSMILE: one fixed vector an utterance, the standing baseline of paralinguistics."""
+"""Functionals of openSMILE: one vector of fixed size for each utterance, the usual baseline of paralinguistics."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, ClassVar
 
 from upstreams.errors import UpstreamError
@@ -17,7 +18,7 @@ class Functionals:
     """An openSMILE feature set at the level of functionals, computed from audio at 16 kHz."""
 
     sample_rate, hop, depth, max_seconds = 16000, None, 1, None
-    min_samples = 960  # 60 ms, its longest frame: on less, openSMILE gives no value
+    min_samples = 960  # 60 ms, its longest frame: for shorter audio openSMILE gives no value
     seen: ClassVar[dict[str, str]] = {}
     licence = "openSMILE's own, for research, not for products"
 
@@ -42,8 +43,11 @@ class Functionals:
             sets, level = opensmile.FeatureSet, opensmile.FeatureLevel.Functionals
             self._smile = opensmile.Smile(sets[self.feature_set], level)
         smile = self._smile
-        outputs = (smile(waveform.numpy(), self.sample_rate) for waveform in waveforms)  # each (1, D, 1)
-        return [torch.from_numpy(output).transpose(1, 2) for output in outputs]
+        # openSMILE calls back into Python. In the main thread a signal would interrupt that callback, where Python can
+        # only print the exception; in another thread it never does.
+        with ThreadPoolExecutor(1) as thread:
+            outputs = [thread.submit(smile, waveform.numpy(), self.sample_rate).result() for waveform in waveforms]
+        return [torch.from_numpy(output).transpose(1, 2) for output in outputs]  # from (1, D, 1)
 
 
 def egemaps() -> Functionals:

@@ -1,4 +1,4 @@
-"""Pitch, voicing and loudness, frame by frame: the little that the oldest work on vocal emotion measured."""
+"""Pitch, voicing and loudness, frame by frame: what the earliest work on vocal emotion measured."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ WINDOW = 400  # samples, 25 ms
 
 
 class Prosody:
-    """Nine values every 10 ms: log F0 (Hz), voicing (0 or 1), log energy; the change of each a frame; its size.
+    """Nine values every 10 ms: log F0 (Hz), voicing (0 or 1), log energy; their change from frame to frame; its size.
 
-    F0 by WORLD's DIO refined by StoneMask (Morise et al., 2016), interpolated linearly in log F0 over unvoiced
-    frames, so that voicing alone tells them apart. An utterance with no voiced frame has the floor of the range.
-    Windows of five minutes bound DIO's memory (20 minutes at once take over two gigabytes).
+    F0 is computed by WORLD's DIO and StoneMask (Morise et al., 2016). Over unvoiced frames log F0 is interpolated
+    linearly, so only the voicing marks them. An utterance without a voiced frame gets the lowest F0 of the range.
+    Windows of five minutes bound the memory of DIO: 20 minutes at once take over two gigabytes.
     """
 
     title = "prosody (F0, energy, voicing)"
@@ -71,6 +71,6 @@ class Prosody:
 
 def _pyworld() -> ModuleType:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # it announces the end of pkg_resources, of no concern to a user
+        warnings.simplefilter("ignore")  # pyworld's import of pkg_resources warns
         import pyworld
     return pyworld

@@ -1,18 +1,17 @@
-"""Names of upstreams, and what each stands for. Targets are strings, so that listing them imports no model:
+"""Names of upstreams, and what each stands for. Targets are strings, so that a list of them imports no model.
 
 fbank                        a registered upstream
 wav2vec2_base                an encoder of the hub; wav2vec2_base@FOLDER: its architecture with a folder's weights
 emotion2vec_base@FILE        a published emotion2vec with weights of a file instead of the hub's
-emotion2vec@RUN              the last checkpoint of a pre-training run; emotion2vec@RUN/*: all of them (see expand)
-emotion2vec:losses/frame     a variant of an ablation, by its run (see emotion2vec.ablation)
-hf:REPOSITORY@REVISION       any encoder of the hub (its newest revision without one); hf:FOLDER: a folder
-s3prl:NAME                   an upstream of s3prl; s3prl:NAME@FILE: given a checkpoint
-random:wav2vec2_base         a named encoder's architecture with random weights: five draws (see expand)
+emotion2vec@RUN              the last checkpoint of a pre-training run; emotion2vec@RUN/*: all of its checkpoints
+emotion2vec:losses/frame     a variant of an ablation: the last checkpoint of its run
+hf:REPOSITORY@REVISION       any encoder of the hub, without @ its newest revision; hf:FOLDER: that of a folder
+s3prl:NAME                   an upstream of s3prl; s3prl:NAME@FILE: with a checkpoint
+random:wav2vec2_base         a named encoder's architecture with random weights: five draws, seeds 0 to 4
 random:wav2vec2_base@7       one draw, seed 7; random:wav2vec2_base@0 has no number in its name
-path/to/file.py:Class        a class (or function that returns an object) of the user's own
+path/to/file.py:Class        a class of the user's, or a function that returns an object; the file may import the
+                             modules beside it
 path/to/file.py:Class@FILE   the same, called with the path of a checkpoint
-
-A user's file may import the modules beside it: see upstreams.neighbours.
 """
 
 from __future__ import annotations
@@ -25,22 +24,26 @@ from typing import Literal
 from commons.errors import LIST, EmorepError, NotThere, Refused, UnknownName, cut
 from commons.places import Places
 from commons.registry import Registry
-from upstreams import neighbours
 from upstreams.emotion2vec.official import MODELS as EMOTION2VEC
 from upstreams.emotion2vec.runs import checkpoints, step_of
-from upstreams.huggingface.models import MODELS
-from upstreams.names import USER_FILE, Named, label_of
+from upstreams.huggingface.named_encoders import MODELS
+from upstreams.named import USER_FILE, Named, record_name_of
+from upstreams.plugins.neighbours import top_level_names
 
 HUGGINGFACE, EMOTION2VEC_PARTS = "upstreams.huggingface.factories", "upstreams.emotion2vec.upstream"
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A registered upstream: `target` is "module:factory", called with `arguments`.
+    """A registered upstream.
 
-    One with `weights` needs a copy of them, and takes name@checkpoint, the last argument; one with `runs` also the
-    folder of a pre-training run. `copies` names the place where copies of its weights may lie; that folder is passed
-    to its factory after an empty checkpoint.
+    Attributes:
+        about: one line for lists.
+        target: "module:factory", called with `arguments`.
+        weights: it needs a copy of its weights and takes name@checkpoint, which becomes the last argument.
+        runs: name@checkpoint may also be the folder of a pre-training run.
+        copies: which field of Places is the folder with copies of its weights. That folder is the last argument, after
+            an empty checkpoint.
     """
 
     name: str
@@ -100,21 +103,21 @@ CLASS = re.compile(r"^class (\w+)", re.MULTILINE)
 
 
 def known() -> list[Entry]:
-    """Every upstream that can be named without a file, random ones one by one."""
+    """Every upstream that can be named without a file, each random one included."""
     return UPSTREAMS.values()
 
 
 def listed() -> tuple[Entry, ...]:
-    """Registered upstreams, then the forms that other names take."""
+    """The registered upstreams, then the forms of all other names."""
     return (*(entry for entry in known() if not entry.name.startswith("random:")), *FORMS)
 
 
 def resolve(name: str, places: Places) -> Named:
-    """What a name stands for; imports nothing heavy.
+    """What a name stands for. Imports nothing heavy.
 
     Raises:
-        UnknownName: nothing is called so, or a file that it names is not there.
-        Refused: it takes no such seed, checkpoint or form.
+        UnknownName: there is no such name, or no such file.
+        Refused: the name takes no such seed or checkpoint, or has a wrong form.
     """
     if match := USER_FILE.fullmatch(name):
         return _resolve_file(match["file"], match["object"], match["checkpoint"])
@@ -162,13 +165,13 @@ def _named(
     base: str | None = None,
 ) -> Named:
     return Named(
-        name, label_of(name), target, arguments, str(source) if source else None,
+        name, record_name_of(name), target, arguments, str(source) if source else None,
         str(checkpoint) if checkpoint else None, base=base,
     )  # fmt: skip
 
 
 def _unknown(name: str) -> EmorepError:
-    """What to say of a name that is none."""
+    """The error for a name that has no upstream."""
     if name and Path(name).expanduser().is_dir():
         return Refused(
             f"upstream {cut(name)!r}: a folder; say what it holds: hf:{cut(name)} for a model of transformers, "
@@ -190,13 +193,13 @@ def _resolve_checkpoint(name: str, entry: Entry, checkpoint: str) -> Named:
     path = _existing(checkpoint, "checkpoint")
     if entry.runs and path.is_dir():
         path = _checkpoints(path)[-1]
-    # A folder may hold more than the weights; its upstream knows which of its files count.
+    # A folder may hold more than the weights; its upstream hashes the files that count.
     file, base = path if path.is_file() else None, entry.name if entry.runs else None
     named = _named(f"{entry.name}@{_shown(path)}", entry.target, (*entry.arguments, str(path)), None, file, base)
     step = step_of(path) if entry.runs else None
     if step is None:
         return named
-    return replace(named, run=named.label.removesuffix(path.name).rstrip("@/"), step=step)
+    return replace(named, run=named.record_name.removesuffix(path.name).rstrip("@/"), step=step)
 
 
 def _resolve_variant(name: str, places: Places) -> Named:
@@ -210,17 +213,17 @@ def _resolve_variant(name: str, places: Places) -> Named:
     )  # fmt: skip
 
 
-def _resolve_hub(place: str, places: Places) -> Named:
+def _resolve_hub(origin: str, places: Places) -> Named:
     target = f"{HUGGINGFACE}:unnamed"
-    if Path(place).expanduser().is_dir():
-        path = _existing(place, "folder")
+    if Path(origin).expanduser().is_dir():
+        path = _existing(origin, "folder")
         return _named(f"hf:{_shown(path)}", target, (str(path),))
-    repository, _, revision = place.partition("@")
+    repository, _, revision = origin.partition("@")
     if not REPOSITORY.fullmatch(repository):
-        _existing(place, "folder")  # says what lies beside it
-        raise Refused(f"upstream hf:{place}: expected a folder, or a repository such as hf:facebook/wav2vec2-base")
+        _existing(origin, "folder")  # its error offers similar names
+        raise Refused(f"upstream hf:{origin}: expected a folder, or a repository such as hf:facebook/wav2vec2-base")
     copies = (str(places.weights),) if places.weights else ()
-    return _named(f"hf:{place}", target, (repository, revision, *copies))
+    return _named(f"hf:{origin}", target, (repository, revision, *copies))
 
 
 def _resolve_s3prl(name: str, checkpoint: str) -> Named:
@@ -249,9 +252,9 @@ def _resolve_random(entry: Entry, seed: str) -> Named:
 
 def _resolve_file(file: str, attribute: str, checkpoint: str | None) -> Named:
     source = _existing(file, "file of an upstream")
-    bound = neighbours.bound(source)
-    if bound is not None and attribute not in bound:
-        raise UnknownName(f"class in {cut(str(source))}", attribute, [one for one in bound if not one.startswith("_")])
+    names = top_level_names(source)
+    if names is not None and attribute not in names:
+        raise UnknownName(f"class in {cut(str(source))}", attribute, [one for one in names if not one.startswith("_")])
     name, weights = f"{_shown(source)}:{attribute}", _existing(checkpoint, "checkpoint") if checkpoint else None
     if weights:
         name = f"{name}@{_shown(weights)}"
@@ -273,6 +276,6 @@ def _existing(path: str, what: str) -> Path:
 
 
 def _shown(path: Path) -> str:
-    """Relative to the working folder where it lies beneath it."""
+    """A path as names show it: relative to the working folder if it lies in it."""
     here = Path.cwd()
     return (path.relative_to(here) if path.is_relative_to(here) else path).as_posix()

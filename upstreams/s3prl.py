@@ -1,4 +1,4 @@
-"""Any upstream of s3prl, with the numbers that its own code gives an utterance that is alone."""
+"""Any upstream of s3prl, with the features that s3prl's own code gives for one utterance at a time."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from typing import TYPE_CHECKING, Protocol
 
 from commons.errors import EmorepError, UnknownName
 from upstreams.errors import UpstreamError, described
-from upstreams.expressions import Coded, plain_in
 from upstreams.fingerprints import hash_weights, recipe, version
-from upstreams.huggingface.models import MODELS
+from upstreams.huggingface.named_encoders import MODELS
+from upstreams.s3prl_settings import Coded, plain_in
 from upstreams.torchaudio_repair import repair_for_s3prl
 
 if TYPE_CHECKING:
     import torch
 
-    from upstreams.huggingface.models import Seen
+    from upstreams.huggingface.named_encoders import Seen
 
-ADAPTER = 1  # part of the fingerprint: raise it when what is made of an upstream's output changes
-PROBE = (400, 800, 1600, 3200, 8000, 16000)  # samples; the first that it takes is its receptive field
+ADAPTER = 1  # part of the fingerprint: raise it when the features made of an upstream's output change
+PROBE = (400, 800, 1600, 3200, 8000, 16000)  # samples; the first length that works is the receptive field
 UNTRAINED = ("fbank", "fbank_no_cmvn", "linear", "mel", "mfcc", "spectrogram", "stft_mag")
-SAME = {  # names of s3prl for rows of our table, which say what trained them
+SAME = {  # s3prl's names of models in our table, which says what they were trained on
     "wav2vec2_base_960": "wav2vec2_base",
     "wav2vec2": "wav2vec2_base",
     "wav2vec2_large_ll60k": "wav2vec2_large",
@@ -58,11 +58,11 @@ class Expert(Protocol):
 
 
 class S3prl:
-    """An expert of s3prl's hub: the hidden states of its forward pass, layer by layer.
+    """An upstream ("expert") of s3prl's hub: the hidden states of its forward pass, layer by layer.
 
-    One utterance at a time or equal lengths, for its padded batches change features. The waveform's normalisation is
-    s3prl's: what the checkpoint's own settings say. `S3PRLUpstream` would repeat the last frame to make up
-    ceil(samples / hop); here are those that the model gives.
+    It takes waveforms of one length, because s3prl's padded batches change features. s3prl normalises the waveform as
+    the settings of the checkpoint say. The frames are those of the model; `S3PRLUpstream` would repeat the last frame
+    until there are ceil(samples / hop).
     """
 
     sample_rate, max_seconds = 16000, 30.0
@@ -90,6 +90,10 @@ class S3prl:
             kind="s3prl", adapter=ADAPTER, name=self.name, versions=versions, weights=hash_weights(self._expert)
         )
 
+    def network(self) -> Expert:
+        """The upstream of s3prl itself."""
+        return self._expert
+
     def to(self, device: str) -> None:
         self._expert.to(device)
 
@@ -97,7 +101,7 @@ class S3prl:
         return list(self._layers(self._expert(waveforms)["hidden_states"]))
 
     def _shortest(self) -> tuple[int, Sequence[torch.Tensor]]:
-        """Its receptive field, and the hidden states of an utterance of such length."""
+        """Its receptive field, and the hidden states of noise of that length."""
         import torch
 
         for samples in PROBE:
@@ -114,7 +118,7 @@ class S3prl:
         raise UpstreamError(f"s3prl:{self.name} cannot run on a second of noise: {failure}")
 
     def _layers(self, hidden: Sequence[torch.Tensor]) -> torch.Tensor:
-        """(B, L, T, D). Raises UpstreamError where layers differ in width; those of more frames lose their last."""
+        """(B, L, T, D); layers are cut to the fewest frames. Raises UpstreamError: layers differ in width."""
         import torch
 
         widths = sorted({layer.shape[2] for layer in hidden})
@@ -125,18 +129,18 @@ class S3prl:
 
 
 def refuse_unknown(name: str) -> None:
-    """Raises UnknownName where s3prl has no upstream of that name; imports it only where its sources do not tell."""
+    """Raises UnknownName: s3prl has no upstream of that name. Imports s3prl only if its source files do not show it."""
     spec = importlib.util.find_spec("s3prl")
     if spec is None or spec.origin is None:
-        return  # building it says what to install
+        return  # building it raises the error that says what to install
     sources = Path(spec.origin).parent.glob("upstream/*/hubconf.py")
     if not any(f"\ndef {name}(" in source.read_text(encoding="utf-8", errors="replace") for source in sources):
         _hub(name)
 
 
 def _hub(name: str) -> ModuleType:
-    """s3prl's hub. Raises UnknownName where it has no such upstream, UpstreamError: a package is missing."""
-    logging.getLogger("s3prl").setLevel(logging.ERROR)  # it warns of every package that some other upstream needs
+    """s3prl's hub. Raises UnknownName: it has no such upstream; UpstreamError: a package is missing."""
+    logging.getLogger("s3prl").setLevel(logging.ERROR)  # it warns of every package that any of its upstreams needs
     try:
         repair_for_s3prl()
         hub = importlib.import_module("s3prl.hub")
@@ -144,14 +148,14 @@ def _hub(name: str) -> ModuleType:
         raise UpstreamError(
             f"s3prl:{name} needs the package {error.name or error}; pip install {error.name}"
         ) from error
-    known = [option for option in hub.options() if not isclass(getattr(hub, option))]  # helpers among its names
+    known = [option for option in hub.options() if not isclass(getattr(hub, option))]  # without helper classes
     if name not in known:
         raise UnknownName("upstream of s3prl", name, known)
     return hub
 
 
 def _expert(name: str, checkpoint: str) -> Expert:
-    """Raises UnknownName; UpstreamError: a missing package, a file that is missing or refused."""
+    """The upstream itself. Raises UnknownName; UpstreamError: a package or file is missing, or a file is refused."""
     hub = _hub(name)
     if name.endswith(("_local", "_custom")) and not checkpoint:
         raise UpstreamError(f"s3prl:{name} needs a checkpoint: s3prl:{name}@FILE")
@@ -179,7 +183,7 @@ def _expert(name: str, checkpoint: str) -> Expert:
 
 @contextmanager
 def _careful(name: str) -> Iterator[None]:
-    """While s3prl builds: no checkpoint may run code, and what cannot be fetched is named with its place."""
+    """A context for building: no checkpoint can run code, and an error names what could not be downloaded."""
     import torch
     from s3prl.util import download
 
@@ -187,20 +191,20 @@ def _careful(name: str) -> Iterator[None]:
     generator = torch.get_rng_state()
 
     def weights_only(*arguments: object, **options: object) -> object:
-        with torch.serialization.safe_globals([Namespace]):  # settings of older checkpoints; plain attributes
+        with torch.serialization.safe_globals([Namespace]):  # holds settings in older checkpoints
             return load(*arguments, **{**options, "weights_only": True})
 
-    def fetch_or_say(filepath: Path, url: str, *arguments: object, **options: object) -> None:
+    def fetch_or_explain(filepath: Path, url: str, *arguments: object, **options: object) -> None:
         try:
             fetch(filepath, url, *arguments, **options)
         except Exception as error:
             raise UpstreamError(
-                f"s3prl:{name}: cannot fetch {url} ({type(error).__name__}). Fetch it where there is a network, and "
-                f"put it here as {filepath}"
+                f"s3prl:{name}: cannot download {url} ({type(error).__name__}). Get it on a machine with a network and "
+                f"copy it here as {filepath}"
             ) from error
 
-    torch.load, download._download = weights_only, fetch_or_say
-    torch.manual_seed(0)  # some draw a waveform to try themselves on, and keep it
+    torch.load, download._download = weights_only, fetch_or_explain
+    torch.manual_seed(0)  # some keep a random waveform that they draw for a test of themselves
     try:
         with plain_in("s3prl"):
             yield

@@ -15,10 +15,10 @@ FULL_SCALE = 32768.0  # Kaldi's constants (energy floor, log offsets) are meant 
 
 
 class Spectral:
-    """Common facts. `settings` go to torchaudio's Kaldi functions and into the fingerprint.
+    """What both have in common. `settings` go to torchaudio's Kaldi functions and into the fingerprint.
 
-    No mean normalisation: an utterance's time-mean, which the heads read, would be zero. Windows of five minutes
-    bound the memory (20 minutes at once take over a gigabyte).
+    There is no mean normalisation, which would make the time-mean of an utterance zero, and heads read that mean.
+    Windows of five minutes bound the memory: 20 minutes at once take over a gigabyte.
     """
 
     sample_rate, hop, depth, min_samples, max_seconds = 16000, 160, 1, 400, 300.0
@@ -37,6 +37,7 @@ class Spectral:
         return [self.frames(kaldi, waveform[None] * FULL_SCALE)[None] for waveform in waveforms]
 
     def frames(self, kaldi: ModuleType, waveform: torch.Tensor) -> torch.Tensor:
+        """(1, samples) at 16-bit scale -> (T, D)."""
         raise NotImplementedError
 
 

@@ -1,10 +1,10 @@
 """Makes torchaudio 2.9 and later importable, and s3prl with it. Three repairs, each made only where it is needed:
 
-1. A wheel linked to CUDA does not load beside a CPU-only torch. Nothing here needs its compiled part, and torchaudio
-   runs without it where a stub says that there is none.
-2. transformers imports torchaudio wherever it is installed, and fails with it: so the first comes before transformers.
-3. s3prl calls `torchaudio.set_audio_backend` and imports `torchaudio.sox_effects`, which 2.9 took away. The first never
-   did anything for an upstream, the second is needed for none but effects on a waveform: stand-ins suffice.
+1. A wheel that is linked to CUDA does not load beside a CPU-only torch. Nothing here needs its compiled part, and
+   torchaudio runs without that part if a stub says that there is none.
+2. transformers imports torchaudio where it is installed, and fails if that fails: the first repair must come before.
+3. s3prl calls `torchaudio.set_audio_backend` and imports `torchaudio.sox_effects`, which 2.9 removed. No upstream needs
+   the first, and the second only serves effects on waveforms: stubs are enough.
 """
 
 import importlib
@@ -18,9 +18,9 @@ EXTENSION = "torchaudio._extension"
 
 
 def repair() -> None:
-    """The first two: from now on torchaudio imports without its compiled part where that does not load.
+    """The first two: from now on torchaudio is imported without its compiled part if that does not load.
 
-    Idempotent; imports nothing itself.
+    It imports nothing itself; further calls do nothing.
     """
     if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
         sys.meta_path.insert(0, _Finder())
@@ -39,7 +39,7 @@ def repair_for_s3prl() -> None:
 
 
 class _Finder(MetaPathFinder):
-    """Finds torchaudio's compiled part, for a loader that forgives it."""
+    """Finds the compiled part of torchaudio, for a loader that ignores its failure."""
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
@@ -51,7 +51,7 @@ class _Finder(MetaPathFinder):
 
 
 class _Forgiving(SourceFileLoader):
-    """Leaves a stub that says there is no compiled part, where running the module fails."""
+    """Loads the module, or a stub that says that there is no compiled part."""
 
     def exec_module(self, module: ModuleType) -> None:
         try:

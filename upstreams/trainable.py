@@ -1,4 +1,4 @@
-"""A network that is called with waveforms, as its upstream is: what `trainable()` of an upstream gives."""
+"""What `trainable()` of an upstream returns: a network that is called with waveforms, as the upstream is."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Run = Callable[[nn.Module, list[torch.Tensor]], list[torch.Tensor]]
 
 
 class Trainable(nn.Module):
-    """A network and how waveforms run through it: `run(network, waveforms)` gives a (L, T, D) tensor for each."""
+    """A network, and the function that runs it: `run(network, waveforms)` returns a (L, T, D) tensor for each."""
 
     def __init__(self, network: nn.Module, run: Run) -> None:
         super().__init__()

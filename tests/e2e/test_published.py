@@ -7,7 +7,7 @@ import upstreams
 from leaderboard.published import MODELS
 from tasks import definition
 from upstreams.emotion2vec.official import MODELS as EMOTION2VEC
-from upstreams.huggingface.models import MODELS as HUGGINGFACE
+from upstreams.huggingface.named_encoders import MODELS as HUGGINGFACE
 from upstreams.s3prl import SAME
 from upstreams.torchaudio_repair import repair_for_s3prl
 

@@ -4,7 +4,7 @@ import pkgutil
 
 from tasks import corpora
 from upstreams.emotion2vec.official import MODELS as EMOTION2VEC
-from upstreams.huggingface.models import MODELS
+from upstreams.huggingface.named_encoders import MODELS
 
 OTHERS = {"asvp_esd", "mesd"}  # corpora of their own, though their names end in one of ours
 

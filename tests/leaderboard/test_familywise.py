@@ -6,10 +6,10 @@ import time
 import numpy as np
 import pytest
 
-from benchmarks.ranks import KINDS, false_alarms, power
 from commons.metrics import METRICS, sums
 from leaderboard.familywise import PRIOR, Couple, Part, all_pairs, of_columns, of_couples, of_systems, swaps_for
 from leaderboard.permutation import LINEAR, signs, smallest_p, swap_test
+from studies.rank_errors import KINDS, false_alarms, power
 
 
 def systems(metric, number=4, groups=6, seeds=(2, 1, 1, 2)):

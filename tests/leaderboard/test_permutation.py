@@ -6,12 +6,12 @@ import time
 import numpy as np
 import pytest
 
-from benchmarks.coverage import PAIRS, draw_pair, false_alarms, over_corpora
-from benchmarks.ranks import holm
 from commons.metrics import METRICS, sums
 from leaderboard.permutation import DRAWS, LINEAR, contributions, p_values, signs, smallest_p, swap_test
 from leaderboard.ranks import rank_intervals
 from leaderboard.statistics import detectable, difference
+from studies.interval_coverage import PAIRS, draw_pair, false_alarms, over_corpora
+from studies.rank_errors import holm
 
 
 def pair(metric, groups=6, seeds=(1, 1)):

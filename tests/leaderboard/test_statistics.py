@@ -7,9 +7,9 @@ import pytest
 from scipy.special import expit, logit
 from scipy.stats import t as student
 
-from benchmarks.coverage import DIFFICULTY, GROUPS, coverage, coverage_of_design, designs, draw
 from commons.metrics import METRICS, ccc, recalls, sums, ua, wa
 from leaderboard.statistics import freedom, jackknife, shares
+from studies.interval_coverage import DIFFICULTY, GROUPS, coverage, coverage_of_design, designs, draw
 
 UNIT = (0.0, 1.0)
 

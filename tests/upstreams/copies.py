@@ -13,9 +13,8 @@ from upstreams.huggingface import factories
 WAVE = [torch.from_numpy(noise(0.4))]
 
 
-def store(name: str, place: Path) -> Path:
-    """A named encoder's small sister with random weights, as `save_pretrained` writes it."""
-    encoder = factories.random(name, small=True)
-    encoder.build().save_pretrained(place)
-    (place / "preprocessor_config.json").write_text(json.dumps({"do_normalize": False}))
-    return place
+def store(name: str, folder: Path, normalise: bool = False) -> Path:
+    """Write a very small model of a named encoder's kind, with random weights, as `save_pretrained` does."""
+    factories.random(name, small=True).build().save_pretrained(folder)
+    (folder / "preprocessor_config.json").write_text(json.dumps({"do_normalize": normalise}))
+    return folder

@@ -14,7 +14,11 @@ import upstreams
 from commons.corridors.features import Features
 from commons.progress import Progress
 from upstreams import Extraction
-from upstreams.models import Models
+from upstreams.extraction import jobs
+from upstreams.extraction.models import Models
+from upstreams.extraction.store import Kept, Store
+from upstreams.frozen import Frozen
+from upstreams.inputs.audio import segments
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -111,7 +115,30 @@ def extract(
     precision: str = "fp32",
     progress: Progress | None = None,
     models: Models | None = None,
+    chunk: int = 64,
 ) -> Features:
     """Features of a name's upstream, as it is now."""
     identity = upstreams.identify(upstreams.resolve(name), precision, models)
-    return upstreams.extract(identity, utterances, needs, Extraction(cache, device, jobs), progress, models)
+    return upstreams.extract(identity, utterances, needs, Extraction(cache, device, jobs, chunk), progress, models)
+
+
+def extract_in_batches(
+    name: str,
+    utterances: pd.DataFrame,
+    kind: str,
+    cache: Path,
+    limits: jobs.Limits,
+    upstream: Frozen | None = None,
+) -> Features:
+    """Features made in one job with batches of such a size, whatever the device.
+
+    upstream: what runs in place of the name's upstream, and stores its features under that upstream's fingerprint.
+    """
+    identity = upstreams.identify(upstreams.resolve(name))
+    kept = Kept(identity.named.name, identity.fingerprint, identity.precision, kind, identity.depth, identity.width)
+    Store(cache, kept).prepare()
+    job = jobs.Job(tuple(segments(utterances)), (kept,))
+    jobs.run(job, upstream or upstreams.load(name), cache, limits=limits)
+    features = upstreams.extract(identity, utterances, {kind}, Extraction(cache, "cpu", 1))
+    assert features.counts["computed"] == 0
+    return features

@@ -9,7 +9,7 @@ import soundfile
 
 from tests.upstreams.sounds import noise, speak, table, tone
 from upstreams import UpstreamError
-from upstreams.audio import decode, segments
+from upstreams.inputs.audio import decode, segments
 
 
 def only(utterances: pd.DataFrame, rate: int = 16000) -> np.ndarray:
@@ -24,10 +24,10 @@ def test_samples_come_back_as_they_were(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("rate", [8000, 22050, 44100, 48000])
 def test_any_rate_comes_to_the_upstreams(tmp_path: Path, rate: int) -> None:
-    heard = only(speak(tmp_path, [tone(440, 1, rate)], rate))
-    assert abs(len(heard) - 16000) <= 1
+    decoded = only(speak(tmp_path, [tone(440, 1, rate)], rate))
+    assert abs(len(decoded) - 16000) <= 1
     inner = slice(1000, 15000)  # the resampler rings at the edges
-    np.testing.assert_allclose(heard[:15999][inner], tone(440)[:15999][inner], atol=2e-3)
+    np.testing.assert_allclose(decoded[:15999][inner], tone(440)[:15999][inner], atol=2e-3)
 
 
 def test_channels_are_averaged_or_chosen(tmp_path: Path) -> None:
@@ -84,10 +84,10 @@ def test_parts_that_are_not_there_are_named(tmp_path: Path) -> None:
     assert len(only(utterances.assign(start=0.5, end=1.004))) == 8000  # rounding in a corpus's times is not a fault
 
 
-def test_a_file_that_changed_since_it_was_hashed_is_refused(tmp_path: Path) -> None:
+def test_a_file_that_changed_after_it_was_hashed_is_refused(tmp_path: Path) -> None:
     utterances = speak(tmp_path, [noise(1)])
     soundfile.write(utterances["path"].iloc[0], noise(1, seed=5), 16000)
-    with pytest.raises(UpstreamError, match=r"changed since.*touch .*0\.wav"):
+    with pytest.raises(UpstreamError, match=r"changed after it was hashed.*touch .*0\.wav"):
         only(utterances)
 
 

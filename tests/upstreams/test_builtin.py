@@ -14,7 +14,7 @@ NAMES = [name for name in upstreams.names() if not name.startswith("random:")] +
 
 
 @pytest.fixture(scope="module")
-def load(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], upstreams.contract.Frozen]:
+def load(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], upstreams.frozen.Frozen]:
     tiny = plugin(tmp_path_factory.mktemp("tiny"), TINY, TINY_NAME)
     return lambda name: upstreams.load(tiny if name == TINY_NAME else name)
 

@@ -8,19 +8,19 @@ import pytest
 
 import upstreams
 from tests.upstreams.sounds import ENERGY, extract, noise, plugin, speak
-from upstreams import UpstreamError, cache, extraction
+from upstreams import UpstreamError
 from upstreams.__main__ import main
+from upstreams.extraction import cache
 
 DAY = 24 * 3600
 
 
 @pytest.fixture
-def filled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def filled(tmp_path: Path) -> Path:
     """Two upstreams, three chunks each."""
-    monkeypatch.setattr(extraction, "CHUNK_UTTERANCES", 2)
     utterances = speak(tmp_path, [noise(0.1, i) for i in range(6)])
     for name in ("fbank", plugin(tmp_path, ENERGY)):
-        extract(name, utterances, {"pooled"}, tmp_path / "cache", jobs=1)
+        extract(name, utterances, {"pooled"}, tmp_path / "cache", jobs=1, chunk=2)
     return tmp_path / "cache"
 
 
@@ -33,11 +33,11 @@ def age(path: Path, days: float) -> None:
 
 
 def test_the_list_tells_what_is_there(filled: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    found = {Path(folder.upstream).name: folder for folder in cache.folders(filled)}
-    assert set(found) == {"fbank", "energy.py:Energy"}
-    assert found["fbank"].utterances == 6
-    assert found["fbank"].size == sum(path.stat().st_size for path in chunks(found["fbank"].path))
-    for path in chunks(found["fbank"].path):
+    held = {Path(folder.upstream).name: folder for folder in cache.folders(filled)}
+    assert set(held) == {"fbank", "energy.py:Energy"}
+    assert held["fbank"].utterances == 6
+    assert held["fbank"].size == sum(path.stat().st_size for path in chunks(held["fbank"].path))
+    for path in chunks(held["fbank"].path):
         path.unlink()
     assert main(["cache", "list", "--cache", str(filled)]) == 0
     heading, *rows, _ = capsys.readouterr().out.splitlines()
@@ -74,11 +74,11 @@ def test_one_upstream_can_go_alone(filled: Path) -> None:
         cache.prune(filled, upstream="fbank")
 
 
-def test_a_label_names_an_upstream_too(filled: Path) -> None:
+def test_a_name_in_records_names_an_upstream_too(filled: Path) -> None:
     name = next(folder.upstream for folder in cache.folders(filled) if folder.upstream != "fbank")
-    label = upstreams.resolve(name).label
-    assert label != name
-    cache.prune(filled, upstream=label)
+    record_name = upstreams.resolve(name).record_name
+    assert record_name != name
+    cache.prune(filled, upstream=record_name)
     assert [folder.upstream for folder in cache.folders(filled)] == ["fbank"]
 
 
@@ -88,8 +88,8 @@ def test_a_folder_without_a_readable_description_is_shown_and_can_go(filled: Pat
     (folder / "about.json").unlink()
     if content is not None:
         (folder / "about.json").write_bytes(content)
-    found = {Path(folder.upstream).name: folder for folder in cache.folders(filled)}
-    assert set(found) == {"unknown", "energy.py:Energy"} and found["unknown"].utterances == 6
+    held = {Path(folder.upstream).name: folder for folder in cache.folders(filled)}
+    assert set(held) == {"unknown", "energy.py:Energy"} and held["unknown"].utterances == 6
     cache.prune(filled, upstream="unknown")
     assert not folder.exists() and len(chunks(filled)) == 3
 
@@ -115,7 +115,7 @@ def test_a_prune_without_a_bound_is_a_wrong_request(filled: Path, capsys: pytest
         with pytest.raises(SystemExit) as stop:
             main(arguments)
         assert stop.value.code == 2
-    assert "expected a number of at least 0, found '-1'" in capsys.readouterr().err
+    assert "expected a number of at least 0, not '-1'" in capsys.readouterr().err
     assert main(["cache", "prune", "--upstream", "none", "--cache", str(filled)]) == 1
     assert "error: the cache" in capsys.readouterr().err
     assert main(["check", "opensmlie"]) == 2
@@ -131,4 +131,4 @@ def test_the_command_lists_every_upstream(capsys: pytest.CaptureFixture[str]) ->
 def test_a_file_is_no_cache(tmp_path: Path, action: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "file").touch()
     assert main(["cache", *action, "--cache", str(tmp_path / "file")]) == 2
-    assert "a file, or in one; expected the folder" in capsys.readouterr().err
+    assert "a file, or a path in one; expected the folder" in capsys.readouterr().err

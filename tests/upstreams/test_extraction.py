@@ -10,9 +10,11 @@ import torch
 import upstreams
 from commons.corridors.features import Features
 from commons.errors import EmorepError, Refused
-from tests.upstreams.sounds import ENERGY, before_frames, extract, noise, plugin, speak, with_init
-from upstreams import UpstreamError, extraction, work
-from upstreams.contract import Frozen
+from tests.upstreams.sounds import ENERGY, before_frames, extract, extract_in_batches, noise, plugin, speak, with_init
+from upstreams import UpstreamError
+from upstreams.extraction import jobs
+from upstreams.frozen import Frozen
+from upstreams.inputs.audio import windows
 
 
 @pytest.fixture
@@ -23,11 +25,6 @@ def energy(tmp_path: Path) -> str:
 @pytest.fixture
 def utterances(tmp_path: Path) -> pd.DataFrame:
     return speak(tmp_path, [noise(0.2 + 0.1 * (i % 4), i) for i in range(10)])
-
-
-@pytest.fixture
-def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(extraction, "CHUNK_UTTERANCES", 3)
 
 
 def truth(waveform: np.ndarray) -> np.ndarray:
@@ -48,10 +45,10 @@ def waves(utterances: pd.DataFrame) -> list[np.ndarray]:
 
 
 def get(name: str, utterances: pd.DataFrame, cache: Path, needs: tuple[str, ...] = ("pooled",), **more) -> Features:
-    return extract(name, utterances, needs, cache, device="cpu", jobs=more.pop("jobs", 1), **more)
+    """Features from chunks of three utterances."""
+    return extract(name, utterances, needs, cache, **{"device": "cpu", "jobs": 1, "chunk": 3, **more})
 
 
-@pytest.mark.usefixtures("small_chunks")
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_each_row_has_its_own_mean_and_deviation(utterances: pd.DataFrame, tmp_path: Path, jobs: int) -> None:
     loud = plugin(tmp_path, before_frames("print('{}', flush=True)"))  # which must not pass for a worker's answer
@@ -63,7 +60,6 @@ def test_each_row_has_its_own_mean_and_deviation(utterances: pd.DataFrame, tmp_p
     assert features.audio_seconds == pytest.approx(utterances["duration"].sum())
 
 
-@pytest.mark.usefixtures("small_chunks")
 def test_frames_are_ragged_and_whole(energy: str, utterances: pd.DataFrame, tmp_path: Path) -> None:
     last = get(energy, utterances, tmp_path / "cache", ("frames:last",)).frames
     both = get(energy, utterances, tmp_path / "cache", ("frames:all", "frames:last", "pooled"))
@@ -78,18 +74,16 @@ def test_frames_are_ragged_and_whole(energy: str, utterances: pd.DataFrame, tmp_
 
 
 def test_a_union_of_needs_takes_one_pass_and_makes_only_what_is_lacking(
-    tmp_path: Path, utterances: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, utterances: pd.DataFrame
 ) -> None:
-    calls: list[int] = []
-    forward = work.forward
-    monkeypatch.setattr(work, "forward", lambda *given: calls.append(1) or forward(*given))
-    name, cache = plugin(tmp_path, ENERGY), tmp_path / "cache"
+    calls = tmp_path / "calls"
+    name, cache = plugin(tmp_path, before_frames(f"open({str(calls)!r}, 'a').write('.')")), tmp_path / "cache"
     get(name, utterances, cache, ("pooled", "frames:last"))
-    assert len(calls) == 10
+    assert len(calls.read_text()) == 10
     get(name, utterances, cache, ("frames:last",))
-    assert len(calls) == 10
+    assert len(calls.read_text()) == 10
     features = get(name, utterances, cache, ("pooled", "frames:all"))
-    assert len(calls) == 20 and features.counts["computed"] == 10
+    assert len(calls.read_text()) == 20 and features.counts["computed"] == 10
     assert len(list((cache / "features").glob("*/about.json"))) == 3
 
 
@@ -136,11 +130,11 @@ def test_long_audio_runs_in_windows_and_pools_as_if_it_had_not(tmp_path: Path) -
 def test_windows_cover_the_audio_and_none_is_short(tmp_path: Path, energy: str, seconds: float) -> None:
     upstream = upstreams.load(energy)
     samples = np.zeros(round(seconds * 16000), dtype=np.int8)
-    windows = work.cut(samples, upstream.audio)
-    assert sum(map(len, windows)) == len(samples)
-    assert len(windows) == int(np.ceil(len(samples) / 480000)) > 1
-    assert max(map(len, windows)) <= 480000 + 160 and max(map(len, windows)) - min(map(len, windows)) <= 2 * 160
-    assert all(len(window) % 160 == 0 for window in windows[:-1])
+    lengths = [len(window) for window in windows(samples, upstream.audio)]
+    assert sum(lengths) == len(samples)
+    assert len(lengths) == int(np.ceil(len(samples) / 480000)) > 1
+    assert max(lengths) <= 480000 + 160 and max(lengths) - min(lengths) <= 2 * 160
+    assert all(length % 160 == 0 for length in lengths[:-1])
 
 
 def test_twenty_milliseconds_are_padded_and_counted(tmp_path: Path) -> None:
@@ -151,12 +145,10 @@ def test_twenty_milliseconds_are_padded_and_counted(tmp_path: Path) -> None:
         assert np.isfinite(features.pooled[:]).all()
 
 
-def test_batches_hold_equal_lengths_alone(tmp_path: Path, energy: str) -> None:
-    upstream = upstreams.load(energy)
-    upstream.device = "cuda"
+def test_batches_hold_equal_lengths_alone(energy: str) -> None:
     lengths = [160, 160, 160, 320, 160] + [480] * 70
-    pieces = [work.Piece(owner, np.zeros(n, np.float32)) for owner, n in enumerate(lengths)]
-    batches = list(work.batches(pieces, upstream))
+    pieces = [jobs.Piece(owner, np.zeros(n, np.float32)) for owner, n in enumerate(lengths)]
+    batches = list(jobs.batches(pieces, jobs.ON_GPU, upstreams.load(energy).audio, ragged=False))
     assert [piece for batch in batches for piece in batch] == pieces
     assert [len(batch) for batch in batches] == [3, 1, 1, 32, 32, 6]
 
@@ -168,57 +160,65 @@ NO_MEMORY = [
 ]
 
 
+class Scarce:
+    """What ENERGY gives, on a GPU that holds `most` waveforms at a time: more raise `error`."""
+
+    sample_rate, hop, depth, width, min_samples = 16000, 160, 2, 3, 160
+
+    def __init__(self, most: int, error: Exception) -> None:
+        self.most, self.error = most, error
+        self.sizes: list[int] = []
+
+    def __call__(self, waveforms: list[torch.Tensor]) -> list[torch.Tensor]:
+        self.sizes.append(len(waveforms))
+        if len(waveforms) > self.most:
+            raise self.error
+        return [torch.from_numpy(truth(wave.numpy())) for wave in waveforms]
+
+
 @pytest.mark.parametrize("error", NO_MEMORY)
-def test_out_of_memory_halves_the_batch_and_says_so_when_it_cannot(energy: str, error: Exception) -> None:
-    upstream = upstreams.load(energy)
-    sizes = []
-
-    def model(waveforms: list[torch.Tensor], most: int) -> list[torch.Tensor]:
-        sizes.append(len(waveforms))
-        if len(waveforms) > most:
-            raise error
-        return [wave[None, :, None].repeat(2, 1, 3) for wave in waveforms]
-
+def test_out_of_memory_halves_the_batch_and_says_so_when_it_cannot(error: Exception) -> None:
     batch = [torch.full((160,), float(i)) for i in range(7)]
-    upstream._model = lambda waveforms: model(waveforms, 2)
-    assert [int(output[0, 0, 0]) for output in work.forward(batch, upstream, torch.clone)] == list(range(7))
-    assert max(sizes) == 7
-    upstream._model = lambda waveforms: model(waveforms, 0)
+    model = Scarce(2, error)
+    outputs = jobs.forward(batch, Frozen(model, "scarce"), torch.clone)
+    assert [int(output[0, 0, 2]) for output in outputs] == list(range(7)) and max(model.sizes) == 7
     with pytest.raises(UpstreamError, match="GPU's memory"):
-        work.forward(batch, upstream, torch.clone)
+        jobs.forward(batch, Frozen(Scarce(0, error), "scarce"), torch.clone)
+
+
+class ScarceInPooling(Scarce):
+    """The same, but what runs out is the memory for a copy of the features."""
+
+    def __call__(self, waveforms: list[torch.Tensor]) -> list[torch.Tensor]:
+        most, error = self.most, self.error
+        self.most = len(waveforms)
+        outputs = super().__call__(waveforms)
+        self.most = most
+
+        class Features(torch.Tensor):
+            @classmethod
+            def __torch_function__(cls, function, types, arguments=(), options=None):
+                if function in (torch.Tensor.float, torch.Tensor.transpose) and len(waveforms) > most:
+                    raise error
+                return super().__torch_function__(function, types, arguments, options or {})
+
+        return [output.as_subclass(Features) for output in outputs]
 
 
 @pytest.mark.parametrize("need", ["pooled", "frames:last"])
 @pytest.mark.parametrize("error", NO_MEMORY)
 def test_memory_that_runs_out_in_pooling_halves_the_batch_too(
-    energy: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, need: str, error: Exception
+    energy: str, tmp_path: Path, need: str, error: Exception
 ) -> None:
     utterances = speak(tmp_path, [noise(0.2, seed) for seed in range(7)])
-    plain = get(energy, utterances, tmp_path / "plain", (need,))
-    monkeypatch.setattr(work, "batches", lambda pieces, upstream: [list(pieces)])
-    call, held = Frozen.__call__, []
+    limits, model = jobs.Limits(7, float("inf")), ScarceInPooling(2, error)
 
-    class Scarce(torch.Tensor):
-        """Features of which a copy can be made while the GPU holds no more than two utterances'."""
+    def made(model: Scarce, cache: Path) -> list[np.ndarray]:
+        features = extract_in_batches(energy, utterances, need, cache, limits, Frozen(model, "energy"))
+        return [features.pooled[row] if need == "pooled" else features.frames[row] for row in range(7)]
 
-        @classmethod
-        def __torch_function__(cls, function, types, arguments=(), options=None):
-            if function in (torch.Tensor.float, torch.Tensor.transpose) and held[-1] > 2:
-                raise error
-            return super().__torch_function__(function, types, arguments, options or {})
-
-    def noted(self: Frozen, waveforms: list[torch.Tensor]) -> list[torch.Tensor]:
-        held.append(len(waveforms))
-        return [output.as_subclass(Scarce) for output in call(self, waveforms)]
-
-    monkeypatch.setattr(Frozen, "__call__", noted)
-    found = get(energy, utterances, tmp_path / "scarce", (need,))
-    assert held == [7, 3, 1, 2, 4, 2, 2]
-    if need == "pooled":
-        np.testing.assert_array_equal(found.pooled[:], plain.pooled[:])
-    else:
-        for row in range(7):
-            np.testing.assert_array_equal(found.frames[row], plain.frames[row])
+    np.testing.assert_array_equal(made(model, tmp_path / "scarce"), made(Scarce(7, error), tmp_path / "plenty"))
+    assert model.sizes == [7, 3, 1, 2, 4, 2, 2]
 
 
 def test_features_that_are_not_finite_name_the_file_and_are_never_stored(tmp_path: Path) -> None:
@@ -235,7 +235,6 @@ def test_features_that_are_not_finite_name_the_file_and_are_never_stored(tmp_pat
         get(huge, utterances, tmp_path / "cache", ("frames:last",))
 
 
-@pytest.mark.usefixtures("small_chunks")
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_a_bad_file_stops_with_its_name_and_loses_nothing_done(
     energy: str, utterances: pd.DataFrame, tmp_path: Path, jobs: int
@@ -261,7 +260,6 @@ def test_a_model_that_raises_names_the_file_it_was_on(tmp_path: Path) -> None:
         get(name, utterances, tmp_path / "cache")
 
 
-@pytest.mark.usefixtures("small_chunks")
 def test_progress_runs_from_nothing_to_all_that_had_to_be_made(
     energy: str, utterances: pd.DataFrame, tmp_path: Path
 ) -> None:
@@ -277,9 +275,9 @@ def test_progress_runs_from_nothing_to_all_that_had_to_be_made(
 
 
 def test_requests_that_make_no_sense_are_refused(energy: str, utterances: pd.DataFrame, tmp_path: Path) -> None:
-    with pytest.raises(UpstreamError, match="need 'frames' is unknown"):
+    with pytest.raises(UpstreamError, match="there are no features 'frames'; expected"):
         get(energy, utterances, tmp_path, ("frames",))
-    with pytest.raises(UpstreamError, match="nothing is asked"):
+    with pytest.raises(UpstreamError, match="no features are asked for"):
         get(energy, utterances, tmp_path, ())
     with pytest.raises(Refused, match="device 'gpu' is unknown"):
         extract(energy, utterances, {"pooled"}, tmp_path, device="gpu")
@@ -299,7 +297,6 @@ def test_bf16_is_kept_apart_from_fp32(tmp_path: Path, utterances: pd.DataFrame) 
     [3, -1, slice(None), slice(2, 9, 3), [4, 1, 1, 9], np.array([], dtype=int), np.arange(10) % 2 == 0],
     ids=["int", "negative", "all", "stepped", "list", "empty", "mask"],
 )
-@pytest.mark.usefixtures("small_chunks")
 def test_pooled_features_are_indexed_like_numpy(energy: str, utterances: pd.DataFrame, tmp_path: Path, rows) -> None:
     pooled = get(energy, utterances, tmp_path / "cache").pooled
     whole = np.asarray(pooled)
@@ -340,7 +337,6 @@ class Energy(torch.nn.Module):
 """
 
 
-@pytest.mark.usefixtures("small_chunks")
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_parameters_are_counted_where_something_is_made(utterances: pd.DataFrame, tmp_path: Path, jobs: int) -> None:
     network = plugin(tmp_path, NETWORK)

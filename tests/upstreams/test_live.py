@@ -9,7 +9,7 @@ import torch
 
 from tests.upstreams.sounds import ENERGY, extract, noise, plugin, speak, with_init
 from upstreams import UpstreamError
-from upstreams.models import Models
+from upstreams.extraction.models import Models
 
 TINY = """
 from upstreams.huggingface.factories import random
@@ -111,9 +111,9 @@ def test_without_gradients_a_live_network_runs_too(tmp_path: Path, utterances: p
 @pytest.mark.parametrize(
     ("source", "words"),
     [
-        (ENERGY, "no torch module with parameters, and has no `trainable"),
-        (with_init("def trainable(self): return 3"), r"trainable\(\) gave int; expected a module"),
-        (MODULE.replace("self.layer(frames)", "self.layer(frames).detach()"), "its features take no gradient"),
+        (ENERGY, "not a torch module with parameters, and has no `trainable"),
+        (with_init("def trainable(self): return 3"), r"trainable\(\) returned int; expected a torch module"),
+        (MODULE.replace("self.layer(frames)", "self.layer(frames).detach()"), "its features carry no gradient"),
     ],
 )
 def test_what_cannot_be_trained_says_why(tmp_path: Path, utterances: pd.DataFrame, source: str, words: str) -> None:

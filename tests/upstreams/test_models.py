@@ -1,5 +1,6 @@
 """Identities and models: what is known without a model, and that a model is built only where it is needed."""
 
+import os
 import pickle
 import subprocess
 import sys
@@ -13,28 +14,14 @@ import upstreams
 from commons.places import Places
 from tests.upstreams.copies import store as save_tiny
 from tests.upstreams.sounds import ENERGY, ROOT, extract, noise, plugin, speak, with_init
-from upstreams import Extraction, UpstreamError, models
+from upstreams import Extraction, UpstreamError
 from upstreams.errors import Unsteady
-from upstreams.models import Models
+from upstreams.extraction.models import Models
 
 
 @pytest.fixture
 def utterances(tmp_path: Path) -> pd.DataFrame:
     return speak(tmp_path, [noise(0.2 + 0.1 * i, i) for i in range(4)])
-
-
-@pytest.fixture
-def built(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The names of the upstreams that were built, one after another."""
-    names: list[str] = []
-    build = models.build
-
-    def noted(named: upstreams.Named, device: str = "cpu", precision: str = "fp32") -> object:
-        names.append(named.name)
-        return build(named, device, precision)
-
-    monkeypatch.setattr(models, "build", noted)
-    return names
 
 
 @pytest.mark.parametrize("name", ["fbank", "emotion2vec", "random:wav2vec2_base@3", "plugin"])
@@ -48,7 +35,7 @@ def test_names_and_identities_are_plain_and_travel(name: str, tmp_path: Path) ->
 def test_an_identity_says_what_the_upstream_says(tmp_path: Path) -> None:
     name = plugin(tmp_path, with_init("seen = {'IEMOCAP': 'audio'}; label = 'E'; licence = 'MIT'; source = 'here@1'"))
     upstream, identity = upstreams.load(name), upstreams.identify(upstreams.resolve(name), "bf16")
-    assert (identity.title, identity.label, identity.licence) == (identity.named.label, "E", "MIT")
+    assert (identity.title, identity.display_name, identity.licence) == (identity.named.record_name, "E", "MIT")
     assert (identity.depth, identity.width, identity.audio) == (2, 3, upstream.audio)
     assert (identity.seen, identity.weights) == ({"iemocap": "audio"}, "here@1")
     assert (identity.precision, identity.movable, identity.modality) == ("fp32", False, "audio")
@@ -56,36 +43,32 @@ def test_an_identity_says_what_the_upstream_says(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("jobs", [1, 2])
-def test_no_model_is_built_where_the_store_has_all(
-    tmp_path: Path, utterances: pd.DataFrame, built: list[str], jobs: int
-) -> None:
+def test_no_model_is_built_where_the_store_has_all(tmp_path: Path, utterances: pd.DataFrame, jobs: int) -> None:
     identity = upstreams.identify(upstreams.resolve(plugin(tmp_path, ENERGY)))
     options = Extraction(tmp_path / "cache", "cpu", jobs)
     first = upstreams.extract(identity, utterances, {"pooled", "frames:last"}, options)
-    built.clear()
     (tmp_path / "energy.py").unlink()
     again = upstreams.extract(identity, utterances, {"pooled", "frames:last"}, options, models=Models())
-    assert not built and again.counts["computed"] == 0
+    assert again.counts["computed"] == 0
     np.testing.assert_array_equal(first.pooled[:], again.pooled[:])
 
 
-def test_one_upstream_over_many_tasks_is_built_once(tmp_path: Path, utterances: pd.DataFrame, built: list[str]) -> None:
+def test_one_upstream_over_many_tasks_is_built_once(tmp_path: Path, utterances: pd.DataFrame) -> None:
     held = Models()
-    for i in range(3):
-        extract("random:emotion2vec", utterances.iloc[i : i + 1], {"pooled"}, tmp_path / "cache", models=held)
-    assert built == ["random:emotion2vec"]
-    extract("fbank", utterances, {"pooled"}, tmp_path / "cache", models=held)
+    random, fbank = (upstreams.identify(upstreams.resolve(name)) for name in ("random:emotion2vec", "fbank"))
+    model = held.of(random)
     extract("random:emotion2vec", utterances, {"pooled"}, tmp_path / "cache", models=held)
-    assert built == ["random:emotion2vec", "fbank", "random:emotion2vec"]  # the last one is kept
+    assert held.of(random) is model
+    held.of(fbank)
+    assert held.of(random) is not model  # only the last one is kept
 
 
-def test_a_users_model_is_built_twice_before_it_is_used_and_then_kept(
-    tmp_path: Path, utterances: pd.DataFrame, built: list[str]
-) -> None:
-    name, held = plugin(tmp_path, ENERGY), Models()
+def test_a_users_model_is_built_twice_before_it_is_used_and_then_kept(tmp_path: Path, utterances: pd.DataFrame) -> None:
+    built = tmp_path / "built"
+    name, held = plugin(tmp_path, with_init(f"def __init__(self): open({str(built)!r}, 'a').write('.')")), Models()
     for i in range(3):
         extract(name, utterances.iloc[i : i + 1], {"pooled"}, tmp_path / "cache", models=held)
-    assert len(built) == 2
+    assert len(built.read_text()) == 2
 
 
 def test_weights_that_differ_at_each_start_are_refused(tmp_path: Path, utterances: pd.DataFrame) -> None:
@@ -122,20 +105,18 @@ def test_weights_that_changed_since_they_were_identified_are_refused(tmp_path: P
         upstreams.extract(identity, utterances, {"pooled"}, Extraction(tmp_path / "cache", "cpu", 1), models=held)
 
 
-def test_a_chunk_is_verified_once_by_those_who_share_models(
-    tmp_path: Path, utterances: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from commons import hashing
-
+def test_a_chunk_is_verified_once_by_those_who_share_models(tmp_path: Path, utterances: pd.DataFrame) -> None:
+    """Only those who have not verified it notice a damage that keeps the size and the time stamp of the file."""
     name, held = plugin(tmp_path, ENERGY), Models()
     extract(name, utterances, {"pooled"}, tmp_path / "cache", models=held)
-    hashed: list[Path] = []
-    of_file = hashing.of_file
-    monkeypatch.setattr(hashing, "of_file", lambda path: hashed.append(path) or of_file(path))
-    for shared, times in ((held, 0), (Models(), 1)):
-        hashed.clear()
-        extract(name, utterances, {"pooled"}, tmp_path / "cache", models=shared)
-        assert len([path for path in hashed if path.suffix == ".safetensors"]) == times
+    (chunk,) = (tmp_path / "cache").rglob("*.safetensors")
+    stamps, content = chunk.stat(), bytearray(chunk.read_bytes())
+    content[-1] ^= 1
+    chunk.write_bytes(content)
+    os.utime(chunk, ns=(stamps.st_atime_ns, stamps.st_mtime_ns))
+    assert extract(name, utterances, {"pooled"}, tmp_path / "cache", models=held).counts["computed"] == 0
+    with pytest.warns(UserWarning, match="damaged file"):
+        assert extract(name, utterances, {"pooled"}, tmp_path / "cache", models=Models()).counts["computed"] == 4
 
 
 def test_modality_is_audio_and_nothing_else_so_far(tmp_path: Path, utterances: pd.DataFrame) -> None:

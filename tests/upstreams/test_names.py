@@ -92,13 +92,13 @@ def test_labels_hold_no_absolute_path_and_tell_files_apart(tmp_path: Path, monke
     names.append(f"{names[0]}@{weights}")
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
-    labels = [upstreams.resolve(name).label for name in names]
-    assert len(set(labels)) == 3 and labels == [upstreams.resolve(name).label for name in names]
+    labels = [upstreams.resolve(name).record_name for name in names]
+    assert len(set(labels)) == 3 and labels == [upstreams.resolve(name).record_name for name in names]
     for label, shown in zip(labels, ["energy.py:Energy"] * 2 + ["energy.py:Energy@energy.py2"], strict=True):
         assert re.fullmatch(rf"{shown}~[0-9a-f]{{8}}", label)
     assert upstreams.load(names[0]).title == labels[0]
     monkeypatch.chdir(tmp_path / "p1")
-    assert upstreams.resolve(names[0]).label == "energy.py:Energy"
+    assert upstreams.resolve(names[0]).record_name == "energy.py:Energy"
 
 
 def test_files_and_classes_that_are_not_there_are_named(tmp_path: Path) -> None:
@@ -159,7 +159,7 @@ def test_a_run_elsewhere_is_one_run_by_its_label(tmp_path: Path) -> None:
     for step in (50, 1000):
         (tmp_path / f"step-{step:08d}.safetensors").touch()
     one, other = (upstreams.resolve(name) for name in upstreams.expand(f"emotion2vec@{tmp_path}/*"))
-    assert (one.step, other.step) == (50, 1000) and one.run == other.run == one.label.rpartition("/")[0]
+    assert (one.step, other.step) == (50, 1000) and one.run == other.run == one.record_name.rpartition("/")[0]
     assert str(tmp_path) not in str(one.run)
 
 

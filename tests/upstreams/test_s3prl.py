@@ -10,12 +10,12 @@ import pytest
 import torch
 
 import upstreams
-from benchmarks.checkpoints import for_s3prl
+from studies.s3prl_checkpoints import for_s3prl
 from tests.upstreams.sounds import ENERGY, noise, plugin
 from upstreams import UnknownName, UpstreamError
 from upstreams.checks import check
 from upstreams.huggingface import factories
-from upstreams.huggingface.models import LAYER_NORM
+from upstreams.huggingface.named_encoders import LAYER_NORM
 from upstreams.huggingface.weights import Seeded
 from upstreams.torchaudio_repair import repair, repair_for_s3prl
 
@@ -41,7 +41,7 @@ def test_what_s3prl_gives_is_what_its_expert_gives_alone(local: str) -> None:
         for wave, ours in zip(waves, upstream(waves), strict=True):
             assert torch.equal(ours, torch.cat(expert([wave])["hidden_states"]))
     assert (upstream.depth, upstream.audio.hop, upstream.width, upstream.seen) == (3, 320, 48, "unknown")
-    assert not any(module.training for module in upstream._model._expert.modules())
+    assert not any(module.training for module in upstream.model.network().modules())
 
 
 def test_it_passes_the_check(local: str) -> None:
@@ -118,7 +118,9 @@ def test_what_cannot_be_fetched_is_named_with_its_place(monkeypatch: pytest.Monk
     monkeypatch.setattr(download, "_download_url_to_file", unreachable)
     monkeypatch.setattr(download, "_download_url_to_file_requests", unreachable)
     monkeypatch.setattr(download, "_download_dir", tmp_path)
-    with pytest.raises(UpstreamError, match=rf"cannot fetch https://.*wav2vec_small.pt .*put it here as {tmp_path}"):
+    with pytest.raises(
+        UpstreamError, match=rf"cannot download https://.*wav2vec_small.pt .*copy it here as {tmp_path}"
+    ):
         upstreams.load("s3prl:wav2vec2_base_960")
 
 

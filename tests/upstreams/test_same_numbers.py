@@ -6,12 +6,12 @@ import pytest
 import torch
 
 import upstreams
-from benchmarks.checkpoints import for_s3prl
+from studies.s3prl_checkpoints import for_s3prl
 from tests.upstreams.sounds import noise
-from upstreams.contract import Frozen
+from upstreams.frozen import Frozen
 from upstreams.huggingface import factories
 from upstreams.huggingface.encoder import Encoder
-from upstreams.huggingface.models import BASE, BIASED, LAYER_NORM
+from upstreams.huggingface.named_encoders import BASE, BIASED, LAYER_NORM
 from upstreams.huggingface.weights import Seeded
 from upstreams.torchaudio_repair import repair
 

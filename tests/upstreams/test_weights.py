@@ -18,7 +18,7 @@ from tests.upstreams.copies import WAVE, store
 from tests.upstreams.sounds import ROOT, noise
 from upstreams import UpstreamError
 from upstreams.huggingface import factories
-from upstreams.huggingface.models import BASE, MODELS
+from upstreams.huggingface.named_encoders import BASE, MODELS
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
@@ -47,12 +47,10 @@ def rewrite(folder: Path, change: Callable[[Tensors], Tensors]) -> None:
 )
 def test_a_stored_model_gives_what_it_gave_before(name: str, tmp_path: Path) -> None:
     original = factories.random(name, small=True)
-    if hasattr(original, "_normalise"):
-        original._normalise = False
     waves = [torch.from_numpy(noise(0.5))]
     with torch.inference_mode():
         expected = original(waves)[0]
-    place = store(name, tmp_path / "copy")
+    place = store(name, tmp_path / "copy", normalise=True)
     if name == "wavlm_base_plus_sv":  # a folder's model_type alone does not say that it ends in an embedding
         stored = factories.FAMILIES["WavLMForXVector"](factories.Stored(place, "copy"), "", {})
         with torch.inference_mode():
@@ -177,7 +175,7 @@ def test_a_cached_copy_without_its_preprocessor_is_used_where_none_is_needed(
         (tmp_path / f"models--some--{name}" / "refs" / "main").write_text(COMMIT)
     assert upstreams.load("hf:some/whisper_tiny").weights == f"some/whisper_tiny@{COMMIT}"
     assert upstreams.load("hf:some/w2v_bert_2").weights == f"some/w2v_bert_2@{COMMIT}"
-    with pytest.raises(UpstreamError, match="can it be fetched"):  # to normalise or not, that is in it alone
+    with pytest.raises(UpstreamError, match="cannot be downloaded"):  # only this file says whether to normalise
         upstreams.load("hf:some/wav2vec2_base")
 
 
@@ -194,7 +192,7 @@ def test_a_named_model_takes_a_folder_and_then_nobody_says_what_trained_it(
     upstream = upstreams.load(f"wav2vec2_base@{folder}")
     assert upstream.seen == "unknown" and upstream.weights == "tiny" and upstream.licence == ""
     for name in (f"wav2vec2_base@{folder}", f"hf:{folder}"):
-        assert str(folder.parent) not in upstreams.resolve(name).label
+        assert str(folder.parent) not in upstreams.resolve(name).record_name
 
 
 def test_with_neither_network_nor_copy_it_says_what_to_fetch_and_where_to_put_it(
@@ -320,7 +318,7 @@ def test_an_index_that_names_no_files_says_so(folder: Path, index: str) -> None:
 
 
 def test_a_name_takes_a_folder_and_no_file(folder: Path) -> None:
-    with pytest.raises(UpstreamError, match=r"model\.safetensors is no folder; wav2vec2_base@FOLDER"):
+    with pytest.raises(UpstreamError, match=r"model\.safetensors is not a folder; wav2vec2_base@FOLDER"):
         upstreams.load(f"wav2vec2_base@{folder / 'model.safetensors'}")
 
 

@@ -8,12 +8,11 @@ import torch
 
 from commons import hashing
 from commons.errors import UnknownName
-from upstreams.audio import Segment, decode
-from upstreams.contract import Frozen
 from upstreams.emotion2vec.official import MODELS
 from upstreams.emotion2vec.upstream import Trained, published
 from upstreams.errors import UpstreamError
-from upstreams.work import cut
+from upstreams.frozen import Frozen
+from upstreams.inputs.audio import Segment, load
 
 UNUSED = "unuse"  # labels that begin so are outputs that were never trained
 
@@ -36,7 +35,7 @@ class Classifier:
             segment = Segment(str(file), hashing.of_file(file), None, None, None, 0.0)
         except OSError as error:
             raise UpstreamError(f"{file}: cannot be read ({error.strerror}); expected an audio file") from error
-        pieces = cut(decode(segment, self._model.sample_rate), self._frozen.audio)
+        pieces = load(segment, self._frozen.audio)
         frames = torch.cat([self._frozen([torch.from_numpy(piece)])[0][-1] for piece in pieces])
         with torch.inference_mode():
             logits = self._model.network().classify(frames)

@@ -6,6 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from upstreams import hub
 from upstreams.emotion2vec.config import BASE, LARGE, ModelConfig
 from upstreams.errors import UpstreamError
 
@@ -61,7 +62,7 @@ def fetch(model: Official, modelscope: Path) -> Path:
     Raises UpstreamError: it is nowhere; says what to do by hand.
     """
     from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, RemoteEntryNotFoundError
+    from huggingface_hub.errors import EntryNotFoundError
 
     funasr = modelscope / "hub"
     for path in (folder / "iic" / model.name / file for folder in (funasr / "models", funasr) for file in FILES):
@@ -70,17 +71,13 @@ def fetch(model: Official, modelscope: Path) -> Path:
     for file in FILES:
         with suppress(EntryNotFoundError):
             return Path(hf_hub_download(model.repository, file, local_files_only=True))
-    reason: Exception | None = None
-    for file in FILES:
-        try:
-            return Path(hf_hub_download(model.repository, file))
-        except RemoteEntryNotFoundError as error:
-            reason = error
-        except (HfHubHTTPError, OSError) as error:
-            reason = error
-            break
-    raise UpstreamError(
-        f"{model.name}: its weights are in no cache and cannot be downloaded ({str(reason).partition(chr(10))[0]}); "
-        f"where there is a network, get {' or '.join(FILES)} from huggingface.co/{model.repository} or "
-        f"modelscope.cn/models/iic/{model.name}, and name it here: {model.name}@FILE"
-    ) from reason
+    try:
+        commit, names = hub.files(model.repository)
+        file = next((file for file in FILES if file in names), FILES[0])
+        return Path(hf_hub_download(model.repository, file, revision=commit))
+    except Exception as error:  # of the hub's client, of its libraries or of the system
+        raise UpstreamError(
+            f"{model.name}: its weights are not on this machine and cannot be downloaded ({hub.reason(error)}). On a "
+            f"machine with a network get {' or '.join(FILES)} from huggingface.co/{model.repository} or "
+            f"modelscope.cn/models/iic/{model.name}, copy it here, and name it {model.name}@FILE"
+        ) from error

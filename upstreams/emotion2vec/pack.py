@@ -25,10 +25,10 @@ from pydantic import BaseModel
 from commons import files, hashing
 from commons.errors import EmorepError
 from commons.progress import Progress
-from upstreams.audio import RULE, Segment, decode
 from upstreams.emotion2vec.config import SAMPLE_RATE
 from upstreams.emotion2vec.hashes import forget, hashes
 from upstreams.errors import UpstreamError
+from upstreams.inputs.audio import RULE, Segment, decode
 
 SUFFIXES = {".wav", ".flac", ".opus", ".ogg", ".mp3"}
 SHARD_FILES = 256  # on average

@@ -1,1 +1,1 @@
-"""Encoders of transformers behind the contract: a table of named ones, any folder or repository, random weights."""
+"""Encoders of transformers as upstreams: a table of named ones, any folder or repository, random weights."""

@@ -1,4 +1,4 @@
-"""What all encoders of transformers share behind the contract."""
+"""What all encoders of transformers have in common."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from commons.errors import EmorepError
 from upstreams.errors import UpstreamError
-from upstreams.huggingface.settings import Settings
+from upstreams.huggingface.config_file import ConfigFile
 from upstreams.huggingface.weights import CONFIGURATION, PREPROCESSOR, Weights
 from upstreams.torchaudio_repair import repair
 
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
     from transformers.utils import ModelOutput
 
-    from upstreams.huggingface.models import Seen
+    from upstreams.huggingface.named_encoders import Seen
 
 
 class Encoder(ABC):
-    """A frozen encoder. Its facts come from its configuration alone; weights are read when it is first called.
+    """A frozen encoder. Its facts come from its configuration alone; weights are loaded at the first call.
 
-    Layers: the input of the first block and each block's output, the last behind the encoder's final layer norm where
-    it has one (as s3prl and transformers 4 give them; transformers 5 leaves that norm out of `hidden_states`).
+    Layers: the input of the first block and the output of each block. The last is taken behind the final layer norm if
+    the encoder has one, as in s3prl and transformers 4; `hidden_states` of transformers 5 lacks that norm.
     """
 
     sample_rate, max_seconds, ragged = 16000, 30.0, True
@@ -34,7 +34,7 @@ class Encoder(ABC):
     min_samples: int
     model: ClassVar[str]  # the class in transformers, and that of its configuration
     configuration: ClassVar[str]
-    prefixes: ClassVar[tuple[str, ...]] = ()  # its names in the weights of a larger model, beside the library's own
+    prefixes: ClassVar[tuple[str, ...]] = ()  # of its weights in a file of a larger model, beside the library's own
     unused: ClassVar[tuple[str, ...]] = ("masked_spec_embed",)  # weights that no feature depends on
 
     def __init__(self, weights: Weights, title: str, seen: Seen, licence: str = "") -> None:
@@ -42,15 +42,15 @@ class Encoder(ABC):
         self.source = weights.source
         self._device, self._bf16 = "cpu", False
         self._module: torch.nn.Module | None = None
-        self._configuration = f"{weights.place}/{CONFIGURATION}"
-        self.read(
-            Settings(self._configuration, weights.configuration),
-            Settings(f"{weights.place}/{PREPROCESSOR}", weights.preprocessor),
+        self._configuration = f"{weights.origin}/{CONFIGURATION}"
+        self.configure(
+            ConfigFile(self._configuration, weights.configuration),
+            ConfigFile(f"{weights.origin}/{PREPROCESSOR}", weights.preprocessor),
         )
 
     @abstractmethod
-    def read(self, configuration: Settings, preprocessor: Settings) -> None:
-        """Set the facts. Raises UpstreamError: settings that it cannot follow."""
+    def configure(self, configuration: ConfigFile, preprocessor: ConfigFile) -> None:
+        """Set the facts. Raises UpstreamError: settings that are not supported here."""
 
     @property
     @abstractmethod
@@ -62,15 +62,15 @@ class Encoder(ABC):
         return f"{self.preparation}: {self.weights.says}"
 
     @abstractmethod
-    def ready(self, module: torch.nn.Module) -> None:
-        """Mend a module that was just built: see upstreams.huggingface.padding."""
+    def mend(self, module: torch.nn.Module) -> None:
+        """Replace the parts of a new module that padding would reach."""
 
     @abstractmethod
-    def half(self, module: torch.nn.Module) -> None:
-        """Weights to bf16, but for what is slower or worse in it."""
+    def to_bf16(self, module: torch.nn.Module) -> None:
+        """Convert the weights to bf16, except where that is slower or less exact."""
 
     @abstractmethod
-    def hear(self, module: torch.nn.Module, waveforms: list[torch.Tensor]) -> list[torch.Tensor]:
+    def encode(self, module: torch.nn.Module, waveforms: list[torch.Tensor]) -> list[torch.Tensor]:
         """1-D waveforms of any lengths -> (L, T, D) each."""
 
     def fingerprint(self) -> str:
@@ -85,29 +85,33 @@ class Encoder(ABC):
         """Run in bf16: called before the first waveform."""
         self._bf16 = True
 
-    def __call__(self, waveforms: list[torch.Tensor]) -> list[torch.Tensor]:
+    def network(self) -> torch.nn.Module:
+        """The module, on the device to which the encoder was moved. It is built at the first call."""
         if self._module is None:
             module = self.build()
-            self.ready(module)
+            self.mend(module)
             if self._bf16:
-                self.half(module)
+                self.to_bf16(module)
             self._module = module.to(self._device)
-        return self.hear(self._module, waveforms)
+        return self._module
+
+    def __call__(self, waveforms: list[torch.Tensor]) -> list[torch.Tensor]:
+        return self.encode(self.network(), waveforms)
 
     def trainable(self) -> torch.nn.Module:
-        """A new module on the CPU, in fp32, that is called with waveforms; errors as in `build`."""
+        """A new module on the CPU, in fp32, that is called with waveforms. Errors are those of `build`."""
         from upstreams.trainable import Trainable
 
-        own = copy.copy(self)  # running a module notes in its encoder what the batch is padded with
+        own = copy.copy(self)  # an encoder stores the padding of the batch that its module runs
         own._module = None
         module = own.build()
-        own.ready(module)
-        return Trainable(module, own.hear)
+        own.mend(module)
+        return Trainable(module, own.encode)
 
     def build(self) -> torch.nn.Module:
-        """The library's own module, on the CPU, in eval mode.
+        """The module of the library, on the CPU, in eval mode.
 
-        Raises UpstreamError: a configuration that the library does not take, weights that do not fit it.
+        Raises UpstreamError: the library refuses the configuration, or the weights do not fit it.
         """
         repair()  # transformers imports torchaudio wherever it is installed
         import torch
@@ -115,12 +119,12 @@ class Encoder(ABC):
 
         try:
             configuration = getattr(transformers, self.configuration).from_dict(self.weights.configuration)
-            configuration.add_adapter = False  # layers behind the encoder, of another frame rate
+            configuration.add_adapter = False  # layers behind the encoder, with another frame rate
             with torch.inference_mode(False):
                 module = self.weights.fill(self.library_class(), configuration, self.prefixes, self.unused)
         except EmorepError:
             raise
-        except Exception as error:  # the library raises whatever arises of a wrong value
+        except Exception as error:  # a wrong value may raise anything in the library
             keys = [key for key, value in self.weights.configuration.items() if repr(value) in str(error)]
             raise UpstreamError(
                 f"{self._configuration}: transformers cannot build {self.model} from it: "
@@ -129,7 +133,7 @@ class Encoder(ABC):
         return module.eval().requires_grad_(False)
 
     def library_class(self) -> type[PreTrainedModel]:
-        """The class `model` of transformers."""
+        """The class of transformers that `model` names."""
         import transformers
 
         return getattr(transformers, self.model)

@@ -1,4 +1,4 @@
-"""Names to encoders: what the registry's targets call."""
+"""From names to encoders: the functions that the registry names as targets."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from upstreams.errors import UpstreamError
 from upstreams.huggingface.encoder import Encoder
-from upstreams.huggingface.models import MODELS, tiny
+from upstreams.huggingface.named_encoders import MODELS, tiny
 from upstreams.huggingface.w2v_bert import Wav2Vec2Bert
 from upstreams.huggingface.waveform import Data2VecAudio, Hubert, UniSpeech, UniSpeechSat, Wav2Vec2, WavLM
 from upstreams.huggingface.weights import CONFIGURATION, Seeded, Stored, find
@@ -38,41 +38,42 @@ TYPES: dict[str, type[Encoder]] = {  # `model_type` of a configuration
 
 
 def random(name: str, seed: int = 0, small: bool = False) -> Encoder:
-    """A named encoder's architecture with random weights; `small`: its tiny sister, for tests."""
+    """The architecture of a named encoder with random weights; `small`: in a very small size, for tests."""
     model = MODELS[name]
     settings = tiny(name) if small else model.settings
     return FAMILIES[model.family](Seeded(model.family, settings, seed), f"{name}, random weights", {})
 
 
 def named(name: str, folder: str = "", copies: str = "") -> Encoder:
-    """A named encoder from its repository's copy, or with the weights of a folder: nobody says what trained those.
+    """A named encoder with the weights of its repository, or with those of a folder.
 
-    copies: the folder of copies that is looked into before the hub's cache; "": there is none.
+    What the weights of a folder were trained on is unknown. `copies`: a folder with copies of repositories, which is
+    searched before the hub's cache; "": there is none.
     """
     model = MODELS[name]
     if folder and not Path(folder).is_dir():
-        raise UpstreamError(f"{folder} is no folder; {name}@FOLDER takes one with {CONFIGURATION} and weights in it")
+        raise UpstreamError(f"{folder} is not a folder; {name}@FOLDER needs one with {CONFIGURATION} and weights in it")
     stored = Stored(Path(folder), Path(folder).name) if folder else find(model.repo, otherwise=name, copies=copies)
     family = FAMILIES[model.family]
-    found = {"model_type": None} | stored.configuration
+    given = {"model_type": None} | stored.configuration
     expected = {"model_type": _type(family)} | model.settings
     differs = [
-        f"{key} {found[key]}, expected {value}" for key, value in expected.items() if found.get(key, value) != value
+        f"{key} {given[key]}, expected {value}" for key, value in expected.items() if given.get(key, value) != value
     ]
-    if differs := differs + _strangers(found, family):
+    if differs := differs + _strangers(given, family):
         raise UpstreamError(
-            f"{stored.folder} holds another model than {name} ({', '.join(differs)}); to use it as what it is, "
-            f"name it hf:{stored.folder}"
+            f"{stored.folder} holds another model than {name} ({', '.join(differs)}); to use that model, name it "
+            f"hf:{stored.folder}"
         )
     if folder:
         return family(stored, f"{model.title}, weights of {stored.folder.name}", "unknown")
     return family(stored, model.title, model.seen, model.licence)
 
 
-def unnamed(place: str, revision: str = "", copies: str = "") -> Encoder:
-    """A folder, or a repository of the hub, that no row of the table stands for; `copies` as in `named`."""
-    folder = Path(place).expanduser()
-    stored = Stored(folder, folder.name) if folder.is_dir() else find(place, revision, copies=copies)
+def unnamed(origin: str, revision: str = "", copies: str = "") -> Encoder:
+    """The encoder of a folder or of any repository of the hub; `copies` as in `named`."""
+    folder = Path(origin).expanduser()
+    stored = Stored(folder, folder.name) if folder.is_dir() else find(origin, revision, copies=copies)
     kind = stored.configuration.get("model_type")
     if not isinstance(kind, str) or kind not in TYPES:
         raise UpstreamError(
@@ -90,7 +91,7 @@ def _type(family: type[Encoder]) -> str:
 
 
 def _strangers(configuration: Mapping[str, object], family: type[Encoder]) -> list[str]:
-    """The classes that a configuration names and that are of another family."""
+    """The classes that a configuration names although they are of another family."""
     architectures = configuration.get("architectures")
     named = [str(architecture) for architecture in architectures] if isinstance(architectures, list) else []
     of = {name: max((known for known in FAMILIES if name.startswith(known)), key=len, default=None) for name in named}

@@ -1,7 +1,7 @@
-"""Batches of mixed lengths: modules that hear each utterance's own frames and nothing of the padding.
+"""Batches of mixed lengths: modules that compute from the frames of each utterance and never from padding.
 
-Three things in these encoders look across time: attention, which transformers masks; a group norm over all frames; and
-convolutions over frames that padding has filled. The last two are mended here.
+Three operations of these encoders look across time: attention, which transformers masks; a group norm over all frames;
+and convolutions over frames that hold padding. The last two are replaced by the modules here.
 """
 
 from __future__ import annotations
@@ -14,22 +14,22 @@ from torch.nn import functional
 
 
 @dataclass
-class Own:
-    """How many frames of each utterance in the running batch are its own, (B,); None: all frames of all."""
+class OwnFrames:
+    """How many frames of each utterance in the current batch are not padding, (B,); None: all frames of all."""
 
     first: torch.Tensor | None = None  # after the first convolution
     last: torch.Tensor | None = None  # after all of them
 
 
 def mask(counts: torch.Tensor, length: int) -> torch.Tensor:
-    """(B,) -> (B, length) bool: true where a position is the utterance's own."""
+    """(B,) -> (B, length) bool: false where a position is padding."""
     return torch.arange(length, device=counts.device) < counts[:, None]
 
 
-class GroupNormOverOwn(nn.Module):
-    """Wu and He's group norm with a channel a group, its mean and variance over each utterance's own frames."""
+class GroupNormOwnFrames(nn.Module):
+    """Group norm (Wu and He, 2018) with one channel in a group; mean and variance are over frames without padding."""
 
-    def __init__(self, norm: nn.GroupNorm, own: Own) -> None:
+    def __init__(self, norm: nn.GroupNorm, own: OwnFrames) -> None:
         super().__init__()
         self.norm, self.own = norm, own
 
@@ -37,18 +37,18 @@ class GroupNormOverOwn(nn.Module):
         """(B, C, T) -> (B, C, T)."""
         if self.own.first is None:
             return self.norm(x)
-        mine = mask(self.own.first, x.shape[2])[:, None]
+        kept = mask(self.own.first, x.shape[2])[:, None]
         count = self.own.first[:, None, None]
-        mean = x.where(mine, 0).sum(2, keepdim=True) / count
-        variance = (x - mean).where(mine, 0).square().sum(2, keepdim=True) / count
+        mean = x.where(kept, 0).sum(2, keepdim=True) / count
+        variance = (x - mean).where(kept, 0).square().sum(2, keepdim=True) / count
         scale = self.norm.weight[:, None] * (variance + self.norm.eps).rsqrt()
         return torch.addcmul(self.norm.bias[:, None] - mean * scale, x, scale)
 
 
-class ConvolutionOverOwn(nn.Module):
-    """A convolution over frames, to which padding is the zeros that it meets at the end of a lone utterance."""
+class ConvolutionOwnFrames(nn.Module):
+    """A convolution in which padding is zero, as behind the end of an utterance that is alone."""
 
-    def __init__(self, convolution: nn.Module, own: Own) -> None:
+    def __init__(self, convolution: nn.Module, own: OwnFrames) -> None:
         super().__init__()
         self.convolution, self.own = convolution, own
 
@@ -60,7 +60,7 @@ class ConvolutionOverOwn(nn.Module):
 
 
 def together(waveforms: list[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor | None]:
-    """1-D waveforms -> (B, samples), zero-padded at the end; and their lengths (B,), or None where all are equal."""
+    """1-D waveforms -> (B, samples), zero-padded at the end; and their lengths (B,), or None if all are equal."""
     if len({len(waveform) for waveform in waveforms}) == 1:
         return torch.stack(waveforms), None
     lengths = [len(waveform) for waveform in waveforms]

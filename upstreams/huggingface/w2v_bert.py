@@ -1,11 +1,11 @@
-"""w2v-BERT 2.0: a conformer over log-mel energies, two frames of 10 ms at a time."""
+"""w2v-BERT 2.0: a conformer over log-mel energies, whose frames of 10 ms are stacked in pairs."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from upstreams.huggingface.config_file import ConfigFile
 from upstreams.huggingface.encoder import Encoder, layers
-from upstreams.huggingface.settings import Settings
 
 if TYPE_CHECKING:
     import torch
@@ -14,28 +14,28 @@ WINDOW, MEL_HOP, STRIDE, BANDS = 400, 160, 2, 80
 
 
 class Wav2Vec2Bert(Encoder):
-    """Its convolutions are causal and attention is masked, so padding behind an utterance changes nothing in it."""
+    """Its convolutions are causal and its attention is masked, so padding behind an utterance has no effect."""
 
     model, configuration = "Wav2Vec2BertModel", "Wav2Vec2BertConfig"
     preparation = "log-mel, zero mean and unit variance a band"
 
-    def read(self, configuration: Settings, preprocessor: Settings) -> None:
+    def configure(self, configuration: ConfigFile, preprocessor: ConfigFile) -> None:
         preprocessor.agree(sampling_rate=self.sample_rate, feature_size=BANDS, num_mel_bins=BANDS, stride=STRIDE)
         self.hop, self.min_samples = STRIDE * MEL_HOP, WINDOW + (STRIDE - 1) * MEL_HOP
         self.depth = configuration.count("num_hidden_layers", 24) + 1
         self.width = configuration.count("hidden_size", 1024)
 
-    def ready(self, module: torch.nn.Module) -> None:
+    def mend(self, module: torch.nn.Module) -> None:
         from transformers import SeamlessM4TFeatureExtractor
 
         self._spectrogram = SeamlessM4TFeatureExtractor(feature_size=BANDS, num_mel_bins=BANDS, stride=STRIDE)
 
-    def half(self, module: torch.nn.Module) -> None:
+    def to_bf16(self, module: torch.nn.Module) -> None:
         import torch
 
         module.to(torch.bfloat16)
 
-    def hear(self, module: torch.nn.Module, waveforms: list[torch.Tensor]) -> list[torch.Tensor]:
+    def encode(self, module: torch.nn.Module, waveforms: list[torch.Tensor]) -> list[torch.Tensor]:
         samples = [waveform.cpu().numpy() for waveform in waveforms]
         mel = self._spectrogram(samples, sampling_rate=self.sample_rate, return_tensors="pt")
         device, dtype = waveforms[0].device, module.feature_projection.projection.weight.dtype

@@ -1,24 +1,24 @@
-"""wav2vec 2.0 and its kin: convolutions over the waveform, then a transformer."""
+"""wav2vec 2.0 and the models built like it: convolutions over the waveform, then a transformer."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from upstreams.huggingface.config_file import ConfigFile
 from upstreams.huggingface.encoder import Encoder, layers
-from upstreams.huggingface.settings import Settings
 
 if TYPE_CHECKING:
     import torch
     from transformers.utils import ModelOutput
 
-KERNELS = (10, 3, 3, 3, 3, 2, 2)  # the front end of all of them, unless a configuration says otherwise
+KERNELS = (10, 3, 3, 3, 3, 2, 2)  # of the first convolutions, unless a configuration says otherwise
 STRIDES = (5, 2, 2, 2, 2, 2, 2)
 
 
 class Waveform(Encoder):
-    """Zero mean and unit variance a waveform, if its own preprocessor_config.json asks for it; then the model."""
+    """The model, after the waveform got zero mean and unit variance if preprocessor_config.json says so."""
 
-    def read(self, configuration: Settings, preprocessor: Settings) -> None:
+    def configure(self, configuration: ConfigFile, preprocessor: ConfigFile) -> None:
         self._windows = configuration.pairs(("conv_kernel", "conv_stride"), (KERNELS, STRIDES))
         self.hop, self.min_samples = 1, 1
         for kernel, stride in self._windows:
@@ -33,24 +33,24 @@ class Waveform(Encoder):
     def preparation(self) -> str:
         return "zero mean, unit variance" if self._normalise else "none"
 
-    def ready(self, module: torch.nn.Module) -> None:
+    def mend(self, module: torch.nn.Module) -> None:
         from torch import nn
         from torch.nn.utils.parametrize import is_parametrized, remove_parametrizations
 
-        from upstreams.huggingface.padding import ConvolutionOverOwn, GroupNormOverOwn, Own
+        from upstreams.huggingface.padding import ConvolutionOwnFrames, GroupNormOwnFrames, OwnFrames
 
-        self._own = Own()
+        self._own = OwnFrames()
         encoder = self.encoder(module)
         first = encoder.feature_extractor.conv_layers[0]
         if isinstance(getattr(first, "layer_norm", None), nn.GroupNorm):
-            first.layer_norm = GroupNormOverOwn(first.layer_norm, self._own)
+            first.layer_norm = GroupNormOwnFrames(first.layer_norm, self._own)
         embedding = encoder.encoder.pos_conv_embed
         for layer in getattr(embedding, "layers", [embedding]):
-            if is_parametrized(layer.conv):  # the weight norm, worked out once and not in every call
+            if is_parametrized(layer.conv):  # the weight norm is computed once, not in every call
                 remove_parametrizations(layer.conv, "weight")
-            layer.conv = ConvolutionOverOwn(layer.conv, self._own)
+            layer.conv = ConvolutionOwnFrames(layer.conv, self._own)
 
-    def half(self, module: torch.nn.Module) -> None:
+    def to_bf16(self, module: torch.nn.Module) -> None:
         import torch
 
         encoder = self.encoder(module).to(torch.bfloat16)
@@ -62,12 +62,12 @@ class Waveform(Encoder):
         """The encoder within the module."""
         return module
 
-    def hear(self, module: torch.nn.Module, waveforms: list[torch.Tensor]) -> list[torch.Tensor]:
+    def encode(self, module: torch.nn.Module, waveforms: list[torch.Tensor]) -> list[torch.Tensor]:
         output, counts = self.run(self.encoder(module), waveforms)
         return [one[:, :count] for one, count in zip(layers(output), counts, strict=True)]
 
     def run(self, encoder: torch.nn.Module, waveforms: list[torch.Tensor]) -> tuple[ModelOutput, list[int]]:
-        """The encoder's output for a batch, and how many frames are each utterance's own."""
+        """The output of the encoder for a batch, and the number of frames of each utterance without padding."""
         from upstreams.huggingface.padding import mask, together
 
         batch, lengths = together([_normal(w) for w in waveforms] if self._normalise else waveforms)
@@ -78,13 +78,13 @@ class Waveform(Encoder):
         self._own.first = (lengths - kernel) // stride + 1
         self._own.last = lengths.new_tensor(counts)
         try:
-            heard = mask(lengths, batch.shape[1])
-            return encoder(batch, attention_mask=heard, output_hidden_states=True), counts
+            attended = mask(lengths, batch.shape[1])
+            return encoder(batch, attention_mask=attended, output_hidden_states=True), counts
         finally:
             self._own.first = self._own.last = None
 
     def frames(self, samples: int) -> int:
-        """Frames that the convolutions make of a waveform."""
+        """How many frames the convolutions give for so many samples."""
         for kernel, stride in self._windows:
             samples = (samples - kernel) // stride + 1
         return samples

@@ -1,4 +1,4 @@
-"""Where an encoder's weights come from: a folder, the hub's cache, the hub; or a seed."""
+"""The weights of an encoder: from a folder, the hub's cache or the hub, or drawn with a seed."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from commons import hashing
 from commons.errors import EmorepError
+from upstreams import hub
 from upstreams.errors import UpstreamError
 from upstreams.fingerprints import version
 
@@ -21,33 +22,33 @@ if TYPE_CHECKING:
     import torch
     from transformers import PretrainedConfig, PreTrainedModel
 
-ADAPTER = 1  # part of every stored model's fingerprint: raise it when what is made of weights changes
+ADAPTER = 1  # part of the fingerprint of stored models: raise it when the use of the weights changes
 CONFIGURATION, PREPROCESSOR = "config.json", "preprocessor_config.json"
-WEIGHTS = ("model.safetensors", "pytorch_model.bin")  # in order of preference; each may be an index of parts
+WEIGHTS = ("model.safetensors", "pytorch_model.bin")  # in order of preference; each may be split, with an index
 INDEX = ".index.json"
-HERE = "EMOREP_WEIGHTS"  # a folder of copies, one a repository: $EMOREP_WEIGHTS/facebook/wav2vec2-base
-# Older files name the two parts of a weight norm otherwise than torch's parametrizations.
+HERE = "EMOREP_WEIGHTS"  # names a folder of copies of repositories: $EMOREP_WEIGHTS/facebook/wav2vec2-base
+# The names of a weight norm in older files, and in torch's parametrizations.
 RENAMED = {".weight_g": ".parametrizations.weight.original0", ".weight_v": ".parametrizations.weight.original1"}
 SHOWN = 6
-# What is often found where weights should be, by its first bytes.
+# What files with the name of weights often hold instead, by its first bytes.
 OTHERS = {
-    "a pointer of git-lfs (`git lfs pull` fetches what it stands for)": (b"version https://git-lfs",),
+    "a pointer of git-lfs (`git lfs pull` fetches the file itself)": (b"version https://git-lfs",),
     "a web page": (b"<!doctype html", b"<html"),
 }
-UNPREPARED = ("whisper", "wav2vec2-bert")  # what they do to a waveform follows from their configuration
+UNPREPARED = ("whisper", "wav2vec2-bert")  # need no preprocessor_config.json: config.json says what they do
 
 
 class Weights(Protocol):
-    """What fills an encoder."""
+    """Where the weights of an encoder come from."""
 
     @property
     def source(self) -> str:
-        """Repository and revision, or a folder's name; "" where there is none."""
+        """A repository and its revision, or the name of a folder; "" if there is neither."""
         ...
 
     @property
-    def place(self) -> str:
-        """Where its settings stand, for errors."""
+    def origin(self) -> str:
+        """The folder of its settings, for error messages."""
         ...
 
     @property
@@ -58,11 +59,11 @@ class Weights(Protocol):
 
     @property
     def says(self) -> str:
-        """Who says what is done to the waveform."""
+        """What decides how the waveform is prepared, in words."""
         ...
 
     def fingerprint(self, model: str, normalisation: str) -> str:
-        """sha256 (hex) of all that decides what class `model` of transformers gives, so prepared."""
+        """sha256 (hex) of everything that decides the features of class `model` of transformers."""
         ...
 
     def fill(
@@ -72,20 +73,20 @@ class Weights(Protocol):
         prefixes: tuple[str, ...],
         unused: tuple[str, ...],
     ) -> torch.nn.Module:
-        """A module of class `model`, filled. Names may be longer by one of `prefixes`; `unused` ones may be missing."""
+        """A module of class `model` with its weights. Their names may have a prefix; `unused` ones may be missing."""
         ...
 
 
 @dataclass(frozen=True)
 class Seeded:
-    """As the architecture's own initialisation leaves it. What it is follows from settings, seed and versions."""
+    """Random weights, as the architecture initialises itself: settings, seed and versions decide them."""
 
     family: str
     settings: dict[str, object]
     seed: int
     source = ""
-    place = "random weights"
-    says = "the architecture's habit"
+    origin = "random weights"
+    says = "the default of the architecture"
 
     @property
     def configuration(self) -> dict[str, object]:
@@ -114,7 +115,7 @@ class Seeded:
         prefixes: tuple[str, ...],
         unused: tuple[str, ...],
     ) -> torch.nn.Module:
-        """Made on the CPU, so that every device has the same weights."""
+        """The weights are drawn on the CPU, so that they are the same on every device."""
         import torch
 
         with torch.random.fork_rng(devices=[]):
@@ -124,18 +125,18 @@ class Seeded:
 
 @dataclass(frozen=True)
 class Stored:
-    """A folder as `save_pretrained` writes it and the hub holds it."""
+    """A folder in the layout of `save_pretrained` and of the hub."""
 
     folder: Path
     source: str
 
     @property
-    def place(self) -> str:
+    def origin(self) -> str:
         return str(self.folder)
 
     @cached_property
     def configuration(self) -> dict[str, object]:
-        """Raises UpstreamError: a folder without one, or not JSON."""
+        """The content of config.json. Raises UpstreamError: there is none, or it is not JSON."""
         if not (self.folder / CONFIGURATION).is_file():
             held = sorted(path.name for path in self.folder.iterdir())[:SHOWN]
             raise UpstreamError(
@@ -151,7 +152,7 @@ class Stored:
 
     @property
     def says(self) -> str:
-        return f"its {PREPROCESSOR}" if self.preprocessor else f"transformers' default, for want of a {PREPROCESSOR}"
+        return f"its {PREPROCESSOR}" if self.preprocessor else f"transformers' default, as there is no {PREPROCESSOR}"
 
     @cached_property
     def files(self) -> list[Path]:
@@ -186,8 +187,9 @@ class Stored:
         prefixes: tuple[str, ...],
         unused: tuple[str, ...],
     ) -> torch.nn.Module:
-        """Strict: what is missing, misshapen or left over is an error that lists it. Only what lies outside the
-        encoder, in a larger model's heads, is left.
+        """A module with the weights of the folder. Weights of a larger model that lie outside the encoder are ignored.
+
+        Raises UpstreamError: lists weights that are missing, left over or of another shape.
         """
         import torch
 
@@ -224,7 +226,7 @@ def _listed(what: str, names: list[str]) -> list[str]:
 def _read(
     files: list[Path], prefixes: tuple[str, ...], wanted: Collection[str]
 ) -> tuple[dict[str, torch.Tensor], list[str]]:
-    """Tensors by the names that the module gives them, and the names within its parts that it does not have."""
+    """The tensors by their names in the module, and the names of further tensors inside its parts."""
     held: dict[str, torch.Tensor] = {}
     others: list[str] = []
     used: set[str] = set()
@@ -257,7 +259,7 @@ def _tensors(file: Path) -> Iterator[tuple[str, torch.Tensor]]:
         start = opened.read(64).lstrip().lower()
     for what, signs in OTHERS.items():
         if start.startswith(signs):
-            raise UpstreamError(f"{file} is {what}, not weights; fetch the file itself")
+            raise UpstreamError(f"{file} is {what}, not weights; download the file itself")
     try:
         if file.suffix == ".safetensors":
             with safe_open(file, "pt") as tensors:
@@ -270,17 +272,21 @@ def _tensors(file: Path) -> Iterator[tuple[str, torch.Tensor]]:
             "ask for a .safetensors file"
         ) from error
     except (SafetensorError, RuntimeError, OSError, EOFError, ValueError) as error:
-        raise UpstreamError(f"{file} is truncated or damaged ({error}); fetch it again") from error
+        raise UpstreamError(f"{file} is truncated or damaged ({error}); download it again") from error
     if not isinstance(state, dict):
         raise UpstreamError(f"{file} holds a {type(state).__name__}; expected weights by name")
     yield from ((name, value) for name, value in state.items() if isinstance(value, torch.Tensor))
 
 
 def find(repository: str, revision: str = "", otherwise: str = "", copies: str = "") -> Stored:
-    """A repository's copy: in the folder of copies, in the hub's cache, or fetched. Raises UpstreamError.
+    """A copy of a repository: from the folder of copies, from the hub's cache, or downloaded.
 
-    otherwise: how to name a folder in its place, for the error that says what to fetch and where to put it.
-    copies: a folder with one of each repository, copies/facebook/wav2vec2-base; "": there is none.
+    Args:
+        otherwise: the upstream's name, which also takes a folder: the error message says so.
+        copies: a folder with copies of repositories, copies/facebook/wav2vec2-base; "": there is none.
+
+    Raises:
+        UpstreamError: it is nowhere; says what to download and where to put it.
     """
     if copies and not revision and (folder := Path(copies) / repository).is_dir():
         return Stored(folder, repository)
@@ -289,16 +295,16 @@ def find(repository: str, revision: str = "", otherwise: str = "", copies: str =
 
 
 def _cached(repository: str, revision: str) -> Path | None:
-    """The snapshot of a repository in the hub's cache, if all that is needed is in it."""
+    """The snapshot of a repository in the hub's cache, if it holds everything that is needed."""
     from huggingface_hub import try_to_load_from_cache
 
-    found = try_to_load_from_cache(repository, CONFIGURATION, revision=revision)
-    if not isinstance(found, str):
+    configuration = try_to_load_from_cache(repository, CONFIGURATION, revision=revision)
+    if not isinstance(configuration, str):
         return None
-    folder = Path(found).parent
+    folder = Path(configuration).parent
     stored = Stored(folder, "")
     try:
-        # Other programs leave copies without it; None: it is not known that the repository has none.
+        # None: the cache does not know whether the repository has this file; other programs download without it.
         unknown = try_to_load_from_cache(repository, PREPROCESSOR, revision=revision) is None
         if unknown and stored.configuration.get("model_type") not in UNPREPARED:
             return None
@@ -308,44 +314,38 @@ def _cached(repository: str, revision: str) -> Path | None:
 
 
 def _fetch(repository: str, revision: str, otherwise: str) -> Path:
-    """Safetensors where the repository has them."""
-    from huggingface_hub import HfApi, hf_hub_download
+    """The folder of the downloaded files: safetensors if the repository has them. Raises UpstreamError."""
+    from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import EntryNotFoundError
 
     try:
-        about = HfApi().model_info(repository, revision=revision or None)
-        names = [file.rfilename for file in about.siblings or []]
+        commit, names = hub.files(repository, revision)
         kind = next((kind for kind in WEIGHTS if kind in names or kind + INDEX in names), None)
         stem, suffix = os.path.splitext(kind or WEIGHTS[0])
         wanted = [n for n in names if n in (CONFIGURATION, kind, f"{kind}{INDEX}")]
         wanted += [n for n in names if kind not in names and n.startswith(f"{stem}-") and n.endswith(suffix)]
-        paths = [hf_hub_download(repository, name, revision=about.sha) for name in wanted]
-        with suppress(EntryNotFoundError):  # which the cache then remembers
-            hf_hub_download(repository, PREPROCESSOR, revision=about.sha)
+        paths = [hf_hub_download(repository, name, revision=commit) for name in wanted]
+        with suppress(EntryNotFoundError):  # the cache then stores that there is none
+            hf_hub_download(repository, PREPROCESSOR, revision=commit)
         return Path(paths[0]).parent
-    except Exception as error:  # the hub's client raises its own, requests', httpx' and the system's errors
+    except Exception as error:  # of the hub's client, of its libraries or of the system
         at = f"@{revision}" if revision else ""
         asked = f" --revision {revision}" if revision else ""
         raise UpstreamError(
-            f"{repository}{at} is neither here nor can it be fetched ({_brief(error)}). On a machine with a network "
-            "run\n"
+            f"{repository}{at} is not on this machine and cannot be downloaded ({hub.reason(error)}). On a machine "
+            "with a network run\n"
             f"    hf download {repository}{asked} --include '*.json' --include 'model*.safetensors*' --local-dir "
-            f"FOLDER\n('pytorch_model*.bin*' where it has no {WEIGHTS[0]}), copy FOLDER here, and name it"
-            f"{f' {otherwise}@FOLDER, or' if otherwise else ''} hf:FOLDER; or put it at ${HERE}/{repository}, "
-            "a folder of your choice"
+            f"FOLDER\n('pytorch_model*.bin*' if it has no {WEIGHTS[0]}), copy FOLDER here, and name it"
+            f"{f' {otherwise}@FOLDER or' if otherwise else ''} hf:FOLDER. Or set {HERE} to a folder of your choice and "
+            f"copy FOLDER to ${HERE}/{repository}"
         ) from error
 
 
-def _brief(error: Exception) -> str:
-    text = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {text[0][:200]}" if text else type(error).__name__
-
-
 def _parts(index: Path) -> list[str]:
-    """The files that an index names."""
+    """The files that an index names. Raises UpstreamError."""
     files = _json(index).get("weight_map")
     if not isinstance(files, dict) or not files or not all(isinstance(file, str) for file in files.values()):
-        raise UpstreamError(f"{index} names no files: its weight_map is to give one for each tensor; fetch it again")
+        raise UpstreamError(f"{index} names no files: its weight_map must give one for each tensor; download it again")
     return sorted({Path(file).name for file in files.values()})
 
 
@@ -354,14 +354,14 @@ def _json(path: Path) -> dict[str, object]:
     try:
         content = json.loads(path.read_text())
     except (OSError, ValueError) as error:
-        raise UpstreamError(f"{path} cannot be read as JSON ({error}); fetch it again") from error
+        raise UpstreamError(f"{path} cannot be read as JSON ({error}); download it again") from error
     if not isinstance(content, dict):
         raise UpstreamError(f"{path} holds a {type(content).__name__}; expected a JSON object")
     return content
 
 
 def _digest(path: Path) -> str:
-    """sha256 of a file, worked out once a process unless its size or time changes."""
+    """sha256 of a file, computed once in a process unless its size or time stamp changes."""
     state = path.stat()
     return _hash(path, state.st_size, state.st_mtime_ns)
 

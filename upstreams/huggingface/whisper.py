@@ -1,11 +1,11 @@
-"""Whisper's encoder: every input lasts 30 s; only the frames of the utterance leave."""
+"""Whisper's encoder: each input is padded to 30 s, and only the frames of the utterance are returned."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from upstreams.huggingface.config_file import ConfigFile
 from upstreams.huggingface.encoder import Encoder, layers
-from upstreams.huggingface.settings import Settings
 
 if TYPE_CHECKING:
     import torch
@@ -16,13 +16,13 @@ POSITIONS = 1500
 
 
 class Whisper(Encoder):
-    """The silence that fills the 30 s takes part in attention, as it did in training."""
+    """The silence behind the utterance takes part in attention, as it did in training."""
 
     model, configuration = "WhisperEncoder", "WhisperConfig"
     prefixes = ("model.encoder.", "encoder.")
     unused = ()
 
-    def read(self, configuration: Settings, preprocessor: Settings) -> None:
+    def configure(self, configuration: ConfigFile, preprocessor: ConfigFile) -> None:
         self.hop = self.min_samples = 2 * MEL_HOP
         self.depth = configuration.count("encoder_layers", 4) + 1
         self.width = configuration.count("d_model", 384)
@@ -41,7 +41,7 @@ class Whisper(Encoder):
     def preparation(self) -> str:
         return f"log-mel, {self._mels} bands, at most 8 below the utterance's peak, over {self._chunk} s"
 
-    def ready(self, module: torch.nn.Module) -> None:
+    def mend(self, module: torch.nn.Module) -> None:
         from transformers import WhisperFeatureExtractor
 
         self._spectrogram = WhisperFeatureExtractor(
@@ -53,12 +53,12 @@ class Whisper(Encoder):
 
         return WhisperEncoder
 
-    def half(self, module: torch.nn.Module) -> None:
+    def to_bf16(self, module: torch.nn.Module) -> None:
         import torch
 
         module.to(torch.bfloat16)
 
-    def hear(self, module: torch.nn.Module, waveforms: list[torch.Tensor]) -> list[torch.Tensor]:
+    def encode(self, module: torch.nn.Module, waveforms: list[torch.Tensor]) -> list[torch.Tensor]:
         samples = [waveform.cpu().numpy() for waveform in waveforms]
         mel = self._spectrogram(
             samples, sampling_rate=self.sample_rate, return_tensors="pt", device=str(waveforms[0].device)

@@ -1,10 +1,10 @@
-"""A speaker embedding behind WavLM: the control that hears who speaks (Snyder et al., ICASSP 2018)."""
+"""A speaker embedding computed from WavLM: a control for speaker identity (Snyder et al., ICASSP 2018)."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from upstreams.huggingface.settings import Settings
+from upstreams.huggingface.config_file import ConfigFile
 from upstreams.huggingface.waveform import WavLM
 
 if TYPE_CHECKING:
@@ -14,27 +14,27 @@ KERNELS, DILATIONS = (5, 3, 3, 1, 1), (1, 2, 3, 1, 1)
 
 
 class WavLMForXVector(WavLM):
-    """One vector an utterance. The head runs on each utterance's own frames.
+    """One vector for each utterance. The speaker head runs on the frames of the utterance without padding.
 
-    (transformers counts them without the dilation, so that in a padded batch some frames of padding join its pooling.)
+    transformers counts these frames without the dilation, so in its padded batches some padding is pooled too.
     """
 
     model = "WavLMForXVector"
     unused = ("masked_spec_embed", "objective.weight", "classifier.weight", "classifier.bias")
 
-    def read(self, configuration: Settings, preprocessor: Settings) -> None:
-        super().read(configuration, preprocessor)
+    def configure(self, configuration: ConfigFile, preprocessor: ConfigFile) -> None:
+        super().configure(configuration, preprocessor)
         layers = configuration.pairs(("tdnn_kernel", "tdnn_dilation"), (KERNELS, DILATIONS))
         lost = sum((kernel - 1) * dilation for kernel, dilation in layers)
         assert self.hop is not None
-        self.min_samples += (lost + 1) * self.hop  # two frames are left, which have a standard deviation
+        self.min_samples += (lost + 1) * self.hop  # two frames are left: enough for a standard deviation
         self.hop, self.depth = None, 1
         self.width = configuration.count("xvector_output_dim", 512)
 
     def encoder(self, module: torch.nn.Module) -> torch.nn.Module:
         return module.wavlm
 
-    def hear(self, module: torch.nn.Module, waveforms: list[torch.Tensor]) -> list[torch.Tensor]:
+    def encode(self, module: torch.nn.Module, waveforms: list[torch.Tensor]) -> list[torch.Tensor]:
         import torch
 
         output, counts = self.run(module.wavlm, waveforms)

@@ -28,7 +28,7 @@ from upstreams.emotion2vec import upstream as shipped
 from upstreams.emotion2vec.config import BASE, LARGE, SMALL, ModelConfig
 from upstreams.emotion2vec.official import FILES, MODELS
 from upstreams.emotion2vec.upstream import OURS
-from upstreams.names import label_of
+from upstreams.named import record_name_of
 
 
 def published_file(path: Path, config: ModelConfig) -> Path:
@@ -143,13 +143,15 @@ def test_a_folder_without_checkpoints_is_no_run(tmp_path: Path) -> None:
 
 
 def test_labels_in_records_hold_no_home(tmp_path: Path) -> None:
-    label = label_of(f"emotion2vec@{tmp_path}/step-00000050.safetensors")
+    label = record_name_of(f"emotion2vec@{tmp_path}/step-00000050.safetensors")
     assert re.fullmatch(rf"emotion2vec@{tmp_path.name}~[0-9a-f]{{8}}/step-00000050\.safetensors", label)
-    later = label_of(f"emotion2vec@{tmp_path}/step-00000900.teacher.safetensors")
+    later = record_name_of(f"emotion2vec@{tmp_path}/step-00000900.teacher.safetensors")
     assert later.rpartition("/")[0] == label.rpartition("/")[0]  # one run is one curve
-    twin = label_of(f"emotion2vec@/elsewhere/{tmp_path.name}/step-00000050.safetensors")
+    twin = record_name_of(f"emotion2vec@/elsewhere/{tmp_path.name}/step-00000050.safetensors")
     assert twin != label and twin.rpartition("/")[2] == label.rpartition("/")[2]
-    assert re.fullmatch(r"emotion2vec@mine\.safetensors~[0-9a-f]{8}", label_of("emotion2vec@/home/mine.safetensors"))
+    assert re.fullmatch(
+        r"emotion2vec@mine\.safetensors~[0-9a-f]{8}", record_name_of("emotion2vec@/home/mine.safetensors")
+    )
 
 
 @pytest.mark.parametrize("name", MODELS)

@@ -1,0 +1,125 @@
+"""Every script of studies/ runs, at sizes so small that its figures mean nothing."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+import leaderboard
+from tests.leaderboard import cells
+
+FOLDER = Path(__file__).resolve().parents[2] / "studies"
+LIBRARIES = {"s3prl_checkpoints", "made_up_features"}  # what the others import
+# A process of its own runs main() of a script, with other values of some of its module's names.
+RUN = """
+import json, sys
+script, values = sys.argv[1], json.loads(sys.argv[2])
+sys.path.insert(0, {folder!r})
+module = __import__(script)
+for name, value in values.items():
+    assert hasattr(module, name), f"{{script}}.py has no {{name}}"
+    setattr(module, name, value)
+sys.argv = [script, *sys.argv[3:]]
+module.main()
+"""
+
+
+@dataclass(frozen=True)
+class Tiny:
+    """How a script is run: AUDIO and RESULTS among its arguments are folders that the test makes.
+
+    Attributes:
+        values: names of the script's module -> other values.
+        says: a word of its output.
+        needs: a package, or a program's path, without which the script is skipped.
+    """
+
+    arguments: tuple[str, ...] = ()
+    values: dict[str, object] = field(default_factory=dict)
+    says: str = ""
+    needs: str = ""
+
+
+SMALL = {"UTTERANCES": 60, "WIDTH": 16}
+SCRIPTS = {
+    "paired_differences": Tiny(("RESULTS", "-u", "a", "-t", "emodb", "--against", "b", "none"),
+                               says="| emodb, `probe` |"),
+    "batch_invariance": Tiny(("AUDIO", "--files", "2"), {"NAMES": ["wav2vec2_base"]}, "emorep"),
+    "interval_coverage": Tiny(("--draws", "2"), {"GROUPS": [4, 6], "MANY": 200}, "over corpora of"),
+    "dialogue": Tiny(
+        ("--epochs", "2"),
+        {"WIDTH": 8, "LAYERS": 2, "CORPORA": {"meld": [120, 12, 8, 2, 1], "iemocap": [100, 10, 6, 2, 5]}},
+        "iemocap no_context",
+    ),
+    "emotion2vec_head": Tiny(("--epochs", "2", "--from-disk"),
+                             SMALL | {"FRAMES": 10, "TRAIN": 40, "DEV": 10}, "epochs a second"),
+    "emotion2vec_inference": Tiny(("--seconds", "0.2", "--batch", "2", "--rounds", "1"), says="0.2 s"),
+    "emotion2vec_funasr": Tiny(needs="funasr"),
+    "extraction_speed": Tiny(("AUDIO", "--files", "2", "--repeats", "1", "--upstreams", "fbank"), says="fbank"),
+    "heads_agree": Tiny(("RESULTS",), says="tau"),
+    "page_size": Tiny(("--upstreams", "3", "--tasks", "2", "--runs", "1"), says="table painted after",
+                 needs="/usr/bin/chromium"),
+    "extraction_peers": Tiny(("AUDIO", "--files", "2", "--memory", "1", "2", "--model", "fbank"), says="2 utterances"),
+    "pretraining_speed": Tiny(
+        ("small", "--precision", "fp32", "--threads", "1", "--repeats", "1", "--profile", "--set", "batch.seconds=20",
+         "batch.micro_batches=1", "batch.clones=2", "model.dim=32", "model.depth=1", "model.heads=4",
+         "model.prenet_depth=1", "model.pos_groups=4", "model.decoder_dim=16", "model.decoder_groups=4",
+         "teacher.layers=1"),
+        says="frames/s",
+    ),
+    "probe_speed": Tiny(("--repeats", "1", "--threads", "1", "--whole"), {"UTTERANCES": 200, "WIDTH": 8, "LAYERS": 2},
+                  "predictions agree"),
+    "rank_errors": Tiny(("--draws", "2", "--upstreams", "3", "--groups", "6", "--timed", "3"), says="power, Holm"),
+    "resampling_speed": Tiny(("--repeats", "1"), {"UTTERANCES": 600, "UPSTREAMS": 3}, "macro_F1"),
+    "startup_speed": Tiny(("-u", "fbank"), says="second run"),
+    "superb_cost": Tiny(("--head", "--share", "0.001", "--rates", "1", "--threads", "1"),
+                   SMALL | {"UTTERANCES": 200, "LAYERS": 2}, "processor time"),
+    "utterance_table": Tiny(("--utterances", "500"), says="after that"),
+    "wide_features": Tiny(("--rows", "40", "--features", "90", "--repeats", "1"), says="the same class for"),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """A folder of audio, and one of results."""
+    folder = tmp_path_factory.mktemp("studies")
+    (folder / "audio").mkdir()
+    draws = np.random.default_rng(0)
+    for i in range(3):
+        soundfile.write(folder / "audio" / f"{i}.wav", 0.1 * draws.normal(size=4000 + 3000 * i), 16000)
+    for i, upstream in enumerate("ab"):
+        for head in ("probe", "superb"):
+            cells.make(folder / "results", upstream=upstream, head=head, seed=i, right=0.4 + 0.3 * i)
+    leaderboard.csv(folder / "results")
+    return {"AUDIO": str(folder / "audio"), "RESULTS": str(folder / "results")}
+
+
+def test_every_script_is_run() -> None:
+    assert {path.stem for path in FOLDER.glob("*.py")} == set(SCRIPTS) | LIBRARIES
+
+
+@pytest.mark.parametrize("name", sorted(SCRIPTS))
+def test_it_runs(name: str, folders: dict[str, str], tmp_path: Path) -> None:
+    script = SCRIPTS[name]
+    there = Path(script.needs).exists() if "/" in script.needs else importlib.util.find_spec(script.needs or "sys")
+    if not there:
+        pytest.skip(f"{name}.py needs {script.needs}, which is not here")
+    arguments = [folders.get(argument, argument) for argument in script.arguments]
+    command = [sys.executable, "-W", "ignore", "-c", RUN.format(folder=str(FOLDER)), name, json.dumps(script.values)]
+    environment = os.environ | {
+        "OMP_NUM_THREADS": "1",
+        "PYTHONPATH": str(FOLDER.parent),
+        "EMOREP_CACHE": str(tmp_path / "cache"),
+    }
+    done = subprocess.run([*command, *arguments], capture_output=True, text=True, env=environment, cwd=tmp_path)
+    assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
+    assert script.says in done.stdout, done.stdout[-2000:]

@@ -1,0 +1,76 @@
+"""The facts that an upstream states of itself, each checked. All functions raise UpstreamError for a wrong value."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from commons.corridors.utterances import Modality
+from upstreams.errors import UpstreamError
+from upstreams.inputs import MODALITIES
+from upstreams.inputs.audio import AudioFormat
+
+if TYPE_CHECKING:
+    from commons.corridors.record import Seen
+
+SEEN = ("audio", "labels")
+
+
+def modality(model: object, name: str) -> Modality:
+    """What it reads of an utterance; "audio" where it does not say."""
+    value = words(model, "modality") or "audio"
+    for known in MODALITIES:
+        if value == known:
+            return known
+    raise UpstreamError(
+        f"{name}: its modality is {value!r}, and upstreams read {' or '.join(MODALITIES)} only so far; leave "
+        "`modality` out where it takes waveforms"
+    )
+
+
+def audio_format(model: object, name: str) -> AudioFormat:
+    """The audio that it takes."""
+    none = getattr(model, "hop", 0) is None
+    audio = AudioFormat(
+        count(model, name, "sample_rate"),
+        None if none else count(model, name, "hop"),
+        count(model, name, "min_samples", default=1),
+        getattr(model, "max_seconds", 30.0),
+    )
+    limit = audio.max_seconds
+    if limit is None:
+        return audio
+    if isinstance(limit, bool) or not isinstance(limit, int | float) or not math.isfinite(limit):
+        raise UpstreamError(f"{name}: max_seconds is a number, or None for audio of any length; it is {limit!r}")
+    if limit * audio.sample_rate < 2 * audio.min_samples:
+        raise UpstreamError(f"{name}: max_seconds {limit} is less than two times min_samples")
+    return audio
+
+
+def count(model: object, name: str, fact: str, default: int | None = None) -> int:
+    """A whole number of at least 1."""
+    value = getattr(model, fact, default)
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 1:
+        return value
+    given = "it has none" if value is None else f"it is {value!r}"
+    raise UpstreamError(f"{name}: needs `{fact}`, a whole number of at least 1; {given}")
+
+
+def seen(model: object, name: str) -> Seen:
+    """The corpora that it was trained on, in lower case."""
+    value = getattr(model, "seen", None)
+    if value is None or value == "unknown":
+        return "unknown"
+    if isinstance(value, Mapping) and all(isinstance(c, str) and how in SEEN for c, how in value.items()):
+        return {corpus.casefold(): "labels" if how == "labels" else "audio" for corpus, how in value.items()}
+    raise UpstreamError(
+        f"{name}: `seen` names the corpora it was trained on, such as {{'iemocap': 'audio'}} or, where their "
+        f"labels were used, {{'iemocap': 'labels'}}; {{}} for none, 'unknown' if not known; it is {value!r}"
+    )
+
+
+def words(model: object, fact: str) -> str:
+    """A text; "" where the model has another thing under that name, as a network well may."""
+    value = getattr(model, fact, "")
+    return str(value) if isinstance(value, str) else ""

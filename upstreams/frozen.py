@@ -1,0 +1,217 @@
+"""An upstream as everything here meets it: its facts checked, gradients off, every output checked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from commons.commands import asked_to_stop
+from commons.errors import EmorepError
+from upstreams import facts, fingerprints
+from upstreams.errors import UpstreamError, described
+from upstreams.plugins.isolation import Isolation
+from upstreams.plugins.neighbours import Neighbours
+
+if TYPE_CHECKING:
+    import torch
+
+PRECISIONS = ("fp32", "bf16")
+NO_MEMORY = ("CUDA out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
+MOVE_ALL = "its `to(device)` must move everything it holds, and its call must leave the features there"
+SHORT = 1.0  # s; where a call with shorter audio fails, the message speaks of min_samples
+
+
+class Frozen:
+    """An upstream ready for extraction: defaults filled in, gradients off, every output checked.
+
+    Raises:
+        UpstreamError: the model lacks a fact, or one is of the wrong kind.
+    """
+
+    def __init__(
+        self,
+        model: object,
+        name: str,
+        device: str = "cpu",
+        precision: str = "fp32",
+        source: Path | None = None,
+        checkpoint: Path | None = None,
+        neighbours: Neighbours | None = None,
+        isolation: Isolation | None = None,
+    ) -> None:
+        if precision not in PRECISIONS:
+            raise UpstreamError(f"precision {precision!r} is unknown; expected one of {', '.join(PRECISIONS)}")
+        if not callable(model):
+            raise UpstreamError(f"{name}: needs a call, `def __call__(self, waveforms)`; found {type(model).__name__}")
+        self.name, self.source, self.checkpoint = name, source, checkpoint
+        self._model: Callable[[list[torch.Tensor]], Sequence[torch.Tensor]] = model
+        self._neighbours, self._isolation = neighbours, isolation or Isolation(name, foreign=source is not None)
+        with self.asked("a fact"):
+            self._read_facts(model)
+        self.precision = precision if self.movable else "fp32"
+        self.device = "cpu"
+        self._autocast = self.precision == "bf16" and not self._ask("bf16")
+        self._ask("eval")
+        self.to(device)
+
+    def _read_facts(self, model: object) -> None:
+        name = self.name
+        self.modality = facts.modality(model, name)
+        self.audio = facts.audio_format(model, name)
+        self.depth, self.width = facts.count(model, name, "depth"), facts.count(model, name, "width")
+        self.seen = facts.seen(model, name)
+        self.title, self.normalisation = facts.words(model, "title"), facts.words(model, "normalisation")
+        self.display_name, self.licence = facts.words(model, "label"), facts.words(model, "licence")
+        self.weights = facts.words(model, "source")
+        self.ragged = bool(getattr(model, "ragged", False))
+        self.movable = callable(getattr(model, "to", None))
+
+    @property
+    def model(self) -> object:
+        """The model itself, as its factory gave it."""
+        return self._model
+
+    @contextmanager
+    def within(self) -> Iterator[None]:
+        """A context for running code of the model: the modules beside a user's file can be imported in it, and the
+        settings of the process that the code changes are restored after it."""
+        with self._neighbours.within() if self._neighbours else nullcontext(), self._isolation.within():
+            yield
+
+    @contextmanager
+    def asked(self, what: str) -> Iterator[None]:
+        """The same context, in which an error of the model's code becomes an UpstreamError that names `what`. Signals
+        and errors about the GPU's memory stay as they are."""
+        try:
+            with self.within():
+                yield
+        except EmorepError:
+            raise
+        except BaseException as error:
+            if asked_to_stop(error) or out_of_memory(error):
+                raise
+            raise UpstreamError(f"{self.name}: {what} of it failed: {described(error, self.source)}") from error
+
+    def _ask(self, method: str, *arguments: str) -> bool:
+        """Call a method of the model; False where it has none."""
+        with self.asked(f"{method}()"):
+            call = getattr(self._model, method, None)
+            if not callable(call):
+                return False
+            call(*arguments)
+        return True
+
+    def to(self, device: str) -> None:
+        """Move it, where it can."""
+        if not self.movable or device == self.device:
+            return
+        if device != "cpu":
+            _exact_convolutions()
+        self._ask("to", device)
+        self.device = device
+
+    @property
+    def parameters(self) -> int | None:
+        """Number of values in the torch modules that it is or holds in attributes; None: there are none.
+
+        A module that is built at the first call counts from then on. Buffers count, because a weight that was computed
+        once from its parts is stored as one.
+        """
+        held = (self._model, *getattr(self._model, "__dict__", {}).values())
+        with self.asked("state_dict()"):
+            networks = [value for value in held if hasattr(value, "named_parameters")]
+            tensors = [
+                tensor for network in networks for tensor in network.state_dict().values() if hasattr(tensor, "numel")
+            ]
+        return sum({tensor.data_ptr(): tensor.numel() for tensor in tensors}.values()) or None
+
+    def fingerprint(self) -> str:
+        """sha256 (hex) over everything that decides its features: source, weights or recipe, facts, contract."""
+        with self.asked("fingerprint()"):
+            own = getattr(self._model, "fingerprint", None)
+            weights = own() if callable(own) else fingerprints.hash_weights(self._model)
+        files = [path for path in (self.source, self.checkpoint) if path]
+        beside = (self._neighbours.folder, self._neighbours.files()) if self._neighbours else None
+        return fingerprints.of_upstream(weights, files, beside, self.audio, self.depth, self.width)
+
+    def __call__(self, waveforms: list[torch.Tensor]) -> list[torch.Tensor]:
+        """Waveforms (1-D float32, CPU) -> a (L, T, D) tensor for each, on the upstream's device.
+
+        Lengths may differ: an upstream that is not `ragged` then gets one waveform at a time.
+
+        Raises UpstreamError: the model raises, or its output contradicts its facts. Errors about the GPU's memory stay
+        as they are.
+        """
+        import torch
+
+        if not self.ragged and len({len(waveform) for waveform in waveforms}) > 1:
+            return [self([waveform])[0] for waveform in waveforms]
+        if self.device != "cpu":
+            waveforms = [w.to(self.device, non_blocking=True) for w in waveforms]
+        kind = torch.device(self.device).type
+        bf16 = torch.autocast(kind, dtype=torch.bfloat16, enabled=self._autocast)
+        with torch.inference_mode(), bf16:
+            return self.run(self._model, waveforms)
+
+    def run(
+        self, model: Callable[[list[torch.Tensor]], Sequence[torch.Tensor]], waveforms: list[torch.Tensor]
+    ) -> list[torch.Tensor]:
+        """The checked features of waveforms by `model`, which is the upstream's own or a copy; errors as in a call."""
+        import torch
+
+        try:
+            with self.within():
+                outputs = [torch.as_tensor(output) for output in model(waveforms)]
+        except EmorepError:
+            raise
+        except BaseException as error:
+            if asked_to_stop(error) or out_of_memory(error):
+                raise
+            hint = self._short(min(len(waveform) for waveform in waveforms))
+            raise UpstreamError(f"{self.name} failed: {described(error, self.source)}{hint}") from error
+        if len(outputs) != len(waveforms):
+            raise UpstreamError(f"{self.name} gave {len(outputs)} outputs for {len(waveforms)} waveforms")
+        for output in outputs:
+            self._check(output)
+        return outputs
+
+    def _short(self, samples: int) -> str:
+        rate = self.audio.sample_rate
+        if samples >= SHORT * rate:
+            return ""
+        return (
+            f"; its input had {samples} samples ({samples / rate:.3g} s). If that is too short for it, set "
+            f"min_samples (now {self.audio.min_samples}) to its receptive field; shorter audio is then padded"
+        )
+
+    def _check(self, output: torch.Tensor) -> None:
+        shape, hop = tuple(output.shape), self.audio.hop
+        if len(shape) != 3 or shape[0] != self.depth or shape[2] != self.width or (hop is None and shape[1] != 1):
+            raise UpstreamError(
+                f"{self.name} gave features of shape {shape}; expected (depth, frames, width) = "
+                f"({self.depth}, {'1' if hop is None else 'T'}, {self.width})"
+            )
+        if shape[1] == 0:
+            raise UpstreamError(f"{self.name} gave no frame; set its min_samples to its receptive field in samples")
+        if (device := output.device.type) not in ("cpu", self.device.partition(":")[0]):
+            raise UpstreamError(f"{self.name} gives features on {device}, and was moved to {self.device}; {MOVE_ALL}")
+        if not output.is_floating_point():
+            raise UpstreamError(f"{self.name} gave {output.dtype} features; expected floating point")
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether the GPU's memory ran out: by torch's own error, or by those that its libraries raise."""
+    import torch
+
+    return isinstance(error, torch.OutOfMemoryError) or (
+        isinstance(error, RuntimeError) and any(text in str(error) for text in NO_MEMORY)
+    )
+
+
+def _exact_convolutions() -> None:
+    """Set cuDNN to compute fp32 convolutions in fp32; torch's default is TF32, which keeps 10 bits of the mantissa."""
+    import torch
+
+    torch.backends.cudnn.allow_tf32 = False

@@ -1,0 +1,171 @@
+"""Audio as an upstream takes it: a part of a file, one channel, resampled, padded or cut into windows."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+
+from upstreams.errors import UpstreamError
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import soundfile
+
+ROUNDING = 0.05  # s that the times of a corpus may exceed the end of a file
+RULE = "soundfile; one channel, else the mean of all; soxr HQ; float32; 1"  # how files are decoded; part of every key
+
+
+@dataclass(frozen=True)
+class AudioFormat:
+    """The audio that an upstream takes.
+
+    Attributes:
+        sample_rate: Hz.
+        hop: samples between frames; None: one frame for each utterance.
+        min_samples: receptive field in samples; shorter audio is zero-padded.
+        max_seconds: longer audio is cut into windows, s; None: any length is taken whole.
+    """
+
+    sample_rate: int
+    hop: int | None
+    min_samples: int
+    max_seconds: float | None
+
+
+@dataclass(frozen=True)
+class Segment:
+    """The audio of one utterance.
+
+    Attributes:
+        sha256: of the whole file.
+        start, end: bounds within the file, s; None: the file's own.
+        channel: from 0; None: the mean of all channels.
+        seconds: length of the utterance.
+    """
+
+    path: str
+    sha256: str
+    start: float | None
+    end: float | None
+    channel: int | None
+    seconds: float
+    rule: ClassVar[str] = RULE
+
+    @property
+    def content(self) -> tuple[str, float | None, float | None, int | None]:
+        """All facts of the utterance that its features depend on."""
+        return self.sha256, self.start, self.end, self.channel
+
+
+def segments(utterances: pd.DataFrame) -> list[Segment]:
+    """One Segment a row. Raises UpstreamError for a table that lacks what extraction needs."""
+    lacking = [column for column in ("path", "sha256", "duration") if column not in utterances.columns]
+    if lacking or not len(utterances):
+        raise UpstreamError(f"the utterance table has {'no column ' + ', '.join(lacking) if lacking else 'no rows'}")
+    if not utterances.index.is_unique:
+        twice = utterances.index[utterances.index.duplicated()][0]
+        raise UpstreamError(f"the utterance table holds the id {twice!r} more than once")
+
+    def column(name: str) -> list[float | None]:
+        if name not in utterances.columns:
+            return [None] * len(utterances)
+        return [None if value is None or value != value else float(value) for value in utterances[name]]
+
+    rows = zip(
+        utterances["path"], utterances["sha256"], column("start"), column("end"), column("channel"),
+        utterances["duration"], strict=True,
+    )  # fmt: skip
+    return [
+        Segment(str(path), str(sha256), start, end, None if channel is None else int(channel), float(seconds))
+        for path, sha256, start, end, channel, seconds in rows
+    ]
+
+
+def load(segment: Segment, audio: AudioFormat) -> list[np.ndarray]:
+    """The waveforms of an utterance as an upstream takes them; errors as in `decode`."""
+    return windows(decode(segment, audio.sample_rate), audio)
+
+
+def windows(samples: np.ndarray, audio: AudioFormat) -> list[np.ndarray]:
+    """A waveform as it is, zero-padded to the receptive field, or cut into windows of almost equal length."""
+    if len(samples) < audio.min_samples:
+        return [np.pad(samples, (0, audio.min_samples - len(samples)))]
+    limit = None if audio.max_seconds is None else audio.max_seconds * audio.sample_rate
+    if limit is None or len(samples) <= limit:
+        return [samples]
+    count, hop = int(np.ceil(len(samples) / limit)), audio.hop or 1
+    bounds = [round(i * len(samples) / count / hop) * hop for i in range(count)] + [len(samples)]
+    return [samples[start:stop] for start, stop in pairwise(bounds)]
+
+
+def decode(segment: Segment, rate: int) -> np.ndarray:
+    """(samples,) float32 at `rate` Hz. Raises UpstreamError naming the file.
+
+    A whole file is read and hashed in one go: should the file change between hashing and decoding, its features would
+    be stored under the hash of other audio. Of a part of a file only that part is read.
+    """
+    import soundfile
+
+    try:
+        if segment.start is None and segment.end is None:
+            with open(segment.path, "rb") as file:
+                content = file.read()
+            if hashlib.sha256(content).hexdigest() != segment.sha256:
+                raise UpstreamError(
+                    f"{segment.path}: the file changed after it was hashed; run again. If this message comes again, "
+                    f"the change kept the time stamp of the file: touch {segment.path}"
+                )
+            with soundfile.SoundFile(io.BytesIO(content)) as sound:
+                samples, own_rate = sound.read(dtype="float32", always_2d=True), sound.samplerate
+        else:
+            with soundfile.SoundFile(segment.path) as sound:
+                samples, own_rate = _part(sound, segment), sound.samplerate
+    except (OSError, soundfile.LibsndfileError) as error:
+        raise UpstreamError(f"{segment.path}: cannot be decoded ({_why(error)}); check or replace the file") from error
+    waveform = _one_channel(samples, segment)
+    if not len(waveform):
+        raise UpstreamError(f"{segment.path}: holds no samples{_bounds(segment)}")
+    if not np.isfinite(waveform).all():
+        raise UpstreamError(f"{segment.path}: holds NaN or infinite samples{_bounds(segment)}; replace the file")
+    if own_rate == rate:
+        return waveform
+    import soxr
+
+    resampled = soxr.resample(waveform, own_rate, rate, quality="HQ")
+    return resampled if len(resampled) else np.zeros(1, dtype=np.float32)  # under half a sample: silence, padded later
+
+
+def _why(error: Exception) -> str:
+    """The message of libsndfile, without the object that it read from."""
+    return str(getattr(error, "error_string", error))
+
+
+def _part(sound: soundfile.SoundFile, segment: Segment) -> np.ndarray:
+    start = round((segment.start or 0.0) * sound.samplerate)
+    end = sound.frames if segment.end is None else round(segment.end * sound.samplerate)
+    late = end - sound.frames > ROUNDING * sound.samplerate
+    if not 0 <= start < end or start >= sound.frames or late:
+        length = sound.frames / sound.samplerate
+        raise UpstreamError(f"{segment.path}: lasts {length:.3f} s and has no part{_bounds(segment)}")
+    sound.seek(start)
+    return sound.read(end - start, dtype="float32", always_2d=True)
+
+
+def _one_channel(samples: np.ndarray, segment: Segment) -> np.ndarray:
+    channels = samples.shape[1]
+    if segment.channel is None:
+        return samples[:, 0] if channels == 1 else samples.mean(axis=1, dtype=np.float32)
+    if not 0 <= segment.channel < channels:
+        raise UpstreamError(f"{segment.path}: has {channels} channels, so no channel {segment.channel} (from 0)")
+    return np.ascontiguousarray(samples[:, segment.channel])
+
+
+def _bounds(segment: Segment) -> str:
+    if segment.start is None and segment.end is None:
+        return ""
+    return f" from {segment.start or 0.0:g} s to {'its end' if segment.end is None else f'{segment.end:g} s'}"

@@ -1,0 +1,59 @@
+"""What the name of an upstream stands for, as plain values, and how records spell it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from commons.hashing import short
+from upstreams.emotion2vec.runs import of_a_run
+
+USER_FILE = re.compile(r"(?P<file>.+\.py):(?P<object>[A-Za-z_]\w*)(?:@(?P<checkpoint>.+))?")
+
+
+@dataclass(frozen=True)
+class Named:
+    """What a name stands for. Its values are plain, so that it can go to another process as it is.
+
+    Attributes:
+        name: the canonical spelling; a path in it is relative where it lies beneath the working folder.
+        record_name: the spelling in records and tables; it holds no absolute path.
+        target: "module:attribute", called with `arguments`; for a file of the user's "file.py:attribute".
+        source, checkpoint: absolute paths of the user's file, and of the weights, that are hashed into the fingerprint.
+        base: the upstream that it is a variant, a checkpoint or a random twin of; None: of none.
+        ablation, variant: the ablation that it is a variant of, and which one.
+        run, step: the pre-training run that it is a checkpoint of, as records spell it, and the step.
+    """
+
+    name: str
+    record_name: str
+    target: str
+    arguments: tuple[str | int, ...] = ()
+    source: str | None = None
+    checkpoint: str | None = None
+    base: str | None = None
+    ablation: str | None = None
+    variant: str | None = None
+    run: str | None = None
+    step: int | None = None
+
+
+def record_name_of(name: str) -> str:
+    """The form of a canonical name for records: enc.py:Enc~1a2b3c4d for /home/me/enc.py:Enc.
+
+    A file outside the working folder is given by its last part, which shows nobody's home, and a hash of its path,
+    which tells files of one name in two folders apart. A checkpoint of a run keeps the name of its run's folder, with
+    a hash of that folder's path: emotion2vec@small~1a2b3c4d/step-00001000.safetensors. All checkpoints of a run begin
+    alike.
+    """
+    match = USER_FILE.fullmatch(name)
+    paths = [match["file"], match["checkpoint"]] if match else [name.partition("@")[2], name.removeprefix("hf:")]
+    outside = [path for path in paths if path and Path(path).is_absolute()]
+    if len(outside) == 1 and of_a_run(run := Path(outside[0])):
+        folder = f"{run.parent.name}~{short(str(run.parent))}"
+        return name.replace(outside[0], f"{folder}/{run.name}")
+    shown = name
+    for path in sorted(outside, key=len, reverse=True):  # one may be part of the other
+        shown = shown.replace(path, Path(path).name)
+    return f"{shown}~{short(chr(0).join(outside))}" if outside else shown
