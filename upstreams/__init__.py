@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
     from commons.corridors.features import Features
     from upstreams.contract import Frozen
-    from upstreams.emotion2vec.ablation import Ablation
     from upstreams.models import Models
+    from upstreams.pretraining.ablation import Ablation
     from upstreams.registry import Entry
 
 __all__ = [
@@ -102,8 +102,8 @@ def extract(
 
 
 def ablation(name: str) -> Ablation:
-    """An ablation of emotion2vec's pre-training, by name or YAML file. Raises UnknownName, UpstreamError."""
-    from upstreams.emotion2vec import ablation
+    """An ablation of pre-training, by name or YAML file. Raises UnknownName, UpstreamError."""
+    from upstreams.pretraining import ablation
 
     return ablation.load(name)
 
@@ -128,7 +128,7 @@ def train(
     Raises:
         UpstreamError: no variant can be trained.
     """
-    from upstreams.emotion2vec.ablation import Workshop
+    from upstreams.pretraining.ablation import Workshop
 
     runs = places.runs.expanduser().absolute()  # a recipe that begins with another run names it in full
     return Workshop(speech, runs, places.cache, device, jobs, seen, files or {}).train(ablation)

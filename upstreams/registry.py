@@ -4,7 +4,7 @@ fbank                        a registered upstream
 wav2vec2_base                an encoder of the hub; wav2vec2_base@FOLDER: its architecture with a folder's weights
 emotion2vec_base@FILE        a published emotion2vec with weights of a file instead of the hub's
 emotion2vec@RUN              the last checkpoint of a pre-training run; emotion2vec@RUN/*: all of them (see expand)
-emotion2vec:losses/frame     a variant of an ablation, by its run (see emotion2vec.ablation)
+emotion2vec:losses/frame     a variant of an ablation, by its run (see pretraining.ablation)
 hf:REPOSITORY@REVISION       any encoder of the hub (its newest revision without one); hf:FOLDER: a folder
 s3prl:NAME                   an upstream of s3prl; s3prl:NAME@FILE: given a checkpoint
 random:wav2vec2_base         a named encoder's architecture with random weights, seed 0; random:wav2vec2_base@7: seed 7
@@ -26,9 +26,10 @@ from commons.places import Places
 from commons.registry import Registry
 from upstreams import neighbours
 from upstreams.emotion2vec.official import MODELS as EMOTION2VEC
-from upstreams.emotion2vec.runs import checkpoints, step_of
 from upstreams.huggingface.models import MODELS
 from upstreams.names import USER_FILE, Named, label_of
+from upstreams.pretraining import method as methods
+from upstreams.pretraining.checkpoints import checkpoints, step_of
 
 HUGGINGFACE, EMOTION2VEC_PARTS = "upstreams.huggingface.factories", "upstreams.emotion2vec.upstream"
 
@@ -115,20 +116,22 @@ def resolve(name: str, places: Places) -> Named:
     """
     if match := USER_FILE.fullmatch(name):
         return _resolve_file(match["file"], match["object"], match["checkpoint"])
-    if name.startswith("emotion2vec:"):
-        return _resolve_variant(name, places)
     kind, _, rest = name.partition(":")
+    if kind in methods.METHODS and ":" in name:
+        return _resolve_variant(name, places)
     if kind.casefold() == "hf" and rest:
         return _resolve_hub(rest, places)
     base, _, checkpoint = name.partition("@")
     if kind.casefold() == "s3prl" and rest:
         return _resolve_s3prl(base.partition(":")[2], checkpoint)
     base = base.casefold()
-    if base not in UPSTREAMS:
+    if base not in UPSTREAMS and base not in methods.METHODS:
         raise _unknown(name)
-    entry = UPSTREAMS.find(base)
+    entry = UPSTREAMS.find(base) if base in UPSTREAMS else _of_method(base)
     if entry.name.startswith("random:"):
         return _resolve_random(entry, checkpoint)
+    if not checkpoint and base not in UPSTREAMS:
+        raise Refused(f"upstream {name!r}: no weights of {base} ship; name a run or a checkpoint, as {base}@RUN")
     if not checkpoint:
         copies = getattr(places, entry.copies) if entry.copies else None
         return _named(entry.name, entry.target, (*entry.arguments, *(("", str(copies)) if copies else ())))
@@ -138,8 +141,7 @@ def resolve(name: str, places: Places) -> Named:
 def expand(name: str) -> list[str]:
     """NAME@RUN/* as the names of all checkpoints of a pre-training run, the earliest first; any other name as it is."""
     base, _, run = name.partition("@")
-    runs = {entry.name for entry in ENTRIES if entry.runs}
-    if not run.endswith("/*") or base.casefold() not in runs:
+    if not run.endswith("/*") or base.casefold() not in methods.METHODS:
         return [name]
     return [f"{base}@{path}" for path in _checkpoints(_existing(run.removesuffix("/*"), "folder of a run"))]
 
@@ -190,13 +192,20 @@ def _resolve_checkpoint(name: str, entry: Entry, checkpoint: str) -> Named:
     return replace(named, run=named.label.removesuffix(path.name).rstrip("@/"), step=step)
 
 
+def _of_method(name: str) -> Entry:
+    """The entry of a pre-training method whose weights do not ship."""
+    method = methods.find(name)
+    return Entry(name, method.title, "", method.upstream, weights=True, runs=True)
+
+
 def _resolve_variant(name: str, places: Places) -> Named:
-    from upstreams.emotion2vec import ablation
+    from upstreams.pretraining import ablation
 
     path = ablation.weights(name, places.runs)
-    which, _, variant = name.removeprefix(ablation.PREFIX).partition("/")
+    method, _, rest = name.partition(":")
+    which, _, variant = rest.partition("/")
     return Named(
-        name, name, f"{EMOTION2VEC_PARTS}:ours", (str(path),), checkpoint=str(path), base="emotion2vec",
+        name, name, methods.find(method).upstream, (str(path),), checkpoint=str(path), base=method,
         ablation=which, variant=variant,
     )  # fmt: skip
 
