@@ -9,7 +9,7 @@ A method is a package beside this one. It provides a `Method`, found by the `met
 The engine does the rest: it decodes speech, plans batches, sums gradients over processes, moves the optimiser, writes
 log, training states and checkpoints, goes on after a stop, and looks for collapse. Its checkpoints are upstreams by
 the method's name: `NAME@RUN`, `NAME@RUN/*`, and `NAME:ABLATION/VARIANT`. tests/upstreams/pretraining/autoencoder.py
-is a whole method in sixty lines.
+is a whole method in a hundred lines.
 """
 
 from __future__ import annotations
