@@ -18,17 +18,14 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from upstreams.emotion2vec import recipe as recipes
-from upstreams.emotion2vec.batches import frames_of
-from upstreams.emotion2vec.config import SAMPLE_RATE
-from upstreams.emotion2vec.counting import parts
-from upstreams.emotion2vec.learner import Learner
-from upstreams.emotion2vec.matrix_peak import matrix_peak, synchronize
-from upstreams.emotion2vec.meter import peak_memory
-from upstreams.emotion2vec.pack import Pack
-from upstreams.emotion2vec.pretrain import upcoming
-from upstreams.emotion2vec.processes import Processes
-from upstreams.emotion2vec.runfolder import Position
+from upstreams.emotion2vec.flops import parts
+from upstreams.pretraining import recipe as recipes
+from upstreams.pretraining.batches import SAMPLE_RATE, Position, upcoming
+from upstreams.pretraining.meter import matrix_peak, peak_memory, synchronize
+from upstreams.pretraining.method import Speech
+from upstreams.pretraining.pack import Pack
+from upstreams.pretraining.processes import Processes
+from upstreams.pretraining.train import Trainer
 
 PRODUCTS = ("mm", "bmm", "conv", "attention", "linear")
 ROWS = 12
@@ -43,21 +40,21 @@ def made_up(hours: float) -> Pack:
     return Pack((noise,), ("noise",) * len(lengths), zeros, zeros, lengths, (Path("noise"),), {}, "noise")
 
 
-def step_of(learner: Learner, pack: Pack, work, clock=time.perf_counter) -> float:
+def step_of(trainer: Trainer, work, clock=time.perf_counter) -> float:
     """Seconds of a step."""
-    synchronize(learner.device)
+    synchronize(trainer.device)
     started = clock()
     at, step, _ = work
-    learner.listen(at, step, pack)
-    learner.descend(at, learner.norm())
-    synchronize(learner.device)
+    trainer.backward(at, step)
+    trainer.move(at, trainer.norm())
+    synchronize(trainer.device)
     return clock() - started
 
 
-def profile(learner: Learner, pack: Pack, work) -> None:
-    cuda = learner.device.type == "cuda"
+def profile(trainer: Trainer, work) -> None:
+    cuda = trainer.device.type == "cuda"
     with torch.profiler.profile() as profiler:
-        step_of(learner, pack, work)
+        step_of(trainer, work)
     rows = [
         (e.self_device_time_total if cuda else e.self_cpu_time_total, e.key, e.count) for e in profiler.key_averages()
     ]
@@ -85,38 +82,38 @@ def main() -> None:
         raise SystemExit("--processor-time wants --threads 1 and a CPU: threads that wait for each other count as well")
     device, pack = torch.device(options.device), made_up(2.0)
 
-    learners = {}
+    trainers = {}
     for precision in options.precision:
         recipe = recipes.load(options.recipe, [*options.set, f"precision={precision}"])
-        learners[precision] = Learner.begin(recipe, device, Processes())
-    work = next(upcoming(recipe, pack, Position()))
+        trainers[precision] = Trainer.begin(recipe, Speech(pack), device, Processes())
+    work = next(upcoming(recipe, pack.lengths, Position()))
     samples = np.concatenate([micro.samples for micro in work[1]])
-    frames, operations = int(frames_of(recipe.network, samples).sum()), parts(recipe, recipe.network, samples)
+    frames, operations = int(recipe.network.frames(samples).sum()), parts(recipe, recipe.network, samples)
     total = sum(operations.values())
 
-    seconds: dict[str, list[float]] = {precision: [] for precision in learners}
-    peaks: dict[str, list[float]] = {precision: [] for precision in learners}
+    seconds: dict[str, list[float]] = {precision: [] for precision in trainers}
+    peaks: dict[str, list[float]] = {precision: [] for precision in trainers}
     for repeat in range(options.repeats + 1):
-        for precision, learner in learners.items():
-            taken, peak = step_of(learner, pack, work, clock), matrix_peak.__wrapped__(device, precision, clock)
+        for precision, trainer in trainers.items():
+            taken, peak = step_of(trainer, work, clock), matrix_peak.__wrapped__(device, precision, clock)
             if repeat:  # the first is to warm up
                 seconds[precision].append(taken)
                 peaks[precision].append(peak)
 
-    parameters = sum(p.numel() for p in learners[precision].student.parameters())
-    heard = f"{len(samples)} utterances, {samples.sum() / SAMPLE_RATE:.0f} s, {frames} frames"
+    parameters = sum(p.numel() for p in trainers[precision].learner.student.parameters())
+    taken_in = f"{len(samples)} utterances, {samples.sum() / SAMPLE_RATE:.0f} s, {frames} frames"
     where = torch.cuda.get_device_name() if device.type == "cuda" else f"CPU, {options.threads} threads"
     print(f"{options.recipe}, {parameters / 1e6:.1f} M parameters, {where}")
-    print(f"a step: {heard} x {recipe.batch.clones} clones; median of {options.repeats}")
+    print(f"a step: {taken_in} x {recipe.batch.clones} clones; median of {options.repeats}")
     shares = ", ".join(f"{name} {100 * count / total:.0f} %" for name, count in operations.items())
     print(f"  {total / 1e9:.0f} GFLOP: {shares}")
-    for precision, learner in learners.items():
+    for precision, trainer in trainers.items():
         taken, peak = statistics.median(seconds[precision]), statistics.median(peaks[precision])
         share = statistics.median(total / s / p for s, p in zip(seconds[precision], peaks[precision], strict=True))
         print(f"{precision}: {taken:.3f} s a step, {frames / taken:.0f} frames/s, {total / taken / 1e9:.0f} GFLOP/s, "
               f"{100 * share:.0f} % of the matrix peak ({peak / 1e9:.0f} GFLOP/s)")  # fmt: skip
         if options.profile:
-            profile(learner, pack, work)
+            profile(trainer, work)
     print(f"memory at its highest, all precisions: {peak_memory(device):.0f} MB")
 
 

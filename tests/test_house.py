@@ -30,7 +30,7 @@ COMMAND_LINES = {
     "commons/places.py",
     "cells/request.py",
     "leaderboard/__main__.py",
-    "upstreams/emotion2vec/command.py",
+    "upstreams/pretraining/command.py",
 }
 WORKER = "upstreams/extraction/workers.py"  # a process of its own sets its libraries' threads
 

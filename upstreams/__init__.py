@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from commons.corridors.features import Features
-    from upstreams.emotion2vec.ablation import Ablation
     from upstreams.extraction.models import Models
     from upstreams.frozen import Frozen
+    from upstreams.pretraining.ablation import Ablation
     from upstreams.registry import Entry
 
 __all__ = [
@@ -121,8 +121,8 @@ def extract(
 
 
 def ablation(name: str) -> Ablation:
-    """An ablation of emotion2vec's pre-training, by name or YAML file. Raises UnknownName, UpstreamError."""
-    from upstreams.emotion2vec import ablation
+    """An ablation of pre-training, by name or YAML file. Raises UnknownName, UpstreamError."""
+    from upstreams.pretraining import ablation
 
     return ablation.load(name)
 
@@ -147,7 +147,7 @@ def train(
     Raises:
         UpstreamError: no variant can be trained.
     """
-    from upstreams.emotion2vec.ablation import Workshop
+    from upstreams.pretraining.ablation import Workshop
 
     runs = places.runs.expanduser().absolute()  # recipes name the run they begin with by its absolute path
     return Workshop(speech, runs, places.cache, device, jobs, seen, files or {}).train(ablation)

@@ -11,8 +11,8 @@ import upstreams
 from commons import commands, places
 from commons.errors import EmorepError
 from upstreams import UpstreamError
-from upstreams.emotion2vec import command as emotion2vec_training
 from upstreams.extraction import cache_commands
+from upstreams.pretraining import command as pretraining
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -35,7 +35,7 @@ def _parser() -> argparse.ArgumentParser:
     check = several.add_parser("check", help="test an upstream on synthetic audio, and say what is wrong with it")
     check.add_argument("name", metavar="NAME")
     check.set_defaults(run=_check)
-    emotion2vec_training.add_to(several)
+    pretraining.add_to(several)
     importer = several.add_parser("import", help="an official emotion2vec file as safetensors")
     importer.add_argument("file", type=Path, metavar="FILE")
     importer.add_argument("--output", type=Path, metavar="F", help="default: beside it, ending in .safetensors")
@@ -72,13 +72,14 @@ def _check(arguments: argparse.Namespace) -> int:
 def _import(arguments: argparse.Namespace) -> int:
     from commons import hashing
     from upstreams.emotion2vec import checkpoint
+    from upstreams.pretraining.checkpoints import Facts
 
     output = arguments.output or arguments.file.with_suffix(".safetensors")
     if output.exists():
         raise UpstreamError(f"{output} exists; name another file with --output, or remove it")
     whole = checkpoint.read(arguments.file)
-    origin = {"imported": arguments.file.name, "sha256": hashing.of_file(arguments.file)}
-    checkpoint.write(output, whole.config, whole.weights, whole.facts | origin)
+    origin: Facts = {"imported": arguments.file.name, "sha256": hashing.of_file(arguments.file)}
+    checkpoint.write(output, whole.config, whole.weights, {**whole.facts, **origin})
     count = sum(tensor.numel() for tensor in whole.weights.values())
     print(f"{output}: {len(whole.weights)} tensors, {count / 1e6:.2f} M parameters")
     return 0

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from commons.hashing import short
-from upstreams.emotion2vec.runs import of_a_run
+from upstreams.pretraining.checkpoints import of_a_run
 
 USER_FILE = re.compile(r"(?P<file>.+\.py):(?P<object>[A-Za-z_]\w*)(?:@(?P<checkpoint>.+))?")
 

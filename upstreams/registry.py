@@ -25,10 +25,11 @@ from commons.errors import LIST, EmorepError, NotThere, Refused, UnknownName, cu
 from commons.places import Places
 from commons.registry import Registry
 from upstreams.emotion2vec.official import MODELS as EMOTION2VEC
-from upstreams.emotion2vec.runs import checkpoints, step_of
 from upstreams.huggingface.named_encoders import MODELS
 from upstreams.named import USER_FILE, Named, record_name_of
 from upstreams.plugins.neighbours import top_level_names
+from upstreams.pretraining import method as methods
+from upstreams.pretraining.checkpoints import checkpoints, step_of
 
 HUGGINGFACE, EMOTION2VEC_PARTS = "upstreams.huggingface.factories", "upstreams.emotion2vec.upstream"
 
@@ -121,20 +122,22 @@ def resolve(name: str, places: Places) -> Named:
     """
     if match := USER_FILE.fullmatch(name):
         return _resolve_file(match["file"], match["object"], match["checkpoint"])
-    if name.startswith("emotion2vec:"):
-        return _resolve_variant(name, places)
     kind, _, rest = name.partition(":")
+    if kind in methods.METHODS and ":" in name:
+        return _resolve_variant(name, places)
     if kind.casefold() == "hf" and rest:
         return _resolve_hub(rest, places)
     base, _, checkpoint = name.partition("@")
     if kind.casefold() == "s3prl" and rest:
         return _resolve_s3prl(base.partition(":")[2], checkpoint)
     base = base.casefold()
-    if base not in UPSTREAMS:
+    if base not in UPSTREAMS and base not in methods.METHODS:
         raise _unknown(name)
-    entry = UPSTREAMS.find(base)
+    entry = UPSTREAMS.find(base) if base in UPSTREAMS else _of_method(base)
     if entry.name.startswith("random:"):
         return _resolve_random(entry, checkpoint)
+    if not checkpoint and base not in UPSTREAMS:
+        raise Refused(f"upstream {name!r}: no weights of {base} ship; name a run or a checkpoint, as {base}@RUN")
     if not checkpoint:
         copies = getattr(places, entry.copies) if entry.copies else None
         return _named(entry.name, entry.target, (*entry.arguments, *(("", str(copies)) if copies else ())))
@@ -150,8 +153,7 @@ def expand(name: str) -> list[str]:
     base, at, run = name.partition("@")
     if not at and base.casefold().startswith("random:") and base.casefold() in UPSTREAMS:
         return [f"{base}@{seed}" for seed in range(DRAWS)]
-    runs = {entry.name for entry in ENTRIES if entry.runs}
-    if not run.endswith("/*") or base.casefold() not in runs:
+    if not run.endswith("/*") or base.casefold() not in methods.METHODS:
         return [name]
     return [f"{base}@{path}" for path in _checkpoints(_existing(run.removesuffix("/*"), "folder of a run"))]
 
@@ -202,13 +204,20 @@ def _resolve_checkpoint(name: str, entry: Entry, checkpoint: str) -> Named:
     return replace(named, run=named.record_name.removesuffix(path.name).rstrip("@/"), step=step)
 
 
+def _of_method(name: str) -> Entry:
+    """The entry of a pre-training method whose weights do not ship."""
+    method = methods.find(name)
+    return Entry(name, method.title, "", method.upstream, weights=True, runs=True)
+
+
 def _resolve_variant(name: str, places: Places) -> Named:
-    from upstreams.emotion2vec import ablation
+    from upstreams.pretraining import ablation
 
     path = ablation.weights(name, places.runs)
-    which, _, variant = name.removeprefix(ablation.PREFIX).partition("/")
+    method, _, rest = name.partition(":")
+    which, _, variant = rest.partition("/")
     return Named(
-        name, name, f"{EMOTION2VEC_PARTS}:ours", (str(path),), checkpoint=str(path), base="emotion2vec",
+        name, name, methods.find(method).upstream, (str(path),), checkpoint=str(path), base=method,
         ablation=which, variant=variant,
     )  # fmt: skip
 

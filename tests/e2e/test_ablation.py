@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 import run_benchmark
-from tests.upstreams.emotion2vec.training import TINY, speech
+from tests.upstreams.pretraining.training import TINY, speech
 
 ABLATION = {
     "title": "Which losses",

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import TypeGuard
 
-from commons import hashing
-from upstreams.errors import UpstreamError
+import numpy as np
 
-HEADER, FORMAT = "emorep", "emotion2vec 1"  # one key of metadata: safetensors writes several in any order
-SAMPLE_RATE = 16000  # Hz
+from upstreams.errors import UpstreamError
+from upstreams.pretraining.batches import MEL_HOP, MEL_WINDOW
+
 WAVEFORM_CONVS = ((512, 10, 5), *[(512, 3, 2)] * 4, *[(512, 2, 2)] * 2)  # (channels, kernel, stride)
 LOG_MEL_CONVS = ((256, 3, 1), (256, 3, 2))
-MEL_WINDOW, MEL_HOP, MEL_FFT, MEL_BINS = 400, 160, 512, 80  # 25 ms every 10 ms
 LEAST = {"prenet_depth": 0, "depth": 0, "tokens": 0, "decoder_depth": 0, "classes": 0}  # of whole numbers; else 1
 
 
@@ -44,7 +42,9 @@ class ModelConfig:
     activation_dropout: float = 0.0
     post_mlp_dropout: float = 0.1
     prenet_dropout: float = 0.1  # of the input of the first block
-    decoder_dropout: float = 0.1  # of visible frames before masked slots are filled: the caller's, see decode()
+    decoder_dropout: float = (
+        0.1  # of visible frames before masked slots are filled; the caller applies it, see decode()
+    )
     layerdrop: float = 0.05
 
     def __post_init__(self) -> None:
@@ -76,15 +76,24 @@ class ModelConfig:
 
     @property
     def min_samples(self) -> int:
-        """Samples that one frame hears."""
+        """Samples that one frame is made of."""
         field = 1
         for _, kernel, stride in reversed(self.conv_layers):
             field = (field - 1) * stride + kernel
         return MEL_WINDOW + (field - 1) * MEL_HOP if self.stem == "log_mel" else field
 
+    def frames(self, samples: np.ndarray) -> np.ndarray:
+        """Frames that the local encoder makes of so many samples."""
+        frames = samples.astype(int)
+        if self.stem == "log_mel":
+            frames = (frames - MEL_WINDOW) // MEL_HOP + 1
+        for _, kernel, stride in self.conv_layers:
+            frames = (frames - kernel) // stride + 1
+        return frames
+
 
 def _fault(name: str, default: object, value: object) -> str | None:
-    """What is wrong with a setting by itself, seen by the type of its default; None: nothing."""
+    """What is wrong with a setting by itself, judged by the type of its default; None: nothing."""
     least = LEAST.get(name, 1)
     if isinstance(default, bool):
         expected, right = "true or false", isinstance(value, bool)
@@ -112,7 +121,7 @@ def _whole(value: object) -> TypeGuard[int]:
 
 BASE = ModelConfig()
 LARGE = ModelConfig(dim=1024, heads=16, decoder_dim=768, layerdrop=0.0)  # emotion2vec_plus_large
-SMALL = ModelConfig(  # ours, for what two CPU cores can pre-train; regularised by ten hours heard a few times, no more
+SMALL = ModelConfig(  # ours, for what two CPU cores can pre-train; ten hours taken a few times need no dropout
     stem="log_mel",
     conv_layers=LOG_MEL_CONVS,
     dim=384,
@@ -128,12 +137,3 @@ SMALL = ModelConfig(  # ours, for what two CPU cores can pre-train; regularised 
     prenet_dropout=0.0,
     layerdrop=0.0,
 )
-
-
-def header_is_whole(header: Mapping[str, object]) -> bool:
-    """Whether our header in a file's metadata has its own hash, or none: older files have none."""
-    said = header.get("sha256")
-    try:
-        return said is None or said == hashing.of_json({key: value for key, value in header.items() if key != "sha256"})
-    except ValueError:
-        return False

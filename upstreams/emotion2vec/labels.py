@@ -18,7 +18,7 @@ UNUSED = "unuse"  # labels that begin so are outputs that were never trained
 
 
 class Classifier:
-    """A fine-tuned model and the labels that it uses; `file` and `modelscope` as in `published`."""
+    """A fine-tuned model and the labels it was trained on; `file` and `modelscope` as in `published`."""
 
     def __init__(self, name: str, file: str = "", device: str = "cpu", modelscope: str = "") -> None:
         able = [model.name for model in MODELS.values() if model.labels]
@@ -30,7 +30,7 @@ class Classifier:
         self.labels = [MODELS[name].labels[i] for i in self._used]
 
     def __call__(self, file: Path) -> list[float]:
-        """The labels' probabilities for an audio file. Raises UpstreamError naming one that cannot be heard."""
+        """The labels' probabilities for an audio file. Raises UpstreamError naming a file that cannot be decoded."""
         try:
             segment = Segment(str(file), hashing.of_file(file), None, None, None, 0.0)
         except OSError as error:

@@ -1,114 +1,101 @@
-"""Student, teacher and what moves them: one step of pre-training."""
+"""The networks that emotion2vec trains: a student, and a teacher that is the moving average of its encoder."""
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from upstreams.emotion2vec import checkpoint
-from upstreams.emotion2vec.batches import MicroBatch
-from upstreams.emotion2vec.heard import counts, hear
-from upstreams.emotion2vec.losses import utterance_weight
-from upstreams.emotion2vec.masks import Stream, draws
-from upstreams.emotion2vec.meter import Sums
+from upstreams.emotion2vec.flops import step_flops
+from upstreams.emotion2vec.inputs import counts, load
 from upstreams.emotion2vec.model import Emotion2vec
-from upstreams.emotion2vec.objective import terms
-from upstreams.emotion2vec.pack import Pack
-from upstreams.emotion2vec.processes import Processes
+from upstreams.emotion2vec.objective import terms, utterance_weight
 from upstreams.emotion2vec.recipe import Recipe
-from upstreams.emotion2vec.runfolder import Position, Stateful
-from upstreams.emotion2vec.schedule import ema_decay, learning_rate
 from upstreams.emotion2vec.sides import Heads
-from upstreams.emotion2vec.teacher import follow, teacher_of
-from upstreams.emotion2vec.tracks import Tracks
 from upstreams.errors import UpstreamError
+from upstreams.pretraining.batches import MicroBatch
+from upstreams.pretraining.meter import spread
+from upstreams.pretraining.method import Losses, Speech
 
 FRESH = (".extra_tokens", ".decoder.")  # may be absent, or of another size, in the file a run begins with
+SHARED = ("local_encoder", "project_features", "decoder")  # not averaged: the teacher uses the student's
 NAMED = 5  # parameters that a message lists
 
 
-@dataclass(frozen=True)
-class Learner:
-    """All that training changes."""
+class SelfDistillation:
+    """emotion2vec's learner: see pretraining.method.Learner. A training state holds student, teacher and heads."""
 
-    recipe: Recipe
-    device: torch.device
-    processes: Processes
-    student: Emotion2vec
-    teacher: Emotion2vec
-    heads: Heads  # of side targets
-    optimiser: torch.optim.AdamW
-    gradients: Tensor  # of all parameters, flat
+    undecayed = ("alibi_scale",)
 
-    @classmethod
-    def begin(cls, recipe: Recipe, device: torch.device, processes: Processes) -> Learner:
+    def __init__(self, recipe: Recipe, speech: Speech, device: torch.device) -> None:
         """Before the first step. Raises UpstreamError where `init` names a file that does not fit."""
-        student = initial(recipe).to(device).train()
-        heads = Heads(recipe.loss, student.config.dim).to(device)
-        return cls(
-            recipe, device, processes, student, teacher_of(student), heads,
-            adamw([student, heads], recipe), flat_gradients([student, heads]),
-        )  # fmt: skip
+        self.recipe, self.speech, self.device = recipe, speech, device
+        self.framing = recipe.network
+        self.student = initial(recipe).to(device).train()
+        self.heads = Heads(recipe.loss, self.framing.dim).to(device)
+        self.teacher = teacher_of(self.student)
+        self.trained = [self.student, self.heads]
+        self.state = {"student": self.student, "teacher": self.teacher, "heads": self.heads}
+        self.networks = {"teacher": self.teacher, "student": self.student}
+        self.config = asdict(self.framing)
+        self.statistics = 3 * 2 * self.framing.dim
+        self.weights = weights_of(recipe)
+        self.watched = {"target": recipe.collapse.target}
+        if recipe.loss.frame:  # else nothing teaches the decoder
+            self.watched["prediction"] = recipe.collapse.prediction
 
-    @property
-    def state(self) -> dict[str, Stateful]:
-        """All that changes with a step, by name: what a run goes on from."""
-        return {"student": self.student, "teacher": self.teacher, "heads": self.heads, "optimiser": self.optimiser}
+    def losses(self, micro: MicroBatch, step: Sequence[MicroBatch]) -> Losses:
+        """The losses of a micro-batch, divided by the masked frames or utterances of the whole step."""
+        recipe = self.recipe
+        inputs = load(self.speech, micro, recipe, self.framing).to(self.device)
+        part = terms(self.student, self.teacher, self.heads, inputs, recipe)
+        masked, clones = counts(recipe, self.framing, step)
+        own, _ = counts(recipe, self.framing, [micro])
+        of_utterances = utterance_weight(recipe.loss.weighting, clones, own / masked)
+        every = {
+            "frame_loss": (part.frame, 1 / masked),
+            "utterance_loss": (part.utterance, of_utterances),
+            "side_loss": (part.side, 1 / masked),
+            "summary_loss": (part.summary, of_utterances),
+        }
+        sums, shares = zip(*(every[name] for name in self.weights), strict=True)
+        return Losses(torch.stack(sums) * torch.tensor(shares, device=self.device), part.moments.flatten())
 
-    def listen(self, at: Position, step: list[MicroBatch], pack: Pack, tracks: Tracks | None = None) -> Sums:
-        """The gradients of a step, over all its micro-batches in all processes; returns its losses."""
-        recipe, network = self.recipe, self.student.config
-        masked, clones = counts(recipe, network, step)
-        loss = recipe.loss
-        weights = torch.tensor([loss.frame, loss.alpha, loss.side, loss.summary], device=self.device)
-        sums = Sums(len(step), network.dim, masked, clones // recipe.batch.clones, self.device)
-        self.gradients.zero_()
-        for number in range(self.processes.rank, len(step), self.processes.count):
-            heard = hear(pack, step[number], recipe, network, tracks).to(self.device)
-            torch.manual_seed(place(recipe, at, number))
-            with torch.autocast(self.device.type, torch.bfloat16, enabled=recipe.precision == "bf16"):
-                part = terms(self.student, self.teacher, self.heads, heard, recipe)
-            own, _ = counts(recipe, network, [step[number]])
-            of_utterances = utterance_weight(loss.weighting, clones, own / masked)
-            shares = torch.tensor([1 / masked, of_utterances, 1 / masked, of_utterances], device=self.device)
-            losses = torch.stack([part.frame, part.utterance, part.side, part.summary]) * shares
-            (losses @ weights).backward()
-            sums.add(number, losses, part.moments)
-        self.processes.sum(self.gradients)
-        self.processes.sum(sums.flat)
-        return sums
-
-    def norm(self) -> float:
-        """L2 norm of all gradients."""
-        return float(self.gradients.norm())
-
-    def descend(self, at: Position, norm: float) -> dict[str, float]:
-        """Move the student down its gradients and the teacher after it; returns what the log says of it."""
-        optimiser, teacher = self.recipe.optimiser, self.recipe.teacher
-        rate = learning_rate(at.step, optimiser.steps, optimiser.rate, optimiser.warmup)
-        decay = ema_decay(at.step, optimiser.steps, teacher.decay, teacher.end_decay, teacher.anneal)
-        if optimiser.clip is not None and norm > optimiser.clip:
-            self.gradients.mul_(optimiser.clip / norm)
-        for group in self.optimiser.param_groups:
-            group["lr"] = rate
-        self.optimiser.step()
+    def moved(self, step: int) -> dict[str, float]:
+        """Move the teacher after the student."""
+        decay = self.recipe.teacher.decay_at(step, self.recipe.optimiser.steps)
         follow(self.teacher, self.student, decay)
-        return {"rate": rate, "ema_decay": decay, "gradient_norm": norm}
+        return {"ema_decay": decay}
+
+    def figures(self, statistics: Tensor, step: Sequence[MicroBatch]) -> dict[str, float]:
+        """How much targets and predictions differ between frames, and utterance targets between utterances."""
+        masked, clones = counts(self.recipe, self.framing, step)
+        targets, predictions, utterances = statistics.view(3, 2, -1)
+        return {
+            "target_var": spread(targets, masked),
+            "prediction_var": spread(predictions, masked),
+            "utterance_target_var": spread(utterances, clones // self.recipe.batch.clones),
+        }
+
+    def flops(self, step: Sequence[MicroBatch]) -> float:
+        """Floating-point operations of a step."""
+        return step_flops(self.recipe, self.framing, step)
 
 
 def initial(recipe: Recipe) -> Emotion2vec:
-    """The student before the first step: random, or a file's. Raises UpstreamError where that does not fit."""
+    """The student before the first step, with random weights or those of a file. Raises UpstreamError for a misfit."""
     torch.manual_seed(recipe.seed)
     student = Emotion2vec(recipe.network)
     if recipe.init is None:
         return student
     path, own = Path(recipe.init).expanduser(), student.state_dict()
-    found = checkpoint.read(path).weights
-    fits = {name: tensor for name, tensor in found.items() if name in own and own[name].shape == tensor.shape}
+    given = checkpoint.read(path).weights
+    fits = {name: tensor for name, tensor in given.items() if name in own and own[name].shape == tensor.shape}
     if lacking := [name for name in own if name not in fits and not any(part in name for part in FRESH)]:
         raise UpstreamError(
             f"init {path}: does not fit the recipe's model; missing or of another shape: {', '.join(lacking[:NAMED])}"
@@ -118,25 +105,31 @@ def initial(recipe: Recipe) -> Emotion2vec:
     return student
 
 
-def adamw(modules: Sequence[nn.Module], recipe: Recipe) -> torch.optim.AdamW:
-    """Weight decay on matrices and kernels alone."""
-    decayed: dict[bool, list[Tensor]] = {True: [], False: []}
-    for name, parameter in (named for module in modules for named in module.named_parameters()):
-        decayed[parameter.ndim > 1 and not name.endswith("alibi_scale")].append(parameter)
-    groups = [{"params": decayed[True], "weight_decay": recipe.optimiser.weight_decay},
-              {"params": decayed[False], "weight_decay": 0.0}]  # fmt: skip
-    return torch.optim.AdamW(groups, betas=recipe.optimiser.betas, eps=recipe.optimiser.eps, fused=True)
+def weights_of(recipe: Recipe) -> dict[str, float]:
+    """Name of each loss that the recipe has -> its weight."""
+    loss = recipe.loss
+    weights = {"frame_loss": loss.frame, "utterance_loss": loss.alpha}
+    if loss.side_targets:
+        weights["side_loss"] = loss.side
+    if loss.summary:
+        weights["summary_loss"] = loss.summary
+    return weights
 
 
-def flat_gradients(modules: Sequence[nn.Module]) -> Tensor:
-    """One tensor whose parts are the gradients of all parameters, so that they are summed and clipped as one."""
-    parameters = [parameter for module in modules for parameter in module.parameters()]
-    flat = torch.zeros(sum(p.numel() for p in parameters), device=parameters[0].device)
-    for parameter, part in zip(parameters, flat.split([p.numel() for p in parameters]), strict=True):
-        parameter.grad = part.view_as(parameter)
-    return flat
+def teacher_of(student: Emotion2vec) -> Emotion2vec:
+    """A copy of the student that gets no gradients; both share the local encoder and the decoder."""
+    teacher = copy.deepcopy(student).requires_grad_(False).eval()
+    for name in SHARED:
+        setattr(teacher.audio, name, getattr(student.audio, name))
+    return teacher
 
 
-def place(recipe: Recipe, at: Position, number: int) -> int:
-    """A seed for dropout and noise: that of the micro-batch's place, whichever process it falls to."""
-    return int(draws(Stream.TORCH, recipe.seed, at.epoch, at.index, number).integers(2**63))
+def averaged(model: Emotion2vec) -> list[torch.nn.Parameter]:
+    """The parameters that a teacher averages, in one order for student and teacher."""
+    return [p for name, p in model.named_parameters() if not any(f".{part}." in name for part in SHARED)]
+
+
+@torch.no_grad()
+def follow(teacher: Emotion2vec, student: Emotion2vec, decay: float) -> None:
+    """teacher <- decay * teacher + (1 - decay) * student, in float32."""
+    torch._foreach_lerp_(averaged(teacher), averaged(student), 1 - decay)

@@ -1,19 +1,22 @@
-"""What is minimised on a micro-batch: the student, hearing half of the frames, predicts the teacher, hearing all."""
+"""What is minimised on a micro-batch: a student that gets half of the frames predicts a teacher that gets all."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from upstreams.emotion2vec.heard import Heard
-from upstreams.emotion2vec.losses import squared
+from upstreams.emotion2vec.inputs import Inputs
 from upstreams.emotion2vec.model import Emotion2vec
-from upstreams.emotion2vec.recipe import Recipe
+from upstreams.emotion2vec.recipe import Recipe, UtteranceTarget, Weighting
 from upstreams.emotion2vec.sides import Heads, side_loss, summary_loss
-from upstreams.emotion2vec.targets import frame_targets, time_mean, utterance_targets
+from upstreams.pretraining.meter import moments
+
+EPS = 1e-5
 
 
 class Terms(NamedTuple):
@@ -23,25 +26,25 @@ class Terms(NamedTuple):
     utterance: Tensor  # over clones
     side: Tensor  # over masked frames
     summary: Tensor  # over clones
-    moments: Tensor  # (3, 2, D): see `moments`, of frame targets, predictions, utterance targets
+    moments: Tensor  # (3, 2, D): see meter.moments, of frame targets, predictions, utterance targets
 
 
-def terms(student: Emotion2vec, teacher: Emotion2vec, heads: Heads, heard: Heard, recipe: Recipe) -> Terms:
+def terms(student: Emotion2vec, teacher: Emotion2vec, heads: Heads, inputs: Inputs, recipe: Recipe) -> Terms:
     """The losses of a micro-batch (emotion2vec, 3.2 and 3.3); those of side targets are ours."""
-    features, _ = student.local(heard.waveforms, heard.lengths)
-    frame_y, utterance_y = targets(teacher, features.detach(), heard, recipe)
-    prediction, embedding, means = predict(student, features, heard, recipe)
-    clone, t = heard.masked_at
-    predicted, target = prediction[clone, t], frame_y[clone // heard.clones, t]
+    features, _ = student.local(inputs.waveforms, inputs.lengths)
+    frame_y, utterance_y = targets(teacher, features.detach(), inputs, recipe)
+    prediction, embedding, means = predict(student, features, inputs, recipe)
+    clone, t = inputs.masked_at
+    predicted, target = prediction[clone, t], frame_y[clone // inputs.clones, t]
     scale, wanted = recipe.loss.scale, recipe.loss.side_targets
     side = summary = torch.zeros((), device=predicted.device)
-    if heard.tracks is not None:
-        side = side_loss(heads, predicted, heard.tracks[clone // heard.clones, t], wanted)
+    if inputs.tracks is not None:
+        side = side_loss(heads, predicted, inputs.tracks[clone // inputs.clones, t], wanted)
         if recipe.loss.summary:
-            summary = summary_loss(heads, means, heard.tracks, heard.valid, wanted)
+            summary = summary_loss(heads, means, inputs.tracks, inputs.valid, wanted)
     return Terms(
         squared(predicted, target, scale),
-        squared(embedding, utterance_y.repeat_interleave(heard.clones, 0), scale),
+        squared(embedding, utterance_y.repeat_interleave(inputs.clones, 0), scale),
         side,
         summary,
         torch.stack([moments(target), moments(predicted), moments(utterance_y)]),
@@ -49,45 +52,93 @@ def terms(student: Emotion2vec, teacher: Emotion2vec, heads: Heads, heard: Heard
 
 
 @torch.no_grad()
-def targets(teacher: Emotion2vec, features: Tensor, heard: Heard, recipe: Recipe) -> tuple[Tensor, Tensor]:
+def targets(teacher: Emotion2vec, features: Tensor, inputs: Inputs, recipe: Recipe) -> tuple[Tensor, Tensor]:
     """Frame targets (B, T, D) and utterance targets (B, D) of the student's own local features (B, T, D)."""
     positions = torch.arange(features.shape[1], device=features.device)[None]
-    ffn = teacher.encode(teacher.positioned(features, heard.valid), positions, heard.valid).ffn
-    valid = heard.valid
+    ffn = teacher.encode(teacher.positioned(features, inputs.valid), positions, inputs.valid).ffn
+    valid = inputs.valid
     if valid is None:
         valid = torch.ones(features.shape[:2], dtype=torch.bool, device=features.device)
     layers, kind = recipe.teacher.layers, recipe.loss.utterance_target
     return frame_targets(ffn, valid, layers), utterance_targets(ffn, valid, layers, kind)
 
 
-def predict(student: Emotion2vec, features: Tensor, heard: Heard, recipe: Recipe) -> tuple[Tensor, Tensor, Tensor]:
+def predict(student: Emotion2vec, features: Tensor, inputs: Inputs, recipe: Recipe) -> tuple[Tensor, Tensor, Tensor]:
     """Predictions (B * C, T, D) for all frames, utterance embeddings and means of the encoded frames, both (B * C, D).
 
-    The local features are computed once an utterance; each clone masks them, and encodes what is left. The
-    embedding is the mean of the tokens' outputs, or (global) of the encoded frames'.
+    The local features are computed once an utterance; each clone masks them and encodes the others. The embedding is
+    the mean of the tokens' outputs, or (global) of the encoded frames'.
     """
-    valid = None if heard.valid is None else heard.valid.repeat_interleave(heard.clones, 0)
-    x = student.positioned(features.repeat_interleave(heard.clones, 0), valid, heard.masked)
-    where = heard.kept[:, :, None].expand(-1, -1, x.shape[-1])
-    encoded = student.encode(x.gather(1, where), heard.kept, heard.kept_valid)
+    valid = None if inputs.valid is None else inputs.valid.repeat_interleave(inputs.clones, 0)
+    x = student.positioned(features.repeat_interleave(inputs.clones, 0), valid, inputs.masked)
+    where = inputs.kept[:, :, None].expand(-1, -1, x.shape[-1])
+    encoded = student.encode(x.gather(1, where), inputs.kept, inputs.kept_valid)
     frames = encoded.hidden[-1]
-    means = frames.mean(1) if heard.kept_valid is None else time_mean(frames, heard.kept_valid)
+    means = frames.mean(1) if inputs.kept_valid is None else time_mean(frames, inputs.kept_valid)
     embedding = means if recipe.loss.utterance_loss == "global" else encoded.tokens.mean(1)
     visible = F.dropout(frames, student.config.decoder_dropout, student.training)
     noise = recipe.masking.noise * torch.randn(x.shape, dtype=visible.dtype, device=x.device)
-    if heard.kept_valid is not None:
-        visible = torch.where(heard.kept_valid[:, :, None], visible, noise[:, : visible.shape[1]])
+    if inputs.kept_valid is not None:
+        visible = torch.where(inputs.kept_valid[:, :, None], visible, noise[:, : visible.shape[1]])
     return student.decode(noise.scatter(1, where, visible), valid), embedding, means
 
 
-@torch.no_grad()
-def moments(x: Tensor) -> Tensor:
-    """(2, D) float64: sums of the rows of (N, D) and of their squares."""
-    return torch.stack([x.sum(0, dtype=torch.float64), x.float().square().sum(0, dtype=torch.float64)])
+def instance_norm(x: Tensor, valid: Tensor) -> Tensor:
+    """(B, T, D) with mean 0 and variance 1 over the valid frames, for each utterance and channel; 0 elsewhere."""
+    weight = valid.unsqueeze(-1).to(x.dtype)
+    count = weight.sum(1, keepdim=True)
+    centred = (x - (x * weight).sum(1, keepdim=True) / count) * weight
+    return centred * torch.rsqrt(centred.square().sum(1, keepdim=True) / count + EPS)
 
 
-def spread(sums: Tensor, count: int) -> float:
-    """data2vec's measure of collapse: the standard deviation over `count` rows, averaged over channels."""
-    total, squares = sums
-    variance = (squares - total.square() / count) / max(count - 1, 1)
-    return float((variance.clamp(min=0) + 1e-6).sqrt().mean())
+def time_mean(x: Tensor, valid: Tensor) -> Tensor:
+    """(B, D): the mean of (B, T, D) over the valid frames."""
+    weight = valid.unsqueeze(-1).to(x.dtype)
+    return (x * weight).sum(1) / weight.sum(1)
+
+
+def frame_targets(ffn: Sequence[Tensor], valid: Tensor, layers: int) -> Tensor:
+    """(B, T, D): the average of the FFN outputs (before the residual) of the top `layers` blocks.
+
+    Each output is instance-normalised over time before averaging; there is no norm afterwards (emotion2vec, 3.2;
+    data2vec 2.0's code).
+    """
+    top = ffn[-layers:]
+    total = instance_norm(top[0].float(), valid)
+    for output in top[1:]:
+        total += instance_norm(output.float(), valid)
+    return total / len(top)
+
+
+def utterance_targets(ffn: Sequence[Tensor], valid: Tensor, layers: int, kind: UtteranceTarget) -> Tensor:
+    """(B, D): what the utterance embedding has to predict.
+
+    as_published: the time-mean of the frame targets. These are instance-normalised, so the mean is 0 for every
+        utterance, and the network can only learn to give 0.
+    raw_mean: the time-mean of the same FFN outputs as they are, averaged over the layers.
+    layer_norm: the same, but each layer's time-mean first gets mean 0 and variance 1 over its channels, so that all
+        layers have equal weight and the scale is that of the frame targets.
+    """
+    if kind == "as_published":
+        return time_mean(frame_targets(ffn, valid, layers), valid)
+    means = torch.stack([time_mean(output.float(), valid) for output in ffn[-layers:]])
+    if kind == "layer_norm":
+        means = torch.nn.functional.layer_norm(means, means.shape[-1:], eps=EPS)
+    return means.mean(0)
+
+
+def squared(prediction: Tensor, target: Tensor, scale: float | None) -> Tensor:
+    """Sum over all rows of (N, D) of the squared distance, times `scale` (None: 1/sqrt(D), data2vec 2.0)."""
+    scale = 1 / math.sqrt(target.shape[-1]) if scale is None else scale
+    return (prediction.float() - target.float()).square().sum() * scale
+
+
+def utterance_weight(weighting: Weighting, utterances: int, share: float) -> float:
+    """The factor of a micro-batch's summed utterance loss, besides alpha.
+
+    mean: 1 / utterances of the step, L = mean over masked frames + alpha * mean over utterances (the paper).
+    released: the micro-batch's share of the step's masked frames. data2vec 2.0's code multiplies the sum over the
+        utterances of a micro-batch by its number of masked frames, n_m; fairseq adds up the micro-batches of a step
+        and divides by the sum of all n_m.
+    """
+    return 1 / utterances if weighting == "mean" else share

@@ -11,7 +11,7 @@ from upstreams.emotion2vec.config import BASE, LARGE, ModelConfig
 from upstreams.errors import UpstreamError
 
 # Emo-262, without labels (the paper, section 4.1); it began with data2vec 2.0, of LibriSpeech.
-HEARD = ("iemocap", "meld", "cmu_mosei", "mead", "msp_podcast", "librispeech")
+AUDIO_OF = ("iemocap", "meld", "cmu_mosei", "mead", "msp_podcast", "librispeech")
 # Corpora of EmoBox, on whose labels the plus models were trained (emotion2vec's README).
 EMOBOX = (
     *("aesdd", "ased", "asvp_esd", "cafe", "casia", "cremad", "emns", "emodb", "emov_db", "emovo", "emozionalmente"),
@@ -40,13 +40,13 @@ class Official:
         return f"emotion2vec/{self.name}"
 
 
-_heard = dict.fromkeys(HEARD, "audio")
-_plus = _heard | dict.fromkeys(EMOBOX, "labels")
+_audio = dict.fromkeys(AUDIO_OF, "audio")
+_plus = _audio | dict.fromkeys(EMOBOX, "labels")
 _nine = replace(BASE, classes=len(NINE))
 MODELS = {
     model.name: model
     for model in (
-        Official("emotion2vec_base", "emotion2vec base", BASE, _heard),
+        Official("emotion2vec_base", "emotion2vec base", BASE, _audio),
         # On which labels it was fine-tuned is not published.
         Official("emotion2vec_base_finetuned", "emotion2vec base, fine-tuned", _nine, "unknown", NINE),
         Official("emotion2vec_plus_seed", "emotion2vec+ seed", _nine, _plus, SEED),

@@ -1,7 +1,7 @@
-"""Side targets: beside the teacher, the student predicts energy, pitch and spectrum, which are measured, not labelled.
+"""Side targets: beside the teacher's output, the student predicts energy, pitch and spectrum, which are measured.
 
-Frame by frame where it was masked; and, of the utterance, their statistics from the time-mean of its last layer, which
-is what a frozen model is mostly asked for, and which instance-normed frame targets say nothing of.
+It predicts them for every masked frame. It also predicts their statistics over the utterance, from the time-mean of its
+last layer: that mean is what most heads use, and instance-normalised frame targets teach nothing about it.
 """
 
 from __future__ import annotations
@@ -11,19 +11,23 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from upstreams.emotion2vec.config import MEL_BINS
 from upstreams.emotion2vec.recipe import Loss, SideTarget
+from upstreams.pretraining.batches import MEL_BINS
 
 COLUMNS: dict[str, tuple[int, ...]] = {  # of the tracks: f0 with voicing
     "log_energy": (2,),
     "f0": (0, 1),
     "log_mel": tuple(range(3, 3 + MEL_BINS)),
 }
-SPREAD = (0.5, 0.25, 0.1)  # of means, deviations and changes over utterances, in round figures: all weigh alike then
+SPREAD = (
+    0.5,
+    0.25,
+    0.1,
+)  # about how much means, deviations and changes vary over utterances: divided by it, all weigh alike
 
 
 class Heads(nn.Module):
-    """One linear layer for frames, one for utterances; training's own: no checkpoint holds them."""
+    """A linear layer for frames and one for utterances. Only training uses them: no checkpoint holds them."""
 
     def __init__(self, loss: Loss, dim: int) -> None:
         super().__init__()
@@ -35,11 +39,12 @@ class Heads(nn.Module):
 
 
 def columns(side_targets: Sequence[SideTarget]) -> list[int]:
+    """Columns of the tracks that these targets take."""
     return [column for target in side_targets for column in COLUMNS[target]]
 
 
 def weights(side_targets: Sequence[SideTarget], like: Tensor) -> Tensor:
-    """Each target's columns share a weight of 1."""
+    """(columns,): the columns of each target share a weight of 1."""
     return torch.tensor([1 / len(COLUMNS[t]) for t in side_targets for _ in COLUMNS[t]], device=like.device)
 
 

@@ -6,32 +6,32 @@ Layers: the input of the first block and each block's output, without the tokens
 from __future__ import annotations
 
 import copy
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from commons import hashing
 from commons.places import Places
-from upstreams.emotion2vec.config import BASE, FORMAT, HEADER, SAMPLE_RATE, SMALL, ModelConfig, header_is_whole
+from upstreams.emotion2vec.config import BASE, SMALL, ModelConfig
 from upstreams.emotion2vec.official import MODELS, fetch
 from upstreams.errors import UpstreamError
 from upstreams.fingerprints import recipe, version
+from upstreams.pretraining import checkpoints
+from upstreams.pretraining.batches import SAMPLE_RATE
 
 if TYPE_CHECKING:
     import torch
 
-    from upstreams.emotion2vec.checkpoint import Facts
     from upstreams.emotion2vec.model import Emotion2vec
+    from upstreams.pretraining.checkpoints import Facts
 
 REVISION = 1  # part of every fingerprint: raise it when what the network computes changes
 OURS = Path(__file__).parent / "weights" / "emotion2vec.safetensors"
 OURS_SHA256 = "14a05aae5272894f458d0282ba899364e61b132edb8a13c7827aa5aa2627d5fc"
-LONGEST = 1 << 20  # bytes of a header that is read for its facts
 
 
 class Encoder:
-    """Facts and call that all have in common; `make()` gives the module on the CPU."""
+    """The facts and the call that all emotion2vec upstreams share; `make()` gives the module on the CPU."""
 
     sample_rate, max_seconds, ragged = SAMPLE_RATE, 30.0, True
 
@@ -63,7 +63,7 @@ class Encoder:
         return layers(self.network(), waveforms)
 
     def trainable(self) -> torch.nn.Module:
-        """A new module on the CPU, in fp32, that is called with waveforms."""
+        """A new module on the CPU, in fp32; it is called with waveforms."""
         from upstreams.trainable import Trainable
 
         return Trainable(copy.deepcopy(self.network()).cpu().float(), layers)
@@ -83,10 +83,10 @@ def layers(network: torch.nn.Module, waveforms: list[torch.Tensor]) -> list[torc
 
 
 class Trained(Encoder):
-    """Weights of a checkpoint. `file` is what they are read from, and its fingerprint.
+    """Weights of a checkpoint, the `file`; its hash makes the fingerprint.
 
-    `published`: its network is what `config` says; a file of another one is refused when it is read.
-    `sha256`: that of the file, which is checked; "": not known.
+    `published`: the network has to be what `config` says; a file of another one is refused when it is read.
+    `sha256`: of the file, which is checked; "": not known.
     """
 
     def __init__(
@@ -123,19 +123,19 @@ class Trained(Encoder):
 def check_file(path: Path, sha256: str) -> str:
     """The sha256 (hex) of a file or folder. Raises UpstreamError where another one is expected, or it is gone."""
     try:
-        found = hashing.of_path(path)
+        own = hashing.of_path(path)
     except OSError as error:
         raise UpstreamError(f"{path} cannot be read ({error.strerror}); expected a checkpoint") from error
-    if sha256 and found != sha256:
+    if sha256 and own != sha256:
         raise UpstreamError(
-            f"{path} is damaged: its sha256 is {found[:16]}..., and that of the weights we ship {sha256[:16]}...; "
+            f"{path} is damaged: its sha256 is {own[:16]}..., and that of the weights we ship {sha256[:16]}...; "
             "install emorep again, or `git checkout` the file"
         )
-    return found
+    return own
 
 
 class Random(Encoder):
-    """The network as its own initialisation leaves it; the floor for trained ones."""
+    """The network with random weights, as it is initialised: the floor for trained ones."""
 
     seen: ClassVar[dict[str, str]] = {}
 
@@ -194,16 +194,12 @@ def ours(file: str = "") -> Trained:
 
 def _facts(path: Path) -> tuple[ModelConfig, Facts]:
     """Configuration and facts of a checkpoint: from the header of a file of ours, without torch; else it is read."""
-    try:
-        with open(path, "rb") as opened:
-            size = int.from_bytes(opened.read(8), "little")
-            metadata = json.loads(opened.read(size))["__metadata__"] if size <= LONGEST else {}
-        header = json.loads(metadata[HEADER])
-        facts: Facts = header["facts"]
-        if header["format"] == FORMAT and isinstance(facts, dict) and header_is_whole(header):
-            return ModelConfig(**header["config"]), facts
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        pass  # reading it says what is wrong with it
+    if about := checkpoints.header(path, "emotion2vec"):
+        config, facts = about
+        try:
+            return ModelConfig(**config), facts  # type: ignore[arg-type]
+        except TypeError:
+            pass  # reading it says what is wrong with it
     from upstreams.emotion2vec import checkpoint
 
     whole = checkpoint.read(path)

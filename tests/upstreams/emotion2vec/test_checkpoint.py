@@ -24,8 +24,9 @@ import upstreams
 from tests.upstreams.emotion2vec.recipes import TINY, TINY_MEL, golden_weights, noise, tiny
 from upstreams import UpstreamError
 from upstreams.emotion2vec import checkpoint
-from upstreams.emotion2vec.config import BASE, FORMAT, LARGE, ModelConfig
+from upstreams.emotion2vec.config import BASE, LARGE, ModelConfig
 from upstreams.emotion2vec.model import Emotion2vec
+from upstreams.pretraining import checkpoints
 
 CLASSES = replace(TINY, classes=9)
 MODULE = "modality_encoders.AUDIO."
@@ -229,7 +230,7 @@ def test_what_is_no_checkpoint_is_said_in_words(tmp_path: Path, make: Callable[[
 
 
 def header(text: str) -> dict[str, str]:
-    return {checkpoint.HEADER: text}
+    return {checkpoints.HEADER: text}
 
 
 def written(path: Path, config: ModelConfig = TINY) -> Path:
@@ -311,7 +312,7 @@ def test_flipped_facts_are_noticed_without_reading_the_weights(tmp_path: Path) -
 
 
 def test_a_file_from_before_hashes_is_read(tmp_path: Path) -> None:
-    about = {"format": FORMAT, "config": asdict(TINY), "facts": {"step": 7}}
+    about = {"format": checkpoints.written_by("emotion2vec"), "config": asdict(TINY), "facts": {"step": 7}}
     content = save({k: v.contiguous() for k, v in weights(TINY).items()}, header(json.dumps(about)))
     (tmp_path / "old.safetensors").write_bytes(content)
     assert checkpoint.read(tmp_path / "old.safetensors").facts == {"step": 7}

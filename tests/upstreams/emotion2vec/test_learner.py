@@ -8,55 +8,53 @@ import numpy as np
 import pytest
 import torch
 
-from tests.upstreams.emotion2vec.training import STILL, packed, speech, tiny
-from upstreams.emotion2vec.batches import MicroBatch
-from upstreams.emotion2vec.heard import Heard, hear
-from upstreams.emotion2vec.learner import Learner
+from tests.upstreams.pretraining.training import STILL, packed, speech, tiny
+from upstreams.emotion2vec.inputs import Inputs, load
 from upstreams.emotion2vec.objective import predict, targets
-from upstreams.emotion2vec.pack import Pack
-from upstreams.emotion2vec.processes import Processes
 from upstreams.emotion2vec.recipe import Recipe
-from upstreams.emotion2vec.runfolder import Position
+from upstreams.pretraining.batches import MicroBatch, Position
+from upstreams.pretraining.method import Speech
+from upstreams.pretraining.processes import Processes
+from upstreams.pretraining.train import Trainer
 
 CPU = torch.device("cpu")
 
 
 @pytest.fixture(scope="module")
-def pack(tmp_path_factory: pytest.TempPathFactory) -> Pack:
-    place = tmp_path_factory.mktemp("learner")
-    return packed(speech(place / "speech"), place)
+def spoken(tmp_path_factory: pytest.TempPathFactory) -> Speech:
+    return packed(speech(tmp_path_factory.mktemp("learner") / "speech"))
 
 
-def begun(*changes: str) -> Learner:
-    """A learner whose teacher is not the student any more."""
-    learner = Learner.begin(tiny(*changes), CPU, Processes())
+def begun(spoken: Speech, *changes: str) -> Trainer:
+    """Before the first step, but with a student that differs from its teacher."""
+    trainer = Trainer.begin(tiny(*changes), spoken, CPU, Processes())
     torch.manual_seed(5)
     with torch.no_grad():
-        for parameter in learner.student.parameters():
+        for parameter in trainer.learner.student.parameters():
             parameter += 0.02 * torch.randn_like(parameter)
-    return learner
+    return trainer
 
 
-def unequal(pack: Pack) -> list[MicroBatch]:
+def unequal(spoken: Speech) -> list[MicroBatch]:
     """Three micro-batches of 2, 7 and 4 utterances."""
     rows = np.split(np.arange(13), [2, 9])
-    return [MicroBatch(0, some, np.zeros(len(some), int), pack.lengths[some]) for some in rows]
+    return [MicroBatch(0, some, np.zeros(len(some), int), spoken.pack.lengths[some]) for some in rows]
 
 
-def plain_loss(student, teacher, step: list[MicroBatch], pack: Pack, recipe: Recipe) -> torch.Tensor:
+def plain_loss(student, teacher, step: list[MicroBatch], spoken: Speech, recipe: Recipe) -> torch.Tensor:
     """The loss of a step in float64, as the paper or (released) fairseq divides it."""
     frames, utterances, masked, clones = [], [], [], []
     for micro in step:
-        heard = hear(pack, micro, recipe, recipe.network)
-        heard = Heard(**{**vars(heard), "waveforms": heard.waveforms.double()})
-        features, _ = student.local(heard.waveforms, heard.lengths)
-        frame_y, utterance_y = targets(teacher, features.detach(), heard, recipe)
-        prediction, embedding, _ = predict(student, features, heard, recipe)
-        distances = (prediction - frame_y.repeat_interleave(heard.clones, 0)).square().sum(-1)
-        frames.append(distances[heard.masked].sum() / recipe.network.dim**0.5)
-        far = (embedding - utterance_y.repeat_interleave(heard.clones, 0)).square().sum(-1)
+        inputs = load(spoken, micro, recipe, recipe.network)
+        inputs = Inputs(**{**vars(inputs), "waveforms": inputs.waveforms.double()})
+        features, _ = student.local(inputs.waveforms, inputs.lengths)
+        frame_y, utterance_y = targets(teacher, features.detach(), inputs, recipe)
+        prediction, embedding, _ = predict(student, features, inputs, recipe)
+        distances = (prediction - frame_y.repeat_interleave(inputs.clones, 0)).square().sum(-1)
+        frames.append(distances[inputs.masked].sum() / recipe.network.dim**0.5)
+        far = (embedding - utterance_y.repeat_interleave(inputs.clones, 0)).square().sum(-1)
         utterances.append(far.sum() / recipe.network.dim**0.5)
-        masked.append(int(heard.masked.sum()))
+        masked.append(int(inputs.masked.sum()))
         clones.append(len(far))
     if recipe.loss.weighting == "mean":
         utterance = sum(utterances) / sum(clones)
@@ -66,82 +64,82 @@ def plain_loss(student, teacher, step: list[MicroBatch], pack: Pack, recipe: Rec
 
 
 @pytest.mark.parametrize("weighting", ["mean", "released"])
-def test_the_gradient_of_a_step_is_that_of_the_loss_over_all_its_micro_batches(pack: Pack, weighting: str) -> None:
+def test_the_gradient_of_a_step_is_that_of_the_loss_over_all_its_micro_batches(spoken: Speech, weighting: str) -> None:
     changes = ("masking.noise=0", f"loss.weighting={weighting}", "loss.frame=0.7", "loss.alpha=0.3")
-    learner, step = begun(*STILL, *changes), unequal(pack)
-    student, teacher = (copy.deepcopy(model).double() for model in (learner.student, learner.teacher))
-    loss = plain_loss(student, teacher, step, pack, learner.recipe)
+    trainer, step = begun(spoken, *STILL, *changes), unequal(spoken)
+    student, teacher = (copy.deepcopy(model).double() for model in (trainer.learner.student, trainer.learner.teacher))
+    loss = plain_loss(student, teacher, step, spoken, trainer.recipe)
     plain = torch.autograd.grad(loss, list(student.parameters()), materialize_grads=True)
-    sums = learner.listen(Position(), step, pack)
-    weights = torch.tensor([0.7, 0.3, 1.0, 0.0], dtype=torch.float64)
+    sums = trainer.backward(Position(), step)
+    weights = torch.tensor([0.7, 0.3], dtype=torch.float64)
     assert float(sums.losses.sum(0) @ weights) == pytest.approx(float(loss.detach()), rel=1e-5)
     wanted = torch.cat([gradient.flatten() for gradient in plain])
-    assert float((learner.gradients - wanted).norm() / wanted.norm()) < 1e-4
+    assert float((trainer.gradients - wanted).norm() / wanted.norm()) < 1e-4
 
 
-def test_gradients_are_clipped_to_the_norm_before_the_optimiser_sees_them(pack: Pack) -> None:
+def test_gradients_are_clipped_to_the_norm_before_the_optimiser_sees_them(spoken: Speech) -> None:
     for clip, wanted in (("1.0", 1.0), ("100.0", 10.0), ("null", 10.0)):
-        learner = begun(f"optimiser.clip={clip}")
-        learner.gradients.fill_(10 / len(learner.gradients) ** 0.5)
-        learner.descend(Position(), learner.norm())
-        moments = [learner.optimiser.state[p]["exp_avg"].flatten() for p in learner.student.parameters()]
+        trainer = begun(spoken, f"optimiser.clip={clip}")
+        trainer.gradients.fill_(10 / len(trainer.gradients) ** 0.5)
+        trainer.move(Position(), trainer.norm())
+        moments = [trainer.optimiser.state[p]["exp_avg"].flatten() for p in trainer.learner.student.parameters()]
         assert float(torch.cat(moments).norm()) == pytest.approx((1 - 0.9) * wanted, rel=1e-3)
 
 
-def test_weights_decay_by_rate_and_share_and_biases_not_at_all() -> None:
-    learner = begun("optimiser.weight_decay=0.5", "optimiser.warmup=0.5")
-    before = {name: p.detach().clone() for name, p in learner.student.named_parameters()}
+def test_weights_decay_by_rate_and_share_and_biases_not_at_all(spoken: Speech) -> None:
+    trainer = begun(spoken, "optimiser.weight_decay=0.5", "optimiser.warmup=0.5")
+    before = {name: p.detach().clone() for name, p in trainer.learner.student.named_parameters()}
     left = 1.0
     for step in range(3):  # without gradients nothing but decay moves them
-        left *= 1 - 0.5 * learner.descend(Position(step), 0.0)["rate"]
+        left *= 1 - 0.5 * trainer.move(Position(step), 0.0)["rate"]
     assert left < 0.9995
-    for name, p in learner.student.named_parameters():
+    for name, p in trainer.learner.student.named_parameters():
         decays = p.ndim > 1 and not name.endswith("alibi_scale")
         assert torch.allclose(p, before[name] * (left if decays else 1.0), rtol=1e-6, atol=0), name
 
 
-def into_the_decoder(pack: Pack, *changes: str) -> tuple[torch.Tensor, Heard]:
+def into_the_decoder(spoken: Speech, *changes: str) -> tuple[torch.Tensor, Inputs]:
     """What the student's decoder is given for a batch in training: (B * C, T, D)."""
-    learner = begun(*STILL, *changes)
-    recipe, student = learner.recipe, learner.student
+    trainer = begun(spoken, *STILL, *changes)
+    recipe, student = trainer.recipe, trainer.learner.student
     given: list[torch.Tensor] = []
     decode = student.decode
     student.decode = lambda x, valid: (given.append(x.detach()), decode(x, valid))[1]  # type: ignore[method-assign]
-    heard = hear(pack, unequal(pack)[1], recipe, recipe.network)
-    features, _ = student.local(heard.waveforms, heard.lengths)
-    predict(student, features, heard, recipe)
-    return given[0], heard
+    inputs = load(spoken, unequal(spoken)[1], recipe, recipe.network)
+    features, _ = student.local(inputs.waveforms, inputs.lengths)
+    predict(student, features, inputs, recipe)
+    return given[0], inputs
 
 
 @pytest.mark.parametrize("noise", [0.01, 0.3])
-def test_masked_slots_are_filled_with_noise_of_the_recipe_s_deviation(pack: Pack, noise: float) -> None:
-    given, heard = into_the_decoder(pack, f"masking.noise={noise}")
-    slots = given[heard.masked]
+def test_masked_slots_are_filled_with_noise_of_the_recipe_s_deviation(spoken: Speech, noise: float) -> None:
+    given, inputs = into_the_decoder(spoken, f"masking.noise={noise}")
+    slots = given[inputs.masked]
     assert float(slots.std()) == pytest.approx(noise, rel=0.02) and abs(float(slots.mean())) < 0.02 * noise
     assert float(slots.std(0).mean()) == pytest.approx(noise, rel=0.1)  # no row is the other's copy
 
 
-def test_visible_frames_are_dropped_before_the_decoder_and_noise_is_not(pack: Pack) -> None:
-    whole, heard = into_the_decoder(pack)
-    given, _ = into_the_decoder(pack, "model.decoder_dropout=0.25")
-    visible = ~heard.masked & heard.valid.repeat_interleave(heard.clones, 0)
+def test_visible_frames_are_dropped_before_the_decoder_and_noise_is_not(spoken: Speech) -> None:
+    whole, inputs = into_the_decoder(spoken)
+    given, _ = into_the_decoder(spoken, "model.decoder_dropout=0.25")
+    visible = ~inputs.masked & inputs.valid.repeat_interleave(inputs.clones, 0)
     dropped = given[visible] == 0
     assert float(dropped.float().mean()) == pytest.approx(0.25, abs=0.02)
     assert torch.allclose(given[visible][~dropped], whole[visible][~dropped] / 0.75, rtol=1e-5)
-    assert (given[heard.masked] != 0).all()
+    assert (given[inputs.masked] != 0).all()
 
 
-def test_the_teacher_follows_by_the_schedule_s_decay_at_every_step(pack: Pack) -> None:
-    learner = begun("optimiser.steps=8", "teacher.decay=0.5", "teacher.end_decay=0.9", "teacher.anneal=0.5")
+def test_the_teacher_follows_by_the_schedule_s_decay_at_every_step(spoken: Speech) -> None:
+    trainer = begun(spoken, "optimiser.steps=8", "teacher.decay=0.5", "teacher.end_decay=0.9", "teacher.anneal=0.5")
     decays = [0.5, 0.6, 0.7, 0.8, 0.9, 0.9]
-    before = dict(learner.teacher.named_parameters())
+    before = dict(trainer.learner.teacher.named_parameters())
     before = {name: p.detach().clone() for name, p in before.items() if ".blocks." in name and "decoder" not in name}
     wanted = before
     for number, decay in enumerate(decays):
-        learner.listen(Position(number), unequal(pack), pack)
-        assert learner.descend(Position(number), learner.norm())["ema_decay"] == pytest.approx(decay)
-        students = dict(learner.student.named_parameters())
+        trainer.backward(Position(number), unequal(spoken))
+        assert trainer.move(Position(number), trainer.norm())["ema_decay"] == pytest.approx(decay)
+        students = dict(trainer.learner.student.named_parameters())
         wanted = {name: decay * old + (1 - decay) * students[name].detach() for name, old in wanted.items()}
-    for name, p in learner.teacher.named_parameters():
+    for name, p in trainer.learner.teacher.named_parameters():
         if name in wanted:
             assert torch.allclose(p, wanted[name], atol=1e-6) and not torch.equal(p, before[name]), name

@@ -6,18 +6,15 @@ import numpy as np
 import pytest
 import torch
 
-from tests.upstreams.emotion2vec.training import STILL, packed, speech, tiny
-from upstreams.emotion2vec.batches import MicroBatch
-from upstreams.emotion2vec.heard import Heard, counts, hear
-from upstreams.emotion2vec.losses import utterance_weight
-from upstreams.emotion2vec.masks import span_masks
+from tests.upstreams.pretraining.training import STILL, packed, speech, tiny
+from upstreams.emotion2vec.inputs import Inputs, counts, load
+from upstreams.emotion2vec.learner import follow, teacher_of
 from upstreams.emotion2vec.model import Emotion2vec
-from upstreams.emotion2vec.objective import predict, targets, terms
-from upstreams.emotion2vec.pack import Pack
-from upstreams.emotion2vec.recipe import Recipe
-from upstreams.emotion2vec.schedule import ema_decay, learning_rate
-from upstreams.emotion2vec.targets import instance_norm
-from upstreams.emotion2vec.teacher import follow, teacher_of
+from upstreams.emotion2vec.objective import instance_norm, predict, targets, terms, utterance_weight
+from upstreams.emotion2vec.recipe import Recipe, Teacher
+from upstreams.pretraining.batches import MicroBatch, span_masks
+from upstreams.pretraining.method import Speech
+from upstreams.pretraining.sections import Optimiser
 
 LOSSES = [
     (), ("loss.utterance_target=raw_mean",), ("loss.utterance_target=as_published",),
@@ -28,9 +25,8 @@ LOSSES = [
 
 
 @pytest.fixture(scope="module")
-def pack(tmp_path_factory: pytest.TempPathFactory) -> Pack:
-    place = tmp_path_factory.mktemp("objective")
-    return packed(speech(place / "speech"), place)
+def spoken(tmp_path_factory: pytest.TempPathFactory) -> Speech:
+    return packed(speech(tmp_path_factory.mktemp("objective") / "speech"))
 
 
 def models(recipe: Recipe) -> tuple[Emotion2vec, Emotion2vec]:
@@ -48,18 +44,18 @@ def models(recipe: Recipe) -> tuple[Emotion2vec, Emotion2vec]:
     return student.train(), teacher
 
 
-def micro_batch(pack: Pack, size: int = 5) -> MicroBatch:
+def micro_batch(spoken: Speech, size: int = 5) -> MicroBatch:
     rows = np.arange(size)
-    return MicroBatch(epoch=2, utterances=rows, starts=np.zeros(size, int), samples=pack.lengths[rows])
+    return MicroBatch(epoch=2, utterances=rows, starts=np.zeros(size, int), samples=spoken.pack.lengths[rows])
 
 
-def by_hand(student: Emotion2vec, teacher: Emotion2vec, pack: Pack, recipe: Recipe) -> tuple[float, float]:
+def by_hand(student: Emotion2vec, teacher: Emotion2vec, spoken: Speech, recipe: Recipe) -> tuple[float, float]:
     """Both losses, utterance by utterance and clone by clone, in float64, with nothing padded or gathered."""
     student, teacher = (model.double().eval() for model in (student, teacher))
     frame_sum, utterance_sum, masked_frames, clones = 0.0, 0.0, 0, 0
     scale = recipe.loss.scale or 1 / np.sqrt(recipe.network.dim)
     for utterance in range(5):
-        waveform = torch.from_numpy(pack.samples(utterance)).double()[None]
+        waveform = torch.from_numpy(spoken.pack.samples(utterance)).double()[None]
         with torch.no_grad():
             features, _ = student.local(waveform, torch.tensor([waveform.shape[1]]))
             frames = torch.arange(features.shape[1])[None]
@@ -81,9 +77,9 @@ def by_hand(student: Emotion2vec, teacher: Emotion2vec, pack: Pack, recipe: Reci
                 full = torch.zeros_like(x)
                 full[:, kept[0]] = encoded.hidden[-1]
                 prediction = student.decode(full)[0].numpy()
-            heard = encoded.hidden[-1] if recipe.loss.utterance_loss == "global" else encoded.tokens
+            pooled = encoded.hidden[-1] if recipe.loss.utterance_loss == "global" else encoded.tokens
             frame_sum += scale * ((prediction - target)[mask] ** 2).sum()
-            utterance_sum += scale * ((heard[0].numpy().mean(0) - wanted) ** 2).sum()
+            utterance_sum += scale * ((pooled[0].numpy().mean(0) - wanted) ** 2).sum()
             masked_frames += mask.sum()
             clones += 1
     weight = 1.0 if recipe.loss.weighting == "released" else 1 / clones
@@ -91,32 +87,32 @@ def by_hand(student: Emotion2vec, teacher: Emotion2vec, pack: Pack, recipe: Reci
 
 
 @pytest.mark.parametrize("changes", LOSSES, ids=lambda changes: changes[0] if changes else "default")
-def test_losses_agree_with_a_plain_float64_computation(pack: Pack, changes: tuple[str, ...]) -> None:
+def test_losses_agree_with_a_plain_float64_computation(spoken: Speech, changes: tuple[str, ...]) -> None:
     recipe = tiny("masking.noise=0", *STILL, *changes)
     student, teacher = models(recipe)
-    micro = micro_batch(pack)
-    heard = hear(pack, micro, recipe, recipe.network)
-    assert heard.valid is not None and heard.kept_valid is not None  # the batch is padded
-    found = terms(student, teacher, torch.nn.Identity(), heard, recipe)
+    micro = micro_batch(spoken)
+    inputs = load(spoken, micro, recipe, recipe.network)
+    assert inputs.valid is not None and inputs.kept_valid is not None  # the batch is padded
+    sums = terms(student, teacher, torch.nn.Identity(), inputs, recipe)
     masked, clones = counts(recipe, recipe.network, [micro])
-    frame = float(found.frame.detach()) / masked
-    utterance = float(found.utterance.detach()) * utterance_weight(recipe.loss.weighting, clones, 1.0)
-    assert (frame, utterance) == pytest.approx(by_hand(student, teacher, pack, recipe), rel=2e-4, abs=1e-9)
+    frame = float(sums.frame.detach()) / masked
+    utterance = float(sums.utterance.detach()) * utterance_weight(recipe.loss.weighting, clones, 1.0)
+    assert (frame, utterance) == pytest.approx(by_hand(student, teacher, spoken, recipe), rel=2e-4, abs=1e-9)
 
 
-def between_utterances(pack: Pack, kind: str) -> float:
+def between_utterances(spoken: Speech, kind: str) -> float:
     recipe = tiny(f"loss.utterance_target={kind}")
     student, teacher = models(recipe)
-    heard = hear(pack, micro_batch(pack, 20), recipe, recipe.network)
-    features, _ = student.local(heard.waveforms, heard.lengths)
-    _, found = targets(teacher, features.detach(), heard, recipe)
-    return float(found.std(0).mean())
+    inputs = load(spoken, micro_batch(spoken, 20), recipe, recipe.network)
+    features, _ = student.local(inputs.waveforms, inputs.lengths)
+    _, of_utterances = targets(teacher, features.detach(), inputs, recipe)
+    return float(of_utterances.std(0).mean())
 
 
-def test_the_published_utterance_target_is_the_same_for_all_and_the_default_is_not(pack: Pack) -> None:
-    assert between_utterances(pack, "as_published") < 1e-5
-    assert between_utterances(pack, "raw_mean") > 1e-3
-    assert between_utterances(pack, tiny().loss.utterance_target) > 1e-2
+def test_the_published_utterance_target_is_the_same_for_all_and_the_default_is_not(spoken: Speech) -> None:
+    assert between_utterances(spoken, "as_published") < 1e-5
+    assert between_utterances(spoken, "raw_mean") > 1e-3
+    assert between_utterances(spoken, tiny().loss.utterance_target) > 1e-2
 
 
 def test_instance_norm_leaves_padding_out() -> None:
@@ -128,14 +124,17 @@ def test_instance_norm_leaves_padding_out() -> None:
     assert (instance_norm(x, valid)[1, 6:] == 0).all()
 
 
-def test_the_student_never_hears_a_masked_frame(pack: Pack) -> None:
+def test_the_student_never_gets_a_masked_frame(spoken: Speech) -> None:
     recipe = tiny("masking.noise=0", *STILL)
     student, _ = models(recipe)
-    heard = hear(pack, micro_batch(pack), recipe, recipe.network)
-    features, _ = student.local(heard.waveforms, heard.lengths)
+    inputs = load(spoken, micro_batch(spoken), recipe, recipe.network)
+    features, _ = student.local(inputs.waveforms, inputs.lengths)
 
-    one = Heard(
-        **{**vars(heard), **{name: getattr(heard, name)[:: heard.clones] for name in ("masked", "kept", "kept_valid")}}
+    one = Inputs(
+        **{
+            **vars(inputs),
+            **{name: getattr(inputs, name)[:: inputs.clones] for name in ("masked", "kept", "kept_valid")},
+        }
     )
     before = predict(student, features, one, recipe)
     after = predict(student, torch.where(one.masked[:, :, None], 7.0, features), one, recipe)
@@ -157,10 +156,14 @@ def test_the_teacher_is_the_float32_average_and_shares_the_local_encoder() -> No
 
 
 def test_schedules_go_by_shares_of_the_run() -> None:
+    teacher = Teacher(decay=0.999, end_decay=0.9999, anneal=0.2)
     for steps in (100, 10_000):
-        assert ema_decay(0, steps, 0.999, 0.9999, 0.2) == 0.999
-        assert ema_decay(steps // 10, steps, 0.999, 0.9999, 0.2) == pytest.approx(0.99945)
-        assert ema_decay(steps // 2, steps, 0.999, 0.9999, 0.2) == 0.9999
-        rates = [learning_rate(step, steps, 1.0, 0.1) for step in range(steps)]
+        assert teacher.decay_at(0, steps) == 0.999
+        assert teacher.decay_at(steps // 10, steps) == pytest.approx(0.99945)
+        assert teacher.decay_at(steps // 2, steps) == 0.9999
+        decays = [teacher.decay_at(step, steps) for step in range(steps)]
+        assert teacher.initial_share(steps) == pytest.approx(np.prod(decays))
+        optimiser = Optimiser(steps=steps, rate=1.0, warmup=0.1)
+        rates = [optimiser.rate_at(step) for step in range(steps)]
         assert max(rates) == 1.0 == rates[steps // 10 - 1] and rates[0] == pytest.approx(10 / steps)
         assert rates[-1] < 0.001 and rates[steps * 55 // 100] == pytest.approx(0.5, abs=0.01)

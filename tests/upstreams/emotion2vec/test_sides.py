@@ -9,16 +9,15 @@ import pytest
 import soundfile
 import torch
 
-from tests.upstreams.emotion2vec.test_pretraining import run
-from tests.upstreams.emotion2vec.training import tiny
-from upstreams.emotion2vec.batches import MicroBatch
-from upstreams.emotion2vec.config import MEL_HOP, MEL_WINDOW
-from upstreams.emotion2vec.heard import gain, hear, mel_at
-from upstreams.emotion2vec.model import LogMel
-from upstreams.emotion2vec.pack import Bounds, Pack, build
+from tests.upstreams.pretraining.training import packed, run, tiny
+from upstreams.emotion2vec.inputs import load, mel_at
 from upstreams.emotion2vec.recipe import Loss
 from upstreams.emotion2vec.sides import SPREAD, Heads, side_loss, statistics
-from upstreams.emotion2vec.tracks import CENTRE, SCALE, Tracks
+from upstreams.pretraining.batches import MEL_HOP, MEL_WINDOW, MicroBatch, gain
+from upstreams.pretraining.mel import LogMel
+from upstreams.pretraining.method import Speech
+from upstreams.pretraining.pack import Pack
+from upstreams.pretraining.tracks import CENTRE, SCALE, Tracks
 
 RISE = np.linspace(0, 1, 16000)
 
@@ -37,7 +36,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def pack(data: Path) -> Pack:
-    return build([data], data.parent / "cache", Bounds(0.3, 1.2))
+    return packed(data).pack
 
 
 def of(pack: Pack, start: int, samples: int, gains: float = 1.0) -> np.ndarray:
@@ -46,12 +45,12 @@ def of(pack: Pack, start: int, samples: int, gains: float = 1.0) -> np.ndarray:
 
 
 def test_tracks_are_the_pitch_voicing_and_energy_of_each_frame(pack: Pack) -> None:
-    found = of(pack, 0, 19200) * SCALE + CENTRE
-    assert np.exp(np.nanmedian(found[:, :, 0], axis=1)) == pytest.approx(np.linspace(110, 220, 8), rel=0.02)
-    assert (found[:, 5:45, 1] == 1).mean() > 0.95 and (found[:, -4:, 1] == 0).all()
-    assert np.isnan(found[:, -4:, 0]).all()
+    tracks = of(pack, 0, 19200) * SCALE + CENTRE
+    assert np.exp(np.nanmedian(tracks[:, :, 0], axis=1)) == pytest.approx(np.linspace(110, 220, 8), rel=0.02)
+    assert (tracks[:, 5:45, 1] == 1).mean() > 0.95 and (tracks[:, -4:, 1] == 0).all()
+    assert np.isnan(tracks[:, -4:, 0]).all()
     # 20 ms a frame: amplitude grows fourfold in a second
-    assert np.diff(found[:, 5:45, 2].mean(0)).mean() == pytest.approx(2 * np.log(4) / 50, rel=0.1)
+    assert np.diff(tracks[:, 5:45, 2].mean(0)).mean() == pytest.approx(2 * np.log(4) / 50, rel=0.1)
 
 
 def test_tracks_follow_crop_and_gain(pack: Pack) -> None:
@@ -76,8 +75,8 @@ def test_statistics_are_those_of_what_is_there() -> None:
     tracks = torch.tensor([[1.0, 3.0, nan, 4.0, 9.0], [nan] * 5]).unsqueeze(-1)
     valid = torch.tensor([[True] * 4 + [False], [True] * 5])
     mean, deviation, change = statistics(tracks, valid)[0] * torch.tensor(SPREAD)
-    heard = np.array([1, 3, 4])
-    assert mean == pytest.approx(heard.mean()) and deviation == pytest.approx(heard.std())
+    present = np.array([1, 3, 4])
+    assert mean == pytest.approx(present.mean()) and deviation == pytest.approx(present.std())
     assert change == pytest.approx(2)  # 3 to 4 has a gap between
     assert (statistics(tracks, valid)[1] == 0).all()
     assert torch.equal(statistics(tracks[:1, :4], None)[0], statistics(tracks, valid)[0])
@@ -93,22 +92,24 @@ def test_bands_are_those_in_the_middle_of_a_frame(pack: Pack) -> None:
             assert torch.allclose(bands[:, t], alone[:, 0], atol=1e-5)
 
 
-def test_an_utterances_statistics_are_learnt(data: Path, pack: Pack, tmp_path: Path) -> None:
+def test_an_utterances_statistics_are_learnt(data: Path, tmp_path: Path) -> None:
     changes = ("loss.side_targets=[log_energy,f0,log_mel]", "loss.summary=5", "optimiser.steps=60")
-    lines = run(tiny(*changes), data, tmp_path / "run", tracks=Tracks(pack))
+    lines = run(tiny(*changes), data, tmp_path / "run")
     assert lines[-1]["summary_loss"] < 0.7 * lines[0]["summary_loss"]
 
 
-def test_side_targets_are_learnt_and_leave_the_checkpoint_as_it_is(data: Path, pack: Pack, tmp_path: Path) -> None:
+def test_side_targets_are_learnt_and_leave_the_checkpoint_as_it_is(data: Path, tmp_path: Path) -> None:
     recipe = tiny("loss.side_targets=[log_energy,f0]", "optimiser.steps=40", "batch.equal_lengths=true")
-    lines = run(recipe, data, tmp_path / "run", tracks=Tracks(pack))
+    lines = run(recipe, data, tmp_path / "run")
     assert lines[-1]["side_loss"] < 0.85 * lines[0]["side_loss"]
 
 
-def test_gains_are_drawn_for_each_hearing(pack: Pack) -> None:
+def test_gains_are_drawn_for_every_epoch_and_utterance(pack: Pack) -> None:
     drawn = [gain(tiny("audio.gain_db=6"), epoch, utterance) for epoch in range(20) for utterance in range(20)]
     assert 0.5 < min(drawn) < 0.6 and 1.8 < max(drawn) < 2 and len(set(drawn)) == 400
     micro = MicroBatch(3, np.arange(2), np.zeros(2, int), pack.lengths[:2])
-    plain, changed = (hear(pack, micro, tiny(*how), tiny().network).waveforms for how in ((), ("audio.gain_db=6",)))
+    plain, changed = (
+        load(Speech(pack), micro, tiny(*how), tiny().network).waveforms for how in ((), ("audio.gain_db=6",))
+    )
     wanted = gain(tiny("audio.gain_db=6"), 3, 1)
     assert torch.allclose(changed[1], plain[1] * wanted) and gain(tiny(), 3, 1) == 1

@@ -1,7 +1,8 @@
-"""Speech-like noise, a recipe small enough to train in a second, and the command in a process of its own."""
+"""Speech-like noise, a recipe small enough to train in a second, and runs of it, here or in a process of their own."""
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -13,8 +14,12 @@ import torch
 import yaml
 
 from tests.upstreams.sounds import ROOT
-from upstreams.emotion2vec import checkpoint, recipe
-from upstreams.emotion2vec.pack import Bounds, Pack, build
+from upstreams.pretraining import checkpoints, recipe
+from upstreams.pretraining.launch import prepare
+from upstreams.pretraining.method import Speech
+from upstreams.pretraining.processes import Processes
+from upstreams.pretraining.sections import Recipe
+from upstreams.pretraining.train import train
 
 AUDIO = {"min_seconds": 0.3, "max_seconds": 1.2}
 TINY: dict[str, object] = {
@@ -34,7 +39,7 @@ STILL = [f"model.{kind}=0" for kind in ("dropout", "attention_dropout", "post_ml
                                         "decoder_dropout")]  # fmt: skip
 
 
-def tiny(*changes: str) -> recipe.Recipe:
+def tiny(*changes: str) -> Recipe:
     """The recipe, with "section.key=value" set."""
     return recipe.check(recipe.apply(TINY, changes), "tiny")
 
@@ -51,17 +56,37 @@ def speech(folder: Path, number: int = 24) -> Path:
     return folder
 
 
-def packed(folder: Path, cache: Path) -> Pack:
-    return build([folder], cache, Bounds(**AUDIO))
+def packed(folder: Path, recipe: Recipe | None = None) -> Speech:
+    """The speech of a folder, decoded into the cache beside it."""
+    return prepare(recipe or tiny(), [folder], folder.parent / "cache")
+
+
+def run(recipe: Recipe, data: Path, folder: Path, stop_at: int | None = None) -> list[dict]:
+    """Train in this process; the log."""
+    cpu = torch.device("cpu")
+    train(recipe, packed(data, recipe), folder, cpu, Processes(), lambda step, line: step == stop_at)
+    log = folder / "log.jsonl"
+    return [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
+
+
+def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
+    """Whether they hold the same weights, bit for bit."""
+    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
 
 
 def start(
-    data: Path, run: Path, *changes: str, processes: int = 1, before: str = "", setting: dict[str, str] | None = None
+    data: Path,
+    run: Path,
+    *changes: str,
+    settings: dict[str, object] = TINY,
+    processes: int = 1,
+    before: str = "",
+    variables: dict[str, str] | None = None,
 ) -> subprocess.Popen[str]:
-    """`python -m upstreams pretrain` of the tiny recipe; `before`: Python that runs first, in the same process;
-    `setting`: environment variables."""
+    """`python -m upstreams pretrain` of a recipe; `before`: Python that runs first, in the same process; `variables`:
+    of the environment."""
     config = run.with_suffix(".yaml")
-    config.write_text(yaml.safe_dump(TINY))
+    config.write_text(yaml.safe_dump(settings))
     words = ["pretrain", str(config), "--data", str(data), "--run", str(run), "--cache", str(data.parent / "cache"),
              "--device", "cpu", *(["--set", *changes] if changes else [])]  # fmt: skip
     program = ["-m", "upstreams"]
@@ -78,7 +103,7 @@ def start(
     elif before:
         program = ["-c", f"{before}\nimport sys; from upstreams.__main__ import main; sys.exit(main(sys.argv[1:]))"]
     threads = str(torch.get_num_threads())  # sums are bit for bit alike only among as many threads as here
-    environment = {**os.environ, "OMP_NUM_THREADS": threads, "PYTHONPATH": str(ROOT), **(setting or {})}
+    environment = {**os.environ, "OMP_NUM_THREADS": threads, "PYTHONPATH": str(ROOT), **(variables or {})}
     return subprocess.Popen(
         [sys.executable, *program, *words],
         cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
@@ -86,11 +111,11 @@ def start(
 
 
 def finish(process: subprocess.Popen[str]) -> str:
-    """Wait for a run that shall end well."""
+    """What a run prints that has to end well."""
     out, err = process.communicate(timeout=120)
     assert process.returncode == 0, err
     return out
 
 
 def weights(run: Path, step: int) -> dict[str, torch.Tensor]:
-    return checkpoint.read(run / f"step-{step:08d}.safetensors").weights
+    return checkpoints.read(run / checkpoints.name_of(step)).weights

@@ -1,7 +1,7 @@
-"""Ablations: pre-training runs that differ in one thing, each an upstream `emotion2vec:<ablation>/<variant>`.
+"""Ablations: pre-training runs that differ in one thing, each an upstream `METHOD:ABLATION/VARIANT`.
 
-An ablation is a YAML file here or anywhere: what it shows, the recipe it varies, what each variant sets, and the
-paper's figures. Its runs lie in RUNS/<ablation>/<variant>. Imports no torch.
+An ablation is a YAML file of a method's folder or of the user's own: what it shows, the recipe that it varies, what
+each variant sets, and the paper's figures. Its runs lie in RUNS/ABLATION/VARIANT. Imports no torch.
 """
 
 from __future__ import annotations
@@ -18,17 +18,21 @@ from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from commons import yamlfile
 from commons.commands import Stopped
 from commons.errors import EmorepError, Refused, UnknownName, cut
-from upstreams.emotion2vec import recipe as recipes
-from upstreams.emotion2vec.recipe import FREE, Recipe
-from upstreams.emotion2vec.runs import checkpoints
 from upstreams.errors import UpstreamError
-
-FOLDER = Path(__file__).parent / "ablations"
-PREFIX = "emotion2vec:"
+from upstreams.pretraining import recipe as recipes
+from upstreams.pretraining.checkpoints import checkpoints, name_of
+from upstreams.pretraining.method import METHODS, shipped
+from upstreams.pretraining.sections import DEFAULT, FREE, RECORD, Recipe
 
 
 class Ablation(BaseModel):
-    """`variants`: name -> what it sets, as --set would. `published`: name -> the paper's figure, named by `measure`."""
+    """Runs that differ in one thing.
+
+    Attributes:
+        config: the recipe that is varied; `method` is the one that it names.
+        variants: name -> what it sets, as --set would.
+        published: name -> the paper's figure; `measure` says what it measures.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -39,16 +43,24 @@ class Ablation(BaseModel):
     published: dict[str, float] = {}
     measure: str = ""
     source: str = ""
+    method: str = DEFAULT
+
+    @model_validator(mode="after")
+    def _of_one_method(self) -> Self:
+        if any(change.startswith("method=") for changes in self.variants.values() for change in changes):
+            raise ValueError("a variant cannot set method; write an ablation for each method")
+        return self
 
     @model_validator(mode="after")
     def _in_their_folder(self) -> Self:
-        """Names are parts of paths below the folder of runs, and none may lead out of it."""
+        """Refuse names that would lead out of the folder of runs, since they are parts of paths below it."""
         if strange := [name for name in (self.name, *self.variants) if not _plain(name)]:
             raise ValueError(f"{cut(strange[0])!r} is no name of a folder; leave out / and dots alone")
         return self
 
     def upstream(self, variant: str) -> str:
-        return f"{PREFIX}{self.name}/{variant}"
+        """The upstream's name of a variant."""
+        return f"{self.method}:{self.name}/{variant}"
 
     @property
     def files(self) -> tuple[str, ...]:
@@ -56,12 +68,19 @@ class Ablation(BaseModel):
         wanted: dict[str, None] = {}
         changes = [change for several in self.variants.values() for change in several]
         for begins in (change.removeprefix("init=") for change in changes if change.startswith("init=")):
-            other = begins.removeprefix(PREFIX).partition("/")[0]
+            other = variant_of(begins)
             if begins.startswith("$"):
                 wanted[begins[1:]] = None
-            elif begins.startswith(PREFIX) and other != self.name:
-                wanted |= dict.fromkeys(load(other).files)
+            elif other and other[0] != self.name:
+                wanted |= dict.fromkeys(load(other[0]).files)
         return tuple(wanted)
+
+
+def variant_of(name: str) -> tuple[str, str] | None:
+    """(ablation, variant) of METHOD:ABLATION/VARIANT; None for a name that does not begin with a method."""
+    method, colon, rest = name.partition(":")
+    ablation, _, variant = rest.partition("/")
+    return (ablation, variant) if colon and method in METHODS else None
 
 
 def _plain(name: str) -> bool:
@@ -70,16 +89,16 @@ def _plain(name: str) -> bool:
 
 
 def names() -> list[str]:
-    """Ablations that ship."""
-    return sorted(path.stem for path in FOLDER.glob("*.yaml"))
+    """Ablations that ship with a method."""
+    return sorted(shipped("ablations"))
 
 
 def load(name: str) -> Ablation:
     """By name, or from a YAML file, whose `config` is then looked for beside it too. Raises UpstreamError."""
     path = Path(name).expanduser()
     if path.suffix not in (".yaml", ".yml"):
-        path = FOLDER / f"{name}.yaml"
-    if not path.is_file():
+        path = shipped("ablations").get(name, path)
+    if path.suffix not in (".yaml", ".yml") or not path.is_file():
         raise UnknownName("ablation", name, [*names(), "a YAML file"])
     try:
         content = yamlfile.mapping(path, "an ablation: title, config and variants")
@@ -90,26 +109,26 @@ def load(name: str) -> Ablation:
         faults = (f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
         raise UpstreamError(f"{path} is no ablation: {cut('; '.join(faults), 500)}") from None
     beside = path.parent / ablation.config
-    return ablation.model_copy(update={"config": str(beside)}) if beside.is_file() else ablation
+    config = str(beside) if beside.is_file() else ablation.config
+    return ablation.model_copy(update={"config": config, "method": recipes.method_of(config)})
 
 
 def weights(name: str, runs: Path) -> Path:
-    """The last checkpoint of the upstream `emotion2vec:<ablation>/<variant>`, absolute; its run lies in `runs`.
+    """The last checkpoint of the upstream METHOD:ABLATION/VARIANT, absolute; its run lies in `runs`.
 
     Raises:
         Refused: there is no such run, or it has no checkpoint yet.
     """
-    variant = name.removeprefix(PREFIX)
-    parts = variant.split("/")
-    if len(parts) != 2 or not all(map(_plain, parts)):
+    ablation, variant = variant_of(name) or ("", "")
+    if not _plain(ablation) or not _plain(variant):
         raise Refused(
             f"upstream {cut(name)!r}: {runs} holds no run; run_benchmark.py --ablation ABLATION makes it, named as "
-            f"{PREFIX}ABLATION/VARIANT"
+            f"{cut(name.partition(':')[0])}:ABLATION/VARIANT"
         )
-    run = runs.expanduser().absolute() / variant
+    run = runs.expanduser().absolute() / ablation / variant
     if not run.is_dir():
         raise Refused(
-            f"upstream {name}: {run} holds no run; run_benchmark.py --ablation {variant.partition('/')[0]} makes it, "
+            f"upstream {name}: {run} holds no run; run_benchmark.py --ablation {ablation} makes it, "
             "or name the folder of runs with --runs"
         )
     try:
@@ -132,7 +151,7 @@ class Workshop:
     failed: dict[Path, EmorepError] = field(default_factory=dict)  # run -> why; it is not tried again
 
     def train(self, ablation: Ablation) -> dict[str, str]:
-        """Train the variants that are not done; those that cannot be, or whose training fails, with the reason.
+        """Train the variants that are not done. Returns those that cannot be trained, or whose training failed -> why.
 
         Raises UpstreamError where there is no speech to train on, or no variant can be trained.
         """
@@ -150,9 +169,9 @@ class Workshop:
         return absent
 
     def weights_of(self, ablation: Ablation, variant: str) -> Path:
-        """The last checkpoint of a variant, trained now if it is not there.
+        """The last checkpoint of a variant, which is trained now if it is not there.
 
-        One whose recipe another run here was trained by becomes a link to that run.
+        Where another run here was trained by the same recipe, the variant becomes a link to that run.
         """
         if variant not in ablation.variants:
             raise UnknownName(f"variant of {ablation.name}", variant, ablation.variants)
@@ -169,7 +188,7 @@ class Workshop:
     def _train(self, recipe: Recipe, run: Path) -> None:
         if not self.data:
             raise NoSpeech(f"{run} is not trained yet; name folders of speech to train it on with --speech")
-        from upstreams.emotion2vec.launch import launch
+        from upstreams.pretraining.launch import launch
 
         if run in self.failed:
             raise self.failed[run]
@@ -182,13 +201,13 @@ class Workshop:
             raise Stopped(stopped)
 
     def _beginning(self, init: str | None, own: Ablation) -> str | None:
-        """The file that a recipe's `init` stands for: for $NAME that of `files`, for a variant its checkpoint."""
+        """The file that a recipe's `init` names: for $NAME that of `files`, for a variant its checkpoint."""
         if init is not None and init.startswith("$"):
             if not self.files.get(init[1:]):
                 raise UpstreamError(f"begins with a file of yours; name it: {init[1:]}=FILE run_benchmark.py ...")
             return self.files[init[1:]]
-        if init is not None and init.startswith(PREFIX):
-            name, _, variant = init.removeprefix(PREFIX).partition("/")
+        if init is not None and (other := variant_of(init)):
+            name, variant = other
             return str(self.weights_of(own if name == own.name else load(name), variant))
         return init
 
@@ -196,11 +215,12 @@ class Workshop:
 def finished(run: Path, recipe: Recipe) -> bool:
     """Whether a folder holds this recipe's run, and its last checkpoint."""
     try:
-        there = json.loads((run / recipes.RECORD).read_text())["recipe"]
-    except (OSError, ValueError, KeyError):
+        recorded = json.loads((run / RECORD).read_text())["recipe"]
+        same = all(recorded.get(key) == value for key, value in recipe.plain().items() if key not in FREE)
+        same = same and recorded.get("method", DEFAULT) == recipe.method
+    except (OSError, ValueError, KeyError, AttributeError):
         return False
-    same = all(there.get(key) == value for key, value in recipe.model_dump(mode="json").items() if key not in FREE)
-    return same and (run / f"step-{recipe.optimiser.steps:08d}.safetensors").exists()
+    return same and (run / name_of(recipe.optimiser.steps)).exists()
 
 
 class NoSpeech(UpstreamError):

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.upstreams.emotion2vec.training import TINY, speech
+from tests.upstreams.pretraining.training import TINY, speech
 from upstreams import UpstreamError
-from upstreams.emotion2vec import ablation, launch
-from upstreams.emotion2vec.ablation import Workshop
-from upstreams.emotion2vec.runs import checkpoints
+from upstreams.pretraining import ablation, launch
+from upstreams.pretraining.ablation import Workshop
+from upstreams.pretraining.checkpoints import checkpoints
 
 COLLAPSES = ["collapse.target=50", "collapse.after=1"]
 
@@ -27,7 +27,7 @@ def written(folder: Path, **variants: list[str]) -> ablation.Ablation:
 def test_a_variant_that_fails_is_noted_and_the_others_are_trained(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    found = written(
+    mine = written(
         tmp_path, collapses=COLLAPSES, begins_with_it=["init=emotion2vec:mine/collapses"], plain=[],
         misfit=["init=emotion2vec:mine/plain", "model.depth=3"], impossible=["model.dim=33"],
     )  # fmt: skip
@@ -39,7 +39,7 @@ def test_a_variant_that_fails_is_noted_and_the_others_are_trained(
         return real(recipe, data, run, *rest)
 
     monkeypatch.setattr(launch, "launch", noted)
-    absent = Workshop([speech(tmp_path / "speech")], tmp_path / "runs", tmp_path / "cache", "cpu").train(found)
+    absent = Workshop([speech(tmp_path / "speech")], tmp_path / "runs", tmp_path / "cache", "cpu").train(mine)
     assert list(absent) == ["collapses", "begins_with_it", "misfit", "impossible"]
     assert "collapsed at step 2" in absent["collapses"] == absent["begins_with_it"]
     assert "does not fit" in absent["misfit"] and "no multiple of heads" in absent["impossible"]
@@ -48,12 +48,12 @@ def test_a_variant_that_fails_is_noted_and_the_others_are_trained(
 
 
 def test_where_no_variant_can_be_trained_all_reasons_are_told(tmp_path: Path) -> None:
-    found = written(tmp_path, collapses=COLLAPSES, theirs=["init=$THEIR_WEIGHTS"])
+    mine = written(tmp_path, collapses=COLLAPSES, theirs=["init=$THEIR_WEIGHTS"])
     workshop = Workshop([speech(tmp_path / "speech")], tmp_path / "runs", tmp_path / "cache", "cpu")
     with pytest.raises(
         UpstreamError, match=r"(?s)no variant of mine.*collapses: collapsed.*theirs: begins with a file"
     ):
-        workshop.train(found)
+        workshop.train(mine)
 
 
 def test_files_that_variants_begin_with_are_passed_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,10 +10,47 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from upstreams.emotion2vec.world import World
+from commons.errors import Refused, cut
 from upstreams.errors import UpstreamError
 
 PATIENCE = timedelta(hours=12)  # the first process may decode hundreds of hours while the others wait
+MEETING = ("RANK", "MASTER_ADDR", "MASTER_PORT")  # what several processes need to find each other
+DIGITS = 9  # of the longest number that is read
+START = "start several processes with torchrun, or unset WORLD_SIZE to train in one"
+
+
+@dataclass(frozen=True)
+class World:
+    """This process is number `rank` of `size`; on its machine it is number `local_rank`, and takes that GPU."""
+
+    size: int = 1
+    rank: int = 0
+    local_rank: int = 0
+
+
+def of_environment(environment: Mapping[str, str]) -> World:
+    """The world that torchrun's variables describe; a single process where they are not set.
+
+    Raises:
+        Refused: a variable is missing, is no whole number or is out of its range.
+    """
+    size = _whole(environment, "WORLD_SIZE", default=1, least=1)
+    local_rank = _whole(environment, "LOCAL_RANK", default=0, least=0)
+    if size == 1:
+        return World(local_rank=local_rank)
+    if missing := [name for name in MEETING if not environment.get(name)]:
+        raise Refused(f"WORLD_SIZE is {size}, but there is no {', '.join(missing)}; {START}")
+    rank = _whole(environment, "RANK", default=0, least=0)
+    if rank >= size:
+        raise Refused(f"RANK is {rank}; expected less than WORLD_SIZE, {size}; {START}")
+    return World(size, rank, local_rank)
+
+
+def _whole(environment: Mapping[str, str], name: str, default: int, least: int) -> int:
+    text = environment.get(name) or str(default)
+    if not text.isdecimal() or len(text) > DIGITS or int(text) < least:
+        raise Refused(f"{name} is {cut(text)!r}; expected a whole number of at least {least}; {START}")
+    return int(text)
 
 
 @dataclass(frozen=True)
@@ -25,7 +62,7 @@ class Processes:
 
     @classmethod
     def join(cls, device: torch.device, world: World) -> Processes:
-        """The processes of this world, once all of them are connected (torch reads the first one's address itself)."""
+        """The processes of this world, once all are connected. torch reads the first one's address itself."""
         if world.size == 1:
             return cls()
         if device.type == "cuda":
@@ -43,9 +80,9 @@ class Processes:
         """Whether it holds in one of them."""
         if self.count == 1:
             return flag
-        found = torch.tensor(float(flag), device="cuda" if dist.get_backend() == "nccl" else "cpu")
-        dist.all_reduce(found)
-        return bool(found)
+        total = torch.tensor(float(flag), device="cuda" if dist.get_backend() == "nccl" else "cpu")
+        dist.all_reduce(total)
+        return bool(total)
 
     def agree(self, facts: Mapping[str, object]) -> None:
         """Raises UpstreamError, in all of them, where they do not hold the same facts: name -> plain value."""
@@ -68,7 +105,7 @@ class Processes:
             dist.barrier()
 
     def leave(self) -> None:
-        """Together: one that went first would break what the others still send."""
+        """Disconnect, all at the same time: one that left first would break what the others still send."""
         if self.count > 1:
             dist.barrier()
             dist.destroy_process_group()

@@ -14,17 +14,17 @@ import pytest
 import torch
 
 import upstreams
-from tests.upstreams.emotion2vec.training import STILL, finish, packed, speech, start, tiny, weights
+from tests.upstreams.pretraining.training import STILL, finish, packed, run, same, speech, start, tiny, weights
 from upstreams import UpstreamError
 from upstreams.emotion2vec import checkpoint
-from upstreams.emotion2vec.average import average, release
-from upstreams.emotion2vec.launch import launch
-from upstreams.emotion2vec.learner import adamw, initial
-from upstreams.emotion2vec.pretrain import train
-from upstreams.emotion2vec.processes import Processes
-from upstreams.emotion2vec.recipe import Recipe
-from upstreams.emotion2vec.runfolder import RECORD, STATE, RunFolder
-from upstreams.emotion2vec.tracks import Tracks
+from upstreams.emotion2vec.learner import SelfDistillation, initial
+from upstreams.pretraining.checkpoints import average, release
+from upstreams.pretraining.launch import launch
+from upstreams.pretraining.method import released
+from upstreams.pretraining.processes import Processes
+from upstreams.pretraining.runfolder import STATE, RunFolder
+from upstreams.pretraining.sections import RECORD
+from upstreams.pretraining.train import adamw, train
 
 CPU = torch.device("cpu")
 
@@ -34,18 +34,11 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return speech(tmp_path_factory.mktemp("pretraining") / "speech")
 
 
-def run(
-    recipe: Recipe, data: Path, folder: Path, stop_at: int | None = None, tracks: Tracks | None = None
-) -> list[dict]:
-    """Train in this process; the log."""
-    pack = packed(data, data.parent / "cache")
-    train(recipe, pack, folder, CPU, Processes(), lambda step, line: step == stop_at, tracks)
-    log = folder / "log.jsonl"
-    return [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
-
-
-def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
-    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+def wait_for(log: Path, lines: int) -> None:
+    """Until a run in another process has logged so many steps."""
+    until = time.monotonic() + 60
+    while not (log.exists() and len(log.read_text().splitlines()) >= lines) and time.monotonic() < until:
+        time.sleep(0.01)
 
 
 def test_two_processes_equal_one(data: Path, tmp_path: Path) -> None:
@@ -64,7 +57,7 @@ def together(data: Path, *runs: Path, changes: tuple[tuple[str, ...], ...] = (()
         port = str(free.getsockname()[1])
     meeting = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
     started = [
-        start(data, run, *own, setting={**meeting, "RANK": str(rank), "LOCAL_RANK": "0"})
+        start(data, run, *own, variables={**meeting, "RANK": str(rank), "LOCAL_RANK": "0"})
         for rank, (run, own) in enumerate(zip(runs, changes, strict=True))
     ]
     return [(process.wait(timeout=120), process.communicate()[1]) for process in started]
@@ -107,38 +100,36 @@ def test_rate_clip_and_precision_may_change_on_the_way_and_the_log_tells(data: P
 
 
 def test_a_run_that_is_killed_goes_on_bit_for_bit(data: Path, tmp_path: Path) -> None:
-    slow = (
-        "import time; from upstreams.emotion2vec.learner import Learner; norm = Learner.norm\n"
-        "Learner.norm = lambda self: (time.sleep(0.05), norm(self))[1]"
-    )
-    killed = start(data, tmp_path / "killed", "log_every=1", before=slow)
-    log, until = tmp_path / "killed" / "log.jsonl", time.monotonic() + 60
-    while not (log.exists() and len(log.read_text().splitlines()) >= 12) and time.monotonic() < until:
-        time.sleep(0.02)
+    changes = ("log_every=1", "optimiser.steps=80")
+    killed = start(data, tmp_path / "killed", *changes)
+    wait_for(tmp_path / "killed" / "log.jsonl", 12)
     killed.kill()
     killed.communicate()
-    assert not (tmp_path / "killed" / "step-00000020.safetensors").exists()
-    lines = run(tiny("log_every=1"), data, tmp_path / "killed")
-    straight = run(tiny("log_every=1"), data, tmp_path / "straight")
-    assert [line["step"] for line in lines] == list(range(1, 21))
+    assert not (tmp_path / "killed" / "step-00000080.safetensors").exists()
+    lines = run(tiny(*changes), data, tmp_path / "killed")
+    straight = run(tiny(*changes), data, tmp_path / "straight")
+    assert [line["step"] for line in lines] == list(range(1, 81))
     assert [line["loss"] for line in lines] == [line["loss"] for line in straight]
-    assert same(weights(tmp_path / "killed", 20), weights(tmp_path / "straight", 20))
+    assert same(weights(tmp_path / "killed", 80), weights(tmp_path / "straight", 80))
 
 
-def test_sigterm_saves_and_the_same_command_goes_on(data: Path, tmp_path: Path) -> None:
-    at_step_7 = (
-        "import os; from upstreams.emotion2vec.learner import Learner; norm, done = Learner.norm, []\n"
-        "def noted(self): done.append(0); len(done) == 7 and os.kill(os.getpid(), 15); return norm(self)\n"
-        "Learner.norm = noted"
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_a_signal_saves_and_the_same_command_goes_on(data: Path, tmp_path: Path, number: signal.Signals) -> None:
+    changes = ("log_every=1", "optimiser.steps=80")
+    handled = (
+        f"import signal; signal.signal({int(number)}, signal.default_int_handler)"  # as where a terminal started it
     )
-    stopped = start(data, tmp_path / "run", before=at_step_7)
+    stopped = start(data, tmp_path / "run", *changes, before=handled)
+    wait_for(tmp_path / "run" / "log.jsonl", 7)
+    stopped.send_signal(number)
     out, err = stopped.communicate(timeout=60)
-    assert stopped.returncode == 128 + signal.SIGTERM and "step 7 of 20" in out, err
     state = torch.load(tmp_path / "run" / STATE, weights_only=True)
-    assert same(weights(tmp_path / "run", 7), state["student"])  # what is done can be used at once
-    run(tiny(), data, tmp_path / "run")
-    run(tiny(), data, tmp_path / "straight")
-    assert same(weights(tmp_path / "run", 20), weights(tmp_path / "straight", 20))
+    step = state["position"]["step"]
+    assert stopped.returncode == 128 + number and f"step {step} of 80" in out and 7 <= step < 80, err
+    assert same(weights(tmp_path / "run", step), state["student"])  # what is done can be used at once
+    run(tiny(*changes), data, tmp_path / "run")
+    run(tiny(*changes), data, tmp_path / "straight")
+    assert same(weights(tmp_path / "run", 80), weights(tmp_path / "straight", 80))
 
 
 def test_the_log_tells_what_a_run_needs_to_be_judged_by(data: Path, tmp_path: Path) -> None:
@@ -203,7 +194,7 @@ def test_another_recipe_or_other_audio_does_not_go_on_in_a_folder(data: Path, tm
 def test_a_run_of_an_earlier_version_goes_on(data: Path, tmp_path: Path) -> None:
     """Its folder holds the same recipe, and its state the same parts."""
     run(tiny(), data, tmp_path / "run", stop_at=1)
-    pack = packed(data, data.parent / "cache")
+    pack = packed(data).pack
     before = json.loads((Path(__file__).parent / "recipe_of_before.json").read_text())
     (tmp_path / "run" / RECORD).write_text(json.dumps({**before, "audio": pack.key}))
     assert RunFolder(tmp_path / "run").claim(tiny(), pack) == {}
@@ -227,16 +218,14 @@ def test_a_runs_checkpoints_are_upstreams_and_their_average_is_one(data: Path, t
         average(tmp_path / "run", 3)
 
 
-def test_what_is_released_is_the_checkpoint_in_half_precision(data: Path, tmp_path: Path) -> None:
+def test_what_is_released_is_the_checkpoint_in_lean(data: Path, tmp_path: Path) -> None:
     run(tiny(), data, tmp_path / "run")
     path, half = average(tmp_path / "run", 2), tmp_path / "released.safetensors"
-    release(path, half)
-    whole, released = checkpoint.read(path), checkpoint.read(half)
-    assert (
-        set(whole.weights) - set(released.weights) == {name for name in whole.weights if ".decoder." in name} != set()
-    )
-    assert all(torch.equal(released.weights[name], whole.weights[name].half().float()) for name in released.weights)
-    assert released.facts == {**whole.facts, "released_from": path.name}
+    release(path, half, released)
+    whole, lean = checkpoint.read(path), checkpoint.read(half)
+    assert set(whole.weights) - set(lean.weights) == {name for name in whole.weights if ".decoder." in name} != set()
+    assert all(torch.equal(lean.weights[name], whole.weights[name].half().float()) for name in lean.weights)
+    assert lean.facts == {**whole.facts, "released_from": path.name}
     assert half.stat().st_size < 0.55 * path.stat().st_size
     wave = torch.randn(16000)
     ours, theirs = (upstreams.load(f"emotion2vec@{file}")([wave])[0] for file in (path, half))
@@ -245,8 +234,8 @@ def test_what_is_released_is_the_checkpoint_in_half_precision(data: Path, tmp_pa
 
 def test_the_student_is_published_and_the_teacher_beside_it_under_its_own_name(data: Path, tmp_path: Path) -> None:
     run(tiny(), data, tmp_path / "run")
-    state, found = torch.load(tmp_path / "run" / STATE, weights_only=True), weights(tmp_path / "run", 20)
-    assert same(found, state["student"]) and not same(found, state["teacher"])
+    state, student = torch.load(tmp_path / "run" / STATE, weights_only=True), weights(tmp_path / "run", 20)
+    assert same(student, state["student"]) and not same(student, state["teacher"])
     teacher = tmp_path / "run" / "step-00000020.teacher.safetensors"
     assert same(checkpoint.read(teacher).weights, state["teacher"])
     assert upstreams.load(f"emotion2vec@{teacher}").fingerprint()
@@ -276,10 +265,11 @@ def test_a_run_begins_with_the_weights_it_is_given(data: Path, tmp_path: Path) -
         initial(tiny(f"init={tmp_path / 'none.pt'}"))
 
 
-def test_biases_gains_and_alibi_scale_do_not_decay() -> None:
-    student = initial(tiny())
+def test_biases_gains_and_alibi_scale_do_not_decay(data: Path) -> None:
+    learner = SelfDistillation(tiny(), packed(data), CPU)
+    student = learner.student
     names = {p: name for name, p in student.named_parameters()}
-    decayed, spared = ([names[p] for p in group["params"]] for group in adamw([student], tiny()).param_groups)
+    decayed, spared = ([names[p] for p in group["params"]] for group in adamw(learner, tiny()).param_groups)
     assert len(decayed) + len(spared) == len(names)
     assert all(name.endswith("weight") or name.endswith("extra_tokens") for name in decayed)
     assert all(name.endswith((".bias", "alibi_scale")) or student.get_parameter(name).ndim == 1 for name in spared)
@@ -296,8 +286,8 @@ def test_bf16_keeps_weights_average_and_losses_in_float32(data: Path, tmp_path: 
 
 @pytest.mark.parametrize("said", [None, {}, {"nemo": "audio"}])
 def test_weights_say_what_they_have_seen(data: Path, tmp_path: Path, said: dict[str, str] | None) -> None:
-    recipe, pack = tiny("optimiser.steps=1"), packed(data, data.parent / "cache")
-    train(recipe, pack, tmp_path / "run", CPU, Processes(), lambda step, line: False, seen=said)
+    recipe = tiny("optimiser.steps=1")
+    train(recipe, packed(data), tmp_path / "run", CPU, Processes(), lambda step, line: False, seen=said)
     assert upstreams.load(f"emotion2vec@{tmp_path / 'run'}").seen == ("unknown" if said is None else said)
 
 
@@ -331,16 +321,3 @@ class Kept:
 
     def load_state_dict(self, content: dict) -> None:
         self.content = content
-
-
-@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGINT])
-def test_other_signals_save_too(data: Path, tmp_path: Path, number: signal.Signals) -> None:
-    at_step_7 = (
-        f"import os, signal; signal.signal({int(number)}, signal.default_int_handler)\n"
-        "from upstreams.emotion2vec.learner import Learner; norm, done = Learner.norm, []\n"
-        f"def noted(self): done.append(0); len(done) == 7 and os.kill(os.getpid(), {int(number)}); return norm(self)\n"
-        "Learner.norm = noted"
-    )
-    stopped = start(data, tmp_path / "run", before=at_step_7)
-    out, err = stopped.communicate(timeout=60)
-    assert stopped.returncode == 128 + number and "step 7 of 20" in out, err

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -14,9 +15,8 @@ import soundfile
 from commons import fileindex
 from commons.fileindex import FileIndex
 from upstreams import UpstreamError
-from upstreams.emotion2vec import hashes
-from upstreams.emotion2vec import pack as packs
-from upstreams.emotion2vec.pack import Bounds, build
+from upstreams.pretraining import pack as packs
+from upstreams.pretraining.pack import Bounds, build
 
 BOUNDS = Bounds(0.5, 2.0)
 KEY = "f7d4f654e93726f9187be4890bbf9f7a69264c02b3381b51515392112af61e48"  # made by the code of November 2026
@@ -51,8 +51,8 @@ def test_bad_files_are_named_and_skipped_and_long_ones_cut(tmp_path: Path) -> No
 
 def test_samples_are_those_of_the_file(tmp_path: Path) -> None:
     path = write(tmp_path / "data" / "a.wav", 1.5)
-    found = build([path.parent], tmp_path, BOUNDS).samples(0)
-    assert found.dtype == np.float32 and np.abs(found - soundfile.read(path)[0]).max() < 1e-4
+    samples = build([path.parent], tmp_path, BOUNDS).samples(0)
+    assert samples.dtype == np.float32 and np.abs(samples - soundfile.read(path)[0]).max() < 1e-4
 
 
 def test_the_key_is_that_of_earlier_versions(tmp_path: Path) -> None:
@@ -66,56 +66,54 @@ def test_the_key_is_that_of_earlier_versions(tmp_path: Path) -> None:
     assert (len(pack), pack.key, [path.name for path in pack.paths]) == (5, KEY, [SHARD])
 
 
-@pytest.fixture
-def decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Names of the files that are decoded."""
-    names, samples = [], packs._samples
-
-    def count(path: Path, sha256: str, bounds: Bounds):
-        names.append(path.name)
-        return samples(path, sha256, bounds)
-
-    monkeypatch.setattr(packs, "_samples", count)
-    return names
+def shards(cache: Path) -> dict[str, tuple[int, int]]:
+    """Name of each shard -> what changes when it is written again."""
+    return {path.name: (path.stat().st_ino, path.stat().st_mtime_ns) for path in (cache / "packs").glob("*.pcm")}
 
 
-def test_nothing_is_decoded_twice_and_a_stopped_pack_goes_on(
-    tmp_path: Path, decoded: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_nothing_is_decoded_twice_and_a_stopped_pack_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     data = tmp_path / "data"
     for number in range(6):
         write(data / f"{number}.wav", 0.6 + 0.1 * number)
-    monkeypatch.setattr(packs, "SHARD_FILES", 1)  # every file ends its shard
-    samples = packs._samples
+    monkeypatch.setattr(packs, "SHARD_FILES", 1)  # every file is a shard
 
-    def stop(path: Path, *rest):
-        if path.name == "4.wav":
+    def stop(done: float, total: float, note: str = "") -> None:
+        if done == 4:
             raise KeyboardInterrupt
-        return samples(path, *rest)
 
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(packs, "_samples", stop)
-        build([data], tmp_path, BOUNDS)
-    decoded.clear()
+    with pytest.raises(KeyboardInterrupt):
+        build([data], tmp_path, BOUNDS, progress=stop)
+    stopped = shards(tmp_path)
     pack = build([data], tmp_path, BOUNDS)
-    assert sorted(decoded) == ["4.wav", "5.wav"] and len(pack) == 6
-    decoded.clear()
-    assert build([data], tmp_path, BOUNDS).key == pack.key and decoded == []
+    whole = shards(tmp_path)
+    assert len(stopped) == 4 and len(whole) == len(pack) == 6 and stopped.items() <= whole.items()
+    assert build([data], tmp_path, BOUNDS).key == pack.key and shards(tmp_path) == whole
     write(data / "0.wav", 1.05)
     changed = build([data], tmp_path, BOUNDS)
-    assert decoded == ["0.wav"] and changed.key != pack.key and changed.lengths[0] == 16800
+    assert len(shards(tmp_path)) == 7 and whole.items() <= shards(tmp_path).items()
+    assert changed.key != pack.key and changed.lengths[0] == 16800
 
 
-def test_a_new_file_touches_no_other_shard(tmp_path: Path, decoded: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_new_file_touches_no_other_shard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(packs, "SHARD_FILES", 4)
     for number in range(40):
         write(tmp_path / "data" / f"{number:02}.wav", 0.6 + 0.01 * number)
     before = build([tmp_path / "data"], tmp_path, BOUNDS)
-    decoded.clear()
+    there = shards(tmp_path)
     write(tmp_path / "data" / "00a.wav", 1.5)
     after = build([tmp_path / "data"], tmp_path, BOUNDS)
-    assert len(after) == 41 and len(before.shards) > 4 and "00a.wav" in decoded and len(decoded) <= 16
+    assert len(after) == 41 and len(before.shards) > 4 and there.items() <= shards(tmp_path).items()
     assert len(set(before.paths) - set(after.paths)) <= 1
+
+
+def test_a_pointer_of_git_lfs_is_named_as_such(tmp_path: Path) -> None:
+    write(tmp_path / "data" / "a.wav", 1.0)
+    pointer = tmp_path / "data" / "b.wav"
+    pointer.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n")
+    (why,) = build([tmp_path / "data"], tmp_path, BOUNDS).skipped.values()
+    assert why == "is a git-lfs pointer, not audio; run `git lfs pull` in the clone that it lies in"
+    write(pointer, 1.0)
+    assert len(build([tmp_path / "data"], tmp_path, BOUNDS)) == 2
 
 
 def test_files_of_one_name_size_and_time_are_told_apart(tmp_path: Path) -> None:
@@ -133,46 +131,46 @@ def test_files_of_one_name_size_and_time_are_told_apart(tmp_path: Path) -> None:
     assert build([tmp_path / "A"], tmp_path, BOUNDS).key == b.key
 
 
-def test_a_file_is_hashed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+class Pool(ThreadPoolExecutor):
+    """Notes what it is given, and may be stopped at a file."""
+
+    def __init__(self, stop_at: str = "") -> None:
+        super().__init__(2)
+        self.stop_at, self.given = stop_at, list[str]()
+
+    def map(self, work, paths: Sequence[Path], **_: object) -> Iterator:  # type: ignore[override]
+        for path in paths:
+            if path.name == self.stop_at:
+                raise KeyboardInterrupt
+            self.given.append(path.name)
+            yield work(path)
+
+
+def test_hashing_that_is_stopped_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(packs, "AT_ONCE", 2)
+    paths = [write(tmp_path / f"{number}.wav", 0.1) for number in range(5)]
+    with pytest.raises(KeyboardInterrupt):
+        packs.hashes(paths, tmp_path, Pool(stop_at="3.wav"))
+    pool = Pool()
+    known, unread = packs.hashes([*paths, tmp_path / "none.wav"], tmp_path, pool)
+    assert pool.given == ["2.wav", "3.wav", "4.wav", "none.wav"]
+    assert list(known) == paths and len(set(known.values())) == 1
+    assert unread == {tmp_path / "none.wav": "cannot be read (No such file or directory)"}
+    again = Pool()
+    assert packs.hashes(paths, tmp_path, again)[0] == known and not again.given
+
+
+def test_a_damaged_index_is_made_again(tmp_path: Path) -> None:
     path = write(tmp_path / "data" / "a.wav", 1.0)
     key = build([path.parent], tmp_path, BOUNDS).key
-    with monkeypatch.context() as patch:
-        patch.setattr(hashes, "_state_and_hash", lambda path: pytest.fail("hashed again"))
-        assert build([path.parent], tmp_path, BOUNDS).key == key
-    (tmp_path / "packs" / hashes.FILE).write_text(100 * "no index ")
+    (tmp_path / "packs" / packs.HASHES).write_text(100 * "no index ")
     with pytest.warns(UserWarning, match="damaged index"):
         assert build([path.parent], tmp_path, BOUNDS).key == key
 
 
-def test_hashing_that_is_stopped_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hashes, "AT_ONCE", 2)
-    paths = [write(tmp_path / f"{number}.wav", 0.1) for number in range(5)]
-    hashed: list[str] = []
-    work = hashes._state_and_hash
-
-    def count(path: Path):
-        hashed.append(path.name)
-        return work(path)
-
-    def stop(path: Path):
-        if path.name == "3.wav":
-            raise KeyboardInterrupt
-        return work(path)
-
-    with ThreadPoolExecutor(2) as pool:
-        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-            patch.setattr(hashes, "_state_and_hash", stop)
-            hashes.hashes(paths, tmp_path, pool)
-        monkeypatch.setattr(hashes, "_state_and_hash", count)
-        known, unread = hashes.hashes([*paths, tmp_path / "none.wav"], tmp_path, pool)
-    assert sorted(hashed) == ["2.wav", "3.wav", "4.wav", "none.wav"]
-    assert list(known) == paths and len(set(known.values())) == 1
-    assert unread == {tmp_path / "none.wav": "cannot be read (No such file or directory)"}
-
-
 def test_an_index_that_cannot_be_used_is_warned_of_and_done_without(tmp_path: Path) -> None:
     path = write(tmp_path / "data" / "a.wav", 1.0)
-    (tmp_path / "packs" / hashes.FILE).mkdir(parents=True)
+    (tmp_path / "packs" / packs.HASHES).mkdir(parents=True)
     with pytest.warns(UserWarning, match="cannot use the cache"):
         assert len(build([path.parent], tmp_path, BOUNDS)) == 1
 
@@ -237,24 +235,24 @@ def test_a_flipped_bit_in_what_is_said_of_a_shard_changes_no_speech(tmp_path: Pa
         assert (after.start == before.start).all() and (after.lengths == before.lengths).all()
 
 
-def test_what_was_said_of_a_shard_before_it_had_a_hash_is_read(tmp_path: Path, decoded: list[str]) -> None:
+def test_a_shard_of_an_earlier_version_without_a_hash_is_taken(tmp_path: Path) -> None:
     write(tmp_path / "data" / "a.wav", 1.0)
     build([tmp_path / "data"], tmp_path, BOUNDS)
+    before = shards(tmp_path)
     (about,) = (tmp_path / "packs").glob("*.json")
-    said = json.loads(about.read_text())
-    del said["own"]
-    about.write_text(json.dumps(said))
-    decoded.clear()
+    content = json.loads(about.read_text())
+    del content["own"]
+    about.write_text(json.dumps(content))
     build([tmp_path / "data"], tmp_path, BOUNDS)
-    assert not decoded
+    assert shards(tmp_path) == before
 
 
 def test_a_wrong_hash_in_the_index_is_told_once_and_mended(tmp_path: Path) -> None:
     """As after a file was replaced within the clock's step of a file system."""
     path = write(tmp_path / "data" / "a.wav", 1.0)
     (tmp_path / "packs").mkdir()
-    with FileIndex(tmp_path / "packs" / hashes.FILE) as index:
-        index.write([((os.path.realpath(path), hashes.PART), fileindex.state(path.stat()), "0" * 64)])
+    with FileIndex(tmp_path / "packs" / packs.HASHES) as index:
+        index.write([((os.path.realpath(path), packs.WHOLE), fileindex.state(path.stat()), "0" * 64)])
     with pytest.raises(UpstreamError, match=r"a\.wav changed while it was read"):
         build([tmp_path / "data"], tmp_path, BOUNDS)
     assert len(build([tmp_path / "data"], tmp_path, BOUNDS)) == 1

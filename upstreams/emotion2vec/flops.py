@@ -1,4 +1,4 @@
-"""Floating-point operations of a training step, counted from shapes: what the method needs, padding left out.
+"""Floating-point operations of a training step, counted from shapes, without padding.
 
 A multiplication with its addition is two. Counted: convolutions, linear layers, the two products of attention, the
 mel filters. Not counted: norms, activations, softmax, the Fourier transform, the optimiser (together a few per cent).
@@ -6,19 +6,19 @@ mel filters. Not counted: norms, activations, softmax, the Fourier transform, th
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
 
 import numpy as np
 
-from upstreams.emotion2vec.batches import MicroBatch, frames_of
-from upstreams.emotion2vec.config import MEL_BINS, MEL_FFT, MEL_HOP, MEL_WINDOW, ModelConfig
-from upstreams.emotion2vec.masks import masked_count
+from upstreams.emotion2vec.config import ModelConfig
 from upstreams.emotion2vec.recipe import Recipe
+from upstreams.pretraining.batches import MEL_BINS, MEL_FFT, MEL_HOP, MEL_WINDOW, MicroBatch, masked_count
 
 BACKWARD = 3  # forward, and in the backward pass a product for the inputs and one for the weights
 
 
-def step_flops(recipe: Recipe, network: ModelConfig, step: list[MicroBatch]) -> float:
+def step_flops(recipe: Recipe, network: ModelConfig, step: Sequence[MicroBatch]) -> float:
     """FLOPs of a step: local encoder and teacher once an utterance, the rest of the student once a clone."""
     samples = np.concatenate([micro.samples for micro in step])
     return sum(parts(recipe, network, samples).values())
@@ -26,7 +26,7 @@ def step_flops(recipe: Recipe, network: ModelConfig, step: list[MicroBatch]) -> 
 
 def parts(recipe: Recipe, network: ModelConfig, samples: np.ndarray) -> dict[str, float]:
     """The same by part, for utterances of (B,) samples."""
-    frames = frames_of(network, samples).astype(float)
+    frames = network.frames(samples).astype(float)
     kept = np.array([t - masked_count(int(t), recipe.masking.share) for t in frames])
     student = BACKWARD * recipe.batch.clones
     return {

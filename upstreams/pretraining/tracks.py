@@ -1,4 +1,4 @@
-"""Energy, pitch and voicing of the packed speech every 10 ms: side targets that need no labels.
+"""Energy, pitch and voicing of the packed speech every 10 ms: targets that are measured and need no labels.
 
 CACHE/packs/<32 hex>.tracks   float16 (frames, 3) of a shard's utterances, one after another; with it .tracks.json
 """
@@ -14,16 +14,15 @@ import numpy as np
 
 from commons import files, hashing
 from commons.progress import Progress
-from upstreams.emotion2vec.batches import MicroBatch, frames_of
-from upstreams.emotion2vec.config import ModelConfig
-from upstreams.emotion2vec.pack import Pack
 from upstreams.errors import UpstreamError
+from upstreams.pretraining.batches import Framing, MicroBatch
+from upstreams.pretraining.pack import Pack
 from upstreams.prosody import Prosody
 
 HOP = 160  # samples
 NAMES = ("log_f0", "voicing", "log_energy")
-CENTRE = np.array([5.2, 0.5, -8.0], np.float32)  # round figures of speech at large, so that all three
-SCALE = np.array([0.4, 0.5, 3.0], np.float32)  # vary by about 1 and none outweighs the others
+CENTRE = np.array([5.2, 0.5, -8.0], np.float32)  # about those of speech at large: all three then vary by about 1,
+SCALE = np.array([0.4, 0.5, 3.0], np.float32)  # and none outweighs the others
 VERSION = 1
 
 
@@ -31,7 +30,7 @@ class Tracks:
     """The tracks of a pack, made once."""
 
     def __init__(self, pack: Pack, jobs: int = 1, progress: Progress | None = None) -> None:
-        """Raises UpstreamError for a full disk; what is done is kept."""
+        """Raises UpstreamError for a full disk; shards that are done are kept."""
         self._frames = pack.lengths // HOP + 1
         self._shards = []
         self._start = np.zeros(len(pack), int)
@@ -44,24 +43,24 @@ class Tracks:
                     progress(int(rows[-1]) + 1 if len(rows) else 0, len(pack))
         self._of = pack.shard
 
-    def of(self, micro: MicroBatch, network: ModelConfig, gains: np.ndarray) -> np.ndarray:
-        """(B, T, 3) float32 at the middle of each of the model's frames: log F0 (NaN unvoiced), voicing, log energy.
+    def of(self, micro: MicroBatch, framing: Framing, gains: np.ndarray) -> np.ndarray:
+        """(B, T, 3) float32 at the middle of each frame: log F0 (NaN where unvoiced), voicing, log energy.
 
         All are centred and scaled by constants. `gains` (B,) are what the waveforms were multiplied by.
         """
-        frames = frames_of(network, micro.samples)
-        found = np.zeros((len(frames), frames.max(), len(NAMES)), np.float32)
+        frames = framing.frames(micro.samples)
+        tracks = np.zeros((len(frames), frames.max(), len(NAMES)), np.float32)
         for row, (utterance, start, t, gain) in enumerate(
             zip(micro.utterances, micro.starts, frames, gains, strict=True)
         ):
-            middle = start + np.arange(t) * network.hop + network.min_samples / 2
+            middle = start + np.arange(t) * framing.hop + framing.min_samples / 2
             rows = np.minimum(np.rint(middle / HOP).astype(int), self._frames[utterance] - 1)
             values = self._shards[self._of[utterance]][self._start[utterance] + rows].astype(np.float32)
             values[:, 2] += 2 * np.log(gain)
             values = (values - CENTRE) / SCALE
             values[values[:, 1] < 0, 0] = np.nan
-            found[row, :t] = values
-        return found
+            tracks[row, :t] = values
+        return tracks
 
 
 def _shard(pack: Pack, rows: np.ndarray, pcm: Path, pool: ThreadPoolExecutor) -> np.ndarray:
@@ -80,7 +79,7 @@ def _shard(pack: Pack, rows: np.ndarray, pcm: Path, pool: ThreadPoolExecutor) ->
             files.write(about, json.dumps({**facts, "sha256": hashlib.sha256(content).hexdigest()}))
         except OSError as error:
             raise UpstreamError(
-                f"cannot write {path}: {error.strerror or error}; free space or name another folder with --cache; what "
-                "is done is kept"
+                f"cannot write {path}: {error.strerror or error}; free space or name another folder with --cache; "
+                "shards that are done are kept"
             ) from error
     return np.memmap(path, "<f2", "r").reshape(-1, 3) if len(rows) else np.zeros((0, 3), "<f2")

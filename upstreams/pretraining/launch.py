@@ -1,4 +1,4 @@
-"""A run from audio to weights, with what people see of it: progress, skipped files, a stop that loses nothing."""
+"""A run from audio to weights, and what people see of it: progress, skipped files, and a stop that loses nothing."""
 
 from __future__ import annotations
 
@@ -13,17 +13,15 @@ import torch
 from commons import device as devices
 from commons.commands import SIGNALS
 from commons.progress import Progress, bar
-from upstreams.emotion2vec.meter import Line
-from upstreams.emotion2vec.pack import Bounds, Pack, build
-from upstreams.emotion2vec.pretrain import train
-from upstreams.emotion2vec.processes import Processes
-from upstreams.emotion2vec.recipe import Recipe
-from upstreams.emotion2vec.schedule import initial_share
-from upstreams.emotion2vec.tracks import Tracks
-from upstreams.emotion2vec.world import World
+from upstreams.pretraining.meter import Line
+from upstreams.pretraining.method import Speech
+from upstreams.pretraining.pack import Bounds, Pack, build
+from upstreams.pretraining.processes import Processes, World
+from upstreams.pretraining.sections import Recipe
+from upstreams.pretraining.tracks import Tracks
+from upstreams.pretraining.train import train
 
 NAMED = 5  # skipped files that are printed
-LAG = 0.05  # share of the initial weights in the last teacher, above which people are warned
 ALONE = World()
 
 
@@ -46,19 +44,20 @@ def launch(
         world: the processes that train together.
 
     Raises:
-        UpstreamError: see pack.build and pretrain.train.
+        UpstreamError: see pack.build and train.train.
         EmorepError: there is no such device.
     """
-    place = _device(device, world)
+    place = device_of(device, world)
     processes = Processes.join(place, world)
     first = processes.rank == 0
     if first:  # the others load what it made
-        _warn_of_lag(recipe)
-        pack, tracks = _prepare(recipe, data, cache, jobs, shown=True)
-        _introduce(pack)
+        for warning in recipe.warnings():
+            print(f"warning: {warning}", file=sys.stderr)
+        speech = prepare(recipe, data, cache, jobs, shown=True)
+        _introduce(speech.pack)
     processes.wait()
     if not first:
-        pack, tracks = _prepare(recipe, data, cache, jobs, shown=False)
+        speech = prepare(recipe, data, cache, jobs, shown=False)
     with _bar(f"{run}", "steps", first) as progress, _stop_signals() as stopped:
 
         def watch(step: int, line: Line | None) -> bool:
@@ -66,40 +65,28 @@ def launch(
                 progress(step, recipe.optimiser.steps, f"loss {line['loss']:.3f}" if line else "")
             return bool(stopped)
 
-        at = train(recipe, pack, run, place, processes, watch, tracks, seen)
+        at = train(recipe, speech, run, place, processes, watch, seen)
     processes.leave()
     if first:
         print(f"{run}: step {at.step} of {recipe.optimiser.steps}" + ("; the same command goes on" if stopped else ""))
     return stopped[0] if stopped else 0
 
 
-def _prepare(recipe: Recipe, data: Sequence[Path], cache: Path, jobs: int, shown: bool) -> tuple[Pack, Tracks | None]:
-    """The decoded speech, and its tracks where the recipe has side targets; loaded where they are in the cache."""
+def prepare(recipe: Recipe, data: Sequence[Path], cache: Path, jobs: int = 1, shown: bool = False) -> Speech:
+    """The decoded speech, and its tracks where the recipe needs them; loaded where the cache has them."""
     bounds = Bounds(recipe.audio.min_seconds, recipe.audio.max_seconds)
     with _bar("decoding speech", "files", shown) as progress:
         pack = build(data, cache, bounds, jobs, progress)
-    if not recipe.loss.side_targets:
-        return pack, None
+    if not recipe.needs_tracks:
+        return Speech(pack)
     with _bar("energy and pitch", "utterances", shown) as progress:
-        return pack, Tracks(pack, jobs, progress)
+        return Speech(pack, Tracks(pack, jobs, progress))
 
 
-def _device(asked: str, world: World) -> torch.device:
+def device_of(asked: str, world: World) -> torch.device:
+    """The device that is asked for; of several GPUs, the one of this process."""
     chosen = devices.choose(asked)
     return torch.device("cuda", world.local_rank) if chosen == "cuda" else torch.device(chosen)
-
-
-def _warn_of_lag(recipe: Recipe) -> None:
-    """Where the teacher cannot keep up in so short a run."""
-    teacher = recipe.teacher
-    share = initial_share(recipe.optimiser.steps, teacher.decay, teacher.end_decay, teacher.anneal)
-    if share > LAG:
-        print(
-            f"warning: after {recipe.optimiser.steps} steps {100 * share:.0f} % of the teacher's weights are still "
-            f"those it began with; lower teacher.end_decay {teacher.end_decay:g} (it averages over some "
-            f"{1 / max(1 - teacher.end_decay, 1e-12):.0f} steps), or train longer",
-            file=sys.stderr,
-        )
 
 
 def _introduce(pack: Pack) -> None:
@@ -115,8 +102,8 @@ def _introduce(pack: Pack) -> None:
 
 @contextmanager
 def _stop_signals() -> Iterator[list[int]]:
-    """A first SIGTERM, SIGHUP or Ctrl-C is noted, so that the run ends after its step, saved; a second ends it at
-    once. One that was ignored before (nohup, &) stays so."""
+    """Signals that came: after a first SIGTERM, SIGHUP or Ctrl-C the run ends after its step, saved; a second ends it
+    at once. Signals that were ignored before (nohup, &) stay ignored."""
     noted: list[int] = []
 
     def note(number: int, _: object) -> None:

@@ -2,10 +2,10 @@
 
     CACHE/packs/<32 hex>.pcm     the samples of some 256 files, one after another
     CACHE/packs/<32 hex>.json    which part is which file, what was skipped and why, sha256 of the samples; written last
-    CACHE/packs/hashes.sqlite    see hashes.py
+    CACHE/packs/hashes.sqlite    sha256 of audio files, kept for as long as a file stays as it is
 
-A shard is named by the content of its files and the rule they were read by, so that runs share it wherever the files
-lie, a run that was stopped goes on at the shard, and a new or changed file makes its own shard anew.
+A shard is named by the content of its files and the rule they were decoded by. So runs share shards wherever the files
+lie, decoding that was stopped goes on at the next shard, and of a new or changed file only its own shard is made anew.
 """
 
 from __future__ import annotations
@@ -22,20 +22,23 @@ from pathlib import Path
 import numpy as np
 from pydantic import BaseModel
 
-from commons import files, hashing
+from commons import fileindex, files, hashing
 from commons.errors import EmorepError
+from commons.fileindex import FileIndex
 from commons.progress import Progress
-from upstreams.emotion2vec.config import SAMPLE_RATE
-from upstreams.emotion2vec.hashes import forget, hashes
 from upstreams.errors import UpstreamError
 from upstreams.inputs.audio import RULE, Segment, decode
+from upstreams.pretraining.batches import SAMPLE_RATE
 
 SUFFIXES = {".wav", ".flac", ".opus", ".ogg", ".mp3"}
 SHARD_FILES = 256  # on average
 LONGEST = 4  # times that
 AHEAD = 16  # files in memory at a time
 FULL_SCALE = 32767
-VERSION = 2
+VERSION = 2  # of the shards
+HASHES, WHOLE = "hashes.sqlite", "sha256"  # the index of hashes; the hash is of the whole file
+AT_ONCE = 64  # files hashed between two writes of the index: a killed program loses no more
+POINTER = b"version https://git-lfs.github.com/spec/"  # how a file begins that git-lfs has not fetched yet
 
 
 @dataclass(frozen=True)
@@ -76,7 +79,7 @@ class Pack:
 def build(
     folders: Sequence[Path], cache: Path, bounds: Bounds, jobs: int = 1, progress: Progress | None = None
 ) -> Pack:
-    """The pack of all audio under the folders; what is there already is verified and not decoded again.
+    """The pack of all audio under the folders; shards that are there already are verified and not decoded again.
 
     Raises:
         UpstreamError: a folder is missing, holds no audio that can be used, or the disk is full.
@@ -151,7 +154,7 @@ class Shard:
 
 def _files(folders: Sequence[Path]) -> list[File]:
     """Audio files, those of a folder sorted by path; one that is reached by several ways comes once."""
-    found: dict[str, File] = {}
+    by_place: dict[str, File] = {}
     for folder in folders:
         if not folder.is_dir():
             raise UpstreamError(f"--data {folder}: no such folder; name folders that hold speech")
@@ -159,8 +162,8 @@ def _files(folders: Sequence[Path]) -> list[File]:
         if not here:
             raise UpstreamError(f"--data {folder}: holds no audio ({', '.join(sorted(SUFFIXES))})")
         for path in here:
-            found.setdefault(os.path.realpath(path), File(path, path.relative_to(folder).as_posix()))
-    return list(found.values())
+            by_place.setdefault(os.path.realpath(path), File(path, path.relative_to(folder).as_posix()))
+    return list(by_place.values())
 
 
 def _walk(folder: Path) -> Iterator[Path]:
@@ -176,8 +179,8 @@ def _walk(folder: Path) -> Iterator[Path]:
 
 
 def _groups(files: Iterable[tuple[File, str]]) -> Iterator[list[tuple[File, str]]]:
-    """Files with their sha256 in groups, one a shard. Where a group ends is for the files' content to say, so that
-    all groups but its own stay as they are when a file comes or goes."""
+    """Files with their sha256 in groups, one a shard. A file's hash decides whether it ends its group, so that a file
+    that comes or goes changes its own group alone."""
     group: list[tuple[File, str]] = []
     for file, sha256 in files:
         group.append((file, sha256))
@@ -241,17 +244,24 @@ def _samples(path: Path, sha256: str, bounds: Bounds) -> np.ndarray | str:
     try:
         waveform = decode(Segment(str(path), sha256, None, None, None, 0.0), SAMPLE_RATE)
     except EmorepError as error:
-        # The reason is kept under the content's hash, so it has to be of that content, whatever file holds it.
+        # The reason is kept under the hash of the content, so it has to be about that content.
         try:
             same = hashing.of_file(path) == sha256
         except OSError:
             same = False
         if not same:
             raise Changed(path) from error
+        if _is_pointer(path):
+            return "is a git-lfs pointer, not audio; run `git lfs pull` in the clone that it lies in"
         return str(error).removeprefix(f"{path}: ")
     if len(waveform) < bounds.min_seconds * SAMPLE_RATE:
         return f"{len(waveform) / SAMPLE_RATE:.2f} s, shorter than {bounds.min_seconds:g} s"
     return np.round(np.clip(waveform, -1, 1) * FULL_SCALE).astype("<i2")
+
+
+def _is_pointer(path: Path) -> bool:
+    with open(path, "rb") as file:
+        return file.read(len(POINTER)) == POINTER
 
 
 def _cuts(samples: int, bounds: Bounds) -> list[int]:
@@ -278,3 +288,46 @@ def _join(shards: list[Shard], unread: dict[Path, str], folders: Sequence[Path])
         tuple(np.memmap(s.pcm, "<i2", "r") if s.contents.utterances else np.zeros(0, "<i2") for s in shards),
         names, np.array(index), np.array(start), np.array(length), tuple(s.pcm for s in shards), skipped, key,
     )  # fmt: skip
+
+
+def hashes(paths: Sequence[Path], place: Path, pool: ThreadPoolExecutor) -> tuple[dict[Path, str], dict[Path, str]]:
+    """sha256 (hex) of each file that can be read, and of the others why they cannot.
+
+    Args:
+        place: folder of the index; where it cannot be used, there is a warning and nothing is kept.
+    """
+    real = {path: os.path.realpath(path) for path in paths}
+    unread: dict[Path, str] = {}
+    with FileIndex(place / HASHES) as index:
+        kept = index.known((name, WHOLE) for name in real.values())
+        digests = {path: digest for path in paths if isinstance(digest := kept.get((real[path], WHOLE)), str)}
+        fresh = [path for path in paths if path not in digests]
+        for some in _some(fresh):
+            rows = []
+            for path, done in zip(some, pool.map(_state_and_hash, some), strict=True):
+                if isinstance(done, OSError):
+                    unread[path] = f"cannot be read ({done.strerror or done})"
+                else:
+                    state, digests[path] = done
+                    rows.append(((real[path], WHOLE), state, digests[path]))
+            index.write(rows)
+    return digests, unread
+
+
+def forget(path: Path, place: Path) -> None:
+    """Drop a file from the index in the folder `place`, since its hash there is wrong; it is hashed again next time."""
+    with FileIndex(place / HASHES) as index:
+        index.write([((os.path.realpath(path), WHOLE), "", "")])
+
+
+def _some(paths: Sequence[Path]) -> Iterator[Sequence[Path]]:
+    for first in range(0, len(paths), AT_ONCE):
+        yield paths[first : first + AT_ONCE]
+
+
+def _state_and_hash(path: Path) -> tuple[str, str] | OSError:
+    """The file's state, taken before it is read, so that a file changed meanwhile is hashed again next time."""
+    try:
+        return fileindex.state(path.stat()), hashing.of_file(path)
+    except OSError as error:
+        return error

@@ -1,4 +1,4 @@
-"""python -m upstreams pretrain, average, release: emotion2vec's own training at the command line."""
+"""python -m upstreams pretrain, average, release: pre-training at the command line."""
 
 from __future__ import annotations
 
@@ -11,13 +11,12 @@ from commons import places
 from commons.commands import MOST_JOBS, whole
 from commons.device import DEVICES
 from commons.errors import EmorepError, Refused
-from upstreams.emotion2vec import world as worlds
 
 
 def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Put the commands of this package beside the others."""
-    pretrain = commands.add_parser("pretrain", help="train emotion2vec on speech without labels")
-    pretrain.add_argument("config", metavar="CONFIG", help="base (the paper's), small, or a YAML file")
+    """Add the commands of this package to the others."""
+    pretrain = commands.add_parser("pretrain", help="train a representation on speech without labels")
+    pretrain.add_argument("config", metavar="CONFIG", help="base (emotion2vec, the paper's), small, or a YAML file")
     pretrain.add_argument(
         "--data", dest="speech", nargs="+", type=Path, required=True, metavar="DIR", help="folders of speech"
     )
@@ -42,24 +41,27 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     average.add_argument("folder", type=Path, metavar="RUN")
     average.add_argument("--last", type=whole(1), default=5, metavar="K", help="default: 5")
     average.set_defaults(run=_average)
-    release = commands.add_parser("release", help="a checkpoint to be passed on: half precision, without the decoder")
+    release = commands.add_parser(
+        "release", help="a checkpoint to be passed on: half precision, without what only training uses"
+    )
     release.add_argument("checkpoint", type=Path, metavar="CHECKPOINT")
     release.add_argument("file", type=Path, metavar="FILE", help="the file to write, such as mine.safetensors")
     release.set_defaults(run=_release)
 
 
 def _pretrain(arguments: argparse.Namespace) -> int:
-    from upstreams.emotion2vec import recipe as recipes
+    from upstreams.pretraining import recipe as recipes
 
     changes = arguments.set + ([f"precision={arguments.precision}"] if arguments.precision else [])
     try:
-        world = worlds.of_environment(os.environ)
         recipe = recipes.load(arguments.config, changes)
     except EmorepError as error:
         raise Refused(str(error)) from error
 
-    from upstreams.emotion2vec.launch import launch
+    from upstreams.pretraining.launch import launch
+    from upstreams.pretraining.processes import of_environment
 
+    world = of_environment(os.environ)
     chosen = places.chosen(arguments)
     run = arguments.folder or chosen.runs / Path(arguments.config).stem
     ended = launch(
@@ -67,8 +69,8 @@ def _pretrain(arguments: argparse.Namespace) -> int:
     )
     status = 128 + ended if ended else 0
     if world.size > 1:
-        # Everything is on disk. Threads of torch.distributed may still run while Python takes itself apart, and then
-        # abort the process ("terminate called without an active exception"), which torchrun takes for a failed run.
+        # Everything is on disk. Threads of torch.distributed may still run while Python shuts down, and then abort the
+        # process ("terminate called without an active exception"), which torchrun takes for a failed run.
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(status)
@@ -76,22 +78,23 @@ def _pretrain(arguments: argparse.Namespace) -> int:
 
 
 def _average(arguments: argparse.Namespace) -> int:
-    from upstreams.emotion2vec.average import average
+    from upstreams.pretraining.checkpoints import average
 
     print(average(arguments.folder, arguments.last))
     return 0
 
 
 def _release(arguments: argparse.Namespace) -> int:
-    from upstreams.emotion2vec.average import release
+    from upstreams.pretraining.checkpoints import release
+    from upstreams.pretraining.method import released
 
-    release(arguments.checkpoint, arguments.file)
+    release(arguments.checkpoint, arguments.file, released)
     print(f"{arguments.file}: {arguments.file.stat().st_size / 1e6:.1f} MB")
     return 0
 
 
 def _seen(corpora: list[str] | None) -> dict[str, str] | None:
-    """Corpus -> "audio"; None where the user did not say: then cells are marked `seen:unknown`."""
+    """Corpus -> "audio"; None where the user did not say, and then cells are marked `seen:unknown`."""
     if corpora is None:
         return None
     return {name.casefold(): "audio" for name in corpora if name.casefold() != "none"}

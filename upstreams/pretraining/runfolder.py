@@ -1,11 +1,11 @@
-"""What a run leaves on disk, every file written aside and renamed, so that it can be stopped at any moment.
+"""What a run writes. Every file is written aside and renamed, so that a run can be stopped at any moment.
 
 RUN/recipe.json                what decides the run: the recipe and a hash of its audio
 RUN/skipped.json               files that are left out, and why
 RUN/log.jsonl                  a line every `log_every` steps
 RUN/state.pt                   the last training state, from which the run goes on
-RUN/step-00001000.safetensors  the student at that step: an upstream, `emotion2vec@RUN/step-00001000.safetensors`
-RUN/step-00001000.teacher.safetensors  the teacher at that step, an upstream by its name alone: `RUN/*` leaves it out
+RUN/step-00001000.safetensors  the network at that step: an upstream, `emotion2vec@RUN/step-00001000.safetensors`
+RUN/step-00001000.teacher.safetensors  a further part at that step, an upstream by its own name; `RUN/*` leaves it out
 """
 
 from __future__ import annotations
@@ -16,39 +16,22 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Protocol
 
 import torch
 
 from commons import files
 from commons.errors import EmorepError
-from upstreams.emotion2vec import checkpoint
-from upstreams.emotion2vec.model import Emotion2vec
-from upstreams.emotion2vec.pack import Pack
-from upstreams.emotion2vec.recipe import FREE, MENDABLE, RECORD, Recipe
-from upstreams.emotion2vec.runs import checkpoints
 from upstreams.errors import UpstreamError, described
+from upstreams.pretraining.batches import Position
+from upstreams.pretraining.checkpoints import Facts, Stored, checkpoints, name_of, write
+from upstreams.pretraining.method import Learner, Stateful
+from upstreams.pretraining.pack import Pack
+from upstreams.pretraining.sections import FREE, RECORD, Recipe
 
 SKIPPED, LOG, STATE = "skipped.json", "log.jsonl", "state.pt"
+MENDABLE = {"optimiser.rate", "optimiser.clip", "precision"}  # may change when a run goes on; the log says so
 VERSION = 1
 GOES_ON = "with the same command the run goes on from its last whole state"
-
-
-@dataclass(frozen=True)
-class Position:
-    """Steps done, and the next one's place: step `index` of epoch `epoch`."""
-
-    step: int = 0
-    epoch: int = 0
-    index: int = 0
-
-
-class Stateful(Protocol):
-    """A module or an optimiser of torch."""
-
-    def state_dict(self) -> dict[str, object]: ...
-
-    def load_state_dict(self, state_dict: dict[str, object], /) -> object: ...
 
 
 @dataclass(frozen=True)
@@ -59,11 +42,11 @@ class RunFolder:
     writes: bool = True
 
     def claim(self, recipe: Recipe, pack: Pack) -> dict[str, tuple[object, object]]:
-        """Write down what the run is; returns which settings of MENDABLE changed: name -> (before, now).
+        """Which settings of MENDABLE changed since the run began: name -> (before, now). Writes down what the run is.
 
         Raises UpstreamError where the folder holds another run, naming what differs.
         """
-        asked = {"version": VERSION, "audio": pack.key, "recipe": recipe.model_dump(mode="json")}
+        asked = {"version": VERSION, "audio": pack.key, "recipe": recipe.plain()}
         try:
             before = json.loads((self.path / RECORD).read_text())
         except FileNotFoundError:
@@ -86,7 +69,7 @@ class RunFolder:
         return differs
 
     def resume(self, parts: Mapping[str, Stateful]) -> Position:
-        """Load the last state into `parts`; returns its position, the beginning where there is no state."""
+        """The position of the last state, which is loaded into `parts`; the beginning where there is no state."""
         position = Position()
         with self._readable():
             if state := self._state():
@@ -116,23 +99,27 @@ class RunFolder:
             return checkpoints(self.path)[-1]
         return None
 
-    def publish(self, step: int, student: Emotion2vec, teacher: Emotion2vec, facts: checkpoint.Facts) -> None:
-        """Write both as upstreams. The student comes last: where it is, both are."""
-        if self.writes:
-            try:
-                for part, model, suffix in (("teacher", teacher, ".teacher"), ("student", student, "")):
-                    path = self.path / f"step-{step:08d}{suffix}.safetensors"
-                    checkpoint.write(path, model.config, model.state_dict(), {"step": step, "part": part, **facts})
-            except EmorepError as error:
-                raise UpstreamError(f"{error}; {GOES_ON}") from error
+    def publish(self, step: int, method: str, learner: Learner, origin: Facts) -> None:
+        """Write the learner's networks as checkpoints. The last is the run's upstream: where it is, all are."""
+        if not self.writes:
+            return
+        last = list(learner.networks)[-1]
+        try:
+            for part, network in learner.networks.items():
+                path = self.path / name_of(step, "" if part == last else part)
+                facts: Facts = {"step": step, "part": part, **origin}
+                write(path, Stored(method, dict(learner.config), network.state_dict(), facts))
+        except EmorepError as error:
+            raise UpstreamError(f"{error}; {GOES_ON}") from error
 
     def log(self, line: Mapping[str, object]) -> None:
+        """Add a line."""
         if self.writes:
             with self._explained(), open(self.path / LOG, "a", encoding="utf-8") as file:
                 file.write(json.dumps(line) + "\n")
 
     def _cut_log(self, step: int) -> None:
-        """Forget what was logged after the state from which the run goes on."""
+        """Drop the lines that were logged after the state from which the run goes on."""
         path = self.path / LOG
         if path.exists():
             lines = path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
@@ -176,7 +163,7 @@ class RunFolder:
 
 
 def _step(line: str) -> int | None:
-    """Of a line of the log; None where a run was killed while it wrote."""
+    """The step of a line of the log; None where a run was killed while it wrote the line."""
     try:
         return int(json.loads(line)["step"]) if line.endswith("\n") else None
     except (ValueError, KeyError, TypeError):
@@ -184,7 +171,7 @@ def _step(line: str) -> int | None:
 
 
 def _differences(a: object, b: object, name: str = "") -> Iterator[tuple[str, object, object]]:
-    """(name, value in a, value in b) of each setting that differs."""
+    """(name, value in a, value in b) of each setting that differs. A setting that is absent is None."""
     if isinstance(a, dict) and isinstance(b, dict):
         for key in a.keys() | b.keys():
             yield from _differences(a.get(key), b.get(key), key if name in ("", "recipe") else f"{name}.{key}")

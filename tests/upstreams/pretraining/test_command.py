@@ -9,11 +9,11 @@ import torch
 import yaml
 
 from commons.errors import Refused
-from tests.upstreams.emotion2vec.training import TINY, speech
+from tests.upstreams.pretraining.training import TINY, speech
 from upstreams import UpstreamError
 from upstreams.__main__ import main
-from upstreams.emotion2vec import ablation, launch
-from upstreams.emotion2vec.world import World, of_environment
+from upstreams.pretraining import ablation, launch
+from upstreams.pretraining.processes import World, of_environment
 
 TORCHRUN = {"WORLD_SIZE": "4", "RANK": "3", "LOCAL_RANK": "1", "MASTER_ADDR": "localhost", "MASTER_PORT": "29500"}
 
@@ -69,10 +69,10 @@ def test_cache_and_runs_lie_where_the_environment_says(tmp_path: Path, monkeypat
 def test_each_process_takes_the_gpu_of_its_local_rank(monkeypatch: pytest.MonkeyPatch) -> None:
     world = of_environment(TORCHRUN)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    assert {launch._device(asked, world) for asked in ("auto", "cuda")} == {torch.device("cuda:1")}
-    assert launch._device("cpu", world) == torch.device("cpu")
+    assert {launch.device_of(asked, world) for asked in ("auto", "cuda")} == {torch.device("cuda:1")}
+    assert launch.device_of("cpu", world) == torch.device("cpu")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    assert launch._device("auto", world) == torch.device("cpu")
+    assert launch.device_of("auto", world) == torch.device("cpu")
 
 
 def test_average_of_a_path_that_is_no_run_is_a_wrong_request(

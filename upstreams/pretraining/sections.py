@@ -1,0 +1,129 @@
+"""The sections that every pre-training recipe has; a method adds its own. docs/pretraining.md explains them.
+
+Imports no torch."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Annotated, ClassVar, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+DEFAULT = "emotion2vec"  # the method of a recipe that names none
+RECORD = "recipe.json"  # in a run's folder: its recipe, and a hash of its audio
+FREE = {"log_every", "save_every"}  # settings that decide nothing
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Part = Annotated[float, Field(ge=0, lt=1)]
+Positive = Annotated[float, Field(gt=0)]
+AtLeast0 = Annotated[float, Field(ge=0)]
+Count = Annotated[int, Field(ge=1)]
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Audio(Section):
+    """Files shorter than `min_seconds` are skipped, files longer than `max_seconds` are cut into equal parts."""
+
+    min_seconds: Positive = 2.0
+    max_seconds: Positive = 20.0
+    crop_seconds: Positive | None = None  # longest part of an utterance that a step takes; None: all of it
+    gain_db: AtLeast0 = 0.0  # in every epoch an utterance is made louder or softer by up to this
+
+    @model_validator(mode="after")
+    def _order(self) -> Self:
+        if self.max_seconds < 2 * self.min_seconds:
+            raise ValueError("max_seconds must be at least twice min_seconds, or parts of a long file are too short")
+        if self.crop_seconds is not None and self.crop_seconds < self.min_seconds:
+            raise ValueError("crop_seconds must be at least min_seconds")
+        return self
+
+
+class Batch(Section):
+    """A step takes `micro_batches` (over all processes) of up to `seconds` of audio each."""
+
+    seconds: Positive = 62.5  # 1e6 samples
+    micro_batches: Count = 16
+    clones: Count = 8  # masks of an utterance, each a clone of it; a method that draws no masks ignores it
+    equal_lengths: bool = True  # an utterance is cut to the shortest of its micro-batch; False: padded
+
+
+class Optimiser(Section):
+    """AdamW with linear warm-up and a cosine; no weight decay on biases and gains."""
+
+    steps: Count = 100_000
+    rate: Positive = 7.5e-5
+    warmup: Share = 0.05
+    betas: tuple[Part, Part] = (0.9, 0.98)
+    eps: Positive = 1e-6
+    weight_decay: AtLeast0 = 0.01
+    clip: Positive | None = None  # largest norm of the gradient; None: not limited
+
+    def rate_at(self, step: int) -> float:
+        """Learning rate: linear over the first `warmup` share of steps, then half a cosine to zero; `step` from 0."""
+        rising = max(self.warmup * self.steps, 1.0)
+        if step < rising:
+            return self.rate * (step + 1) / rising if step + 1 < rising else self.rate
+        return self.rate * 0.5 * (1 + math.cos(math.pi * (step - rising) / max(self.steps - rising, 1.0)))
+
+
+class Stop(Section):
+    """The run ends with an error where, after `after` steps, targets or predictions hardly differ any more.
+
+    The measure is data2vec's: the standard deviation over rows, averaged over channels.
+    """
+
+    target: AtLeast0 = 0.1
+    prediction: AtLeast0 = 0.01
+    after: Annotated[int, Field(ge=0)] = 5000
+
+
+class Recipe(Section):
+    """Everything that decides a run, besides its audio. A method's recipe is a subclass with further sections."""
+
+    against_collapse: ClassVar[str] = "other settings"  # what a run that collapsed may be begun anew with
+
+    method: str = DEFAULT
+    model: dict[str, object] = {}  # of the method's network
+    init: str | None = None  # a checkpoint to begin with; None: random weights
+    seed: Annotated[int, Field(ge=0, lt=2**64)] = 1  # torch takes no larger one
+    audio: Audio = Audio()
+    batch: Batch = Batch()
+    optimiser: Optimiser = Optimiser()
+    collapse: Stop = Stop()
+    precision: Literal["fp32", "bf16"] = "bf16"
+    log_every: Count = 50
+    save_every: Count = 1000  # steps between training states, from which a run goes on
+    checkpoints: Count = 10  # kept over the whole run, evenly spaced: what can be named as an upstream
+
+    @model_validator(mode="after")
+    def _longest(self) -> Self:
+        if self.batch.seconds < (self.audio.crop_seconds or self.audio.max_seconds):
+            raise ValueError("batch.seconds is less than the longest utterance (audio.crop_seconds or max_seconds)")
+        return self
+
+    @property
+    def needs_tracks(self) -> bool:
+        """Whether training needs the energy and pitch of the speech (tracks.py)."""
+        return False
+
+    def warnings(self) -> list[str]:
+        """What people should know before such a run begins."""
+        return []
+
+    def plain(self) -> dict[str, object]:
+        """As JSON holds it in run folders and checkpoints: in the order of a recipe file, the method's own sections
+        before `optimiser`, and no `method` where it is the default, so that files of earlier versions are the same."""
+        shared, settings = list(Recipe.model_fields), self.model_dump(mode="json")
+        own, place = [name for name in settings if name not in shared], shared.index("optimiser")
+        ordered = {name: settings[name] for name in (*shared[:place], *own, *shared[place:])}
+        if ordered["method"] == DEFAULT:
+            del ordered["method"]
+        return ordered
+
+    def origin(self) -> dict[str, object]:
+        """The same for a checkpoint that is passed on: of `init` only the file's name."""
+        return self.plain() | ({} if self.init is None else {"init": Path(self.init).name})
