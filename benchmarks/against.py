@@ -12,10 +12,10 @@ import argparse
 from pathlib import Path
 
 from commons.metrics import METRICS
-from leaderboard.comparison import Answer, answer
-from leaderboard.names import names
-from leaderboard.records import load
-from leaderboard.statistics import difference
+from leaderboard.comparison.standings import Answer, answer
+from leaderboard.records.intervals import difference
+from leaderboard.records.labels import names
+from leaderboard.records.store import load
 
 
 def main() -> None:

@@ -30,9 +30,9 @@ import numpy as np
 from scipy.special import expit
 
 from commons.metrics import METRICS, ua, wa
-from leaderboard.comparison import Answer, across
-from leaderboard.permutation import signs, swap_test
-from leaderboard.statistics import difference, jackknife
+from leaderboard.comparison.permutation import signs, swap_test
+from leaderboard.comparison.standings import Answer, across
+from leaderboard.records.intervals import difference, jackknife
 
 GROUPS = (4, 6, 10, 24, 100)
 SHARES = (0.4, 0.3, 0.2, 0.1)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from commons.corridors.record import Record
-    from leaderboard.blocks import Block
+    from leaderboard.tables.results import Block
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -50,7 +50,7 @@ def _records(results: Path) -> tuple[list[Record], bool]:
 
 
 def _csv(options: argparse.Namespace) -> int:
-    from leaderboard.blocks import plural
+    from leaderboard.tables.results import plural
 
     records, damage = _records(options.results)
     print(f"{leaderboard.csv(options.results)}: {plural(len(records), 'cell')}")
@@ -81,7 +81,7 @@ def _chosen(options: argparse.Namespace, records: list[Record]) -> list[Record]:
 
 def _intact(results: Path, records: list[Record]) -> tuple[list[Record], bool]:
     """The records whose predictions are the recorded ones, and whether others are not, which are named."""
-    from leaderboard.records import intact
+    from leaderboard.records.store import intact
 
     kept, problems = intact(results, records)
     for problem in problems:
@@ -102,14 +102,14 @@ def _table(options: argparse.Namespace) -> int:
 
 
 def _pivot(options: argparse.Namespace, records: list[Record]) -> int:
-    from leaderboard import grids, latex, transfers
+    from leaderboard.tables import latex, transfers, views
 
     problems: list[str] = []
     if options.by in ("language", "family"):
-        found, problems = grids.mean_grids(options.results, records, options.by)
+        found, problems = views.mean_grids(options.results, records, options.by)
     else:
-        make = {"metric": grids.metric_grids, "task": grids.task_grids, "class": grids.recall_grids,
-                "cost": grids.cost_grids, "ablation": grids.ablation_grids,
+        make = {"metric": views.metric_grids, "task": views.task_grids, "class": views.recall_grids,
+                "cost": views.cost_grids, "ablation": views.ablation_grids,
                 "transfer": transfers.grids}  # fmt: skip
         found = make[options.by or "metric"](records)
     if not found:
@@ -117,14 +117,15 @@ def _pivot(options: argparse.Namespace, records: list[Record]) -> int:
     if options.format == "latex":
         print(latex.tables(found, options.spread), end="")
     else:
-        _print([grids.block(grid) for grid in found], options)
+        _print([views.block(grid) for grid in found], options)
     for problem in problems:
         print(problem, file=sys.stderr)
     return int(bool(problems))
 
 
 def _compare(options: argparse.Namespace) -> int:
-    from leaderboard import contest, foreign
+    from leaderboard import imported
+    from leaderboard.tables import rankings
 
     pair = options.pair
     if pair and all(Path(name).is_dir() for name in pair):
@@ -132,20 +133,20 @@ def _compare(options: argparse.Namespace) -> int:
         (before, damage), (after, more) = _records(first), _records(second)
         (old, lost), (new, gone) = (_intact(first, _chosen(options, before)), _intact(second, _chosen(options, after)))
         chosen, more = (old, new), more or lost or gone
-        blocks, problems = contest.two_folders(first, second, chosen)
+        blocks, problems = rankings.two_folders(first, second, chosen)
         damage |= more
     else:
         records, damage = _records(options.results)
         for name in pair:
             if name not in (known := {r.cell.upstream for r in records}):
                 raise NoResult("upstream", name, known)
-        imported = {r.cell.upstream for r in records if foreign.IMPORTED in r.marks}
+        foreign = {r.cell.upstream for r in records if imported.IMPORTED in r.marks}
         records, lost = _intact(options.results, _chosen(options, records))
         damage |= lost
         if pair:
-            blocks, problems = contest.two_upstreams(options.results, records, pair[0], pair[1], imported)
+            blocks, problems = rankings.two_upstreams(options.results, records, pair[0], pair[1], foreign)
         else:
-            blocks, problems = contest.rank_blocks(options.results, records, pairs=options.pairs)
+            blocks, problems = rankings.rank_blocks(options.results, records, pairs=options.pairs)
     _print(blocks, options)
     for problem in problems:
         print(problem, file=sys.stderr)
@@ -154,8 +155,8 @@ def _compare(options: argparse.Namespace) -> int:
 
 def _plot(options: argparse.Namespace) -> int:
     from leaderboard import plots
-    from leaderboard.blocks import plural
     from leaderboard.plots import curves, style
+    from leaderboard.tables.results import plural
 
     widths = ["column", "page"] if options.width == "both" else [options.width]
     out, damage = options.out or options.results / "plots", False
@@ -179,7 +180,7 @@ def _plot(options: argparse.Namespace) -> int:
 
 
 def _umap(options: argparse.Namespace) -> int:
-    from leaderboard import embedding
+    from leaderboard.umap import embedding
 
     records, damage = _records(options.results)
     problems: list[str] = []
@@ -218,11 +219,11 @@ def _methods(options: argparse.Namespace) -> int:
 
 def _import(options: argparse.Namespace) -> int:
     from commons.corridors.record import REFERENCE
-    from leaderboard import foreign
+    from leaderboard import imported
 
     records, damage = _records(options.results)
     seen = "unknown" if options.seen is None else dict(entry.split(":") for entry in options.seen)
-    record = foreign.bring(
+    record = imported.bring(
         options.results, records, options.file, name=options.name, task=options.task, head=options.downstream,
         like=options.like, seen=seen,
     )  # fmt: skip
@@ -234,22 +235,22 @@ def _import(options: argparse.Namespace) -> int:
 
 
 def _print(blocks: Sequence[Block], options: argparse.Namespace) -> None:
-    from leaderboard import table
+    from leaderboard.tables import terminal
 
     if options.format == "markdown":
-        print(table.markdown_blocks(blocks), end="")
+        print(terminal.markdown_blocks(blocks), end="")
     else:
-        table.show_blocks(blocks, _terminal(options))
+        terminal.show_blocks(blocks, _terminal(options))
 
 
 def _terminal(options: argparse.Namespace) -> Console:
-    from leaderboard import table
+    from leaderboard.tables import terminal
 
-    return table.terminal(options.width)
+    return terminal.terminal(options.width)
 
 
 def _verify(options: argparse.Namespace) -> int:
-    from leaderboard.blocks import plural
+    from leaderboard.tables.results import plural
 
     records, damage = _records(options.results)
     problems = leaderboard.verify(options.results)
@@ -262,7 +263,7 @@ def _verify(options: argparse.Namespace) -> int:
 
 def _schema(options: argparse.Namespace) -> int:
     from commons.corridors import record as schema
-    from leaderboard import spreadsheet
+    from leaderboard.tables import spreadsheet
 
     print(f"Record, schema version {schema.SCHEMA_VERSION} (one JSON file a cell)\n")
     _two_columns(schema.keys())

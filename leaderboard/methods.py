@@ -8,12 +8,12 @@ from importlib import resources
 
 from commons.corridors.record import REFERENCE, Record
 from commons.marks import explain
-from leaderboard.blocks import plain, plural
-from leaderboard.foreign import IMPORTED
-from leaderboard.names import names, shown
-from leaderboard.permutation import DRAWS, ENUMERATED
-from leaderboard.questions import question
-from leaderboard.table import escape
+from leaderboard.comparison.permutation import DRAWS, ENUMERATED
+from leaderboard.imported import IMPORTED
+from leaderboard.records.comparable import question
+from leaderboard.records.labels import names, shown
+from leaderboard.tables.results import plain, plural
+from leaderboard.tables.terminal import escape
 
 # What is cited for a name that holds these letters: corpora, upstreams, heads. Keys of bibliography.bib.
 CORPORA = {"emodb": "burkhardt2005", "urdu": "latif2018", "emovo": "costantini2014", "ravdess": "livingstone2018",

@@ -9,7 +9,8 @@ from pathlib import Path
 from commons import places
 from commons.commands import Parser, called
 from commons.errors import cut
-from leaderboard.plots import KINDS, LABELS
+from leaderboard.plots import KINDS
+from leaderboard.umap import LABELS
 
 COMMANDS = {
     "csv": "rebuild leaderboard.csv from the records",

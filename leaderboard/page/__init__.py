@@ -16,8 +16,8 @@ from importlib import resources
 from pathlib import Path
 
 from commons.corridors.record import Record
-from leaderboard.files import put
 from leaderboard.page import content, embeddings
+from leaderboard.records.files import put
 
 NAME = "leaderboard.html"
 SCRIPTS = ("common.js", "table.js", "figures.js", "details.js", "views.js", "umap.js", "page.js")  # in this order

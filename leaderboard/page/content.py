@@ -10,11 +10,11 @@ from commons.corridors.record import REFERENCE, Record
 from commons.marks import explain
 from commons.metrics import METRICS, Metric
 from leaderboard import published
-from leaderboard.comparison import Across, Standing, across, answers, kinds, standing, told_apart
-from leaderboard.grids import real_time_factor
-from leaderboard.names import names
-from leaderboard.questions import Question, aspect, groups, question
-from leaderboard.scored import openings
+from leaderboard.comparison.standings import Across, Standing, across, answers, kinds, standing, told_apart
+from leaderboard.records.comparable import Question, aspect, groups, question
+from leaderboard.records.labels import names
+from leaderboard.records.openings import openings
+from leaderboard.tables.views import real_time_factor
 
 # What no view of the page shows of a record's task and upstream.
 UNSHOWN_OF_TASK = {"derived", "aspect", "base", "sources", "source_corpora", "shots", "also"}

@@ -26,7 +26,6 @@ KINDS = {
     "shots": ("figures over labels a class (shots: cells)", "leaderboard.plots.curves:shots"),
     "pretraining": ("figures of a run's checkpoints (NAME@RUN/... cells)", "leaderboard.plots.curves:pretraining"),
 }
-LABELS = ("emotion", "speaker", "gender")  # that the points of a UMAP are coloured by
 
 
 def draw(results: Path, records: Sequence[Record], kind: str, width: str) -> Iterator[tuple[str, Figure]]:

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 from commons.corridors.record import REFERENCE, Record
 from commons.metrics import axis_label
 from leaderboard.errors import LeaderboardError
-from leaderboard.names import names as named
 from leaderboard.plots.style import distinct, figure, legend_below, line_style, short
 from leaderboard.plots.style import title as heading
-from leaderboard.questions import question
+from leaderboard.records.comparable import question
+from leaderboard.records.labels import names as named
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

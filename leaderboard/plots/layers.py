@@ -11,13 +11,13 @@ import numpy as np
 from commons.corridors.record import REFERENCE, Record, Task
 from commons.metrics import METRICS, axis_label
 from leaderboard.errors import LeaderboardError
-from leaderboard.names import shown as called
 from leaderboard.plots.style import GREY, distinct, figure, legend_below, line_style
 from leaderboard.plots.style import title as heading
-from leaderboard.questions import groups
-from leaderboard.records import predictions
-from leaderboard.scoring import by_group
-from leaderboard.statistics import jackknife
+from leaderboard.records.comparable import groups
+from leaderboard.records.intervals import jackknife
+from leaderboard.records.labels import shown as called
+from leaderboard.records.scoring import by_group
+from leaderboard.records.store import predictions
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -10,12 +10,12 @@ import numpy as np
 
 from commons.corridors.record import REFERENCE, Record
 from commons.metrics import METRICS
-from leaderboard import transfers
-from leaderboard.names import names, shown
 from leaderboard.plots.style import SEQUENTIAL, TALLEST, WIDTHS, figure, short, wrapped
 from leaderboard.plots.style import title as heading
 from leaderboard.plots.upstreams import annotate
-from leaderboard.questions import groups
+from leaderboard.records.comparable import groups
+from leaderboard.records.labels import names, shown
+from leaderboard.tables import transfers
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
 
-from leaderboard.files import put
+from leaderboard.records.files import put
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

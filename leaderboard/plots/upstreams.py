@@ -10,13 +10,13 @@ import numpy as np
 
 from commons.corridors.record import REFERENCE, Record
 from commons.metrics import METRICS, axis_label
-from leaderboard.blocks import figure as number
-from leaderboard.blocks import plural
-from leaderboard.grids import task_grids
-from leaderboard.names import names, shown
 from leaderboard.plots.style import COLOURS, GREY, SEQUENTIAL, figure, short, wrapped
 from leaderboard.plots.style import title as heading
-from leaderboard.questions import aspect, groups
+from leaderboard.records.comparable import aspect, groups
+from leaderboard.records.labels import names, shown
+from leaderboard.tables.results import figure as number
+from leaderboard.tables.results import plural
+from leaderboard.tables.views import task_grids
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -82,7 +82,7 @@ def heatmap(results: Path, records: Sequence[Record], width: str) -> Iterator[tu
 
 def ranks(results: Path, records: Sequence[Record], width: str) -> Iterator[tuple[tuple[str, ...], Figure]]:
     """For every task and head, and over corpora, the ranks that each upstream may have; a dot is its rank."""
-    from leaderboard.comparison import across, answers, kinds, standing
+    from leaderboard.comparison.standings import across, answers, kinds, standing
 
     (parts, _), called = answers(results, records), names(records)
     for part in parts:

@@ -14,8 +14,8 @@ import leaderboard
 import run_benchmark
 from cells.engines import local
 from cells.jobs import Measure
-from leaderboard import embedding
-from leaderboard.separation import distances, separation, standardised
+from leaderboard.umap import embedding
+from leaderboard.umap.separation import distances, separation, standardised
 
 ROOT = Path(__file__).resolve().parents[2]
 HEAVY = ("torch", "transformers", "s3prl", "sklearn", "umap")

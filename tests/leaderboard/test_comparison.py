@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import leaderboard
-from leaderboard.comparison import across, answers, kinds, same_utterances, standing
+from leaderboard.comparison.standings import across, answers, kinds, same_utterances, standing
 from leaderboard.errors import LeaderboardError
 from tests.leaderboard import cells
 

@@ -8,8 +8,17 @@ import pytest
 
 from benchmarks.ranks import KINDS, false_alarms, power
 from commons.metrics import METRICS, sums
-from leaderboard.familywise import PRIOR, Couple, Part, all_pairs, of_columns, of_couples, of_systems, swaps_for
-from leaderboard.permutation import LINEAR, signs, smallest_p, swap_test
+from leaderboard.comparison.familywise import (
+    PRIOR,
+    Couple,
+    Part,
+    all_pairs,
+    of_columns,
+    of_couples,
+    of_systems,
+    swaps_for,
+)
+from leaderboard.comparison.permutation import LINEAR, signs, smallest_p, swap_test
 
 
 def systems(metric, number=4, groups=6, seeds=(2, 1, 1, 2)):

@@ -7,9 +7,9 @@ import subprocess
 import pytest
 
 import leaderboard
-from leaderboard import grids, latex
 from leaderboard.__main__ import main
-from leaderboard.comparison import answers, mean_over
+from leaderboard.comparison.standings import answers, mean_over
+from leaderboard.tables import latex, views
 from tests.leaderboard import cells
 from tests.leaderboard.test_tables import HOSTILE, PUBLISHED
 
@@ -30,22 +30,22 @@ def board(make, results):
 
 def test_best_and_second_share_ties_and_leave_out_floors_and_the_contaminated():
     def grid(values, references=frozenset(), marks=()):
-        entries = {(n, "t"): grids.Entry(v, metric="UA", marks=marks if n == "d" else ()) for n, v in values.items()}
-        return grids.Grid("g", "c", list(values), ["t"], entries, references)
+        entries = {(n, "t"): views.Entry(v, metric="UA", marks=marks if n == "d" else ()) for n, v in values.items()}
+        return views.Grid("g", "c", list(values), ["t"], entries, references)
 
     values = {"a": 50.04, "b": 49.96, "c": 40.0, "d": 70.0}
     assert grid(values).best("t") == ({"d"}, {"a", "b"})
     assert grid(values, frozenset("d")).best("t") == ({"a", "b"}, set()), "two share the first place: no second"
     assert grid(values, marks=("contaminated:audio",)).best("t")[0] == {"a", "b"}
     assert grid({"a": 1.0}).best("t") == (set(), set()) and grid({"a": None, "b": None}).best("t") == (set(), set())
-    errors = grids.Grid("g", "c", ["a", "b"], ["t"], {(n, "t"): grids.Entry(v, metric="MAE")
+    errors = views.Grid("g", "c", ["a", "b"], ["t"], {(n, "t"): views.Entry(v, metric="MAE")
                                                       for n, v in (("a", 0.2), ("b", 0.1))})  # fmt: skip
     assert errors.best("t") == ({"b"}, {"a"})
 
 
 def test_latex_says_best_second_spread_marks_and_published(board):
     emodb = [r for r in board if r.cell.task == "emodb"]
-    grid = grids.metric_grids(emodb)[0]
+    grid = views.metric_grids(emodb)[0]
     text = latex.tables([grid])
     lines = {name: next(line for line in text.splitlines() if line.startswith(name)) for name in ("fbank", "opensmile")}
     score = next(r for r in emodb if r.cell.upstream == "opensmile").scores.metrics["UA"]
@@ -59,41 +59,41 @@ def test_latex_says_best_second_spread_marks_and_published(board):
 
 
 def test_language_and_family_means_are_those_of_the_comparison(board, results):
-    (grid,), problems = grids.mean_grids(results, board, "language")
+    (grid,), problems = views.mean_grids(results, board, "language")
     assert grid.columns == ["de", "en"] and not problems
     parts, _ = answers(results, board)
     mine = [a for part in parts for a in part if a.upstream == "fbank" and a.record.task.language == "en"]
     seen, entry = mean_over(mine), grid.cells["fbank", "en"]
     assert (entry.value, entry.low, entry.high) == (seen.value, seen.low, seen.high) and len(mine) == 2
     assert "contaminated:audio" in grid.cells["hubert_base", "en"].marks
-    assert grids.mean_grids(results, board, "family")[0][0].columns == ["emodb", "ravdess"]
+    assert views.mean_grids(results, board, "family")[0][0].columns == ["emodb", "ravdess"]
     lacking = [r for r in board if (r.cell.upstream, r.cell.task) != ("fbank", "song")]
-    assert ("fbank", "en") not in grids.mean_grids(results, lacking, "language")[0][0].cells, "means rest on the same"
+    assert ("fbank", "en") not in views.mean_grids(results, lacking, "language")[0][0].cells, "means rest on the same"
 
 
 def test_recalls_and_costs(board, make):
-    grid = grids.recall_grids(board)[0]
+    grid = views.recall_grids(board)[0]
     assert (
         grid.columns == list(cells.CLASSES)
         and grid.cells["fbank", "anger"].value == board[0].scores.recall["anger"].value
     )
     record = next(r for r in board if r.cell.upstream == "fbank")
-    assert grids.real_time_factor(record) is None, "no forward time is recorded"
+    assert views.real_time_factor(record) is None, "no forward time is recorded"
     run = record.run.model_copy(update={"seconds": {"forward": 20.1, "extract": 30.0, "evaluate": 1.0}})
     timed = record.model_copy(update={"run": run})
-    assert grids.real_time_factor(timed) == pytest.approx(0.2)
+    assert views.real_time_factor(timed) == pytest.approx(0.2)
     reused = timed.model_copy(
         update={"upstream": timed.upstream.model_copy(update={"counts": {"computed": 1, "reused": 9}})}
     )
-    assert grids.real_time_factor(reused) is None, "features from the store say nothing of speed"
-    shown = {name: [g.columns for g in grids.cost_grids([r])] for name, r in (("timed", timed), ("reused", reused))}
+    assert views.real_time_factor(reused) is None, "features from the store say nothing of speed"
+    shown = {name: [g.columns for g in views.cost_grids([r])] for name, r in (("timed", timed), ("reused", reused))}
     assert "real-time factor" in shown["timed"][0] and "real-time factor" not in shown["reused"][0]
 
 
 def test_an_ablation_is_a_table_of_its_variants(make, results):
     for name in ("emotion2vec", "emotion2vec:loss/frame", "emotion2vec:loss/both", "emotion2vec:mask/none", "fbank"):
         make(upstream=name)
-    found = grids.ablation_grids(leaderboard.load(results)[0])
+    found = views.ablation_grids(leaderboard.load(results)[0])
     assert [g.title for g in found] == [
         "loss of emotion2vec · all tasks · probe",
         "mask of emotion2vec · all tasks · probe",
@@ -115,20 +115,20 @@ def test_labels_differ_when_tables_of_classes_and_of_values_meet(make, results):
         make(name=name, seed=i)
     for i, name in enumerate(("iemocap_arousal", "iemocap_valence")):
         make(name=name, kind="regression", seed=i)
-    found = grids.task_grids(leaderboard.load(results)[0])
+    found = views.task_grids(leaderboard.load(results)[0])
     assert latex.labels(found) == ["tab:all-tasks-probe-ua", "tab:all-tasks-probe-ccc"]
     assert latex.labels(found[:1]) == ["tab:all-tasks-probe"], "alone it keeps its name"
-    alike = [grids.Grid(title, "c", ["a"], ["t"], {}) for title in ("a_b · p", "a-b · p", "ü · p", "é · p", "a b p.2")]
+    alike = [views.Grid(title, "c", ["a"], ["t"], {}) for title in ("a_b · p", "a-b · p", "ü · p", "é · p", "a b p.2")]
     assert len(set(latex.labels(alike))) == 5
     for label in latex.labels([*found, *alike, *found]):
         assert latex.tables([*found, *alike, *found]).count(rf"\label{{{label}}}") == 1
 
 
-def wide_grid(columns: int) -> grids.Grid:
+def wide_grid(columns: int) -> views.Grid:
     names = [f"iemocap_valence_{i}" for i in range(columns)]
     rows = ["fbank", "opensmile_compare", "emotion2vec-small (ours, 10 h)"]
-    entries = {(row, name): grids.Entry(-0.123, -0.234, 0.345, metric="CCC") for row in rows for name in names}
-    return grids.Grid(f"wide {columns}", "A wide table", rows, names, entries)
+    entries = {(row, name): views.Entry(-0.123, -0.234, 0.345, metric="CCC") for row in rows for name in names}
+    return views.Grid(f"wide {columns}", "A wide table", rows, names, entries)
 
 
 def test_a_wide_table_is_never_scaled_below_7_pt_but_set_in_parts(tmp_path):
@@ -167,8 +167,8 @@ def test_latex_compiles_whatever_the_names(board, make, results, tmp_path):
     make(upstream=strange, name=strange, title=strange, marks=[strange], classes=[*cells.CLASSES[:3], "sadness"],
          published=[PUBLISHED[1] | {"upstream": strange, "source": strange, "difference": strange}])  # fmt: skip
     records = leaderboard.load(results)[0]
-    found = [*grids.metric_grids(records), *grids.task_grids(records), *grids.recall_grids(records),
-             *grids.cost_grids(records), *grids.mean_grids(results, records, "language")[0]]  # fmt: skip
+    found = [*views.metric_grids(records), *views.task_grids(records), *views.recall_grids(records),
+             *views.cost_grids(records), *views.mean_grids(results, records, "language")[0]]  # fmt: skip
     document = (
         "\\documentclass{article}\n\\usepackage{booktabs,graphicx,xcolor}\n\\begin{document}\n%s\\end{document}\n"
     )

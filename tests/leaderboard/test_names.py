@@ -7,10 +7,11 @@ import pytest
 from matplotlib.text import Text
 
 import leaderboard
-from leaderboard import embedding, plots
+from leaderboard import plots
 from leaderboard.__main__ import main
-from leaderboard.names import names
 from leaderboard.options import PIVOTS
+from leaderboard.records.labels import names
+from leaderboard.umap import embedding
 
 LABEL = "emotion2vec-small (ours, 10 h)"
 BARE = re.compile(r"emotion2vec(?!-small)")

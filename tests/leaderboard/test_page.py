@@ -163,7 +163,7 @@ def test_one_upstream_one_speaker_and_values_in_place_of_classes(make, results):
 
 
 def test_points_look_as_in_the_pictures(make, results):
-    from leaderboard.plots.emotions import EMOTIONS
+    from leaderboard.umap.looks import EMOTIONS
 
     make()
     make(name="gender:emodb")

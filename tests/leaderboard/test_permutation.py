@@ -9,9 +9,9 @@ import pytest
 from benchmarks.coverage import PAIRS, draw_pair, false_alarms, over_corpora
 from benchmarks.ranks import holm
 from commons.metrics import METRICS, sums
-from leaderboard.permutation import DRAWS, LINEAR, contributions, p_values, signs, smallest_p, swap_test
-from leaderboard.ranks import rank_intervals
-from leaderboard.statistics import detectable, difference
+from leaderboard.comparison.permutation import DRAWS, LINEAR, contributions, p_values, signs, smallest_p, swap_test
+from leaderboard.comparison.ranks import rank_intervals
+from leaderboard.records.intervals import detectable, difference
 
 
 def pair(metric, groups=6, seeds=(1, 1)):

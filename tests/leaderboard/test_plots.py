@@ -14,7 +14,7 @@ from leaderboard import plots
 from leaderboard.__main__ import main
 from leaderboard.plots import curves, layers, style
 from leaderboard.plots.layers import weights
-from leaderboard.scoring import score
+from leaderboard.records.scoring import score
 from tests.leaderboard import cells
 
 CLASSES = ("anger", "boredom", "calm", "disgust", "fear", "happiness", "neutral", "pleasant_surprise")

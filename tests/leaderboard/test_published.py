@@ -5,9 +5,10 @@ from __future__ import annotations
 import csv
 
 import leaderboard
-from leaderboard import grids, latex, published
-from leaderboard.blocks import blocks
+from leaderboard import published
 from leaderboard.page import content
+from leaderboard.tables import latex, views
+from leaderboard.tables.results import blocks
 from tests.leaderboard.test_tables import printed
 
 FIGURES = [
@@ -36,7 +37,7 @@ def test_the_papers_figure_goes_to_its_model_and_never_to_ours(make, results):
         "s3prl:hubert_base": "64.9 (superb)",
         "hf:facebook/hubert-base-ls960": "64.9 (superb)",
     }
-    grid = grids.metric_grids(records)[0]
+    grid = views.metric_grids(records)[0]
     assert {row for row, column in grid.cells if column == "published"} == set(beside) - {OURS}
     notes = [mark for mark in grid.letters() if "contaminated:audio" in mark]
     assert len(notes) == 1 and "trained on audio of this corpus" in notes[0]

@@ -12,9 +12,9 @@ from sklearn import metrics as sk
 import leaderboard
 from commons.metrics import recalls, sums
 from leaderboard import LeaderboardError
-from leaderboard.records import checksum
-from leaderboard.scoring import score
-from leaderboard.statistics import jackknife
+from leaderboard.records.intervals import jackknife
+from leaderboard.records.scoring import score
+from leaderboard.records.store import checksum
 from tests.leaderboard import cells
 from tests.leaderboard.cells import CLASSES
 from tests.leaderboard.test_records import rewrite

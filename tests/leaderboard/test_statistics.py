@@ -9,7 +9,7 @@ from scipy.stats import t as student
 
 from benchmarks.coverage import DIFFICULTY, GROUPS, coverage, draw
 from commons.metrics import METRICS, ccc, recalls, sums, ua, wa
-from leaderboard.statistics import jackknife
+from leaderboard.records.intervals import jackknife
 
 UNIT = (0.0, 1.0)
 

@@ -12,7 +12,7 @@ from rich.console import Console
 import leaderboard
 from commons.marks import MEANING, explain
 from leaderboard.__main__ import main
-from leaderboard.blocks import blocks
+from leaderboard.tables.results import blocks
 from tests.leaderboard import cells
 
 PUBLISHED = [

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 import leaderboard
-from leaderboard import plots, transfers
+from leaderboard import plots
 from leaderboard.__main__ import main
+from leaderboard.tables import transfers
 from tests.leaderboard import cells
 
 

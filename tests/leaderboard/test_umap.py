@@ -9,12 +9,13 @@ import pandas as pd
 import pytest
 import yaml
 
-from leaderboard import embedding, parquet
 from leaderboard.__main__ import main
 from leaderboard.plots import style
-from leaderboard.plots.emotions import DISTINCT, EMOTIONS, UNKNOWN, looks
-from leaderboard.plots.scatter import ACROSS, caption, scatter
-from leaderboard.separation import distances, separation, standardised
+from leaderboard.records import parquet
+from leaderboard.umap import embedding
+from leaderboard.umap.drawing import ACROSS, caption, scatter
+from leaderboard.umap.looks import DISTINCT, EMOTIONS, UNKNOWN, looks
+from leaderboard.umap.separation import distances, separation, standardised
 from tests.leaderboard import cells
 from tests.leaderboard.test_plots import cut_or_overlapping
 

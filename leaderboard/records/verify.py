@@ -1,4 +1,4 @@
-"""Is every figure what its predictions say? All of them are computed again."""
+"""Verification: every figure of every record is computed again from its predictions."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ from pathlib import Path
 
 from commons.corridors.record import Record, Scores
 from commons.errors import EmorepError
-from leaderboard import files, parquet, records, spreadsheet
+from leaderboard.records import files, parquet, store
 
 ROUNDED = 1e-4  # a correlation below it may be the rounding error of a constant's
 
 
 def verify(results: Path) -> list[str]:
-    """See leaderboard.verify."""
+    """A line for every damaged record or file, and for every figure that does not follow from its predictions."""
     problems: list[str] = []
     for path in files.paths(results):
-        problems += records.settled(path, partial(_examined, results, path))[1]
-    return problems + spreadsheet.outdated(results)
+        problems += store.settled(path, partial(_examined, results, path))[1]
+    return problems
 
 
 def _examined(results: Path, path: Path) -> tuple[None, list[str]]:
     """What is wrong with one record, its files and its figures."""
-    record, damage = records.examine(results, path)
+    record, damage = store.examine(results, path)
     if record:
         damage = [*damage, *(parquet.damaged(path, record, contents=True) or _recomputed(path, record))]
     return None, damage
@@ -46,7 +46,7 @@ def _as_now(before: Scores, now: Scores) -> Scores:
 
 
 def _recomputed(path: Path, record: Record) -> list[str]:
-    from leaderboard.scoring import check, score
+    from leaderboard.records.scoring import check, score
 
     try:
         table = parquet.read(path, record)
@@ -55,12 +55,12 @@ def _recomputed(path: Path, record: Record) -> list[str]:
     lines = []
     if len(table) != record.files.predictions.rows:
         lines.append(f"rows: {record.files.predictions.rows} before, {len(table)} now")
-    if missing := records.contamination(record.upstream, record.task) - set(record.marks):
+    if missing := store.contamination(record.upstream, record.task) - set(record.marks):
         lines.append(f"marks: {', '.join(sorted(missing))} missing")
     try:
         check(table, record.task)
         now = score(table, record.task)
-        lines += records.differences("scores", _as_now(record.scores, now), now)
+        lines += store.differences("scores", _as_now(record.scores, now), now)
     except EmorepError as error:
         lines.append(str(error))
     return [f"{path}: recorded figures are not those of the predictions: {line}" for line in lines]

@@ -7,7 +7,7 @@ from collections import Counter
 from pathlib import Path
 
 from commons.corridors.record import REFERENCE, Record
-from leaderboard.files import writing
+from leaderboard.records.files import writing
 
 NAME = "scored.jsonl"
 

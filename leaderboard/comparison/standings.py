@@ -15,12 +15,12 @@ import numpy as np
 from commons.corridors.record import REFERENCE, Record, Task
 from commons.errors import EmorepError
 from commons.metrics import METRICS
+from leaderboard.comparison.familywise import Couple, Part, Tested, all_pairs, of_columns, of_couples
+from leaderboard.comparison.permutation import signs, smallest_p, swap_test
+from leaderboard.comparison.ranks import rank_intervals
 from leaderboard.errors import LeaderboardError
-from leaderboard.familywise import Couple, Part, Tested, all_pairs, of_columns, of_couples
-from leaderboard.permutation import signs, smallest_p, swap_test
-from leaderboard.questions import aspect, groups, question
-from leaderboard.ranks import rank_intervals
-from leaderboard.statistics import (
+from leaderboard.records.comparable import aspect, groups, question
+from leaderboard.records.intervals import (
     Effect,
     between,
     bounded,
@@ -117,9 +117,9 @@ def answer(results: Path, record: Record) -> Answer:
     Raises:
         LeaderboardError: its predictions cannot be read or do not fit its task.
     """
-    from leaderboard.parquet import read
-    from leaderboard.records import find, path_of
-    from leaderboard.scoring import by_group
+    from leaderboard.records.parquet import read
+    from leaderboard.records.scoring import by_group
+    from leaderboard.records.store import find, path_of
 
     name = record.cell.upstream, record.cell.task, record.cell.downstream
     path, columns = path_of(results, *name), ["seed", "target", "prediction", "group"]

@@ -15,19 +15,19 @@ from urllib.parse import unquote
 
 from commons.corridors.record import Record
 from commons.errors import EmorepError
-from leaderboard import parquet
 from leaderboard.errors import LeaderboardError, NoResult
-from leaderboard.files import encode, path_of, put
-from leaderboard.names import shown
-from leaderboard.plots import LABELS
-from leaderboard.questions import called_class, groups, question
-from leaderboard.separation import NEIGHBOURS, distances, separation, standardised
+from leaderboard.records import parquet
+from leaderboard.records.comparable import called_class, groups, question
+from leaderboard.records.files import encode, path_of, put
+from leaderboard.records.labels import shown
+from leaderboard.umap import LABELS
+from leaderboard.umap.separation import NEIGHBOURS, distances, separation, standardised
 
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
-    from leaderboard.plots.scatter import Document, Panel
+    from leaderboard.umap.drawing import Document, Panel
 
 SCHEMA = 1  # of the document
 MOST = 4000  # points; UMAP searches neighbours exactly below 4,096, and a picture holds no more
@@ -308,8 +308,8 @@ def _draw(
 ) -> Iterator[Path]:
     """Draw it in every colouring and width, and yield the files. `asked`: what its task's classes are called."""
     from leaderboard.plots import file_name
-    from leaderboard.plots.scatter import scatter
     from leaderboard.plots.style import save, styled
+    from leaderboard.umap.drawing import scatter
 
     known = [label for label in options.by if any(document["points"][label])]
     for label in options.by:

@@ -11,8 +11,8 @@ from commons.corridors.record import REFERENCE, Record, Score
 from commons.marks import explain
 from commons.metrics import METRICS
 from leaderboard import published
-from leaderboard.names import shown as called
-from leaderboard.questions import aspect, groups, order
+from leaderboard.records.comparable import aspect, groups, order
+from leaderboard.records.labels import shown as called
 
 NONE = "–"
 

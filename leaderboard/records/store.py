@@ -18,9 +18,9 @@ from commons.errors import EmorepError
 from commons.files import write
 from commons.hashing import of_compact_json
 from commons.marks import EDGE
-from leaderboard import earlier, parquet
 from leaderboard.errors import LeaderboardError
-from leaderboard.files import path_of, paths, sweep, writing
+from leaderboard.records import earlier, parquet
+from leaderboard.records.files import path_of, paths, sweep, writing
 
 if TYPE_CHECKING:
     import numpy as np
@@ -50,7 +50,7 @@ class _AllSeeds:
 
 def record(results: Path, measured: Measured, extends: Record | None) -> Record:
     """See leaderboard.record."""
-    from leaderboard.scoring import score
+    from leaderboard.records.scoring import score
 
     if measured.task.aspect is None:
         raise LeaderboardError("record: task.aspect is null; it says what a derived task asks, and is empty for others")

@@ -15,9 +15,9 @@ from statistics import stdev
 
 from commons.corridors.record import Record
 from commons.metrics import METRICS
-from leaderboard import files
-from leaderboard.names import shown
-from leaderboard.records import load
+from leaderboard.records import files
+from leaderboard.records.labels import shown
+from leaderboard.records.store import load
 
 NAME = "leaderboard.csv"
 DECIMALS = 4

@@ -9,9 +9,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from commons.corridors.record import Record
-from leaderboard import files, grids, latex, table
-from leaderboard.blocks import Block
-from leaderboard.grids import Entry, Grid
+from leaderboard.records import files
+from leaderboard.tables import latex, terminal, views
+from leaderboard.tables.results import Block
+from leaderboard.tables.views import Entry, Grid
 
 
 def grid(name: str, title: str, variants: Mapping[str, str], records: Sequence[Record]) -> Grid:
@@ -20,7 +21,7 @@ def grid(name: str, title: str, variants: Mapping[str, str], records: Sequence[R
     asked = {f"{r.cell.task} {r.cell.downstream}: {r.task.headline}": r for r in records
              if r.cell.upstream in variants.values()}  # fmt: skip
     cells = {
-        (variant, column): grids.of_record(record, record.task.headline)
+        (variant, column): views.of_record(record, record.task.headline)
         for variant, upstream in variants.items()
         for column, any_one in asked.items()
         if (record := found.get((upstream, any_one.cell.task, any_one.cell.downstream)))
@@ -43,9 +44,9 @@ def with_absent(made: Grid, absent: Mapping[str, str]) -> Grid:
 
 def write(results: Path, name: str, made: Grid) -> list[Path]:
     """Print the grid and write `results/ablations/<name>` as CSV, Markdown and LaTeX."""
-    block = grids.block(made)
-    table.show_blocks([block])
-    texts = {"csv": _csv(block), "md": table.markdown_blocks([block]), "tex": latex.tables([made])}
+    block = views.block(made)
+    terminal.show_blocks([block])
+    texts = {"csv": _csv(block), "md": terminal.markdown_blocks([block]), "tex": latex.tables([made])}
     written = []
     for suffix, text in texts.items():
         path = results / "ablations" / f"{files.encode(name)}.{suffix}"

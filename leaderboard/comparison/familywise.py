@@ -21,7 +21,7 @@ from math import lcm
 import numpy as np
 
 from commons.metrics import METRICS
-from leaderboard.permutation import ENUMERATED, LINEAR, ROUNDING, contributions, signs
+from leaderboard.comparison.permutation import ENUMERATED, LINEAR, ROUNDING, contributions, signs
 
 LEVEL = 0.05
 PRIOR = 10  # groups: the weight of the median spread of all pairs

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from commons import places
 from commons.corridors.record import Record
-from leaderboard.blocks import Block, Row, blocks, plain
+from leaderboard.tables.results import Block, Row, blocks, plain
 
 Failure = tuple[str, str, str, str]
 WIDE = 10_000  # characters of a line where nobody looks at it: a file, a pipe

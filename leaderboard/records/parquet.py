@@ -36,7 +36,7 @@ def predictions_table(
     import numpy as np
     import pandas as pd
 
-    from leaderboard.scoring import check
+    from leaderboard.records.scoring import check
 
     table = predictions.table.reset_index(drop=True)
     if missing := {"id", "seed"} - set(table):

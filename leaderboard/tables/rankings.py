@@ -9,8 +9,8 @@ from pathlib import Path
 from commons.corridors.record import REFERENCE, Record
 from commons.errors import EmorepError
 from commons.metrics import METRICS
-from leaderboard.blocks import NONE, Block, Row, figure, interval, plain, plural
-from leaderboard.comparison import (
+from leaderboard.comparison.permutation import smallest_p
+from leaderboard.comparison.standings import (
     SIGNIFICANT,
     Across,
     Answer,
@@ -26,11 +26,11 @@ from leaderboard.comparison import (
     told_apart,
 )
 from leaderboard.errors import LeaderboardError
-from leaderboard.foreign import IMPORTED
-from leaderboard.names import names, shown
-from leaderboard.permutation import smallest_p
-from leaderboard.questions import Question, aspect, question
-from leaderboard.statistics import Effect
+from leaderboard.imported import IMPORTED
+from leaderboard.records.comparable import Question, aspect, question
+from leaderboard.records.intervals import Effect
+from leaderboard.records.labels import names, shown
+from leaderboard.tables.results import NONE, Block, Row, figure, interval, plain, plural
 
 
 def rank_blocks(results: Path, records: Sequence[Record], *, pairs: bool = False) -> tuple[list[Block], list[str]]:

@@ -11,7 +11,7 @@ import pandas as pd
 from commons.corridors.record import Counts, FoldScore, Score, Scores, Task
 from commons.metrics import CLASSIFICATION, METRICS, REGRESSION, Metric, recalls, sums
 from leaderboard.errors import LeaderboardError
-from leaderboard.statistics import jackknife
+from leaderboard.records.intervals import jackknife
 
 COLUMNS = ("id", "fold", "seed", "target", "prediction", "group")
 

@@ -11,9 +11,9 @@ from commons.corridors.record import REFERENCE, Record, Score
 from commons.marks import explain
 from commons.metrics import METRICS
 from leaderboard import published
-from leaderboard.blocks import NONE, Block, Row, figure, plain, plural
-from leaderboard.names import names
-from leaderboard.questions import aspect, groups
+from leaderboard.records.comparable import aspect, groups
+from leaderboard.records.labels import names
+from leaderboard.tables.results import NONE, Block, Row, figure, plain, plural
 
 PUBLISHED = "published: "  # begins the mark of a figure that was not measured here
 
@@ -149,7 +149,7 @@ def mean_grids(results: Path, records: Sequence[Record], by: str) -> tuple[list[
     Returns:
         grids, and a line for every record that could not be used.
     """
-    from leaderboard.comparison import answers, kinds, mean_over
+    from leaderboard.comparison.standings import answers, kinds, mean_over
 
     parts, problems = answers(results, records)
     several_kinds, left = kinds(parts)

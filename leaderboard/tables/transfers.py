@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from commons.corridors.record import REFERENCE, Record, Task
-from leaderboard.grids import Entry, Grid, of_record
-from leaderboard.names import names
+from leaderboard.records.labels import names
+from leaderboard.tables.views import Entry, Grid, of_record
 
 PLAIN, STANDARDISED, ACROSS = "transfer", "transfer-standardised", "across-languages"  # kinds of derived task
 ARROW = " → "

@@ -7,8 +7,8 @@ import re
 import unicodedata
 from collections.abc import Sequence
 
-from leaderboard.blocks import NONE, figure
-from leaderboard.grids import Entry, Grid, note
+from leaderboard.tables.results import NONE, figure
+from leaderboard.tables.views import Entry, Grid, note
 
 HEADER = "% Made by emorep from result records. Needs \\usepackage{booktabs,xcolor} and UTF-8 input.\n"
 COLUMN, PAGE = 219.0, 345.0  # pt: the narrowest column and text of the usual classes (acl, article)

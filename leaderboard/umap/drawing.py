@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, TypedDict
 
 import numpy as np
 
-from leaderboard.blocks import NONE, plain
-from leaderboard.plots.emotions import DISTINCT, UNKNOWN, Look, looks
 from leaderboard.plots.style import TALLEST, WIDTHS, distinct, figure, legend_below, wrapped
 from leaderboard.plots.style import title as heading
-from leaderboard.separation import Separation
+from leaderboard.tables.results import NONE, plain
+from leaderboard.umap.looks import DISTINCT, UNKNOWN, Look, looks
+from leaderboard.umap.separation import Separation
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -14,8 +14,8 @@ from commons.corridors.predictions import Predictions
 from commons.corridors.record import Cell, Downstream, Record, Run, Task, Upstream
 from commons.errors import cut
 from leaderboard.errors import LeaderboardError
-from leaderboard.parquet import KEPT
-from leaderboard.questions import question
+from leaderboard.records.comparable import question
+from leaderboard.records.parquet import KEPT
 
 if TYPE_CHECKING:
     import numpy as np
