@@ -12,8 +12,8 @@ import argparse
 from pathlib import Path
 
 from commons.metrics import METRICS
-from leaderboard.comparison.standings import Answer, answer
-from leaderboard.records.intervals import difference
+from leaderboard.comparison.answers import Answer, answer
+from leaderboard.comparison.statistics import difference
 from leaderboard.records.labels import names
 from leaderboard.records.store import load
 

@@ -30,9 +30,11 @@ import numpy as np
 from scipy.special import expit
 
 from commons.metrics import METRICS, ua, wa
+from leaderboard.comparison.answers import Answer
+from leaderboard.comparison.corpora import across
 from leaderboard.comparison.permutation import signs, swap_test
-from leaderboard.comparison.standings import Answer, across
-from leaderboard.records.intervals import difference, jackknife
+from leaderboard.comparison.statistics import difference
+from leaderboard.records.intervals import jackknife
 
 GROUPS = (4, 6, 10, 24, 100)
 SHARES = (0.4, 0.3, 0.2, 0.1)

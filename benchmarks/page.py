@@ -20,7 +20,8 @@ from playwright.sync_api import Browser, sync_playwright
 
 from commons.corridors.record import FoldScore, Record, Score
 from leaderboard import page
-from leaderboard.comparison.standings import Answer, Standing, standing
+from leaderboard.comparison.answers import Answer
+from leaderboard.comparison.standings import Standing, standing
 from leaderboard.page.content import assemble
 from leaderboard.records.comparable import question
 

@@ -125,12 +125,12 @@ def ablation(
         records: cells to show; a column for every task and head.
         absent: variant -> why it was not trained.
     """
-    from leaderboard.tables import ablations as tables
+    from leaderboard.tables import ablations
 
-    grid = tables.grid(name, title, variants, records)
+    table = ablations.table(name, title, variants, records)
     if published:
-        grid = tables.with_paper(grid, published, measure, source)
-    return tables.write(Path(results), name, tables.with_absent(grid, absent))
+        table = ablations.with_paper(table, published, measure, source)
+    return ablations.write(Path(results), name, ablations.with_absent(table, absent))
 
 
 def csv(results: Path) -> Path:
@@ -153,19 +153,19 @@ def show(
     Published figures of an upstream that is shown, same protocol, stand on its line; `published` lists all of them.
     `matrix`: transfers of several pairs stand in one table for every upstream and head, without floors and notes.
     """
-    from leaderboard.tables import results, terminal, transfers, views
+    from leaderboard.tables import results, terminal, transfers
 
     alone, pairs = transfers.apart(records) if matrix else (records, [])
-    several = [*results.blocks(alone), *(views.block(grid) for grid in transfers.grids([*pairs, *alone]) if pairs)]
-    terminal.show_blocks(several, console, published=published)
+    matrices = transfers.tables([*pairs, *alone]) if pairs else []
+    terminal.show([*results.tables(alone), *matrices], console, published=published)
     terminal.show_failures(failures, console)
 
 
 def markdown(records: Sequence[Record], failures: Sequence[Failure] = ()) -> str:
     """The same tables as Markdown."""
-    from leaderboard.tables import terminal
+    from leaderboard.tables import markdown, results
 
-    return terminal.markdown(records, failures)
+    return markdown.document(results.tables(records), failures)
 
 
 def verify(results: Path) -> list[str]:

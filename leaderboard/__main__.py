@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from commons.corridors.record import Record
-    from leaderboard.tables.results import Block
+    from leaderboard.tables.model import Table
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -50,7 +50,7 @@ def _records(results: Path) -> tuple[list[Record], bool]:
 
 
 def _csv(options: argparse.Namespace) -> int:
-    from leaderboard.tables.results import plural
+    from leaderboard.text import plural
 
     records, damage = _records(options.results)
     print(f"{leaderboard.csv(options.results)}: {plural(len(records), 'cell')}")
@@ -106,18 +106,17 @@ def _pivot(options: argparse.Namespace, records: list[Record]) -> int:
 
     problems: list[str] = []
     if options.by in ("language", "family"):
-        found, problems = views.mean_grids(options.results, records, options.by)
+        tables, problems = views.by_mean(options.results, records, options.by)
     else:
-        make = {"metric": views.metric_grids, "task": views.task_grids, "class": views.recall_grids,
-                "cost": views.cost_grids, "ablation": views.ablation_grids,
-                "transfer": transfers.grids}  # fmt: skip
-        found = make[options.by or "metric"](records)
-    if not found:
+        make = {"metric": views.by_metric, "task": views.by_tasks, "class": views.by_class, "cost": views.by_cost,
+                "ablation": views.ablations, "transfer": transfers.tables}  # fmt: skip
+        tables = make[options.by or "metric"](records)
+    if not tables:
         raise LeaderboardError(f"{options.results}: no result for a table by {options.by}")
     if options.format == "latex":
-        print(latex.tables(found, options.spread), end="")
+        print(latex.latex(tables, options.spread), end="")
     else:
-        _print([views.block(grid) for grid in found], options)
+        _print(tables, options)
     for problem in problems:
         print(problem, file=sys.stderr)
     return int(bool(problems))
@@ -133,7 +132,7 @@ def _compare(options: argparse.Namespace) -> int:
         (before, damage), (after, more) = _records(first), _records(second)
         (old, lost), (new, gone) = (_intact(first, _chosen(options, before)), _intact(second, _chosen(options, after)))
         chosen, more = (old, new), more or lost or gone
-        blocks, problems = rankings.two_folders(first, second, chosen)
+        tables, problems = rankings.two_folders(first, second, chosen)
         damage |= more
     else:
         records, damage = _records(options.results)
@@ -144,10 +143,10 @@ def _compare(options: argparse.Namespace) -> int:
         records, lost = _intact(options.results, _chosen(options, records))
         damage |= lost
         if pair:
-            blocks, problems = rankings.two_upstreams(options.results, records, pair[0], pair[1], foreign)
+            tables, problems = rankings.two_upstreams(options.results, records, pair[0], pair[1], foreign)
         else:
-            blocks, problems = rankings.rank_blocks(options.results, records, pairs=options.pairs)
-    _print(blocks, options)
+            tables, problems = rankings.rankings(options.results, records, pairs=options.pairs)
+    _print(tables, options)
     for problem in problems:
         print(problem, file=sys.stderr)
     return int(damage)
@@ -156,7 +155,7 @@ def _compare(options: argparse.Namespace) -> int:
 def _plot(options: argparse.Namespace) -> int:
     from leaderboard import plots
     from leaderboard.plots import curves, style
-    from leaderboard.tables.results import plural
+    from leaderboard.text import plural
 
     widths = ["column", "page"] if options.width == "both" else [options.width]
     out, damage = options.out or options.results / "plots", False
@@ -180,17 +179,17 @@ def _plot(options: argparse.Namespace) -> int:
 
 
 def _umap(options: argparse.Namespace) -> int:
-    from leaderboard.umap import embedding
+    from leaderboard.umap import pictures
 
     records, damage = _records(options.results)
     problems: list[str] = []
     widths = ["column", "page"] if options.width == "both" else [options.width]
-    wanted = embedding.Options(
+    wanted = pictures.Options(
         upstreams=options.upstream or (), tasks=options.task or (), fold=options.first_layer,
         neighbours=options.neighbours, seed=options.seed, by=options.by, widths=widths,
     )  # fmt: skip
     out = options.out or options.results / "umap"
-    made = embedding.write(options.results, _chosen(options, records), out, wanted, problems)
+    made = pictures.write(options.results, _chosen(options, records), out, wanted, problems)
     for path in made:
         print(path, flush=True)
     for problem in problems:
@@ -234,13 +233,13 @@ def _import(options: argparse.Namespace) -> int:
     return int(damage)
 
 
-def _print(blocks: Sequence[Block], options: argparse.Namespace) -> None:
-    from leaderboard.tables import terminal
+def _print(tables: Sequence[Table], options: argparse.Namespace) -> None:
+    from leaderboard.tables import markdown, terminal
 
     if options.format == "markdown":
-        print(terminal.markdown_blocks(blocks), end="")
+        print(markdown.markdown(tables), end="")
     else:
-        terminal.show_blocks(blocks, _terminal(options))
+        terminal.show(tables, _terminal(options))
 
 
 def _terminal(options: argparse.Namespace) -> Console:
@@ -250,7 +249,7 @@ def _terminal(options: argparse.Namespace) -> Console:
 
 
 def _verify(options: argparse.Namespace) -> int:
-    from leaderboard.tables.results import plural
+    from leaderboard.text import plural
 
     records, damage = _records(options.results)
     problems = leaderboard.verify(options.results)

@@ -12,8 +12,8 @@ from leaderboard.comparison.permutation import DRAWS, ENUMERATED
 from leaderboard.imported import IMPORTED
 from leaderboard.records.comparable import question
 from leaderboard.records.labels import names, shown
-from leaderboard.tables.results import plain, plural
-from leaderboard.tables.terminal import escape
+from leaderboard.tables.markdown import escape
+from leaderboard.text import plain, plural
 
 # What is cited for a name that holds these letters: corpora, upstreams, heads. Keys of bibliography.bib.
 CORPORA = {"emodb": "burkhardt2005", "urdu": "latif2018", "emovo": "costantini2014", "ravdess": "livingstone2018",

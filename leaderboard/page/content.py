@@ -10,7 +10,9 @@ from commons.corridors.record import REFERENCE, Record
 from commons.marks import explain
 from commons.metrics import METRICS, Metric
 from leaderboard import published
-from leaderboard.comparison.standings import Across, Standing, across, answers, kinds, standing, told_apart
+from leaderboard.comparison.answers import answers, kinds
+from leaderboard.comparison.corpora import Across, across
+from leaderboard.comparison.standings import Standing, significant_pairs, standing
 from leaderboard.records.comparable import Question, aspect, groups, question
 from leaderboard.records.labels import names
 from leaderboard.records.openings import openings
@@ -95,7 +97,7 @@ def _summary(
     if first.cell.limit is not None:
         name += f" (smoke run of {first.cell.limit})"
     rank: dict[str, tuple[int, int]] = {}
-    told = told_apart(place.pairs) if place else 0
+    told = significant_pairs(place.pairs) if place else 0
     if place and told:  # where nothing differs significantly, nobody has a rank: rank 1 for all would look like one
         rank = {a.upstream: (r, last) for a, r, last in zip(place.answers, place.ranks, place.last, strict=True)}
     cells = []
@@ -129,7 +131,7 @@ def _mean(over: Across | None) -> dict[str, object] | None:
         return None
     clean: Sequence[float | None] = over.clean or [None] * len(over.upstreams)
     nobody: list[int | None] = [None] * len(over.upstreams)
-    ranks, last = (over.ranks, over.last) if told_apart(over.pairs) else (nobody, nobody)
+    ranks, last = (over.ranks, over.last) if significant_pairs(over.pairs) else (nobody, nobody)
     rows = zip(over.upstreams, over.means, ranks, last, clean, strict=True)
     return {
         "families": over.families,

@@ -14,9 +14,9 @@ from leaderboard.plots.style import COLOURS, GREY, SEQUENTIAL, figure, short, wr
 from leaderboard.plots.style import title as heading
 from leaderboard.records.comparable import aspect, groups
 from leaderboard.records.labels import names, shown
-from leaderboard.tables.results import figure as number
-from leaderboard.tables.results import plural
-from leaderboard.tables.views import task_grids
+from leaderboard.tables.model import figure as number
+from leaderboard.tables.views import by_tasks
+from leaderboard.text import plural
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -59,30 +59,32 @@ def bars(results: Path, records: Sequence[Record], width: str) -> Iterator[tuple
 
 def heatmap(results: Path, records: Sequence[Record], width: str) -> Iterator[tuple[tuple[str, ...], Figure]]:
     """Upstreams by tasks for every head, headline metric and aspect; the figure stands in each field."""
-    for grid in task_grids(records):
-        metric = next(iter(grid.cells.values())).metric or ""
+    for table in by_tasks(records):
+        metric = next(iter(table.cells.values())).metric or ""
         values = np.array(
-            [[np.nan if (e := grid.cells.get((row, c))) is None or e.value is None else e.value for c in grid.columns]
-             for row in grid.rows]
+            [[np.nan if (e := table.cells.get((row, c))) is None or e.value is None else e.value for c in table.columns]
+             for row in table.rows]
         )  # fmt: skip
         if np.isnan(values).all():
             continue
-        drawn, (axis,) = figure(width, 1.15 + 0.19 * len(grid.rows))
+        drawn, (axis,) = figure(width, 1.15 + 0.19 * len(table.rows))
         image = axis.imshow(values, cmap=SEQUENTIAL, aspect="auto")
         annotate(axis, image, [[number(None if np.isnan(v) else v, metric) for v in row] for row in values])
-        _names(axis, [grid.name(row) for row in grid.rows], width, invert=False)
-        wanted = [short(column, 24) for column in grid.columns]
+        _names(axis, [table.name(row) for row in table.rows], width, invert=False)
+        wanted = [short(column, 24) for column in table.columns]
         axis.set_xticks(range(len(wanted)), wanted, rotation=30, ha="right", rotation_mode="anchor")
         axis.spines[:].set_visible(False)
         axis.tick_params(length=0)
-        heading(drawn, grid.title.replace("all tasks", axis_label(metric)), width)
+        heading(drawn, table.title.replace("all tasks", axis_label(metric)), width)
         drawn.colorbar(image, ax=axis, fraction=0.05, pad=0.02).outline.set_visible(False)
-        yield (*grid.title.split(" · ")[1:], metric), drawn
+        yield (*table.title.split(" · ")[1:], metric), drawn
 
 
 def ranks(results: Path, records: Sequence[Record], width: str) -> Iterator[tuple[tuple[str, ...], Figure]]:
     """For every task and head, and over corpora, the ranks that each upstream may have; a dot is its rank."""
-    from leaderboard.comparison.standings import across, answers, kinds, standing
+    from leaderboard.comparison.answers import answers, kinds
+    from leaderboard.comparison.corpora import across
+    from leaderboard.comparison.standings import standing
 
     (parts, _), called = answers(results, records), names(records)
     for part in parts:

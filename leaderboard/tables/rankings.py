@@ -9,64 +9,54 @@ from pathlib import Path
 from commons.corridors.record import REFERENCE, Record
 from commons.errors import EmorepError
 from commons.metrics import METRICS
+from leaderboard.comparison.answers import Answer, answer, answers, kinds, same_utterances
+from leaderboard.comparison.corpora import Across, across
 from leaderboard.comparison.permutation import smallest_p
-from leaderboard.comparison.standings import (
-    SIGNIFICANT,
-    Across,
-    Answer,
-    Pair,
-    Standing,
-    across,
-    answer,
-    answers,
-    compare,
-    kinds,
-    same_utterances,
-    standing,
-    told_apart,
-)
+from leaderboard.comparison.standings import SIGNIFICANT, Pair, Standing, compare, significant_pairs, standing
+from leaderboard.comparison.statistics import Effect
 from leaderboard.errors import LeaderboardError
 from leaderboard.imported import IMPORTED
 from leaderboard.records.comparable import Question, aspect, question
-from leaderboard.records.intervals import Effect
 from leaderboard.records.labels import names, shown
-from leaderboard.tables.results import NONE, Block, Row, figure, interval, plain, plural
+from leaderboard.tables.model import Cell, Table, figure
+from leaderboard.tables.views import of_record
+from leaderboard.text import NONE, plural, probability
 
 
-def rank_blocks(results: Path, records: Sequence[Record], *, pairs: bool = False) -> tuple[list[Block], list[str]]:
+def rankings(results: Path, records: Sequence[Record], *, pairs: bool = False) -> tuple[list[Table], list[str]]:
     """A rank table for every question and head, and one over corpora for every head and metric of several tasks.
 
     Args:
         pairs: also list every pair with its difference and p.
 
     Returns:
-        blocks, and a line for every record whose predictions could not be used.
+        tables, and a line for every record whose predictions could not be used.
     """
     (parts, problems), called = answers(results, records), names(records)
-    found: list[Block] = []
+    made: list[Table] = []
     for part in parts:
         place = standing(part)
-        found.append(_ranking(place))
+        made.append(_ranking(place))
         if pairs and place.pairs:
-            found.append(_pairs_block(f"{_title(part)}: all pairs", place.pairs, place.metric, called))
+            made.append(_pairs_table(f"{_title(part)}: all pairs", place.pairs, place.metric, called))
     several_kinds, left = kinds(parts)
     for several in several_kinds:
         if len(several) < 2:
             continue
         over = across(several)
-        title = plain(f"over corpora · {_about(several)}")
+        title = f"over corpora · {_about(several)}"
         if len(over.upstreams) > 1:
-            found.append(_over_corpora(title, over, called))
+            made.append(_over_corpora(title, over, called))
             if pairs:
-                found += _pairs_over_corpora(title, over, called)
+                made += _pairs_over_corpora(title, over, called)
         else:
             problems.append(f"{title}: fewer than two upstreams have every task; choose tasks with -t")
-    return found, [*problems, *left]
+    return made, [*problems, *left]
 
 
 def two_upstreams(
     results: Path, records: Sequence[Record], first: str, second: str, imported: Collection[str] = ()
-) -> tuple[list[Block], list[str]]:
+) -> tuple[list[Table], list[str]]:
     """Two upstreams on every question that both answered, head by head.
 
     Args:
@@ -88,20 +78,21 @@ def two_upstreams(
         raise LeaderboardError(
             f"{first} and {second} share no task, head and task version; put both on one: {' and '.join(ways)}"
         )
-    called, found = names(records), []
+    called = names(records)
+    made: list[Table] = []
     one, other = called[first], called[second]
     for heads in dict.fromkeys((a.record.cell.downstream, b.record.cell.downstream) for a, b in couples):
         own = [(a, b) for a, b in couples if (a.record.cell.downstream, b.record.cell.downstream) == heads]
         head = " and ".join(dict.fromkeys(heads))
-        found.append(_couples_block(f"{one} and {other} · {head}", own, (one, other)))
+        made.append(_couples_table(f"{one} and {other} · {head}", own, (one, other)))
         several_kinds, left = kinds([[a, b] for a, b in own])
         problems += left
         for several in several_kinds:
             if len(several) > 1:
                 over = across(several)
-                title = plain(f"{one} and {other} over corpora · {_about(several)}")
-                found += [_over_corpora(title, over, called), *_pairs_over_corpora(title, over, called)]
-    return found, problems
+                title = f"{one} and {other} over corpora · {_about(several)}"
+                made += [_over_corpora(title, over, called), *_pairs_over_corpora(title, over, called)]
+    return made, problems
 
 
 def _paired(several: Sequence[Answer], first: str, second: str) -> list[tuple[Answer, Answer]]:
@@ -116,7 +107,7 @@ def _paired(several: Sequence[Answer], first: str, second: str) -> list[tuple[An
 
 def two_folders(
     first: Path, second: Path, records: tuple[Sequence[Record], Sequence[Record]]
-) -> tuple[list[Block], list[str]]:
+) -> tuple[list[Table], list[str]]:
     """Every cell that two results folders share, the first's figure minus the second's.
 
     Raises:
@@ -135,11 +126,11 @@ def two_folders(
         except EmorepError as error:
             problems.append(str(error))
     labels = (first.name, second.name) if first.name != second.name else (str(first), str(second))
-    found = [_couples_block(f"{labels[0]} and {labels[1]}", couples, labels)] if couples else []
+    made = [_couples_table(f"{labels[0]} and {labels[1]}", couples, labels)] if couples else []
     for folder, own, other in ((first, before, after), (second, after, before)):
         if alone := [" · ".join(name) for name in own if name not in other and name[2] != REFERENCE]:
             problems.append(f"only in {folder}: {', '.join(alone)}")
-    return found, problems
+    return made, problems
 
 
 def _about(parts: Sequence[Sequence[Answer]]) -> str:
@@ -150,10 +141,11 @@ def _about(parts: Sequence[Sequence[Answer]]) -> str:
 
 def _title(part: Sequence[Answer]) -> str:
     record = part[0].record
-    return plain(f"{record.cell.task} · {record.cell.downstream}")
+    return f"{record.cell.task} · {record.cell.downstream}"
 
 
-def _ranking(place: Standing) -> Block:
+def _ranking(place: Standing) -> Table:
+    """The ranks of one task and head."""
     record, metric, k = place.answers[0].record, place.metric, len(place.answers)
     groups = plural(len(place.answers[0].groups), record.task.group_by)
     facts = [f"[95 % interval] over {groups}; {METRICS[metric].reads}; task version {record.task.version}"]
@@ -165,91 +157,130 @@ def _ranking(place: Standing) -> Block:
             size = figure(place.detectable, metric)
             facts.append(f"smallest detectable difference in {metric} (one pair, 80 % power): {size}")
         facts += _needed(place.needed, place.pairs, metric)
-    rows, told = [], told_apart(place.pairs)
+    ranked = significant_pairs(place.pairs) > 0
+    cells: dict[tuple[str, str], Cell] = {}
     for item, rank, last in zip(place.answers, place.ranks, place.last, strict=True):
-        score = item.record.scores.metrics[metric]
-        cells = {"rank": str(rank) if told else NONE, "ranks": _span(rank, last), "upstream": plain(shown(item.record))}
-        rows.append(Row(cells | {metric: figure(score.value, metric) + interval(score, metric)}))
-    return Block(
-        _title(place.answers), facts, ["rank", "ranks", "upstream", metric], rows,
-        notes=[RANK if told else UNTOLD] if k > 1 else [],
-    )  # fmt: skip
+        cells[item.upstream, "ranks"] = Cell(text=_span(rank, last))
+        cells[item.upstream, "upstream"] = Cell(text=shown(item.record))
+        cells[item.upstream, metric] = of_record(item.record, metric)
+    return Table(
+        title=_title(place.answers),
+        facts=facts,
+        rows=[item.upstream for item in place.answers],
+        columns=["ranks", "upstream", metric],
+        cells=cells,
+        notes=[RANK if ranked else NO_RANK] if k > 1 else [],
+        corner="rank",
+        names={
+            item.upstream: str(rank) if ranked else NONE for item, rank in zip(place.answers, place.ranks, strict=True)
+        },
+    )
 
 
 RANK = "rank: 1 + the number significantly better; ranks: those it may have, given all tests together"
-UNTOLD = "no rank: no two of them can be told apart, which does not say that they are equal; ranks: those it may have"
+NO_RANK = "no rank: no two of them can be told apart, which does not say that they are equal; ranks: those it may have"
 ADJUSTED = "adjusted p"
 
 
-def _over_corpora(title: str, over: Across, called: dict[str, str]) -> Block:
+def _over_corpora(title: str, over: Across, called: dict[str, str]) -> Table:
+    """The ranks over several corpora."""
     metric = over.metric
-    votes = plural(len(over.families), "vote")
+    mean, votes = f"mean {metric}", plural(len(over.families), "vote")
     several = over.clean is not None and len(over.clean_tasks) < sum(map(len, over.families.values()))
-    facts = [
-        "one vote a family: " + plain(", ".join(" + ".join(tasks) for tasks in over.families.values())),
-        "on further speakers of these corpora: " + _power(over.smallest_p, over.pairs),
-        "on further corpora: " + _power(over.smallest_p_corpora, over.pairs_corpora, votes),
-        *_needed(over.needed, over.pairs, metric),
-    ]
-    columns = ["rank", "ranks", "upstream", f"mean {metric}", *(["clean tasks"] if several else []), "further corpora"]
-    rows = []
+    ranked = significant_pairs(over.pairs) > 0
+    cells: dict[tuple[str, str], Cell] = {}
     for i, name in enumerate(over.upstreams):
-        cells = {
-            "rank": str(over.ranks[i]) if told_apart(over.pairs) else NONE,
-            "ranks": _span(over.ranks[i], over.last[i]),
-            "upstream": plain(called[name]),
-            f"mean {metric}": _effect(over.means[i], metric),
-            "clean tasks": figure(over.clean[i], metric) if over.clean else NONE,
-            "further corpora": _span(over.ranks_corpora[i], over.last_corpora[i]),
-        }
-        rows.append(Row(cells))
-    notes = [(RANK if told_apart(over.pairs) else UNTOLD) + "; the last column: on further corpora"]
+        cells[name, "ranks"] = Cell(text=_span(over.ranks[i], over.last[i]))
+        cells[name, "upstream"] = Cell(text=called[name])
+        cells[name, mean] = _effect(over.means[i], metric)
+        cells[name, "clean tasks"] = Cell(over.clean[i] if over.clean else None, metric=metric)
+        cells[name, "further corpora"] = Cell(text=_span(over.ranks_corpora[i], over.last_corpora[i]))
+    notes = [(RANK if ranked else NO_RANK) + "; the last column: on further corpora"]
     if several:
-        left = plain(", ".join(over.clean_tasks))
-        notes.append(f"clean tasks: the same mean over {left}, on which none of these upstreams is contaminated")
+        clean = ", ".join(over.clean_tasks)
+        notes.append(f"clean tasks: the same mean over {clean}, on which none of these upstreams is contaminated")
     elif over.clean is None:
         notes.append("on every task some upstream is contaminated: there is no mean over clean tasks")
     for name, lacking in over.incomplete.items():
-        notes.append(plain(f"not averaged: {called[name]} lacks {', '.join(lacking)}"))
-    return Block(plain(title), facts, columns, rows, notes=notes)
+        notes.append(f"not averaged: {called[name]} lacks {', '.join(lacking)}")
+    return Table(
+        title=title,
+        facts=[
+            "one vote a family: " + ", ".join(" + ".join(tasks) for tasks in over.families.values()),
+            "on further speakers of these corpora: " + _power(over.smallest_p, over.pairs),
+            "on further corpora: " + _power(over.smallest_p_corpora, over.pairs_corpora, votes),
+            *_needed(over.needed, over.pairs, metric),
+        ],
+        rows=over.upstreams,
+        columns=["ranks", "upstream", mean, *(["clean tasks"] if several else []), "further corpora"],
+        cells=cells,
+        notes=notes,
+        corner="rank",
+        names={name: str(rank) if ranked else NONE for name, rank in zip(over.upstreams, over.ranks, strict=True)},
+    )
 
 
-def _couples_block(title: str, couples: Sequence[tuple[Answer, Answer]], labels: tuple[str, str]) -> Block:
+def _couples_table(title: str, couples: Sequence[tuple[Answer, Answer]], labels: tuple[str, str]) -> Table:
     """A row for every two answers to one question."""
     several_upstreams = len({a.upstream for a, _ in couples}) > 1
-    rows = []
-    for (a, b), (seen, p, adjusted) in zip(couples, compare(couples), strict=True):
-        metric = a.record.task.headline
-        name = " · ".join((shown(a.record), a.record.cell.task, a.record.cell.downstream)[not several_upstreams :])
-        cells = {"cell": plain(name), "metric": metric}
-        cells |= {"first": figure(a.record.scores.metrics[metric].value, metric)}
-        cells |= {"second": figure(b.record.scores.metrics[metric].value, metric)}
-        cells |= {"difference": _effect(seen, metric, signed=True), "p": probability(p)}
-        cells |= {ADJUSTED: probability(adjusted), "better": _better(seen, adjusted, metric, labels)}
-        rows.append(Row(cells | {"smallest p": probability(smallest_p(len(a.groups)))}))
-    facts = [
-        plain(f"first: {labels[0]}; second: {labels[1]}; [95 % interval]"),
-        f"{ADJUSTED}: over {plural(len(rows), 'row')}",
-    ]
-    columns = ["cell", "metric", "first", "second", "difference", "p", ADJUSTED, "smallest p", "better"]
-    return Block(plain(title), facts, columns, rows, narrower=[("smallest p", None), ("metric", None)])
+    cells: dict[tuple[str, str], Cell] = {}
+    heads: dict[str, str] = {}
+    for number, ((a, b), (effect, p, adjusted)) in enumerate(zip(couples, compare(couples), strict=True)):
+        row, metric = str(number), a.record.task.headline
+        parts = (shown(a.record), a.record.cell.task, a.record.cell.downstream)
+        heads[row] = " · ".join(parts[not several_upstreams :])
+        own = {
+            "metric": metric,
+            "first": figure(a.record.scores.metrics[metric].value, metric),
+            "second": figure(b.record.scores.metrics[metric].value, metric),
+            "difference": _signed(effect, metric),
+            "p": probability(p),
+            ADJUSTED: probability(adjusted),
+            "smallest p": probability(smallest_p(len(a.groups))),
+            "better": _better(effect, adjusted, metric, labels),
+        }
+        cells |= {(row, column): Cell(text=text) for column, text in own.items()}
+    return Table(
+        title=title,
+        facts=[
+            f"first: {labels[0]}; second: {labels[1]}; [95 % interval]",
+            f"{ADJUSTED}: over {plural(len(heads), 'row')}",
+        ],
+        rows=list(heads),
+        columns=["metric", "first", "second", "difference", "p", ADJUSTED, "smallest p", "better"],
+        cells=cells,
+        corner="cell",
+        names=heads,
+        narrower=[("smallest p", "column"), ("metric", "column")],
+    )
 
 
-def _pairs_block(title: str, pairs: Sequence[Pair], metric: str, called: dict[str, str], figures: str = "") -> Block:
-    rows = []
-    for pair in pairs:
-        cells = {"first": plain(called[pair.first]), "second": plain(called[pair.second])}
-        cells |= {"difference": _effect(pair.effect, metric, signed=True), "p": probability(pair.p)}
-        cells |= {ADJUSTED: probability(pair.adjusted)}
-        rows.append(Row(cells))
-    facts = [f"{figures or metric} of the first minus that of the second; {ADJUSTED}: over {_plural_pairs(pairs)}"]
-    return Block(title, facts, ["first", "second", "difference", "p", ADJUSTED], rows)
+def _pairs_table(title: str, pairs: Sequence[Pair], metric: str, called: dict[str, str], figures: str = "") -> Table:
+    """A row for every pair: its difference and how significant it is."""
+    cells: dict[tuple[str, str], Cell] = {}
+    for number, pair in enumerate(pairs):
+        own = {
+            "second": called[pair.second],
+            "difference": _signed(pair.effect, metric),
+            "p": probability(pair.p),
+            ADJUSTED: probability(pair.adjusted),
+        }
+        cells |= {(str(number), column): Cell(text=text) for column, text in own.items()}
+    return Table(
+        title=title,
+        facts=[f"{figures or metric} of the first minus that of the second; {ADJUSTED}: over {_plural_pairs(pairs)}"],
+        rows=[str(number) for number in range(len(pairs))],
+        columns=["second", "difference", "p", ADJUSTED],
+        cells=cells,
+        corner="first",
+        names={str(number): called[pair.first] for number, pair in enumerate(pairs)},
+    )
 
 
-def _pairs_over_corpora(title: str, over: Across, called: dict[str, str]) -> list[Block]:
+def _pairs_over_corpora(title: str, over: Across, called: dict[str, str]) -> list[Table]:
     several = {"further speakers of these corpora": over.pairs, "further corpora": over.pairs_corpora}
     return [
-        _pairs_block(f"{title}: all pairs, on {whom}", pairs, over.metric, called, f"mean {over.metric}")
+        _pairs_table(f"{title}: all pairs, on {whom}", pairs, over.metric, called, f"mean {over.metric}")
         for whom, pairs in several.items()
     ]
 
@@ -259,7 +290,7 @@ def _power(smallest: float, pairs: Sequence[Pair], groups: str = "") -> str:
     text = f"smallest p{f' of {groups}' if groups else ''}: {probability(smallest)}; "
     if smallest > SIGNIFICANT:
         return text + "no difference can become significant: who is better cannot be told with so few"
-    return text + f"{told_apart(pairs)} of {_plural_pairs(pairs)} told apart, adjusted for all"
+    return text + f"{significant_pairs(pairs)} of {_plural_pairs(pairs)} told apart, adjusted for all"
 
 
 def _needed(needed: float, pairs: Sequence[Pair], metric: str) -> list[str]:
@@ -274,26 +305,29 @@ def _plural_pairs(pairs: Sequence[Pair]) -> str:
     return plural(len(pairs), "pair")
 
 
-def _better(seen: Effect, p: float, metric: str, labels: tuple[str, str]) -> str:
+def _better(effect: Effect, p: float, metric: str, labels: tuple[str, str]) -> str:
+    """Who is significantly better; a dash where nobody is."""
     if not p <= SIGNIFICANT:
         return NONE
-    return plain(labels[(seen.value > 0) != METRICS[metric].higher_is_better])
+    return labels[(effect.value > 0) != METRICS[metric].higher_is_better]
 
 
-def _effect(seen: Effect, metric: str, *, signed: bool = False) -> str:
-    value, low, high = (_number(v, metric, signed) for v in (seen.value, seen.low, seen.high))
-    return value if math.isnan(seen.low) else f"{value} [{low}, {high}]"
+def _effect(effect: Effect, metric: str) -> Cell:
+    """A mean or difference as a figure."""
+    value, low, high = (None if math.isnan(v) else v for v in (effect.value, effect.low, effect.high))
+    return Cell(value, low, high, metric=metric)
 
 
-def _number(value: float, metric: str, signed: bool) -> str:
+def _signed(effect: Effect, metric: str) -> str:
+    """A difference with its interval; what is above zero has a plus."""
+    value, low, high = (_number(v, metric) for v in (effect.value, effect.low, effect.high))
+    return value if math.isnan(effect.low) else f"{value} [{low}, {high}]"
+
+
+def _number(value: float, metric: str) -> str:
     text = figure(None if math.isnan(value) else value, metric)
-    return f"+{text}" if signed and value > 0 else text
+    return f"+{text}" if value > 0 else text
 
 
 def _span(first: int, last: int) -> str:
     return str(first) if first == last else f"{first}-{last}"
-
-
-def probability(p: float) -> str:
-    """A p as tables show it."""
-    return NONE if math.isnan(p) else f"{p:.3f}" if p >= 0.001 else f"{p:.1g}"

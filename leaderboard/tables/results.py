@@ -1,118 +1,98 @@
-"""What a table says: a block for every task and head, for any way to print it."""
+"""The tables that a run ends with: one for every task and head, and all tasks of a head side by side."""
 
 from __future__ import annotations
 
-import re
-import string
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import replace
 
-from commons.corridors.record import REFERENCE, Record, Score
+from commons.corridors.record import REFERENCE, Record
 from commons.marks import explain
 from commons.metrics import METRICS
 from leaderboard import published
-from leaderboard.records.comparable import aspect, groups, order
-from leaderboard.records.labels import shown as called
-
-NONE = "–"
-
-
-@dataclass(frozen=True)
-class Row:
-    """One upstream in a table; a reference is a floor to compare with, not a competitor."""
-
-    cells: dict[str, str]
-    reference: bool = False
+from leaderboard.records.comparable import groups
+from leaderboard.records.labels import shown
+from leaderboard.tables.model import Cell, Table, figure, lettered
+from leaderboard.tables.views import by_kind, by_task, chance, common_marks, marks_of, of_record, row_of
+from leaderboard.text import NONE, plural
 
 
-@dataclass(frozen=True)
-class Block:
-    """A table with what is said above and below it.
-
-    `narrower`: what to do, in this order, where a terminal is too narrow: (column, what takes its place or None).
-    """
-
-    title: str
-    facts: list[str]
-    columns: list[str]
-    rows: list[Row]
-    narrower: list[tuple[str, str | None]] = field(default_factory=list)
-    published: list[tuple[str, bool]] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-
-
-def blocks(records: Sequence[Record]) -> list[Block]:
-    """A block for every task and head, and for every head of several tasks one that puts them side by side."""
-    letters = _letters(records)
-    found: list[Block] = []
+def tables(records: Sequence[Record]) -> list[Table]:
+    """A table for every task and head, and for every head of several tasks one that puts them side by side."""
+    lettering = _lettering(records)
     parts = list(groups(records))
-    names = [(measured[0].cell.task, measured[0].cell.downstream) for measured, _ in parts]
-    for (measured, references), name in zip(parts, names, strict=True):
-        found.append(_block(measured, references, letters, several=names.count(name) > 1))
-    kinds: dict[tuple[str, str, str], list[tuple[list[Record], list[Record]]]] = {}
-    for measured, references in parts:
-        kind = (measured[0].cell.downstream, measured[0].task.headline, aspect(measured[0].task))
-        kinds.setdefault(kind, []).append((measured, references))
-    for (head, metric, about), mine in kinds.items():
-        if head != REFERENCE and len({measured[0].cell.task for measured, _ in mine}) > 1:
-            found.append(_side_by_side(head, metric, about, mine, letters))
-    return found
+    cells = [(measured[0].cell.task, measured[0].cell.downstream) for measured, _ in parts]
+    made = [
+        _of_task(measured, references, lettering, several=cells.count(cell) > 1)
+        for (measured, references), cell in zip(parts, cells, strict=True)
+    ]
+    for kind, own in by_kind(records).items():
+        if len({measured[0].cell.task for measured, _ in own}) > 1:
+            made.append(_side_by_side(by_task(*kind, own), kind[1], lettering))
+    return made
 
 
-def _block(measured: list[Record], references: list[Record], letters: dict[str, str], *, several: bool) -> Block:
-    task = measured[0].task
-    shown = [task.headline, *(m for m in task.metrics if m != task.headline)]
+def _of_task(measured: list[Record], references: list[Record], lettering: dict[str, str], *, several: bool) -> Table:
+    """Upstreams by the metrics of a task; `several`: other versions of the task have tables, too."""
+    task, head = measured[0].task, measured[0].cell.downstream
+    metrics = [task.headline, *(m for m in task.metrics if m != task.headline)]
     everyone = [*measured, *references]
-    common = set.intersection(*(set(_marks(r)) for r in measured))
+    common = common_marks(measured)
     last, beside = f"last layer {task.headline}", f"published {task.headline}"
-    widths = {m: max(len(figure(r.scores.metrics[m].value, m)) for r in everyone) for m in shown}
-
-    rows = []
+    cells: dict[tuple[str, str], Cell] = {}
     for record in everyone:
-        cells = {"upstream": plain(called(record)), "layer": _layer(record)}
-        for metric in shown:
-            score = record.scores.metrics[metric]
-            value = figure(score.value, metric).rjust(widths[metric])
-            cells[metric] = value + interval(score, metric)
-            cells[f"{metric} "] = value
-        cells[last] = figure((record.scores.last_layer or {}).get(task.headline), task.headline)
-        cells[beside] = _beside(record)
-        cells["marks"] = " ".join(letters[m] for m in _marks(record) if m not in common and m in letters)
-        rows.append(Row(cells, record.cell.downstream == REFERENCE))
-
-    wanted = ["upstream", "layer", *shown, last, beside, "marks"]
+        own = {"layer": Cell(text=_layer(record)), beside: Cell(text=_beside(record))}
+        own |= {metric: of_record(record, metric) for metric in metrics}
+        own[last] = Cell((record.scores.last_layer or {}).get(task.headline), metric=task.headline)
+        letters = [lettering[m] for m in marks_of(record) if m not in common and m in lettering]
+        own["marks"] = Cell(text=" ".join(letters))
+        cells |= {(row_of(record), column): cell for column, cell in own.items()}
     # What references alone have (a last layer, where the head chooses none) is no column.
-    heads = [row for row in rows if not row.reference] or rows
-    columns = [c for c in wanted if c in ("upstream", *shown) or any(row.cells[c] not in ("", NONE) for row in heads)]
-    return Block(
-        title=plain(f"{task.name} · {measured[0].cell.downstream}"),
+    heads = [row_of(r) for r in everyone if r.cell.downstream != REFERENCE] or [row_of(r) for r in everyone]
+    filled = {column for (row, column), cell in cells.items() if row in heads and cell.shown not in ("", NONE)}
+    loose = {mark for record in everyone for mark in marks_of(record)} - common
+    return Table(
+        title=f"{task.name} · {head}",
         facts=_facts(measured[0], several=several),
-        columns=columns,
-        rows=rows,
+        rows=[row_of(record) for record in everyone],
+        columns=[c for c in ("layer", *metrics, last, beside, "marks") if c in metrics or c in filled],
+        cells=cells,
+        references=frozenset(row_of(r) for r in everyone if r.cell.downstream == REFERENCE),
+        notes=[
+            *(f"{mark}: {explain(mark)}" for mark in sorted(common)),
+            *(f"{lettering[mark]} = {mark}: {explain(mark)}" for mark in sorted(loose)),
+            *task.notes,
+        ],
+        names={row_of(record): shown(record) for record in everyone},
+        published=_published(measured) if head != REFERENCE else [],
         # Published figures are listed by --published as well, so nothing is lost with them.
         narrower=[
-            *((m, f"{m} ") for m in reversed(shown[1:])),
-            (beside, None),
-            *((f"{m} ", None) for m in reversed(shown[1:])),
-            ("layer", None),
+            *((metric, "interval") for metric in reversed(metrics[1:])),
+            (beside, "column"),
+            *((metric, "column") for metric in reversed(metrics[1:])),
+            ("layer", "column"),
         ],
-        published=_published(measured) if measured[0].cell.downstream != REFERENCE else [],
-        notes=[*_mark_lines(everyone, common, letters), *map(plain, task.notes)],
     )
 
 
+def _side_by_side(table: Table, metric: str, lettering: dict[str, str]) -> Table:
+    """The tasks of a head without intervals, with the letters of the tables above."""
+    cells = {place: replace(cell, low=None, high=None) for place, cell in table.cells.items()}
+    facts = [f"{metric}, pooled over folds; intervals stand in the tables above"]
+    return replace(table, facts=facts, cells=cells, lettering=lettering)
+
+
 def _facts(record: Record, *, several: bool) -> list[str]:
+    """What was tested, by how many, and how the figures are to be read."""
     task, counts = record.task, record.scores.counts
     sizes = [plural(counts.n, "utterance")]
     sizes.append(plural(counts.speakers, "speaker") if counts.speakers else "speakers unknown")
     sizes += [plural(counts.folds, "fold")] + ([plural(counts.seeds, "seed")] if counts.seeds > 1 else [])
-    lines = [plain(f"{task.title} ({task.language}): {', '.join(sizes)}")]
+    lines = [f"{task.title} ({task.language}): {', '.join(sizes)}"]
     if task.classes:
-        chance = figure(100 / len(task.classes), "UA")
-        lines.append(plain(f"{len(task.classes)} classes: {', '.join(task.classes)}; chance UA {chance}"))
+        lines.append(f"{len(task.classes)} classes: {', '.join(task.classes)}; {chance(task)}")
     lines.append(f"[95 % interval] over {plural(counts.groups, task.group_by)}; {METRICS[task.headline].reads}")
     if several:
-        lines.append(plain(f"version {task.version}, audit {task.audit[:8]}; other folds or utterances stand apart"))
+        lines.append(f"version {task.version}, audit {task.audit[:8]}; other folds or utterances stand apart")
     if record.cell.limit is not None:
         lines.append(f"SMOKE RUN: {record.cell.limit} utterances only, no result")
     if "synthetic" in record.marks:
@@ -120,83 +100,18 @@ def _facts(record: Record, *, several: bool) -> list[str]:
     return lines
 
 
-def plural(n: int, noun: str) -> str:
-    """`1 fold`, `2 folds`."""
-    return f"{n} {noun}{'' if n == 1 else 's'}"
-
-
-def _side_by_side(
-    head: str, metric: str, about: str, parts: list[tuple[list[Record], list[Record]]], letters: dict[str, str]
-) -> Block:
-    """Upstreams down, tasks across; those measured on most tasks first, and of these the best on average."""
-    cells: dict[tuple[str, bool], dict[str, str]] = {}
-    values: dict[tuple[str, bool], list[float]] = {}
-    columns, notes = ["upstream"], []
-    for measured, references in parts:
-        task = measured[0].task
-        column = plain(task.name)
-        if column in columns:
-            column = f"{column} {plain(task.audit[:6])}"
-        columns.append(column)
-        common = set.intersection(*(set(_marks(r)) for r in measured))
-        if common:
-            notes.append(plain(f"{column}: {', '.join(sorted(common))}"))
-        for record in (*measured, *references):
-            row = (record.cell.upstream, record.cell.downstream == REFERENCE)
-            own = [letters[m] for m in _marks(record) if m not in common and m in letters]
-            text = " ".join([figure(record.scores.metrics[metric].value, metric), *own])
-            cells.setdefault(row, {"upstream": plain(called(record))})[column] = text
-            values.setdefault(row, []).append(order(record)[1])
-
-    def place(row: tuple[str, bool]) -> tuple[bool, int, float]:
-        return row[1], -len(values[row]), sum(values[row]) / len(values[row])
-
-    used = {m for measured, refs in parts for r in (*measured, *refs) for m in _marks(r) if m in letters}
-    return Block(
-        title=plain(" · ".join(filter(None, ("all tasks", about, head)))),
-        facts=[f"{metric}, pooled over folds; intervals stand in the tables above"],
-        columns=columns,
-        rows=[Row({c: cells[row].get(c, NONE) for c in columns}, row[1]) for row in sorted(cells, key=place)],
-        notes=[*notes, *(plain(f"{letters[m]} = {m}: {explain(m)}") for m in sorted(used))],
-    )
-
-
-def figure(value: float | None, metric: str) -> str:
-    """A value of a metric as tables show it."""
-    return METRICS[metric].shown(value)
-
-
-def interval(score: Score, metric: str) -> str:
-    """` [low, high]`, or nothing where there is no interval."""
-    if score.low is None and score.high is None:
-        return ""
-    return f" [{figure(score.low, metric)}, {figure(score.high, metric)}]"
-
-
 def _layer(record: Record) -> str:
-    """The layer most folds chose, of those there are; none where there was no choice."""
+    """The layer that most folds chose, of the last one's number; a dash where there was no choice."""
     depth = record.upstream.depth or 1
     return NONE if record.chosen.layer is None or depth == 1 else f"{record.chosen.layer}/{depth - 1}"
 
 
-def _marks(record: Record) -> list[str]:
-    return [mark for mark in record.marks if mark != REFERENCE]
-
-
-def _letters(records: Sequence[Record]) -> dict[str, str]:
+def _lettering(records: Sequence[Record]) -> dict[str, str]:
     """A letter for every mark that some rows of a table have and others lack."""
     loose: set[str] = set()
     for measured, references in groups(records):
-        common = set.intersection(*(set(_marks(r)) for r in measured))
-        loose |= {m for r in (*measured, *references) for m in _marks(r)} - common
-    alphabet = string.ascii_lowercase
-    return {mark: alphabet[i % 26] * (i // 26 + 1) for i, mark in enumerate(sorted(loose))}
-
-
-def _mark_lines(everyone: list[Record], common: set[str], letters: dict[str, str]) -> list[str]:
-    loose = {m for record in everyone for m in _marks(record)} - common
-    lines = [f"{m}: {explain(m)}" for m in sorted(common)]
-    return [plain(line) for line in (*lines, *(f"{letters[m]} = {m}: {explain(m)}" for m in sorted(loose)))]
+        loose |= {m for r in (*measured, *references) for m in marks_of(r)} - common_marks(measured)
+    return lettered(dict.fromkeys(sorted(loose)))
 
 
 def _beside(record: Record) -> str:
@@ -205,9 +120,9 @@ def _beside(record: Record) -> str:
     texts = []
     for p in published.own(record):
         if p.matches and p.metric == record.task.headline:
-            head = plain(p.head) if p.head and p.head != record.cell.downstream else ""
-            said = ", ".join(filter(None, (head, published.contaminated(p, record.task))))
-            texts.append(figure(p.value, p.metric) + (f" ({said})" if said else ""))
+            head = p.head if p.head and p.head != record.cell.downstream else ""
+            details = ", ".join(filter(None, (head, published.contaminated(p, record.task))))
+            texts.append(figure(p.value, p.metric) + (f" ({details})" if details else ""))
     return ", ".join(texts)
 
 
@@ -226,12 +141,7 @@ def _published(measured: list[Record]) -> list[tuple[str, bool]]:
     lines = []
     for (differs, source, head, difference), figures in sources.items():
         metric = task.headline if task.headline in figures else next(iter(figures))
-        said = [source, "other protocol" if differs else "same protocol"]
-        said += [f"head {head}"] * bool(head) + [difference or ""] * bool(difference)
-        lines.append((plain(f"published {metric}: {', '.join(figures[metric])} ({'; '.join(said)})"), not differs))
+        details = [source, "other protocol" if differs else "same protocol"]
+        details += [f"head {head}"] * bool(head) + [difference or ""] * bool(difference)
+        lines.append((f"published {metric}: {', '.join(figures[metric])} ({'; '.join(details)})", not differs))
     return lines
-
-
-def plain(text: str) -> str:
-    """One line without control characters, which a terminal would obey."""
-    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in re.sub(r"\s+", " ", text).strip())

@@ -1,6 +1,6 @@
-"""`leaderboard.csv`: one row a cell, rebuilt from the records.
+"""CSV: `leaderboard.csv`, one row a cell, rebuilt from the records; and any table.
 
-Read by others: columns are only ever added. Undefined values are empty. A text cell that a spreadsheet would
+Others read `leaderboard.csv`: columns are only ever added. Undefined values are empty. A text that a spreadsheet would
 take for a formula (it starts with `=`, `+`, `-`, `@`, tab or return) gets a leading apostrophe; numbers never do.
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import csv
 import io
+import re
 from collections.abc import Callable
 from pathlib import Path
 from statistics import stdev
@@ -18,6 +19,7 @@ from commons.metrics import METRICS
 from leaderboard.records import files
 from leaderboard.records.labels import shown
 from leaderboard.records.store import load
+from leaderboard.tables.model import Table
 
 NAME = "leaderboard.csv"
 DECIMALS = 4
@@ -131,6 +133,17 @@ def text(records: list[Record]) -> str:
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow([name for name, _, _ in COLUMNS])
     writer.writerows([[_cell(value(record)) for _, _, value in COLUMNS] for record in records])
+    return stream.getvalue()
+
+
+def of_table(table: Table) -> str:
+    """A table as CSV: its texts, without the lines around it."""
+    stream = io.StringIO()
+    columns = [table.texts(column) for column in table.columns]
+    rows = [[table.name(row), *(column[index].strip() for column in columns)] for index, row in enumerate(table.rows)]
+    writer = csv.writer(stream, lineterminator="\n")
+    lines = [[table.corner, *table.columns], *rows]
+    writer.writerows([[text if re.match(r"-\d", text) else _cell(text) for text in line] for line in lines])
     return stream.getvalue()
 
 

@@ -1,8 +1,7 @@
-"""Tables for people, on a terminal and as Markdown; blocks.py says what stands in them."""
+"""Tables on a terminal."""
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Sequence
 
@@ -10,42 +9,46 @@ from rich.box import SIMPLE_HEAD
 from rich.cells import cell_len
 from rich.console import Console
 from rich.padding import Padding
-from rich.table import Table
+from rich.table import Table as Drawn
 from rich.text import Text
 
 from commons import places
-from commons.corridors.record import Record
-from leaderboard.tables.results import Block, Row, blocks, plain
+from leaderboard.tables.failures import Failure, lines_of
+from leaderboard.tables.model import Table
+from leaderboard.text import plain, plural
 
-Failure = tuple[str, str, str, str]
 WIDE = 10_000  # characters of a line where nobody looks at it: a file, a pipe
 COMMANDS = ("python -m ", "run_benchmark.py", "hf download", "pip install")  # what people copy from a line
 
 
 def terminal(width: int | None = None) -> Console:
-    """Standard output: of that width, else of the terminal's; of COLUMNS, else without an end, where it is none."""
+    """Standard output, `width` characters wide; by default as wide as the terminal, or COLUMNS where it is none."""
     if width is None and not sys.stdout.isatty():
         width = places.columns() or WIDE
     return Console(width=width)
 
 
-def show_blocks(several: Sequence[Block], console: Console | None = None, *, published: bool = False) -> None:
-    """Print tables with what is said above and below them; `published` figures in full, or only that there are."""
+def show(tables: Sequence[Table], console: Console | None = None, *, published: bool = False) -> None:
+    """Print tables with the lines above and below them.
+
+    Args:
+        published: list the published figures; else say only that there are some.
+    """
     console = console or terminal()
-    for block in several:
-        console.print(Text(block.title, style="bold"))
-        for line in block.facts:
-            _print(line, console)
+    for table in tables:
+        console.print(Text(plain(table.title), style="bold"))
+        for line in table.facts:
+            _print(plain(line), console)
         console.print()
-        for table in _terminal_tables(block, console.width - 2):
-            console.print(_indented(table))
+        for part in _parts(table, console.width - 2):
+            console.print(_indented(part))
             console.print()
-        if block.published and not published:
-            sources = f"{len(block.published)} source{'s' * (len(block.published) > 1)}"
-            _print(f"published figures of {sources}: table --published", console, style="dim")
-        for line, matches in block.published if published else ():
-            _print(line, console, style="" if matches else "dim")
-        for line in block.notes:
+        if table.published and not published:
+            _print(f"published figures of {plural(len(table.published), 'source')}: table --published", console,
+                   style="dim")  # fmt: skip
+        for line, matches in table.published if published else ():
+            _print(plain(line), console, style="" if matches else "dim")
+        for line in table.below():
             _print(line, console)
         console.print()
 
@@ -55,31 +58,10 @@ def show_failures(failures: Sequence[Failure], console: Console | None = None) -
     console = console or terminal()
     if failures:
         console.print(Text("Not measured", style="bold red"))
-        for first, *more in _failure_lines(failures):
+        for first, *more in lines_of(failures):
             _print(first, console)
             for line in more:
                 _print(line, console, 4)
-
-
-def markdown(records: Sequence[Record], failures: Sequence[Failure] = ()) -> str:
-    """See leaderboard.markdown."""
-    parts = [markdown_blocks(blocks(records))] if records else []
-    if failures:
-        items = ("<br>".join(map(escape, lines)) for lines in _failure_lines(failures))
-        parts.append("\n".join(["### Not measured", "", *(f"- {item}" for item in items)]) + "\n")
-    return "\n".join(parts)
-
-
-def markdown_blocks(several: Sequence[Block]) -> str:
-    """The same tables as Markdown."""
-    parts = []
-    for block in several:
-        head = [f"### {escape(block.title)}", "", *(f"{escape(line)}  " for line in block.facts), ""]
-        table = [[escape(c.strip()) for c in block.columns], ["---"] * len(block.columns)]
-        table += [[_styled(row, column) for column in block.columns] for row in block.rows]
-        below = [f"- {escape(line)}" for line, _ in block.published] + [f"- {escape(line)}" for line in block.notes]
-        parts.append("\n".join([*head, *(f"| {' | '.join(cells)} |" for cells in table), "", *below]).rstrip())
-    return "\n\n".join(parts) + "\n"
 
 
 def _print(line: str, console: Console, by: int = 2, style: str = "") -> None:
@@ -90,58 +72,42 @@ def _print(line: str, console: Console, by: int = 2, style: str = "") -> None:
         console.print(_indented(Text(line, style=style), by))
 
 
-def _indented(content: Text | Table, by: int = 2) -> Padding:
+def _indented(content: Text | Drawn, by: int = 2) -> Padding:
     return Padding(content, (0, 0, 0, by), expand=False)
 
 
-def _terminal_tables(block: Block, width: int) -> list[Table]:
-    """The block's table without what does not fit, and if need be in several parts, each with the first column."""
-    columns = list(block.columns)
-    for column, instead in block.narrower:
-        if _width(block, columns) <= width:
+def _parts(table: Table, width: int) -> list[Drawn]:
+    """The table without what does not fit, and if need be in several parts, each with the heads of the rows."""
+    heads = (plain(table.corner), [plain(table.name(row)) for row in table.rows])
+    columns = {column: (plain(column), table.texts(column)) for column in table.columns}
+    for column, left_out in table.narrower:
+        if _width([heads, *columns.values()]) <= width:
             break
-        if column in columns:
-            columns[columns.index(column)] = instead or ""
-            columns = [c for c in columns if c]
-    parts = [columns[:1]]
-    for column in columns[1:]:
-        if len(parts[-1]) > 1 and _width(block, [*parts[-1], column]) > width:
-            parts.append(columns[:1])
-        parts[-1].append(column)
-    return [_terminal_table(block, part) for part in parts]
+        if column not in columns:
+            continue
+        if left_out == "interval":
+            columns[column] = (plain(column), table.texts(column, interval=False))
+        else:
+            del columns[column]
+    parts = [[heads]]
+    for drawn in columns.values():
+        if len(parts[-1]) > 1 and _width([*parts[-1], drawn]) > width:
+            parts.append([heads])
+        parts[-1].append(drawn)
+    return [_drawn(table, part) for part in parts]
 
 
-def _terminal_table(block: Block, columns: list[str]) -> Table:
-    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False, header_style="bold")
-    for column in columns:
-        table.add_column(Text(column.strip()), no_wrap=True, overflow="ellipsis")
-    for row in block.rows:
-        if row.reference and table.rows and not table.rows[-1].style:
-            table.add_section()
-        table.add_row(*(Text(row.cells[c]) for c in columns), style="dim" if row.reference else None)
-    return table
+def _drawn(table: Table, columns: Sequence[tuple[str, list[str]]]) -> Drawn:
+    drawn = Drawn(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False, header_style="bold")
+    for title, _ in columns:
+        drawn.add_column(Text(title), no_wrap=True, overflow="ellipsis")
+    for index, row in enumerate(table.rows):
+        reference = row in table.references
+        if reference and drawn.rows and not drawn.rows[-1].style:
+            drawn.add_section()
+        drawn.add_row(*(Text(cells[index]) for _, cells in columns), style="dim" if reference else None)
+    return drawn
 
 
-def _width(block: Block, columns: list[str]) -> int:
-    return sum(max(cell_len(c.strip()), *(cell_len(row.cells[c]) for row in block.rows)) + 2 for c in columns) - 2
-
-
-def _failure_lines(failures: Sequence[Failure]) -> list[list[str]]:
-    """The lines of every failure: the cell with the first of its message, then the others."""
-    found = []
-    for upstream, task, downstream, message in failures:
-        first, *more = message.splitlines() or [""]
-        cell = " · ".join(filter(None, (upstream, task, downstream)))  # no head is known of a task that is absent
-        lines = [plain(f"{cell}: {first}"), *map(plain, more)]
-        found.append([line for line in lines if line])
-    return found
-
-
-def escape(text: str) -> str:
-    """Markdown that shows the text as it is; the brackets of an interval need nothing."""
-    return re.sub(r"([\\`*|<>~]|\[(?!-?\d)|\](?=[(\[:]))", r"\\\1", text)
-
-
-def _styled(row: Row, column: str) -> str:
-    text = escape(row.cells[column].strip())
-    return f"*{text}*" if row.reference and text else text
+def _width(columns: Sequence[tuple[str, list[str]]]) -> int:
+    return sum(max(cell_len(title), *map(cell_len, cells), 0) + 2 for title, cells in columns) - 2

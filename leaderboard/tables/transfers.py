@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from commons.corridors.record import REFERENCE, Record, Task
 from leaderboard.records.labels import names
-from leaderboard.tables.views import Entry, Grid, of_record
+from leaderboard.tables.model import Cell, Table
+from leaderboard.tables.views import of_record
 
 PLAIN, STANDARDISED, ACROSS = "transfer", "transfer-standardised", "across-languages"  # kinds of derived task
 ARROW = " → "
@@ -42,7 +43,7 @@ def _fewer_classes_of(task: Task) -> str | None:
 
 
 def apart(records: Sequence[Record]) -> tuple[list[Record], list[Record]]:
-    """Records to be shown one by one, and those of a matrix of several pairs, which `grids` shows.
+    """Records to be shown one by one, and those of a matrix of several pairs, which `tables` shows.
 
     With the pairs go the tasks `labels:` that stand beside them; a target's own task is shown by itself as well.
     """
@@ -58,9 +59,9 @@ def apart(records: Sequence[Record]) -> tuple[list[Record], list[Record]]:
     return [r for r in records if not inside(r)], [r for r in records if inside(r)]
 
 
-def grids(records: Sequence[Record]) -> list[Grid]:
+def tables(records: Sequence[Record]) -> list[Table]:
     """For every upstream, head and metric a table: a row a pair; columns transfer, its variants, own folds, classes."""
-    cells: dict[tuple[str, str, str], dict[tuple[str, str], Entry]] = {}
+    cells: dict[tuple[str, str, str], dict[tuple[str, str], Cell]] = {}
     for record in records:
         if (pairing := pair(record.task)) and record.cell.downstream != REFERENCE:
             kind, source, target = pairing
@@ -69,7 +70,7 @@ def grids(records: Sequence[Record]) -> list[Grid]:
             mine = cells.setdefault((record.cell.upstream, record.cell.downstream, metric), {})
             column = "test by its own statistics" if kind == STANDARDISED else "transfer"
             mine[row, column] = of_record(record, metric, tuple(record.marks))
-            mine[row, "classes"] = Entry(text=str(len(record.task.classes)))
+            mine[row, "classes"] = Cell(text=str(len(record.task.classes)))
             if beside := own(record, records, target):
                 mine[row, "own folds"] = of_record(beside, metric)
     made, called = [], names(records)
@@ -85,5 +86,5 @@ def grids(records: Sequence[Record]) -> list[Grid]:
             "those of the corpus tested, on the same classes; 95 % intervals over groups; floors of each, and what of "
             "its classes was merged and left out: `python -m leaderboard table`"
         )
-        made.append(Grid(f"transfer · {upstream} · {head}", caption, rows, columns, mine, corner="trained → tested"))
+        made.append(Table(f"transfer · {upstream} · {head}", [caption], rows, columns, mine, corner="trained → tested"))
     return made

@@ -1,128 +1,98 @@
-"""Tables of figures for papers: upstreams down; metrics, tasks, languages, families, classes or costs across."""
+"""Tables for papers: upstreams down; metrics, tasks, languages, families, classes or costs across."""
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from commons.corridors.record import REFERENCE, Record, Score
+from commons.corridors.record import REFERENCE, Record, Score, Task
 from commons.marks import explain
 from commons.metrics import METRICS
 from leaderboard import published
 from leaderboard.records.comparable import aspect, groups
 from leaderboard.records.labels import names
-from leaderboard.tables.results import NONE, Block, Row, figure, plain, plural
+from leaderboard.tables.model import PUBLISHED, Cell, Table, figure
+from leaderboard.text import plural
 
-PUBLISHED = "published: "  # begins the mark of a figure that was not measured here
+if TYPE_CHECKING:
+    from leaderboard.comparison.answers import Answer
 
-
-@dataclass(frozen=True)
-class Entry:
-    """A figure in a table; `text` stands for itself where it is no figure of a metric."""
-
-    value: float | None = None
-    low: float | None = None
-    high: float | None = None
-    std: float | None = None  # over seeds
-    metric: str | None = None
-    marks: tuple[str, ...] = ()
-    text: str | None = None
-    grey: bool = False
-
-    @property
-    def shown(self) -> str:
-        """The figure without interval and marks."""
-        return self.text if self.text is not None else figure(self.value, self.metric) if self.metric else NONE
+Kind = tuple[str, str, str]  # head, headline metric, aspect: what figures must share to stand in one table
+Parts = list[tuple[list[Record], list[Record]]]  # measured and references, a pair a task
 
 
-@dataclass(frozen=True)
-class Grid:
-    """A table: `cells` by (row, column), where there is one; `letters` are footnotes; `corner` says what rows are.
-
-    `names`: what stands at the head of a row, where that is not the row itself.
-    """
-
-    title: str
-    caption: str
-    rows: list[str]
-    columns: list[str]
-    cells: dict[tuple[str, str], Entry]
-    references: frozenset[str] = frozenset()
-    notes: list[str] = field(default_factory=list)
-    corner: str = "upstream"
-    names: dict[str, str] = field(default_factory=dict)
-
-    def name(self, row: str) -> str:
-        """What stands at the head of a row."""
-        return self.names.get(row, row)
-
-    def letters(self) -> dict[str, str]:
-        """A letter for every mark that some figures have, in the order of rows and columns."""
-        used = [
-            m for row in self.rows for c in self.columns if (entry := self.cells.get((row, c))) for m in entry.marks
-        ]
-        return {mark: _letter(i) for i, mark in enumerate(dict.fromkeys(used))}
-
-    def best(self, column: str) -> tuple[set[str], set[str]]:
-        """Rows with the best and the second best figure of a column, as shown, so ties share.
-
-        References, contaminated and published figures take no part; nor does a column of one figure.
-        """
-        shown: dict[str, float] = {}
-        higher = True
-        for row in self.rows:
-            entry = self.cells.get((row, column))
-            if not entry or entry.metric is None or entry.value is None or row in self.references:
-                continue
-            if not any(mark.startswith(("contaminated", PUBLISHED)) for mark in entry.marks):
-                higher = METRICS[entry.metric].higher_is_better
-                shown[row] = float(entry.shown)
-        levels = sorted(set(shown.values()), reverse=higher)
-        if len(shown) < 2:
-            return set(), set()
-        places = [{row for row, value in shown.items() if value == level} for level in levels[:2]]
-        return places[0], places[1] if len(places) > 1 and len(places[0]) < 2 else set()
-
-
-def metric_grids(records: Sequence[Record]) -> list[Grid]:
+def by_metric(records: Sequence[Record]) -> list[Table]:
     """A table for every task and head: upstreams by the task's metrics, published figures beside them."""
-    found = []
+    made = []
     for measured, references in groups(records):
-        task = measured[0].task
+        task, head = measured[0].task, measured[0].cell.downstream
         metrics = [task.headline, *(m for m in task.metrics if m != task.headline)]
         everyone = [*measured, *references]
-        common = _common(measured)
+        common = common_marks(measured)
         cells = {}
         for record in everyone:
-            own = tuple(m for m in _marks(record) if m not in common)
+            own = tuple(m for m in marks_of(record) if m not in common)
             for metric in metrics:
-                cells[record.cell.upstream, metric] = of_record(record, metric, own if metric == task.headline else ())
-            if entry := _beside(record):
-                cells[record.cell.upstream, "published"] = entry
+                cells[row_of(record), metric] = of_record(record, metric, own if metric == task.headline else ())
+            if cell := _beside(record):
+                cells[row_of(record), "published"] = cell
         beside = ["published"] if any(column == "published" for _, column in cells) else []
-        found.append(
-            Grid(
-                f"{task.name} · {measured[0].cell.downstream}",
-                _caption(measured[0], f"{task.title} ({task.language}), head {measured[0].cell.downstream}"),
-                [r.cell.upstream for r in everyone],
+        made.append(
+            _table(
+                f"{task.name} · {head}",
+                _caption(measured[0], f"{task.title} ({task.language}), head {head}"),
+                everyone,
                 [*metrics, *beside],
                 cells,
-                frozenset(r.cell.upstream for r in everyone if r.cell.downstream == REFERENCE),
-                _mark_notes(common),
-                names=names(everyone),
+                [f"{mark}: {explain(mark)}" for mark in sorted(common)],
             )
         )
-    return found
+    return made
 
 
-def task_grids(records: Sequence[Record]) -> list[Grid]:
+def by_tasks(records: Sequence[Record]) -> list[Table]:
     """Upstreams by tasks, for every head, headline metric and aspect."""
-    return [_by_task(*kind, parts) for kind, parts in _kinds(records).items()]
+    return [by_task(*kind, parts) for kind, parts in by_kind(records).items()]
 
 
-def ablation_grids(records: Sequence[Record]) -> list[Grid]:
+def by_task(head: str, metric: str, about: str, parts: Parts) -> Table:
+    """Upstreams by the tasks of one kind; those measured on most tasks first, and of these the best on average."""
+    cells: dict[tuple[str, str], Cell] = {}
+    columns: list[str] = []
+    notes, references = [], set()
+    for measured, floors in parts:
+        task = measured[0].task
+        column = task.name if task.name not in columns else f"{task.name} {task.audit[:6]}"
+        columns.append(column)
+        common = common_marks(measured)
+        if common:
+            notes.append(f"{column}: {', '.join(sorted(common))}")
+        for record in (*measured, *floors):
+            own = tuple(m for m in marks_of(record) if m not in common)
+            cells[row_of(record), column] = of_record(record, metric, own)
+        references |= {row_of(r) for r in floors}
+    rows = {row for row, _ in cells}
+    everyone = [record for part in parts for several in part for record in several]
+    return Table(
+        title=" · ".join(filter(None, ("all tasks", about, head))),
+        facts=[f"{metric} of every task, head {head}, pooled over folds; 95 % intervals over groups"],
+        rows=[
+            *_ranked(rows - references, columns, cells, metric),
+            *_ranked(rows & references, columns, cells, metric),
+        ],
+        columns=columns,
+        cells=cells,
+        references=frozenset(references),
+        notes=notes,
+        names=_names(everyone),
+    )
+
+
+def ablations(records: Sequence[Record]) -> list[Table]:
     """For every ablation its variants, and the upstream that it varies, by tasks."""
     variants: dict[tuple[str, str], dict[str, str]] = {}  # base, ablation: upstream -> variant
     for record in records:
@@ -131,72 +101,64 @@ def ablation_grids(records: Sequence[Record]) -> list[Grid]:
             variants.setdefault((up.base, up.ablation), {})[record.cell.upstream] = up.variant
     made = []
     for (base, ablation), own in sorted(variants.items()):
-        for grid in task_grids([r for r in records if r.cell.upstream == base or r.cell.upstream in own]):
-            short = {row: own.get(row, row) for row in grid.rows}
-            cells = {(short[row], column): entry for (row, column), entry in grid.cells.items()}
-            title = f"{ablation} of {grid.name(base)} · {grid.title}"
-            kept = {row: name for row, name in grid.names.items() if row not in own}
-            rows = list(short.values())
-            made.append(Grid(title, grid.caption, rows, grid.columns, cells, notes=grid.notes, names=kept))
+        for table in by_tasks([r for r in records if r.cell.upstream == base or r.cell.upstream in own]):
+            title = f"{ablation} of {table.name(base)} · {table.title}"
+            made.append(replace(table, title=title, names={**table.names, **own}, references=frozenset()))
     return made
 
 
-def mean_grids(results: Path, records: Sequence[Record], by: str) -> tuple[list[Grid], list[str]]:
+def by_mean(results: Path, records: Sequence[Record], by: str) -> tuple[list[Table], list[str]]:
     """Upstreams by `language` or `family`: means over its corpus families, with intervals over their groups.
 
     An upstream has a figure where it has every task of the language or family that any of them has.
 
     Returns:
-        grids, and a line for every record that could not be used.
+        tables, and a line for every record that could not be used.
     """
-    from leaderboard.comparison.standings import answers, kinds, mean_over
+    from leaderboard.comparison.answers import answers, kinds
+    from leaderboard.comparison.corpora import mean_over
 
     parts, problems = answers(results, records)
     several_kinds, left = kinds(parts)
-    found = []
+    made = []
     for own in several_kinds:
-        head, metric, about = _kind(own[0][0].record)
-        columns: dict[str, list[list]] = {}
+        head, metric, about = kind_of(own[0][0].record)
+        columns: dict[str, list[list[Answer]]] = {}
         for part in own:
             task = part[0].record.task
             columns.setdefault(task.language if by == "language" else task.family or task.corpus, []).append(part)
-        cells: dict[tuple[str, str], Entry] = {}
+        cells: dict[tuple[str, str], Cell] = {}
         for column, several in columns.items():
             for upstream in {a.upstream for part in several for a in part}:
                 mine = [a for part in several for a in part if a.upstream == upstream]
                 if len(mine) == len(several):
-                    seen = mean_over(mine)
+                    mean = mean_over(mine)
                     marks = {m for a in mine for m in a.record.marks if m.startswith(("contaminated", "seen"))}
-                    low, high = (None if value != value else value for value in (seen.low, seen.high))
-                    cells[upstream, column] = Entry(seen.value, low, high, None, metric, tuple(sorted(marks)))
+                    low, high = (None if math.isnan(value) else value for value in (mean.low, mean.high))
+                    cells[upstream, column] = Cell(mean.value, low, high, None, metric, tuple(sorted(marks)))
         rows = _ranked({row for row, _ in cells}, sorted(columns), cells, metric)
         tasks = "; ".join(f"{c}: {', '.join(p[0].record.task.name for p in columns[c])}" for c in sorted(columns))
         caption = f"{metric} by {by}, head {head}, one vote a corpus family ({tasks}); 95 % intervals over groups"
         title = " · ".join(filter(None, (f"by {by}", about, head)))
-        found.append(Grid(title, caption, rows, sorted(columns), cells, names=names(records)))
-    return found, [*problems, *left]
+        made.append(Table(title, [caption], rows, sorted(columns), cells, names=names(records)))
+    return made, [*problems, *left]
 
 
-def recall_grids(records: Sequence[Record]) -> list[Grid]:
-    """A table for every classification task and head: upstreams by classes."""
-    found = []
+def by_class(records: Sequence[Record]) -> list[Table]:
+    """A table for every classification task and head: the recall of every class."""
+    made = []
     for measured, references in groups(records):
         task, head = measured[0].task, measured[0].cell.downstream
         if not task.classes:
             continue
         everyone = [*measured, *references]
-        cells = {
-            (r.cell.upstream, name): _scored(score, "UA") for r in everyone for name, score in r.scores.recall.items()
-        }
+        cells = {(row_of(r), name): _scored(score, "UA") for r in everyone for name, score in r.scores.recall.items()}
         caption = _caption(measured[0], f"Recall of each class, {task.title}, head {head}")
-        floor = frozenset(r.cell.upstream for r in everyone if r.cell.downstream == REFERENCE)
-        rows = [r.cell.upstream for r in everyone]
-        found.append(Grid(f"{task.name} · {head} · recall", caption, rows, list(task.classes), cells, floor,
-                          names=names(everyone)))  # fmt: skip
-    return found
+        made.append(_table(f"{task.name} · {head} · recall", caption, everyone, list(task.classes), cells))
+    return made
 
 
-def cost_grids(records: Sequence[Record]) -> list[Grid]:
+def by_cost(records: Sequence[Record]) -> list[Table]:
     """A table for every task and head: sizes, times and memory, as far as the records hold them.
 
     The real-time factor is the wall time of the upstream's forward passes over the seconds of audio; it is known
@@ -213,23 +175,22 @@ def cost_grids(records: Sequence[Record]) -> list[Grid]:
         "device": lambda r: r.run.device,
         "precision": lambda r: r.cell.precision,
     }
-    found = []
+    made = []
     for measured, _ in groups(records):
         if measured[0].cell.downstream == REFERENCE:
             continue
         cells = {
-            (r.cell.upstream, name): Entry(text=text)
+            (row_of(r), name): Cell(text=text)
             for r in measured
             for name, of in columns.items()
             if (text := of(r)) is not None
         }
         filled = [name for name in columns if any(column == name for _, column in cells)]
         task, head = measured[0].task, measured[0].cell.downstream
-        hours = measured[0].upstream.audio_seconds
-        caption = f"Cost on {task.title}, head {head}" + (f", {hours / 60:.1f} min of audio" if hours else "")
-        rows = [r.cell.upstream for r in measured]
-        found.append(Grid(f"{task.name} · {head} · cost", caption, rows, filled, cells, names=names(measured)))
-    return found
+        seconds = measured[0].upstream.audio_seconds
+        caption = f"Cost on {task.title}, head {head}" + (f", {seconds / 60:.1f} min of audio" if seconds else "")
+        made.append(_table(f"{task.name} · {head} · cost", caption, measured, filled, cells))
+    return made
 
 
 def real_time_factor(record: Record) -> float | None:
@@ -239,69 +200,75 @@ def real_time_factor(record: Record) -> float | None:
     return forward / audio if whole and forward and audio else None
 
 
-def block(grid: Grid) -> Block:
-    """The grid for a terminal or Markdown."""
-    letters = grid.letters()
-    rows = []
-    for row in grid.rows:
-        cells = {grid.corner: plain(grid.name(row))}
-        for column in grid.columns:
-            entry = grid.cells.get((row, column), Entry())
-            text = plain(entry.shown)
-            if entry.metric and entry.low is not None and entry.high is not None:
-                text += f" [{figure(entry.low, entry.metric)}, {figure(entry.high, entry.metric)}]"
-            cells[plain(column)] = " ".join([text, *(letters[m] for m in entry.marks)])
-        rows.append(Row(cells, row in grid.references))
-    notes = [*grid.notes, *(f"{letter} = {note(mark)}" for mark, letter in letters.items())]
-    return Block(plain(grid.title), [plain(grid.caption)], [grid.corner, *map(plain, grid.columns)], rows,
-                 notes=list(map(plain, notes)))  # fmt: skip
+def row_of(record: Record) -> str:
+    """The key of a record's row: its upstream, and of a reference that it is one, since both may share a name."""
+    return f"{REFERENCE}: {record.cell.upstream}" if record.cell.downstream == REFERENCE else record.cell.upstream
 
 
-def note(mark: str) -> str:
-    """A footnote: a mark with its meaning, or what a published figure is."""
-    return mark if mark.startswith(PUBLISHED) else f"{mark}: {explain(mark)}"
+def of_record(record: Record, metric: str, marks: tuple[str, ...] = ()) -> Cell:
+    """A record's figure of a metric, with its interval and the deviation over seeds."""
+    seeds = [v for v in record.scores.by_seed.get(metric, []) if v is not None]
+    std = statistics.stdev(seeds) if len(seeds) > 1 else None
+    return _scored(record.scores.metrics[metric], metric, marks, std)
 
 
-def _kind(record: Record) -> tuple[str, str, str]:
-    """Head, headline metric and aspect: what figures must share to stand in one table."""
+def chance(task: Task) -> str:
+    """The UA that guessing gives, whatever the shares of the classes."""
+    return f"chance UA {figure(100 / len(task.classes), 'UA')}"
+
+
+def marks_of(record: Record) -> list[str]:
+    """The marks of a record, without the one that says that it is a reference."""
+    return [mark for mark in record.marks if mark != REFERENCE]
+
+
+def common_marks(measured: Sequence[Record]) -> set[str]:
+    """Marks that all of some records have."""
+    return set.intersection(*(set(marks_of(r)) for r in measured))
+
+
+def kind_of(record: Record) -> Kind:
+    """Head, headline metric and aspect of a record."""
     return record.cell.downstream, record.task.headline, aspect(record.task)
 
 
-def _kinds(records: Sequence[Record]) -> dict[tuple[str, str, str], list[tuple[list[Record], list[Record]]]]:
-    kinds: dict[tuple[str, str, str], list[tuple[list[Record], list[Record]]]] = {}
+def by_kind(records: Sequence[Record]) -> dict[Kind, Parts]:
+    """The measured records of every kind and the references beside them, a pair for every task."""
+    kinds: dict[Kind, Parts] = {}
     for measured, references in groups(records):
         if measured[0].cell.downstream != REFERENCE:
-            kinds.setdefault(_kind(measured[0]), []).append((measured, references))
+            kinds.setdefault(kind_of(measured[0]), []).append((measured, references))
     return kinds
 
 
-def _by_task(head: str, metric: str, about: str, parts: Sequence[tuple[list[Record], list[Record]]]) -> Grid:
-    cells: dict[tuple[str, str], Entry] = {}
-    columns: list[str] = []
-    notes, references = [], set()
-    for measured, floors in parts:
-        task = measured[0].task
-        column = task.name if task.name not in columns else f"{task.name} {task.audit[:6]}"
-        columns.append(column)
-        common = _common(measured)
-        if common:
-            notes.append(f"{column}: {', '.join(sorted(common))}")
-        for record in (*measured, *floors):
-            own = tuple(m for m in _marks(record) if m not in common)
-            cells[record.cell.upstream, column] = of_record(record, metric, own)
-        references |= {r.cell.upstream for r in floors}
-    found = {row for row, _ in cells}
-    rows = [
-        *_ranked(found - references, columns, cells, metric),
-        *_ranked(found & references, columns, cells, metric),
-    ]
-    caption = f"{metric} of every task, head {head}, pooled over folds; 95 % intervals over groups"
-    title = " · ".join(filter(None, ("all tasks", about, head)))
-    called = names(r for part in parts for several in part for r in several)
-    return Grid(title, caption, rows, columns, cells, frozenset(references), notes, names=called)
+def _table(
+    title: str,
+    caption: str,
+    records: Sequence[Record],
+    columns: list[str],
+    cells: dict[tuple[str, str], Cell],
+    notes: Sequence[str] = (),
+) -> Table:
+    """A table with a row a record, in their order."""
+    return Table(
+        title=title,
+        facts=[caption],
+        rows=[row_of(record) for record in records],
+        columns=columns,
+        cells=cells,
+        references=frozenset(row_of(r) for r in records if r.cell.downstream == REFERENCE),
+        notes=list(notes),
+        names=_names(records),
+    )
 
 
-def _ranked(names: set[str], columns: Sequence[str], cells: dict[tuple[str, str], Entry], metric: str) -> list[str]:
+def _names(records: Sequence[Record]) -> dict[str, str]:
+    """Every row's head: what tables call its upstream."""
+    called = names(records)
+    return {row_of(record): called[record.cell.upstream] for record in records}
+
+
+def _ranked(rows: set[str], columns: Sequence[str], cells: dict[tuple[str, str], Cell], metric: str) -> list[str]:
     """Rows with most figures first, and of these the best on average."""
     sign = -1 if METRICS[metric].higher_is_better else 1
 
@@ -309,59 +276,36 @@ def _ranked(names: set[str], columns: Sequence[str], cells: dict[tuple[str, str]
         values = [e.value for c in columns if (e := cells.get((row, c))) and e.value is not None]
         return -len(values), sign * statistics.fmean(values) if values else 0.0, row
 
-    return sorted(names, key=place)
+    return sorted(rows, key=place)
 
 
-def of_record(record: Record, metric: str, marks: tuple[str, ...] = ()) -> Entry:
-    """A record's figure of a metric, with its interval and the deviation over seeds."""
-    seeds = [v for v in record.scores.by_seed.get(metric, []) if v is not None]
-    std = statistics.stdev(seeds) if len(seeds) > 1 else None
-    return _scored(record.scores.metrics[metric], metric, marks, std)
-
-
-def _scored(score: Score, metric: str, marks: tuple[str, ...] = (), std: float | None = None) -> Entry:
-    return Entry(score.value, score.low, score.high, std, metric, marks)
+def _scored(score: Score, metric: str, marks: tuple[str, ...] = (), std: float | None = None) -> Cell:
+    return Cell(score.value, score.low, score.high, std, metric, marks)
 
 
 def _caption(record: Record, words: str) -> str:
+    """What is shown, over how many utterances and groups."""
     counts, task = record.scores.counts, record.task
     sizes = f"{plural(counts.n, 'utterance')}, {plural(counts.folds, 'fold')}"
     return f"{words}: {sizes}; 95 % intervals over {plural(counts.groups, task.group_by)}"
 
 
-def _marks(record: Record) -> list[str]:
-    return [mark for mark in record.marks if mark != REFERENCE]
-
-
-def _common(measured: Sequence[Record]) -> set[str]:
-    return set.intersection(*(set(_marks(r)) for r in measured))
-
-
-def _mark_notes(common: set[str]) -> list[str]:
-    return [f"{mark}: {explain(mark)}" for mark in sorted(common)]
-
-
-def _beside(record: Record) -> Entry | None:
+def _beside(record: Record) -> Cell | None:
     """The published figure of the record's upstream in the headline metric; one of the same protocol where there is
     one, else one of another, in grey."""
     figures = [p for p in published.own(record) if p.metric == record.task.headline]
     if not figures:
         return None
     p = next((p for p in figures if p.matches), figures[0])
-    note = f"{p.source}{f', head {p.head}' if p.head else ''}"
-    note += f"; other protocol: {p.difference}" if not p.matches else _said(p.difference)
+    source = f"{p.source}{f', head {p.head}' if p.head else ''}"
+    if not p.matches:
+        source += f"; other protocol: {p.difference}"
+    else:
+        source += f"; same protocol but {p.difference}" if p.difference else "; same protocol"
     if warned := published.contaminated(p, record.task):
-        note += f"; {warned}: {explain(warned)}"
-    return Entry(p.value, metric=p.metric, marks=(PUBLISHED + note,), grey=not p.matches)
-
-
-def _said(difference: str | None) -> str:
-    return f"; same protocol but {difference}" if difference else "; same protocol"
+        source += f"; {warned}: {explain(warned)}"
+    return Cell(p.value, metric=p.metric, marks=(PUBLISHED + source,), grey=not p.matches)
 
 
 def _text(value: float | None, form: str) -> str | None:
     return None if value is None else format(value, form)
-
-
-def _letter(index: int) -> str:
-    return "abcdefghijklmnopqrstuvwxyz"[index % 26] * (index // 26 + 1)

@@ -1,47 +1,22 @@
-"""UMAP panels side by side, from the document of leaderboard/embedding.py."""
+"""UMAP panels side by side, from the document of a task."""
 
 from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from leaderboard.plots.style import TALLEST, WIDTHS, distinct, figure, legend_below, wrapped
 from leaderboard.plots.style import title as heading
-from leaderboard.tables.results import NONE, plain
+from leaderboard.text import NONE, plain
+from leaderboard.umap.document import Document, Panel
 from leaderboard.umap.looks import DISTINCT, UNKNOWN, Look, looks
-from leaderboard.umap.separation import Separation
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-
-class Panel(TypedDict):
-    """One upstream: (N, 2) points, and how far labels are apart in the space they come from."""
-
-    upstream: str
-    label: str
-    layer: int | None
-    depth: int | None
-    space: str
-    xy: list[list[float]]
-    metrics: dict[str, Separation]
-
-
-class Document(TypedDict):
-    """One task's picture as `RESULTS/umap/*.json` holds it; `points`: utterance ids and labels, a column each."""
-
-    schema: int
-    task: str
-    version: int | str
-    audit: str
-    downstream: str
-    panels: list[Panel]
-    points: dict[str, list[str | None]]
-    settings: dict[str, str | int | float]
 
 
 ACROSS = {"column": 2, "page": 4}  # panels, at most

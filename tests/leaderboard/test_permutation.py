@@ -11,7 +11,7 @@ from benchmarks.ranks import holm
 from commons.metrics import METRICS, sums
 from leaderboard.comparison.permutation import DRAWS, LINEAR, contributions, p_values, signs, smallest_p, swap_test
 from leaderboard.comparison.ranks import rank_intervals
-from leaderboard.records.intervals import detectable, difference
+from leaderboard.comparison.statistics import detectable, difference
 
 
 def pair(metric, groups=6, seeds=(1, 1)):

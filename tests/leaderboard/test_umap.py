@@ -15,6 +15,7 @@ from leaderboard.records import parquet
 from leaderboard.umap import embedding
 from leaderboard.umap.drawing import ACROSS, caption, scatter
 from leaderboard.umap.looks import DISTINCT, EMOTIONS, UNKNOWN, looks
+from leaderboard.umap.points import sample
 from leaderboard.umap.separation import distances, separation, standardised
 from tests.leaderboard import cells
 from tests.leaderboard.test_plots import cut_or_overlapping
@@ -149,14 +150,14 @@ def test_columns_are_standardised_and_constant_ones_say_nothing():
 def test_a_sample_is_stratified_and_the_same_each_time():
     labels = np.array(["common"] * 900 + ["rare"] * 100, dtype=object)
     np.random.default_rng(0).shuffle(labels)
-    chosen = embedding.sample(labels, 200, 0)
+    chosen = sample(labels, 200, 0)
     assert len(set(chosen)) == 200 and abs((labels[chosen] == "rare").sum() - 20) <= 1
-    assert (chosen == embedding.sample(labels, 200, 0)).all() and (chosen != embedding.sample(labels, 200, 1)).any()
-    assert (embedding.sample(labels, 1000, 0) == np.arange(1000)).all()
+    assert (chosen == sample(labels, 200, 0)).all() and (chosen != sample(labels, 200, 1)).any()
+    assert (sample(labels, 1000, 0) == np.arange(1000)).all()
 
 
 def test_large_corpora_are_sampled_alike_for_all_and_it_is_said(make, results, flat, monkeypatch):
-    monkeypatch.setattr(embedding, "MOST", 40)
+    monkeypatch.setattr("leaderboard.umap.points.MOST", 40)
     for upstream in ("fbank", "mfcc"):
         make(upstream=upstream)
     assert umap(results, "--width", "page") == 0

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 import leaderboard
-from leaderboard.comparison.standings import across, answers, kinds, same_utterances, standing
+from leaderboard.comparison.answers import answers, kinds, same_utterances
+from leaderboard.comparison.corpora import across
+from leaderboard.comparison.standings import standing
 from leaderboard.errors import LeaderboardError
 from tests.leaderboard import cells
 

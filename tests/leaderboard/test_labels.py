@@ -12,6 +12,7 @@ from leaderboard.__main__ import main
 from leaderboard.options import PIVOTS
 from leaderboard.records.labels import names
 from leaderboard.umap import embedding
+from leaderboard.umap.points import gather
 
 LABEL = "emotion2vec-small (ours, 10 h)"
 BARE = re.compile(r"emotion2vec(?!-small)")
@@ -78,6 +79,6 @@ def test_a_cell_older_than_the_label_lends_its_upstream_no_second_name(make, res
 def test_a_umap_panel_is_called_by_the_label(labelled, monkeypatch):
     monkeypatch.setattr(embedding, "_umap", lambda space, neighbours, seed: space[:, :2])
     records = [leaderboard.find(labelled, "emotion2vec", "emodb", "probe")]
-    (points,) = embedding.gather(labelled, records, ["emotion2vec"], None, 0, [])
+    (points,) = gather(labelled, records, ["emotion2vec"], None, 0, [])
     (panel,) = embedding.embed(points, 15, 0)["panels"]
     assert (panel["upstream"], panel["label"]) == ("emotion2vec", LABEL)
