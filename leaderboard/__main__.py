@@ -169,7 +169,11 @@ def _plot(options: argparse.Namespace) -> int:
         records, damage = _records(options.results)
         records, lost = _intact(options.results, _chosen(options, records))
         damage |= lost
-        made = plots.write(options.results, records, options.kind or list(KINDS), widths, out)
+        made, lacking = plots.write(options.results, records, options.kind or list(KINDS), widths, out)
+        if options.kind:
+            damage |= bool(lacking)
+            for line in lacking:
+                print(line, file=sys.stderr)
     if options.kind or options.log:
         for path in made:
             print(path)

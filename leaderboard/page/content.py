@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from commons.corridors.record import REFERENCE, Record
@@ -35,7 +36,7 @@ def collect(results: Path, records: Sequence[Record]) -> tuple[dict[str, object]
         over = across(several)
         if len(several) > 1 and len(over.upstreams) > 1:
             means[_kind(several[0][0].record)] = over
-    summary, details = assemble(records, places, means, openings(results))
+    summary, details = assemble(records, places, means, openings(results), partial(_layer_intervals, results))
     return summary | {"unranked": len(problems)}, details, problems
 
 
@@ -44,8 +45,16 @@ def assemble(
     places: dict[Question, Standing],
     means: dict[Kind, Across],
     opened: dict[str, int],
+    layer_intervals: Callable[[Record], object] = lambda record: None,
 ) -> tuple[dict[str, object], list[object]]:
-    """The same from ranks that are known, by question and head, and over corpora by kind."""
+    """The summary and the details from ranks that are known.
+
+    Args:
+        places: ranks by question and head.
+        means: ranks over corpora by kind.
+        opened: how often each task's test set was opened.
+        layer_intervals: a record's intervals of the figures of its layers, [low, high] a layer; None where unknown.
+    """
     several = list(groups(records))
     marks = sorted({mark for r in records for mark in r.marks if mark != REFERENCE})
     versions: dict[str, set[Question]] = {}
@@ -58,7 +67,7 @@ def assemble(
             {
                 "task": measured[0].task.model_dump(mode="json", exclude=UNSHOWN_OF_TASK)
                 | {"published": published.plain_rows(measured[0].task)},
-                "cells": [_details(record) for record in (*measured, *floors)],
+                "cells": [_details(record, layer_intervals(record)) for record in (*measured, *floors)],
             }
         )
     tables: dict[Kind, list[int]] = {}
@@ -71,7 +80,7 @@ def assemble(
     ]
     summary: dict[str, object] = {
         "newest": max(r.created for r in records),
-        "cells": sum(r.cell.downstream != REFERENCE for r in records),
+        "counts": _counts(records),
         "marks": [[mark, explain(mark)] for mark in marks],
         "names": [[name, label] for name, label in names(records).items() if label != name],
         "metrics": {name: {"decimals": m.decimals, "top": _top(m)} for name, m in METRICS.items()},
@@ -97,8 +106,10 @@ def _summary(
     if first.cell.limit is not None:
         name += f" (smoke run of {first.cell.limit})"
     rank: dict[str, tuple[int, int]] = {}
-    told = significant_pairs(place.pairs) if place else 0
-    if place and told:  # where nothing differs significantly, nobody has a rank: rank 1 for all would look like one
+    significant = significant_pairs(place.pairs) if place else 0
+    if (
+        place and significant
+    ):  # where nothing differs significantly, nobody has a rank: rank 1 for all would look like one
         rank = {a.upstream: (r, last) for a, r, last in zip(place.answers, place.ranks, place.last, strict=True)}
     cells = []
     for record in (*measured, *floors):
@@ -117,7 +128,7 @@ def _summary(
         "n": counts.n, "speakers": counts.speakers, "folds": counts.folds, "groups": counts.groups,
         "group_by": task.group_by, "classes": len(task.classes), "opened": opened.get(task.name, 0),
         "ranked": len(place.answers) if place and place.pairs else 0,
-        "pairs": len(place.pairs) if place else 0, "told": told, "needed": place.needed if place else None,
+        "pairs": len(place.pairs) if place else 0, "told": significant, "needed": place.needed if place else None,
         "smallest_p": place.smallest_p if place else None, "detectable": place.detectable if place else None,
         "cells": cells,
     }  # fmt: skip
@@ -140,19 +151,41 @@ def _mean(over: Across | None) -> dict[str, object] | None:
     }
 
 
-def _details(record: Record) -> dict[str, object]:
+def _counts(records: Sequence[Record]) -> dict[str, int]:
+    """How much was measured. References are no upstreams; tasks are those that some upstream was measured on."""
+    measured = [record for record in records if record.cell.downstream != REFERENCE]
+    return {
+        "upstreams": len({record.cell.upstream for record in measured}),
+        "tasks": len({record.task.name for record in measured}),
+        "corpora": len({record.task.corpus for record in measured}),
+        "cells": len(measured),
+        "references": len(records) - len(measured),
+    }
+
+
+def _layer_intervals(results: Path, record: Record) -> list[list[float]] | None:
+    """[low, high] of the figure of every layer, as the plots show them; None where there are no layers to compare."""
+    from leaderboard.plots.layers import by_layer
+
+    if len(record.scores.by_layer or ()) < 2:
+        return None
+    return by_layer(results, record)[1:].T.tolist()
+
+
+def _details(record: Record, layer_intervals: object) -> dict[str, object]:
     """A record without what the page does not show; learned weights of layers as the plots show them."""
     from leaderboard.plots.layers import weights
 
-    found = record.model_dump(
+    shown = record.model_dump(
         mode="json",
         exclude={"task": True, "chosen": {"layer_weights"}, "upstream": UNSHOWN_OF_UPSTREAM, "checksum": True},
     )
-    found["real_time_factor"] = real_time_factor(record)
+    shown["real_time_factor"] = real_time_factor(record)
+    shown["layer_intervals"] = layer_intervals
     if record.chosen.layer_weights:
         heights, normed = weights(record)
-        found["weights"] = {"values": heights.tolist(), "normed": normed}
-    return found
+        shown["weights"] = {"values": heights.tolist(), "normed": normed}
+    return shown
 
 
 def _board(record: Record) -> Question:

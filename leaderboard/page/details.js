@@ -143,7 +143,9 @@ function foldTable(folds, choices, task) {
 
 function layerPlots(record, task) {
   const lines = [];
-  if ((record.scores.by_layer?.length ?? 0) > 1) lines.push({ name: "test, had every fold taken it", values: record.scores.by_layer });
+  if ((record.scores.by_layer?.length ?? 0) > 1) {
+    lines.push({ name: "test, had every fold taken it", values: record.scores.by_layer, intervals: record.layer_intervals });
+  }
   if ((record.chosen.dev_by_layer?.length ?? 0) > 1) lines.push({ name: "dev, which chose", values: record.chosen.dev_by_layer });
   const drawn = lines.length ? curves(lines, task.headline) : null;
   const weights = record.weights?.values.length > 1 ? curves([{ name: "learned weight", values: record.weights.values }],

@@ -63,7 +63,7 @@ function untold(board) {
   if (!board.pairs || board.told) return "";
   const groups = `${plural(board.groups, board.group_by)}`;
   const why = board.smallest_p > 0.05 ? `with ${groups} no difference can be significant` : board.needed === null ? "" :
-    `over ${groups} a difference would have to be about ${figure(board.needed, formOf(board.metric))} to be significant among ${plural(board.pairs, "pair")}`;
+    `over ${groups} a measured difference of about ${figure(board.needed, formOf(board.metric))} would be significant, all pairs considered`;
   return `${board.name}: no two of ${plural(board.ranked, "upstream")} can be told apart, which does not say that they are equal` + (why ? `; ${why}.` : ".");
 }
 
@@ -241,8 +241,9 @@ function plots(host) {
     try {
       const { cells: records } = await unpack("details", index);
       const deep = cells.filter(({ number }) => (records[number].scores.by_layer?.length ?? 0) > 1);
-      const drawn = deep.length && String(index) === chosen ? curves(deep.map(({ cell, number }) => ({ name: called(cell[0]), values: records[number].scores.by_layer })), board.metric) : null;
-      if (drawn) host.append(make("h2", {}, "Layers"), make("p", { class: "quiet" }, "Test figures, had every fold taken that layer: a description, no choice is made by it."), drawn);
+      const drawn = deep.length && String(index) === chosen ? curves(deep.map(({ cell, number }) => ({ name: called(cell[0]), values: records[number].scores.by_layer,
+        intervals: records[number].layer_intervals })), board.metric) : null;
+      if (drawn) host.append(make("h2", {}, "Layers"), make("p", { class: "quiet" }, `Test figures of the first seed, had every fold taken that layer, with 95 % intervals over ${plural(board.groups, board.group_by)}. They describe; no choice is made by them.`), drawn);
     } catch (error) {
       host.append(make("p", { class: "notice" }, error.message));
     }
@@ -260,9 +261,9 @@ function taskList(host) {
     cell("upstreams", (b) => b.cells.filter((c) => !c[7]).length), cell("test opened", (b) => opened(b), "how often, by scored.jsonl; all heads"),
     cell("utterances", (b) => b.n), cell("speakers", (b) => b.speakers), cell("folds", (b) => b.folds),
     cell("groups", (b) => b.groups, "that intervals and tests rest on"), cell("classes", (b) => b.classes || null),
-    { title: "smallest p", hint: "that a comparison of two can give, among any number of pairs", value: (b) => b.smallest_p, cell: (b) => probability(b.smallest_p) },
+    { title: "smallest p", hint: "that a test of two upstreams can give with so many groups", value: (b) => b.smallest_p, cell: (b) => probability(b.smallest_p) },
     cell("told apart", (b) => (b.pairs ? `${b.told} of ${b.pairs}` : null), "pairs that differ significantly, adjusted for all pairs"),
-    { title: "detectable", hint: "smallest difference in the headline metric that one pair shows with 80 % power", value: (b) => b.detectable,
+    { title: "detectable", hint: "to plan a study: the true difference that the test of one pair alone finds in 4 of 5 draws of groups", value: (b) => b.detectable,
       cell: (b) => figure(b.detectable, formOf(b.metric)) },
     cell("language", (b) => b.language), cell("family", (b) => b.family), cell("corpus", (b) => b.corpus),
     cell("licence", (b) => b.licence), cell("version", (b) => String(b.version)), cell("audit", (b) => b.audit.slice(0, 12)),

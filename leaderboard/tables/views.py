@@ -63,7 +63,7 @@ def by_task(head: str, metric: str, about: str, parts: Parts) -> Table:
     """Upstreams by the tasks of one kind; those measured on most tasks first, and of these the best on average."""
     cells: dict[tuple[str, str], Cell] = {}
     columns: list[str] = []
-    notes, references = [], set()
+    notes, references, by_chance = [], set(), []
     for measured, floors in parts:
         task = measured[0].task
         column = task.name if task.name not in columns else f"{task.name} {task.audit[:6]}"
@@ -71,6 +71,8 @@ def by_task(head: str, metric: str, about: str, parts: Parts) -> Table:
         common = common_marks(measured)
         if common:
             notes.append(f"{column}: {', '.join(sorted(common))}")
+        if metric == "UA":
+            by_chance.append(f"{column} {figure(100 / len(task.classes), metric)}")
         for record in (*measured, *floors):
             own = tuple(m for m in marks_of(record) if m not in common)
             cells[row_of(record), column] = of_record(record, metric, own)
@@ -79,7 +81,10 @@ def by_task(head: str, metric: str, about: str, parts: Parts) -> Table:
     everyone = [record for part in parts for several in part for record in several]
     return Table(
         title=" · ".join(filter(None, ("all tasks", about, head))),
-        facts=[f"{metric} of every task, head {head}, pooled over folds; 95 % intervals over groups"],
+        facts=[
+            f"{metric} of every task, head {head}, pooled over folds; 95 % intervals over groups",
+            *([f"chance: {', '.join(by_chance)}"] if by_chance else []),
+        ],
         rows=[
             *_ranked(rows - references, columns, cells, metric),
             *_ranked(rows & references, columns, cells, metric),
@@ -287,6 +292,8 @@ def _caption(record: Record, words: str) -> str:
     """What is shown, over how many utterances and groups."""
     counts, task = record.scores.counts, record.task
     sizes = f"{plural(counts.n, 'utterance')}, {plural(counts.folds, 'fold')}"
+    if task.classes:
+        sizes += f"; {chance(task)}"
     return f"{words}: {sizes}; 95 % intervals over {plural(counts.groups, task.group_by)}"
 
 

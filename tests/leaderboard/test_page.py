@@ -7,11 +7,13 @@ import re
 from html.parser import HTMLParser
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import leaderboard
 from leaderboard import page
 from leaderboard.__main__ import main
+from leaderboard.plots.layers import by_layer
 from tests.leaderboard import cells
 
 HOSTILE = (
@@ -241,3 +243,23 @@ def test_letters_can_be_read_in_both_themes():
                             ("warn", "warn-paper"), ("accent", "paper"), ("ink", "panel")):  # fmt: skip
             low, high = sorted((luminance(theme[ink]), luminance(theme[ground])))
             assert (high + 0.05) / (low + 0.05) >= 4.5, (ink, ground)
+
+
+def test_the_header_counts_what_was_measured_and_references_apart(make, results):
+    make(upstream="fbank")
+    make(upstream="fbank", head="superb")
+    make(upstream="mfcc", name="gender:emodb")
+    for name in ("emodb", "urdu"):
+        make(upstream="majority", name=name, corpus=name, head="reference", depth=None)
+    counts = made(results)[0]["counts"]
+    assert counts == {"upstreams": 2, "tasks": 2, "corpora": 1, "cells": 3, "references": 2}
+
+
+def test_figures_of_layers_have_the_intervals_of_the_pictures(make, results):
+    record, _ = make(), make(upstream="mfcc", depth=None)
+    shown = {row["cell"]["upstream"]: row for row in made(results)[1]["details-0"]["cells"]}
+    assert shown["mfcc"]["layer_intervals"] is None
+    drawn = by_layer(results, record)
+    assert shown["fbank"]["scores"]["by_layer"] == pytest.approx(drawn[0], rel=1e-4)
+    np.testing.assert_allclose(shown["fbank"]["layer_intervals"], drawn[1:].T, rtol=1e-4)
+    assert np.isfinite(drawn).all()

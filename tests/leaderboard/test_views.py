@@ -1,6 +1,7 @@
 """Tables for papers: what is best, what stands beside it, and that LaTeX takes them whatever the names."""
 
 import os
+import re
 import shutil
 import subprocess
 
@@ -61,6 +62,29 @@ def test_latex_says_best_second_spread_marks_and_published(board):
     assert r"\textit{majority}" in text and r"\begin{table*}" in text
     std = latex.latex([table], "std")
     assert r"$\pm$" in std and r"{\scriptsize[" not in std and r"{\scriptsize[" not in latex.latex([table], "none")
+
+
+def test_captions_say_what_bold_means_and_what_guessing_gives(board):
+    for view in (views.by_metric, views.by_tasks, views.by_class):
+        for table in view(board):
+            text = latex.latex([table])
+            caption = next(line for line in text.splitlines() if line.startswith(r"\caption"))
+            assert "Bold: the best figure of a column" in caption and "no test" in caption and r"\textbf" in text
+            assert "chance" in caption and "25.0" in caption
+    alone = views.by_metric([board[0]])
+    assert "Bold" not in latex.latex(alone), "one figure is not the best of any"
+
+
+@pytest.mark.parametrize("by", BY)
+@pytest.mark.parametrize("form", ["terminal", "markdown"])
+def test_hostile_names_are_only_text_in_every_table(make, results, capsys, by, form):
+    make(upstream=HOSTILE, name=HOSTILE, title=HOSTILE, language=HOSTILE, family=HOSTILE, marks=[HOSTILE])
+    assert main(["table", "--by", by, "--format", form, "--results", str(results)]) == 0
+    out = capsys.readouterr().out
+    assert "\x1b" not in out and "[red]x" in out.replace("\\", "")
+    if form == "markdown":
+        rows = [re.sub(r"\\.", "", line) for line in out.splitlines() if line.startswith("|")]
+        assert len({line.count("|") for line in rows}) == 1 and not any(re.search(r"[`<]|\]\(", line) for line in rows)
 
 
 def test_language_and_family_means_are_those_of_the_comparison(board, results):
