@@ -51,7 +51,7 @@ def answer(results: Path, record: Record) -> Answer:
 
 def answers(results: Path, records: Sequence[Record]) -> tuple[list[list[Answer]], list[str]]:
     """The answers to every question and head, best first, without references; and what could not be read."""
-    found: list[list[Answer]] = []
+    parts: list[list[Answer]] = []
     problems: list[str] = []
     for measured, _ in groups(records):
         several: list[Answer] = []
@@ -65,8 +65,8 @@ def answers(results: Path, records: Sequence[Record]) -> tuple[list[list[Answer]
             except EmorepError as error:
                 problems.append(str(error))
         if several:
-            found.append(several)
-    return found, problems
+            parts.append(several)
+    return parts, problems
 
 
 def kinds(parts: Sequence[list[Answer]]) -> tuple[list[list[list[Answer]]], list[str]]:
@@ -77,14 +77,14 @@ def kinds(parts: Sequence[list[Answer]]) -> tuple[list[list[list[Answer]]], list
     Returns:
         parts of every kind, and a line for every part left out.
     """
-    found: dict[tuple[str, str, str], dict[str, list[Answer]]] = {}
+    by_kind: dict[tuple[str, str, str], dict[str, list[Answer]]] = {}
     left = []
     for part in sorted(parts, key=len, reverse=True):
         record = part[0].record
         if record.cell.limit is not None:
             continue
         task = record.task
-        own = found.setdefault((record.cell.downstream, task.headline, aspect(task)), {})
+        own = by_kind.setdefault((record.cell.downstream, task.headline, aspect(task)), {})
         if task.name in own:
             kept = own[task.name][0].record.task
             versions = [f"version {t.version}, audit {t.audit[:8]}" for t in (task, kept)]
@@ -93,7 +93,7 @@ def kinds(parts: Sequence[list[Answer]]) -> tuple[list[list[list[Answer]]], list
             )
         else:
             own[task.name] = part
-    return [[own[name] for name in sorted(own)] for own in found.values()], left
+    return [[own[name] for name in sorted(own)] for own in by_kind.values()], left
 
 
 def same_utterances(first: Answer, second: Answer) -> None:

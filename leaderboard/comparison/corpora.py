@@ -175,7 +175,7 @@ def _keys(members: Sequence[Answer]) -> list[str]:
 
 def _deviations(members: Sequence[Answer], metric: str, families: dict[str, list[str]]) -> dict[str, np.ndarray]:
     """family: (G,) by how much its mean over tasks moves when a group is left out of all of them."""
-    found = {}
+    deviations = {}
     for family, names in families.items():
         own = [m for m in members if m.record.task.name in names]
         groups = _keys(own)
@@ -183,8 +183,8 @@ def _deviations(members: Sequence[Answer], metric: str, families: dict[str, list
         for member in own:
             value, without = leave_one_out(member.statistics, METRICS[metric])
             moved[np.searchsorted(groups, member.groups)] += (without - value) / len(own)
-        found[family] = moved
-    return found
+        deviations[family] = moved
+    return deviations
 
 
 def _parts(by_task: Sequence[list[Answer]], families: dict[str, list[str]]) -> tuple[list[Part], int]:
@@ -193,16 +193,16 @@ def _parts(by_task: Sequence[list[Answer]], families: dict[str, list[str]]) -> t
     Args:
         by_task: for every task the answers of the same upstreams in the same order.
     """
-    found: list[Part] = []
+    parts: list[Part] = []
     total = 0
     for names in families.values():
         own = [answers for answers in by_task if answers[0].record.task.name in names]
         groups = _keys([answers[0] for answers in own])
         for answers in own:
             at = total + np.searchsorted(groups, answers[0].groups)
-            found.append(Part([a.statistics for a in answers], at, 1 / len(own) / len(families)))
+            parts.append(Part([a.statistics for a in answers], at, 1 / len(own) / len(families)))
         total += len(groups)
-    return found, total
+    return parts, total
 
 
 def _votes(values: np.ndarray, tasks: Sequence[Task], families: dict[str, list[str]]) -> np.ndarray:

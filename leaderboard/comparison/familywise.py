@@ -1,15 +1,15 @@
-"""Many pairs of systems at once: whole groups are swapped for all pairs together, and no pair is significant by chance.
+"""Tests of many pairs of systems at once, with p adjusted for all of them (Westfall and Young 1993).
 
-One coin a group decides for every pair alike whether its two systems swap their predictions of that group. A pair's
-statistic is T = |difference| / s, and its adjusted p is the share of swaps in which the largest T of this pair and all
-pairs with a smaller T is at least its own: the step-down max-T of Westfall and Young (1993). At 0.05, a false
-difference appears anywhere among the pairs in at most about 5 % of draws of groups. The number of pairs sets no floor:
-the smallest p that there can be is that of one pair alone.
+One coin for each group decides for all pairs together whether their two systems swap their predictions of that group.
+A pair's statistic is T = |difference| / s. Its adjusted p is the share of swaps in which the largest T of this pair and
+all pairs with a smaller T is at least its own: the step-down max-T. At a level of 0.05, a false difference appears
+anywhere among the pairs in at most about 5 % of draws of groups. The smallest possible p does not depend on the number
+of pairs: it is that of one pair alone.
 
 s^2 = (10 M + G sum_g d_g^2) / (10 + G), with d_g the part of group g in the difference, G the number of groups and M
-the median over pairs of sum_g d_g^2. With few groups a pair's own spread is itself uncertain, so it is drawn towards
-that of all pairs, with the weight of 10 groups; with many it is its own. A swap turns the sign of a d_g and moves no
-d_g^2, so that s stays as it is. benchmarks/ranks.py has the errors and the power.
+the median over pairs of sum_g d_g^2. With few groups the spread of a single pair is uncertain, so the spread of all
+pairs takes part in it with the weight of 10 groups. A swap changes the sign of a d_g and no d_g^2, so s stays the same.
+benchmarks/ranks.py measures the errors and the power.
 """
 
 from __future__ import annotations
@@ -76,11 +76,18 @@ class Part:
 def step_down(differences: Differences, squares: np.ndarray, swaps: np.ndarray, prior: float = PRIOR) -> Tested:
     """Test n pairs together.
 
+    T, s and the adjusted p are defined at the top of this module; p and adjusted p are from 1/P to 1.
+
     Args:
         differences: the n differences under some swaps.
         squares: (n,) sum over groups of the squared parts d_g of each difference.
         swaps: (P, G) of `signs`; the first row swaps nothing.
         prior: weight of the median spread, in groups; 0 where the differences have no common unit.
+
+    >>> parts = np.array([[1.0, 0.5], [2.0, -0.5], [3.0, 0.5], [2.0, 0.0]])  # 4 groups, 2 differences
+    >>> tested = step_down(lambda rows: rows @ parts, (parts**2).sum(0), signs(4))
+    >>> print(tested.p, tested.adjusted)
+    [0.125 1.   ] [0.125 1.   ]
     """
     n, groups = len(squares), swaps.shape[1]
     if not n:
@@ -113,7 +120,7 @@ def step_down(differences: Differences, squares: np.ndarray, swaps: np.ndarray, 
 
 
 def _critical(largest: np.ndarray, swaps: int) -> float:
-    """The T above which a pair is significant among all: the `largest` T of all swaps but the first, (P - 1,)."""
+    """The T from which on a pair is significant; `largest`: (P - 1,) largest T of all swaps but the first."""
     allowed = int(np.floor(LEVEL * swaps + 1e-9)) - 1  # besides the first, which is always as large
     if allowed < 0:
         return np.inf
@@ -121,14 +128,26 @@ def _critical(largest: np.ndarray, swaps: int) -> float:
 
 
 def swaps_for(metric: str, groups: int, systems: int) -> np.ndarray:
-    """The swaps that all pairs of some systems are tested by: `signs`, fewer where their number would take too long."""
+    """(P, G) swaps that test all pairs of some systems: `signs`, and fewer of them where these would take too long.
+
+    >>> swaps_for("UA", 6, 3).shape, swaps_for("macro_F1", 24, 40).shape
+    ((32, 6), (2001, 24))
+    """
     swaps = signs(groups)
     slow = metric not in LINEAR and systems * (systems - 1) // 2 > MANY and groups > ENUMERATED
     return swaps[: FEWER + 1] if slow else swaps
 
 
 def of_columns(parts: np.ndarray, swaps: np.ndarray) -> Tested:
-    """Test n differences that are sums over groups, (G, n) parts."""
+    """Test n differences together that are sums over groups, as `step_down` does.
+
+    Args:
+        parts: (G, n); difference i is the sum of its column.
+        swaps: (P, G) of `signs`.
+
+    >>> print(of_columns(np.array([[1.0, 0.5], [2.0, -0.5], [3.0, 0.5], [2.0, 0.0]]), signs(4)).adjusted)
+    [0.125 1.   ]
+    """
     return step_down(lambda rows: rows @ parts, (parts**2).sum(axis=0), swaps)
 
 
@@ -137,6 +156,10 @@ def of_systems(own: np.ndarray, swaps: np.ndarray) -> Tested:
 
     Args:
         own: (G, K); the part of group g in the difference of systems i and j is own[g, i] - own[g, j].
+        swaps: (P, G) of `signs`.
+
+    >>> print(of_systems(np.array([[3.0, 1.0, 1.0]] * 4), signs(4)).adjusted)
+    [0.125 0.125 1.   ]
     """
     first, second = np.triu_indices(own.shape[1], 1)
 
@@ -154,7 +177,13 @@ def all_pairs(parts: Sequence[Part], metric: str, groups: int) -> Tested:
     Linear metrics are sums over groups. Others are computed anew for every swap, pair and task.
 
     Args:
-        groups: of all parts together.
+        parts: a part for every task, all with the same systems.
+        groups: how many there are in all parts together.
+
+    >>> first = np.array([[[[8, 2], [1, 9]]] * 6])  # 1 seed, 6 groups, 2 classes
+    >>> second = np.array([[[[6, 4], [2, 8]]] * 6])
+    >>> all_pairs([Part([first, second], np.arange(6))], "UA", 6).adjusted.tolist()
+    [0.03125]
     """
     swaps = swaps_for(metric, groups, len(parts[0].systems))
     if metric in LINEAR:
@@ -176,7 +205,12 @@ def of_couples(couples: Sequence[Couple], groups: int) -> Tested:
     """Test pairs of systems on several tasks together; their metrics may differ, so every spread is its own.
 
     Args:
-        groups: of all tasks together; a group of several tasks is swapped in all of them at once.
+        groups: how many there are in all tasks together; a group of several tasks is swapped in all of them at once.
+
+    >>> first = np.array([[[[8, 2], [1, 9]]] * 6])  # 1 seed, 6 groups, 2 classes
+    >>> second = np.array([[[[6, 4], [2, 8]]] * 6])
+    >>> of_couples([Couple(first, second, metric, np.arange(6)) for metric in ("UA", "macro_F1")], 6).adjusted.tolist()
+    [0.03125, 0.03125]
     """
     parts = [Part(_same_seeds([c.first, c.second]), c.at) for c in couples]
     squares = [next(_squares([part], c.metric, groups)) for part, c in zip(parts, couples, strict=True)]
@@ -186,11 +220,11 @@ def of_couples(couples: Sequence[Couple], groups: int) -> Tested:
             columns[couple.at, index] = contributions(couple.first, couple.second, couple.metric)
 
     def differences(rows: np.ndarray) -> np.ndarray:
-        found = rows @ columns
+        moved = rows @ columns
         for index, (part, couple) in enumerate(zip(parts, couples, strict=True)):
             if couple.metric not in LINEAR:
-                found[:, index] = _swapped(part, couple.metric, rows[:, part.at])[:, 0]
-        return found
+                moved[:, index] = _swapped(part, couple.metric, rows[:, part.at])[:, 0]
+        return moved
 
     return step_down(differences, np.concatenate([*squares, np.empty(0)]), signs(groups), prior=0)
 
@@ -202,19 +236,19 @@ def _swapped(part: Part, metric: str, rows: np.ndarray) -> np.ndarray:
     shape = (len(rows), *systems.shape[:2], *systems.shape[3:])
     kept, given = (((1 + sign * rows) / 2 @ flat).reshape(shape) for sign in (1, -1))
     pairs = len(systems) * (len(systems) - 1) // 2
-    found = np.empty((len(rows), pairs))
+    moved = np.empty((len(rows), pairs))
     for some in _slices(len(rows), systems[:, :, 0].size):
         start = 0
         for i in range(len(systems) - 1):
             here = slice(start, start := start + len(systems) - 1 - i)
             first = figure(kept[some, i, None] + given[some, i + 1 :])
             second = figure(kept[some, i + 1 :] + given[some, i, None])
-            found[some, here] = (first - second).mean(axis=-1)
-    return found
+            moved[some, here] = (first - second).mean(axis=-1)
+    return moved
 
 
 def _slices(rows: int, width: int) -> Iterator[slice]:
-    """Slices of `rows` rows of `width` numbers that hold few enough at once to stay in a processor's cache."""
+    """Slices of `rows` rows of `width` numbers, each small enough for a processor's cache."""
     step = max(1, HELD // 20 // width)
     for start in range(0, rows, step):
         yield slice(start, start + step)
@@ -236,6 +270,6 @@ def _squares(parts: Sequence[Part], metric: str, groups: int) -> Iterator[np.nda
 
 
 def _same_seeds(systems: Sequence[np.ndarray]) -> list[np.ndarray]:
-    """All with as many seeds, so that a group is swapped for all of them at once; means over seeds stay."""
+    """All with the same number of seeds, so that all seeds of a group are swapped at once; means stay."""
     seeds = lcm(*(len(system) for system in systems))
     return [system[np.arange(seeds) % len(system)] for system in systems]

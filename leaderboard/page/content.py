@@ -74,7 +74,7 @@ def assemble(
     for index, (measured, _) in enumerate(several):
         if measured[0].cell.downstream != REFERENCE:
             tables.setdefault(_kind(measured[0]), []).append(index)
-    found = [
+    several_kinds = [
         {"head": kind[0], "metric": kind[1], "about": kind[2], "boards": own, "mean": _mean(means.get(kind))}
         for kind, own in sorted(tables.items(), key=lambda item: -sum(len(several[i][0]) for i in item[1]))
     ]
@@ -85,7 +85,7 @@ def assemble(
         "names": [[name, label] for name, label in names(records).items() if label != name],
         "metrics": {name: {"decimals": m.decimals, "top": _top(m)} for name, m in METRICS.items()},
         "boards": boards,
-        "tables": found,
+        "tables": several_kinds,
     }
     return {key: rounded(value) for key, value in summary.items()}, [rounded(one) for one in details]
 
@@ -128,7 +128,8 @@ def _summary(
         "n": counts.n, "speakers": counts.speakers, "folds": counts.folds, "groups": counts.groups,
         "group_by": task.group_by, "classes": len(task.classes), "opened": opened.get(task.name, 0),
         "ranked": len(place.answers) if place and place.pairs else 0,
-        "pairs": len(place.pairs) if place else 0, "told": significant, "needed": place.needed if place else None,
+        "pairs": len(place.pairs) if place else 0, "significant": significant,
+        "needed": place.needed if place else None,
         "smallest_p": place.smallest_p if place else None, "detectable": place.detectable if place else None,
         "cells": cells,
     }  # fmt: skip

@@ -35,9 +35,9 @@ function steps(from, to, whole = false) {
   const rough = (to - from) / 7, power = 10 ** Math.floor(Math.log10(rough || 1));
   let step = [1, 2, 5, 10].map((n) => n * power).find((n) => n >= rough) || 1;
   if (whole) step = Math.max(1, Math.round(step));
-  const found = [];
-  for (let at = Math.ceil(from / step) * step; at <= to + step / 1e6; at += step) found.push(Number(at.toPrecision(12)));
-  return found;
+  const ticks = [];
+  for (let at = Math.ceil(from / step) * step; at <= to + step / 1e6; at += step) ticks.push(Number(at.toPrecision(12)));
+  return ticks;
 }
 
 /** Rows of names, each with a dot and a line: {name, value, low, high, floor, text}. */

@@ -117,17 +117,17 @@ def annotate(axis: Axes, image: AxesImage, texts: Sequence[Sequence[str]], size:
 
 def _rank_figure(rows: Sequence[str], first: Sequence[int], last: Sequence[int], width: str, words: str) -> Figure:
     drawn, (axis,) = figure(width, 0.75 + ROW * len(rows))
-    told = any(low > 1 for low in first)  # else every dot would stand at rank 1, as if that were found
+    ranked = any(low > 1 for low in first)  # else every dot would be at rank 1, as if all were best
     for row, (low, high) in enumerate(zip(first, last, strict=True)):
         axis.plot([low, high], [row, row], color=COLOURS[0], linewidth=2.2, solid_capstyle="round", alpha=0.55)
-        if told:
+        if ranked:
             axis.plot(low, row, marker="o", color=COLOURS[0])
     axis.set_xlim(0.5, len(rows) + 0.5)
     step = -(-len(rows) // (6 if width == "column" else 20))
     axis.set_xticks(range(1, len(rows) + 1, step))
     axis.grid(axis="x", linewidth=0.4, alpha=0.4)
     _names(axis, rows, width)
-    axis.set_xlabel("rank (dot) and possible ranks" if told else "possible ranks; none told apart")
+    axis.set_xlabel("rank (dot) and possible ranks" if ranked else "possible ranks; no significant difference")
     heading(drawn, words, width)
     return drawn
 

@@ -39,9 +39,9 @@ def groups(records: Sequence[Record]) -> Iterator[tuple[list[Record], list[Recor
         else:
             measured.setdefault((*question(record), record.cell.downstream), []).append(record)
     answered = {key[:-1] for key in measured}
-    found = [(group, references.get(key[:-1], [])) for key, group in measured.items()]
-    found += [(group, []) for asked, group in references.items() if asked not in answered]
-    for group, floors in sorted(found, key=lambda part: (part[0][0].cell.task, part[0][0].cell.downstream)):
+    parts = [(group, references.get(key[:-1], [])) for key, group in measured.items()]
+    parts += [(group, []) for asked, group in references.items() if asked not in answered]
+    for group, floors in sorted(parts, key=lambda part: (part[0][0].cell.task, part[0][0].cell.downstream)):
         yield sorted(group, key=order), sorted(floors, key=order)
 
 

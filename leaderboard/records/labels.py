@@ -17,8 +17,8 @@ def shown(record: Record) -> str:
 
 def names(records: Iterable[Record]) -> dict[str, str]:
     """Every upstream's name, and what it is called; a cell measured before there was a label takes its others'."""
-    found: dict[str, str] = {}
+    called: dict[str, str] = {}
     for record in records:
-        if record.upstream.label or record.cell.upstream not in found:
-            found[record.cell.upstream] = shown(record)
-    return found
+        if record.upstream.label or record.cell.upstream not in called:
+            called[record.cell.upstream] = shown(record)
+    return called

@@ -13,7 +13,7 @@ NAME = "scored.jsonl"
 
 
 def log(results: Path, record: Record) -> None:
-    """See leaderboard.log_scoring."""
+    """Append a line for a record that was just scored: time, cell, task version, audit, key, headline figure."""
     metric = record.task.headline
     line = {
         "scored": record.created,
@@ -34,7 +34,7 @@ def log(results: Path, record: Record) -> None:
 
 
 def openings(results: Path) -> dict[str, int]:
-    """See leaderboard.openings."""
+    """How often each task's test set was opened; references do not count."""
     path = results / NAME
     counts: Counter[str] = Counter()
     if path.is_file():

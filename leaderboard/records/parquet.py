@@ -167,12 +167,12 @@ def vectors(path: Path, record: Record, column: str, utterances: pd.Index, fold:
     ids, folds = (table[name].to_pandas().to_numpy(dtype=object) for name in ("id", "fold"))
     rows = np.arange(len(ids)) if fold is None else np.flatnonzero(folds == fold)
     index = pd.Series(rows, index=ids[rows])
-    found = index[~index.index.duplicated()].reindex(utterances)
-    if found.isna().any():
-        raise LeaderboardError(f"{beside}: lacks {utterances[found.isna()][0]!r}; run the cell again")
+    places = index[~index.index.duplicated()].reindex(utterances)
+    if places.isna().any():
+        raise LeaderboardError(f"{beside}: lacks {utterances[places.isna()][0]!r}; run the cell again")
     values = table[column].combine_chunks()
     flat = values.flatten().to_numpy(zero_copy_only=False)
-    return flat.reshape(len(values), -1)[found.to_numpy(dtype=int)]
+    return flat.reshape(len(values), -1)[places.to_numpy(dtype=int)]
 
 
 @contextmanager

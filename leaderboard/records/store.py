@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from commons.corridors.measured import Measured
 
 
-LOOKS = 20  # at a record that others keep replacing
+LOOKS = 20  # attempts to read a record that other processes keep replacing
 T = TypeVar("T")
 
 
@@ -49,7 +49,7 @@ class _AllSeeds:
 
 
 def record(results: Path, measured: Measured, extends: Record | None) -> Record:
-    """See leaderboard.record."""
+    """Score what was measured, write the Parquet files and then the record, which is returned."""
     from leaderboard.records.scoring import score
 
     if measured.task.aspect is None:
@@ -98,7 +98,8 @@ def _all_seeds(path: Path, measured: Measured, extends: Record | None) -> _AllSe
     )
     if extends:
         if damage := parquet.damaged(path, extends, contents=True):
-            raise LeaderboardError("\n".join([*damage, "its seeds cannot be added to; --force does all of them again"]))
+            remedy = "seeds can be added to intact files only; --force measures all seeds again"
+            raise LeaderboardError("\n".join([*damage, remedy]))
         table = parquet.extended(parquet.read(path, extends), table)
         chosen = _extended(extends.chosen, chosen)
         marks |= set(extends.marks) - {EDGE}
@@ -138,33 +139,33 @@ def find(
     verify: bool = False,
     warn: Callable[[str], None] | None = None,
 ) -> Record | None:
-    """See leaderboard.find."""
-    found, damage = _with_files(results, path_of(results, upstream, task, downstream), contents=verify)
+    """The record of a cell, or None where there is none or it is damaged (`warn` then gets the reason)."""
+    stored, damage = _with_files(results, path_of(results, upstream, task, downstream), contents=verify)
     if damage and warn:
         warn("\n".join(damage))
-    return None if damage else found
+    return None if damage else stored
 
 
 def load(results: Path) -> tuple[list[Record], list[str]]:
-    """See leaderboard.load."""
+    """All whole records, sorted, and a line for every damaged one."""
     records: list[Record] = []
     problems: list[str] = []
     for path in paths(results):
-        found, damage = _with_files(results, path)
+        stored, damage = _with_files(results, path)
         problems += damage
-        if found and not damage:
-            records.append(found)
+        if stored and not damage:
+            records.append(stored)
     return sorted(records, key=lambda r: (r.cell.upstream, r.cell.task, r.cell.downstream)), problems
 
 
 def predictions(results: Path, record: Record) -> pd.DataFrame:
-    """See leaderboard.predictions."""
+    """The stored predictions of a record, all columns."""
     cell = record.cell
     return parquet.read(path_of(results, cell.upstream, cell.task, cell.downstream), record)
 
 
 def same(before: Record, after: Record) -> list[str]:
-    """See leaderboard.same."""
+    """A line for every difference of two records of a cell in scores, choices and predictions."""
     lines: list[str] = []
     _compare("scores", before.scores.model_dump(), after.scores.model_dump(), 0.0, lines)
     _compare("chosen", before.chosen.model_dump(), after.chosen.model_dump(), 0.0, lines)
@@ -175,7 +176,7 @@ def same(before: Record, after: Record) -> list[str]:
 
 
 def differences(name: str, before: Section, after: Section) -> list[str]:
-    """What differs between two sections of a record, but for the last digits that another library may round."""
+    """What differs between two sections of a record, beyond the last digits, which libraries round differently."""
     lines: list[str] = []
     _compare(name, before.model_dump(), after.model_dump(), 1e-7, lines)
     return lines
@@ -184,27 +185,27 @@ def differences(name: str, before: Section, after: Section) -> list[str]:
 def examine(results: Path, path: Path) -> tuple[Record | None, list[str]]:
     """The record in a file (None if absent or unreadable), and what is wrong with it."""
     try:
-        found, intact = read(path)
+        stored, intact = read(path)
     except FileNotFoundError:
         return None, []
     except EmorepError as error:
         return None, [str(error)]
-    cell = found.cell
+    cell = stored.cell
     if path_of(results, cell.upstream, cell.task, cell.downstream) != path:
         whose = f"{cell.upstream}, {cell.task}, {cell.downstream}"
         return None, [f"{path}: holds the record of {whose}; move it to its place or remove it"]
     if not intact:
-        changed = "damaged record: its content is not what its checksum was made of, a byte or a hand changed it"
-        return found, [f"{path}: {changed}; run the cell again, or see `python -m leaderboard verify`"]
-    return found, []
+        changed = "damaged record: its content does not fit its checksum, so it was changed after it was written"
+        return stored, [f"{path}: {changed}; run the cell again, or see `python -m leaderboard verify`"]
+    return stored, []
 
 
 def _with_files(results: Path, path: Path, *, contents: bool = False) -> tuple[Record | None, list[str]]:
-    """The same with what is wrong with the files that the record names."""
+    """The record in a file, as `examine` returns it, and also what is wrong with the files that it names."""
 
     def look() -> tuple[Record | None, list[str]]:
-        found, damage = examine(results, path)
-        return found, damage + (parquet.damaged(path, found, contents=contents) if found else [])
+        stored, damage = examine(results, path)
+        return stored, damage + (parquet.damaged(path, stored, contents=contents) if stored else [])
 
     return settled(path, look)
 
@@ -217,31 +218,31 @@ def intact(results: Path, records: Sequence[Record]) -> tuple[list[Record], list
     kept, problems = [], []
     for one in records:
         path = path_of(results, one.cell.upstream, one.cell.task, one.cell.downstream)
-        found: Record | None = one
+        stored: Record | None = one
         if damage := parquet.damaged_predictions(path, one):
-            found, damage = _with_files(results, path, contents=True)
+            stored, damage = _with_files(results, path, contents=True)
         problems += damage
-        if found and not damage:
-            kept.append(found)
+        if stored and not damage:
+            kept.append(stored)
     return kept, problems
 
 
 def settled(path: Path, look: Callable[[], tuple[T, list[str]]]) -> tuple[T, list[str]]:
-    """What `look` finds of the record at `path`, and what is wrong with it.
+    """What `look` returns for the record at `path`, with what is wrong with it.
 
-    Another process may replace the record, and remove the files of the old one, between two steps of `look`. Where
-    something is wrong and the record is another one by then, `look` is called again.
+    Between two steps of `look` another process may replace the record and remove the files of the old one. So where
+    something is wrong and the record was replaced meanwhile, `look` is called again.
     """
     for _ in range(LOOKS):
         before = _identity(path)
-        found, damage = look()
+        stored, damage = look()
         if not damage or _identity(path) == before:
             break
-    return found, damage
+    return stored, damage
 
 
 def _identity(path: Path) -> tuple[int, int, int] | None:
-    """What changes when a record is replaced; None where there is none."""
+    """Facts of the file that change when the record is replaced; None where there is no file."""
     try:
         facts = path.stat()
     except OSError:
@@ -250,9 +251,9 @@ def _identity(path: Path) -> tuple[int, int, int] | None:
 
 
 def checksum(content: str | bytes) -> str:
-    """sha256 of a record as JSON without its checksum, whatever the order and spacing of the keys.
+    """sha256 of a record's JSON without its checksum; order and spacing of the keys do not matter.
 
-    Of the JSON, not of the `Record`: an old one lacks the keys that were added since.
+    It is computed from the JSON and not from the `Record`, since an old record lacks the keys that were added later.
     """
     rest = {key: value for key, value in json.loads(content).items() if key != "checksum"}
     return of_compact_json(rest)
@@ -270,7 +271,7 @@ def read(path: Path) -> tuple[Record, bool]:
     remedy = "run the cell again to replace it"
     try:
         content = path.read_bytes()
-        found = Record.model_validate_json(content)
+        stored = Record.model_validate_json(content)
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(map(str, first["loc"])) or "file"
@@ -282,7 +283,7 @@ def read(path: Path) -> tuple[Record, bool]:
         raise
     except OSError as error:
         raise LeaderboardError(f"{path}: cannot be read ({error.strerror}); {remedy}") from None
-    return earlier.completed(found), found.checksum in (None, checksum(content))
+    return earlier.completed(stored), stored.checksum in (None, checksum(content))
 
 
 def contamination(upstream: Upstream, task: Task) -> set[str]:
@@ -317,13 +318,13 @@ def _mean_over_folds(dev_by_layer: np.ndarray | None) -> list[float | None] | No
 
 
 def _extended(before: Chosen, more: Chosen) -> Chosen:
-    """Choices of more seeds after those that stand; what is of the first seed alone stays."""
+    """The recorded choices with those of more seeds after them; what belongs to the first seed alone stays."""
     weights = None if before.layer_weights is None else [*before.layer_weights, *(more.layer_weights or [])]
     return before.model_copy(update={"folds": before.folds + more.folds, "layer_weights": weights})
 
 
 def _earlier_runs(extends: Record, run: Run) -> list[Run]:
-    """The runs behind a record that is extended whose facts are neither those of `run` nor of a later one."""
+    """The runs that measured the seeds of an extended record, without those equal to `run` or to a later one."""
     kept: list[Run] = []
     known = [_facts(run)]
     for one in reversed([*extends.earlier_runs, extends.run]):

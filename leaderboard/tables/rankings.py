@@ -180,8 +180,11 @@ def _ranking(place: Standing) -> Table:
     )
 
 
-RANK = "rank: 1 + the number significantly better; ranks: those it may have, given all tests together"
-NO_RANK = "no rank: no two of them can be told apart, which does not say that they are equal; ranks: those it may have"
+RANK = "rank: 1 + the number of upstreams significantly better; ranks: those that all tests together allow"
+NO_RANK = (
+    "no rank: no two upstreams differ significantly, which does not mean that they are equal; ranks: those that all "
+    "tests together allow"
+)
 ADJUSTED = "adjusted p"
 
 
@@ -294,7 +297,7 @@ def _power(smallest: float, pairs: Sequence[Pair], groups: str = "") -> str:
     if smallest > SIGNIFICANT:
         return text + f"no difference can be significant (p <= {SIGNIFICANT:g}) with so few"
     number = f"{significant_pairs(pairs)} of {_plural_pairs(pairs)}"
-    return text + f"{number} told apart (p adjusted for all pairs <= {SIGNIFICANT:g})"
+    return text + f"{number} differ significantly ({ADJUSTED} <= {SIGNIFICANT:g})"
 
 
 def _needed(needed: float, metric: str) -> list[str]:
@@ -302,7 +305,8 @@ def _needed(needed: float, metric: str) -> list[str]:
     if not math.isfinite(needed):
         return []
     size = figure(needed, metric)
-    return [f"in this table a measured difference in {metric} of about {size} or more is significant, all pairs considered"]
+    words = f"in this table a measured difference in {metric} of about {size} or more is significant"
+    return [f"{words}, all pairs considered"]
 
 
 def _plural_pairs(pairs: Sequence[Pair]) -> str:

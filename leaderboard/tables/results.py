@@ -92,7 +92,8 @@ def _facts(record: Record, *, several: bool) -> list[str]:
         lines.append(f"{len(task.classes)} classes: {', '.join(task.classes)}; {chance(task)}")
     lines.append(f"[95 % interval] over {plural(counts.groups, task.group_by)}; {METRICS[task.headline].reads}")
     if several:
-        lines.append(f"version {task.version}, audit {task.audit[:8]}; other folds or utterances stand apart")
+        version = f"version {task.version}, audit {task.audit[:8]}"
+        lines.append(f"{version}; results on other folds or utterances have their own tables")
     if record.cell.limit is not None:
         lines.append(f"SMOKE RUN: {record.cell.limit} utterances only, no result")
     if "synthetic" in record.marks:

@@ -103,10 +103,10 @@ COLUMNS: list[Column] = [
 
 
 def write(results: Path) -> Path:
-    """See leaderboard.csv.
+    """Write `results/leaderboard.csv` from the records; returns its path.
 
-    Several runs may end at once. Who writes looks afterwards whether a record came or went since it read them, and then
-    writes again; so the last to write has them all.
+    Several runs may end at once. Each writer checks afterwards whether records were added or removed while it wrote,
+    and if so writes again; so the file of the last writer has all of them.
     """
     path = results / NAME
     for _ in range(ATTEMPTS):
@@ -119,12 +119,12 @@ def write(results: Path) -> Path:
 
 def _state(results: Path) -> list[tuple[str, int, int]]:
     """What changes where a record is written or removed."""
-    found = []
+    states = []
     for path in files.paths(results):
         with contextlib.suppress(OSError):
             facts = path.stat()
-            found.append((str(path), facts.st_ino, facts.st_mtime_ns))
-    return found
+            states.append((str(path), facts.st_ino, facts.st_mtime_ns))
+    return states
 
 
 def text(records: list[Record]) -> str:

@@ -51,13 +51,14 @@ def looks(labels: Sequence[str | None]) -> dict[str, Look]:
     names = {label: ALSO.get(label.lower(), label.lower()) for label in known}
     if set(names.values()) <= set(EMOTIONS) and len(set(names.values())) == len(known):
         place = list(EMOTIONS)
-        found = {label: EMOTIONS[names[label]] for label in sorted(known, key=lambda label: place.index(names[label]))}
+        ordered = sorted(known, key=lambda label: place.index(names[label]))
+        looking = {label: EMOTIONS[names[label]] for label in ordered}
     elif len(known) <= DISTINCT:
         styles = [line_style(index) for index in range(len(known))]
-        found = {label: (style["color"], style["marker"]) for label, style in zip(known, styles, strict=True)}
+        looking = {label: (style["color"], style["marker"]) for label, style in zip(known, styles, strict=True)}
     else:
         row = colormaps["viridis"]
-        found = {label: (to_hex(row(i / (len(known) - 1))), "o") for i, label in enumerate(known)}
+        looking = {label: (to_hex(row(i / (len(known) - 1))), "o") for i, label in enumerate(known)}
     if None in labels:
-        found[UNKNOWN] = ("#d5d5d5", "o")
-    return found
+        looking[UNKNOWN] = ("#d5d5d5", "o")
+    return looking

@@ -60,7 +60,7 @@ def write(results: Path, records: Sequence[Record], out: Path, options: Options,
     for points in gather(results, records, options.upstreams, options.fold, options.seed, problems):
         if (n := len(points.labels)) <= options.neighbours:
             where = points.records[0].task.name + ("" if points.fold is None else f", fold {points.fold}")
-            few = f"{n} utterances; UMAP wants more than --neighbours {options.neighbours}, so name fewer"
+            few = f"{n} utterances; UMAP needs more than --neighbours {options.neighbours}, so choose a smaller number"
             problems.append(f"{where}: {few}")
             continue
         document = embed(points, options.neighbours, options.seed)
@@ -75,7 +75,7 @@ def write(results: Path, records: Sequence[Record], out: Path, options: Options,
     if not done:
         what = "pooled features" if options.fold is None else "a head's first layer (superb and emotion2vec keep it)"
         raise LeaderboardError(
-            "\n".join(problems) or f"{results}: no result asked for, of a task with classes, keeps {what}"
+            "\n".join(problems) or f"{results}: none of these results is of a task with classes and keeps {what}"
         )
 
 

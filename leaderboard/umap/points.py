@@ -82,7 +82,7 @@ def gather(
 def _lacking(upstream: str, task: str, column: str) -> str:
     head, what = ("probe", "pooled features") if column == "pooled" else ("emotion2vec", "a head's first layer")
     remedy = f"run_benchmark.py -u {shlex.quote(upstream)} -t {shlex.quote(task)} -d {head}"
-    return f"{task}: no {what} of {upstream} in these results; `{remedy}` puts them there"
+    return f"{task}: no {what} of {upstream} in these results; `{remedy}` computes them"
 
 
 def _path(results: Path, record: Record) -> Path:

@@ -36,9 +36,9 @@ def distances(vectors: np.ndarray) -> np.ndarray:
     import numpy as np
     from sklearn.metrics import euclidean_distances
 
-    found = euclidean_distances(vectors)
-    np.fill_diagonal(found, 0.0)  # its expansion of the square leaves a rounding error there
-    return found
+    apart = euclidean_distances(vectors)
+    np.fill_diagonal(apart, 0.0)  # its expansion of the square leaves a rounding error there
+    return apart
 
 
 def separation(
@@ -77,15 +77,15 @@ def separation(
     if 2 <= codes.max() + 1 < n:
         silhouette = round(float(silhouette_score(among, codes, metric="precomputed")), 4)
     purity, chance = _purity(among, codes, np.arange(n), k)
-    found: Separation = nobody | {"purity": purity, "chance": chance, "silhouette": silhouette}
+    measures: Separation = nobody | {"purity": purity, "chance": chance, "silhouette": silhouette}
     if speakers is not None:
         theirs = speakers[known]
         named = np.array([speaker is not None for speaker in theirs], dtype=bool)
         who = np.unique(np.asarray(theirs[named], dtype=str), return_inverse=True)[1]
         if len(set(who)) > 1:
             others = _purity(among[np.ix_(named, named)], codes[named], who, k)
-            found |= {"purity_others": others[0], "chance_others": others[1]}
-    return found
+            measures |= {"purity_others": others[0], "chance_others": others[1]}
+    return measures
 
 
 def _purity(distances: np.ndarray, codes: np.ndarray, owners: np.ndarray, k: int) -> tuple[float, float]:

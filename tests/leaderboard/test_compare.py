@@ -51,11 +51,11 @@ def test_who_cannot_be_told_apart_has_no_rank(make, results, capsys):
     first, second = out.split("savee · probe")[:2]
     assert (
         code == 0
-        and "0 of 15 pairs told apart (p adjusted for all pairs <= 0.05)" in first
+        and "0 of 15 pairs differ significantly (adjusted p <= 0.05)" in first
         and row(first, "–", "1-6", "u0")
     )
     assert "in this table a measured difference in UA of about" in first
-    assert "no rank: no two of them can be told apart, which does not say that they are equal" in first
+    assert "no rank: no two upstreams differ significantly, which does not mean that they are equal" in first
     assert "smallest p of 4 speakers: 0.125; no difference can be significant" in second
     assert "to plan a study" not in second.split("over corpora")[0] and row(second, "–", "1-6", "u0")
 

@@ -138,9 +138,9 @@ def test_nobody_has_a_rank_where_no_two_can_be_told_apart(make, results):
     for i in range(2):
         make(name="savee", upstream=f"u{i}", right=0.3 + 0.6 * i, seed=i, table=cells.utterances(300, 4))
     alike, few = made(results)[0]["boards"]
-    assert alike["told"] == 0 and alike["pairs"] == 66 and alike["ranked"] == 12 and 0 < alike["needed"] < 40
+    assert alike["significant"] == 0 and alike["pairs"] == 66 and alike["ranked"] == 12 and 0 < alike["needed"] < 40
     assert {tuple(row[4:6]) for row in alike["cells"]} == {(None, None)}
-    assert few["told"] == 0 and few["pairs"] == 1 and few["needed"] is None and few["smallest_p"] == 0.125
+    assert few["significant"] == 0 and few["pairs"] == 1 and few["needed"] is None and few["smallest_p"] == 0.125
     assert few["detectable"] is None, "with 4 speakers no difference is found, however large"
 
 

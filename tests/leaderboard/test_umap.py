@@ -310,8 +310,8 @@ def test_what_cannot_be_shown_is_said_and_the_rest_is_made(make, results, flat, 
     assert umap(results, "--width", "page", "-u", "fbank", "mfcc", "-t", "emodb", "few", "values") == 1
     out, err = capsys.readouterr()
     assert (results / "umap" / "emodb.json").exists() and "emodb-emotion.pdf" in out
-    assert "`run_benchmark.py -u mfcc -t emodb -d probe` puts them there" in err
-    assert "few: 12 utterances; UMAP wants more than --neighbours 15" in err
+    assert "`run_benchmark.py -u mfcc -t emodb -d probe` computes them" in err
+    assert "few: 12 utterances; UMAP needs more than --neighbours 15" in err
     assert "values: its targets are values" in err
     assert umap(results, "-t", "few", "--neighbours", "5", "--width", "page") == 0
     capsys.readouterr()
