@@ -1,4 +1,4 @@
-"""What came out: records of cells and the views on them (CSV, tables), all rebuilt from the records.
+"""What came out: records of cells, and their views (CSV, tables, statistics, pictures), all rebuilt from the records.
 
 A cell is (upstream, task, downstream). Its record is one JSON file, written last; it names the Parquet files
 beside it (predictions; vectors for pictures) with their sha256. `python -m leaderboard schema` explains every key.
@@ -53,7 +53,7 @@ def find(
     verify: bool = False,
     warn: Callable[[str], None] | None = None,
 ) -> Record | None:
-    """The record of a cell, or None where there is none or it is damaged (then `warn` is told why).
+    """The record of a cell, or None where there is none or it is damaged (`warn` then gets the reason).
 
     Its checksum must be that of its content: a record edited by hand is damaged, too.
     The Parquet files must be there in their recorded sizes; with `verify` their sha256 is computed too.
@@ -162,7 +162,7 @@ def show(
 
 
 def markdown(records: Sequence[Record], failures: Sequence[Failure] = ()) -> str:
-    """The same tables as Markdown."""
+    """The tables of `show` as Markdown."""
     from leaderboard.tables import markdown, results
 
     return markdown.document(results.tables(records), failures)

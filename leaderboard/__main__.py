@@ -226,7 +226,7 @@ def _import(options: argparse.Namespace) -> int:
 
     records, damage = _records(options.results)
     seen = "unknown" if options.seen is None else dict(entry.split(":") for entry in options.seen)
-    record = imported.bring(
+    record = imported.import_predictions(
         options.results, records, options.file, name=options.name, task=options.task, head=options.downstream,
         like=options.like, seen=seen,
     )  # fmt: skip

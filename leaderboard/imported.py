@@ -1,4 +1,4 @@
-"""Predictions of a system that this program did not run, scored on the very utterances of a cell that it did."""
+"""Imports predictions of a system that was not run here, and scores them on the utterances of a cell that was."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ FORM = (
 )
 
 
-def bring(
+def import_predictions(
     results: Path,
     records: Sequence[Record],
     file: Path,
@@ -41,7 +41,7 @@ def bring(
     like: str | None = None,
     seen: dict[str, str] | str = "unknown",
 ) -> Record:
-    """Write the record of a foreign system, marked `imported`; targets, folds and groups are those of a cell here.
+    """The record of a foreign system, written and marked `imported`; its targets, folds and groups are those of a cell.
 
     Args:
         records: all records of `results`.
@@ -72,7 +72,7 @@ def bring(
 def _measured(
     like: Record, asked: pd.DataFrame, table: pd.DataFrame, upstream: Upstream, head: str, key: str
 ) -> Measured:
-    """Predictions from outside as a cell beside the cell `like`; `asked`: that cell's rows by utterance id."""
+    """Imported predictions as a cell with the task of the cell `like`; `asked`: that cell's rows by utterance id."""
     import numpy as np
 
     seeds = [int(seed) for seed in sorted(table["seed"].unique())]

@@ -50,7 +50,7 @@ def answer(results: Path, record: Record) -> Answer:
 
 
 def answers(results: Path, records: Sequence[Record]) -> tuple[list[list[Answer]], list[str]]:
-    """The answers to every question and head, best first, without references; and what could not be read."""
+    """The answers to every question and head, best first, without references; and a line for each unusable one."""
     parts: list[list[Answer]] = []
     problems: list[str] = []
     for measured, _ in groups(records):
@@ -72,7 +72,7 @@ def answers(results: Path, records: Sequence[Record]) -> tuple[list[list[Answer]
 def kinds(parts: Sequence[list[Answer]]) -> tuple[list[list[list[Answer]]], list[str]]:
     """Parts whose figures may be averaged: of one head, headline metric and aspect, one part a task.
 
-    Of several versions of a task the one with most upstreams is taken; what is left out is said.
+    Of several versions of a task the one with most upstreams is taken, and a line names each that is left out.
 
     Returns:
         parts of every kind, and a line for every part left out.
@@ -97,7 +97,7 @@ def kinds(parts: Sequence[list[Answer]]) -> tuple[list[list[list[Answer]]], list
 
 
 def same_utterances(first: Answer, second: Answer) -> None:
-    """Raise LeaderboardError unless two answers are to the same targets in the same groups."""
+    """Raise LeaderboardError unless two answers have the same targets in the same groups."""
     same = question(first.record) == question(second.record) and first.groups == second.groups
     if same:
         rows = [a.statistics[0].sum(-1) if a.record.task.classes else a.statistics[0][:, 0] for a in (first, second)]

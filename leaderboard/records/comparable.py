@@ -1,4 +1,4 @@
-"""Which records answer the very same question, and may therefore stand in one table."""
+"""Which records may be compared: those that answer the same question."""
 
 from __future__ import annotations
 
@@ -16,8 +16,10 @@ def question(record: Record) -> Question:
 
 
 def aspect(task: Task) -> str:
-    """What a derived task asks, so that only figures alike are averaged: `gender`, `shots 4`, `labels anger+sadness`;
-    empty for other tasks."""
+    """What a derived task asks, as `gender`, `shots 4`, `labels anger+sadness`; empty for other tasks.
+
+    Only figures of one aspect are averaged.
+    """
     return task.aspect or ""
 
 
@@ -29,7 +31,7 @@ def called_class(task: Task) -> str:
 def groups(records: Sequence[Record]) -> Iterator[tuple[list[Record], list[Record]]]:
     """(measured, references) of every question and head, by task, then head, each best first.
 
-    Where nothing was measured, references stand in its place, alone.
+    References of a question that no upstream answered come alone, in the place of the measured records.
     """
     references: dict[Question, list[Record]] = {}
     measured: dict[Question, list[Record]] = {}
@@ -46,7 +48,7 @@ def groups(records: Sequence[Record]) -> Iterator[tuple[list[Record], list[Recor
 
 
 def order(record: Record) -> tuple[bool, float, str]:
-    """Sorts records of one question, best first by the task's headline; what is undefined comes last."""
+    """A key that sorts records of one question, best first by the task's headline; undefined figures come last."""
     value = record.scores.metrics[record.task.headline].value
     sign = -1 if METRICS[record.task.headline].higher_is_better else 1
     return value is None, sign * (value or 0.0), record.cell.upstream

@@ -1,4 +1,4 @@
-"""Records of earlier versions: facts that only their names hold are put where later records have them.
+"""Records of earlier versions: fields that were added later are filled with what the names say.
 
 This is the only module that takes facts from names. Records that are written now hold them: their `task.aspect` is
 never null.

@@ -1,4 +1,4 @@
-"""Where results lie, and what is removed there."""
+"""Paths of result files; writing them whole, and removing what is no longer named."""
 
 from __future__ import annotations
 
@@ -48,10 +48,10 @@ def put(path: Path, content: str | bytes) -> None:
 
 
 def sweep(record: Path, named: set[str]) -> None:
-    """Remove what killed runs and full disks left beside a record, more than a day ago.
+    """Remove files beside a record that killed runs or full disks left more than a day ago.
 
-    These are temporary files, and Parquet files of this head that are not in `named`. Younger ones may belong to a
-    process that is about to name them.
+    These are temporary files, and Parquet files of this head that are not in `named`. Younger files may belong to
+    a process whose record will name them soon.
     """
     commons.files.sweep(record.parent)
     own = re.compile(re.escape(record.stem) + r"\.[0-9a-f]{12}\.(vectors\.)?parquet")

@@ -1,6 +1,6 @@
-"""What upstreams are called where people read: their label, if they have one, else their name.
+"""What tables, pictures and the page call an upstream: its label where it has one, else its name.
 
-Options, files, the CSV, and all that tells cells apart keep to the name.
+Options, files, the CSV and the identity of cells use the name alone.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ def shown(record: Record) -> str:
 
 
 def names(records: Iterable[Record]) -> dict[str, str]:
-    """Every upstream's name, and what it is called; a cell measured before there was a label takes its others'."""
+    """Every upstream's name and what it is called; where one of its records has a label, all of them take it."""
     called: dict[str, str] = {}
     for record in records:
         if record.upstream.label or record.cell.upstream not in called:

@@ -1,4 +1,4 @@
-"""The Parquet files of a cell: its predictions, and the vectors that pictures are made of."""
+"""The Parquet files of a cell: its predictions, and the vectors that UMAP pictures show."""
 
 from __future__ import annotations
 

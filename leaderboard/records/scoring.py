@@ -1,4 +1,4 @@
-"""From a table of predictions to all figures of a record; `verify` calls it again on the stored table."""
+"""Scoring: all figures of a record from its table of predictions; `verify` computes them again."""
 
 from __future__ import annotations
 

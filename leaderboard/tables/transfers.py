@@ -24,7 +24,7 @@ def pair(task: Task) -> tuple[str, str, str] | None:
 
 
 def own(record: Record, records: Sequence[Record], target: str) -> Record | None:
-    """The same upstream and head on the target's own folds and the same classes, where it was measured."""
+    """The record of the same upstream and head on the target's own folds and the same classes, if there is one."""
     for other in records:
         same = (other.cell.upstream, other.cell.downstream) == (record.cell.upstream, record.cell.downstream)
         if same and _beside(other.task, target, record.task.classes):
@@ -43,7 +43,7 @@ def _fewer_classes_of(task: Task) -> str | None:
 
 
 def apart(records: Sequence[Record]) -> tuple[list[Record], list[Record]]:
-    """Records to be shown one by one, and those of a matrix of several pairs, which `tables` shows.
+    """Records that have tables of their own, and those of a matrix of several pairs, which `tables` shows.
 
     With the pairs go the tasks `labels:` that stand beside them; a target's own task is shown by itself as well.
     """

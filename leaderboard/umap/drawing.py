@@ -23,7 +23,7 @@ ACROSS = {"column": 2, "page": 4}  # panels, at most
 HIGHEST = 4.5  # inches of a panel: one panel alone leaves a page room for text
 LEGEND = {"column": 3, "page": 7}  # labels in a row of the legend, roughly
 EDGE = "#16191d"  # of points
-TURNS = 8  # in which the labels are drawn, so that the last does not hide the others
+TURNS = 8  # rounds in which points are drawn, so that the label drawn last does not hide the others
 
 
 def scatter(document: Document, by: str, width: str, asked: str = "emotion") -> Iterator[Figure]:

@@ -76,7 +76,7 @@ def embed(points: Points, neighbours: int, seed: int) -> Document:
 
 
 def _umap(space: np.ndarray, neighbours: int, seed: int) -> np.ndarray:
-    """(N, 2) coordinates; the same each time, for a seed and one thread leave no order to chance."""
+    """(N, 2) coordinates by UMAP; a seed and a single thread make them the same each time."""
     try:
         from umap import UMAP
     except ImportError as error:
@@ -90,8 +90,9 @@ def _umap(space: np.ndarray, neighbours: int, seed: int) -> np.ndarray:
 def aligned(embeddings: Sequence[np.ndarray]) -> list[np.ndarray]:
     """Embeddings (N, 2) centred, scaled to a root-mean-square radius of 1, and turned or mirrored onto the first.
 
-    UMAP's own position, size and turn mean nothing. The first is turned to its principal axes; the others follow it by
-    orthogonal Procrustes (Schönemann 1966) over the same points, which changes no relation between points of a panel.
+    Position, size and rotation of a UMAP have no meaning. The first is turned to its principal axes; the others are
+    turned onto it by orthogonal Procrustes (Schönemann 1966) over the same points, which changes no relation between
+    points of a panel.
     """
     import numpy as np
 
@@ -110,11 +111,11 @@ def aligned(embeddings: Sequence[np.ndarray]) -> list[np.ndarray]:
 
 
 def name(document: Document) -> str:
-    """How its file is called, without ending: the task; of a head's first layer, the head too."""
+    """The name of the picture's file without ending: the task, and for a head's first layer the head too."""
     space = "" if document["panels"][0]["space"] == "pooled" else f"+{encode(document['downstream'])}"
     return encode(document["task"]) + space
 
 
 def dumps(document: Document) -> bytes:
-    """The document as ASCII JSON, always the same bytes."""
+    """The document as ASCII JSON; the same document gives the same bytes."""
     return (json.dumps(document, separators=(",", ":")) + "\n").encode()

@@ -50,7 +50,7 @@ class Points:
 def gather(
     results: Path, records: Sequence[Record], upstreams: Sequence[str], fold: str | None, seed: int, problems: list[str]
 ) -> Iterator[Points]:
-    """The points of every task; of several heads, the one that read most upstreams.
+    """The points of every task; of several heads, those of the one with most upstreams.
 
     Args:
         upstreams: panels in this order; empty: all, the best figure first.

@@ -37,7 +37,7 @@ def distances(vectors: np.ndarray) -> np.ndarray:
     from sklearn.metrics import euclidean_distances
 
     apart = euclidean_distances(vectors)
-    np.fill_diagonal(apart, 0.0)  # its expansion of the square leaves a rounding error there
+    np.fill_diagonal(apart, 0.0)  # euclidean_distances leaves a rounding error there
     return apart
 
 
@@ -49,7 +49,7 @@ def separation(
     Purity is the mean share of a point's k nearest neighbours (all there are where they are fewer) that have its label;
     by chance it is the mean share of all its possible neighbours that have it. A speaker's own utterances lie near each
     other whatever they express, so the same is said of the k nearest neighbours of other speakers.
-    Silhouette: Rousseeuw (1987), mean of (b - a) / max(a, b) over points, speakers not told apart.
+    Silhouette: Rousseeuw (1987), mean of (b - a) / max(a, b) over points, whatever their speakers.
 
     Args:
         distances: (N, N).
