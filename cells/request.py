@@ -17,7 +17,7 @@ from cells.jobs import Setting
 from commons import commands, device, places
 from commons.errors import Refused
 from commons.places import Places
-from leaderboard.files import LIMITED
+from leaderboard.records.files import LIMITED
 
 if TYPE_CHECKING:
     from collections.abc import Callable

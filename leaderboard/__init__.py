@@ -1,4 +1,4 @@
-"""What came out: records of cells and the views on them (CSV, tables), all rebuilt from the records.
+"""What came out: records of cells, and their views (CSV, tables, statistics, pictures), all rebuilt from the records.
 
 A cell is (upstream, task, downstream). Its record is one JSON file, written last; it names the Parquet files
 beside it (predictions; vectors for pictures) with their sha256. `python -m leaderboard schema` explains every key.
@@ -39,9 +39,9 @@ def record(results: Path, measured: Measured, extends: Record | None = None) -> 
         LeaderboardError: predictions do not fit the task, `task.aspect` is null, the record to extend is damaged, the
             disk is full.
     """
-    from leaderboard import records
+    from leaderboard.records import store
 
-    return records.record(Path(results), measured, extends)
+    return store.record(Path(results), measured, extends)
 
 
 def find(
@@ -53,14 +53,14 @@ def find(
     verify: bool = False,
     warn: Callable[[str], None] | None = None,
 ) -> Record | None:
-    """The record of a cell, or None where there is none or it is damaged (then `warn` is told why).
+    """The record of a cell, or None where there is none or it is damaged (`warn` then gets the reason).
 
     Its checksum must be that of its content: a record edited by hand is damaged, too.
     The Parquet files must be there in their recorded sizes; with `verify` their sha256 is computed too.
     """
-    from leaderboard import records
+    from leaderboard.records import store
 
-    return records.find(Path(results), upstream, task, downstream, verify=verify, warn=warn)
+    return store.find(Path(results), upstream, task, downstream, verify=verify, warn=warn)
 
 
 def load(results: Path) -> tuple[list[Record], list[str]]:
@@ -68,17 +68,17 @@ def load(results: Path) -> tuple[list[Record], list[str]]:
 
     `results/limited` (smoke runs) is a results folder of its own and not read.
     """
-    from leaderboard import records
+    from leaderboard.records import store
 
-    return records.load(Path(results))
+    return store.load(Path(results))
 
 
 def predictions(results: Path, record: Record) -> pd.DataFrame:
     """The predictions of a record: `id fold seed target prediction group`, speaker and the like, `score:<class>`,
     and `layer:<l>`, what layer l would have predicted (first seed only, else missing)."""
-    from leaderboard import records
+    from leaderboard.records import store
 
-    return records.predictions(Path(results), record)
+    return store.predictions(Path(results), record)
 
 
 def log_scoring(results: Path, record: Record) -> None:
@@ -87,23 +87,23 @@ def log_scoring(results: Path, record: Record) -> None:
     Raises:
         LeaderboardError: the file cannot be written.
     """
-    from leaderboard import scored
+    from leaderboard.records import openings
 
-    scored.log(Path(results), record)
+    openings.log(Path(results), record)
 
 
 def openings(results: Path) -> dict[str, int]:
     """How often each task's test set was opened, by `results/scored.jsonl`; references do not count."""
-    from leaderboard import scored
+    from leaderboard.records import openings
 
-    return scored.openings(Path(results))
+    return openings.openings(Path(results))
 
 
 def same(before: Record, after: Record) -> list[str]:
     """What differs between two records of a cell in scores, choices and predictions; [] where they agree."""
-    from leaderboard import records
+    from leaderboard.records import store
 
-    return records.same(before, after)
+    return store.same(before, after)
 
 
 def ablation(
@@ -125,17 +125,17 @@ def ablation(
         records: cells to show; a column for every task and head.
         absent: variant -> why it was not trained.
     """
-    from leaderboard import variants as tables
+    from leaderboard.tables import ablations
 
-    grid = tables.grid(name, title, variants, records)
+    table = ablations.table(name, title, variants, records)
     if published:
-        grid = tables.with_paper(grid, published, measure, source)
-    return tables.write(Path(results), name, tables.with_absent(grid, absent))
+        table = ablations.with_paper(table, published, measure, source)
+    return ablations.write(Path(results), name, ablations.with_absent(table, absent))
 
 
 def csv(results: Path) -> Path:
     """Rebuild `results/leaderboard.csv` from the records, one row a cell (columns: spreadsheet.py)."""
-    from leaderboard import spreadsheet
+    from leaderboard.tables import spreadsheet
 
     return spreadsheet.write(Path(results))
 
@@ -153,23 +153,27 @@ def show(
     Published figures of an upstream that is shown, same protocol, stand on its line; `published` lists all of them.
     `matrix`: transfers of several pairs stand in one table for every upstream and head, without floors and notes.
     """
-    from leaderboard import blocks, grids, table, transfers
+    from leaderboard.tables import results, terminal, transfers
 
     alone, pairs = transfers.apart(records) if matrix else (records, [])
-    several = [*blocks.blocks(alone), *(grids.block(grid) for grid in transfers.grids([*pairs, *alone]) if pairs)]
-    table.show_blocks(several, console, published=published)
-    table.show_failures(failures, console)
+    matrices = transfers.tables([*pairs, *alone]) if pairs else []
+    terminal.show([*results.tables(alone), *matrices], console, published=published)
+    terminal.show_failures(failures, console)
 
 
 def markdown(records: Sequence[Record], failures: Sequence[Failure] = ()) -> str:
-    """The same tables as Markdown."""
-    from leaderboard import table
+    """The tables of `show` as Markdown."""
+    from leaderboard.tables import markdown, results
 
-    return table.markdown(records, failures)
+    return markdown.document(results.tables(records), failures)
 
 
 def verify(results: Path) -> list[str]:
-    """Recompute every figure of every record from its predictions; one line for every difference or damage."""
-    from leaderboard import recheck
+    """Recompute every figure of every record from its predictions; one line for every difference or damage.
 
-    return recheck.verify(Path(results))
+    A `leaderboard.csv` that is not the one of the records is a line, too.
+    """
+    from leaderboard.records import verify
+    from leaderboard.tables import spreadsheet
+
+    return [*verify.verify(Path(results)), *spreadsheet.outdated(Path(results))]

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from commons.corridors.record import Record
-    from leaderboard.blocks import Block
+    from leaderboard.tables.model import Table
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -50,7 +50,7 @@ def _records(results: Path) -> tuple[list[Record], bool]:
 
 
 def _csv(options: argparse.Namespace) -> int:
-    from leaderboard.blocks import plural
+    from leaderboard.text import plural
 
     records, damage = _records(options.results)
     print(f"{leaderboard.csv(options.results)}: {plural(len(records), 'cell')}")
@@ -81,7 +81,7 @@ def _chosen(options: argparse.Namespace, records: list[Record]) -> list[Record]:
 
 def _intact(results: Path, records: list[Record]) -> tuple[list[Record], bool]:
     """The records whose predictions are the recorded ones, and whether others are not, which are named."""
-    from leaderboard.records import intact
+    from leaderboard.records.store import intact
 
     kept, problems = intact(results, records)
     for problem in problems:
@@ -102,29 +102,29 @@ def _table(options: argparse.Namespace) -> int:
 
 
 def _pivot(options: argparse.Namespace, records: list[Record]) -> int:
-    from leaderboard import grids, latex, transfers
+    from leaderboard.tables import latex, transfers, views
 
     problems: list[str] = []
     if options.by in ("language", "family"):
-        found, problems = grids.mean_grids(options.results, records, options.by)
+        tables, problems = views.by_mean(options.results, records, options.by)
     else:
-        make = {"metric": grids.metric_grids, "task": grids.task_grids, "class": grids.recall_grids,
-                "cost": grids.cost_grids, "ablation": grids.ablation_grids,
-                "transfer": transfers.grids}  # fmt: skip
-        found = make[options.by or "metric"](records)
-    if not found:
+        make = {"metric": views.by_metric, "task": views.by_tasks, "class": views.by_class, "cost": views.by_cost,
+                "ablation": views.ablations, "transfer": transfers.tables}  # fmt: skip
+        tables = make[options.by or "metric"](records)
+    if not tables:
         raise LeaderboardError(f"{options.results}: no result for a table by {options.by}")
     if options.format == "latex":
-        print(latex.tables(found, options.spread), end="")
+        print(latex.latex(tables, options.spread), end="")
     else:
-        _print([grids.block(grid) for grid in found], options)
+        _print(tables, options)
     for problem in problems:
         print(problem, file=sys.stderr)
     return int(bool(problems))
 
 
 def _compare(options: argparse.Namespace) -> int:
-    from leaderboard import contest, foreign
+    from leaderboard import imported
+    from leaderboard.tables import rankings
 
     pair = options.pair
     if pair and all(Path(name).is_dir() for name in pair):
@@ -132,21 +132,21 @@ def _compare(options: argparse.Namespace) -> int:
         (before, damage), (after, more) = _records(first), _records(second)
         (old, lost), (new, gone) = (_intact(first, _chosen(options, before)), _intact(second, _chosen(options, after)))
         chosen, more = (old, new), more or lost or gone
-        blocks, problems = contest.two_folders(first, second, chosen)
+        tables, problems = rankings.two_folders(first, second, chosen)
         damage |= more
     else:
         records, damage = _records(options.results)
         for name in pair:
             if name not in (known := {r.cell.upstream for r in records}):
                 raise NoResult("upstream", name, known)
-        imported = {r.cell.upstream for r in records if foreign.IMPORTED in r.marks}
+        foreign = {r.cell.upstream for r in records if imported.IMPORTED in r.marks}
         records, lost = _intact(options.results, _chosen(options, records))
         damage |= lost
         if pair:
-            blocks, problems = contest.two_upstreams(options.results, records, pair[0], pair[1], imported)
+            tables, problems = rankings.two_upstreams(options.results, records, pair[0], pair[1], foreign)
         else:
-            blocks, problems = contest.rank_blocks(options.results, records, pairs=options.pairs)
-    _print(blocks, options)
+            tables, problems = rankings.rankings(options.results, records, pairs=options.pairs)
+    _print(tables, options)
     for problem in problems:
         print(problem, file=sys.stderr)
     return int(damage)
@@ -154,8 +154,8 @@ def _compare(options: argparse.Namespace) -> int:
 
 def _plot(options: argparse.Namespace) -> int:
     from leaderboard import plots
-    from leaderboard.blocks import plural
     from leaderboard.plots import curves, style
+    from leaderboard.text import plural
 
     widths = ["column", "page"] if options.width == "both" else [options.width]
     out, damage = options.out or options.results / "plots", False
@@ -169,7 +169,11 @@ def _plot(options: argparse.Namespace) -> int:
         records, damage = _records(options.results)
         records, lost = _intact(options.results, _chosen(options, records))
         damage |= lost
-        made = plots.write(options.results, records, options.kind or list(KINDS), widths, out)
+        made, lacking = plots.write(options.results, records, options.kind or list(KINDS), widths, out)
+        if options.kind:
+            damage |= bool(lacking)
+            for line in lacking:
+                print(line, file=sys.stderr)
     if options.kind or options.log:
         for path in made:
             print(path)
@@ -179,17 +183,17 @@ def _plot(options: argparse.Namespace) -> int:
 
 
 def _umap(options: argparse.Namespace) -> int:
-    from leaderboard import embedding
+    from leaderboard.umap import pictures
 
     records, damage = _records(options.results)
     problems: list[str] = []
     widths = ["column", "page"] if options.width == "both" else [options.width]
-    wanted = embedding.Options(
+    wanted = pictures.Options(
         upstreams=options.upstream or (), tasks=options.task or (), fold=options.first_layer,
         neighbours=options.neighbours, seed=options.seed, by=options.by, widths=widths,
     )  # fmt: skip
     out = options.out or options.results / "umap"
-    made = embedding.write(options.results, _chosen(options, records), out, wanted, problems)
+    made = pictures.write(options.results, _chosen(options, records), out, wanted, problems)
     for path in made:
         print(path, flush=True)
     for problem in problems:
@@ -218,11 +222,11 @@ def _methods(options: argparse.Namespace) -> int:
 
 def _import(options: argparse.Namespace) -> int:
     from commons.corridors.record import REFERENCE
-    from leaderboard import foreign
+    from leaderboard import imported
 
     records, damage = _records(options.results)
     seen = "unknown" if options.seen is None else dict(entry.split(":") for entry in options.seen)
-    record = foreign.bring(
+    record = imported.import_predictions(
         options.results, records, options.file, name=options.name, task=options.task, head=options.downstream,
         like=options.like, seen=seen,
     )  # fmt: skip
@@ -233,23 +237,23 @@ def _import(options: argparse.Namespace) -> int:
     return int(damage)
 
 
-def _print(blocks: Sequence[Block], options: argparse.Namespace) -> None:
-    from leaderboard import table
+def _print(tables: Sequence[Table], options: argparse.Namespace) -> None:
+    from leaderboard.tables import markdown, terminal
 
     if options.format == "markdown":
-        print(table.markdown_blocks(blocks), end="")
+        print(markdown.markdown(tables), end="")
     else:
-        table.show_blocks(blocks, _terminal(options))
+        terminal.show(tables, _terminal(options))
 
 
 def _terminal(options: argparse.Namespace) -> Console:
-    from leaderboard import table
+    from leaderboard.tables import terminal
 
-    return table.terminal(options.width)
+    return terminal.terminal(options.width)
 
 
 def _verify(options: argparse.Namespace) -> int:
-    from leaderboard.blocks import plural
+    from leaderboard.text import plural
 
     records, damage = _records(options.results)
     problems = leaderboard.verify(options.results)
@@ -262,7 +266,7 @@ def _verify(options: argparse.Namespace) -> int:
 
 def _schema(options: argparse.Namespace) -> int:
     from commons.corridors import record as schema
-    from leaderboard import spreadsheet
+    from leaderboard.tables import spreadsheet
 
     print(f"Record, schema version {schema.SCHEMA_VERSION} (one JSON file a cell)\n")
     _two_columns(schema.keys())

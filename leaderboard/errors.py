@@ -1,4 +1,4 @@
-"""What goes wrong here, in words for the user."""
+"""Errors of this room; their messages are for the user."""
 
 from __future__ import annotations
 

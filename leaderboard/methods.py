@@ -8,14 +8,14 @@ from importlib import resources
 
 from commons.corridors.record import REFERENCE, Record
 from commons.marks import explain
-from leaderboard.blocks import plain, plural
-from leaderboard.foreign import IMPORTED
-from leaderboard.names import names, shown
-from leaderboard.permutation import DRAWS, ENUMERATED
-from leaderboard.questions import question
-from leaderboard.table import escape
+from leaderboard.comparison.permutation import DRAWS, ENUMERATED
+from leaderboard.imported import IMPORTED
+from leaderboard.records.comparable import question
+from leaderboard.records.labels import names, shown
+from leaderboard.tables.markdown import escape
+from leaderboard.text import plain, plural
 
-# What is cited for a name that holds these letters: corpora, upstreams, heads. Keys of bibliography.bib.
+# Part of a name of a corpus, upstream or head: the keys of bibliography.bib that are cited for it.
 CORPORA = {"emodb": "burkhardt2005", "urdu": "latif2018", "emovo": "costantini2014", "ravdess": "livingstone2018",
            "iemocap": "busso2008", "meld": "poria2019", "mosei": "zadeh2018"}  # fmt: skip
 UPSTREAMS = {"opensmile_compare": "eyben2010 schuller2016", "opensmile": "eyben2010 eyben2016",
@@ -26,7 +26,7 @@ HEADS = {"superb": "yang2021", "emotion2vec": "ma2024emotion2vec", "emobox": "ma
 SHARED = ("speakers_shared", "speakers_unknown", "audio_shared")  # marks of tests whose speakers may be in training
 METHODS = ("tukey1958", "westfall1993")
 CONTEXT = "a learned weighted sum of layers, a linear layer, {}, a linear layer; learning rate and epoch chosen on dev"
-# What a head does is its settings' business; of those that ship, in words.
+# What the heads that ship do; of other heads the settings are printed.
 SAID = {
     "probe": "class-balanced multinomial logistic regression (ridge regression for values) on standardised time-means; "
     "layer and ridge are chosen for each fold by cross-validation that leaves out groups of the training speakers, and "
@@ -57,7 +57,7 @@ def methods(records: Sequence[Record], openings: dict[str, int] | None = None) -
     said = [_tasks(measured, cited, openings or {}), *([_upstreams(ours, cited), _heads(ours, cited)] if ours else []),
             *_imported(measured), _figures(measured, cited)]  # fmt: skip
     parts = ["## Protocol", "", "\n\n".join(said), "", *_marks(measured, called), "## Licences", ""]
-    # The longest wins: that of a transfer names its sources' licences as well.
+    # The longest is kept: that of a transfer names the licences of its sources, too.
     licences = {r.task.corpus: r.task.licence for r in sorted(measured, key=lambda r: len(r.task.licence))}
     parts += [f"- {_shown(corpus)}: {_shown(licence)}" for corpus, licence in sorted(licences.items())]
     models = {r.cell.upstream: r.upstream.licence for r in measured if r.upstream.licence}
@@ -146,7 +146,7 @@ def _marks(records: Sequence[Record], called: dict[str, str]) -> list[str]:
 
 
 def _shown(text: str) -> str:
-    """Somebody's words as Markdown that shows them as they are: one line, and no HTML."""
+    """A text from outside as one line of Markdown that shows it as it is, without HTML."""
     return escape(plain(text))
 
 

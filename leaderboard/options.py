@@ -1,4 +1,4 @@
-"""The command line of `python -m leaderboard`: its commands, their options, and what is refused of them."""
+"""The command line of `python -m leaderboard`: its commands, their options, and which values are refused."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from pathlib import Path
 from commons import places
 from commons.commands import Parser, called
 from commons.errors import cut
-from leaderboard.plots import KINDS, LABELS
+from leaderboard.plots import KINDS
+from leaderboard.umap import LABELS
 
 COMMANDS = {
     "csv": "rebuild leaderboard.csv from the records",
@@ -99,11 +100,11 @@ def _picture_options(plot: argparse.ArgumentParser, umap: argparse.ArgumentParse
         command.add_argument("--width", choices=widths, default="both", help="of a paper (default: both)")
 
 
-def _import_options(bring: argparse.ArgumentParser) -> None:
-    bring.add_argument("file", type=Path, metavar="FILE", help="CSV: id, prediction or score:<class>..., seed if any")
-    bring.add_argument("--name", required=True, type=_name, help="what tables call the system")
-    bring.add_argument("-t", "--task", required=True, metavar="TASK", help="a task that has cells here")
-    bring.add_argument(
+def _import_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument("file", type=Path, metavar="FILE", help="CSV: id, prediction or score:<class>..., seed if any")
+    command.add_argument("--name", required=True, type=_name, help="what tables call the system")
+    command.add_argument("-t", "--task", required=True, metavar="TASK", help="a task that has cells here")
+    command.add_argument(
         "-d",
         "--downstream",
         default="imported",
@@ -111,8 +112,8 @@ def _import_options(bring: argparse.ArgumentParser) -> None:
         metavar="HEAD",
         help="head it is listed and ranked under: that of the cells to compare it with, as probe",
     )
-    bring.add_argument("--like", metavar="UPSTREAM", help="whose cell gives targets and folds, if versions differ")
-    bring.add_argument(
+    command.add_argument("--like", metavar="UPSTREAM", help="whose cell gives targets and folds, if versions differ")
+    command.add_argument(
         "--seen",
         nargs="*",
         metavar="CORPUS:LEVEL",

@@ -29,9 +29,11 @@ import numpy as np
 from scipy.special import expit
 
 from commons.metrics import METRICS, ua
-from leaderboard.comparison import Answer, across
-from leaderboard.permutation import signs, swap_test
-from leaderboard.statistics import difference, jackknife, shares
+from leaderboard.comparison.answers import Answer
+from leaderboard.comparison.corpora import across
+from leaderboard.comparison.permutation import signs, swap_test
+from leaderboard.comparison.statistics import difference
+from leaderboard.records.intervals import jackknife, shares
 
 GROUPS = (4, 6, 10, 24, 100)
 SHARES = (0.4, 0.3, 0.2, 0.1)

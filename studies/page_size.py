@@ -20,9 +20,10 @@ from playwright.sync_api import Browser, sync_playwright
 
 from commons.corridors.record import FoldScore, Record, Score
 from leaderboard import page
-from leaderboard.comparison import Answer, Standing, standing
+from leaderboard.comparison.answers import Answer
+from leaderboard.comparison.standings import Standing, standing
 from leaderboard.page.content import assemble
-from leaderboard.questions import question
+from leaderboard.records.comparable import question
 
 SCHEMA = Path(__file__).resolve().parents[1] / "tests" / "leaderboard" / "schema_1.json"
 FOLDS, CLASSES, LAYERS, SPEAKERS = 10, [f"emotion {i}" for i in range(7)], 25, 24

@@ -13,10 +13,10 @@ import argparse
 from pathlib import Path
 
 from commons.metrics import METRICS
-from leaderboard.comparison import Answer, answer
-from leaderboard.names import names
-from leaderboard.records import load
-from leaderboard.statistics import difference
+from leaderboard.comparison.answers import Answer, answer
+from leaderboard.comparison.statistics import difference
+from leaderboard.records.labels import names
+from leaderboard.records.store import load
 
 
 def main() -> None:

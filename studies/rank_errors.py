@@ -25,8 +25,8 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.special import expit
 
-from leaderboard.familywise import Part, all_pairs, of_systems
-from leaderboard.permutation import DRAWS, ENUMERATED, signs
+from leaderboard.comparison.familywise import Part, all_pairs, of_systems
+from leaderboard.comparison.permutation import DRAWS, ENUMERATED, signs
 
 KINDS = ("exchangeable", "few speakers", "of two kinds")
 UTTERANCES = 40

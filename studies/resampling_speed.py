@@ -14,8 +14,8 @@ import time
 import numpy as np
 
 from commons.metrics import sums
-from leaderboard.familywise import Part, all_pairs
-from leaderboard.permutation import signs, swap_test
+from leaderboard.comparison.familywise import Part, all_pairs
+from leaderboard.comparison.permutation import signs, swap_test
 
 UTTERANCES, CLASSES, UPSTREAMS = 7000, 8, 12
 

@@ -1,7 +1,7 @@
 """The page: one HTML file that holds everything it shows, from the records alone, and needs no network.
 
-What a table shows lies in it as JSON; what a click opens, and pictures of embeddings, as gzip in base64, unpacked when
-asked for. Names and messages reach the document as text only (page/*.js), never as markup.
+It holds what its tables show as JSON, and details and UMAP pictures as gzip in base64, unpacked when they are opened.
+The scripts (page/*.js) put names and messages into the document as text only, never as markup.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from importlib import resources
 from pathlib import Path
 
 from commons.corridors.record import Record
-from leaderboard.files import put
 from leaderboard.page import content, embeddings
+from leaderboard.records.files import put
 
 NAME = "leaderboard.html"
 SCRIPTS = ("common.js", "table.js", "figures.js", "details.js", "views.js", "umap.js", "page.js")  # in this order

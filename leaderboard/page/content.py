@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from commons.corridors.record import REFERENCE, Record
 from commons.marks import explain
 from commons.metrics import METRICS, Metric
 from leaderboard import published
-from leaderboard.comparison import Across, Standing, across, answers, kinds, standing, told_apart
-from leaderboard.grids import real_time_factor
-from leaderboard.names import names
-from leaderboard.questions import Question, aspect, groups, question
-from leaderboard.scored import openings
+from leaderboard.comparison.answers import answers, kinds
+from leaderboard.comparison.corpora import Across, across
+from leaderboard.comparison.standings import Standing, significant_pairs, standing
+from leaderboard.records.comparable import Question, aspect, groups, question
+from leaderboard.records.labels import names
+from leaderboard.records.openings import openings
+from leaderboard.tables.views import real_time_factor
 
 # What no view of the page shows of a record's task and upstream.
 UNSHOWN_OF_TASK = {"derived", "aspect", "base", "sources", "source_corpora", "shots", "also"}
@@ -33,7 +36,7 @@ def collect(results: Path, records: Sequence[Record]) -> tuple[dict[str, object]
         over = across(several)
         if len(several) > 1 and len(over.upstreams) > 1:
             means[_kind(several[0][0].record)] = over
-    summary, details = assemble(records, places, means, openings(results))
+    summary, details = assemble(records, places, means, openings(results), partial(_layer_intervals, results))
     return summary | {"unranked": len(problems)}, details, problems
 
 
@@ -42,8 +45,16 @@ def assemble(
     places: dict[Question, Standing],
     means: dict[Kind, Across],
     opened: dict[str, int],
+    layer_intervals: Callable[[Record], object] = lambda record: None,
 ) -> tuple[dict[str, object], list[object]]:
-    """The same from ranks that are known, by question and head, and over corpora by kind."""
+    """The summary and the details from ranks that are known.
+
+    Args:
+        places: ranks by question and head.
+        means: ranks over corpora by kind.
+        opened: how often each task's test set was opened.
+        layer_intervals: a record's intervals of the figures of its layers, [low, high] a layer; None where unknown.
+    """
     several = list(groups(records))
     marks = sorted({mark for r in records for mark in r.marks if mark != REFERENCE})
     versions: dict[str, set[Question]] = {}
@@ -56,25 +67,25 @@ def assemble(
             {
                 "task": measured[0].task.model_dump(mode="json", exclude=UNSHOWN_OF_TASK)
                 | {"published": published.plain_rows(measured[0].task)},
-                "cells": [_details(record) for record in (*measured, *floors)],
+                "cells": [_details(record, layer_intervals(record)) for record in (*measured, *floors)],
             }
         )
     tables: dict[Kind, list[int]] = {}
     for index, (measured, _) in enumerate(several):
         if measured[0].cell.downstream != REFERENCE:
             tables.setdefault(_kind(measured[0]), []).append(index)
-    found = [
+    several_kinds = [
         {"head": kind[0], "metric": kind[1], "about": kind[2], "boards": own, "mean": _mean(means.get(kind))}
         for kind, own in sorted(tables.items(), key=lambda item: -sum(len(several[i][0]) for i in item[1]))
     ]
     summary: dict[str, object] = {
         "newest": max(r.created for r in records),
-        "cells": sum(r.cell.downstream != REFERENCE for r in records),
+        "counts": _counts(records),
         "marks": [[mark, explain(mark)] for mark in marks],
         "names": [[name, label] for name, label in names(records).items() if label != name],
         "metrics": {name: {"decimals": m.decimals, "top": _top(m)} for name, m in METRICS.items()},
         "boards": boards,
-        "tables": found,
+        "tables": several_kinds,
     }
     return {key: rounded(value) for key, value in summary.items()}, [rounded(one) for one in details]
 
@@ -95,8 +106,10 @@ def _summary(
     if first.cell.limit is not None:
         name += f" (smoke run of {first.cell.limit})"
     rank: dict[str, tuple[int, int]] = {}
-    told = told_apart(place.pairs) if place else 0
-    if place and told:  # where nothing differs significantly, nobody has a rank: rank 1 for all would look like one
+    significant = significant_pairs(place.pairs) if place else 0
+    if (
+        place and significant
+    ):  # where nothing differs significantly, nobody has a rank: rank 1 for all would look like one
         rank = {a.upstream: (r, last) for a, r, last in zip(place.answers, place.ranks, place.last, strict=True)}
     cells = []
     for record in (*measured, *floors):
@@ -115,7 +128,8 @@ def _summary(
         "n": counts.n, "speakers": counts.speakers, "folds": counts.folds, "groups": counts.groups,
         "group_by": task.group_by, "classes": len(task.classes), "opened": opened.get(task.name, 0),
         "ranked": len(place.answers) if place and place.pairs else 0,
-        "pairs": len(place.pairs) if place else 0, "told": told, "needed": place.needed if place else None,
+        "pairs": len(place.pairs) if place else 0, "significant": significant,
+        "needed": place.needed if place else None,
         "smallest_p": place.smallest_p if place else None, "detectable": place.detectable if place else None,
         "cells": cells,
     }  # fmt: skip
@@ -129,7 +143,7 @@ def _mean(over: Across | None) -> dict[str, object] | None:
         return None
     clean: Sequence[float | None] = over.clean or [None] * len(over.upstreams)
     nobody: list[int | None] = [None] * len(over.upstreams)
-    ranks, last = (over.ranks, over.last) if told_apart(over.pairs) else (nobody, nobody)
+    ranks, last = (over.ranks, over.last) if significant_pairs(over.pairs) else (nobody, nobody)
     rows = zip(over.upstreams, over.means, ranks, last, clean, strict=True)
     return {
         "families": over.families,
@@ -138,19 +152,41 @@ def _mean(over: Across | None) -> dict[str, object] | None:
     }
 
 
-def _details(record: Record) -> dict[str, object]:
+def _counts(records: Sequence[Record]) -> dict[str, int]:
+    """How much was measured. References are no upstreams; tasks are those that some upstream was measured on."""
+    measured = [record for record in records if record.cell.downstream != REFERENCE]
+    return {
+        "upstreams": len({record.cell.upstream for record in measured}),
+        "tasks": len({record.task.name for record in measured}),
+        "corpora": len({record.task.corpus for record in measured}),
+        "cells": len(measured),
+        "references": len(records) - len(measured),
+    }
+
+
+def _layer_intervals(results: Path, record: Record) -> list[list[float]] | None:
+    """[low, high] of the figure of every layer, as the plots show them; None where there are no layers to compare."""
+    from leaderboard.plots.layers import by_layer
+
+    if len(record.scores.by_layer or ()) < 2:
+        return None
+    return by_layer(results, record)[1:].T.tolist()
+
+
+def _details(record: Record, layer_intervals: object) -> dict[str, object]:
     """A record without what the page does not show; learned weights of layers as the plots show them."""
     from leaderboard.plots.layers import weights
 
-    found = record.model_dump(
+    shown = record.model_dump(
         mode="json",
         exclude={"task": True, "chosen": {"layer_weights"}, "upstream": UNSHOWN_OF_UPSTREAM, "checksum": True},
     )
-    found["real_time_factor"] = real_time_factor(record)
+    shown["real_time_factor"] = real_time_factor(record)
+    shown["layer_intervals"] = layer_intervals
     if record.chosen.layer_weights:
         heights, normed = weights(record)
-        found["weights"] = {"values": heights.tolist(), "normed": normed}
-    return found
+        shown["weights"] = {"values": heights.tolist(), "normed": normed}
+    return shown
 
 
 def _board(record: Record) -> Question:

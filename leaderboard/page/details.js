@@ -22,10 +22,10 @@ async function openDetails(boardIndex, cellIndex) {
 
 function sections(board, task, record) {
   const scores = record.scores, up = record.upstream, run = record.run;
-  const found = [];
+  const parts = [];
   const add = (title, ...content) => {
     const kept = content.filter(Boolean);
-    if (kept.length) found.push(make("section", {}, make("h3", {}, title), kept));
+    if (kept.length) parts.push(make("section", {}, make("h3", {}, title), kept));
   };
   const said = record.marks.filter((mark) => mark !== "reference");
   if (said.length) {
@@ -76,7 +76,7 @@ function sections(board, task, record) {
     "certificate": `python -m tasks audit ${task.name}`,
     "test opened": `${plural(opened(board), "time")}, all heads and versions`,
   }), task.notes.length ? make("ul", { class: "notes" }, task.notes.map((note) => make("li", {}, note))) : null);
-  return found;
+  return parts;
 }
 
 function listed(values) {
@@ -143,7 +143,9 @@ function foldTable(folds, choices, task) {
 
 function layerPlots(record, task) {
   const lines = [];
-  if ((record.scores.by_layer?.length ?? 0) > 1) lines.push({ name: "test, had every fold taken it", values: record.scores.by_layer });
+  if ((record.scores.by_layer?.length ?? 0) > 1) {
+    lines.push({ name: "test, had every fold taken it", values: record.scores.by_layer, intervals: record.layer_intervals });
+  }
   if ((record.chosen.dev_by_layer?.length ?? 0) > 1) lines.push({ name: "dev, which chose", values: record.chosen.dev_by_layer });
   const drawn = lines.length ? curves(lines, task.headline) : null;
   const weights = record.weights?.values.length > 1 ? curves([{ name: "learned weight", values: record.weights.values }],

@@ -10,8 +10,8 @@ from pydantic import BaseModel, Field, FiniteFloat, JsonValue, ValidationError, 
 
 from commons.corridors.record import Task
 from leaderboard.page.content import rounded
-from leaderboard.plots import LABELS
-from leaderboard.questions import called_class
+from leaderboard.records.comparable import called_class
+from leaderboard.umap import LABELS
 
 FOLDER = "umap"
 
@@ -68,7 +68,7 @@ def load(results: Path, tasks: Iterable[Task]) -> tuple[list[dict[str, object]],
     `looks` gives the colour and marker of every label, as pictures have them; `class` is what a task about something
     else than emotion calls its `emotion`.
     """
-    from leaderboard.plots.emotions import looks
+    from leaderboard.umap.looks import looks
 
     audits: dict[str, set[str]] = {}
     asked: dict[str, str] = {}

@@ -35,9 +35,9 @@ function steps(from, to, whole = false) {
   const rough = (to - from) / 7, power = 10 ** Math.floor(Math.log10(rough || 1));
   let step = [1, 2, 5, 10].map((n) => n * power).find((n) => n >= rough) || 1;
   if (whole) step = Math.max(1, Math.round(step));
-  const found = [];
-  for (let at = Math.ceil(from / step) * step; at <= to + step / 1e6; at += step) found.push(Number(at.toPrecision(12)));
-  return found;
+  const ticks = [];
+  for (let at = Math.ceil(from / step) * step; at <= to + step / 1e6; at += step) ticks.push(Number(at.toPrecision(12)));
+  return ticks;
 }
 
 /** Rows of names, each with a dot and a line: {name, value, low, high, floor, text}. */
@@ -64,10 +64,10 @@ function dots(rows, [from, to], title, whole = false) {
   return make("div", { class: "plot" }, svg);
 }
 
-/** Curves over layers: {name, values}; at most eight colours, then other dashes. The axis begins at 0, or lower: a
- *  difference of few points must not look like a mountain. */
+/** Curves over layers: {name, values, intervals}; at most eight colours, then other dashes. `intervals`: [low, high] of
+ *  every layer, where they are known. The axis begins at 0, or lower: a difference of few points must not look large. */
 function curves(lines, label, axis = "layer (0: input of the first block)") {
-  const all = lines.flatMap((line) => line.values).filter((value) => value !== null);
+  const all = lines.flatMap((line) => [...line.values, ...(line.intervals ?? []).flat()]).filter((value) => value !== null);
   if (!all.length) return null;
   const least = Math.min(0, ...all), most = Math.max(...all), room = (most - least || 1) * 0.06;
   const [from, to] = [least < 0 ? least - room : 0, most + room];
@@ -87,12 +87,18 @@ function curves(lines, label, axis = "layer (0: input of the first block)") {
     make("text", { class: "quiet", x: 14, y: (height - bottom) / 2, "text-anchor": "middle",
       transform: `rotate(-90 14 ${(height - bottom) / 2})` }, label));
   lines.forEach((line, index) => {
-    const points = line.values.map((value, layer) => (value === null ? null : [x(layer), y(value), value, layer]));
+    const beside = (index - (lines.length - 1) / 2) * Math.min(3, 18 / lines.length); // intervals stand side by side
+    const points = line.values.map((value, layer) => (value === null ? null : [x(layer) + beside, y(value), value, layer]));
+    (line.intervals ?? []).forEach(([low, high], layer) => {
+      if (low === null || high === null) return;
+      const at = x(layer) + beside;
+      svg.append(make("line", { x1: at, x2: at, y1: y(low), y2: y(high), class: `spread ${tone(index)}` }));
+    });
     const path = points.map((p, i) => (p ? `${i && points[i - 1] ? "L" : "M"}${p[0].toFixed(1)} ${p[1].toFixed(1)}` : "")).join("");
     svg.append(make("path", { d: path, ...stroke(index), class: `curve ${tone(index)}` }));
     for (const p of points.filter(Boolean)) {
       svg.append(make("circle", { cx: p[0], cy: p[1], r: 3, class: tone(index) },
-        make("title", {}, `${line.name}, layer ${p[3]}: ${Number(p[2].toPrecision(4))}`)));
+        make("title", {}, `${line.name}, layer ${p[3]}: ${Number(p[2].toPrecision(4))}${spread(line.intervals?.[p[3]])}`)));
     }
   });
   const legend = make("ul", { class: "legend" }, lines.map((line, index) => make("li", {},
@@ -100,6 +106,9 @@ function curves(lines, label, axis = "layer (0: input of the first block)") {
       make("line", { x1: 0, x2: 24, y1: 5, y2: 5, "stroke-width": 2.5, ...stroke(index) })), line.name)));
   return make("div", { class: "plot" }, svg, legend);
 }
+
+/** An interval beside a figure; nothing where it is not known. */
+const spread = (ends) => (!ends || ends[0] === null ? "" : ` [${ends.map((end) => Number(end.toPrecision(4))).join(", ")}]`);
 
 /** The class of a line's colour, which the style sheet makes lighter on dark paper. */
 const tone = (index) => `tone tone-${index % COLOURS.length}`;

@@ -75,9 +75,10 @@ function notices() {
 }
 
 themes();
-const upstreamCount = new Set(DATA.boards.flatMap((board) => board.cells.filter((cell) => !cell[7]).map((cell) => cell[0]))).size;
-byId("about").textContent = `${plural(upstreamCount, "upstream")}, ${plural(new Set(DATA.boards.map((board) => board.task)).size, "task")}, ` +
-  `${plural(DATA.cells, "cell")}; newest of ${DATA.newest.slice(0, 10)}. Figures open their details; arrow keys walk through them.`;
+const { upstreams, tasks, corpora, cells, references } = DATA.counts;
+byId("about").textContent = `${plural(upstreams, "upstream")} on ${plural(tasks, "task")} of ${corpora === 1 ? "1 corpus" : `${corpora} corpora`}: ` +
+  `${plural(cells, "cell")}, and ${plural(references, "cell")} of references; the newest is of ${DATA.newest.slice(0, 10)}. ` +
+  "Click on a figure to open its details; the arrow keys move from figure to figure.";
 notices();
 filterBar(byId("filters"), () => redraw.get(current)());
 tabs();

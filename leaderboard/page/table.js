@@ -132,8 +132,8 @@ function sortableTable(caption, columns, sorted) {
   return {
     element,
     order: () => order && { title: columns[order.index].title, down: order.down },
-    show(found) {
-      rows = found;
+    show(given) {
+      rows = given;
       lines.clear();
       here = [0, 0];
       element.scrollTop = 0;

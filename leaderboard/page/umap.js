@@ -83,7 +83,7 @@ function pictures(host) {
     const known = new Map((data.looks[colour] ?? []).map(([label, ...look]) => [label, look]));
     looks = data.points.utterance.map((_, index) => known.get(data.points[colour]?.[index] ?? "unknown") ?? PLAIN);
     legend.replaceChildren(...[...known].map(([label, [fill, marker]]) =>
-      make("li", {}, make("svg", { viewBox: "-9 -9 18 18", "aria-hidden": "true" }, make("path", { d: shapeOf(marker, 5.5), fill })), label)));
+      make("li", {}, make("svg", { viewBox: "-9 -9 18 18", "aria-hidden": "true" }, make("path", { d: shapeOf(marker, 5.5), fill, stroke: EDGE, "stroke-width": 0.8 })), label)));
     paint();
   }
 
@@ -99,17 +99,20 @@ function pictures(host) {
       const dot = (index, r) => {
         pen.save();
         pen.translate(...at[index]);
-        pen.fill(new Path2D(shapeOf(looks[index][1], r)));
+        const shape = new Path2D(shapeOf(looks[index][1], r));
+        pen.fill(shape);
+        pen.stroke(shape);
         pen.restore();
       };
-      pen.globalAlpha = 0.75;
+      pen.globalAlpha = 0.8;
+      pen.strokeStyle = EDGE;
+      pen.lineWidth = radius / 5;
       at.forEach((_, index) => {
         pen.fillStyle = looks[index][0];
         dot(index, radius);
       });
       pen.globalAlpha = 1;
       if (near >= 0) {
-        pen.strokeStyle = "#16191d";
         pen.lineWidth = 2;
         pen.beginPath();
         pen.arc(...at[near], radius + 4, 0, 2 * Math.PI);
@@ -128,6 +131,7 @@ function pictures(host) {
 }
 
 const PLAIN = ["#8a8a8a", "o"];
+const EDGE = "#16191d"; // of every point: shapes tell classes apart in grey print too, and light points stand out
 
 /** The path of a marker, by the letters that matplotlib has for them. */
 function shapeOf(marker, r) {

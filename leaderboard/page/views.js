@@ -56,15 +56,15 @@ function figureButton(boardIndex, cellIndex, axis) {
 
 const frozen = () => ["At the right of a figure stands its rank. Ranks are frozen: a rank (1 + the number of upstreams significantly better; a range holds the ranks that all " +
   "tests together allow) rests on all upstreams of its task and head, adjusted for all their pairs, whatever is filtered here. " +
-  "Bold: none is significantly better, and it is better than some. No rank: no two of the task can be told apart. For ranks of a choice: ", make("code", {}, "python -m leaderboard page -u UPSTREAM... -t TASK...")];
+  "Bold: no upstream is significantly better, and some are significantly worse. No rank: no two upstreams of the task differ significantly. To rank a selection alone: ", make("code", {}, "python -m leaderboard page -u UPSTREAM... -t TASK...")];
 
-/** Where no two upstreams of a board can be told apart, so that none has a rank; and why. */
+/** A sentence for a board of which no two upstreams differ significantly, so that none has a rank; and the reason. */
 function untold(board) {
-  if (!board.pairs || board.told) return "";
+  if (!board.pairs || board.significant) return "";
   const groups = `${plural(board.groups, board.group_by)}`;
   const why = board.smallest_p > 0.05 ? `with ${groups} no difference can be significant` : board.needed === null ? "" :
-    `over ${groups} a difference would have to be about ${figure(board.needed, formOf(board.metric))} to be significant among ${plural(board.pairs, "pair")}`;
-  return `${board.name}: no two of ${plural(board.ranked, "upstream")} can be told apart, which does not say that they are equal` + (why ? `; ${why}.` : ".");
+    `over ${groups} a measured difference of about ${figure(board.needed, formOf(board.metric))} would be significant, all pairs considered`;
+  return `${board.name}: no two of ${plural(board.ranked, "upstream")} differ significantly, which does not mean that they are equal` + (why ? `; ${why}.` : ".");
 }
 
 function markNotes(cells) {
@@ -92,14 +92,14 @@ function overview(host) {
     const table = DATA.tables[chosen];
     const boards = table.boards.filter((index) => boardShown(DATA.boards[index]));
     const axes = new Map(boards.map((index) => [index, axisOf(DATA.boards[index])]));
-    const found = new Map(), cells = [];
+    const lines = new Map(), cells = [];
     for (const index of boards) {
       DATA.boards[index].cells.forEach((cell, number) => {
         if (!cellShown(cell)) return;
         cells.push(cell);
         const id = `${cell[7]}${cell[0]}`;
-        if (!found.has(id)) found.set(id, { name: cell[0], floor: Boolean(cell[7]), at: new Map() });
-        found.get(id).at.set(index, number);
+        if (!lines.has(id)) lines.set(id, { name: cell[0], floor: Boolean(cell[7]), at: new Map() });
+        lines.get(id).at.set(index, number);
       });
     }
     const whole = boards.length === table.boards.length && !filters.marks;
@@ -142,7 +142,7 @@ function overview(host) {
     place.replaceChildren(shown.element, make("div", { class: "notes" }, notes, make("ul", {}, markNotes(cells))));
     const ranked = (row) => (means.has(row.name) && !row.floor ? table.mean.rows.findIndex((m) => m[0] === row.name) : Infinity);
     const best = (row) => [...row.at].reduce((sum, [index, number]) => sum + (DATA.boards[index].cells[number][1] ?? 0), 0) / row.at.size;
-    shown.show([...found.values()].sort((a, b) => a.floor - b.floor || (ranked(a) === ranked(b) ? 0 : ranked(a) - ranked(b)) ||
+    shown.show([...lines.values()].sort((a, b) => a.floor - b.floor || (ranked(a) === ranked(b) ? 0 : ranked(a) - ranked(b)) ||
       b.at.size - a.at.size || (higher ? best(b) - best(a) : best(a) - best(b))));
     count(cells.length);
   }
@@ -241,8 +241,9 @@ function plots(host) {
     try {
       const { cells: records } = await unpack("details", index);
       const deep = cells.filter(({ number }) => (records[number].scores.by_layer?.length ?? 0) > 1);
-      const drawn = deep.length && String(index) === chosen ? curves(deep.map(({ cell, number }) => ({ name: called(cell[0]), values: records[number].scores.by_layer })), board.metric) : null;
-      if (drawn) host.append(make("h2", {}, "Layers"), make("p", { class: "quiet" }, "Test figures, had every fold taken that layer: a description, no choice is made by it."), drawn);
+      const drawn = deep.length && String(index) === chosen ? curves(deep.map(({ cell, number }) => ({ name: called(cell[0]), values: records[number].scores.by_layer,
+        intervals: records[number].layer_intervals })), board.metric) : null;
+      if (drawn) host.append(make("h2", {}, "Layers"), make("p", { class: "quiet" }, `Test figures of the first seed, had every fold taken that layer, with 95 % intervals over ${plural(board.groups, board.group_by)}. They describe; no choice is made by them.`), drawn);
     } catch (error) {
       host.append(make("p", { class: "notice" }, error.message));
     }
@@ -260,9 +261,9 @@ function taskList(host) {
     cell("upstreams", (b) => b.cells.filter((c) => !c[7]).length), cell("test opened", (b) => opened(b), "how often, by scored.jsonl; all heads"),
     cell("utterances", (b) => b.n), cell("speakers", (b) => b.speakers), cell("folds", (b) => b.folds),
     cell("groups", (b) => b.groups, "that intervals and tests rest on"), cell("classes", (b) => b.classes || null),
-    { title: "smallest p", hint: "that a comparison of two can give, among any number of pairs", value: (b) => b.smallest_p, cell: (b) => probability(b.smallest_p) },
-    cell("told apart", (b) => (b.pairs ? `${b.told} of ${b.pairs}` : null), "pairs that differ significantly, adjusted for all pairs"),
-    { title: "detectable", hint: "smallest difference in the headline metric that one pair shows with 80 % power", value: (b) => b.detectable,
+    { title: "smallest p", hint: "that a test of two upstreams can give with so many groups", value: (b) => b.smallest_p, cell: (b) => probability(b.smallest_p) },
+    cell("significant pairs", (b) => (b.pairs ? `${b.significant} of ${b.pairs}` : null), "pairs that differ significantly, with p adjusted for all pairs"),
+    { title: "detectable", hint: "to plan a study: the true difference that the test of one pair alone finds in 4 of 5 draws of groups", value: (b) => b.detectable,
       cell: (b) => figure(b.detectable, formOf(b.metric)) },
     cell("language", (b) => b.language), cell("family", (b) => b.family), cell("corpus", (b) => b.corpus),
     cell("licence", (b) => b.licence), cell("version", (b) => String(b.version)), cell("audit", (b) => b.audit.slice(0, 12)),

@@ -26,7 +26,6 @@ KINDS = {
     "shots": ("figures over labels a class (shots: cells)", "leaderboard.plots.curves:shots"),
     "pretraining": ("figures of a run's checkpoints (NAME@RUN/... cells)", "leaderboard.plots.curves:pretraining"),
 }
-LABELS = ("emotion", "speaker", "gender")  # that the points of a UMAP are coloured by
 
 
 def draw(results: Path, records: Sequence[Record], kind: str, width: str) -> Iterator[tuple[str, Figure]]:
@@ -50,8 +49,11 @@ def file_name(*parts: str) -> str:
 
 def write(
     results: Path, records: Sequence[Record], kinds: Sequence[str], widths: Sequence[str], out: Path
-) -> list[Path]:
-    """Draw and save; returns the files. Names of column-wide files end in `-column`.
+) -> tuple[list[Path], list[str]]:
+    """Draw and save pictures; names of column-wide files end in `-column`.
+
+    Returns:
+        the files, and a line for every kind of which nothing could be drawn.
 
     Raises:
         LeaderboardError: nothing could be drawn, or a file cannot be written.
@@ -59,15 +61,19 @@ def write(
     from leaderboard.plots.style import save
 
     made: list[Path] = []
+    lacking = []
     for kind in kinds:
+        before = len(made)
         for width in widths:
             for name, figure in draw(results, records, kind, width):
                 path, again = out / (name + "-column" * (width == "column")), 2
                 while path.parent / f"{path.name}.pdf" in made:  # two names may look alike, as versions of a task do
                     path, again = out / f"{name}-{again}{'-column' * (width == 'column')}", again + 1
                 made += save(figure, path)
+        if len(made) == before:
+            lacking.append(f"{kind}: nothing is drawn, since no result here has what it shows ({KINDS[kind][0]})")
     if not made:
         raise LeaderboardError(
             f"{results}: no result for {', '.join(kinds)}: {'; '.join(KINDS[kind][0] for kind in kinds)}"
         )
-    return made
+    return made, lacking

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 from commons.corridors.record import REFERENCE, Record
 from commons.metrics import axis_label
 from leaderboard.errors import LeaderboardError
-from leaderboard.names import names as named
 from leaderboard.plots.style import distinct, figure, legend_below, line_style, short
 from leaderboard.plots.style import title as heading
-from leaderboard.questions import question
+from leaderboard.records.comparable import question
+from leaderboard.records.labels import names as named
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -35,12 +35,12 @@ def shots(results: Path, records: Sequence[Record], width: str) -> Iterator[tupl
         for record in records:
             if (record.cell.task, record.cell.downstream) == (base, head) and record.cell.upstream in upstreams:
                 upstreams[record.cell.upstream][float("inf")] = record
-        counts = sorted({few for found in upstreams.values() for few in found})
+        counts = sorted({few for figures in upstreams.values() for few in figures})
         metric = next(iter(next(iter(upstreams.values())).values())).task.headline
         drawn, (axis,) = figure(width, 2.2 + 0.13 * len(upstreams))
         names = distinct([called[upstream] for upstream in upstreams], 40 if width == "page" else 30)
-        for index, (name, found) in enumerate(zip(names, upstreams.values(), strict=True)):
-            at = [(counts.index(few), found[few]) for few in sorted(found)]
+        for index, (name, figures) in enumerate(zip(names, upstreams.values(), strict=True)):
+            at = [(counts.index(few), figures[few]) for few in sorted(figures)]
             offset = (index - (len(names) - 1) / 2) * min(0.06, 0.5 / len(names))  # intervals side by side
             _curve(axis, [(x + offset, record) for x, record in at], metric, name, index)
         axis.set_xticks(range(len(counts)), ["all" if few == float("inf") else f"{few:g}" for few in counts])
@@ -88,14 +88,14 @@ def log(path: Path, width: str) -> Figure:
                 if _is_number(value) and key.endswith(tuple(PANELS)):
                     series.setdefault(key, []).append((entry["step"], value))
     panels = {word: {k: v for k, v in series.items() if k.endswith(word)} for word in PANELS}
-    panels = {word: found for word, found in panels.items() if found}
+    panels = {word: own for word, own in panels.items() if own}
     if not panels:
         wanted = " or ".join(PANELS.values())
         raise LeaderboardError(f"{path}: no line has a `step` and a {wanted}; name the log.jsonl of a pre-training run")
     across = len(panels) if width == "page" else 1
     drawn, axes = figure(width, 2.7 * len(panels) / across, len(panels) // across, across)
-    for axis, (word, found) in zip(axes, panels.items(), strict=True):
-        for index, (key, points) in enumerate(found.items()):
+    for axis, (word, own) in zip(axes, panels.items(), strict=True):
+        for index, (key, points) in enumerate(own.items()):
             style = line_style(index)
             if len(points) > 1:  # a line of one point is unseen without its marker
                 style["marker"] = ""

@@ -11,13 +11,13 @@ import numpy as np
 from commons.corridors.record import REFERENCE, Record, Task
 from commons.metrics import METRICS, axis_label
 from leaderboard.errors import LeaderboardError
-from leaderboard.names import shown as called
 from leaderboard.plots.style import GREY, distinct, figure, legend_below, line_style
 from leaderboard.plots.style import title as heading
-from leaderboard.questions import groups
-from leaderboard.records import predictions
-from leaderboard.scoring import by_group
-from leaderboard.statistics import jackknife, shares
+from leaderboard.records.comparable import groups
+from leaderboard.records.intervals import jackknife, shares
+from leaderboard.records.labels import shown as called
+from leaderboard.records.scoring import by_group
+from leaderboard.records.store import predictions
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -51,7 +51,7 @@ def layers(results: Path, records: Sequence[Record], width: str) -> Iterator[tup
             for index, (record, name) in enumerate(zip(shown, names, strict=True)):
                 if panel == "figures" and record in curves:
                     offset = (index - (len(shown) - 1) / 2) * min(0.06, 0.5 / len(shown))  # intervals side by side
-                    _curve(axis, _figures(results, record), offset, name, index)
+                    _curve(axis, by_layer(results, record), offset, name, index)
                 if panel == "weights" and record in weighted:
                     heights, _ = weights(record)
                     axis.plot(range(len(heights)), heights, label=name, **line_style(index))
@@ -70,33 +70,33 @@ def layers(results: Path, records: Sequence[Record], width: str) -> Iterator[tup
         yield (task.name, head), drawn
 
 
-def _figures(results: Path, record: Record) -> np.ndarray:
-    """(3, L) of every layer the test figure of the first seed, and the ends of its interval; NaN where there is none.
+def by_layer(results: Path, record: Record) -> np.ndarray:
+    """(3, L): of every layer the test figure of the first seed, and the ends of its interval; NaN where there is none.
 
     Intervals are computed from the stored predictions; where these are damaged, there are none.
     """
     task, metric = record.task, METRICS[record.task.headline]
     values = np.array([np.nan if v is None else v for v in record.scores.by_layer or []])
-    found = np.full((3, len(values)), np.nan)
-    found[0] = values
+    figures = np.full((3, len(values)), np.nan)
+    figures[0] = values
     try:
         table = predictions(results, record)
     except (OSError, LeaderboardError):
-        return found
+        return figures
     first = table[table["seed"] == table["seed"].min()]
     for layer in range(len(values)):
         if f"layer:{layer}" in first:
             statistics, _ = by_group(first.assign(prediction=first[f"layer:{layer}"]), task)
             _, low, high, _ = jackknife(statistics, metric, metric.limits, shares(statistics[0], metric))
-            found[1:, layer] = low, high
-    return found
+            figures[1:, layer] = low, high
+    return figures
 
 
-def _curve(axis: Axes, found: np.ndarray, offset: float, name: str, index: int) -> None:
+def _curve(axis: Axes, figures: np.ndarray, offset: float, name: str, index: int) -> None:
     """A line over layers with its intervals."""
-    style, at = line_style(index), np.arange(found.shape[1]) + offset
-    axis.plot(at, found[0], label=name, **style)
-    axis.vlines(at, found[1], found[2], color=style["color"], linewidth=0.6, alpha=0.6)
+    style, at = line_style(index), np.arange(figures.shape[1]) + offset
+    axis.plot(at, figures[0], label=name, **style)
+    axis.vlines(at, figures[1], figures[2], color=style["color"], linewidth=0.6, alpha=0.6)
 
 
 def _from_chance(axis: Axes, task: Task) -> None:

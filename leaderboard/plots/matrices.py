@@ -10,12 +10,12 @@ import numpy as np
 
 from commons.corridors.record import REFERENCE, Record
 from commons.metrics import METRICS
-from leaderboard import transfers
-from leaderboard.names import names, shown
 from leaderboard.plots.style import SEQUENTIAL, TALLEST, WIDTHS, figure, short, wrapped
 from leaderboard.plots.style import title as heading
 from leaderboard.plots.upstreams import annotate
-from leaderboard.questions import groups
+from leaderboard.records.comparable import groups
+from leaderboard.records.labels import names, shown
+from leaderboard.tables import transfers
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -52,14 +52,14 @@ def transfer(results: Path, records: Sequence[Record], width: str) -> Iterator[t
             kind = (pair[0], record.cell.downstream, metric)
             cells.setdefault(kind, {}).setdefault(record.cell.upstream, {})[pair[1:]] = value
     for (variant, head, metric), upstreams in cells.items():
-        for upstream, found in upstreams.items():
-            for name in {name for both in found for name in both}:
-                found[name, name] = alone.get((upstream, name, head, metric), np.nan)
-        corpora = sorted({name for found in upstreams.values() for pair in found for name in pair})
+        for upstream, figures in upstreams.items():
+            for name in {name for both in figures for name in both}:
+                figures[name, name] = alone.get((upstream, name, head, metric), np.nan)
+        corpora = sorted({name for figures in upstreams.values() for pair in figures for name in pair})
         panels = []
         titles = _short_titles([called[upstream] for upstream in upstreams], width, len(corpora))
-        for name, found in zip(titles, upstreams.values(), strict=True):
-            panels.append((name, np.array([[found.get((s, t), np.nan) for t in corpora] for s in corpora])))
+        for name, figures in zip(titles, upstreams.values(), strict=True):
+            panels.append((name, np.array([[figures.get((s, t), np.nan) for t in corpora] for s in corpora])))
         everything = np.concatenate([values.ravel() for _, values in panels])
         span = (float(np.nanmin(everything)), float(np.nanmax(everything)))
         labels = [short(name, 14) for name in corpora]

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
 
-from leaderboard.files import put
+from leaderboard.records.files import put
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -98,8 +98,8 @@ def line_style(index: int) -> LineStyle:
 
 
 def short(name: str, longest: int = LONGEST) -> str:
-    """A name that fits: what tells nothing of a checkpoint's name gives way first, then the middle of the name, since
-    beginnings and ends tell names apart."""
+    """A name of at most `longest` characters: a checkpoint's name loses its zeros and its suffix first, then any name
+    its middle, since names differ most at their beginnings and ends."""
     if len(name) > longest:
         name = re.sub(r"step-0+(?=\d)", "step-", name.replace(".safetensors", ""))
     if len(name) <= longest:
@@ -142,7 +142,7 @@ def legend_below(drawn: Figure, axis: Axes, width: str, text: str | None = None)
 
 
 def save(drawn: Figure, path: Path) -> list[Path]:
-    """Write `path`.pdf and `path`.png, the same bytes each time; characters that no font here has are told of.
+    """Write `path`.pdf and `path`.png, the same bytes each time; a line on stderr names characters that no font has.
 
     Raises:
         LeaderboardError: the disk is full, or the folder cannot be written.

@@ -10,13 +10,13 @@ import numpy as np
 
 from commons.corridors.record import REFERENCE, Record
 from commons.metrics import METRICS, axis_label
-from leaderboard.blocks import figure as number
-from leaderboard.blocks import plural
-from leaderboard.grids import task_grids
-from leaderboard.names import names, shown
 from leaderboard.plots.style import COLOURS, GREY, SEQUENTIAL, figure, short, wrapped
 from leaderboard.plots.style import title as heading
-from leaderboard.questions import aspect, groups
+from leaderboard.records.comparable import aspect, groups
+from leaderboard.records.labels import names, shown
+from leaderboard.tables.model import figure as number
+from leaderboard.tables.views import by_tasks
+from leaderboard.text import plural
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -59,30 +59,32 @@ def bars(results: Path, records: Sequence[Record], width: str) -> Iterator[tuple
 
 def heatmap(results: Path, records: Sequence[Record], width: str) -> Iterator[tuple[tuple[str, ...], Figure]]:
     """Upstreams by tasks for every head, headline metric and aspect; the figure stands in each field."""
-    for grid in task_grids(records):
-        metric = next(iter(grid.cells.values())).metric or ""
+    for table in by_tasks(records):
+        metric = next(iter(table.cells.values())).metric or ""
         values = np.array(
-            [[np.nan if (e := grid.cells.get((row, c))) is None or e.value is None else e.value for c in grid.columns]
-             for row in grid.rows]
+            [[np.nan if (e := table.cells.get((row, c))) is None or e.value is None else e.value for c in table.columns]
+             for row in table.rows]
         )  # fmt: skip
         if np.isnan(values).all():
             continue
-        drawn, (axis,) = figure(width, 1.15 + 0.19 * len(grid.rows))
+        drawn, (axis,) = figure(width, 1.15 + 0.19 * len(table.rows))
         image = axis.imshow(values, cmap=SEQUENTIAL, aspect="auto")
         annotate(axis, image, [[number(None if np.isnan(v) else v, metric) for v in row] for row in values])
-        _names(axis, [grid.name(row) for row in grid.rows], width, invert=False)
-        wanted = [short(column, 24) for column in grid.columns]
+        _names(axis, [table.name(row) for row in table.rows], width, invert=False)
+        wanted = [short(column, 24) for column in table.columns]
         axis.set_xticks(range(len(wanted)), wanted, rotation=30, ha="right", rotation_mode="anchor")
         axis.spines[:].set_visible(False)
         axis.tick_params(length=0)
-        heading(drawn, grid.title.replace("all tasks", axis_label(metric)), width)
+        heading(drawn, table.title.replace("all tasks", axis_label(metric)), width)
         drawn.colorbar(image, ax=axis, fraction=0.05, pad=0.02).outline.set_visible(False)
-        yield (*grid.title.split(" · ")[1:], metric), drawn
+        yield (*table.title.split(" · ")[1:], metric), drawn
 
 
 def ranks(results: Path, records: Sequence[Record], width: str) -> Iterator[tuple[tuple[str, ...], Figure]]:
     """For every task and head, and over corpora, the ranks that each upstream may have; a dot is its rank."""
-    from leaderboard.comparison import across, answers, kinds, standing
+    from leaderboard.comparison.answers import answers, kinds
+    from leaderboard.comparison.corpora import across
+    from leaderboard.comparison.standings import standing
 
     (parts, _), called = answers(results, records), names(records)
     for part in parts:
@@ -115,17 +117,17 @@ def annotate(axis: Axes, image: AxesImage, texts: Sequence[Sequence[str]], size:
 
 def _rank_figure(rows: Sequence[str], first: Sequence[int], last: Sequence[int], width: str, words: str) -> Figure:
     drawn, (axis,) = figure(width, 0.75 + ROW * len(rows))
-    told = any(low > 1 for low in first)  # else every dot would stand at rank 1, as if that were found
+    ranked = any(low > 1 for low in first)  # else every dot would be at rank 1, as if all were best
     for row, (low, high) in enumerate(zip(first, last, strict=True)):
         axis.plot([low, high], [row, row], color=COLOURS[0], linewidth=2.2, solid_capstyle="round", alpha=0.55)
-        if told:
+        if ranked:
             axis.plot(low, row, marker="o", color=COLOURS[0])
     axis.set_xlim(0.5, len(rows) + 0.5)
     step = -(-len(rows) // (6 if width == "column" else 20))
     axis.set_xticks(range(1, len(rows) + 1, step))
     axis.grid(axis="x", linewidth=0.4, alpha=0.4)
     _names(axis, rows, width)
-    axis.set_xlabel("rank (dot) and possible ranks" if told else "possible ranks; none told apart")
+    axis.set_xlabel("rank (dot) and possible ranks" if ranked else "possible ranks; no significant difference")
     heading(drawn, words, width)
     return drawn
 

@@ -14,8 +14,8 @@ import leaderboard
 import run_benchmark
 from cells.engines import local
 from cells.jobs import Measure
-from leaderboard import embedding
-from leaderboard.separation import distances, separation, standardised
+from leaderboard.umap.points import gather
+from leaderboard.umap.separation import distances, separation, standardised
 
 ROOT = Path(__file__).resolve().parents[2]
 HEAVY = ("torch", "transformers", "s3prl", "sklearn", "umap")
@@ -86,7 +86,7 @@ def test_demo_to_leaderboard_and_a_second_run_does_nothing(command, cache):
     assert (
         imported("-u", "fbank", "mfcc", "-t", "demo", "--cache", str(cache), "--results", str(command.results)) == "[]"
     )
-    (points,) = embedding.gather(command.results, leaderboard.load(command.results)[0], ["mfcc", "fbank"], None, 0, [])
+    (points,) = gather(command.results, leaderboard.load(command.results)[0], ["mfcc", "fbank"], None, 0, [])
     assert len(points.vectors) == 2 and points.space == "pooled"
     for vectors in points.vectors:
         found = separation(distances(standardised(vectors)), points.labels["emotion"].to_numpy())

@@ -12,7 +12,7 @@ import leaderboard
 from commons.corridors.measured import Measured
 from commons.corridors.predictions import Predictions
 from commons.corridors.record import Cell, Downstream, Record, Run, Task, Upstream
-from leaderboard import earlier
+from leaderboard.records import earlier
 
 ROOT = Path(__file__).resolve().parents[2]
 CLASSES = ("anger", "happiness", "neutral", "sadness")

@@ -86,7 +86,7 @@ def test_the_public_names_are_there():
 def test_where_pictures_cannot_be_written_is_said_before_the_work(make, results, tmp_path, capsys, monkeypatch):
     make()
     (tmp_path / "file").touch()
-    monkeypatch.setattr("leaderboard.embedding.write", lambda *_: pytest.fail("it began to work"))
+    monkeypatch.setattr("leaderboard.umap.pictures.write", lambda *_: pytest.fail("it began to work"))
     for out in ("/proc/x", str(tmp_path / "file"), str(tmp_path / "file" / "below")):
         for command in ("umap", "plot"):
             with pytest.raises(SystemExit, match="2"):

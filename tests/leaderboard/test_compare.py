@@ -1,9 +1,12 @@
 """python -m leaderboard compare: ranks, two upstreams, two folders, and the input that cannot be compared."""
 
+import re
+
 import pytest
 
 from leaderboard.__main__ import main
 from tests.leaderboard import cells
+from tests.leaderboard.test_tables import HOSTILE
 
 
 @pytest.fixture(autouse=True)
@@ -33,9 +36,9 @@ def test_ranks(make, results, capsys):
     code, out, err = run(capsys, "compare", "--results", results)
     assert (code, err) == (0, "")
     assert row(out, "1", "good") and row(out, "2", "poor") and "majority" not in out
-    assert "smallest p of 10 speakers: 0.002" in out and "smallest detectable difference" in out
+    assert "smallest p of 10 speakers: 0.002" in out and "to plan a study: the test of one pair alone finds" in out
     assert "over corpora · probe" in out and "one vote a family: emodb, urdu" in out
-    assert "smallest p of 2 votes: 0.500; no difference can become significant: who is better cannot be told" in out
+    assert "smallest p of 2 votes: 0.500; no difference can be significant (p <= 0.05) with so few" in out
     code, out, _ = run(capsys, "compare", "--results", results, "-t", "urdu", "--pairs", "--format", "markdown")
     assert code == 0 and "| good | poor | +" in out and "over corpora" not in out
 
@@ -46,11 +49,15 @@ def test_who_cannot_be_told_apart_has_no_rank(make, results, capsys):
     make_board(make, names=("savee",), upstreams=alike, speakers=4)
     code, out, _ = run(capsys, "compare", "--results", results)
     first, second = out.split("savee · probe")[:2]
-    assert code == 0 and "0 of 15 pairs told apart, adjusted for all" in first and row(first, "–", "1-6", "u0")
-    assert "to be significant among 15 pairs, a difference in UA has to be about" in first
-    assert "no rank: no two of them can be told apart, which does not say that they are equal" in first
-    assert "smallest p of 4 speakers: 0.125; no difference can become significant" in second
-    assert "smallest detectable" not in second.split("over corpora")[0] and row(second, "–", "1-6", "u0")
+    assert (
+        code == 0
+        and "0 of 15 pairs differ significantly (adjusted p <= 0.05)" in first
+        and row(first, "–", "1-6", "u0")
+    )
+    assert "in this table a measured difference in UA of about" in first
+    assert "no rank: no two upstreams differ significantly, which does not mean that they are equal" in first
+    assert "smallest p of 4 speakers: 0.125; no difference can be significant" in second
+    assert "to plan a study" not in second.split("over corpora")[0] and row(second, "–", "1-6", "u0")
 
 
 def test_two_upstreams(make, results, capsys):
@@ -90,7 +97,7 @@ def test_what_cannot_be_compared_is_said(make, results, capsys):
 def test_one_speaker_has_no_interval_and_no_test(make, results, capsys):
     make_board(make, names=("emodb",), speakers=1)
     code, out, _ = run(capsys, "compare", "--results", results)
-    assert code == 0 and "smallest p of 1 speaker: 1.000" in out and "no difference can become significant" in out
+    assert code == 0 and "smallest p of 1 speaker: 1.000" in out and "no difference can be significant" in out
     assert "[" not in row(out, "1-2", "good")
     code, out, _ = run(capsys, "compare", "good", "poor", "--results", results)
     assert code == 0 and "–" in row(out, "emodb", "probe")
@@ -107,3 +114,13 @@ def test_missing_and_damaged_predictions_are_named_and_the_rest_compared(make, r
     code, out, err = run(capsys, "compare", "--results", results)
     assert code == 1 and row(out, "good") and row(out, "fair") and "poor" not in out and "lost" not in out
     assert "lost/emodb/probe.json: names probe." in err and "its sha256 is not the recorded one" in err
+
+
+def test_hostile_names_are_only_text(make, results, capsys):
+    make_board(make, upstreams=[(HOSTILE, 0.9), ("poor", 0.2)])
+    for arguments in ((), ("--pairs",), (HOSTILE, "poor")):
+        _, out, _ = run(capsys, "compare", *arguments, "--results", results)
+        assert "\x1b" not in out and HOSTILE.split("\x1b")[0] in out
+        _, out, _ = run(capsys, "compare", *arguments, "--results", results, "--format", "markdown")
+        rows = [re.sub(r"\\.", "", line) for line in out.splitlines() if line.startswith("|")]
+        assert rows and "\x1b" not in out and not any(re.search(r"[`<]|\]\(", line) for line in rows)

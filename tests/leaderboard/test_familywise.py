@@ -7,8 +7,17 @@ import numpy as np
 import pytest
 
 from commons.metrics import METRICS, sums
-from leaderboard.familywise import PRIOR, Couple, Part, all_pairs, of_columns, of_couples, of_systems, swaps_for
-from leaderboard.permutation import LINEAR, signs, smallest_p, swap_test
+from leaderboard.comparison.familywise import (
+    PRIOR,
+    Couple,
+    Part,
+    all_pairs,
+    of_columns,
+    of_couples,
+    of_systems,
+    swaps_for,
+)
+from leaderboard.comparison.permutation import LINEAR, signs, smallest_p, swap_test
 from studies.rank_errors import KINDS, false_alarms, power
 
 

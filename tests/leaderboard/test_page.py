@@ -7,11 +7,13 @@ import re
 from html.parser import HTMLParser
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import leaderboard
 from leaderboard import page
 from leaderboard.__main__ import main
+from leaderboard.plots.layers import by_layer
 from tests.leaderboard import cells
 
 HOSTILE = (
@@ -136,9 +138,9 @@ def test_nobody_has_a_rank_where_no_two_can_be_told_apart(make, results):
     for i in range(2):
         make(name="savee", upstream=f"u{i}", right=0.3 + 0.6 * i, seed=i, table=cells.utterances(300, 4))
     alike, few = made(results)[0]["boards"]
-    assert alike["told"] == 0 and alike["pairs"] == 66 and alike["ranked"] == 12 and 0 < alike["needed"] < 40
+    assert alike["significant"] == 0 and alike["pairs"] == 66 and alike["ranked"] == 12 and 0 < alike["needed"] < 40
     assert {tuple(row[4:6]) for row in alike["cells"]} == {(None, None)}
-    assert few["told"] == 0 and few["pairs"] == 1 and few["needed"] is None and few["smallest_p"] == 0.125
+    assert few["significant"] == 0 and few["pairs"] == 1 and few["needed"] is None and few["smallest_p"] == 0.125
     assert few["detectable"] is None, "with 4 speakers no difference is found, however large"
 
 
@@ -163,7 +165,7 @@ def test_one_upstream_one_speaker_and_values_in_place_of_classes(make, results):
 
 
 def test_points_look_as_in_the_pictures(make, results):
-    from leaderboard.plots.emotions import EMOTIONS
+    from leaderboard.umap.looks import EMOTIONS
 
     make()
     make(name="gender:emodb")
@@ -241,3 +243,23 @@ def test_letters_can_be_read_in_both_themes():
                             ("warn", "warn-paper"), ("accent", "paper"), ("ink", "panel")):  # fmt: skip
             low, high = sorted((luminance(theme[ink]), luminance(theme[ground])))
             assert (high + 0.05) / (low + 0.05) >= 4.5, (ink, ground)
+
+
+def test_the_header_counts_what_was_measured_and_references_apart(make, results):
+    make(upstream="fbank")
+    make(upstream="fbank", head="superb")
+    make(upstream="mfcc", name="gender:emodb")
+    for name in ("emodb", "urdu"):
+        make(upstream="majority", name=name, corpus=name, head="reference", depth=None)
+    counts = made(results)[0]["counts"]
+    assert counts == {"upstreams": 2, "tasks": 2, "corpora": 1, "cells": 3, "references": 2}
+
+
+def test_figures_of_layers_have_the_intervals_of_the_pictures(make, results):
+    record, _ = make(), make(upstream="mfcc", depth=None)
+    shown = {row["cell"]["upstream"]: row for row in made(results)[1]["details-0"]["cells"]}
+    assert shown["mfcc"]["layer_intervals"] is None
+    drawn = by_layer(results, record)
+    assert shown["fbank"]["scores"]["by_layer"] == pytest.approx(drawn[0], rel=1e-4)
+    np.testing.assert_allclose(shown["fbank"]["layer_intervals"], drawn[1:].T, rtol=1e-4)
+    assert np.isfinite(drawn).all()

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from commons.metrics import METRICS, sums
-from leaderboard.permutation import DRAWS, LINEAR, contributions, p_values, signs, smallest_p, swap_test
-from leaderboard.ranks import rank_intervals
-from leaderboard.statistics import detectable, difference
+from leaderboard.comparison.permutation import DRAWS, LINEAR, contributions, p_values, signs, smallest_p, swap_test
+from leaderboard.comparison.ranks import rank_intervals
+from leaderboard.comparison.statistics import detectable, difference
 from studies.interval_coverage import PAIRS, draw_pair, false_alarms, over_corpora
 from studies.rank_errors import holm
 

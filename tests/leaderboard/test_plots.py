@@ -14,7 +14,7 @@ from leaderboard import plots
 from leaderboard.__main__ import main
 from leaderboard.plots import curves, layers, style
 from leaderboard.plots.layers import weights
-from leaderboard.scoring import score
+from leaderboard.records.scoring import score
 from tests.leaderboard import cells
 
 CLASSES = ("anger", "boredom", "calm", "disgust", "fear", "happiness", "neutral", "pleasant_surprise")
@@ -282,7 +282,7 @@ def test_layers_have_intervals_and_an_axis_that_begins_at_chance(make, results):
     low, high = axis.get_ylim()
     assert low < 25 < low + 5 and high <= 106, "four classes: chance is 25"
     assert "chance" in [text.get_text() for text in axis.findobj(Text)]
-    found = layers._figures(results, record)
+    found = layers.by_layer(results, record)
     assert found[0].tolist() == pytest.approx(record.scores.by_layer)
     assert (found[1] < found[0]).all() and (found[0] < found[2]).all()
     segments = [s for lines in axis.collections for s in lines.get_segments()]
@@ -294,7 +294,7 @@ def test_intervals_of_layers_are_those_of_the_records(make, results):
     table = leaderboard.predictions(results, record)
     last = table.assign(prediction=table["layer:2"])
     own = score(last, record.task).metrics["UA"]
-    found = layers._figures(results, record)[:, 2]
+    found = layers.by_layer(results, record)[:, 2]
     assert found.tolist() == pytest.approx([own.value, own.low, own.high])
 
 
@@ -321,3 +321,13 @@ def test_lines_of_a_log_that_are_no_numbers_are_passed_over(tmp_path):
     (tmp_path / "log.jsonl").write_text("\n".join(lines))
     (line,) = curves.log(tmp_path / "log.jsonl", "page").axes[0].lines
     assert line.get_xydata().tolist() == [[1.0, 2.0], [3.0, 1.0]]
+
+
+def test_a_kind_that_is_asked_for_and_cannot_be_drawn_is_named(results, make, capsys):
+    for name in ("emodb", "urdu"):
+        make(name=name, depth=None)
+    assert main(["plot", "heatmap", "layers", "--width", "page", "--results", str(results)]) == 1
+    out, err = capsys.readouterr()
+    assert "heatmap" in out and "layers: nothing is drawn, since no result here has what it shows" in err
+    assert main(["plot", "--width", "page", "--results", str(results)]) == 0, "nothing in particular was asked for"
+    assert "layers" not in capsys.readouterr().err

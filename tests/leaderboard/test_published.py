@@ -5,9 +5,10 @@ from __future__ import annotations
 import csv
 
 import leaderboard
-from leaderboard import grids, latex, published
-from leaderboard.blocks import blocks
+from leaderboard import published
 from leaderboard.page import content
+from leaderboard.tables import latex, views
+from leaderboard.tables.results import tables
 from tests.leaderboard.test_tables import printed
 
 FIGURES = [
@@ -28,7 +29,8 @@ def board(make):
 def test_the_papers_figure_goes_to_its_model_and_never_to_ours(make, results):
     board(make)
     records = leaderboard.load(results)[0]
-    beside = {row.cells["upstream"]: row.cells["published UA"] for row in blocks(records)[0].rows}
+    shown = tables(records)[0]
+    beside = {shown.name(row): shown.cell(row, "published UA").shown for row in shown.rows}
     assert beside == {
         OURS: "",
         "emotion2vec_base": "71.8 (superb, contaminated:audio)",
@@ -36,11 +38,11 @@ def test_the_papers_figure_goes_to_its_model_and_never_to_ours(make, results):
         "s3prl:hubert_base": "64.9 (superb)",
         "hf:facebook/hubert-base-ls960": "64.9 (superb)",
     }
-    grid = grids.metric_grids(records)[0]
-    assert {row for row, column in grid.cells if column == "published"} == set(beside) - {OURS}
-    notes = [mark for mark in grid.letters() if "contaminated:audio" in mark]
+    table = views.by_metric(records)[0]
+    assert {row for row, column in table.cells if column == "published"} == set(beside) - {OURS}
+    notes = [mark for mark in table.letters() if "contaminated:audio" in mark]
     assert len(notes) == 1 and "trained on audio of this corpus" in notes[0]
-    assert "contaminated:audio" in latex.tables([grid]) and grid.cells["emotion2vec_base", "published"].value == 71.79
+    assert "contaminated:audio" in latex.latex([table]) and table.cells["emotion2vec_base", "published"].value == 71.79
 
 
 def test_the_list_of_figures_calls_models_as_the_rows_and_marks_the_contaminated(make, results):

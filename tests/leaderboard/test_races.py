@@ -5,8 +5,9 @@ import threading
 import pytest
 
 import leaderboard
-from leaderboard import parquet, records, spreadsheet
 from leaderboard.__main__ import main
+from leaderboard.records import parquet, store
+from leaderboard.tables import spreadsheet
 from tests.leaderboard import cells
 
 
@@ -70,7 +71,7 @@ def test_readers_and_a_writer_at_once(make, results):
     writer.start()
     while not done.is_set():
         found, said = leaderboard.load(results)
-        kept, lost = records.intact(results, found)
+        kept, lost = store.intact(results, found)
         problems += said + lost
         assert len(found) == len(kept) == 1
     writer.join()
@@ -108,7 +109,7 @@ def test_a_flipped_bit_of_the_predictions_is_named_and_nothing_computed_on_it(ma
 def test_a_flipped_bit_of_the_vectors_costs_its_panel(make, results, capsys, monkeypatch):
     import pyarrow.parquet as pq
 
-    from leaderboard import embedding
+    from leaderboard.umap import embedding
 
     monkeypatch.setattr(embedding, "_umap", lambda space, neighbours, seed: space[:, :2])
     broken = make()

@@ -18,8 +18,9 @@ import pytest
 import leaderboard
 from commons.corridors.predictions import Predictions
 from commons.corridors.record import Record, keys
-from leaderboard import LeaderboardError, files, parquet
-from leaderboard.records import checksum
+from leaderboard import LeaderboardError
+from leaderboard.records import files, parquet
+from leaderboard.records.store import checksum
 from tests.leaderboard import cells
 
 HERE = Path(__file__).parent

@@ -12,7 +12,7 @@ from rich.console import Console
 import leaderboard
 from commons.marks import MEANING, explain
 from leaderboard.__main__ import main
-from leaderboard.blocks import blocks
+from leaderboard.tables.results import tables
 from tests.leaderboard import cells
 
 PUBLISHED = [
@@ -119,18 +119,18 @@ def test_published_figures_take_one_line_unless_asked_for(board):
 
 def test_a_figure_of_another_protocol_stands_beside_no_row(board, make):
     make(name="emodb", upstream="hubert_base", published=PUBLISHED, marks=["lossy_audio"])
-    block = blocks([make(name="emodb", upstream="hubert_base", published=PUBLISHED)])[0]
-    assert block.rows[0].cells["published UA"] == "" and "published UA" not in block.columns
-    assert [matches for _, matches in block.published] == [True, False]
+    table = tables([make(name="emodb", upstream="hubert_base", published=PUBLISHED)])[0]
+    assert table.cell("hubert_base", "published UA").shown == "" and "published UA" not in table.columns
+    assert [matches for _, matches in table.published] == [True, False]
 
 
 def test_several_tasks_are_put_side_by_side_by_metric(board):
-    last = blocks(board)[-1]
-    assert last.columns == ["upstream", "demo", "emodb"] and last.title == "all tasks · probe"
-    assert [r.cells["upstream"] for r in last.rows] == [
+    last = tables(board)[-1]
+    assert last.columns == ["demo", "emodb"] and last.title == "all tasks · probe"
+    assert list(map(last.name, last.rows)) == [
         "hf:org/some-model-large", "opensmile", "fbank", "majority", "duration",
     ]  # fmt: skip
-    assert last.rows[0].cells["emodb"].endswith(" a"), "marks follow the figures"
+    assert last.texts("emodb")[0].endswith(" a"), "marks follow the figures"
     many = [r.model_copy(update={"task": r.task.model_copy(update={"name": f"task_{i:02}"}),
                                  "cell": r.cell.model_copy(update={"task": f"task_{i:02}"})})
             for i in range(20) for r in board if r.cell == board[2].cell]  # fmt: skip
@@ -143,8 +143,8 @@ def test_other_heads_and_other_questions_never_share_a_table(make):
         make(upstream="a"), make(upstream="b", head="superb"), make(upstream="c", audit="b" * 64),
         make(upstream="d", version=2),
     ]  # fmt: skip
-    found = blocks(records)
-    assert [[r.cells["upstream"] for r in block.rows] for block in found[:4]] == [["a"], ["c"], ["d"], ["b"]], "by head"
+    made = tables(records)
+    assert [[table.name(row) for row in table.rows] for table in made[:4]] == [["a"], ["c"], ["d"], ["b"]], "by head"
     assert "version 2, audit aaaaaaaa" in printed(records)
 
 

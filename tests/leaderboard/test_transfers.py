@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 import leaderboard
-from leaderboard import plots, transfers
+from leaderboard import plots
 from leaderboard.__main__ import main
+from leaderboard.tables import transfers
 from tests.leaderboard import cells
 
 
@@ -20,11 +21,11 @@ def results(tmp_path):
 
 def test_a_pair_stands_beside_its_variant_and_its_targets_own_folds(results):
     records = {r.cell.task: r for r in leaderboard.load(results)[0]}
-    (grid,) = transfers.grids(list(records.values()))
-    assert set(grid.rows) == {"emodb → urdu", "urdu → emodb", "other languages of here → urdu"}
+    (table,) = transfers.tables(list(records.values()))
+    assert set(table.rows) == {"emodb → urdu", "urdu → emodb", "other languages of here → urdu"}
 
     def value(row, column):
-        return grid.cells[row, column].value
+        return table.cells[row, column].value
 
     def of(task):
         return records[task].scores.metrics[records[task].task.headline].value
@@ -32,7 +33,7 @@ def test_a_pair_stands_beside_its_variant_and_its_targets_own_folds(results):
     assert value("emodb → urdu", "transfer") == of("transfer:emodb,urdu")
     assert value("emodb → urdu", "test by its own statistics") == of("transfer-standardised:emodb,urdu")
     assert value("emodb → urdu", "own folds") == value("other languages of here → urdu", "own folds") == of("urdu")
-    assert ("urdu → emodb", "test by its own statistics") not in grid.cells
+    assert ("urdu → emodb", "test by its own statistics") not in table.cells
 
 
 def on_some_classes(record):

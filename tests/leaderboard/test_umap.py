@@ -9,12 +9,14 @@ import pandas as pd
 import pytest
 import yaml
 
-from leaderboard import embedding, parquet
 from leaderboard.__main__ import main
 from leaderboard.plots import style
-from leaderboard.plots.emotions import DISTINCT, EMOTIONS, UNKNOWN, looks
-from leaderboard.plots.scatter import ACROSS, caption, scatter
-from leaderboard.separation import distances, separation, standardised
+from leaderboard.records import parquet
+from leaderboard.umap import embedding
+from leaderboard.umap.drawing import ACROSS, caption, scatter
+from leaderboard.umap.looks import DISTINCT, EMOTIONS, UNKNOWN, looks
+from leaderboard.umap.points import sample
+from leaderboard.umap.separation import distances, separation, standardised
 from tests.leaderboard import cells
 from tests.leaderboard.test_plots import cut_or_overlapping
 
@@ -148,14 +150,14 @@ def test_columns_are_standardised_and_constant_ones_say_nothing():
 def test_a_sample_is_stratified_and_the_same_each_time():
     labels = np.array(["common"] * 900 + ["rare"] * 100, dtype=object)
     np.random.default_rng(0).shuffle(labels)
-    chosen = embedding.sample(labels, 200, 0)
+    chosen = sample(labels, 200, 0)
     assert len(set(chosen)) == 200 and abs((labels[chosen] == "rare").sum() - 20) <= 1
-    assert (chosen == embedding.sample(labels, 200, 0)).all() and (chosen != embedding.sample(labels, 200, 1)).any()
-    assert (embedding.sample(labels, 1000, 0) == np.arange(1000)).all()
+    assert (chosen == sample(labels, 200, 0)).all() and (chosen != sample(labels, 200, 1)).any()
+    assert (sample(labels, 1000, 0) == np.arange(1000)).all()
 
 
 def test_large_corpora_are_sampled_alike_for_all_and_it_is_said(make, results, flat, monkeypatch):
-    monkeypatch.setattr(embedding, "MOST", 40)
+    monkeypatch.setattr("leaderboard.umap.points.MOST", 40)
     for upstream in ("fbank", "mfcc"):
         make(upstream=upstream)
     assert umap(results, "--width", "page") == 0
@@ -308,8 +310,8 @@ def test_what_cannot_be_shown_is_said_and_the_rest_is_made(make, results, flat, 
     assert umap(results, "--width", "page", "-u", "fbank", "mfcc", "-t", "emodb", "few", "values") == 1
     out, err = capsys.readouterr()
     assert (results / "umap" / "emodb.json").exists() and "emodb-emotion.pdf" in out
-    assert "`run_benchmark.py -u mfcc -t emodb -d probe` puts them there" in err
-    assert "few: 12 utterances; UMAP wants more than --neighbours 15" in err
+    assert "`run_benchmark.py -u mfcc -t emodb -d probe` computes them" in err
+    assert "few: 12 utterances; UMAP needs more than --neighbours 15" in err
     assert "values: its targets are values" in err
     assert umap(results, "-t", "few", "--neighbours", "5", "--width", "page") == 0
     capsys.readouterr()

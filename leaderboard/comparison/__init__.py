@@ -1,0 +1,1 @@
+"""Who is better than whom: statistics of differences, tests by swapping groups, ranks."""

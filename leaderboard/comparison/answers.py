@@ -1,0 +1,111 @@
+"""Answers: records with the statistics of their groups, and which of them may be compared or averaged."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from commons.corridors.record import REFERENCE, Record, Task
+from commons.errors import EmorepError
+from leaderboard.errors import LeaderboardError
+from leaderboard.records.comparable import aspect, groups, question
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One record with the additive statistics (S, G, ...) of its seeds and groups, groups sorted by name."""
+
+    record: Record
+    statistics: np.ndarray
+    groups: list[str]
+
+    @property
+    def upstream(self) -> str:
+        return self.record.cell.upstream
+
+
+def answer(results: Path, record: Record) -> Answer:
+    """A record with its statistics.
+
+    Raises:
+        LeaderboardError: its predictions cannot be read or do not fit its task.
+    """
+    from leaderboard.records.parquet import read
+    from leaderboard.records.scoring import by_group
+    from leaderboard.records.store import find, path_of
+
+    name = record.cell.upstream, record.cell.task, record.cell.downstream
+    path, columns = path_of(results, *name), ["seed", "target", "prediction", "group"]
+    try:
+        table = read(path, record, columns)
+    except LeaderboardError:
+        now = find(results, *name)
+        if now is None or now.files == record.files:
+            raise
+        record, table = now, read(path, now, columns)  # another process replaced it since it was read
+    return Answer(record, *by_group(table, record.task))
+
+
+def answers(results: Path, records: Sequence[Record]) -> tuple[list[list[Answer]], list[str]]:
+    """The answers to every question and head, best first, without references; and a line for each unusable one."""
+    parts: list[list[Answer]] = []
+    problems: list[str] = []
+    for measured, _ in groups(records):
+        several: list[Answer] = []
+        for record in measured:
+            if record.cell.downstream == REFERENCE:
+                continue
+            try:
+                mine = answer(results, record)
+                same_utterances((several or [mine])[0], mine)
+                several.append(mine)
+            except EmorepError as error:
+                problems.append(str(error))
+        if several:
+            parts.append(several)
+    return parts, problems
+
+
+def kinds(parts: Sequence[list[Answer]]) -> tuple[list[list[list[Answer]]], list[str]]:
+    """Parts whose figures may be averaged: of one head, headline metric and aspect, one part a task.
+
+    Of several versions of a task the one with most upstreams is taken, and a line names each that is left out.
+
+    Returns:
+        parts of every kind, and a line for every part left out.
+    """
+    by_kind: dict[tuple[str, str, str], dict[str, list[Answer]]] = {}
+    left = []
+    for part in sorted(parts, key=len, reverse=True):
+        record = part[0].record
+        if record.cell.limit is not None:
+            continue
+        task = record.task
+        own = by_kind.setdefault((record.cell.downstream, task.headline, aspect(task)), {})
+        if task.name in own:
+            kept = own[task.name][0].record.task
+            versions = [f"version {t.version}, audit {t.audit[:8]}" for t in (task, kept)]
+            left.append(
+                f"{task.name}: {versions[0]} is in no mean over tasks; {versions[1]} has as many or more upstreams"
+            )
+        else:
+            own[task.name] = part
+    return [[own[name] for name in sorted(own)] for own in by_kind.values()], left
+
+
+def same_utterances(first: Answer, second: Answer) -> None:
+    """Raise LeaderboardError unless two answers have the same targets in the same groups."""
+    same = question(first.record) == question(second.record) and first.groups == second.groups
+    if same:
+        rows = [a.statistics[0].sum(-1) if a.record.task.classes else a.statistics[0][:, 0] for a in (first, second)]
+        same = np.array_equal(*rows)
+    if not same:
+        cells = " and ".join(" · ".join((a.upstream, a.record.cell.task)) for a in (first, second))
+        raise LeaderboardError(f"{cells}: not the same utterances, targets or task version; run both cells again")
+
+
+def family_of(task: Task) -> str:
+    return task.family or task.corpus

@@ -1,0 +1,104 @@
+"""Ranks on one task: every pair of upstreams is tested, and a rank counts who is significantly better."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from commons.metrics import METRICS
+from leaderboard.comparison.answers import Answer, family_of
+from leaderboard.comparison.familywise import Couple, Part, Tested, all_pairs, of_couples
+from leaderboard.comparison.permutation import signs, smallest_p, swap_test
+from leaderboard.comparison.ranks import rank_intervals
+from leaderboard.comparison.statistics import Effect, between, detectable, difference
+from leaderboard.records.intervals import freedom, leave_one_out, shares
+
+SIGNIFICANT = 0.05
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two upstreams: the first's figure minus the second's; p, and p adjusted for all pairs shown (familywise.py)."""
+
+    first: str
+    second: str
+    effect: Effect
+    p: float
+    adjusted: float
+
+    @property
+    def significant(self) -> bool:
+        return self.adjusted <= SIGNIFICANT
+
+
+def significant_pairs(pairs: Sequence[Pair]) -> int:
+    """How many pairs differ significantly. Where it is 0, ranks say nothing, and none is shown."""
+    return sum(pair.significant for pair in pairs)
+
+
+@dataclass(frozen=True)
+class Standing:
+    """The upstreams of one question and head, best first, and all their pairs."""
+
+    answers: list[Answer]
+    pairs: list[Pair]
+    ranks: list[int]
+    last: list[int]  # the last rank that each may have
+    smallest_p: float
+    detectable: float  # by the test of one pair; NaN where the groups are too few for any
+    needed: float  # a difference that is significant among all pairs, in the median pair
+
+    @property
+    def metric(self) -> str:
+        return self.answers[0].record.task.headline
+
+
+def compare(couples: Sequence[tuple[Answer, Answer]]) -> list[tuple[Effect, float, float]]:
+    """Of every two answers to one question: the difference, the p of its test, and the p adjusted for all of them."""
+    keys = [[(family_of(a.record.task), group) for group in a.groups] for a, _ in couples]
+    places = {key: place for place, key in enumerate(sorted(set().union(*keys)))}
+    rows, alone = [], []
+    for (a, b), own in zip(couples, keys, strict=True):
+        first, second, metric = a.statistics, b.statistics, a.record.task.headline
+        rows.append(Couple(first, second, metric, np.array([places[key] for key in own])))
+        p = swap_test(first, second, metric, signs(len(own)))
+        alone.append((difference(first, second, METRICS[metric]), p))
+    together = of_couples(rows, len(places)).adjusted
+    return [(seen, p, max(p, float(all_))) for (seen, p), all_ in zip(alone, together, strict=True)]
+
+
+def standing(several: Sequence[Answer]) -> Standing:
+    """Ranks of the answers to one question: 1 + the number significantly better, among all pairs."""
+    several = list(several)
+    metric, n_groups, names = several[0].record.task.headline, len(several[0].groups), [a.upstream for a in several]
+    alone = [leave_one_out(a.statistics, METRICS[metric]) for a in several]
+    df = float(freedom(shares(several[0].statistics[0], METRICS[metric])))
+    effects = [between(a, b, df) for a, b in itertools.combinations(alone, 2)]
+    tested = all_pairs([Part([a.statistics for a in several], np.arange(n_groups))], metric, n_groups)
+    pairs = pairs_of(list(itertools.combinations(names, 2)), effects, tested)
+    ranks, last = ranks_of(names, pairs, metric)
+    smallest, size = smallest_p(n_groups), detectable(np.array([e.error for e in effects]), df)
+    size = size if smallest <= SIGNIFICANT else np.nan  # else no size is found
+    return Standing(several, pairs, ranks, last, smallest, size, tested.needed)
+
+
+def pairs_of(names: Sequence[tuple[str, str]], effects: Sequence[Effect], tested: Tested) -> list[Pair]:
+    return [
+        Pair(first, second, seen, float(raw), float(adjusted))
+        for (first, second), seen, raw, adjusted in zip(names, effects, tested.p, tested.adjusted, strict=True)
+    ]
+
+
+def ranks_of(names: Sequence[str], pairs: Sequence[Pair], metric: str) -> tuple[list[int], list[int]]:
+    sign = 1 if METRICS[metric].higher_is_better else -1
+    better = np.zeros((len(names), len(names)), dtype=bool)
+    place = {name: i for i, name in enumerate(names)}
+    for pair in pairs:
+        if pair.significant:
+            first, second = place[pair.first], place[pair.second]
+            better[(first, second) if sign * pair.effect.value > 0 else (second, first)] = True
+    ranks, last = rank_intervals(better)
+    return ranks.tolist(), last.tolist()

@@ -1,0 +1,61 @@
+"""Records of earlier versions: fields that were added later are filled with what the names say.
+
+This is the only module that takes facts from names. Records that are written now hold them: their `task.aspect` is
+never null.
+"""
+
+from __future__ import annotations
+
+import re
+
+from commons.corridors.record import Record, Task, Upstream
+
+TRANSFERS = ("transfer", "transfer-standardised", "across-languages")
+OPTIONS = ("shots", "labels")  # kinds whose last argument is no task
+DERIVED = ("gender", "sentence", "speaker", *OPTIONS, *TRANSFERS)
+VARIANT = re.compile(r"(?P<base>emotion2vec):(?P<ablation>.+)/(?P<variant>[^/]+)")
+# After the step comes `.safetensors`, and a hash that may be digits as well.
+CHECKPOINT = re.compile(r"(?P<run>emotion2vec@.*?)step-(?P<step>\d+)[^/]*")
+RANDOM = re.compile(r"random:(?P<base>[^@]+)(?:@.*)?")
+
+
+def completed(record: Record) -> Record:
+    """The record with all fields that were added since it was written; a later record as it is."""
+    if record.task.aspect is not None:
+        return record
+    update = {"task": derivation(record.task), "upstream": lineage(record.upstream)}
+    return record.model_copy(update=update)
+
+
+def derivation(task: Task) -> Task:
+    """The task with `derived aspect base sources shots` as its name has them.
+
+    Which corpora it trained on is not in a name: `source_corpora` stays empty.
+    """
+    kind, _, arguments = task.name.partition(":")
+    if kind not in DERIVED or not arguments:
+        return task.model_copy(update={"aspect": ""})
+    update: dict[str, object] = {"derived": kind, "aspect": kind, "base": arguments}
+    if kind in TRANSFERS and "," in arguments:
+        source, _, target = arguments.partition(",")
+        update |= {"base": target.strip(), "sources": [source.strip()]}
+    if kind in OPTIONS:
+        base, _, option = arguments.rpartition(",")
+        update |= {"base": base, "aspect": f"{kind} {'+'.join(sorted(part.strip() for part in option.split('+')))}"}
+        if kind == "shots" and option.strip().isdigit():
+            update["shots"] = int(option)
+    return task.model_copy(update=update)
+
+
+def lineage(upstream: Upstream) -> Upstream:
+    """The upstream with `base ablation variant run step` as its name has them: a variant of ours, a checkpoint of a
+    run, a random twin."""
+    update: dict[str, object] = {}
+    if match := VARIANT.fullmatch(upstream.name):
+        update = dict(match.groupdict())
+    elif match := CHECKPOINT.fullmatch(upstream.name):
+        base = upstream.name.partition("@")[0]
+        update = {"base": base, "run": match["run"].rstrip("@/"), "step": int(match["step"])}
+    elif match := RANDOM.fullmatch(upstream.name):
+        update = {"base": match["base"]}
+    return upstream.model_copy(update=update)

@@ -1,0 +1,216 @@
+"""Scoring: all figures of a record from its table of predictions; `verify` computes them again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from commons.corridors.record import Counts, FoldScore, Score, Scores, Task
+from commons.metrics import CLASSIFICATION, METRICS, REGRESSION, Metric, recalls, sums
+from leaderboard.errors import LeaderboardError
+from leaderboard.records.intervals import jackknife, shares
+
+INTERVALS = 2  # the formula of intervals that records hold, as Scores.intervals says
+COLUMNS = ("id", "fold", "seed", "target", "prediction", "group")
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """R predictions as indices.
+
+    Attributes:
+        target, prediction: (R,) class indices, or values.
+        seed, fold, group: (R,) indices.
+        seeds, folds, groups: how many there are of each.
+        classes: how many there are; None for values.
+    """
+
+    target: np.ndarray
+    prediction: np.ndarray
+    seed: np.ndarray
+    fold: np.ndarray
+    group: np.ndarray
+    seeds: int
+    folds: int
+    groups: int
+    classes: int | None
+
+    @property
+    def first(self) -> np.ndarray:
+        """(R,) bool: rows of the first seed."""
+        return self.seed == 0
+
+    def sums(self, part: np.ndarray, parts: int) -> np.ndarray:
+        """Additive statistics (seeds, parts, ...) of rows that belong to these parts, (R,) indices."""
+        whole = self.seed * parts + part
+        flat = sums(self.target, self.prediction, whole, n_groups=self.seeds * parts, n_classes=self.classes)
+        return flat.reshape(self.seeds, parts, *flat.shape[1:])
+
+
+def score(table: pd.DataFrame, task: Task) -> Scores:
+    """All figures of a cell.
+
+    Args:
+        table: a row for every (utterance, seed): `id fold seed target prediction group`, `speaker` where known,
+            and `layer:0` ... `layer:L-1`, filled for the first (smallest) seed.
+        task: what was asked: classes, metrics, headline, folds.
+
+    Raises:
+        LeaderboardError: the table holds a class or a fold that the task does not have.
+    """
+    known = {
+        name: metric
+        for name, metric in METRICS.items()
+        if metric.kind == _family(task) and (not metric.special or name in task.metrics)
+    }
+    rows = _rows(table, task)
+    by_group, by_fold = rows.sums(rows.group, rows.groups), rows.sums(rows.fold, rows.folds)
+    pooled = by_fold.sum(axis=1)
+    folds = _fold_scores(rows, by_fold, known, task)
+    wa = [value for f in folds if f.metrics and (value := f.metrics.get("WA")) is not None]
+    layers = [_values(table[name][rows.first], task) for name in table.columns if name.startswith("layer:")]
+
+    def of_layer(values: np.ndarray, metric: str) -> float | None:
+        return _number(known[metric](sums(rows.target[rows.first], values, n_classes=rows.classes))[0])
+
+    return Scores(
+        intervals=INTERVALS,
+        counts=Counts(
+            n=int(rows.first.sum()),
+            speakers=int(table["speaker"].nunique()) if "speaker" in table else None,
+            folds=len(np.unique(rows.fold)),
+            seeds=rows.seeds,
+            groups=rows.groups,
+        ),
+        metrics={m: _pooled(by_group, metric) for m, metric in known.items()},
+        by_seed={m: [_number(v) for v in metric(pooled)] for m, metric in known.items()},
+        folds=folds,
+        WA_folds=float(np.mean(wa)) if wa else None,
+        recall=dict(zip(task.classes, _recalls(by_group), strict=True)) if rows.classes else {},
+        confusion=pooled[0].astype(int).tolist() if rows.classes else None,
+        last_layer={m: of_layer(layers[-1], m) for m in known} if layers else None,
+        by_layer=[of_layer(values, task.headline) for values in layers] if layers else None,
+    )
+
+
+def _rows(table: pd.DataFrame, task: Task) -> _Rows:
+    """The rows of a table as indices. Raises LeaderboardError for a class or fold that the task does not have."""
+    seeds, seed = np.unique(table["seed"].to_numpy(), return_inverse=True)
+    group, groups = pd.factorize(table["group"])
+    return _Rows(
+        target=_values(table["target"], task),
+        prediction=_values(table["prediction"], task),
+        seed=seed,
+        fold=_codes(table["fold"], task.folds, "fold"),
+        group=group,
+        seeds=len(seeds),
+        folds=len(task.folds),
+        groups=len(groups),
+        classes=len(task.classes) or None,
+    )
+
+
+def _fold_scores(rows: _Rows, by_fold: np.ndarray, known: Mapping[str, Metric], task: Task) -> list[FoldScore]:
+    """Figures of every fold, means over seeds.
+
+    Args:
+        by_fold: (seeds, folds, ...) additive statistics.
+    """
+    folds = []
+    for index, name in enumerate(task.folds):
+        inside = rows.first & (rows.fold == index)
+        figures = {m: _number(metric(by_fold[:, index]).mean()) for m, metric in known.items()}
+        folds.append(
+            FoldScore(
+                fold=name,
+                n=int(inside.sum()),
+                classes_in_test=len(np.unique(rows.target[inside])) if rows.classes else None,
+                metrics=None if task.pooled_only else figures,
+            )
+        )
+    return folds
+
+
+def by_group(table: pd.DataFrame, task: Task) -> tuple[np.ndarray, list[str]]:
+    """Additive statistics (S, G, ...) of a table's seeds and groups, and the G groups' names, sorted."""
+    group, names = pd.factorize(table["group"].astype(str), sort=True)
+    _, seed = np.unique(table["seed"].to_numpy(), return_inverse=True)
+    flat = sums(
+        _values(table["target"], task),
+        _values(table["prediction"], task),
+        seed * len(names) + group,
+        n_groups=(seed.max() + 1) * len(names),
+        n_classes=len(task.classes) or None,
+    )
+    return flat.reshape(-1, len(names), *flat.shape[1:]), list(names)
+
+
+def _family(task: Task) -> str:
+    return CLASSIFICATION if task.classes else REGRESSION
+
+
+def check(table: pd.DataFrame, task: Task) -> None:
+    """Raise LeaderboardError where a table is not one that `score` can take."""
+    where = f"predictions of task {task.name!r}"
+    missing = [name for name in COLUMNS if name not in table]
+    if missing:
+        raise LeaderboardError(f"{where}: the table lacks {', '.join(missing)}; it needs {', '.join(COLUMNS)}")
+    if not len(table):
+        raise LeaderboardError(f"{where}: the table is empty; a cell needs test utterances")
+    holes = [name for name in COLUMNS if table[name].isna().any()]
+    if holes:
+        raise LeaderboardError(f"{where}: empty values in {', '.join(holes)}; only utterances with a target are scored")
+    for name in (*task.metrics, task.headline):
+        if name not in METRICS or METRICS[name].kind != _family(task):
+            fit = [m for m, metric in METRICS.items() if metric.kind == _family(task)]
+            raise LeaderboardError(f"task {task.name!r}: no metric of {_family(task)}: {name!r}; use {', '.join(fit)}")
+    rows = table.groupby("seed")["id"]
+    twice = rows.apply(lambda ids: ids.duplicated().any())
+    if twice.any():
+        raise LeaderboardError(f"{where}: an utterance is tested twice with seed {twice.idxmax()}; once is expected")
+    if rows.agg(frozenset).nunique() > 1:
+        raise LeaderboardError(f"{where}: the seeds tested different utterances; all must test the same")
+
+
+def _values(column: pd.Series, task: Task) -> np.ndarray:
+    """(N,) class indices, or values."""
+    return _codes(column, task.classes, "class") if task.classes else column.to_numpy(dtype=np.float64)
+
+
+def _codes(column: pd.Series, names: Sequence[str], what: str) -> np.ndarray:
+    codes = pd.Index(names).get_indexer(pd.Index(column))
+    if (codes < 0).any():
+        strange = column.iloc[int(np.argmin(codes))]
+        raise LeaderboardError(f"predictions hold the {what} {strange!r}; the task has {', '.join(names)}")
+    return codes.astype(np.int64)
+
+
+def _scores(
+    statistics: np.ndarray,
+    metric: Callable[[np.ndarray], np.ndarray],
+    ends: tuple[float, float],
+    shares: np.ndarray,
+) -> list[Score]:
+    columns = (np.atleast_1d(part) for part in jackknife(statistics, metric, ends, shares))
+    return [
+        Score(value=_number(value), low=_number(low), high=_number(high), undefined=int(undefined))
+        for value, low, high, undefined in zip(*columns, strict=True)
+    ]
+
+
+def _pooled(by_group: np.ndarray, metric: Metric) -> Score:
+    return _scores(by_group, metric, metric.limits, shares(by_group[0], metric))[0]
+
+
+def _recalls(counts: np.ndarray) -> list[Score]:
+    held = counts[0].sum(-1)  # (G, C), the same for every seed
+    carried = held / np.maximum(held.sum(0), 1)
+    return _scores(counts, lambda s: 100.0 * recalls(s), (0.0, 100.0), carried)
+
+
+def _number(value: float) -> float | None:
+    """A plain float; None for what is undefined."""
+    return float(value) if np.isfinite(value) else None

@@ -1,0 +1,341 @@
+"""What `compare` says: rank tables, two upstreams on every task, two folders of results."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Sequence
+from pathlib import Path
+
+from commons.corridors.record import REFERENCE, Record
+from commons.errors import EmorepError
+from commons.metrics import METRICS
+from leaderboard.comparison.answers import Answer, answer, answers, kinds, same_utterances
+from leaderboard.comparison.corpora import Across, across
+from leaderboard.comparison.permutation import smallest_p
+from leaderboard.comparison.standings import SIGNIFICANT, Pair, Standing, compare, significant_pairs, standing
+from leaderboard.comparison.statistics import Effect
+from leaderboard.errors import LeaderboardError
+from leaderboard.imported import IMPORTED
+from leaderboard.records.comparable import Question, aspect, question
+from leaderboard.records.labels import names, shown
+from leaderboard.tables.model import Cell, Table, figure
+from leaderboard.tables.views import of_record
+from leaderboard.text import NONE, plural, probability
+
+
+def rankings(results: Path, records: Sequence[Record], *, pairs: bool = False) -> tuple[list[Table], list[str]]:
+    """A rank table for every question and head, and one over corpora for every head and metric of several tasks.
+
+    Args:
+        pairs: also list every pair with its difference and p.
+
+    Returns:
+        tables, and a line for every record whose predictions could not be used.
+    """
+    (parts, problems), called = answers(results, records), names(records)
+    made: list[Table] = []
+    for part in parts:
+        place = standing(part)
+        made.append(_ranking(place))
+        if pairs and place.pairs:
+            made.append(_pairs_table(f"{_title(part)}: all pairs", place.pairs, place.metric, called))
+    several_kinds, left = kinds(parts)
+    for several in several_kinds:
+        if len(several) < 2:
+            continue
+        over = across(several)
+        title = f"over corpora · {_about(several)}"
+        if len(over.upstreams) > 1:
+            made.append(_over_corpora(title, over, called))
+            if pairs:
+                made += _pairs_over_corpora(title, over, called)
+        else:
+            problems.append(f"{title}: fewer than two upstreams have every task; choose tasks with -t")
+    return made, [*problems, *left]
+
+
+def two_upstreams(
+    results: Path, records: Sequence[Record], first: str, second: str, imported: Collection[str] = ()
+) -> tuple[list[Table], list[str]]:
+    """Two upstreams on every question that both answered, head by head.
+
+    Args:
+        imported: upstreams whose predictions came from outside, for the message on what to do.
+
+    Raises:
+        LeaderboardError: no question was answered by both.
+    """
+    parts, problems = answers(results, [r for r in records if r.cell.upstream in (first, second)])
+    asked: dict[Question, list[Answer]] = {}
+    for a in (a for part in parts for a in part):
+        asked.setdefault(question(a.record), []).append(a)
+    couples = [pair for several in asked.values() for pair in _paired(several, first, second)]
+    if not couples:
+        runnable = [name for name in (first, second) if name not in imported]
+        ways = [f"python run_benchmark.py -u {' '.join(runnable)} -t TASK"] * bool(runnable)
+        ways += [f"python -m leaderboard import FILE --name {name} -t TASK -d probe"
+                 for name in (first, second) if name in imported]  # fmt: skip
+        raise LeaderboardError(
+            f"{first} and {second} share no task, head and task version; put both on one: {' and '.join(ways)}"
+        )
+    called = names(records)
+    made: list[Table] = []
+    one, other = called[first], called[second]
+    for heads in dict.fromkeys((a.record.cell.downstream, b.record.cell.downstream) for a, b in couples):
+        own = [(a, b) for a, b in couples if (a.record.cell.downstream, b.record.cell.downstream) == heads]
+        head = " and ".join(dict.fromkeys(heads))
+        made.append(_couples_table(f"{one} and {other} · {head}", own, (one, other)))
+        several_kinds, left = kinds([[a, b] for a, b in own])
+        problems += left
+        for several in several_kinds:
+            if len(several) > 1:
+                over = across(several)
+                title = f"{one} and {other} over corpora · {_about(several)}"
+                made += [_over_corpora(title, over, called), *_pairs_over_corpora(title, over, called)]
+    return made, problems
+
+
+def _paired(several: Sequence[Answer], first: str, second: str) -> list[tuple[Answer, Answer]]:
+    """Two upstreams' answers to one question, head by head.
+
+    An imported system that shares no head with the other is compared with each of the other's heads.
+    """
+    pairs = [(a, b) for a in several for b in several if (a.upstream, b.upstream) == (first, second)]
+    alike = [(a, b) for a, b in pairs if a.record.cell.downstream == b.record.cell.downstream]
+    return alike or [(a, b) for a, b in pairs if IMPORTED in (*a.record.marks, *b.record.marks)]
+
+
+def two_folders(
+    first: Path, second: Path, records: tuple[Sequence[Record], Sequence[Record]]
+) -> tuple[list[Table], list[str]]:
+    """Every cell that two results folders share, the first's figure minus the second's.
+
+    Raises:
+        LeaderboardError: no cell is in both.
+    """
+    before, after = ({(r.cell.upstream, r.cell.task, r.cell.downstream): r for r in several} for several in records)
+    shared = [name for name in before if name in after and name[2] != REFERENCE]
+    if not shared:
+        raise LeaderboardError(f"{first} and {second} share no cell; name two folders with the same cells")
+    couples, problems = [], []
+    for name in shared:
+        try:
+            couple = (answer(first, before[name]), answer(second, after[name]))
+            same_utterances(*couple)
+            couples.append(couple)
+        except EmorepError as error:
+            problems.append(str(error))
+    labels = (first.name, second.name) if first.name != second.name else (str(first), str(second))
+    made = [_couples_table(f"{labels[0]} and {labels[1]}", couples, labels)] if couples else []
+    for folder, own, other in ((first, before, after), (second, after, before)):
+        if alone := [" · ".join(name) for name in own if name not in other and name[2] != REFERENCE]:
+            problems.append(f"only in {folder}: {', '.join(alone)}")
+    return made, problems
+
+
+def _about(parts: Sequence[Sequence[Answer]]) -> str:
+    """The head of some parts, and the aspect that their tasks ask for."""
+    record = parts[0][0].record
+    return " · ".join(filter(None, (aspect(record.task), record.cell.downstream)))
+
+
+def _title(part: Sequence[Answer]) -> str:
+    record = part[0].record
+    return f"{record.cell.task} · {record.cell.downstream}"
+
+
+def _ranking(place: Standing) -> Table:
+    """The ranks of one task and head."""
+    record, metric, k = place.answers[0].record, place.metric, len(place.answers)
+    groups = plural(len(place.answers[0].groups), record.task.group_by)
+    facts = [f"[95 % interval] over {groups}; {METRICS[metric].reads}; task version {record.task.version}"]
+    if k < 2:
+        facts.append("one upstream only: nothing to compare it with")
+    else:
+        facts.append(_power(place.smallest_p, place.pairs, groups))
+        facts += _needed(place.needed, metric)
+        if not math.isnan(place.detectable):
+            size = figure(place.detectable, metric)
+            facts.append(
+                f"to plan a study: the test of one pair alone finds a true difference in {metric} of {size} in 4 of 5 "
+                f"draws of {record.task.group_by}s"
+            )
+    ranked = significant_pairs(place.pairs) > 0
+    cells: dict[tuple[str, str], Cell] = {}
+    for item, rank, last in zip(place.answers, place.ranks, place.last, strict=True):
+        cells[item.upstream, "ranks"] = Cell(text=_span(rank, last))
+        cells[item.upstream, "upstream"] = Cell(text=shown(item.record))
+        cells[item.upstream, metric] = of_record(item.record, metric)
+    return Table(
+        title=_title(place.answers),
+        facts=facts,
+        rows=[item.upstream for item in place.answers],
+        columns=["ranks", "upstream", metric],
+        cells=cells,
+        notes=[RANK if ranked else NO_RANK] if k > 1 else [],
+        corner="rank",
+        names={
+            item.upstream: str(rank) if ranked else NONE for item, rank in zip(place.answers, place.ranks, strict=True)
+        },
+    )
+
+
+RANK = "rank: 1 + the number of upstreams significantly better; ranks: those that all tests together allow"
+NO_RANK = (
+    "no rank: no two upstreams differ significantly, which does not mean that they are equal; ranks: those that all "
+    "tests together allow"
+)
+ADJUSTED = "adjusted p"
+
+
+def _over_corpora(title: str, over: Across, called: dict[str, str]) -> Table:
+    """The ranks over several corpora."""
+    metric = over.metric
+    mean, votes = f"mean {metric}", plural(len(over.families), "vote")
+    several = over.clean is not None and len(over.clean_tasks) < sum(map(len, over.families.values()))
+    ranked = significant_pairs(over.pairs) > 0
+    cells: dict[tuple[str, str], Cell] = {}
+    for i, name in enumerate(over.upstreams):
+        cells[name, "ranks"] = Cell(text=_span(over.ranks[i], over.last[i]))
+        cells[name, "upstream"] = Cell(text=called[name])
+        cells[name, mean] = _effect(over.means[i], metric)
+        cells[name, "clean tasks"] = Cell(over.clean[i] if over.clean else None, metric=metric)
+        cells[name, "further corpora"] = Cell(text=_span(over.ranks_corpora[i], over.last_corpora[i]))
+    notes = [(RANK if ranked else NO_RANK) + "; the last column: on further corpora"]
+    if several:
+        clean = ", ".join(over.clean_tasks)
+        notes.append(f"clean tasks: the same mean over {clean}, on which none of these upstreams is contaminated")
+    elif over.clean is None:
+        notes.append("on every task some upstream is contaminated: there is no mean over clean tasks")
+    for name, lacking in over.incomplete.items():
+        notes.append(f"not averaged: {called[name]} lacks {', '.join(lacking)}")
+    return Table(
+        title=title,
+        facts=[
+            "one vote a family: " + ", ".join(" + ".join(tasks) for tasks in over.families.values()),
+            "on further speakers of these corpora: " + _power(over.smallest_p, over.pairs),
+            "on further corpora: " + _power(over.smallest_p_corpora, over.pairs_corpora, votes),
+            *_needed(over.needed, metric),
+        ],
+        rows=over.upstreams,
+        columns=["ranks", "upstream", mean, *(["clean tasks"] if several else []), "further corpora"],
+        cells=cells,
+        notes=notes,
+        corner="rank",
+        names={name: str(rank) if ranked else NONE for name, rank in zip(over.upstreams, over.ranks, strict=True)},
+    )
+
+
+def _couples_table(title: str, couples: Sequence[tuple[Answer, Answer]], labels: tuple[str, str]) -> Table:
+    """A row for every two answers to one question."""
+    several_upstreams = len({a.upstream for a, _ in couples}) > 1
+    cells: dict[tuple[str, str], Cell] = {}
+    heads: dict[str, str] = {}
+    for number, ((a, b), (effect, p, adjusted)) in enumerate(zip(couples, compare(couples), strict=True)):
+        row, metric = str(number), a.record.task.headline
+        parts = (shown(a.record), a.record.cell.task, a.record.cell.downstream)
+        heads[row] = " · ".join(parts[not several_upstreams :])
+        own = {
+            "metric": metric,
+            "first": figure(a.record.scores.metrics[metric].value, metric),
+            "second": figure(b.record.scores.metrics[metric].value, metric),
+            "difference": _signed(effect, metric),
+            "p": probability(p),
+            ADJUSTED: probability(adjusted),
+            "smallest p": probability(smallest_p(len(a.groups))),
+            "better": _better(effect, adjusted, metric, labels),
+        }
+        cells |= {(row, column): Cell(text=text) for column, text in own.items()}
+    return Table(
+        title=title,
+        facts=[
+            f"first: {labels[0]}; second: {labels[1]}; [95 % interval]",
+            f"{ADJUSTED}: over {plural(len(heads), 'row')}",
+        ],
+        rows=list(heads),
+        columns=["metric", "first", "second", "difference", "p", ADJUSTED, "smallest p", "better"],
+        cells=cells,
+        corner="cell",
+        names=heads,
+        narrower=[("smallest p", "column"), ("metric", "column")],
+    )
+
+
+def _pairs_table(title: str, pairs: Sequence[Pair], metric: str, called: dict[str, str], figures: str = "") -> Table:
+    """A row for every pair: its difference and how significant it is."""
+    cells: dict[tuple[str, str], Cell] = {}
+    for number, pair in enumerate(pairs):
+        own = {
+            "second": called[pair.second],
+            "difference": _signed(pair.effect, metric),
+            "p": probability(pair.p),
+            ADJUSTED: probability(pair.adjusted),
+        }
+        cells |= {(str(number), column): Cell(text=text) for column, text in own.items()}
+    return Table(
+        title=title,
+        facts=[f"{figures or metric} of the first minus that of the second; {ADJUSTED}: over {_plural_pairs(pairs)}"],
+        rows=[str(number) for number in range(len(pairs))],
+        columns=["second", "difference", "p", ADJUSTED],
+        cells=cells,
+        corner="first",
+        names={str(number): called[pair.first] for number, pair in enumerate(pairs)},
+    )
+
+
+def _pairs_over_corpora(title: str, over: Across, called: dict[str, str]) -> list[Table]:
+    several = {"further speakers of these corpora": over.pairs, "further corpora": over.pairs_corpora}
+    return [
+        _pairs_table(f"{title}: all pairs, on {whom}", pairs, over.metric, called, f"mean {over.metric}")
+        for whom, pairs in several.items()
+    ]
+
+
+def _power(smallest: float, pairs: Sequence[Pair], groups: str = "") -> str:
+    """How small a p can be, and how many pairs differ; that none can where groups are too few."""
+    text = f"smallest p{f' of {groups}' if groups else ''}: {probability(smallest)}; "
+    if smallest > SIGNIFICANT:
+        return text + f"no difference can be significant (p <= {SIGNIFICANT:g}) with so few"
+    number = f"{significant_pairs(pairs)} of {_plural_pairs(pairs)}"
+    return text + f"{number} differ significantly ({ADJUSTED} <= {SIGNIFICANT:g})"
+
+
+def _needed(needed: float, metric: str) -> list[str]:
+    """A line on how large a measured difference has to be among all pairs; none where no size is enough."""
+    if not math.isfinite(needed):
+        return []
+    size = figure(needed, metric)
+    words = f"in this table a measured difference in {metric} of about {size} or more is significant"
+    return [f"{words}, all pairs considered"]
+
+
+def _plural_pairs(pairs: Sequence[Pair]) -> str:
+    return plural(len(pairs), "pair")
+
+
+def _better(effect: Effect, p: float, metric: str, labels: tuple[str, str]) -> str:
+    """Who is significantly better; a dash where nobody is."""
+    if not p <= SIGNIFICANT:
+        return NONE
+    return labels[(effect.value > 0) != METRICS[metric].higher_is_better]
+
+
+def _effect(effect: Effect, metric: str) -> Cell:
+    """A mean or difference as a figure."""
+    value, low, high = (None if math.isnan(v) else v for v in (effect.value, effect.low, effect.high))
+    return Cell(value, low, high, metric=metric)
+
+
+def _signed(effect: Effect, metric: str) -> str:
+    """A difference with its interval; what is above zero has a plus."""
+    value, low, high = (_number(v, metric) for v in (effect.value, effect.low, effect.high))
+    return value if math.isnan(effect.low) else f"{value} [{low}, {high}]"
+
+
+def _number(value: float, metric: str) -> str:
+    text = figure(None if math.isnan(value) else value, metric)
+    return f"+{text}" if value > 0 else text
+
+
+def _span(first: int, last: int) -> str:
+    return str(first) if first == last else f"{first}-{last}"

@@ -1,0 +1,318 @@
+"""Tables for papers: upstreams down; metrics, tasks, languages, families, classes or costs across."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from commons.corridors.record import REFERENCE, Record, Score, Task
+from commons.marks import explain
+from commons.metrics import METRICS
+from leaderboard import published
+from leaderboard.records.comparable import aspect, groups
+from leaderboard.records.labels import names
+from leaderboard.tables.model import PUBLISHED, Cell, Table, figure
+from leaderboard.text import plural
+
+if TYPE_CHECKING:
+    from leaderboard.comparison.answers import Answer
+
+Kind = tuple[str, str, str]  # head, headline metric, aspect: what figures must share to stand in one table
+Parts = list[tuple[list[Record], list[Record]]]  # measured and references, a pair a task
+
+
+def by_metric(records: Sequence[Record]) -> list[Table]:
+    """A table for every task and head: upstreams by the task's metrics, published figures beside them."""
+    made = []
+    for measured, references in groups(records):
+        task, head = measured[0].task, measured[0].cell.downstream
+        metrics = [task.headline, *(m for m in task.metrics if m != task.headline)]
+        everyone = [*measured, *references]
+        common = common_marks(measured)
+        cells = {}
+        for record in everyone:
+            own = tuple(m for m in marks_of(record) if m not in common)
+            for metric in metrics:
+                cells[row_of(record), metric] = of_record(record, metric, own if metric == task.headline else ())
+            if cell := _beside(record):
+                cells[row_of(record), "published"] = cell
+        beside = ["published"] if any(column == "published" for _, column in cells) else []
+        made.append(
+            _table(
+                f"{task.name} · {head}",
+                _caption(measured[0], f"{task.title} ({task.language}), head {head}"),
+                everyone,
+                [*metrics, *beside],
+                cells,
+                [f"{mark}: {explain(mark)}" for mark in sorted(common)],
+            )
+        )
+    return made
+
+
+def by_tasks(records: Sequence[Record]) -> list[Table]:
+    """Upstreams by tasks, for every head, headline metric and aspect."""
+    return [by_task(*kind, parts) for kind, parts in by_kind(records).items()]
+
+
+def by_task(head: str, metric: str, about: str, parts: Parts) -> Table:
+    """Upstreams by the tasks of one kind; those measured on most tasks first, and of these the best on average."""
+    cells: dict[tuple[str, str], Cell] = {}
+    columns: list[str] = []
+    notes, references, by_chance = [], set(), []
+    for measured, floors in parts:
+        task = measured[0].task
+        column = task.name if task.name not in columns else f"{task.name} {task.audit[:6]}"
+        columns.append(column)
+        common = common_marks(measured)
+        if common:
+            notes.append(f"{column}: {', '.join(sorted(common))}")
+        if metric == "UA":
+            by_chance.append(f"{column} {figure(100 / len(task.classes), metric)}")
+        for record in (*measured, *floors):
+            own = tuple(m for m in marks_of(record) if m not in common)
+            cells[row_of(record), column] = of_record(record, metric, own)
+        references |= {row_of(r) for r in floors}
+    rows = {row for row, _ in cells}
+    everyone = [record for part in parts for several in part for record in several]
+    return Table(
+        title=" · ".join(filter(None, ("all tasks", about, head))),
+        facts=[
+            f"{metric} of every task, head {head}, pooled over folds; 95 % intervals over groups",
+            *([f"chance: {', '.join(by_chance)}"] if by_chance else []),
+        ],
+        rows=[
+            *_ranked(rows - references, columns, cells, metric),
+            *_ranked(rows & references, columns, cells, metric),
+        ],
+        columns=columns,
+        cells=cells,
+        references=frozenset(references),
+        notes=notes,
+        names=_names(everyone),
+    )
+
+
+def ablations(records: Sequence[Record]) -> list[Table]:
+    """For every ablation its variants, and the upstream that it varies, by tasks."""
+    variants: dict[tuple[str, str], dict[str, str]] = {}  # base, ablation: upstream -> variant
+    for record in records:
+        up = record.upstream
+        if up.base and up.ablation and up.variant:
+            variants.setdefault((up.base, up.ablation), {})[record.cell.upstream] = up.variant
+    made = []
+    for (base, ablation), own in sorted(variants.items()):
+        for table in by_tasks([r for r in records if r.cell.upstream == base or r.cell.upstream in own]):
+            title = f"{ablation} of {table.name(base)} · {table.title}"
+            made.append(replace(table, title=title, names={**table.names, **own}, references=frozenset()))
+    return made
+
+
+def by_mean(results: Path, records: Sequence[Record], by: str) -> tuple[list[Table], list[str]]:
+    """Upstreams by `language` or `family`: means over its corpus families, with intervals over their groups.
+
+    An upstream has a figure where it has every task of the language or family that any of them has.
+
+    Returns:
+        tables, and a line for every record that could not be used.
+    """
+    from leaderboard.comparison.answers import answers, kinds
+    from leaderboard.comparison.corpora import mean_over
+
+    parts, problems = answers(results, records)
+    several_kinds, left = kinds(parts)
+    made = []
+    for own in several_kinds:
+        head, metric, about = kind_of(own[0][0].record)
+        columns: dict[str, list[list[Answer]]] = {}
+        for part in own:
+            task = part[0].record.task
+            columns.setdefault(task.language if by == "language" else task.family or task.corpus, []).append(part)
+        cells: dict[tuple[str, str], Cell] = {}
+        for column, several in columns.items():
+            for upstream in {a.upstream for part in several for a in part}:
+                mine = [a for part in several for a in part if a.upstream == upstream]
+                if len(mine) == len(several):
+                    mean = mean_over(mine)
+                    marks = {m for a in mine for m in a.record.marks if m.startswith(("contaminated", "seen"))}
+                    low, high = (None if math.isnan(value) else value for value in (mean.low, mean.high))
+                    cells[upstream, column] = Cell(mean.value, low, high, None, metric, tuple(sorted(marks)))
+        rows = _ranked({row for row, _ in cells}, sorted(columns), cells, metric)
+        tasks = "; ".join(f"{c}: {', '.join(p[0].record.task.name for p in columns[c])}" for c in sorted(columns))
+        caption = f"{metric} by {by}, head {head}, one vote a corpus family ({tasks}); 95 % intervals over groups"
+        title = " · ".join(filter(None, (f"by {by}", about, head)))
+        made.append(Table(title, [caption], rows, sorted(columns), cells, names=names(records)))
+    return made, [*problems, *left]
+
+
+def by_class(records: Sequence[Record]) -> list[Table]:
+    """A table for every classification task and head: the recall of every class."""
+    made = []
+    for measured, references in groups(records):
+        task, head = measured[0].task, measured[0].cell.downstream
+        if not task.classes:
+            continue
+        everyone = [*measured, *references]
+        cells = {(row_of(r), name): _scored(score, "UA") for r in everyone for name, score in r.scores.recall.items()}
+        caption = _caption(measured[0], f"Recall of each class, {task.title}, head {head}")
+        made.append(_table(f"{task.name} · {head} · recall", caption, everyone, list(task.classes), cells))
+    return made
+
+
+def by_cost(records: Sequence[Record]) -> list[Table]:
+    """A table for every task and head: sizes, times and memory, as far as the records hold them.
+
+    The real-time factor is the wall time of the upstream's forward passes over the seconds of audio; it is known
+    where every utterance was computed in this run and none came from the store.
+    """
+    columns: dict[str, Callable[[Record], str | None]] = {
+        "parameters, M": lambda r: _text(r.upstream.parameters and r.upstream.parameters / 1e6, ".4g"),
+        "layers": lambda r: _text(r.upstream.depth, "d"),
+        "width": lambda r: _text(r.upstream.width, "d"),
+        "real-time factor": lambda r: _text(real_time_factor(r), ".3g"),
+        "extraction, s": lambda r: _text(r.run.seconds.get("extract"), ".0f") if real_time_factor(r) else None,
+        "head, s": lambda r: _text(r.run.seconds.get("evaluate"), ".0f"),
+        "peak memory, MB": lambda r: _text(r.run.peak_memory_mb, ".0f"),
+        "device": lambda r: r.run.device,
+        "precision": lambda r: r.cell.precision,
+    }
+    made = []
+    for measured, _ in groups(records):
+        if measured[0].cell.downstream == REFERENCE:
+            continue
+        cells = {
+            (row_of(r), name): Cell(text=text)
+            for r in measured
+            for name, of in columns.items()
+            if (text := of(r)) is not None
+        }
+        filled = [name for name in columns if any(column == name for _, column in cells)]
+        task, head = measured[0].task, measured[0].cell.downstream
+        seconds = measured[0].upstream.audio_seconds
+        caption = f"Cost on {task.title}, head {head}" + (f", {seconds / 60:.1f} min of audio" if seconds else "")
+        made.append(_table(f"{task.name} · {head} · cost", caption, measured, filled, cells))
+    return made
+
+
+def real_time_factor(record: Record) -> float | None:
+    """Seconds of forward passes for a second of audio; None where features came from the store."""
+    forward, audio, counts = record.run.seconds.get("forward"), record.upstream.audio_seconds, record.upstream.counts
+    whole = counts.get("computed", 0) > 0 and not counts.get("reused", 0)
+    return forward / audio if whole and forward and audio else None
+
+
+def row_of(record: Record) -> str:
+    """The key of a record's row: its upstream, and of a reference that it is one, since both may share a name."""
+    return f"{REFERENCE}: {record.cell.upstream}" if record.cell.downstream == REFERENCE else record.cell.upstream
+
+
+def of_record(record: Record, metric: str, marks: tuple[str, ...] = ()) -> Cell:
+    """A record's figure of a metric, with its interval and the deviation over seeds."""
+    seeds = [v for v in record.scores.by_seed.get(metric, []) if v is not None]
+    std = statistics.stdev(seeds) if len(seeds) > 1 else None
+    return _scored(record.scores.metrics[metric], metric, marks, std)
+
+
+def chance(task: Task) -> str:
+    """The UA that guessing gives, whatever the shares of the classes."""
+    return f"chance UA {figure(100 / len(task.classes), 'UA')}"
+
+
+def marks_of(record: Record) -> list[str]:
+    """The marks of a record, without the one that says that it is a reference."""
+    return [mark for mark in record.marks if mark != REFERENCE]
+
+
+def common_marks(measured: Sequence[Record]) -> set[str]:
+    """Marks that all of some records have."""
+    return set.intersection(*(set(marks_of(r)) for r in measured))
+
+
+def kind_of(record: Record) -> Kind:
+    """Head, headline metric and aspect of a record."""
+    return record.cell.downstream, record.task.headline, aspect(record.task)
+
+
+def by_kind(records: Sequence[Record]) -> dict[Kind, Parts]:
+    """The measured records of every kind and the references beside them, a pair for every task."""
+    kinds: dict[Kind, Parts] = {}
+    for measured, references in groups(records):
+        if measured[0].cell.downstream != REFERENCE:
+            kinds.setdefault(kind_of(measured[0]), []).append((measured, references))
+    return kinds
+
+
+def _table(
+    title: str,
+    caption: str,
+    records: Sequence[Record],
+    columns: list[str],
+    cells: dict[tuple[str, str], Cell],
+    notes: Sequence[str] = (),
+) -> Table:
+    """A table with a row a record, in their order."""
+    return Table(
+        title=title,
+        facts=[caption],
+        rows=[row_of(record) for record in records],
+        columns=columns,
+        cells=cells,
+        references=frozenset(row_of(r) for r in records if r.cell.downstream == REFERENCE),
+        notes=list(notes),
+        names=_names(records),
+    )
+
+
+def _names(records: Sequence[Record]) -> dict[str, str]:
+    """Every row's head: what tables call its upstream."""
+    called = names(records)
+    return {row_of(record): called[record.cell.upstream] for record in records}
+
+
+def _ranked(rows: set[str], columns: Sequence[str], cells: dict[tuple[str, str], Cell], metric: str) -> list[str]:
+    """Rows with most figures first, and of these the best on average."""
+    sign = -1 if METRICS[metric].higher_is_better else 1
+
+    def place(row: str) -> tuple[int, float, str]:
+        values = [e.value for c in columns if (e := cells.get((row, c))) and e.value is not None]
+        return -len(values), sign * statistics.fmean(values) if values else 0.0, row
+
+    return sorted(rows, key=place)
+
+
+def _scored(score: Score, metric: str, marks: tuple[str, ...] = (), std: float | None = None) -> Cell:
+    return Cell(score.value, score.low, score.high, std, metric, marks)
+
+
+def _caption(record: Record, words: str) -> str:
+    """What is shown, over how many utterances and groups."""
+    counts, task = record.scores.counts, record.task
+    sizes = f"{plural(counts.n, 'utterance')}, {plural(counts.folds, 'fold')}"
+    if task.classes:
+        sizes += f"; {chance(task)}"
+    return f"{words}: {sizes}; 95 % intervals over {plural(counts.groups, task.group_by)}"
+
+
+def _beside(record: Record) -> Cell | None:
+    """The published figure of the record's upstream in the headline metric; one of the same protocol where there is
+    one, else one of another, in grey."""
+    figures = [p for p in published.own(record) if p.metric == record.task.headline]
+    if not figures:
+        return None
+    p = next((p for p in figures if p.matches), figures[0])
+    source = f"{p.source}{f', head {p.head}' if p.head else ''}"
+    if not p.matches:
+        source += f"; other protocol: {p.difference}"
+    else:
+        source += f"; same protocol but {p.difference}" if p.difference else "; same protocol"
+    if warned := published.contaminated(p, record.task):
+        source += f"; {warned}: {explain(warned)}"
+    return Cell(p.value, metric=p.metric, marks=(PUBLISHED + source,), grey=not p.matches)
+
+
+def _text(value: float | None, form: str) -> str | None:
+    return None if value is None else format(value, form)

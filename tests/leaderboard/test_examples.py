@@ -1,0 +1,27 @@
+"""Every public function of the statistics has an example, and the examples are run."""
+
+import doctest
+import inspect
+
+import pytest
+
+from leaderboard.comparison import familywise, permutation, ranks, statistics
+from leaderboard.records import intervals
+
+MODULES = (intervals, statistics, permutation, familywise, ranks)
+
+
+def functions():
+    """The public functions of the modules, each with its module."""
+    for module in MODULES:
+        for name, function in inspect.getmembers(module, inspect.isfunction):
+            if function.__module__ == module.__name__ and not name.startswith("_"):
+                yield pytest.param(module, function, id=f"{module.__name__.rpartition('.')[2]}.{name}")
+
+
+@pytest.mark.parametrize(("module", "function"), list(functions()))
+def test_an_example_stands_in_the_docstring_and_is_true(module, function):
+    (test,) = doctest.DocTestFinder(recurse=False).find(function, function.__name__, globs=dict(vars(module)))
+    assert test.examples, "a docstring with >>> is expected"
+    runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE)
+    assert runner.run(test).failed == 0
