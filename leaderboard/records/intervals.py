@@ -45,14 +45,19 @@ def shares(statistics: np.ndarray, metric: Metric) -> np.ndarray:
 
     Args:
         statistics: (G, C, C) or (G, 16) additive statistics of one seed; all seeds hold the same utterances.
+
+    >>> from commons.metrics import METRICS
+    >>> counts = np.array([[[8, 2], [0, 0]], [[7, 3], [2, 8]], [[9, 1], [0, 10]]])  # 3 groups, 2 classes
+    >>> print(shares(counts, METRICS["UA"]).round(2), shares(counts, METRICS["WA"]).round(2))
+    [0.17 0.42 0.42] [0.2 0.4 0.4]
     """
     if metric.kind == REGRESSION:
         return statistics[:, 0] / statistics[:, 0].sum()
     counts = statistics.sum(-1)  # (G, C)
-    return by_class(counts).mean(1) if metric.by_class else counts.sum(1) / counts.sum()
+    return _by_class(counts).mean(1) if metric.by_class else counts.sum(1) / counts.sum()
 
 
-def by_class(counts: np.ndarray) -> np.ndarray:
+def _by_class(counts: np.ndarray) -> np.ndarray:
     """(G, C) share of every group in each class, of utterances (G, C); classes without utterances are left out."""
     counts = counts[:, counts.sum(0) > 0]
     return counts / counts.sum(0)
@@ -69,10 +74,8 @@ def freedom(shares: np.ndarray) -> np.ndarray:
     Args:
         shares: (G, ...) w, which sum to 1 over groups.
 
-    >>> freedom(np.full(6, 1 / 6)).round(6)
-    5.0
-    >>> freedom(np.array([0.7, 0.1, 0.1, 0.1])).round(1)
-    1.2
+    >>> print(freedom(np.full(6, 1 / 6)).round(3), freedom(np.array([0.4, 0.2, 0.2, 0.1, 0.1])).round(1))
+    5.0 2.5
     """
     w = np.asarray(shares, dtype=np.float64)
     q = (w / np.maximum(1 - w, 1e-9)) ** 2

@@ -88,9 +88,7 @@ def joined(derived: Derived, loaded: Sequence[Task]) -> Task:
     notes = [line for part in parts for line in part.notes]
     notes += [f"{'tests' if part is tested else 'trains'} on {_sizes(part, wanted)}" for part in parts]
     if same_family:
-        notes.append(
-            f"both corpora have the same speakers: folds of {target.name}, each trained without its test speakers"
-        )
+        notes.append(f"the same speakers in both corpora: folds of {target.name}, trained without its test speakers")
     made = finish(_reading(parts, rows), asked, problem, notes)
     marks = list(made.marks)
     if any("speaker~label" in part.task.marks for part in parts) and "speaker~label" not in marks:
