@@ -75,7 +75,7 @@ def freedom(shares: np.ndarray) -> np.ndarray:
         shares: (G, ...) w, which sum to 1 over groups.
 
     >>> print(freedom(np.full(6, 1 / 6)).round(3), freedom(np.array([0.4, 0.2, 0.2, 0.1, 0.1])).round(1))
-    5.0 2.5
+    5.0 1.8
     """
     w = np.asarray(shares, dtype=np.float64)
     q = (w / np.maximum(1 - w, 1e-9)) ** 2
