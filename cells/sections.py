@@ -93,6 +93,7 @@ def upstream(
         layer_norms=layer_norms(features.pooled) if features.pooled is not None and identity.depth > 1 else None,
         modality=identity.modality,
         base=named.base,
+        draw=named.draw,
         ablation=named.ablation,
         variant=named.variant,
         run=named.run,

@@ -27,6 +27,7 @@ MEANING = {
     "skipped": "so many files could not be decoded and were left out",
     "reference": "a floor to compare with: it knows nothing of the sound",
     "oracle": "it is told true labels that no model has: those of earlier turns",
+    "draws": "the mean of so many draws of random weights; its interval is the mean of theirs",
     EDGE: "the best strength or learning rate lay at the end of its grid in most folds; a wider one "
     "(-d NAME@FILE.yaml) is to be tried on the development corpora",
     "unconverged": "a final fit of the head did not converge: its figure may be short of what the head can reach",

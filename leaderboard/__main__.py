@@ -14,6 +14,7 @@ from commons.commands import run
 from leaderboard.errors import LeaderboardError, NoResult
 from leaderboard.options import parse
 from leaderboard.plots import KINDS
+from leaderboard.records.draws import is_of
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -71,7 +72,7 @@ def _chosen(options: argparse.Namespace, records: list[Record]) -> list[Record]:
         return (not options.task or record.cell.task in options.task) and (
             reference
             or (
-                (not options.upstream or record.cell.upstream in options.upstream)
+                (not options.upstream or is_of(record, options.upstream))
                 and (not options.downstream or record.cell.downstream in options.downstream)
             )
         )

@@ -22,6 +22,7 @@ class Named:
         target: "module:attribute", called with `arguments`; for a file of the user's "file.py:attribute".
         source, checkpoint: absolute paths of the user's file, and of the weights, that are hashed into the fingerprint.
         base: the upstream that it is a variant, a checkpoint or a random twin of; None: of none.
+        draw: the seed of random weights; None: they are not random.
         ablation, variant: the ablation that it is a variant of, and which one.
         run, step: the pre-training run that it is a checkpoint of, as records spell it, and the step.
     """
@@ -33,6 +34,7 @@ class Named:
     source: str | None = None
     checkpoint: str | None = None
     base: str | None = None
+    draw: int | None = None
     ablation: str | None = None
     variant: str | None = None
     run: str | None = None

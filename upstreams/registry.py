@@ -256,7 +256,8 @@ def _resolve_random(entry: Entry, seed: str) -> Named:
         )
     number = int(seed or 0)
     name = f"{entry.name}@{number}" if number else entry.name
-    return _named(name, entry.target, (*entry.arguments, number), base=entry.name.removeprefix("random:"))
+    named = _named(name, entry.target, (*entry.arguments, number), base=entry.name.removeprefix("random:"))
+    return replace(named, draw=number)
 
 
 def _resolve_file(file: str, attribute: str, checkpoint: str | None) -> Named:

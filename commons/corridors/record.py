@@ -111,6 +111,7 @@ class Upstream(Section):
     base: str | None = Field(
         default=None, description="upstream that it is a variant, a checkpoint or a random twin of; null: of none"
     )
+    draw: int | None = Field(default=None, description="seed of its random weights; null: they are not random")
     ablation: str | None = Field(default=None, description="ablation that it is a variant of")
     variant: str | None = Field(default=None, description="which variant")
     run: str | None = Field(default=None, description="pre-training run that it is a checkpoint of")

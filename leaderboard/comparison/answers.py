@@ -12,6 +12,7 @@ from commons.corridors.record import REFERENCE, Record, Task
 from commons.errors import EmorepError
 from leaderboard.errors import LeaderboardError
 from leaderboard.records.comparable import aspect, groups, question
+from leaderboard.records.draws import pooled, together
 
 
 @dataclass(frozen=True)
@@ -65,8 +66,16 @@ def answers(results: Path, records: Sequence[Record]) -> tuple[list[list[Answer]
             except EmorepError as error:
                 problems.append(str(error))
         if several:
-            parts.append(several)
+            parts.append([_pooled(own) for own in together((a.record, a) for a in several)])
     return parts, problems
+
+
+def _pooled(draws: Sequence[Answer]) -> Answer:
+    """One answer of all draws of random weights: each of them counts as seeds do."""
+    if len(draws) == 1:
+        return draws[0]
+    (record,) = pooled([a.record for a in draws])
+    return Answer(record, np.concatenate([a.statistics for a in draws]), draws[0].groups)
 
 
 def kinds(parts: Sequence[list[Answer]]) -> tuple[list[list[list[Answer]]], list[str]]:

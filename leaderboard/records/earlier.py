@@ -1,7 +1,6 @@
 """Records of earlier versions: fields that were added later are filled with what the names say.
 
-This is the only module that takes facts from names. Records that are written now hold them: their `task.aspect` is
-never null.
+This is the only module that takes facts from names. Records that are written now hold them.
 """
 
 from __future__ import annotations
@@ -16,11 +15,14 @@ DERIVED = ("gender", "sentence", "speaker", *OPTIONS, *TRANSFERS)
 VARIANT = re.compile(r"(?P<base>emotion2vec):(?P<ablation>.+)/(?P<variant>[^/]+)")
 # After the step comes `.safetensors`, and a hash that may be digits as well.
 CHECKPOINT = re.compile(r"(?P<run>emotion2vec@.*?)step-(?P<step>\d+)[^/]*")
-RANDOM = re.compile(r"random:(?P<base>[^@]+)(?:@.*)?")
+RANDOM = re.compile(r"random:(?P<base>[^@]+)(?:@(?P<draw>\d+))?")
 
 
 def completed(record: Record) -> Record:
     """The record with all fields that were added since it was written; a later record as it is."""
+    if record.upstream.draw is None and (match := RANDOM.fullmatch(record.upstream.name)):
+        drawn = record.upstream.model_copy(update={"draw": int(match["draw"] or 0)})
+        record = record.model_copy(update={"upstream": drawn})
     if record.task.aspect is not None:
         return record
     update = {"task": derivation(record.task), "upstream": lineage(record.upstream)}

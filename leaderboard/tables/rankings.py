@@ -17,6 +17,7 @@ from leaderboard.comparison.statistics import Effect
 from leaderboard.errors import LeaderboardError
 from leaderboard.imported import IMPORTED
 from leaderboard.records.comparable import Question, aspect, question
+from leaderboard.records.draws import is_of
 from leaderboard.records.labels import names, shown
 from leaderboard.tables.model import Cell, Table, figure
 from leaderboard.tables.views import of_record
@@ -65,7 +66,7 @@ def two_upstreams(
     Raises:
         LeaderboardError: no question was answered by both.
     """
-    parts, problems = answers(results, [r for r in records if r.cell.upstream in (first, second)])
+    parts, problems = answers(results, [r for r in records if is_of(r, (first, second))])
     asked: dict[Question, list[Answer]] = {}
     for a in (a for part in parts for a in part):
         asked.setdefault(question(a.record), []).append(a)

@@ -14,6 +14,7 @@ from commons.marks import explain
 from commons.metrics import METRICS
 from leaderboard import published
 from leaderboard.records.comparable import aspect, groups
+from leaderboard.records.draws import pooled
 from leaderboard.records.labels import names
 from leaderboard.tables.model import PUBLISHED, Cell, Table, figure
 from leaderboard.text import plural
@@ -28,7 +29,7 @@ Parts = list[tuple[list[Record], list[Record]]]  # measured and references, a pa
 def by_metric(records: Sequence[Record]) -> list[Table]:
     """A table for every task and head: upstreams by the task's metrics, published figures beside them."""
     made = []
-    for measured, references in groups(records):
+    for measured, references in groups(pooled(records)):
         task, head = measured[0].task, measured[0].cell.downstream
         metrics = [task.headline, *(m for m in task.metrics if m != task.headline)]
         everyone = [*measured, *references]
@@ -56,7 +57,7 @@ def by_metric(records: Sequence[Record]) -> list[Table]:
 
 def by_tasks(records: Sequence[Record]) -> list[Table]:
     """Upstreams by tasks, for every head, headline metric and aspect."""
-    return [by_task(*kind, parts) for kind, parts in by_kind(records).items()]
+    return [by_task(*kind, parts) for kind, parts in by_kind(pooled(records)).items()]
 
 
 def by_task(head: str, metric: str, about: str, parts: Parts) -> Table:
@@ -152,7 +153,7 @@ def by_mean(results: Path, records: Sequence[Record], by: str) -> tuple[list[Tab
 def by_class(records: Sequence[Record]) -> list[Table]:
     """A table for every classification task and head: the recall of every class."""
     made = []
-    for measured, references in groups(records):
+    for measured, references in groups(pooled(records)):
         task, head = measured[0].task, measured[0].cell.downstream
         if not task.classes:
             continue
