@@ -28,7 +28,7 @@ METHODS = ("tukey1958", "westfall1993")
 CONTEXT = "a learned weighted sum of layers, a linear layer, {}, a linear layer; learning rate and epoch chosen on dev"
 # What the heads that ship do; of other heads the settings are printed.
 SAID = {
-    "probe": "class-balanced multinomial logistic regression (ridge regression for values) on standardised time-means; "
+    "probe": "multinomial logistic regression (ridge regression for values) on standardised time-means; "
     "layer and ridge are chosen for each fold by cross-validation that leaves out groups of the training speakers, and "
     "the head is refitted on all that is not test",
     "probe_stats": "as `probe`, on time-mean and time-standard-deviation",
@@ -115,8 +115,17 @@ def _heads(records: Sequence[Record], cited: list[str]) -> str:
         settings = ", ".join(f"{k} {v}" for k, v in record.downstream.settings.items()) or "no settings"
         words = SAID.get(head) or _shown(settings)
         known = "deterministic" if record.downstream.deterministic else plural(seeds, "seed")
-        said.append(f"`{plain(head).replace('`', '')}`: {words} ({known}){_cite(head, HEADS, cited)}")
+        weighs = _class_weights([r for r in records if r.cell.downstream == head])
+        said.append(f"`{plain(head).replace('`', '')}`: {words} ({known}{weighs}){_cite(head, HEADS, cited)}")
     return plain(f"Heads: {'; '.join(said)}.")
+
+
+def _class_weights(records: Sequence[Record]) -> str:
+    """What the losses of a head weigh alike, in words after a semicolon; nothing where records do not say."""
+    weights = {r.downstream.class_weights for r in records} - {None}
+    if len(weights) > 1:
+        return "; its loss weighs classes alike where the headline does, else utterances"
+    return "".join(f"; its loss weighs {'classes' if own == 'balanced' else 'utterances'} alike" for own in weights)
 
 
 def _figures(records: Sequence[Record], cited: list[str]) -> str:
@@ -125,8 +134,8 @@ def _figures(records: Sequence[Record], cited: list[str]) -> str:
     versions = sorted({r.run.emorep for r in records})
     return plain(
         f"Figures are pooled over folds and averaged over seeds. Intervals are 95 %, over {' and '.join(units)}: "
-        "groups are left out one at a time [@tukey1958], with Student's t on the logit scale; they are conditional on "
-        "the trained heads. Two upstreams are compared by swapping their predictions for whole groups (all swaps up "
+        "groups are left out one at a time [@tukey1958], with Student's t on the logit scale and Satterthwaite's degrees "
+        "of freedom by the groups' shares; they are conditional on the trained heads. Two upstreams are compared by swapping their predictions for whole groups (all swaps up "
         f"to {ENUMERATED} groups, {DRAWS:,} drawn ones beyond; two-sided), p-values are adjusted for all pairs of a "
         "table by the step-down maximum of the same swaps [@westfall1993], and a rank is one plus the number of "
         "upstreams significantly better. Averages give every "
