@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
+from commons.errors import cut
+
 DATA = "data"  # where corpora are looked for unless a folder is named
 
 
@@ -82,6 +84,9 @@ def unwritable(folder: Path) -> str:
         there = next(place for place in (folder, *folder.absolute().parents) if os.path.lexists(place))
         if not there.is_dir():
             return f"{there} is a file; a folder is expected"
+        longest = os.pathconf(there, "PC_NAME_MAX")
+        if any(len(os.fsencode(part)) > longest for part in folder.parts):
+            return f"{cut(str(folder))}: a name in it is longer than {longest} bytes, which this file system refuses"
         trial = there / f".{uuid.uuid4().hex[:12]}.tmp"
         os.close(os.open(trial, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
         trial.unlink()

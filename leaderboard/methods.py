@@ -134,8 +134,9 @@ def _figures(records: Sequence[Record], cited: list[str]) -> str:
     versions = sorted({r.run.emorep for r in records})
     return plain(
         f"Figures are pooled over folds and averaged over seeds. Intervals are 95 %, over {' and '.join(units)}: "
-        "groups are left out one at a time [@tukey1958], with Student's t on the logit scale and Satterthwaite's degrees "
-        "of freedom by the groups' shares; they are conditional on the trained heads. Two upstreams are compared by swapping their predictions for whole groups (all swaps up "
+        "groups are left out one at a time [@tukey1958], with Student's t on the logit scale and Satterthwaite's "
+        "degrees of freedom by the groups' shares; they are conditional on the trained heads. "
+        "Two upstreams are compared by swapping their predictions for whole groups (all swaps up "
         f"to {ENUMERATED} groups, {DRAWS:,} drawn ones beyond; two-sided), p-values are adjusted for all pairs of a "
         "table by the step-down maximum of the same swaps [@westfall1993], and a rank is one plus the number of "
         "upstreams significantly better. Averages give every "

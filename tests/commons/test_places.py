@@ -22,6 +22,7 @@ def test_what_cannot_be_written_to_is_named(tmp_path: Path) -> None:
     for folder in (tmp_path / "file", tmp_path / "file" / "below"):
         assert "file is a file; a folder is expected" in places.unwritable(folder)
     assert "nothing can be written there" in places.unwritable(Path("/proc/x"))
+    assert "longer than 255 bytes" in places.unwritable(tmp_path / ("r" * 300) / "results")
 
 
 @pytest.mark.parametrize("option", ["--results", "--cache"])
