@@ -41,6 +41,8 @@ from downstreams.parallel import one_core_each
 from downstreams.settings import Probe
 
 INNER_TOLERANCE, FINAL_TOLERANCE = 1e-5, 1e-7  # choosing needs less than the figures that are shown
+# Strengths beyond it cost four times the time of all others, so they are tried only where they may be the best.
+FAR, FAR_TOLERANCE = 100.0, 1e-4
 TIE = 1e-3  # share of the loss that choosing cannot tell from nothing: inner fits stop about as far from the optimum
 IMPOSSIBLE = 30.0  # nats: the surprise of a class that an inner training set lacks, the same for all strengths
 SCALES = np.logspace(-1.5, 0, 16).tolist()
@@ -110,7 +112,8 @@ def _fit_fold(
     x = torch.as_tensor(rows[known][:, varies], device=device)
     y = torch.as_tensor(problem.targets[known], device=device)
     penalties = (strengths / max(1, x.shape[1])).to(device)
-    best, lowest, loss, figure = _chosen(problem, fold, known, x, y, penalties, balanced)
+    near = int((strengths <= FAR).sum()) or len(strengths)
+    best, lowest, loss, figure = _chosen(problem, fold, known, x, y, penalties, near, balanced)
     everything = torch.ones(1, len(known), dtype=torch.bool, device=device)
     final = _fit(problem, x, y, everything, penalties[best : best + 1], FINAL_TOLERANCE, balanced)
     test = torch.as_tensor(rows[fold.test][:, varies], device=device)
@@ -133,11 +136,13 @@ def _chosen(
     x: torch.Tensor,
     y: torch.Tensor,
     penalties: torch.Tensor,
+    near: int,
     balanced: bool,
 ) -> tuple[int, int, float, float]:
     """Index of the strength that is taken, index of that of the smallest loss, this loss, `select_on` of the first.
 
-    With nothing to leave out (one label a class), the middle strength; loss and figure are NaN.
+    The first `near` penalties are tried, the others where the smallest loss lies at one of the two last of these. With
+    nothing to leave out (one label a class), it is the middle strength; loss and figure are NaN.
     """
     groups = [group for group in fold.inner or (fold.dev,) if len(group)]
     if not groups:
@@ -145,12 +150,20 @@ def _chosen(
     left_out = np.stack([np.isin(known, group) for group in groups])
     some = left_out.any(0)
 
-    # Every utterance is predicted by the fits that left it out; pooled, they are one loss a strength.
-    inner = _fit(problem, x, y, torch.as_tensor(~left_out, device=x.device), penalties, INNER_TOLERANCE, balanced)
-    chooses = torch.as_tensor(some, device=x.device)
-    outputs = inner(x[chooses]).unflatten(2, (len(groups), len(penalties)))
-    own = outputs[torch.arange(len(outputs)), :, left_out.argmax(0)[some]]  # (n, C, S)
+    members, chooses = torch.as_tensor(~left_out, device=x.device), torch.as_tensor(some, device=x.device)
+
+    def outputs(part: torch.Tensor, tolerance: float) -> torch.Tensor:
+        """(n, C, S) of every utterance that chooses, by the fits that left it out."""
+        inner = _fit(problem, x, y, members, part, tolerance, balanced)
+        each = inner(x[chooses]).unflatten(2, (len(groups), len(part)))
+        return each[torch.arange(len(each)), :, left_out.argmax(0)[some]]
+
+    # Pooled over utterances, they are one loss a strength.
+    own = outputs(penalties[:near], INNER_TOLERANCE)
     losses = _losses(problem, own, y[chooses], balanced).cpu().numpy()
+    if near < len(penalties) and losses.sum(0).argmin() >= near - 2:
+        own = torch.cat([own, outputs(penalties[near:], FAR_TOLERANCE)], -1)
+        losses = _losses(problem, own, y[chooses], balanced).cpu().numpy()
     lowest = int(losses.sum(0).argmin())
     best = strongest(losses, problem.groups[known][some])
 
