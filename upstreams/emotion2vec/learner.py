@@ -75,10 +75,10 @@ class SelfDistillation:
         statistics = part.moments.flatten()
         if self.views:
             both = views.load(self.speech, micro, recipe, self.framing, self.views).to(self.device)
-            seen = views.terms(self.student, self.teacher, self.view_heads, both, self.views)
+            pair = views.terms(self.student, self.teacher, self.view_heads, both, self.views)
             of_each = 1 / self._utterances(step)
-            every |= {"view_loss": (seen.view, of_each), "view_statistics_loss": (seen.statistics, of_each)}
-            statistics = torch.cat([statistics, seen.sums])
+            every |= {"view_loss": (pair.view, of_each), "view_statistics_loss": (pair.statistics, of_each)}
+            statistics = torch.cat([statistics, pair.sums])
         sums, shares = zip(*(every[name] for name in self.weights), strict=True)
         return Losses(torch.stack(sums) * torch.tensor(shares, device=self.device), statistics)
 
