@@ -45,8 +45,8 @@ def step_of(trainer: Trainer, work, clock=time.perf_counter) -> float:
     synchronize(trainer.device)
     started = clock()
     at, step, _ = work
-    trainer.backward(at, step)
-    trainer.move(at, trainer.norm())
+    sums = trainer.backward(at, step)
+    trainer.move(at, step, sums, trainer.norm())
     synchronize(trainer.device)
     return clock() - started
 

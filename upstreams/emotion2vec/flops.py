@@ -12,8 +12,8 @@ from itertools import pairwise
 import numpy as np
 
 from upstreams.emotion2vec.config import ModelConfig
-from upstreams.emotion2vec.recipe import Recipe
-from upstreams.pretraining.batches import MEL_BINS, MEL_FFT, MEL_HOP, MEL_WINDOW, MicroBatch, masked_count
+from upstreams.emotion2vec.recipe import Recipe, Views
+from upstreams.pretraining.batches import MEL_BINS, MEL_FFT, MEL_HOP, MEL_WINDOW, SAMPLE_RATE, MicroBatch, masked_count
 
 BACKWARD = 3  # forward, and in the backward pass a product for the inputs and one for the weights
 
@@ -35,7 +35,17 @@ def parts(recipe: Recipe, network: ModelConfig, samples: np.ndarray) -> dict[str
         "student, positional": student * positional(network, frames),
         "student, blocks": student * blocks(network, kept),
         "decoder": student * decoder(network, frames),
+        **(_views(recipe.loss.views, network, samples) if recipe.loss.views else {}),
     }
+
+
+def _views(views: Views, network: ModelConfig, samples: np.ndarray) -> dict[str, float]:
+    """Two views of each utterance, of which no frame is masked; a view is counted as long as the batch allows."""
+    both = np.tile(np.minimum(samples, round(views.seconds * SAMPLE_RATE)), 2)
+    frames = network.frames(both).astype(float)
+    encoder = positional(network, frames) + blocks(network, frames)
+    passes = BACKWARD + (views.kind == "distillation")  # the teacher's has no backward pass
+    return {"views": BACKWARD * local(network, both) + passes * encoder}
 
 
 def local(network: ModelConfig, samples: np.ndarray) -> float:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from upstreams.emotion2vec.config import ModelConfig
 from upstreams.emotion2vec.recipe import Recipe
-from upstreams.pretraining.batches import MEL_HOP, MEL_WINDOW, MicroBatch, masked_count, span_masks
+from upstreams.pretraining.batches import MEL_HOP, MEL_WINDOW, MicroBatch, gains, masked_count, span_masks
 from upstreams.pretraining.mel import LogMel
 from upstreams.pretraining.method import Speech
 
@@ -47,7 +47,8 @@ def counts(recipe: Recipe, network: ModelConfig, step: Sequence[MicroBatch]) -> 
 
 def load(speech: Speech, micro: MicroBatch, recipe: Recipe, network: ModelConfig) -> Inputs:
     """The inputs of a micro-batch: its audio, and masks that are drawn now."""
-    waveforms, gains = speech.waveforms(micro, recipe)
+    factors = gains(recipe, micro)
+    waveforms = speech.waveforms(micro, factors)
     frames, clones = network.frames(micro.samples), recipe.batch.clones
     masked = np.zeros((len(frames) * clones, frames.max()), bool)
     for row, (utterance, t) in enumerate(zip(micro.utterances, frames, strict=True)):
@@ -56,8 +57,10 @@ def load(speech: Speech, micro: MicroBatch, recipe: Recipe, network: ModelConfig
         )
     valid = np.arange(frames.max()) < frames[:, None]
     visible = valid.repeat(clones, axis=0) & ~masked
-    side = None if speech.tracks is None else torch.from_numpy(speech.tracks.of(micro, network, gains))
-    if side is not None and "log_mel" in recipe.loss.side_targets:
+    side, wanted = None, recipe.loss.side_targets
+    if wanted and speech.tracks is not None:
+        side = torch.from_numpy(speech.tracks.of(micro, network, factors))
+    if side is not None and "log_mel" in wanted:
         side = torch.cat([side, mel_at(torch.from_numpy(waveforms), network, int(frames.max()))], dim=2)
     kept_counts = visible.sum(1)
     kept = np.argsort(~visible, axis=1, kind="stable")[:, : kept_counts.max()]

@@ -10,13 +10,14 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from upstreams.emotion2vec import checkpoint
+from upstreams.emotion2vec import checkpoint, views
 from upstreams.emotion2vec.flops import step_flops
 from upstreams.emotion2vec.inputs import counts, load
 from upstreams.emotion2vec.model import Emotion2vec
 from upstreams.emotion2vec.objective import terms, utterance_weight
 from upstreams.emotion2vec.recipe import Recipe
 from upstreams.emotion2vec.sides import Heads
+from upstreams.emotion2vec.views import ViewHeads
 from upstreams.errors import UpstreamError
 from upstreams.pretraining.batches import MicroBatch
 from upstreams.pretraining.meter import spread
@@ -48,6 +49,14 @@ class SelfDistillation:
         self.watched = {"target": recipe.collapse.target}
         if recipe.loss.frame:  # else nothing teaches the decoder
             self.watched["prediction"] = recipe.collapse.prediction
+        self.views = recipe.loss.views
+        if self.views:
+            self.view_heads = ViewHeads(self.views, self.framing.dim).to(device)
+            self.trained.append(self.view_heads.student)
+            self.state["views"] = self.view_heads
+            self.statistics += sum(views.sizes(self.views))
+            if self.views.weight:  # else nothing teaches the embedding
+                self.watched["view"] = self.views.least
 
     def losses(self, micro: MicroBatch, step: Sequence[MicroBatch]) -> Losses:
         """The losses of a micro-batch, divided by the masked frames or utterances of the whole step."""
@@ -63,24 +72,43 @@ class SelfDistillation:
             "side_loss": (part.side, 1 / masked),
             "summary_loss": (part.summary, of_utterances),
         }
+        statistics = part.moments.flatten()
+        if self.views:
+            both = views.load(self.speech, micro, recipe, self.framing, self.views).to(self.device)
+            pair = views.terms(self.student, self.teacher, self.view_heads, both, self.views)
+            of_each = 1 / self._utterances(step)
+            every |= {"view_loss": (pair.view, of_each), "view_statistics_loss": (pair.statistics, of_each)}
+            statistics = torch.cat([statistics, pair.sums])
         sums, shares = zip(*(every[name] for name in self.weights), strict=True)
-        return Losses(torch.stack(sums) * torch.tensor(shares, device=self.device), part.moments.flatten())
+        return Losses(torch.stack(sums) * torch.tensor(shares, device=self.device), statistics)
 
-    def moved(self, step: int) -> dict[str, float]:
+    def moved(self, at: int, step: Sequence[MicroBatch], statistics: Tensor) -> dict[str, float]:
         """Move the teacher after the student."""
-        decay = self.recipe.teacher.decay_at(step, self.recipe.optimiser.steps)
+        decay = self.recipe.teacher.decay_at(at, self.recipe.optimiser.steps)
         follow(self.teacher, self.student, decay)
+        if self.views and self.views.kind == "distillation":
+            scores = statistics[-self.views.prototypes :]
+            self.view_heads.follow(decay, self.views.centre, scores / (2 * self._utterances(step)))
         return {"ema_decay": decay}
 
     def figures(self, statistics: Tensor, step: Sequence[MicroBatch]) -> dict[str, float]:
-        """How much targets and predictions differ between frames, and utterance targets between utterances."""
-        masked, clones = counts(self.recipe, self.framing, step)
-        targets, predictions, utterances = statistics.view(3, 2, -1)
-        return {
+        """How much targets and predictions differ between frames; utterance targets and embeddings of views, between
+        utterances."""
+        masked, _ = counts(self.recipe, self.framing, step)
+        own = 3 * 2 * self.framing.dim
+        targets, predictions, utterances = statistics[:own].view(3, 2, -1)
+        figures = {
             "target_var": spread(targets, masked),
             "prediction_var": spread(predictions, masked),
-            "utterance_target_var": spread(utterances, clones // self.recipe.batch.clones),
+            "utterance_target_var": spread(utterances, self._utterances(step)),
         }
+        if self.views:
+            embeddings = statistics[own : own + 2 * self.views.width].view(2, -1)
+            figures["view_var"] = spread(embeddings, 2 * self._utterances(step))
+        return figures
+
+    def _utterances(self, step: Sequence[MicroBatch]) -> int:
+        return sum(len(micro.utterances) for micro in step)
 
     def flops(self, step: Sequence[MicroBatch]) -> float:
         """Floating-point operations of a step."""
@@ -113,6 +141,10 @@ def weights_of(recipe: Recipe) -> dict[str, float]:
         weights["side_loss"] = loss.side
     if loss.summary:
         weights["summary_loss"] = loss.summary
+    if loss.views and loss.views.weight:
+        weights["view_loss"] = loss.views.weight
+    if loss.views and loss.views.statistics:
+        weights["view_statistics_loss"] = loss.views.statistics
     return weights
 
 

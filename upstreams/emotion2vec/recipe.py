@@ -17,7 +17,7 @@ from upstreams.errors import UpstreamError
 from upstreams.pretraining import sections
 from upstreams.pretraining.batches import SAMPLE_RATE
 from upstreams.pretraining.method import Method
-from upstreams.pretraining.sections import AtLeast0, Count, Positive, Section, Share
+from upstreams.pretraining.sections import AtLeast0, Count, Part, Positive, Section, Share
 
 PRESETS = {"base": BASE, "large": LARGE, "small": SMALL}
 TOKENS = {"chunk": 10, "token": 1, "global": 0}  # utterance embeddings, where the recipe's model names no number
@@ -58,8 +58,31 @@ class Teacher(Section):
         return math.prod(self.decay_at(step, steps) for step in range(steps))
 
 
+class Views(Section):
+    """Objectives over two views of an utterance: weight * L_view + statistics * L_statistics (views.py)."""
+
+    kind: Literal["contrastive", "distillation"] = "contrastive"
+    weight: AtLeast0 = 1.0
+    statistics: AtLeast0 = 0.0  # weight of predicting mean and deviation of the view's energy, pitch and voicing
+    seconds: Positive = 2.0  # of a view; a shorter utterance is taken whole
+    gain_db: AtLeast0 = 6.0  # each view is made louder or softer by up to this
+    width: Count = 128  # of the embedding
+    temperature: Positive = 0.1
+    teacher_temperature: Positive = 0.04  # distillation: lower than the student's, so that the target is sharper
+    prototypes: Count = 1024  # distillation
+    centre: Part = 0.9  # distillation: decay of the average of the teacher's scores, which is subtracted from them
+    apart: AtLeast0 = 0.5  # distillation: weight of keeping the utterances of a micro-batch apart
+    least: AtLeast0 = 0.05  # `view_var` below this, after collapse.after steps, is a collapse
+
+    @model_validator(mode="after")
+    def _some(self) -> Self:
+        if self.weight == self.statistics == 0:
+            raise ValueError("weight and statistics are both 0: leave out views")
+        return self
+
+
 class Loss(Section):
-    """frame * L_frm + alpha * L_utt + side * L_side + summary * L_summary."""
+    """frame * L_frm + alpha * L_utt + side * L_side + summary * L_summary, and the losses of views."""
 
     frame: AtLeast0 = 1.0
     alpha: AtLeast0 = 1.0
@@ -70,10 +93,11 @@ class Loss(Section):
     side_targets: tuple[SideTarget, ...] = ()  # log_energy, f0, log_mel: not of the paper
     side: AtLeast0 = 1.0  # weight of the loss of side targets, frame by frame
     summary: AtLeast0 = 0.0  # weight of the loss of their statistics over the utterance
+    views: Views | None = None  # not of the paper
 
     @model_validator(mode="after")
     def _some(self) -> Self:
-        if self.frame == self.alpha == 0:
+        if self.frame == self.alpha == 0 and self.views is None:
             raise ValueError("frame and alpha are both 0: there is nothing to learn")
         if self.summary and not self.side_targets:
             raise ValueError("summary has a weight, but there are no side_targets to summarise")
@@ -98,6 +122,8 @@ class Recipe(sections.Recipe):
             raise ValueError("loss.utterance_loss chunk needs model.tokens of at least 1, found 0")
         if not network.decoder_depth:
             raise ValueError("model.decoder_depth is 0: masked frames cannot be predicted without a decoder")
+        if self.loss.views and self.loss.views.seconds < self.audio.min_seconds:
+            raise ValueError("loss.views.seconds must be at least audio.min_seconds")
         shortest = int(network.frames(np.array(self.audio.min_seconds * SAMPLE_RATE)))
         if shortest < 2 * self.masking.span:
             raise ValueError(f"audio.min_seconds leaves {shortest} frames, fewer than two spans of masking.span")
@@ -122,7 +148,14 @@ class Recipe(sections.Recipe):
 
     @property
     def needs_tracks(self) -> bool:
-        return bool(self.loss.side_targets)
+        return bool(self.loss.side_targets or (self.loss.views and self.loss.views.statistics))
+
+    def plain(self) -> dict[str, object]:
+        """See sections.Recipe; no `loss.views` where there are none, as in files of earlier versions."""
+        settings, loss = super().plain(), self.loss.model_dump(mode="json")
+        if self.loss.views is None:
+            del loss["views"]
+        return settings | {"loss": loss}
 
     def warnings(self) -> list[str]:
         """Whether the teacher cannot keep up in so short a run."""

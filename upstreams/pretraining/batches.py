@@ -74,6 +74,7 @@ class Stream(enum.IntEnum):
     CROP = 2
     GAIN = 3
     TORCH = 4
+    VIEWS = 5
 
 
 def draws(stream: Stream, *key: int) -> np.random.Generator:
@@ -86,6 +87,11 @@ def gain(recipe: Recipe, epoch: int, utterance: int) -> float:
     if not (limit := recipe.audio.gain_db):
         return 1.0
     return 10 ** (draws(Stream.GAIN, recipe.seed, epoch, utterance).uniform(-limit, limit) / 20)
+
+
+def gains(recipe: Recipe, micro: MicroBatch) -> np.ndarray:
+    """(B,) float32: what each utterance of a micro-batch is multiplied by."""
+    return np.array([gain(recipe, micro.epoch, int(utterance)) for utterance in micro.utterances], np.float32)
 
 
 def upcoming(

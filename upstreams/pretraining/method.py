@@ -23,7 +23,7 @@ import numpy as np
 
 from commons.errors import UnknownName
 from commons.registry import load
-from upstreams.pretraining.batches import Framing, MicroBatch, gain
+from upstreams.pretraining.batches import Framing, MicroBatch
 from upstreams.pretraining.sections import Recipe
 
 if TYPE_CHECKING:
@@ -64,14 +64,13 @@ class Speech:
     pack: Pack
     tracks: Tracks | None = None
 
-    def waveforms(self, micro: MicroBatch, recipe: Recipe) -> tuple[np.ndarray, np.ndarray]:
-        """(B, n) float32, zeros behind the shorter ones, and (B,) what each was multiplied by (audio.gain_db)."""
-        gains = np.array([gain(recipe, micro.epoch, int(utterance)) for utterance in micro.utterances], np.float32)
+    def waveforms(self, micro: MicroBatch, gains: np.ndarray) -> np.ndarray:
+        """(B, n) float32, each multiplied by its own of the (B,) `gains`, with zeros behind the shorter ones."""
         waveforms = np.zeros((len(micro.samples), micro.samples.max()), np.float32)
         rows = zip(micro.utterances, micro.starts, micro.samples, strict=True)
         for row, (utterance, start, samples) in enumerate(rows):
             waveforms[row, :samples] = gains[row] * self.pack.samples(int(utterance))[start : start + samples]
-        return waveforms, gains
+        return waveforms
 
 
 class Losses(NamedTuple):
@@ -97,7 +96,7 @@ class Learner(Protocol):
         config: of these networks, as JSON holds it; with the weights it has to be enough to build them again.
         weights: name of a loss in the log -> its weight in the sum that is minimised.
         statistics: how many values `Losses.statistics` has.
-        watched: collapse is reported where the figure `<name>_var` is below this, such as {"prediction": 0.01}.
+        watched: name -> limit, such as {"prediction": 0.01}: the run has collapsed where `<name>_var` is less.
         undecayed: endings of the names of parameters without weight decay, besides those of one dimension.
         framing: which frames the network makes of samples.
     """
@@ -116,8 +115,13 @@ class Learner(Protocol):
         """The losses of a micro-batch of a step. Called under autocast, torch's random numbers seeded by its place."""
         ...
 
-    def moved(self, step: int) -> dict[str, float]:
-        """Called after the optimiser's step, such as for a moving average; returns figures for the log."""
+    def moved(self, at: int, step: Sequence[MicroBatch], statistics: torch.Tensor) -> dict[str, float]:
+        """Called after the optimiser's step, such as for a moving average; returns figures for the log.
+
+        Args:
+            at: steps done before this one.
+            statistics: summed over all micro-batches of the step.
+        """
         ...
 
     def figures(self, statistics: torch.Tensor, step: Sequence[MicroBatch]) -> dict[str, float]:

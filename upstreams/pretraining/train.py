@@ -62,7 +62,7 @@ def train(
         norm = trainer.norm()
         if not math.isfinite(norm):
             raise UpstreamError(not_finite(at, step, sums.losses, speech.pack, folder))
-        moved = trainer.move(at, norm)
+        moved = trainer.move(at, step, sums, norm)
 
         line = meter.line(at, after, step, sums, moved)
         if line:
@@ -120,7 +120,7 @@ class Trainer:
         """L2 norm of all gradients."""
         return float(self.gradients.norm())
 
-    def move(self, at: Position, norm: float) -> dict[str, float]:
+    def move(self, at: Position, step: Sequence[MicroBatch], sums: Sums, norm: float) -> dict[str, float]:
         """Clip the gradient and take the optimiser's step; returns figures for the log."""
         optimiser = self.recipe.optimiser
         rate = optimiser.rate_at(at.step)
@@ -129,7 +129,7 @@ class Trainer:
         for group in self.optimiser.param_groups:
             group["lr"] = rate
         self.optimiser.step()
-        return {"rate": rate, **self.learner.moved(at.step), "gradient_norm": norm}
+        return {"rate": rate, **self.learner.moved(at.step, step, sums.statistics), "gradient_norm": norm}
 
 
 def adamw(learner: Learner, recipe: Recipe) -> torch.optim.AdamW:
@@ -194,7 +194,7 @@ def check_collapse(line: Line, at: Position, recipe: Recipe, learner: Learner, f
         if line[f"{what}_var"] < least:
             raise UpstreamError(
                 f"collapsed at step {line['step']} (epoch {at.epoch}, batch {at.index}): {what}s differ by only "
-                f"{line[f'{what}_var']:.2g} ({what}_var), less than collapse.{what} {least:g}; the state at step "
+                f"{line[f'{what}_var']:.2g} ({what}_var), less than the recipe's limit {least:g}; the state at step "
                 f"{folder.saved()} is kept in {folder.path}; go on with a lower optimiser.rate, or begin anew with "
                 f"{recipe.against_collapse}: {way_on(folder)}"
             )

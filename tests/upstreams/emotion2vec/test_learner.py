@@ -79,9 +79,10 @@ def test_the_gradient_of_a_step_is_that_of_the_loss_over_all_its_micro_batches(s
 
 def test_gradients_are_clipped_to_the_norm_before_the_optimiser_sees_them(spoken: Speech) -> None:
     for clip, wanted in (("1.0", 1.0), ("100.0", 10.0), ("null", 10.0)):
-        trainer = begun(spoken, f"optimiser.clip={clip}")
+        trainer, step = begun(spoken, f"optimiser.clip={clip}"), unequal(spoken)
+        sums = trainer.backward(Position(), step)
         trainer.gradients.fill_(10 / len(trainer.gradients) ** 0.5)
-        trainer.move(Position(), trainer.norm())
+        trainer.move(Position(), step, sums, trainer.norm())
         moments = [trainer.optimiser.state[p]["exp_avg"].flatten() for p in trainer.learner.student.parameters()]
         assert float(torch.cat(moments).norm()) == pytest.approx((1 - 0.9) * wanted, rel=1e-3)
 
@@ -89,9 +90,11 @@ def test_gradients_are_clipped_to_the_norm_before_the_optimiser_sees_them(spoken
 def test_weights_decay_by_rate_and_share_and_biases_not_at_all(spoken: Speech) -> None:
     trainer = begun(spoken, "optimiser.weight_decay=0.5", "optimiser.warmup=0.5")
     before = {name: p.detach().clone() for name, p in trainer.learner.student.named_parameters()}
-    left = 1.0
-    for step in range(3):  # without gradients nothing but decay moves them
-        left *= 1 - 0.5 * trainer.move(Position(step), 0.0)["rate"]
+    step, left = unequal(spoken), 1.0
+    sums = trainer.backward(Position(), step)
+    trainer.gradients.zero_()  # then only the decay moves them
+    for number in range(3):
+        left *= 1 - 0.5 * trainer.move(Position(number), step, sums, 0.0)["rate"]
     assert left < 0.9995
     for name, p in trainer.learner.student.named_parameters():
         decays = p.ndim > 1 and not name.endswith("alibi_scale")
@@ -134,10 +137,10 @@ def test_the_teacher_follows_by_the_schedule_s_decay_at_every_step(spoken: Speec
     decays = [0.5, 0.6, 0.7, 0.8, 0.9, 0.9]
     before = dict(trainer.learner.teacher.named_parameters())
     before = {name: p.detach().clone() for name, p in before.items() if ".blocks." in name and "decoder" not in name}
-    wanted = before
+    wanted, step = before, unequal(spoken)
     for number, decay in enumerate(decays):
-        trainer.backward(Position(number), unequal(spoken))
-        assert trainer.move(Position(number), trainer.norm())["ema_decay"] == pytest.approx(decay)
+        sums = trainer.backward(Position(number), step)
+        assert trainer.move(Position(number), step, sums, trainer.norm())["ema_decay"] == pytest.approx(decay)
         students = dict(trainer.learner.student.named_parameters())
         wanted = {name: decay * old + (1 - decay) * students[name].detach() for name, old in wanted.items()}
     for name, p in trainer.learner.teacher.named_parameters():

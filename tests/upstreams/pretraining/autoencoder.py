@@ -11,7 +11,7 @@ from torch import nn
 
 from upstreams.fingerprints import recipe as fingerprint
 from upstreams.pretraining import checkpoints, sections
-from upstreams.pretraining.batches import MEL_BINS, MEL_HOP, MEL_WINDOW, SAMPLE_RATE, MicroBatch
+from upstreams.pretraining.batches import MEL_BINS, MEL_HOP, MEL_WINDOW, SAMPLE_RATE, MicroBatch, gains
 from upstreams.pretraining.mel import LogMel
 from upstreams.pretraining.meter import moments, spread
 from upstreams.pretraining.method import Losses, Method, Speech
@@ -46,7 +46,7 @@ class Learner:
         self.watched = {"prediction": recipe.collapse.prediction}
 
     def losses(self, micro: MicroBatch, step: Sequence[MicroBatch]) -> Losses:
-        waveforms, _ = self.speech.waveforms(micro, self.recipe)
+        waveforms = self.speech.waveforms(micro, gains(self.recipe, micro))
         mel = self.network.mel(torch.from_numpy(waveforms).to(self.device))
         valid = np.arange(mel.shape[1]) < self.framing.frames(micro.samples)[:, None]
         frames = mel[torch.from_numpy(valid).to(self.device)]
@@ -54,7 +54,7 @@ class Learner:
         distances = (output.float() - frames).square().mean(1).sum()
         return Losses(distances[None] / self._frames(step), moments(output).flatten())
 
-    def moved(self, step: int) -> dict[str, float]:
+    def moved(self, at: int, step: Sequence[MicroBatch], statistics: torch.Tensor) -> dict[str, float]:
         return {}
 
     def figures(self, statistics: torch.Tensor, step: Sequence[MicroBatch]) -> dict[str, float]:

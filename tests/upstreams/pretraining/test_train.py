@@ -36,7 +36,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def wait_for(log: Path, lines: int) -> None:
     """Until a run in another process has logged so many steps."""
-    until = time.monotonic() + 60
+    until = time.monotonic() + 300
     while not (log.exists() and len(log.read_text().splitlines()) >= lines) and time.monotonic() < until:
         time.sleep(0.01)
 
@@ -60,7 +60,7 @@ def together(data: Path, *runs: Path, changes: tuple[tuple[str, ...], ...] = (()
         start(data, run, *own, variables={**meeting, "RANK": str(rank), "LOCAL_RANK": "0"})
         for rank, (run, own) in enumerate(zip(runs, changes, strict=True))
     ]
-    return [(process.wait(timeout=120), process.communicate()[1]) for process in started]
+    return [(process.wait(timeout=600), process.communicate()[1]) for process in started]
 
 
 def test_processes_that_are_not_at_one_place_of_one_run_refuse(data: Path, tmp_path: Path) -> None:
@@ -122,7 +122,7 @@ def test_a_signal_saves_and_the_same_command_goes_on(data: Path, tmp_path: Path,
     stopped = start(data, tmp_path / "run", *changes, before=handled)
     wait_for(tmp_path / "run" / "log.jsonl", 7)
     stopped.send_signal(number)
-    out, err = stopped.communicate(timeout=60)
+    out, err = stopped.communicate(timeout=300)
     state = torch.load(tmp_path / "run" / STATE, weights_only=True)
     step = state["position"]["step"]
     assert stopped.returncode == 128 + number and f"step {step} of 80" in out and 7 <= step < 80, err

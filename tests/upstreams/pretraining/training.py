@@ -112,7 +112,7 @@ def start(
 
 def finish(process: subprocess.Popen[str]) -> str:
     """What a run prints that has to end well."""
-    out, err = process.communicate(timeout=120)
+    out, err = process.communicate(timeout=600)
     assert process.returncode == 0, err
     return out
 
