@@ -34,7 +34,7 @@ from tests.upstreams.sounds import (
 )
 from upstreams import UpstreamError
 from upstreams.extraction import jobs, store, workers
-from upstreams.inputs.audio import segments
+from upstreams.inputs.audio import Segment, segments
 
 COUNT = 24
 
@@ -285,6 +285,16 @@ def test_temporary_files_of_killed_writers_alone_are_swept(
             os.utime(path, (time.time() - 60,) * 2)
         get(name, utterances, cache)
         assert living.exists() and not killed.exists()
+
+
+def test_folders_and_keys_are_those_of_earlier_versions() -> None:
+    """Else every stored feature would be made again."""
+    kept = store.Kept("fbank", 64 * "f", "fp32", "frames:last", 1, 80)
+    assert str(kept.folder(Path("cache"))) == "cache/features/fbank-afece330a96ddb3f"
+    part = Segment("a.wav", 64 * "a", start=0.5, end=None, channel=1, seconds=2.0)
+    whole = Segment("b.wav", 64 * "b", start=None, end=None, channel=None, seconds=2.0)
+    assert kept.key(part) == "f4a961e0d185668d185895e6d9694842"
+    assert kept.key(whole) == "00f6d04705954ecf36c4d085748d0494"
 
 
 def test_names_that_are_no_file_names_have_folders_of_their_own(tmp_path: Path) -> None:
