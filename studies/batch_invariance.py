@@ -46,7 +46,7 @@ def ways(name: str, folder: Path) -> dict[str, Run]:
     encoder = factories.random(name)
     module = encoder.build()
     mended = factories.random(name)
-    expert = upstreams.load(for_s3prl(MODELS[name].family, module, folder / f"{name}.pt"))._model._expert
+    expert = upstreams.load(for_s3prl(MODELS[name].family, module, folder / f"{name}.pt")).model.network()
 
     def transformers(masked: bool) -> Run:
         def run(batch: Batch) -> torch.Tensor:

@@ -37,6 +37,7 @@ WAYS = ("s3prl", "transformers", "emorep fp32", "emorep bf16")
 
 
 def ours(name: str, precision: str, device: str) -> Callable[[list[Segment]], None]:
+    from upstreams.extraction import Extraction
     from upstreams.extraction.jobs import Job, chunks, run
     from upstreams.extraction.memory import keep_memory
     from upstreams.extraction.store import Kept
@@ -51,7 +52,7 @@ def ours(name: str, precision: str, device: str) -> Callable[[list[Segment]], No
         with tempfile.TemporaryDirectory() as cache:
             kept[0].folder(Path(cache)).mkdir(parents=True)
             ordered = sorted(range(len(parts)), key=lambda row: -parts[row].seconds)
-            for rows in chunks(ordered, parts):
+            for rows in chunks(ordered, parts, Extraction.chunk):
                 job = Job(tuple(parts[row] for row in rows), kept)
                 run(job, upstream, Path(cache), threads=0 if device == "cpu" else os.cpu_count() or 1)
 
@@ -67,11 +68,11 @@ def theirs(way: str, name: str, device: str) -> Callable[[list[Segment]], None]:
     name = name.removeprefix("random:")
     module = factories.random(name).build()
     if way == "s3prl":
-        from checkpoints import for_s3prl
+        from s3prl_checkpoints import for_s3prl
 
         with tempfile.TemporaryDirectory() as folder:
             named = for_s3prl(MODELS[name].family, module, Path(folder) / "checkpoint.pt")
-            expert = upstreams.load(named)._model._expert.to(device)
+            expert = upstreams.load(named).model.network().to(device)
     else:
         from transformers import Wav2Vec2FeatureExtractor
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from commons.errors import EmorepError, where
 
+REFUSED_PICKLE = "is refused: it is a pickle of more than plain weights, and loading it could run code"
 TRUST = "Weights only load failed"  # how torch begins its advice to load a file without restrictions
 LINE = re.compile(r" \([^()]*, line \d+\)$")  # of a file, at the end of a message
 

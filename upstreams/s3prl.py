@@ -15,7 +15,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Protocol
 
 from commons.errors import EmorepError, UnknownName
-from upstreams.errors import UpstreamError, described
+from upstreams.errors import REFUSED_PICKLE, UpstreamError, described
 from upstreams.fingerprints import hash_weights, recipe, version
 from upstreams.huggingface.named_encoders import MODELS
 from upstreams.s3prl_settings import Coded, plain_in
@@ -174,7 +174,7 @@ def _expert(name: str, checkpoint: str) -> Expert:
         refused = "UnpicklingError" in type(error).__name__
         of = checkpoint or "its checkpoint"
         raise UpstreamError(
-            f"s3prl:{name}: {of} is refused: it is a pickle of more than plain weights, and loading it could run code"
+            f"s3prl:{name}: {of} {REFUSED_PICKLE}"
             if refused
             else f"s3prl:{name} cannot be built from {of}: {described(error)}"
         ) from error

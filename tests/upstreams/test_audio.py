@@ -9,6 +9,7 @@ import soundfile
 
 from tests.upstreams.sounds import noise, speak, table, tone
 from upstreams import UpstreamError
+from upstreams.inputs import of_table
 from upstreams.inputs.audio import decode, segments
 
 
@@ -89,6 +90,13 @@ def test_a_file_that_changed_after_it_was_hashed_is_refused(tmp_path: Path) -> N
     soundfile.write(utterances["path"].iloc[0], noise(1, seed=5), 16000)
     with pytest.raises(UpstreamError, match=r"changed after it was hashed.*touch .*0\.wav"):
         only(utterances)
+
+
+def test_a_modality_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    utterances = speak(tmp_path, [noise(1)])
+    assert of_table(utterances, "audio") == segments(utterances)
+    with pytest.raises(UpstreamError, match="upstreams read audio so far, not text"):
+        of_table(utterances, "text")
 
 
 def test_tables_that_lack_something_are_refused(tmp_path: Path) -> None:

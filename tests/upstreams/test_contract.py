@@ -91,6 +91,31 @@ def test_a_fingerprint_follows_source_weights_and_checkpoint(tmp_path: Path) -> 
     assert len({first, loaded, changed, reseeded}) == 4
 
 
+MINE = """from helper import SCALE
+
+class Mine:
+    sample_rate, hop, depth, width, min_samples, max_seconds = 16000, 160, 1, 1, 160, 7.5
+
+    def __init__(self, file=''):
+        self.file = file
+
+    def __call__(self, waveforms):
+        return [SCALE * w[None, :, None] for w in waveforms]
+"""
+
+
+def test_fingerprints_are_those_of_earlier_versions(tmp_path: Path) -> None:
+    """Else every cell and every stored feature of a user's upstream would be made again."""
+    (tmp_path / "helper.py").write_text("SCALE = 2\n")
+    (tmp_path / "w.pt").write_bytes(b"weights")
+    name = plugin(tmp_path, MINE, "Mine")
+    known = {
+        name: "9e006f4c9fe8717a9b77c6104e0d80d71c697b9e8de2f03a1ea60862dd2ffc8e",
+        f"{name}@{tmp_path / 'w.pt'}": "e18c9b1bf51f36f6ecce10f8121687bfce4e21a84833b469c2219e3ec17ab313",
+    }
+    assert {one: upstreams.load(one).fingerprint() for one in known} == known
+
+
 @pytest.mark.parametrize(
     "held",
     [

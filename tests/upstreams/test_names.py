@@ -10,8 +10,7 @@ import pytest
 import upstreams
 from commons.errors import Refused, UnknownName
 from commons.places import Places
-from commons.registry import Registry
-from tests.upstreams.sounds import ENERGY, ROOT, plugin, with_init
+from tests.upstreams.sounds import ENERGY, ROOT, plugin
 from upstreams import registry
 
 
@@ -111,17 +110,13 @@ def test_files_and_classes_that_are_not_there_are_named(tmp_path: Path) -> None:
         upstreams.resolve(f"{tmp_path}/energy.py:Energy@{tmp_path}/weights.pt")
 
 
-def test_a_registered_name_with_weights_takes_a_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    module = tmp_path / "weighted_upstream.py"
-    module.write_text(with_init("def __init__(self, file): self.file = file"))
-    monkeypatch.syspath_prepend(str(tmp_path))
-    entry = registry.Entry("weighted", "weighted", "", "weighted_upstream:Energy", weights=True)
-    monkeypatch.setattr(registry, "UPSTREAMS", Registry("upstream", {"weighted": entry}))
+@pytest.mark.parametrize("name", [entry.name for entry in registry.known() if entry.copies == "modelscope"])
+def test_the_fingerprint_of_a_name_with_a_checkpoint_follows_the_file(name: str, tmp_path: Path) -> None:
     weights = tmp_path / "a.pt"
     weights.write_bytes(b"one")
-    before = upstreams.load(f"weighted@{weights}").fingerprint()
+    before = upstreams.load(f"{name}@{weights}").fingerprint()
     weights.write_bytes(b"two")
-    assert upstreams.load(f"weighted@{weights}").fingerprint() != before
+    assert upstreams.load(f"{name}@{weights}").fingerprint() != before
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import time
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -105,6 +106,15 @@ def test_a_plugin_keeps_the_defaults_it_set_itself(tmp_path: Path, utterances: p
     assert extract(plugin(tmp_path, source), utterances, {"pooled"}, tmp_path / "cache").counts["computed"] == COUNT
 
 
+@pytest.fixture
+def no_ctrl_c() -> Iterator[None]:
+    """Ctrl-C is ignored, so that a KeyboardInterrupt cannot be the user's."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("no_ctrl_c")
 @pytest.mark.parametrize("jobs", [1, 2])
 @pytest.mark.parametrize(
     ("line", "said"),
@@ -120,24 +130,20 @@ def test_a_plugin_keeps_the_defaults_it_set_itself(tmp_path: Path, utterances: p
 def test_what_a_plugin_raises_is_its_fault(
     tmp_path: Path,
     utterances: pd.DataFrame,
-    monkeypatch: pytest.MonkeyPatch,
     line: str,
     said: str,
     jobs: int,
 ) -> None:
-    monkeypatch.setattr(signal, "getsignal", lambda _: signal.SIG_IGN)  # Ctrl-C is not what raises it
     with pytest.raises(UpstreamError, match=said):
         extract(plugin(tmp_path, before_frames(line)), utterances, {"pooled"}, tmp_path / "cache", jobs=jobs, chunk=4)
 
 
+@pytest.mark.usefixtures("no_ctrl_c")
 @pytest.mark.parametrize(
     "fact", ["depth", "sample_rate", "seen", "title", "max_seconds", "label", "ragged", "fingerprint", "to"]
 )
 @pytest.mark.parametrize("error", ["RuntimeError('no')", "KeyboardInterrupt", "SystemExit(3)"])
-def test_facts_that_raise_are_the_plugins_fault(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fact: str, error: str
-) -> None:
-    monkeypatch.setattr(signal, "getsignal", lambda _: signal.SIG_IGN)
+def test_facts_that_raise_are_the_plugins_fault(tmp_path: Path, fact: str, error: str) -> None:
     source = ENERGY + f"    @property\n    def {fact}(self): raise {error}\n"
     with pytest.raises(UpstreamError, match=r"Energy: .* of it failed: \w+.*energy\.py, line \d+"):
         upstreams.identify(upstreams.resolve(plugin(tmp_path, source)))

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 from commons import hashing
 from commons.errors import EmorepError
 from upstreams import hub
-from upstreams.errors import UpstreamError
+from upstreams.errors import REFUSED_PICKLE, UpstreamError
 from upstreams.fingerprints import version
 
 if TYPE_CHECKING:
@@ -267,10 +267,7 @@ def _tensors(file: Path) -> Iterator[tuple[str, torch.Tensor]]:
             return
         state = torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        raise UpstreamError(
-            f"{file} is refused: it is a pickle of more than plain weights, and loading it could run code; "
-            "ask for a .safetensors file"
-        ) from error
+        raise UpstreamError(f"{file} {REFUSED_PICKLE}; ask for a .safetensors file") from error
     except (SafetensorError, RuntimeError, OSError, EOFError, ValueError) as error:
         raise UpstreamError(f"{file} is truncated or damaged ({error}); download it again") from error
     if not isinstance(state, dict):

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 import re
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
-import huggingface_hub
 import numpy as np
 import pytest
 import soundfile
 import torch
-from huggingface_hub.errors import LocalEntryNotFoundError, RemoteEntryNotFoundError
 
 import upstreams
 from commons.errors import EmorepError, NotThere
@@ -29,6 +30,8 @@ from upstreams.emotion2vec.config import BASE, LARGE, SMALL, ModelConfig
 from upstreams.emotion2vec.official import FILES, MODELS
 from upstreams.emotion2vec.upstream import OURS
 from upstreams.named import record_name_of
+
+NOBODY = "http://127.0.0.1:9"  # where nobody answers
 
 
 def published_file(path: Path, config: ModelConfig) -> Path:
@@ -154,45 +157,43 @@ def test_labels_in_records_hold_no_home(tmp_path: Path) -> None:
     )
 
 
+@pytest.fixture
+def no_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The hub cannot be reached; returns the folder of its cache."""
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", NOBODY)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+    return tmp_path / "hub"
+
+
 @pytest.mark.parametrize("name", MODELS)
-def test_offline_says_what_to_download_and_where_to_put_it(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    asked: list[tuple[str, str]] = []
-
-    def offline(repository: str, file: str, local_files_only: bool = False) -> str:
-        asked.append((repository, file))
-        raise LocalEntryNotFoundError("no network")
-
-    monkeypatch.setattr(huggingface_hub, "hf_hub_download", offline)
+def test_offline_says_what_to_download_and_where_to_put_it(name: str, tmp_path: Path, no_network: Path) -> None:
     with pytest.raises(UpstreamError) as refused:
         upstreams.load(name, places=Places(modelscope=tmp_path))
-    for words in (*FILES, f"emotion2vec/{name}", f"iic/{name}", f"{name}@FILE", "no network"):
+    for words in (*FILES, f"emotion2vec/{name}", f"iic/{name}", f"{name}@FILE", "ConnectError"):
         assert words in str(refused.value)
-    assert {repository for repository, _ in asked} == {f"emotion2vec/{name}"} and len(asked) == len(FILES) + 1
 
 
-def test_caches_come_before_the_hub(small: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    there = published_file(tmp_path / "model.pt", TINY)
-    asked: list[tuple[str, bool]] = []
+def test_label_without_a_network_fails_with_one_line(tmp_path: Path) -> None:
+    """It does not try again and again, with a warning each time."""
+    environment = os.environ | {"HF_ENDPOINT": NOBODY, "HF_HOME": str(tmp_path), "MODELSCOPE_CACHE": str(tmp_path)}
+    command = [sys.executable, "-m", "upstreams", "label", "a.wav"]
+    done = subprocess.run(command, cwd=sounds.ROOT, env=environment, capture_output=True, text=True)
+    assert done.returncode == 1 and done.stdout == ""
+    assert re.fullmatch(r"error: emotion2vec_plus_base: .* cannot be downloaded .*@FILE\n", done.stderr)
 
-    def hub(_: str, file: str, local_files_only: bool = False) -> str:
-        asked.append((file, local_files_only))
-        if local_files_only:
-            raise LocalEntryNotFoundError("not in the cache")
-        if file != FILES[-1]:
-            raise RemoteEntryNotFoundError.__new__(RemoteEntryNotFoundError)
-        return str(there)
 
-    monkeypatch.setattr(huggingface_hub, "hf_hub_download", hub)
+def test_caches_come_before_the_hub(small: None, tmp_path: Path, no_network: Path) -> None:
+    repository, commit = no_network / "models--emotion2vec--emotion2vec_base", "0" * 40
+    (repository / "snapshots" / commit).mkdir(parents=True)
+    (repository / "refs").mkdir()
+    (repository / "refs" / "main").write_text(commit)
+    there = published_file(repository / "snapshots" / commit / FILES[-1], TINY)
     places = Places(modelscope=tmp_path)
     from_hub = upstreams.load("emotion2vec_base", places=places).fingerprint()
-    assert asked == [(file, local) for local in (True, False) for file in FILES]
     funasr = tmp_path / "hub" / "models" / "iic" / "emotion2vec_base" / FILES[0]
     funasr.parent.mkdir(parents=True)
     there.rename(funasr)
-    asked.clear()
-    assert upstreams.load("emotion2vec_base", places=places).fingerprint() == from_hub and not asked
+    assert upstreams.load("emotion2vec_base", places=places).fingerprint() == from_hub
 
 
 def test_import_writes_what_loads_the_same(
