@@ -1,9 +1,9 @@
-"""What the marks in a table mean."""
+"""The meaning of the marks in tables."""
 
 from __future__ import annotations
 
 EDGE = "edge"
-# Marks of a task that only concern those who read its audio.
+# Marks of a task that concern only upstreams that read its audio.
 OF_AUDIO = ("lossy_audio", "identical_audio", "audio_shared", "skipped")
 
 MEANING = {

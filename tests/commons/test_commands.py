@@ -100,12 +100,12 @@ def test_a_message_survives_it_too() -> None:
         (
             OSError(36, "File name too long", "/x"),
             2,
-            "/x: cannot be used (File name too long); name another, or mend it",
+            "/x: cannot be used (File name too long); name another, or correct it",
         ),
         (
             PermissionError(13, "Permission denied", "/x"),
             1,
-            "/x: cannot be used (Permission denied); name another, or mend it",
+            "/x: cannot be used (Permission denied); name another, or correct it",
         ),
     ],
 )
@@ -161,7 +161,7 @@ def test_a_thread_that_never_ends_does_not_hold_the_command() -> None:
         "commands.run(work, print)"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=20)
-    assert done.returncode == 3 and "the thread 'mine' never ended" in done.stderr
+    assert done.returncode == 3 and "the thread 'mine' did not end" in done.stderr
 
 
 @pytest.mark.parametrize(("word", "said"), [("a\0b", "NUL"), ("x" * 5000, "has 5000 characters")])
