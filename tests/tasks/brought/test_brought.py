@@ -100,10 +100,10 @@ def test_tables_of_one_name_in_two_folders_are_two_tasks(tmp_path, monkeypatch):
     for folder in folders:
         folder.mkdir(parents=True)
     monkeypatch.chdir(tmp_path / "home")
-    found = [load(table(folder), tmp_path) for folder in folders]
-    assert [task.name for task in found[:2]] == ["csv:a/mine", "csv:b/mine"]
-    assert re.fullmatch(r"csv:mine~[0-9a-f]{8}", found[2].name)
-    assert all(task.corpus.name == task.corpus.family == task.name for task in found)
+    result = [load(table(folder), tmp_path) for folder in folders]
+    assert [task.name for task in result[:2]] == ["csv:a/mine", "csv:b/mine"]
+    assert re.fullmatch(r"csv:mine~[0-9a-f]{8}", result[2].name)
+    assert all(task.corpus.name == task.corpus.family == task.name for task in result)
     monkeypatch.chdir(tmp_path)
     assert load(folders[2] / "mine.csv", tmp_path).name == "csv:elsewhere/a/mine"
 

@@ -58,9 +58,9 @@ def test_a_copy_that_holds_everything_twice_is_read_once_and_says_so(tmp_path, n
     (tmp_path / "again").rename(root / "again")
     assert same_table(read(name, tmp_path / "copy"), official)
     if name in BY_NAME:
-        found = corpora.audio_files(corpora.module(name).CORPUS.root(tmp_path / "copy"), corpora.module(name).CORPUS)
-        assert len(found.same) == len(found.files)
-        assert "occur twice with the same bytes" in reading.left_out(found)[0]
+        result = corpora.audio_files(corpora.module(name).CORPUS.root(tmp_path / "copy"), corpora.module(name).CORPUS)
+        assert len(result.same) == len(result.files)
+        assert "occur twice with the same bytes" in reading.left_out(result)[0]
 
 
 @pytest.mark.parametrize("name", sorted(set(BY_NAME) - NEED_FOLDERS))
@@ -70,9 +70,9 @@ def test_a_flat_copy_in_other_case_is_read_as_the_official_one(tmp_path, name):
     flat.mkdir(parents=True)
     for place, path in zip(official.index, official.path, strict=True):
         shutil.copy(path, flat / f"{place.upper()}{Path(path).suffix.upper()}")
-    told = [column for column in ("emotion", "speaker", "sentence") if column in official]
+    messages = [column for column in ("emotion", "speaker", "sentence") if column in official]
     table = read(name, tmp_path / "copy")
-    assert table.index.tolist() == official.index.tolist() and table[told].equals(official[told])
+    assert table.index.tolist() == official.index.tolist() and table[messages].equals(official[messages])
 
 
 @pytest.mark.parametrize("name", REAL)
