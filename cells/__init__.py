@@ -1,4 +1,4 @@
-"""The joint: what a cell is, its key, what is missing, one cell as a job; and the engines that run jobs.
+"""Cells, (upstream, task, downstream): requests, keys, plans, jobs, and the engines that run jobs.
 
-A cell is (upstream, task, downstream). Here the rooms meet: tasks -> upstreams -> downstreams -> leaderboard.
+This is the only package that imports the rooms: tasks -> upstreams -> downstreams -> leaderboard.
 """

@@ -1,4 +1,4 @@
-"""An ablation: its variants are trained where they were not, measured as plain cells, and shown in a table."""
+"""Ablations: variants are trained if they are missing, measured as ordinary cells, and shown in a table."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def trained(request: Request) -> tuple[Request, dict[str, str]]:
-    """The request with its ablation's variants as upstreams, trained now if need be; and why others are absent.
+    """The request with the ablation's variants as upstreams, trained if missing; and reasons for absent variants.
 
     Raises:
         EmorepError: no variant can be trained.
@@ -36,7 +36,7 @@ def trained(request: Request) -> tuple[Request, dict[str, str]]:
 
 
 def show(request: Request, records: Sequence[Record], absent: dict[str, str]) -> list[Path]:
-    """Print the table of the ablation, the paper's figures beside it; returns the files it was written to."""
+    """Print the table of the ablation with the paper's figures; returns the files to which it was written."""
     ablation = request.ablation
     if ablation is None:
         return []

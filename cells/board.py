@@ -1,4 +1,4 @@
-"""What came of a request: outcomes as they end, then the tables."""
+"""The results of a request: outcomes as jobs end, then the tables."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Board:
             self.add(outcome)
 
     def add(self, outcome: Outcome) -> None:
-        """Take note of an outcome, and say it where there is no progress bar."""
+        """Store an outcome, and print a line on it where there is no progress bar."""
         cell = outcome.cell
         if cell is None or (outcome.skipped and not outcome.failure):
             return
@@ -64,5 +64,5 @@ class Board:
 
 
 def write_csv(request: Request) -> None:
-    """Write the CSV of all records, and say where it lies."""
+    """Write the CSV of all records, and print its path."""
     print(f"results: {leaderboard.csv(request.results)}", file=sys.stderr)

@@ -28,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     name = words[0] if words else "--help"
     if name in COMMANDS:
         if arguments is None:
-            sys.argv = [f"emorep {name}", *words[1:]]  # the command is then the program, and ends it
+            sys.argv = [f"emorep {name}", *words[1:]]  # the command then acts as the program, and ends the process
         given = None if arguments is None else words[1:]
         return int(importlib.import_module(COMMANDS[name][0]).main(given))
     return commands.run(lambda: _help(name), lambda said: print(said, file=sys.stderr), arguments=arguments)

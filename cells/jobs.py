@@ -1,7 +1,7 @@
 """Jobs: plain values in, files and an outcome out.
 
-A job can be sent to another process, killed at any moment and run again: it opens its task and its features by
-reference and does only what is not there yet.
+A job can be sent to another process, killed at any moment and run again. It opens its task and its features by name,
+and does only work that is not done yet.
 """
 
 from __future__ import annotations
@@ -21,11 +21,12 @@ CellName = tuple[str, str, str]  # upstream, task, downstream, as files and tabl
 
 @dataclass(frozen=True)
 class Setting:
-    """What all jobs of a request share.
+    """Values that all jobs of a request share.
 
     Attributes:
-        results: folder of records, absolute, as all folders of a job are.
-        reading: how tasks are loaded; extraction: how features are made, and the device of the heads.
+        results: folder of records; all folders of a job are absolute.
+        reading: options for loading tasks.
+        extraction: options for making features; also the device of the heads.
     """
 
     results: Path
@@ -35,10 +36,10 @@ class Setting:
 
 @dataclass(frozen=True)
 class Extract:
-    """Make the features of one upstream on one task's utterances that the store lacks.
+    """Make the features, missing in the store, of one upstream on one task's utterances.
 
     Attributes:
-        task: the name by which it is opened: `emodb`, `csv:FILE` ...
+        task: the name that opens the task: `emodb`, `csv:FILE` ...
     """
 
     id: str
@@ -46,22 +47,22 @@ class Extract:
     upstream: Identity
     needs: frozenset[str]
     setting: Setting
-    after: tuple[str, ...] = ()  # jobs that must have succeeded
+    after: tuple[str, ...] = ()  # jobs that must have succeeded before
 
 
 @dataclass(frozen=True)
 class Measure:
-    """Train one head on one upstream's features of one task, score it, write the record; or the same of a reference.
+    """Train one head on one upstream's features of one task, score it and write the record; or do so for a reference.
 
     Attributes:
-        task: the name by which it is opened; recorded_task: the one that records and tables carry.
+        task: the name that opens the task; recorded_task: its name in records and tables.
         upstream: None for a reference row, which `reference` names.
-        needs: the features that its extraction made, which it opens.
-        key: hash of all that decides the figures; former_key: that of the record which stands, if it is of an earlier
-            formula and of the same cell; empty otherwise.
-        seeds: all seeds that the record shall hold.
-        mode: `add` the seeds that are missing, `replace` what stands, or `compare` with it and keep it.
-        beside: jobs of which one at least must have succeeded; empty: none need have.
+        needs: the features that its extraction made and that it opens.
+        key: hash of everything that decides the figures.
+        former_key: key of the existing record, if that is the key of the same cell by an earlier formula; else empty.
+        seeds: all seeds that the record must hold in the end.
+        mode: `add` missing seeds to the existing record, `replace` it, or `compare` with it and keep it.
+        beside: jobs of which at least one must have succeeded; empty for no condition.
     """
 
     id: str
@@ -94,12 +95,12 @@ Job = Extract | Measure
 
 @dataclass(frozen=True)
 class Extracted:
-    """What an extraction did, for the records of the cells that read it.
+    """The result of an extraction, for records of cells that use its features.
 
     Attributes:
         counts: utterances computed, reused, padded, windowed.
-        seconds: decode, forward and write, summed over workers; total by the clock.
-        parameters: of the upstream's networks; None where it has none or nothing had to be computed.
+        seconds: decode, forward and write, summed over workers; total: wall time.
+        parameters: number of parameters of the upstream's networks; None where it has none or nothing was computed.
     """
 
     counts: dict[str, int]
@@ -111,13 +112,13 @@ class Extracted:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a job.
+    """The outcome of a job.
 
     Attributes:
-        cell: the cell it measured; None for an extraction.
-        differs: of a cell that was measured again: how it differs from what stood there.
-        failure: why the job failed; empty where it did not.
-        skipped: it was not run, since a job that it needs failed.
+        cell: the cell that it measured; None for an extraction.
+        differs: where a cell was measured again to compare it, the differences from its record.
+        failure: why the job failed; empty where it succeeded.
+        skipped: whether it was not run because a job that it needs failed.
     """
 
     job: str

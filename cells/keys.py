@@ -1,4 +1,4 @@
-"""The key of a cell: a hash of all that decides its figures and their marks. A cell is done when its record has it."""
+"""The key of a cell: a hash of everything that decides its figures and marks. A cell with that key is done."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ Facts = dict[str, object]
 
 
 def key(task: Task, upstream: Identity | None, reference: str, reader: Reader, skip_bad: bool) -> str:
-    """The key of a cell: of an upstream, or of a reference row where `upstream` is None.
+    """The key of an upstream's cell, or of a reference row where `upstream` is None.
 
-    The fingerprint says what an upstream's weights are, so where they came from and what tables call them is not in it.
-    Of the utterances it holds what the upstream's modality reads.
+    The fingerprint identifies the upstream's weights, so their origin and the upstream's label are not in the key. The
+    hash of the utterances covers what the upstream's modality reads.
     """
     answers: Facts = {"name": reference} if upstream is None else _answers(upstream)
     return _hash(task, upstream, answers, reader, skip_bad)
@@ -28,9 +28,9 @@ def key(task: Task, upstream: Identity | None, reference: str, reader: Reader, s
 def former_key(
     task: Task, upstream: Identity | None, reference: str, reader: Reader, skip_bad: bool, title: str
 ) -> str:
-    """The key of the same cell under the formula of before there was cells/: `title` of the upstream was in it.
+    """The key of the same cell by the earlier formula, which included the `title` of the upstream.
 
-    It takes the title that stands in the record, so that a reworded title changes nothing.
+    `title` is the one in the record, so that a reworded title does not matter.
     """
     answers: Facts = {"name": reference} if upstream is None else _answers(upstream)
     return _hash(task, upstream, answers | {"title": title}, reader, skip_bad)
@@ -43,8 +43,8 @@ def _answers(upstream: Identity) -> Facts:
 
 def _hash(task: Task, upstream: Identity | None, answers: Facts, reader: Reader, skip_bad: bool) -> str:
     modality = "audio" if upstream is None else upstream.modality
-    text = modality == "text"  # what concerns the audio alone decides nothing then
-    # Published figures and titles only stand beside what was measured; further targets count where they are trained on.
+    text = modality == "text"  # facts about the audio do not decide its figures
+    # Published figures and titles decide no figure; further targets do, for heads that train on them.
     definition = task.definition.model_dump(mode="json", exclude={"published", "title", "counts", "also"})
     decides: Facts = {
         "upstream": answers,

@@ -1,4 +1,4 @@
-"""What --list shows: upstreams, tasks with the state of their corpora, suites, heads."""
+"""The output of --list: upstreams, tasks with the state of their corpora, suites, heads."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from commons.places import Places
 
 
 def show(places: Places) -> None:
-    """Print what can be named; reads no audio and imports nothing heavy."""
+    """Print all names; reads no audio and imports no large library."""
     data = places.data
     print("upstreams (-u)")
     for entry in upstreams.describe():
         print(f"  {entry.name:<26} {entry.about}")
     unread = tasks.unread(data)
-    print(f"\ntasks (-t); corpora under {data}{'' if unread or os.path.isdir(data) else ', which is not there'}")
+    print(f"\ntasks (-t); corpora under {data}{'' if unread or os.path.isdir(data) else ', which does not exist'}")
     for row in tasks.describe(data):
         counts = f"{row.files}  [{row.downstream}]"
         print(f"  {row.task:<24} {row.language:<3} {row.state:<9} {row.problem or counts}")
@@ -26,7 +26,7 @@ def show(places: Places) -> None:
     print("\nsuites (-t)")
     for suite, members in tasks.suites().items():
         print(f"  {suite:<24} {members}")
-    print("\nderived tasks (-t), of tasks of classes; a suite may stand for TASK, and for SOURCE,TARGET or SUITE,TASK")
+    print("\nderived tasks (-t), from tasks of classes; a suite may replace TASK, SOURCE,TARGET and SUITE,TASK")
     for form, about in tasks.derived_kinds().items():
         print(f"  {form:<36} {about}")
     print("\ndownstreams (-d); NAME@FILE.yaml: with settings of your own")

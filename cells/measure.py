@@ -1,4 +1,4 @@
-"""One job, run here: an extraction, or a cell from features to its record."""
+"""Runs one job: an extraction, or a cell, from features to its record."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ if TYPE_CHECKING:
 
 
 def perform(job: Job, place: Workplace, before: Mapping[str, Outcome]) -> Outcome:
-    """Run a job. Whatever an upstream or a head raises is the job's failure.
+    """The outcome of a job, which is run here. An exception of an upstream or a head is the failure of the job.
 
     Args:
-        before: outcomes of jobs that ran before it, as far as this process knows them.
+        before: outcomes of earlier jobs, if this process knows them.
     """
     cell = job.cell if isinstance(job, Measure) else None
     try:
@@ -49,11 +49,11 @@ def _extracted(features: Features) -> Extracted:
 
 
 def _measure(job: Measure, place: Workplace, extracted: Extracted | None) -> tuple[str, ...] | None:
-    """Writes the cell's record; of a cell that is compared, returns how it differs."""
+    """Write the cell's record; of a cell that is compared, return the differences."""
     results, task = job.setting.results, place.task(job.task, job.setting)
     if keys.key(task, job.upstream, job.reference, job.reader, job.setting.reading.skip_bad) != job.key:
         raise EmorepError(
-            f"{job.recorded_task}: its corpus, table or definition changed after this cell was planned; run again"
+            f"{job.recorded_task}: its corpus, table or definition changed after it was planned; run the command again"
         )
     needs = job.needs | (job.reader.needs & {"live"})
     features = place.features(job.task, job.upstream, needs, job.setting) if job.upstream else None
@@ -63,15 +63,15 @@ def _measure(job: Measure, place: Workplace, extracted: Extracted | None) -> tup
             again = _write(Path(elsewhere), job, job.seeds, place, features, extracted)
             leaderboard.log_scoring(results, again)
             stands = standing(job)
-            return tuple(leaderboard.same(stands, again)) if stands else ("the record that stood is gone or damaged",)
+            return tuple(leaderboard.same(stands, again)) if stands else ("the earlier record is gone or damaged",)
     _fill(job, place, features, extracted)
     return None
 
 
 def _fill(job: Measure, place: Workplace, features: Features | None, extracted: Extracted | None) -> None:
-    """Adds the seeds that the record lacks, one by one: what is done when a job is killed stays done.
+    """Add the missing seeds to the record, one by one, so that finished seeds are kept if the job is killed.
 
-    A cell that is replaced stands until all its seeds are done.
+    A record that is replaced is kept until all seeds are done.
     """
     parts = [(seed,) for seed in job.seeds] if job.mode == "add" else [job.seeds]
     record: Record | None = None
@@ -81,12 +81,12 @@ def _fill(job: Measure, place: Workplace, features: Features | None, extracted: 
             if not (stands and set(seeds) <= set(stands.cell.seeds)):
                 record = _write(job.setting.results, job, seeds, place, features, extracted)
     finally:
-        if record is not None:  # one scoring, of however many seeds
+        if record is not None:  # one line, however many seeds there are
             leaderboard.log_scoring(job.setting.results, record)
 
 
 def standing(job: Measure) -> Record | None:
-    """The whole record of the job's cell that has its key, or an earlier formula's; else None."""
+    """The existing record of the job's cell, complete and with its key or former key; None where there is none."""
     record = leaderboard.find(job.setting.results, *job.cell, verify=True)
     return record if record and record.cell.key in (job.key, job.former_key) else None
 
@@ -99,10 +99,10 @@ def _write(
     features: Features | None,
     extracted: Extracted | None,
 ) -> Record:
-    """Trains, scores and writes the record; to one that stands in these results its seeds are added.
+    """Train, score and write the record; seeds are added to an existing record in these results.
 
-    Training takes long, and another process may add seeds meanwhile: what stands is asked for after it, and kept from
-    others until the new record is there.
+    Another process may add seeds during the training. So the existing record is read after it, and the results are
+    locked until the new record is written.
     """
     task = place.task(job.task, job.setting)
     started = time.perf_counter()
@@ -111,7 +111,7 @@ def _write(
     with files.locked(results):
         extends = standing(job) if job.mode == "add" else None
         if extends and set(seeds) <= set(extends.cell.seeds):
-            return extends  # the other process had the same seed
+            return extends  # another process has added the same seeds
         earlier = extends.run.seconds.get("evaluate", 0.0) if extends else 0.0
         seconds = {"load": place.seconds(job.task, job.setting), "evaluate": earlier + spent}
         measured = Measured(
@@ -129,7 +129,7 @@ def _write(
 
 
 def _predictions(job: Measure, task: Task, seeds: tuple[int, ...], features: Features | None) -> Predictions:
-    """The head's predictions; those of a reference know nothing of the sound."""
+    """The predictions of the head, or of a reference, which does not use the audio."""
     if features is None:
         return downstreams.reference(job.reference, task.problem, task.utterances["duration"].to_numpy())
     with bar(f"{task.name}: {job.cell[0]}, {job.reader.name}", "fits") as progress:
@@ -141,7 +141,7 @@ def _predictions(job: Measure, task: Task, seeds: tuple[int, ...], features: Fea
 
 
 def explain(error: Exception, results: Path) -> str:
-    """A failure for the table; of one that no room foresaw, the traceback goes to a file beside the results."""
+    """The message of a failure; the traceback of an unexpected exception goes to a file in the results folder."""
     if isinstance(error, EmorepError):
         return str(error)
     log = results / "failures.log"
@@ -152,4 +152,4 @@ def explain(error: Exception, results: Path) -> str:
         more = f"the traceback is in {log}"
     except OSError:
         more = "".join(traceback.format_exception(error))
-    return f"{type(error).__name__}: {error} (not foreseen by this program; {more})"
+    return f"{type(error).__name__}: {error} (an unexpected error; {more})"

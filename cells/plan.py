@@ -1,6 +1,6 @@
-"""The plan of a request: all jobs with their dependencies, and what is done already.
+"""The plan of a request: all jobs with their dependencies, and the cells that are done already.
 
-Planning resolves names, reads and audits corpora, and learns what upstreams are; it computes no feature.
+To make a plan, tasks are loaded and audited and upstreams are identified; no feature is computed.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ Warn = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Plan:
-    """What a request needs.
+    """The jobs of a request, and the cells that need none.
 
     Attributes:
         jobs: in an order in which they can run one after another.
-        done: cells whose records stand and have the key asked for.
+        done: cells whose existing record has their key.
         failed: cells of tasks that cannot be loaded and of upstreams that cannot be built.
     """
 
@@ -43,7 +43,7 @@ class Plan:
 
 
 class _Planner:
-    """Gathers jobs, upstream by upstream, so that each model is built once; references come last."""
+    """Collects jobs by upstream, so that each model is built once; references come last."""
 
     def __init__(self, request: Request, place: Workplace, warn: Warn) -> None:
         self.request, self.place, self.warn = request, place, warn
@@ -53,7 +53,7 @@ class _Planner:
         self.tasks: dict[str, Task] = {}  # by the name that was asked for
 
     def load(self) -> None:
-        """Open every task; one that cannot be asked fails its own cells only."""
+        """Load every task; where one cannot be loaded, only its own cells fail."""
         for name in self.request.tasks:
             try:
                 self.tasks[name] = self.place.task(name, self.request.setting)
@@ -82,7 +82,7 @@ class _Planner:
                 self._fail(identity.named.record_name, task.name, error, reader.name)
                 continue
             todo += [job] if job else []
-        # A network that is trained is no feature of the store.
+        # Networks that are trained are not in the store.
         needs = frozenset[str]().union(*(job.reader.needs for job in todo)) - {"live"}
         if todo and not needs:
             self.jobs += todo
@@ -92,12 +92,12 @@ class _Planner:
             self.jobs += [extract, *(replace(job, after=(extract.id,), needs=needs) for job in todo)]
 
     def references(self) -> None:
-        """Rows that know nothing of the sound, for every task of which some cell is done or measured."""
+        """Jobs of reference rows, for every task with a cell that is done or measured."""
         for asked, task in self.tasks.items():
             beside = tuple(job.id for job in self.jobs if isinstance(job, Measure) and job.task == asked)
             stands = any(cell[1] == task.name for cell in self.done)
             if not (beside or stands):
-                continue  # references have nothing to stand beside
+                continue  # there is no cell to compare the references with
             for name in downstreams.references(task.problem.kind):
                 reader = downstreams.resolve("probe")
                 job = self._cell(asked, None, name, reader, (0,))
@@ -133,12 +133,12 @@ class _Planner:
         return self._decide(job, record)
 
     def _decide(self, job: Measure, record: Record | None) -> Measure | None:
-        """The job with what it has to do, beside the record that stands; None where the cell is done."""
+        """The job with its mode and seeds, given the existing record; None where the cell is done."""
         ours = record if record and record.cell.key in (job.key, job.former_key) else None
         if ours is None or self.request.force:
             return replace(job, mode="replace" if self.request.force else "add")
         if set(job.seeds) - set(ours.cell.seeds):
-            # Seeds are added to predictions that stand, so the files are verified first; what is damaged is made anew.
+            # Verify the stored files before adding seeds; damaged ones are made again.
             leaderboard.find(self.request.results, *job.cell, verify=True, warn=self.warn)
             return job
         if self.request.rerun:
@@ -147,13 +147,13 @@ class _Planner:
         return None
 
     def _fail(self, upstream: str, task: str, error: Exception, head: str = "") -> None:
-        """Note what cannot be measured: all cells of a task, of an upstream on a task, or one cell."""
-        said = explain(error, self.request.results)
-        self.failed.append(Outcome("", (upstream, task, head), failure=said))
+        """Store a failure: of all cells of a task, of an upstream on a task, or of one cell."""
+        failure = explain(error, self.request.results)
+        self.failed.append(Outcome("", (upstream, task, head), failure=failure))
 
 
 def planned(request: Request, place: Workplace, warn: Warn) -> Plan:
-    """All jobs of a request, and what is done already; `warn` is told of damaged records."""
+    """The plan of a request; `warn` is called with a line on each damaged record."""
     planner = _Planner(request, place, warn)
     planner.load()
     for named in request.upstreams:

@@ -1,4 +1,4 @@
-"""Where, when and with what figures were made: a part of every record."""
+"""The environment in which figures were made, a part of every record."""
 
 from __future__ import annotations
 

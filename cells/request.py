@@ -1,4 +1,4 @@
-"""From the command line to a Request: names resolved, nothing measured."""
+"""From the command line to a Request, with all names resolved."""
 
 from __future__ import annotations
 
@@ -28,16 +28,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Request:
-    """What is to be measured, and how.
+    """The upstreams, tasks and heads to measure, and how.
 
     Attributes:
         readers: heads; empty: each task's own.
         jobs: worker processes.
-        limit: utterances a task of a smoke run; None: all.
+        limit: for a smoke run, utterances of each task; None: all.
         force: measure cells again that are done; rerun: measure them again and compare.
-        ablation: its variants are upstreams as well, and its table is shown; speech: what they are trained on.
-        files: files that variants of the ablation begin with, by the names that their recipes give them.
-        audio: folder in which paths of users' tables begin; labels: file that maps their labels to classes.
+        ablation: its variants are upstreams as well, and its table is shown.
+        speech: folders of speech on which the variants are trained.
+        files: files from which variants are initialised, by their names in the recipes.
+        audio: folder to which paths in users' tables are relative; labels: file that maps their labels to classes.
     """
 
     upstreams: tuple[Named, ...]
@@ -65,7 +66,7 @@ class Request:
 
     @property
     def setting(self) -> Setting:
-        """What all jobs share."""
+        """The values that all jobs share."""
         where = self.places
         reading = tasks.Options(
             where.data, where.cache, where.emobox, self.skip_bad, self.limit, self.jobs, self.audio, self.labels
@@ -78,7 +79,7 @@ class Request:
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
-    """The command line; argparse ends the program with status 2 where it is wrong."""
+    """The parsed command line; argparse ends the program with status 2 where it is wrong."""
     here = _parser()
     options = here.parse_args(argv)
     if not options.list and not ((options.upstream or options.ablation) and options.task):
@@ -117,20 +118,22 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def understood(options: argparse.Namespace, tell: Callable[[str], None]) -> Request:
-    """The request of a parsed command line; `tell` is called with what suites leave out.
+    """The request of a parsed command line; `tell` is called with a line on the tasks that suites leave out.
 
     Raises:
-        EmorepError: a name is unknown, a folder is not there, a head cannot treat a task, or there is no GPU.
+        EmorepError: a name is unknown, a folder does not exist, a head cannot read a task, or there is no GPU.
     """
     where = places.chosen(options)
     if where.data != Path(places.DATA) and not os.path.isdir(where.data) and not tasks.unread(where.data):
-        raise Refused(f"{where.data}: there is no such folder; name that of your corpora with --data or $EMOREP_DATA")
+        raise Refused(
+            f"{where.data}: there is no such folder; name the folder of your corpora with --data or $EMOREP_DATA"
+        )
     for option, folder in (("--results", where.results), ("--cache", where.cache)):
         if said := places.unwritable(folder):
             raise Refused(f"{said}; name another with {option}")
     asked = dict.fromkeys(one for name in options.upstream for one in upstreams.expand(name))
     if options.audio and not options.audio.expanduser().is_dir():
-        raise Refused(f"{options.audio}: there is no such folder; name that of your table's audio with --audio")
+        raise Refused(f"{options.audio}: there is no such folder; name the folder of your table's audio with --audio")
     ablation = upstreams.ablation(options.ablation) if options.ablation else None
     request = Request(
         upstreams=tuple(dict.fromkeys(upstreams.resolve(name, where) for name in asked)),
@@ -150,7 +153,7 @@ def understood(options: argparse.Namespace, tell: Callable[[str], None]) -> Requ
 
 
 def _suit(readers: Sequence[Reader], named: Sequence[str]) -> None:
-    """Refuse a head that cannot treat a task asked for by its name; of a suite, such a task fails by itself."""
+    """Raise Refused where a head cannot read a task that is named; a task of a suite fails later, by itself."""
     for reader, name in product(readers, named):
         kind = tasks.kind(name)
         if kind is not None and kind not in reader.kinds:

@@ -1,4 +1,4 @@
-"""The sections of a record, from what the rooms hand over."""
+"""The sections of a record, made from the objects of the rooms."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def cell(job: Measure, seeds: tuple[int, ...]) -> record.Cell:
-    """Which cell it is."""
+    """The section on the cell."""
     upstream, task, downstream = job.cell
     return record.Cell(
         upstream=upstream,
@@ -35,7 +35,7 @@ def cell(job: Measure, seeds: tuple[int, ...]) -> record.Cell:
 
 
 def task(asked: Task) -> record.Task:
-    """What was asked."""
+    """The section on the task."""
     definition, corpus, made = asked.definition, asked.corpus, asked.derivation
     return record.Task(
         name=asked.name,
@@ -71,7 +71,7 @@ def task(asked: Task) -> record.Task:
 def upstream(
     job: Measure, features: Features | None, extracted: Extracted | None, before: int | None
 ) -> record.Upstream:
-    """Who answered; `before`: its parameters by the record that seeds are added to."""
+    """The section on the upstream; `before`: its number of parameters in the record to which seeds are added."""
     identity = job.upstream
     if identity is None:
         return record.Upstream(name=job.reference, title=downstreams.references("conversation")[job.reference])
@@ -102,7 +102,7 @@ def upstream(
 
 
 def downstream(job: Measure, asked: Task) -> record.Downstream:
-    """How it was read."""
+    """The section on the head."""
     reference = job.upstream is None
     return record.Downstream(
         name=REFERENCE if reference else job.reader.name,
@@ -113,7 +113,7 @@ def downstream(job: Measure, asked: Task) -> record.Downstream:
 
 
 def run(seconds: dict[str, float], extracted: Extracted | None) -> record.Run:
-    """Where and how fast; seconds: load and evaluate."""
+    """The section on the run; `seconds`: wall time of load and evaluate."""
     phases = extracted.seconds if extracted else {}
     return record.Run(
         seconds=seconds | {"extract" if phase == "total" else phase: spent for phase, spent in phases.items()},
@@ -126,7 +126,7 @@ def run(seconds: dict[str, float], extracted: Extracted | None) -> record.Run:
 
 
 def chosen_layer(features: Features | None, predictions: Predictions, asked: Task) -> np.ndarray | None:
-    """(rows of the first seed, D) standardised time-means of the layer that most folds chose; None without a choice."""
+    """(rows of the first seed, D) standardised time-means at the layer that most folds chose; None without a choice."""
     if features is None or features.pooled is None or predictions.layer is None:
         return None
     table = predictions.table
@@ -136,13 +136,15 @@ def chosen_layer(features: Features | None, predictions: Predictions, asked: Tas
 
 
 def standardised(vectors: np.ndarray) -> np.ndarray:
-    """Columns with mean 0 and deviation 1: functionals come in units of 1e-3 to 1e7, which float16 holds, and pictures
-    compare, only so."""
+    """Columns with mean 0 and deviation 1, as float16.
+
+    Functionals have units of 1e-3 to 1e7, which float16 cannot hold and pictures cannot compare.
+    """
     spread = vectors.std(0)
     return ((vectors - vectors.mean(0)) / (spread + (spread == 0))).astype("float16")
 
 
 def layer_norms(pooled: Pooled) -> list[float]:
-    """L2 norm of each layer's time-mean, mean over utterances, of pooled features (N, 2, L, D)."""
+    """L2 norm of each layer's time-mean, averaged over utterances, from pooled features (N, 2, L, D)."""
     layers = (pooled[:, 0, layer].astype("float64") for layer in range(pooled.shape[2]))
     return [float(((layer**2).sum(1) ** 0.5).mean()) for layer in layers]

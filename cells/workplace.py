@@ -1,4 +1,4 @@
-"""What a process that runs jobs keeps open from one job to the next: tasks, the last features, the last model."""
+"""Objects that a process keeps between jobs: tasks, the last features, the last model."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from tasks import Options, Task
     from upstreams import Extraction, Identity
 
-ROWS = 300_000  # utterances of all tasks that are kept: some 300 MB of tables
+ROWS = 300_000  # utterances of all tasks that are kept: about 300 MB of tables
 
 
 class Workplace:
-    """Opens tasks and features by reference, and keeps what the next job is likely to need."""
+    """Opens tasks and features by name, and keeps those that the next job is likely to need."""
 
     def __init__(self) -> None:
         self.models = Models()
@@ -33,7 +33,7 @@ class Workplace:
         return self._opened(name, setting)[0]
 
     def seconds(self, name: str, setting: Setting) -> float:
-        """Wall time that loading the task took, s."""
+        """Wall time of loading the task, s."""
         return self._opened(name, setting)[1]
 
     def _opened(self, name: str, setting: Setting) -> tuple[Task, float]:
@@ -49,10 +49,10 @@ class Workplace:
         return self._tasks[key]
 
     def features(self, name: str, upstream: Identity, needs: frozenset[str], setting: Setting) -> Features:
-        """Features of a task's utterances, from the store or made now. Raises EmorepError."""
+        """Features of a task's utterances, from the store or computed now. Raises EmorepError."""
         key = name, setting.reading, upstream.fingerprint, upstream.precision, needs, setting.extraction
         if self._features is None or self._features[0] != key:
-            self._features = None  # two tasks' features need not be open at once
+            self._features = None  # close them before others are opened
             task = self.task(name, setting)
             with bar(f"{name}: {upstream.named.record_name}", "s of audio") as progress:
                 made = upstreams.extract(upstream, task.utterances, needs, setting.extraction, progress, self.models)

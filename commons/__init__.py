@@ -1,4 +1,4 @@
-"""The ground floor: what every room may import. It imports no room, and torch only inside functions."""
+"""Code that every room may import. It imports no room, and torch only inside functions."""
 
 import sys
 

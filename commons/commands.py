@@ -1,13 +1,13 @@
-"""How a command runs, and how it ends: one way for every command line.
+"""Running and ending a command, in the same way for every command line.
 
-- SIGINT, SIGTERM and SIGHUP (a closed terminal, Slurm) end it with one line and status 128 + signal; what is at work
-  is told by the exception Stopped, so that it ends its children and removes what it has half written. A second signal,
-  or PATIENCE seconds without an end, end it at once.
-- Errors that a user may cause are one line and status 1, wrong requests status 2.
-- A reader of its output that has seen enough (head, less) ends it without a word.
-- What the terminal's encoding lacks is printed in a plain form.
+- SIGINT, SIGTERM and SIGHUP (a closed terminal, Slurm) end it with one line and status 128 + signal. They raise the
+  exception Stopped in the main thread, so that child processes are ended and half-written files are removed. A second
+  signal, or PATIENCE seconds without an end, ends the process at once.
+- Errors that a user may cause are one line and status 1; wrong requests are status 2.
+- Where the reader of the output goes away (head, less), the command ends without a message.
+- Characters that the terminal's encoding lacks are printed in a plain form.
 
-Imports nothing heavy: it is there before a command imports what it needs.
+It imports no large library, so that it works before a command has imported its own modules.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ if TYPE_CHECKING:
     from sys import UnraisableHookArgs
 
 SIGNALS = tuple(signal.Signals(number) for number in NAMES)
-PATIENCE = 20.0  # s from a signal until the process ends whatever it does
-AGAIN = 0.02  # s until a signal that was lost in a callback is given again
-GRACE = 2.0  # s for threads that are left at the end
-MOST_JOBS, MOST_SEEDS = 1024, 1000  # what `--jobs` and `--seeds` take: beyond it is a slip of the hand
-LONGEST_PATH = 4095  # characters; Linux takes no longer paths
-PIPE = 141  # the status of a program whose reader has gone: 128 + SIGPIPE
+PATIENCE = 20.0  # s from a signal until the process is ended by force
+AGAIN = 0.02  # s until a signal that was lost in a callback is sent again
+GRACE = 2.0  # s to wait for threads that still run at the end
+MOST_JOBS, MOST_SEEDS = 1024, 1000  # limits of `--jobs` and `--seeds`; more is a typing error
+LONGEST_PATH = 4095  # characters; Linux allows no longer paths
+PIPE = 141  # the status of a program whose output is no longer read: 128 + SIGPIPE
 WORD = re.compile(rf"\S{{{2 * LONGEST},}}")  # longer than any path that people type
 PLAIN = {"–": "-", "—": "-", "−": "-", "·": ".", "…": "...", "±": "+-", "×": "x", "→": "->", "≥": ">=", "≤": "<=",
          "„": '"', "“": '"', "”": '"', "’": "'", "≈": "~", "─": "-", "│": "|", "━": "=", "┃": "|"}  # fmt: skip
@@ -49,7 +49,7 @@ Tell = Callable[[str], None]
 
 
 class Stopped(KeyboardInterrupt):
-    """A signal asked the process to end. No Exception: what upstreams and heads raise must not be taken for it."""
+    """A signal asked the process to end. It is no Exception, so that code which catches errors does not catch it."""
 
     def __init__(self, number: int) -> None:
         self.number = number
@@ -57,17 +57,17 @@ class Stopped(KeyboardInterrupt):
 
     @property
     def status(self) -> int:
-        """The exit status of a process that this signal ended."""
+        """The exit status of a process that was ended by this signal."""
         return 128 + self.number
 
 
 def called(otherwise: str) -> str:
-    """The name that the program was called by: `emorep run` and the like, else its `python` form."""
+    """The name by which the program was started, such as `emorep run`; `otherwise` where that is not known."""
     return sys.argv[0] if sys.argv and sys.argv[0].startswith("emorep ") else otherwise
 
 
 def asked_to_stop(error: BaseException) -> bool:
-    """Whether an exception means that the user or the system ends the process, and not that some code raised it."""
+    """Whether an exception comes from a signal to end the process, and not from code that raised it."""
     if isinstance(error, Stopped):
         return True
     return isinstance(error, KeyboardInterrupt) and signal.getsignal(signal.SIGINT) is signal.default_int_handler
@@ -80,18 +80,18 @@ def run(
     words: str = "",
     arguments: Sequence[str] | None = None,
 ) -> int:
-    """The exit status of a command's work, with what went wrong told in one line.
+    """The exit status of a command's work; an error is printed as one line.
 
     Args:
-        tell: prints a message to the user's error output.
-        stopped: called where a signal ended the work, to keep what was done; `words`: then said beside the signal.
-        arguments: those that the command was called with; None: those of the process, which then ends here.
+        tell: prints a message for the user.
+        stopped: called where a signal ended the work, to save results; `words`: printed beside the signal's name.
+        arguments: arguments of the command; None: those of the process, which then ends here.
     """
     survive_encodings()
     with _signals() as watch:
         status = _status(work, tell, stopped, words, arguments, watch)
     if arguments is None:
-        if watch.number:  # what was interrupted may be half done: libraries crash where Python takes them apart
+        if watch.number:  # interrupted libraries may crash when Python shuts them down
             finish(status)
         leave(status)
     return status
@@ -125,17 +125,17 @@ def _status(
             raise
         _silence()
         return PIPE
-    except OSError as error:  # where no room foresaw it: a path that no system takes, a folder without permission
+    except OSError as error:  # not handled elsewhere: an invalid path, a folder without permission
         place = "" if error.filename is None else f"{cut(str(error.filename))}: "
-        said = f"{place}cannot be used ({error.strerror or error}); name another, or mend it"
-        return _told(tell, said, 2 if error.errno == errno.ENAMETOOLONG else 1)
+        message = f"{place}cannot be used ({error.strerror or error}); name another, or correct it"
+        return _told(tell, message, 2 if error.errno == errno.ENAMETOOLONG else 1)
 
 
 def _refuse_strange(arguments: Sequence[str]) -> None:
-    """Raises Refused for what can be no name and no path."""
+    """Raises Refused for arguments that can be neither a name nor a path."""
     for word in arguments:
         if "\0" in word:
-            raise Refused(f"argument {cut(word)!r}: holds a NUL character, which no name and no path has; leave it out")
+            raise Refused(f"argument {cut(word)!r}: holds a NUL character, which no name and no path has; remove it")
         if len(word) > LONGEST_PATH:
             raise Refused(
                 f"argument {cut(word)!r}: has {len(word)} characters; no name and no path has more than {LONGEST_PATH}"
@@ -143,7 +143,7 @@ def _refuse_strange(arguments: Sequence[str]) -> None:
 
 
 def _flushed(work: Callable[[], int]) -> int:
-    """The status of the work, once its output is written: what fails there is known here, and not at Python's end."""
+    """The status of the work, after its output is written, so that an error of writing is noticed here."""
     try:
         status = work()
     except SystemExit:  # of argparse: help, or a wrong option
@@ -154,7 +154,7 @@ def _flushed(work: Callable[[], int]) -> int:
 
 
 def _told(tell: Tell, message: str, status: int) -> int:
-    """Say it, cut to size; a reader that went is no reason to fail otherwise."""
+    """Print the message, long words cut, and return the status, also where nobody reads the output any more."""
     try:
         tell(cut_words(message))
         sys.stderr.flush()
@@ -171,20 +171,20 @@ def _keep(stopped: Callable[[], None], tell: Tell) -> None:
 
 
 def leave(status: int) -> NoReturn:
-    """End the process with that status, whatever threads are left; they are named."""
+    """End the process with that status; threads that still run are named."""
     for thread in threading.enumerate():
         if thread is threading.current_thread() or thread.daemon:
             continue
         thread.join(GRACE)
         if thread.is_alive():
             with suppress(OSError):
-                print(f"the thread {thread.name!r} never ended; the command ends without it", file=sys.stderr)
+                print(f"the thread {thread.name!r} did not end; the command ends without it", file=sys.stderr)
             finish(status)
     sys.exit(status)
 
 
 def finish(status: int) -> NoReturn:
-    """End now, without waiting for threads: what was registered for the end is done, and output is flushed."""
+    """End now, without waiting for threads; exit functions are run and output is flushed."""
     with suppress(BaseException):
         atexit._run_exitfuncs()
     for stream in (sys.stdout, sys.stderr):
@@ -194,14 +194,14 @@ def finish(status: int) -> NoReturn:
 
 
 class _Watch:
-    """Ends the process where a signal was given and PATIENCE seconds later it still runs."""
+    """Handles signals, and ends a process that still runs PATIENCE seconds after a signal."""
 
     def __init__(self) -> None:
         self._timer: threading.Timer | None = None
         self.number = 0
 
     def __call__(self, number: int, _: FrameType | None) -> None:
-        """The handler of the signals: the first raises Stopped, the second ends the process."""
+        """The signal handler: the first signal raises Stopped, the second ends the process."""
         if self.number:
             end_at_once(number)
         self.number = number
@@ -209,7 +209,7 @@ class _Watch:
         raise Stopped(number)
 
     def again(self) -> None:
-        """Wait anew for the end."""
+        """Start the time limit again."""
         self.done()
         if self.number:
             self._timer = threading.Timer(PATIENCE, end_at_once, (self.number,))
@@ -217,7 +217,7 @@ class _Watch:
             self._timer.start()
 
     def lost(self) -> None:
-        """Python cannot raise in a callback or a __del__, where the signal happened to come: give it again."""
+        """Send the signal again, after it came in a callback or a __del__, where Python cannot raise."""
         number, self.number = self.number, 0
         threading.Timer(AGAIN, os.kill, (os.getpid(), number)).start()
 
@@ -228,24 +228,24 @@ class _Watch:
 
 @contextmanager
 def _signals() -> Iterator[_Watch]:
-    """While it lasts, signals raise Stopped in the main thread; what was ignored before (nohup, &) stays so."""
+    """In this context, signals raise Stopped in the main thread; signals that were ignored (nohup, &) stay ignored."""
     watch = _Watch()
     before = {}
     if threading.current_thread() is threading.main_thread():
         before = {number: signal.signal(number, watch) for number in _heeded()}
-    told = sys.unraisablehook
+    hook = sys.unraisablehook
 
     def unraisable(what: UnraisableHookArgs) -> None:
         if isinstance(what.exc_value, Stopped):
             watch.lost()
         else:
-            told(what)
+            hook(what)
 
     sys.unraisablehook = unraisable
     try:
         yield watch
     finally:
-        sys.unraisablehook = told
+        sys.unraisablehook = hook
         watch.done()
         for number, handler in before.items():
             signal.signal(number, handler)
@@ -256,7 +256,7 @@ def _heeded() -> list[signal.Signals]:
 
 
 def _closed(stream: IO[str]) -> bool:
-    """Whether nobody reads any more what a stream writes to."""
+    """Whether nobody reads the stream's output any more."""
     try:
         poll = select.poll()
         poll.register(stream.fileno(), select.POLLOUT)
@@ -266,7 +266,7 @@ def _closed(stream: IO[str]) -> bool:
 
 
 def _silence() -> None:
-    """Send what else would go to closed streams nowhere: Python complains at its end otherwise."""
+    """Discard further output of closed streams; Python would print an error at its end otherwise."""
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError, ValueError):
             if _closed(stream):
@@ -274,7 +274,7 @@ def _silence() -> None:
 
 
 def survive_encodings() -> None:
-    """Let no character end the program: what an output's encoding lacks is written in a plain form."""
+    """Make output streams write characters that their encoding lacks in a plain form, instead of raising."""
     codecs.register_error(ENCODING_ERRORS, _plain)
     for stream in (sys.stdout, sys.stderr):
         reconfigure = getattr(stream, "reconfigure", None)
@@ -284,7 +284,7 @@ def survive_encodings() -> None:
 
 
 def _plain(error: UnicodeError) -> tuple[str, int]:
-    """What stands for characters that an encoding lacks: their plain form, their letter without accents, or `?`."""
+    """The replacement of characters that an encoding lacks: a plain form, the letter without accents, or `?`."""
     assert isinstance(error, UnicodeEncodeError)
     lacked = error.object[error.start : error.end]
     return "".join(_ascii(character) for character in lacked), error.end
@@ -298,12 +298,12 @@ def _ascii(character: str) -> str:
 
 
 def cut_words(message: str) -> str:
-    """A message with what a user gave cut to a size that can be read."""
+    """The message with very long words cut."""
     return WORD.sub(lambda match: f"{match[0][:LONGEST]}...", message)
 
 
 class Parser(argparse.ArgumentParser):
-    """A command line whose messages repeat no more of what was typed than can be read."""
+    """An argument parser whose error messages cut very long words."""
 
     def error(self, message: str) -> NoReturn:
         """Print usage and the message, and exit with status 2."""
@@ -311,7 +311,7 @@ class Parser(argparse.ArgumentParser):
 
 
 def whole(least: int, most: int | None = None) -> Callable[[str], int]:
-    """For `type=` of an option: a whole number within limits."""
+    """The `type=` of an option that is a whole number within limits."""
 
     def read(text: str) -> int:
         limits = f"of at least {least}" if most is None else f"from {least} to {most}"

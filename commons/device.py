@@ -1,4 +1,4 @@
-"""Which device to compute on, and how many cores there are."""
+"""The device to compute on, and the number of processor cores."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ def cores() -> int:
 
 
 def choose(asked: str) -> str:
-    """The torch device of a request: `auto` is the GPU where torch sees one; `cuda:1` stays what it is.
+    """The torch device of a request: for `auto` a GPU where torch has one, else the CPU; `cuda:1` is returned as it is.
 
     Raises:
-        EmorepError: no such device, or a GPU is asked for and torch sees none.
+        EmorepError: there is no such device, or a GPU is asked for and torch has none.
     """
     if asked == "cpu":
         return asked
@@ -30,4 +30,4 @@ def choose(asked: str) -> str:
         return "cuda" if asked == "auto" else asked
     if asked == "auto":
         return "cpu"
-    raise EmorepError(f"--device {asked}: torch sees no GPU here; use --device cpu, or a torch built for your GPU")
+    raise EmorepError(f"--device {asked}: torch finds no GPU; use --device cpu, or install a torch built for your GPU")

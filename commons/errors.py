@@ -1,4 +1,4 @@
-"""The errors that a user may cause: one base class, and one error for a name that nothing has."""
+"""Errors that a user may cause: the base class, and the error for an unknown name."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ import traceback
 from collections.abc import Iterable
 from pathlib import Path
 
-LIST = "python run_benchmark.py --list"  # what shows all names
-MANY = 100  # known names are listed up to so many, beyond that the nearest NEAREST
+LIST = "python run_benchmark.py --list"  # the command that shows all names
+MANY = 100  # up to this number, all known names are listed; else the NEAREST most similar ones
 NEAREST = 9
-LONGEST = 200  # characters of a user's name that a message repeats
+LONGEST = 200  # characters of a user's input that a message repeats
 
 
 class EmorepError(Exception):
-    """Something that the user can mend: the message says what is wrong, where, what was expected and what to do."""
+    """An error that the user can correct; the message says what is wrong, where, what was expected and what to do."""
 
 
 class Refused(EmorepError):
-    """The request itself is wrong, whatever the data: a command ends with status 2."""
+    """The request itself is wrong; a command ends with status 2."""
 
 
 class UnknownName(Refused):
-    """A name that no registry has: offers the nearest, and says which there are or what to `see` for them."""
+    """An unknown name; the message offers similar names, and lists the known ones or names the command that does."""
 
     def __init__(self, what: str, name: str, known: Iterable[str], see: str = "") -> None:
         known = sorted(set(known))
@@ -36,7 +36,7 @@ class UnknownName(Refused):
 
 
 class NotThere(UnknownName):
-    """A file or folder that is not there: offers those beside it of a similar name, and lists no others."""
+    """A file or folder that does not exist; the message offers similar names in the same folder."""
 
     def __init__(self, what: str, path: Path) -> None:
         if not path.parent.is_dir():
@@ -53,7 +53,7 @@ def cut(text: str, most: int = LONGEST) -> str:
 
 
 def where(error: BaseException, source: Path | None = None) -> str:
-    """An exception in one line, with the file and line where it arose; `source`: the last line of that file."""
+    """An exception in one line, with the file and line that raised it; `source`: only lines of that file count."""
     calls = traceback.extract_tb(error.__traceback__)
     own = [call for call in calls if source is None or Path(call.filename) == source]
     place = f" ({own[-1].filename}, line {own[-1].lineno})" if own else ""

@@ -1,7 +1,7 @@
-"""What is known of files, kept from run to run: an SQLite file keyed by path and the file's state.
+"""An index of facts about files, kept between runs: an SQLite file keyed by path and state of a file.
 
-It only spares work: a damaged index is made anew, a damaged row is ignored, and an index that cannot be used is told
-once and done without.
+It only saves work. A damaged index is replaced by an empty one, a damaged row is ignored, and where the index cannot be
+used, one warning says so and the files are read again.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
-VERSION = 2  # of the layout; an index of another version is made anew
+VERSION = 2  # of the layout; an index of another version is emptied
 QUERY = 500  # paths asked for in one query; SQLite allows 999
 Result = TypeVar("Result")
 Key = tuple[str, str]  # path, part of the file
 
 
 def state(stat: os.stat_result) -> str:
-    """What changes whenever a file is written or replaced; its ctime cannot be put back."""
+    """A text that changes whenever a file is written or replaced: its ctime cannot be set back."""
     return f"{stat.st_size} {stat.st_mtime_ns} {stat.st_ctime_ns} {stat.st_ino} {stat.st_dev}"
 
 
 class FileIndex:
-    """An index of values (anything that JSON holds) by path and part of the file."""
+    """An index of JSON values by path and part of the file."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -44,7 +44,7 @@ class FileIndex:
             self._connection = None
 
     def known(self, keys: Iterable[Key]) -> dict[Key, object]:
-        """Values of keys whose files are as they were when the values were written."""
+        """Values of the keys whose files have not changed since the values were written."""
         wanted = set(keys)
         states: dict[str, str] = {}
         for path in dict.fromkeys(path for path, _ in wanted):
@@ -60,7 +60,7 @@ class FileIndex:
         return values
 
     def write(self, rows: Sequence[tuple[Key, str, object]]) -> None:
-        """Add or replace rows of (key, state, value) at once, so that other processes never wait long."""
+        """Add or replace rows of (key, state, value) in one transaction, so that other processes do not wait long."""
         plain = [(*key, then, text, _digest(*key, then, text)) for key, then, v in rows if (text := json.dumps(v))]
         if plain:
             self._run(lambda connection: _write(connection, plain))
@@ -75,15 +75,15 @@ class FileIndex:
             try:
                 return work(self._connected())
             except sqlite3.DatabaseError as error:
-                if isinstance(error, sqlite3.OperationalError):  # the folder's or the disk's fault, not the file's
+                if isinstance(error, sqlite3.OperationalError):  # an error of the folder or the disk, not of the file
                     raise
                 self._set_aside(error)
                 return work(self._connected())
         except (OSError, sqlite3.Error) as error:
             self._usable = False
             warnings.warn(
-                f"cannot use the cache {self.path.parent} ({error}): what is read of files is not kept; free "
-                "space, allow writing, or name another with --cache",
+                f"cannot use the cache {self.path.parent} ({error}): facts about files are not kept; free space, "
+                "make it writable, or name another with --cache",
                 stacklevel=2,
             )
             return None
@@ -99,12 +99,12 @@ class FileIndex:
         self.__exit__()
         aside = self.path.with_suffix(".damaged")
         os.replace(self.path, aside)
-        Path(f"{self.path}-journal").unlink(missing_ok=True)  # it would be played back into the new file
+        Path(f"{self.path}-journal").unlink(missing_ok=True)  # SQLite would apply it to the new file
         warnings.warn(f"damaged index {self.path} moved to {aside} ({error}); files are read again", stacklevel=2)
 
 
 def _digest(path: str, part: str, then: str, value: str) -> str:
-    """A row's own hash: a flipped byte anywhere in the row makes it unknown."""
+    """The hash of a row, by which a damaged row is recognised."""
     return hashlib.sha256("\0".join((path, part, then, value)).encode()).hexdigest()[:16]
 
 

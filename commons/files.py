@@ -1,4 +1,4 @@
-"""How a file is written: whole or not at all, whatever kills the program."""
+"""Writing files completely or not at all, even if the program is killed."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ from urllib.parse import quote
 
 try:
     import fcntl
-except ImportError:  # no such locks there: temporary files go by their age
+except ImportError:  # a system without such locks: the age of temporary files decides
     fcntl = None  # type: ignore[assignment]
 
-LONGEST = 150  # bytes of an encoded name; file systems allow 255, and suffixes add to it
-STALE = 86400.0  # s; a temporary file this old has lost its writer
-YOUNG = 2.0  # s; one this young may not be locked yet by its writer
+LONGEST = 150  # bytes of an encoded name; file systems allow 255, with suffixes
+STALE = 86400.0  # s; an older temporary file is abandoned
+YOUNG = 2.0  # s; a younger temporary file may not be locked yet
 SUFFIX = ".tmp"
 
-_swept: set[Path] = set()  # folders where this process looked for what killed writers left
+_swept: set[Path] = set()  # folders in which this process has removed abandoned files
 
 
 @contextmanager
 def whole(path: Path) -> Iterator[BinaryIO]:
-    """A file that is written aside, flushed to disk and renamed to `path`; nothing of it is left where that fails.
+    """A temporary file that is flushed to disk and renamed to `path` at the end; it is removed where that fails.
 
-    The first in a folder also removes there what killed writers left. The writer holds a lock on the file aside, so
-    that others know that it lives.
+    The first call for a folder also removes temporary files of killed processes there. The writer holds a lock on its
+    temporary file, which shows others that it is alive.
 
     Raises:
-        OSError: it cannot be written.
+        OSError: the file cannot be written.
     """
     if path.parent not in _swept and sweep(path.parent):
         _swept.add(path.parent)
@@ -52,13 +52,13 @@ def whole(path: Path) -> Iterator[BinaryIO]:
 
 
 def write(path: Path, content: str | bytes) -> None:
-    """Write a file whole or not at all; what is no file but a device or a pipe (/dev/stdout) is written to.
+    """Write a file completely or not at all; a device or a pipe (/dev/stdout) is written to directly.
 
     Raises:
-        OSError: it cannot be written.
+        OSError: the file cannot be written.
     """
     data = content.encode() if isinstance(content, str) else content
-    if path.exists() and not path.is_file():  # renaming onto it would put a file in its place
+    if path.exists() and not path.is_file():  # a rename would replace it by a file
         path.write_bytes(data)
         return
     with whole(path) as file:
@@ -66,27 +66,27 @@ def write(path: Path, content: str | bytes) -> None:
 
 
 def sweep(folder: Path) -> bool:
-    """Remove temporary files of a folder whose writers were killed; False: some are too young to tell."""
-    all_told = True
-    for path in [*folder.glob(f".*{SUFFIX}"), *folder.glob(".tmp-*")]:  # the second form: of earlier versions
+    """Remove temporary files of killed processes from a folder; False where some are too young to know."""
+    all_known = True
+    for path in [*folder.glob(f".*{SUFFIX}"), *folder.glob(".tmp-*")]:  # the second form is that of earlier versions
         with suppress(OSError):
             age = time.time() - path.stat().st_mtime
             if age <= YOUNG:
-                all_told = False
+                all_known = False
             elif age > STALE or _abandoned(path):
                 path.unlink()
-    return all_told
+    return all_known
 
 
 def _lock(file: BinaryIO) -> None:
-    """Take a file's lock, which ends with the process; a file system without locks goes without."""
+    """Lock a file until the process ends; without effect on a file system without locks."""
     if fcntl is not None:
         with suppress(OSError):
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def _abandoned(path: Path) -> bool:
-    """Whether no living process holds a temporary file's lock; False where that cannot be known."""
+    """Whether no process holds the lock of a temporary file; False where that cannot be known."""
     if fcntl is None:
         return False
     with open(path, "rb") as file:
@@ -99,7 +99,9 @@ def _abandoned(path: Path) -> bool:
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Keep other processes that ask for the same out of a folder, which is made if need be; none wait for the dead.
+    """In this context, other processes that lock the same folder wait; the folder is made if it is absent.
+
+    The lock of a process that is killed ends with it.
 
     Raises:
         OSError: the folder cannot be made.
@@ -108,7 +110,7 @@ def locked(folder: Path) -> Iterator[None]:
     handle = os.open(folder, os.O_RDONLY) if fcntl is not None else -1
     try:
         if fcntl is not None:
-            with suppress(OSError):  # a file system without locks goes without
+            with suppress(OSError):  # a file system without locks
                 fcntl.flock(handle, fcntl.LOCK_EX)
         yield
     finally:
@@ -119,7 +121,7 @@ def locked(folder: Path) -> Iterator[None]:
 def encode(name: str) -> str:
     """A name as one part of a path: percent-encoded, never `.` or `..`.
 
-    What is too long for a file system is cut and gets a hash of the name after a `+`, which no encoded name has.
+    A name that is too long for a file system is cut, and ends with `+` and a hash; no other encoded name has a `+`.
 
     Raises:
         ValueError: the name is empty.

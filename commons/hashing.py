@@ -8,12 +8,12 @@ from pathlib import Path
 
 
 def of_json(value: object) -> str:
-    """sha256 (hex) of a value's JSON with sorted keys. Raises ValueError for what is not finite."""
+    """sha256 (hex) of a value's JSON with sorted keys. Raises ValueError for numbers that are not finite."""
     return hashlib.sha256(json.dumps(value, sort_keys=True, allow_nan=False).encode()).hexdigest()
 
 
 def of_compact_json(value: object) -> str:
-    """The same of its JSON without spaces: the form in which audits are hashed."""
+    """sha256 (hex) of a value's JSON with sorted keys and without spaces, as audits are hashed."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
@@ -33,5 +33,5 @@ def of_path(path: Path) -> str:
 
 
 def short(text: str) -> str:
-    """Eight hex digits of a text's sha256: tells names apart that people read."""
+    """The first eight hex digits of a text's sha256, for names that people read."""
     return hashlib.sha256(text.encode()).hexdigest()[:8]

@@ -1,36 +1,36 @@
-"""What the marks in a table mean."""
+"""The meaning of the marks in tables."""
 
 from __future__ import annotations
 
 EDGE = "edge"
-# Marks of a task that only concern those who read its audio.
+# Marks of a task that concern only upstreams that read its audio.
 OF_AUDIO = ("lossy_audio", "identical_audio", "audio_shared", "skipped")
 
 MEANING = {
     "contaminated:audio": "the upstream was trained on audio of this corpus (or of its speakers)",
     "contaminated:labels": "the upstream was trained on this corpus with its labels",
-    "seen:unknown": "nobody says what the upstream was trained on",
+    "seen:unknown": "it is not known what the upstream was trained on",
     "speakers_shared": "by protocol, speakers of test are in training too",
-    "speakers_unknown": "the corpus does not tell who speaks: speakers of test may be in training too",
+    "speakers_unknown": "the speakers of the corpus are not known: those of test may be in training too",
     "same_family": "both corpora have the same speakers: each fold trains without those of its test part",
     "target_features": "test features are standardised by their own statistics: unlabelled test data were seen",
-    "sentences_unknown": "the corpus does not tell sentences: what is said in test may be said in training too",
+    "sentences_unknown": "the sentences of the corpus are not known: the same text may be in test and in training",
     "dialogues_shared": "by protocol, dialogues of test are in training too",
     "audio_shared": "recordings of test are in training too: by an official split, or since two corpora hold the same",
     "dev_speakers_shared": "speakers of the training part are in dev too; none of test",
     "speaker~label": "most speakers have one class only: voice and class cannot be told apart",
     "lossy_audio": "the audio went through a lossy codec that the official corpus did not",
     "imported": "predictions brought from outside: how they were trained and chosen was not controlled here",
-    "partial": "the corpus is not whole",
+    "partial": "the copy of the corpus is not complete",
     "synthetic": "no real speech",
     "identical_audio": "some utterances are the same recording",
-    "skipped": "so many files could not be decoded and were left out",
-    "reference": "a floor to compare with: it knows nothing of the sound",
-    "oracle": "it is told true labels that no model has: those of earlier turns",
-    "draws": "the mean of so many draws of random weights; its interval is the mean of theirs",
+    "skipped": "this number of files could not be decoded and were left out",
+    "reference": "a floor to compare with: it does not use the sound",
+    "oracle": "it uses the true labels of earlier turns, which no model has",
+    "draws": "the mean of this number of draws of random weights; its interval is the mean of theirs",
     EDGE: "the best strength or learning rate lay at the end of its grid in most folds; a wider one "
     "(-d NAME@FILE.yaml) is to be tried on the development corpora",
-    "unconverged": "a final fit of the head did not converge: its figure may be short of what the head can reach",
+    "unconverged": "a final fit of the head did not converge: its figure may be lower than the head can reach",
 }
 
 

@@ -1,8 +1,8 @@
-"""The common yardstick: metrics as functions of additive statistics.
+"""Metrics as functions of additive statistics.
 
-Every metric here depends on the utterances only through sums (confusion counts, or sums of values and
-products). One code therefore serves a fold, a pooled figure, a group left out, a bootstrap and `verify`:
-add up the statistics of the utterances wanted, then apply the metric. Numpy only; every room may import it.
+Every metric depends on the utterances only through sums (confusion counts, or sums of values and products). The same
+function therefore serves a fold, a pooled figure, a group left out, a bootstrap and `verify`: add up the statistics of
+the utterances, then apply the metric. It uses numpy only.
 
 Statistics are arrays whose last axes hold the sums and whose leading axes are free:
 classification ``(..., C, C)``, counts with the true class first; regression ``(..., 16)``, the sums ``n, t, p, t*t,
@@ -20,7 +20,7 @@ import numpy as np
 
 CLASSIFICATION: Final = "classification"
 REGRESSION: Final = "regression"
-ROUNDING: Final = 4 * np.finfo(np.float64).eps  # of a sum, relative, for each of its terms
+ROUNDING: Final = 4 * np.finfo(np.float64).eps  # relative rounding error of a sum, for each of its terms
 
 
 def sums(
@@ -31,7 +31,7 @@ def sums(
     n_groups: int = 1,
     n_classes: int | None = None,
 ) -> np.ndarray:
-    """Additive statistics of utterances, one row a group.
+    """Additive statistics of utterances, one row for each group.
 
     Args:
         targets: (N,) class indices when `n_classes` is given, else values.
@@ -152,16 +152,16 @@ def signs(s: np.ndarray, without_zero: bool) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Metric:
-    """A metric: its formula, and what a table must know of it.
+    """A metric: its formula, and the facts that tables need.
 
     Attributes:
         function: additive statistics (..., sums) -> values (...) as shares or plain numbers.
-        kind: of the statistics it takes: classification or regression.
-        unit: of its values in tables: `percent`, or empty for plain numbers.
-        limits: the least and the largest value there can be, in table units.
-        higher_is_better: which way is better.
-        by_class: each class weighs the same, so there is no interval where one group alone has a class.
-        special: to sentiment from -3 to 3; it is computed only where a task names it.
+        kind: the kind of statistics that it takes: classification or regression.
+        unit: the unit of its values in tables: `percent`, or empty for plain numbers.
+        limits: the smallest and the largest possible value, in table units.
+        higher_is_better: whether larger values are better.
+        by_class: whether each class weighs the same; then there is no interval where one group alone has a class.
+        special: whether it is for sentiment from -3 to 3 only; such a metric is computed only where a task names it.
     """
 
     function: Callable[[np.ndarray], np.ndarray]
@@ -184,11 +184,11 @@ class Metric:
 
     @property
     def reads(self) -> str:
-        """How its values are to be read, in a few words."""
+        """A few words on how to read its values."""
         return self.unit or ("1 is perfect" if self.higher_is_better else "smaller is better")
 
     def __call__(self, statistics: np.ndarray) -> np.ndarray:
-        """The metric in table units, of the leading shape of `statistics`."""
+        """The metric in table units, with the leading shape of `statistics`."""
         return self.scale * self.function(statistics)
 
     def shown(self, value: float | None) -> str:
@@ -197,7 +197,7 @@ class Metric:
 
 
 def axis_label(name: str) -> str:
-    """`UA (%)`: what stands at an axis of a metric's values."""
+    """The label of an axis with a metric's values, such as `UA (%)`."""
     return f"{name} (%)" if METRICS[name].unit == "percent" else name
 
 

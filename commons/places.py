@@ -1,6 +1,6 @@
-"""Where things lie: the folders that a command line may name, and the environment's defaults for them.
+"""Folders that a command line may name, and their defaults from the environment.
 
-Command lines alone read the environment; below them these values travel as arguments.
+Only command lines read the environment; other code gets these values as arguments.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 
 from commons.errors import cut
 
-DATA = "data"  # where corpora are looked for unless a folder is named
+DATA = "data"  # the folder of corpora unless another is named
 
 
 @dataclass(frozen=True)
@@ -22,11 +22,11 @@ class Places:
     """Folders of one request.
 
     Attributes:
-        data: one folder a corpus.
+        data: holds a folder for each corpus.
         cache: features, the index of audio contents, the embedded corpus.
         results: records; runs: pre-training runs.
-        weights: copies of the hub's repositories, weights/facebook/wav2vec2-base; None: there is no such folder.
-        emobox: EmoBox's fold files; None: looked for under `data`.
+        weights: copies of the hub's repositories, such as weights/facebook/wav2vec2-base; None: no such folder.
+        emobox: EmoBox's fold files; None: the folder EmoBox under `data`.
         modelscope: ModelScope's cache.
     """
 
@@ -49,15 +49,15 @@ FROM = {
     "modelscope": "MODELSCOPE_CACHE",
 }
 HELP = {
-    "data": "one folder a corpus (default: $EMOREP_DATA, else ./data)",
-    "cache": "features and what is known of audio files (default: $EMOREP_CACHE, else ~/.cache/emorep)",
+    "data": "holds a folder for each corpus (default: $EMOREP_DATA, else ./data)",
+    "cache": "features, and an index of audio files (default: $EMOREP_CACHE, else ~/.cache/emorep)",
     "results": "default: ./results",
     "runs": "pre-training runs (default: $EMOREP_RUNS, else ./runs)",
 }
 
 
 def of_environment(environment: Mapping[str, str] = os.environ) -> Places:
-    """The places that the environment names; the defaults of a command line."""
+    """The places that the environment names, which are the defaults of command lines."""
     given = {name: Path(environment[key]).expanduser() for name, key in FROM.items() if environment.get(key)}
     return Places(**given)
 
@@ -70,15 +70,15 @@ def add_to(parser: argparse.ArgumentParser, *names: str) -> None:
 
 
 def chosen(options: argparse.Namespace) -> Places:
-    """The places of a parsed command line, `~` expanded; what it has no option for comes from the environment."""
+    """The places of a parsed command line, `~` expanded; places without an option come from the environment."""
     given = {name: Path(place).expanduser() for name, place in vars(options).items() if name in FIELDS and place}
     return replace(of_environment(), **given)
 
 
 def unwritable(folder: Path) -> str:
-    """Why no file can be written into a folder, or into one that is to be made; empty where one can.
+    """Why no file can be written into a folder, which need not exist yet; empty where files can be written.
 
-    It is asked before the work, so that hours of it are not for nothing.
+    It is checked before the work begins, so that hours of work are not lost.
     """
     try:
         there = next(place for place in (folder, *folder.absolute().parents) if os.path.lexists(place))
@@ -91,11 +91,11 @@ def unwritable(folder: Path) -> str:
         os.close(os.open(trial, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
         trial.unlink()
     except (OSError, ValueError) as error:
-        return f"{folder}: nothing can be written there ({getattr(error, 'strerror', None) or error})"
+        return f"{folder}: no file can be written there ({getattr(error, 'strerror', None) or error})"
     return ""
 
 
 def columns(environment: Mapping[str, str] = os.environ) -> int | None:
-    """The characters of a line that COLUMNS asks for; None where it says nothing."""
+    """The width of a line from the variable COLUMNS, in characters; None where it is not set."""
     asked = environment.get("COLUMNS", "")
     return int(asked) if asked.isdecimal() and len(asked) <= 6 and int(asked) else None

@@ -1,4 +1,4 @@
-"""What a user sees of long work: a bar on a terminal, else a line a minute."""
+"""Progress of long work: a bar on a terminal, else a line every minute."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ LINE_EVERY = 60  # s between lines where there is no terminal
 
 
 class Progress(Protocol):
-    """Called with how much is done, of how much, and a word on it."""
+    """Called with the work done, the total, and a short note."""
 
     def __call__(self, done: float, total: float, note: str = "") -> None: ...
 
 
 def log(what: Sequence[str], became: str) -> None:
-    """A line on what was done, where there is no progress bar."""
+    """Print a line on work that is done, where there is no progress bar."""
     if not sys.stderr.isatty():
         print(f"{time.strftime('%H:%M:%S')} {' · '.join(what)}: {became}", file=sys.stderr, flush=True)
 
 
 @contextmanager
 def bar(label: str, unit: str) -> Iterator[Progress]:
-    """A progress bar with rate and time left; without a terminal, a line a minute of what takes so long."""
+    """A progress bar with rate and time left; without a terminal, a line every minute."""
     if not sys.stderr.isatty():
         yield _lines(label, unit)
         return
@@ -38,7 +38,7 @@ def bar(label: str, unit: str) -> Iterator[Progress]:
                TextColumn("{task.fields[note]}"))  # fmt: skip
     with Bar(*columns, console=Console(stderr=True), transient=True) as shown:
         task, started = shown.add_task(label, total=None, rate="", note=""), time.perf_counter()
-        first: float | None = None  # what was done before this call, which took none of its time
+        first: float | None = None  # work that was done before this call, which does not count for the rate
         last = ""
 
         def advance(done: float, total: float, note: str = "") -> None:

@@ -1,4 +1,4 @@
-"""Names to what they stand for. Targets are strings "module:attribute", so that listing them imports nothing heavy."""
+"""Registries of names. Targets are strings "module:attribute", so that a list of names imports no large library."""
 
 from __future__ import annotations
 
@@ -12,7 +12,13 @@ Entry = TypeVar("Entry")
 
 
 class Registry(Generic[Entry]):
-    """Entries by name, in the order given; `what` an entry is called in messages, `see` where all names are shown."""
+    """Entries by name, in the order given.
+
+    Args:
+        what: the word for an entry in messages.
+        see: the command that shows all names.
+        others: further names that messages may offer.
+    """
 
     def __init__(self, what: str, entries: Mapping[str, Entry], see: str = "", others: Iterable[str] = ()) -> None:
         self.what, self.see, self._entries, self._others = what, see, dict(entries), tuple(others)
@@ -31,13 +37,13 @@ class Registry(Generic[Entry]):
         return list(self._entries.values())
 
     def find(self, name: str) -> Entry:
-        """The entry of that name. Raises UnknownName with the nearest names, `others` among them."""
+        """The entry of that name. Raises UnknownName, which offers similar names."""
         if name not in self._entries:
             raise UnknownName(self.what, name, [*self._entries, *self._others], self.see)
         return self._entries[name]
 
 
 def load(target: str) -> object:
-    """What a target "module:attribute" names, imported now."""
+    """The object that a target "module:attribute" names, imported now."""
     module, _, attribute = target.partition(":")
     return getattr(importlib.import_module(module), attribute)

@@ -1,7 +1,7 @@
-"""YAML that people write: definitions, recipes, ablations, suites, settings. Bounded, whatever a file holds.
+"""Reads YAML files that people write: definitions, recipes, ablations, suites, settings. Size and depth are limited.
 
-What it reads is plain: mappings, lists, text, numbers, true, false and null. There are no aliases (a few of them
-expand beyond any memory) and no dates (they are text); a key stands once.
+Values are mappings, lists, text, numbers, true, false and null. Aliases are refused, for a few of them can expand
+beyond any memory; dates are text; a key may occur once.
 """
 
 from __future__ import annotations
@@ -16,22 +16,22 @@ from commons.errors import EmorepError, cut
 
 LARGEST = 65_536  # bytes
 DEEPEST = 50  # levels of mappings and lists
-LARGEST_NUMBER = 10**30  # in size, of whole numbers
+LARGEST_NUMBER = 10**30  # the largest absolute value of whole numbers
 
 
 class NotYaml(EmorepError):
-    """A file or text cannot be read as YAML; one line, which names no file where it is of a text."""
+    """A file or text cannot be read as YAML; the message is one line, and names the file if there is one."""
 
 
 def mapping(path: Path, holds: str, *, may_be_empty: bool = False) -> dict[str, object]:
     """The mapping that a YAML file holds.
 
     Args:
-        holds: what it should hold, for messages: "settings, one `name: value` a line".
+        holds: what the file should hold, for messages: "settings, one `name: value` a line".
         may_be_empty: a file without content is an empty mapping.
 
     Raises:
-        NotYaml: it cannot be read, is too large, or holds anything else; one line that names the file.
+        NotYaml: the file cannot be read, is too large, or holds no mapping.
     """
     try:
         with open(path, "rb") as file:
@@ -50,16 +50,16 @@ def mapping(path: Path, holds: str, *, may_be_empty: bool = False) -> dict[str, 
 
 
 def parse(data: bytes | str) -> object:
-    """What a YAML text stands for. Raises NotYaml: it is no YAML, too large, nested too deeply, or has aliases."""
+    """The value of a YAML text. Raises NotYaml: it is no YAML, too large, nested too deeply, or has aliases."""
     if len(data) > LARGEST:
-        raise NotYaml(f"larger than {LARGEST // 1024} KiB, which no such file is")
+        raise NotYaml(f"larger than {LARGEST // 1024} KiB, the largest size allowed")
     try:
         _check_shape(data)
         content: object = yaml.load(data, _Loader)
     except _TooDeep:
-        raise NotYaml(f"nested too deeply; {DEEPEST} levels are the most") from None
+        raise NotYaml(f"nested too deeply; at most {DEEPEST} levels are allowed") from None
     except (yaml.YAMLError, ValueError, OverflowError) as error:
-        raise NotYaml(f"not YAML that can be read ({cut(' '.join(str(error).split()))})") from None
+        raise NotYaml(f"not valid YAML ({cut(' '.join(str(error).split()))})") from None
     return content
 
 
@@ -67,12 +67,12 @@ class _TooDeep(Exception):
     pass
 
 
-# libyaml's loader, where PyYAML was built with it, is some ten times as fast.
+# libyaml's loader is about ten times as fast, where PyYAML was built with it.
 _Base: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def _check_shape(data: bytes | str) -> None:
-    """Raise _TooDeep or YAMLError for nesting and aliases, before anything is built of them."""
+    """Raise _TooDeep or YAMLError for deep nesting and for aliases, before any value is built."""
     depth = 0
     for event in yaml.parse(data, _Base):
         if isinstance(event, yaml.AliasEvent):
@@ -83,7 +83,7 @@ def _check_shape(data: bytes | str) -> None:
 
 
 class _Loader(_Base):  # type: ignore[misc, valid-type]
-    """YAML's safe loader, for plain values only; without repeated keys."""
+    """YAML's safe loader for plain values; repeated keys are errors."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, object]:
         names: set[str] = set()
@@ -111,5 +111,5 @@ _Loader.yaml_implicit_resolvers = {
     first: [(tag, pattern) for tag, pattern in several if tag != f"{_TAG}timestamp"]
     for first, several in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
-# To YAML 1.1, which PyYAML reads, 1e-3 without a point is a text; people mean the number.
+# In YAML 1.1, which PyYAML reads, 1e-3 without a point is a text; here it is a number.
 _Loader.add_implicit_resolver(f"{_TAG}float", re.compile(r"[-+]?[0-9]+[eE][-+]?[0-9]+$"), list("-+0123456789"))

@@ -1,4 +1,4 @@
-"""Engines run the jobs of a plan: on this machine, or (to come) on a cluster."""
+"""Engines, which run the jobs of a plan on this machine or (later) on a cluster."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ if TYPE_CHECKING:
 
 
 class Engine(Protocol):
-    """Runs jobs, each after those that it names; outcomes come as jobs end."""
+    """Runs jobs, each after the jobs that it names; gives outcomes as jobs end."""
 
     def submit(self, jobs: Sequence[Job]) -> None:
-        """Take jobs on, in an order in which none comes before one that it needs."""
+        """Accept jobs, in an order in which each comes after the jobs that it needs."""
         ...
 
     def wait(self) -> Iterator[Outcome]:
@@ -23,7 +23,7 @@ class Engine(Protocol):
         ...
 
     def cancel(self) -> None:
-        """Stop: start no further job, end those that run. What is done stays done."""
+        """Start no further job and end those that run; finished work is kept."""
         ...
 
 
@@ -35,7 +35,7 @@ def chosen(place: Workplace) -> Engine:
 
 
 def run(engine: Engine, jobs: Sequence[Job]) -> Iterator[Outcome]:
-    """Submit jobs and give their outcomes as they end; whatever stops the caller cancels the rest."""
+    """Submit jobs and give their outcomes as they end; where the caller stops, the other jobs are cancelled."""
     engine.submit(jobs)
     ended = False
     try:

@@ -11,7 +11,7 @@ from cells.workplace import Workplace
 
 
 class Local:
-    """Runs jobs in the order given. One whose extraction failed is skipped, with that failure."""
+    """Runs jobs in the order given. A job whose extraction failed is skipped, with the same failure."""
 
     def __init__(self, place: Workplace) -> None:
         self._place = place
@@ -19,11 +19,11 @@ class Local:
         self._ended: dict[str, Outcome] = {}
 
     def submit(self, jobs: Sequence[Job]) -> None:
-        """See Engine."""
+        """Accept jobs, in an order in which each comes after the jobs that it needs."""
         self._waiting.extend(jobs)
 
     def wait(self) -> Iterator[Outcome]:
-        """See Engine."""
+        """The outcome of every job, as it ends."""
         while self._waiting:
             job = self._waiting.popleft()
             outcome = self._skipped(job) or perform(job, self._place, self._ended)
@@ -31,7 +31,7 @@ class Local:
             yield outcome
 
     def cancel(self) -> None:
-        """See Engine."""
+        """Start no further job; one job runs at a time, in this process."""
         self._waiting.clear()
 
     def _skipped(self, job: Job) -> Outcome | None:
@@ -41,5 +41,5 @@ class Local:
                 return Outcome(job.id, cell, failure=failure, skipped=True)
         beside = job.beside if isinstance(job, Measure) else ()
         if beside and all(self._ended[one].failure for one in beside):
-            return Outcome(job.id, cell, skipped=True)  # a reference row with nothing to stand beside
+            return Outcome(job.id, cell, skipped=True)  # a reference row without a cell to compare it with
         return None

@@ -26,9 +26,9 @@ class Pooled(Protocol):
 
 
 class Frames(Protocol):
-    """Features frame by frame: `frames[i]` is (T_i, L', D) float16; `layers` are the L' layers that were kept.
+    """Features of every frame: `frames[i]` is (T_i, L', D) float16 of the L' kept layers, whose indices are `layers`.
 
-    `offsets` (N + 1,) int64 are the cumulated numbers of frames.
+    `offsets` is (N + 1,) int64, the cumulative numbers of frames.
     """
 
     layers: tuple[int, ...]
@@ -40,7 +40,7 @@ class Frames(Protocol):
 
 
 class Live(Protocol):
-    """The network itself, with the inputs of the N utterances: what fine-tuning trains."""
+    """The network itself, with the inputs of the N utterances, for fine-tuning."""
 
     hop: int | None  # samples between frames
     depth: int  # L
@@ -49,27 +49,28 @@ class Live(Protocol):
     def __len__(self) -> int: ...
 
     def network(self) -> torch.nn.Module:
-        """A fresh copy of the upstream's network whose parameters take gradients, on the CPU."""
+        """A new copy of the upstream's network on the CPU, with parameters that require gradients."""
         ...
 
     def frames(self, network: torch.nn.Module, rows: Sequence[int]) -> list[torch.Tensor]:
-        """Features (L, T_i, D) of some utterances through `network`, where it is, with gradients."""
+        """Features (L, T_i, D) of some utterances, with gradients, computed by `network` on its device."""
         ...
 
 
 @dataclass(frozen=True)
 class Features:
-    """Features of N utterances, in the order of their table. Nothing is in memory before it is indexed.
+    """Features of N utterances, in the order of their table. Arrays are read from disk when they are indexed.
 
     Attributes:
         ids: (N,) str.
-        fingerprint: sha256 of all that decides the upstream's features.
-        precision: "fp32" for what cannot move, whatever was asked.
-        device: where the upstream ran, or would have run had the store lacked anything.
-        depth, width: layers L, values a layer D.
+        fingerprint: sha256 of everything that decides the upstream's features.
+        precision: "fp32" for upstreams that have no other precision, whatever was asked.
+        device: the device of the upstream, also where all features came from the store.
+        depth, width: number of layers L, and of values in a layer D.
         counts: utterances computed now, reused (from the store or identical audio), padded, windowed.
-        seconds: decode, forward and write, summed over workers; total, by the clock.
-        parameters: of the upstream's networks; None where it has none or nothing had to be made.
+        seconds: decode, forward and write, summed over workers; total: wall time.
+        parameters: number of parameters of the upstream's networks; None where it has none, or all features came from
+            the store.
     """
 
     ids: np.ndarray

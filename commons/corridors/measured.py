@@ -1,4 +1,4 @@
-"""Measured (cells -> leaderboard): everything of one cell that becomes its record."""
+"""Measured (cells -> leaderboard): the parts of one cell's record, before it is scored."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from commons.corridors.record import Cell, Downstream, Run, Task, Upstream
 
 @dataclass(frozen=True)
 class Measured:
-    """A cell that was measured, before it is scored.
+    """A measured cell, before it is scored.
 
     Attributes:
         cell, task, upstream, downstream, run: sections of the record.
-        predictions: the head's, on test.
-        utterances: table indexed by utterance id; of its columns speaker, gender, language, dialogue are kept.
+        predictions: the head's predictions on test.
+        utterances: table indexed by utterance id; its columns speaker, gender, language and dialogue are kept.
         groups: (N,) str, the unit of resampling of every row of `utterances`.
         pooled: (rows of the first seed, D) float16, standardised time-mean of each test utterance at the chosen layer;
             None where the head chose none.

@@ -1,16 +1,16 @@
-"""Predictions (downstreams -> leaderboard): what a head predicted on test, and how it came to that."""
+"""Predictions (downstreams -> leaderboard): a head's predictions on test, and its choices."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:  # the record imports this module: asking what is done must not import pandas
+if TYPE_CHECKING:  # the record imports this module, and a plan must not import pandas for that
     import numpy as np
     import pandas as pd
 
 Plain = str | int | float | bool | None
-Choice = dict[str, Plain]  # fold, seed, what was chosen, the figure that chose it, `edge`: at the end of a grid
+Choice = dict[str, Plain]  # fold, seed, the choice, its figure, and `edge`: whether it is the end of a grid
 
 
 @dataclass(frozen=True)
@@ -19,14 +19,13 @@ class Predictions:
 
     Attributes:
         table: columns `id fold seed target prediction`, and `score:<class>` (probabilities, float32) for classes.
-        by_layer: (L, R) predictions on test had that layer alone been used: int16 classes or float32 values.
-        dev_by_layer: (F, L) the `select_on` figure of every layer on the data that chose.
-        choices: one a fold and seed: what was chosen, the figure that chose it, and `edge` where it lay at the end
-            of a grid.
-        layer_weights: for each of `choices` the head's weights of the layers, which sum to 1; None where it has none.
-        layer: the layer most folds chose (the lower of equals), None for heads without layers.
-        outputs: (R, H) float32, the head's first-layer output on test for pictures; None where there is none.
-        marks: what a table must say beside the figures.
+        by_layer: (L, R) predictions on test with that layer alone: int16 classes or float32 values.
+        dev_by_layer: (F, L) the `select_on` figure of every layer on the data on which the layer is chosen.
+        choices: for each fold and seed: the choice, its figure, and `edge`: whether it is the end of a grid.
+        layer_weights: for each of `choices`, the head's weights of the layers, which sum to 1; None where it has none.
+        layer: the layer that most folds chose (the lower of equals); None for heads without layers.
+        outputs: (R, H) float32, output of the head's first layer on test, for pictures; None where there is none.
+        marks: marks that tables show beside the figures.
         seconds: wall time.
     """
 

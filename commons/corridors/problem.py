@@ -21,7 +21,7 @@ class Fold:
 
     Attributes:
         train, dev, test: disjoint; dev may be empty.
-        inner: held-out groups that partition train and dev together, for inner cross-validation; empty where
+        inner: groups that are held out in inner cross-validation, a partition of train and dev together; empty where
             `dev` is an official part.
     """
 
@@ -34,7 +34,7 @@ class Fold:
 
 @dataclass(frozen=True)
 class Target:
-    """A further target of all N utterances, which a head that learns several tasks may train on.
+    """A further target of the N utterances, for heads that learn several tasks.
 
     Attributes:
         name: the column that it comes from: intensity, gender, phonemes ...
@@ -43,7 +43,7 @@ class Target:
         values: (N,) int64 class indices, -1 = none; for regression float64, NaN = none.
 
     Raises:
-        EmorepError: a value is no class of `classes`.
+        EmorepError: a value is not the index of a class.
     """
 
     name: str
@@ -56,7 +56,7 @@ class Target:
             raise EmorepError(f"target {self.name}: kind {self.kind!r} is neither classification nor regression")
         if self.kind == "classification" and len(self.values) and self.values.max() >= len(self.classes):
             raise EmorepError(
-                f"target {self.name}: a value is {self.values.max()}, there are {len(self.classes)} classes"
+                f"target {self.name}: a value is {self.values.max()}, but there are {len(self.classes)} classes"
             )
 
     @property
@@ -77,15 +77,14 @@ class Problem:
         groups: (N,) str, the unit of resampling.
         speaker: (N,) str; where the corpus tells no speakers, `groups`.
         dialogue, turn: (N,) each, or None where the corpus has none.
-        select_on: the metric that choices on dev go by.
-        causal: what is asked of a turn lies after it in its dialogue, so a head may read this row and those of earlier
-            turns only.
-        draws: of few labels, `folds` once for each draw of what trains (`folds` is the first); a seed is a draw.
-        test_standardised: test features are to be standardised by their own statistics, not by those of what trains.
-        also: further targets to train on; a task scores `targets` alone.
+        select_on: the metric by which choices on dev are made.
+        causal: the target of a turn lies after it in its dialogue, so a head may use this turn and earlier ones only.
+        draws: where training utterances are drawn, the folds of each draw (`folds` is the first); a seed is a draw.
+        test_standardised: test features are standardised by their own statistics instead of those of train.
+        also: further targets to train on; only `targets` are scored.
 
     Raises:
-        EmorepError: the parts do not fit together.
+        EmorepError: the arrays are inconsistent.
     """
 
     ids: np.ndarray

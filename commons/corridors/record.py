@@ -1,7 +1,7 @@
-"""Record (-> leaderboard): what one JSON file of `results/` holds, every key explained once.
+"""Record (-> leaderboard): the content of one JSON file of `results/`, with every key explained.
 
-Others read these files: the schema changes by addition only, and what is added has a default, so that older
-records stay readable.
+Other programs read these files. The schema changes by addition only, and new keys have defaults, so that older records
+stay readable.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from commons.corridors.predictions import Plain
 from commons.corridors.utterances import Modality
 
 SCHEMA_VERSION = 1
-REFERENCE = "reference"  # the downstream of rows that know nothing of the sound
+REFERENCE = "reference"  # the downstream of reference rows, which do not use the audio
 
 Seen = dict[str, Literal["audio", "labels"]] | Literal["unknown"]  # corpora that an upstream was trained on
 
@@ -166,7 +166,7 @@ class Counts(Section):
 
 
 class Scores(Section):
-    """All that follows from the predictions alone; `verify` computes it again."""
+    """All figures that follow from the predictions; `verify` computes them again."""
 
     intervals: int = Field(
         default=1, description="formula of the intervals: 1, groups less one as degrees of freedom; 2, by their shares"
@@ -237,19 +237,19 @@ class Record(Section):
 
 
 def keys(model: type[BaseModel] = Record, prefix: str = "") -> list[tuple[str, str]]:
-    """Every key of the record with its explanation, dotted (`scores.metrics.*.low`)."""
-    found: list[tuple[str, str]] = []
+    """Every key of the record, with dots (`scores.metrics.*.low`), and its explanation."""
+    explained: list[tuple[str, str]] = []
     for name, field in model.model_fields.items():
         key = prefix + name
-        found.append((key, field.description or ""))
+        explained.append((key, field.description or ""))
         inner, star = _section(field.annotation)
         if inner:
-            found += keys(inner, key + (".*." if star else "."))
-    return found
+            explained += keys(inner, key + (".*." if star else "."))
+    return explained
 
 
 def _section(annotation: object) -> tuple[type[BaseModel] | None, bool]:
-    """The section within a type, and whether it lies in a list or dict."""
+    """The section in a type, None where there is none; and whether it is in a list or dict."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation, False
     holds_many = get_origin(annotation) in (list, dict)

@@ -1,12 +1,12 @@
-"""The utterance table (tasks -> upstreams): a pandas DataFrame indexed by utterance id, a row an utterance."""
+"""The utterance table (tasks -> upstreams): a pandas DataFrame with a row for each utterance, indexed by its id."""
 
 from __future__ import annotations
 
 from typing import Literal
 
-Modality = Literal["audio", "text", "both"]  # what an upstream reads of an utterance
+Modality = Literal["audio", "text", "both"]  # the part of an utterance that an upstream reads
 
-# What a corpus may say of an utterance. A column that it does not know is absent, never invented.
+# Columns that a corpus may have. Columns without data are absent; values are never invented.
 COLUMNS = (
     "path",  # absolute, of the audio file
     "start",  # s, where the utterance is a part of the file

@@ -28,7 +28,7 @@ def unpack(archive: Path, folder: Path, strip: int = 0) -> None:
             folder. Files may have been written below `folder` before.
     """
     try:
-        with _opened(archive) as (members, read):
+        with _opened(archive) as (members, opens):
             for name, is_folder, member in members:
                 place = _inside(archive, name, strip)
                 if place is None:
@@ -38,7 +38,7 @@ def unpack(archive: Path, folder: Path, strip: int = 0) -> None:
                     target.mkdir(parents=True, exist_ok=True)
                     continue
                 target.parent.mkdir(parents=True, exist_ok=True)
-                with read(member) as source, target.open("wb") as out:
+                with opens(member) as source, target.open("wb") as out:
                     shutil.copyfileobj(source, out, 1 << 20)
     except (zipfile.BadZipFile, tarfile.TarError, EOFError, zlib.error, OSError) as error:
         if isinstance(error, OSError) and error.errno:  # the disk's fault, not the archive's

@@ -132,7 +132,7 @@ def test_a_job_whose_corpus_changed_since_it_was_planned_fails(tmp_path: Path, m
     plan = plan_of(request, Workplace(), lambda line: None)
     table.write_text("\n".join(lines[:-6]))
     outcomes = list(engines.run(local.Local(Workplace()), plan.jobs))
-    assert all("changed after this cell was planned" in one.failure for one in outcomes if one.cell and not one.skipped)
+    assert all("changed after it was planned" in one.failure for one in outcomes if one.cell and not one.skipped)
     assert not list(tmp_path.glob("r/*/*/*.json"))
 
 
@@ -181,7 +181,7 @@ def test_a_record_that_went_while_it_was_compared_is_not_called_the_same(tmp_pat
         job for job in planned(tmp_path, "--rerun")[2].jobs if isinstance(job, Measure) and job.mode == "compare"
     )
     (request.results / "fbank" / "demo" / "probe.json").unlink()
-    assert measure.perform(job, place, {}).differs == ("the record that stood is gone or damaged",)
+    assert measure.perform(job, place, {}).differs == ("the earlier record is gone or damaged",)
 
 
 def test_done_cells_load_no_model(tmp_path: Path, monkeypatch) -> None:

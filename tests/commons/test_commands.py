@@ -100,12 +100,12 @@ def test_a_message_survives_it_too() -> None:
         (
             OSError(36, "File name too long", "/x"),
             2,
-            "/x: cannot be used (File name too long); name another, or mend it",
+            "/x: cannot be used (File name too long); name another, or correct it",
         ),
         (
             PermissionError(13, "Permission denied", "/x"),
             1,
-            "/x: cannot be used (Permission denied); name another, or mend it",
+            "/x: cannot be used (Permission denied); name another, or correct it",
         ),
     ],
 )
@@ -113,9 +113,9 @@ def test_errors_are_a_line_and_a_status(raised: BaseException, status: int, said
     def work() -> int:
         raise raised
 
-    told: list[str] = []
-    assert commands.run(work, told.append, words="kept", arguments=[]) == status
-    assert told == [said]
+    messages: list[str] = []
+    assert commands.run(work, messages.append, words="kept", arguments=[]) == status
+    assert messages == [said]
 
 
 def test_a_stop_keeps_what_was_done_and_handlers_are_as_before() -> None:
@@ -161,14 +161,14 @@ def test_a_thread_that_never_ends_does_not_hold_the_command() -> None:
         "commands.run(work, print)"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=20)
-    assert done.returncode == 3 and "the thread 'mine' never ended" in done.stderr
+    assert done.returncode == 3 and "the thread 'mine' did not end" in done.stderr
 
 
 @pytest.mark.parametrize(("word", "said"), [("a\0b", "NUL"), ("x" * 5000, "has 5000 characters")])
 def test_what_can_be_no_name_is_refused(word: str, said: str) -> None:
-    told: list[str] = []
-    assert commands.run(lambda: 0, told.append, arguments=["-u", word]) == 2
-    assert said in told[0] and len(told[0]) < 400
+    messages: list[str] = []
+    assert commands.run(lambda: 0, messages.append, arguments=["-u", word]) == 2
+    assert said in messages[0] and len(messages[0]) < 400
 
 
 @pytest.mark.parametrize("text", ["0", "-1", "1e9", "", "x", "1001", "9" * 5000, "٣x", "1.5"])

@@ -16,8 +16,8 @@ LAUGHS = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
 
 
 def test_plain_values_are_read_and_numbers_are_what_people_mean() -> None:
-    found = parse("a: 1e-3\nb: [1, 2.5, true, null, text]\nc: {d: -7}\ne: 2020-01-31\nf: 1e5\n")
-    assert found == {"a": 0.001, "b": [1, 2.5, True, None, "text"], "c": {"d": -7}, "e": "2020-01-31", "f": 1e5}
+    result = parse("a: 1e-3\nb: [1, 2.5, true, null, text]\nc: {d: -7}\ne: 2020-01-31\nf: 1e5\n")
+    assert result == {"a": 0.001, "b": [1, 2.5, True, None, "text"], "c": {"d": -7}, "e": "2020-01-31", "f": 1e5}
 
 
 @pytest.mark.parametrize(

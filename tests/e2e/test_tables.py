@@ -40,4 +40,5 @@ def test_a_folder_of_audio_that_is_not_there_is_told_before_anything(tmp_path, m
     table(tmp_path)
     arguments = ["-u", "fbank", "-t", "mine.csv", "--data", str(tmp_path), "--audio", "nowhere"]
     assert run_benchmark.main(arguments) == 2
-    assert "nowhere: there is no such folder; name that of your table's audio with --audio" in capsys.readouterr().err
+    message = "nowhere: there is no such folder; name the folder of your table's audio with --audio"
+    assert message in capsys.readouterr().err

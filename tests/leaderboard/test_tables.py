@@ -103,7 +103,7 @@ def test_narrow_terminals_lose_lesser_columns_first(board):
 def test_marks_published_notes_and_failures_are_said(board):
     text = printed(board, 140, failures=[("wavlm", "iemocap", "probe", "the corpus is absent:\n get it\n\n or not")])
     assert row(text, "hf:org/some-model-large").rstrip().endswith("  a")
-    assert "a = seen:unknown: nobody says what" in text
+    assert "a = seen:unknown: it is not known what" in text
     assert "lossy_audio: the audio went through" in text
     assert "SYNTHETIC speech" in text and "fold 3 is small" in text
     assert "published UA: opensmile 62.5 (One (2020), table 1; same protocol; head SVM)" in text

@@ -107,16 +107,16 @@ def iemocap(data: Path, sessions: Iterable[int] = (1, 2, 3, 4, 5)) -> Path:
 
 def nemo(data: Path) -> Path:
     """nEMO/samples/EB0_anger_1.wav ..., at 24 kHz, with data.tsv."""
-    told = ["file_id\temotion\traw_text\tnormalized_text\tspeaker_id\tgender\tage"]
+    messages = ["file_id\temotion\traw_text\tnormalized_text\tspeaker_id\tgender\tage"]
     for speaker, gender in (("EB0", "female"), ("KS0", "male"), ("MP0", "male")):
         for emotion in ("anger", "fear", "happiness", "neutral", "sadness", "surprised"):
             for sentence in (1, 12):
                 name = f"{speaker}_{emotion}_{sentence}.wav"
                 write_audio(data / "nEMO" / "samples" / name, rate=24000)
-                told.append(
+                messages.append(
                     f"{name}\t{emotion}\tZdanie, {sentence}.\tzdanie {sentence}\t        {speaker}\t{gender}\t27"
                 )
-    (data / "nEMO" / "data.tsv").write_text("\n".join(told) + "\n", encoding="utf-8")
+    (data / "nEMO" / "data.tsv").write_text("\n".join(messages) + "\n", encoding="utf-8")
     return data
 
 
@@ -267,8 +267,8 @@ def cremad(data: Path) -> Path:
         for emotion in ("ANG", "DIS", "FEA", "HAP", "NEU", "SAD"):
             name = f"{actor}_IEO_{emotion}_{'HI' if emotion == 'ANG' else 'XX'}"
             write_audio(home / "AudioWAV" / f"{name}.wav")
-            heard = "A:N" if (actor, emotion) == (1001, "DIS") else emotion[0]
-            votes.append(f'"{len(votes)}","{name}","{heard}","66"')
+            vote = "A:N" if (actor, emotion) == (1001, "DIS") else emotion[0]
+            votes.append(f'"{len(votes)}","{name}","{vote}","66"')
     (home / "processedResults").mkdir()
     (home / "processedResults" / "summaryTable.csv").write_text("\n".join(votes) + "\n")
     (home / "VideoDemographics.csv").write_text("\n".join(people) + "\n")
@@ -278,15 +278,15 @@ def cremad(data: Path) -> Path:
 def msp_podcast(data: Path) -> Path:
     """MSP-Podcast/Audios/MSP-PODCAST_0001_0001.wav ... and Labels/labels_consensus.csv."""
     home = data / "MSP-Podcast"
-    told = ["FileName,EmoClass,EmoAct,EmoVal,EmoDom,SpkrID,Gender,Split_Set"]
+    messages = ["FileName,EmoClass,EmoAct,EmoVal,EmoDom,SpkrID,Gender,Split_Set"]
     for number, part in enumerate(("Train", "Train", "Development", "Test1", "Test2", "Test3"), start=1):
         for i, letter in enumerate("ASHUFDCNOX"):
             name = f"MSP-PODCAST_{number:04d}_{i:04d}.wav"
             write_audio(home / "Audios" / name)
             who = "Unknown,Unknown" if part == "Train" and number == 2 else f"{number},Female"
-            told.append(f"{name},{letter},{1 + 0.6 * i:.1f},{7 - 0.6 * i:.1f},{4 + 0.1 * i:.1f},{who},{part}")
+            messages.append(f"{name},{letter},{1 + 0.6 * i:.1f},{7 - 0.6 * i:.1f},{4 + 0.1 * i:.1f},{who},{part}")
     (home / "Labels").mkdir()
-    (home / "Labels" / "labels_consensus.csv").write_text("\n".join(told) + "\n")
+    (home / "Labels" / "labels_consensus.csv").write_text("\n".join(messages) + "\n")
     return data
 
 

@@ -44,7 +44,7 @@ def test_a_partial_corpus_runs_and_tells_its_counts(tmp_path):
     row = next(row for row in tasks.describe(tmp_path) if row.task == "emodb")
     assert (row.state, row.files) == ("partial", "56/535 files")
     (unknown,) = [row for row in tasks.describe(tmp_path) if row.task == "msp_podcast"]
-    assert unknown.files == "0 files", "nobody says how many a whole copy has"
+    assert unknown.files == "0 files", "the number of a complete copy is not known"
 
 
 def test_unusable_audio_is_named_all_of_it_and_can_be_left_out(tmp_path):

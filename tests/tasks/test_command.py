@@ -90,7 +90,7 @@ def test_empty_variables_mean_the_defaults(monkeypatch):
 
 def test_emoboxs_folder_comes_from_the_environment(tmp_path, monkeypatch, capsys):
     assert main(["audit", "emobox:emodb", "--data", str(tmp_path), "--cache", str(tmp_path / "cache")]) == 1
-    assert "no fold files are there" in capsys.readouterr().err
+    assert "there are no fold files" in capsys.readouterr().err
     (tmp_path / "box" / "urdu" / "fold_1").mkdir(parents=True)
     monkeypatch.setenv("EMOREP_EMOBOX", str(tmp_path / "box"))
     assert main(["audit", "emobox:emodb", "--data", str(tmp_path), "--cache", str(tmp_path / "cache")]) == 2

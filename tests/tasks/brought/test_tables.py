@@ -172,7 +172,7 @@ def test_labels_are_mapped_by_a_heading_or_a_file(tmp_path):
     options = tasks.Options(tmp_path, tmp_path / "cache", labels=tmp_path / "map.txt")
     task = tasks.load(f"csv:{file}", options)
     assert task.counts["classes"] == {"anger": 6, "calm": 8} and task.counts["excluded"] == {"other": 2}
-    assert "labels that are mapped and that no row has: X" in task.notes
+    assert "labels are mapped that no row has: X" in task.notes
     (tmp_path / "map.txt").write_text("anger\n")
     with pytest.raises(TaskError, match=r"map\.txt: 'anger' maps no label; write a line a label, such as Angry=anger"):
         tasks.load(f"csv:{file}", options)
@@ -257,7 +257,7 @@ def test_rows_without_a_speaker_are_not_one_speaker(tmp_path):
     file = table(tmp_path, columns="path,speaker,emotion,partition")
     for word in ("", "nan"):
         with pytest.raises(
-            TaskError, match=r"speaker is empty for .* and 3 more of 16 rows; fill all or none, or leave"
+            TaskError, match=r"speaker is empty for .* and 3 more of 16 rows; fill it in for all rows, or drop"
         ):
             load(rewritten(file, (",s0,", f",{word},")), tmp_path)
         rewritten(file, (f",{word},", ",s0,"))
@@ -275,7 +275,7 @@ def test_slips_among_speakers_are_told(tmp_path):
     rows[0] = rows[0].rpartition(",")[0] + ",male"
     file.write_text("\n".join([head + ",Sex", *rows]).replace(",s3,", ",S2,"))
     task = load(file, tmp_path, "#emotion")
-    assert "speakers that differ in case or blanks only, and are read as two: S2 and s2" in task.notes
+    assert "speakers that differ in case or blanks only are counted as different: S2 and s2" in task.notes
     assert "gender female is written as F, female" in task.notes
     assert "speakers of two genders: s0 (3 female, 1 male)" in task.notes
 
@@ -293,7 +293,7 @@ def test_identical_recordings_are_told(tmp_path):
         ("sound/s0_anger_1.wav", "so\0und.wav", r"mine\.csv, row 2: path 'so\\x00und\.wav' holds a zero byte"),
         ("s0,anger", 's0,"' + "x" * 140_000 + '"', r"mine\.csv, line 2: a value is longer than 131,072 characters"),
         ("s0,anger", 's0,"an\nger"', r"mine\.csv, row 2: emotion holds a line break; is a quote"),
-        ("sound/", "nowhere/", r"none of its 16 audio files is there, such as .*--audio DIR"),
+        ("sound/", "nowhere/", r"none of its 16 audio files exists, such as .*--audio DIR"),
     ],
 )
 def test_hostile_values_are_one_clear_line(tmp_path, old, new, words):

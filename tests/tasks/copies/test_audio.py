@@ -86,8 +86,8 @@ def test_ogg_cut_between_two_pages_is_truncated(tmp_path, suffix):
 @pytest.mark.parametrize("suffix", [".wav", ".flac", ".ogg", ".opus"])
 @pytest.mark.parametrize("seconds", [0.02, 3.0])
 def test_short_audio_is_fine_in_every_format(tmp_path, suffix, seconds):
-    found = audio.read(write_audio(tmp_path / f"x{suffix}", seconds))
-    assert found.duration == pytest.approx(seconds, abs=1e-4) and found.rate == 16000
+    result = audio.read(write_audio(tmp_path / f"x{suffix}", seconds))
+    assert result.duration == pytest.approx(seconds, abs=1e-4) and result.rate == 16000
 
 
 @pytest.mark.parametrize("subtype", ["PCM_16", "PCM_24"])
@@ -118,10 +118,10 @@ def test_twenty_minutes_are_read_in_flat_memory(tmp_path):
         for minute in range(20):
             long.write(np.full(60 * 16000, minute / 100))
     tracemalloc.start()
-    found = audio.read(path)
+    result = audio.read(path)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert found.duration == 1200
+    assert result.duration == 1200
     assert peak < 8e6  # decoded at once it takes 77 MB
 
 
@@ -142,9 +142,9 @@ def test_a_segment_has_its_own_samples_and_duration(tmp_path):
     rows = table(path, path, tmp_path / "part.wav", start=[0.25, np.nan, np.nan], end=[0.75, np.nan, np.nan])
     rows.index = pd.Index(["segment", "all", "part"], name="id")
     for _ in range(2):  # the second time from the index
-        found, bad = audio.examine(rows, tmp_path / "cache")
-        assert not bad and found.duration.tolist() == [0.5, 1.0, 0.5]
-        assert found.samples_sha256["segment"] == found.samples_sha256["part"] != found.samples_sha256["all"]
+        result, bad = audio.examine(rows, tmp_path / "cache")
+        assert not bad and result.duration.tolist() == [0.5, 1.0, 0.5]
+        assert result.samples_sha256["segment"] == result.samples_sha256["part"] != result.samples_sha256["all"]
     with pytest.raises(audio.BadAudio, match="segment"):
         audio.read(path, 1.5, 2.0)
 
@@ -152,11 +152,11 @@ def test_a_segment_has_its_own_samples_and_duration(tmp_path):
 def test_nothing_is_read_twice_unless_it_changed(tmp_path, monkeypatch):
     paths = [write_audio(tmp_path / f"{i}.wav") for i in range(5)]
     first, _ = audio.examine(table(*paths), tmp_path / "cache")
-    read = []
+    opened = []
     true_read = audio.read
-    monkeypatch.setattr(audio, "read", lambda path, *span: read.append(path) or true_read(path, *span))
+    monkeypatch.setattr(audio, "read", lambda path, *span: opened.append(path) or true_read(path, *span))
     again, _ = audio.examine(table(*paths), tmp_path / "cache")
-    assert not read
+    assert not opened
     pd.testing.assert_frame_equal(first, again)
     data = bytearray(paths[2].read_bytes())
     data[-1] ^= 1
@@ -164,7 +164,7 @@ def test_nothing_is_read_twice_unless_it_changed(tmp_path, monkeypatch):
     paths[2].write_bytes(data)
     os.utime(paths[2], ns=(state.st_atime_ns, state.st_mtime_ns + 1))
     changed, _ = audio.examine(table(*paths), tmp_path / "cache")
-    assert read == [str(paths[2])]
+    assert opened == [str(paths[2])]
     assert (changed.sha256 != first.sha256).tolist() == [False, False, True, False, False]
 
 
@@ -196,8 +196,8 @@ def test_a_damaged_index_is_made_anew(tmp_path, damage):
     (tmp_path / "cache").mkdir()
     (tmp_path / "cache" / "audio.sqlite").write_bytes(damage)
     with pytest.warns(UserWarning, match="moved") if damage else nullcontext():
-        found, _ = audio.examine(table(path), tmp_path / "cache")
-    assert len(found) == 1
+        result, _ = audio.examine(table(path), tmp_path / "cache")
+    assert len(result) == 1
 
 
 def test_an_index_of_another_version_is_made_anew(tmp_path):
@@ -227,9 +227,9 @@ def test_an_index_damaged_behind_its_header_is_made_anew(tmp_path):
 def test_a_cache_that_cannot_be_written_is_told_once_and_done_without(tmp_path):
     path = write_audio(tmp_path / "x.wav")
     (tmp_path / "file").write_text("")
-    with pytest.warns(UserWarning, match=r"file/cache.*--cache") as told:
-        found, bad = audio.examine(table(path), tmp_path / "file" / "cache")
-    assert len(told) == 1 and len(found) == 1 and not bad
+    with pytest.warns(UserWarning, match=r"file/cache.*--cache") as messages:
+        result, bad = audio.examine(table(path), tmp_path / "file" / "cache")
+    assert len(messages) == 1 and len(result) == 1 and not bad
 
 
 def test_a_full_disk_is_told_once_and_nothing_done_is_lost(tmp_path, monkeypatch):
@@ -246,9 +246,9 @@ def test_a_full_disk_is_told_once_and_nothing_done_is_lost(tmp_path, monkeypatch
     monkeypatch.setattr(sqlite3, "connect", full)
     monkeypatch.setattr(audio, "WRITE", 50)
     many = [write_audio(tmp_path / f"{i}.wav", 0.01) for i in range(3, 200)]
-    with pytest.warns(UserWarning, match=r"full.*--cache") as told:
+    with pytest.warns(UserWarning, match=r"full.*--cache") as messages:
         assert len(audio.examine(table(*few, *many), tmp_path / "cache")[0]) == 200
-    assert len(told) == 1
+    assert len(messages) == 1
     monkeypatch.undo()
     seen = []
     audio.examine(table(*few), tmp_path / "cache", progress=lambda *count: seen.append(count))
@@ -265,5 +265,5 @@ def test_a_read_only_index_is_read_and_where_it_misses_done_without(tmp_path, mo
         assert len(audio.examine(table(first), tmp_path / "cache")[0]) == 1  # nothing to write
     seen = []
     with pytest.warns(UserWarning, match=r"readonly.*--cache"):
-        found, _ = audio.examine(table(first, second), tmp_path / "cache", progress=lambda *count: seen.append(count))
-    assert len(found) == 2 and seen == [(1, 1)]
+        result, _ = audio.examine(table(first, second), tmp_path / "cache", progress=lambda *count: seen.append(count))
+    assert len(result) == 2 and seen == [(1, 1)]

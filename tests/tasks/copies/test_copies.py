@@ -58,9 +58,9 @@ def test_a_copy_that_holds_everything_twice_is_read_once_and_says_so(tmp_path, n
     (tmp_path / "again").rename(root / "again")
     assert same_table(read(name, tmp_path / "copy"), official)
     if name in BY_NAME:
-        found = corpora.audio_files(corpora.module(name).CORPUS.root(tmp_path / "copy"), corpora.module(name).CORPUS)
-        assert len(found.same) == len(found.files)
-        assert "there twice, with the same bytes" in reading.left_out(found)[0]
+        result = corpora.audio_files(corpora.module(name).CORPUS.root(tmp_path / "copy"), corpora.module(name).CORPUS)
+        assert len(result.same) == len(result.files)
+        assert "occur twice with the same bytes" in reading.left_out(result)[0]
 
 
 @pytest.mark.parametrize("name", sorted(set(BY_NAME) - NEED_FOLDERS))
@@ -70,9 +70,9 @@ def test_a_flat_copy_in_other_case_is_read_as_the_official_one(tmp_path, name):
     flat.mkdir(parents=True)
     for place, path in zip(official.index, official.path, strict=True):
         shutil.copy(path, flat / f"{place.upper()}{Path(path).suffix.upper()}")
-    told = [column for column in ("emotion", "speaker", "sentence") if column in official]
+    messages = [column for column in ("emotion", "speaker", "sentence") if column in official]
     table = read(name, tmp_path / "copy")
-    assert table.index.tolist() == official.index.tolist() and table[told].equals(official[told])
+    assert table.index.tolist() == official.index.tolist() and table[messages].equals(official[messages])
 
 
 @pytest.mark.parametrize("name", REAL)
@@ -121,7 +121,7 @@ def test_what_only_looks_like_ravdess_is_left_out_and_told(tmp_path, capsys):
     main(["check", "ravdess", "--data", str(tmp_path), "--cache", str(tmp_path / "cache")])
     said = capsys.readouterr().out
     assert "left out 2 files of an actor above 24" in said and "left out 1 files sound of the video files" in said
-    assert "other    1 audio files that are not named as the corpus's, such as OAF_back_angry.wav" in said
+    assert "other    1 audio files whose names are not the corpus's, such as OAF_back_angry.wav" in said
     notes = tasks.load("ravdess", tasks.Options(tmp_path, tmp_path / "cache")).notes
     assert any("left out 2 files: of an actor above 24" in note for note in notes)
 
@@ -224,7 +224,7 @@ def test_a_corpus_in_a_folder_of_another_is_not_mistaken_for_it(tmp_path):
 def test_archives_that_nobody_unpacked_are_named(tmp_path):
     (tmp_path / "nemo-hf" / "data").mkdir(parents=True)
     (tmp_path / "nemo-hf" / "data" / "train-00000-of-00001.parquet").write_bytes(b"PAR1")
-    with pytest.raises(TaskError, match=r"nemo is absent: there is no audio of it, but .*train-.*parquet. Unpack"):
+    with pytest.raises(TaskError, match=r"nemo is absent: it has no audio files, but .*train-.*parquet. Unpack"):
         read("nemo", tmp_path)
 
 
@@ -253,7 +253,7 @@ def test_a_folder_without_permission_is_said_and_never_called_absent(tmp_path, d
 def test_a_closed_folder_of_another_name_is_said_too(tmp_path, deny, capsys):
     (tmp_path / "private").mkdir()
     deny(tmp_path / "private")
-    with pytest.raises(TaskError, match=r"emodb is absent \(no permission to look into .*private\)"):
+    with pytest.raises(TaskError, match=r"emodb is absent \(no permission to read .*private\)"):
         read("emodb", tmp_path)
     assert main(["list", "--data", str(tmp_path), "--cache", str(tmp_path / "cache")]) == 0
     assert capsys.readouterr().out.endswith(f"{tmp_path / 'private'} cannot be read (Permission denied)\n")

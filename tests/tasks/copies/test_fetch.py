@@ -108,7 +108,7 @@ def test_the_licence_is_shown_and_accepted_first(emodb, server, tmp_path, capsys
 def test_a_download_that_breaks_off_is_told_and_gone_on_with(emodb, server, tmp_path):
     server.most = 1000
     for part in (1000, 2000):
-        with pytest.raises(TaskError, match=rf"broke off at {part} of {len(server.content)} bytes; the same command"):
+        with pytest.raises(TaskError, match=rf"stopped at {part} of {len(server.content)} bytes; the same command"):
             fetch.fetch(emodb, tmp_path / "data", tmp_path / "cache", accepted=True)
     assert not (tmp_path / "data").exists()
     server.most = None
@@ -135,7 +135,7 @@ def test_a_whole_part_that_was_not_used_yet_is_used(emodb, server, tmp_path):
 
 def test_a_wrong_checksum_leaves_nothing(emodb, server, tmp_path):
     server.content = server.content[:-1] + b"x"
-    with pytest.raises(TaskError, match=r"download\.zip: what came has another checksum than sha256:"):
+    with pytest.raises(TaskError, match=r"download\.zip: the downloaded file does not have the checksum sha256:"):
         fetch.fetch(emodb, tmp_path / "data", tmp_path / "cache", accepted=True)
     assert not (tmp_path / "data").exists()
     assert not [path for path in (tmp_path / "cache").rglob("*") if path.is_file()]

@@ -35,8 +35,8 @@ def test_a_corpus_is_read_from_its_official_layout(tree, tmp_path, name):
     assert rows.index.is_unique and rows.index.is_monotonic_increasing
     assert rows.language.notna().all() and ("speaker" in rows) == (bool(corpus.speakers) or name == "msp_podcast")
     if corpus.classes or corpus.others:
-        found = set(rows.emotion.dropna())
-        assert set(corpus.classes) <= found <= set(corpus.classes) | set(corpus.others)
+        result = set(rows.emotion.dropna())
+        assert set(corpus.classes) <= result <= set(corpus.classes) | set(corpus.others)
     if corpus.files:  # a small tree is no whole copy, and is told so
         assert reading.shortfall(corpus, kept)
 

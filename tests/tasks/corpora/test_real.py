@@ -31,12 +31,12 @@ MARKS = {
 @pytest.fixture(scope="module")
 def load(corpora, pytestconfig):
     """Each task, read once; the index of audio contents outlives the run."""
-    cache, read = pytestconfig.cache.mkdir("emorep"), {}
+    cache, loaded = pytestconfig.cache.mkdir("emorep"), {}
 
     def one(name: str):
-        if name not in read:
-            read[name] = tasks.load(name, tasks.Options(corpora, cache, jobs=2))
-        return read[name]
+        if name not in loaded:
+            loaded[name] = tasks.load(name, tasks.Options(corpora, cache, jobs=2))
+        return loaded[name]
 
     return one
 

@@ -72,9 +72,9 @@ def test_speakers_are_shared_and_sentences_are_not(tmp_path, name):
     layouts.TREES[definition.read(definition.path(name)).corpus](tmp_path)
     base, task = (tasks.load(each, tasks.Options(tmp_path, tmp_path / "cache")) for each in (name, f"speaker:{name}"))
     problem, rows = task.problem, task.utterances
-    told = "sentence" in rows and rows["sentence"].nunique() > 1
-    unit = rows["sentence" if told else "samples_sha256"].to_numpy()
-    assert ("sentences_unknown" in task.marks) == (not told) and "speakers_shared" in task.marks
+    messages = "sentence" in rows and rows["sentence"].nunique() > 1
+    unit = rows["sentence" if messages else "samples_sha256"].to_numpy()
+    assert ("sentences_unknown" in task.marks) == (not messages) and "speakers_shared" in task.marks
     assert "speaker~label" not in task.marks
     assert set(problem.classes) <= set(base.utterances["speaker"])
     for fold in problem.folds:
@@ -103,8 +103,8 @@ def test_some_classes_of_a_task_on_its_own_folds(tmp_path):
     )
     words = np.array([*base.problem.classes, ""], dtype=object)[base.problem.targets]
     merged = {"anger": "anger", "neutral": "neutral", "calm": "neutral"}
-    found = [task.problem.classes[t] if t >= 0 else None for t in task.problem.targets]
-    assert found == [merged.get(word) for word in words]
+    result = [task.problem.classes[t] if t >= 0 else None for t in task.problem.targets]
+    assert result == [merged.get(word) for word in words]
     for fold, own in zip(task.problem.folds, base.problem.folds, strict=True):
         assert set(fold.test) == {row for row in own.test if words[row] in merged}
     assert "ravdess: neutral = 4 calm + 4 neutral" in task.notes and task.counts["classes"]["neutral"] == 8
@@ -113,9 +113,9 @@ def test_some_classes_of_a_task_on_its_own_folds(tmp_path):
 def test_a_suite_stands_for_its_tasks(tmp_path):
     layouts.emodb(tmp_path)
     layouts.urdu(tmp_path)
-    told = []
-    assert tasks.resolve(["shots:ser10,4"], tmp_path, told.append) == ["shots:urdu,4", "shots:emodb,4"]
-    assert "meld: meld is absent" in told[0]
+    messages = []
+    assert tasks.resolve(["shots:ser10,4"], tmp_path, messages.append) == ["shots:urdu,4", "shots:emodb,4"]
+    assert "meld: meld is absent" in messages[0]
     assert tasks.resolve(["shots: emodb , 04", "labels:emodb,fear+anger+fear"], tmp_path) == [
         "shots:emodb,4",
         "labels:emodb,anger+fear",

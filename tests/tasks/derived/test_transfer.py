@@ -37,8 +37,8 @@ def base(whole):
 
 def speakers(task):
     """(family, speaker) of each utterance of a task that is not derived, by corpus and id."""
-    told = task.utterances.get("speaker", {})
-    return {u: (task.corpus.family, told[u]) for u in task.utterances.index if u in told}
+    messages = task.utterances.get("speaker", {})
+    return {u: (task.corpus.family, messages[u]) for u in task.utterances.index if u in messages}
 
 
 def check(task, target, sources):
@@ -76,8 +76,8 @@ def test_a_pair_trains_on_the_source_and_tests_what_the_target_tests(whole, base
     check(task, target, [source])
     known = np.concatenate([np.r_[fold.train, fold.dev] for fold in task.problem.folds])
     tested = np.concatenate([fold.test for fold in task.problem.folds])
-    heard = {u.removeprefix(f"{source.corpus.name}:") for u in task.problem.ids[known]}
-    assert heard and heard <= set(source.utterances.index)
+    used = {u.removeprefix(f"{source.corpus.name}:") for u in task.problem.ids[known]}
+    assert used and used <= set(source.utterances.index)
     assert len(tested) and set(task.problem.ids[tested]) <= set(target.utterances.index)
 
 
@@ -147,11 +147,11 @@ def test_labels_of_the_target_decide_nothing(whole, base, monkeypatch, name):
 
 
 def test_the_matrix_of_a_suite_has_every_pair_or_says_why_not(whole):
-    told = []
-    names = tasks.resolve(["transfer:all"], whole[0], told.append)
+    messages = []
+    names = tasks.resolve(["transfer:all"], whole[0], messages.append)
     asked = {tuple(name.partition(":")[2].split(",")) for name in names if name.startswith("transfer:")}
     places = {definition.read(definition.path(name)).corpus for name in tasks.names()} - {"demo"}
-    (line,) = told
+    (line,) = messages
     joined = {name for both in asked for name in both}
     for pair in permutations(sorted(joined), 2):
         assert pair in asked or f"transfer:{','.join(pair)}: they share" in line
@@ -177,12 +177,12 @@ def test_beside_a_transfer_stands_its_targets_own_score_on_the_same_classes(whol
 def test_what_is_absent_is_left_out_of_a_matrix_and_told(tmp_path):
     layouts.emodb(tmp_path)
     layouts.urdu(tmp_path)
-    told = []
-    names = tasks.resolve(["transfer:ser10"], tmp_path, told.append)
+    messages = []
+    names = tasks.resolve(["transfer:ser10"], tmp_path, messages.append)
     assert [name for name in names if ":" in name] == [
         "transfer:urdu,emodb", "labels:emodb,anger+happiness+neutral+sadness", "transfer:emodb,urdu",
     ]  # fmt: skip
-    assert f"emovo: emovo is absent under {tmp_path}" in told[0]
+    assert f"emovo: emovo is absent under {tmp_path}" in messages[0]
     with pytest.raises(Refused, match=r"no task of song can be used[\s\S]*ravdess_song is absent"):
         tasks.resolve(["transfer:song"], tmp_path)
 
@@ -256,6 +256,7 @@ def test_corpora_that_share_a_language_are_left_out_together(whole, monkeypatch,
 def test_what_a_suite_lacks_here_is_told_of_one_target_too(tmp_path):
     for corpus in ("emodb", "emovo"):
         layouts.TREES[corpus](tmp_path)
-    told = []
-    assert tasks.resolve(["across-languages:ser10,emodb"], tmp_path, told.append)[0] == "across-languages:ser10,emodb"
-    assert "ser10,emodb trains without" in told[0] and "meld is absent" in told[0] and "emovo" not in told[0]
+    messages, name = [], "across-languages:ser10,emodb"
+    assert tasks.resolve([name], tmp_path, messages.append)[0] == name
+    (message,) = messages
+    assert "ser10,emodb trains without" in message and "meld is absent" in message and "emovo" not in message

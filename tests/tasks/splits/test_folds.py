@@ -164,8 +164,8 @@ def test_a_speaker_in_no_group_or_in_two_is_told():
 
 
 def test_groups_of_which_nothing_is_there_are_left_out():
-    found = folds.leave_groups_out("speaker", np.array(["a", "b"]), [["a"], ["b", "x"], ["y"]])
-    assert list(found) == ["speaker a", "speaker b x"]
+    result = folds.leave_groups_out("speaker", np.array(["a", "b"]), [["a"], ["b", "x"], ["y"]])
+    assert list(result) == ["speaker a", "speaker b x"]
 
 
 @settings(max_examples=60, deadline=None)
