@@ -189,20 +189,21 @@ def test_out_of_memory_halves_the_batch_and_says_so_when_it_cannot(error: Except
 class ScarceInPooling(Scarce):
     """The same, but what runs out is the memory for a copy of the features."""
 
-    def __call__(self, waveforms: list[torch.Tensor]) -> list[torch.Tensor]:
-        most, error = self.most, self.error
-        self.most = len(waveforms)
-        outputs = super().__call__(waveforms)
-        self.most = most
+    def __init__(self, most: int, error: Exception) -> None:
+        super().__init__(1000, error)
+        sizes = self.sizes
 
         class Features(torch.Tensor):
             @classmethod
             def __torch_function__(cls, function, types, arguments=(), options=None):
-                if function in (torch.Tensor.float, torch.Tensor.transpose) and len(waveforms) > most:
+                if function in (torch.Tensor.float, torch.Tensor.transpose) and sizes[-1] > most:
                     raise error
                 return super().__torch_function__(function, types, arguments, options or {})
 
-        return [output.as_subclass(Features) for output in outputs]
+        self.kind = Features
+
+    def __call__(self, waveforms: list[torch.Tensor]) -> list[torch.Tensor]:
+        return [output.as_subclass(self.kind) for output in super().__call__(waveforms)]
 
 
 @pytest.mark.parametrize("need", ["pooled", "frames:last"])
