@@ -59,7 +59,6 @@ class Measure:
         upstream: None for a reference row, which `reference` names.
         needs: the features that its extraction made and that it opens.
         key: hash of everything that decides the figures.
-        former_key: key of the existing record, if that is the key of the same cell by an earlier formula; else empty.
         seeds: all seeds that the record must hold in the end.
         mode: `add` missing seeds to the existing record, `replace` it, or `compare` with it and keep it.
         beside: jobs of which at least one must have succeeded; empty for no condition.
@@ -73,7 +72,6 @@ class Measure:
     reader: Reader
     needs: frozenset[str]
     key: str
-    former_key: str
     seeds: tuple[int, ...]
     mode: Literal["add", "replace", "compare"]
     setting: Setting

@@ -21,33 +21,12 @@ def key(task: Task, upstream: Identity | None, reference: str, reader: Reader, s
     The fingerprint identifies the upstream's weights, so their origin and the upstream's label are not in the key. The
     hash of the utterances covers what the upstream's modality reads.
     """
-    answers: Facts = {"name": reference} if upstream is None else _answers(upstream)
-    return _hash(task, upstream, answers, reader, skip_bad)
-
-
-def former_key(
-    task: Task, upstream: Identity | None, reference: str, reader: Reader, skip_bad: bool, title: str
-) -> str:
-    """The key of the same cell by the earlier formula, which included the `title` of the upstream.
-
-    `title` is the one in the record, so that a reworded title does not matter.
-    """
-    answers: Facts = {"name": reference} if upstream is None else _answers(upstream)
-    return _hash(task, upstream, answers | {"title": title}, reader, skip_bad)
-
-
-def _answers(upstream: Identity) -> Facts:
-    facts = ("fingerprint", "depth", "width", "seen")
-    return {"name": upstream.named.record_name} | {fact: getattr(upstream, fact) for fact in facts}
-
-
-def _hash(task: Task, upstream: Identity | None, answers: Facts, reader: Reader, skip_bad: bool) -> str:
     modality = "audio" if upstream is None else upstream.modality
     text = modality == "text"  # facts about the audio do not decide its figures
     # Published figures and titles decide no figure; further targets do, for heads that train on them.
     definition = task.definition.model_dump(mode="json", exclude={"published", "title", "counts", "also"})
     decides: Facts = {
-        "upstream": answers,
+        "upstream": {"name": reference} if upstream is None else _answers(upstream),
         "task": definition,
         "audit": task.audit.reads(modality),
         "marks": [mark for mark in task.marks if not (text and mark.partition(":")[0] in OF_AUDIO)],
@@ -58,3 +37,8 @@ def _hash(task: Task, upstream: Identity | None, answers: Facts, reader: Reader,
     if reader.further:
         decides["also"] = task.audit.also_hash
     return hashing.of_json(decides)
+
+
+def _answers(upstream: Identity) -> Facts:
+    facts = ("fingerprint", "depth", "width", "seen")
+    return {"name": upstream.named.record_name} | {fact: getattr(upstream, fact) for fact in facts}

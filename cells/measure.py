@@ -86,9 +86,9 @@ def _fill(job: Measure, place: Workplace, features: Features | None, extracted: 
 
 
 def standing(job: Measure) -> Record | None:
-    """The existing record of the job's cell, complete and with its key or former key; None where there is none."""
+    """The existing record of the job's cell, complete and with its key; None where there is none."""
     record = leaderboard.find(job.setting.results, *job.cell, verify=True)
-    return record if record and record.cell.key in (job.key, job.former_key) else None
+    return record if record and record.cell.key == job.key else None
 
 
 def _write(

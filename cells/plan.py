@@ -111,7 +111,6 @@ class _Planner:
     ) -> Measure | None:
         """The job of one cell; None where the cell is done."""
         task = self.tasks[asked]
-        decides = (task, identity, reference, reader, self.request.skip_bad)
         job = Measure(
             id="",
             task=asked,
@@ -120,21 +119,18 @@ class _Planner:
             reference=reference,
             reader=reader,
             needs=frozenset(),
-            key=keys.key(*decides),
-            former_key="",
+            key=keys.key(task, identity, reference, reader, self.request.skip_bad),
             seeds=seeds,
             mode="add",
             setting=self.request.setting,
         )
         job = replace(job, id=f"measure {' '.join(job.cell)}")
         record = leaderboard.find(self.request.results, *job.cell, warn=self.warn)
-        if record and record.cell.key == keys.former_key(*decides, record.upstream.title or ""):
-            job = replace(job, former_key=record.cell.key)
         return self._decide(job, record)
 
     def _decide(self, job: Measure, record: Record | None) -> Measure | None:
         """The job with its mode and seeds, given the existing record; None where the cell is done."""
-        ours = record if record and record.cell.key in (job.key, job.former_key) else None
+        ours = record if record and record.cell.key == job.key else None
         if ours is None or self.request.force:
             return replace(job, mode="replace" if self.request.force else "add")
         if set(job.seeds) - set(ours.cell.seeds):
