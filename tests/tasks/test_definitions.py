@@ -308,7 +308,7 @@ def test_other_counts_than_a_whole_copys_are_told(tmp_path, monkeypatch):
         ({"labels": {1: (1,), 2: (2,)}}, "labels.1"),
         ({"also": ("mood",)}, "also: mood: no such column of utterances"),
         ({"also": ("emotion",)}, "do not name the target emotion"),
-        ({"also": ("gender", "gender")}, "named once"),
+        ({"also": ("gender", "gender")}, "name each further target once"),
     ],
 )
 def test_a_definition_that_a_program_makes_is_validated_too(make, change, words):
