@@ -121,7 +121,7 @@ def test_where_keeps_only_what_it_names(tmp_path, monkeypatch):
 @pytest.mark.parametrize("speakers", [("03",), ("03", "08")])
 def test_too_few_speakers_are_told(tmp_path, speakers):
     layouts.emodb(tmp_path, speakers)
-    with pytest.raises(TaskError, match=r"emodb: .*speakers there: 03"):
+    with pytest.raises(TaskError, match=r"emodb: .*speakers: 03"):
         tasks.load("emodb", tasks.Options(tmp_path, tmp_path / "cache"))
 
 

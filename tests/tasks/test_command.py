@@ -70,7 +70,7 @@ def test_folds_writes_a_list_in_the_shipped_format_of_a_whole_copy(tmp_path, dem
     assert set(json.loads(path.read_text())) == {"task", "version", "folds_sha256", "test"}
     layouts.emodb(tmp_path / "data")
     assert main(["folds", "emodb", *places, "--output", str(path)]) == 1
-    assert "whole copy" in capsys.readouterr().err and json.loads(path.read_text())["task"] == "demo"
+    assert "complete copy" in capsys.readouterr().err and json.loads(path.read_text())["task"] == "demo"
 
 
 def test_an_output_that_cannot_be_written_is_named_and_leaves_nothing(tmp_path, demo_cache, capsys):

@@ -166,11 +166,11 @@ def test_columns_without_use_are_told_and_empty_labels_counted(tmp_path):
     ("old", "new", "words"),
     [
         ("path,speaker", "sound,speaker", r"mine\.csv: has no column path"),
-        ("path,speaker,emotion", "path,Emotion,emotion", r"mine\.csv: columns 'Emotion' and 'emotion' are one"),
+        ("path,speaker,emotion", "path,Emotion,emotion", r"mine\.csv: columns 'Emotion' and 'emotion' have one name"),
         ("emotion", "feeling", r"mine\.csv: has no column emotion, arousal.* columns are path, speaker, feeling"),
         ("speaker,", "talker,", r"mine\.csv: has no column speaker, partition, fold, so there is nothing to split by"),
         ("sound/s0_anger_1.wav", "../s0_anger_1.wav", r"row 2: path '\.\./s0_anger_1\.wav' is not within"),
-        ("sound/s0_anger_1.wav", "/etc/passwd", r"row 2: path '/etc/passwd' must lead"),
+        ("sound/s0_anger_1.wav", "/etc/passwd", r"row 2: path '/etc/passwd' is not within"),
         ("sound/s0_anger_2.wav", "sound/s0_anger_1.wav", r"'sound-s0_anger_1' occurs twice: in .*row 2 and in .*row 3"),
         ("sound/s0_anger_2.wav", "sound/nothing.wav", r"nothing\.wav cannot be read"),
         (",s0,anger", ",,anger", "speaker is empty for 'sound-s0_anger_1'"),

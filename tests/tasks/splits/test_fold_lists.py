@@ -64,5 +64,5 @@ def test_a_list_that_ships_is_compared_and_never_changed(tmp_path, monkeypatch):
 def test_a_list_that_cannot_be_kept_is_told(tmp_path):
     proof = audit.Audit("mine", "1", "corpus", 0, (), (), (), "a", "b")
     (tmp_path / "file").write_text("")
-    with pytest.warns(UserWarning, match="not kept"):
+    with pytest.warns(UserWarning, match="not written"):
         assert fold_lists.check(proof, tmp_path / "file") is None
