@@ -170,9 +170,10 @@ def _cell(cell: Cell, letters: dict[str, str], spread: str, *, bold: bool, under
 
 
 def _beside(cell: Cell, spread: str) -> str:
-    """What stands beside a figure: its interval, its deviation over seeds, or nothing."""
+    """What stands beside a figure: its deviation over seeds (of draws always), its interval, or nothing."""
+    beside = []
+    if (spread == "std" or cell.drawn) and cell.metric and cell.std is not None:
+        beside.append(rf"$\pm$\,{figure(cell.std, cell.metric)}")
     if spread == "interval" and cell.metric and cell.low is not None and cell.high is not None:
-        return rf"\,{{\scriptsize[{figure(cell.low, cell.metric)}, {figure(cell.high, cell.metric)}]}}"
-    if spread == "std" and cell.metric and cell.std is not None:
-        return rf"\,{{\scriptsize$\pm$\,{figure(cell.std, cell.metric)}}}"
-    return ""
+        beside.append(f"[{figure(cell.low, cell.metric)}, {figure(cell.high, cell.metric)}]")
+    return rf"\,{{\scriptsize{' '.join(beside)}}}" if beside else ""

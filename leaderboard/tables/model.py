@@ -24,6 +24,7 @@ class Cell:
     Attributes:
         low, high: ends of the 95 % interval; None where there is none.
         std: standard deviation over seeds.
+        drawn: the seeds are draws of random weights, whose deviation every rendering shows.
         marks: warnings about this figure; a table gives each a letter and explains it in a footnote.
         grey: the figure is less comparable than its neighbours (another protocol).
     """
@@ -36,6 +37,7 @@ class Cell:
     marks: tuple[str, ...] = ()
     text: str | None = None
     grey: bool = False
+    drawn: bool = False
 
     @property
     def shown(self) -> str:
@@ -43,6 +45,11 @@ class Cell:
         if self.text is not None:
             return self.text
         return figure(self.value, self.metric) if self.metric else NONE
+
+    @property
+    def deviation(self) -> str:
+        """`± 2.1` of draws; nothing elsewhere."""
+        return f"± {figure(self.std, self.metric)}" if self.drawn and self.metric and self.std is not None else ""
 
     @property
     def interval(self) -> str:
@@ -112,6 +119,7 @@ class Table:
         for cell in cells:
             value = plain(cell.shown)
             parts = [value.rjust(width) if cell.metric and cell.text is None else value]
+            parts += [cell.deviation] * bool(cell.deviation)
             parts += [cell.interval] * (interval and bool(cell.interval))
             several.append(" ".join([*parts, *(letters[mark] for mark in cell.marks)]))
         return several

@@ -215,7 +215,8 @@ def of_record(record: Record, metric: str, marks: tuple[str, ...] = ()) -> Cell:
     """A record's figure of a metric, with its interval and the deviation over seeds."""
     seeds = [v for v in record.scores.by_seed.get(metric, []) if v is not None]
     std = statistics.stdev(seeds) if len(seeds) > 1 else None
-    return _scored(record.scores.metrics[metric], metric, marks, std)
+    drawn = any(mark.startswith("draws:") for mark in record.marks)
+    return replace(_scored(record.scores.metrics[metric], metric, marks, std), drawn=drawn)
 
 
 def chance(task: Task) -> str:

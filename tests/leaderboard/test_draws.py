@@ -9,6 +9,8 @@ from leaderboard.comparison.answers import answers
 from leaderboard.comparison.standings import standing
 from leaderboard.records.draws import is_of, pooled
 from leaderboard.tables import views
+from leaderboard.tables.latex import latex
+from leaderboard.tables.markdown import markdown
 
 NAMES = ("random:x", "random:x@1", "random:x@2")
 
@@ -52,3 +54,9 @@ def test_draws_are_one_competitor_in_ranks(drawn, results):
 def test_a_name_without_a_seed_means_all_draws(drawn):
     assert [r.cell.upstream for r in drawn if is_of(r, ["random:x"])] == sorted(NAMES)
     assert [r.cell.upstream for r in drawn if is_of(r, ["random:x@2", "fbank"])] == ["fbank", "random:x@2"]
+
+
+def test_every_form_of_a_table_shows_the_deviation_of_draws(drawn):
+    (table,) = views.by_tasks(drawn)
+    shown = table.cell("random:x", "emodb").deviation
+    assert shown.startswith("± ") and shown in markdown([table]) and shown[2:] in latex([table])
