@@ -1,4 +1,4 @@
-"""What goes wrong in this room, said to the user in one message."""
+"""The error of this room; its message is for the user."""
 
 from __future__ import annotations
 

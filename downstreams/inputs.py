@@ -1,4 +1,4 @@
-"""What every head asks of the features and the problem that it is given."""
+"""Checks of features and problem that all heads make."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Work that falls into parts, on the cores there are."""
+"""Parts of the work side by side, one on each core."""
 
 from __future__ import annotations
 

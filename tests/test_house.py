@@ -40,3 +40,23 @@ def test_command_lines_alone_read_the_environment(path: Path) -> None:
     if path.relative_to(ROOT).as_posix() not in COMMAND_LINES | {WORKER}:
         text = path.read_text(encoding="utf-8")
         assert "os.environ" not in text and "getenv" not in text
+
+
+RIDDLES = {"found", "heard", "read", "told"}  # they name many things: say what the value is
+
+
+@pytest.mark.parametrize("path", sources(), ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_variables_say_what_they_hold(path: Path) -> None:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            assert node.id not in RIDDLES, f"{node.id} at line {node.lineno}"
+        if isinstance(node, ast.arg):
+            assert node.arg not in RIDDLES, f"{node.arg} at line {node.lineno}"
+
+
+@pytest.mark.parametrize("path", sources(), ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_docstrings_say_it_themselves(path: Path) -> None:
+    """`See other_function.` sends the reader away."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.FunctionDef | ast.ClassDef | ast.Module):
+            assert not (ast.get_docstring(node) or "").startswith("See "), getattr(node, "name", path.name)
