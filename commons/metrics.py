@@ -158,9 +158,9 @@ class Metric:
         function: additive statistics (..., sums) -> values (...) as shares or plain numbers.
         kind: the kind of statistics that it takes: classification or regression.
         unit: the unit of its values in tables: `percent`, or empty for plain numbers.
-        limits: the smallest and the largest possible value, in table units.
-        higher_is_better: whether larger values are better.
-        special: whether it is for sentiment from -3 to 3 only; such a metric is computed only where a task names it.
+        limits: the least and the largest value there can be, in table units.
+        higher_is_better: which way is better.
+        special: to sentiment from -3 to 3; it is computed only where a task names it.
     """
 
     function: Callable[[np.ndarray], np.ndarray]

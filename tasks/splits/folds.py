@@ -81,10 +81,10 @@ def stratified_fifth(rows: np.ndarray, ids: np.ndarray, targets: np.ndarray, sal
 
 
 def next_fold(k: int, tests: Sequence[np.ndarray], speakers: np.ndarray, targets: np.ndarray) -> np.ndarray | None:
-    """The dev part of fold k: the next suitable fold in cyclic order; None where no fold is suitable.
+    """The dev part of fold k: the next fold, in cyclic order, that can serve, or None.
 
-    A fold is suitable if it has every class that two or more speakers outside test have, and if train without it still
-    has every class.
+    It serves if its speakers hold every class that two or more of the non-test speakers have, and if train keeps
+    every class that is left without it.
 
     Args:
         tests: test rows of each fold, disjoint.
