@@ -126,7 +126,7 @@ class Definition(_Strict):
         labels: class -> values of the column `target` that belong to it, in the order of the classes.
         drop: values that are left out on purpose; they are counted.
         where: column -> values; other utterances do not belong to the task.
-        dev: `next_fold`; `superb` (a random fifth of train, or s3prl's own draw; choices are made on it alone, without
+        dev: `next_folds`; `superb` (a random fifth of train, or s3prl's own draw; choices are made on it alone, without
             inner groups); `partition` (the official dev part, likewise); `fifth` (of each class of train); or
             `speakers` (whole speakers of an official train part where it has three or more, else a fifth).
         group_by: the unit of resampling (`utterance` where no larger unit is known).
@@ -151,7 +151,7 @@ class Definition(_Strict):
     drop: tuple[str, ...] = ()
     where: dict[str, tuple[str, ...]] = {}
     folds: FoldRule
-    dev: Literal["next_fold", "superb", "partition", "fifth", "speakers"]
+    dev: Literal["next_folds", "superb", "partition", "fifth", "speakers"]
     metrics: tuple[str, ...]
     headline: str
     select_on: str  # left out: the headline

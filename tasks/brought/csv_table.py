@@ -286,4 +286,4 @@ def _dev(rows: pd.DataFrame) -> str:
         if (rows["partition"] == "dev").any():
             return "partition"
         return "speakers" if "speaker" in rows else "fifth"
-    return "next_fold"
+    return "next_folds"

@@ -80,10 +80,10 @@ def stratified_fifth(rows: np.ndarray, ids: np.ndarray, targets: np.ndarray, sal
     return np.sort(np.concatenate([part[: max(1, round(len(part) / 5)) if len(part) > 1 else 0] for part in parts]))
 
 
-def next_fold(k: int, tests: Sequence[np.ndarray], speakers: np.ndarray, targets: np.ndarray) -> np.ndarray | None:
+def next_folds(k: int, tests: Sequence[np.ndarray], speakers: np.ndarray, targets: np.ndarray) -> np.ndarray | None:
     """The dev part of fold k: the next folds, in cyclic order, or None.
 
-    Folds are added until dev holds two speakers, a fifth of the utterances outside test, and every class that two or
+    Folds are added until dev holds two speakers, a sixth of the utterances outside test, and every class that two or
     more of the speakers outside test have: one speaker says too little of how a head will do on others. A fold is
     passed over where train would lose a class without it, or where dev would grow beyond half of the utterances.
 
@@ -100,7 +100,7 @@ def next_fold(k: int, tests: Sequence[np.ndarray], speakers: np.ndarray, targets
         if set(targets[np.setdiff1d(rest, grown)]) != classes or (len(dev) and 2 * len(grown) > len(rest)):
             continue
         dev = grown
-        if shared <= set(targets[dev]) and len(set(speakers[dev])) > 1 and 5 * len(dev) >= len(rest):
+        if shared <= set(targets[dev]) and len(set(speakers[dev])) > 1 and 6 * len(dev) >= len(rest):
             return dev
     return dev if len(dev) and shared <= set(targets[dev]) else None
 
@@ -169,7 +169,7 @@ def official(
         units: (N,) values that inner groups never split; strata: (N,) classes for a stratified dev part.
         targets: (N,) bool, whether a row has a target.
         dev_rule: `partition`: the official dev part; `fifth`: a fifth of train; `speakers`: the first inner group
-            that is suitable as in `next_fold`, where train has at least three units, else a fifth.
+            that is suitable as in `next_folds`, where train has at least three units, else a fifth.
 
     Raises:
         TaskError: a part that is needed has no rows.
@@ -183,7 +183,7 @@ def official(
         return (Fold("test", rows["train"], rows["dev"], rows["test"]),)
     inner, following = inner_groups(rows["train"], units, strata), None
     if dev_rule == "speakers" and len(inner) > 2:
-        following = next_fold(0, (rows["test"], *inner), units, strata)
+        following = next_folds(0, (rows["test"], *inner), units, strata)
     dev = stratified_fifth(rows["train"], ids, strata, "test") if following is None else np.sort(following)
     return (Fold("test", np.setdiff1d(rows["train"], dev), dev, rows["test"], inner),)
 
@@ -193,7 +193,7 @@ def build(
     ids: np.ndarray,
     speakers: np.ndarray,
     targets: np.ndarray,
-    dev_rule: str = "next_fold",
+    dev_rule: str = "next_folds",
     draws: Mapping[str, np.ndarray] | None = None,
     units: np.ndarray | None = None,
 ) -> tuple[Fold, ...]:
@@ -202,7 +202,7 @@ def build(
     Args:
         tests: test rows by fold name, disjoint (`leave_one_out`, `leave_groups_out`); other rows are in no part.
         ids, speakers, targets: (N,) of all utterances; rows without a target are not in `tests`.
-        dev_rule: `next_fold` (where no fold is suitable, a stratified fifth of train), `fifth` (a stratified fifth) or
+        dev_rule: `next_folds` (where no fold is suitable, a stratified fifth of train), `fifth` (a stratified fifth) or
             `superb` (a random fifth, on which the protocol makes its choices: no inner groups).
         draws: dev rows by fold name from a user's split files; they replace the rule `superb`.
         units: (N,) values that inner groups never split; None: speakers.
@@ -219,7 +219,7 @@ def build_one(
     ids: np.ndarray,
     speakers: np.ndarray,
     targets: np.ndarray,
-    dev_rule: str = "next_fold",
+    dev_rule: str = "next_folds",
     draws: Mapping[str, np.ndarray] | None = None,
     units: np.ndarray | None = None,
 ) -> Fold:
@@ -237,7 +237,7 @@ def build_one(
     if dev_rule == "superb":
         dev = random_fifth(rest, ids, name) if draws is None else draws[name]
     else:
-        following = next_fold(k, parts, speakers, targets) if dev_rule == "next_fold" else None
+        following = next_folds(k, parts, speakers, targets) if dev_rule == "next_folds" else None
         dev = stratified_fifth(rest, ids, targets, name) if following is None else following
         inner = inner_groups(rest, units, targets)
     return Fold(name, np.setdiff1d(rest, dev), np.sort(dev), np.sort(parts[k]), inner)
