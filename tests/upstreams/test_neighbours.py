@@ -156,15 +156,15 @@ def test_what_ours_imports_is_ours_whatever_lies_beside_a_users_file(
     (tmp_path / "commons" / "__init__.py").touch()
     (tmp_path / "commons" / "scales.py").write_text("SCALE = 5\n")
     source = NAMESAKE.format(
-        early="from upstreams.emotion2vec import world",
+        early="from upstreams.pretraining import processes",
         late="from commons.scales import SCALE; import commons; assert not hasattr(commons, 'errors')",
     )
-    world = "upstreams.emotion2vec.world"
-    importlib.import_module(world)
-    monkeypatch.delitem(sys.modules, world)
-    monkeypatch.delattr("upstreams.emotion2vec.world")
+    module = "upstreams.pretraining.processes"
+    importlib.import_module(module)
+    monkeypatch.delitem(sys.modules, module)
+    monkeypatch.delattr("upstreams.pretraining.processes")
     assert value(upstreams.load(plugin(tmp_path, source))) == 5
-    assert sys.modules[world].Refused is Refused
+    assert sys.modules[module].Refused is Refused
 
 
 def test_an_error_within_puts_ours_back_too(tmp_path: Path) -> None:
