@@ -25,7 +25,7 @@ def upstream():
     named = SimpleNamespace(record_name="fbank")
     return SimpleNamespace(
         named=named, modality="audio", fingerprint="f" * 64, depth=1, width=80, seen={}, precision="fp32",
-        title="FBANK", weights="", label="", licence="",
+        title="FBANK", weights="", display_name="", licence="",
     )  # fmt: skip
 
 
@@ -38,7 +38,7 @@ def key(task, upstream, head="probe", skip_bad=False):
 
 
 def test_titles_labels_and_licences_decide_nothing(task, upstream) -> None:
-    for facts in ({"title": "other"}, {"label": "ours"}, {"weights": "a folder"}, {"licence": "MIT"}):
+    for facts in ({"title": "other"}, {"display_name": "ours"}, {"weights": "a folder"}, {"licence": "MIT"}):
         assert key(task, changed(upstream, **facts)) == key(task, upstream)
 
 
