@@ -42,6 +42,10 @@ def sums(
 
     Returns:
         (G, C, C) counts or (G, 16) sums, float64.
+
+    >>> print(sums(np.array([0, 0, 1]), np.array([0, 1, 1]), n_classes=2))
+    [[[1. 1.]
+      [0. 1.]]]
     """
     groups = np.zeros(len(targets), dtype=np.int64) if groups is None else np.asarray(groups)
     if n_classes is not None:
@@ -56,7 +60,13 @@ def sums(
 
 
 def seven(values: np.ndarray) -> np.ndarray:
-    """Sentiment as one of seven classes: clamped to [-3, 3], then rounded, halves to the even number as numpy does."""
+    """Sentiment as one of the seven classes -3 to 3: clamped, then rounded, halves to the even number (numpy.round).
+
+    The convention of Acc-7 on MOSI and MOSEI (Tsai et al. 2019, Multimodal Transformer).
+
+    >>> print(seven(np.array([-4.2, 0.4, 2.5])))
+    [-3.  0.  2.]
+    """
     return np.round(np.clip(values, -3, 3))
 
 
@@ -67,12 +77,22 @@ def _ratio(above: np.ndarray, below: np.ndarray) -> np.ndarray:
 
 
 def recalls(counts: np.ndarray) -> np.ndarray:
-    """Recall of every class, (..., C); NaN for a class without utterances."""
+    """Recall of every class, (..., C): TP / support, from 0 to 1; NaN for a class without utterances.
+
+    >>> print(recalls(np.array([[8, 2], [5, 5]])))
+    [0.8 0.5]
+    """
     return _ratio(np.diagonal(counts, axis1=-2, axis2=-1), counts.sum(-1))
 
 
 def f1_scores(counts: np.ndarray) -> np.ndarray:
-    """F1 of every class, (..., C): 2 TP / (support + predicted); 0 where a class has neither."""
+    """F1 of every class, (..., C): 2 TP / (support + predicted), from 0 to 1; 0 where a class has neither.
+
+    The harmonic mean of precision and recall (van Rijsbergen 1979).
+
+    >>> print(f1_scores(np.array([[8, 2], [4, 6]])).round(3))
+    [0.727 0.667]
+    """
     counts = np.asarray(counts, dtype=np.float64)
     classes = np.arange(counts.shape[-1])
     rows_and_columns = np.zeros((len(classes),) * 3)  # one product, which is faster than two sums over short axes
@@ -84,22 +104,40 @@ def f1_scores(counts: np.ndarray) -> np.ndarray:
 
 
 def wa(counts: np.ndarray) -> np.ndarray:
-    """Weighted accuracy: the share of utterances recognised (plain accuracy)."""
+    """Weighted accuracy (plain accuracy): the share of utterances whose class is right, from 0 to 1.
+
+    >>> print(wa(np.array([[8, 2], [1, 0]])).round(3))
+    0.727
+    """
     return _ratio(np.trace(counts, axis1=-2, axis2=-1), counts.sum((-2, -1)))
 
 
 def ua(counts: np.ndarray) -> np.ndarray:
-    """Unweighted accuracy: the mean recall over ALL classes; NaN where a class has no utterance."""
+    """Unweighted accuracy: the mean recall over all classes, from 0 to 1; NaN where a class has no utterance.
+
+    Also called unweighted average recall (UAR; Schuller et al. 2009, the INTERSPEECH emotion challenge).
+
+    >>> print(ua(np.array([[8, 2], [1, 0]])))
+    0.4
+    """
     return recalls(counts).mean(-1)
 
 
 def wf1(counts: np.ndarray) -> np.ndarray:
-    """F1 averaged over classes with their supports as weights."""
+    """Weighted F1: sum_c support_c F1_c / sum_c support_c, from 0 to 1.
+
+    >>> print(wf1(np.array([[8, 2], [4, 6]])).round(3))
+    0.697
+    """
     return _ratio((f1_scores(counts) * counts.sum(-1)).sum(-1), counts.sum((-2, -1)))
 
 
 def macro_f1(counts: np.ndarray) -> np.ndarray:
-    """F1 averaged over all classes of the task, each with equal weight."""
+    """Macro F1: the mean of F1 over all classes of the task, from 0 to 1; a class without utterances counts as 0.
+
+    >>> print(macro_f1(np.array([[8, 2], [4, 6]])).round(3))
+    0.697
+    """
     return f1_scores(counts).mean(-1)
 
 
@@ -121,7 +159,10 @@ def _moments(s: np.ndarray) -> tuple[np.ndarray, ...]:
 def ccc(s: np.ndarray) -> np.ndarray:
     """Concordance correlation: 2 cov / (var t + var p + (mean t - mean p)^2) (Lin 1989, population moments).
 
-    0 where one of both is constant; NaN where both are the same constant.
+    From -1 to 1; 0 where one of both is constant, NaN where both are the same constant.
+
+    >>> print(ccc(sums(np.array([1.0, 2, 3]), np.array([2.0, 3, 4]))[0]).round(3))
+    0.571
     """
     mt, mp, vt, vp, c = _moments(s)
     apart = np.where(np.abs(mt - mp) <= 1e-12 * (np.abs(mt) + np.abs(mp)), 0.0, (mt - mp) ** 2)
@@ -129,23 +170,40 @@ def ccc(s: np.ndarray) -> np.ndarray:
 
 
 def pearson(s: np.ndarray) -> np.ndarray:
-    """Pearson's correlation of targets and predictions; NaN where either is constant."""
+    """Pearson's correlation, cov / sqrt(var t var p), from -1 to 1; NaN where targets or predictions are constant.
+
+    >>> print(pearson(sums(np.array([1.0, 2, 3]), np.array([2.0, 3, 4]))[0]).round(3))
+    1.0
+    """
     _, _, vt, vp, c = _moments(s)
     return _ratio(c, np.sqrt(vt * vp))
 
 
 def mae(s: np.ndarray) -> np.ndarray:
-    """Mean absolute error, in the unit of the targets."""
+    """Mean absolute error, mean |t - p|, 0 or more, in the unit of the targets.
+
+    >>> print(mae(sums(np.array([1.0, 2, 3]), np.array([2.0, 2, 5]))[0]))
+    1.0
+    """
     return _ratio(s[..., 6], s[..., 0])
 
 
 def acc7(s: np.ndarray) -> np.ndarray:
-    """Share of values in the right one of the `seven` classes (Acc-7)."""
+    """Acc-7: the share of values that fall into the right one of the `seven` classes, from 0 to 1.
+
+    >>> print(acc7(sums(np.array([-3.0, 0, 2]), np.array([-2.6, 0.4, 1.2]))[0]).round(3))
+    0.667
+    """
     return _ratio(s[..., 7], s[..., 0])
 
 
 def signs(s: np.ndarray, without_zero: bool) -> np.ndarray:
-    """Counts (..., 2, 2) of signs, the true one first: negative or not, or negative or positive where t is not 0."""
+    """Counts (..., 2, 2) of signs, the true one first: negative or not, or negative or positive where t is not 0.
+
+    >>> print(signs(sums(np.array([-1.0, 0, 2]), np.array([-2.0, 1, 1]))[0], without_zero=True))
+    [[1. 0.]
+     [0. 1.]]
+    """
     first = 12 if without_zero else 8
     return s[..., first : first + 4].reshape(*s.shape[:-1], 2, 2)
 
@@ -197,7 +255,11 @@ class Metric:
 
 
 def axis_label(name: str) -> str:
-    """The label of an axis with a metric's values, such as `UA (%)`."""
+    """The label of an axis with a metric's values.
+
+    >>> axis_label("UA"), axis_label("CCC")
+    ('UA (%)', 'CCC')
+    """
     return f"{name} (%)" if METRICS[name].unit == "percent" else name
 
 

@@ -1,14 +1,15 @@
-"""Every public function of the statistics has an example, and the examples are run."""
+"""Every public function of metrics and statistics has an example, and the examples are run."""
 
 import doctest
 import inspect
 
 import pytest
 
+from commons import metrics
 from leaderboard.comparison import familywise, permutation, ranks, statistics
 from leaderboard.records import intervals
 
-MODULES = (intervals, statistics, permutation, familywise, ranks)
+MODULES = (metrics, intervals, statistics, permutation, familywise, ranks)
 
 
 def functions():
