@@ -59,7 +59,7 @@ def parse(data: bytes | str) -> object:
     except _TooDeep:
         raise NotYaml(f"nested too deeply; at most {DEEPEST} levels are allowed") from None
     except (yaml.YAMLError, ValueError, OverflowError) as error:
-        raise NotYaml(f"not valid YAML ({cut(' '.join(str(error).split()))})") from None
+        raise NotYaml(f"not YAML ({cut(' '.join(str(error).split()))})") from None
     return content
 
 

@@ -56,9 +56,7 @@ def joined(derived: Derived, loaded: Sequence[Task]) -> Task:
     uses unlabelled features of the target (mark `target_features`).
 
     `across-languages` pools its sources. Its inner groups are languages, so that choices are made for a language that
-    is not trained on.
-
-    Further targets (`also`) are dropped, for their values may differ in meaning between corpora.
+    is not trained on. Further targets (`also`) are dropped: their values may differ in meaning between corpora.
 
     Raises:
         TaskError: too few speakers are left to train on, or the speakers of corpora of one family are unknown.
