@@ -1,4 +1,4 @@
-"""The example of the README, tried as a new user would."""
+"""The example of docs/add_your_own.md, tried as a new user would."""
 
 import textwrap
 from pathlib import Path
@@ -25,4 +25,4 @@ def test_the_example_hears_octaves(tmp_path: Path) -> None:
 
 def test_the_readme_shows_the_example_as_it_is() -> None:
     source = (ROOT / "examples" / "octaves.py").read_text().partition("\n\n\n")[2]
-    assert textwrap.indent(source, "    ") in (ROOT / "README.md").read_text()
+    assert textwrap.indent(source, "    ") in (ROOT / "docs" / "add_your_own.md").read_text()

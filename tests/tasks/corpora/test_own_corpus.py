@@ -1,4 +1,4 @@
-"""What the README says of a corpus of one's own, from the README alone."""
+"""What docs/add_your_own.md says of a corpus of one's own, from that page alone."""
 
 import sys
 import textwrap
@@ -12,19 +12,19 @@ from tasks import corpora, definition
 from tasks.__main__ import main
 from tests.tasks.layouts import write_audio
 
-README = (Path(__file__).parents[3] / "README.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parents[3] / "docs" / "add_your_own.md").read_text(encoding="utf-8")
 
 
 @pytest.fixture
 def own(tmp_path, monkeypatch):
-    """The README's corpus module and a task on it, as a user would write them; its text may be changed."""
+    """The corpus module of the page and a task on it, as a user would write them; its text may be changed."""
     (tmp_path / "corpora").mkdir()
     (tmp_path / "definitions").mkdir()
     monkeypatch.setattr(corpora, "__path__", [*corpora.__path__, str(tmp_path / "corpora")])
-    start = README.index("    from tasks.corpora import Corpus")
-    module = textwrap.dedent(README[start : README.index("`python -m tasks check mycorpus`")])
-    start = README.index("    version: 1\n")
-    task = yaml.safe_load(textwrap.dedent(README[start : README.index("**A corpus**")]))
+    start = PAGE.index("    from tasks.corpora import Corpus")
+    module = textwrap.dedent(PAGE[start : PAGE.index("`python -m tasks check mycorpus`")])
+    start = PAGE.index("    version: 1\n")
+    task = yaml.safe_load(textwrap.dedent(PAGE[start : PAGE.index("**A corpus**")]))
     for name in tasks.names():
         (tmp_path / "definitions" / f"{name}.yaml").write_text(definition.path(name).read_text())
     text = yaml.safe_dump(task | {"corpus": "mycorpus", "drop": [], "title": "Mine"})
