@@ -1,10 +1,11 @@
-"""One upstream against others, task by task: paired differences of the headline metric, and which are clear.
+"""One upstream against others, task by task: paired differences of the headline metric, and which are significant.
 
     python studies/paired_differences.py RESULTS -u emotion2vec -d probe probe_stats \\
-        --against fbank mfcc opensmile@probe ...
+        --against fbank mfcc opensmile@probe random:emotion2vec ...
 
 Prints Markdown from the records. A difference is that of the metric (percent points) with its 95 % interval over
-speakers; it is bold where the interval excludes 0. The others are read by the same head, or by the one after @.
+speakers. It is bold where it is significant (p <= 0.05) among all differences of the table, tested together by max-T.
+The others are read by the same head, or by the one after @. random:NAME is the mean of all its draws.
 """
 
 from __future__ import annotations
@@ -12,9 +13,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from commons.metrics import METRICS
-from leaderboard.comparison.answers import Answer, answer
-from leaderboard.comparison.statistics import difference
+from leaderboard.comparison.answers import answers
+from leaderboard.comparison.standings import SIGNIFICANT, compare
+from leaderboard.records.draws import is_of
 from leaderboard.records.labels import names
 from leaderboard.records.store import load
 
@@ -27,31 +28,35 @@ def main() -> None:
     parser.add_argument("-d", "--downstream", nargs="+", default=["probe"])
     parser.add_argument("--against", nargs="+", required=True, metavar="NAME[@HEAD]")
     options = parser.parse_args()
-    measured = load(options.results)[0]
-    records, called = {(r.cell.upstream, r.cell.task, r.cell.downstream): r for r in measured}, names(measured)
+    wanted = {options.upstream, *(name.partition("@")[0] for name in options.against)}
+    records = [r for r in load(options.results)[0] if r.cell.task in options.task and is_of(r, wanted)]
+    parts, called = answers(options.results, records)[0], names(records)
+    own = {(a.upstream, a.record.cell.task, a.record.cell.downstream): a for part in parts for a in part}
+    rows = [(t, h) for h in options.downstream for t in options.task if (options.upstream, t, h) in own]
+    couples = {}
+    for task, head in rows:
+        for name in options.against:
+            other, _, its_head = name.partition("@")
+            if (other, task, its_head or head) in own:
+                couples[task, head, name] = own[options.upstream, task, head], own[other, task, its_head or head]
+    differences = dict(zip(couples, compare(list(couples.values())), strict=True)) if couples else {}
+
     others = (name.partition("@") for name in options.against)
     against = [f"minus {called.get(name, name)}{at}{head}" for name, at, head in others]
     print(f"| task, head | {called.get(options.upstream, options.upstream)} | {' | '.join(against)} |")
     print(f"|{'---|' * (2 + len(options.against))}")
-    for head in options.downstream:
-        for task in options.task:
-            if (options.upstream, task, head) not in records:
+    for task, head in rows:
+        record = own[options.upstream, task, head].record
+        score = record.scores.metrics[record.task.headline]
+        cells = [f"{score.value:.1f} [{score.low:.1f}, {score.high:.1f}]"]
+        for name in options.against:
+            if (task, head, name) not in differences:
+                cells.append("–")
                 continue
-            record = records[options.upstream, task, head]
-            own = answer(options.results, record)
-            score = record.scores.metrics[record.task.headline]
-            cells = [f"{score.value:.1f} [{score.low:.1f}, {score.high:.1f}]"]
-            for name in options.against:
-                other, _, its_head = name.partition("@")
-                found = records.get((other, task, its_head or head))
-                cells.append("–" if found is None else _difference(own, answer(options.results, found)))
-            print(f"| {task}, `{head}` | {' | '.join(cells)} |", flush=True)
-
-
-def _difference(own: Answer, other: Answer) -> str:
-    effect = difference(own.statistics, other.statistics, METRICS[own.record.task.headline])
-    text = f"{effect.value:+.1f} [{effect.low:+.1f}, {effect.high:+.1f}]"
-    return f"**{text}**" if effect.low > 0 or effect.high < 0 else text
+            effect, _, p = differences[task, head, name]
+            text = f"{effect.value:+.1f} [{effect.low:+.1f}, {effect.high:+.1f}]"
+            cells.append(f"**{text}**" if p <= SIGNIFICANT else text)
+        print(f"| {task}, `{head}` | {' | '.join(cells)} |")
 
 
 if __name__ == "__main__":
