@@ -150,9 +150,9 @@ def test_facts_that_raise_are_the_plugins_fault(tmp_path: Path, fact: str, error
 
 
 LEFT = {
-    "thread": "import threading, time; getattr(torch, 'left', 0) or threading.Thread(target=time.sleep, args=(60,), "
+    "thread": "import threading, time; getattr(torch, 'left', 0) or threading.Thread(target=time.sleep, args=(3600,), "
     "name='mine').start(); torch.left = 1",
-    "fork": "import os, time; pid = os.fork(); pid or time.sleep(60)",
+    "fork": "import os, time; pid = os.fork(); pid or time.sleep(3600)",
     "child": "import os; os.fork()",
 }
 
@@ -164,7 +164,7 @@ def test_threads_and_copies_that_a_plugin_leaves_neither_hang_nor_double_the_run
 ) -> None:
     name = plugin(tmp_path, before_frames(LEFT[left]))
     process = script(RUN, name, tmp_path / "utterances.pkl", tmp_path / "cache", jobs)
-    out, errors = process.communicate(timeout=50)  # what is left would run for 60 s
+    out, errors = process.communicate(timeout=600)  # what is left would run for an hour
     assert process.returncode == 0 and out == f"{COUNT}\n", errors
     if left != "child":  # one that ended at once left nothing
         assert "energy.py:Energy leaves" in errors
@@ -183,7 +183,7 @@ def test_a_signal_ends_command_and_workers_with_one_line(
     tmp_path: Path, utterances: pd.DataFrame, number: signal.Signals, jobs: int
 ) -> None:
     begun = tmp_path / "begun"
-    line = f"import time, os; open({str(begun)!r}, 'a').write(str(os.getpid()) + ' '); time.sleep(30)"
+    line = f"import time, os; open({str(begun)!r}, 'a').write(str(os.getpid()) + ' '); time.sleep(3600)"
     process = script(
         f"import signal; signal.signal({int(number)}, signal.SIG_DFL)\n{RUN}",
         plugin(tmp_path, before_frames(line)),
@@ -193,7 +193,7 @@ def test_a_signal_ends_command_and_workers_with_one_line(
     )
     await_calls(process, begun, jobs)
     process.send_signal(number)
-    _, errors = process.communicate(timeout=30)
+    _, errors = process.communicate(timeout=600)
     assert process.returncode == 128 + number
     assert errors == f"stopped by {number.name}; kept\n"
     for worker in begun.read_text().split():
@@ -211,7 +211,7 @@ def test_opensmile_is_stopped_with_one_line(tmp_path: Path, jobs: int) -> None:
         assert process.poll() is None, process.communicate()
         time.sleep(0.02)
     process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=600)
     assert (process.returncode, errors) == (128 + signal.SIGINT, "stopped by SIGINT; kept\n")
 
 
@@ -219,11 +219,11 @@ def test_a_worker_whose_parent_was_killed_ends_in_the_middle_of_a_call(
     tmp_path: Path, utterances: pd.DataFrame
 ) -> None:
     begun = tmp_path / "begun"
-    line = f"import time, os; open({str(begun)!r}, 'a').write(str(os.getpid()) + ' '); time.sleep(30)"
+    line = f"import time, os; open({str(begun)!r}, 'a').write(str(os.getpid()) + ' '); time.sleep(3600)"
     process = script(RUN, plugin(tmp_path, before_frames(line)), tmp_path / "utterances.pkl", tmp_path / "cache", 2)
     await_calls(process, begun, 2)
     process.kill()
-    process.communicate(timeout=20)  # the workers hold its error output until they end, and a call lasts 30 s
+    process.communicate(timeout=600)  # the workers hold its error output until they end, and a call lasts an hour
 
 
 def test_pools_of_threads_are_no_fault(tmp_path: Path, utterances: pd.DataFrame) -> None:
