@@ -1,9 +1,9 @@
 """`probe`: a linear model of the best layer; everything is chosen inside the training speakers.
 
 For each fold, multinomial logistic regression (ridge regression for values) is fitted for every layer and
-strength without each inner group of the training speakers in turn. The layer whose pooled predictions for the groups
-left out reach the smallest loss is taken, with the strongest ridge whose loss is not clearly larger than that, and
-refitted on all that is not test. An official dev part takes the place of the inner groups. Folds share nothing: a
+strength without each inner group of the training speakers in turn. Of each layer, the strongest ridge is taken whose
+pooled loss for the groups left out is not clearly larger than the smallest. Of the layers, the one with the smallest
+loss is taken, and refitted on all that is not test. An official dev part takes the place of the inner groups. Folds share nothing: a
 fold's rows, bases and coefficients are its own, so neither labels nor features of its test speakers touch what it
 chooses.
 
@@ -41,9 +41,10 @@ from downstreams.parallel import one_core_each
 from downstreams.settings import Probe
 
 INNER_TOLERANCE, FINAL_TOLERANCE = 1e-5, 1e-7  # choosing needs less than the figures that are shown
-# Strengths beyond it cost four times the time of all others, so they are tried only where they may be the best.
+# Strengths beyond it cost three times the time of all others, so they are tried only where they may be the best.
 FAR, FAR_TOLERANCE = 100.0, 1e-4
 TIE = 1e-3  # share of the loss that choosing cannot tell from nothing: inner fits stop about as far from the optimum
+MOST = 0.05  # share of the loss that the rule gives away at most: one bad group has no more than one standard error
 IMPOSSIBLE = 30.0  # nats: the surprise of a class that an inner training set lacks, the same for all strengths
 SCALES = np.logspace(-1.5, 0, 16).tolist()
 STATISTICS = {"mean": 0, "std": 1}
@@ -121,7 +122,7 @@ def _fit_fold(
     return _LayerFit(
         strength=round(strengths[best].item(), 6),  # float32 0.1 is 0.1
         lowest=round(strengths[lowest].item(), 6),
-        edge=lowest in (0, len(strengths) - 1),
+        edge=len(strengths) > 1 and lowest in (0, len(strengths) - 1),
         converged=bool(final.converged.all()),
         loss=loss,
         figure=figure,
@@ -139,7 +140,7 @@ def _chosen(
     near: int,
     balanced: bool,
 ) -> tuple[int, int, float, float]:
-    """Index of the strength that is taken, index of that of the smallest loss, this loss, `select_on` of the first.
+    """Index of the strength that is taken and of that of the smallest loss; loss and `select_on` of the former.
 
     The first `near` penalties are tried, the others where the smallest loss lies at one of the two last of these. With
     nothing to leave out (one label a class), it is the middle strength; loss and figure are NaN.
@@ -170,16 +171,17 @@ def _chosen(
     predicted = own[:, 0, best] if problem.kind == REGRESSION else own[..., best].argmax(1)
     n_classes = None if problem.kind == REGRESSION else len(problem.classes)
     counted = sums(y[chooses].cpu().numpy(), predicted.cpu().numpy(), n_classes=n_classes)
-    return best, lowest, float(losses[:, lowest].sum()), float(METRICS[problem.select_on](counted)[0])
+    return best, lowest, float(losses[:, best].sum()), float(METRICS[problem.select_on](counted)[0])
 
 
 def strongest(losses: np.ndarray, groups: np.ndarray) -> int:
     """The strongest ridge that one cannot tell from the one of the smallest loss, by the one-standard-error rule.
 
     With d_g what a strength's loss exceeds the smallest by in group g, a strength is near it where
-    sum_g d_g <= sqrt(G / (G - 1) sum_g (d_g - mean d)^2), one standard error of the difference, or where it exceeds the
-    smallest loss by less than a thousandth, which is what inner fits fall short of the optimum. Going to stronger
-    ridges from the one of the smallest loss, the last before the first that is not near it is taken.
+    sum_g d_g <= sqrt(G / (G - 1) sum_g (d_g - mean d)^2), one standard error of the difference, and the sum is at most
+    a twentieth of the smallest loss; or where it is less than a thousandth, about what inner fits fall short of the
+    optimum. Going to stronger ridges from the one of the smallest loss, the last before the first that is not near it
+    is taken.
 
     Args:
         losses: (n, S) part of every utterance in the loss of each strength, strongest ridge first.
@@ -196,7 +198,8 @@ def strongest(losses: np.ndarray, groups: np.ndarray) -> int:
     error = np.zeros(len(total))  # with one group no spread is known
     if len(names) > 1:
         error = np.sqrt(len(names) / (len(names) - 1) * ((excess - excess.mean(0)) ** 2).sum(0))
-    while best and excess[:, best - 1].sum() <= max(error[best - 1], TIE * total[lowest]):
+    near = np.maximum(np.minimum(error, MOST * total[lowest]), TIE * total[lowest])
+    while best and excess[:, best - 1].sum() <= near[best - 1]:
         best -= 1
     return best
 

@@ -84,8 +84,9 @@ def next_folds(k: int, tests: Sequence[np.ndarray], speakers: np.ndarray, target
     """The dev part of fold k: the next folds, in cyclic order, or None.
 
     Folds are added until dev holds two speakers, a sixth of the utterances outside test, and every class that two or
-    more of the speakers outside test have: one speaker says too little of how a head will do on others. A fold is
-    passed over where train would lose a class without it, or where dev would grow beyond half of the utterances.
+    more of the speakers outside test have. A fold is passed over where train would lose a class without it, or where
+    dev would grow beyond half of the utterances (where no dev part is possible so, beyond half as well). With one dev
+    speaker, choices would not carry over to others.
 
     Args:
         tests: test rows of each fold, disjoint.
@@ -94,15 +95,20 @@ def next_folds(k: int, tests: Sequence[np.ndarray], speakers: np.ndarray, target
     rest = np.concatenate([test for j, test in enumerate(tests) if j != k])
     classes = set(targets[rest])
     shared = {c for c in classes if len(set(speakers[rest[targets[rest] == c]])) >= 2}
-    dev = np.empty(0, dtype=np.int64)
-    for step in range(1, len(tests)):
-        grown = np.concatenate([dev, tests[(k + step) % len(tests)]])
-        if set(targets[np.setdiff1d(rest, grown)]) != classes or (len(dev) and 2 * len(grown) > len(rest)):
-            continue
-        dev = grown
-        if shared <= set(targets[dev]) and len(set(speakers[dev])) > 1 and 6 * len(dev) >= len(rest):
+    for most in (len(rest) / 2, len(rest)):
+        dev = np.empty(0, dtype=np.int64)
+        for step in range(1, len(tests)):
+            grown = np.concatenate([dev, tests[(k + step) % len(tests)]])
+            if len(grown) > (most if not len(dev) else len(rest) / 2):
+                continue
+            if set(targets[np.setdiff1d(rest, grown)]) != classes:
+                continue
+            dev = grown
+            if shared <= set(targets[dev]) and len(set(speakers[dev])) > 1 and 6 * len(dev) >= len(rest):
+                return dev
+        if len(dev) and shared <= set(targets[dev]):
             return dev
-    return dev if len(dev) and shared <= set(targets[dev]) else None
+    return None
 
 
 def inner_groups(rows: np.ndarray, speakers: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, ...]:

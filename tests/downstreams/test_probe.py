@@ -59,8 +59,10 @@ def test_choices_and_predictions_equal_the_slow_program(official_dev, select_on)
     for fold, choice in zip(problem.folds, predictions.choices, strict=True):
         losses, parts = slow_losses(x, problem, fold, weights)
         # Where the loss is flat two strengths may change places: inner fits stop a little short of the optimum.
-        assert losses[choice["layer"], strengths.index(choice["lowest"])] == pytest.approx(losses.min(), abs=4e-3)
-        assert choice["loss"] == pytest.approx(losses.min(), abs=4e-3)
+        own, strength = losses[choice["layer"]], strengths.index(choice["strength"])
+        assert choice["layer"] == 1, "the layer that carries the target"
+        assert own[strengths.index(choice["lowest"])] == pytest.approx(own.min(), abs=4e-3)
+        assert choice["loss"] == pytest.approx(own[strength], abs=4e-3)
         # The strength that is taken is a stronger ridge, within a standard error over speakers.
         lowest, taken = (parts[choice["layer"], strengths.index(choice[which])] for which in ("lowest", "strength"))
         excess = taken - lowest
@@ -83,6 +85,8 @@ def test_near_ties_go_to_the_stronger_ridge_and_clear_differences_do_not():
     assert strongest(flat + noise, speakers) == 1, "b and d are better under 1, a and c under 2"
     assert strongest(flat, speakers) == 2, "every speaker is a little worse under 1"
     assert strongest(flat + noise, np.repeat("a", 20)) == 2, "one group tells nothing of a spread"
+    one_bad = np.ones((20, 2)) + np.where(speakers == "d", 0.5, 0)[:, None] * np.array([[1, 0]])
+    assert strongest(one_bad, speakers) == 1, "much worse on one speaker is no near-tie, though one standard error"
 
 
 def test_choices_do_not_depend_on_the_order_of_classes():

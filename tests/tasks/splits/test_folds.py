@@ -84,23 +84,24 @@ def test_dev_is_the_next_folds_that_serve_else_a_stratified_fifth(seed):
         rest = np.r_[fold.train, fold.dev]
         classes = set(targets[rest])
         of_two = {c for c in classes if len(set(speakers[rest][targets[rest] == c])) > 1}
-        names = [j % len(parts) for j in range(k + 1, k + len(parts))]
-        taken: list[int] = []
 
         def rows(of):
             return np.sort(np.concatenate([parts[j] for j in of]))
 
-        while names and not (
-            taken
-            and of_two <= set(targets[rows(taken)])
-            and len(set(speakers[rows(taken)])) > 1
-            and 6 * len(rows(taken)) >= len(rest)
-        ):
-            grown = [*taken, names.pop(0)]
-            if classes == set(targets[np.setdiff1d(rest, rows(grown))]) and (
-                not taken or 2 * len(rows(grown)) <= len(rest)
+        for most in (len(rest) / 2, len(rest)):  # of the first fold
+            names, taken = [j % len(parts) for j in range(k + 1, k + len(parts))], []
+            while names and not (
+                taken
+                and of_two <= set(targets[rows(taken)])
+                and len(set(speakers[rows(taken)])) > 1
+                and 6 * len(rows(taken)) >= len(rest)
             ):
-                taken = grown
+                grown = [*taken, names.pop(0)]
+                fits = len(rows(grown)) <= (len(rest) / 2 if taken else most)
+                if fits and classes == set(targets[np.setdiff1d(rest, rows(grown))]):
+                    taken = grown
+            if taken and of_two <= set(targets[rows(taken)]):
+                break
         if taken and of_two <= set(targets[rows(taken)]):
             np.testing.assert_array_equal(fold.dev, rows(taken))
         else:
