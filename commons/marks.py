@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-EDGE = "edge"
+EDGE, DRAWS, IMPORTED = "edge", "draws", "imported"
 # Marks of a task that concern only upstreams that read its audio.
 OF_AUDIO = ("lossy_audio", "identical_audio", "audio_shared", "skipped")
 
@@ -20,14 +20,14 @@ MEANING = {
     "dev_speakers_shared": "speakers of the training part are in dev too; none of test",
     "speaker~label": "most speakers have one class only: voice and class cannot be told apart",
     "lossy_audio": "the audio went through a lossy codec that the official corpus did not",
-    "imported": "predictions brought from outside: how they were trained and chosen was not controlled here",
+    IMPORTED: "predictions brought from outside: how they were trained and chosen was not controlled here",
     "partial": "the copy of the corpus is not complete",
     "synthetic": "no real speech",
     "identical_audio": "some utterances are the same recording",
     "skipped": "this number of files could not be decoded and were left out",
     "reference": "a floor to compare with: it does not use the sound",
     "oracle": "it uses the true labels of earlier turns, which no model has",
-    "draws": "the mean of this number of draws of random weights; its interval is the mean of theirs",
+    DRAWS: "the mean of this number of draws of random weights; its interval is the mean of theirs",
     EDGE: "the best strength or learning rate lay at the end of its grid in most folds; a wider one "
     "(-d NAME@FILE.yaml) is to be tried on the development corpora",
     "unconverged": "a final fit of the head did not converge: its figure may be lower than the head can reach",

@@ -3,9 +3,9 @@
 For each fold, multinomial logistic regression (ridge regression for values) is fitted for every layer and
 strength without each inner group of the training speakers in turn. Of each layer, the strongest ridge is taken whose
 pooled loss for the groups left out is not clearly larger than the smallest. Of the layers, the one with the smallest
-loss is taken, and refitted on all that is not test. An official dev part takes the place of the inner groups. Folds share nothing: a
-fold's rows, bases and coefficients are its own, so neither labels nor features of its test speakers touch what it
-chooses.
+loss is taken, and refitted on all that is not test. An official dev part takes the place of the inner groups. Folds
+share nothing: a fold's rows, bases and coefficients are its own, so neither labels nor features of its test speakers
+touch what it chooses.
 
 The loss that chooses is cross-entropy, class-balanced where the fit is (squared error for values). Each strength's
 logits are first multiplied by the one factor that suits them best, since weak ridges are overconfident on speakers that

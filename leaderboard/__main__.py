@@ -14,7 +14,7 @@ from commons.commands import run
 from leaderboard.errors import LeaderboardError, NoResult
 from leaderboard.options import parse
 from leaderboard.plots import KINDS
-from leaderboard.records.draws import is_of
+from leaderboard.records.draws import is_of, names_of
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -64,7 +64,8 @@ def _chosen(options: argparse.Namespace, records: list[Record]) -> list[Record]:
 
     for what in ("task", "upstream", "downstream"):
         for name in getattr(options, what) or ():
-            if name not in (known := {getattr(r.cell, what) for r in records}):
+            known = {one for r in records for one in (names_of(r) if what == "upstream" else {getattr(r.cell, what)})}
+            if name not in known:
                 raise NoResult(what, name, known)
 
     def wanted(record: Record) -> bool:
@@ -138,7 +139,7 @@ def _compare(options: argparse.Namespace) -> int:
     else:
         records, damage = _records(options.results)
         for name in pair:
-            if name not in (known := {r.cell.upstream for r in records}):
+            if name not in (known := set[str]().union(*map(names_of, records))):
                 raise NoResult("upstream", name, known)
         foreign = {r.cell.upstream for r in records if imported.IMPORTED in r.marks}
         records, lost = _intact(options.results, _chosen(options, records))

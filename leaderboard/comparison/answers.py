@@ -11,8 +11,9 @@ import numpy as np
 from commons.corridors.record import REFERENCE, Record, Task
 from commons.errors import EmorepError
 from leaderboard.errors import LeaderboardError
-from leaderboard.records.comparable import aspect, groups, question
-from leaderboard.records.draws import pooled, together
+from leaderboard.records.comparable import aspect, groups, order, question
+from leaderboard.records.draws import averaged, together
+from leaderboard.records.intervals import same_seeds
 
 
 @dataclass(frozen=True)
@@ -66,16 +67,17 @@ def answers(results: Path, records: Sequence[Record]) -> tuple[list[list[Answer]
             except EmorepError as error:
                 problems.append(str(error))
         if several:
-            parts.append([_pooled(own) for own in together((a.record, a) for a in several)])
+            standing = [_of_draws(own) for own in together((a.record, a) for a in several)]
+            parts.append(sorted(standing, key=lambda a: order(a.record)))
     return parts, problems
 
 
-def _pooled(draws: Sequence[Answer]) -> Answer:
-    """One answer of all draws of random weights: each of them counts as seeds do."""
+def _of_draws(draws: Sequence[Answer]) -> Answer:
+    """One answer of all draws of random weights: each of them counts as much as the others, as seeds do."""
     if len(draws) == 1:
         return draws[0]
-    (record,) = pooled([a.record for a in draws])
-    return Answer(record, np.concatenate([a.statistics for a in draws]), draws[0].groups)
+    (record,) = averaged([a.record for a in draws])
+    return Answer(record, np.concatenate(same_seeds([a.statistics for a in draws])), draws[0].groups)
 
 
 def kinds(parts: Sequence[list[Answer]]) -> tuple[list[list[list[Answer]]], list[str]]:

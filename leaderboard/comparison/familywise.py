@@ -16,12 +16,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from math import lcm
 
 import numpy as np
 
 from commons.metrics import METRICS
 from leaderboard.comparison.permutation import ENUMERATED, LINEAR, ROUNDING, contributions, signs
+from leaderboard.records.intervals import same_seeds
 
 LEVEL = 0.05
 PRIOR = 10  # groups: the weight of the median spread of all pairs
@@ -192,7 +192,7 @@ def all_pairs(parts: Sequence[Part], metric: str, groups: int) -> Tested:
             shares = [contributions(system, part.systems[0], metric) for system in part.systems]
             own[part.at] += part.weight * np.stack(shares, axis=1)
         return of_systems(own, swaps)
-    several = [Part(_same_seeds(part.systems), part.at, part.weight) for part in parts]
+    several = [Part(same_seeds(part.systems), part.at, part.weight) for part in parts]
     squares = list(_squares(several, metric, groups))
 
     def differences(rows: np.ndarray) -> np.ndarray:
@@ -212,7 +212,7 @@ def of_couples(couples: Sequence[Couple], groups: int) -> Tested:
     >>> of_couples([Couple(first, second, metric, np.arange(6)) for metric in ("UA", "macro_F1")], 6).adjusted.tolist()
     [0.03125, 0.03125]
     """
-    parts = [Part(_same_seeds([c.first, c.second]), c.at) for c in couples]
+    parts = [Part(same_seeds([c.first, c.second]), c.at) for c in couples]
     squares = [next(_squares([part], c.metric, groups)) for part, c in zip(parts, couples, strict=True)]
     columns = np.zeros((groups, len(couples)))
     for index, couple in enumerate(couples):
@@ -267,9 +267,3 @@ def _squares(parts: Sequence[Part], metric: str, groups: int) -> Iterator[np.nda
                 alone = (figure(middle + half) - figure(middle - half)).mean(axis=0)
                 moved[part.at, other] += part.weight * alone
         yield (moved**2).sum(axis=0)
-
-
-def _same_seeds(systems: Sequence[np.ndarray]) -> list[np.ndarray]:
-    """All with the same number of seeds, so that all seeds of a group are swapped at once; means stay."""
-    seeds = lcm(*(len(system) for system in systems))
-    return [system[np.arange(seeds) % len(system)] for system in systems]

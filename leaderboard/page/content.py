@@ -15,7 +15,7 @@ from leaderboard.comparison.answers import answers, kinds
 from leaderboard.comparison.corpora import Across, across
 from leaderboard.comparison.standings import Standing, significant_pairs, standing
 from leaderboard.records.comparable import Question, aspect, groups, question
-from leaderboard.records.draws import pooled
+from leaderboard.records.draws import averaged
 from leaderboard.records.labels import names
 from leaderboard.records.openings import openings
 from leaderboard.tables.views import real_time_factor
@@ -56,7 +56,7 @@ def assemble(
         opened: how often each task's test set was opened.
         layer_intervals: a record's intervals of the figures of its layers, [low, high] a layer; None where unknown.
     """
-    records = pooled(records)
+    records = averaged(records)
     several = list(groups(records))
     marks = sorted({mark for r in records for mark in r.marks if mark != REFERENCE})
     versions: dict[str, set[Question]] = {}

@@ -13,6 +13,7 @@ from leaderboard.errors import LeaderboardError
 from leaderboard.plots.style import distinct, figure, legend_below, line_style, short
 from leaderboard.plots.style import title as heading
 from leaderboard.records.comparable import question
+from leaderboard.records.draws import averaged
 from leaderboard.records.labels import names as named
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ PANELS = {"loss": "loss", "var": "variance"}  # how a log's keys end, and the pa
 def shots(results: Path, records: Sequence[Record], width: str) -> Iterator[tuple[tuple[str, ...], Figure]]:
     """For every task and head: figures over labels a class (`shots:TASK,K`); at the right all labels."""
     curves: dict[tuple[str, str], dict[str, dict[float, Record]]] = {}
+    records = averaged(records)
     for record in records:
         base, few = record.task.base, record.task.shots
         if record.task.derived == "shots" and base and few and record.cell.downstream != REFERENCE:

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from commons.corridors.record import REFERENCE, Record, Task
+from commons.marks import DRAWS
 from commons.metrics import METRICS, axis_label
 from leaderboard.errors import LeaderboardError
 from leaderboard.plots.style import GREY, distinct, figure, legend_below, line_style
 from leaderboard.plots.style import title as heading
 from leaderboard.records.comparable import groups
+from leaderboard.records.draws import averaged
 from leaderboard.records.intervals import jackknife, shares
 from leaderboard.records.labels import shown as called
 from leaderboard.records.scoring import by_group
@@ -34,7 +36,7 @@ def layers(results: Path, records: Sequence[Record], width: str) -> Iterator[tup
     """
     from matplotlib.ticker import MaxNLocator
 
-    for measured, _ in groups(records):
+    for measured, _ in groups(averaged(records)):
         task, head = measured[0].task, measured[0].cell.downstream
         deep = [r for r in measured if head != REFERENCE and (r.upstream.depth or 1) > 1]
         curves = [r for r in deep if r.scores.by_layer]
@@ -73,12 +75,15 @@ def layers(results: Path, records: Sequence[Record], width: str) -> Iterator[tup
 def by_layer(results: Path, record: Record) -> np.ndarray:
     """(3, L): of every layer the test figure of the first seed, and the ends of its interval; NaN where there is none.
 
-    Intervals are computed from the stored predictions; where these are damaged, there are none.
+    Intervals are computed from the stored predictions; where these are damaged, and of a mean over draws of random
+    weights, there are none.
     """
     task, metric = record.task, METRICS[record.task.headline]
     values = np.array([np.nan if v is None else v for v in record.scores.by_layer or []])
     figures = np.full((3, len(values)), np.nan)
     figures[0] = values
+    if any(mark.startswith(f"{DRAWS}:") for mark in record.marks):
+        return figures
     try:
         table = predictions(results, record)
     except (OSError, LeaderboardError):

@@ -14,6 +14,7 @@ from leaderboard.plots.style import SEQUENTIAL, TALLEST, WIDTHS, figure, short, 
 from leaderboard.plots.style import title as heading
 from leaderboard.plots.upstreams import annotate
 from leaderboard.records.comparable import groups
+from leaderboard.records.draws import averaged
 from leaderboard.records.labels import names, shown
 from leaderboard.tables import transfers
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 def confusion(results: Path, records: Sequence[Record], width: str) -> Iterator[tuple[tuple[str, ...], Figure]]:
     """For every task and head a panel an upstream: percent of each true class (row) by what was predicted."""
-    for measured, _ in groups(records):
+    for measured, _ in groups(averaged(records)):
         task, head = measured[0].task, measured[0].cell.downstream
         several = [r for r in measured if r.scores.confusion and head != REFERENCE]
         if not several:
@@ -42,7 +43,7 @@ def transfer(results: Path, records: Sequence[Record], width: str) -> Iterator[t
     the diagonal the corpus's own folds, where they were measured."""
     cells: dict[tuple[str, str, str], dict[str, dict[tuple[str, str], float]]] = {}
     alone, called = {}, names(records)
-    for record in records:
+    for record in averaged(records):
         value, metric = record.scores.metrics[record.task.headline].value, record.task.headline
         if record.cell.downstream == REFERENCE or value is None:
             continue

@@ -13,6 +13,7 @@ from commons.metrics import METRICS, axis_label
 from leaderboard.plots.style import COLOURS, GREY, SEQUENTIAL, figure, short, wrapped
 from leaderboard.plots.style import title as heading
 from leaderboard.records.comparable import aspect, groups
+from leaderboard.records.draws import averaged
 from leaderboard.records.labels import names, shown
 from leaderboard.tables.model import figure as number
 from leaderboard.tables.views import by_tasks
@@ -28,7 +29,7 @@ ROW = 0.17  # inches a row of text
 
 def bars(results: Path, records: Sequence[Record], width: str) -> Iterator[tuple[tuple[str, ...], Figure]]:
     """For every task and head the upstreams, best first, with 95 % intervals; floors in grey."""
-    for measured, references in groups(records):
+    for measured, references in groups(averaged(records)):
         task, head = measured[0].task, measured[0].cell.downstream
         everyone = [r for r in (*measured, *references) if r.scores.metrics[task.headline].value is not None]
         if head == REFERENCE or not everyone:

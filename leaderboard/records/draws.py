@@ -6,7 +6,10 @@ import statistics
 from collections.abc import Collection, Iterable, Sequence
 from typing import TypeVar
 
-from commons.corridors.record import REFERENCE, Record, Score
+import numpy as np
+
+from commons.corridors.record import REFERENCE, FoldScore, Record, Score
+from commons.marks import DRAWS, IMPORTED
 from leaderboard.records.comparable import question
 
 Member = TypeVar("Member")
@@ -15,9 +18,10 @@ Draws = tuple[object, ...]
 
 def key_of(record: Record) -> Draws | None:
     """What draws that belong together share: question, head, architecture and precision; None: it is no draw."""
-    if record.upstream.draw is None or record.cell.downstream == REFERENCE:
+    if record.upstream.draw is None or record.cell.downstream == REFERENCE or IMPORTED in record.marks:
         return None
-    return *question(record), record.cell.downstream, record.upstream.base, record.cell.precision
+    settings = tuple(sorted((name, repr(value)) for name, value in record.downstream.settings.items()))
+    return *question(record), record.cell.downstream, settings, name_of_all(record), record.cell.precision
 
 
 def together(members: Iterable[tuple[Record, Member]]) -> list[list[Member]]:
@@ -28,48 +32,77 @@ def together(members: Iterable[tuple[Record, Member]]) -> list[list[Member]]:
     return list(groups.values())
 
 
-def pooled(records: Sequence[Record]) -> list[Record]:
-    """Records in which one stands for all draws of an architecture on a task, as the first draw is called.
+def averaged(records: Sequence[Record]) -> list[Record]:
+    """Records in which one stands for all draws of an architecture on a task; it has name and files of the first draw.
 
-    Its figures are means over the draws, `by_seed` holds the figure of every draw, so that the deviation over seeds is
-    that over draws, and an interval is the mean of the draws' intervals. All else is that of the first draw.
+    Its figures, and those of its folds and layers, are means over the draws; confusions are sums. `by_seed` holds the
+    figure of every draw, so that the deviation over seeds is that over draws, and an interval is the mean of the
+    draws' intervals. What was chosen, and what it cost, is that of the first draw.
     """
     return [_mean(own) if len(own) > 1 else own[0] for own in together((record, record) for record in records)]
 
 
 def _mean(draws: Sequence[Record]) -> Record:
-    first = min(draws, key=lambda record: record.upstream.draw or 0)
+    draws = sorted(draws, key=lambda record: record.upstream.draw or 0)
+    first, several = draws[0], [draw.scores for draw in draws]
     scores = first.scores.model_copy(
         update={
-            "metrics": {name: _score([d.scores.metrics.get(name) for d in draws]) for name in first.scores.metrics},
-            "recall": {name: _score([d.scores.recall.get(name) for d in draws]) for name in first.scores.recall},
-            "by_seed": {name: [_average(d.scores.by_seed[name]) for d in draws] for name in first.scores.by_seed},
-            "last_layer": {
-                name: _average([(d.scores.last_layer or {}).get(name) for d in draws])
-                for name in first.scores.last_layer or {}
-            }
-            or None,
+            "counts": first.scores.counts.model_copy(update={"seeds": len(draws)}),
+            "metrics": {name: _score([s.metrics.get(name) for s in several]) for name in first.scores.metrics},
+            "recall": {name: _score([s.recall.get(name) for s in several]) for name in first.scores.recall},
+            "by_seed": {name: [_average(s.by_seed.get(name, [])) for s in several] for name in first.scores.by_seed},
+            "folds": [_fold(own) for own in zip(*(s.folds for s in several), strict=True)],
+            "WA_folds": _average([s.WA_folds for s in several]),
+            "confusion": _sum([s.confusion for s in several]),
+            "last_layer": _averages([s.last_layer for s in several]),
+            "by_layer": _by_place([s.by_layer for s in several]),
         }
     )
-    name = called(first)
-    return first.model_copy(
-        update={
-            "scores": scores,
-            "cell": first.cell.model_copy(update={"upstream": name}),
-            "upstream": first.upstream.model_copy(update={"name": name, "label": None}),
-            "marks": sorted({mark for d in draws for mark in d.marks} | {f"draws:{len(draws)}"}),
-        }
-    )
+    marks = sorted({mark for draw in draws for mark in draw.marks} | {f"{DRAWS}:{len(draws)}"})
+    return first.model_copy(update={"scores": scores, "marks": marks})
 
 
-def called(record: Record) -> str:
+def _fold(several: Sequence[FoldScore]) -> FoldScore:
+    """The same fold of several draws."""
+    return several[0].model_copy(update={"metrics": _averages([fold.metrics for fold in several])})
+
+
+def _averages(several: Sequence[dict[str, float | None] | None]) -> dict[str, float | None] | None:
+    """Means by name; None where one of them has none."""
+    known = [own for own in several if own is not None]
+    if len(known) < len(several):
+        return None
+    return {name: _average([own.get(name) for own in known]) for name in known[0]}
+
+
+def _sum(several: Sequence[list[list[int]] | None]) -> list[list[int]] | None:
+    """The sum of confusion matrices; None where one has none."""
+    known = [own for own in several if own is not None]
+    return np.sum(known, axis=0).tolist() if len(known) == len(several) else None
+
+
+def _by_place(several: Sequence[list[float | None] | None]) -> list[float | None] | None:
+    """Means place by place; None where one of them has none."""
+    known = [own for own in several if own is not None]
+    return [_average(own) for own in zip(*known, strict=True)] if len(known) == len(several) else None
+
+
+def name_of_all(record: Record) -> str:
     """What the draws of an architecture are called together: the name without a seed."""
     return record.cell.upstream.partition("@")[0]
 
 
+def names_of(record: Record) -> set[str]:
+    """The names by which a user may call a record's upstream: of a draw also that of all draws, and NAME@0."""
+    own = {record.cell.upstream}
+    if record.upstream.draw is not None:
+        own |= {name_of_all(record), f"{name_of_all(record)}@{record.upstream.draw}"}
+    return own
+
+
 def is_of(record: Record, upstreams: Collection[str]) -> bool:
-    """Whether a record is of one of these upstreams; random:NAME names all draws of NAME."""
-    return record.cell.upstream in upstreams or (record.upstream.draw is not None and called(record) in upstreams)
+    """Whether a record is of one of these upstreams; random:NAME names all draws of NAME, random:NAME@0 the first."""
+    return not names_of(record).isdisjoint(upstreams)
 
 
 def _score(scores: Sequence[Score | None]) -> Score:

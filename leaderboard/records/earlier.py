@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 
 from commons.corridors.record import Record, Task, Upstream
+from commons.marks import IMPORTED
 
 TRANSFERS = ("transfer", "transfer-standardised", "across-languages")
 OPTIONS = ("shots", "labels")  # kinds whose last argument is no task
@@ -20,8 +21,9 @@ RANDOM = re.compile(r"random:(?P<base>[^@]+)(?:@(?P<draw>\d+))?")
 
 def completed(record: Record) -> Record:
     """The record with all fields that were added since it was written; a later record as it is."""
-    if record.upstream.draw is None and (match := RANDOM.fullmatch(record.upstream.name)):
-        drawn = record.upstream.model_copy(update={"draw": int(match["draw"] or 0)})
+    random = None if IMPORTED in record.marks else RANDOM.fullmatch(record.upstream.name)
+    if record.upstream.draw is None and random:
+        drawn = record.upstream.model_copy(update={"draw": int(random["draw"] or 0)})
         record = record.model_copy(update={"upstream": drawn})
     if record.task.aspect is not None:
         return record

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from math import lcm
 
 import numpy as np
 from scipy.special import stdtrit
@@ -85,6 +86,16 @@ def freedom(shares: np.ndarray) -> np.ndarray:
     squares = (q * q).sum(0) + 2 * (q * (s * w * w - 2 * w * q)).sum(0)
     squares += 2 * a * (q * q).sum(0) + 2 * b**2 - 4 * s * a * b + (s * a) ** 2
     return np.maximum(np.divide(trace**2, squares, out=np.ones_like(trace), where=squares > 0), 1.0)
+
+
+def same_seeds(systems: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """All with the same number of seeds, so that all seeds of a group are swapped at once; means stay.
+
+    >>> [len(system) for system in same_seeds([np.ones((2, 5)), np.ones((3, 5))])]
+    [6, 6]
+    """
+    seeds = lcm(*(len(system) for system in systems))
+    return [system[np.arange(seeds) % len(system)] for system in systems]
 
 
 def standard_error(without: np.ndarray) -> np.ndarray:

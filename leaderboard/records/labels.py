@@ -21,7 +21,4 @@ def names(records: Iterable[Record]) -> dict[str, str]:
     for record in records:
         if record.upstream.label or record.cell.upstream not in called:
             called[record.cell.upstream] = shown(record)
-        if record.upstream.draw is not None:  # draws are put together under the name without a seed
-            together = record.cell.upstream.partition("@")[0]
-            called.setdefault(together, together)
     return called

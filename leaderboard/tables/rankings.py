@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Sequence
+from itertools import product
 from pathlib import Path
 
 from commons.corridors.record import REFERENCE, Record
@@ -66,11 +67,18 @@ def two_upstreams(
     Raises:
         LeaderboardError: no question was answered by both.
     """
-    parts, problems = answers(results, [r for r in records if is_of(r, (first, second))])
-    asked: dict[Question, list[Answer]] = {}
-    for a in (a for part in parts for a in part):
-        asked.setdefault(question(a.record), []).append(a)
-    couples = [pair for several in asked.values() for pair in _paired(several, first, second)]
+    sides, problems = [], []
+    for name in (first, second):
+        parts, lines = answers(results, [r for r in records if is_of(r, [name])])
+        sides.append([a for part in parts for a in part])
+        problems += lines
+    if shared := {a.record.cell.upstream for a in sides[0]} & {a.record.cell.upstream for a in sides[1]}:
+        raise LeaderboardError(f"{first} and {second} both name {min(shared)}; name two systems that share nothing")
+    asked: dict[Question, tuple[list[Answer], list[Answer]]] = {}
+    for side, given in enumerate(sides):
+        for a in given:
+            asked.setdefault(question(a.record), ([], []))[side].append(a)
+    couples = [pair for own in asked.values() for pair in _paired(*own)]
     if not couples:
         runnable = [name for name in (first, second) if name not in imported]
         ways = [f"python run_benchmark.py -u {' '.join(runnable)} -t TASK"] * bool(runnable)
@@ -81,7 +89,7 @@ def two_upstreams(
         )
     called = names(records)
     made: list[Table] = []
-    one, other = called[first], called[second]
+    one, other = called.get(first, first), called.get(second, second)
     for heads in dict.fromkeys((a.record.cell.downstream, b.record.cell.downstream) for a, b in couples):
         own = [(a, b) for a, b in couples if (a.record.cell.downstream, b.record.cell.downstream) == heads]
         head = " and ".join(dict.fromkeys(heads))
@@ -96,12 +104,12 @@ def two_upstreams(
     return made, problems
 
 
-def _paired(several: Sequence[Answer], first: str, second: str) -> list[tuple[Answer, Answer]]:
+def _paired(first: Sequence[Answer], second: Sequence[Answer]) -> list[tuple[Answer, Answer]]:
     """Two upstreams' answers to one question, head by head.
 
     An imported system that shares no head with the other is compared with each of the other's heads.
     """
-    pairs = [(a, b) for a in several for b in several if (a.upstream, b.upstream) == (first, second)]
+    pairs = list(product(first, second))
     alike = [(a, b) for a, b in pairs if a.record.cell.downstream == b.record.cell.downstream]
     return alike or [(a, b) for a, b in pairs if IMPORTED in (*a.record.marks, *b.record.marks)]
 

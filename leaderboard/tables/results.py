@@ -10,7 +10,7 @@ from commons.marks import explain
 from commons.metrics import METRICS
 from leaderboard import published
 from leaderboard.records.comparable import groups
-from leaderboard.records.draws import pooled
+from leaderboard.records.draws import averaged
 from leaderboard.records.labels import shown
 from leaderboard.tables.model import Cell, Table, figure, lettered
 from leaderboard.tables.views import by_kind, by_task, chance, common_marks, marks_of, of_record, row_of
@@ -19,7 +19,7 @@ from leaderboard.text import NONE, plural
 
 def tables(records: Sequence[Record]) -> list[Table]:
     """A table for every task and head, and for every head of several tasks one that puts them side by side."""
-    records = pooled(records)
+    records = averaged(records)
     lettering = _lettering(records)
     parts = list(groups(records))
     cells = [(measured[0].cell.task, measured[0].cell.downstream) for measured, _ in parts]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from commons.corridors.record import REFERENCE, Record, Task
+from leaderboard.records.draws import averaged
 from leaderboard.records.labels import names
 from leaderboard.tables.model import Cell, Table
 from leaderboard.tables.views import of_record
@@ -61,6 +62,7 @@ def apart(records: Sequence[Record]) -> tuple[list[Record], list[Record]]:
 
 def tables(records: Sequence[Record]) -> list[Table]:
     """For every upstream, head and metric a table: a row a pair; columns transfer, its variants, own folds, classes."""
+    records = averaged(records)
     cells: dict[tuple[str, str, str], dict[tuple[str, str], Cell]] = {}
     for record in records:
         if (pairing := pair(record.task)) and record.cell.downstream != REFERENCE:

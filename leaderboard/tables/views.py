@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from commons.corridors.record import REFERENCE, Record, Score, Task
-from commons.marks import explain
+from commons.marks import DRAWS, explain
 from commons.metrics import METRICS
 from leaderboard import published
 from leaderboard.records.comparable import aspect, groups
-from leaderboard.records.draws import pooled
+from leaderboard.records.draws import averaged
 from leaderboard.records.labels import names
 from leaderboard.tables.model import PUBLISHED, Cell, Table, figure
 from leaderboard.text import plural
@@ -29,7 +29,7 @@ Parts = list[tuple[list[Record], list[Record]]]  # measured and references, a pa
 def by_metric(records: Sequence[Record]) -> list[Table]:
     """A table for every task and head: upstreams by the task's metrics, published figures beside them."""
     made = []
-    for measured, references in groups(pooled(records)):
+    for measured, references in groups(averaged(records)):
         task, head = measured[0].task, measured[0].cell.downstream
         metrics = [task.headline, *(m for m in task.metrics if m != task.headline)]
         everyone = [*measured, *references]
@@ -57,7 +57,7 @@ def by_metric(records: Sequence[Record]) -> list[Table]:
 
 def by_tasks(records: Sequence[Record]) -> list[Table]:
     """Upstreams by tasks, for every head, headline metric and aspect."""
-    return [by_task(*kind, parts) for kind, parts in by_kind(pooled(records)).items()]
+    return [by_task(*kind, parts) for kind, parts in by_kind(averaged(records)).items()]
 
 
 def by_task(head: str, metric: str, about: str, parts: Parts) -> Table:
@@ -153,7 +153,7 @@ def by_mean(results: Path, records: Sequence[Record], by: str) -> tuple[list[Tab
 def by_class(records: Sequence[Record]) -> list[Table]:
     """A table for every classification task and head: the recall of every class."""
     made = []
-    for measured, references in groups(pooled(records)):
+    for measured, references in groups(averaged(records)):
         task, head = measured[0].task, measured[0].cell.downstream
         if not task.classes:
             continue
@@ -182,7 +182,7 @@ def by_cost(records: Sequence[Record]) -> list[Table]:
         "precision": lambda r: r.cell.precision,
     }
     made = []
-    for measured, _ in groups(records):
+    for measured, _ in groups(averaged(records)):
         if measured[0].cell.downstream == REFERENCE:
             continue
         cells = {
@@ -215,7 +215,7 @@ def of_record(record: Record, metric: str, marks: tuple[str, ...] = ()) -> Cell:
     """A record's figure of a metric, with its interval and the deviation over seeds."""
     seeds = [v for v in record.scores.by_seed.get(metric, []) if v is not None]
     std = statistics.stdev(seeds) if len(seeds) > 1 else None
-    drawn = any(mark.startswith("draws:") for mark in record.marks)
+    drawn = any(mark.startswith(f"{DRAWS}:") for mark in record.marks)
     return replace(_scored(record.scores.metrics[metric], metric, marks, std), drawn=drawn)
 
 

@@ -13,6 +13,7 @@ from commons.errors import EmorepError
 from leaderboard.errors import NoResult
 from leaderboard.records import parquet
 from leaderboard.records.comparable import groups, question
+from leaderboard.records.draws import is_of, together
 from leaderboard.records.files import path_of
 from leaderboard.umap import LABELS
 
@@ -85,6 +86,11 @@ def _lacking(upstream: str, task: str, column: str) -> str:
     return f"{task}: no {what} of {upstream} in these results; `{remedy}` computes them"
 
 
+def _draw(record: Record) -> int:
+    """The seed of random weights: of several draws the first is drawn."""
+    return record.upstream.draw or 0
+
+
 def _path(results: Path, record: Record) -> Path:
     return path_of(results, record.cell.upstream, record.cell.task, record.cell.downstream)
 
@@ -102,14 +108,15 @@ def _points(
             problems.append(str(error))
             return False
 
-    records = max(([record for record in head if holds(record)] for head in heads), key=len)
+    firsts = ([own[0] for own in together((r, r) for r in sorted(head, key=_draw))] for head in heads)
+    records = max(([record for record in head if holds(record)] for head in firsts), key=len)
     for name in upstreams:
-        if name not in {record.cell.upstream for record in records}:
+        if not any(is_of(record, [name]) for record in records):
             problems.append(_lacking(name, heads[0][0].cell.task, column))
     if not records:
         return None
     if upstreams:
-        records.sort(key=lambda record: upstreams.index(record.cell.upstream))
+        records.sort(key=lambda record: next(i for i, name in enumerate(upstreams) if is_of(record, [name])))
     table = parquet.read(_path(results, records[0]), records[0])
     table = table[table["seed"] == table["seed"].min()].astype({"id": str, "fold": str})
     if fold is not None:

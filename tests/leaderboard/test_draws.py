@@ -3,14 +3,19 @@
 import statistics
 
 import pytest
+from matplotlib.text import Text
 
 import leaderboard
+from commons.metrics import METRICS
+from leaderboard import plots
 from leaderboard.comparison.answers import answers
 from leaderboard.comparison.standings import standing
-from leaderboard.records.draws import is_of, pooled
-from leaderboard.tables import views
+from leaderboard.errors import LeaderboardError
+from leaderboard.records.draws import averaged, is_of
+from leaderboard.tables import rankings, views
 from leaderboard.tables.latex import latex
 from leaderboard.tables.markdown import markdown
+from leaderboard.umap.points import gather
 
 NAMES = ("random:x", "random:x@1", "random:x@2")
 
@@ -27,12 +32,12 @@ def drawn(make, results):
 def test_draws_are_one_record_whose_figure_is_their_mean(drawn):
     several = [r for r in drawn if r.upstream.draw is not None]
     assert sorted(r.upstream.draw for r in several) == [0, 1, 2]
-    (mean,) = (r for r in pooled(drawn) if r.upstream.draw is not None)
+    (mean,) = (r for r in averaged(drawn) if r.upstream.draw is not None)
     values = [r.scores.metrics["UA"].value for r in several]
     assert mean.scores.metrics["UA"].value == pytest.approx(statistics.fmean(values))
     assert sorted(mean.scores.by_seed["UA"]) == pytest.approx(sorted(values))
     assert "draws:3" in mean.marks and mean.cell.upstream == "random:x"
-    assert len(pooled(drawn)) == 2
+    assert len(averaged(drawn)) == 2
 
 
 def test_tables_have_one_row_of_draws_and_their_deviation(drawn):
@@ -60,3 +65,49 @@ def test_every_form_of_a_table_shows_the_deviation_of_draws(drawn):
     (table,) = views.by_tasks(drawn)
     shown = table.cell("random:x", "emodb").deviation
     assert shown.startswith("± ") and shown in markdown([table]) and shown[2:] in latex([table])
+
+
+def test_ranks_are_best_first_though_one_draw_is_above(make, results):
+    make(upstream="random:x", right=0.3)
+    make(upstream="random:x@1", right=0.9)
+    make(upstream="fbank", right=0.75)
+    ((part,),) = (answers(results, leaderboard.load(results)[0])[0],)
+    assert [a.upstream for a in part] == ["fbank", "random:x"]
+
+
+def test_draws_count_alike_however_many_seeds_they_have(make, results):
+    make(upstream="random:x", right=0.3, seeds=1)
+    make(upstream="random:x@1", right=0.9, seeds=3)
+    records = leaderboard.load(results)[0]
+    ((part,),) = (answers(results, records)[0],)
+    (own,) = part
+    shown = own.record.scores.metrics["UA"].value
+    assert METRICS["UA"](own.statistics.sum(1)).mean() == pytest.approx(shown)
+
+
+@pytest.mark.parametrize(
+    ("first", "second"), [("random:x@1", "random:x@2"), ("random:x@0", "random:x@2"), ("random:x", "fbank")]
+)
+def test_draws_can_be_compared_one_by_one_and_together(drawn, results, first, second):
+    tables, problems = rankings.two_upstreams(results, drawn, first, second)
+    assert len(tables) == 1 and len(tables[0].rows) == 1 and not problems
+
+
+def test_a_draw_is_not_compared_with_a_mean_that_holds_it(drawn, results):
+    with pytest.raises(LeaderboardError, match="both name random:x"):
+        rankings.two_upstreams(results, drawn, "random:x", "random:x@0")
+
+
+def test_every_picture_and_table_shows_draws_once(drawn, results):
+    for name in ("bars", "heatmap", "ranks", "confusion"):
+        for _, figure in plots.draw(results, drawn, name, "page"):
+            words = " ".join(text.get_text() for text in figure.findobj(Text))
+            assert "random:x@1" not in words, name
+    for view in (views.by_metric, views.by_tasks, views.by_class, views.by_cost):
+        assert all("random:x@1" not in table.rows for table in view(drawn))
+
+
+def test_umap_draws_one_panel_of_draws(drawn, results):
+    problems: list[str] = []
+    (points,) = gather(results, drawn, ["random:x", "fbank"], None, 0, problems)
+    assert [r.cell.upstream for r in points.records] == ["random:x", "fbank"] and not problems
