@@ -14,7 +14,6 @@ from commons.commands import run
 from leaderboard.errors import LeaderboardError, NoResult
 from leaderboard.options import parse
 from leaderboard.plots import KINDS
-from leaderboard.records.draws import is_of, names_of
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -61,6 +60,7 @@ def _csv(options: argparse.Namespace) -> int:
 def _chosen(options: argparse.Namespace, records: list[Record]) -> list[Record]:
     """The records that -t, -u and -d name; references stay."""
     from commons.corridors.record import REFERENCE
+    from leaderboard.records.draws import is_of, names_of
 
     for what in ("task", "upstream", "downstream"):
         for name in getattr(options, what) or ():
@@ -126,6 +126,7 @@ def _pivot(options: argparse.Namespace, records: list[Record]) -> int:
 
 def _compare(options: argparse.Namespace) -> int:
     from leaderboard import imported
+    from leaderboard.records.draws import names_of
     from leaderboard.tables import rankings
 
     pair = options.pair

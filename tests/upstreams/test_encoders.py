@@ -184,8 +184,7 @@ def test_more_memory_than_the_gpu_has_means_smaller_batches_of_mixed_lengths() -
 def test_the_documents_say_what_the_table_says(name: str) -> None:
     model = MODELS[name]
     seen = [model.seen] if isinstance(model.seen, str) else list(model.seen)
-    (row,) = [
-        line for line in (ROOT / "docs" / "encoders.md").read_text().splitlines() if line.startswith(f"| `{name}` ")
-    ]
+    lines = (ROOT / "docs" / "encoders.md").read_text().splitlines()
+    row = next(line for line in lines if line.startswith(f"| `{name}` "))  # the first table names them
     for fact in (model.repo, model.about, str(model.parameters), model.licence, *seen):
         assert fact in row

@@ -259,7 +259,7 @@ def test_ours_ships() -> None:
     made = upstreams.load("emotion2vec")
     assert OURS.stat().st_size <= 25e6 and "NonCommercial" in (OURS.parent / "LICENSE").read_text()
     assert made.licence.startswith("CC BY-NC-SA 4.0")
-    assert made.label == made.title == "emotion2vec-small (ours, 10 h)"
+    assert made.display_name == made.title == "emotion2vec-small (ours, 10 h)"
     assert made.seen == dict.fromkeys(["nemo", "indian_emospeech", "korean_emotion_tts"], "audio")
     config = checkpoint.read(OURS).config
     assert replace(config, decoder_depth=SMALL.decoder_depth) == SMALL
