@@ -99,6 +99,8 @@ COLUMNS: list[Column] = [
     *(column for name in METRICS if METRICS[name].special for column in _metric_columns(name)),
     ("parameters", "parameters of the upstream's networks", lambda r: r.upstream.parameters),
     ("label", "what tables call the upstream", shown),
+    ("base", "upstream that it is a variant, a checkpoint or a random twin of", lambda r: r.upstream.base),
+    ("draw", "seed of random weights; tables show all draws of a base in one row", lambda r: r.upstream.draw),
 ]
 
 
