@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
 
 def trained(request: Request) -> tuple[Request, dict[str, str]]:
-    """The request with the ablation's variants as upstreams, trained if missing; and reasons for absent variants.
+    """The request plus an upstream for each variant; and absent variants, each with the reason.
+
+    Variants that are not trained yet are trained here. A request without an ablation is returned as it is.
 
     Raises:
         EmorepError: no variant can be trained.

@@ -52,7 +52,7 @@ class Extract:
 
 @dataclass(frozen=True)
 class Measure:
-    """Train one head on one upstream's features of one task, score it and write the record; or do so for a reference.
+    """Write the record of one cell: train a head on an upstream's features, or compute a reference row, and score it.
 
     Attributes:
         task: the name that opens the task; recorded_task: its name in records and tables.
@@ -61,7 +61,7 @@ class Measure:
         key: hash of everything that decides the figures.
         seeds: all seeds that the record must hold in the end.
         mode: `add` missing seeds to the existing record, `replace` it, or `compare` with it and keep it.
-        beside: jobs of which at least one must have succeeded; empty for no condition.
+        beside: of a reference row, the cells that it is shown with; it runs unless all of them failed. Empty: always.
     """
 
     id: str

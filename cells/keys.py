@@ -22,8 +22,8 @@ def key(task: Task, upstream: Identity | None, reference: str, reader: Reader, s
     hash of the utterances covers what the upstream's modality reads.
     """
     modality = "audio" if upstream is None else upstream.modality
-    text = modality == "text"  # facts about the audio do not decide its figures
-    # Published figures and titles decide no figure; further targets do, for heads that train on them.
+    text = modality == "text"  # such an upstream reads no audio, so marks of the audio stay out of its key
+    # Titles and published figures change no result. Further targets are hashed below, for heads that train on them.
     definition = task.definition.model_dump(mode="json", exclude={"published", "title", "counts", "also"})
     decides: Facts = {
         "upstream": {"name": reference} if upstream is None else _answers(upstream),

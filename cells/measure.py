@@ -101,8 +101,8 @@ def _write(
 ) -> Record:
     """Train, score and write the record; seeds are added to an existing record in these results.
 
-    Another process may add seeds during the training. So the existing record is read after it, and the results are
-    locked until the new record is written.
+    Another process may add seeds while this one trains. So the existing record is read after the training, under a
+    lock that is held until the new record is written.
     """
     task = place.task(job.task, job.setting)
     started = time.perf_counter()

@@ -15,7 +15,7 @@ def cores() -> int:
 
 
 def choose(asked: str) -> str:
-    """The torch device of a request: for `auto` a GPU where torch has one, else the CPU; `cuda:1` is returned as it is.
+    """The torch device of a request: `auto` is a GPU if torch has one, else the CPU; others stay as they are.
 
     Raises:
         EmorepError: there is no such device, or a GPU is asked for and torch has none.

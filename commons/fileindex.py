@@ -1,7 +1,7 @@
 """An index of facts about files, kept between runs: an SQLite file keyed by path and state of a file.
 
-It only saves work. A damaged index is replaced by an empty one, a damaged row is ignored, and where the index cannot be
-used, one warning says so and the files are read again.
+Without the index results are the same, only slower. A damaged index is replaced by an empty one and a damaged row is
+ignored. If the index cannot be used, one warning says so and the files are read again.
 """
 
 from __future__ import annotations

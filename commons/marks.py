@@ -16,7 +16,7 @@ MEANING = {
     "target_features": "test features are standardised by their own statistics: unlabelled test data were seen",
     "sentences_unknown": "the sentences of the corpus are not known: the same text may be in test and in training",
     "dialogues_shared": "by protocol, dialogues of test are in training too",
-    "audio_shared": "recordings of test are in training too: by an official split, or since two corpora hold the same",
+    "audio_shared": "some recordings of test are in training too: an official split or two corpora hold them twice",
     "dev_speakers_shared": "speakers of the training part are in dev too; none of test",
     "speaker~label": "most speakers have one class only: voice and class cannot be told apart",
     "lossy_audio": "the audio went through a lossy codec that the official corpus did not",
@@ -26,7 +26,7 @@ MEANING = {
     "identical_audio": "some utterances are the same recording",
     "skipped": "this number of files could not be decoded and were left out",
     "reference": "a floor to compare with: it does not use the sound",
-    "oracle": "it uses the true labels of earlier turns, which no model has",
+    "oracle": "it reads the true labels of earlier turns; a model cannot",
     DRAWS: "the mean of this number of draws of random weights; its interval is the mean of theirs",
     EDGE: "the best strength or learning rate lay at the end of its grid in most folds; a wider one "
     "(-d NAME@FILE.yaml) is to be tried on the development corpora",

@@ -4,10 +4,18 @@ Every metric depends on the utterances only through sums (confusion counts, or s
 function therefore serves a fold, a pooled figure, a group left out, a bootstrap and `verify`: add up the statistics of
 the utterances, then apply the metric. It uses numpy only.
 
-Statistics are arrays whose last axes hold the sums and whose leading axes are free:
-classification ``(..., C, C)``, counts with the true class first; regression ``(..., 16)``, the sums ``n, t, p, t*t,
-p*p, t*p, |t - p|`` of targets t and predictions p, and of both as sentiment from -3 to 3 the hits of seven classes and
-two flattened tables of counts, the true sign first: non-negative or not, and positive or not where t is not 0.
+Statistics are arrays whose last axes hold the sums; leading axes are free. Those of a classification are
+``(..., C, C)``: counts of utterances, the true class first. Those of values are ``(..., 16)``: sums over utterances
+with targets t and predictions p; from index 7 on they serve sentiment from -3 to 3:
+
+    0  1                            8  t < 0 and p < 0              12  t < 0 and p <= 0
+    1  t                            9  t < 0 and p >= 0             13  t < 0 and p > 0
+    2  p                           10  t >= 0 and p < 0             14  t > 0 and p <= 0
+    3  t * t                       11  t >= 0 and p >= 0            15  t > 0 and p > 0
+    4  p * p
+    5  t * p
+    6  |t - p|
+    7  seven(t) == seven(p)
 """
 
 from __future__ import annotations
@@ -170,7 +178,9 @@ def ccc(s: np.ndarray) -> np.ndarray:
 
 
 def pearson(s: np.ndarray) -> np.ndarray:
-    """Pearson's correlation, cov / sqrt(var t var p), from -1 to 1; NaN where targets or predictions are constant.
+    """Pearson's correlation: cov / sqrt(var t var p) (Pearson 1895), from -1 to 1.
+
+    NaN where targets or predictions are constant.
 
     >>> print(pearson(sums(np.array([1.0, 2, 3]), np.array([2.0, 3, 4]))[0]).round(3))
     1.0
@@ -198,7 +208,7 @@ def acc7(s: np.ndarray) -> np.ndarray:
 
 
 def signs(s: np.ndarray, without_zero: bool) -> np.ndarray:
-    """Counts (..., 2, 2) of signs, the true one first: negative or not, or negative or positive where t is not 0.
+    """Counts (..., 2, 2) of signs, the true one first: indices 8 to 11 of the sums, or 12 to 15 without targets of 0.
 
     >>> print(signs(sums(np.array([-1.0, 0, 2]), np.array([-2.0, 1, 1]))[0], without_zero=True))
     [[1. 0.]

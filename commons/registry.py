@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Generic, TypeVar
 
 from commons.errors import UnknownName
@@ -41,6 +42,16 @@ class Registry(Generic[Entry]):
         if name not in self._entries:
             raise UnknownName(self.what, name, [*self._entries, *self._others], self.see)
         return self._entries[name]
+
+    @contextmanager
+    def holding(self, name: str, entry: Entry) -> Iterator[None]:
+        """For tests: within this context `name` is this entry; afterwards the registry is as it was before."""
+        before = self._entries
+        self._entries = before | {name: entry}
+        try:
+            yield
+        finally:
+            self._entries = before
 
 
 def load(target: str) -> object:

@@ -1,4 +1,4 @@
-"""How heads that are trained step by step choose on a dev part."""
+"""Figures of trained heads on dev, by which a learning rate or an epoch is chosen."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from commons.metrics import METRICS, recalls, sums
 
 
 def of_grid(rate: float, rates: Sequence[float]) -> Choice:
-    """What a record says of a learning rate that was chosen: it, and whether it lies at an end of the grid."""
+    """The chosen learning rate for the record: `rate`, and `edge`: whether it is the first or last of several rates."""
     return {"rate": rate, "edge": len(rates) > 1 and rate in (rates[0], rates[-1])}
 
 
 def figures(problem: Problem, fold: Fold, logits: np.ndarray) -> np.ndarray:
-    """`select_on` (R,) on the fold's dev part of R heads with logits (R, n, C).
+    """(R,) figures of R heads on the fold's dev part, in the metric `select_on`, from their logits (R, n, C).
 
-    Where the dev part lacks a class, which leaves UA undefined, it is the mean recall over the classes that it has.
-    A head with a logit that is not finite has -inf: its argmax would be a class like any other.
+    If the dev part lacks a class, UA is undefined; then the figure is the mean recall over the classes that it has.
+    A head with a logit that is not finite gets -inf, so that it is not chosen.
     """
     true = problem.targets[fold.dev]
     counts = np.concatenate([sums(true, own, n_classes=len(problem.classes)) for own in logits.argmax(-1)])

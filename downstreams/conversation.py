@@ -1,10 +1,14 @@
-"""Heads of conversations: every turn is classified in its dialogue, or, by the very same network, alone.
+"""Heads of conversations: a network classifies every turn with its dialogue as context, or without any context.
 
-A turn enters as the softmax-weighted sum of its layers' time-means (as in SUPERB), each standardised on the fold's
-training turns, and a Linear. A network of recurrent.py goes over the ordered turns of the dialogue, both ways unless
-what is asked lies ahead (`Problem.causal`), and a Linear gives the classes. The network reads all turns; those of the
-part that have a target are scored. Of several learning rates and all epochs, the best on dev is taken, fold by fold.
-Without `context`, each turn is a dialogue of its own: same network, same batches, same budget, no recurrence.
+1. Each layer's time-mean of a turn is standardised on the fold's training turns. Their softmax-weighted sum (as in
+   SUPERB) goes through a Linear.
+2. A network of recurrent.py runs over the turns of the dialogue in their order: in both directions, or only forwards
+   where the task asks for a later turn (`Problem.causal`). A Linear gives the logits of the classes.
+3. The network reads all turns of a dialogue. Loss and figures count only turns that belong to the part (train, dev or
+   test) and have a target.
+4. In each fold, the learning rate and epoch that are best on dev are taken.
+
+Without `context`, each turn is a dialogue of one turn: same network, same batches, same number of steps, no recurrence.
 """
 
 from __future__ import annotations

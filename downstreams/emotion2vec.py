@@ -1,8 +1,8 @@
 """`emotion2vec`: the head of Ma et al. (2024) on frames: Linear, ReLU, mean over time, Linear.
 
 As their published code trains it: RMSprop with momentum under a triangular learning rate that is stepped by the epoch,
-cross-entropy, batches of 128, 100 epochs, the best epoch on dev. Frames of a batch lie one after another, none is
-padding; a batch that is long goes through in parts whose gradients add up to the same.
+cross-entropy, batches of 128, 100 epochs, the best epoch on dev. Frames of a batch are concatenated, without padding.
+A long batch is computed in parts; their gradients add up to that of the whole batch.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ from downstreams.parallel import one_core_each, reported
 from downstreams.settings import Emotion2vec
 from downstreams.weighted_sum import linear
 
-RESIDENT = 4 << 30  # bytes: more frames than that stay on disk and are read batch by batch
-PART = 8192  # frames that go through the head together: bounds memory whatever the lengths
+RESIDENT = 4 << 30  # bytes; frames that need more stay on disk and are read batch by batch
+PART = 8192  # frames that the head computes at once, so that memory does not grow with the length of utterances
 
 
 def evaluate(
@@ -116,7 +116,7 @@ class Head:
         return torch.segment_reduce(active, "mean", lengths=lengths)
 
     def logits(self, means: torch.Tensor) -> torch.Tensor:
-        """(n, C)."""
+        """Logits (n, C) of the classes, from time-means (n, H)."""
         return means @ self.classifier.T + self.classifier_bias
 
 

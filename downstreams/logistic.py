@@ -147,7 +147,7 @@ class _Batch:
         return 0.5 * theta[:-1].square().sum((0, 1)) - likelihood, residual.mul_(self.weight[:, None])
 
     def gradient(self, residual: torch.Tensor, theta: torch.Tensor) -> torch.Tensor:
-        """(D + 1, C, P)."""
+        """Gradients (D + 1, C, P) of the objectives at theta; the last row is that of the intercepts."""
         intercept = residual.sum(0)
         weights = (self.x.T @ residual.flatten(1)).view(-1, *theta.shape[1:])
         weights = (weights - self.mean[:, None] * intercept) * self.inverse[:, None] + theta[:-1]

@@ -205,10 +205,10 @@ def strongest(losses: np.ndarray, groups: np.ndarray) -> int:
 
 
 def _alike(test: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
-    """Test rows (n, D) with the mean and deviation, column by column, of the rows that train, in place of their own.
+    """Test rows (n, D), shifted and scaled so that each column has the mean and deviation of the training rows `known`.
 
-    A head that standardises by what trains thus sees them standardised by their own statistics; a column that is
-    constant on them carries nothing.
+    The head standardises by the training rows, so after this its test rows are standardised by their own statistics.
+    A column that is constant on test becomes the mean of the training rows.
     """
     test, known = test.double(), known.double()
     centred = test - test.mean(0)

@@ -18,7 +18,14 @@ from downstreams.settings import Probe
 
 
 def predict(name: str, problem: Problem, durations: np.ndarray) -> Predictions:
-    """The predictions of the reference of this name; `durations` are (N,) s. See downstreams.reference."""
+    """The predictions of the reference of this name.
+
+    Args:
+        durations: (N,) seconds; only `duration` uses them.
+
+    Raises:
+        UnknownName: there is no such reference.
+    """
     REFERENCES.find(name)
     if name == "duration":
         return duration(problem, durations)

@@ -147,7 +147,7 @@ def _class_weights(problem: Problem, folds: Sequence[Fold], settings: Superb) ->
 
 
 def _rows(x: torch.Tensor, rows: np.ndarray) -> torch.Tensor:
-    """(1, n, L, D)."""
+    """Features (1, n, L, D) of n utterances, from those of all, on the same device."""
     return x[torch.as_tensor(rows, device=x.device)][None]
 
 

@@ -70,12 +70,12 @@ def _parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParse
 
 def _table_options(table: argparse.ArgumentParser) -> None:
     table.add_argument("--format", choices=("terminal", "markdown", "latex"), default="terminal")
-    table.add_argument("--by", choices=PIVOTS, help="upstreams down, these across (latex: metric by default)")
+    table.add_argument("--by", choices=PIVOTS, help="the columns; rows are upstreams (latex: metric by default)")
     table.add_argument(
         "--spread",
         choices=("interval", "std", "none"),
         default="interval",
-        help="latex: what stands beside a figure: 95 %% interval, standard deviation of seeds, nothing",
+        help="latex: shown after each figure: its 95 %% interval (default), standard deviation over seeds, or nothing",
     )
     table.add_argument("--published", action="store_true", help="terminal: list the published figures below a table")
 

@@ -71,6 +71,6 @@ def seen(model: object, name: str) -> Seen:
 
 
 def words(model: object, fact: str) -> str:
-    """A text; "" where the model has another thing under that name, as a network well may."""
+    """The fact if it is a text, else "": a network may have another attribute of that name, such as a layer."""
     value = getattr(model, fact, "")
     return str(value) if isinstance(value, str) else ""

@@ -1,4 +1,4 @@
-"""An upstream as everything here meets it: its facts checked, gradients off, every output checked."""
+"""`Frozen`: an upstream as this room uses it: its facts and outputs are checked, and its gradients are off."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Answers: records with the statistics of their groups, and which of them may be compared or averaged."""
+"""Records with their group statistics (`Answer`), sorted into sets that may be compared or averaged."""
 
 from __future__ import annotations
 

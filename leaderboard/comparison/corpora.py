@@ -45,9 +45,25 @@ class Across:
 
 
 def across(parts: Sequence[Sequence[Answer]]) -> Across:
-    """Ranks over several tasks of one headline metric and head; see Across.
+    """Means and ranks over several tasks of one headline metric and head; an upstream must have every task.
 
-    Only upstreams that have every task are averaged and ranked, so that all means rest on the same tasks.
+    A mean is (1/F) sum_f (1/T_f) sum_t figure_t over F corpus families with T_f tasks each, in the unit of the metric
+    and within its limits. All pairs of upstreams are tested two times (Westfall and Young 1993): on further speakers by
+    swaps of groups (`all_pairs`), and on further corpora by swaps of families, whose differences are one draw each.
+    Ranks, from 1 to K, follow from each as `rank_intervals` says.
+
+    Args:
+        parts: for every task its answers, on the same utterances.
+
+    >>> from types import SimpleNamespace as Plain
+    >>> def answer(task, upstream, counts):  # the same counts in each of 6 speakers
+    ...     asked = Plain(name=task, family=task, corpus=task, headline="UA")
+    ...     record = Plain(cell=Plain(upstream=upstream), task=asked, marks=[])
+    ...     return Answer(record, np.array([[counts] * 6]), list("abcdef"))
+    >>> counts = {"good": [[9, 1], [1, 9]], "poor": [[7, 3], [3, 7]]}
+    >>> seen = across([[answer(task, *item) for item in counts.items()] for task in ("emodb", "emovo")])
+    >>> seen.upstreams, [round(mean.value, 1) for mean in seen.means], seen.ranks, seen.ranks_corpora
+    (['good', 'poor'], [90.0, 70.0], [1, 2], [1, 1])
     """
     tasks = [part[0].record.task for part in parts]
     metric = tasks[0].headline
@@ -160,7 +176,24 @@ def _clean(
 
 
 def mean_over(members: Sequence[Answer]) -> Effect:
-    """One upstream's mean over corpus families (of each the mean of its tasks), with an interval over their groups."""
+    """One upstream's mean over corpus families (of each the mean of its tasks), with a 95 % interval over their groups.
+
+    The mean is (1/F) sum_f (1/T_f) sum_t figure_t, within the metric's limits. Its standard error and degrees of
+    freedom are those of `spread_of_mean` (Welch 1947), its interval that of `bounded`.
+
+    Args:
+        members: the upstream's answers, one a task.
+
+    >>> from types import SimpleNamespace as Plain
+    >>> def answer(task, statistics):
+    ...     record = Plain(cell=Plain(upstream="a"), task=Plain(name=task, family=task, corpus=task, headline="UA"))
+    ...     return Answer(record, np.array([statistics]), [f"speaker {i}" for i in range(len(statistics))])
+    >>> first = [[[8, 2], [1, 9]], [[7, 3], [2, 8]], [[9, 1], [0, 10]]]  # 3 groups, 2 classes
+    >>> second = [[[6, 4], [2, 8]], [[6, 4], [3, 7]], [[7, 3], [3, 7]]]
+    >>> seen = mean_over([answer("emodb", first), answer("emovo", second)])
+    >>> print(f"{seen.value:.1f} [{seen.low:.1f}, {seen.high:.1f}]")
+    76.7 [63.6, 86.1]
+    """
     metric = members[0].record.task.headline
     families: dict[str, list[str]] = {}
     for member in members:

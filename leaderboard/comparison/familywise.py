@@ -74,7 +74,7 @@ class Part:
 
 
 def step_down(differences: Differences, squares: np.ndarray, swaps: np.ndarray, prior: float = PRIOR) -> Tested:
-    """Test n pairs together.
+    """Test n pairs together, with adjusted p by the step-down max-T (Westfall and Young 1993).
 
     T, s and the adjusted p are defined at the top of this module; p and adjusted p are from 1/P to 1.
 
@@ -139,7 +139,7 @@ def swaps_for(metric: str, groups: int, systems: int) -> np.ndarray:
 
 
 def of_columns(parts: np.ndarray, swaps: np.ndarray) -> Tested:
-    """Test n differences together that are sums over groups, as `step_down` does.
+    """Test n differences together that are sums over groups, as `step_down` does (Westfall and Young 1993).
 
     Args:
         parts: (G, n); difference i is the sum of its column.
@@ -152,7 +152,7 @@ def of_columns(parts: np.ndarray, swaps: np.ndarray) -> Tested:
 
 
 def of_systems(own: np.ndarray, swaps: np.ndarray) -> Tested:
-    """Test all pairs of K systems, in the order of itertools.combinations.
+    """Test all pairs of K systems, in the order of itertools.combinations (Westfall and Young 1993).
 
     Args:
         own: (G, K); the part of group g in the difference of systems i and j is own[g, i] - own[g, j].
@@ -174,7 +174,8 @@ def of_systems(own: np.ndarray, swaps: np.ndarray) -> Tested:
 def all_pairs(parts: Sequence[Part], metric: str, groups: int) -> Tested:
     """Test all pairs of K systems in the mean of a metric over tasks, in the order of itertools.combinations.
 
-    Linear metrics are sums over groups. Others are computed anew for every swap, pair and task.
+    Linear metrics are sums over groups. Others are computed anew for every swap, pair and task. The adjusted p is that
+    of `step_down` (Westfall and Young 1993), from 1/P to 1.
 
     Args:
         parts: a part for every task, all with the same systems.
@@ -203,6 +204,8 @@ def all_pairs(parts: Sequence[Part], metric: str, groups: int) -> Tested:
 
 def of_couples(couples: Sequence[Couple], groups: int) -> Tested:
     """Test pairs of systems on several tasks together; their metrics may differ, so every spread is its own.
+
+    The adjusted p is that of `step_down` (Westfall and Young 1993), from 1/P to 1.
 
     Args:
         groups: how many there are in all tasks together; a group of several tasks is swapped in all of them at once.

@@ -29,7 +29,7 @@ ROUNDING = 1e-9  # of the statistic: swaps that tie with what was seen count as 
 
 
 def signs(groups: int) -> np.ndarray:
-    """(P, G) swaps: +1 keeps a group, -1 swaps it; the first row swaps none.
+    """(P, G) swaps: +1 keeps a group, -1 swaps it; the first row swaps none (Fisher 1935; drawn ones: Dwass 1957).
 
     Up to 12 groups these are all 2^(G - 1) swaps that differ in a two-sided test: swapping all groups only changes the
     sign of the difference. Beyond, 10,000 are drawn at random, always the same ones.
@@ -83,7 +83,8 @@ def contributions(first: np.ndarray, second: np.ndarray, metric: str) -> np.ndar
 def p_values(parts: np.ndarray, swaps: np.ndarray) -> np.ndarray:
     """Two-sided p of differences that are sums over groups.
 
-    p is the share of swaps under which the difference is at least as large in size as the one seen; from 1/P to 1.
+    p is the share of swaps under which the difference is at least as large in size as the one seen (Pitman 1937); from
+    1/P to 1.
 
     Args:
         parts: (G, n) contributions to n differences.
@@ -103,8 +104,8 @@ def p_values(parts: np.ndarray, swaps: np.ndarray) -> np.ndarray:
 def swap_test(first: np.ndarray, second: np.ndarray, metric: str, swaps: np.ndarray) -> float:
     """Two-sided p of the difference of two systems in a pooled metric, for any metric.
 
-    p is the share of swaps under which the difference is at least as large in size as the one seen; from 1/P to 1, and
-    NaN where the difference is undefined.
+    p is the share of swaps under which the difference is at least as large in size as the one seen (Pitman 1937); from
+    1/P to 1, and NaN where the difference is undefined.
 
     Args:
         first, second: (S, G, ...) additive statistics of the same utterances; the numbers of seeds may differ.

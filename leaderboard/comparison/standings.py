@@ -35,7 +35,12 @@ class Pair:
 
 
 def significant_pairs(pairs: Sequence[Pair]) -> int:
-    """How many pairs differ significantly. Where it is 0, ranks say nothing, and none is shown."""
+    """How many pairs differ significantly, 0 to all: adjusted p <= 0.05. Where it is 0, tables show no ranks.
+
+    >>> seen = Effect(5.0, 1.0, 9.0, 2.0)
+    >>> significant_pairs([Pair("a", "b", seen, 0.01, 0.03), Pair("a", "c", seen, 0.04, 0.08)])
+    1
+    """
     return sum(pair.significant for pair in pairs)
 
 
@@ -57,7 +62,21 @@ class Standing:
 
 
 def compare(couples: Sequence[tuple[Answer, Answer]]) -> list[tuple[Effect, float, float]]:
-    """Of every two answers to one question: the difference, the p of its test, and the p adjusted for all of them."""
+    """For each couple of answers to one question: the difference, the p of its test, and p adjusted for all couples.
+
+    The difference is the first figure minus the second (`difference`), in the unit of the metric. p is that of
+    `swap_test`, from 1/P to 1 with P swaps. The adjusted p, at least p, is that of `of_couples` (Westfall and Young
+    1993); a group of several tasks of one corpus family is swapped in all of them at once.
+
+    >>> from types import SimpleNamespace as Plain
+    >>> task = Plain(name="emodb", family="emodb", corpus="emodb", headline="UA")
+    >>> def answer(upstream, counts):  # the same counts in each of 6 speakers
+    ...     record = Plain(cell=Plain(upstream=upstream), task=task)
+    ...     return Answer(record, np.array([[counts] * 6]), list("abcdef"))
+    >>> [(seen, p, adjusted)] = compare([(answer("good", [[8, 2], [1, 9]]), answer("bad", [[6, 4], [2, 8]]))])
+    >>> print(f"{seen.value:.1f}, p {p}, adjusted {adjusted}")
+    15.0, p 0.03125, adjusted 0.03125
+    """
     keys = [[(family_of(a.record.task), group) for group in a.groups] for a, _ in couples]
     places = {key: place for place, key in enumerate(sorted(set().union(*keys)))}
     rows, alone = [], []
@@ -71,7 +90,24 @@ def compare(couples: Sequence[tuple[Answer, Answer]]) -> list[tuple[Effect, floa
 
 
 def standing(several: Sequence[Answer]) -> Standing:
-    """Ranks of the answers to one question: 1 + the number significantly better, among all pairs."""
+    """Ranks of the answers to one question, from 1 to K: 1 + the number of upstreams that are significantly better.
+
+    All pairs are tested together by swaps of groups (`all_pairs`; Westfall and Young 1993), and a pair is significant
+    where its adjusted p is 0.05 or less. Ranks are those of `rank_intervals`, which also gives the last possible rank.
+
+    Args:
+        several: best first, all on the same utterances.
+
+    >>> from types import SimpleNamespace as Plain
+    >>> task = Plain(name="emodb", headline="UA")
+    >>> def answer(upstream, counts):  # the same counts in each of 6 speakers
+    ...     record = Plain(cell=Plain(upstream=upstream), task=task)
+    ...     return Answer(record, np.array([[counts] * 6]), list("abcdef"))
+    >>> counts = {"good": [[9, 1], [1, 9]], "fair": [[7, 3], [3, 7]], "poor": [[7, 3], [3, 7]]}
+    >>> seen = standing([answer(*item) for item in counts.items()])
+    >>> seen.ranks, seen.last, seen.smallest_p
+    ([1, 2, 2], [1, 3, 3], 0.03125)
+    """
     several = list(several)
     metric, n_groups, names = several[0].record.task.headline, len(several[0].groups), [a.upstream for a in several]
     alone = [leave_one_out(a.statistics, METRICS[metric]) for a in several]
@@ -86,6 +122,12 @@ def standing(several: Sequence[Answer]) -> Standing:
 
 
 def pairs_of(names: Sequence[tuple[str, str]], effects: Sequence[Effect], tested: Tested) -> list[Pair]:
+    """The pairs of these names, each with its difference and the p of its test, in the order given.
+
+    >>> tested = Tested(np.array([0.01]), np.array([0.03]), 4.0)
+    >>> pairs_of([("a", "b")], [Effect(5.0, 1.0, 9.0, 2.0)], tested)[0].adjusted
+    0.03
+    """
     return [
         Pair(first, second, seen, float(raw), float(adjusted))
         for (first, second), seen, raw, adjusted in zip(names, effects, tested.p, tested.adjusted, strict=True)
@@ -93,6 +135,15 @@ def pairs_of(names: Sequence[tuple[str, str]], effects: Sequence[Effect], tested
 
 
 def ranks_of(names: Sequence[str], pairs: Sequence[Pair], metric: str) -> tuple[list[int], list[int]]:
+    """First and last rank, from 1 to K, that each of K upstreams may have by the significant pairs (`rank_intervals`).
+
+    The upstream with the larger figure is the better one; in a metric where smaller is better, the other one.
+
+    >>> seen = Effect(5.0, 1.0, 9.0, 2.0)
+    >>> pairs = [Pair("a", "b", seen, 0.01, 0.03), Pair("a", "c", seen, 0.04, 0.08), Pair("b", "c", seen, 0.5, 0.5)]
+    >>> ranks_of(["a", "b", "c"], pairs, "UA")
+    ([1, 2, 1], [2, 3, 3])
+    """
     sign = 1 if METRICS[metric].higher_is_better else -1
     better = np.zeros((len(names), len(names)), dtype=bool)
     place = {name: i for i, name in enumerate(names)}

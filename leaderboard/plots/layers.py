@@ -27,12 +27,12 @@ if TYPE_CHECKING:
 
 
 def layers(results: Path, records: Sequence[Record], width: str) -> Iterator[tuple[tuple[str, ...], Figure]]:
-    """For every task and head: test figure of each layer, had every fold taken it; beside it learned weights.
+    """A picture for every task and head: the test figure of each layer, and the weights that a head learned for layers.
 
-    Figures have 95 % intervals over groups, and their axis begins at chance, which is drawn, or below it where they do.
-
-    A weight says little where layers differ in size, so it is multiplied with the layer's mean L2 norm where the
-    record holds that, and scaled to sum to one.
+    The figure of a layer is what test would give if every fold had chosen that layer; bars are 95 % intervals over
+    groups. A line shows chance, and the axis begins there, or lower where an interval is lower. A learned weight is
+    multiplied by the layer's mean L2 norm if the record holds it, since layers differ in size; weights are then scaled
+    to sum to one.
     """
     from matplotlib.ticker import MaxNLocator
 

@@ -25,7 +25,7 @@ def key_of(record: Record) -> Draws | None:
 
 
 def together(members: Iterable[tuple[Record, Member]]) -> list[list[Member]]:
-    """Members by what their records answer, in the order of the first of each: draws together, all others alone."""
+    """Members in groups, in the order of their first: draws with one `key_of` share a group, others are alone."""
     groups: dict[object, list[Member]] = {}
     for place, (record, member) in enumerate(members):
         groups.setdefault(key_of(record) or place, []).append(member)

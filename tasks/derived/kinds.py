@@ -38,7 +38,7 @@ class Derived:
         base: the task that it is made of, by the name that opens it; of a transfer the task that is tested.
         sources: the tasks whose corpora it trains on, by the names that open them; only of kinds that join corpora.
         option: K of `shots`, the classes (joined by +) of `labels`, the suite of `across-languages`.
-        asked: the name that opens it; it differs from `name` where a user's table takes part.
+        asked: the name that opens it. It names files of a user's tables (`speaker:csv:mine.csv`); `name` does not.
         definitions: of the base and of the sources.
     """
 

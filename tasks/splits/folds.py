@@ -81,12 +81,12 @@ def stratified_fifth(rows: np.ndarray, ids: np.ndarray, targets: np.ndarray, sal
 
 
 def next_folds(k: int, tests: Sequence[np.ndarray], speakers: np.ndarray, targets: np.ndarray) -> np.ndarray | None:
-    """The dev part of fold k: the next folds, in cyclic order, or None.
+    """The dev part of fold k: test rows of the folds that follow it, in cyclic order; None where none is suitable.
 
-    Folds are added until dev holds two speakers, a sixth of the utterances outside test, and every class that two or
-    more of the speakers outside test have. A fold is passed over where train would lose a class without it, or where
-    dev would grow beyond half of the utterances (where no dev part is possible so, beyond half as well). With one dev
-    speaker, choices would not carry over to others.
+    Folds are added one by one until dev has at least two speakers, at least a sixth of the utterances outside test, and
+    every class that two or more speakers outside test have. A fold is skipped if train would lose a class, or if dev
+    would then hold more than half of the utterances outside test (the first fold may, if there is no dev part else).
+    Dev needs two speakers because one of them does not show how a head does on others.
 
     Args:
         tests: test rows of each fold, disjoint.
@@ -114,9 +114,10 @@ def next_folds(k: int, tests: Sequence[np.ndarray], speakers: np.ndarray, target
 def inner_groups(rows: np.ndarray, speakers: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, ...]:
     """Rows outside test in groups of whole speakers, for inner cross-validation.
 
-    With up to eight speakers, each is a group. More speakers are dealt into five groups: the largest speaker first,
-    each to the group in which the squared shares of utterances and of classes grow least. Where possible, the last
-    speaker of a class is not put into the group that holds all others of that class, so that inner trains keep it.
+    Up to eight speakers: each is a group. More speakers: five groups. The speaker with the most utterances is placed
+    first. Each goes to the group where the sum of squared shares, of utterances and of each class, grows least. If all
+    speakers of a class would end in one group, the last of them goes to another group where that is possible: else
+    no training set would have that class while this group is left out.
     """
     names = sorted(set(speakers[rows]))
     if len(names) <= MOST_SINGLE_SPEAKERS:

@@ -163,14 +163,14 @@ def test_seeds_that_another_process_added_meanwhile_are_kept(tmp_path: Path, mon
     assert not leaderboard.verify(request.results)
 
 
-def test_a_head_of_the_network_itself_costs_the_others_nothing(tmp_path: Path, monkeypatch) -> None:
+def test_a_head_of_the_network_itself_costs_the_others_nothing(tmp_path: Path) -> None:
     """One extraction serves all heads of stored features; what is trained live is none of it."""
     head = registry.HEADS.find("superb")
-    monkeypatch.setitem(registry.HEADS._entries, "superb", replace(head, needs=frozenset({"live"})))
-    _, place, plan = planned(tmp_path, "-d", "probe", "superb", "emotion2vec", "--seeds", "1")
-    extract = plan.jobs[0]
-    assert isinstance(extract, Extract) and extract.needs == {"pooled", "frames:last"}
-    outcomes = {one.cell: one.failure for one in engines.run(local.Local(place), plan.jobs[:4])}
+    with registry.HEADS.holding("superb", replace(head, needs=frozenset({"live"}))):
+        _, place, plan = planned(tmp_path, "-d", "probe", "superb", "emotion2vec", "--seeds", "1")
+        extract = plan.jobs[0]
+        assert isinstance(extract, Extract) and extract.needs == {"pooled", "frames:last"}
+        outcomes = {one.cell: one.failure for one in engines.run(local.Local(place), plan.jobs[:4])}
     assert not outcomes["fbank", "demo", "probe"] and "fine-tuned" in outcomes["fbank", "demo", "superb"]
 
 

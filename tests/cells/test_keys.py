@@ -69,7 +69,7 @@ def test_what_concerns_audio_alone_decides_nothing_of_text(task, upstream) -> No
     assert key(other, text) != key(task, text) and key(other, upstream) == key(task, upstream)
 
 
-def test_further_targets_count_for_heads_that_train_on_them_alone(task, upstream, monkeypatch) -> None:
+def test_further_targets_count_for_heads_that_train_on_them_alone(task, upstream) -> None:
     more = replace(
         task,
         definition=definition.varied(task.definition, also=("gender",)),
@@ -77,5 +77,5 @@ def test_further_targets_count_for_heads_that_train_on_them_alone(task, upstream
     )
     assert key(more, upstream) == key(task, upstream)
     head = registry.HEADS.find("probe")
-    monkeypatch.setitem(registry.HEADS._entries, "probe", replace(head, further=True))
-    assert key(more, upstream) != key(task, upstream)
+    with registry.HEADS.holding("probe", replace(head, further=True)):
+        assert key(more, upstream) != key(task, upstream)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import pytest
@@ -44,11 +43,9 @@ def test_plain_values_are_read_and_numbers_are_what_people_mean() -> None:
     ],
 )
 def test_what_is_hostile_or_no_yaml_is_one_short_line(text: str | bytes, said: str) -> None:
-    start = time.monotonic()
     with pytest.raises(NotYaml, match=said) as error:
         parse(text)
     assert "\n" not in str(error.value) and len(str(error.value)) < 400
-    assert time.monotonic() - start < 20
 
 
 def test_many_keys_take_no_time_that_grows_with_their_square() -> None:

@@ -6,10 +6,11 @@ import inspect
 import pytest
 
 from commons import metrics
-from leaderboard.comparison import familywise, permutation, ranks, statistics
+from leaderboard.comparison import corpora, familywise, permutation, ranks, standings, statistics
 from leaderboard.records import intervals
+from leaderboard.umap import separation
 
-MODULES = (metrics, intervals, statistics, permutation, familywise, ranks)
+MODULES = (metrics, intervals, statistics, permutation, familywise, ranks, standings, corpora, separation)
 
 
 def functions():

@@ -76,8 +76,7 @@ def test_a_cell_older_than_the_label_lends_its_upstream_no_second_name(make, res
     assert names(leaderboard.load(results)[0]) == {"emotion2vec": LABEL}
 
 
-def test_a_umap_panel_is_called_by_the_label(labelled, monkeypatch):
-    monkeypatch.setattr(embedding, "_umap", lambda space, neighbours, seed: space[:, :2])
+def test_a_umap_panel_is_called_by_the_label(labelled, flat):
     records = [leaderboard.find(labelled, "emotion2vec", "emodb", "probe")]
     (points,) = gather(labelled, records, ["emotion2vec"], None, 0, [])
     (panel,) = embedding.embed(points, 15, 0)["panels"]

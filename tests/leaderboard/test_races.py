@@ -106,12 +106,9 @@ def test_a_flipped_bit_of_the_predictions_is_named_and_nothing_computed_on_it(ma
     assert command[0] != "compare" or "poor" not in out
 
 
-def test_a_flipped_bit_of_the_vectors_costs_its_panel(make, results, capsys, monkeypatch):
+def test_a_flipped_bit_of_the_vectors_costs_its_panel(make, results, capsys, flat):
     import pyarrow.parquet as pq
 
-    from leaderboard.umap import embedding
-
-    monkeypatch.setattr(embedding, "_umap", lambda space, neighbours, seed: space[:, :2])
     broken = make()
     make(upstream="mfcc")
     path = results / "fbank" / "emodb" / broken.files.vectors.name

@@ -33,12 +33,6 @@ def clusters(table, width=8):
     return (own + random.normal(size=own.shape)).astype(np.float16)
 
 
-@pytest.fixture
-def flat(monkeypatch):
-    """The first two features in place of UMAP, which takes its time to compile."""
-    monkeypatch.setattr(embedding, "_umap", lambda space, neighbours, seed: space[:, :2])
-
-
 def umap(results, *arguments):
     return main(["umap", "--results", str(results), *map(str, arguments)])
 

@@ -94,14 +94,14 @@ def chunks(rows: Iterable[int], segments: Sequence[Segment], most: int) -> Itera
 
 
 def run(job: Job, upstream: Frozen, cache: Path, threads: int = 0, limits: Limits | None = None) -> Report:
-    """Do a job.
+    """Do a job; returns what it did.
 
     Args:
-        threads: so many decode ahead of the model; 0: files are decoded in turn with it.
+        threads: threads that decode files while the model computes; 0: a file is decoded when the model needs it.
         limits: of a batch; None: those of the upstream's device.
 
     Raises:
-        UpstreamError: names the file.
+        UpstreamError: a file cannot be decoded or the upstream fails on it; the message names the file.
     """
     clock = {"decode": 0.0, "forward": 0.0, "write": 0.0}
     results = [Result() for _ in job.segments]

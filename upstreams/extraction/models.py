@@ -1,4 +1,4 @@
-"""What a process keeps from one extraction to the next, and how the facts of an upstream become known."""
+"""`identify` returns the facts of an upstream; `Models` keeps the last model for the next extraction of a process."""
 
 from __future__ import annotations
 

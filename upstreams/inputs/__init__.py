@@ -1,8 +1,12 @@
-"""What an utterance is to an upstream: one module for each modality. So far there is `audio`.
+"""From rows of the utterance table to what an upstream reads: a module for each modality, so far `audio`.
 
-A modality has three things: a frozen dataclass of plain values for one utterance, whose `content` and `rule` go into
-the keys of the store; a function from the table of utterances to a list of these; and a function that loads one as a
-model takes it. A second modality, `text`, will be a module beside `audio` and a branch in `of_table`.
+The module of a modality has
+
+- a frozen dataclass of plain values, one for each utterance; its `content` and `rule` go into the keys of the store;
+- a function that makes a list of them from the table of utterances;
+- a function that loads one of them in the form that a model takes.
+
+A second modality, `text`, needs such a module and a branch in `of_table`.
 """
 
 from __future__ import annotations

@@ -72,12 +72,12 @@ class Processes:
         return cls(world.rank, world.size)
 
     def sum(self, tensor: Tensor) -> None:
-        """In place."""
+        """Replace the tensor, in place, by its sum over all processes."""
         if self.count > 1:
             dist.all_reduce(tensor)
 
     def any(self, flag: bool) -> bool:
-        """Whether it holds in one of them."""
+        """Whether the flag is true in at least one process."""
         if self.count == 1:
             return flag
         total = torch.tensor(float(flag), device="cuda" if dist.get_backend() == "nccl" else "cpu")
@@ -105,7 +105,7 @@ class Processes:
             dist.barrier()
 
     def leave(self) -> None:
-        """Disconnect, all at the same time: one that left first would break what the others still send."""
+        """Disconnect after all processes have come here: if one left earlier, messages of the others would fail."""
         if self.count > 1:
             dist.barrier()
             dist.destroy_process_group()

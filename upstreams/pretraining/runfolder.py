@@ -42,9 +42,9 @@ class RunFolder:
     writes: bool = True
 
     def claim(self, recipe: Recipe, pack: Pack) -> dict[str, tuple[object, object]]:
-        """Which settings of MENDABLE changed since the run began: name -> (before, now). Writes down what the run is.
+        """Settings of MENDABLE that changed since the run began: name -> (before, now). Writes what the run is.
 
-        Raises UpstreamError where the folder holds another run, naming what differs.
+        Raises UpstreamError if the folder holds another run; the message names what differs.
         """
         asked = {"version": VERSION, "audio": pack.key, "recipe": recipe.plain()}
         try:
@@ -100,7 +100,7 @@ class RunFolder:
         return None
 
     def publish(self, step: int, method: str, learner: Learner, origin: Facts) -> None:
-        """Write the learner's networks as checkpoints. The last is the run's upstream: where it is, all are."""
+        """Write a checkpoint of each of the learner's networks. The last is the run's upstream and is written last."""
         if not self.writes:
             return
         last = list(learner.networks)[-1]
