@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 import leaderboard
 from commons.commands import run
+from leaderboard.command_line import parse
 from leaderboard.errors import LeaderboardError, NoResult
-from leaderboard.options import parse
 from leaderboard.plots import KINDS
-from leaderboard.records.draws import is_of
+from leaderboard.records.random_weights import is_of
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -82,7 +82,7 @@ def _chosen(options: argparse.Namespace, records: list[Record]) -> list[Record]:
 
 def _intact(results: Path, records: list[Record]) -> tuple[list[Record], bool]:
     """The records whose predictions are the recorded ones, and whether others are not, which are named."""
-    from leaderboard.records.store import intact
+    from leaderboard.records.record_store import intact
 
     kept, problems = intact(results, records)
     for problem in problems:

@@ -13,7 +13,7 @@ from commons.metrics import METRICS, axis_label
 from leaderboard.plots.style import COLOURS, GREY, SEQUENTIAL, figure, short, wrapped
 from leaderboard.plots.style import title as heading
 from leaderboard.records.comparable import aspect, groups
-from leaderboard.records.labels import names, shown
+from leaderboard.records.display_names import names, shown
 from leaderboard.tables.model import figure as number
 from leaderboard.tables.views import by_tasks
 from leaderboard.text import plural

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from commons.corridors.record import REFERENCE, Record, Task
-from leaderboard.records.labels import names
+from leaderboard.records.display_names import names
 from leaderboard.tables.model import Cell, Table
 from leaderboard.tables.views import of_record
 

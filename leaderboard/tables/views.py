@@ -14,8 +14,8 @@ from commons.marks import explain
 from commons.metrics import METRICS
 from leaderboard import published
 from leaderboard.records.comparable import aspect, groups
-from leaderboard.records.draws import pooled
-from leaderboard.records.labels import names
+from leaderboard.records.display_names import names
+from leaderboard.records.random_weights import pooled
 from leaderboard.tables.model import PUBLISHED, Cell, Table, figure
 from leaderboard.text import plural
 

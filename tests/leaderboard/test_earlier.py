@@ -13,7 +13,7 @@ import pytest
 import leaderboard
 from commons.corridors.record import Record
 from leaderboard import LeaderboardError
-from leaderboard.records import files, store
+from leaderboard.records import files, record_store
 from leaderboard.records.comparable import aspect
 from leaderboard.tables import transfers, views
 from tests.leaderboard import cells
@@ -65,7 +65,7 @@ def as_read(results: Path, task: str, upstream: str) -> Record:
     path = files.path_of(results, upstream, task, content["cell"]["downstream"])
     path.parent.mkdir(parents=True)
     path.write_text(json.dumps(content))
-    record, damage = store.examine(results, path)
+    record, damage = record_store.examine(results, path)
     assert not damage
     return record
 
@@ -105,11 +105,11 @@ def test_a_filled_record_keeps_its_checksum(results):
     path = files.path_of(results, "fbank", "transfer:emodb,urdu", "probe")
     path.parent.mkdir(parents=True)
     path.write_text(content)
-    record, damage = store.examine(results, path)
-    assert not damage and record.checksum == store.checksum(content)
+    record, damage = record_store.examine(results, path)
+    assert not damage and record.checksum == record_store.checksum(content)
     assert transfers.pair(record.task) == ("transfer", "emodb", "urdu")
     path.write_text(content.replace('"transfer:emodb,urdu"', '"transfer:emovo,urdu"', 1))
-    assert store.examine(results, path)[1]
+    assert record_store.examine(results, path)[1]
 
 
 def test_facts_that_a_record_tells_are_never_taken_from_names(make, results):

@@ -9,8 +9,8 @@ from matplotlib.text import Text
 import leaderboard
 from leaderboard import plots
 from leaderboard.__main__ import main
-from leaderboard.options import PIVOTS
-from leaderboard.records.labels import names
+from leaderboard.command_line import PIVOTS
+from leaderboard.records.display_names import names
 from leaderboard.umap import embedding
 from leaderboard.umap.points import gather
 

@@ -7,7 +7,7 @@ import pytest
 import leaderboard
 from leaderboard.comparison.answers import answers
 from leaderboard.comparison.standings import standing
-from leaderboard.records.draws import is_of, pooled
+from leaderboard.records.random_weights import is_of, pooled
 from leaderboard.tables import views
 from leaderboard.tables.latex import latex
 from leaderboard.tables.markdown import markdown
