@@ -59,7 +59,7 @@ def bars(results: Path, records: Sequence[Record], width: str) -> Iterator[tuple
 
 def heatmap(results: Path, records: Sequence[Record], width: str) -> Iterator[tuple[tuple[str, ...], Figure]]:
     """Upstreams by tasks for every head, headline metric and aspect; the figure stands in each field."""
-    for table in by_tasks(records):
+    for table in by_tasks(results, records)[0]:
         metric = next(iter(table.cells.values())).metric or ""
         values = np.array(
             [[np.nan if (e := table.cells.get((row, c))) is None or e.value is None else e.value for c in table.columns]

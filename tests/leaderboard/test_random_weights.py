@@ -35,8 +35,8 @@ def test_draws_are_one_record_whose_figure_is_their_mean(drawn):
     assert len(pooled(drawn)) == 2
 
 
-def test_tables_have_one_row_of_draws_and_their_deviation(drawn):
-    (table,) = views.by_tasks(drawn)
+def test_tables_have_one_row_of_draws_and_their_deviation(drawn, results):
+    (table,), _ = views.by_tasks(results, drawn)
     assert sorted(table.rows) == ["fbank", "random:x"]
     values = [r.scores.metrics["UA"].value for r in drawn if r.upstream.draw is not None]
     assert table.cell("random:x", "emodb").std == pytest.approx(statistics.stdev(values))
@@ -56,7 +56,7 @@ def test_a_name_without_a_seed_means_all_draws(drawn):
     assert [r.cell.upstream for r in drawn if is_of(r, ["random:x@2", "fbank"])] == ["fbank", "random:x@2"]
 
 
-def test_every_form_of_a_table_shows_the_deviation_of_draws(drawn):
-    (table,) = views.by_tasks(drawn)
+def test_every_form_of_a_table_shows_the_deviation_of_draws(drawn, results):
+    (table,), _ = views.by_tasks(results, drawn)
     shown = table.cell("random:x", "emodb").deviation
     assert shown.startswith("± ") and shown in markdown([table]) and shown[2:] in latex([table])
