@@ -86,8 +86,8 @@ def evaluate(
         DownstreamError: features and problem do not fit, the head cannot treat this kind of problem, or training
             overflows.
     """
-    from downstreams.draws import drawn
     from downstreams.errors import DownstreamError
+    from downstreams.few_labels import drawn
     from downstreams.registry import HEADS
 
     head = HEADS.find(reader.head)

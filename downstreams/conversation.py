@@ -29,7 +29,7 @@ from commons.corridors.problem import Fold, Problem
 from commons.progress import Progress
 from downstreams import balance, chance, choosing
 from downstreams.assembly import FoldResult, assemble
-from downstreams.inputs import check_dev, check_finite, dialogues, fitting
+from downstreams.checks import check_dev, check_finite, dialogues, fitting
 from downstreams.parallel import one_core_each, reported
 from downstreams.recurrent import Dropout, Network, same
 from downstreams.settings import DialogueRnn, Gru, of_conversation

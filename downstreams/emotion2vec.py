@@ -23,8 +23,8 @@ from commons.corridors.problem import Fold, Problem
 from commons.progress import Progress
 from downstreams import balance, chance, choosing
 from downstreams.assembly import FoldResult, assemble
+from downstreams.checks import check_dev, check_finite, fitting
 from downstreams.errors import DownstreamError
-from downstreams.inputs import check_dev, check_finite, fitting
 from downstreams.parallel import one_core_each, reported
 from downstreams.settings import Emotion2vec
 from downstreams.weighted_sum import linear

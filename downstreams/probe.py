@@ -35,7 +35,7 @@ from commons.metrics import METRICS, REGRESSION, sums
 from commons.progress import Progress
 from downstreams import balance, logistic, ridge
 from downstreams.assembly import fold_table
-from downstreams.inputs import check_finite, fitting
+from downstreams.checks import check_finite, fitting
 from downstreams.linear import Linear
 from downstreams.parallel import one_core_each
 from downstreams.settings import Probe

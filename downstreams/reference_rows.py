@@ -12,7 +12,7 @@ from commons.corridors.problem import Problem
 from commons.metrics import REGRESSION
 from downstreams import probe
 from downstreams.assembly import fold_table
-from downstreams.inputs import dialogues
+from downstreams.checks import dialogues
 from downstreams.registry import REFERENCES
 from downstreams.settings import Probe
 

@@ -23,7 +23,7 @@ from commons.corridors.problem import Fold, Problem
 from commons.progress import Progress
 from downstreams import balance, chance, choosing, weighted_sum
 from downstreams.assembly import FoldResult, assemble
-from downstreams.inputs import check_dev, check_finite, fitting
+from downstreams.checks import check_dev, check_finite, fitting
 from downstreams.parallel import one_core_each, reported
 from downstreams.settings import Superb
 from downstreams.weighted_sum import Heads

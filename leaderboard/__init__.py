@@ -39,9 +39,9 @@ def record(results: Path, measured: Measured, extends: Record | None = None) -> 
         LeaderboardError: predictions do not fit the task, `task.aspect` is null, the record to extend is damaged, the
             disk is full.
     """
-    from leaderboard.records import store
+    from leaderboard.records import record_store
 
-    return store.record(Path(results), measured, extends)
+    return record_store.record(Path(results), measured, extends)
 
 
 def find(
@@ -58,9 +58,9 @@ def find(
     Its checksum must be that of its content: a record edited by hand is damaged, too.
     The Parquet files must be there in their recorded sizes; with `verify` their sha256 is computed too.
     """
-    from leaderboard.records import store
+    from leaderboard.records import record_store
 
-    return store.find(Path(results), upstream, task, downstream, verify=verify, warn=warn)
+    return record_store.find(Path(results), upstream, task, downstream, verify=verify, warn=warn)
 
 
 def load(results: Path) -> tuple[list[Record], list[str]]:
@@ -68,17 +68,17 @@ def load(results: Path) -> tuple[list[Record], list[str]]:
 
     `results/limited` (smoke runs) is a results folder of its own and not read.
     """
-    from leaderboard.records import store
+    from leaderboard.records import record_store
 
-    return store.load(Path(results))
+    return record_store.load(Path(results))
 
 
 def predictions(results: Path, record: Record) -> pd.DataFrame:
     """The predictions of a record: `id fold seed target prediction group`, speaker and the like, `score:<class>`,
     and `layer:<l>`, what layer l would have predicted (first seed only, else missing)."""
-    from leaderboard.records import store
+    from leaderboard.records import record_store
 
-    return store.predictions(Path(results), record)
+    return record_store.predictions(Path(results), record)
 
 
 def log_scoring(results: Path, record: Record) -> None:
@@ -101,9 +101,9 @@ def openings(results: Path) -> dict[str, int]:
 
 def same(before: Record, after: Record) -> list[str]:
     """What differs between two records of a cell in scores, choices and predictions; [] where they agree."""
-    from leaderboard.records import store
+    from leaderboard.records import record_store
 
-    return store.same(before, after)
+    return record_store.same(before, after)
 
 
 def ablation(

@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING
 
 import leaderboard
 from commons.commands import run
+from leaderboard.command_line import parse
 from leaderboard.errors import LeaderboardError, NoResult
-from leaderboard.options import parse
 from leaderboard.plots import KINDS
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from commons.corridors.record import Record
-    from leaderboard.tables.model import Table
+    from leaderboard.tables.model import Look, Table
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -60,7 +60,7 @@ def _csv(options: argparse.Namespace) -> int:
 def _chosen(options: argparse.Namespace, records: list[Record]) -> list[Record]:
     """The records that -t, -u and -d name; references stay."""
     from commons.corridors.record import REFERENCE
-    from leaderboard.records.draws import is_of, names_of
+    from leaderboard.records.random_weights import is_of, names_of
 
     for what in ("task", "upstream", "downstream"):
         for name in getattr(options, what) or ():
@@ -83,7 +83,7 @@ def _chosen(options: argparse.Namespace, records: list[Record]) -> list[Record]:
 
 def _intact(results: Path, records: list[Record]) -> tuple[list[Record], bool]:
     """The records whose predictions are the recorded ones, and whether others are not, which are named."""
-    from leaderboard.records.store import intact
+    from leaderboard.records.record_store import intact
 
     kept, problems = intact(results, records)
     for problem in problems:
@@ -92,42 +92,24 @@ def _intact(results: Path, records: list[Record]) -> tuple[list[Record], bool]:
 
 
 def _table(options: argparse.Namespace) -> int:
+    from leaderboard.tables import results, view
+    from leaderboard.tables.model import Look
+
     records, damage = _records(options.results)
     records = _chosen(options, records)
-    if options.by or options.format == "latex":
-        return _pivot(options, records) or int(damage)
-    if options.format == "markdown":
-        print(leaderboard.markdown(records), end="")
-    else:
-        leaderboard.show(records, _terminal(options), published=options.published)
-    return int(damage)
-
-
-def _pivot(options: argparse.Namespace, records: list[Record]) -> int:
-    from leaderboard.tables import latex, transfers, views
-
-    problems: list[str] = []
-    if options.by in ("language", "family"):
-        tables, problems = views.by_mean(options.results, records, options.by)
-    else:
-        make = {"metric": views.by_metric, "task": views.by_tasks, "class": views.by_class, "cost": views.by_cost,
-                "ablation": views.ablations, "transfer": transfers.tables}  # fmt: skip
-        tables = make[options.by or "metric"](records)
+    by = options.by or ("metric" if options.format == "latex" else None)
+    tables, problems = view(by, options.results, records) if by else (results.tables(records), [])
     if not tables:
-        raise LeaderboardError(f"{options.results}: no result for a table by {options.by}")
-    if options.format == "latex":
-        print(latex.latex(tables, options.spread), end="")
-    else:
-        _print(tables, options)
-    for problem in problems:
-        print(problem, file=sys.stderr)
-    return int(bool(problems))
+        raise LeaderboardError(f"{options.results}: no result for a table" + (f" by {by}" if by else ""))
+    look = Look(options.width, options.spread, options.published)
+    return _print(tables, problems, options.format, look) or int(damage)
 
 
 def _compare(options: argparse.Namespace) -> int:
     from leaderboard import imported
-    from leaderboard.records.draws import names_of
+    from leaderboard.records.random_weights import names_of
     from leaderboard.tables import rankings
+    from leaderboard.tables.model import Look
 
     pair = options.pair
     if pair and all(Path(name).is_dir() for name in pair):
@@ -149,9 +131,7 @@ def _compare(options: argparse.Namespace) -> int:
             tables, problems = rankings.two_upstreams(options.results, records, pair[0], pair[1], foreign)
         else:
             tables, problems = rankings.rankings(options.results, records, pairs=options.pairs)
-    _print(tables, options)
-    for problem in problems:
-        print(problem, file=sys.stderr)
+    _print(tables, problems, options.format, Look(options.width))
     return int(damage)
 
 
@@ -240,13 +220,14 @@ def _import(options: argparse.Namespace) -> int:
     return int(damage)
 
 
-def _print(tables: Sequence[Table], options: argparse.Namespace) -> None:
-    from leaderboard.tables import markdown, terminal
+def _print(tables: Sequence[Table], problems: Sequence[str], form: str, look: Look) -> int:
+    """Print tables, and the records that they lack; 1 where there are such, else 0."""
+    from leaderboard.tables import print_in
 
-    if options.format == "markdown":
-        print(markdown.markdown(tables), end="")
-    else:
-        terminal.show(tables, _terminal(options))
+    print_in(form, tables, look)
+    for problem in problems:
+        print(problem, file=sys.stderr)
+    return int(bool(problems))
 
 
 def _terminal(options: argparse.Namespace) -> Console:

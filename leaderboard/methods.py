@@ -11,7 +11,7 @@ from commons.marks import explain
 from leaderboard.comparison.permutation import DRAWS, ENUMERATED
 from leaderboard.imported import IMPORTED
 from leaderboard.records.comparable import question
-from leaderboard.records.labels import names, shown
+from leaderboard.records.display_names import names, shown
 from leaderboard.tables.markdown import escape
 from leaderboard.text import plain, plural
 

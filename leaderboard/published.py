@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from commons.corridors.record import Published, Record, Task, Upstream
-from leaderboard.records.store import contamination
+from leaderboard.records.record_store import contamination
 
 Seen = dict[str, str] | str
 

@@ -38,7 +38,7 @@ WAYS = ("s3prl", "transformers", "emorep fp32", "emorep bf16")
 
 def ours(name: str, precision: str, device: str) -> Callable[[list[Segment]], None]:
     from upstreams.extraction import Extraction
-    from upstreams.extraction.jobs import Job, chunks, run
+    from upstreams.extraction.chunk_jobs import Job, chunks, run
     from upstreams.extraction.memory import keep_memory
     from upstreams.extraction.store import Kept
 

@@ -15,9 +15,9 @@ from pathlib import Path
 
 from leaderboard.comparison.answers import answers
 from leaderboard.comparison.standings import SIGNIFICANT, compare
-from leaderboard.records.draws import is_of
-from leaderboard.records.labels import names
-from leaderboard.records.store import load
+from leaderboard.records.display_names import names
+from leaderboard.records.random_weights import is_of
+from leaderboard.records.record_store import load
 
 
 def main() -> None:

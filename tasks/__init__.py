@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from commons.errors import UnknownName
 from commons.progress import Progress
 from tasks.errors import TaskError
-from tasks.options import Options
+from tasks.load_options import Options
 
 if TYPE_CHECKING:
     from tasks.catalogue import Listing

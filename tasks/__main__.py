@@ -13,7 +13,7 @@ import tasks
 from commons import commands, files, places
 from commons.progress import bar
 from tasks.errors import TaskError
-from tasks.options import absolute
+from tasks.load_options import absolute
 
 if TYPE_CHECKING:
     from tasks.task import Task

@@ -9,7 +9,7 @@ import pandas as pd
 
 from commons.progress import Progress
 from tasks import corpora, reading
-from tasks.copies import audio, wording
+from tasks.copies import audio_check, wording
 from tasks.corpora import LOSSY, Corpus
 
 FEW = 3  # label files that are named one by one
@@ -28,7 +28,7 @@ def report(corpus: Corpus, data: Path, cache: Path, jobs: int, progress: Progres
     short = reading.shortfall(corpus, rows)
     lacking = reading.lacking(corpus, root)
     missing = ", ".join(([short] if short else []) + [f"no {part}" for part in lacking])
-    contents, bad = audio.examine(rows, cache, jobs, progress)
+    contents, bad = audio_check.examine(rows, cache, jobs, progress)
     lines = [
         f"{corpus.title}, {corpus.language}, {corpus.licence}, {corpus.homepage}",
         f"folder   {root}",

@@ -12,7 +12,7 @@ from commons.progress import Progress
 from tasks import brought, catalogue, definition, reading
 from tasks.derived import parsing
 from tasks.derived.kinds import KINDS, Derived
-from tasks.options import Options
+from tasks.load_options import Options
 from tasks.splits import fold_lists, problems
 from tasks.task import Task, finish
 

@@ -15,12 +15,12 @@ from commons.errors import EmorepError
 from commons.metrics import REGRESSION
 from commons.progress import Progress
 from tasks import corpora, definition
-from tasks.copies import audio, search, wording
+from tasks.copies import audio_check, search, wording
 from tasks.copies.search import AudioFiles
 from tasks.corpora import Corpus
 from tasks.definition import Definition
 from tasks.errors import TaskError, foreign
-from tasks.options import Options
+from tasks.load_options import Options
 
 NAMED = 10  # at most so many files or folds are named in one message
 _PLAIN = TypeAdapter(dict[str, JsonValue])
@@ -225,7 +225,7 @@ def _usable(
     Raises:
         TaskError: audio cannot be used, and the options do not say to leave it out; or no utterance is left.
     """
-    contents, bad = audio.examine(rows, options.cache, options.jobs, progress)
+    contents, bad = audio_check.examine(rows, options.cache, options.jobs, progress)
     if bad and (not options.skip_bad or contents.empty):
         raise TaskError(
             f"{wanted.name}: {len(bad)} of {len(rows)} audio files cannot be used:\n{bad_audio(bad, rows)}\n"

@@ -9,7 +9,7 @@ from tasks import brought, catalogue, corpora, definition
 from tasks.derived import parsing
 from tasks.derived.kinds import KINDS
 from tasks.errors import TaskError
-from tasks.options import Options
+from tasks.load_options import Options
 
 
 def resolve(wanted: Sequence[str], options: Options, tell: Callable[[str], None]) -> list[str]:

@@ -81,9 +81,10 @@ def identify(named: Named, precision: str = "fp32", models: Models | None = None
         UnknownName: its file has no such class.
         UpstreamError: it cannot be built, or lacks a fact.
     """
-    from upstreams.extraction.models import identify
+    from upstreams import identity
+    from upstreams.extraction.models import Models
 
-    return identify(named, precision, models)
+    return identity.identify(named, *(models or Models()).current(named, precision))
 
 
 def load(name: str, device: str = "cpu", precision: str = "fp32", places: Places | None = None) -> Frozen:

@@ -88,7 +88,7 @@ def _import(arguments: argparse.Namespace) -> int:
 def _label(arguments: argparse.Namespace) -> int:
     import csv
 
-    from upstreams.emotion2vec.labels import Classifier
+    from upstreams.emotion2vec.classify import Classifier
 
     name, _, file = arguments.upstream.partition("@")
     where = places.chosen(arguments)

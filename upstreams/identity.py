@@ -9,6 +9,7 @@ from commons.corridors.utterances import Modality
 
 if TYPE_CHECKING:
     from commons.corridors.record import Seen
+    from upstreams.frozen import Frozen
     from upstreams.inputs.audio import AudioFormat
     from upstreams.named import Named
 
@@ -45,3 +46,22 @@ class Identity:
     audio: AudioFormat
     fingerprint: str
     modality: Modality = "audio"
+
+
+def identify(named: Named, upstream: Frozen, fingerprint: str) -> Identity:
+    """The facts of an upstream that was built from a name, with its fingerprint."""
+    return Identity(
+        named=named,
+        title=upstream.title,
+        display_name=upstream.display_name,
+        depth=upstream.depth,
+        width=upstream.width,
+        seen=upstream.seen,
+        weights=upstream.weights,
+        licence=upstream.licence,
+        precision=upstream.precision,
+        movable=upstream.movable,
+        audio=upstream.audio,
+        fingerprint=fingerprint,
+        modality=upstream.modality,
+    )

@@ -12,8 +12,8 @@ from commons.corridors.record import REFERENCE, Record, Task
 from commons.errors import EmorepError
 from leaderboard.errors import LeaderboardError
 from leaderboard.records.comparable import aspect, groups, order, question
-from leaderboard.records.draws import averaged, together
 from leaderboard.records.intervals import same_seeds
+from leaderboard.records.random_weights import averaged, together
 
 
 @dataclass(frozen=True)
@@ -36,8 +36,8 @@ def answer(results: Path, record: Record) -> Answer:
         LeaderboardError: its predictions cannot be read or do not fit its task.
     """
     from leaderboard.records.parquet import read
+    from leaderboard.records.record_store import find, path_of
     from leaderboard.records.scoring import by_group
-    from leaderboard.records.store import find, path_of
 
     name = record.cell.upstream, record.cell.task, record.cell.downstream
     path, columns = path_of(results, *name), ["seed", "target", "prediction", "group"]

@@ -16,7 +16,7 @@ from importlib import resources
 from pathlib import Path
 
 from commons.corridors.record import Record
-from leaderboard.page import content, embeddings
+from leaderboard.page import content, umap_panels
 from leaderboard.records.files import put
 
 NAME = "leaderboard.html"
@@ -37,7 +37,7 @@ def write(results: Path, records: Sequence[Record], *, damage: bool, out: Path |
         LeaderboardError: the file cannot be written.
     """
     summary, details, problems = content.collect(results, records)
-    pictures, more = embeddings.load(results, [record.task for record in records])
+    pictures, more = umap_panels.load(results, [record.task for record in records])
     summary |= {"damaged": damage, "umap": [picture["title"] for picture in pictures]}
     path = out or results / NAME
     put(path, page(summary, details, pictures))
@@ -45,7 +45,7 @@ def write(results: Path, records: Sequence[Record], *, damage: bool, out: Path |
 
 
 def page(summary: dict[str, object], details: Iterable[object], embedded: Iterable[object]) -> str:
-    """The HTML of what `content.collect` and `embeddings.load` give."""
+    """The HTML of what `content.collect` and `umap_panels.load` give."""
     style, script = _text("page.css"), "\n".join(map(_text, SCRIPTS))
     packed = [
         f'<script type="application/gzip" id="{kind}-{index}">{_packed(one)}</script>'

@@ -15,9 +15,9 @@ from leaderboard.comparison.answers import answers, kinds
 from leaderboard.comparison.corpora import Across, across
 from leaderboard.comparison.standings import Standing, significant_pairs, standing
 from leaderboard.records.comparable import Question, aspect, groups, question
-from leaderboard.records.draws import averaged
-from leaderboard.records.labels import names
+from leaderboard.records.display_names import names
 from leaderboard.records.openings import openings
+from leaderboard.records.random_weights import averaged
 from leaderboard.tables.views import real_time_factor
 
 # What no view of the page shows of a record's task and upstream.

@@ -13,8 +13,8 @@ from leaderboard.errors import LeaderboardError
 from leaderboard.plots.style import distinct, figure, legend_below, line_style, short
 from leaderboard.plots.style import title as heading
 from leaderboard.records.comparable import question
-from leaderboard.records.draws import averaged
-from leaderboard.records.labels import names as named
+from leaderboard.records.display_names import names as named
+from leaderboard.records.random_weights import averaged
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

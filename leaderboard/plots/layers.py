@@ -15,11 +15,11 @@ from leaderboard.errors import LeaderboardError
 from leaderboard.plots.style import GREY, distinct, figure, legend_below, line_style
 from leaderboard.plots.style import title as heading
 from leaderboard.records.comparable import groups
-from leaderboard.records.draws import averaged
+from leaderboard.records.display_names import shown as called
 from leaderboard.records.intervals import jackknife, shares
-from leaderboard.records.labels import shown as called
+from leaderboard.records.random_weights import averaged
+from leaderboard.records.record_store import predictions
 from leaderboard.records.scoring import by_group
-from leaderboard.records.store import predictions
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -14,8 +14,8 @@ from leaderboard.plots.style import SEQUENTIAL, TALLEST, WIDTHS, figure, short, 
 from leaderboard.plots.style import title as heading
 from leaderboard.plots.upstreams import annotate
 from leaderboard.records.comparable import groups
-from leaderboard.records.draws import averaged
-from leaderboard.records.labels import names, shown
+from leaderboard.records.display_names import names, shown
+from leaderboard.records.random_weights import averaged
 from leaderboard.tables import transfers
 
 if TYPE_CHECKING:

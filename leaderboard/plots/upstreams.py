@@ -13,8 +13,8 @@ from commons.metrics import METRICS, axis_label
 from leaderboard.plots.style import COLOURS, GREY, SEQUENTIAL, figure, short, wrapped
 from leaderboard.plots.style import title as heading
 from leaderboard.records.comparable import aspect, groups
-from leaderboard.records.draws import averaged
-from leaderboard.records.labels import names, shown
+from leaderboard.records.display_names import names, shown
+from leaderboard.records.random_weights import averaged
 from leaderboard.tables.model import figure as number
 from leaderboard.tables.views import by_tasks
 from leaderboard.text import plural
@@ -60,7 +60,7 @@ def bars(results: Path, records: Sequence[Record], width: str) -> Iterator[tuple
 
 def heatmap(results: Path, records: Sequence[Record], width: str) -> Iterator[tuple[tuple[str, ...], Figure]]:
     """Upstreams by tasks for every head, headline metric and aspect; the figure stands in each field."""
-    for table in by_tasks(records):
+    for table in by_tasks(results, records)[0]:
         metric = next(iter(table.cells.values())).metric or ""
         values = np.array(
             [[np.nan if (e := table.cells.get((row, c))) is None or e.value is None else e.value for c in table.columns]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from commons.corridors.record import Record, Score, Scores
 from commons.errors import EmorepError
-from leaderboard.records import files, parquet, store
+from leaderboard.records import files, parquet, record_store
 
 ROUNDED = 1e-4  # a correlation below it may be the rounding error of a constant's
 
@@ -17,13 +17,13 @@ def verify(results: Path) -> list[str]:
     """A line for every damaged record or file, and for every figure that does not follow from its predictions."""
     problems: list[str] = []
     for path in files.paths(results):
-        problems += store.settled(path, partial(_examined, results, path))[1]
+        problems += record_store.settled(path, partial(_examined, results, path))[1]
     return problems
 
 
 def _examined(results: Path, path: Path) -> tuple[None, list[str]]:
     """What is wrong with one record, its files and its figures."""
-    record, damage = store.examine(results, path)
+    record, damage = record_store.examine(results, path)
     if record:
         damage = [*damage, *(parquet.damaged(path, record, contents=True) or _recomputed(path, record))]
     return None, damage
@@ -73,12 +73,12 @@ def _recomputed(path: Path, record: Record) -> list[str]:
     lines = []
     if len(table) != record.files.predictions.rows:
         lines.append(f"rows: {record.files.predictions.rows} before, {len(table)} now")
-    if missing := store.contamination(record.upstream, record.task) - set(record.marks):
+    if missing := record_store.contamination(record.upstream, record.task) - set(record.marks):
         lines.append(f"marks: {', '.join(sorted(missing))} missing")
     try:
         check(table, record.task)
         now = score(table, record.task)
-        lines += store.differences("scores", _as_now(record.scores, now), now)
+        lines += record_store.differences("scores", _as_now(record.scores, now), now)
     except EmorepError as error:
         lines.append(str(error))
     return [f"{path}: recorded figures are not those of the predictions: {line}" for line in lines]

@@ -7,7 +7,7 @@ import re
 import unicodedata
 from collections.abc import Sequence
 
-from leaderboard.tables.model import Cell, Table, figure, footnote
+from leaderboard.tables.model import Cell, Look, Table, figure, footnote
 from leaderboard.text import NONE
 
 HEADER = "% Made by emorep from result records. Needs \\usepackage{booktabs,xcolor} and UTF-8 input.\n"
@@ -24,6 +24,11 @@ _SPECIAL = {
 # What LaTeX's default fonts (OT1) can set: these letters, and these accents over ASCII ones.
 _LETTERS = frozenset("ßæÆøØœŒłŁ")
 _ACCENTS = frozenset("\u0300\u0301\u0302\u0303\u0304\u0306\u0307\u0308\u030a\u030b\u030c\u0327")
+
+
+def print_tables(tables: Sequence[Table], look: Look) -> None:
+    """Print `latex` of tables."""
+    print(latex(tables, look.spread), end="")
 
 
 def latex(tables: Sequence[Table], spread: str = "interval") -> str:

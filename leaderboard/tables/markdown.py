@@ -6,8 +6,13 @@ import re
 from collections.abc import Sequence
 
 from leaderboard.tables.failures import Failure, lines_of
-from leaderboard.tables.model import Table
+from leaderboard.tables.model import Look, Table
 from leaderboard.text import plain
+
+
+def print_tables(tables: Sequence[Table], look: Look) -> None:
+    """Print tables; one look fits all."""
+    print(document(tables), end="")
 
 
 def document(tables: Sequence[Table], failures: Sequence[Failure] = ()) -> str:

@@ -18,6 +18,21 @@ PUBLISHED = "published: "  # begins the mark of a figure that was not measured h
 
 
 @dataclass(frozen=True)
+class Look:
+    """What a reader wishes of a form; each form takes what it knows of.
+
+    Attributes:
+        width: characters of a line; None: as the terminal has it.
+        spread: what stands beside a figure in LaTeX: `interval`, `std` or `none`.
+        published: whether a terminal lists the published figures below a table.
+    """
+
+    width: int | None = None
+    spread: str = "interval"
+    published: bool = False
+
+
+@dataclass(frozen=True)
 class Cell:
     """A figure of a metric with its interval, deviation over seeds and marks; or a `text`, which is shown as it is.
 

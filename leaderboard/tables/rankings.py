@@ -18,8 +18,8 @@ from leaderboard.comparison.statistics import Effect
 from leaderboard.errors import LeaderboardError
 from leaderboard.imported import IMPORTED
 from leaderboard.records.comparable import Question, aspect, question
-from leaderboard.records.draws import is_of
-from leaderboard.records.labels import names, shown
+from leaderboard.records.display_names import names, shown
+from leaderboard.records.random_weights import is_of
 from leaderboard.tables.model import Cell, Table, figure
 from leaderboard.tables.views import of_record
 from leaderboard.text import NONE, plural, probability

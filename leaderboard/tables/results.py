@@ -10,8 +10,8 @@ from commons.marks import explain
 from commons.metrics import METRICS
 from leaderboard import published
 from leaderboard.records.comparable import groups
-from leaderboard.records.draws import averaged
-from leaderboard.records.labels import shown
+from leaderboard.records.display_names import shown
+from leaderboard.records.random_weights import averaged
 from leaderboard.tables.model import Cell, Table, figure, lettered
 from leaderboard.tables.views import by_kind, by_task, chance, common_marks, marks_of, of_record, row_of
 from leaderboard.text import NONE, plural

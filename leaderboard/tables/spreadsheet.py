@@ -17,8 +17,8 @@ from statistics import stdev
 from commons.corridors.record import Record
 from commons.metrics import METRICS
 from leaderboard.records import files
-from leaderboard.records.labels import shown
-from leaderboard.records.store import load
+from leaderboard.records.display_names import shown
+from leaderboard.records.record_store import load
 from leaderboard.tables.model import Table
 
 NAME = "leaderboard.csv"

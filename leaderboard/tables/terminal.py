@@ -14,7 +14,7 @@ from rich.text import Text
 
 from commons import places
 from leaderboard.tables.failures import Failure, lines_of
-from leaderboard.tables.model import Table
+from leaderboard.tables.model import Look, Table
 from leaderboard.text import plain, plural
 
 WIDE = 10_000  # characters of a line where nobody looks at it: a file, a pipe
@@ -26,6 +26,11 @@ def terminal(width: int | None = None) -> Console:
     if width is None and not sys.stdout.isatty():
         width = places.columns() or WIDE
     return Console(width=width)
+
+
+def print_tables(tables: Sequence[Table], look: Look) -> None:
+    """Print tables on standard output."""
+    show(tables, terminal(look.width), published=look.published)
 
 
 def show(tables: Sequence[Table], console: Console | None = None, *, published: bool = False) -> None:

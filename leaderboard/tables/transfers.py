@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from commons.corridors.record import REFERENCE, Record, Task
-from leaderboard.records.draws import averaged
-from leaderboard.records.labels import names
+from leaderboard.records.display_names import names
+from leaderboard.records.random_weights import averaged
 from leaderboard.tables.model import Cell, Table
 from leaderboard.tables.views import of_record
 
@@ -58,6 +59,11 @@ def apart(records: Sequence[Record]) -> tuple[list[Record], list[Record]]:
         return record.cell.task in pairs or (fewer is not None and (fewer, *sorted(record.task.classes)) in beside)
 
     return [r for r in records if not inside(r)], [r for r in records if inside(r)]
+
+
+def by_pair(results: Path, records: Sequence[Record]) -> tuple[list[Table], list[str]]:
+    """`tables`, as a view."""
+    return tables(records), []
 
 
 def tables(records: Sequence[Record]) -> list[Table]:

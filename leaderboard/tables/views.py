@@ -1,4 +1,7 @@
-"""Tables for papers: upstreams down; metrics, tasks, languages, families, classes or costs across."""
+"""Tables for papers: upstreams down; metrics, tasks, languages, families, classes or costs across.
+
+A view takes the folder of results and the records; it returns tables, and a line for every record that it cannot use.
+"""
 
 from __future__ import annotations
 
@@ -14,8 +17,8 @@ from commons.marks import DRAWS, explain
 from commons.metrics import METRICS
 from leaderboard import published
 from leaderboard.records.comparable import aspect, groups
-from leaderboard.records.draws import averaged
-from leaderboard.records.labels import names
+from leaderboard.records.display_names import names
+from leaderboard.records.random_weights import averaged
 from leaderboard.tables.model import PUBLISHED, Cell, Table, figure
 from leaderboard.text import plural
 
@@ -24,9 +27,10 @@ if TYPE_CHECKING:
 
 Kind = tuple[str, str, str]  # head, headline metric, aspect: what figures must share to stand in one table
 Parts = list[tuple[list[Record], list[Record]]]  # measured and references, a pair a task
+Made = tuple[list[Table], list[str]]  # tables, and a line for every record that could not be used
 
 
-def by_metric(records: Sequence[Record]) -> list[Table]:
+def by_metric(results: Path, records: Sequence[Record]) -> Made:
     """A table for every task and head: upstreams by the task's metrics, published figures beside them."""
     made = []
     for measured, references in groups(averaged(records)):
@@ -52,12 +56,12 @@ def by_metric(records: Sequence[Record]) -> list[Table]:
                 [f"{mark}: {explain(mark)}" for mark in sorted(common)],
             )
         )
-    return made
+    return made, []
 
 
-def by_tasks(records: Sequence[Record]) -> list[Table]:
+def by_tasks(results: Path, records: Sequence[Record]) -> Made:
     """Upstreams by tasks, for every head, headline metric and aspect."""
-    return [by_task(*kind, parts) for kind, parts in by_kind(averaged(records)).items()]
+    return [by_task(*kind, parts) for kind, parts in by_kind(averaged(records)).items()], []
 
 
 def by_task(head: str, metric: str, about: str, parts: Parts) -> Table:
@@ -98,7 +102,7 @@ def by_task(head: str, metric: str, about: str, parts: Parts) -> Table:
     )
 
 
-def ablations(records: Sequence[Record]) -> list[Table]:
+def ablations(results: Path, records: Sequence[Record]) -> Made:
     """For every ablation its variants, and the upstream that it varies, by tasks."""
     variants: dict[tuple[str, str], dict[str, str]] = {}  # base, ablation: upstream -> variant
     for record in records:
@@ -107,19 +111,27 @@ def ablations(records: Sequence[Record]) -> list[Table]:
             variants.setdefault((up.base, up.ablation), {})[record.cell.upstream] = up.variant
     made = []
     for (base, ablation), own in sorted(variants.items()):
-        for table in by_tasks([r for r in records if r.cell.upstream == base or r.cell.upstream in own]):
+        tables, _ = by_tasks(results, [r for r in records if r.cell.upstream == base or r.cell.upstream in own])
+        for table in tables:
             title = f"{ablation} of {table.name(base)} · {table.title}"
             made.append(replace(table, title=title, names={**table.names, **own}, references=frozenset()))
-    return made
+    return made, []
 
 
-def by_mean(results: Path, records: Sequence[Record], by: str) -> tuple[list[Table], list[str]]:
-    """Upstreams by `language` or `family`: means over its corpus families, with intervals over their groups.
+def by_language(results: Path, records: Sequence[Record]) -> Made:
+    """Upstreams by languages: means over a language's corpus families."""
+    return _by_mean(results, records, "language", lambda task: task.language)
 
-    An upstream has a figure where it has every task of the language or family that any of them has.
 
-    Returns:
-        tables, and a line for every record that could not be used.
+def by_family(results: Path, records: Sequence[Record]) -> Made:
+    """Upstreams by corpus families: means over a family's tasks."""
+    return _by_mean(results, records, "family", lambda task: task.family or task.corpus)
+
+
+def _by_mean(results: Path, records: Sequence[Record], by: str, column_of: Callable[[Task], str]) -> Made:
+    """Means over the corpus families of each column, with intervals over their groups.
+
+    An upstream has a figure where it has every task of the column that any of them has.
     """
     from leaderboard.comparison.answers import answers, kinds
     from leaderboard.comparison.corpora import mean_over
@@ -131,8 +143,7 @@ def by_mean(results: Path, records: Sequence[Record], by: str) -> tuple[list[Tab
         head, metric, about = kind_of(own[0][0].record)
         columns: dict[str, list[list[Answer]]] = {}
         for part in own:
-            task = part[0].record.task
-            columns.setdefault(task.language if by == "language" else task.family or task.corpus, []).append(part)
+            columns.setdefault(column_of(part[0].record.task), []).append(part)
         cells: dict[tuple[str, str], Cell] = {}
         for column, several in columns.items():
             for upstream in {a.upstream for part in several for a in part}:
@@ -150,7 +161,7 @@ def by_mean(results: Path, records: Sequence[Record], by: str) -> tuple[list[Tab
     return made, [*problems, *left]
 
 
-def by_class(records: Sequence[Record]) -> list[Table]:
+def by_class(results: Path, records: Sequence[Record]) -> Made:
     """A table for every classification task and head: the recall of every class."""
     made = []
     for measured, references in groups(averaged(records)):
@@ -161,10 +172,10 @@ def by_class(records: Sequence[Record]) -> list[Table]:
         cells = {(row_of(r), name): _scored(score, "UA") for r in everyone for name, score in r.scores.recall.items()}
         caption = _caption(measured[0], f"Recall of each class, {task.title}, head {head}")
         made.append(_table(f"{task.name} · {head} · recall", caption, everyone, list(task.classes), cells))
-    return made
+    return made, []
 
 
-def by_cost(records: Sequence[Record]) -> list[Table]:
+def by_cost(results: Path, records: Sequence[Record]) -> Made:
     """A table for every task and head: sizes, times and memory, as far as the records hold them.
 
     The real-time factor is the wall time of the upstream's forward passes over the seconds of audio; it is known
@@ -196,7 +207,7 @@ def by_cost(records: Sequence[Record]) -> list[Table]:
         seconds = measured[0].upstream.audio_seconds
         caption = f"Cost on {task.title}, head {head}" + (f", {seconds / 60:.1f} min of audio" if seconds else "")
         made.append(_table(f"{task.name} · {head} · cost", caption, measured, filled, cells))
-    return made
+    return made, []
 
 
 def real_time_factor(record: Record) -> float | None:

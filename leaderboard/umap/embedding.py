@@ -9,8 +9,8 @@ from importlib import metadata
 from typing import TYPE_CHECKING
 
 from leaderboard.errors import LeaderboardError
+from leaderboard.records.display_names import shown
 from leaderboard.records.files import encode
-from leaderboard.records.labels import shown
 from leaderboard.umap import LABELS
 from leaderboard.umap.points import Points
 from leaderboard.umap.separation import NEIGHBOURS, distances, separation, standardised

@@ -13,8 +13,8 @@ from commons.errors import EmorepError
 from leaderboard.errors import NoResult
 from leaderboard.records import parquet
 from leaderboard.records.comparable import groups, question
-from leaderboard.records.draws import is_of, together
 from leaderboard.records.files import path_of
+from leaderboard.records.random_weights import is_of, together
 from leaderboard.umap import LABELS
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, cast
 from commons import registry
 from commons.progress import Progress
 from tasks.brought.sheets import SUFFIXES
-from tasks.options import Options
+from tasks.load_options import Options
 
 if TYPE_CHECKING:
     from tasks.corpora import Corpus

@@ -37,7 +37,7 @@ from tasks.brought.table_rows import NUMBERS, WHOLE_NUMBERS
 from tasks.corpora import Corpus
 from tasks.definition import VALUES, Definition, FoldRule
 from tasks.errors import TaskError
-from tasks.options import Options, absolute
+from tasks.load_options import Options, absolute
 from tasks.splits import problems
 from tasks.task import Task, finish
 

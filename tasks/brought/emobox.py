@@ -30,7 +30,7 @@ from tasks import corpora, definition, reading, utterances
 from tasks.corpora import Corpus
 from tasks.definition import Definition, FoldRule, Published
 from tasks.errors import TaskError
-from tasks.options import Options
+from tasks.load_options import Options
 from tasks.reading import Copy
 from tasks.splits import folds, problems
 from tasks.task import Task, finish

@@ -10,9 +10,9 @@ from commons.progress import Progress
 from tasks import reading
 from tasks.brought import csv_table
 from tasks.brought.csv_table import Table
-from tasks.copies import audio
+from tasks.copies import audio_check
 from tasks.errors import TaskError
-from tasks.options import Options
+from tasks.load_options import Options
 
 NAMED = 20  # at most this many values of a column are named
 
@@ -25,7 +25,7 @@ def report(name: str, options: Options, progress: Progress | None) -> tuple[list
     """
     options = options.absolute()
     table = csv_table.understood(name, options)
-    contents, bad = audio.examine(table.rows, options.cache, options.jobs, progress)
+    contents, bad = audio_check.examine(table.rows, options.cache, options.jobs, progress)
     lines = list(_counts(table, contents))
     if bad:
         named = reading.bad_audio(bad, table.rows).split("\n")

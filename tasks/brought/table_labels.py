@@ -13,7 +13,7 @@ from tasks import spellings
 from tasks.brought import headings, sheets
 from tasks.definition import VALUES
 from tasks.errors import TaskError
-from tasks.options import absolute
+from tasks.load_options import absolute
 
 FEW = 5  # labels that a note names
 

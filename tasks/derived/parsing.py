@@ -15,7 +15,7 @@ from tasks import brought, catalogue, corpora, definition, label_algebra
 from tasks.corpora import Corpus
 from tasks.definition import Definition
 from tasks.derived.kinds import ACROSS, KINDS, TRANSFERS, Derived
-from tasks.options import Options
+from tasks.load_options import Options
 
 Tell = Callable[[str], None]
 

@@ -6,7 +6,7 @@ import pytest
 
 import leaderboard
 from leaderboard.__main__ import main
-from leaderboard.records import parquet, store
+from leaderboard.records import parquet, record_store
 from leaderboard.tables import spreadsheet
 from tests.leaderboard import cells
 
@@ -71,7 +71,7 @@ def test_readers_and_a_writer_at_once(make, results):
     writer.start()
     while not done.is_set():
         found, said = leaderboard.load(results)
-        kept, lost = store.intact(results, found)
+        kept, lost = record_store.intact(results, found)
         problems += said + lost
         assert len(found) == len(kept) == 1
     writer.join()

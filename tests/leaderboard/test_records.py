@@ -21,7 +21,7 @@ from commons.corridors.record import Record, keys
 from leaderboard import LeaderboardError
 from leaderboard.records import files, parquet
 from leaderboard.records.earlier import completed
-from leaderboard.records.store import checksum
+from leaderboard.records.record_store import checksum
 from tests.leaderboard import cells
 
 HERE = Path(__file__).parent

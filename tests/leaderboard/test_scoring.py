@@ -13,8 +13,8 @@ import leaderboard
 from commons.metrics import recalls, sums
 from leaderboard import LeaderboardError
 from leaderboard.records.intervals import jackknife
+from leaderboard.records.record_store import checksum
 from leaderboard.records.scoring import score
-from leaderboard.records.store import checksum
 from tests.leaderboard import cells
 from tests.leaderboard.cells import CLASSES
 from tests.leaderboard.test_records import rewrite

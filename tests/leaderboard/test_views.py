@@ -11,12 +11,12 @@ import leaderboard
 from leaderboard.__main__ import main
 from leaderboard.comparison.answers import answers
 from leaderboard.comparison.corpora import mean_over
-from leaderboard.tables import latex, views
+from leaderboard.tables import FORMS, VIEWS, latex, view, views
 from leaderboard.tables.model import Cell, Table
 from tests.leaderboard import cells
 from tests.leaderboard.test_tables import HOSTILE, PUBLISHED
 
-BY = ("metric", "task", "language", "family", "class", "cost")
+BY = [view for view in VIEWS if view not in ("ablation", "transfer")]  # those that every board has
 
 
 @pytest.fixture
@@ -49,9 +49,9 @@ def test_best_and_second_share_ties_and_leave_out_floors_and_the_contaminated():
     assert errors.best("t") == ({"b"}, {"a"})
 
 
-def test_latex_says_best_second_spread_marks_and_published(board):
+def test_latex_says_best_second_spread_marks_and_published(board, results):
     emodb = [r for r in board if r.cell.task == "emodb"]
-    table = views.by_metric(emodb)[0]
+    table = view("metric", results, emodb)[0][0]
     text = latex.latex([table])
     lines = {name: next(line for line in text.splitlines() if line.startswith(name)) for name in ("fbank", "opensmile")}
     score = next(r for r in emodb if r.cell.upstream == "opensmile").scores.metrics["UA"]
@@ -64,14 +64,14 @@ def test_latex_says_best_second_spread_marks_and_published(board):
     assert r"$\pm$" in std and r"{\scriptsize[" not in std and r"{\scriptsize[" not in latex.latex([table], "none")
 
 
-def test_captions_say_what_bold_means_and_what_guessing_gives(board):
-    for view in (views.by_metric, views.by_tasks, views.by_class):
-        for table in view(board):
+def test_captions_say_what_bold_means_and_what_guessing_gives(board, results):
+    for by in ("metric", "task", "class"):
+        for table in view(by, results, board)[0]:
             text = latex.latex([table])
             caption = next(line for line in text.splitlines() if line.startswith(r"\caption"))
             assert "Bold: the best figure of a column" in caption and "no test" in caption and r"\textbf" in text
             assert "chance" in caption and "25.0" in caption
-    alone = views.by_metric([board[0]])
+    alone, _ = view("metric", results, [board[0]])
     assert "Bold" not in latex.latex(alone), "one figure is not the best of any"
 
 
@@ -88,20 +88,20 @@ def test_hostile_names_are_only_text_in_every_table(make, results, capsys, by, f
 
 
 def test_language_and_family_means_are_those_of_the_comparison(board, results):
-    (table,), problems = views.by_mean(results, board, "language")
+    (table,), problems = view("language", results, board)
     assert table.columns == ["de", "en"] and not problems
     parts, _ = answers(results, board)
     mine = [a for part in parts for a in part if a.upstream == "fbank" and a.record.task.language == "en"]
     seen, entry = mean_over(mine), table.cells["fbank", "en"]
     assert (entry.value, entry.low, entry.high) == (seen.value, seen.low, seen.high) and len(mine) == 2
     assert "contaminated:audio" in table.cells["hubert_base", "en"].marks
-    assert views.by_mean(results, board, "family")[0][0].columns == ["emodb", "ravdess"]
+    assert view("family", results, board)[0][0].columns == ["emodb", "ravdess"]
     lacking = [r for r in board if (r.cell.upstream, r.cell.task) != ("fbank", "song")]
-    assert ("fbank", "en") not in views.by_mean(results, lacking, "language")[0][0].cells, "means rest on the same"
+    assert ("fbank", "en") not in view("language", results, lacking)[0][0].cells, "means rest on the same"
 
 
-def test_recalls_and_costs(board, make):
-    table = views.by_class(board)[0]
+def test_recalls_and_costs(board, results):
+    table = view("class", results, board)[0][0]
     assert (
         table.columns == list(cells.CLASSES)
         and table.cells["fbank", "anger"].value == board[0].scores.recall["anger"].value
@@ -115,14 +115,15 @@ def test_recalls_and_costs(board, make):
         update={"upstream": timed.upstream.model_copy(update={"counts": {"computed": 1, "reused": 9}})}
     )
     assert views.real_time_factor(reused) is None, "features from the store say nothing of speed"
-    shown = {name: [g.columns for g in views.by_cost([r])] for name, r in (("timed", timed), ("reused", reused))}
-    assert "real-time factor" in shown["timed"][0] and "real-time factor" not in shown["reused"][0]
+    (of_timed,), _ = view("cost", results, [timed])
+    (of_reused,), _ = view("cost", results, [reused])
+    assert "real-time factor" in of_timed.columns and "real-time factor" not in of_reused.columns
 
 
 def test_an_ablation_is_a_table_of_its_variants(make, results):
     for name in ("emotion2vec", "emotion2vec:loss/frame", "emotion2vec:loss/both", "emotion2vec:mask/none", "fbank"):
         make(upstream=name)
-    tables = views.ablations(leaderboard.load(results)[0])
+    tables, _ = view("ablation", results, leaderboard.load(results)[0])
     assert [g.title for g in tables] == [
         "loss of emotion2vec · all tasks · probe",
         "mask of emotion2vec · all tasks · probe",
@@ -131,8 +132,9 @@ def test_an_ablation_is_a_table_of_its_variants(make, results):
 
 
 def test_the_command_gives_each_table_in_each_form(board, results, capsys):
+    signs = {"terminal": "fbank", "markdown": "| fbank |", "latex": "fbank & "}
     for by in BY:
-        for form, sign in (("terminal", "fbank"), ("markdown", "| fbank |"), ("latex", "fbank & ")):
+        for form, sign in ((form, signs[form]) for form in FORMS):
             assert main(["table", "--by", by, "--format", form, "--results", str(results), "-d", "probe"]) == 0
             assert sign in capsys.readouterr().out
     assert main(["table", "--by", "ablation", "--results", str(results)]) == 1
@@ -144,7 +146,7 @@ def test_labels_differ_when_tables_of_classes_and_of_values_meet(make, results):
         make(name=name, seed=i)
     for i, name in enumerate(("iemocap_arousal", "iemocap_valence")):
         make(name=name, kind="regression", seed=i)
-    tables = views.by_tasks(leaderboard.load(results)[0])
+    tables, _ = view("task", results, leaderboard.load(results)[0])
     assert latex.labels(tables) == ["tab:all-tasks-probe-ua", "tab:all-tasks-probe-ccc"]
     assert latex.labels(tables[:1]) == ["tab:all-tasks-probe"], "alone it keeps its name"
     alike = [Table(title, ["c"], ["a"], ["t"], {}) for title in ("a_b · p", "a-b · p", "ü · p", "é · p", "a b p.2")]
@@ -196,8 +198,7 @@ def test_latex_compiles_whatever_the_names(board, make, results, tmp_path):
     make(upstream=strange, name=strange, title=strange, marks=[strange], classes=[*cells.CLASSES[:3], "sadness"],
          published=[PUBLISHED[1] | {"upstream": strange, "source": strange, "difference": strange}])  # fmt: skip
     records = leaderboard.load(results)[0]
-    tables = [*views.by_metric(records), *views.by_tasks(records), *views.by_class(records),
-             *views.by_cost(records), *views.by_mean(results, records, "language")[0]]  # fmt: skip
+    tables = [table for by in BY for table in view(by, results, records)[0]]
     document = (
         "\\documentclass{article}\n\\usepackage{booktabs,graphicx,xcolor}\n\\begin{document}\n%s\\end{document}\n"
     )

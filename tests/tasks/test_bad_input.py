@@ -15,7 +15,7 @@ import tasks
 from tasks import corpora, definition
 from tasks.errors import TaskError
 from tests.tasks import layouts
-from tests.tasks.copies.test_audio import write_bad
+from tests.tasks.copies.test_audio_check import write_bad
 from tests.tasks.layouts import write_audio
 
 

@@ -14,7 +14,7 @@ import upstreams
 from commons.corridors.features import Features
 from commons.progress import Progress
 from upstreams import Extraction
-from upstreams.extraction import jobs
+from upstreams.extraction import chunk_jobs
 from upstreams.extraction.models import Models
 from upstreams.extraction.store import Kept, Store
 from upstreams.frozen import Frozen
@@ -127,7 +127,7 @@ def extract_in_batches(
     utterances: pd.DataFrame,
     kind: str,
     cache: Path,
-    limits: jobs.Limits,
+    limits: chunk_jobs.Limits,
     upstream: Frozen | None = None,
 ) -> Features:
     """Features made in one job with batches of such a size, whatever the device.
@@ -137,8 +137,8 @@ def extract_in_batches(
     identity = upstreams.identify(upstreams.resolve(name))
     kept = Kept(identity.named.name, identity.fingerprint, identity.precision, kind, identity.depth, identity.width)
     Store(cache, kept).prepare()
-    job = jobs.Job(tuple(segments(utterances)), (kept,))
-    jobs.run(job, upstream or upstreams.load(name), cache, limits=limits)
+    job = chunk_jobs.Job(tuple(segments(utterances)), (kept,))
+    chunk_jobs.run(job, upstream or upstreams.load(name), cache, limits=limits)
     features = upstreams.extract(identity, utterances, {kind}, Extraction(cache, "cpu", 1))
     assert features.counts["computed"] == 0
     return features

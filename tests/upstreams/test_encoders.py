@@ -10,7 +10,7 @@ import upstreams
 from tests.upstreams.sounds import ROOT, extract_in_batches, noise, plugin, speak
 from upstreams import UpstreamError
 from upstreams.checks import check
-from upstreams.extraction import jobs
+from upstreams.extraction import chunk_jobs
 from upstreams.frozen import Frozen
 from upstreams.huggingface import factories
 from upstreams.huggingface.named_encoders import MODELS
@@ -90,13 +90,13 @@ def test_the_attention_masks_of_transformers_alone_let_padding_leak(name: str) -
 def test_extraction_batches_mixed_lengths_on_a_gpu_alone() -> None:
     audio = tiny("wav2vec2_base").audio
 
-    def sizes(lengths: list[int], limits: jobs.Limits) -> list[int]:
-        pieces = [jobs.Piece(i, np.zeros(n, np.float32)) for i, n in enumerate(lengths)]
-        return [len(batch) for batch in jobs.batches(pieces, limits, audio, ragged=True)]
+    def sizes(lengths: list[int], limits: chunk_jobs.Limits) -> list[int]:
+        pieces = [chunk_jobs.Piece(i, np.zeros(n, np.float32)) for i, n in enumerate(lengths)]
+        return [len(batch) for batch in chunk_jobs.batches(pieces, limits, audio, ragged=True)]
 
-    assert sizes([480000, 16000, 15000, 14000], jobs.ON_CPU) == [1, 1, 1, 1]
-    assert sizes([480000, 16000, 15000, 14000], jobs.ON_GPU) == [4]
-    assert sizes([480000 - 1000 * i for i in range(9)], jobs.ON_GPU) == [8, 1]  # 240 s with the padding
+    assert sizes([480000, 16000, 15000, 14000], chunk_jobs.ON_CPU) == [1, 1, 1, 1]
+    assert sizes([480000, 16000, 15000, 14000], chunk_jobs.ON_GPU) == [4]
+    assert sizes([480000 - 1000 * i for i in range(9)], chunk_jobs.ON_GPU) == [8, 1]  # 240 s with the padding
 
 
 def test_features_are_the_same_whether_extraction_batches_or_not(tmp_path: Path) -> None:
@@ -104,7 +104,7 @@ def test_features_are_the_same_whether_extraction_batches_or_not(tmp_path: Path)
     utterances = speak(tmp_path, [noise(0.1 * k, k) for k in range(1, 12)])
     alone, together = (
         extract_in_batches(name, utterances, "pooled", tmp_path / f"{limits.utterances}", limits).pooled[:]
-        for limits in (jobs.ON_CPU, jobs.ON_GPU)
+        for limits in (chunk_jobs.ON_CPU, chunk_jobs.ON_GPU)
     )
     np.testing.assert_allclose(together, alone, atol=1e-5 * np.abs(alone).max())
 
@@ -173,11 +173,11 @@ def test_more_memory_than_the_gpu_has_means_smaller_batches_of_mixed_lengths() -
 
     upstream.model.encode = scarce
     most = 2
-    for one, other in zip(jobs.forward(waves, upstream, torch.clone), whole, strict=True):
+    for one, other in zip(chunk_jobs.forward(waves, upstream, torch.clone), whole, strict=True):
         assert error(one, other) < 1e-5
     most = 0
     with pytest.raises(UpstreamError, match="GPU's memory does not hold"):
-        jobs.forward(waves, upstream, torch.clone)
+        chunk_jobs.forward(waves, upstream, torch.clone)
 
 
 @pytest.mark.parametrize("name", MODELS)

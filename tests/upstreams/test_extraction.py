@@ -12,7 +12,7 @@ from commons.corridors.features import Features
 from commons.errors import EmorepError, Refused
 from tests.upstreams.sounds import ENERGY, before_frames, extract, extract_in_batches, noise, plugin, speak, with_init
 from upstreams import UpstreamError
-from upstreams.extraction import jobs
+from upstreams.extraction import chunk_jobs
 from upstreams.frozen import Frozen
 from upstreams.inputs.audio import windows
 
@@ -147,8 +147,8 @@ def test_twenty_milliseconds_are_padded_and_counted(tmp_path: Path) -> None:
 
 def test_batches_hold_equal_lengths_alone(energy: str) -> None:
     lengths = [160, 160, 160, 320, 160] + [480] * 70
-    pieces = [jobs.Piece(owner, np.zeros(n, np.float32)) for owner, n in enumerate(lengths)]
-    batches = list(jobs.batches(pieces, jobs.ON_GPU, upstreams.load(energy).audio, ragged=False))
+    pieces = [chunk_jobs.Piece(owner, np.zeros(n, np.float32)) for owner, n in enumerate(lengths)]
+    batches = list(chunk_jobs.batches(pieces, chunk_jobs.ON_GPU, upstreams.load(energy).audio, ragged=False))
     assert [piece for batch in batches for piece in batch] == pieces
     assert [len(batch) for batch in batches] == [3, 1, 1, 32, 32, 6]
 
@@ -180,10 +180,10 @@ class Scarce:
 def test_out_of_memory_halves_the_batch_and_says_so_when_it_cannot(error: Exception) -> None:
     batch = [torch.full((160,), float(i)) for i in range(7)]
     model = Scarce(2, error)
-    outputs = jobs.forward(batch, Frozen(model, "scarce"), torch.clone)
+    outputs = chunk_jobs.forward(batch, Frozen(model, "scarce"), torch.clone)
     assert [int(output[0, 0, 2]) for output in outputs] == list(range(7)) and max(model.sizes) == 7
     with pytest.raises(UpstreamError, match="GPU's memory"):
-        jobs.forward(batch, Frozen(Scarce(0, error), "scarce"), torch.clone)
+        chunk_jobs.forward(batch, Frozen(Scarce(0, error), "scarce"), torch.clone)
 
 
 class ScarceInPooling(Scarce):
@@ -212,7 +212,7 @@ def test_memory_that_runs_out_in_pooling_halves_the_batch_too(
     energy: str, tmp_path: Path, need: str, error: Exception
 ) -> None:
     utterances = speak(tmp_path, [noise(0.2, seed) for seed in range(7)])
-    limits, model = jobs.Limits(7, float("inf")), ScarceInPooling(2, error)
+    limits, model = chunk_jobs.Limits(7, float("inf")), ScarceInPooling(2, error)
 
     def made(model: Scarce, cache: Path) -> list[np.ndarray]:
         features = extract_in_batches(energy, utterances, need, cache, limits, Frozen(model, "energy"))

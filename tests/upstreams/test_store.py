@@ -33,7 +33,7 @@ from tests.upstreams.sounds import (
     write,
 )
 from upstreams import UpstreamError
-from upstreams.extraction import jobs, store, workers
+from upstreams.extraction import chunk_jobs, store, workers
 from upstreams.inputs.audio import Segment, segments
 
 COUNT = 24
@@ -195,7 +195,7 @@ def test_a_worker_told_to_end_ends_in_the_middle_of_a_call(
     kept = store.Kept(identity.named.name, identity.fingerprint, "fp32", "pooled", identity.depth, identity.width)
     worker = workers.Worker(workers.Setup(identity.named, kept.fingerprint, kept.precision, str(cache)))
     with ThreadPoolExecutor(1) as pool:
-        report = pool.submit(worker, jobs.Job(tuple(segments(utterances)), (kept,)))
+        report = pool.submit(worker, chunk_jobs.Job(tuple(segments(utterances)), (kept,)))
         while not begun.exists():
             time.sleep(0.01)
         worker.stop()

@@ -10,14 +10,14 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from upstreams.emotion2vec import checkpoint, views
+from upstreams.emotion2vec import checkpoint, two_views
 from upstreams.emotion2vec.flops import step_flops
-from upstreams.emotion2vec.inputs import counts, load
+from upstreams.emotion2vec.masked_batch import counts, load
 from upstreams.emotion2vec.model import Emotion2vec
 from upstreams.emotion2vec.objective import terms, utterance_weight
 from upstreams.emotion2vec.recipe import Recipe
 from upstreams.emotion2vec.sides import Heads
-from upstreams.emotion2vec.views import ViewHeads
+from upstreams.emotion2vec.two_views import ViewHeads
 from upstreams.errors import UpstreamError
 from upstreams.pretraining.batches import MicroBatch
 from upstreams.pretraining.meter import spread
@@ -54,7 +54,7 @@ class SelfDistillation:
             self.view_heads = ViewHeads(self.views, self.framing.dim).to(device)
             self.trained.append(self.view_heads.student)
             self.state["views"] = self.view_heads
-            self.statistics += sum(views.sizes(self.views))
+            self.statistics += sum(two_views.sizes(self.views))
             if self.views.weight:  # else nothing teaches the embedding
                 self.watched["view"] = self.views.least
 
@@ -74,8 +74,8 @@ class SelfDistillation:
         }
         statistics = part.moments.flatten()
         if self.views:
-            both = views.load(self.speech, micro, recipe, self.framing, self.views).to(self.device)
-            pair = views.terms(self.student, self.teacher, self.view_heads, both, self.views)
+            both = two_views.load(self.speech, micro, recipe, self.framing, self.views).to(self.device)
+            pair = two_views.terms(self.student, self.teacher, self.view_heads, both, self.views)
             of_each = 1 / self._utterances(step)
             every |= {"view_loss": (pair.view, of_each), "view_statistics_loss": (pair.statistics, of_each)}
             statistics = torch.cat([statistics, pair.sums])

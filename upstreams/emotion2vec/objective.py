@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from upstreams.emotion2vec.inputs import Inputs
+from upstreams.emotion2vec.masked_batch import Inputs
 from upstreams.emotion2vec.model import Emotion2vec
 from upstreams.emotion2vec.recipe import Recipe, UtteranceTarget, Weighting
 from upstreams.emotion2vec.sides import Heads, side_loss, summary_loss

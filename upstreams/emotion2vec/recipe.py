@@ -14,10 +14,10 @@ from pydantic import Field, model_validator
 
 from upstreams.emotion2vec.config import BASE, LARGE, SMALL, ModelConfig
 from upstreams.errors import UpstreamError
-from upstreams.pretraining import sections
+from upstreams.pretraining import recipe_sections
 from upstreams.pretraining.batches import SAMPLE_RATE
 from upstreams.pretraining.method import Method
-from upstreams.pretraining.sections import AtLeast0, Count, Part, Positive, Section, Share
+from upstreams.pretraining.recipe_sections import AtLeast0, Count, Part, Positive, Section, Share
 
 PRESETS = {"base": BASE, "large": LARGE, "small": SMALL}
 TOKENS = {"chunk": 10, "token": 1, "global": 0}  # utterance embeddings, where the recipe's model names no number
@@ -59,7 +59,7 @@ class Teacher(Section):
 
 
 class Views(Section):
-    """Objectives over two views of an utterance: weight * L_view + statistics * L_statistics (views.py)."""
+    """Objectives over two views of an utterance: weight * L_view + statistics * L_statistics (two_views.py)."""
 
     kind: Literal["contrastive", "distillation"] = "contrastive"
     weight: AtLeast0 = 1.0
@@ -104,7 +104,7 @@ class Loss(Section):
         return self
 
 
-class Recipe(sections.Recipe):
+class Recipe(recipe_sections.Recipe):
     """A recipe of emotion2vec. Its `model` has a `preset` (base, large, small), and what differs from it."""
 
     against_collapse: ClassVar[str] = "a higher teacher.decay"
@@ -151,7 +151,8 @@ class Recipe(sections.Recipe):
         return bool(self.loss.side_targets or (self.loss.views and self.loss.views.statistics))
 
     def plain(self) -> dict[str, object]:
-        """See sections.Recipe; no `loss.views` where there are none, as in files of earlier versions."""
+        """The settings as JSON holds them, in the order of a recipe file. Where there are no views, `loss` lacks
+        the key, so that files of earlier versions are the same."""
         settings, loss = super().plain(), self.loss.model_dump(mode="json")
         if self.loss.views is None:
             del loss["views"]

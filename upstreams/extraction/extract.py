@@ -16,7 +16,7 @@ from commons.progress import Progress
 from upstreams import inputs
 from upstreams.errors import UpstreamError
 from upstreams.extraction import Extraction
-from upstreams.extraction.jobs import Job, Report, chunks, run
+from upstreams.extraction.chunk_jobs import Job, Report, chunks, run
 from upstreams.extraction.memory import keep_memory
 from upstreams.extraction.models import Models
 from upstreams.extraction.store import Kept, Location, Store

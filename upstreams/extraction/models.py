@@ -1,4 +1,4 @@
-"""`identify` returns the facts of an upstream; `Models` keeps the last model for the next extraction of a process."""
+"""What a process keeps from one extraction to the next: the last model."""
 
 from __future__ import annotations
 
@@ -10,31 +10,6 @@ from upstreams.extraction.store import Verified
 from upstreams.frozen import Frozen
 from upstreams.identity import Identity
 from upstreams.named import Named
-
-
-def identify(named: Named, precision: str = "fp32", models: Models | None = None) -> Identity:
-    """The facts of an upstream, which is built for them; `models` keeps the model.
-
-    Raises:
-        UnknownName: its file has no such class.
-        UpstreamError: it cannot be built, or lacks a fact.
-    """
-    upstream, fingerprint = (models or Models()).current(named, precision)
-    return Identity(
-        named=named,
-        title=upstream.title,
-        display_name=upstream.display_name,
-        depth=upstream.depth,
-        width=upstream.width,
-        seen=upstream.seen,
-        weights=upstream.weights,
-        licence=upstream.licence,
-        precision=upstream.precision,
-        movable=upstream.movable,
-        audio=upstream.audio,
-        fingerprint=fingerprint,
-        modality=upstream.modality,
-    )
 
 
 class Models:

@@ -27,7 +27,7 @@ from commons import commands
 from commons.errors import EmorepError
 from upstreams.build import build
 from upstreams.errors import Unsteady, UpstreamError
-from upstreams.extraction.jobs import Job, Report, run
+from upstreams.extraction.chunk_jobs import Job, Report, run
 from upstreams.extraction.memory import keep_memory
 from upstreams.extraction.store import Kept
 from upstreams.frozen import Frozen

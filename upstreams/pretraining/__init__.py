@@ -1,6 +1,6 @@
 """What every self-supervised method shares. A method is a package beside this one, such as `upstreams/emotion2vec/`.
 
-sections.py     the sections that every recipe has            recipe.py     recipes: YAML files, checked
+recipe_sections.py  the sections that every recipe has        recipe.py     recipes: YAML files, checked
 method.py       what a method has to provide, and which there are
 pack.py         speech, decoded once                          tracks.py     its energy and pitch
 batches.py      which utterances a step takes, and masks      mel.py        log-mel energies

@@ -22,7 +22,7 @@ from upstreams.errors import UpstreamError
 from upstreams.pretraining import recipe as recipes
 from upstreams.pretraining.checkpoints import checkpoints, name_of
 from upstreams.pretraining.method import METHODS, shipped
-from upstreams.pretraining.sections import DEFAULT, FREE, RECORD, Recipe
+from upstreams.pretraining.recipe_sections import DEFAULT, FREE, RECORD, Recipe
 
 
 class Ablation(BaseModel):

@@ -13,7 +13,7 @@ from typing import Protocol
 
 import numpy as np
 
-from upstreams.pretraining.sections import Recipe
+from upstreams.pretraining.recipe_sections import Recipe
 
 SAMPLE_RATE = 16000  # Hz, of the pack and of every method
 MEL_WINDOW, MEL_HOP, MEL_FFT, MEL_BINS = 400, 160, 512, 80  # of log-mel energies (mel.py): 25 ms every 10 ms
@@ -77,7 +77,7 @@ class Stream(enum.IntEnum):
     VIEWS = 5
 
 
-def draws(stream: Stream, *key: int) -> np.random.Generator:
+def generator(stream: Stream, *key: int) -> np.random.Generator:
     """Random numbers that depend on the key alone, wherever and whenever they are drawn (Philox, counter-based)."""
     return np.random.Generator(np.random.Philox(np.random.SeedSequence((int(stream), *key))))
 
@@ -86,7 +86,7 @@ def gain(recipe: Recipe, epoch: int, utterance: int) -> float:
     """What an utterance is multiplied by in this epoch: up to `audio.gain_db` up or down."""
     if not (limit := recipe.audio.gain_db):
         return 1.0
-    return 10 ** (draws(Stream.GAIN, recipe.seed, epoch, utterance).uniform(-limit, limit) / 20)
+    return 10 ** (generator(Stream.GAIN, recipe.seed, epoch, utterance).uniform(-limit, limit) / 20)
 
 
 def gains(recipe: Recipe, micro: MicroBatch) -> np.ndarray:
@@ -119,7 +119,7 @@ def epoch_plan(recipe: Recipe, lengths: np.ndarray, epoch: int) -> list[list[Mic
     """
     audio, batch = recipe.audio, recipe.batch
     taken = lengths if audio.crop_seconds is None else np.minimum(lengths, round(audio.crop_seconds * SAMPLE_RATE))
-    rng = draws(Stream.BATCHES, recipe.seed, epoch)
+    rng = generator(Stream.BATCHES, recipe.seed, epoch)
     order = np.argsort(np.log(taken) + JITTER * rng.standard_normal(len(taken)), kind="stable")
     groups = _groups(order, taken, round(batch.seconds * SAMPLE_RATE))
     shuffled = [groups[i] for i in rng.permutation(len(groups))]
@@ -147,7 +147,7 @@ def _cut(utterances: np.ndarray, lengths: np.ndarray, taken: np.ndarray, recipe:
     if recipe.batch.equal_lengths:
         samples = np.full_like(samples, samples.min())
     spare = lengths[utterances] - samples
-    starts = [int(draws(Stream.CROP, recipe.seed, epoch, int(u)).integers(0, s + 1)) if s else 0
+    starts = [int(generator(Stream.CROP, recipe.seed, epoch, int(u)).integers(0, s + 1)) if s else 0
               for u, s in zip(utterances, spare, strict=True)]  # fmt: skip
     return MicroBatch(epoch, utterances, np.array(starts), samples)
 
@@ -164,7 +164,7 @@ def span_masks(seed: int, epoch: int, utterance: int, frames: int, clones: int, 
     random until `masked_count` are left, so that utterances of one length keep equally many (data2vec 2.0).
     """
     centres = int(frames * (masking.share + masking.adjust) / masking.span)
-    uniform = draws(Stream.MASK, seed, epoch, utterance).random((clones, centres + frames))
+    uniform = generator(Stream.MASK, seed, epoch, utterance).random((clones, centres + frames))
     first = (uniform[:, :centres] * frames).astype(int) - masking.span // 2
     covered = np.zeros((clones, frames), bool)
     spans = np.clip(first[:, :, None] + np.arange(masking.span), 0, frames - 1).reshape(clones, -1)

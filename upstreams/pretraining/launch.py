@@ -17,7 +17,7 @@ from upstreams.pretraining.meter import Line
 from upstreams.pretraining.method import Speech
 from upstreams.pretraining.pack import Bounds, Pack, build
 from upstreams.pretraining.processes import Processes, World
-from upstreams.pretraining.sections import Recipe
+from upstreams.pretraining.recipe_sections import Recipe
 from upstreams.pretraining.tracks import Tracks
 from upstreams.pretraining.train import train
 

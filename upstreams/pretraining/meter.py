@@ -14,7 +14,7 @@ from torch import Tensor
 
 from upstreams.pretraining.batches import MicroBatch, Position
 from upstreams.pretraining.method import Learner
-from upstreams.pretraining.sections import Recipe
+from upstreams.pretraining.recipe_sections import Recipe
 
 Line = dict[str, float]  # of the log: name -> figure
 

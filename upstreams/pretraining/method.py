@@ -2,7 +2,7 @@
 
 A method is a package beside this one. It provides a `Method`, found by the `method:` of a recipe, and with it
 
-- a recipe: a subclass of `sections.Recipe` with the method's own sections,
+- a recipe: a subclass of `recipe_sections.Recipe` with the method's own sections,
 - a `Learner`: the networks that are trained, and the losses of a micro-batch,
 - an upstream: what reads a checkpoint and gives features.
 
@@ -24,7 +24,7 @@ import numpy as np
 from commons.errors import UnknownName
 from commons.registry import load
 from upstreams.pretraining.batches import Framing, MicroBatch
-from upstreams.pretraining.sections import Recipe
+from upstreams.pretraining.recipe_sections import Recipe
 
 if TYPE_CHECKING:
     import torch

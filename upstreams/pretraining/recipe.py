@@ -11,7 +11,7 @@ from commons import yamlfile
 from commons.errors import UnknownName, cut
 from upstreams.errors import UpstreamError
 from upstreams.pretraining import method as methods
-from upstreams.pretraining.sections import DEFAULT, Recipe
+from upstreams.pretraining.recipe_sections import DEFAULT, Recipe
 
 
 def load(name: str, changes: Sequence[str] = ()) -> Recipe:

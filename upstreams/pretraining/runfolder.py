@@ -26,7 +26,7 @@ from upstreams.pretraining.batches import Position
 from upstreams.pretraining.checkpoints import Facts, Stored, checkpoints, name_of, write
 from upstreams.pretraining.method import Learner, Stateful
 from upstreams.pretraining.pack import Pack
-from upstreams.pretraining.sections import FREE, RECORD, Recipe
+from upstreams.pretraining.recipe_sections import FREE, RECORD, Recipe
 
 SKIPPED, LOG, STATE = "skipped.json", "log.jsonl", "state.pt"
 MENDABLE = {"optimiser.rate", "optimiser.clip", "precision"}  # may change when a run goes on; the log says so

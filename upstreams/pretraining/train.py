@@ -17,14 +17,14 @@ from torch import Tensor
 
 from upstreams.errors import UpstreamError
 from upstreams.pretraining import method as methods
-from upstreams.pretraining.batches import MicroBatch, Position, Stream, draws, upcoming
+from upstreams.pretraining.batches import MicroBatch, Position, Stream, generator, upcoming
 from upstreams.pretraining.checkpoints import Facts
 from upstreams.pretraining.meter import Line, Meter, Sums
 from upstreams.pretraining.method import Learner, Speech, Stateful
 from upstreams.pretraining.pack import Pack
 from upstreams.pretraining.processes import Processes
+from upstreams.pretraining.recipe_sections import Recipe
 from upstreams.pretraining.runfolder import RunFolder
-from upstreams.pretraining.sections import Recipe
 
 NAMED = 5  # files that a message lists
 
@@ -153,7 +153,7 @@ def flat_gradients(learner: Learner) -> Tensor:
 
 def seed_of(recipe: Recipe, at: Position, number: int) -> int:
     """The seed of dropout and noise: it follows from the micro-batch's place, whichever process computes it."""
-    return int(draws(Stream.TORCH, recipe.seed, at.epoch, at.index, number).integers(2**63))
+    return int(generator(Stream.TORCH, recipe.seed, at.epoch, at.index, number).integers(2**63))
 
 
 def beginning(recipe: Recipe, pack: Pack, start: Position, learner: Learner) -> dict[str, object]:

@@ -8,7 +8,7 @@ import pytest
 import tasks
 from tasks import catalogue, corpora, reading
 from tasks.__main__ import main
-from tasks.copies import audio, search
+from tasks.copies import audio_check, search
 from tasks.errors import TaskError
 from tests.tasks import layouts
 from tests.tasks.layouts import write_audio
@@ -322,10 +322,10 @@ def wav(path: Path, rate: int = 16000, bits: int = 16, form: int = 1, block: int
     ],
 )
 def test_a_wav_header_that_claims_the_impossible_is_refused(tmp_path, claims, words):
-    with pytest.raises(audio.BadAudio, match=words):
-        audio.read(wav(tmp_path / "a.wav", **claims))
-    assert audio.read(wav(tmp_path / "b.wav")).rate == 16000
-    assert audio.read(wav(tmp_path / "c.wav", rate=8000)).rate == 8000
+    with pytest.raises(audio_check.BadAudio, match=words):
+        audio_check.read(wav(tmp_path / "a.wav", **claims))
+    assert audio_check.read(wav(tmp_path / "b.wav")).rate == 16000
+    assert audio_check.read(wav(tmp_path / "c.wav", rate=8000)).rate == 8000
 
 
 def test_globs_stay_within_folders_and_may_have_a_suffix(tmp_path):

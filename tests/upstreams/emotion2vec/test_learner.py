@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from tests.upstreams.pretraining.training import STILL, packed, speech, tiny
-from upstreams.emotion2vec.inputs import Inputs, load
+from upstreams.emotion2vec.masked_batch import Inputs, load
 from upstreams.emotion2vec.objective import predict, targets
 from upstreams.emotion2vec.recipe import Recipe
 from upstreams.pretraining.batches import MicroBatch, Position

@@ -7,14 +7,14 @@ import pytest
 import torch
 
 from tests.upstreams.pretraining.training import STILL, packed, speech, tiny
-from upstreams.emotion2vec.inputs import Inputs, counts, load
 from upstreams.emotion2vec.learner import follow, teacher_of
+from upstreams.emotion2vec.masked_batch import Inputs, counts, load
 from upstreams.emotion2vec.model import Emotion2vec
 from upstreams.emotion2vec.objective import instance_norm, predict, targets, terms, utterance_weight
 from upstreams.emotion2vec.recipe import Recipe, Teacher
 from upstreams.pretraining.batches import MicroBatch, span_masks
 from upstreams.pretraining.method import Speech
-from upstreams.pretraining.sections import Optimiser
+from upstreams.pretraining.recipe_sections import Optimiser
 
 LOSSES = [
     (), ("loss.utterance_target=raw_mean",), ("loss.utterance_target=as_published",),

@@ -13,8 +13,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from tests.upstreams.pretraining.training import STILL, packed, speech, tiny
 from upstreams import UpstreamError
 from upstreams.emotion2vec.flops import parts
-from upstreams.emotion2vec.inputs import load
 from upstreams.emotion2vec.learner import initial, teacher_of
+from upstreams.emotion2vec.masked_batch import load
 from upstreams.emotion2vec.objective import predict, targets
 from upstreams.emotion2vec.recipe import TOKENS
 from upstreams.pretraining import recipe

@@ -10,7 +10,7 @@ import soundfile
 import torch
 
 from tests.upstreams.pretraining.training import packed, run, tiny
-from upstreams.emotion2vec.inputs import load, mel_at
+from upstreams.emotion2vec.masked_batch import load, mel_at
 from upstreams.emotion2vec.recipe import Loss
 from upstreams.emotion2vec.sides import SPREAD, Heads, side_loss, statistics
 from upstreams.pretraining.batches import MEL_HOP, MEL_WINDOW, MicroBatch, gain

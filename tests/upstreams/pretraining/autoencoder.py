@@ -10,15 +10,15 @@ import torch
 from torch import nn
 
 from upstreams.fingerprints import recipe as fingerprint
-from upstreams.pretraining import checkpoints, sections
+from upstreams.pretraining import checkpoints, recipe_sections
 from upstreams.pretraining.batches import MEL_BINS, MEL_HOP, MEL_WINDOW, SAMPLE_RATE, MicroBatch, gains
 from upstreams.pretraining.mel import LogMel
 from upstreams.pretraining.meter import moments, spread
 from upstreams.pretraining.method import Losses, Method, Speech
 
 
-class Recipe(sections.Recipe):
-    width: sections.Count = 8
+class Recipe(recipe_sections.Recipe):
+    width: recipe_sections.Count = 8
 
 
 class Frames:

@@ -20,7 +20,7 @@ from upstreams.checks import check
 from upstreams.pretraining import ablation, checkpoints, recipe
 from upstreams.pretraining.ablation import Workshop
 from upstreams.pretraining.method import METHODS, find
-from upstreams.pretraining.sections import Recipe
+from upstreams.pretraining.recipe_sections import Recipe
 
 TARGET = "tests.upstreams.pretraining.autoencoder:METHOD"
 REGISTER = f"from upstreams.pretraining.method import METHODS; METHODS['autoencoder'] = '{TARGET}'"

@@ -22,8 +22,8 @@ from upstreams.pretraining.checkpoints import average, release
 from upstreams.pretraining.launch import launch
 from upstreams.pretraining.method import released
 from upstreams.pretraining.processes import Processes
+from upstreams.pretraining.recipe_sections import RECORD
 from upstreams.pretraining.runfolder import STATE, RunFolder
-from upstreams.pretraining.sections import RECORD
 from upstreams.pretraining.train import adamw, train
 
 CPU = torch.device("cpu")

@@ -18,7 +18,7 @@ from upstreams.pretraining import checkpoints, recipe
 from upstreams.pretraining.launch import prepare
 from upstreams.pretraining.method import Speech
 from upstreams.pretraining.processes import Processes
-from upstreams.pretraining.sections import Recipe
+from upstreams.pretraining.recipe_sections import Recipe
 from upstreams.pretraining.train import train
 
 AUDIO = {"min_seconds": 0.3, "max_seconds": 1.2}

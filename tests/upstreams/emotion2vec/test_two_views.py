@@ -12,7 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from tests.upstreams.pretraining.training import STILL, run, same, speech, tiny, weights
 from upstreams import UpstreamError
-from upstreams.emotion2vec import views
+from upstreams.emotion2vec import two_views
 from upstreams.emotion2vec.flops import parts
 from upstreams.pretraining.batches import MicroBatch, Position
 from upstreams.pretraining.launch import prepare
@@ -54,23 +54,23 @@ def test_without_views_recipes_and_states_are_as_before(spoken: Speech) -> None:
 
 def test_views_lie_within_their_utterance_and_follow_from_seed_and_epoch(spoken: Speech) -> None:
     recipe, lengths = with_views("contrastive", "loss.views.gain_db=6"), spoken.pack.lengths[:8]
-    both, factors = views.draw(micro(spoken), lengths, recipe, recipe.loss.views)
-    again, same_factors = views.draw(micro(spoken), lengths, recipe, recipe.loss.views)
-    other, _ = views.draw(micro(spoken, epoch=1), lengths, recipe, recipe.loss.views)
+    both, factors = two_views.draw(micro(spoken), lengths, recipe, recipe.loss.views)
+    again, same_factors = two_views.draw(micro(spoken), lengths, recipe, recipe.loss.views)
+    other, _ = two_views.draw(micro(spoken, epoch=1), lengths, recipe, recipe.loss.views)
     assert (
         (both.starts == again.starts).all() and (factors == same_factors).all() and (both.starts != other.starts).any()
     )
     assert (both.starts >= 0).all() and (both.starts + both.samples <= np.tile(lengths, 2)).all()
     assert (both.utterances[:8] == both.utterances[8:]).all() and (both.starts[:8] != both.starts[8:]).any()
     assert 0.5 < factors.min() < factors.max() < 2 and len(set(factors)) == 16
-    alone, _ = views.draw(micro(spoken, first=3, last=4), lengths[3:4], recipe, recipe.loss.views)
+    alone, _ = two_views.draw(micro(spoken, first=3, last=4), lengths[3:4], recipe, recipe.loss.views)
     assert alone.starts.tolist() == both.starts[[3, 11]].tolist()  # whatever the micro-batch
 
 
 def test_views_are_the_audio_of_the_utterance_at_its_level(spoken: Speech) -> None:
     recipe = with_views("contrastive", "loss.views.gain_db=6")
-    both, factors = views.draw(micro(spoken), spoken.pack.lengths[:8], recipe, recipe.loss.views)
-    loaded = views.load(spoken, micro(spoken), recipe, recipe.network, recipe.loss.views)
+    both, factors = two_views.draw(micro(spoken), spoken.pack.lengths[:8], recipe, recipe.loss.views)
+    loaded = two_views.load(spoken, micro(spoken), recipe, recipe.network, recipe.loss.views)
     for row in (0, 5, 13):
         start, count = both.starts[row], both.samples[row]
         wanted = factors[row] * spoken.pack.samples(int(both.utterances[row]))[start : start + count]
@@ -83,27 +83,29 @@ def embeddings(seed: int = 0, count: int = 6) -> torch.Tensor:
 
 def test_contrastive_rewards_views_that_agree_and_utterances_that_differ() -> None:
     first, second = embeddings(0), embeddings(1)
-    alike = views.contrastive(torch.cat([first, first]), 0.1)
-    assert alike < views.contrastive(torch.cat([first, second]), 0.1)
-    assert alike < views.contrastive(torch.cat([first[:1].expand(6, -1), first[:1].expand(6, -1)]), 0.1)
+    alike = two_views.contrastive(torch.cat([first, first]), 0.1)
+    assert alike < two_views.contrastive(torch.cat([first, second]), 0.1)
+    assert alike < two_views.contrastive(torch.cat([first[:1].expand(6, -1), first[:1].expand(6, -1)]), 0.1)
     by_hand = 0.0
     both = torch.cat([first, second])
     for row, other in [*zip(range(6), range(6, 12), strict=True), *zip(range(6, 12), range(6), strict=True)]:
         scores = torch.tensor([float(both[row] @ both[i]) / 0.1 for i in range(12) if i != row])
         by_hand += float(scores.logsumexp(0)) - float(both[row] @ both[other]) / 0.1
-    assert float(views.contrastive(both, 0.1)) == pytest.approx(by_hand / 2, rel=1e-5)
+    assert float(two_views.contrastive(both, 0.1)) == pytest.approx(by_hand / 2, rel=1e-5)
 
 
 def test_distillation_rewards_what_the_teacher_gives_for_the_other_view() -> None:
     given = torch.cat([3 * embeddings(0), 3 * embeddings(1)])
     other = given.roll(6, 0)
-    assert views.distillation(other, given, 0.1, 0.04) < views.distillation(given, given, 0.1, 0.04)
+    assert two_views.distillation(other, given, 0.1, 0.04) < two_views.distillation(given, given, 0.1, 0.04)
     target = (given / 0.04).softmax(1)
     entropy = float(-(target * target.clamp(min=1e-30).log()).sum()) / 2
-    assert float(views.distillation(other * 0.1 / 0.04, given, 0.1, 0.04)) == pytest.approx(entropy, abs=1e-3)
+    assert float(two_views.distillation(other * 0.1 / 0.04, given, 0.1, 0.04)) == pytest.approx(entropy, abs=1e-3)
 
 
-@pytest.mark.parametrize("loss", [lambda e: views.contrastive(e, 0.1), lambda e: views.distillation(e, e, 0.1, 0.04)])
+@pytest.mark.parametrize(
+    "loss", [lambda e: two_views.contrastive(e, 0.1), lambda e: two_views.distillation(e, e, 0.1, 0.04)]
+)
 def test_neither_order_of_utterances_nor_of_views_matters(loss) -> None:
     first, second = embeddings(0), embeddings(1)
     order = torch.tensor([3, 0, 5, 1, 2, 4])
@@ -133,25 +135,25 @@ def test_gradients_reach_all_of_the_encoder_and_nothing_of_the_teacher(
 def test_a_view_gets_the_same_alone_and_padded(spoken: Speech, kind: str) -> None:
     recipe = with_views(kind, *STILL, "loss.views.seconds=0.9")
     learner = Trainer.begin(recipe, spoken, CPU, Processes()).learner
-    inputs = views.load(spoken, micro(spoken), recipe, recipe.network, recipe.loss.views)
+    inputs = two_views.load(spoken, micro(spoken), recipe, recipe.network, recipe.loss.views)
     assert inputs.valid is not None  # the batch is padded
     features, _ = learner.student.local(inputs.waveforms, inputs.lengths)
-    together = views.pooled(learner.student, features, inputs.valid)
+    together = two_views.pooled(learner.student, features, inputs.valid)
     for row in range(0, 16, 5):
         wave, length = inputs.waveforms[row : row + 1, : inputs.lengths[row]], inputs.lengths[row : row + 1]
         features, _ = learner.student.local(wave, length)
         torch.testing.assert_close(
-            views.pooled(learner.student, features, None)[0], together[row], rtol=1e-4, atol=1e-4
+            two_views.pooled(learner.student, features, None)[0], together[row], rtol=1e-4, atol=1e-4
         )
 
 
 def likeness(trainer: Trainer, spoken: Speech) -> tuple[float, float]:
     """Mean cosine between the embeddings of two views of one utterance, and of different utterances."""
     recipe, learner = trainer.recipe, trainer.learner
-    inputs = views.load(spoken, micro(spoken, 999, 0, 16), recipe, recipe.network, recipe.loss.views)
+    inputs = two_views.load(spoken, micro(spoken, 999, 0, 16), recipe, recipe.network, recipe.loss.views)
     with torch.no_grad():
         features, _ = learner.student.eval().local(inputs.waveforms, inputs.lengths)
-        embedding = learner.view_heads.student["head"](views.pooled(learner.student, features, inputs.valid))
+        embedding = learner.view_heads.student["head"](two_views.pooled(learner.student, features, inputs.valid))
     learner.student.train()
     cosine = embedding @ embedding.T
     own = torch.eye(16, dtype=torch.bool).repeat(2, 2)
@@ -175,10 +177,12 @@ def test_views_of_an_utterance_stay_alike_and_utterances_come_apart(spoken: Spee
 def test_crowding_is_how_near_the_next_utterance_is() -> None:
     first = embeddings(0)
     crowd = F.normalize(first[:1] + 0.01 * embeddings(1), dim=1)
-    assert views.crowding(torch.cat([crowd, crowd])) > views.crowding(torch.cat([first, first]))
-    assert views.crowding(torch.cat([first[:1], first[1:2]])) == 0  # one utterance has no neighbour
+    assert two_views.crowding(torch.cat([crowd, crowd])) > two_views.crowding(torch.cat([first, first]))
+    assert two_views.crowding(torch.cat([first[:1], first[1:2]])) == 0  # one utterance has no neighbour
     distances = torch.cdist(first.double(), first.double()).fill_diagonal_(9).min(1).values
-    assert float(views.crowding(torch.cat([first, first]))) == pytest.approx(-float(distances.log().sum()), rel=1e-3)
+    assert float(two_views.crowding(torch.cat([first, first]))) == pytest.approx(
+        -float(distances.log().sum()), rel=1e-3
+    )
 
 
 def test_statistics_of_a_view_are_learnt(data: Path, tmp_path: Path) -> None:
@@ -191,8 +195,8 @@ def test_the_statistics_that_are_wanted_follow_the_level_of_the_view(spoken: Spe
     loaded = {}
     for gain in (0, 6):
         recipe = with_views("contrastive", "loss.views.statistics=1", f"loss.views.gain_db={gain}")
-        loaded[gain] = views.load(spoken, micro(spoken), recipe, recipe.network, recipe.loss.views).wanted
-        _, factors = views.draw(micro(spoken), spoken.pack.lengths[:8], recipe, recipe.loss.views)
+        loaded[gain] = two_views.load(spoken, micro(spoken), recipe, recipe.network, recipe.loss.views).wanted
+        _, factors = two_views.draw(micro(spoken), spoken.pack.lengths[:8], recipe, recipe.loss.views)
     louder = (loaded[6] - loaded[0])[:, 2]  # the mean of log energy
     assert np.corrcoef(louder.numpy(), np.log(factors))[0, 1] > 0.999
     assert (loaded[6] - loaded[0])[:, [0, 1, 3, 4, 5]].abs().max() < 1e-4
@@ -262,10 +266,10 @@ def test_operations_of_views_are_counted(spoken: Speech) -> None:
     recipe = with_views("contrastive", *STILL)
     rows = micro(spoken)
     learner = Trainer.begin(recipe, spoken, CPU, Processes()).learner
-    inputs = views.load(spoken, rows, recipe, recipe.network, recipe.loss.views)
+    inputs = two_views.load(spoken, rows, recipe, recipe.network, recipe.loss.views)
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         features, _ = learner.student.local(inputs.waveforms, inputs.lengths)
-        views.pooled(learner.student.train(), features, inputs.valid)
+        two_views.pooled(learner.student.train(), features, inputs.valid)
     assert parts(recipe, recipe.network, rows.samples)["views"] == pytest.approx(
         3 * counter.get_total_flops(), rel=0.02
     )

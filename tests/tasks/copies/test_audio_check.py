@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 import soundfile
 
-from tasks.copies import audio
+from tasks.copies import audio_check
 from tests.tasks.layouts import write_audio
 
 
@@ -57,7 +57,7 @@ REASONS = {
 def test_each_way_to_be_unusable_is_found_and_told(tmp_path):
     files = write_bad(tmp_path)
     good = write_audio(tmp_path / "good.wav")
-    contents, bad = audio.examine(table(good, *files.values()), tmp_path / "cache", jobs=2)
+    contents, bad = audio_check.examine(table(good, *files.values()), tmp_path / "cache", jobs=2)
     assert list(contents.index) == ["good"]
     assert set(bad) == {path.stem for path in files.values()}
     for name, words in REASONS.items():
@@ -70,8 +70,8 @@ def test_audio_cut_anywhere_is_truncated(tmp_path, suffix, at):
     path = write_audio(tmp_path / f"x{suffix}", 3.0)
     whole = path.read_bytes()
     path.write_bytes(whole[: int(len(whole) * at)])
-    with pytest.raises(audio.BadAudio):
-        audio.read(path)
+    with pytest.raises(audio_check.BadAudio):
+        audio_check.read(path)
 
 
 @pytest.mark.parametrize("suffix", [".ogg", ".opus"])
@@ -79,14 +79,14 @@ def test_ogg_cut_between_two_pages_is_truncated(tmp_path, suffix):
     path = write_audio(tmp_path / f"x{suffix}", 3.0)
     whole = path.read_bytes()
     path.write_bytes(whole[: whole.rindex(b"OggS")])  # all that is left decodes without a complaint
-    with pytest.raises(audio.BadAudio, match="last Ogg page is missing"):
-        audio.read(path)
+    with pytest.raises(audio_check.BadAudio, match="last Ogg page is missing"):
+        audio_check.read(path)
 
 
 @pytest.mark.parametrize("suffix", [".wav", ".flac", ".ogg", ".opus"])
 @pytest.mark.parametrize("seconds", [0.02, 3.0])
 def test_short_audio_is_fine_in_every_format(tmp_path, suffix, seconds):
-    result = audio.read(write_audio(tmp_path / f"x{suffix}", seconds))
+    result = audio_check.read(write_audio(tmp_path / f"x{suffix}", seconds))
     assert result.duration == pytest.approx(seconds, abs=1e-4) and result.rate == 16000
 
 
@@ -95,10 +95,10 @@ def test_short_audio_is_fine_in_every_format(tmp_path, suffix, seconds):
 def test_other_containers_named_wav_are_told_when_cut(tmp_path, container, subtype):
     path = tmp_path / "x.wav"
     soundfile.write(path, np.full(1001, 0.1), 16000, format=container, subtype=subtype)
-    assert audio.read(path).duration == 1001 / 16000
+    assert audio_check.read(path).duration == 1001 / 16000
     path.write_bytes(path.read_bytes()[:-500])
-    with pytest.raises(audio.BadAudio, match="truncated"):
-        audio.read(path)
+    with pytest.raises(audio_check.BadAudio, match="truncated"):
+        audio_check.read(path)
 
 
 def test_wav_of_unknown_length_and_with_other_chunks_is_fine(tmp_path):
@@ -109,7 +109,7 @@ def test_wav_of_unknown_length_and_with_other_chunks_is_fine(tmp_path):
     at = whole.index(b"data")
     whole[at + 4 : at + 8] = b"\xff" * 4
     path.write_bytes(whole)
-    assert audio.read(path).duration == pytest.approx(0.1)
+    assert audio_check.read(path).duration == pytest.approx(0.1)
 
 
 def test_twenty_minutes_are_read_in_flat_memory(tmp_path):
@@ -118,7 +118,7 @@ def test_twenty_minutes_are_read_in_flat_memory(tmp_path):
         for minute in range(20):
             long.write(np.full(60 * 16000, minute / 100))
     tracemalloc.start()
-    result = audio.read(path)
+    result = audio_check.read(path)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert result.duration == 1200
@@ -130,7 +130,7 @@ def test_equal_samples_have_one_hash_whatever_the_file(tmp_path):
     soundfile.write(tmp_path / "a.wav", samples, 16000, subtype="PCM_16")
     soundfile.write(tmp_path / "b.flac", samples, 16000, subtype="PCM_16")
     soundfile.write(tmp_path / "c.wav", samples, 8000, subtype="PCM_16")
-    a, b, c = (audio.read(tmp_path / name) for name in ("a.wav", "b.flac", "c.wav"))
+    a, b, c = (audio_check.read(tmp_path / name) for name in ("a.wav", "b.flac", "c.wav"))
     assert a.samples_sha256 == b.samples_sha256 != c.samples_sha256
     assert a.sha256 != b.sha256
 
@@ -142,20 +142,20 @@ def test_a_segment_has_its_own_samples_and_duration(tmp_path):
     rows = table(path, path, tmp_path / "part.wav", start=[0.25, np.nan, np.nan], end=[0.75, np.nan, np.nan])
     rows.index = pd.Index(["segment", "all", "part"], name="id")
     for _ in range(2):  # the second time from the index
-        result, bad = audio.examine(rows, tmp_path / "cache")
+        result, bad = audio_check.examine(rows, tmp_path / "cache")
         assert not bad and result.duration.tolist() == [0.5, 1.0, 0.5]
         assert result.samples_sha256["segment"] == result.samples_sha256["part"] != result.samples_sha256["all"]
-    with pytest.raises(audio.BadAudio, match="segment"):
-        audio.read(path, 1.5, 2.0)
+    with pytest.raises(audio_check.BadAudio, match="segment"):
+        audio_check.read(path, 1.5, 2.0)
 
 
 def test_nothing_is_read_twice_unless_it_changed(tmp_path, monkeypatch):
     paths = [write_audio(tmp_path / f"{i}.wav") for i in range(5)]
-    first, _ = audio.examine(table(*paths), tmp_path / "cache")
+    first, _ = audio_check.examine(table(*paths), tmp_path / "cache")
     opened = []
-    true_read = audio.read
-    monkeypatch.setattr(audio, "read", lambda path, *span: opened.append(path) or true_read(path, *span))
-    again, _ = audio.examine(table(*paths), tmp_path / "cache")
+    true_read = audio_check.read
+    monkeypatch.setattr(audio_check, "read", lambda path, *span: opened.append(path) or true_read(path, *span))
+    again, _ = audio_check.examine(table(*paths), tmp_path / "cache")
     assert not opened
     pd.testing.assert_frame_equal(first, again)
     data = bytearray(paths[2].read_bytes())
@@ -163,7 +163,7 @@ def test_nothing_is_read_twice_unless_it_changed(tmp_path, monkeypatch):
     state = os.stat(paths[2])
     paths[2].write_bytes(data)
     os.utime(paths[2], ns=(state.st_atime_ns, state.st_mtime_ns + 1))
-    changed, _ = audio.examine(table(*paths), tmp_path / "cache")
+    changed, _ = audio_check.examine(table(*paths), tmp_path / "cache")
     assert opened == [str(paths[2])]
     assert (changed.sha256 != first.sha256).tolist() == [False, False, True, False, False]
 
@@ -171,12 +171,12 @@ def test_nothing_is_read_twice_unless_it_changed(tmp_path, monkeypatch):
 def test_progress_counts_files_to_the_end(tmp_path):
     seen = []
     paths = [write_audio(tmp_path / f"{i}.wav") for i in range(3)]
-    audio.examine(table(*paths), tmp_path / "cache", progress=lambda done, total: seen.append((done, total)))
+    audio_check.examine(table(*paths), tmp_path / "cache", progress=lambda done, total: seen.append((done, total)))
     assert seen == [(1, 3), (2, 3), (3, 3)]
 
 
 def test_an_interrupted_reading_keeps_what_was_written(tmp_path, monkeypatch):
-    monkeypatch.setattr(audio, "WRITE", 2)
+    monkeypatch.setattr(audio_check, "WRITE", 2)
     paths = [write_audio(tmp_path / f"{i}.wav") for i in range(5)]
 
     def stop(done, total):
@@ -184,9 +184,9 @@ def test_an_interrupted_reading_keeps_what_was_written(tmp_path, monkeypatch):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        audio.examine(table(*paths), tmp_path / "cache", progress=stop)
+        audio_check.examine(table(*paths), tmp_path / "cache", progress=stop)
     seen = []
-    audio.examine(table(*paths), tmp_path / "cache", progress=lambda done, total: seen.append(total))
+    audio_check.examine(table(*paths), tmp_path / "cache", progress=lambda done, total: seen.append(total))
     assert seen == [1]
 
 
@@ -196,45 +196,45 @@ def test_a_damaged_index_is_made_anew(tmp_path, damage):
     (tmp_path / "cache").mkdir()
     (tmp_path / "cache" / "audio.sqlite").write_bytes(damage)
     with pytest.warns(UserWarning, match="moved") if damage else nullcontext():
-        result, _ = audio.examine(table(path), tmp_path / "cache")
+        result, _ = audio_check.examine(table(path), tmp_path / "cache")
     assert len(result) == 1
 
 
 def test_an_index_of_another_version_is_made_anew(tmp_path):
     path = write_audio(tmp_path / "x.wav")
-    audio.examine(table(path), tmp_path / "cache")
+    audio_check.examine(table(path), tmp_path / "cache")
     with sqlite3.connect(tmp_path / "cache" / "audio.sqlite") as connection:
         connection.execute("DROP TABLE known")
         connection.execute("CREATE TABLE known (other)")
         connection.execute("PRAGMA user_version = 99")
-    assert len(audio.examine(table(path), tmp_path / "cache")[0]) == 1
+    assert len(audio_check.examine(table(path), tmp_path / "cache")[0]) == 1
 
 
 def test_an_index_damaged_behind_its_header_is_made_anew(tmp_path):
     paths = [write_audio(tmp_path / f"{i}.wav", 0.01) for i in range(300)]
-    first, _ = audio.examine(table(*paths), tmp_path / "cache", jobs=2)
+    first, _ = audio_check.examine(table(*paths), tmp_path / "cache", jobs=2)
     index = tmp_path / "cache" / "audio.sqlite"
     data = index.read_bytes()
     for damaged in (data[:4096] + b"\xa5" * (len(data) - 4096), data[: len(data) // 2]):
         index.write_bytes(damaged)
         with pytest.warns(UserWarning, match=r"damaged index .*audio\.sqlite moved"):
-            again, bad = audio.examine(table(*paths), tmp_path / "cache", jobs=2)
+            again, bad = audio_check.examine(table(*paths), tmp_path / "cache", jobs=2)
         assert not bad
         pd.testing.assert_frame_equal(first, again)
-        audio.examine(table(*paths), tmp_path / "cache", progress=lambda *count: pytest.fail("read once more"))
+        audio_check.examine(table(*paths), tmp_path / "cache", progress=lambda *count: pytest.fail("read once more"))
 
 
 def test_a_cache_that_cannot_be_written_is_told_once_and_done_without(tmp_path):
     path = write_audio(tmp_path / "x.wav")
     (tmp_path / "file").write_text("")
     with pytest.warns(UserWarning, match=r"file/cache.*--cache") as messages:
-        result, bad = audio.examine(table(path), tmp_path / "file" / "cache")
+        result, bad = audio_check.examine(table(path), tmp_path / "file" / "cache")
     assert len(messages) == 1 and len(result) == 1 and not bad
 
 
 def test_a_full_disk_is_told_once_and_nothing_done_is_lost(tmp_path, monkeypatch):
     few = [write_audio(tmp_path / f"{i}.wav") for i in range(3)]
-    audio.examine(table(*few), tmp_path / "cache")
+    audio_check.examine(table(*few), tmp_path / "cache")
     connect = sqlite3.connect
 
     def full(*args, **kwargs):
@@ -244,26 +244,28 @@ def test_a_full_disk_is_told_once_and_nothing_done_is_lost(tmp_path, monkeypatch
         return connection
 
     monkeypatch.setattr(sqlite3, "connect", full)
-    monkeypatch.setattr(audio, "WRITE", 50)
+    monkeypatch.setattr(audio_check, "WRITE", 50)
     many = [write_audio(tmp_path / f"{i}.wav", 0.01) for i in range(3, 200)]
     with pytest.warns(UserWarning, match=r"full.*--cache") as messages:
-        assert len(audio.examine(table(*few, *many), tmp_path / "cache")[0]) == 200
+        assert len(audio_check.examine(table(*few, *many), tmp_path / "cache")[0]) == 200
     assert len(messages) == 1
     monkeypatch.undo()
     seen = []
-    audio.examine(table(*few), tmp_path / "cache", progress=lambda *count: seen.append(count))
+    audio_check.examine(table(*few), tmp_path / "cache", progress=lambda *count: seen.append(count))
     assert not seen
 
 
 def test_a_read_only_index_is_read_and_where_it_misses_done_without(tmp_path, monkeypatch):
     first, second = write_audio(tmp_path / "1.wav"), write_audio(tmp_path / "2.wav")
-    audio.examine(table(first), tmp_path / "cache")
+    audio_check.examine(table(first), tmp_path / "cache")
     connect = sqlite3.connect
     monkeypatch.setattr(sqlite3, "connect", lambda path, **how: connect(f"file:{path}?mode=ro", uri=True, **how))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert len(audio.examine(table(first), tmp_path / "cache")[0]) == 1  # nothing to write
+        assert len(audio_check.examine(table(first), tmp_path / "cache")[0]) == 1  # nothing to write
     seen = []
     with pytest.warns(UserWarning, match=r"readonly.*--cache"):
-        result, _ = audio.examine(table(first, second), tmp_path / "cache", progress=lambda *count: seen.append(count))
+        result, _ = audio_check.examine(
+            table(first, second), tmp_path / "cache", progress=lambda *count: seen.append(count)
+        )
     assert len(result) == 2 and seen == [(1, 1)]

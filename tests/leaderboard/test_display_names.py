@@ -9,8 +9,8 @@ from matplotlib.text import Text
 import leaderboard
 from leaderboard import plots
 from leaderboard.__main__ import main
-from leaderboard.options import PIVOTS
-from leaderboard.records.labels import names
+from leaderboard.records.display_names import names
+from leaderboard.tables import VIEWS
 from leaderboard.umap import embedding
 from leaderboard.umap.points import gather
 
@@ -33,7 +33,7 @@ def labelled(make, results):
 
 PRINTED = [["table"], ["compare"], ["compare", "--pairs"], ["compare", "fbank", "emotion2vec"],
            *(["table", "--format", form] for form in ("markdown", "latex")),
-           *(["table", "--by", pivot, "--format", "markdown"] for pivot in PIVOTS)]  # fmt: skip
+           *(["table", "--by", pivot, "--format", "markdown"] for pivot in VIEWS)]  # fmt: skip
 
 
 @pytest.mark.parametrize("command", PRINTED, ids=" ".join)

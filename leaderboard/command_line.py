@@ -10,6 +10,7 @@ from commons import places
 from commons.commands import Parser, called
 from commons.errors import cut
 from leaderboard.plots import KINDS
+from leaderboard.tables import FORMS, VIEWS
 from leaderboard.umap import LABELS
 
 COMMANDS = {
@@ -26,7 +27,6 @@ COMMANDS = {
 }
 LONGEST_NAME = 100
 NARROWEST = 40  # characters of a line that a table needs
-PIVOTS = ("metric", "task", "language", "family", "class", "cost", "ablation", "transfer")
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -69,8 +69,8 @@ def _parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParse
 
 
 def _table_options(table: argparse.ArgumentParser) -> None:
-    table.add_argument("--format", choices=("terminal", "markdown", "latex"), default="terminal")
-    table.add_argument("--by", choices=PIVOTS, help="the columns; rows are upstreams (latex: metric by default)")
+    table.add_argument("--format", choices=FORMS, default="terminal")
+    table.add_argument("--by", choices=VIEWS, help="the columns; rows are upstreams (latex: metric by default)")
     table.add_argument(
         "--spread",
         choices=("interval", "std", "none"),

@@ -11,7 +11,7 @@ from leaderboard import plots
 from leaderboard.comparison.answers import answers
 from leaderboard.comparison.standings import standing
 from leaderboard.errors import LeaderboardError
-from leaderboard.records.draws import averaged, is_of
+from leaderboard.records.random_weights import averaged, is_of
 from leaderboard.tables import rankings, views
 from leaderboard.tables.latex import latex
 from leaderboard.tables.markdown import markdown
@@ -40,8 +40,8 @@ def test_draws_are_one_record_whose_figure_is_their_mean(drawn):
     assert len(averaged(drawn)) == 2
 
 
-def test_tables_have_one_row_of_draws_and_their_deviation(drawn):
-    (table,) = views.by_tasks(drawn)
+def test_tables_have_one_row_of_draws_and_their_deviation(drawn, results):
+    (table,), _ = views.by_tasks(results, drawn)
     assert sorted(table.rows) == ["fbank", "random:x"]
     values = [r.scores.metrics["UA"].value for r in drawn if r.upstream.draw is not None]
     assert table.cell("random:x", "emodb").std == pytest.approx(statistics.stdev(values))
@@ -61,8 +61,8 @@ def test_a_name_without_a_seed_means_all_draws(drawn):
     assert [r.cell.upstream for r in drawn if is_of(r, ["random:x@2", "fbank"])] == ["fbank", "random:x@2"]
 
 
-def test_every_form_of_a_table_shows_the_deviation_of_draws(drawn):
-    (table,) = views.by_tasks(drawn)
+def test_every_form_of_a_table_shows_the_deviation_of_draws(drawn, results):
+    (table,), _ = views.by_tasks(results, drawn)
     shown = table.cell("random:x", "emodb").deviation
     assert shown.startswith("± ") and shown in markdown([table]) and shown[2:] in latex([table])
 
@@ -104,7 +104,7 @@ def test_every_picture_and_table_shows_draws_once(drawn, results):
             words = " ".join(text.get_text() for text in figure.findobj(Text))
             assert "random:x@1" not in words, name
     for view in (views.by_metric, views.by_tasks, views.by_class, views.by_cost):
-        assert all("random:x@1" not in table.rows for table in view(drawn))
+        assert all("random:x@1" not in table.rows for table in view(results, drawn)[0])
 
 
 def test_umap_draws_one_panel_of_draws(drawn, results):

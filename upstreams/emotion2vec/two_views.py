@@ -26,7 +26,7 @@ from upstreams.emotion2vec.model import Emotion2vec
 from upstreams.emotion2vec.objective import time_mean
 from upstreams.emotion2vec.recipe import Recipe, Views
 from upstreams.emotion2vec.sides import statistics
-from upstreams.pretraining.batches import SAMPLE_RATE, MicroBatch, Stream, draws
+from upstreams.pretraining.batches import SAMPLE_RATE, MicroBatch, Stream, generator
 from upstreams.pretraining.meter import moments
 from upstreams.pretraining.method import Speech
 
@@ -64,7 +64,7 @@ def draw(micro: MicroBatch, lengths: np.ndarray, recipe: Recipe, views: Views) -
     samples = np.minimum(lengths, round(views.seconds * SAMPLE_RATE))
     starts, factors = np.zeros((2, len(lengths)), int), np.ones((2, len(lengths)), np.float32)
     for row, (utterance, spare) in enumerate(zip(micro.utterances, lengths - samples, strict=True)):
-        drawn = draws(Stream.VIEWS, recipe.seed, micro.epoch, int(utterance))
+        drawn = generator(Stream.VIEWS, recipe.seed, micro.epoch, int(utterance))
         starts[:, row] = drawn.integers(0, spare + 1, 2)
         factors[:, row] = 10 ** (drawn.uniform(-views.gain_db, views.gain_db, 2) / 20)
     both = MicroBatch(micro.epoch, np.tile(micro.utterances, 2), starts.ravel(), np.tile(samples, 2))
