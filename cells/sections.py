@@ -65,6 +65,7 @@ def task(asked: Task) -> record.Task:
         source_corpora=list(made.source_corpora) if made else [],
         shots=made.shots if made else None,
         also=[target.name for target in asked.problem.also],
+        cite={name: list(keys) for name, keys in asked.reading.cite.items()},
     )
 
 
@@ -74,7 +75,8 @@ def upstream(
     """The section on the upstream; `before`: its number of parameters in the record to which seeds are added."""
     identity = job.upstream
     if identity is None:
-        return record.Upstream(name=job.reference, title=downstreams.references("conversation")[job.reference])
+        title = downstreams.references("conversation")[job.reference]
+        return record.Upstream(name=job.reference, title=title, cite=[])
     assert features is not None and extracted is not None
     named = identity.named
     return record.Upstream(
@@ -98,6 +100,7 @@ def upstream(
         variant=named.variant,
         run=named.run,
         step=named.step,
+        cite=list(named.cite),
     )
 
 
@@ -109,6 +112,7 @@ def downstream(job: Measure, asked: Task) -> record.Downstream:
         settings=job.reader.settings,
         deterministic=reference or (job.reader.deterministic and not asked.problem.draws),
         class_weights=None if reference else downstreams.class_weights(job.reader, asked.problem),
+        cite=[] if reference else list(job.reader.cite),
     )
 
 

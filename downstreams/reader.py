@@ -42,6 +42,11 @@ class Reader:
         """Whether it trains on a problem's further targets as well."""
         return HEADS.find(self.head).further
 
+    @property
+    def cite(self) -> tuple[str, ...]:
+        """BibTeX keys of its papers."""
+        return HEADS.find(self.head).cite
+
 
 def resolve(name: str) -> Reader:
     """The reader of NAME, or of NAME@FILE.yaml: the head with the settings of that file in place of its own.

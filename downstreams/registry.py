@@ -48,6 +48,7 @@ class Head:
         deterministic: it draws no random numbers.
         standardises: it standardises features, and can do so by the test part's own statistics.
         further: it trains on `Problem.also` as well, which is then a part of a cell's key.
+        cite: BibTeX keys of its papers, in leaderboard/bibliography.bib; empty where none is there.
     """
 
     about: str
@@ -58,6 +59,7 @@ class Head:
     deterministic: bool = False
     standardises: bool = False
     further: bool = False
+    cite: tuple[str, ...] = ()
 
     def load(self) -> Evaluate:
         """The function that evaluates this head, imported now."""
@@ -68,8 +70,8 @@ def _probe(settings: Probe, about: str) -> Head:
     return Head(about, "downstreams.probe:evaluate", settings, deterministic=True, standardises=True)
 
 
-def _conversation(settings: Settings, about: str) -> Head:
-    return Head(about, "downstreams.conversation:evaluate", settings, kinds=("conversation",))
+def _conversation(settings: Settings, about: str, cite: tuple[str, ...] = ()) -> Head:
+    return Head(about, "downstreams.conversation:evaluate", settings, kinds=("conversation",), cite=cite)
 
 
 HEADS = registry.Registry(
@@ -82,6 +84,7 @@ HEADS = registry.Registry(
             "downstreams.superb:evaluate",
             Superb(),
             kinds=CLASSES,
+            cite=("yang2021",),
         ),
         "emotion2vec": Head(
             "emotion2vec's head: linear, ReLU, mean over time, linear, on frames of the last layer (classes)",
@@ -89,10 +92,11 @@ HEADS = registry.Registry(
             Emotion2vec(),
             needs=frozenset({"frames:last"}),
             kinds=CLASSES,
+            cite=("ma2024emotion2vec",),
         ),
         "context_gru": _conversation(Gru(), "a GRU over the turns of each dialogue (conversations)"),
         "dialogue_rnn": _conversation(
-            DialogueRnn(), "DialogueRNN: states of dialogue, speakers and emotion (conversations)"
+            DialogueRnn(), "DialogueRNN: states of dialogue, speakers and emotion (conversations)", ("majumder2019",)
         ),
         "no_context": _conversation(Gru(context=False), "context_gru's network on each turn alone (conversations)"),
     },

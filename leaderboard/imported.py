@@ -65,7 +65,7 @@ def import_predictions(
     asked = asked[asked["seed"] == asked["seed"].min()].astype({"id": str}).set_index("id")
     table = _answers(file, cell.task, asked)
     key = hashlib.sha256(file.read_bytes() + cell.task.audit.encode()).hexdigest()
-    upstream = Upstream.model_validate({"name": name, "title": "imported predictions", "seen": seen})
+    upstream = Upstream.model_validate({"name": name, "title": "imported predictions", "seen": seen, "cite": []})
     return leaderboard.record(results, _measured(cell, asked, table, upstream, head, key))
 
 
@@ -88,7 +88,7 @@ def _measured(
         ),
         task=like.task,
         upstream=upstream,
-        downstream=Downstream(name=head, deterministic=len(seeds) == 1),
+        downstream=Downstream(name=head, deterministic=len(seeds) == 1, cite=[]),
         run=Run(device="unknown", emorep=metadata.version("emorep")),
         predictions=Predictions(table, marks=(IMPORTED,)),
         utterances=asked[[column for column in KEPT if column in asked]],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from importlib import resources
 
 from commons.corridors.record import REFERENCE, Record
@@ -15,16 +15,8 @@ from leaderboard.records.display_names import names, shown
 from leaderboard.tables.markdown import escape
 from leaderboard.text import plain, plural
 
-# Part of a name of a corpus, upstream or head: the keys of bibliography.bib that are cited for it.
-CORPORA = {"emodb": "burkhardt2005", "urdu": "latif2018", "emovo": "costantini2014", "ravdess": "livingstone2018",
-           "iemocap": "busso2008", "meld": "poria2019", "mosei": "zadeh2018"}  # fmt: skip
-UPSTREAMS = {"opensmile_compare": "eyben2010 schuller2016", "opensmile": "eyben2010 eyben2016",
-             "wav2vec2": "baevski2020", "hubert": "hsu2021", "wavlm": "chen2022", "data2vec": "baevski2022",
-             "emotion2vec": "ma2024emotion2vec", "prosody": "morise2016"}  # fmt: skip
-HEADS = {"superb": "yang2021", "emotion2vec": "ma2024emotion2vec", "emobox": "ma2024emobox",
-         "dialogue_rnn": "majumder2019"}  # fmt: skip
 SHARED = ("speakers_shared", "speakers_unknown", "audio_shared")  # marks of tests whose speakers may be in training
-METHODS = ("tukey1958", "westfall1993")
+METHODS = ("tukey1958", "westfall1993")  # keys of bibliography.bib: how intervals and tests are computed
 CONTEXT = "a learned weighted sum of layers, a linear layer, {}, a linear layer; learning rate and epoch chosen on dev"
 # What the heads that ship do; of other heads the settings are printed.
 SAID = {
@@ -43,6 +35,33 @@ SAID = {
 }
 
 
+class References:
+    """What a paragraph cites, in the order in which it is first cited."""
+
+    def __init__(self) -> None:
+        self._entries = bibliography()
+        self._cited: list[str] = []
+
+    def cite(self, keys: Iterable[str] | None) -> str:
+        """` [@key; @key]`, of the keys that are in the bibliography; empty where there are none."""
+        known = [key for key in dict.fromkeys(keys or ()) if key in self._entries]
+        self._cited += known
+        return f" [{'; '.join('@' + key for key in known)}]" if known else ""
+
+    def uncited(self, records: Sequence[Record]) -> list[str]:
+        """Corpora of which no key is known, sorted; also those of records that do not say what to cite."""
+        keys: dict[str, set[str]] = {}
+        for task in (record.task for record in records):
+            cite = task.cite or {}
+            for corpus in cite or (task.corpus, *task.source_corpora):
+                keys.setdefault(corpus, set()).update(cite.get(corpus, []))
+        return sorted(corpus for corpus, own in keys.items() if not own & self._entries.keys())
+
+    def bibtex(self) -> str:
+        """The entries that were cited, a line each."""
+        return "\n".join(self._entries[key] for key in dict.fromkeys(self._cited))
+
+
 def methods(records: Sequence[Record], openings: dict[str, int] | None = None) -> str:
     """Markdown: what was asked, who answered, how it was read, how sure the figures are; licences; BibTeX.
 
@@ -52,34 +71,41 @@ def methods(records: Sequence[Record], openings: dict[str, int] | None = None) -
     """
     measured = [r for r in records if r.cell.downstream != REFERENCE]
     called = names(measured)
-    cited: list[str] = []
+    references = References()
     ours = [r for r in measured if IMPORTED not in r.marks]
-    said = [_tasks(measured, cited, openings or {}), *([_upstreams(ours, cited), _heads(ours, cited)] if ours else []),
-            *_imported(measured), _figures(measured, cited)]  # fmt: skip
+    said = [_tasks(measured, references, openings or {})]
+    said += [_upstreams(ours, references), _heads(ours, references)] if ours else []
+    said += [*_imported(measured), _figures(measured, references)]
     parts = ["## Protocol", "", "\n\n".join(said), "", *_marks(measured, called), "## Licences", ""]
     # The longest is kept: that of a transfer names the licences of its sources, too.
     licences = {r.task.corpus: r.task.licence for r in sorted(measured, key=lambda r: len(r.task.licence))}
     parts += [f"- {_shown(corpus)}: {_shown(licence)}" for corpus, licence in sorted(licences.items())]
     models = {r.cell.upstream: r.upstream.licence for r in measured if r.upstream.licence}
     parts += [f"- {_shown(called[upstream])}: {_shown(licence)}" for upstream, licence in sorted(models.items())]
-    uncited = sorted(c for c in licences if not _cite(c, CORPORA, []))
-    if uncited:
+    if uncited := references.uncited(measured):
         parts += ["", f"No BibTeX entry is at hand for {', '.join(map(_shown, uncited))}: cite as the authors ask."]
-    entries = _bibliography()
-    wanted = "\n".join(entries[key] for key in dict.fromkeys(cited))
-    return "\n".join([*parts, "", "## References", "", "```bibtex", wanted, "```", ""])
+    return "\n".join([*parts, "", "## References", "", "```bibtex", references.bibtex(), "```", ""])
 
 
-def _tasks(records: Sequence[Record], cited: list[str], openings: dict[str, int]) -> str:
+def _one_each(records: Sequence[Record], of: Callable[[Record], Hashable]) -> list[Record]:
+    """One record for each value of `of`: the last one, or the last that says what to cite."""
+    chosen: dict[Hashable, Record] = {}
+    for record in records:
+        before = chosen.setdefault(of(record), record)
+        if record.task.cite is not None or before.task.cite is None:
+            chosen[of(record)] = record
+    return list(chosen.values())
+
+
+def _tasks(records: Sequence[Record], references: References, openings: dict[str, int]) -> str:
     said = []
-    for record in {question(r): r for r in records}.values():
+    for record in _one_each(records, question):
         task, counts = record.task, record.scores.counts
         who = plural(counts.speakers, "speaker") if counts.speakers else "speakers unknown"
         text = f"{_shown(task.title)} [{_shown(task.language)}; {counts.n} utterances, {who}"
         text += f", {plural(counts.folds, 'fold')}; task version {_shown(str(task.version))}"
-        text += f", audit {task.audit[:12]}]{_cite(task.corpus, CORPORA, cited)}"
-        for source in task.source_corpora or task.sources:
-            text += _cite(source, CORPORA, cited)
+        text += f", audit {task.audit[:12]}]"
+        text += references.cite(key for keys in (task.cite or {}).values() for key in keys)
         if times := openings.get(task.name):
             text += f" (its test part was scored {times} {'time' if times == 1 else 'times'})"
         said.append(text)
@@ -89,14 +115,14 @@ def _tasks(records: Sequence[Record], cited: list[str], openings: dict[str, int]
     return plain(f"Tasks: {'; '.join(said)}. {disjoint}; nothing is chosen on test data{beyond}.")
 
 
-def _upstreams(records: Sequence[Record], cited: list[str]) -> str:
+def _upstreams(records: Sequence[Record], references: References) -> str:
     said = []
-    for record in {r.cell.upstream: r for r in records}.values():
+    for record in _one_each(records, lambda r: r.cell.upstream):
         up = record.upstream
         sizes = f" ({plural(up.depth, 'layer')} of {plural(up.width, 'value')})" if up.depth and up.width else ""
         name = shown(record)
         title = f", {_shown(up.title)}" if up.title and up.title != name else ""
-        said.append(f"{_shown(name)}{title}{sizes}{_cite(up.name, UPSTREAMS, cited)}")
+        said.append(f"{_shown(name)}{title}{sizes}{references.cite(up.cite)}")
     return plain(f"Upstreams, frozen: {'; '.join(said)}.")
 
 
@@ -107,16 +133,17 @@ def _imported(records: Sequence[Record]) -> list[str]:
                   "here.")] if brought else []  # fmt: skip
 
 
-def _heads(records: Sequence[Record], cited: list[str]) -> str:
+def _heads(records: Sequence[Record], references: References) -> str:
     said = []
-    for record in {r.cell.downstream: r for r in records}.values():
+    for record in _one_each(records, lambda r: r.cell.downstream):
         head = record.cell.downstream
         seeds = len(record.cell.seeds)
         settings = ", ".join(f"{k} {v}" for k, v in record.downstream.settings.items()) or "no settings"
         words = SAID.get(head) or _shown(settings)
         known = "deterministic" if record.downstream.deterministic else plural(seeds, "seed")
         weighs = _class_weights([r for r in records if r.cell.downstream == head])
-        said.append(f"`{plain(head).replace('`', '')}`: {words} ({known}{weighs}){_cite(head, HEADS, cited)}")
+        cited = references.cite(record.downstream.cite)
+        said.append(f"`{plain(head).replace('`', '')}`: {words} ({known}{weighs}){cited}")
     return plain(f"Heads: {'; '.join(said)}.")
 
 
@@ -128,17 +155,17 @@ def _class_weights(records: Sequence[Record]) -> str:
     return "".join(f"; its loss weighs {'classes' if own == 'balanced' else 'utterances'} alike" for own in weights)
 
 
-def _figures(records: Sequence[Record], cited: list[str]) -> str:
-    cited += METHODS
+def _figures(records: Sequence[Record], references: References) -> str:
+    tukey, westfall = (references.cite([key]) for key in METHODS)
     units = sorted({f"{r.task.group_by}s" for r in records})
     versions = sorted({r.run.emorep for r in records})
     return plain(
         f"Figures are pooled over folds and averaged over seeds. Intervals are 95 %, over {' and '.join(units)}: "
-        "groups are left out one at a time [@tukey1958], with Student's t on the logit scale and Satterthwaite's "
+        f"groups are left out one at a time{tukey}, with Student's t on the logit scale and Satterthwaite's "
         "degrees of freedom by the groups' shares; they are conditional on the trained heads. "
         "Two upstreams are compared by swapping their predictions for whole groups (all swaps up "
         f"to {ENUMERATED} groups, {DRAWS:,} drawn ones beyond; two-sided), p-values are adjusted for all pairs of a "
-        "table by the step-down maximum of the same swaps [@westfall1993], and a rank is one plus the number of "
+        f"table by the step-down maximum of the same swaps{westfall}, and a rank is one plus the number of "
         "upstreams significantly better. Averages give every "
         f"corpus family one vote. Made with emorep {', '.join(versions)}."
     )
@@ -160,16 +187,7 @@ def _shown(text: str) -> str:
     return escape(plain(text))
 
 
-def _cite(name: str, table: dict[str, str], cited: list[str]) -> str:
-    """` [@key; @key]` of the first entry whose name is in `name`; appends the keys to `cited`."""
-    for part, keys in table.items():
-        if part in name.casefold():
-            cited += keys.split()
-            return f" [{'; '.join('@' + key for key in keys.split())}]"
-    return ""
-
-
-def _bibliography() -> dict[str, str]:
-    """key: entry."""
+def bibliography() -> dict[str, str]:
+    """The entries of bibliography.bib by key."""
     text = resources.files("leaderboard").joinpath("bibliography.bib").read_text(encoding="utf-8")
     return {re.split(r"[{,]", line)[1]: line for line in text.splitlines() if line}

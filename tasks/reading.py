@@ -54,6 +54,7 @@ class Reading:
         bad_files: number of utterances left out because their audio cannot be used.
         limited: whether this is a smoke run on some utterances, whose splits need no warnings.
         same_as: the known corpus whose recordings a user's table holds; empty where there is none.
+        cite: what is to be cited (corpora, folds of others) -> its BibTeX keys; no keys where none are known.
     """
 
     corpus: Corpus
@@ -65,6 +66,7 @@ class Reading:
     bad_files: int = 0
     limited: bool = False
     same_as: str = ""
+    cite: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 def counted(**counts: object) -> dict[str, JsonValue]:
@@ -214,7 +216,8 @@ def prepare(wanted: Definition, copy: Copy, options: Options, progress: Progress
         marks.append("lossy_audio")
     counts = counted(merged=merged, excluded=excluded | dict(copy.flawed))
     limited = options.limit is not None
-    return Reading(corpus, copy.root, rows, tuple(marks), counts, tuple(notes), len(bad), limited)
+    cite = {corpus.name: corpus.cite}
+    return Reading(corpus, copy.root, rows, tuple(marks), counts, tuple(notes), len(bad), limited, cite=cite)
 
 
 def _usable(

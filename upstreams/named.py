@@ -25,6 +25,7 @@ class Named:
         draw: the seed of random weights; None: they are not random.
         ablation, variant: the ablation that it is a variant of, and which one.
         run, step: the pre-training run that it is a checkpoint of, as records spell it, and the step.
+        cite: BibTeX keys of its papers, as `registry.Entry` has them; empty where none are known.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Named:
     variant: str | None = None
     run: str | None = None
     step: int | None = None
+    cite: tuple[str, ...] = ()
 
 
 def record_name_of(name: str) -> str:

@@ -24,6 +24,7 @@ from typing import Literal
 from commons.errors import LIST, EmorepError, NotThere, Refused, UnknownName, cut
 from commons.places import Places
 from commons.registry import Registry
+from upstreams.emotion2vec.official import CITE as EMOTION2VEC_PAPERS
 from upstreams.emotion2vec.official import MODELS as EMOTION2VEC
 from upstreams.huggingface.named_encoders import MODELS
 from upstreams.named import USER_FILE, Named, record_name_of
@@ -45,6 +46,7 @@ class Entry:
         runs: name@checkpoint may also be the folder of a pre-training run.
         copies: which field of Places is the folder with copies of its weights. That folder is the last argument, after
             an empty checkpoint.
+        cite: BibTeX keys of its papers, in leaderboard/bibliography.bib; empty where none is there.
     """
 
     name: str
@@ -55,6 +57,7 @@ class Entry:
     arguments: tuple[str | int, ...] = ()
     runs: bool = False
     copies: Literal["weights", "modelscope", ""] = ""
+    cite: tuple[str, ...] = ()
 
 
 DRAWS = 5  # of random weights, where no seed is named
@@ -62,31 +65,35 @@ DRAWS = 5  # of random weights, where no seed is named
 ENTRIES = (
     Entry("fbank", "FBANK", "80 log-mel energies every 10 ms", "upstreams.spectral:Fbank"),
     Entry("mfcc", "MFCC", "13 cepstral coefficients, their deltas and delta-deltas", "upstreams.spectral:Mfcc"),
-    Entry("prosody", "prosody", "F0, voicing, energy and their changes", "upstreams.prosody:Prosody"),
-    Entry("opensmile", "eGeMAPSv02", "88 functionals of openSMILE", "upstreams.opensmile:egemaps"),
-    Entry("opensmile_compare", "ComParE 2016", "6373 functionals of openSMILE", "upstreams.opensmile:compare"),
+    Entry("prosody", "prosody", "F0, voicing, energy and their changes", "upstreams.prosody:Prosody",
+          cite=("morise2016",)),
+    Entry("opensmile", "eGeMAPSv02", "88 functionals of openSMILE", "upstreams.opensmile:egemaps",
+          cite=("eyben2010", "eyben2016")),
+    Entry("opensmile_compare", "ComParE 2016", "6373 functionals of openSMILE", "upstreams.opensmile:compare",
+          cite=("eyben2010", "schuller2016")),
     *(
         Entry(name, model.title, f"{model.title}; {model.about}", f"{HUGGINGFACE}:named", weights=True,
-              arguments=(name,), copies="weights")
+              arguments=(name,), copies="weights", cite=model.cite)
         for name, model in MODELS.items()
     ),
     Entry(
         "emotion2vec", "emotion2vec-small, ours", "emotion2vec, pre-trained here; emotion2vec@RUN: a run of your own",
-        f"{EMOTION2VEC_PARTS}:ours", weights=True, runs=True,
+        f"{EMOTION2VEC_PARTS}:ours", weights=True, runs=True, cite=EMOTION2VEC_PAPERS,
     ),
     *(
         Entry(name, model.title, f"{model.title}, as published", f"{EMOTION2VEC_PARTS}:published", weights=True,
-              arguments=(name,), copies="modelscope")
+              arguments=(name,), copies="modelscope", cite=EMOTION2VEC_PAPERS)
         for name, model in EMOTION2VEC.items()
     ),
 )  # fmt: skip
 RANDOM = (
-    *(Entry(f"random:{name}", f"{model.title}, random", "", f"{HUGGINGFACE}:random", arguments=(name,))
+    *(Entry(f"random:{name}", f"{model.title}, random", "", f"{HUGGINGFACE}:random", arguments=(name,),
+            cite=model.cite)
       for name, model in MODELS.items()),
     Entry("random:emotion2vec", "emotion2vec small, random", "", f"{EMOTION2VEC_PARTS}:Random",
-          arguments=("emotion2vec",)),
+          arguments=("emotion2vec",), cite=EMOTION2VEC_PAPERS),
     Entry("random:emotion2vec_base", "emotion2vec base, random", "", f"{EMOTION2VEC_PARTS}:Random",
-          arguments=("emotion2vec_base",)),
+          arguments=("emotion2vec_base",), cite=EMOTION2VEC_PAPERS),
 )  # fmt: skip
 FORMS = (
     Entry("random:NAME", "", f"a named encoder with random weights, {DRAWS} draws: the floor; random:NAME@7: one", ""),
@@ -140,7 +147,8 @@ def resolve(name: str, places: Places) -> Named:
         raise Refused(f"upstream {name!r}: no weights of {base} ship; name a run or a checkpoint, as {base}@RUN")
     if not checkpoint:
         copies = getattr(places, entry.copies) if entry.copies else None
-        return _named(entry.name, entry.target, (*entry.arguments, *(("", str(copies)) if copies else ())))
+        folder = ("", str(copies)) if copies else ()
+        return _named(entry.name, entry.target, (*entry.arguments, *folder), cite=entry.cite)
     return _resolve_checkpoint(name, entry, checkpoint)
 
 
@@ -165,10 +173,11 @@ def _named(
     source: Path | None = None,
     checkpoint: Path | None = None,
     base: str | None = None,
+    cite: tuple[str, ...] = (),
 ) -> Named:
     return Named(
         name, record_name_of(name), target, arguments, str(source) if source else None,
-        str(checkpoint) if checkpoint else None, base=base,
+        str(checkpoint) if checkpoint else None, base=base, cite=cite,
     )  # fmt: skip
 
 
@@ -197,7 +206,8 @@ def _resolve_checkpoint(name: str, entry: Entry, checkpoint: str) -> Named:
         path = _checkpoints(path)[-1]
     # A folder may hold more than the weights; its upstream hashes the files that count.
     file, base = path if path.is_file() else None, entry.name if entry.runs else None
-    named = _named(f"{entry.name}@{_shown(path)}", entry.target, (*entry.arguments, str(path)), None, file, base)
+    name, arguments = f"{entry.name}@{_shown(path)}", (*entry.arguments, str(path))
+    named = _named(name, entry.target, arguments, None, file, base, entry.cite)
     step = step_of(path) if entry.runs else None
     if step is None:
         return named
@@ -207,18 +217,19 @@ def _resolve_checkpoint(name: str, entry: Entry, checkpoint: str) -> Named:
 def _of_method(name: str) -> Entry:
     """The entry of a pre-training method whose weights do not ship."""
     method = methods.find(name)
-    return Entry(name, method.title, "", method.upstream, weights=True, runs=True)
+    return Entry(name, method.title, "", method.upstream, weights=True, runs=True, cite=method.cite)
 
 
 def _resolve_variant(name: str, places: Places) -> Named:
     from upstreams.pretraining import ablation
 
     path = ablation.weights(name, places.runs)
-    method, _, rest = name.partition(":")
+    base, _, rest = name.partition(":")
     which, _, variant = rest.partition("/")
+    method = methods.find(base)
     return Named(
-        name, name, methods.find(method).upstream, (str(path),), checkpoint=str(path), base=method,
-        ablation=which, variant=variant,
+        name, name, method.upstream, (str(path),), checkpoint=str(path), base=base, ablation=which, variant=variant,
+        cite=method.cite,
     )  # fmt: skip
 
 
@@ -232,18 +243,19 @@ def _resolve_hub(origin: str, places: Places) -> Named:
         _existing(origin, "folder")  # its error offers similar names
         raise Refused(f"upstream hf:{origin}: expected a folder, or a repository such as hf:facebook/wav2vec2-base")
     copies = (str(places.weights),) if places.weights else ()
-    return _named(f"hf:{origin}", target, (repository, revision, *copies))
+    cite = next((model.cite for model in MODELS.values() if model.repo == repository), ())
+    return _named(f"hf:{origin}", target, (repository, revision, *copies), cite=cite)
 
 
 def _resolve_s3prl(name: str, checkpoint: str) -> Named:
-    from upstreams.s3prl import refuse_unknown
+    from upstreams.s3prl import cite, refuse_unknown
 
     target = "upstreams.s3prl:S3prl"
     refuse_unknown(name)
     if not checkpoint:
-        return _named(f"s3prl:{name}", target, (name,))
+        return _named(f"s3prl:{name}", target, (name,), cite=cite(name))
     path = _existing(checkpoint, "checkpoint")
-    return _named(f"s3prl:{name}@{_shown(path)}", target, (name, str(path)), checkpoint=path)
+    return _named(f"s3prl:{name}@{_shown(path)}", target, (name, str(path)), checkpoint=path, cite=cite(name))
 
 
 def _resolve_random(entry: Entry, seed: str) -> Named:
@@ -256,7 +268,9 @@ def _resolve_random(entry: Entry, seed: str) -> Named:
         )
     number = int(seed or 0)
     name = f"{entry.name}@{number}" if number else entry.name
-    named = _named(name, entry.target, (*entry.arguments, number), base=entry.name.removeprefix("random:"))
+    named = _named(
+        name, entry.target, (*entry.arguments, number), base=entry.name.removeprefix("random:"), cite=entry.cite
+    )
     return replace(named, draw=number)
 
 

@@ -128,6 +128,11 @@ class S3prl:
         return torch.stack([layer[:, :frames] for layer in hidden], dim=1)
 
 
+def cite(name: str) -> tuple[str, ...]:
+    """BibTeX keys of the papers of an upstream of s3prl; empty unless it is a model in our table."""
+    return MODELS[SAME[name]].cite if name in SAME else ()
+
+
 def refuse_unknown(name: str) -> None:
     """Raises UnknownName: s3prl has no upstream of that name. Imports s3prl only if its source files do not show it."""
     spec = importlib.util.find_spec("s3prl")

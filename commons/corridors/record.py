@@ -79,6 +79,11 @@ class Task(Section):
     source_corpora: list[str] = Field(default=[], description="corpora that it trains on in place of its own")
     shots: int | None = Field(default=None, description="training utterances a class, of few labels")
     also: list[str] = Field(default=[], description="further targets that a head may train on; they are not scored")
+    cite: dict[str, list[str]] | None = Field(
+        default=None,
+        description="what is to be cited (corpora, folds of others) and its BibTeX keys; null in records from before "
+        "there was this key",
+    )
 
 
 class Upstream(Section):
@@ -116,6 +121,9 @@ class Upstream(Section):
     variant: str | None = Field(default=None, description="which variant")
     run: str | None = Field(default=None, description="pre-training run that it is a checkpoint of")
     step: int | None = Field(default=None, description="step of that run")
+    cite: list[str] | None = Field(
+        default=None, description="BibTeX keys of its papers; null in records from before there was this key"
+    )
 
 
 class Downstream(Section):
@@ -124,6 +132,9 @@ class Downstream(Section):
     deterministic: bool = Field(description="whether one seed is all there is to it")
     class_weights: str | None = Field(
         default=None, description="balanced: the loss weighs classes alike; none: utterances; null: unknown, no classes"
+    )
+    cite: list[str] | None = Field(
+        default=None, description="BibTeX keys of its papers; null in records from before there was this key"
     )
 
 

@@ -151,7 +151,8 @@ def load(name: str, options: Options, progress: Progress | None) -> Task:
     copy = reading.Copy(table.corpus, table.asked.file.parent, table.rows, table.notes)
     usable = reading.prepare(table.definition, copy, options, progress)
     if same := same_recordings.compare(usable.utterances, options.data):
-        usable = replace(usable, same_as=same.corpus, notes=(*usable.notes, same.note))
+        cite = {same.corpus: corpora.module(same.corpus).CORPUS.cite}
+        usable = replace(usable, same_as=same.corpus, notes=(*usable.notes, same.note), cite=cite)
     problem, more = problems.split(table.definition, usable)
     return finish(usable, table.definition, problem, more)
 

@@ -16,7 +16,7 @@ import json
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -48,6 +48,7 @@ NOUNS = {
     "enthusiastic": "enthusiasm",
 }
 PARTS = ("train", "valid", "test")
+CITE = ("ma2024emobox",)
 
 
 @dataclass(frozen=True)
@@ -128,6 +129,7 @@ def load(name: str, options: Options, progress: Progress | None) -> Task:
     rows = rows.assign(emotion=[emotion[utterance] for utterance in rows.index])
     wanted = _definition(name, corpus, rows, own_dev=any(fold["valid"] for fold in lists.values()))
     usable = reading.prepare(wanted, Copy(corpus, root, rows, tuple(notes), bool(lost)), options, progress)
+    usable = replace(usable, cite={**usable.cite, "EmoBox's folds": CITE})
     problem = _problem(wanted, usable.utterances, lists, ids)
     return finish(usable, wanted, problem, [])
 

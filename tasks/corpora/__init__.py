@@ -99,6 +99,7 @@ class Corpus(Layout):
         family: a name that corpora with common recordings or speakers share.
         lossless: whether the official audio is lossless; rate: its sample rate in Hz.
         source: where the counts come from.
+        cite: BibTeX keys of the papers that describe it, in leaderboard/bibliography.bib; empty where none is there.
         flawed: known-bad utterances by id, with the reason. They are left out and counted; a copy may lack them, and
             `files` and the other counts do not include them.
     """
@@ -116,6 +117,7 @@ class Corpus(Layout):
     lossless: bool
     rate: int
     source: str
+    cite: tuple[str, ...] = ()
     synthetic: bool = False
     others: tuple[str, ...] = ()
     videos: int = 0

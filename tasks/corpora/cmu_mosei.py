@@ -32,6 +32,7 @@ CORPUS = Corpus(
     lossless=True,
     rate=16000,
     source="MERBench's labels, counted (16326, 1871 and 4659 clips); its audio is one file a video",
+    cite=("zadeh2018",),
     videos=3227,
 )
 

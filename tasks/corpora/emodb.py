@@ -38,6 +38,7 @@ CORPUS = Corpus(
     lossless=True,
     rate=16000,
     source="file names of the whole corpus, counted; agrees with EmoBox's metadata",
+    cite=("burkhardt2005",),
 )
 
 EMOTIONS = {

@@ -37,6 +37,7 @@ CORPUS = Corpus(
     lossless=True,
     rate=48000,
     source="file names of the whole corpus, counted; agrees with EmoBox's metadata",
+    cite=("costantini2014",),
 )
 
 EMOTIONS = {

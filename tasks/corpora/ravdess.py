@@ -61,6 +61,7 @@ CORPUS = Corpus(
     lossless=True,
     rate=48000,
     source="file names of the whole corpus, counted; agrees with EmoBox's metadata",
+    cite=("livingstone2018",),
 )
 
 EMOTIONS = {

@@ -35,6 +35,7 @@ CORPUS = Corpus(
     lossless=True,
     rate=44100,
     source="file names of the whole corpus, counted; its README speaks of 38 speakers",
+    cite=("latif2018",),
 )
 
 EMOTIONS = {"A": "anger", "H": "happiness", "N": "neutral", "S": "sadness"}

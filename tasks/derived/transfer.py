@@ -198,7 +198,7 @@ def _sizes(part: _Part, wanted: Sequence[str]) -> str:
 
 
 def _reading(parts: Sequence[_Part], rows: pd.DataFrame) -> Reading:
-    """The reading of the joined corpora: facts of the target's corpus; licences, marks, counts and notes of all."""
+    """The reading of the joined corpora: the target corpus's facts; licences, papers, marks, counts, notes of all."""
     readings = {part.task.name: part.task.reading for part in parts}
     target = parts[0].task.reading
     licences = dict.fromkeys(f"{reading.corpus.licence} ({reading.corpus.name})" for reading in readings.values())
@@ -215,4 +215,5 @@ def _reading(parts: Sequence[_Part], rows: pd.DataFrame) -> Reading:
         bad_files=sum(reading.bad_files for reading in readings.values()),
         limited=any(reading.limited for reading in readings.values()),
         same_as=target.same_as,
+        cite={name: keys for reading in readings.values() for name, keys in reading.cite.items()},
     )

@@ -22,7 +22,7 @@ def task(tmp_path_factory):
 @pytest.fixture
 def upstream():
     """What keys reads of an Identity."""
-    named = SimpleNamespace(record_name="fbank")
+    named = SimpleNamespace(record_name="fbank", cite=())
     return SimpleNamespace(
         named=named, modality="audio", fingerprint="f" * 64, depth=1, width=80, seen={}, precision="fp32",
         title="FBANK", weights="", display_name="", licence="",
@@ -37,9 +37,16 @@ def key(task, upstream, head="probe", skip_bad=False):
     return keys.key(task, upstream, "", downstreams.resolve(head), skip_bad)
 
 
-def test_titles_labels_and_licences_decide_nothing(task, upstream) -> None:
-    for facts in ({"title": "other"}, {"display_name": "ours"}, {"weights": "a folder"}, {"licence": "MIT"}):
+def test_titles_labels_licences_and_papers_decide_nothing(task, upstream) -> None:
+    named = changed(upstream.named, cite=("paper2026",))
+    others = ({"title": "other"}, {"display_name": "ours"}, {"weights": "a folder"}, {"licence": "MIT"})
+    for facts in (*others, {"named": named}):
         assert key(task, changed(upstream, **facts)) == key(task, upstream)
+    corpus = replace(task.corpus, licence="MIT", cite=("paper2026",))
+    reading = replace(task.reading, corpus=corpus, cite={"demo": ("paper2026",)})
+    assert key(replace(task, reading=reading), upstream) == key(task, upstream)
+    reader = SimpleNamespace(settings=downstreams.resolve("probe").settings, further=False, cite=("paper2026",))
+    assert keys.key(task, upstream, "", reader, False) == key(task, upstream)
 
 
 def test_whatever_decides_figures_or_marks_changes_the_key(task, upstream) -> None:

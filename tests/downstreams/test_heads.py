@@ -235,6 +235,13 @@ def test_an_unknown_head_is_named_with_the_nearest():
 
 
 @pytest.mark.parametrize("head", HEADS)
+def test_a_head_cites_the_same_with_settings_of_ones_own(head, tmp_path):
+    (tmp_path / "mine.yaml").write_text("{}")
+    own = downstreams.resolve(f"{head}@{tmp_path / 'mine.yaml'}")
+    assert own.cite == downstreams.resolve(head).cite == HEADS_BY_NAME.find(head).cite
+
+
+@pytest.mark.parametrize("head", HEADS)
 def test_a_reader_is_plain_and_travels(head):
     """Of plain values alone, so that a job can carry it; its settings are those of the key of a cell."""
     reader = downstreams.resolve(head)

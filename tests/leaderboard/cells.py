@@ -120,6 +120,7 @@ def measured(
 def make(results: Path, *, right: float = 0.6, seed: int = 1, depth: int | None = 3, seeds: int = 2,
          table: pd.DataFrame | None = None, pooled: bool | np.ndarray = True, outputs: np.ndarray | None = None,
          head_marks: tuple[str, ...] = (), label: str | None = None, weights_licence: str | None = None,
+         upstream_cite: list[str] | None = None, head_cite: list[str] | None = None,
          seen: dict[str, str] | str | None = None, **names: object) -> Record:  # fmt: skip
     """Record one made-up cell."""
     table = utterances() if table is None else table
@@ -133,8 +134,10 @@ def make(results: Path, *, right: float = 0.6, seed: int = 1, depth: int | None 
         "depth": depth,
         "label": label,
         "licence": weights_licence,
+        "cite": upstream_cite,
         "seen": {} if seen is None else seen,
     }
+    made["downstream"]["cite"] = head_cite
     features = pooled if isinstance(pooled, np.ndarray) else None
     if pooled is True:
         features = np.random.default_rng(2).normal(size=(len(table), 5)).astype(np.float16)

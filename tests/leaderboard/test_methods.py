@@ -5,33 +5,43 @@ import re
 from importlib import resources
 
 import leaderboard
+from downstreams.registry import HEADS
 from leaderboard import methods
 from leaderboard.__main__ import main
+from tasks import corpora
+from tasks.brought import emobox
 from tests.leaderboard import cells
 from tests.leaderboard.test_tables import HOSTILE
+from upstreams import registry
+from upstreams.pretraining import method as pretraining
 
 
-def test_tables_of_citations_name_entries_that_exist_once():
-    entries = methods._bibliography()
-    named = {key for table in (methods.CORPORA, methods.UPSTREAMS, methods.HEADS) for keys in table.values()
-             for key in keys.split()} | set(methods.METHODS)  # fmt: skip
-    assert named == set(entries), "no entry is missing and none is idle"
+def test_what_corpora_upstreams_heads_and_methods_cite_are_the_entries_of_the_bibliography():
+    papers = [corpora.module(name).CORPUS.cite for name in corpora.names()]
+    papers += [entry.cite for entry in registry.known()]
+    papers += [pretraining.find(name).cite for name in pretraining.METHODS]
+    papers += [HEADS.find(name).cite for name in HEADS]
+    papers += [emobox.CITE, methods.METHODS]
+    assert all(type(cite) is tuple for cite in papers), "a text would be cited letter by letter"
+    entries = methods.bibliography()
+    assert {key for cite in papers for key in cite} == set(entries), "no entry is missing and none is idle"
     text = resources.files("leaderboard").joinpath("bibliography.bib").read_text()
     assert text.count("@") == len(entries)
     assert all(line.count("{") == line.count("}") and "year = " in line for line in text.splitlines())
 
 
 def test_the_paragraph_names_what_is_shown_and_nothing_else(make, results, capsys):
-    make(upstream="opensmile")
+    make(upstream="opensmile", cite={"emodb": ["burkhardt2005"]}, upstream_cite=["eyben2010", "eyben2016"])
     make(upstream="hf:microsoft/wavlm-base", name="strange", corpus="strange", family="strange", licence="by hand",
-         weights_licence="CC-BY-SA-3.0", seen="unknown", head="superb")  # fmt: skip
+         weights_licence="CC-BY-SA-3.0", seen="unknown", head="superb", cite={"strange": []},
+         upstream_cite=["chen2022"], head_cite=["yang2021"])  # fmt: skip
     make(upstream="majority", head="reference", depth=None)
     for record in leaderboard.load(results)[0]:
         leaderboard.log_scoring(results, record)
     assert main(["methods", "--results", str(results)]) == 0
     out = capsys.readouterr().out
     for words in ("120 utterances, 6 speakers, 6 folds", "task version 1", "[@burkhardt2005]",
-                  "[@chen2022]", "SUPERB's recipe",
+                  "[@chen2022]", "[@eyben2010; @eyben2016]", "[@yang2021]", "SUPERB's recipe",
                   "emodb: CC0", "strange: by hand", "hf:microsoft/wavlm-base: CC-BY-SA-3.0",
                   "@inproceedings{burkhardt2005", "seen:unknown (strange)",
                   "No BibTeX entry is at hand for strange", "its test part was scored 1 time",
@@ -40,6 +50,27 @@ def test_the_paragraph_names_what_is_shown_and_nothing_else(make, results, capsy
     assert "majority" not in out and "busso2008" not in out
     assert main(["methods", "--results", str(results), "-t", "emodb"]) == 0
     assert "chen2022" not in capsys.readouterr().out
+
+
+def test_nothing_is_cited_but_what_records_say(make):
+    """Names decide nothing; of records from before, which say nothing, and of unknown keys there is no reference."""
+    old = make(upstream="wavlm_base", head="superb")
+    text = methods.methods([old])
+    assert set(re.findall(r"@([a-z0-9]+)\b", text)) == {*methods.METHODS, "article", "book"}
+    assert "No BibTeX entry is at hand for emodb" in text
+    new = make(upstream="fbank", head="superb", cite={"emodb": ["burkhardt2005", "later2030"]}, head_cite=["yang2021"])
+    for records in ([old, new], [new, old]):
+        text = methods.methods(records)
+        assert "[@burkhardt2005]" in text and "[@yang2021]" in text and "later2030" not in text
+        assert "No BibTeX entry" not in text
+
+
+def test_a_transfer_cites_each_corpus_and_names_those_without_an_entry(make):
+    cite = {"emodb": ["burkhardt2005"], "strange": [], "ravdess": ["livingstone2018"],
+            "ravdess_song": ["livingstone2018"]}  # fmt: skip
+    text = methods.methods([make(name="transfer:strange,emodb", cite=cite)])
+    assert "[@burkhardt2005; @livingstone2018]" in text and text.count("@article{livingstone2018") == 1
+    assert "No BibTeX entry is at hand for strange:" in text
 
 
 def test_hostile_names_stay_on_their_line(make):

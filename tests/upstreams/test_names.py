@@ -12,6 +12,9 @@ from commons.errors import Refused, UnknownName
 from commons.places import Places
 from tests.upstreams.sounds import ENERGY, ROOT, plugin
 from upstreams import registry
+from upstreams.huggingface.named_encoders import MODELS, Model
+from upstreams.pretraining import method as methods
+from upstreams.s3prl import SAME
 
 
 @pytest.mark.parametrize("name", upstreams.names())
@@ -148,6 +151,40 @@ def test_a_name_knows_what_it_descends_from(
     named = upstreams.resolve(name)
     fields = ("base", "ablation", "variant", "run", "step")
     assert {field: value for field in fields if (value := getattr(named, field)) is not None} == lineage
+
+
+@pytest.mark.parametrize("entry", registry.known(), ids=lambda entry: entry.name)
+def test_a_name_cites_what_its_entry_cites_whatever_its_weights(entry: registry.Entry, tmp_path: Path) -> None:
+    seed = entry.name.startswith("random:")
+    names = [entry.name, *([f"{entry.name}@7"] if seed else []), *([f"{entry.name}@{tmp_path}/a.pt"] * entry.weights)]
+    (tmp_path / "a.pt").touch()
+    assert {upstreams.resolve(name).cite for name in names} == {entry.cite}
+
+
+@pytest.mark.parametrize(("name", "model"), MODELS.items(), ids=lambda value: value if isinstance(value, str) else "")
+def test_a_model_is_cited_alike_by_its_name_and_by_its_repository(name: str, model: Model) -> None:
+    names = (name, f"random:{name}", f"hf:{model.repo}", f"hf:{model.repo}@main")
+    assert {upstreams.resolve(one).cite for one in names} == {model.cite}
+    assert upstreams.resolve(f"hf:somebody/{name}").cite == ()
+
+
+@pytest.mark.parametrize(("name", "same"), SAME.items())
+def test_a_model_of_s3prl_is_cited_as_our_own_row_of_it(name: str, same: str) -> None:
+    assert upstreams.resolve(f"s3prl:{name}").cite == upstreams.resolve(same).cite
+
+
+def test_what_is_known_of_methods_is_cited_for_their_runs_and_variants_and_nothing_for_a_users_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = tmp_path / "runs" / "mine" / "both"
+    run.mkdir(parents=True)
+    (run / "step-00000050.safetensors").touch()
+    mine = plugin(tmp_path, ENERGY)
+    monkeypatch.chdir(tmp_path)
+    for name in methods.METHODS:
+        for one in (f"{name}@{run}", f"{name}:mine/both"):
+            assert upstreams.resolve(one).cite == methods.find(name).cite
+    assert upstreams.resolve(mine).cite == ()
 
 
 def test_a_run_elsewhere_is_one_run_by_its_label(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from upstreams import hub
 from upstreams.emotion2vec.config import BASE, LARGE, ModelConfig
 from upstreams.errors import UpstreamError
 
+CITE = ("ma2024emotion2vec",)
 # Emo-262, without labels (the paper, section 4.1); it began with data2vec 2.0, of LibriSpeech.
 AUDIO_OF = ("iemocap", "meld", "cmu_mosei", "mead", "msp_podcast", "librispeech")
 # Corpora of EmoBox, on whose labels the plus models were trained (emotion2vec's README).

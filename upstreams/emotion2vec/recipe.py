@@ -13,6 +13,7 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from upstreams.emotion2vec.config import BASE, LARGE, SMALL, ModelConfig
+from upstreams.emotion2vec.official import CITE
 from upstreams.errors import UpstreamError
 from upstreams.pretraining import recipe_sections
 from upstreams.pretraining.batches import SAMPLE_RATE
@@ -179,4 +180,5 @@ METHOD = Method(
     learner="upstreams.emotion2vec.learner:SelfDistillation",
     upstream="upstreams.emotion2vec.upstream:ours",
     release="upstreams.emotion2vec.checkpoint:without_decoder",
+    cite=CITE,
 )

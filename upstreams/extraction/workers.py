@@ -245,7 +245,7 @@ def _build(setup: Setup) -> Frozen:
 def _setup(line: str) -> Setup:
     plain = json.loads(line)
     named = plain.pop("named")
-    return Setup(Named(**{**named, "arguments": tuple(named["arguments"])}), **plain)
+    return Setup(Named(**{**named, "arguments": tuple(named["arguments"]), "cite": tuple(named["cite"])}), **plain)
 
 
 def _job(line: str) -> Job:

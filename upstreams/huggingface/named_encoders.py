@@ -18,6 +18,7 @@ class Model:
             a stored copy must agree with them.
         about: what it was trained on, for lists; seen: the same by corpus, as in the contract.
         parameters: of the encoder, millions.
+        cite: BibTeX keys of its papers, in leaderboard/bibliography.bib; empty where none is there.
     """
 
     title: str
@@ -28,6 +29,7 @@ class Model:
     seen: Seen
     licence: str
     parameters: int
+    cite: tuple[str, ...] = ()
 
 
 BASE: Values = {"hidden_size": 768, "num_hidden_layers": 12, "num_attention_heads": 12, "intermediate_size": 3072}
@@ -53,43 +55,45 @@ WEB = "680,000 h of transcribed audio of the web"
 
 APACHE, CC_SA = "Apache-2.0", "CC-BY-SA-3.0"
 LS_960, LL_60K, MIX = "LibriSpeech, 960 h", "Libri-Light, 60,000 h", "Mix-94k: Libri-Light, GigaSpeech, VoxPopuli"
+# Keys of their papers.
+WAV2VEC2, HUBERT, WAVLM, DATA2VEC = ("baevski2020",), ("hsu2021",), ("chen2022",), ("baevski2022",)
 
 MODELS = {
     "wav2vec2_base": Model(
         "wav2vec 2.0 base", "facebook/wav2vec2-base", "Wav2Vec2", BASE,
-        LS_960, LIBRISPEECH, APACHE, 94,
+        LS_960, LIBRISPEECH, APACHE, 94, WAV2VEC2,
     ),
     "wav2vec2_large": Model(
         "wav2vec 2.0 large", "facebook/wav2vec2-large-lv60", "Wav2Vec2", LARGE | BIASED,
-        LL_60K, LIBRI_LIGHT, APACHE, 315,
+        LL_60K, LIBRI_LIGHT, APACHE, 315, WAV2VEC2,
     ),
     "hubert_base": Model(
         "HuBERT base", "facebook/hubert-base-ls960", "Hubert", BASE,
-        LS_960, LIBRISPEECH, APACHE, 94,
+        LS_960, LIBRISPEECH, APACHE, 94, HUBERT,
     ),
     "hubert_large": Model(
         "HuBERT large", "facebook/hubert-large-ll60k", "Hubert", LARGE | BIASED,
-        LL_60K, LIBRI_LIGHT, APACHE, 315,
+        LL_60K, LIBRI_LIGHT, APACHE, 315, HUBERT,
     ),
     "wavlm_base": Model(
         "WavLM base", "microsoft/wavlm-base", "WavLM", BASE,
-        LS_960, LIBRISPEECH, CC_SA, 94,
+        LS_960, LIBRISPEECH, CC_SA, 94, WAVLM,
     ),
     "wavlm_base_plus": Model(
         "WavLM base+", "microsoft/wavlm-base-plus", "WavLM", BASE,
-        MIX, MIX_94K, CC_SA, 94,
+        MIX, MIX_94K, CC_SA, 94, WAVLM,
     ),
     "wavlm_large": Model(
         "WavLM large", "microsoft/wavlm-large", "WavLM", LARGE | LAYER_NORM,
-        MIX, MIX_94K, CC_SA, 315,
+        MIX, MIX_94K, CC_SA, 315, WAVLM,
     ),
     "data2vec_base": Model(
         "data2vec base", "facebook/data2vec-audio-base", "Data2VecAudio", BASE,
-        LS_960, LIBRISPEECH, APACHE, 93,
+        LS_960, LIBRISPEECH, APACHE, 93, DATA2VEC,
     ),
     "data2vec_large": Model(
         "data2vec large", "facebook/data2vec-audio-large", "Data2VecAudio", LARGE,
-        LL_60K, LIBRI_LIGHT, APACHE, 313,
+        LL_60K, LIBRI_LIGHT, APACHE, 313, DATA2VEC,
     ),
     "xlsr_300m": Model(
         "XLS-R 300M", "facebook/wav2vec2-xls-r-300m", "Wav2Vec2", LARGE | BIASED,
@@ -127,11 +131,11 @@ MODELS = {
         "wav2vec 2.0 robust, dimensional",
         "audeering/wav2vec2-large-robust-12-ft-emotion-msp-dim", "Wav2Vec2", LARGE | BIASED | {"num_hidden_layers": 12},
         "fine-tuned on arousal, valence, dominance of MSP-Podcast", ROBUST | {"msp_podcast": "labels"},
-        "CC-BY-NC-SA-4.0", 164,
+        "CC-BY-NC-SA-4.0", 164, WAV2VEC2,
     ),
     "wavlm_base_plus_sv": Model(
         "WavLM base+ x-vector", "microsoft/wavlm-base-plus-sv", "WavLMForXVector", BASE | X_VECTOR,
-        "a control that identifies speakers: Mix-94k, VoxCeleb1", MIX_94K | {"voxceleb1": "labels"}, CC_SA, 100,
+        "a control that identifies speakers: Mix-94k, VoxCeleb1", MIX_94K | {"voxceleb1": "labels"}, CC_SA, 100, WAVLM,
     ),
 }  # fmt: skip
 

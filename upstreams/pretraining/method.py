@@ -46,6 +46,7 @@ class Method:
         learner: called with a recipe, `Speech` and a torch.device; gives a `Learner` before its first step.
         upstream: called with the path of a checkpoint (a string); gives an upstream (upstreams/contract.py).
         release: called with a `checkpoints.Stored`; gives it without what only training uses. "": gives it as it is.
+        cite: BibTeX keys of its papers, in leaderboard/bibliography.bib; empty where none is there.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Method:
     learner: str
     upstream: str
     release: str = ""
+    cite: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -43,6 +43,7 @@ CORPUS = Corpus(
     rate=16000,
     others=("frustration", "fear", "surprise", "disgust", "other"),
     source="EmoBox's metadata, counted (five classes); the corpus's own paper (10039 turns)",
+    cite=("busso2008",),
 )
 
 EMOTIONS = {

@@ -49,6 +49,7 @@ CORPUS = Corpus(
     lossless=True,
     rate=48000,
     source="the official label files, counted",
+    cite=("poria2019",),
     beside={"final_videos_test[^/]*": ""},
     flawed={
         "train_dia125_utt3": "its clip cannot be read",

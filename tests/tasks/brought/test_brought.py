@@ -74,9 +74,10 @@ def test_a_table_of_a_known_corpuss_recordings_is_of_its_family(tmp_path, capsys
         options = tasks.Options(tmp_path / "data", tmp_path / "cache", audio=audio)
         task = tasks.load(f"csv:{folder / 'mine.csv'}=Mine", options)
         assert (task.family, task.known_corpus, task.corpus.name) == (corpus.family, "emodb", "Mine")
+        assert task.reading.cite == corpus.reading.cite == {"emodb": corpus.corpus.cite}
         assert tasks.load(f"shots:csv:{folder / 'mine.csv'}=Mine,1", options).family == corpus.family
         elsewhere = tasks.load(f"csv:{folder / 'mine.csv'}=Mine", replace(options, data=tmp_path / "nowhere"))
-        assert elsewhere.family == elsewhere.known_corpus == "Mine"
+        assert elsewhere.family == elsewhere.known_corpus == "Mine" and elsewhere.reading.cite == {"Mine": ()}
         assert (elsewhere.audit, elsewhere.definition, elsewhere.marks) == (task.audit, task.definition, task.marks)
     places = ["--data", str(tmp_path / "data"), "--cache", str(tmp_path / "cache")]
     assert main(["check", f"csv:{tmp_path / 'copied' / 'mine.csv'}", *places]) == 0
@@ -249,6 +250,7 @@ def test_emoboxs_folds_are_run_and_its_defects_told(tmp_path, schema):
     assert "labels that EmoBox's label map lacks or spells otherwise: 'neutral' (8)" in task.notes
     assert "2 of EmoBox's fold files exist in two schemas; the newer one is read" in task.notes
     assert "speakers_shared" not in task.marks and all(f.matches for f in task.definition.published)
+    assert task.reading.cite["emodb"] == task.corpus.cite and task.reading.cite["EmoBox's folds"]
     for fold in task.problem.folds:
         assert len(fold.dev) == 7 and not fold.inner and not np.intersect1d(fold.train, fold.dev).size
 

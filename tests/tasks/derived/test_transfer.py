@@ -67,6 +67,7 @@ def check(task, target, sources):
         assert f"{verb} on {part.name}: " in notes
     assert ("same_family" in task.marks) == any(s.corpus.family == target.corpus.family for s in sources)
     assert task.corpus.name == target.corpus.name and all(s.corpus.licence in task.corpus.licence for s in sources)
+    assert task.reading.cite == {t.corpus.name: t.corpus.cite for t in (target, *sources)}
 
 
 @pytest.mark.parametrize("pair", PAIRS, ids=",".join)

@@ -1,0 +1,27 @@
+"""What the sections of a record say, from the objects of the rooms."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import leaderboard
+import run_benchmark
+import tasks
+import upstreams
+from downstreams.registry import HEADS
+
+
+def test_records_say_what_is_to_be_cited(tmp_path: Path) -> None:
+    folders = [word for name in ("results", "cache") for word in (f"--{name}", str(tmp_path / name))]
+    words = ["-u", "prosody", "-t", "demo", "-d", "superb", "--limit", "48", "--seeds", "1", "--jobs", "1", *folders]
+    assert run_benchmark.main(words) == 0
+    records, problems = leaderboard.load(tmp_path / "results" / "limited")
+    assert not problems
+    reading = tasks.load("demo", tasks.Options(tmp_path / "data", tmp_path / "cache", limit=48)).reading
+    for record in records:
+        assert record.task.cite == {name: list(keys) for name, keys in reading.cite.items()} == {"demo": []}
+        measured = record.cell.upstream == "prosody"
+        assert record.upstream.cite == (list(upstreams.resolve("prosody").cite) if measured else [])
+        assert record.downstream.cite == (list(HEADS.find("superb").cite) if measured else [])
+        assert bool(record.upstream.cite and record.downstream.cite) == measured
+    assert {record.cell.upstream for record in records} > {"prosody"}
