@@ -59,7 +59,7 @@ def run(request: Request) -> int:
     place = Workplace()
     plan = planned(request, place, warn)
     board = Board(request, plan)
-    for outcome in engines.run(engines.chosen(place), plan.jobs):
+    for outcome in engines.run(engines.chosen(request, place), plan.jobs):
         board.add(outcome)
     return board.show(absent)
 

@@ -229,6 +229,8 @@ class Metric:
         limits: the smallest and the largest possible value, in table units.
         higher_is_better: whether larger values are better.
         by_class: whether each class weighs the same; then there is no interval where one group alone has a class.
+        linear: whether a difference of two systems is a sum over groups where their targets are equal: a swap of their
+            predictions changes nothing that it divides by.
         special: whether it is for sentiment from -3 to 3 only; such a metric is computed only where a task names it.
     """
 
@@ -238,6 +240,7 @@ class Metric:
     limits: tuple[float, float] = (0.0, 100.0)
     higher_is_better: bool = True
     by_class: bool = False
+    linear: bool = False
     special: bool = False
 
     @property
@@ -273,26 +276,28 @@ def axis_label(name: str) -> str:
     return f"{name} (%)" if METRICS[name].unit == "percent" else name
 
 
-def _class_metric(function: Callable[[np.ndarray], np.ndarray], *, by_class: bool = False) -> Metric:
-    return Metric(function, CLASSIFICATION, by_class=by_class)
+def _class_metric(
+    function: Callable[[np.ndarray], np.ndarray], *, by_class: bool = False, linear: bool = False
+) -> Metric:
+    return Metric(function, CLASSIFICATION, by_class=by_class, linear=linear)
 
 
-def _sentiment_metric(function: Callable[[np.ndarray], np.ndarray]) -> Metric:
-    return Metric(function, REGRESSION, special=True)
+def _sentiment_metric(function: Callable[[np.ndarray], np.ndarray], *, linear: bool = False) -> Metric:
+    return Metric(function, REGRESSION, linear=linear, special=True)
 
 
 METRICS: dict[str, Metric] = {
-    "WA": _class_metric(wa),
-    "UA": _class_metric(ua, by_class=True),
+    "WA": _class_metric(wa, linear=True),
+    "UA": _class_metric(ua, by_class=True, linear=True),
     "WF1": _class_metric(wf1),
     "macro_F1": _class_metric(macro_f1, by_class=True),
     "CCC": Metric(ccc, REGRESSION, unit="", limits=(-1.0, 1.0)),
     "Pearson": Metric(pearson, REGRESSION, unit="", limits=(-1.0, 1.0)),
-    "MAE": Metric(mae, REGRESSION, unit="", limits=(0.0, np.inf), higher_is_better=False),
+    "MAE": Metric(mae, REGRESSION, unit="", limits=(0.0, np.inf), higher_is_better=False, linear=True),
     # The two conventions of MOSI and MOSEI: negative against the rest; negative against positive, zeros left out.
-    "Acc2_nonneg": _sentiment_metric(lambda s: wa(signs(s, without_zero=False))),
+    "Acc2_nonneg": _sentiment_metric(lambda s: wa(signs(s, without_zero=False)), linear=True),
     "F1_nonneg": _sentiment_metric(lambda s: wf1(signs(s, without_zero=False))),
-    "Acc2_posneg": _sentiment_metric(lambda s: wa(signs(s, without_zero=True))),
+    "Acc2_posneg": _sentiment_metric(lambda s: wa(signs(s, without_zero=True)), linear=True),
     "F1_posneg": _sentiment_metric(lambda s: wf1(signs(s, without_zero=True))),
-    "Acc7": _sentiment_metric(acc7),
+    "Acc7": _sentiment_metric(acc7, linear=True),
 }

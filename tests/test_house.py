@@ -23,7 +23,8 @@ def test_files_and_functions_are_short(path: Path) -> None:
     assert text.count("\n") <= LONGEST_FILE
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.end_lineno:
-            assert node.end_lineno - node.lineno < LONGEST_FUNCTION, f"{node.name} at line {node.lineno}"
+            said = (ast.get_docstring(node, clean=False) or "").count("\n")  # examples may be long
+            assert node.end_lineno - node.lineno - said < LONGEST_FUNCTION, f"{node.name} at line {node.lineno}"
 
 
 COMMAND_LINES = {

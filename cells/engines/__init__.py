@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 from cells.jobs import Job, Outcome
 
 if TYPE_CHECKING:
+    from cells.request import Request
     from cells.workplace import Workplace
 
 
@@ -27,8 +28,8 @@ class Engine(Protocol):
         ...
 
 
-def chosen(place: Workplace) -> Engine:
-    """The engine of a request. This machine is the only one so far."""
+def chosen(request: Request, place: Workplace) -> Engine:
+    """The engine of a request, which works at `place`. This machine is the only one so far."""
     from cells.engines.local import Local
 
     return Local(place)

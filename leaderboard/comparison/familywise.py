@@ -20,7 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from commons.metrics import METRICS
-from leaderboard.comparison.permutation import ENUMERATED, LINEAR, ROUNDING, contributions, signs
+from leaderboard.comparison.permutation import ENUMERATED, ROUNDING, contributions, signs
 from leaderboard.records.intervals import same_seeds
 
 LEVEL = 0.05
@@ -134,7 +134,7 @@ def swaps_for(metric: str, groups: int, systems: int) -> np.ndarray:
     ((32, 6), (2001, 24))
     """
     swaps = signs(groups)
-    slow = metric not in LINEAR and systems * (systems - 1) // 2 > MANY and groups > ENUMERATED
+    slow = not METRICS[metric].linear and systems * (systems - 1) // 2 > MANY and groups > ENUMERATED
     return swaps[: FEWER + 1] if slow else swaps
 
 
@@ -187,7 +187,7 @@ def all_pairs(parts: Sequence[Part], metric: str, groups: int) -> Tested:
     [0.03125]
     """
     swaps = swaps_for(metric, groups, len(parts[0].systems))
-    if metric in LINEAR:
+    if METRICS[metric].linear:
         own = np.zeros((groups, len(parts[0].systems)))
         for part in parts:
             shares = [contributions(system, part.systems[0], metric) for system in part.systems]
@@ -219,13 +219,13 @@ def of_couples(couples: Sequence[Couple], groups: int) -> Tested:
     squares = [next(_squares([part], c.metric, groups)) for part, c in zip(parts, couples, strict=True)]
     columns = np.zeros((groups, len(couples)))
     for index, couple in enumerate(couples):
-        if couple.metric in LINEAR:
+        if METRICS[couple.metric].linear:
             columns[couple.at, index] = contributions(couple.first, couple.second, couple.metric)
 
     def differences(rows: np.ndarray) -> np.ndarray:
         moved = rows @ columns
         for index, (part, couple) in enumerate(zip(parts, couples, strict=True)):
-            if couple.metric not in LINEAR:
+            if not METRICS[couple.metric].linear:
                 moved[:, index] = _swapped(part, couple.metric, rows[:, part.at])[:, 0]
         return moved
 

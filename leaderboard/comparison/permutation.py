@@ -22,8 +22,6 @@ from commons.metrics import METRICS
 
 ENUMERATED = 12  # groups up to which every swap is tried
 DRAWS = 10_000  # swaps drawn beyond
-# Metrics whose difference is a sum over groups where targets are equal: no swap changes what they divide by.
-LINEAR = frozenset({"WA", "UA", "MAE", "Acc2_nonneg", "Acc2_posneg", "Acc7"})
 CHUNK = 1000  # swaps computed at once
 ROUNDING = 1e-9  # of the statistic: swaps that tie with what was seen count as tied
 
@@ -116,7 +114,7 @@ def swap_test(first: np.ndarray, second: np.ndarray, metric: str, swaps: np.ndar
     >>> swap_test(first, second, "UA", signs(3))
     0.25
     """
-    if metric in LINEAR:
+    if METRICS[metric].linear:
         return float(p_values(contributions(first, second, metric)[:, None], swaps)[0])
     first, second = _same_seeds(first, second)
     shape, figure = first.shape[2:], METRICS[metric]

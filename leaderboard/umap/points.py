@@ -80,10 +80,14 @@ def gather(
                 yield points
 
 
-def _lacking(upstream: str, task: str, column: str) -> str:
-    head, what = ("probe", "pooled features") if column == "pooled" else ("emotion2vec", "a head's first layer")
-    remedy = f"run_benchmark.py -u {shlex.quote(upstream)} -t {shlex.quote(task)} -d {head}"
-    return f"{task}: no {what} of {upstream} in these results; `{remedy}` computes them"
+def _lacking(upstream: str, task: str, column: str, head: str | None) -> str:
+    """What is missing, and the command that computes it; `head`: one that kept it of other upstreams."""
+    what = "pooled features" if column == "pooled" else "a head's first layer"
+    lacks = f"{task}: no {what} of {upstream} in these results"
+    if head is None:
+        return f"{lacks}, nor of another upstream: run a head that keeps them (docs/heads.md)"
+    remedy = f"run_benchmark.py -u {shlex.quote(upstream)} -t {shlex.quote(task)} -d {shlex.quote(head)}"
+    return f"{lacks}; `{remedy}` computes them"
 
 
 def _draw(record: Record) -> int:
@@ -112,7 +116,8 @@ def _points(
     records = max(([record for record in head if holds(record)] for head in firsts), key=len)
     for name in upstreams:
         if not any(is_of(record, [name]) for record in records):
-            problems.append(_lacking(name, heads[0][0].cell.task, column))
+            head = records[0].cell.downstream if records else None
+            problems.append(_lacking(name, heads[0][0].cell.task, column, head))
     if not records:
         return None
     if upstreams:
