@@ -199,8 +199,8 @@ def main() -> None:
             speed(pickled, arguments.model, arguments.rounds, arguments.device)
             return
         for count in arguments.memory:
-            found = next(answers(start("--peak", str(pickled), arguments.model, str(count))))
-            print("{:>6} utterances: {:.0f} MB".format(*json.loads(found)))
+            answer = next(answers(start("--peak", str(pickled), arguments.model, str(count))))
+            print("{:>6} utterances: {:.0f} MB".format(*json.loads(answer)))
 
 
 if __name__ == "__main__":

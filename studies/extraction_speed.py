@@ -33,8 +33,8 @@ PHASES = ("decode", "forward", "write")
 
 def table(folder: Path, files: int) -> pd.DataFrame:
     """Utterances of a folder, one a file."""
-    found = sorted(path.resolve() for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
-    chosen = [found[i * len(found) // files] for i in range(files)] if len(found) > files else found
+    audio = sorted(path.resolve() for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
+    chosen = [audio[i * len(audio) // files] for i in range(files)] if len(audio) > files else audio
     facts = {
         "path": [str(path) for path in chosen],
         "sha256": [hashlib.sha256(path.read_bytes()).hexdigest() for path in chosen],

@@ -58,10 +58,10 @@ EFFECTS = ("normal", "few hard speakers", "long tail")
 def counts(right: np.ndarray, n: np.ndarray) -> np.ndarray:
     """(G, C, C) confusion counts of which `right` (G, C) of `n` lie on the diagonal."""
     classes = right.shape[1]
-    found = np.zeros((len(right), classes, classes))
+    tables = np.zeros((len(right), classes, classes))
     for c in range(classes):
-        found[:, c, c], found[:, c, (c + 1) % classes] = right[:, c], (n - right)[:, c]
-    return found
+        tables[:, c, c], tables[:, c, (c + 1) % classes] = right[:, c], (n - right)[:, c]
+    return tables
 
 
 def draw(random: np.random.Generator, groups: int, difficulty: float) -> np.ndarray:
@@ -216,9 +216,9 @@ def main() -> None:
         row = "".join(f"{100 * bootstrap(g, difficulty, draws // 2):8.1f}" for g in GROUPS)
         print(f"{'  percentile bootstrap of groups, UA':<44}{row}")
     for kind in PAIRS:
-        found = np.array([false_alarms(g, kind, draws) for g in GROUPS]).T
+        alarms = np.array([false_alarms(g, kind, draws) for g in GROUPS]).T
         words = (f"p <= 0.05 though equal, {kind}", "  interval known", "  interval, where known, holds the difference")
-        for name, figures in zip(words, found, strict=True):
+        for name, figures in zip(words, alarms, strict=True):
             print(f"{name:<44}" + "".join(f"{100 * figure:8.1f}" for figure in figures), flush=True)
     for kind in ("exchangeable", "other classes", "few speakers"):
         alarm, held = over_corpora(kind, draws)

@@ -70,22 +70,22 @@ def holm(p: np.ndarray) -> np.ndarray:
     p = np.nan_to_num(np.asarray(p, dtype=np.float64), nan=1.0)
     order = np.argsort(p, kind="stable")
     adjusted = np.maximum.accumulate((len(p) - np.arange(len(p))) * p[order])
-    found = np.empty_like(p)
-    found[order] = np.minimum(adjusted, 1.0)
-    return found
+    ordered = np.empty_like(p)
+    ordered[order] = np.minimum(adjusted, 1.0)
+    return ordered
 
 
 def power(groups: int, upstreams: int, draws: int) -> tuple[float, float]:
     """Share of the pairs that truly differ by 10 points or more and are found; the same by Holm's adjustment."""
-    random, swaps, found = np.random.default_rng(1), swaps_of(groups), []
+    random, swaps, shares = np.random.default_rng(1), swaps_of(groups), []
     truth = 100 * expit(0.8 + 0.7 * random.normal(size=(20000, 1)) + draw(random, 2, upstreams, "even")[1]).mean(0)
     first, second = np.triu_indices(upstreams, 1)
     far = np.abs(truth[first] - truth[second]) >= 10
     for _ in range(draws):
         tested = of_systems(draw(random, groups, upstreams, "even")[0], swaps)
         single = tested.p if groups <= ENUMERATED else np.maximum(tested.p - 1 / len(swaps), 1 / (DRAWS + 1))
-        found.append([(p[far] <= 0.05).mean() for p in (tested.adjusted, holm(single))])
-    return tuple(np.mean(found, axis=0))
+        shares.append([(p[far] <= 0.05).mean() for p in (tested.adjusted, holm(single))])
+    return tuple(np.mean(shares, axis=0))
 
 
 def whole_counts(random: np.random.Generator, groups: int, upstreams: int, kind: str) -> list[np.ndarray]:
@@ -96,10 +96,10 @@ def whole_counts(random: np.random.Generator, groups: int, upstreams: int, kind:
         own = np.where(random.random(own.shape) < 1 / 7, -2.0, 0.3)
     voice = 0.8 + 0.6 * random.normal(size=(groups, 1)) + 0.3 * random.normal(size=(upstreams, groups, len(SHARES)))
     right = random.binomial(n, expit(voice + own))
-    found = np.zeros((upstreams, 1, groups, len(SHARES), len(SHARES)))
+    counts = np.zeros((upstreams, 1, groups, len(SHARES), len(SHARES)))
     for c in range(len(SHARES)):
-        found[:, 0, :, c, c], found[:, 0, :, c, c - 1] = right[..., c], n[:, c] - right[..., c]
-    return list(found)
+        counts[:, 0, :, c, c], counts[:, 0, :, c, c - 1] = right[..., c], n[:, c] - right[..., c]
+    return list(counts)
 
 
 def false_alarms_of(metric: str, corpora: Sequence[int], upstreams: int, kind: str, draws: int) -> float:
@@ -149,8 +149,8 @@ def main() -> None:
             print(f"{f'{upstreams} upstreams, {words}':<34}" + "".join(f"{100 * f:8.1f}" for f in figures), flush=True)
     draws = max(chosen.draws // 2, 1)
     for metric, corpora in (("macro_F1", (10,)), ("macro_F1", (24,)), ("UA", CORPORA), ("macro_F1", CORPORA)):
-        found = [f"{kind} {100 * false_alarms_of(metric, corpora, 8, kind, draws):.1f}" for kind in KINDS[:2]]
-        print(f"8 upstreams, {metric}, groups {' + '.join(map(str, corpora))}, false: {', '.join(found)}", flush=True)
+        alarms = [f"{kind} {100 * false_alarms_of(metric, corpora, 8, kind, draws):.1f}" for kind in KINDS[:2]]
+        print(f"8 upstreams, {metric}, groups {' + '.join(map(str, corpora))}, false: {', '.join(alarms)}", flush=True)
     for metric, groups in (("UA", 24), ("UA", 1000), ("macro_F1", 24)):
         print(timed(metric, groups, chosen.timed), flush=True)
 

@@ -46,7 +46,12 @@ def test_command_lines_alone_read_the_environment(path: Path) -> None:
 RIDDLES = {"found", "heard", "read", "told"}  # they name many things: say what the value is
 
 
-@pytest.mark.parametrize("path", sources(), ids=lambda path: path.relative_to(ROOT).as_posix())
+def beside() -> list[Path]:
+    """Every module beside the rooms."""
+    return [path for folder in ("examples", "studies", "tests") for path in sorted((ROOT / folder).rglob("*.py"))]
+
+
+@pytest.mark.parametrize("path", [*sources(), *beside()], ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_variables_say_what_they_hold(path: Path) -> None:
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):

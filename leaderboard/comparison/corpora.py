@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,6 +21,11 @@ from leaderboard.records.intervals import bounded, freedom, leave_one_out, share
 @dataclass(frozen=True)
 class Across:
     """Upstreams over several corpora, best first; every corpus family has one vote.
+
+    A mean is (1/F) sum_f (1/T_f) sum_t figure_t over F corpus families with T_f tasks each, in the unit of the metric
+    and within its limits. All pairs of upstreams are tested two times (Westfall and Young 1993): on further speakers by
+    swaps of groups (`all_pairs`), and on further corpora by swaps of families, whose differences are one draw each.
+    Ranks, from 1 to K, follow from each as `rank_intervals` says.
 
     `pairs`: on further speakers of these corpora. `pairs_corpora`: on further corpora, a family being a draw.
     `clean`: means over the tasks on which none of these upstreams is contaminated (None: there is no such task).
@@ -45,15 +50,9 @@ class Across:
 
 
 def across(parts: Sequence[Sequence[Answer]]) -> Across:
-    """Means and ranks over several tasks of one headline metric and head; an upstream must have every task.
+    """Means and ranks, as `Across` says, over several tasks of one headline metric and head.
 
-    A mean is (1/F) sum_f (1/T_f) sum_t figure_t over F corpus families with T_f tasks each, in the unit of the metric
-    and within its limits. All pairs of upstreams are tested two times (Westfall and Young 1993): on further speakers by
-    swaps of groups (`all_pairs`), and on further corpora by swaps of families, whose differences are one draw each.
-    Ranks, from 1 to K, follow from each as `rank_intervals` says.
-
-    Args:
-        parts: for every task its answers, on the same utterances.
+    An upstream must have every task. Each of `parts` holds the answers of one task, on the same utterances.
 
     >>> from types import SimpleNamespace as Plain
     >>> def answer(task, upstream, counts):  # the same counts in each of 6 speakers
@@ -68,11 +67,7 @@ def across(parts: Sequence[Sequence[Answer]]) -> Across:
     tasks = [part[0].record.task for part in parts]
     metric = tasks[0].headline
     by_task = [{a.upstream: a for a in part} for part in parts]
-    incomplete = _incomplete(tasks, by_task)
-    families: dict[str, list[str]] = {}
-    for task in tasks:
-        families.setdefault(family_of(task), []).append(task.name)
-
+    incomplete, families = _incomplete(tasks, by_task), _families(tasks)
     names = sorted(set().union(*by_task) - set(incomplete))
     values = {u: np.array([float(METRICS[metric](own[u].statistics.sum(1)).mean()) for own in by_task]) for u in names}
     weights = np.array([1 / len(families) / len(families[family_of(task)]) for task in tasks])
@@ -83,8 +78,7 @@ def across(parts: Sequence[Sequence[Answer]]) -> Across:
 
     of_means = {couple: float(moved @ weights) for couple, moved in differences.items()}
     pairs, smallest, needed = _pairs_of_speakers(complete, metric, families, of_means)
-    votes = {couple: _votes(moved, tasks, families) for couple, moved in differences.items()}
-    pairs_corpora = _pairs_of_corpora(votes)
+    pairs_corpora = _pairs_of_corpora({couple: _votes(moved, tasks, families) for couple, moved in differences.items()})
     (ranks, last), (ranks_corpora, last_corpora) = (ranks_of(names, own, metric) for own in (pairs, pairs_corpora))
     clean_tasks, clean = _clean(complete, tasks, families, [values[u] for u in names])
     return Across(
@@ -105,6 +99,14 @@ def across(parts: Sequence[Sequence[Answer]]) -> Across:
         smallest_p=smallest,
         smallest_p_corpora=smallest_p(len(families)),
     )
+
+
+def _families(tasks: Iterable[Task]) -> dict[str, list[str]]:
+    """family: the names of its tasks."""
+    families: dict[str, list[str]] = {}
+    for task in tasks:
+        families.setdefault(family_of(task), []).append(task.name)
+    return families
 
 
 def _incomplete(tasks: Sequence[Task], by_task: Sequence[Mapping[str, Answer]]) -> dict[str, list[str]]:
@@ -195,9 +197,7 @@ def mean_over(members: Sequence[Answer]) -> Effect:
     76.7 [63.6, 86.1]
     """
     metric = members[0].record.task.headline
-    families: dict[str, list[str]] = {}
-    for member in members:
-        families.setdefault(family_of(member.record.task), []).append(member.record.task.name)
+    families = _families([member.record.task for member in members])
     values = {m.record.task.name: float(METRICS[metric](m.statistics.sum(1)).mean()) for m in members}
     value = float(np.mean([np.mean([values[name] for name in names]) for names in families.values()]))
     error, df = spread_of_mean(_deviations(members, metric, families), _freedoms(members, metric, families))

@@ -61,8 +61,8 @@ def separation(
     Purity is the mean share of a point's k nearest neighbours (of all, where there are fewer) that have its label;
     chance is the mean share of all other points that have it. Utterances of a speaker lie near each other whatever they
     express, so `purity_others` and `chance_others` count only points of other speakers.
-    Silhouette (Rousseeuw 1987): the mean over points of (b - a) / max(a, b), where a is the mean distance to the other
-    points of its label, and b the smallest mean distance to the points of another label; speakers do not matter.
+    Silhouette (Rousseeuw 1987): the mean over points of (b - a) / max(a, b), a being the mean distance to other points
+    of its label, b the smallest mean distance to points of another label; speakers do not matter.
 
     Args:
         distances: (N, N).
@@ -70,13 +70,12 @@ def separation(
         speakers: (N,) strings; points whose speaker is None are left out of the figures of other speakers.
 
     Returns:
-        `purity`, `chance`, `purity_others`, `chance_others` (0 to 1) and `silhouette` (-1 to 1), rounded to 4 decimals;
-        None where undefined: fewer than two labelled points (of two speakers), no speakers, or for the silhouette fewer
-        than two labels or no two points of one label.
+        Figures rounded to 4 decimals; None where undefined: fewer than two labelled points (of two speakers), no
+        speakers, or for the silhouette fewer than two labels or no two points of one label.
 
     >>> import numpy as np
-    >>> apart = distances(np.array([[0.0], [1.0], [10.0], [11.0]]))
-    >>> seen = separation(apart, np.array(["anger", "anger", "joy", "joy"], dtype=object), k=1)
+    >>> apart, labels = distances(np.array([[0.0], [1.0], [10.0], [11.0]])), np.array(["anger", "anger", "joy", "joy"])
+    >>> seen = separation(apart, labels, k=1)
     >>> seen["purity"], seen["chance"], seen["silhouette"]
     (1.0, 0.3333, 0.8997)
     """
@@ -88,8 +87,7 @@ def separation(
     }  # fmt: skip
     known = np.array([label is not None for label in labels], dtype=bool)
     codes = np.unique(np.asarray(labels[known], dtype=str), return_inverse=True)[1]
-    n = len(codes)
-    if n < 2:
+    if (n := len(codes)) < 2:
         return nobody
     among = distances[np.ix_(known, known)]
     silhouette = None

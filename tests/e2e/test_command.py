@@ -89,8 +89,8 @@ def test_demo_to_leaderboard_and_a_second_run_does_nothing(command, cache):
     (points,) = gather(command.results, leaderboard.load(command.results)[0], ["mfcc", "fbank"], None, 0, [])
     assert len(points.vectors) == 2 and points.space == "pooled"
     for vectors in points.vectors:
-        found = separation(distances(standardised(vectors)), points.labels["emotion"].to_numpy())
-        assert found["purity"] > 1.5 * found["chance"], "the vectors for pictures belong to their utterances"
+        measures = separation(distances(standardised(vectors)), points.labels["emotion"].to_numpy())
+        assert measures["purity"] > 1.5 * measures["chance"], "the vectors for pictures belong to their utterances"
 
 
 def test_ctrl_c_leaves_the_csv_of_what_was_done(monkeypatch, cache, tmp_path):

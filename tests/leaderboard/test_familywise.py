@@ -41,13 +41,13 @@ def by_hand(several, metric):
     pairs = list(itertools.combinations(all_, 2))
 
     def figures(swapped):
-        found = []
+        moved = []
         for i, j in pairs:
             swap = np.array(swapped).reshape(1, groups, *[1] * (several[0].ndim - 2))
             a, b = (several[k][np.arange(2) % len(several[k])] for k in (i, j))
             first, second = np.where(swap, b, a).sum(1), np.where(swap, a, b).sum(1)
-            found.append((figure(first) - figure(second)).mean())
-        return found
+            moved.append((figure(first) - figure(second)).mean())
+        return moved
 
     differences = np.abs([figures(swapped) for swapped in itertools.product([False, True], repeat=groups)])
     squares = []
@@ -108,8 +108,8 @@ def test_the_number_of_pairs_sets_no_floor():
 def test_five_groups_tell_nothing_and_six_may():
     better = np.ones((6, 1))
     assert of_columns(better, signs(6)).adjusted.tolist() == [smallest_p(6)] and smallest_p(6) < 0.05
-    found = of_columns(better[:5], signs(5))
-    assert found.adjusted.tolist() == [smallest_p(5)] and smallest_p(5) > 0.05 and np.isinf(found.needed)
+    tested = of_columns(better[:5], signs(5))
+    assert tested.adjusted.tolist() == [smallest_p(5)] and smallest_p(5) > 0.05 and np.isinf(tested.needed)
 
 
 def test_what_is_needed_is_what_is_significant():

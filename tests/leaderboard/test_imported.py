@@ -28,14 +28,14 @@ def test_the_same_predictions_give_the_same_figures_and_a_mark(mine, results, ca
     own, path = mine
     own[["id", "prediction"]].to_csv(path, index=False)
     assert bring(results, path) == 0 and "imported: predictions brought from outside" in capsys.readouterr().out
-    fbank, found = (
+    fbank, imported = (
         leaderboard.find(results, *name) for name in (("fbank", "emodb", "probe"), ("mine", "emodb", "imported"))
     )
-    assert found.marks == ["imported", "seen:unknown"] and found.task == fbank.task
-    assert {m: s.value for m, s in found.scores.metrics.items()} == pytest.approx(
+    assert imported.marks == ["imported", "seen:unknown"] and imported.task == fbank.task
+    assert {m: s.value for m, s in imported.scores.metrics.items()} == pytest.approx(
         {m: values[0] for m, values in fbank.scores.by_seed.items()}
     )
-    assert found.scores.counts.groups == fbank.scores.counts.groups and leaderboard.verify(results) == []
+    assert imported.scores.counts.groups == fbank.scores.counts.groups and leaderboard.verify(results) == []
     assert leaderboard.openings(results) == {"emodb": 1}
     assert main(["compare", "mine", "fbank", "--results", str(results)]) == 0, "under whatever head the other has"
     assert "adjusted p: over 1 row" in capsys.readouterr().out
@@ -70,9 +70,9 @@ def test_scores_seeds_and_what_it_saw(mine, results):
     wide = pd.concat([own[["id", "target"]], scores], axis=1)
     pd.concat([wide.assign(seed=s) for s in (1, 2)]).to_csv(path, index=False)
     assert bring(results, path, "-d", "probe", "--seen", "emodb:labels") == 0
-    found = leaderboard.find(results, "mine", "emodb", "probe")
-    assert found.cell.seeds == [1, 2] and found.marks == ["contaminated:labels", "imported"]
-    stored = leaderboard.predictions(results, found)
+    both = leaderboard.find(results, "mine", "emodb", "probe")
+    assert both.cell.seeds == [1, 2] and both.marks == ["contaminated:labels", "imported"]
+    stored = leaderboard.predictions(results, both)
     assert stored.set_index("id").loc[own["id"].iloc[0], "prediction"].tolist() == [own["prediction"].iloc[0]] * 2
     assert bring(results, path, "--seen") == 0
     assert leaderboard.find(results, "mine", "emodb", "imported").marks == ["imported"], "--seen alone: nothing"
@@ -122,8 +122,8 @@ def test_values_are_brought_too(make, results, tmp_path, capsys):
     own.to_csv(tmp_path / "v.csv", index=False)
     words = ["import", str(tmp_path / "v.csv"), "--name", "mine", "-t", "moods", "--results", str(results)]
     assert main(words) == 0
-    found = leaderboard.find(results, "mine", "moods", "imported")
-    assert found.scores.metrics["CCC"].value == pytest.approx(record.scores.by_seed["CCC"][0])
+    copy = leaderboard.find(results, "mine", "moods", "imported")
+    assert copy.scores.metrics["CCC"].value == pytest.approx(record.scores.by_seed["CCC"][0])
     own.assign(prediction="much").to_csv(tmp_path / "v.csv", index=False)
     assert main(words) == 1 and "'much'" in capsys.readouterr().err
 

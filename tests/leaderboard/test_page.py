@@ -89,7 +89,7 @@ def test_no_name_becomes_markup_and_every_name_arrives(make, results):
     assert len(reader.scripts) == 2 + len(packed) and "evil" not in reader.scripts[1][1]
     assert HOSTILE in {cell[0] for board in summary["boards"] for cell in board["cells"]}
     assert HOSTILE in {board["name"] for board in summary["boards"]} and HOSTILE in dict(summary["marks"])
-    assert any(found["task"]["title"] == HOSTILE for i, found in packed.items() if i.startswith("details"))
+    assert any(content["task"]["title"] == HOSTILE for i, content in packed.items() if i.startswith("details"))
     assert packed["umap-0"]["points"]["speaker"][0] == HOSTILE
 
 

@@ -244,8 +244,8 @@ def test_a_point_under_the_pointer_says_what_it_is(board, show):
     tab = show(board, "umap")
     canvas = tab.locator("canvas")
     canvas.scroll_into_view_if_needed()
-    read = "canvas => new Set(canvas.getContext('2d').getImageData(0, 0, 300, 300).data).size"
-    assert canvas.evaluate(read) > 4, "something is drawn"
+    colours = "canvas => new Set(canvas.getContext('2d').getImageData(0, 0, 300, 300).data).size"
+    assert canvas.evaluate(colours) > 4, "something is drawn"
     box = canvas.bounding_box()
     xy = np.array(embedding()["panels"][0]["xy"])
     middle, span = (xy.max(0) + xy.min(0)) / 2, np.ptp(xy, axis=0).max()

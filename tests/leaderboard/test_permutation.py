@@ -65,7 +65,7 @@ def test_false_alarms_and_intervals_over_corpora():
 
 
 def test_a_real_difference_is_found_as_often_as_the_detectable_one_promises():
-    random, found, errors = np.random.default_rng(0), 0, []
+    random, significant, errors = np.random.default_rng(0), 0, []
     swaps = signs(24)
     pairs = [draw_pair(random, 24, "exchangeable") for _ in range(300)]
     errors = np.array([difference(a[None], b[None], METRICS["UA"]).error for a, b in pairs])
@@ -76,8 +76,8 @@ def test_a_real_difference_is_found_as_often_as_the_detectable_one_promises():
             lost = random.binomial(second[:, c, c].astype(int), size / 100 * second[:, c].sum() / second[:, c, c].sum())
             second[:, c, c] -= lost
             second[:, c, (c + 1) % 4] += lost
-        found += swap_test(first[None], second[None], "UA", swaps) <= 0.05
-    assert 0.7 <= found / 300 <= 0.9
+        significant += swap_test(first[None], second[None], "UA", swaps) <= 0.05
+    assert 0.7 <= significant / 300 <= 0.9
 
 
 def test_smallest_p_is_reached_and_never_passed():

@@ -65,10 +65,10 @@ def loaded(results):
     """Records, with weights and norms of layers as a head with weighted layers leaves them."""
     records, _ = leaderboard.load(results)
     depth = len(records[0].scores.by_layer)
-    found = []
+    cut = []
     for index, record in enumerate(records):
         learned = np.random.default_rng(index).dirichlet(np.ones(depth), 5).tolist()
-        found.append(
+        cut.append(
             record.model_copy(
                 update={
                     "chosen": record.chosen.model_copy(update={"layer_weights": learned}),
@@ -76,7 +76,7 @@ def loaded(results):
                 }
             )
         )
-    return found
+    return cut
 
 
 def texts(drawn):
@@ -84,19 +84,19 @@ def texts(drawn):
     import matplotlib.text
 
     drawn.draw_without_rendering()
-    found = []
+    boxes = []
     for text in drawn.findobj(matplotlib.text.Text):
         if text.get_visible() and text.get_text().strip():
             axis = text.axes
             if axis is not None and not axis.get_visible():
                 continue
-            found.append((text, text.get_window_extent()))
-    return found
+            boxes.append((text, text.get_window_extent()))
+    return boxes
 
 
 def hidden_ticks(drawn):
     """Tick labels that lie outside an axis' limits are not drawn."""
-    found = set()
+    labels = set()
     for axis in drawn.axes:
         for side in (axis.xaxis, axis.yaxis):
             low, high = sorted(side.get_view_interval())
@@ -104,8 +104,8 @@ def hidden_ticks(drawn):
                 off = not low - 1e-9 <= tick.get_loc() <= high + 1e-9
                 for label, on in ((tick.label1, tick.label1.get_visible()), (tick.label2, tick.label2.get_visible())):
                     if off or not on:
-                        found.add(label)
-    return found
+                        labels.add(label)
+    return labels
 
 
 def cut_or_overlapping(drawn):
@@ -242,12 +242,12 @@ def test_matplotlib_is_imported_for_pictures_alone():
 
 
 def test_characters_that_no_font_has_are_told_of(tmp_path, capsys):
-    for text, told in (("anger ж é", ""), ("\U000f0000", "no font here has \U000f0000")):
+    for text, warning in (("anger ж é", ""), ("\U000f0000", "no font here has \U000f0000")):
         with style.styled():
             drawn, (axis,) = style.figure("column", 1.0)
             axis.set_xlabel(text)
         style.save(drawn, tmp_path / "picture")
-        assert told in (err := capsys.readouterr().err) and bool(err) == bool(told)
+        assert warning in (err := capsys.readouterr().err) and bool(err) == bool(warning)
 
 
 def test_an_installed_font_helps_out(monkeypatch):
@@ -282,11 +282,11 @@ def test_layers_have_intervals_and_an_axis_that_begins_at_chance(make, results):
     low, high = axis.get_ylim()
     assert low < 25 < low + 5 and high <= 106, "four classes: chance is 25"
     assert "chance" in [text.get_text() for text in axis.findobj(Text)]
-    found = layers.by_layer(results, record)
-    assert found[0].tolist() == pytest.approx(record.scores.by_layer)
-    assert (found[1] < found[0]).all() and (found[0] < found[2]).all()
+    figures = layers.by_layer(results, record)
+    assert figures[0].tolist() == pytest.approx(record.scores.by_layer)
+    assert (figures[1] < figures[0]).all() and (figures[0] < figures[2]).all()
     segments = [s for lines in axis.collections for s in lines.get_segments()]
-    np.testing.assert_allclose([(s[0][1], s[1][1]) for s in segments], found[1:].T)
+    np.testing.assert_allclose([(s[0][1], s[1][1]) for s in segments], figures[1:].T)
 
 
 def test_intervals_of_layers_are_those_of_the_records(make, results):
@@ -294,8 +294,8 @@ def test_intervals_of_layers_are_those_of_the_records(make, results):
     table = leaderboard.predictions(results, record)
     last = table.assign(prediction=table["layer:2"])
     own = score(last, record.task).metrics["UA"]
-    found = layers.by_layer(results, record)[:, 2]
-    assert found.tolist() == pytest.approx([own.value, own.low, own.high])
+    figures = layers.by_layer(results, record)[:, 2]
+    assert figures.tolist() == pytest.approx([own.value, own.low, own.high])
 
 
 def test_one_corpus_family_is_one(make, results):

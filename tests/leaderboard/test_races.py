@@ -21,13 +21,13 @@ def test_runs_that_end_together_lose_no_row_of_the_csv(make, results, monkeypatc
     load, first = spreadsheet.load, [True]
 
     def meanwhile(folder):
-        found = load(folder)
+        loaded = load(folder)
         if first:
             first.clear()
             make(upstream="mfcc")
             spreadsheet.write(results)
             assert rows(results) == 2
-        return found
+        return loaded
 
     monkeypatch.setattr(spreadsheet, "load", meanwhile)
     leaderboard.csv(results)
@@ -45,11 +45,11 @@ def test_a_reader_during_a_replacement_finds_the_cell_whole(make, results, monke
             make(seed=5)
         return looked(path, record, **settings)
 
-    for read in (lambda: leaderboard.load(results)[1], lambda: leaderboard.verify(results)):
+    for problems in (lambda: leaderboard.load(results)[1], lambda: leaderboard.verify(results)):
         first[:] = [True]
         make(seed=1)
         monkeypatch.setattr(parquet, "damaged", meanwhile)
-        assert read() == []
+        assert problems() == []
         monkeypatch.setattr(parquet, "damaged", looked)
     first[:] = [True]
     make(seed=1)
@@ -70,10 +70,10 @@ def test_readers_and_a_writer_at_once(make, results):
     writer = threading.Thread(target=write)
     writer.start()
     while not done.is_set():
-        found, said = leaderboard.load(results)
-        kept, lost = record_store.intact(results, found)
+        records, said = leaderboard.load(results)
+        kept, lost = record_store.intact(results, records)
         problems += said + lost
-        assert len(found) == len(kept) == 1
+        assert len(records) == len(kept) == 1
     writer.join()
     assert problems == []
 

@@ -216,8 +216,8 @@ def test_killed_while_recording_again_and_again(results):
             process.stdout.readline()
         process.kill()
         process.communicate()
-        told = []
-        assert leaderboard.find(results, "fbank", "emodb", "probe", verify=True, warn=told.append), told
+        warnings = []
+        assert leaderboard.find(results, "fbank", "emodb", "probe", verify=True, warn=warnings.append), warnings
 
 
 def test_a_full_disk_is_told_and_keeps_the_old_result(make, results, monkeypatch):
@@ -273,9 +273,9 @@ def test_damage_is_reported_by_file_and_the_rest_stands(make, results, pattern, 
     good = make(upstream="mfcc")
     damage(next((results / "fbank" / "emodb").glob(pattern)))
     for verify in (False, True):
-        told = []
-        found = leaderboard.find(results, "fbank", "emodb", "probe", verify=verify, warn=told.append)
-        assert bool(told) == (found is None) == (cheap or verify)
+        warnings = []
+        record = leaderboard.find(results, "fbank", "emodb", "probe", verify=verify, warn=warnings.append)
+        assert bool(warnings) == (record is None) == (cheap or verify)
     loaded, problems = leaderboard.load(results)
     assert good in loaded and bool(problems) == cheap
     problems = leaderboard.verify(results)
@@ -297,9 +297,9 @@ def test_any_flipped_digit_of_a_record_is_damage(make, results):
         if json.loads(flipped) == json.loads(whole):
             continue  # the 17th digit of a float may leave its value
         path.write_text(flipped)
-        told = []
-        assert leaderboard.find(results, "fbank", "emodb", "probe", warn=told.append) is None
-        assert leaderboard.load(results)[0] == [] and re.search("run the cell again|newer emorep", told[0])
+        warnings = []
+        assert leaderboard.find(results, "fbank", "emodb", "probe", warn=warnings.append) is None
+        assert leaderboard.load(results)[0] == [] and re.search("run the cell again|newer emorep", warnings[0])
     path.write_text(whole)
     assert leaderboard.load(results)[1] == []
 

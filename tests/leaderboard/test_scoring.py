@@ -158,8 +158,8 @@ def test_a_section_with_an_unknown_key_or_without_one_is_refused(change):
 
 @pytest.mark.parametrize(("metrics", "there"), [(["CCC", "MAE"], False), (["MAE", "Acc7"], True)])
 def test_metrics_of_sentiment_are_computed_only_where_a_task_names_them(make, metrics, there):
-    found = make(kind="regression", metrics=metrics, headline="MAE").scores.metrics
-    assert ("Acc7" in found) == there and "Acc2_nonneg" not in found and {"CCC", "Pearson", "MAE"} <= set(found)
+    scored = make(kind="regression", metrics=metrics, headline="MAE").scores.metrics
+    assert ("Acc7" in scored) == there and "Acc2_nonneg" not in scored and {"CCC", "Pearson", "MAE"} <= set(scored)
 
 
 def test_verify_takes_the_pearson_of_a_constant_as_earlier_versions_recorded_it(make, results):

@@ -25,48 +25,48 @@ def board(make, results, names=("emodb",), speakers=10, **own):
 
 
 def test_a_clear_order_is_ranked_and_references_take_no_part(make, results):
-    found = standing(board(make, results)[0])
-    assert [a.upstream for a in found.answers] == ["good", "fair", "poor"]
-    assert found.ranks == found.last == [1, 2, 3] and len(found.pairs) == 3
-    assert found.smallest_p == 2**-9 and 0 < found.detectable < 30
-    scores = {a.upstream: a.record.scores.metrics["UA"].value for a in found.answers}
-    for pair in found.pairs:
+    ranked = standing(board(make, results)[0])
+    assert [a.upstream for a in ranked.answers] == ["good", "fair", "poor"]
+    assert ranked.ranks == ranked.last == [1, 2, 3] and len(ranked.pairs) == 3
+    assert ranked.smallest_p == 2**-9 and 0 < ranked.detectable < 30
+    scores = {a.upstream: a.record.scores.metrics["UA"].value for a in ranked.answers}
+    for pair in ranked.pairs:
         assert pair.effect.value == pytest.approx(scores[pair.first] - scores[pair.second])
         assert pair.p <= pair.adjusted <= 0.05
 
 
 def test_few_speakers_cannot_tell_apart(make, results):
-    found = standing(board(make, results, speakers=4)[0])
-    assert found.ranks == [1, 1, 1] and found.last == [3, 3, 3], "the smallest p of 4 groups is 0.125"
-    assert np.isnan(found.detectable) and np.isinf(found.needed), "no difference is large enough"
+    ranked = standing(board(make, results, speakers=4)[0])
+    assert ranked.ranks == [1, 1, 1] and ranked.last == [3, 3, 3], "the smallest p of 4 groups is 0.125"
+    assert np.isnan(ranked.detectable) and np.isinf(ranked.needed), "no difference is large enough"
 
 
 def test_errors_rank_the_smaller_first(make, results):
-    found = standing(board(make, results, kind="regression", headline="MAE")[0])
-    errors = [a.record.scores.metrics["MAE"].value for a in found.answers]
-    assert errors == sorted(errors) and found.answers[2].upstream == "poor" and found.ranks[0] == 1 < found.ranks[2]
+    ranked = standing(board(make, results, kind="regression", headline="MAE")[0])
+    errors = [a.record.scores.metrics["MAE"].value for a in ranked.answers]
+    assert errors == sorted(errors) and ranked.answers[2].upstream == "poor" and ranked.ranks[0] == 1 < ranked.ranks[2]
 
 
 def test_a_family_has_one_vote(make, results):
     parts = board(make, results, names=("emodb", "ravdess", "ravdess_song"))
-    found = across(parts)
-    assert found.families == {"emodb": ["emodb"], "ravde": ["ravdess", "ravdess_song"]}
+    ranked = across(parts)
+    assert ranked.families == {"emodb": ["emodb"], "ravde": ["ravdess", "ravdess_song"]}
     values = {p[0].record.task.name: {a.upstream: a.record.scores.metrics["UA"].value for a in p} for p in parts}
-    for name, mean in zip(found.upstreams, found.means, strict=True):
+    for name, mean in zip(ranked.upstreams, ranked.means, strict=True):
         votes = [values["emodb"][name], (values["ravdess"][name] + values["ravdess_song"][name]) / 2]
         assert mean.value == pytest.approx(np.mean(votes)) and mean.low < mean.value < mean.high
-    assert found.ranks == [1, 2, 3] and found.ranks_corpora == [1, 1, 1], "two families tell nothing of a third"
-    assert found.smallest_p_corpora == 0.5 and found.clean == pytest.approx([m.value for m in found.means])
+    assert ranked.ranks == [1, 2, 3] and ranked.ranks_corpora == [1, 1, 1], "two families tell nothing of a third"
+    assert ranked.smallest_p_corpora == 0.5 and ranked.clean == pytest.approx([m.value for m in ranked.means])
 
 
 def test_one_task_alone_gives_its_own_figures(make, results):
     part = board(make, results)[0]
-    found, alone = across([part]), standing(part)
-    assert found.ranks == alone.ranks
-    for mean, a in zip(found.means, alone.answers, strict=True):
+    ranked, alone = across([part]), standing(part)
+    assert ranked.ranks == alone.ranks
+    for mean, a in zip(ranked.means, alone.answers, strict=True):
         score = a.record.scores.metrics["UA"]
         assert (mean.value, mean.low, mean.high) == pytest.approx((score.value, score.low, score.high))
-    for pair, single in zip(found.pairs, alone.pairs, strict=True):
+    for pair, single in zip(ranked.pairs, alone.pairs, strict=True):
         assert pair.p == single.p
         assert (pair.effect.low, pair.effect.high) == pytest.approx((single.effect.low, single.effect.high))
 
@@ -76,10 +76,10 @@ def test_contaminated_tasks_are_left_out_for_all_and_incomplete_upstreams_not_av
     make(name="urdu", upstream="good", right=0.9, table=cells.utterances(300, 10, seed=4), seen={"emodb": "audio"})
     make(name="emodb", upstream="new", table=cells.utterances(300, 10, seed=5))
     parts, _ = answers(results, leaderboard.load(results)[0])
-    found = across(parts)
-    assert found.clean_tasks == ["emodb"] and found.incomplete == {"new": ["urdu"]}
+    ranked = across(parts)
+    assert ranked.clean_tasks == ["emodb"] and ranked.incomplete == {"new": ["urdu"]}
     emodb = {a.upstream: a.record.scores.metrics["UA"].value for a in parts[0]}
-    assert found.clean == pytest.approx([emodb[name] for name in found.upstreams])
+    assert ranked.clean == pytest.approx([emodb[name] for name in ranked.upstreams])
 
 
 def test_other_utterances_and_versions_are_never_mixed(make, results):

@@ -86,17 +86,17 @@ def test_a_speakers_own_utterances_are_no_evidence_of_emotion():
     who = np.repeat(np.arange(24), 30)
     labels = np.where(random.random(720) < 0.8, who % 4, random.integers(0, 4, 720)).astype(str).astype(object)
     space = 10 * random.normal(size=(24, 16))[who] + random.normal(size=(720, 16))
-    found = separation(distances(space), labels, who.astype(str).astype(object))
-    assert found["purity"] > 0.6 and found["purity_others"] == pytest.approx(found["chance_others"], abs=0.1)
+    measures = separation(distances(space), labels, who.astype(str).astype(object))
+    assert measures["purity"] > 0.6 and measures["purity_others"] == pytest.approx(measures["chance_others"], abs=0.1)
     apart, near = distances(space), []
     for i in range(720):
         others = np.flatnonzero(who != who[i])
         near.append((labels[others[np.argsort(apart[i, others], kind="stable")[:10]]] == labels[i]).mean())
-    assert found["purity_others"] == pytest.approx(np.mean(near), abs=1e-4)
+    assert measures["purity_others"] == pytest.approx(np.mean(near), abs=1e-4)
     share = [(labels[who != who[i]] == labels[i]).mean() for i in range(720)]
-    assert found["chance_others"] == pytest.approx(np.mean(share), abs=1e-4)
+    assert measures["chance_others"] == pytest.approx(np.mean(share), abs=1e-4)
     alone = separation(apart, labels, np.full(720, "s", dtype=object))
-    assert alone["purity_others"] is None and alone["purity"] == found["purity"]
+    assert alone["purity_others"] is None and alone["purity"] == measures["purity"]
 
 
 @pytest.mark.parametrize("k", [1, 10, 500])
@@ -107,21 +107,21 @@ def test_purity_and_silhouette_are_scikit_learns(k):
     table = cells.utterances(200)
     labels = table["emotion"].to_numpy(dtype=object)
     space = standardised(clusters(table) * np.float16(0.2))
-    found = separation(distances(space), labels, k=k)
+    measures = separation(distances(space), labels, k=k)
     near = NearestNeighbors(n_neighbors=min(k, 199)).fit(space).kneighbors(return_distance=False)
-    assert found["purity"] == pytest.approx((labels[near] == labels[:, None]).mean(), abs=1e-4)
-    assert found["silhouette"] == pytest.approx(silhouette_score(space, labels), abs=1e-4)
+    assert measures["purity"] == pytest.approx((labels[near] == labels[:, None]).mean(), abs=1e-4)
+    assert measures["silhouette"] == pytest.approx(silhouette_score(space, labels), abs=1e-4)
     same = [labels[i] == labels[j] for i in range(200) for j in range(200) if i != j]
-    assert found["chance"] == pytest.approx(np.mean(same), abs=1e-4)
+    assert measures["chance"] == pytest.approx(np.mean(same), abs=1e-4)
     if k == 500:
-        assert found["purity"] == found["chance"], "with all points as neighbours it is chance"
+        assert measures["purity"] == measures["chance"], "with all points as neighbours it is chance"
 
 
 def test_random_labels_are_as_pure_as_chance():
     space = np.random.default_rng(0).normal(size=(600, 5))
     labels = np.random.default_rng(1).choice(np.array(["a", "b", "b"], dtype=object), 600)
-    found = separation(distances(space), labels)
-    assert found["purity"] == pytest.approx(found["chance"], abs=0.02)
+    measures = separation(distances(space), labels)
+    assert measures["purity"] == pytest.approx(measures["chance"], abs=0.02)
 
 
 def test_what_is_undefined_is_none_and_unknown_labels_are_left_out():
@@ -236,9 +236,9 @@ def test_hostile_names_are_only_names(make, results, flat):
     assert umap(results, "--by", "emotion", "speaker") == 0
     made = sorted(path.name for path in (results / "umap").iterdir())
     assert len(made) == 9 and all(path.parent == results / "umap" for path in results.glob("umap/*"))
-    found = document(results, "csv%3A..%2F..%2F%3Cb%3E.csv")
-    assert found["task"] == task and found["panels"][0]["upstream"] == "<i>/../x"
-    assert found["points"]["emotion"] == table["emotion"].sort_index().tolist()
+    content = document(results, "csv%3A..%2F..%2F%3Cb%3E.csv")
+    assert content["task"] == task and content["panels"][0]["upstream"] == "<i>/../x"
+    assert content["points"]["emotion"] == table["emotion"].sort_index().tolist()
     assert all(name.isascii() and " " not in name for name in made)
 
 

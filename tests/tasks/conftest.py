@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tasks import definition
 from tasks.corpora.demo import synthesis
 
 
@@ -15,6 +16,12 @@ def demo_cache(tmp_path_factory) -> Path:
     cache = tmp_path_factory.mktemp("demo")
     synthesis.write(cache)
     return cache
+
+
+@pytest.fixture
+def definitions(monkeypatch) -> Callable[[Path], None]:
+    """A function that makes a folder the one in which definitions of tasks lie."""
+    return lambda folder: monkeypatch.setattr(definition, "FOLDER", folder)
 
 
 @pytest.fixture

@@ -86,13 +86,13 @@ def test_very_short_and_very_long_audio_is_fine(tmp_path):
     assert task.utterances.duration[["03a04Wa", "03a05Wa"]].tolist() == [0.02, 1200]
 
 
-def test_a_label_that_no_map_knows_names_label_file_and_definition(tmp_path, monkeypatch):
+def test_a_label_that_no_map_knows_names_label_file_and_definition(tmp_path, definitions):
     layouts.emodb(tmp_path)
     folder = tmp_path / "definitions"
     folder.mkdir()
     text = definition.path("emodb").read_text().replace("  boredom: [boredom]\n", "")
     (folder / "emodb.yaml").write_text(text)
-    monkeypatch.setattr(definition, "FOLDER", folder)
+    definitions(folder)
     with pytest.raises(TaskError, match=r"03a01La\.wav: label 'boredom' .*definitions/emodb\.yaml \(8 such"):
         tasks.load("emodb", tasks.Options(tmp_path, tmp_path / "cache"))
     (folder / "emodb.yaml").write_text(text + "drop: [boredom]\n")
@@ -103,18 +103,18 @@ def test_a_label_that_no_map_knows_names_label_file_and_definition(tmp_path, mon
 @pytest.mark.parametrize(
     ("change", "words"), [("where: {intensity: [strong]}", "'intensity'"), ("target: sentiment", "'sentiment'")]
 )
-def test_a_column_that_the_corpus_lacks_is_named(tmp_path, monkeypatch, change, words):
+def test_a_column_that_the_corpus_lacks_is_named(tmp_path, definitions, change, words):
     layouts.emodb(tmp_path)
     (tmp_path / "emodb.yaml").write_text(definition.path("emodb").read_text() + change + "\n")
-    monkeypatch.setattr(definition, "FOLDER", tmp_path)
+    definitions(tmp_path)
     with pytest.raises(TaskError, match=f"has no column {words}"):
         tasks.load("emodb", tasks.Options(tmp_path, tmp_path / "cache"))
 
 
-def test_where_keeps_only_what_it_names(tmp_path, monkeypatch):
+def test_where_keeps_only_what_it_names(tmp_path, definitions):
     layouts.emodb(tmp_path)
     (tmp_path / "emodb.yaml").write_text(definition.path("emodb").read_text() + "where: {sentence: [a01]}\n")
-    monkeypatch.setattr(definition, "FOLDER", tmp_path)
+    definitions(tmp_path)
     assert set(tasks.load("emodb", tasks.Options(tmp_path, tmp_path / "cache")).utterances.sentence) == {"a01"}
 
 

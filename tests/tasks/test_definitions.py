@@ -148,10 +148,10 @@ def test_a_file_that_is_no_definition_is_named(tmp_path, text):
         "folds: 2020-01-01\n",
     ],
 )
-def test_a_hostile_definition_is_one_line_and_hides_no_other(tmp_path, monkeypatch, text):
+def test_a_hostile_definition_is_one_line_and_hides_no_other(tmp_path, definitions, text):
     (tmp_path / "bad.yaml").write_text(text)
     (tmp_path / "emodb.yaml").write_text(definition.path("emodb").read_text())
-    monkeypatch.setattr(definition, "FOLDER", tmp_path)
+    definitions(tmp_path)
     with pytest.raises(TaskError, match=r"bad\.yaml") as error:
         definition.read(tmp_path / "bad.yaml")
     assert "\n" not in str(error.value) and len(str(error.value)) < 3000
@@ -215,11 +215,11 @@ def test_shipped_fold_lists_hold_every_utterance_once():
         assert len(set(ids)) == len(ids) == tested
 
 
-def test_a_broken_definition_is_listed_as_such_and_hides_no_other(tmp_path, monkeypatch):
+def test_a_broken_definition_is_listed_as_such_and_hides_no_other(tmp_path, definitions):
     for name in ("emodb", "demo"):
         (tmp_path / f"{name}.yaml").write_text(definition.path(name).read_text())
     (tmp_path / "spoilt.yaml").write_text("title: [oops")
-    monkeypatch.setattr(definition, "FOLDER", tmp_path)
+    definitions(tmp_path)
     rows = {row.task: row for row in tasks.describe(tmp_path)}
     assert rows["spoilt"].state == "broken" and "spoilt.yaml" in rows["spoilt"].problem
     assert rows["demo"].state == "complete" and rows["emodb"].state == "absent"
@@ -232,8 +232,8 @@ def test_a_label_that_the_corpus_lacks_is_named(tmp_path):
         definition.read(tmp_path / "typo.yaml")
 
 
-def test_a_corpus_without_a_task_says_what_to_write(tmp_path, monkeypatch):
-    monkeypatch.setattr(definition, "FOLDER", tmp_path)
+def test_a_corpus_without_a_task_says_what_to_write(tmp_path, definitions):
+    definitions(tmp_path)
     with pytest.raises(TaskError, match=r"write .*urdu\.yaml"):
         tasks.resolve(["urdu"], tmp_path)
 

@@ -101,8 +101,8 @@ def test_what_a_plugin_sets_does_not_reach_the_next_upstream(
 
 
 def test_a_plugin_keeps_the_defaults_it_set_itself(tmp_path: Path, utterances: pd.DataFrame) -> None:
-    told = "assert torch.get_default_dtype() == torch.float64, 'lost'"
-    source = before_frames(told).replace("import torch", "import torch\ntorch.set_default_dtype(torch.float64)")
+    check = "assert torch.get_default_dtype() == torch.float64, 'lost'"
+    source = before_frames(check).replace("import torch", "import torch\ntorch.set_default_dtype(torch.float64)")
     assert extract(plugin(tmp_path, source), utterances, {"pooled"}, tmp_path / "cache").counts["computed"] == COUNT
 
 

@@ -100,29 +100,29 @@ def test_pickled_weights_and_weights_in_parts_are_read(folder: Path) -> None:
 
 
 def test_a_fingerprint_follows_weights_configuration_and_normalisation(folder: Path, tmp_path: Path) -> None:
-    found = {upstreams.load(f"hf:{folder}").fingerprint()}
+    fingerprints = {upstreams.load(f"hf:{folder}").fingerprint()}
     shutil.copytree(folder, tmp_path / "copy")
     (tmp_path / "copy" / "README.md").write_text("a card")
-    assert upstreams.load(f"hf:{tmp_path / 'copy'}").fingerprint() in found
+    assert upstreams.load(f"hf:{tmp_path / 'copy'}").fingerprint() in fingerprints
     (folder / "preprocessor_config.json").write_text(json.dumps({"do_normalize": True}))
-    found.add(upstreams.load(f"hf:{folder}").fingerprint())
+    fingerprints.add(upstreams.load(f"hf:{folder}").fingerprint())
     rewrite(folder, lambda weights: weights | {"encoder.layer_norm.bias": weights["encoder.layer_norm.bias"] + 1e-6})
-    found.add(upstreams.load(f"hf:{folder}").fingerprint())
+    fingerprints.add(upstreams.load(f"hf:{folder}").fingerprint())
     content = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps(content | {"layer_norm_eps": 1e-6}))
-    found.add(upstreams.load(f"hf:{folder}").fingerprint())
-    assert len(found) == 4
+    fingerprints.add(upstreams.load(f"hf:{folder}").fingerprint())
+    assert len(fingerprints) == 4
 
 
 def test_a_fingerprint_follows_the_class_and_the_library(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     stored = factories.Stored(folder, "copy")
-    found = {
+    fingerprints = {
         factories.FAMILIES[family](stored, "", {}).fingerprint() for family in ("WavLM", "Hubert", "WavLMForXVector")
     }
     random = upstreams.load("random:wav2vec2_base").fingerprint()
     monkeypatch.setattr("upstreams.huggingface.weights.version", lambda package: "0.1")
-    found.add(factories.FAMILIES["WavLM"](stored, "", {}).fingerprint())
-    assert len(found) == 4
+    fingerprints.add(factories.FAMILIES["WavLM"](stored, "", {}).fingerprint())
+    assert len(fingerprints) == 4
     assert upstreams.load("random:wav2vec2_base").fingerprint() != random
 
 

@@ -16,7 +16,7 @@ PAGE = (Path(__file__).parents[3] / "docs" / "add_your_own.md").read_text(encodi
 
 
 @pytest.fixture
-def own(tmp_path, monkeypatch):
+def own(tmp_path, monkeypatch, definitions):
     """The corpus module of the page and a task on it, as a user would write them; its text may be changed."""
     (tmp_path / "corpora").mkdir()
     (tmp_path / "definitions").mkdir()
@@ -36,7 +36,7 @@ def own(tmp_path, monkeypatch):
             assert old in text
             text = text.replace(old, new)
         (tmp_path / "corpora" / "mycorpus.py").write_text(text)
-        monkeypatch.setattr(definition, "FOLDER", tmp_path / "definitions")
+        definitions(tmp_path / "definitions")
 
     yield write
     for cached in [name for name in sys.modules if name == "tasks.corpora.mycorpus"]:

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 import tasks
-from tasks import corpora, definition
+from tasks import corpora
 from tasks.splits import audit, fold_lists
 from tests.tasks import layouts
 
@@ -51,12 +51,12 @@ def test_runs_on_less_than_a_whole_copy_leave_no_list(whole_iemocap):
     assert not (whole_iemocap / "cache" / "folds").exists()
 
 
-def test_a_list_that_ships_is_compared_and_never_changed(tmp_path, monkeypatch):
+def test_a_list_that_ships_is_compared_and_never_changed(tmp_path, definitions):
     proof = audit.Audit("mine", "1", "corpus", 0, (), (), (), "a", "b")
     shipped = tmp_path / "folds" / "mine.json"
     shipped.parent.mkdir()
     shipped.write_text(fold_lists.text(replace(proof, version="0")))
-    monkeypatch.setattr(definition, "FOLDER", tmp_path)
+    definitions(tmp_path)
     assert str(shipped) in (fold_lists.check(proof, tmp_path / "cache") or "")
     assert json.loads(shipped.read_text())["version"] == "0" and not (tmp_path / "cache").exists()
 

@@ -14,9 +14,9 @@ ALSO = ("gender", "intensity", "valence")
 
 
 @pytest.fixture
-def ask(tmp_path, monkeypatch):
+def ask(tmp_path, definitions):
     """Give tasks of the registry further targets."""
-    monkeypatch.setattr(definition, "FOLDER", tmp_path)
+    definitions(tmp_path)
     shipped = {name: definition.Path(definition.__file__).with_name("definitions") / f"{name}.yaml"
                for name in ("demo", "emodb", "urdu")}  # fmt: skip
 

@@ -72,10 +72,10 @@ def test_a_training_program_s_file_loads_without_the_program(
     path = saved(tmp_path / "a.pt", content)
     for module in [name for name in sys.modules if name.partition(".")[0] in ("omegaconf", "fairseq")]:
         monkeypatch.delitem(sys.modules, module)
-    found = checkpoint.read(path, TINY)
-    assert found.config == TINY and "fairseq" not in sys.modules
-    assert all(torch.equal(found.weights[name], tensor) for name, tensor in weights().items())
-    assert found.weights.keys() == weights().keys()
+    loaded = checkpoint.read(path, TINY)
+    assert loaded.config == TINY and "fairseq" not in sys.modules
+    assert all(torch.equal(loaded.weights[name], tensor) for name, tensor in weights().items())
+    assert loaded.weights.keys() == weights().keys()
 
 
 @pytest.mark.parametrize(
@@ -89,8 +89,8 @@ def test_a_training_program_s_file_loads_without_the_program(
     ids=["bare", "state_dict", "model_state_dict", "module., float64"],
 )
 def test_other_containers_load(tmp_path: Path, content: object) -> None:
-    found = checkpoint.read(saved(tmp_path / "a.pt", content), TINY).weights
-    assert all(torch.equal(found[name], tensor) for name, tensor in weights().items())
+    loaded = checkpoint.read(saved(tmp_path / "a.pt", content), TINY).weights
+    assert all(torch.equal(loaded[name], tensor) for name, tensor in weights().items())
 
 
 def test_a_file_from_before_zip_loads(tmp_path: Path) -> None:
@@ -115,11 +115,11 @@ def test_the_published_shapes_are_recognised(tmp_path: Path) -> None:
 def test_the_decoder_may_be_absent_as_a_whole_and_not_in_part(tmp_path: Path) -> None:
     decoder = [name for name in weights() if name.startswith(checkpoint.DECODER)]
     without = {name: tensor for name, tensor in weights().items() if name not in decoder}
-    found = checkpoint.read(saved(tmp_path / "a.pt", {"model": without}), TINY)
-    assert found.config == replace(TINY, decoder_depth=0)
+    loaded = checkpoint.read(saved(tmp_path / "a.pt", {"model": without}), TINY)
+    assert loaded.config == replace(TINY, decoder_depth=0)
     wave = noise(8000)[None]
     with torch.inference_mode():
-        assert torch.equal(found.build()(wave)[0].hidden[-1], tiny()(wave)[0].hidden[-1])
+        assert torch.equal(loaded.build()(wave)[0].hidden[-1], tiny()(wave)[0].hidden[-1])
     partly = without | {decoder[0]: weights()[decoder[0]]}
     with pytest.raises(UpstreamError, match=r"missing \(5\)") as refused:
         checkpoint.read(saved(tmp_path / "b.pt", {"model": partly}), TINY)
@@ -240,12 +240,12 @@ def written(path: Path, config: ModelConfig = TINY) -> Path:
 
 @pytest.mark.parametrize("config", [TINY, TINY_MEL, CLASSES], ids=["waveform", "log_mel", "classes"])
 def test_what_is_written_is_read_back(tmp_path: Path, config: ModelConfig) -> None:
-    found = checkpoint.read(written(tmp_path / "a.safetensors", config))
-    assert (found.config, found.facts) == (config, {"step": 7, "seen": {"demo": "audio"}})
+    loaded = checkpoint.read(written(tmp_path / "a.safetensors", config))
+    assert (loaded.config, loaded.facts) == (config, {"step": 7, "seen": {"demo": "audio"}})
     assert [path.name for path in tmp_path.iterdir()] == ["a.safetensors"]
     wave = noise(8000)[None]
     with torch.inference_mode():
-        assert torch.equal(found.build()(wave)[0].hidden[-1], tiny(config)(wave)[0].hidden[-1])
+        assert torch.equal(loaded.build()(wave)[0].hidden[-1], tiny(config)(wave)[0].hidden[-1])
 
 
 def test_a_disk_that_is_full_leaves_what_stood(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
