@@ -152,8 +152,7 @@ class Recipe(recipe_sections.Recipe):
         return bool(self.loss.side_targets or (self.loss.views and self.loss.views.statistics))
 
     def plain(self) -> dict[str, object]:
-        """The settings as JSON holds them, in the order of a recipe file. Where there are no views, `loss` lacks
-        the key, so that files of earlier versions are the same."""
+        """Its settings as plain values; without `loss.views` where there are none, as in files of earlier versions."""
         settings, loss = super().plain(), self.loss.model_dump(mode="json")
         if self.loss.views is None:
             del loss["views"]
