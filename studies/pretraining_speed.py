@@ -20,7 +20,7 @@ import torch
 
 from upstreams.emotion2vec.flops import parts
 from upstreams.pretraining import recipe as recipes
-from upstreams.pretraining.batches import SAMPLE_RATE, Position, upcoming
+from upstreams.pretraining.batches import SAMPLE_RATE, Position, batches
 from upstreams.pretraining.meter import matrix_peak, peak_memory, synchronize
 from upstreams.pretraining.method import Speech
 from upstreams.pretraining.pack import Pack
@@ -44,9 +44,12 @@ def step_of(trainer: Trainer, work, clock=time.perf_counter) -> float:
     """Seconds of a step."""
     synchronize(trainer.device)
     started = clock()
-    at, step, _ = work
-    sums = trainer.backward(at, step)
-    trainer.move(at, step, sums, trainer.norm())
+    position, micro_batches, _ = work
+    optimiser = trainer.recipe.optimiser
+    sums = trainer.backward(position, micro_batches)
+    trainer.clip_gradients(trainer.gradient_norm(), optimiser.clip)
+    trainer.optimiser_step(optimiser.rate_at(position.step))
+    trainer.learner.moved(position.step, micro_batches, sums.statistics)
     synchronize(trainer.device)
     return clock() - started
 
@@ -86,7 +89,7 @@ def main() -> None:
     for precision in options.precision:
         recipe = recipes.load(options.recipe, [*options.set, f"precision={precision}"])
         trainers[precision] = Trainer.begin(recipe, Speech(pack), device, Processes())
-    work = next(upcoming(recipe, pack.lengths, Position()))
+    work = next(batches(recipe, pack.lengths, Position()))
     samples = np.concatenate([micro.samples for micro in work[1]])
     frames, operations = int(recipe.network.frames(samples).sum()), parts(recipe, recipe.network, samples)
     total = sum(operations.values())

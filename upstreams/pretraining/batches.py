@@ -94,9 +94,7 @@ def gains(recipe: Recipe, micro: MicroBatch) -> np.ndarray:
     return np.array([gain(recipe, micro.epoch, int(utterance)) for utterance in micro.utterances], np.float32)
 
 
-def upcoming(
-    recipe: Recipe, lengths: np.ndarray, at: Position
-) -> Iterator[tuple[Position, list[MicroBatch], Position]]:
+def batches(recipe: Recipe, lengths: np.ndarray, at: Position) -> Iterator[tuple[Position, list[MicroBatch], Position]]:
     """What is left of a run: where each step is, its micro-batches, and where the next one will be.
 
     lengths: (N,) samples of each utterance.

@@ -17,7 +17,8 @@ from torch import Tensor
 
 from upstreams.errors import UpstreamError
 from upstreams.pretraining import method as methods
-from upstreams.pretraining.batches import MicroBatch, Position, Stream, generator, upcoming
+from upstreams.pretraining import stops
+from upstreams.pretraining.batches import MicroBatch, Position, Stream, batches, generator
 from upstreams.pretraining.checkpoints import Facts
 from upstreams.pretraining.meter import Line, Meter, Sums
 from upstreams.pretraining.method import Learner, Speech, Stateful
@@ -25,8 +26,6 @@ from upstreams.pretraining.pack import Pack
 from upstreams.pretraining.processes import Processes
 from upstreams.pretraining.recipe_sections import Recipe
 from upstreams.pretraining.runfolder import RunFolder
-
-NAMED = 5  # files that a message lists
 
 Watch = Callable[[int, Line | None], bool]
 
@@ -51,31 +50,38 @@ def train(
     folder = RunFolder(run, writes=processes.rank == 0)
     changes = folder.claim(recipe, speech.pack)
     trainer = Trainer.begin(recipe, speech, device, processes)
+    learner = trainer.learner
     start = folder.resume(trainer.state)
-    processes.agree(beginning(recipe, speech.pack, start, trainer.learner))
+    processes.agree(beginning(recipe, speech.pack, start, learner))
     if changes and start.step:
         folder.log({"step": start.step, "changed": changes})
-    meter = Meter(recipe, trainer.learner, device, processes.count)
+    meter = Meter(recipe, learner, device, processes.count)
+    steps = recipe.optimiser.steps
+    checkpoints = checkpoint_steps(recipe)
 
-    for at, step, after in upcoming(recipe, speech.pack.lengths, start):
-        sums = trainer.backward(at, step)
-        norm = trainer.norm()
+    for position, micro_batches, following in batches(recipe, speech.pack.lengths, start):
+        sums = trainer.backward(position, micro_batches)
+        norm = trainer.gradient_norm()
         if not math.isfinite(norm):
-            raise UpstreamError(not_finite(at, step, sums.losses, speech.pack, folder))
-        moved = trainer.move(at, step, sums, norm)
+            raise UpstreamError(stops.not_finite(position, micro_batches, sums.losses, speech.pack, folder))
+        trainer.clip_gradients(norm, recipe.optimiser.clip)
+        rate = recipe.optimiser.rate_at(position.step)
+        trainer.optimiser_step(rate)
+        moved = learner.moved(position.step, micro_batches, sums.statistics)
 
-        line = meter.line(at, after, step, sums, moved)
+        figures = {"rate": rate, **moved, "gradient_norm": norm}
+        line = meter.line(position, following, micro_batches, sums, figures)
         if line:
             folder.log(line)
-            check_collapse(line, at, recipe, trainer.learner, folder)
-        stop = processes.any(watch(after.step, line))
-        if stop or after.step in published(recipe):
-            folder.publish(after.step, recipe.method, trainer.learner, origin(recipe, speech.pack, seen))
-        if stop or after.step % recipe.save_every == 0 or after.step == recipe.optimiser.steps:
-            folder.save(after, trainer.state)
+            stops.check_collapse(line, position, recipe, learner, folder)
+        stop = processes.any(watch(following.step, line))
+        if stop or following.step in checkpoints:
+            folder.publish(following.step, recipe.method, learner, origin(recipe, speech.pack, seen))
+        if stop or following.step % recipe.save_every == 0 or following.step == steps:
+            folder.save(following, trainer.state)
         if stop:
-            return after
-    return Position(recipe.optimiser.steps)
+            return following
+    return Position(steps)
 
 
 @dataclass(frozen=True)
@@ -100,36 +106,36 @@ class Trainer:
         """All that changes with a step, by name: what a run goes on from."""
         return {**self.learner.state, "optimiser": self.optimiser}
 
-    def backward(self, at: Position, step: Sequence[MicroBatch]) -> Sums:
+    def backward(self, position: Position, micro_batches: Sequence[MicroBatch]) -> Sums:
         """The losses of a step, over all its micro-batches in all processes; its gradient is then in `gradients`."""
         learner = self.learner
         weights = torch.tensor(list(learner.weights.values()), device=self.device)
-        sums = Sums(len(step), len(weights), learner.statistics, self.device)
+        sums = Sums(len(micro_batches), len(weights), learner.statistics, self.device)
         self.gradients.zero_()
-        for number in range(self.processes.rank, len(step), self.processes.count):
-            torch.manual_seed(seed_of(self.recipe, at, number))
+        for number in range(self.processes.rank, len(micro_batches), self.processes.count):
+            torch.manual_seed(seed_of(self.recipe, position, number))
             with torch.autocast(self.device.type, torch.bfloat16, enabled=self.recipe.precision == "bf16"):
-                terms, statistics = learner.losses(step[number], step)
+                terms, statistics = learner.losses(micro_batches[number], micro_batches)
             (terms @ weights).backward()
             sums.add(number, terms, statistics)
         self.processes.sum(self.gradients)
         self.processes.sum(sums.flat)
         return sums
 
-    def norm(self) -> float:
+    def gradient_norm(self) -> float:
         """L2 norm of all gradients."""
         return float(self.gradients.norm())
 
-    def move(self, at: Position, step: Sequence[MicroBatch], sums: Sums, norm: float) -> dict[str, float]:
-        """Clip the gradient and take the optimiser's step; returns figures for the log."""
-        optimiser = self.recipe.optimiser
-        rate = optimiser.rate_at(at.step)
-        if optimiser.clip is not None and norm > optimiser.clip:
-            self.gradients.mul_(optimiser.clip / norm)
+    def clip_gradients(self, norm: float, limit: float | None) -> None:
+        """Shrink the gradient, whose norm is `norm`, to `limit` where it is longer."""
+        if limit is not None and norm > limit:
+            self.gradients.mul_(limit / norm)
+
+    def optimiser_step(self, rate: float) -> None:
+        """Move the parameters along `gradients` at this learning rate."""
         for group in self.optimiser.param_groups:
             group["lr"] = rate
         self.optimiser.step()
-        return {"rate": rate, **self.learner.moved(at.step, step, sums.statistics), "gradient_norm": norm}
 
 
 def adamw(learner: Learner, recipe: Recipe) -> torch.optim.AdamW:
@@ -151,9 +157,9 @@ def flat_gradients(learner: Learner) -> Tensor:
     return flat
 
 
-def seed_of(recipe: Recipe, at: Position, number: int) -> int:
+def seed_of(recipe: Recipe, position: Position, number: int) -> int:
     """The seed of dropout and noise: it follows from the micro-batch's place, whichever process computes it."""
-    return int(generator(Stream.TORCH, recipe.seed, at.epoch, at.index, number).integers(2**63))
+    return int(generator(Stream.TORCH, recipe.seed, position.epoch, position.index, number).integers(2**63))
 
 
 def beginning(recipe: Recipe, pack: Pack, start: Position, learner: Learner) -> dict[str, object]:
@@ -172,7 +178,7 @@ def beginning(recipe: Recipe, pack: Pack, start: Position, learner: Learner) -> 
     }
 
 
-def published(recipe: Recipe) -> set[int]:
+def checkpoint_steps(recipe: Recipe) -> set[int]:
     """The steps after which checkpoints are written: evenly spaced, the last among them."""
     steps, number = recipe.optimiser.steps, recipe.checkpoints
     return {round(steps * i / number) for i in range(1, number + 1)} - {0}
@@ -184,38 +190,3 @@ def origin(recipe: Recipe, pack: Pack, seen: dict[str, str] | None) -> Facts:
     if seen is not None:
         facts["seen"] = seen
     return facts
-
-
-def check_collapse(line: Line, at: Position, recipe: Recipe, learner: Learner, folder: RunFolder) -> None:
-    """Raises UpstreamError where targets or predictions hardly differ any more."""
-    if line["step"] <= recipe.collapse.after:
-        return
-    for what, least in learner.watched.items():
-        if line[f"{what}_var"] < least:
-            raise UpstreamError(
-                f"collapsed at step {line['step']} (epoch {at.epoch}, batch {at.index}): {what}s differ by only "
-                f"{line[f'{what}_var']:.2g} ({what}_var), less than the recipe's limit {least:g}; the state at step "
-                f"{folder.saved()} is kept in {folder.path}; go on with a lower optimiser.rate, or begin anew with "
-                f"{recipe.against_collapse}: {way_on(folder)}"
-            )
-
-
-def not_finite(at: Position, step: Sequence[MicroBatch], losses: Tensor, pack: Pack, folder: RunFolder) -> str:
-    """A message: where NaN or infinity came up, and what to do."""
-    broken = [number for number, loss in enumerate(losses.sum(1).tolist()) if not math.isfinite(loss)]
-    files = [pack.names[u] for number in broken for u in step[number].utterances]
-    where = f"in micro-batch {', '.join(map(str, broken))} ({', '.join(files[:NAMED])} ...)" if broken else (
-        "in the gradient alone, while all losses are finite"
-    )  # fmt: skip
-    return (
-        f"NaN or infinity at step {at.step + 1} (epoch {at.epoch}, batch {at.index}) {where}; the state at step "
-        f"{folder.saved()} is kept in {folder.path}; go on with a lower optimiser.rate, a lower optimiser.clip or "
-        f"precision fp32: {way_on(folder)}"
-    )
-
-
-def way_on(folder: RunFolder) -> str:
-    """How a run that failed can go on from its state, or another one from its last checkpoint."""
-    go_on = "the same command with --set optimiser.rate=..."
-    last = folder.last_checkpoint()
-    return f"{go_on}, or a run of its own, --run OTHER --set init={last}" if last else go_on

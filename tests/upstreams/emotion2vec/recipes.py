@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 
 from upstreams.emotion2vec.config import LOG_MEL_CONVS, ModelConfig
 from upstreams.emotion2vec.model import Emotion2vec
+from upstreams.pretraining.batches import MicroBatch, Position
+from upstreams.pretraining.meter import Sums
+from upstreams.pretraining.train import Trainer
 
 TINY = ModelConfig(
     conv_layers=((16, 10, 5), *[(16, 3, 2)] * 4, *[(16, 2, 2)] * 2),
@@ -55,3 +59,14 @@ def tiny(config: ModelConfig = TINY) -> Emotion2vec:
 def padded(waveforms: list[torch.Tensor], pad: float = 0.0) -> tuple[torch.Tensor, torch.Tensor]:
     lengths = torch.tensor([len(w) for w in waveforms])
     return torch.nn.utils.rnn.pad_sequence(waveforms, batch_first=True, padding_value=pad), lengths
+
+
+def move(
+    trainer: Trainer, position: Position, micro_batches: Sequence[MicroBatch], sums: Sums, norm: float
+) -> dict[str, float]:
+    """What the training loop does after `backward`; the learning rate and the learner's figures."""
+    optimiser = trainer.recipe.optimiser
+    trainer.clip_gradients(norm, optimiser.clip)
+    rate = optimiser.rate_at(position.step)
+    trainer.optimiser_step(rate)
+    return {"rate": rate, **trainer.learner.moved(position.step, micro_batches, sums.statistics)}

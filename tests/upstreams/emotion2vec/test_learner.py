@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from tests.upstreams.emotion2vec.recipes import move
 from tests.upstreams.pretraining.training import STILL, packed, speech, tiny
 from upstreams.emotion2vec.masked_batch import Inputs, load
 from upstreams.emotion2vec.objective import predict, targets
@@ -82,7 +83,7 @@ def test_gradients_are_clipped_to_the_norm_before_the_optimiser_sees_them(spoken
         trainer, step = begun(spoken, f"optimiser.clip={clip}"), unequal(spoken)
         sums = trainer.backward(Position(), step)
         trainer.gradients.fill_(10 / len(trainer.gradients) ** 0.5)
-        trainer.move(Position(), step, sums, trainer.norm())
+        move(trainer, Position(), step, sums, trainer.gradient_norm())
         moments = [trainer.optimiser.state[p]["exp_avg"].flatten() for p in trainer.learner.student.parameters()]
         assert float(torch.cat(moments).norm()) == pytest.approx((1 - 0.9) * wanted, rel=1e-3)
 
@@ -94,7 +95,7 @@ def test_weights_decay_by_rate_and_share_and_biases_not_at_all(spoken: Speech) -
     sums = trainer.backward(Position(), step)
     trainer.gradients.zero_()  # then only the decay moves them
     for number in range(3):
-        left *= 1 - 0.5 * trainer.move(Position(number), step, sums, 0.0)["rate"]
+        left *= 1 - 0.5 * move(trainer, Position(number), step, sums, 0.0)["rate"]
     assert left < 0.9995
     for name, p in trainer.learner.student.named_parameters():
         decays = p.ndim > 1 and not name.endswith("alibi_scale")
@@ -140,7 +141,7 @@ def test_the_teacher_follows_by_the_schedule_s_decay_at_every_step(spoken: Speec
     wanted, step = before, unequal(spoken)
     for number, decay in enumerate(decays):
         sums = trainer.backward(Position(number), step)
-        assert trainer.move(Position(number), step, sums, trainer.norm())["ema_decay"] == pytest.approx(decay)
+        assert move(trainer, Position(number), step, sums, trainer.gradient_norm())["ema_decay"] == pytest.approx(decay)
         students = dict(trainer.learner.student.named_parameters())
         wanted = {name: decay * old + (1 - decay) * students[name].detach() for name, old in wanted.items()}
     for name, p in trainer.learner.teacher.named_parameters():

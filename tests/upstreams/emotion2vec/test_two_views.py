@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
+from tests.upstreams.emotion2vec.recipes import move
 from tests.upstreams.pretraining.training import STILL, run, same, speech, tiny, weights
 from upstreams import UpstreamError
 from upstreams.emotion2vec import two_views
@@ -168,7 +169,7 @@ def test_views_of_an_utterance_stay_alike_and_utterances_come_apart(spoken: Spee
     for number in range(45):
         step = [micro(spoken, number, 0, 16)]
         sums = trainer.backward(Position(number), step)
-        trainer.move(Position(number), step, sums, trainer.norm())
+        move(trainer, Position(number), step, sums, trainer.gradient_norm())
     own, others = likeness(trainer, spoken)
     assert own > 0.9 and own - others > 3 * (before[0] - before[1])
     assert trainer.learner.figures(sums.statistics, step)["view_var"] > trainer.recipe.loss.views.least
@@ -229,7 +230,7 @@ def test_the_centre_is_the_average_of_the_teachers_scores(spoken: Speech) -> Non
     for step in (whole, halves):
         trainer = Trainer.begin(recipe, spoken, CPU, Processes())
         sums = trainer.backward(Position(), step)
-        trainer.move(Position(), step, sums, trainer.norm())
+        move(trainer, Position(), step, sums, trainer.gradient_norm())
         centres.append(trainer.learner.view_heads.centre.clone())
     assert centres[0].abs().max() > 0
     torch.testing.assert_close(*centres)  # however the step is divided into micro-batches and processes

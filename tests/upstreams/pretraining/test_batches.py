@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests.upstreams.pretraining.training import tiny
-from upstreams.pretraining.batches import Position, epoch_plan, masked_count, span_masks, upcoming
+from upstreams.pretraining.batches import Position, batches, epoch_plan, masked_count, span_masks
 
 MASKING = tiny().masking
 
@@ -75,10 +75,10 @@ def test_crops_lie_within_and_move_from_epoch_to_epoch() -> None:
 
 def test_a_run_that_goes_on_takes_what_is_left() -> None:
     recipe = tiny(*SETTINGS, "optimiser.steps=60")
-    whole = list(upcoming(recipe, LENGTHS, Position()))
+    whole = list(batches(recipe, LENGTHS, Position()))
     assert [at.step for at, _, _ in whole] == list(range(60)) and whole[-1][0].epoch > 0
     for number in (1, 17, 40):
-        left = list(upcoming(recipe, LENGTHS, whole[number][0]))
+        left = list(batches(recipe, LENGTHS, whole[number][0]))
         assert [at for at, _, _ in left] == [at for at, _, _ in whole[number:]]
         assert [after for _, _, after in left[:-1]] == [at for at, _, _ in left[1:]]
         for (_, a, _), (_, b, _) in zip(left, whole[number:], strict=True):
