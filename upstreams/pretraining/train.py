@@ -56,8 +56,6 @@ def train(
     if changes and start.step:
         folder.log({"step": start.step, "changed": changes})
     meter = Meter(recipe, learner, device, processes.count)
-    steps = recipe.optimiser.steps
-    checkpoints = checkpoint_steps(recipe)
 
     for position, micro_batches, following in batches(recipe, speech.pack.lengths, start):
         sums = trainer.backward(position, micro_batches)
@@ -75,13 +73,13 @@ def train(
             folder.log(line)
             stops.check_collapse(line, position, recipe, learner, folder)
         stop = processes.any(watch(following.step, line))
-        if stop or following.step in checkpoints:
+        if stop or following.step in checkpoint_steps(recipe):
             folder.publish(following.step, recipe.method, learner, origin(recipe, speech.pack, seen))
-        if stop or following.step % recipe.save_every == 0 or following.step == steps:
+        if stop or following.step % recipe.save_every == 0 or following.step == recipe.optimiser.steps:
             folder.save(following, trainer.state)
         if stop:
             return following
-    return Position(steps)
+    return Position(recipe.optimiser.steps)
 
 
 @dataclass(frozen=True)
