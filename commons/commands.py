@@ -12,6 +12,7 @@ It imports no large library, so that it works before a command has imported its 
 
 from __future__ import annotations
 
+import _thread
 import argparse
 import atexit
 import codecs
@@ -22,6 +23,7 @@ import select
 import signal
 import sys
 import threading
+import time
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -198,12 +200,21 @@ class _Watch:
 
     def __init__(self) -> None:
         self._timer: threading.Timer | None = None
+        self._waits = 0  # times that a signal waited for the end of an import
         self.number = 0
 
-    def __call__(self, number: int, _: FrameType | None) -> None:
-        """The signal handler: the first signal raises Stopped, the second ends the process."""
-        if self.number:
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        """The signal handler: the first signal raises Stopped, the second ends the process.
+
+        While a module is imported, the signal is sent again a little later: an exception in the middle of the import
+        of a compiled module can make its library abort the process.
+        """
+        if self.number or self._waits * AGAIN > PATIENCE:
             end_at_once(number)
+        if _imports(frame):
+            self._waits += 1
+            self._send_again(number)
+            return
         self.number = number
         self.again()
         raise Stopped(number)
@@ -219,11 +230,29 @@ class _Watch:
     def lost(self) -> None:
         """Send the signal again, after it came in a callback or a __del__, where Python cannot raise."""
         number, self.number = self.number, 0
-        threading.Timer(AGAIN, os.kill, (os.getpid(), number)).start()
+        self._send_again(number)
+
+    def _send_again(self, number: int) -> None:
+        """Send the signal a little later, from a thread that is not counted among those of an upstream."""
+
+        def send() -> None:
+            time.sleep(AGAIN)
+            os.kill(os.getpid(), number)
+
+        _thread.start_new_thread(send, ())
 
     def done(self) -> None:
         if self._timer:
             self._timer.cancel()
+
+
+def _imports(frame: FrameType | None) -> bool:
+    """Whether code is run by an import."""
+    while frame:
+        if frame.f_code.co_filename.startswith("<frozen importlib"):
+            return True
+        frame = frame.f_back
+    return False
 
 
 @contextmanager

@@ -152,7 +152,7 @@ class Recipe(recipe_sections.Recipe):
         return bool(self.loss.side_targets or (self.loss.views and self.loss.views.statistics))
 
     def plain(self) -> dict[str, object]:
-        """See sections.Recipe; no `loss.views` where there are none, as in files of earlier versions."""
+        """Its settings as plain values; without `loss.views` where there are none, as in files of earlier versions."""
         settings, loss = super().plain(), self.loss.model_dump(mode="json")
         if self.loss.views is None:
             del loss["views"]
