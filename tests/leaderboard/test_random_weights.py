@@ -11,6 +11,7 @@ from leaderboard import plots
 from leaderboard.comparison.answers import answers
 from leaderboard.comparison.standings import standing
 from leaderboard.errors import LeaderboardError
+from leaderboard.methods import methods
 from leaderboard.records.random_weights import averaged, is_of
 from leaderboard.tables import rankings, views
 from leaderboard.tables.latex import latex
@@ -111,3 +112,8 @@ def test_umap_draws_one_panel_of_draws(drawn, results):
     problems: list[str] = []
     (points,) = gather(results, drawn, ["random:x", "fbank"], None, 0, problems)
     assert [r.cell.upstream for r in points.records] == ["random:x", "fbank"] and not problems
+
+
+def test_the_methods_say_that_draws_are_averaged(drawn):
+    text = methods(drawn)
+    assert "the mean of 3 draws of its weights" in text and "random:x@1" not in text
