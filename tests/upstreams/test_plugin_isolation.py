@@ -170,6 +170,14 @@ def test_threads_and_copies_that_a_plugin_leaves_neither_hang_nor_double_the_run
         assert "energy.py:Energy leaves" in errors
 
 
+def runs(process: str) -> bool:
+    """Whether a process of this id still runs; one that ended may wait for its new parent to notice."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
 def await_calls(process: subprocess.Popen[str], begun: Path, count: int) -> None:
     """Until so many processes are in a plug-in's call, each of which writes its id to a file."""
     while not begun.exists() or len(begun.read_text().split()) < count:
@@ -224,6 +232,9 @@ def test_a_worker_whose_parent_was_killed_ends_in_the_middle_of_a_call(
     await_calls(process, begun, 2)
     process.kill()
     process.communicate(timeout=600)  # the workers hold its error output until they end, and a call lasts an hour
+    assert process.returncode == -signal.SIGKILL
+    workers = begun.read_text().split()
+    assert len(workers) == 2 and not any(map(runs, workers))
 
 
 def test_pools_of_threads_are_no_fault(tmp_path: Path, utterances: pd.DataFrame) -> None:
