@@ -6,14 +6,13 @@ import re
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from importlib import resources
 
-from commons import marks
 from commons.corridors.record import REFERENCE, Record
 from commons.marks import explain
 from leaderboard.comparison.permutation import DRAWS, ENUMERATED
 from leaderboard.imported import IMPORTED
 from leaderboard.records.comparable import question
 from leaderboard.records.display_names import names, shown
-from leaderboard.records.random_weights import averaged
+from leaderboard.records.random_weights import averaged, draws_of
 from leaderboard.tables.markdown import escape
 from leaderboard.text import plain, plural
 
@@ -124,7 +123,7 @@ def _upstreams(records: Sequence[Record], references: References) -> str:
         sizes = f" ({plural(up.depth, 'layer')} of {plural(up.width, 'value')})" if up.depth and up.width else ""
         name = shown(record)
         title = f", {_shown(up.title)}" if up.title and up.title != name else ""
-        draws = next((mark.partition(":")[2] for mark in record.marks if mark.startswith(f"{marks.DRAWS}:")), "")
+        draws = draws_of(record)
         of_draws = f", the mean of {draws} draws of its weights" if draws else ""
         said.append(f"{_shown(name)}{title}{sizes}{of_draws}{references.cite(up.cite)}")
     return plain(f"Upstreams, frozen: {'; '.join(said)}.")

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from commons.corridors.record import REFERENCE, Record, Task
-from commons.marks import DRAWS
 from commons.metrics import METRICS, axis_label
 from leaderboard.errors import LeaderboardError
 from leaderboard.plots.style import GREY, distinct, figure, legend_below, line_style
@@ -17,7 +16,7 @@ from leaderboard.plots.style import title as heading
 from leaderboard.records.comparable import groups
 from leaderboard.records.display_names import shown as called
 from leaderboard.records.intervals import jackknife, shares
-from leaderboard.records.random_weights import averaged
+from leaderboard.records.random_weights import averaged, draws_of
 from leaderboard.records.record_store import predictions
 from leaderboard.records.scoring import by_group
 
@@ -82,7 +81,7 @@ def by_layer(results: Path, record: Record) -> np.ndarray:
     values = np.array([np.nan if v is None else v for v in record.scores.by_layer or []])
     figures = np.full((3, len(values)), np.nan)
     figures[0] = values
-    if any(mark.startswith(f"{DRAWS}:") for mark in record.marks):
+    if draws_of(record):
         return figures
     try:
         table = predictions(results, record)

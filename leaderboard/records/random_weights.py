@@ -87,6 +87,11 @@ def _by_place(several: Sequence[list[float | None] | None]) -> list[float | None
     return [_average(own) for own in zip(*known, strict=True)] if len(known) == len(several) else None
 
 
+def draws_of(record: Record) -> int:
+    """The number of draws that a record is the mean of; 0 where it is no mean."""
+    return next((int(mark.partition(":")[2]) for mark in record.marks if mark.startswith(f"{DRAWS}:")), 0)
+
+
 def name_of_all(record: Record) -> str:
     """What the draws of an architecture are called together: the name without a seed."""
     return record.cell.upstream.partition("@")[0]

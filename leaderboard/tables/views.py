@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from commons.corridors.record import REFERENCE, Record, Score, Task
-from commons.marks import DRAWS, explain
+from commons.marks import explain
 from commons.metrics import METRICS
 from leaderboard import published
 from leaderboard.records.comparable import aspect, groups
 from leaderboard.records.display_names import names
-from leaderboard.records.random_weights import averaged
+from leaderboard.records.random_weights import averaged, draws_of
 from leaderboard.tables.model import PUBLISHED, Cell, Table, figure
 from leaderboard.text import plural
 
@@ -226,8 +226,7 @@ def of_record(record: Record, metric: str, marks: tuple[str, ...] = ()) -> Cell:
     """A record's figure of a metric, with its interval and the deviation over seeds."""
     seeds = [v for v in record.scores.by_seed.get(metric, []) if v is not None]
     std = statistics.stdev(seeds) if len(seeds) > 1 else None
-    drawn = any(mark.startswith(f"{DRAWS}:") for mark in record.marks)
-    return replace(_scored(record.scores.metrics[metric], metric, marks, std), drawn=drawn)
+    return replace(_scored(record.scores.metrics[metric], metric, marks, std), drawn=draws_of(record) > 0)
 
 
 def chance(task: Task) -> str:
