@@ -16,7 +16,7 @@ from commons.progress import Progress, bar
 from upstreams.pretraining.meter import Line
 from upstreams.pretraining.method import Speech
 from upstreams.pretraining.pack import Bounds, Pack, build
-from upstreams.pretraining.processes import Processes, World
+from upstreams.pretraining.processes import World, joined
 from upstreams.pretraining.recipe_sections import Recipe
 from upstreams.pretraining.tracks import Tracks
 from upstreams.pretraining.train import train
@@ -48,25 +48,25 @@ def launch(
         EmorepError: there is no such device.
     """
     place = device_of(device, world)
-    processes = Processes.join(place, world)
-    first = processes.rank == 0
-    if first:  # the others load what it made
-        for warning in recipe.warnings():
-            print(f"warning: {warning}", file=sys.stderr)
-        speech = prepare(recipe, data, cache, jobs, shown=True)
-        _introduce(speech.pack)
-    processes.wait()
-    if not first:
-        speech = prepare(recipe, data, cache, jobs, shown=False)
-    with _bar(f"{run}", "steps", first) as progress, _stop_signals() as stopped:
+    with joined(place, world) as processes:
+        first = processes.rank == 0
+        if first:  # the others load what it made
+            for warning in recipe.warnings():
+                print(f"warning: {warning}", file=sys.stderr)
+            speech = prepare(recipe, data, cache, jobs, shown=True)
+            _introduce(speech.pack)
+        processes.wait()
+        if not first:
+            speech = prepare(recipe, data, cache, jobs, shown=False)
+        with _bar(f"{run}", "steps", first) as progress, _stop_signals() as stopped:
 
-        def watch(step: int, line: Line | None) -> bool:
-            if progress:
-                progress(step, recipe.optimiser.steps, f"loss {line['loss']:.3f}" if line else "")
-            return bool(stopped)
+            def watch(step: int, line: Line | None) -> bool:
+                if progress:
+                    progress(step, recipe.optimiser.steps, f"loss {line['loss']:.3f}" if line else "")
+                return bool(stopped)
 
-        at = train(recipe, speech, run, place, processes, watch, seen)
-    processes.leave()
+            at = train(recipe, speech, run, place, processes, watch, seen)
+        processes.wait()
     if first:
         print(f"{run}: step {at.step} of {recipe.optimiser.steps}" + ("; the same command goes on" if stopped else ""))
     return stopped[0] if stopped else 0

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -60,17 +61,6 @@ class Processes:
     rank: int = 0
     count: int = 1
 
-    @classmethod
-    def join(cls, device: torch.device, world: World) -> Processes:
-        """The processes of this world, once all are connected. torch reads the first one's address itself."""
-        if world.size == 1:
-            return cls()
-        if device.type == "cuda":
-            torch.cuda.set_device(device)
-        backend = "nccl" if device.type == "cuda" else "gloo"
-        dist.init_process_group(backend, timeout=PATIENCE, rank=world.rank, world_size=world.size)
-        return cls(world.rank, world.size)
-
     def sum(self, tensor: Tensor) -> None:
         """Replace the tensor, in place, by its sum over all processes."""
         if self.count > 1:
@@ -94,6 +84,7 @@ class Processes:
             if differs := [
                 f"{name}: {first[name]} and {theirs[name]}" for name in first if first[name] != theirs[name]
             ]:
+                self.wait()  # all raise: let everyone have the facts before the first disconnects
                 raise UpstreamError(
                     f"processes 0 and {number} are not at the same place of the same run ({'; '.join(differs)}); give "
                     "all of them the same command and speech, and one folder for the run or, on machines that share "
@@ -104,8 +95,22 @@ class Processes:
         if self.count > 1:
             dist.barrier()
 
-    def leave(self) -> None:
-        """Disconnect after all processes have come here: if one left earlier, messages of the others would fail."""
-        if self.count > 1:
-            dist.barrier()
-            dist.destroy_process_group()
+
+@contextmanager
+def joined(device: torch.device, world: World) -> Iterator[Processes]:
+    """The processes of this world, once all are connected. torch reads the first one's address itself.
+
+    Disconnects at the end, after an error too: torch's threads sometimes abort a process that ends while it is
+    connected. Does not wait for the others: on a good end, let all of them come to `wait` first.
+    """
+    if world.size == 1:
+        yield Processes()
+        return
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+    backend = "nccl" if device.type == "cuda" else "gloo"
+    dist.init_process_group(backend, timeout=PATIENCE, rank=world.rank, world_size=world.size)
+    try:
+        yield Processes(world.rank, world.size)
+    finally:
+        dist.destroy_process_group()

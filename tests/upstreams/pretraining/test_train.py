@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import resource
 import signal
 import socket
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -50,12 +52,18 @@ def test_two_processes_equal_one(data: Path, tmp_path: Path) -> None:
     assert max(float((one[name] - begun[name]).abs().max()) for name in one) > 1e-2  # it did learn
 
 
+def free_port() -> int:
+    """A port on which nobody listens, below those that the system gives to connections: it stays free meanwhile."""
+    for port in range(20_000 + os.getpid() % 10_000, 32_000):
+        with socket.socket() as tried, suppress(OSError):
+            tried.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError("no port is free")
+
+
 def together(data: Path, *runs: Path, changes: tuple[tuple[str, ...], ...] = ((), ())) -> list[tuple[int, str]]:
     """Two processes of one run, as on two machines: each with a folder and settings of its own; status, errors."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
-    meeting = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    meeting = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
     started = [
         start(data, run, *own, variables={**meeting, "RANK": str(rank), "LOCAL_RANK": "0"})
         for rank, (run, own) in enumerate(zip(runs, changes, strict=True))
