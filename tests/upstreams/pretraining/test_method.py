@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import time
 from pathlib import Path
 
@@ -13,7 +12,7 @@ import yaml
 import upstreams
 from commons.errors import Refused
 from commons.places import Places
-from tests.upstreams.pretraining.training import AUDIO, run, same, speech, start, tiny, weights
+from tests.upstreams.pretraining.training import AUDIO, free_port, run, same, speech, start, tiny, weights
 from upstreams import UpstreamError
 from upstreams.__main__ import main
 from upstreams.checks import check
@@ -66,9 +65,7 @@ def test_it_goes_on_after_a_kill_bit_for_bit(data: Path, tmp_path: Path) -> None
 
 
 def test_two_processes_equal_one(data: Path, tmp_path: Path) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        meeting = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1])}
+    meeting = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
     both = [
         start(data, tmp_path / "two", settings=SETTINGS, before=REGISTER, variables={**meeting, "RANK": str(rank)})
         for rank in range(2)

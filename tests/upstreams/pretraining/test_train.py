@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 import resource
 import signal
-import socket
 import time
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
 import torch
 
 import upstreams
-from tests.upstreams.pretraining.training import STILL, finish, packed, run, same, speech, start, tiny, weights
+from tests.upstreams.pretraining.training import (
+    STILL,
+    finish,
+    free_port,
+    packed,
+    run,
+    same,
+    speech,
+    start,
+    tiny,
+    weights,
+)
 from upstreams import UpstreamError
 from upstreams.emotion2vec import checkpoint
 from upstreams.emotion2vec.learner import SelfDistillation, initial
@@ -50,15 +58,6 @@ def test_two_processes_equal_one(data: Path, tmp_path: Path) -> None:
     begun, one, two = initial(tiny(*changes)).state_dict(), weights(tmp_path / "one", 20), weights(tmp_path / "two", 20)
     assert max(float((one[name] - two[name]).abs().max()) for name in one) < 1e-4
     assert max(float((one[name] - begun[name]).abs().max()) for name in one) > 1e-2  # it did learn
-
-
-def free_port() -> int:
-    """A port on which nobody listens, below those that the system gives to connections: it stays free meanwhile."""
-    for port in range(20_000 + os.getpid() % 10_000, 32_000):
-        with socket.socket() as tried, suppress(OSError):
-            tried.bind(("127.0.0.1", port))
-            return port
-    raise AssertionError("no port is free")
 
 
 def together(data: Path, *runs: Path, changes: tuple[tuple[str, ...], ...] = ((), ())) -> list[tuple[int, str]]:
