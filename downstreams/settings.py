@@ -151,5 +151,5 @@ OfTurns = Gru | RecentGru | DialogueRnn
 
 def of_conversation(settings: Mapping[str, JsonValue]) -> OfTurns:
     """The settings of a head of conversations, by the network that they name. Raises pydantic's ValidationError."""
-    models = {"recent_gru": RecentGru, "dialogue_rnn": DialogueRnn}
+    models: dict[str, type[OfTurns]] = {"recent_gru": RecentGru, "dialogue_rnn": DialogueRnn}
     return models.get(str(settings.get("network")), Gru).model_validate(settings)
