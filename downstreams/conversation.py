@@ -3,7 +3,8 @@
 1. Each layer's time-mean of a turn is standardised on the fold's training turns. Their softmax-weighted sum (as in
    SUPERB) goes through a Linear.
 2. A network of recurrent.py runs over the turns of the dialogue in their order: in both directions, or only forwards
-   where the task asks for a later turn (`Problem.causal`). A Linear gives the logits of the classes.
+   where the task asks for a later turn (`Problem.causal`) or the head reads the last turns alone (`recent_gru`). A
+   Linear gives the logits of the classes.
 3. The network reads all turns of a dialogue. Loss and figures count only turns that belong to the part (train, dev or
    test) and have a target.
 4. In each fold, the learning rate and epoch that are best on dev are taken.
@@ -32,7 +33,7 @@ from downstreams.assembly import FoldResult, assemble
 from downstreams.checks import check_dev, check_finite, dialogues, fitting
 from downstreams.parallel import one_core_each, reported
 from downstreams.recurrent import Dropout, Network, same
-from downstreams.settings import DialogueRnn, Gru, of_conversation
+from downstreams.settings import OfTurns, of_conversation
 
 
 def evaluate(
@@ -43,7 +44,7 @@ def evaluate(
     device: str,
     progress: Progress | None = None,
 ) -> Predictions:
-    """The head's predictions; `settings` are those of settings.Gru or settings.DialogueRnn.
+    """The head's predictions; `settings` are of one of settings.OfTurns.
 
     Raises:
         DownstreamError: the features are not those of the problem or not finite, a fold has no dev part, or training
@@ -122,7 +123,7 @@ class FoldDialogues:
         train, dev, test: the dialogues around the turns of each part, longest first.
     """
 
-    def __init__(self, turns: Turns, fold: Fold, settings: Gru | DialogueRnn) -> None:
+    def __init__(self, turns: Turns, fold: Fold, settings: OfTurns) -> None:
         self._turns, self._context, self._size = turns, settings.context, settings.batch
         self._centre, self._inverse = turns.standards(fold.train)
         self.train, self.dev = (turns.around(part, without=fold.test) for part in (fold.train, fold.dev))
@@ -156,9 +157,7 @@ class FoldDialogues:
 class Training:
     """Adam on a new network, over the dialogues of one fold."""
 
-    def __init__(
-        self, turns: Turns, problem: Problem, settings: Gru | DialogueRnn, seed: int, fold: Fold, rate: float
-    ) -> None:
+    def __init__(self, turns: Turns, problem: Problem, settings: OfTurns, seed: int, fold: Fold, rate: float) -> None:
         self._turns, self._problem, self._fold = turns, problem, fold
         self._draws = chance.generator(fold.name, seed)
         depth, width = turns.means.shape[1:]
@@ -206,7 +205,7 @@ def _train(
     rate: float,
     *,
     problem: Problem,
-    settings: Gru | DialogueRnn,
+    settings: OfTurns,
     advance: Callable[[float], None],
 ) -> FoldResult:
     """The head of one fold, seed and rate, as it was in its best epoch on dev."""

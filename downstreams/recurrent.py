@@ -1,4 +1,4 @@
-"""Networks over the turns of dialogues: a GRU, and DialogueRNN."""
+"""Networks over the turns of dialogues: a GRU, a GRU over the last few turns, and DialogueRNN."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.nn.utils.rnn import PackedSequence
 
-from downstreams.settings import DialogueRnn, Gru
+from downstreams.settings import DialogueRnn, Gru, OfTurns, RecentGru
 
 Drop = Callable[[torch.Tensor], torch.Tensor]
 
@@ -32,7 +32,7 @@ class Dropout:
 class Network(nn.Module):
     """Weighted sum of the layers, Linear, a network over the turns, Linear."""
 
-    def __init__(self, depth: int, width: int, n_classes: int, directions: int, settings: Gru | DialogueRnn) -> None:
+    def __init__(self, depth: int, width: int, n_classes: int, directions: int, settings: OfTurns) -> None:
         super().__init__()
         self.layers = nn.Parameter(torch.zeros(depth))
         self.projector = nn.Linear(width, settings.projector)
@@ -87,6 +87,30 @@ class ContextGRU(nn.Module):
         order = flat(places[:1], active)[0].to(x.device)
         states, _ = self.gru(PackedSequence(x[order], torch.tensor(active)))
         return states.data[order.argsort()]
+
+
+class RecentTurns(nn.Module):
+    """Layers of GRU over each turn and the few turns before it, forwards.
+
+    An interpretation of emotion2vec's head for the next turn's emotion (Ma et al. 2024: two layers of GRU over the
+    previous six turns); the paper gives no more of it.
+    """
+
+    def __init__(self, settings: RecentGru) -> None:
+        super().__init__()
+        self.width, self._turns = settings.hidden, settings.turns
+        self.gru = nn.GRU(settings.projector, settings.hidden, settings.layers)
+
+    def forward(self, x: torch.Tensor, speaker: torch.Tensor, lengths: list[int], drop: Drop) -> torch.Tensor:
+        """The last state (n, width) of each turn's window, of turns (n, P)."""
+        place = torch.cat([torch.arange(length) for length in lengths])  # in its dialogue
+        sizes = (place + 1).clamp_max(self._turns)
+        order = sizes.argsort(descending=True, stable=True)
+        first = (torch.arange(len(place)) - sizes + 1)[order]
+        active = (sizes[:, None] > torch.arange(int(sizes.max()))).sum(0)
+        rows = torch.cat([first[:there] + t for t, there in enumerate(active.tolist())]).to(x.device)
+        _, last = self.gru(PackedSequence(x[rows], active))
+        return last[-1][order.argsort().to(x.device)]
 
 
 class Linears(nn.Module):
@@ -172,8 +196,10 @@ class DialogueRNN(nn.Module):
         return self.hidden(torch.cat(emotions, 1).gather(1, order).transpose(0, 1).flatten(1)).relu()
 
 
-def over_turns(settings: Gru | DialogueRnn, directions: int) -> ContextGRU | DialogueRNN:
+def over_turns(settings: OfTurns, directions: int) -> ContextGRU | RecentTurns | DialogueRNN:
     """The network over the turns that the settings name."""
     if isinstance(settings, DialogueRnn):
         return DialogueRNN(settings, directions)
+    if isinstance(settings, RecentGru):
+        return RecentTurns(settings)
     return ContextGRU(settings, directions)

@@ -7,7 +7,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, cast
 
 from commons import registry
-from downstreams.settings import DialogueRnn, Emotion2vec, Gru, Probe, Settings, Superb
+from downstreams.settings import (
+    DialogueRnn,
+    Emotion2vec,
+    Gru,
+    LastLayers,
+    Probe,
+    RecentGru,
+    Settings,
+    Superb,
+)
 
 if TYPE_CHECKING:  # numpy and pandas, which a list of names does not need
     from pydantic import JsonValue
@@ -79,6 +88,14 @@ HEADS = registry.Registry(
     {
         "probe": _probe(Probe(), "logistic regression on the time-mean of the best layer (ridge for values)"),
         "probe_stats": _probe(Probe(statistics=["mean", "std"]), "the same on time-mean and time-standard-deviation"),
+        "last_four": Head(
+            "logistic regression on the mean of the last four layers' time-means (ridge for values)",
+            "downstreams.last_layers:evaluate",
+            LastLayers(),
+            deterministic=True,
+            standardises=True,
+            cite=("ma2024emotion2vec",),
+        ),
         "superb": Head(
             "SUPERB's head: weighted sum of layers, linear, trained as s3prl does (classes)",
             "downstreams.superb:evaluate",
@@ -95,6 +112,9 @@ HEADS = registry.Registry(
             cite=("ma2024emotion2vec",),
         ),
         "context_gru": _conversation(Gru(), "a GRU over the turns of each dialogue (conversations)"),
+        "recent_gru": _conversation(
+            RecentGru(), "two layers of GRU over the last six turns (conversations)", ("ma2024emotion2vec",)
+        ),
         "dialogue_rnn": _conversation(
             DialogueRnn(), "DialogueRNN: states of dialogue, speakers and emotion (conversations)", ("majumder2019",)
         ),

@@ -67,6 +67,13 @@ class Probe(Settings):
     strengths: Grid = [0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 1000.0, 10_000.0]
 
 
+class LastLayers(Settings):
+    """Of `last_four`: the strengths are those of `probe`."""
+
+    layers: Annotated[int, Field(ge=1, le=1000)] = 4
+    strengths: Grid = [0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 1000.0, 10_000.0]
+
+
 class Superb(Settings):
     """Of `superb`: s3prl's downstream/emotion (config.yaml), and the learning rates that SUPERB chooses from."""
 
@@ -120,6 +127,15 @@ class Gru(_Turns):
     hidden: Size = 100
 
 
+class RecentGru(_Turns):
+    """Of `recent_gru`."""
+
+    network: Literal["recent_gru"] = "recent_gru"
+    hidden: Size = 100
+    layers: Annotated[int, Field(ge=1, le=8)] = 2
+    turns: Annotated[int, Field(ge=1, le=100)] = 6  # the turn itself is the last of them
+
+
 class DialogueRnn(_Turns):
     """Of `dialogue_rnn`: sizes as in DialogueRNN's published code for MELD (train_MELD.py of conv-emotion)."""
 
@@ -130,7 +146,10 @@ class DialogueRnn(_Turns):
     hidden: Size = 100
 
 
-def of_conversation(settings: Mapping[str, JsonValue]) -> Gru | DialogueRnn:
+OfTurns = Gru | RecentGru | DialogueRnn
+
+
+def of_conversation(settings: Mapping[str, JsonValue]) -> OfTurns:
     """The settings of a head of conversations, by the network that they name. Raises pydantic's ValidationError."""
-    model = DialogueRnn if settings.get("network") == "dialogue_rnn" else Gru
-    return model.model_validate(settings)
+    models: dict[str, type[OfTurns]] = {"recent_gru": RecentGru, "dialogue_rnn": DialogueRnn}
+    return models.get(str(settings.get("network")), Gru).model_validate(settings)

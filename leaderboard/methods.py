@@ -25,12 +25,14 @@ SAID = {
     "layer and ridge are chosen for each fold by cross-validation that leaves out groups of the training speakers, and "
     "the head is refitted on all that is not test",
     "probe_stats": "as `probe`, on time-mean and time-standard-deviation",
+    "last_four": "as `probe`, on the mean of the last four layers' time-means, so that no layer is chosen",
     "superb": "SUPERB's recipe: a learned weighted sum of layers, a linear layer, the mean over time, a linear layer",
     "emotion2vec": "a linear layer, a ReLU, the mean over time and a linear layer on frames of the last layer",
     "context_gru": CONTEXT.format("a GRU over the turns of the dialogue (both ways unless the next turn is asked for)"),
     "dialogue_rnn": CONTEXT.format(
         "DialogueRNN over the turns of the dialogue (both ways unless the next turn is asked for)"
     ),
+    "recent_gru": CONTEXT.format("two layers of GRU over the turn and the five before it"),
     "no_context": CONTEXT.format("the network of `context_gru` on each turn alone"),
     IMPORTED: "predictions brought from outside",
 }

@@ -19,6 +19,7 @@ SHORT = {
     "emotion2vec": {"epochs": 8},
     "context_gru": GRU,
     "no_context": GRU,
+    "recent_gru": GRU,
     "dialogue_rnn": DIALOGUE_RNN,
 }
 

@@ -17,7 +17,8 @@ from tasks.corpora.demo import synthesis
 from tests.downstreams.problems import Ragged, features_of, reader, short
 
 HEADS = [head for head in downstreams.names() if "conversation" in downstreams.resolve(head).kinds]
-USE_CONTEXT = ("context_gru", "dialogue_rnn")
+USE_CONTEXT = ("context_gru", "dialogue_rnn", "recent_gru")
+LOOK_AHEAD = ("context_gru", "dialogue_rnn")  # where they may
 CLASSES = ("anger", "neutral", "sadness")
 
 
@@ -98,7 +99,7 @@ def test_which_turns_a_prediction_depends_on(head, causal):
 
     later = changed_by(mine & (problem.turn > turn))
     assert later <= ids(mine) and later & ids(mine & (problem.turn > turn))
-    assert bool(later & ids(mine & (problem.turn <= turn))) == (head in USE_CONTEXT and not causal)
+    assert bool(later & ids(mine & (problem.turn <= turn))) == (head in LOOK_AHEAD and not causal)
 
     tested = np.isin(problem.dialogue, problem.dialogue[fold.test])
     assert not changed_by(tested & ~mine) & ids(mine)
@@ -133,6 +134,16 @@ def test_the_gru_goes_over_each_dialogue_alone(directions):
     gru = network.over_turns.gru
     for own, turns in zip(given.split(lengths), network.projected(x).split(lengths), strict=True):
         assert torch.allclose(own, network.classifier(gru(turns)[0]), atol=1e-12)
+
+
+def test_recent_turns_are_a_gru_over_each_turn_and_the_five_before_it():
+    network, x, speaker, lengths = double("recent_gru", 1)
+    given = network(x, speaker, lengths, same)
+    gru = network.over_turns.gru
+    assert gru.num_layers == 2
+    for own, turns in zip(given.split(lengths), network.projected(x).split(lengths), strict=True):
+        last = torch.stack([gru(turns[max(0, t - 5) : t + 1])[0][-1] for t in range(len(turns))])
+        assert torch.allclose(own, network.classifier(last), atol=1e-12)
 
 
 def cell(cells, direction):

@@ -199,7 +199,7 @@ def test_classes_weigh_alike_where_they_do_in_the_headline_or_where_a_setting_sa
 
 
 # What saturates goes on for long with rates that are merely large.
-FAR = {"superb": 1e30} | dict.fromkeys(("context_gru", "dialogue_rnn", "no_context"), 1e37)
+FAR = {"superb": 1e30} | dict.fromkeys(("context_gru", "dialogue_rnn", "no_context", "recent_gru"), 1e37)
 DIVERGING = {head: {"rates": [1e-3, far]} for head, far in FAR.items()} | {"emotion2vec": {"top_rate": 1e30}}
 DIVERGED = {head: {"rates": [far]} for head, far in FAR.items()} | {"emotion2vec": {"rate": 1e30, "top_rate": 1e30}}
 
@@ -270,6 +270,7 @@ def test_the_settings_that_keys_hold_are_those_that_they_held_before():
     assert settings == {
         "probe": probe | {"statistics": ["mean"]},
         "probe_stats": probe | {"statistics": ["mean", "std"]},
+        "last_four": {"version": 1, "layers": 4, "strengths": probe["strengths"]},
         "superb": {"version": 1, "projector": 256, "batch": 32, "clip": 1.0, "rates": [1e-5, 1e-4, 1e-3],
                    "epochs": 271, "steps": 30_000, "evaluations": 30},
         "emotion2vec": {"version": 1, "hidden": 256, "batch": 128, "epochs": 100, "rate": 5e-4, "top_rate": 1e-3,
@@ -277,6 +278,7 @@ def test_the_settings_that_keys_hold_are_those_that_they_held_before():
         "context_gru": turns | gru | {"context": True},
         "dialogue_rnn": turns | rnn | {"context": True, "network": "dialogue_rnn"},
         "no_context": turns | gru | {"context": False},
+        "recent_gru": turns | {"context": True, "network": "recent_gru", "hidden": 100, "layers": 2, "turns": 6},
     }  # fmt: skip
 
 

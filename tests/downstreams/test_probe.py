@@ -12,7 +12,7 @@ from sklearn.utils.class_weight import compute_sample_weight
 
 import downstreams
 from downstreams.probe import SCALES, strongest
-from tests.downstreams.problems import CLASSES, make, reader
+from tests.downstreams.problems import CLASSES, KINDS, make, reader
 
 
 def slow_losses(x, problem, fold, weights):
@@ -123,3 +123,16 @@ def test_references_need_no_features():
         assert set(rows["prediction"]) == {CLASSES[np.bincount(known).argmax()]}
     table = downstreams.reference("duration", problem, seconds).table
     assert (table["target"] == table["prediction"]).mean() > 0.9
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("depth", [3, 6])
+def test_last_four_reads_the_mean_of_the_last_four_layers_or_of_all_there_are(kind, depth):
+    features, problem = make(kind, depth=depth)
+    mean = replace(features, pooled=features.pooled[:, :, -4:].mean(2, keepdims=True))
+    expected, given = (
+        downstreams.evaluate(reader(head), own, problem, [0]).table
+        for head, own in (("probe", mean), ("last_four", features))
+    )
+    value = [name for name in given if name.startswith("score:")] or ["prediction"]
+    assert np.allclose(given[value], expected[value], atol=1e-5)

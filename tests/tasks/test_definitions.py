@@ -43,6 +43,7 @@ PROMISED = [
     "m3ed_dialogue",
     "meld",
     "meld3",
+    "meld_binary",
     "meld_dialogue",
     "meld_next",
     "mosei",
