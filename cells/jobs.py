@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from commons.corridors.utterances import Modality
     from downstreams import Reader
     from tasks import Options
     from upstreams import Extraction, Identity
@@ -62,6 +63,7 @@ class Measure:
         seeds: all seeds that the record must hold in the end.
         mode: `add` missing seeds to the existing record, `replace` it, or `compare` with it and keep it.
         beside: of a reference row, the cells that it is shown with; it runs unless all of them failed. Empty: always.
+        texts: of a cell that reads texts of a user's file, the file's stem and a hash of its content; else empty.
     """
 
     id: str
@@ -77,15 +79,24 @@ class Measure:
     setting: Setting
     after: tuple[str, ...] = ()
     beside: tuple[str, ...] = ()
+    texts: str = ""
 
     @property
     def cell(self) -> CellName:
-        """(upstream, task, downstream)."""
+        """(upstream, task, downstream); texts of a user's file are named behind the upstream: NAME@FILE~1a2b3c4d."""
         from commons.corridors.record import REFERENCE
 
+        given = f"@{self.texts}" if self.texts else ""
         if self.upstream is None:
-            return self.reference, self.recorded_task, REFERENCE
-        return self.upstream.named.record_name, self.recorded_task, self.reader.name
+            return self.reference + given, self.recorded_task, REFERENCE
+        return self.upstream.named.record_name + given, self.recorded_task, self.reader.name
+
+    @property
+    def modality(self) -> Modality | None:
+        """What the upstream or reference row reads of an utterance; None: neither audio nor text."""
+        import downstreams
+
+        return self.upstream.modality if self.upstream else downstreams.reference_reads(self.reference)
 
 
 Job = Extract | Measure
@@ -103,7 +114,7 @@ class Extracted:
 
     counts: dict[str, int]
     seconds: dict[str, float]
-    audio_seconds: float
+    audio_seconds: float | None
     parameters: int | None
     device: str
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import downstreams
 from commons import hashing
-from commons.marks import OF_AUDIO
+from commons.marks import concerning
 
 if TYPE_CHECKING:
     from downstreams import Reader
@@ -21,15 +22,16 @@ def key(task: Task, upstream: Identity | None, reference: str, reader: Reader, s
     The fingerprint identifies the upstream's weights, so their origin and the upstream's label are not in the key. The
     hash of the utterances covers what the upstream's modality reads.
     """
-    modality = "audio" if upstream is None else upstream.modality
-    text = modality == "text"  # such an upstream reads no audio, so marks of the audio stay out of its key
+    # References that read neither have the key of the audio, or of the copy's texts where it has no audio.
+    modality = upstream.modality if upstream else downstreams.reference_reads(reference) or "audio"
+    text = modality == "text"  # such an upstream reads no audio, so what concerns the audio stays out of its key
     # Titles and published figures change no result. Further targets are hashed below, for heads that train on them.
     definition = task.definition.model_dump(mode="json", exclude={"published", "title", "counts", "also"})
     decides: Facts = {
         "upstream": {"name": reference} if upstream is None else _answers(upstream),
         "task": definition,
         "audit": task.audit.reads(modality),
-        "marks": [mark for mark in task.marks if not (text and mark.partition(":")[0] in OF_AUDIO)],
+        "marks": concerning(task.marks, modality),
         "downstream": reader.settings,
         "precision": "fp32" if upstream is None else upstream.precision,
         "skip_bad": skip_bad and not text,

@@ -10,6 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 import downstreams
 import leaderboard
 from cells import keys, sections
@@ -50,7 +52,7 @@ def _extracted(features: Features) -> Extracted:
 
 def _measure(job: Measure, place: Workplace, extracted: Extracted | None) -> tuple[str, ...] | None:
     """Write the cell's record; of a cell that is compared, return the differences."""
-    results, task = job.setting.results, place.task(job.task, job.setting)
+    results, task = job.setting.results, _task(job, place)
     if keys.key(task, job.upstream, job.reference, job.reader, job.setting.reading.skip_bad) != job.key:
         raise EmorepError(
             f"{job.recorded_task}: its corpus, table or definition changed after it was planned; run the command again"
@@ -66,6 +68,10 @@ def _measure(job: Measure, place: Workplace, extracted: Extracted | None) -> tup
             return tuple(leaderboard.same(stands, again)) if stands else ("the earlier record is gone or damaged",)
     _fill(job, place, features, extracted)
     return None
+
+
+def _task(job: Measure, place: Workplace) -> Task:
+    return place.read_by(job.modality, job.cell[0], job.task, job.setting)
 
 
 def _fill(job: Measure, place: Workplace, features: Features | None, extracted: Extracted | None) -> None:
@@ -104,7 +110,7 @@ def _write(
     Another process may add seeds while this one trains. So the existing record is read after the training, under a
     lock that is held until the new record is written.
     """
-    task = place.task(job.task, job.setting)
+    task = _task(job, place)
     started = time.perf_counter()
     predictions = _predictions(job, task, seeds, features)
     spent = time.perf_counter() - started
@@ -116,8 +122,8 @@ def _write(
         seconds = {"load": place.seconds(job.task, job.setting), "evaluate": earlier + spent}
         measured = Measured(
             cell=sections.cell(job, seeds),
-            task=sections.task(task),
-            upstream=sections.upstream(job, features, extracted, extends.upstream.parameters if extends else None),
+            task=sections.task(job, task),
+            upstream=sections.upstream(job, task, features, extracted, extends.upstream.parameters if extends else None),
             downstream=sections.downstream(job, task),
             run=sections.run(seconds, extracted),
             predictions=predictions,
@@ -131,7 +137,8 @@ def _write(
 def _predictions(job: Measure, task: Task, seeds: tuple[int, ...], features: Features | None) -> Predictions:
     """The predictions of the head, or of a reference, which does not use the audio."""
     if features is None:
-        return downstreams.reference(job.reference, task.problem, task.utterances["duration"].to_numpy())
+        lengths = task.text_lengths if job.modality == "text" else task.utterances.get("duration", np.empty(0))
+        return downstreams.reference(job.reference, task.problem, np.asarray(lengths))
     with bar(f"{task.name}: {job.cell[0]}, {job.reader.name}", "fits") as progress:
         on = device.choose(job.setting.extraction.device)
         predictions = downstreams.evaluate(job.reader, features, task.problem, list(seeds), on, progress)

@@ -16,10 +16,12 @@ from cells import keys
 from cells.jobs import CellName, Extract, Job, Measure, Outcome
 from cells.measure import explain
 from cells.workplace import Workplace
+from commons.corridors.record import REFERENCE
 
 if TYPE_CHECKING:
     from cells.request import Request
     from commons.corridors.record import Record
+    from commons.corridors.utterances import Modality
     from downstreams import Reader
     from tasks import Task
     from upstreams import Identity, Named
@@ -51,6 +53,7 @@ class _Planner:
         self.done: list[CellName] = []
         self.failed: list[Outcome] = []
         self.tasks: dict[str, Task] = {}  # by the name that was asked for
+        self.texts_read: set[str] = set()  # tasks, by that name, of which a cell reads the texts
 
     def load(self) -> None:
         """Load every task; where one cannot be loaded, only its own cells fail."""
@@ -59,6 +62,16 @@ class _Planner:
                 self.tasks[name] = self.place.task(name, self.request.setting)
             except Exception as error:
                 self._fail("", name, error)
+        self._tell_texts()
+
+    def _tell_texts(self) -> None:
+        """Say which ids a user's files of texts lack or have in excess, and which files no task reads."""
+        for line in dict.fromkeys(note for task in self.tasks.values() for note in task.text_notes):
+            self.warn(line)
+        corpora = {corpus for task in self.tasks.values() for corpus in task.reading.texts}
+        for corpus, _ in self.request.texts:
+            if self.tasks and corpus not in corpora:
+                self.warn(f"--text {corpus}: no task that was asked for has utterances of {corpus}")
 
     def upstream(self, named: Named) -> None:
         """The jobs of one upstream on all tasks."""
@@ -72,14 +85,19 @@ class _Planner:
             self._cells(asked, identity)
 
     def _cells(self, asked: str, identity: Identity) -> None:
-        task = self.tasks[asked]
+        who = identity.named.record_name
+        try:
+            task = self.place.read_by(identity.modality, who, asked, self.request.setting)
+        except Exception as error:
+            self._fail(who, self.tasks[asked].name, error)
+            return
         todo: list[Measure] = []
         for reader in self._readers(task):
             try:
                 seeds = downstreams.seeds(reader, self.request.seeds, len(task.problem.draws))
-                job = self._cell(asked, identity, "", reader, tuple(seeds))
+                job = self._cell(asked, task, identity, "", reader, tuple(seeds))
             except Exception as error:
-                self._fail(identity.named.record_name, task.name, error, reader.name)
+                self._fail(who, task.name, error, reader.name)
                 continue
             todo += [job] if job else []
         # Networks that are trained are not in the store.
@@ -87,7 +105,7 @@ class _Planner:
         if todo and not needs:
             self.jobs += todo
         elif todo:
-            name = f"extract {identity.named.record_name} {task.name}"
+            name = f"extract {who} {task.name}"
             extract = Extract(name, asked, identity, needs, self.request.setting)
             self.jobs += [extract, *(replace(job, after=(extract.id,), needs=needs) for job in todo)]
 
@@ -99,18 +117,33 @@ class _Planner:
             if not (beside or stands):
                 continue  # there is no cell to compare the references with
             for name in downstreams.references(task.problem.kind):
-                reader = downstreams.resolve("probe")
-                job = self._cell(asked, None, name, reader, (0,))
-                self.jobs += [replace(job, beside=() if stands else beside)] if job else []
+                if self._has(asked, downstreams.reference_reads(name)):
+                    job = self._reference(asked, name)
+                    self.jobs += [replace(job, beside=() if stands else beside)] if job else []
+
+    def _has(self, asked: str, modality: Modality | None) -> bool:
+        """Whether a task has the reference rows that read this: the length of texts comes with cells that read texts,
+        the duration wherever there is audio."""
+        if modality == "text":
+            return asked in self.texts_read
+        return modality is None or self.tasks[asked].has_audio
+
+    def _reference(self, asked: str, name: str) -> Measure | None:
+        """The job of a reference row; None where it is done or cannot be made."""
+        try:
+            task = self.place.read_by(downstreams.reference_reads(name), name, asked, self.request.setting)
+            return self._cell(asked, task, None, name, downstreams.resolve("probe"), (0,))
+        except Exception as error:
+            self._fail(name, self.tasks[asked].name, error, REFERENCE)
+            return None
 
     def _readers(self, task: Task) -> Sequence[Reader]:
         return self.request.readers or [downstreams.resolve(name) for name in task.definition.heads]
 
     def _cell(
-        self, asked: str, identity: Identity | None, reference: str, reader: Reader, seeds: tuple[int, ...]
+        self, asked: str, task: Task, identity: Identity | None, reference: str, reader: Reader, seeds: tuple[int, ...]
     ) -> Measure | None:
-        """The job of one cell; None where the cell is done."""
-        task = self.tasks[asked]
+        """The job of one cell; None where the cell is done. `task`: without what the upstream cannot read."""
         job = Measure(
             id="",
             task=asked,
@@ -124,6 +157,9 @@ class _Planner:
             mode="add",
             setting=self.request.setting,
         )
+        if "text" in (job.modality or ""):
+            self.texts_read.add(asked)
+            job = replace(job, texts=task.other_texts)
         job = replace(job, id=f"measure {' '.join(job.cell)}")
         record = leaderboard.find(self.request.results, *job.cell, warn=self.warn)
         return self._decide(job, record)

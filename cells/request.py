@@ -39,6 +39,7 @@ class Request:
         speech: folders of speech on which the variants are trained.
         files: files from which variants are initialised, by their names in the recipes.
         audio: folder to which paths in users' tables are relative; labels: file that maps their labels to classes.
+        texts: corpora and files of transcripts that replace their own.
     """
 
     upstreams: tuple[Named, ...]
@@ -58,6 +59,7 @@ class Request:
     files: tuple[tuple[str, str], ...] = ()
     audio: Path | None = None
     labels: Path | None = None
+    texts: tuple[tuple[str, Path], ...] = ()
 
     @property
     def results(self) -> Path:
@@ -69,8 +71,9 @@ class Request:
         """The values that all jobs share."""
         where = self.places
         reading = tasks.Options(
-            where.data, where.cache, where.emobox, self.skip_bad, self.limit, self.jobs, self.audio, self.labels
-        )
+            where.data, where.cache, where.emobox, self.skip_bad, self.limit, self.jobs, self.audio, self.labels,
+            self.texts,
+        )  # fmt: skip
         return Setting(
             results=self.results.absolute(),
             reading=reading.absolute(),
@@ -94,7 +97,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog="example: python run_benchmark.py -u fbank opensmile -t emodb ravdess --data ~/corpora",
     )
     add = here.add_argument
-    add("-u", "--upstream", nargs="+", metavar="NAME", default=[], help="what turns audio into features")
+    add("-u", "--upstream", nargs="+", metavar="NAME", default=[], help="what turns audio or text into features")
     add("-t", "--task", nargs="+", metavar="NAME", default=[], help="tasks, suites such as `here`, a table: csv:FILE")
     add("-d", "--downstream", nargs="+", metavar="NAME", default=[],
         help="heads (default: the task's own); NAME@FILE.yaml: with settings of your own")  # fmt: skip
@@ -109,7 +112,9 @@ def _parser() -> argparse.ArgumentParser:
     again = here.add_mutually_exclusive_group()
     again.add_argument("--force", action="store_true", help="measure cells again that are done")
     again.add_argument("--rerun", action="store_true", help="measure done cells again, compare, keep what was there")
-    add("--skip-bad", action="store_true", help="leave out files that cannot be decoded, and say so")
+    add("--skip-bad", action="store_true", help="leave out undecodable files and utterances without text, and say so")
+    add("--text", nargs="+", metavar="CORPUS=FILE", default=[],
+        help="transcripts in place of a corpus's own: a table with columns id and text (of a recogniser) or text_gold")  # fmt: skip
     add("--ablation", metavar="NAME", help="variants of emotion2vec's pre-training, as upstreams")
     add("--speech", nargs="+", default=[], metavar="DIR", help="of --ablation: what it is trained on")
     places.add_to(here, "runs")
@@ -135,13 +140,16 @@ def understood(options: argparse.Namespace, tell: Callable[[str], None]) -> Requ
     if options.audio and not options.audio.expanduser().is_dir():
         raise Refused(f"{options.audio}: there is no such folder; name the folder of your table's audio with --audio")
     ablation = upstreams.ablation(options.ablation) if options.ablation else None
+    names = tuple(tasks.resolve(options.task, where.data, tell, where.emobox, options.audio, options.labels))
+    tables = tasks.Options(where.data, where.cache, where.emobox, audio=options.audio, labels=options.labels)
     request = Request(
         upstreams=tuple(dict.fromkeys(upstreams.resolve(name, where) for name in asked)),
-        tasks=tuple(tasks.resolve(options.task, where.data, tell, where.emobox, options.audio, options.labels)),
+        tasks=names,
         readers=tuple({(reader := downstreams.resolve(name)).name: reader for name in options.downstream}.values()),
         places=where,
         **{k: getattr(options, k)
            for k in ["seeds", "device", "precision", "jobs", "limit", "force", "rerun", "skip_bad", "audio", "labels"]},
+        texts=tasks.texts(options.text, names, tables),
         ablation=ablation,
         speech=tuple(Path(folder).expanduser() for folder in options.speech),
         files=tuple((name, os.environ[name]) for name in (ablation.files if ablation else ()) if os.environ.get(name)),

@@ -12,6 +12,7 @@ import tasks
 from cells.provenance import git_commit, peak_memory, versions
 from commons.corridors import record
 from commons.corridors.record import REFERENCE
+from commons.marks import concerning
 
 if TYPE_CHECKING:
     from cells.jobs import Extracted, Measure
@@ -34,8 +35,9 @@ def cell(job: Measure, seeds: tuple[int, ...]) -> record.Cell:
     )
 
 
-def task(asked: Task) -> record.Task:
-    """The section on the task."""
+def task(job: Measure, asked: Task) -> record.Task:
+    """The section on the task, with the marks and notes that concern what the upstream reads."""
+    modality = job.modality or "audio"
     definition, corpus, made = asked.definition, asked.corpus, asked.derivation
     return record.Task(
         name=asked.name,
@@ -56,8 +58,8 @@ def task(asked: Task) -> record.Task:
         folds=[fold.name for fold in asked.problem.folds],
         published=[record.Published(**figure.model_dump()) for figure in definition.published],
         counts=asked.counts,
-        notes=list(asked.notes),
-        marks=list(asked.marks),
+        notes=[*asked.notes, *(asked.text_notes if "text" in modality else ())],
+        marks=concerning(asked.marks, modality),
         derived=made.kind if made else None,
         aspect=made.aspect if made else "",
         base=made.base if made else None,
@@ -69,18 +71,26 @@ def task(asked: Task) -> record.Task:
     )
 
 
+def given(job: Measure, asked: Task) -> str | None:
+    """What the upstream or reference row is given: speech, text (gold), text (ASR), speech + text (gold) ..."""
+    text = f"text ({'ASR' if asked.text_kind == 'asr' else 'gold'})"
+    return {None: None, "audio": "speech", "text": text, "audio+text": f"speech + {text}"}[job.modality]
+
+
 def upstream(
-    job: Measure, features: Features | None, extracted: Extracted | None, before: int | None
+    job: Measure, asked: Task, features: Features | None, extracted: Extracted | None, before: int | None
 ) -> record.Upstream:
     """The section on the upstream; `before`: its number of parameters in the record to which seeds are added."""
     identity = job.upstream
     if identity is None:
         title = downstreams.references("conversation")[job.reference]
-        return record.Upstream(name=job.reference, title=title, cite=[])
+        return record.Upstream(
+            name=job.cell[0], title=title, cite=[], modality=job.modality or "audio", input=given(job, asked)
+        )
     assert features is not None and extracted is not None
     named = identity.named
     return record.Upstream(
-        name=named.record_name,
+        name=job.cell[0],
         title=identity.title,
         label=identity.display_name or None,
         fingerprint=identity.fingerprint,
@@ -94,7 +104,8 @@ def upstream(
         audio_seconds=extracted.audio_seconds,
         layer_norms=layer_norms(features.pooled) if features.pooled is not None and identity.depth > 1 else None,
         modality=identity.modality,
-        base=named.base,
+        input=given(job, asked),
+        base=f"{named.base}@{job.texts}" if named.base and job.texts else named.base,
         draw=named.draw,
         ablation=named.ablation,
         variant=named.variant,

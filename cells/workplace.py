@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import tasks
@@ -14,6 +15,7 @@ from upstreams.extraction.models import Models
 if TYPE_CHECKING:
     from cells.jobs import Setting
     from commons.corridors.features import Features
+    from commons.corridors.utterances import Modality
     from tasks import Options, Task
     from upstreams import Extraction, Identity
 
@@ -30,18 +32,33 @@ class Workplace:
 
     def task(self, name: str, setting: Setting) -> Task:
         """The task of that name. Raises EmorepError."""
-        return self._opened(name, setting)[0]
+        return self._opened(name, setting.reading)[0]
+
+    def read_by(self, modality: Modality | None, reader: str, name: str, setting: Setting) -> Task:
+        """The task as upstreams of a modality read it: where that is asked for, without utterances that lack text.
+
+        Args:
+            modality: None: neither audio nor text is read.
+            reader: the upstream or reference row that reads, for messages.
+
+        Raises:
+            EmorepError: what it reads is missing.
+        """
+        task, reading = self.task(name, setting), setting.reading
+        if modality is None or tasks.readable(task, modality, reader, reading):
+            return task
+        return self._opened(name, replace(reading, with_text=True))[0]
 
     def seconds(self, name: str, setting: Setting) -> float:
         """Wall time of loading the task, s."""
-        return self._opened(name, setting)[1]
+        return self._opened(name, setting.reading)[1]
 
-    def _opened(self, name: str, setting: Setting) -> tuple[Task, float]:
-        key = name, setting.reading
+    def _opened(self, name: str, reading: Options) -> tuple[Task, float]:
+        key = name, reading
         if key not in self._tasks:
             started = time.perf_counter()
             with bar(f"{name}: checking audio", "files") as progress:
-                task = tasks.load(name, setting.reading, progress)
+                task = tasks.load(name, reading, progress)
             self._tasks[key] = task, time.perf_counter() - started
             while len(self._tasks) > 1 and sum(len(kept.utterances) for kept, _ in self._tasks.values()) > ROWS:
                 self._tasks.popitem(last=False)
@@ -53,8 +70,9 @@ class Workplace:
         key = name, setting.reading, upstream.fingerprint, upstream.precision, needs, setting.extraction
         if self._features is None or self._features[0] != key:
             self._features = None  # close them before others are opened
-            task = self.task(name, setting)
-            with bar(f"{name}: {upstream.named.record_name}", "s of audio") as progress:
+            who = upstream.named.record_name
+            task = self.read_by(upstream.modality, who, name, setting)
+            with bar(f"{name}: {who}", "texts" if upstream.modality == "text" else "s of audio") as progress:
                 made = upstreams.extract(upstream, task.utterances, needs, setting.extraction, progress, self.models)
             self._features = key, made
         return self._features[1]

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
+from commons.corridors.utterances import Modality
+
 EDGE, DRAWS, IMPORTED = "edge", "draws", "imported"
-# Marks of a task that concern only upstreams that read its audio.
+# Marks of a task that concern only upstreams that read its audio, or only those that read its texts.
 OF_AUDIO = ("lossy_audio", "identical_audio", "audio_shared", "skipped")
+OF_TEXT = ("other_text", "textless")
 
 MEANING = {
     "contaminated:audio": "the upstream was trained on audio of this corpus (or of its speakers)",
@@ -25,6 +30,9 @@ MEANING = {
     "synthetic": "no real speech",
     "identical_audio": "some utterances are the same recording",
     "skipped": "this number of files could not be decoded and were left out",
+    "textless": "this number of utterances have no text and were left out",
+    "other_text": "the texts are not the corpus's own: a file of the user's (--text) replaced them; asr: a recogniser's, "
+    "gold: written by people",
     "reference": "a floor to compare with: it does not use the sound",
     "oracle": "it reads the true labels of earlier turns; a model cannot",
     DRAWS: "the mean of this number of draws of random weights; its interval is the mean of theirs",
@@ -32,6 +40,12 @@ MEANING = {
     "(-d NAME@FILE.yaml) is to be tried on the development corpora",
     "unconverged": "a final fit of the head did not converge: its figure may be lower than the head can reach",
 }
+
+
+def concerning(marks: Iterable[str], modality: Modality) -> list[str]:
+    """The marks of a task that concern an upstream of this modality."""
+    others = {"audio": OF_TEXT, "text": OF_AUDIO, "audio+text": ()}[modality]
+    return [mark for mark in marks if mark.partition(":")[0] not in others]
 
 
 def explain(mark: str) -> str:

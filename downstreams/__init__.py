@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from commons.corridors.features import Features
     from commons.corridors.predictions import Predictions
     from commons.corridors.problem import Problem
+    from commons.corridors.utterances import Modality
     from commons.progress import Progress
     from downstreams.reader import Reader
 
@@ -109,14 +110,21 @@ def references(kind: str) -> dict[str, str]:
     return {name: reference.about for name in REFERENCES if kind in (reference := REFERENCES.find(name)).kinds}
 
 
-def reference(name: str, problem: Problem, durations: np.ndarray) -> Predictions:
+def reference_reads(name: str) -> Modality | None:
+    """`audio` or `text`, whose length a reference row needs; None: it needs neither. Raises UnknownName."""
+    from downstreams.registry import REFERENCES
+
+    return REFERENCES.find(name).reads
+
+
+def reference(name: str, problem: Problem, lengths: np.ndarray) -> Predictions:
     """The predictions of a reference row, which reads no features.
 
-    `majority` is the most frequent class, `duration` the probe on the utterances' lengths alone, and `persistence`, of
-    conversations, the speaker's last emotion by its true label.
+    `majority` is the most frequent class, `duration` and `text_length` are the probe on the utterances' lengths alone,
+    and `persistence`, of conversations, is the speaker's last emotion by its true label.
 
     Args:
-        durations: (N,) s.
+        lengths: (N,) s for `duration`, (N, 2) words and characters for `text_length`; others do not use them.
 
     Raises:
         UnknownName: no reference has this name.
@@ -124,4 +132,4 @@ def reference(name: str, problem: Problem, durations: np.ndarray) -> Predictions
     """
     from downstreams import reference_rows
 
-    return reference_rows.predict(name, problem, durations)
+    return reference_rows.predict(name, problem, lengths)

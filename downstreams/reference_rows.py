@@ -17,18 +17,17 @@ from downstreams.registry import REFERENCES
 from downstreams.settings import Probe
 
 
-def predict(name: str, problem: Problem, durations: np.ndarray) -> Predictions:
+def predict(name: str, problem: Problem, lengths: np.ndarray) -> Predictions:
     """The predictions of the reference of this name.
 
     Args:
-        durations: (N,) seconds; only `duration` uses them.
+        lengths: (N,) seconds for `duration`, (N, 2) words and characters for `text_length`; others do not use them.
 
     Raises:
         UnknownName: there is no such reference.
     """
-    REFERENCES.find(name)
-    if name == "duration":
-        return duration(problem, durations)
+    if REFERENCES.find(name).reads:
+        return length(problem, lengths)
     return majority(problem) if name == "majority" else persistence(problem)
 
 
@@ -73,9 +72,9 @@ def persistence(problem: Problem) -> Predictions:
     return Predictions(pd.concat(tables, ignore_index=True), marks=("oracle",))
 
 
-def duration(problem: Problem, seconds: np.ndarray) -> Predictions:
-    """The probe on one feature, the logarithm of the utterance's length in seconds (N,)."""
-    pooled = np.log(np.maximum(seconds, 1e-3)).astype(np.float32)[:, None, None, None]
+def length(problem: Problem, lengths: np.ndarray) -> Predictions:
+    """The probe on logarithms of lengths: seconds (N,), or words and characters (N, 2)."""
+    pooled = np.log(np.maximum(lengths, 1e-3)).astype(np.float32).reshape(len(lengths), 1, 1, -1)
     predictions = probe.read(pooled, problem, Probe(), "cpu")
     # A floor needs no warning that its strength or its fit might be better.
     choices = [{name: value for name, value in choice.items() if name != "edge"} for choice in predictions.choices]

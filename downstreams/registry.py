@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, cast
 
 from commons import registry
+from commons.corridors.utterances import Modality
 from downstreams.settings import (
     DialogueRnn,
     Emotion2vec,
@@ -125,17 +126,25 @@ HEADS = registry.Registry(
 
 @dataclass(frozen=True)
 class Reference:
-    """A reference row: what it predicts by, and the kinds of problem that have it."""
+    """A reference row.
+
+    Attributes:
+        about: what it predicts by.
+        kinds: the kinds of problem that have it.
+        reads: `audio` or `text`, whose length it needs; None: it needs neither.
+    """
 
     about: str
     kinds: tuple[str, ...] = EVERY_KIND
+    reads: Modality | None = None
 
 
 REFERENCES = registry.Registry(
     "reference",
     {
         "majority": Reference("the most frequent class"),
-        "duration": Reference("the length of the utterance alone"),
+        "duration": Reference("the length of the utterance alone", reads="audio"),
+        "text_length": Reference("the numbers of words and characters alone", reads="text"),
         "persistence": Reference("the speaker's last emotion, by its true label", ("conversation",)),
     },
 )

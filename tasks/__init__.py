@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from commons.corridors.utterances import Modality
 from commons.errors import UnknownName
 from commons.progress import Progress
 from tasks.errors import TaskError
@@ -33,8 +34,10 @@ __all__ = [
     "kind",
     "load",
     "names",
+    "readable",
     "resolve",
     "suites",
+    "texts",
     "unread",
 ]
 
@@ -127,6 +130,39 @@ def unread(data: Path) -> list[str]:
     from tasks import catalogue
 
     return catalogue.unread(data)
+
+
+def texts(words: Sequence[str], asked: Sequence[str], options: Options) -> tuple[tuple[str, Path], ...]:
+    """Corpus and file of each `CORPUS=FILE` of `--text`; every file is read once, to check it.
+
+    Args:
+        asked: names of the tasks asked for; the tables of the user among them are corpora, too.
+
+    Raises:
+        Refused: a word has another form, or names a corpus twice.
+        UnknownName: there is no such corpus.
+        TaskError: a file cannot be read, or its columns or ids are wrong.
+    """
+    from tasks import brought, corpora, transcripts
+
+    tables = [brought.describe(name, options)[1].name for name in asked if brought.is_table(name)] if words else []
+    return transcripts.options(words, [*corpora.names(), *tables])
+
+
+def readable(task: Task, modality: Modality, reader: str, options: Options) -> bool:
+    """Whether upstreams of a modality can read all utterances; False where some without text are to be left out.
+
+    A load `with_text` leaves them out.
+
+    Args:
+        reader: the upstream or reference row that reads, for messages.
+
+    Raises:
+        TaskError: the audio or texts are missing; names the first utterances.
+    """
+    from tasks import modality as of_upstreams
+
+    return of_upstreams.readable(task, modality, reader, options)
 
 
 def load(name: str, options: Options, progress: Progress | None = None) -> Task:

@@ -21,7 +21,7 @@ class Listing:
     """A task as `--list` shows it.
 
     Attributes:
-        state: complete, partial or absent; `broken` where the definition or the corpus module cannot be read;
+        state: complete, partial, text only or absent; `broken` where the definition or the corpus module cannot be read;
             `unread` where folders cannot be read. `problem` says why.
         present, expected: audio files of this copy, and of a complete one (0: not known).
     """
@@ -125,4 +125,6 @@ def _count(corpus: Corpus, below: search.Tree) -> tuple[str, int, str]:
     if denied and there < max(1, corpus.counted):
         folder, why = next(iter(denied.items()))
         return "unread", there, f"{wording.plain(str(folder))} cannot be read ({why})"
-    return ("absent" if not there else "complete" if there >= corpus.counted else "partial"), there, ""
+    if not there:
+        return ("text only" if place.root and corpora.has_texts(corpus, place.root) else "absent"), there, ""
+    return ("complete" if there >= corpus.counted else "partial"), there, ""

@@ -28,19 +28,23 @@ def report(corpus: Corpus, data: Path, cache: Path, jobs: int, progress: Progres
     short = reading.shortfall(corpus, rows)
     lacking = reading.lacking(corpus, root)
     missing = ", ".join(([short] if short else []) + [f"no {part}" for part in lacking])
+    heading = [f"{corpus.title}, {corpus.language}, {corpus.licence}, {corpus.homepage}", f"folder   {root}"]
+    facts = [*_emotions(rows), f"columns  {', '.join(_columns(rows))}"]
+    if "path" not in rows:
+        heading.append(f"state    text only: {', '.join(filter(None, [short, 'no audio']))}")
+        heading.append(f"found    {len(rows)} utterances, {_speakers(rows)}")
+        return [*heading, *facts, *_label_lines(labels, root), corpus.how_to_get(data)], False
     contents, bad = audio_check.examine(rows, cache, jobs, progress)
     lines = [
-        f"{corpus.title}, {corpus.language}, {corpus.licence}, {corpus.homepage}",
-        f"folder   {root}",
+        *heading,
         f"state    {'partial: ' + missing if missing else 'complete'}",
         f"found    {len(rows)} utterances, {_speakers(rows)}, {contents['duration'].sum() / 3600:.2f} h",
-        *_emotions(rows),
-        f"columns  {', '.join(_columns(rows))}",
+        *facts,
         f"rates    {_rates(corpus, rows, contents)}",
     ]
     if not corpus.synthetic:
         lines += _files(corpus, data, root, rows)
-        lines += [f"labels   {line}" for line in _labels(labels, root)]
+        lines += _label_lines(labels, root)
         extra = 0 if corpus.videos else corpora.count(corpus, root) - number
         lines += [f"extra    {extra} audio files without a label; they are not read"] if extra > 0 else []
     lines += [f"flawed   {count} left out: {what}" for what, count in flawed.items()]
@@ -78,12 +82,12 @@ def _rates(corpus: Corpus, rows: pd.DataFrame, contents: pd.DataFrame) -> str:
     return f"{said}; none has the corpus's own, {corpus.rate} Hz: a resampled copy, or `rate` in its facts is wrong"
 
 
-def _labels(opened: list[Path], root: Path) -> list[str]:
-    """Lines on where labels were taken from: label files, or the names of the audio files."""
+def _label_lines(opened: list[Path], root: Path) -> list[str]:
+    """Lines on where labels and texts were taken from: label files, or the names of the audio files."""
     there = list(dict.fromkeys(opened))
-    if len(there) > FEW:
-        return wording.by_folder(there, root)
-    return [wording.plain(path.relative_to(root).as_posix()) for path in there] or ["from the names of the audio files"]
+    named = [wording.plain(path.relative_to(root).as_posix()) for path in there]
+    listed = wording.by_folder(there, root) if len(there) > FEW else named or ["from the names of the audio files"]
+    return [f"labels   {line}" for line in listed]
 
 
 def _files(corpus: Corpus, data: Path, root: Path, rows: pd.DataFrame) -> list[str]:

@@ -20,6 +20,8 @@ class Options:
         jobs: threads that decode.
         audio: folder that the paths in a user's table (`csv:`) are relative to; None: the table's own folder.
         labels: file that maps labels of such tables to classes, a line `Angry=anger` each; None: none.
+        texts: (corpus, file) of transcripts that replace the corpus's own (`--text`).
+        with_text: leave out utterances without text (counted and marked).
     """
 
     data: Path
@@ -30,12 +32,15 @@ class Options:
     jobs: int = 1
     audio: Path | None = None
     labels: Path | None = None
+    texts: tuple[tuple[str, Path], ...] = ()
+    with_text: bool = False
 
     def absolute(self) -> Options:
         """The same with absolute folders, `~` expanded."""
         emobox, audio, labels = (absolute(one) if one else None for one in (self.emobox, self.audio, self.labels))
         data, cache = absolute(self.data), absolute(self.cache)
-        return replace(self, data=data, cache=cache, emobox=emobox, audio=audio, labels=labels)
+        texts = tuple((corpus, absolute(file)) for corpus, file in self.texts)
+        return replace(self, data=data, cache=cache, emobox=emobox, audio=audio, labels=labels, texts=texts)
 
 
 def absolute(place: Path) -> Path:

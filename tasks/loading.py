@@ -35,7 +35,7 @@ def _load(name: str, options: Options, progress: Progress | None) -> Task:
     usable = reading.read(wanted, options, progress)
     problem, notes = problems.split(wanted, usable)
     made = finish(usable, wanted, problem, notes)
-    whole = not usable.limited and "partial" not in made.marks and not usable.bad_files
+    whole = not usable.limited and "partial" not in made.marks and not usable.bad_files and made.has_audio
     differs = fold_lists.check(made.audit, options.cache) if whole else None
     return replace(made, notes=(*made.notes, differs)) if differs else made
 

@@ -1,9 +1,9 @@
-"""From a corpus's folder to the usable utterances of a task, with their labels and checked audio."""
+"""From a corpus's folder to the usable utterances of a task, with their labels and their checked audio or texts."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, zip_longest
 from pathlib import Path
@@ -14,14 +14,16 @@ from pydantic import JsonValue, TypeAdapter
 from commons.errors import EmorepError
 from commons.metrics import REGRESSION
 from commons.progress import Progress
-from tasks import corpora, definition
+from tasks import corpora, definition, transcripts
 from tasks.copies import audio_check, search, wording
 from tasks.copies.search import AudioFiles
 from tasks.corpora import Corpus
 from tasks.definition import Definition
 from tasks.errors import TaskError, foreign
 from tasks.load_options import Options
+from tasks.transcripts import Texts
 
+MEASURED = ("sha256", "samples_sha256", "duration")  # columns that are added when the audio is read
 NAMED = 10  # at most so many files or folds are named in one message
 _PLAIN = TypeAdapter(dict[str, JsonValue])
 
@@ -51,10 +53,11 @@ class Reading:
     Attributes:
         counts: `merged` (class -> raw label -> utterances) and `excluded` (raw label -> utterances); where corpora are
             joined, both are by task.
-        bad_files: number of utterances left out because their audio cannot be used.
+        bad_files: number of utterances left out because their audio cannot be used, or because they have no text.
         limited: whether this is a smoke run on some utterances, whose splits need no warnings.
         same_as: the known corpus whose recordings a user's table holds; empty where there is none.
         cite: what is to be cited (corpora, folds of others) -> its BibTeX keys; no keys where none are known.
+        texts: corpus -> where its texts come from; empty where it has none.
     """
 
     corpus: Corpus
@@ -67,6 +70,7 @@ class Reading:
     limited: bool = False
     same_as: str = ""
     cite: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    texts: Mapping[str, Texts] = field(default_factory=dict)
 
 
 def counted(**counts: object) -> dict[str, JsonValue]:
@@ -100,7 +104,7 @@ def folder(corpus: Corpus, data: Path) -> Path:
     """The folder of a corpus's copy.
 
     Raises:
-        TaskError: there is none, it cannot be read, or it holds archives instead of audio.
+        TaskError: there is none, it cannot be read, or it holds neither audio nor all files of labels and texts.
     """
     place = corpus.place(data)
     if place.denied and not place.recordings:
@@ -109,7 +113,8 @@ def folder(corpus: Corpus, data: Path) -> Path:
             f"{corpus.name}: {wording.plain(str(named))} cannot be read ({why}); make it readable (chmod -R u+rX), or "
             "ask its owner"
         )
-    if place.packed and not place.recordings:
+    texts_alone = not place.recordings and place.root is not None and corpora.has_texts(corpus, place.root)
+    if place.packed and not place.recordings and not texts_alone:
         packed = ", ".join(wording.shortened([wording.plain(str(path)) for path in place.packed], 3))
         raise TaskError(
             f"{corpus.name} is absent: it has no audio files, but {packed}. Unpack it there: "
@@ -119,11 +124,18 @@ def folder(corpus: Corpus, data: Path) -> Path:
         closed = ", ".join(wording.shortened([wording.plain(str(path)) for path in place.closed], 3))
         unknown = f" (no permission to read {closed})" if closed else ""
         raise TaskError(f"{corpus.name} is absent{unknown}. {corpus.how_to_get(data)}")
+    if not (place.recordings or texts_alone):
+        raise TaskError(f"{corpus.name} is absent: {place.root} holds no audio of it. {corpus.how_to_get(data)}")
     return place.root
 
 
 def without_flawed(corpus: Corpus, utterances: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, int]]:
-    """The table without the corpus's known-bad utterances, and the number of these by reason."""
+    """The table without the corpus's known-bad utterances, and the number of these by reason.
+
+    It is their audio that is bad: where a copy has texts alone, none is left out.
+    """
+    if "path" not in utterances:
+        return utterances, {}
     flawed = utterances.index[utterances.index.isin(list(corpus.flawed))]
     return utterances.drop(flawed), dict(Counter(corpus.flawed[utterance] for utterance in flawed))
 
@@ -134,6 +146,7 @@ def _listed(counts: dict[str, int]) -> str:
 
 def shortfall(corpus: Corpus, utterances: pd.DataFrame) -> str:
     """Counts of utterances, speakers and classes that differ from a complete copy; empty where none differs."""
+    utterances = utterances.drop(utterances.index.intersection(list(corpus.flawed)))  # which the counts do not include
     sizes = utterances["emotion"].value_counts().to_dict() if corpus.classes else {}
     pairs = {"utterances": (len(utterances), corpus.files)} if corpus.files else {}
     if corpus.speakers:
@@ -156,6 +169,11 @@ def left_out(audio: AudioFiles) -> list[str]:
     if audio.unlike:
         lines.append(f"left out {len(audio.unlike)} files that have the name of a file at the official place")
     return lines + [f"left out {len(paths)} files: {what}" for what, paths in audio.beside.items() if what]
+
+
+def named(ids: Sequence[str]) -> str:
+    """The first ids, and `...` where there are more."""
+    return ", ".join(ids[:NAMED]) + (", ..." if len(ids) > NAMED else "")
 
 
 def bad_audio(bad: dict[str, str], utterances: pd.DataFrame) -> str:
@@ -182,7 +200,9 @@ def read(wanted: Definition, options: Options, progress: Progress | None) -> Rea
     if missing:
         # Notes go into records, which must not name a user's folders.
         notes.append(f"not a complete copy: {missing} ({corpus.homepage}; see python -m tasks check {corpus.name})")
-    if gone := lacking(corpus, root):
+    if "path" not in rows:
+        notes.append("the copy has labels and texts, and no audio")
+    elif gone := lacking(corpus, root):
         notes.append(f"the copy lacks {', '.join(gone)}")
     notes += left_out(corpora.audio_files(root, corpus))
     return prepare(wanted, Copy(corpus, root, rows, tuple(notes), bool(missing), flawed), options, progress)
@@ -192,11 +212,14 @@ def prepare(wanted: Definition, copy: Copy, options: Options, progress: Progress
     """The usable utterances of a task, from a copy of its corpus.
 
     Raises:
-        TaskError: a label is unknown, audio cannot be used, or a dialogue lacks a turn.
+        TaskError: a label is unknown, audio cannot be used, a dialogue lacks a turn, or a file of texts is wrong.
     """
     corpus, notes, partial = copy.corpus, list(copy.notes), copy.partial
-    rows, merged, excluded = _labelled(wanted, copy.rows)
-    if not partial and (differs := _uncommon(wanted, merged)):
+    rows, origin = transcripts.placed(corpus.name, copy.rows, dict(options.texts).get(corpus.name))
+    rows, merged, excluded = _labelled(wanted, rows)
+    known_bad = [utterance for utterance in corpus.flawed if utterance in rows.index]
+    common = _labelled(wanted, rows.drop(known_bad))[1] if known_bad else merged
+    if not partial and (differs := _uncommon(wanted, common)):
         notes.append(f"counts differ from those of a complete copy: {differs}")
         partial = True
     if wanted.kind == "conversation":
@@ -206,18 +229,40 @@ def prepare(wanted: Definition, copy: Copy, options: Options, progress: Progress
         for name, parts in merged.items()
         if len(parts) > 1
     ]
-    rows, bad = _usable(wanted, _limited(wanted, rows, options.limit), options, progress)
+    rows = _limited(wanted, rows, options.limit)
+    bad: dict[str, str] = {}
+    if "path" in rows:
+        rows, bad = _usable(wanted, rows, options, progress)
+    gone: list[str] = []
+    if options.with_text and "text" in rows:
+        gone = rows.index[transcripts.blank(rows["text"])].tolist()
+        rows = rows.drop(gone)
     marks = ["synthetic"] * corpus.synthetic + ["partial"] * partial
     if bad:
         marks.append(f"skipped:{len(bad)}")
-        named = ", ".join(list(bad)[:NAMED]) + (", ..." if len(bad) > NAMED else "")
-        notes.append(f"left out {len(bad)} utterances whose audio cannot be used: {named}")
-    if corpus.lossless and rows["path"].str.lower().str.endswith(tuple(corpora.LOSSY)).any():
+        notes.append(f"left out {len(bad)} utterances whose audio cannot be used: {named(list(bad))}")
+    if gone:
+        marks.append(f"textless:{len(gone)}")
+        notes.append(f"left out {len(gone)} utterances that have no text: {named(gone)}")
+    if origin and origin.file:
+        marks.append(f"other_text:{origin.kind}")
+    if corpus.lossless and "path" in rows and rows["path"].str.lower().str.endswith(tuple(corpora.LOSSY)).any():
         marks.append("lossy_audio")
     counts = counted(merged=merged, excluded=excluded | dict(copy.flawed))
     limited = options.limit is not None
     cite = {corpus.name: corpus.cite}
-    return Reading(corpus, copy.root, rows, tuple(marks), counts, tuple(notes), len(bad), limited, cite=cite)
+    return Reading(
+        corpus=corpus,
+        root=copy.root,
+        utterances=rows,
+        marks=tuple(marks),
+        counts=counts,
+        notes=tuple(notes),
+        bad_files=len(bad) + len(gone),
+        limited=limited,
+        cite=cite,
+        texts={corpus.name: origin} if origin else {},
+    )
 
 
 def _usable(
@@ -234,7 +279,7 @@ def _usable(
             f"{wanted.name}: {len(bad)} of {len(rows)} audio files cannot be used:\n{bad_audio(bad, rows)}\n"
             "Replace them by intact files, or leave them out with --skip-bad"
         )
-    return rows.join(contents[["sha256", "samples_sha256", "duration"]], how="inner"), bad
+    return rows.join(contents[list(MEASURED)], how="inner"), bad
 
 
 def _labelled(wanted: Definition, rows: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, dict[str, int]], dict[str, int]]:
@@ -255,7 +300,7 @@ def _labelled(wanted: Definition, rows: pd.DataFrame) -> tuple[pd.DataFrame, dic
     stray = rows[raw.notna() & ~raw.isin([*known, *wanted.drop])]
     if len(stray):
         raise TaskError(
-            f"{stray['path'].iloc[0]}: label {stray[wanted.target].iloc[0]!r} is neither in `labels` nor in `drop` of "
+            f"{stray['path'].iloc[0] if 'path' in stray else stray.index[0]}: label {stray[wanted.target].iloc[0]!r} is neither in `labels` nor in `drop` of "
             f"{definition.path(wanted.name)} ({len(stray)} such utterances); add it to one of them"
         )
     sizes = raw.value_counts().to_dict()
@@ -329,7 +374,7 @@ def _spread(rows: pd.DataFrame, wanted: Definition, limit: int) -> pd.DataFrame:
     """`limit` rows, taken by turns from every speaker (or official part) and class."""
     target = pd.Series(0, rows.index) if wanted.kind == REGRESSION else rows[wanted.target]
     official = "partition" if wanted.folds.by == "partition" else "speaker"
-    by = next((column for column in (official, "speaker") if column in rows), "path")
+    by = next((column for column in (official, "speaker", "path") if column in rows), wanted.target)
     classes = sorted(target.unique())
     queues = []
     for shift, (_, of_speaker) in enumerate(rows.groupby(by)):

@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 from pydantic import JsonValue
 
+from commons import hashing
 from commons.corridors.problem import Problem
-from tasks import corpora, definition
+from tasks import corpora, definition, transcripts
 from tasks.corpora import Corpus
 from tasks.definition import Definition
 from tasks.derivation import Derivation
@@ -60,8 +61,42 @@ class Task:
 
     @property
     def utterances(self) -> pd.DataFrame:
-        """(N rows) the utterance table with `sha256`, `samples_sha256` and `duration` (s)."""
+        """(N rows) the utterance table with `sha256`, `samples_sha256` and `duration` (s), unless it has no audio."""
         return self.reading.utterances
+
+    @property
+    def has_audio(self) -> bool:
+        """Whether the copy has audio; else it has texts alone."""
+        return "sha256" in self.reading.utterances
+
+    @property
+    def text_kind(self) -> str:
+        """`gold` or `asr`: who wrote the texts; asr where those of one corpus of several are a recogniser's."""
+        return "asr" if any(one.kind == "asr" for one in self.reading.texts.values()) else "gold"
+
+    @property
+    def other_texts(self) -> str:
+        """`FILE~1a2b3c4d`, the stem of the user's file of texts and a hash of its content; empty: the corpus's own."""
+        given = [one for one in self.reading.texts.values() if one.file]
+        return f"{'+'.join(one.file for one in given)}~{hashing.short(''.join(o.sha256 for o in given))}" if given else ""
+
+    @property
+    def text_notes(self) -> tuple[str, ...]:
+        """Lines for upstreams that read text: which ids a user's file of texts lacks, and which the corpus lacks."""
+        return tuple(note for one in self.reading.texts.values() for note in one.notes)
+
+    @property
+    def text_lengths(self) -> np.ndarray:
+        """(N, 2) numbers of words and of characters of each text."""
+        return np.array([(len(text.split()), len(text.strip())) for text in self.utterances["text"].fillna("")])
+
+    @property
+    def textless(self) -> list[str]:
+        """Ids of the utterances without text."""
+        rows = self.reading.utterances
+        if "text" not in rows:
+            return rows.index.tolist()
+        return rows.index[transcripts.blank(rows["text"])].tolist()
 
 
 def finish(reading: Reading, wanted: Definition, problem: Problem, notes: Sequence[str]) -> Task:

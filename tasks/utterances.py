@@ -15,8 +15,8 @@ def table(rows: Sequence[Mapping[str, object]]) -> pd.DataFrame:
     """A reader's rows as the utterance table, sorted by id; columns without any value are left out.
 
     Args:
-        rows: one mapping an utterance: `id`, `path` (absolute pathlib.Path) and any of `COLUMNS`; `labels` may
-            name the file that the row came from; messages name it.
+        rows: one mapping an utterance: `id` and any of `COLUMNS`; `path` is an absolute pathlib.Path, or None in all
+            rows; `labels` may name the file that the row came from; messages name it.
 
     Raises:
         TaskError: two rows have the same id (both files are named), or an id or a path leads out of the corpus.
@@ -24,19 +24,19 @@ def table(rows: Sequence[Mapping[str, object]]) -> pd.DataFrame:
     origin: dict[str, object] = {}
     here, paths = os.getcwd(), []
     for row in rows:
-        utterance, path = str(row["id"]), str(row["path"])
+        utterance, path = str(row["id"]), str(row.get("path") or "")
         source = row.get("labels", path)
         if utterance in origin:
             raise TaskError(f"utterance {utterance!r} occurs twice: in {origin[utterance]} and in {source}")
         if ".." in path.split(os.sep) or "/" in utterance or "\\" in utterance:
             raise TaskError(f"{source}: utterance {utterance!r} points outside its corpus ({path})")
         origin[utterance] = source
-        paths.append(os.path.join(here, path))
+        paths.append(os.path.join(here, path) if path else None)
     there = set().union(*rows)
     frame = pd.DataFrame(
         {column: [row.get(column) for row in rows] for column in COLUMNS if column in there},
         index=pd.Index(list(origin), name="id", dtype=str),
     )
-    if paths:
+    if "path" in frame:
         frame["path"] = paths
     return frame.dropna(axis="columns", how="all").sort_index()

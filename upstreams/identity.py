@@ -10,7 +10,7 @@ from commons.corridors.utterances import Modality
 if TYPE_CHECKING:
     from commons.corridors.record import Seen
     from upstreams.frozen import Frozen
-    from upstreams.inputs.audio import AudioFormat
+    from upstreams.inputs import Format
     from upstreams.named import Named
 
 
@@ -28,7 +28,7 @@ class Identity:
         licence: of the weights or the library, in words; "" where it is not known.
         precision: the one it runs in: always "fp32" for an upstream that cannot move to a GPU.
         movable: whether it can run on a GPU.
-        audio: the audio that it takes: rate, hop, receptive field, longest window.
+        takes: what it takes: of audio the rate, hop, receptive field and longest window.
         fingerprint: sha256 (hex) over all that decides its features.
         modality: what it reads of an utterance.
     """
@@ -43,7 +43,7 @@ class Identity:
     licence: str
     precision: str
     movable: bool
-    audio: AudioFormat
+    takes: Format
     fingerprint: str
     modality: Modality = "audio"
 
@@ -61,7 +61,7 @@ def identify(named: Named, upstream: Frozen, fingerprint: str) -> Identity:
         licence=upstream.licence,
         precision=upstream.precision,
         movable=upstream.movable,
-        audio=upstream.audio,
+        takes=upstream.takes,
         fingerprint=fingerprint,
         modality=upstream.modality,
     )

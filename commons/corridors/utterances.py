@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Literal
 
-Modality = Literal["audio", "text", "both"]  # the part of an utterance that an upstream reads
+Modality = Literal["audio", "text", "audio+text"]  # the part of an utterance that an upstream reads
 
 # Columns that a corpus may have. Columns without data are absent; values are never invented.
 COLUMNS = (
-    "path",  # absolute, of the audio file
+    "path",  # absolute, of the audio file; absent where a copy holds texts alone
     "start",  # s, where the utterance is a part of the file
     "end",
     "channel",  # from 0; absent: the mean of all

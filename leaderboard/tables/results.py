@@ -10,7 +10,7 @@ from commons.marks import explain
 from commons.metrics import METRICS
 from leaderboard import published
 from leaderboard.records.comparable import groups
-from leaderboard.records.display_names import shown
+from leaderboard.records.display_names import SPEECH, given, shown
 from leaderboard.records.random_weights import averaged
 from leaderboard.tables.model import Cell, Table, figure, lettered
 from leaderboard.tables.views import by_kind, by_task, chance, common_marks, marks_of, of_record, row_of
@@ -34,15 +34,20 @@ def tables(records: Sequence[Record]) -> list[Table]:
 
 
 def _of_task(measured: list[Record], references: list[Record], lettering: dict[str, str], *, several: bool) -> Table:
-    """Upstreams by the metrics of a task; `several`: other versions of the task have tables, too."""
+    """Upstreams by the metrics of a task; `several`: other versions of the task have tables, too.
+
+    What an upstream read is a column where some read text.
+    """
     task, head = measured[0].task, measured[0].cell.downstream
     metrics = [task.headline, *(m for m in task.metrics if m != task.headline)]
     everyone = [*measured, *references]
     common = common_marks(measured)
     last, beside = f"last layer {task.headline}", f"published {task.headline}"
     cells: dict[tuple[str, str], Cell] = {}
+    of_text = any(given(record) != SPEECH for record in measured)
     for record in everyone:
-        own = {"layer": Cell(text=_layer(record)), beside: Cell(text=_beside(record))}
+        own = {"input": Cell(text=given(record) if of_text else "")}
+        own |= {"layer": Cell(text=_layer(record)), beside: Cell(text=_beside(record))}
         own |= {metric: of_record(record, metric) for metric in metrics}
         own[last] = Cell((record.scores.last_layer or {}).get(task.headline), metric=task.headline)
         letters = [lettering[m] for m in marks_of(record) if m not in common and m in lettering]
@@ -56,7 +61,7 @@ def _of_task(measured: list[Record], references: list[Record], lettering: dict[s
         title=f"{task.name} · {head}",
         facts=_facts(measured[0], several=several),
         rows=[row_of(record) for record in everyone],
-        columns=[c for c in ("layer", *metrics, last, beside, "marks") if c in metrics or c in filled],
+        columns=[c for c in ("input", "layer", *metrics, last, beside, "marks") if c in metrics or c in filled],
         cells=cells,
         references=frozenset(row_of(r) for r in everyone if r.cell.downstream == REFERENCE),
         notes=[

@@ -17,7 +17,7 @@ from statistics import stdev
 from commons.corridors.record import Record
 from commons.metrics import METRICS
 from leaderboard.records import files
-from leaderboard.records.display_names import shown
+from leaderboard.records.display_names import given, shown
 from leaderboard.records.record_store import load
 from leaderboard.tables.model import Table
 
@@ -101,6 +101,7 @@ COLUMNS: list[Column] = [
     ("label", "what tables call the upstream", shown),
     ("base", "upstream that it is a variant, a checkpoint or a random twin of", lambda r: r.upstream.base),
     ("draw", "seed of random weights; tables show all draws of a base in one row", lambda r: r.upstream.draw),
+    ("input", "speech, text (gold), text (ASR), or both; empty where neither is read", given),
 ]
 
 

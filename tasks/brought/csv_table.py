@@ -1,14 +1,15 @@
 """`csv:FILE`: a corpus and its task from a table with a row for each utterance.
 
-Columns, in any case. `path` and `emotion` or a value are needed; others of `utterances.COLUMNS` are kept. Other
+Columns, in any case. `path` or `text`, and `emotion` or a value, are needed; others of `utterances.COLUMNS` are kept. Other
 headings of these columns are in `headings.OTHERS`.
 
     path       the audio file, relative to the table's folder or to that of --audio
+    text       what is said; a table with texts and without `path` is for upstreams of text alone
     emotion    the class; empty: no label. Or a value: `arousal`, `valence`, `dominance`, `sentiment`
     speaker    who speaks; without it the split cannot keep speakers apart, and the task is marked
     partition  train, dev, test. Without dev, some speakers of train are dev where it has three or more, else a fifth.
     fold       in place of `partition`: each value is the test part of one fold
-    id         the utterance's name; without it, the path without suffix, with `-` in place of `/`
+    id         the utterance's name; without it, the path without suffix, with `-` in place of `/`, or `row 2`
 
 Without `partition` and `fold`, each speaker is tested in turn; more than ten speakers are put into five groups of
 similar size. `csv:FILE#COLUMN` asks for a column other than `emotion`. In results the task is called NAME for
@@ -150,7 +151,8 @@ def load(name: str, options: Options, progress: Progress | None) -> Task:
     table = _with_audio(name, options)
     copy = reading.Copy(table.corpus, table.asked.file.parent, table.rows, table.notes)
     usable = reading.prepare(table.definition, copy, options, progress)
-    if same := same_recordings.compare(usable.utterances, options.data):
+    same = same_recordings.compare(usable.utterances, options.data) if "sha256" in usable.utterances else None
+    if same:
         cite = {same.corpus: corpora.module(same.corpus).CORPUS.cite}
         usable = replace(usable, same_as=same.corpus, notes=(*usable.notes, same.note), cite=cite)
     problem, more = problems.split(table.definition, usable)
@@ -158,10 +160,10 @@ def load(name: str, options: Options, progress: Progress | None) -> Task:
 
 
 def _with_audio(name: str, options: Options) -> Table:
-    """The table. Raises TaskError where none of its audio files exists."""
+    """The table. Raises TaskError where it names audio files and none of them exists."""
     table = understood(name, options)
-    paths = table.rows["path"].tolist()
-    if not any(map(os.path.isfile, paths)):
+    paths = table.rows["path"].tolist() if "path" in table.rows else []
+    if paths and not any(map(os.path.isfile, paths)):
         raise TaskError(
             f"{table.asked.file}: none of its {len(paths)} audio files exists, such as {paths[0]}; name the folder "
             "that its paths are relative to with --audio DIR"
@@ -189,6 +191,8 @@ def understood(name: str, options: Options) -> Table:
     if not sheet.rows:
         raise TaskError(f"{file}: holds no row below its heading")
     rows, notes = table_rows.table(sheet, heading, Folders(file.parent, options.audio and absolute(options.audio)))
+    if "path" not in rows and "text" not in rows:
+        raise TaskError(f"{file}: names no audio files, and its column text is empty; give one of the two")
     column = _target(file, column, rows, heading)
     labels = table_labels.understood(file, column, rows, dict(heading.mapped) | table_labels.of_file(options.labels))
     corpus = _corpus(asked, rows)

@@ -37,7 +37,7 @@ OTHERS = {
     "dialogue": ("dialog", "dialogue id", "dialog id"),
     "session": ("session id",),
 }  # fmt: skip
-MEASURED = ("sha256", "samples_sha256", "duration")  # columns that are added when the audio is read
+MEASURED = ("sha256", "samples_sha256", "duration", "text_sha256")  # columns that are added when a table is read
 # A table without these columns is refused, so that any spelling of their letters is taken where one column has it.
 NEEDED = {
     "path": re.compile(
@@ -130,10 +130,10 @@ def check(file: Path, heading: Heading, asked: str) -> None:
         asked: the column that the user asks for; empty where none is named.
     """
     columns = heading.listed
-    if "path" not in heading.place:
+    if "path" not in heading.place and "text" not in heading.place:
         others = ", ".join(OTHERS["path"][:4])
         hint = _did_you_mean(heading, "path", "rename it to path")
-        raise TaskError(f"{file}: has no column path, the audio files (or {others}){hint}; its columns are {columns}")
+        raise TaskError(f"{file}: has no column path, the audio files (or {others}), and no text{hint}; its columns are {columns}")
     if asked and asked not in heading.place:
         raise TaskError(f"{file}: has no column {asked}, so nothing is asked; its columns are {columns}")
     if not asked and not {"emotion", *VALUES} & set(heading.place):

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import codecs
 import csv
 import io
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from tasks import textfile
 from tasks.errors import TaskError
 
 SUFFIXES = (".csv", ".tsv", ".tab", ".txt")  # of a table that is named without `csv:`
 SEPARATORS = (",", ";", "\t", "|")
 _SPREADSHEETS = {b"PK\x03\x04": "xlsx", b"\xd0\xcf\x11\xe0": "xls"}
-_MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF32_LE: "utf-32", codecs.BOM_UTF32_BE: "utf-32"}
-_MARKS |= {codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 
 
 @dataclass(frozen=True)
@@ -81,24 +79,11 @@ def _records(file: Path, text: str, separator: str) -> Iterator[tuple[int, list[
 def text(file: Path) -> str:
     """The file's text, lines ended by a line feed. Raises TaskError."""
     try:
-        raw = file.read_bytes()
+        with file.open("rb") as opened:
+            start = opened.read(4)
+        kind = next((kind for magic, kind in _SPREADSHEETS.items() if start.startswith(magic)), "")
+        if kind:
+            raise TaskError(f"{file}: is a spreadsheet ({kind}); save it as CSV, and name that file")
+        return textfile.read(file)
     except OSError as error:
         raise TaskError(f"{file}: cannot be read ({error.strerror})") from error
-    kind = next((kind for magic, kind in _SPREADSHEETS.items() if raw.startswith(magic)), "")
-    if kind:
-        raise TaskError(f"{file}: is a spreadsheet ({kind}); save it as CSV, and name that file")
-    encoding = next((name for mark, name in _MARKS.items() if raw.startswith(mark)), None) or _unmarked(raw)
-    try:
-        decoded = raw.decode(encoding)
-    except UnicodeDecodeError as error:
-        raise TaskError(f"{file}: cannot be read as {encoding} text ({error}); save it as UTF-8") from error
-    return decoded.replace("\r\n", "\n").replace("\r", "\n")
-
-
-def _unmarked(raw: bytes) -> str:
-    """The encoding of text without a byte order mark; a heading in UTF-16 has a zero in every second byte."""
-    head = raw[:200]
-    for zeros, encoding in ((head[1::2], "utf-16-le"), (head[::2], "utf-16-be")):
-        if len(zeros) > 4 and zeros.count(0) > len(zeros) / 2:
-            return encoding
-    return "utf-8"

@@ -25,7 +25,9 @@ def report(name: str, options: Options, progress: Progress | None) -> tuple[list
     """
     options = options.absolute()
     table = csv_table.understood(name, options)
-    contents, bad = audio_check.examine(table.rows, options.cache, options.jobs, progress)
+    contents, bad = None, dict[str, str]()
+    if "path" in table.rows:
+        contents, bad = audio_check.examine(table.rows, options.cache, options.jobs, progress)
     lines = list(_counts(table, contents))
     if bad:
         named = reading.bad_audio(bad, table.rows).split("\n")
@@ -41,14 +43,14 @@ def report(name: str, options: Options, progress: Progress | None) -> tuple[list
     return [*lines, f"marks    {' '.join(task.marks) or 'none'}"], True
 
 
-def _counts(table: Table, contents: pd.DataFrame) -> Iterator[str]:
+def _counts(table: Table, contents: pd.DataFrame | None) -> Iterator[str]:
     rows, wanted = table.rows, table.definition
     yield f"table    {table.asked.file}"
     yield f"task     {wanted.name}: {wanted.target}, {_split(table)}"
-    hours = contents["duration"].sum() / 3600
+    length = "text only" if contents is None else f"{contents['duration'].sum() / 3600:.2f} h"
     voices = rows["speaker"].nunique() if "speaker" in rows else 0
     who = f"{voices} speaker{'s' * (voices != 1)}" if voices else "speakers unknown"
-    yield f"found    {len(rows)} utterances, {who}, {hours:.2f} h"
+    yield f"found    {len(rows)} utterances, {who}, {length}"
     if wanted.labels:
         sizes = rows[wanted.target].value_counts().to_dict()
         classes = {name: sum(sizes.get(label, 0) for label in labels) for name, labels in wanted.labels.items()}
@@ -60,7 +62,8 @@ def _counts(table: Table, contents: pd.DataFrame) -> Iterator[str]:
         if column in rows:
             yield f"{column:<8} {_listed(rows[column].value_counts().sort_index().items())}"
     yield f"columns  {' '.join(rows.columns)}"
-    yield f"rates    {', '.join(f'{rate} Hz {count}' for rate, count in contents['rate'].value_counts().items())}"
+    if contents is not None:
+        yield f"rates    {', '.join(f'{rate} Hz {count}' for rate, count in contents['rate'].value_counts().items())}"
     for note in table.notes:
         yield f"note     {note}"
 

@@ -78,10 +78,12 @@ def _row(where: str, place: Mapping[str, int], values: list[str], folders: Folde
             row[column] = _word(column, text, seen) or None
     if row.get("partition"):
         row["partition"] = _part(where, str(row["partition"]), seen)
-    below, path = table_audio.find(values[place["path"]].strip(), folders, where)
     named = values[place["id"]].strip() if "id" in place else ""
     if "\0" in named:
         raise TaskError(f"{where}: id {named!r} holds a zero byte; is the table a text file?")
+    if "path" not in place:  # a table of texts
+        return row | {"id": named or where.rpartition(", ")[2], "labels": where}
+    below, path = table_audio.find(values[place["path"]].strip(), folders, where)
     return row | {"id": named or str(below.with_suffix("")).replace("/", "-"), "path": path, "labels": where}
 
 

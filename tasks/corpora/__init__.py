@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING
 
 from commons.errors import UnknownName
 from commons.progress import Progress
+from tasks import textfile
 from tasks.copies import search, wording
 from tasks.copies.search import LOSSY, SUFFIXES, AudioFiles, Layout, Place
 from tasks.errors import TaskError, foreign
@@ -46,6 +47,7 @@ __all__ = [
     "extractor",
     "label_file",
     "label_folder",
+    "has_texts",
     "lines",
     "make",
     "module",
@@ -93,6 +95,8 @@ class Corpus(Layout):
         classes: utterances of a complete copy by emotion noun.
         videos: audio files of a complete copy where each holds many utterances; 0 where each holds one.
         parts: paths of files and folders of a complete copy, at any depth; `check` names those that are missing.
+        texts: paths, as `parts`, of the files that hold labels and texts: a copy with these and without audio can be
+            read by upstreams of text. Empty where labels are in the names of the audio files.
         archives: files that `fetch` downloads; empty where the corpus is not public.
         others: emotion nouns that also occur, in unknown numbers.
         language: the language of utterances whose row has none.
@@ -122,6 +126,7 @@ class Corpus(Layout):
     others: tuple[str, ...] = ()
     videos: int = 0
     parts: tuple[str, ...] = ()
+    texts: tuple[str, ...] = ()
     archives: tuple[Archive, ...] = ()
     flawed: Mapping[str, str] = field(default_factory=dict)
 
@@ -252,9 +257,20 @@ def audio_by_stem(root: Path, corpus: Corpus) -> dict[str, Path]:
     return dict(audio_files(root, corpus).files)
 
 
+def has_texts(corpus: Corpus, root: Path) -> bool:
+    """Whether a copy has all files with labels and texts of its corpus, packed as `.gz` or not."""
+    gone = search.lacking(root, corpus.texts)
+    return bool(corpus.texts) and not search.lacking(root, [f"{name}.gz" for name in gone])
+
+
 def label_file(root: Path, name: str) -> Path:
-    """The label file with that path below `root`, else one of that name at any depth; it may not exist."""
-    return search.find(root, name)
+    """The label file with that path below `root`, else one of that name, or of it and `.gz`, at any depth.
+
+    Where there is none, its official place is returned.
+    """
+    path = search.find(root, name)
+    packed = path if path.exists() else search.find(root, f"{name}.gz")
+    return packed if packed.exists() else path
 
 
 def label_folder(root: Path, name: str) -> Path:
@@ -262,14 +278,14 @@ def label_folder(root: Path, name: str) -> Path:
     return search.within(root, name)
 
 
-def records(path: Path, columns: Sequence[str], encoding: str = "utf-8") -> list[dict[str, str]]:
+def records(path: Path, columns: Sequence[str], encodings: Sequence[str] = textfile.UTF_8) -> list[dict[str, str]]:
     """The rows of a CSV label file, by column.
 
     Raises:
         TaskError: as `lines`; a needed column is missing, or a row has more or fewer values than the heading, or one
             of more than 131,072 characters.
     """
-    table = csv.reader(io.StringIO("\n".join(lines(path, encoding))))
+    table = csv.reader(io.StringIO("\n".join(lines(path, encodings))))
     heading = next(table, [])
     lacking = [column for column in columns if column not in heading]
     if lacking:
@@ -297,18 +313,20 @@ def label_files() -> Iterator[list[Path]]:
         _OPENED.reset(token)
 
 
-def lines(path: Path, encoding: str = "utf-8") -> list[str]:
+def lines(path: Path, encodings: Sequence[str] = textfile.UTF_8) -> list[str]:
     """The lines of a label file, without their ends.
 
+    Args:
+        encodings: those that copies have, in the order in which they are tried; UTF-16 needs not be among them.
+
     Raises:
-        TaskError: it is missing, cannot be read, is a git-lfs pointer, or is not text of that encoding.
+        TaskError: it is missing, cannot be read, is a git-lfs pointer, or is text of none of these encodings; names the
+            file and the line.
     """
     try:
-        text = path.read_text(encoding=encoding).removeprefix("\ufeff")
+        text = textfile.read(path, encodings, "put the corpus's own there")
     except FileNotFoundError as error:
         raise TaskError(f"{path}: the label file is missing; put the corpus's own there") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise TaskError(f"{path}: cannot be read as {encoding} text ({error}); put the corpus's own there") from error
     refuse_pointer(path, text)
     return text.removesuffix("\n").split("\n")
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tasks import textfile
 from tasks.corpora import Corpus, audio_by_stem, cmu_mosi, label_file, label_folder, lines
 from tasks.errors import TaskError
 
@@ -25,6 +26,7 @@ CORPUS = Corpus(
     obtain="Unpack CMU_MOSEI.zip, so that Raw/ lies in it, and put MMSA's label.csv beside it.",
     folders=("cmu_mosei", "cmu-mosei", "mosei"),
     globs=("Raw/Audio/Full/WAV_16000/*",),
+    texts=("label.csv",),
     files=22856,
     speakers=0,
     classes={},
@@ -40,7 +42,7 @@ CORPUS = Corpus(
 def _times(path: Path) -> dict[int, tuple[float, float]]:
     """Start and end of each clip of a video, s."""
     times = {}
-    for number, line in enumerate(lines(path, "latin-1"), start=1):
+    for number, line in enumerate(lines(path, (*textfile.WESTERN, "latin-1")), start=1):
         if line.strip():
             parts = line.split("___")
             try:
@@ -51,13 +53,18 @@ def _times(path: Path) -> dict[int, tuple[float, float]]:
 
 
 def read(root: Path) -> pd.DataFrame:
-    """The utterance table of a CMU-MOSEI folder: the labelled clips whose video's audio is there."""
+    """The utterance table of a CMU-MOSEI folder: the labelled clips whose video's audio is there.
+
+    Where there is no audio, all labelled clips, without times.
+    """
     from tasks import utterances
 
     audio, transcripts = audio_by_stem(root, CORPUS), label_folder(root, "Raw/Transcript/Segmented/Combined")
     times: dict[str, dict[int, tuple[float, float]]] = {}
     rows = []
     for video, clip, facts in cmu_mosi.labelled(label_file(root, "label.csv"), CORPUS.language):
+        if not audio:
+            rows.append({"id": f"{video}_{clip}", **facts})
         if video not in audio:
             continue
         if video not in times:

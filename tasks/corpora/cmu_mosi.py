@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tasks import textfile
 from tasks.corpora import Corpus, audio_by_stem, code, label_file, records
 from tasks.errors import TaskError
 
@@ -25,6 +26,7 @@ CORPUS = Corpus(
     obtain="Unpack the raw archive, so that Raw/ lies in it, and put MMSA's label.csv beside it.",
     folders=("cmu_mosi", "cmu-mosi", "mosi"),
     globs=("Raw/Audio/WAV_16000/Segmented/*",),
+    texts=("label.csv",),
     files=2199,
     speakers=0,
     classes={},
@@ -40,7 +42,7 @@ COLUMNS = ("video_id", "clip_id", "text", "label", "mode")
 
 def labelled(labels: Path, language: str) -> Iterator[tuple[str, int, dict[str, object]]]:
     """Video, clip and the label's columns of each line of MMSA's table."""
-    for row in records(labels, COLUMNS):
+    for row in records(labels, COLUMNS, textfile.WESTERN):
         try:
             clip, sentiment = int(row["clip_id"]), float(row["label"])
         except ValueError as error:
@@ -64,13 +66,13 @@ def labelled(labels: Path, language: str) -> Iterator[tuple[str, int, dict[str, 
 
 
 def read(root: Path) -> pd.DataFrame:
-    """The utterance table of a CMU-MOSI folder: the labelled clips whose audio is there."""
+    """The utterance table of a CMU-MOSI folder: the labelled clips whose audio is there; all where there is none."""
     from tasks import utterances
 
     audio = audio_by_stem(root, CORPUS)
     rows = []
     for video, clip, facts in labelled(label_file(root, "label.csv"), CORPUS.language):
         utterance = f"{video}_{clip}"
-        if utterance in audio:
-            rows.append({"id": utterance, "path": audio[utterance], **facts})
+        if not audio or utterance in audio:
+            rows.append({"id": utterance, "path": audio.get(utterance), **facts})
     return utterances.table(rows)

@@ -55,6 +55,22 @@ EMOTIONS = {
     "SAD": "sadness",
 }
 INTENSITIES = {"LO": "low", "MD": "medium", "HI": "high", "XX": "", "X": ""}
+# Sources: the corpus's own description, as copies of it quote it ("The sentences were presented using different emotion"),
+# and the lists of public loaders; a few of these say "slippery" for TSI and "in a bit" for WSI.
+SENTENCES = {
+    "IEO": "It's eleven o'clock.",
+    "TIE": "That is exactly what happened.",
+    "IOM": "I'm on my way to the meeting.",
+    "IWW": "I wonder what this is about.",
+    "TAI": "The airplane is almost full.",
+    "MTI": "Maybe tomorrow it will be cold.",
+    "IWL": "I would like a new alarm clock.",
+    "ITH": "I think I have a doctor's appointment.",
+    "DFA": "Don't forget a jacket.",
+    "ITS": "I think I've seen this before.",
+    "TSI": "The surface is slick.",
+    "WSI": "We'll stop in a couple of minutes.",
+}
 VOTES = {emotion[0].upper(): emotion for emotion in EMOTIONS.values()}
 
 
@@ -100,6 +116,7 @@ def read(root: Path) -> pd.DataFrame:
                 "vote": votes.get(stem) if stem in votes and ":" not in votes[stem] else None,
                 "intensity": code(INTENSITIES, name[4], "intensity", path) or None,
                 "sentence": name[2],
+                "text": SENTENCES.get(name[2]),
             }
         )
     return utterances.table(rows)

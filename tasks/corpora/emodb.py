@@ -52,6 +52,20 @@ EMOTIONS = {
 }
 MALE = frozenset({"03", "10", "11", "12", "15"})
 FEMALE = frozenset({"08", "09", "13", "14", "16"})
+# Sources: docs/emodb-example.rst of github.com/audeering/audformat, and the list of codes with English renderings at
+# wpsshop.cn/w/article/detail/390524, which agrees code by code.
+SENTENCES = {
+    "a01": "Der Lappen liegt auf dem Eisschrank.",
+    "a02": "Das will sie am Mittwoch abgeben.",
+    "a04": "Heute abend könnte ich es ihm sagen.",
+    "a05": "Das schwarze Stück Papier befindet sich da oben neben dem Holzstück.",
+    "a07": "In sieben Stunden wird es soweit sein.",
+    "b01": "Was sind denn das für Tüten, die da unter dem Tisch stehen?",
+    "b02": "Sie haben es gerade hochgetragen und jetzt gehen sie wieder runter.",
+    "b03": "An den Wochenenden bin ich jetzt immer nach Hause gefahren und habe Agnes besucht.",
+    "b09": "Ich will das eben wegbringen und dann mit Karl was trinken gehen.",
+    "b10": "Die wird auf dem Platz sein, wo wir sie immer hinlegen.",
+}
 
 
 def read(root: Path) -> pd.DataFrame:
@@ -73,6 +87,7 @@ def read(root: Path) -> pd.DataFrame:
                 "language": CORPUS.language,
                 "emotion": code(EMOTIONS, name[3], "emotion", path),
                 "sentence": sentence,
+                "text": SENTENCES.get(sentence),
             }
         )
     return utterances.table(rows)

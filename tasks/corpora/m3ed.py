@@ -26,6 +26,7 @@ CORPUS = Corpus(
     obtain="Ask its makers; annotation.json, splitInfo/ and modality_speech/ lie in it.",
     folders=("m3ed", "rucm3ed"),
     globs=("modality_speech/*",),
+    texts=("annotation.json", "splitInfo"),
     files=24437,  # of 24449 that are annotated; EmoBox found no usable audio of the other 12
     speakers=626,
     classes={},
@@ -87,7 +88,7 @@ def _number(utterance: str) -> int:
 
 
 def read(root: Path) -> pd.DataFrame:
-    """The utterance table of an M3ED folder: the annotated utterances whose audio is there."""
+    """The utterance table of an M3ED folder: the annotated utterances whose audio is there; all where there is none."""
     from tasks import utterances
 
     audio, parts, labels = audio_by_stem(root, CORPUS), _partitions(root), label_file(root, "annotation.json")
@@ -100,13 +101,13 @@ def read(root: Path) -> pd.DataFrame:
                     facts = said[utterance]
                     speaker = facts["Speaker"]
                     stem = f"{speaker}_{utterance}"
-                    if stem not in audio:
+                    if audio and stem not in audio:
                         continue
                     about = who.get(speaker, {})
                     rows.append(
                         {
                             "id": stem,
-                            "path": audio[stem],
+                            "path": audio.get(stem),
                             "labels": labels,
                             "speaker": f"{series} {about.get('Name') or f'{dialogue} {speaker}'}",
                             "gender": (about.get("Gender") or "").lower() or None,

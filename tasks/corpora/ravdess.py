@@ -75,6 +75,7 @@ EMOTIONS = {
     "08": "surprise",
 }
 INTENSITIES = {"01": "normal", "02": "strong"}
+# Sources: the description at zenodo.org/records/1188976, and the list of codes at wpsshop.cn/w/article/detail/390524.
 STATEMENTS = {"01": "Kids are talking by the door", "02": "Dogs are sitting by the door"}
 
 

@@ -68,7 +68,7 @@ def read(root: Path) -> pd.DataFrame:
                 "language": CORPUS.language,
                 "emotion": code(EMOTIONS, name[3], "emotion", path),
                 "sentence": name[2],
-                "text": f"Say the word {name[2]}",
+                "text": f"Say the word {name[2]}",  # its page (tspace.library.utoronto.ca/handle/1807/24487); paddlespeech
             }
         )
     return utterances.table(rows)

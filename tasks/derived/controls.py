@@ -73,7 +73,7 @@ def speaker(derived: Derived, loaded: Sequence[Task]) -> Task:
     rows, ids = base.utterances, base.problem.ids
     sentences = "sentence" in rows and rows["sentence"].nunique() > 1
     # Equal recordings stay together.
-    units = problems.text(rows["sentence" if sentences else "samples_sha256"])
+    units = problems.text(rows["sentence"] if sentences else rows.get("samples_sha256", rows.index.to_series()))
     speakers = problems.text(rows["speaker"])
     there = rows["speaker"].notna().to_numpy() & (rows["sentence"].notna().to_numpy() if sentences else True)
     part = _parts(units, speakers, whole=sentences)

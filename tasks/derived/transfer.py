@@ -19,7 +19,7 @@ from tasks.definition import Definition, FoldRule
 from tasks.derived.classes import Counts, explained, regrouped
 from tasks.derived.kinds import ACROSS, Derived
 from tasks.errors import TaskError
-from tasks.reading import Reading, counted
+from tasks.reading import MEASURED, Reading, counted
 from tasks.splits import folds, problems
 from tasks.task import Task, finish
 
@@ -66,6 +66,8 @@ def joined(derived: Derived, loaded: Sequence[Task]) -> Task:
     parts = [_part(each, wanted, target) for each in loaded]
     tested, *trained = parts
     rows = pd.concat([part.rows for part in parts]).dropna(axis="columns", how="all")
+    if any(not part.task.has_audio for part in parts):  # what is joined has audio where all parts have it
+        rows = rows.drop(columns=["path", *MEASURED], errors="ignore")
     same_family = any(part.task.corpus.family == target.corpus.family for part in trained)
     if same_family and "speaker" not in rows:
         raise TaskError(f"{derived.name}: both corpora may hold the same speakers, and the speakers are unknown")
@@ -216,4 +218,5 @@ def _reading(parts: Sequence[_Part], rows: pd.DataFrame) -> Reading:
         limited=any(reading.limited for reading in readings.values()),
         same_as=target.same_as,
         cite={name: keys for reading in readings.values() for name, keys in reading.cite.items()},
+        texts={name: texts for reading in readings.values() for name, texts in reading.texts.items()},
     )

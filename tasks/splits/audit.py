@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from typing import get_args
 
 import numpy as np
 import pandas as pd
 
 from commons import hashing
 from commons.corridors.problem import Fold, Problem
+from commons.corridors.utterances import Modality
 from tasks.errors import TaskError
 
 # What is counted -> the column of the utterance table that holds it.
@@ -49,7 +51,8 @@ class Audit:
 
     Attributes:
         folds_hash: sha256 of ids, targets and folds; the same for every complete copy of the corpus.
-        hash: sha256 of these and of every utterance's file hash and span; the same for copies with the same files.
+        hash: sha256 of these and of every utterance's file hash and span; the same for copies with the same files. Of a
+            copy without audio, of its own texts.
         identical_audio: groups of utterances whose decoded samples are equal.
         text_hash: sha256 of `folds_hash` and every utterance's text; empty where the corpus has no text.
         also_hash: sha256 of the further targets; empty where there are none.
@@ -68,15 +71,15 @@ class Audit:
     also_hash: str = ""
 
     def reads(self, modality: str) -> str:
-        """The hash of the task for upstreams that read `audio`, `text` or `both`; it changes with what they read.
+        """The hash of the task for upstreams that read `audio`, `text` or `audio+text`; it changes with what they read.
 
         Raises:
             TaskError: the corpus has no text, or there is no such modality.
         """
         if modality == "audio":
             return self.hash
-        if modality not in ("text", "both"):
-            raise TaskError(f"{self.task}: modality {modality!r} is none of audio, text, both")
+        if modality not in get_args(Modality):
+            raise TaskError(f"{self.task}: modality {modality!r} is none of {', '.join(get_args(Modality))}")
         if not self.text_hash:
             raise TaskError(f"{self.task}: {self.corpus} has no text, which the upstream reads")
         return self.text_hash if modality == "text" else hashing.of_compact_json([self.hash, self.text_hash])
@@ -98,7 +101,7 @@ def prove(
     """The audit of a problem and its utterance table.
 
     Args:
-        utterances: with the columns of `content.examine`.
+        utterances: with `sha256` and `samples_sha256` of the audio; of a copy without audio, with `text_sha256`.
         speakers_shared: whether the protocol allows speakers of test in train or dev.
         official: whether the split is that of the corpus or of another benchmark: audio that is in two parts is then
             counted, and is no error.
@@ -112,9 +115,6 @@ def prove(
         _check(f"{task}, fold {fold.name!r}", utterances, problem, fold, proof, speakers_shared, official)
     plan = _plan(problem)
     folds_hash = hashing.of_compact_json(plan)
-    spans = [utterances[c].tolist() if c in utterances else None for c in ("start", "end", "channel")]
-    samples = utterances["samples_sha256"]
-    repeated = samples[samples.duplicated(keep=False)]
     return Audit(
         task=task,
         version=version,
@@ -122,12 +122,29 @@ def prove(
         utterances=len(utterances),
         classes=problem.classes,
         folds=folds,
-        identical_audio=tuple(sorted(tuple(sorted(ids)) for ids in repeated.groupby(repeated).groups.values())),
+        identical_audio=_identical(utterances),
         folds_hash=folds_hash,
-        hash=hashing.of_compact_json([plan, version, utterances["sha256"].tolist(), spans]),
+        hash=hashing.of_compact_json([plan, version, *_content(utterances)]),
         text_hash=_text_hash(folds_hash, version, utterances),
         also_hash=_also_hash(problem),
     )
+
+
+def _identical(utterances: pd.DataFrame) -> tuple[tuple[str, ...], ...]:
+    """Groups of utterances whose decoded samples are equal; none where there is no audio."""
+    if "samples_sha256" not in utterances:
+        return ()
+    samples = utterances["samples_sha256"]
+    repeated = samples[samples.duplicated(keep=False)]
+    return tuple(sorted(tuple(sorted(ids)) for ids in repeated.groupby(repeated).groups.values()))
+
+
+def _content(utterances: pd.DataFrame) -> list[object]:
+    """Hashes of the audio and spans of the utterances; hashes of the copy's own texts where it has no audio."""
+    if "sha256" not in utterances:
+        return ["text", utterances["text_sha256"].tolist()]
+    spans = [utterances[c].tolist() if c in utterances else None for c in ("start", "end", "channel")]
+    return [utterances["sha256"].tolist(), spans]
 
 
 def _check(
@@ -150,7 +167,7 @@ def _check(
     if problem.kind == "conversation" and proof.rest_and_test["dialogues"]:
         crossing = sorted(_common(utterances["dialogue"], rest, fold.test))
         raise TaskError(f"{where}: dialogues are in train and test: {', '.join(crossing[:10])}")
-    if proof.rest_and_test["audio"] and not official:
+    if proof.rest_and_test.get("audio") and not official:
         pairs = _files_in_common(utterances, rest, fold.test)
         raise TaskError(
             f"{where}: the same audio is in train and in test: {'; '.join(pairs[:5])}. "

@@ -24,7 +24,7 @@ import numpy as np
 
 from commons import files, hashing
 from upstreams.errors import UpstreamError
-from upstreams.inputs.audio import Segment
+from upstreams.inputs import Input
 
 VERSION = 1  # of the layout and of pooling; part of every key
 ABOUT = "about.json"
@@ -63,7 +63,7 @@ class Verified:
 
 
 class Row(NamedTuple):
-    """One utterance of a chunk: its key, and whether its audio was zero-padded or cut into windows."""
+    """One utterance of a chunk: its key, and whether it was zero-padded (audio) or cut into windows."""
 
     key: str
     padded: bool
@@ -89,9 +89,9 @@ class Kept:
         digest = _digest(self.fingerprint, self.kind, self.precision, VERSION)
         return cache / "features" / f"{quote(self.upstream, safe='')[:160]}-{digest[:16]}"
 
-    def key(self, segment: Segment) -> str:
+    def key(self, one: Input) -> str:
         """32 hex digits over all that the features of this utterance depend on."""
-        return _digest(segment.content, segment.rule, self.fingerprint, self.kind, self.precision, VERSION)[:32]
+        return _digest(one.content, one.rule, self.fingerprint, self.kind, self.precision, VERSION)[:32]
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tasks.corpora import Corpus, audio_by_stem, code, label_folder, refuse_pointer
+from tasks import textfile
+from tasks.corpora import Corpus, audio_by_stem, code, label_folder, lines
 from tasks.errors import TaskError
 
 if TYPE_CHECKING:
@@ -34,6 +35,9 @@ CORPUS = Corpus(
         f"Session{session}{part}"
         for session in range(1, 6)
         for part in ("", "/sentences/wav", "/dialog/EmoEvaluation", "/dialog/transcriptions")
+    ),
+    texts=tuple(
+        f"Session{session}/dialog/{part}" for session in range(1, 6) for part in ("EmoEvaluation", "transcriptions")
     ),
     files=10039,
     speakers=10,
@@ -66,9 +70,7 @@ TRANSCRIPT = re.compile(r"(\S+) \[[\d.]+-[\d.]+\]:\s*(.*?)\s*")
 
 
 def _lines(path: Path) -> list[str]:
-    text = path.read_text(encoding="utf-8", errors="replace")
-    refuse_pointer(path, text)
-    return text.splitlines()
+    return lines(path, (*textfile.WESTERN, "latin-1"))
 
 
 def _transcripts(folder: Path) -> dict[str, str]:
@@ -100,7 +102,7 @@ def dev_rows(root: Path, tests: Mapping[str, np.ndarray], ids: np.ndarray) -> di
 def read(root: Path) -> pd.DataFrame:
     """The utterance table of an IEMOCAP folder; turns without an agreed emotion stay, as context.
 
-    Turns whose audio is missing are left out: the counts of the corpus's facts tell.
+    Turns whose audio is missing are left out: the counts of the corpus's facts tell. A copy without any audio has all.
     """
     from tasks import utterances
 
@@ -122,11 +124,11 @@ def read(root: Path) -> pd.DataFrame:
                 if name is None:
                     raise TaskError(f"{path}: {utterance!r} is not an IEMOCAP utterance (as Ses01F_impro01_F000)")
                 emotion = code(EMOTIONS, match[4], "emotion", path)
-                if utterance in audio:
+                if not audio or utterance in audio:
                     rows.append(
                         {
                             "id": utterance,
-                            "path": audio[utterance],
+                            "path": audio.get(utterance),
                             "labels": path,
                             "speaker": name[1] + name[2],
                             "gender": GENDERS[name[2]],

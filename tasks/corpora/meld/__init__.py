@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from commons.progress import Progress
+from tasks import textfile
 from tasks.corpora import Archive, Corpus, audio_by_stem, code, label_file, records
 from tasks.errors import TaskError
 
@@ -33,6 +34,7 @@ CORPUS = Corpus(
     globs=tuple(f"{nested}{clips}/*" for clips in CLIPS for nested in ("", "*/")),
     pattern=rf"(?:{'|'.join(CLIPS)})/dia\d+_utt\d+",
     parts=(*CLIPS, *LABELS.values()),
+    texts=tuple(LABELS.values()),
     files=13706,
     speakers=304,
     classes={
@@ -90,7 +92,10 @@ def name(clip: Path) -> str:
 
 
 def read(root: Path) -> pd.DataFrame:
-    """The utterance table of a MELD folder: the label lines whose sound is there, turns numbered within a dialogue."""
+    """The utterance table of a MELD folder, turns numbered within a dialogue.
+
+    It has the label lines whose sound is there; where there is no sound at all, all lines, for upstreams of text.
+    """
     from tasks import utterances
 
     clips: dict[str, Path] = {}
@@ -103,17 +108,17 @@ def read(root: Path) -> pd.DataFrame:
     for partition, file in LABELS.items():
         labels = label_file(root, file)
         turns: Counter[str] = Counter()
-        lines = records(labels, COLUMNS)
+        lines = records(labels, COLUMNS, textfile.WESTERN)
         lengths = Counter(line["Dialogue_ID"] for line in lines)
         for line in sorted(lines, key=lambda line: (int(line["Dialogue_ID"]), int(line["Utterance_ID"]))):
             dialogue = f"{partition}_dia{line['Dialogue_ID']}"
             utterance, turn = f"{dialogue}_utt{line['Utterance_ID']}", turns[dialogue]
             turns[dialogue] += 1
-            if utterance in clips:
+            if not clips or utterance in clips:
                 rows.append(
                     {
                         "id": utterance,
-                        "path": clips[utterance],
+                        "path": clips.get(utterance),
                         "labels": labels,
                         "speaker": line["Speaker"],
                         "language": CORPUS.language,
