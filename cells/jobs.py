@@ -88,7 +88,36 @@ class Measure:
         return self.upstream.named.record_name, self.recorded_task, self.reader.name
 
 
-Job = Extract | Measure
+@dataclass(frozen=True)
+class Late:
+    """Write the record of one cell of late fusion: the mean of the predictions of other cells.
+
+    Attributes:
+        upstream: the facts of all parts together.
+        parts: of each part its upstream, as files and tables name it, and the key of its cell.
+        mode: `replace` an existing record, or `compare` with it and keep it.
+        Others as in Measure.
+    """
+
+    id: str
+    task: str
+    recorded_task: str
+    upstream: Identity
+    parts: tuple[tuple[str, str], ...]
+    reader: Reader
+    key: str
+    seeds: tuple[int, ...]
+    mode: Literal["replace", "compare"]
+    setting: Setting
+    after: tuple[str, ...] = ()
+
+    @property
+    def cell(self) -> CellName:
+        """(upstream, task, downstream)."""
+        return self.upstream.named.record_name, self.recorded_task, self.reader.name
+
+
+Job = Extract | Measure | Late
 
 
 @dataclass(frozen=True)

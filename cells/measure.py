@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 import downstreams
 import leaderboard
-from cells import keys, sections
-from cells.jobs import Extract, Extracted, Job, Measure, Outcome
+from cells import averaging, keys, sections
+from cells.jobs import Extract, Extracted, Job, Late, Measure, Outcome
 from cells.workplace import Workplace
 from commons import device, files
 from commons.corridors.measured import Measured
@@ -33,12 +33,16 @@ def perform(job: Job, place: Workplace, before: Mapping[str, Outcome]) -> Outcom
     Args:
         before: outcomes of earlier jobs, if this process knows them.
     """
-    cell = job.cell if isinstance(job, Measure) else None
+    cell = None if isinstance(job, Extract) else job.cell
     try:
         if isinstance(job, Extract):
             features = place.features(job.task, job.upstream, job.needs, job.setting)
             return Outcome(job.id, extracted=_extracted(features))
-        extracted = next((before[one].extracted for one in job.after if one in before), None)
+        if isinstance(job, Late):
+            return Outcome(job.id, cell, differs=averaging.measure(job, place))
+        # A fusion reads what several extractions made; its own facts come with its features.
+        one = job.after[0] if len(job.after) == 1 else ""
+        extracted = before[one].extracted if one in before else None
         return Outcome(job.id, cell, differs=_measure(job, place, extracted))
     except Exception as error:
         return Outcome(job.id, cell, failure=explain(error, job.setting.results))

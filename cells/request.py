@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import downstreams
 import tasks
 import upstreams
+from cells import late
 from cells.jobs import Setting
 from commons import commands, device, places
 from commons.errors import Refused
@@ -22,6 +23,7 @@ from leaderboard.records.files import LIMITED
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from cells.late import LateFusion
     from downstreams import Reader
     from upstreams import Ablation, Named
 
@@ -41,7 +43,7 @@ class Request:
         audio: folder to which paths in users' tables are relative; labels: file that maps their labels to classes.
     """
 
-    upstreams: tuple[Named, ...]
+    upstreams: tuple[Named | LateFusion, ...]
     tasks: tuple[str, ...]
     readers: tuple[Reader, ...]
     places: Places
@@ -131,12 +133,12 @@ def understood(options: argparse.Namespace, tell: Callable[[str], None]) -> Requ
     for option, folder in (("--results", where.results), ("--cache", where.cache)):
         if said := places.unwritable(folder):
             raise Refused(f"{said}; name another with {option}")
-    asked = dict.fromkeys(one for name in options.upstream for one in upstreams.expand(name))
+    asked = dict.fromkeys(one for name in options.upstream for one in late.expand(name, where))
     if options.audio and not options.audio.expanduser().is_dir():
         raise Refused(f"{options.audio}: there is no such folder; name the folder of your table's audio with --audio")
     ablation = upstreams.ablation(options.ablation) if options.ablation else None
     request = Request(
-        upstreams=tuple(dict.fromkeys(upstreams.resolve(name, where) for name in asked)),
+        upstreams=tuple(dict.fromkeys(late.resolve(name, where) for name in asked)),
         tasks=tuple(tasks.resolve(options.task, where.data, tell, where.emobox, options.audio, options.labels)),
         readers=tuple({(reader := downstreams.resolve(name)).name: reader for name in options.downstream}.values()),
         places=where,

@@ -101,6 +101,8 @@ def upstream(
         run=named.run,
         step=named.step,
         cite=list(named.cite),
+        fusion="early" if len(named.parts) > 1 else None,
+        parts=[part.record_name for part in named.parts],
     )
 
 

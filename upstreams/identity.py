@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -28,9 +29,12 @@ class Identity:
         licence: of the weights or the library, in words; "" where it is not known.
         precision: the one it runs in: always "fp32" for an upstream that cannot move to a GPU.
         movable: whether it can run on a GPU.
-        audio: the audio that it takes: rate, hop, receptive field, longest window.
+        audio: the audio that it takes: rate, hop, receptive field, longest window; None where it takes none itself.
         fingerprint: sha256 (hex) over all that decides its features.
         modality: what it reads of an utterance.
+        step: seconds between frames; infinite where it has one frame for each utterance; None: not known.
+        parameters: of its networks; None where it has none, or they are built at the first call.
+        parts: what it is made of, see `Named.parts`.
     """
 
     named: Named
@@ -43,9 +47,12 @@ class Identity:
     licence: str
     precision: str
     movable: bool
-    audio: AudioFormat
+    audio: AudioFormat | None
     fingerprint: str
     modality: Modality = "audio"
+    step: float | None = None
+    parameters: int | None = None
+    parts: tuple[Identity, ...] = ()
 
 
 def identify(named: Named, upstream: Frozen, fingerprint: str) -> Identity:
@@ -64,4 +71,6 @@ def identify(named: Named, upstream: Frozen, fingerprint: str) -> Identity:
         audio=upstream.audio,
         fingerprint=fingerprint,
         modality=upstream.modality,
+        step=upstream.audio.hop / upstream.audio.sample_rate if upstream.audio.hop else math.inf,
+        parameters=upstream.parameters,
     )

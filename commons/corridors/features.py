@@ -71,6 +71,8 @@ class Features:
         seconds: decode, forward and write, summed over workers; total: wall time.
         parameters: number of parameters of the upstream's networks; None where it has none, or all features came from
             the store.
+        parts: widths of the parts that D consists of, where features of several upstreams stand side by side; empty:
+            there is one.
     """
 
     ids: np.ndarray
@@ -87,3 +89,4 @@ class Features:
     audio_seconds: float
     parameters: int | None
     live: Live | None = None
+    parts: tuple[int, ...] = ()

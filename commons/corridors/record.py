@@ -124,6 +124,12 @@ class Upstream(Section):
     cite: list[str] | None = Field(
         default=None, description="BibTeX keys of its papers; null in records from before there was this key"
     )
+    fusion: Literal["early", "late"] | None = Field(
+        default=None, description="early: the features of its parts side by side; late: their predictions averaged"
+    )
+    parts: list[str] = Field(
+        default=[], description="upstreams that it is made of: of a fusion, or the one of which it is a layer"
+    )
 
 
 class Downstream(Section):

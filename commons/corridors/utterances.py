@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-Modality = Literal["audio", "text", "both"]  # the part of an utterance that an upstream reads
+Modality = Literal["audio", "text", "audio+text"]  # the part of an utterance that an upstream reads
 
 # Columns that a corpus may have. Columns without data are absent; values are never invented.
 COLUMNS = (

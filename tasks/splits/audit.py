@@ -75,7 +75,7 @@ class Audit:
         """
         if modality == "audio":
             return self.hash
-        if modality not in ("text", "both"):
+        if modality not in ("text", "audio+text"):
             raise TaskError(f"{self.task}: modality {modality!r} is none of audio, text, both")
         if not self.text_hash:
             raise TaskError(f"{self.task}: {self.corpus} has no text, which the upstream reads")
