@@ -21,6 +21,7 @@ from cells import sections
 from cells.late import PREFIX
 from commons import files
 from commons.corridors import record
+from commons.corridors.features import together
 from commons.corridors.measured import Measured
 from commons.corridors.predictions import Choice, Predictions
 from commons.errors import EmorepError
@@ -157,7 +158,7 @@ def _choices(records: Sequence[Record], folds: Sequence[str], seed: int) -> list
 
 def _upstream(identity: Identity, records: Sequence[Record]) -> record.Upstream:
     """The section on the upstream: what its parts say, put together."""
-    sizes = {one.cell.upstream: one.upstream.parameters for one in records}
+    sizes = {one.cell.upstream: (one.upstream.parameters, one.upstream.counts) for one in records}
     return record.Upstream(
         name=identity.named.record_name,
         title=identity.title,
@@ -165,7 +166,7 @@ def _upstream(identity: Identity, records: Sequence[Record]) -> record.Upstream:
         fingerprint=identity.fingerprint,
         weights=identity.weights or None,
         licence=identity.licence or None,
-        parameters=sum(size for size in sizes.values() if size) or identity.parameters,
+        parameters=together(sizes.values()),
         seen=identity.seen,
         audio_seconds=records[0].upstream.audio_seconds,
         modality=identity.modality,

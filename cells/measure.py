@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 import time
 import traceback
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +16,7 @@ from cells import averaging, keys, sections
 from cells.jobs import Extract, Extracted, Job, Late, Measure, Outcome
 from cells.workplace import Workplace
 from commons import device, files
+from commons.corridors.features import together
 from commons.corridors.measured import Measured
 from commons.errors import EmorepError
 from commons.progress import bar
@@ -40,12 +41,24 @@ def perform(job: Job, place: Workplace, before: Mapping[str, Outcome]) -> Outcom
             return Outcome(job.id, extracted=_extracted(features))
         if isinstance(job, Late):
             return Outcome(job.id, cell, differs=averaging.measure(job, place))
-        # A fusion reads what several extractions made; its own facts come with its features.
-        one = job.after[0] if len(job.after) == 1 else ""
-        extracted = before[one].extracted if one in before else None
+        made = [before[one].extracted for one in job.after if one in before]
+        extracted = _together([one for one in made if one])
         return Outcome(job.id, cell, differs=_measure(job, place, extracted))
     except Exception as error:
         return Outcome(job.id, cell, failure=explain(error, job.setting.results))
+
+
+def _together(several: Sequence[Extracted]) -> Extracted | None:
+    """What one extraction made, or those of all parts of a fusion; None where nothing is known of them."""
+    if len(several) < 2:
+        return several[0] if several else None
+    return Extracted(
+        counts={name: max(one.counts.get(name, 0) for one in several) for name in several[0].counts},
+        seconds={phase: sum(one.seconds.get(phase, 0.0) for one in several) for phase in several[0].seconds},
+        audio_seconds=several[0].audio_seconds,
+        parameters=together((one.parameters, one.counts) for one in several),
+        device=max(several, key=lambda one: one.device != "cpu").device,
+    )
 
 
 def _extracted(features: Features) -> Extracted:

@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from upstreams.registry import Entry
 
 __all__ = [
-    "Extraction", "Identity", "Named", "UnknownName", "UpstreamError", "ablation", "describe", "expand", "extract", "fused",
-    "identify", "load", "names", "resolve", "sources", "together", "train",
+    "Extraction", "Identity", "Named", "UnknownName", "UpstreamError", "ablation", "describe", "expand", "extract",
+    "fused", "identify", "load", "names", "resolve", "sources", "together", "train",
 ]  # fmt: skip
 
 

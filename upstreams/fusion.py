@@ -55,7 +55,6 @@ def identity(named: Named, parts: Sequence[Identity]) -> Identity:
             f"{named.layer}"
         )
     one = named.layer is not None
-    known = [part.parameters for part in parts if part.parameters is not None]
     steps = [part.step for part in parts]
     made = [(part.fingerprint, part.precision, part.depth, part.width) for part in parts]
     return Identity(
@@ -73,7 +72,6 @@ def identity(named: Named, parts: Sequence[Identity]) -> Identity:
         fingerprint=fingerprints.recipe(fusion=PAIRING, parts=made, layer=named.layer),
         modality=_modality(parts),
         step=None if None in steps else max(step for step in steps if step is not None),
-        parameters=sum(known) if known else None,
         parts=tuple(parts),
     )
 
@@ -150,11 +148,6 @@ def _alignable(identity: Identity) -> None:
                 f"{who} the step between those of {part.named.name} is not known; give it as `hop`, in seconds, in "
                 "about.yaml beside them, or use a head on pooled features"
             )
-
-
-def paired(layer: int, depth: int, own: int) -> int:
-    """The layer of a part with `own` layers at the relative depth of layer `layer` of `depth`."""
-    return 0 if depth == 1 else (2 * layer * (own - 1) + depth - 1) // (2 * (depth - 1))
 
 
 def features(identity: Identity, extracted: Callable[[Identity, Needs], Features], needs: Needs) -> Features:

@@ -51,7 +51,7 @@ def opened(path: Path) -> GivenFiles:
     """
     if path.is_dir():
         return NpyFolder(path)
-    kinds = {".npz": Npz, ".parquet": Parquet}
+    kinds: dict[str, type[Npz] | type[Parquet]] = {".npz": Npz, ".parquet": Parquet}
     if path.suffix.casefold() not in kinds:
         raise Refused(f"{path}: expected a folder with one .npy an utterance, or a file .npz or .parquet")
     return kinds[path.suffix.casefold()](path)

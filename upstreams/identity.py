@@ -33,7 +33,6 @@ class Identity:
         fingerprint: sha256 (hex) over all that decides its features.
         modality: what it reads of an utterance.
         step: seconds between frames; infinite where it has one frame for each utterance; None: not known.
-        parameters: of its networks; None where it has none, or they are built at the first call.
         parts: what it is made of, see `Named.parts`.
     """
 
@@ -51,7 +50,6 @@ class Identity:
     fingerprint: str
     modality: Modality = "audio"
     step: float | None = None
-    parameters: int | None = None
     parts: tuple[Identity, ...] = ()
 
 
@@ -72,5 +70,4 @@ def identify(named: Named, upstream: Frozen, fingerprint: str) -> Identity:
         fingerprint=fingerprint,
         modality=upstream.modality,
         step=upstream.audio.hop / upstream.audio.sample_rate if upstream.audio.hop else math.inf,
-        parameters=upstream.parameters,
     )

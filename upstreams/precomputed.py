@@ -324,5 +324,7 @@ def _tensors(kept: Kept, several: list[np.ndarray]) -> dict[str, np.ndarray]:
     with np.errstate(over="ignore"):
         frames = np.concatenate([one[list(kept.layers)].transpose(1, 0, 2) for one in several]).astype(np.float16)
     if not np.isfinite(frames).all():
-        raise UpstreamError(f"{kept.upstream}: frames are kept as float16, and some values are too large for it; scale them")
+        raise UpstreamError(
+            f"{kept.upstream}: frames are kept as float16, and some values are too large for it; scale them"
+        )
     return {"frames": frames, "lengths": np.array([one.shape[1] for one in several], dtype=np.int64)}

@@ -9,9 +9,8 @@ from typing import cast
 import numpy as np
 import numpy.typing as npt
 
-from commons.corridors.features import Features, Frames, Index, Pooled
+from commons.corridors.features import Features, Frames, Index, Pooled, together
 from upstreams.extraction.stored_features import axes
-from upstreams.fusion import paired
 from upstreams.identity import Identity
 
 
@@ -31,9 +30,6 @@ def features(identity: Identity, parts: Sequence[Features], needs: frozenset[str
         frames = FrameParts([cast(Frames, part.frames) for part in parts], own, steps, kept)
     made = max(part.counts.get("computed", 0) for part in parts)
     counts = {name: max(part.counts.get(name, 0) for part in parts) for name in ("padded", "windowed")}
-    sizes = [
-        size for part, who in zip(parts, identity.parts, strict=True) if (size := part.parameters or who.parameters)
-    ]
     return Features(
         ids=parts[0].ids,
         upstream=identity.named.name,
@@ -47,9 +43,14 @@ def features(identity: Identity, parts: Sequence[Features], needs: frozenset[str
         counts={"computed": made, "reused": len(parts[0].ids) - made, **counts},
         seconds={phase: sum(part.seconds.get(phase, 0.0) for part in parts) for phase in parts[0].seconds},
         audio_seconds=parts[0].audio_seconds,
-        parameters=sum(sizes) or None,
+        parameters=together((part.parameters, part.counts) for part in parts),
         parts=tuple(part.width for part in parts) if len(parts) > 1 else (),
     )
+
+
+def paired(layer: int, depth: int, own: int) -> int:
+    """The layer of a part with `own` layers at the relative depth of layer `layer` of `depth`."""
+    return 0 if depth == 1 else (2 * layer * (own - 1) + depth - 1) // (2 * (depth - 1))
 
 
 class PooledParts:

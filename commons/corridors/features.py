@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -90,3 +90,14 @@ class Features:
     parameters: int | None
     live: Live | None = None
     parts: tuple[int, ...] = ()
+
+
+def together(parts: Iterable[tuple[int | None, Mapping[str, int]]]) -> int | None:
+    """The number of parameters of several upstreams together, from that of each and the counts of its extraction.
+
+    None where none has any, or one is not known because all of its features came from the store.
+    """
+    several = list(parts)
+    if any(own is None and not counts.get("computed") for own, counts in several):
+        return None
+    return sum(own or 0 for own, _ in several) or None
