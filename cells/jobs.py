@@ -132,7 +132,7 @@ class Extracted:
 
     counts: dict[str, int]
     seconds: dict[str, float]
-    audio_seconds: float
+    audio_seconds: float | None
     parameters: int | None
     device: str
 

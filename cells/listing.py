@@ -15,7 +15,7 @@ def show(places: Places) -> None:
     data = places.data
     print("upstreams (-u)")
     for entry in upstreams.describe():
-        print(f"  {entry.name:<26} {entry.about}")
+        print(f"  {entry.name:<26} {entry.modality:<6} {entry.about}")
     unread = tasks.unread(data)
     print(f"\ntasks (-t); corpora under {data}{'' if unread or os.path.isdir(data) else ', which does not exist'}")
     for row in tasks.describe(data):

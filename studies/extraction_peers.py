@@ -37,7 +37,6 @@ WAYS = ("s3prl", "transformers", "emorep fp32", "emorep bf16")
 
 
 def ours(name: str, precision: str, device: str) -> Callable[[list[Segment]], None]:
-    from upstreams.extraction import Extraction
     from upstreams.extraction.chunk_jobs import Job, chunks, run
     from upstreams.extraction.memory import keep_memory
     from upstreams.extraction.store import Kept
@@ -52,7 +51,7 @@ def ours(name: str, precision: str, device: str) -> Callable[[list[Segment]], No
         with tempfile.TemporaryDirectory() as cache:
             kept[0].folder(Path(cache)).mkdir(parents=True)
             ordered = sorted(range(len(parts)), key=lambda row: -parts[row].seconds)
-            for rows in chunks(ordered, parts, Extraction.chunk):
+            for rows in chunks(ordered, parts):
                 job = Job(tuple(parts[row] for row in rows), kept)
                 run(job, upstream, Path(cache), threads=0 if device == "cpu" else os.cpu_count() or 1)
 

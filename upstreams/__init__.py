@@ -1,4 +1,4 @@
-"""Who answers: frozen upstreams that turn audio into features, and the store of features. This room knows no labels.
+"""Who answers: frozen upstreams that turn audio or text into features, and the store. This room knows no labels.
 
     identity = upstreams.identify(upstreams.resolve("fbank", Places()))
     features = upstreams.extract(identity, task.utterances, {"pooled"}, upstreams.Extraction(Path("cache")))
@@ -101,9 +101,10 @@ def identify(named: Named, precision: str = "fp32", models: Models | None = None
 
 
 def load(name: str, device: str = "cpu", precision: str = "fp32", places: Places | None = None) -> Frozen:
-    """The upstream itself: its facts, `fingerprint()`, a call with waveforms. Errors as in `resolve` and `identify`.
+    """The upstream itself: its facts, `fingerprint()`, a call with waveforms or texts.
 
-    A fusion, one layer and features from elsewhere have no such form: `identify` and `extract` them.
+    A fusion, one layer and features from elsewhere have no such form: `identify` and `extract` them. Errors as in
+    `resolve` and `identify`.
     """
     from upstreams.build import build
 
@@ -121,11 +122,12 @@ def extract(
     """Features of every utterance, from the store or made now. No model is built if the store has all of them.
 
     Args:
-        utterances: index id; columns path, sha256 (of the file), duration (s) and, where there are parts, start, end
-            (s), channel (from 0; absent: the mean).
+        utterances: index id. For audio the columns path, sha256 (of the file), duration (s) and, where there are parts,
+            start, end (s), channel (from 0; absent: the mean); for text the column text.
         needs: any of "pooled", "frames:last", "frames:all", which are made in one pass, and "live", for which the model
             is always built.
-        progress: called with the seconds of audio that are done and those of all that has to be made.
+        progress: called with the seconds of audio that are done and those of all that has to be made; of upstreams of
+            text with the numbers of texts.
         models: what this process keeps for the next extraction.
 
     Raises:

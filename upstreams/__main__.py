@@ -32,7 +32,7 @@ def _parser() -> argparse.ArgumentParser:
     parser: argparse.ArgumentParser = commands.Parser(prog=commands.called("python -m upstreams"), description=__doc__)
     several = parser.add_subparsers(required=True, metavar="COMMAND")
     several.add_parser("list", help="names of upstreams").set_defaults(run=_list)
-    check = several.add_parser("check", help="test an upstream on synthetic audio, and say what is wrong with it")
+    check = several.add_parser("check", help="test an upstream on made-up audio or sentences, and say what is wrong")
     check.add_argument("name", metavar="NAME")
     check.set_defaults(run=_check)
     pretraining.add_to(several)
@@ -57,7 +57,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _list(_: argparse.Namespace) -> int:
     for entry in upstreams.describe():
-        print(f"{entry.name:<27}{entry.about}")
+        print(f"{entry.name:<27}{entry.modality:<7}{entry.about}")
     return 0
 
 

@@ -1,4 +1,4 @@
-"""The contract of an upstream: four facts and a call. The whole of an upstream of your own may be
+"""The contract of an upstream: some facts and a call. The whole of an upstream of your own may be
 
     class Energy:
         sample_rate, hop, depth, width = 16000, 160, 1, 1
@@ -8,11 +8,19 @@
             return [w.unfold(0, 160, 160).square().mean(1).log1p().reshape(1, -1, 1) for w in waveforms]
 
 in a file `energy.py`, named energy.py:Energy. `python -m upstreams check energy.py:Energy` says what is wrong with it.
+
+An upstream of texts has no sample rate and no hop; its frames are words or word pieces:
+
+    class Capitals:
+        modality, depth, width = "text", 1, 2
+
+        def __call__(self, texts):
+            return [torch.tensor([[[len(w), w.isupper()] for w in text.split()]]).float() for text in texts]
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Sized
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -23,7 +31,7 @@ class Upstream(Protocol):
     """A frozen model of audio. Required are the four facts and the call.
 
     Optional attributes, with their defaults:
-        modality "audio"      what it reads of an utterance; "audio" is the only one so far
+        modality "audio"      what it reads of an utterance: "audio", or "text" (see TextUpstream)
         title                 what it is, in one line, for lists and records
         label ""              a short name that tables and pictures show instead of the file's name
         seen "unknown"        corpora it was trained on: {corpus: "audio" | "labels"}, {} for none,
@@ -56,4 +64,26 @@ class Upstream(Protocol):
 
     def __call__(self, waveforms: list[torch.Tensor]) -> Sequence[torch.Tensor]:
         """1-D float32 waveforms in [-1, 1], of one length unless `ragged` -> for each a (L, T, D) tensor."""
+        ...
+
+
+class TextUpstream(Protocol):
+    """A frozen model of text: `modality = "text"`, two facts and the call.
+
+    Optional attributes are those of an Upstream, without sample_rate, min_samples and max_seconds, and:
+        hop                   None: one frame for each text; left out: a frame for each word piece
+        ragged False          True: one call may hold several texts, and the features of a text do not depend on the
+                              others. False: texts come one at a time
+        windows(text)         a list, at least one long, of what the call gets in place of the text: the text cut to
+                              what the model takes, say lists of numbers of word pieces. The frames of all windows of
+                              a text are joined, and texts of several windows are counted. Inputs of like `len` come
+                              together in a call. Without it, the call gets the texts as they are
+    """
+
+    modality: str  # "text"
+    depth: int  # L, number of layers
+    width: int  # D, values in a frame
+
+    def __call__(self, texts: list[str] | list[Sized]) -> Sequence[torch.Tensor]:
+        """Texts, none of them blank, or what `windows` made of them -> for each a (L, T, D) tensor."""
         ...

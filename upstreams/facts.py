@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 from commons.corridors.utterances import Modality
 from upstreams.errors import UpstreamError
-from upstreams.inputs import MODALITIES
+from upstreams.inputs import MODALITIES, Format
 from upstreams.inputs.audio import AudioFormat
+from upstreams.inputs.text import TextFormat
 
 if TYPE_CHECKING:
     from commons.corridors.record import Seen
@@ -24,12 +25,29 @@ def modality(model: object, name: str) -> Modality:
         if value == known:
             return known
     raise UpstreamError(
-        f"{name}: its modality is {value!r}, and upstreams read {' or '.join(MODALITIES)} only so far; leave "
-        "`modality` out where it takes waveforms"
+        f"{name}: its modality is {value!r}; expected {' or '.join(MODALITIES)}. Leave `modality` out where it takes "
+        "waveforms"
     )
 
 
-def audio_format(model: object, name: str) -> AudioFormat:
+def takes(model: object, name: str) -> Format:
+    """What it takes."""
+    if modality(model, name) == "text":
+        return _text_format(model, name)
+    return _audio_format(model, name)
+
+
+def _text_format(model: object, name: str) -> TextFormat:
+    hop = getattr(model, "hop", 0)
+    if hop:
+        raise UpstreamError(
+            f"{name}: a text has no samples between frames, so an upstream of texts has no `hop` {hop!r}; say hop = "
+            "None where it gives one frame for each text, and leave it out otherwise"
+        )
+    return TextFormat(one_frame=hop is None)
+
+
+def _audio_format(model: object, name: str) -> AudioFormat:
     """The audio that it takes."""
     none = getattr(model, "hop", 0) is None
     audio = AudioFormat(

@@ -14,7 +14,7 @@ from commons import hashing
 if TYPE_CHECKING:
     import torch
 
-    from upstreams.inputs.audio import AudioFormat
+    from upstreams.inputs import Format
 
 CONTRACT = 1  # part of every fingerprint: raise it when windows, padding or checks change what features are
 REGISTERED = ("_parameters", "_buffers", "_modules")  # of a torch module: in its state_dict
@@ -40,7 +40,7 @@ def of_upstream(
     weights: str,
     files: Sequence[Path],
     beside: tuple[Path, list[Path]] | None,
-    audio: AudioFormat,
+    takes: Format,
     depth: int,
     width: int,
 ) -> str:
@@ -55,7 +55,8 @@ def of_upstream(
     if beside and beside[1]:
         folder, modules = beside
         parts.append(recipe(files=[(os.path.relpath(file, folder), hashing.of_path(file)) for file in modules]))
-    facts = (audio.sample_rate, audio.hop, depth, width, audio.min_samples, audio.max_seconds)
+    first, second, *others = takes.facts
+    facts = (first, second, depth, width, *others)
     return recipe(contract=CONTRACT, parts=parts, facts=facts)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Sized
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +11,8 @@ from commons.commands import asked_to_stop
 from commons.errors import EmorepError
 from upstreams import facts, fingerprints
 from upstreams.errors import UpstreamError, described
+from upstreams.inputs.audio import AudioFormat
+from upstreams.inputs.text import Text
 from upstreams.plugins.isolation import Isolation
 from upstreams.plugins.neighbours import Neighbours
 
@@ -44,9 +46,12 @@ class Frozen:
         if precision not in PRECISIONS:
             raise UpstreamError(f"precision {precision!r} is unknown; expected one of {', '.join(PRECISIONS)}")
         if not callable(model):
-            raise UpstreamError(f"{name}: needs a call, `def __call__(self, waveforms)`; found {type(model).__name__}")
+            raise UpstreamError(
+                f"{name}: needs a call, `def __call__(self, waveforms)` or, of texts, `def __call__(self, texts)`; "
+                f"found {type(model).__name__}"
+            )
         self.name, self.source, self.checkpoint = name, source, checkpoint
-        self._model: Callable[[list[torch.Tensor]], Sequence[torch.Tensor]] = model
+        self._model: Callable[[Sequence[Sized]], Sequence[torch.Tensor]] = model
         self._neighbours, self._isolation = neighbours, isolation or Isolation(name, foreign=source is not None)
         with self.asked("a fact"):
             self._read_facts(model)
@@ -59,7 +64,7 @@ class Frozen:
     def _read_facts(self, model: object) -> None:
         name = self.name
         self.modality = facts.modality(model, name)
-        self.audio = facts.audio_format(model, name)
+        self.takes = facts.takes(model, name)
         self.depth, self.width = facts.count(model, name, "depth"), facts.count(model, name, "width")
         self.seen = facts.seen(model, name)
         self.title, self.normalisation = facts.words(model, "title"), facts.words(model, "normalisation")
@@ -67,6 +72,13 @@ class Frozen:
         self.weights = facts.words(model, "source")
         self.ragged = bool(getattr(model, "ragged", False))
         self.movable = callable(getattr(model, "to", None))
+
+    @property
+    def audio(self) -> AudioFormat:
+        """The audio that it takes. Raises UpstreamError: it reads texts."""
+        if isinstance(self.takes, AudioFormat):
+            return self.takes
+        raise UpstreamError(f"{self.name} reads {self.modality}, and was asked for the audio that it takes")
 
     @property
     def model(self) -> object:
@@ -134,50 +146,75 @@ class Frozen:
             weights = own() if callable(own) else fingerprints.hash_weights(self._model)
         files = [path for path in (self.source, self.checkpoint) if path]
         beside = (self._neighbours.folder, self._neighbours.files()) if self._neighbours else None
-        return fingerprints.of_upstream(weights, files, beside, self.audio, self.depth, self.width)
+        return fingerprints.of_upstream(weights, files, beside, self.takes, self.depth, self.width)
 
-    def __call__(self, waveforms: list[torch.Tensor]) -> list[torch.Tensor]:
-        """Waveforms (1-D float32, CPU) -> a (L, T, D) tensor for each, on the upstream's device.
+    def windows(self, texts: Sequence[Text]) -> list[list[Sized]]:
+        """Each text as the model is called with it: the model's own windows of it, or the text as it is.
 
-        Lengths may differ: an upstream that is not `ragged` then gets one waveform at a time.
+        Raises UpstreamError: `windows` of the model fails, or gives none.
+        """
+        split = getattr(self._model, "windows", None)
+        if not callable(split):
+            return [[one.text] for one in texts]
+        made: list[list[Sized]] = []
+        current = ""
+        try:
+            with self.asked("windows()"):
+                for one in texts:
+                    current = one.name
+                    made.append(list(split(one.text)))
+        except UpstreamError as error:
+            raise UpstreamError(f"{error} [on {current}]") from error
+        if none := [one.name for one, windows in zip(texts, made, strict=True) if not windows]:
+            raise UpstreamError(f"{self.name}: windows() gave none [on {none[0]}]; every text has at least one")
+        return made
+
+    def __call__(self, inputs: Sequence[Sized]) -> list[torch.Tensor]:
+        """Waveforms (1-D float32, CPU), or texts as `windows` gives them -> a (L, T, D) tensor for each.
+
+        The tensors are on the upstream's device. Lengths may differ: an upstream that is not `ragged` then gets one
+        input at a time.
 
         Raises UpstreamError: the model raises, or its output contradicts its facts. Errors about the GPU's memory stay
         as they are.
         """
         import torch
 
-        if not self.ragged and len({len(waveform) for waveform in waveforms}) > 1:
-            return [self([waveform])[0] for waveform in waveforms]
+        if not self.ragged and not self.takes.alike(inputs):
+            return [self([one])[0] for one in inputs]
         if self.device != "cpu":
-            waveforms = [w.to(self.device, non_blocking=True) for w in waveforms]
+            inputs = [x.to(self.device, non_blocking=True) if isinstance(x, torch.Tensor) else x for x in inputs]
         kind = torch.device(self.device).type
         bf16 = torch.autocast(kind, dtype=torch.bfloat16, enabled=self._autocast)
         with torch.inference_mode(), bf16:
-            return self.run(self._model, waveforms)
+            return self.run(self._model, inputs)
 
     def run(
-        self, model: Callable[[list[torch.Tensor]], Sequence[torch.Tensor]], waveforms: list[torch.Tensor]
+        self, model: Callable[[Sequence[Sized]], Sequence[torch.Tensor]], inputs: Sequence[Sized]
     ) -> list[torch.Tensor]:
-        """The checked features of waveforms by `model`, which is the upstream's own or a copy; errors as in a call."""
+        """The checked features of inputs by `model`, which is the upstream's own or a copy; errors as in a call."""
         import torch
 
         try:
             with self.within():
-                outputs = [torch.as_tensor(output) for output in model(waveforms)]
+                outputs = [torch.as_tensor(output) for output in model(inputs)]
         except EmorepError:
             raise
         except BaseException as error:
             if asked_to_stop(error) or out_of_memory(error):
                 raise
-            hint = self._short(min(len(waveform) for waveform in waveforms))
+            hint = self._short(min(len(one) for one in inputs))
             raise UpstreamError(f"{self.name} failed: {described(error, self.source)}{hint}") from error
-        if len(outputs) != len(waveforms):
-            raise UpstreamError(f"{self.name} gave {len(outputs)} outputs for {len(waveforms)} waveforms")
+        if len(outputs) != len(inputs):
+            kind = "texts" if self.modality == "text" else "waveforms"
+            raise UpstreamError(f"{self.name} gave {len(outputs)} outputs for {len(inputs)} {kind}")
         for output in outputs:
             self._check(output)
         return outputs
 
     def _short(self, samples: int) -> str:
+        if self.modality == "text":
+            return ""
         rate = self.audio.sample_rate
         if samples >= SHORT * rate:
             return ""
@@ -187,14 +224,16 @@ class Frozen:
         )
 
     def _check(self, output: torch.Tensor) -> None:
-        shape, hop = tuple(output.shape), self.audio.hop
-        if len(shape) != 3 or shape[0] != self.depth or shape[2] != self.width or (hop is None and shape[1] != 1):
+        shape, one = tuple(output.shape), self.takes.one_frame
+        if len(shape) != 3 or shape[0] != self.depth or shape[2] != self.width or (one and shape[1] != 1):
             raise UpstreamError(
                 f"{self.name} gave features of shape {shape}; expected (depth, frames, width) = "
-                f"({self.depth}, {'1' if hop is None else 'T'}, {self.width})"
+                f"({self.depth}, {'1' if one else 'T'}, {self.width})"
             )
         if shape[1] == 0:
-            raise UpstreamError(f"{self.name} gave no frame; set its min_samples to its receptive field in samples")
+            mend = "set its min_samples to its receptive field in samples"
+            mend = "every text has at least one" if self.modality == "text" else mend
+            raise UpstreamError(f"{self.name} gave no frame; {mend}")
         if (device := output.device.type) not in ("cpu", self.device.partition(":")[0]):
             raise UpstreamError(f"{self.name} gives features on {device}, and was moved to {self.device}; {MOVE_ALL}")
         if not output.is_floating_point():

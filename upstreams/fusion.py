@@ -68,7 +68,7 @@ def identity(named: Named, parts: Sequence[Identity]) -> Identity:
         licence=_said(parts, lambda part: part.licence),
         precision="bf16" if any(part.precision == "bf16" for part in parts) else "fp32",
         movable=any(part.movable for part in parts),
-        audio=None,
+        takes=None,
         fingerprint=fingerprints.recipe(fusion=PAIRING, parts=made, layer=named.layer),
         modality=_modality(parts),
         step=None if None in steps else max(step for step in steps if step is not None),

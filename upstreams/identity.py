@@ -11,7 +11,7 @@ from commons.corridors.utterances import Modality
 if TYPE_CHECKING:
     from commons.corridors.record import Seen
     from upstreams.frozen import Frozen
-    from upstreams.inputs.audio import AudioFormat
+    from upstreams.inputs import Format
     from upstreams.named import Named
 
 
@@ -29,7 +29,8 @@ class Identity:
         licence: of the weights or the library, in words; "" where it is not known.
         precision: the one it runs in: always "fp32" for an upstream that cannot move to a GPU.
         movable: whether it can run on a GPU.
-        audio: the audio that it takes: rate, hop, receptive field, longest window; None where it takes none itself.
+        takes: what it takes: of audio the rate, hop, receptive field and longest window; None where it takes nothing
+            itself, as a fusion.
         fingerprint: sha256 (hex) over all that decides its features.
         modality: what it reads of an utterance.
         step: seconds between frames; infinite where it has one frame for each utterance; None: not known.
@@ -46,7 +47,7 @@ class Identity:
     licence: str
     precision: str
     movable: bool
-    audio: AudioFormat | None
+    takes: Format | None
     fingerprint: str
     modality: Modality = "audio"
     step: float | None = None
@@ -66,8 +67,17 @@ def identify(named: Named, upstream: Frozen, fingerprint: str) -> Identity:
         licence=upstream.licence,
         precision=upstream.precision,
         movable=upstream.movable,
-        audio=upstream.audio,
+        takes=upstream.takes,
         fingerprint=fingerprint,
         modality=upstream.modality,
-        step=upstream.audio.hop / upstream.audio.sample_rate if upstream.audio.hop else math.inf,
+        step=_step(upstream.takes),
     )
+
+
+def _step(takes: Format) -> float | None:
+    """Seconds between frames; infinite: one frame for each utterance; None: frames are pieces of text."""
+    from upstreams.inputs.audio import AudioFormat
+
+    if isinstance(takes, AudioFormat):
+        return takes.hop / takes.sample_rate if takes.hop else math.inf
+    return math.inf if takes.one_frame else None

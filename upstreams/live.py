@@ -1,16 +1,18 @@
-"""What fine-tuning trains: the network of an upstream, with the waveforms of a table of utterances."""
+"""What fine-tuning trains: the network of an upstream, with the waveforms or texts of a table of utterances."""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Sequence, Sized
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from upstreams.errors import UpstreamError
 from upstreams.frozen import Frozen
-from upstreams.inputs.audio import Segment, load
+from upstreams.inputs import Input
+from upstreams.inputs.audio import AudioFormat, load
+from upstreams.inputs.text import Text
 
 if TYPE_CHECKING:
     import torch
@@ -23,9 +25,10 @@ class Live:
         UpstreamError: the upstream has no network that can be trained.
     """
 
-    def __init__(self, upstream: Frozen, segments: Sequence[Segment]) -> None:
-        self._upstream, self._segments = upstream, tuple(segments)
-        self.hop, self.depth, self.width = upstream.audio.hop, upstream.depth, upstream.width
+    def __init__(self, upstream: Frozen, inputs: Sequence[Input]) -> None:
+        self._upstream, self._inputs = upstream, tuple(inputs)
+        self.hop = upstream.takes.hop if isinstance(upstream.takes, AudioFormat) else None
+        self.depth, self.width = upstream.depth, upstream.width
         if not _can_train(upstream.model):
             raise UpstreamError(
                 f"{upstream.name} cannot be fine-tuned: it is not a torch module with parameters, and has no "
@@ -33,7 +36,7 @@ class Live:
             )
 
     def __len__(self) -> int:
-        return len(self._segments)
+        return len(self._inputs)
 
     def network(self) -> torch.nn.Module:
         """A new copy of the network: on the CPU, in fp32 and eval mode; every parameter takes gradients."""
@@ -52,17 +55,16 @@ class Live:
     def frames(self, network: torch.nn.Module, rows: Sequence[int]) -> list[torch.Tensor]:
         """Features (L, T_i, D) of some utterances, in the order of `rows`, on the network's device.
 
-        They carry gradients unless torch is told to record none. Audio is padded and cut as in extraction.
+        They carry gradients unless torch is told to record none. Inputs are padded and cut as in extraction.
 
         Raises:
             UpstreamError: a file cannot be decoded, or the network's features take no gradient.
         """
         import torch
 
-        audio, device = self._upstream.audio, next(network.parameters()).device
-        pieces = [load(self._segments[row], audio) for row in rows]
-        waveforms = [torch.from_numpy(samples).to(device) for windows in pieces for samples in windows]
-        outputs = self._run(network, waveforms)
+        device = next(network.parameters()).device
+        pieces = [self._loaded(self._inputs[row], device) for row in rows]
+        outputs = self._run(network, [one for windows in pieces for one in windows])
         if torch.is_grad_enabled() and not all(output.requires_grad for output in outputs):
             raise UpstreamError(
                 f"{self._upstream.name} cannot be fine-tuned: its features carry no gradient; look for torch.no_grad, "
@@ -71,11 +73,19 @@ class Live:
         ends = np.cumsum([len(windows) for windows in pieces])
         return [torch.cat(outputs[end - len(windows) : end], dim=1) for end, windows in zip(ends, pieces, strict=True)]
 
-    def _run(self, network: torch.nn.Module, waveforms: list[torch.Tensor]) -> list[torch.Tensor]:
-        """All waveforms in one call if the upstream takes any lengths or all are equal, else one by one."""
-        if self._upstream.ragged or len({len(waveform) for waveform in waveforms}) <= 1:
-            return self._upstream.run(network, waveforms)
-        return [self._upstream.run(network, [waveform])[0] for waveform in waveforms]
+    def _loaded(self, one: Input, device: torch.device) -> list[Sized]:
+        """The windows of an utterance as the network takes them."""
+        import torch
+
+        if isinstance(one, Text):
+            return self._upstream.windows([one])[0]
+        return [torch.from_numpy(samples).to(device) for samples in load(one, self._upstream.audio)]
+
+    def _run(self, network: torch.nn.Module, inputs: list[Sized]) -> list[torch.Tensor]:
+        """All inputs in one call if the upstream takes any lengths or all are alike, else one by one."""
+        if self._upstream.ragged or self._upstream.takes.alike(inputs):
+            return self._upstream.run(network, inputs)
+        return [self._upstream.run(network, [one])[0] for one in inputs]
 
 
 def _can_train(model: object) -> bool:

@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
 READING = 1  # of the rules by which arrays become features; part of every fingerprint
 SHOWN = 3  # ids that a message names
-BYTES = 1 << 27  # of arrays in one file of the store at most
+CHUNK, BYTES = 64, 1 << 27  # utterances, and bytes of arrays, in one file of the store at most
 
 
 class About(BaseModel):
@@ -91,7 +91,7 @@ def identify(named: Named) -> Identity:
         Refused: the folder or file holds no features, or about.yaml a wrong fact.
         UpstreamError: a file cannot be read.
     """
-    path = _path(named)
+    path = path_of(named)
     files, about = opened(path), _about(path)
     name, array = next(files.read(files.names[:1]))
     depth, _, width = frames_of(array, files.place(name)).shape
@@ -106,14 +106,15 @@ def identify(named: Named) -> Identity:
         licence=about.licence,
         precision="fp32",
         movable=False,
-        audio=None,
+        takes=None,
         fingerprint=_fingerprint(files, about),
         modality=about.modality,
         step=math.inf if array.ndim == 1 else about.hop,
     )
 
 
-def _path(named: Named) -> Path:
+def path_of(named: Named) -> Path:
+    """The folder or file that holds the features."""
     assert named.given is not None, named.name
     return Path(named.given)
 
@@ -159,7 +160,7 @@ def extract(
     """
     started = time.perf_counter()
     kinds = _kinds(identity, needs)
-    who, path = identity, _path(identity.named)
+    who, path = identity, path_of(identity.named)
     files = opened(path)
     names = matched(utterances, files.names, who.named.name)
     entries = [Entry(name) for name in names]
@@ -170,7 +171,7 @@ def extract(
     if lacking:
         if _fingerprint(files, _about(path)) != who.fingerprint:
             raise UpstreamError(f"{path}: changed since the run was planned; run the command again")
-        _fill(who, files, lacking, stores, options.chunk, progress)
+        _fill(who, files, lacking, stores, options.chunk or CHUNK, progress)
         if left := _lacking(stores, entries):
             raise UpstreamError(
                 f"features of {left[0].name} are gone from {stores[0].folder} after they were written; check the disk"
@@ -193,7 +194,7 @@ def extract(
         frames=frames,
         counts={"computed": len(lacking), "reused": len(names) - len(lacking), "padded": 0, "windowed": 0},
         seconds={"decode": 0.0, "forward": 0.0, "write": 0.0, "total": spent},
-        audio_seconds=float(utterances["duration"].sum()) if "duration" in utterances.columns else 0.0,
+        audio_seconds=float(utterances["duration"].sum()) if "duration" in utterances.columns else None,
         parameters=None,
     )
 

@@ -23,6 +23,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+from commons.corridors.utterances import Modality
 from commons.errors import LIST, EmorepError, NotThere, Refused, UnknownName, cut
 from commons.places import Places
 from commons.registry import Registry
@@ -49,6 +50,7 @@ class Entry:
         copies: which field of Places is the folder with copies of its weights. That folder is the last argument, after
             an empty checkpoint.
         cite: BibTeX keys of its papers, in leaderboard/bibliography.bib; empty where none is there.
+        modality: what it reads; "": a form of a name, which stands for upstreams of several modalities.
     """
 
     name: str
@@ -60,6 +62,7 @@ class Entry:
     runs: bool = False
     copies: Literal["weights", "modelscope", ""] = ""
     cite: tuple[str, ...] = ()
+    modality: Modality | Literal[""] = "audio"
 
 
 DRAWS = 5  # of random weights, where no seed is named
@@ -73,6 +76,8 @@ ENTRIES = (
           cite=("eyben2010", "eyben2016")),
     Entry("opensmile_compare", "ComParE 2016", "6373 functionals of openSMILE", "upstreams.opensmile:compare",
           cite=("eyben2010", "schuller2016")),
+    Entry("text_ngrams", "n-grams of the text", "signed hashing of word and character n-grams: the floor for text",
+          "upstreams.text_ngrams:TextNgrams", modality="text"),
     *(
         Entry(name, model.title, f"{model.title}; {model.about}", f"{HUGGINGFACE}:named", weights=True,
               arguments=(name,), copies="weights", cite=model.cite)
@@ -98,14 +103,17 @@ RANDOM = (
           arguments=("emotion2vec_base",), cite=EMOTION2VEC_PAPERS),
 )  # fmt: skip
 FORMS = (
-    Entry("random:NAME", "", f"a named encoder with random weights, {DRAWS} draws: the floor; random:NAME@7: one", ""),
-    Entry("hf:REPOSITORY", "", "any encoder of the hub, or of a folder: hf:FOLDER", ""),
+    Entry("random:NAME", "", f"a named encoder with random weights, {DRAWS} draws: the floor; random:NAME@7: one", "",
+          modality=""),
+    Entry("hf:REPOSITORY", "", "any encoder of the hub, or of a folder: hf:FOLDER", "", modality=""),
     Entry("s3prl:NAME", "", "an upstream of s3prl; s3prl:NAME@FILE with a checkpoint", ""),
-    Entry("FILE.py:CLASS", "", "an upstream of your own; FILE.py:CLASS@CHECKPOINT with weights", ""),
-    Entry("features:FOLDER", "", "features that you have extracted: one .npy an utterance, an .npz or a .parquet", ""),
-    Entry("NAME+NAME", "", "early fusion: the features of any number of upstreams side by side", ""),
-    Entry("NAME#LAYER", "", "one layer of an upstream, from 0; wavlm_base#9+hubert_base#6 pairs two layers", ""),
-)
+    Entry("FILE.py:CLASS", "", "an upstream of your own; FILE.py:CLASS@CHECKPOINT with weights", "", modality=""),
+    Entry("features:FOLDER", "", "features that you have extracted: one .npy an utterance, an .npz or a .parquet", "",
+          modality=""),
+    Entry("NAME+NAME", "", "early fusion: the features of any number of upstreams side by side", "", modality=""),
+    Entry("NAME#LAYER", "", "one layer of an upstream, from 0; wavlm_base#9+hubert_base#6 pairs two layers", "",
+          modality=""),
+)  # fmt: skip
 UPSTREAMS: Registry[Entry] = Registry(
     "upstream", {entry.name: entry for entry in (*ENTRIES, *RANDOM)}, LIST, others=["path/to/file.py:Class"]
 )

@@ -69,6 +69,7 @@ class Features:
         depth, width: number of layers L, and of values in a layer D.
         counts: utterances computed now, reused (from the store or identical audio), padded, windowed.
         seconds: decode, forward and write, summed over workers; total: wall time.
+        audio_seconds: audio of the utterances; None where the table has no audio.
         parameters: number of parameters of the upstream's networks; None where it has none, or all features came from
             the store.
         parts: widths of the parts that D consists of, where features of several upstreams stand side by side; empty:
@@ -86,7 +87,7 @@ class Features:
     frames: Frames | None
     counts: dict[str, int]
     seconds: dict[str, float]
-    audio_seconds: float
+    audio_seconds: float | None
     parameters: int | None
     live: Live | None = None
     parts: tuple[int, ...] = ()

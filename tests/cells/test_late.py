@@ -139,9 +139,13 @@ def test_a_part_measured_on_other_targets_is_refused(tmp_path, cache):
     classes = records[0].task.classes
     other = tables[1].assign(fold="another")
     for changed in (other, tables[1].iloc[1:], tables[1].assign(target=classes[0])):
-        with pytest.raises(EmorepError, match=r"late:fbank,mfcc: the parts fbank and mfcc were measured on other folds"):
+        with pytest.raises(
+            EmorepError, match=r"late:fbank,mfcc: the parts fbank and mfcc were measured on other folds"
+        ):
             averaged(job, records, [tables[0], changed], classes)
-    outcome = next(iter(engines.run(Local(Workplace()), [replace(job, after=(), parts=(("fbank", "x"), job.parts[1]))])))
+    outcome = next(
+        iter(engines.run(Local(Workplace()), [replace(job, after=(), parts=(("fbank", "x"), job.parts[1]))]))
+    )
     assert "the record of its part fbank on demo with probe is gone or was replaced" in outcome.failure
 
 
@@ -152,7 +156,9 @@ def test_a_part_that_fails_is_named(tmp_path, cache):
     plan = planned(*words(tmp_path / "results", cache, f"late:{broken}:Broken,fbank", f"{broken}:Broken+fbank"))
     outcomes = {o.cell[0]: o.failure for o in engines.run(Local(Workplace()), plan.jobs) if o.cell}
     name = next(name for name in outcomes if name.startswith("broken.py") and "+" not in name)
-    assert f"measure {name} demo probe: " in outcomes[f"late:{name},fbank"] and "no disk" in outcomes[f"late:{name},fbank"]
+    assert (
+        f"measure {name} demo probe: " in outcomes[f"late:{name},fbank"] and "no disk" in outcomes[f"late:{name},fbank"]
+    )
     assert f"extract {name} demo: " in outcomes[f"{name}+fbank"]
     assert not outcomes["fbank"]
 

@@ -92,6 +92,11 @@ def speak(folder: Path, waveforms: list[np.ndarray], rate: int = 16000) -> pd.Da
     return table([write(folder / f"{number}.wav", waveform, rate) for number, waveform in enumerate(waveforms)])
 
 
+def words(texts: list[str]) -> pd.DataFrame:
+    """Utterances of a corpus without audio: texts alone."""
+    return pd.DataFrame({"text": texts}, index=pd.Index([f"u{i}" for i in range(len(texts))], name="id"))
+
+
 def plugin(folder: Path, source: str, name: str = "Energy") -> str:
     """Write an upstream's file and give its name."""
     path = folder / f"{name.lower()}.py"
@@ -115,7 +120,7 @@ def extract(
     precision: str = "fp32",
     progress: Progress | None = None,
     models: Models | None = None,
-    chunk: int = 64,
+    chunk: int = 0,
 ) -> Features:
     """Features of a name's upstream, as it is now."""
     identity = upstreams.identify(upstreams.resolve(name), precision, models)

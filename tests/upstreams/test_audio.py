@@ -92,18 +92,14 @@ def test_a_file_that_changed_after_it_was_hashed_is_refused(tmp_path: Path) -> N
         only(utterances)
 
 
-def test_a_modality_that_is_not_there_is_refused(tmp_path: Path) -> None:
-    utterances = speak(tmp_path, [noise(1)])
-    assert of_table(utterances, "audio") == segments(utterances)
-    with pytest.raises(UpstreamError, match="upstreams read audio so far, not text"):
-        of_table(utterances, "text")
-
-
 def test_tables_that_lack_something_are_refused(tmp_path: Path) -> None:
     utterances = speak(tmp_path, [noise(1), noise(1)])
+    assert of_table(utterances, "audio") == segments(utterances)
     with pytest.raises(UpstreamError, match="no column sha256"):
-        segments(utterances.drop(columns="sha256"))
+        of_table(utterances.drop(columns="sha256"), "audio")
     with pytest.raises(UpstreamError, match="no rows"):
-        segments(utterances.iloc[:0])
+        of_table(utterances.iloc[:0], "audio")
     with pytest.raises(UpstreamError, match="'u0' more than once"):
-        segments(utterances.set_axis(["u0", "u0"]))
+        of_table(utterances.set_axis(["u0", "u0"]), "audio")
+    with pytest.raises(UpstreamError, match="audio or text, not both"):
+        of_table(utterances, "both")

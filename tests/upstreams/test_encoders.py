@@ -90,21 +90,22 @@ def test_the_attention_masks_of_transformers_alone_let_padding_leak(name: str) -
 def test_extraction_batches_mixed_lengths_on_a_gpu_alone() -> None:
     audio = tiny("wav2vec2_base").audio
 
-    def sizes(lengths: list[int], limits: chunk_jobs.Limits) -> list[int]:
+    def sizes(lengths: list[int], device: str) -> list[int]:
         pieces = [chunk_jobs.Piece(i, np.zeros(n, np.float32)) for i, n in enumerate(lengths)]
-        return [len(batch) for batch in chunk_jobs.batches(pieces, limits, audio, ragged=True)]
+        return [len(batch) for batch in chunk_jobs.batches(pieces, chunk_jobs.limits_of(audio, device), ragged=True)]
 
-    assert sizes([480000, 16000, 15000, 14000], chunk_jobs.ON_CPU) == [1, 1, 1, 1]
-    assert sizes([480000, 16000, 15000, 14000], chunk_jobs.ON_GPU) == [4]
-    assert sizes([480000 - 1000 * i for i in range(9)], chunk_jobs.ON_GPU) == [8, 1]  # 240 s with the padding
+    assert sizes([480000, 16000, 15000, 14000], "cpu") == [1, 1, 1, 1]
+    assert sizes([480000, 16000, 15000, 14000], "cuda") == [4]
+    assert sizes([480000 - 1000 * i for i in range(9)], "cuda:1") == [8, 1]  # 240 s with the padding
 
 
 def test_features_are_the_same_whether_extraction_batches_or_not(tmp_path: Path) -> None:
     name = plugin(tmp_path, TINY.format(name="wavlm_base"), "tiny")
     utterances = speak(tmp_path, [noise(0.1 * k, k) for k in range(1, 12)])
+    audio = tiny("wavlm_base").audio
     alone, together = (
-        extract_in_batches(name, utterances, "pooled", tmp_path / f"{limits.utterances}", limits).pooled[:]
-        for limits in (chunk_jobs.ON_CPU, chunk_jobs.ON_GPU)
+        extract_in_batches(name, utterances, "pooled", tmp_path / device, chunk_jobs.limits_of(audio, device)).pooled[:]
+        for device in ("cpu", "cuda")
     )
     np.testing.assert_allclose(together, alone, atol=1e-5 * np.abs(alone).max())
 

@@ -148,7 +148,8 @@ def test_twenty_milliseconds_are_padded_and_counted(tmp_path: Path) -> None:
 def test_batches_hold_equal_lengths_alone(energy: str) -> None:
     lengths = [160, 160, 160, 320, 160] + [480] * 70
     pieces = [chunk_jobs.Piece(owner, np.zeros(n, np.float32)) for owner, n in enumerate(lengths)]
-    batches = list(chunk_jobs.batches(pieces, chunk_jobs.ON_GPU, upstreams.load(energy).audio, ragged=False))
+    limits = chunk_jobs.limits_of(upstreams.load(energy).audio, "cuda")
+    batches = list(chunk_jobs.batches(pieces, limits, ragged=False))
     assert [piece for batch in batches for piece in batch] == pieces
     assert [len(batch) for batch in batches] == [3, 1, 1, 32, 32, 6]
 

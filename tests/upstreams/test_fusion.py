@@ -92,7 +92,10 @@ def test_frames_are_those_of_the_coarser_part_and_means_of_the_finer(utterances,
 
 
 def test_frames_of_a_named_layer_are_those_of_that_layer(utterances, cache, tiny):
-    one, every = extract(f"{tiny}#1", utterances, ["frames:last"], cache), extract(tiny, utterances, ["frames:all"], cache)
+    one, every = (
+        extract(f"{tiny}#1", utterances, ["frames:last"], cache),
+        extract(tiny, utterances, ["frames:all"], cache),
+    )
     for row in range(len(utterances)):
         np.testing.assert_array_equal(one.frames[row][:, 0], every.frames[row][:, 1])
 

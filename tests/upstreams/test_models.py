@@ -36,7 +36,7 @@ def test_an_identity_says_what_the_upstream_says(tmp_path: Path) -> None:
     name = plugin(tmp_path, with_init("seen = {'IEMOCAP': 'audio'}; label = 'E'; licence = 'MIT'; source = 'here@1'"))
     upstream, identity = upstreams.load(name), upstreams.identify(upstreams.resolve(name), "bf16")
     assert (identity.title, identity.display_name, identity.licence) == (identity.named.record_name, "E", "MIT")
-    assert (identity.depth, identity.width, identity.audio) == (2, 3, upstream.audio)
+    assert (identity.depth, identity.width, identity.takes) == (2, 3, upstream.takes)
     assert (identity.seen, identity.weights) == ({"iemocap": "audio"}, "here@1")
     assert (identity.precision, identity.movable, identity.modality) == ("fp32", False, "audio")
     assert identity.fingerprint == upstream.fingerprint()
@@ -119,15 +119,18 @@ def test_a_chunk_is_verified_once_by_those_who_share_models(tmp_path: Path, utte
         assert extract(name, utterances, {"pooled"}, tmp_path / "cache", models=Models()).counts["computed"] == 4
 
 
-def test_modality_is_audio_and_nothing_else_so_far(tmp_path: Path, utterances: pd.DataFrame) -> None:
+def test_modality_is_audio_or_text(tmp_path: Path) -> None:
     assert upstreams.identify(upstreams.resolve("fbank")).modality == "audio"
+    assert upstreams.identify(upstreams.resolve("text_ngrams")).modality == "text"
     assert upstreams.load(plugin(tmp_path, with_init("modality = 'audio'"))).modality == "audio"
-    with pytest.raises(UpstreamError, match="its modality is 'text', and upstreams read audio only"):
+    with pytest.raises(UpstreamError, match="its modality is 'video'; expected audio or text"):
+        upstreams.load(plugin(tmp_path, with_init("modality = 'video'")))
+    with pytest.raises(UpstreamError, match="an upstream of texts has no `hop` 160; say hop = None"):
         upstreams.load(plugin(tmp_path, with_init("modality = 'text'")))
 
 
 def test_what_cannot_be_called_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UpstreamError, match=r"needs a call, `def __call__\(self, waveforms\)`; found Energy"):
+    with pytest.raises(UpstreamError, match=r"needs a call, `def __call__\(self, waveforms\)` .*; found Energy"):
         upstreams.load(plugin(tmp_path, ENERGY.replace("__call__", "features")))
 
 

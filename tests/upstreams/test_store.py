@@ -193,7 +193,7 @@ def test_a_worker_told_to_end_ends_in_the_middle_of_a_call(
     name = plugin(tmp_path, before_frames(f"import time; open({str(begun)!r}, 'w').close(); time.sleep(30)"))
     identity = upstreams.identify(upstreams.resolve(name))
     kept = store.Kept(identity.named.name, identity.fingerprint, "fp32", "pooled", identity.depth, identity.width)
-    worker = workers.Worker(workers.Setup(identity.named, kept.fingerprint, kept.precision, str(cache)))
+    worker = workers.Worker(workers.Setup(identity.named, kept.fingerprint, kept.precision, str(cache), "audio"))
     with ThreadPoolExecutor(1) as pool:
         report = pool.submit(worker, chunk_jobs.Job(tuple(segments(utterances)), (kept,)))
         while not begun.exists():

@@ -17,7 +17,8 @@ class Extraction:
         cache: the folder of the store.
         device: auto, cpu, cuda or cuda:1.
         jobs: worker processes on a CPU, decoding threads with a GPU; 0: one for each core.
-        chunk: utterances in one file of the store at most, which is what a killed run can lose.
+        chunk: utterances in one file of the store at most, which is what a killed run can lose; 0: 64 with audio, 1,024
+            with text.
 
     Raises:
         Refused: there is no such device.
@@ -26,7 +27,7 @@ class Extraction:
     cache: Path
     device: str = "auto"
     jobs: int = 0
-    chunk: int = 64
+    chunk: int = 0
 
     def __post_init__(self) -> None:
         if self.device not in DEVICES and not self.device.startswith("cuda:"):

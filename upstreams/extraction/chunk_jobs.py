@@ -1,10 +1,10 @@
-"""One job: decode some utterances, run the upstream on them, write one chunk file for each kind of feature."""
+"""One job: load some utterances, run the upstream on them, write one chunk file for each kind of feature."""
 
 from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +16,9 @@ from commons.errors import EmorepError
 from upstreams.errors import UpstreamError
 from upstreams.extraction.store import Kept, Row, write_chunk
 from upstreams.frozen import Frozen, out_of_memory
+from upstreams.inputs import Format, Input
 from upstreams.inputs.audio import AudioFormat, Segment, decode, windows
+from upstreams.inputs.text import Text
 
 if TYPE_CHECKING:
     import torch
@@ -24,49 +26,62 @@ if TYPE_CHECKING:
 A = TypeVar("A")
 B = TypeVar("B")
 
-CHUNK_SECONDS = 256.0  # of audio in a job: bounds its memory, and what a killed run can lose
+NAMED = 8  # utterances that a message about a batch names
 
 
 class Limits(NamedTuple):
-    """How much one batch holds at most: utterances, and seconds of audio with the padding."""
+    """How much one batch holds at most: utterances, and samples or word pieces with the padding."""
 
     utterances: int
-    seconds: float
+    size: float
 
 
-ON_GPU = Limits(32, 240.0)
-ON_CPU = Limits(1, float("inf"))  # larger batches gain nothing there
+def limits_of(takes: Format, device: str) -> Limits:
+    """The largest batches for an upstream on a device."""
+    if isinstance(takes, AudioFormat):  # on a CPU larger batches gain nothing
+        return Limits(1, float("inf")) if device == "cpu" else Limits(32, 240.0 * takes.sample_rate)
+    return Limits(32, 2048) if device == "cpu" else Limits(256, 32_768)
 
 
 @dataclass(frozen=True)
 class Job:
     """Utterances and what to keep of their features. Its values are plain, so that it can go to another process."""
 
-    segments: tuple[Segment, ...]
+    inputs: tuple[Input, ...]
     kept: tuple[Kept, ...]
 
     @property
-    def seconds(self) -> float:
-        return sum(segment.seconds for segment in self.segments)
+    def amount(self) -> float:
+        """Seconds of audio, or texts."""
+        return sum(one.amount for one in self.inputs)
 
 
 @dataclass(frozen=True)
 class Report:
-    """What a job did: seconds of each phase, utterances and seconds of audio, parameters of the upstream."""
+    """What a job did.
+
+    Attributes:
+        decode, forward, write: seconds of each phase.
+        amount: seconds of audio, or texts.
+        parameters: of the upstream.
+    """
 
     decode: float
     forward: float
     write: float
     utterances: int
-    audio: float
+    amount: float
     parameters: int | None
 
 
 class Piece(NamedTuple):
-    """A waveform to run in one go: an utterance or a window of one; `owner`: the number of the utterance in the job."""
+    """What is run in one go: an utterance or a window of one; `owner`: the number of the utterance in the job.
+
+    `content`: a waveform, or a text as the upstream takes it.
+    """
 
     owner: int
-    samples: np.ndarray
+    content: Sized
 
 
 @dataclass
@@ -79,16 +94,18 @@ class Result:
     frames: dict[str, list[np.ndarray]] = field(default_factory=dict)  # kind -> (T, L', D) a window
 
 
-def chunks(rows: Iterable[int], segments: Sequence[Segment], most: int) -> Iterator[list[int]]:
-    """Rows of `segments` in groups, one for each job: at most so many utterances and CHUNK_SECONDS of audio in each."""
+def chunks(rows: Iterable[int], inputs: Sequence[Input], most: int = 0) -> Iterator[list[int]]:
+    """Rows of `inputs` in groups, one for each job. A group holds at most `most` utterances, 0: the modality's default,
+    and at most the modality's sum of lengths."""
     chunk: list[int] = []
-    seconds = 0.0
+    length = 0.0
     for row in rows:
-        if chunk and (len(chunk) >= most or seconds + segments[row].seconds > CHUNK_SECONDS):
+        one = inputs[row]
+        if chunk and (len(chunk) >= (most or one.chunk) or length + one.length > one.chunk_length):
             yield chunk
-            chunk, seconds = [], 0.0
+            chunk, length = [], 0.0
         chunk.append(row)
-        seconds += segments[row].seconds
+        length += one.length
     if chunk:
         yield chunk
 
@@ -97,41 +114,59 @@ def run(job: Job, upstream: Frozen, cache: Path, threads: int = 0, limits: Limit
     """Do a job; returns what it did.
 
     Args:
-        threads: threads that decode files while the model computes; 0: a file is decoded when the model needs it.
+        threads: threads that decode audio while the model computes; 0: a file is decoded when the model needs it.
         limits: of a batch; None: those of the upstream's device.
 
     Raises:
         UpstreamError: a file cannot be decoded or the upstream fails on it; the message names the file.
     """
     clock = {"decode": 0.0, "forward": 0.0, "write": 0.0}
-    results = [Result() for _ in job.segments]
-
-    def timed_decode(segment: Segment) -> tuple[np.ndarray, float]:
-        started = time.perf_counter()
-        return decode(segment, upstream.audio.sample_rate), time.perf_counter() - started
-
-    def pieces() -> Iterator[Piece]:
-        for owner, (samples, seconds) in enumerate(ahead(timed_decode, job.segments, threads)):
-            clock["decode"] += seconds
-            waveforms = windows(samples, upstream.audio)
-            results[owner].padded = len(samples) < upstream.audio.min_samples
-            results[owner].windowed = len(waveforms) > 1
-            yield from (Piece(owner, waveform) for waveform in waveforms)
-
-    limits = limits or (ON_CPU if upstream.device == "cpu" else ON_GPU)
-    for batch in batches(pieces(), limits, upstream.audio, upstream.ragged):
+    results = [Result() for _ in job.inputs]
+    load = _texts if upstream.modality == "text" else _waveforms
+    pieces = load(job, upstream, results, clock, threads)
+    for batch in batches(pieces, limits or limits_of(upstream.takes, upstream.device), upstream.ragged):
         started = time.perf_counter()
         _forward(batch, job, upstream, results)
         clock["forward"] += time.perf_counter() - started
     started = time.perf_counter()
     for kept in job.kept:
-        rows = [Row(kept.key(s), r.padded, r.windowed) for s, r in zip(job.segments, results, strict=True)]
+        rows = [Row(kept.key(one), r.padded, r.windowed) for one, r in zip(job.inputs, results, strict=True)]
         write_chunk(kept.folder(cache), rows, _tensors(kept, job, results))
     clock["write"] += time.perf_counter() - started
-    return Report(**clock, utterances=len(job.segments), audio=job.seconds, parameters=upstream.parameters)
+    return Report(**clock, utterances=len(job.inputs), amount=job.amount, parameters=upstream.parameters)
 
 
-def batches(pieces: Iterable[Piece], limits: Limits, audio: AudioFormat, ragged: bool) -> Iterator[list[Piece]]:
+Clock = dict[str, float]
+
+
+def _waveforms(job: Job, upstream: Frozen, results: list[Result], clock: Clock, threads: int) -> Iterator[Piece]:
+    """The audio of a job, one file at a time; tells `results` what was padded and cut, and `clock` the time."""
+    import torch
+
+    def timed_decode(one: Input) -> tuple[np.ndarray, float]:
+        assert isinstance(one, Segment)
+        started = time.perf_counter()
+        return decode(one, upstream.audio.sample_rate), time.perf_counter() - started
+
+    for owner, (samples, seconds) in enumerate(ahead(timed_decode, job.inputs, threads)):
+        clock["decode"] += seconds
+        waveforms = windows(samples, upstream.audio)
+        results[owner].padded = len(samples) < upstream.audio.min_samples
+        results[owner].windowed = len(waveforms) > 1
+        yield from (Piece(owner, torch.from_numpy(waveform)) for waveform in waveforms)
+
+
+def _texts(job: Job, upstream: Frozen, results: list[Result], clock: Clock, threads: int) -> Iterator[Piece]:
+    """All texts of a job, those of most word pieces first; else as `_waveforms`."""
+    started = time.perf_counter()
+    made = upstream.windows([one for one in job.inputs if isinstance(one, Text)])
+    clock["decode"] += time.perf_counter() - started
+    for owner in sorted(range(len(made)), key=lambda owner: -len(made[owner][0])):
+        results[owner].windowed = len(made[owner]) > 1
+        yield from (Piece(owner, window) for window in made[owner])
+
+
+def batches(pieces: Iterable[Piece], limits: Limits, ragged: bool) -> Iterator[list[Piece]]:
     """Pieces that follow each other, in batches: of any lengths where the upstream is `ragged`, else of one length.
 
     The utterances of a job are sorted by length, which keeps the padding short.
@@ -139,39 +174,42 @@ def batches(pieces: Iterable[Piece], limits: Limits, audio: AudioFormat, ragged:
     batch: list[Piece] = []
     longest = 0
     for piece in pieces:
-        samples = len(piece.samples)
-        padded = max(longest, samples)
-        most = min(limits.utterances, limits.seconds * audio.sample_rate / padded)
-        if batch and (len(batch) >= most or (samples != longest and not ragged)):
+        size = len(piece.content)
+        padded = max(longest, size)
+        most = min(limits.utterances, limits.size / padded)
+        if batch and (len(batch) >= most or (size != longest and not ragged)):
             yield batch
-            batch, padded = [], samples
+            batch, padded = [], size
         batch.append(piece)
         longest = padded
     if batch:
         yield batch
 
 
-def forward(waveforms: list[torch.Tensor], upstream: Frozen, keep: Callable[[torch.Tensor], A]) -> list[A]:
-    """What `keep` returns for the output (L, T, D) of each waveform. A batch too large for the GPU's memory is halved.
+def forward(inputs: Sequence[Sized], upstream: Frozen, keep: Callable[[torch.Tensor], A]) -> list[A]:
+    """What `keep` returns for the output (L, T, D) of each input. A batch too large for the GPU's memory is halved.
 
-    Raises UpstreamError: the memory is too small for a single waveform.
+    Raises UpstreamError: the memory is too small for a single input.
     """
     import torch
 
     try:
-        return [keep(output) for output in upstream(waveforms)]
+        return [keep(output) for output in upstream(inputs)]
     except RuntimeError as error:
         if not out_of_memory(error):
             raise
-        if len(waveforms) == 1:
-            seconds = len(waveforms[0]) / upstream.audio.sample_rate
+        if len(inputs) == 1:
+            what, lower = "this text", ""
+            if isinstance(upstream.takes, AudioFormat):
+                what = f"{len(inputs[0]) / upstream.takes.sample_rate:.1f} s of audio"
+                lower = ", or lower the upstream's max_seconds"
             raise UpstreamError(
-                f"{upstream.name}: the GPU's memory does not hold {seconds:.1f} s of audio; free some of it, use "
-                "--precision bf16 or --device cpu, or lower the upstream's max_seconds"
+                f"{upstream.name}: the GPU's memory does not hold {what}; free some of it, use "
+                f"--precision bf16 or --device cpu{lower}"
             ) from error
     torch.cuda.empty_cache()
-    half = len(waveforms) // 2
-    return forward(waveforms[:half], upstream, keep) + forward(waveforms[half:], upstream, keep)
+    half = len(inputs) // 2
+    return forward(inputs[:half], upstream, keep) + forward(inputs[half:], upstream, keep)
 
 
 def _forward(batch: list[Piece], job: Job, upstream: Frozen, results: list[Result]) -> None:
@@ -186,11 +224,12 @@ def _forward(batch: list[Piece], job: Job, upstream: Frozen, results: list[Resul
             for kept in job.kept
         ]
 
-    names = ", ".join(dict.fromkeys(job.segments[piece.owner].path for piece in batch))
     try:
-        outputs = forward([torch.from_numpy(piece.samples) for piece in batch], upstream, keep)
+        outputs = forward([piece.content for piece in batch], upstream, keep)
     except EmorepError as error:
-        raise UpstreamError(f"{error} [on {names}]") from error
+        names = list(dict.fromkeys(job.inputs[piece.owner].name for piece in batch))
+        more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+        raise UpstreamError(f"{error} [on {', '.join(names[:NAMED])}{more}]") from error
     for piece, output in zip(batch, outputs, strict=True):
         result = results[piece.owner]
         for kept, part in zip(job.kept, output, strict=True):
@@ -217,7 +256,7 @@ def _tensors(kept: Kept, job: Job, results: list[Result]) -> dict[str, np.ndarra
 def _check_finite(good: np.ndarray, kept: Kept, job: Job) -> None:
     if good.all():
         return
-    bad = [segment.path for segment, fine in zip(job.segments, good, strict=True) if not fine]
+    bad = [one.name for one, fine in zip(job.inputs, good, strict=True) if not fine]
     limit = "" if kept.kind == "pooled" else ", or too large for float16"
     raise UpstreamError(f"{kept.upstream} gave features that are not finite{limit}, on {', '.join(bad[:3])}")
 

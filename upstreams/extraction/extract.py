@@ -13,7 +13,6 @@ import numpy as np
 from commons import device as devices
 from commons.corridors.features import NEEDS, Features
 from commons.progress import Progress
-from upstreams import inputs
 from upstreams.errors import UpstreamError
 from upstreams.extraction import Extraction
 from upstreams.extraction.chunk_jobs import Job, Report, chunks, run
@@ -23,7 +22,7 @@ from upstreams.extraction.store import Kept, Location, Store
 from upstreams.extraction.stored_features import Frames, Locations, Pooled
 from upstreams.extraction.workers import Setup, in_parallel
 from upstreams.identity import Identity
-from upstreams.inputs.audio import Segment
+from upstreams.inputs import Input, of_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -47,7 +46,7 @@ def extract(
     models = models or Models()
     kinds = _kinds(needs)
     device = devices.choose(options.device) if identity.movable else "cpu"
-    work = _Work(identity, inputs.of_table(utterances, identity.modality), options, device, models)
+    work = _Work(identity, of_table(utterances, identity.modality), options, device, models)
     stores = [Store(options.cache, kept, models.verified) for kept in work.kept(kinds)]
     locations, reports = work.fill(stores, progress)
     live = work.live() if "live" in kinds else None
@@ -70,7 +69,7 @@ class _Work:
     """One extraction: of which upstream, of which utterances, how and where."""
 
     identity: Identity
-    segments: list[Segment]
+    inputs: list[Input]
     options: Extraction
     device: str
     models: Models
@@ -86,7 +85,7 @@ class _Work:
 
     def fill(self, stores: list[Store], progress: Progress | None) -> tuple[list[list[Location]], list[Report]]:
         """Make what the stores lack; returns where each utterance is in each store, and what was done."""
-        keys = [[store.kept.key(segment) for segment in self.segments] for store in stores]
+        keys = [[store.kept.key(one) for one in self.inputs] for store in stores]
         reports: list[Report] = []
         for attempt in range(ATTEMPTS + 1):
             there = [store.find(own) for store, own in zip(stores, keys, strict=True)]
@@ -105,24 +104,24 @@ class _Work:
     def _plan(self, kept: list[Kept], keys: list[list[str]], there: list[dict[str, Location]]) -> list[Job]:
         """Jobs for what is missing, each with the kinds to keep. Sorted by length; equal contents are made once."""
         lacking: dict[tuple[int, ...], dict[str, int]] = {}
-        for row in range(len(self.segments)):
+        for row in range(len(self.inputs)):
             kinds = tuple(kind for kind in range(len(kept)) if keys[kind][row] not in there[kind])
             if kinds:
                 lacking.setdefault(kinds, {}).setdefault(keys[0][row], row)
         plan: list[Job] = []
         for kinds, rows in lacking.items():
-            ordered = sorted(rows.values(), key=lambda row: -self.segments[row].seconds)
+            ordered = sorted(rows.values(), key=lambda row: -self.inputs[row].length)
             wanted = tuple(kept[kind] for kind in kinds)
-            for chunk in chunks(ordered, self.segments, self.options.chunk):
-                plan.append(Job(tuple(self.segments[row] for row in chunk), wanted))
+            for chunk in chunks(ordered, self.inputs, self.options.chunk):
+                plan.append(Job(tuple(self.inputs[row] for row in chunk), wanted))
         return plan
 
     def _run(self, todo: list[Job], stores: list[Store], progress: Progress | None) -> list[Report]:
-        done, total = 0.0, sum(job.seconds for job in todo)
+        done, total = 0.0, sum(job.amount for job in todo)
 
-        def advance(seconds: float) -> None:
+        def advance(amount: float) -> None:
             nonlocal done
-            done += seconds
+            done += amount
             if progress:
                 progress(done, total)
 
@@ -132,9 +131,9 @@ class _Work:
                 for store in stores:
                     store.refresh()
                 holds = [store for store in stores if store.kept in job.kept]
-                left = tuple(s for s in job.segments if not all(store.holds(store.kept.key(s)) for store in holds))
-                rest = replace(job, segments=left)
-                advance(job.seconds - rest.seconds)
+                left = tuple(one for one in job.inputs if not all(store.holds(store.kept.key(one)) for store in holds))
+                rest = replace(job, inputs=left)
+                advance(job.amount - rest.amount)
                 if left:
                     yield rest
 
@@ -142,7 +141,7 @@ class _Work:
         reports = []
         for report in self._reports(pending(), len(todo)):
             reports.append(report)
-            advance(report.audio)
+            advance(report.amount)
         return reports
 
     def _reports(self, pending: Iterator[Job], count: int) -> Iterator[Report]:
@@ -150,7 +149,8 @@ class _Work:
         jobs = self.options.jobs if self.options.jobs > 0 else devices.cores()
         cache, who = self.options.cache, self.identity
         if self.device == "cpu" and jobs > 1 and count > IN_PROCESS_CHUNKS:
-            return in_parallel(pending, Setup(who.named, who.fingerprint, who.precision, str(cache)), min(jobs, count))
+            setup = Setup(who.named, who.fingerprint, who.precision, str(cache), who.modality)
+            return in_parallel(pending, setup, min(jobs, count))
         upstream = self.models.of(who, self.device)
         if self.device == "cpu":
             keep_memory()
@@ -161,7 +161,7 @@ class _Work:
         """The network with these utterances. Raises UpstreamError: the upstream cannot be trained."""
         from upstreams.live import Live
 
-        return Live(self.models.of(self.identity, self.device), self.segments)
+        return Live(self.models.of(self.identity, self.device), self.inputs)
 
     def features(
         self,
@@ -192,7 +192,7 @@ class _Work:
             frames=frames,
             counts=_counts(locations, reports),
             seconds={**phases, "total": seconds},
-            audio_seconds=float(utterances["duration"].sum()),
+            audio_seconds=float(utterances["duration"].sum()) if "duration" in utterances.columns else None,
             parameters=next((report.parameters for report in reports if report.parameters), None),
             live=live,
         )

@@ -71,7 +71,7 @@ class Keyed(Protocol):
 
 
 class Row(NamedTuple):
-    """One utterance of a chunk: its key, and whether its audio was zero-padded or cut into windows."""
+    """One utterance of a chunk: its key, and whether it was zero-padded (audio) or cut into windows."""
 
     key: str
     padded: bool

@@ -31,7 +31,7 @@ from upstreams.extraction.chunk_jobs import Job, Report, run
 from upstreams.extraction.memory import keep_memory
 from upstreams.extraction.store import Kept
 from upstreams.frozen import Frozen
-from upstreams.inputs.audio import Segment
+from upstreams.inputs import INPUTS
 from upstreams.named import Named
 
 HOUSE = str(Path(__file__).resolve().parents[2])
@@ -56,6 +56,7 @@ class Setup:
     fingerprint: str
     precision: str
     cache: str
+    modality: str
 
 
 class Worker:
@@ -90,8 +91,8 @@ class Worker:
         except (BrokenPipeError, ValueError):
             answer = ""
         if not answer:
-            audio = f"{job.segments[0].path} and {len(job.segments) - 1} more"
-            raise UpstreamError(f"{self._death()}; it worked on {audio}")
+            these = f"{job.inputs[0].name} and {len(job.inputs) - 1} more"
+            raise UpstreamError(f"{self._death()}; it worked on {these}")
         reply = json.loads(answer)
         if "error" in reply:
             raise UpstreamError(reply["error"])
@@ -225,7 +226,7 @@ def _serve(jobs: _Lines, answers: TextIO) -> None:
             continue
         try:
             upstream = upstream or _build(setup)
-            reply = asdict(run(_job(line), upstream, Path(setup.cache)))
+            reply = asdict(run(_job(line, setup.modality), upstream, Path(setup.cache)))
         except EmorepError as error:
             reply = {"error": str(error)}
         answers.write(json.dumps(reply) + "\n")
@@ -249,7 +250,7 @@ def _setup(line: str) -> Setup:
     return Setup(Named(**{**named, **lists}), **plain)
 
 
-def _job(line: str) -> Job:
+def _job(line: str, modality: str) -> Job:
     plain = json.loads(line)
-    segments = tuple(Segment(**segment) for segment in plain["segments"])
-    return Job(segments, tuple(Kept(**kept) for kept in plain["kept"]))
+    inputs = tuple(INPUTS[modality](**one) for one in plain["inputs"])
+    return Job(inputs, tuple(Kept(**kept) for kept in plain["kept"]))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+from collections.abc import Sequence, Sized
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, ClassVar
@@ -36,6 +37,20 @@ class AudioFormat:
     min_samples: int
     max_seconds: float | None
 
+    @property
+    def one_frame(self) -> bool:
+        """Whether the upstream gives one frame for each utterance."""
+        return self.hop is None
+
+    @property
+    def facts(self) -> tuple[object, ...]:
+        """What enters the fingerprint of an upstream."""
+        return self.sample_rate, self.hop, self.min_samples, self.max_seconds
+
+    def alike(self, inputs: Sequence[Sized]) -> bool:
+        """Whether inputs may be in one call of an upstream that is not `ragged`: those of one length may."""
+        return len({len(one) for one in inputs}) <= 1
+
 
 @dataclass(frozen=True)
 class Segment:
@@ -55,21 +70,35 @@ class Segment:
     channel: int | None
     seconds: float
     rule: ClassVar[str] = RULE
+    chunk: ClassVar[int] = 64  # utterances in one file of the store at most
+    chunk_length: ClassVar[float] = 256.0  # s of audio in it: bounds a job's memory, and what a killed run can lose
 
     @property
     def content(self) -> tuple[str, float | None, float | None, int | None]:
         """All facts of the utterance that its features depend on."""
         return self.sha256, self.start, self.end, self.channel
 
+    @property
+    def name(self) -> str:
+        """What messages call it: its file."""
+        return self.path
+
+    @property
+    def length(self) -> float:
+        """Seconds."""
+        return self.seconds
+
+    @property
+    def amount(self) -> float:
+        """What progress counts: seconds."""
+        return self.seconds
+
 
 def segments(utterances: pd.DataFrame) -> list[Segment]:
     """One Segment a row. Raises UpstreamError for a table that lacks what extraction needs."""
     lacking = [column for column in ("path", "sha256", "duration") if column not in utterances.columns]
-    if lacking or not len(utterances):
-        raise UpstreamError(f"the utterance table has {'no column ' + ', '.join(lacking) if lacking else 'no rows'}")
-    if not utterances.index.is_unique:
-        twice = utterances.index[utterances.index.duplicated()][0]
-        raise UpstreamError(f"the utterance table holds the id {twice!r} more than once")
+    if lacking:
+        raise UpstreamError(f"the utterance table has no column {', '.join(lacking)}")
 
     def column(name: str) -> list[float | None]:
         if name not in utterances.columns:
