@@ -51,6 +51,12 @@ class Extract:
     after: tuple[str, ...] = ()  # jobs that must have succeeded before
 
 
+def given(upstream: Identity | str, texts: str) -> str:
+    """How files and tables name an upstream, or a reference row, that is given these texts."""
+    name = upstream if isinstance(upstream, str) else upstream.named.record_name
+    return f"{name}@{texts}" if texts else name
+
+
 @dataclass(frozen=True)
 class Measure:
     """Write the record of one cell: train a head on an upstream's features, or compute a reference row, and score it.
@@ -86,10 +92,9 @@ class Measure:
         """(upstream, task, downstream); texts of a user's file are named behind the upstream: NAME@FILE~1a2b3c4d."""
         from commons.corridors.record import REFERENCE
 
-        given = f"@{self.texts}" if self.texts else ""
         if self.upstream is None:
-            return self.reference + given, self.recorded_task, REFERENCE
-        return self.upstream.named.record_name + given, self.recorded_task, self.reader.name
+            return given(self.reference, self.texts), self.recorded_task, REFERENCE
+        return given(self.upstream, self.texts), self.recorded_task, self.reader.name
 
     @property
     def modality(self) -> Modality | None:
@@ -99,7 +104,42 @@ class Measure:
         return self.upstream.modality if self.upstream else downstreams.reference_reads(self.reference)
 
 
-Job = Extract | Measure
+@dataclass(frozen=True)
+class Late:
+    """Write the record of one cell of late fusion: the mean of the predictions of other cells.
+
+    Attributes:
+        upstream: the facts of all parts together.
+        parts: of each part its upstream, as files and tables name it, and the key of its cell.
+        mode: `replace` an existing record, or `compare` with it and keep it.
+        Others as in Measure.
+    """
+
+    id: str
+    task: str
+    recorded_task: str
+    upstream: Identity
+    parts: tuple[tuple[str, str], ...]
+    reader: Reader
+    key: str
+    seeds: tuple[int, ...]
+    mode: Literal["replace", "compare"]
+    setting: Setting
+    after: tuple[str, ...] = ()
+    texts: str = ""
+
+    @property
+    def cell(self) -> CellName:
+        """(upstream, task, downstream), as in Measure."""
+        return given(self.upstream, self.texts), self.recorded_task, self.reader.name
+
+    @property
+    def modality(self) -> Modality:
+        """What the parts read of an utterance."""
+        return self.upstream.modality
+
+
+Job = Extract | Measure | Late
 
 
 @dataclass(frozen=True)

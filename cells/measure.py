@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 import time
 import traceback
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,10 +14,11 @@ import numpy as np
 
 import downstreams
 import leaderboard
-from cells import keys, sections
-from cells.jobs import Extract, Extracted, Job, Measure, Outcome
+from cells import averaging, keys, sections
+from cells.jobs import Extract, Extracted, Job, Late, Measure, Outcome
 from cells.workplace import Workplace
 from commons import device, files
+from commons.corridors.features import together
 from commons.corridors.measured import Measured
 from commons.errors import EmorepError
 from commons.progress import bar
@@ -35,15 +36,31 @@ def perform(job: Job, place: Workplace, before: Mapping[str, Outcome]) -> Outcom
     Args:
         before: outcomes of earlier jobs, if this process knows them.
     """
-    cell = job.cell if isinstance(job, Measure) else None
+    cell = None if isinstance(job, Extract) else job.cell
     try:
         if isinstance(job, Extract):
             features = place.features(job.task, job.upstream, job.needs, job.setting)
             return Outcome(job.id, extracted=_extracted(features))
-        extracted = next((before[one].extracted for one in job.after if one in before), None)
+        if isinstance(job, Late):
+            return Outcome(job.id, cell, differs=averaging.measure(job, place))
+        made = [before[one].extracted for one in job.after if one in before]
+        extracted = _together([one for one in made if one])
         return Outcome(job.id, cell, differs=_measure(job, place, extracted))
     except Exception as error:
         return Outcome(job.id, cell, failure=explain(error, job.setting.results))
+
+
+def _together(several: Sequence[Extracted]) -> Extracted | None:
+    """What one extraction made, or those of all parts of a fusion; None where nothing is known of them."""
+    if len(several) < 2:
+        return several[0] if several else None
+    return Extracted(
+        counts={name: max(one.counts.get(name, 0) for one in several) for name in several[0].counts},
+        seconds={phase: sum(one.seconds.get(phase, 0.0) for one in several) for phase in several[0].seconds},
+        audio_seconds=several[0].audio_seconds,
+        parameters=together((one.parameters, one.counts) for one in several),
+        device=max(several, key=lambda one: one.device != "cpu").device,
+    )
 
 
 def _extracted(features: Features) -> Extracted:
@@ -123,7 +140,9 @@ def _write(
         measured = Measured(
             cell=sections.cell(job, seeds),
             task=sections.task(job, task),
-            upstream=sections.upstream(job, task, features, extracted, extends.upstream.parameters if extends else None),
+            upstream=sections.upstream(
+                job, task, features, extracted, extends.upstream.parameters if extends else None
+            ),
             downstream=sections.downstream(job, task),
             run=sections.run(seconds, extracted),
             predictions=predictions,

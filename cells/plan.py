@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING
 import downstreams
 import leaderboard
 import upstreams
-from cells import keys
-from cells.jobs import CellName, Extract, Job, Measure, Outcome
+from cells import keys, late
+from cells.jobs import CellName, Extract, Job, Late, Measure, Outcome, given
+from cells.late import LateFusion
 from cells.measure import explain
 from cells.workplace import Workplace
 from commons.corridors.record import REFERENCE
+from commons.errors import EmorepError
 
 if TYPE_CHECKING:
     from cells.request import Request
@@ -54,6 +56,7 @@ class _Planner:
         self.failed: list[Outcome] = []
         self.tasks: dict[str, Task] = {}  # by the name that was asked for
         self.texts_read: set[str] = set()  # tasks, by that name, of which a cell reads the texts
+        self.planned: dict[Named, Identity | Exception] = {}  # upstreams with jobs; an exception where one has none
 
     def load(self) -> None:
         """Load every task; where one cannot be loaded, only its own cells fail."""
@@ -73,16 +76,79 @@ class _Planner:
             if self.tasks and corpus not in corpora:
                 self.warn(f"--text {corpus}: no task that was asked for has utterances of {corpus}")
 
-    def upstream(self, named: Named) -> None:
-        """The jobs of one upstream on all tasks."""
+    def upstream(self, named: Named | LateFusion) -> None:
+        """The jobs of one upstream on all tasks; of a late fusion, after those of its parts."""
+        if isinstance(named, LateFusion):
+            self._late(named)
+        elif named not in self.planned:
+            self.planned[named] = self._alone(named)
+
+    def _alone(self, named: Named) -> Identity | Exception:
         try:
             identity = upstreams.identify(named, self.request.precision, self.place.models)
         except Exception as error:
             for task in self.tasks.values():
                 self._fail(named.record_name, task.name, error)
-            return
+            return error
         for asked in self.tasks:
             self._cells(asked, identity)
+        return identity
+
+    def _late(self, fusion: LateFusion) -> None:
+        """The jobs of a late fusion on all tasks."""
+        name = fusion.named.record_name
+        parts: list[Identity] = []
+        for part in fusion.named.parts:
+            self.upstream(part)
+            identity = self.planned[part]
+            if isinstance(identity, Exception):
+                for task in self.tasks.values():
+                    self._fail(name, task.name, EmorepError(f"its part {part.record_name} fails: {identity}"))
+                return
+            parts.append(identity)
+        whole = late.identity(fusion, parts)
+        for asked, task in self.tasks.items():
+            for reader in self._readers(task):
+                try:
+                    self._late_cell(asked, whole, reader)
+                except Exception as error:
+                    self._fail(name, task.name, error, reader.name)
+
+    def _late_cell(self, asked: str, whole: Identity, reader: Reader) -> None:
+        """The job of one cell of a late fusion, unless it is done."""
+        name, skip_bad = whole.named.record_name, self.request.skip_bad
+        task = self.place.read_by(whole.modality, name, asked, self.request.setting)
+        parts = []
+        for part in whole.parts:
+            own = self.place.read_by(part.modality, part.named.record_name, asked, self.request.setting)
+            texts = own.other_texts if "text" in part.modality else ""
+            parts.append((given(part, texts), keys.key(own, part, "", reader, skip_bad)))
+        cells = {(name, task.name, reader.name) for name, _ in parts}
+        if failed := next((outcome for outcome in self.failed if outcome.cell in cells), None):
+            raise EmorepError(f"its part {failed.cell[0] if failed.cell else ''} fails: {failed.failure}")
+        job = Late(
+            id="",
+            task=asked,
+            recorded_task=task.name,
+            upstream=whole,
+            parts=tuple(parts),
+            reader=reader,
+            key=late.key([key for _, key in parts]),
+            seeds=tuple(downstreams.seeds(reader, self.request.seeds, len(task.problem.draws))),
+            mode="replace",
+            setting=self.request.setting,
+            texts=task.other_texts if "text" in whole.modality else "",
+            after=tuple(job.id for job in self.jobs if isinstance(job, Measure) and job.cell in cells),
+        )
+        job = replace(job, id=f"measure {' '.join(job.cell)}")
+        record = leaderboard.find(self.request.results, *job.cell, warn=self.warn)
+        done = record is not None and record.cell.key == job.key and set(job.seeds) <= set(record.cell.seeds)
+        if record and done and self.request.rerun:
+            self.jobs.append(replace(job, mode="compare", seeds=tuple(record.cell.seeds)))
+        elif done and not self.request.force:
+            self.done.append(job.cell)
+        else:
+            self.jobs.append(job)
 
     def _cells(self, asked: str, identity: Identity) -> None:
         who = identity.named.record_name
@@ -94,6 +160,7 @@ class _Planner:
         todo: list[Measure] = []
         for reader in self._readers(task):
             try:
+                upstreams.sources(identity, reader.needs)  # raises where a fusion has no such features
                 seeds = downstreams.seeds(reader, self.request.seeds, len(task.problem.draws))
                 job = self._cell(asked, task, identity, "", reader, tuple(seeds))
             except Exception as error:
@@ -105,9 +172,22 @@ class _Planner:
         if todo and not needs:
             self.jobs += todo
         elif todo:
-            name = f"extract {who} {task.name}"
-            extract = Extract(name, asked, identity, needs, self.request.setting)
-            self.jobs += [extract, *(replace(job, after=(extract.id,), needs=needs) for job in todo)]
+            after = self._extractions(asked, identity, needs)
+            self.jobs += [replace(job, after=after, needs=needs) for job in todo]
+
+    def _extractions(self, asked: str, identity: Identity, needs: frozenset[str]) -> tuple[str, ...]:
+        """Plan the extractions that an upstream needs, of its parts where it is a fusion; returns their ids."""
+        at = {job.id: place for place, job in enumerate(self.jobs)}
+        ids = []
+        for source, own in upstreams.sources(identity, needs):
+            name = f"extract {source.named.record_name} {self.tasks[asked].name}"
+            planned = self.jobs[at[name]] if name in at else None
+            if isinstance(planned, Extract):  # a part that is an upstream of this request as well
+                self.jobs[at[name]] = replace(planned, needs=planned.needs | own)
+            else:
+                self.jobs.append(Extract(name, asked, source, own, self.request.setting))
+            ids.append(name)
+        return tuple(ids)
 
     def references(self) -> None:
         """Jobs of reference rows, for every task with a cell that is done or measured."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import downstreams
 import tasks
 import upstreams
+from cells import late
 from cells.jobs import Setting
 from commons import commands, device, places
 from commons.errors import Refused
@@ -22,6 +23,7 @@ from leaderboard.records.files import LIMITED
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from cells.late import LateFusion
     from downstreams import Reader
     from upstreams import Ablation, Named
 
@@ -42,7 +44,7 @@ class Request:
         texts: corpora and files of transcripts that replace their own.
     """
 
-    upstreams: tuple[Named, ...]
+    upstreams: tuple[Named | LateFusion, ...]
     tasks: tuple[str, ...]
     readers: tuple[Reader, ...]
     places: Places
@@ -136,14 +138,14 @@ def understood(options: argparse.Namespace, tell: Callable[[str], None]) -> Requ
     for option, folder in (("--results", where.results), ("--cache", where.cache)):
         if said := places.unwritable(folder):
             raise Refused(f"{said}; name another with {option}")
-    asked = dict.fromkeys(one for name in options.upstream for one in upstreams.expand(name))
+    asked = dict.fromkeys(one for name in options.upstream for one in late.expand(name, where))
     if options.audio and not options.audio.expanduser().is_dir():
         raise Refused(f"{options.audio}: there is no such folder; name the folder of your table's audio with --audio")
     ablation = upstreams.ablation(options.ablation) if options.ablation else None
     names = tuple(tasks.resolve(options.task, where.data, tell, where.emobox, options.audio, options.labels))
     tables = tasks.Options(where.data, where.cache, where.emobox, audio=options.audio, labels=options.labels)
     request = Request(
-        upstreams=tuple(dict.fromkeys(upstreams.resolve(name, where) for name in asked)),
+        upstreams=tuple(dict.fromkeys(late.resolve(name, where) for name in asked)),
         tasks=names,
         readers=tuple({(reader := downstreams.resolve(name)).name: reader for name in options.downstream}.values()),
         places=where,

@@ -15,7 +15,7 @@ from commons.corridors.record import REFERENCE
 from commons.marks import concerning
 
 if TYPE_CHECKING:
-    from cells.jobs import Extracted, Measure
+    from cells.jobs import Extracted, Late, Measure
     from commons.corridors.features import Features, Pooled
     from commons.corridors.predictions import Predictions
     from tasks import Task
@@ -35,7 +35,7 @@ def cell(job: Measure, seeds: tuple[int, ...]) -> record.Cell:
     )
 
 
-def task(job: Measure, asked: Task) -> record.Task:
+def task(job: Measure | Late, asked: Task) -> record.Task:
     """The section on the task, with the marks and notes that concern what the upstream reads."""
     modality = job.modality or "audio"
     definition, corpus, made = asked.definition, asked.corpus, asked.derivation
@@ -71,7 +71,7 @@ def task(job: Measure, asked: Task) -> record.Task:
     )
 
 
-def given(job: Measure, asked: Task) -> str | None:
+def given(job: Measure | Late, asked: Task) -> str | None:
     """What the upstream or reference row is given: speech, text (gold), text (ASR), speech + text (gold) ..."""
     text = f"text ({'ASR' if asked.text_kind == 'asr' else 'gold'})"
     return {None: None, "audio": "speech", "text": text, "audio+text": f"speech + {text}"}[job.modality]
@@ -112,6 +112,8 @@ def upstream(
         run=named.run,
         step=named.step,
         cite=list(named.cite),
+        fusion="early" if len(named.parts) > 1 else None,
+        parts=[part.record_name for part in named.parts],
     )
 
 

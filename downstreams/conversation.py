@@ -28,7 +28,7 @@ from commons.corridors.features import Features, Pooled
 from commons.corridors.predictions import Predictions
 from commons.corridors.problem import Fold, Problem
 from commons.progress import Progress
-from downstreams import balance, chance, choosing
+from downstreams import balance, chance, choosing, part_weights
 from downstreams.assembly import FoldResult, assemble
 from downstreams.checks import check_dev, check_finite, dialogues, fitting
 from downstreams.parallel import one_core_each, reported
@@ -53,7 +53,7 @@ def evaluate(
     started = time.perf_counter()
     own = of_conversation(settings)
     check_dev(problem, "a head of conversations")
-    turns = Turns(fitting(features.pooled, problem, "pooled features"), problem, device)
+    turns = Turns(fitting(features.pooled, problem, "pooled features"), problem, device, features.parts)
     jobs = [(seed, fold, rate) for seed in seeds for fold in problem.folds for rate in own.rates]
     advance = reported(progress, len(jobs))
     with one_core_each(device) as pool:
@@ -75,8 +75,11 @@ class Turns:
         dialogues: rows of each dialogue, in the order of its turns.
     """
 
-    def __init__(self, pooled: Pooled, problem: Problem, device: str) -> None:
-        """Raises DownstreamError where the problem has no dialogues, or a feature is not finite."""
+    def __init__(self, pooled: Pooled, problem: Problem, device: str, widths: tuple[int, ...] = ()) -> None:
+        """`widths`: of the parts of D, see part_weights.py; empty: there is one.
+
+        Raises DownstreamError where the problem has no dialogues, or a feature is not finite.
+        """
         self.device = torch.device(device)
         means = np.ascontiguousarray(pooled[:, 0])
         for layer in range(means.shape[1]):
@@ -88,6 +91,7 @@ class Turns:
         for rows in self.dialogues:
             speaker[rows] = np.unique(problem.speaker[rows], return_inverse=True)[1]
         self.speaker = torch.as_tensor(speaker, device=self.device)
+        self._owner = part_weights.owners(widths or means.shape[2:])
 
     def around(self, part: np.ndarray, without: np.ndarray) -> list[np.ndarray]:
         """The dialogues of the turns `part`, longest first; the turns `without` are left out."""
@@ -96,14 +100,16 @@ class Turns:
         return sorted(there, key=len, reverse=True)
 
     def standards(self, rows: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
-        """Mean and inverse deviation (L, D) of the turns `rows`; 0 for the deviation of a constant value."""
+        """Mean (L, D) of the turns `rows`, and what a value less its mean is multiplied by: its part's factor through
+        its deviation; 0 for a constant value."""
+        factors = part_weights.factors(self._owner)
         layers = []
         for layer in range(self.means.shape[1]):
             own = self.means[torch.as_tensor(rows, device=self.device), layer].double()
             scale = torch.where((own != own[0]).any(0), (own - own.mean(0)).square().mean(0).sqrt(), torch.inf)
             layers.append((own.mean(0), 1 / scale))
         centre, inverse = (torch.stack(part).float() for part in zip(*layers, strict=True))
-        return centre, inverse
+        return centre, inverse if factors is None else inverse * factors.to(self.device)
 
 
 @dataclass(frozen=True)

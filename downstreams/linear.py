@@ -32,20 +32,31 @@ class Linear:
         return (x @ self.weights.flatten(1)).view(len(rows), *self.bias.shape) + self.bias
 
 
-def standardised(rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Rows (n, D) with mean 0 and deviation 1 (a constant column: 0), and the centre and scale (D,) that did it."""
+def standardised(
+    rows: torch.Tensor, factors: torch.Tensor | None = None
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Rows (n, D) with mean 0 and deviation 1 (a constant column: 0), and the centre and scale (D,) that did it.
+
+    With `factors` (D,), these are the deviations.
+    """
     wide = rows.double()
     centre = wide.mean(0)
     scale = (wide - centre).square().mean(0).sqrt()
     scale = torch.where(scale > 0, scale, 1.0)
+    if factors is not None:
+        scale = scale / factors
     return ((wide - centre) / scale).float(), centre, scale
 
 
-def moments(x: torch.Tensor, members: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def moments(
+    x: torch.Tensor, members: torch.Tensor, factors: torch.Tensor | None = None
+) -> tuple[torch.Tensor, torch.Tensor]:
     """Mean (D, Q) and inverse standard deviation (D, Q; 0 for constant columns) of every training set.
 
+    With `factors` (D,), it is the factor of a column divided by its standard deviation.
+
     Args:
-        x: (n, D) of unit scale.
+        x: (n, D) of unit scale, or of the scale `factors`.
         members: (Q, n) bool.
     """
     share = members.double() / members.sum(1, keepdim=True)
@@ -53,4 +64,6 @@ def moments(x: torch.Tensor, members: torch.Tensor) -> tuple[torch.Tensor, torch
     mean = (share @ wide).T
     variance = (share @ wide.square()).T - mean.square()
     inverse = torch.where(variance > CONSTANT, variance.clamp_min(CONSTANT).rsqrt(), 0.0)
+    if factors is not None:
+        inverse = inverse * factors[:, None]
     return mean.float(), inverse.float()

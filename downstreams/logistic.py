@@ -36,6 +36,7 @@ def fit(
     n_classes: int,
     tolerance: float = 1e-8,
     balanced: bool = True,
+    factors: torch.Tensor | None = None,
 ) -> Linear:
     """Ridge logistic regression of every training set with every strength.
 
@@ -53,21 +54,25 @@ def fit(
         tolerance: the Newton decrement at which a problem is solved, as a share of the first one (a strong ridge
             lowers the objective little) and of the objective (a weak one lowers it by orders of magnitude).
         balanced: classes weigh alike, however many members they have.
+        factors: (D,), by which standardised features are multiplied; None: 1.
 
     Returns:
         The logits of P = Q * S problems, strengths running fastest.
     """
-    x, centre, scale = standardised(rows)
+    x, centre, scale = standardised(rows, factors)
     if x.shape[1] > WIDE * len(x):
         solved = [
-            _in_the_span(x[part], targets[part], strengths, n_classes, tolerance, balanced) for part in members.unbind()
+            _in_the_span(x[part], targets[part], strengths, n_classes, tolerance, balanced, factors)
+            for part in members.unbind()
         ]
     else:
         basis = _basis(x)
         width = max(len(x), 3 * x.shape[1]) * n_classes * len(strengths)
         parts = members.split(max(1, BLOCK // width))
         solved = [
-            _minimise(_batch(x, targets, part, moments(x, part), strengths, n_classes, balanced, *basis), tolerance)
+            _minimise(
+                _batch(x, targets, part, moments(x, part, factors), strengths, n_classes, balanced, *basis), tolerance
+            )
             for part in parts
         ]
     theta = torch.cat([s[0] for s in solved], dim=-1)
@@ -75,11 +80,17 @@ def fit(
 
 
 def _in_the_span(
-    x: torch.Tensor, targets: torch.Tensor, strengths: torch.Tensor, n_classes: int, tolerance: float, balanced: bool
+    x: torch.Tensor,
+    targets: torch.Tensor,
+    strengths: torch.Tensor,
+    n_classes: int,
+    tolerance: float,
+    balanced: bool,
+    factors: torch.Tensor | None,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Coefficients (D + 1, C, S) of one training set of few rows x (n, D), and which strengths converged."""
     everyone = torch.ones(1, len(x), dtype=torch.bool, device=x.device)
-    mean, inverse = moments(x, everyone)
+    mean, inverse = moments(x, everyone, factors)
     axes, triangle = torch.linalg.qr(((x - mean.T) * inverse.T).T)  # (D, n), (n, n)
     y = triangle.T.contiguous()  # the standardised rows along these axes
     as_they_are = torch.zeros_like(y[:, :1]), torch.ones_like(y[:, :1])

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -33,7 +33,7 @@ from commons.corridors.predictions import Choice, Predictions
 from commons.corridors.problem import Fold, Problem
 from commons.metrics import METRICS, REGRESSION, sums
 from commons.progress import Progress
-from downstreams import balance, logistic, ridge
+from downstreams import balance, logistic, part_weights, ridge
 from downstreams.assembly import fold_table
 from downstreams.checks import check_finite, fitting
 from downstreams.linear import Linear
@@ -64,13 +64,21 @@ def evaluate(
         DownstreamError: the features are not those of the problem, or are not finite.
     """
     pooled = fitting(features.pooled, problem, "pooled features")
-    return read(pooled, problem, Probe.model_validate(settings), device, progress)
+    return read(pooled, problem, Probe.model_validate(settings), device, progress, features.parts)
 
 
 def read(
-    pooled: Pooled, problem: Problem, settings: Probe, device: str, progress: Progress | None = None
+    pooled: Pooled,
+    problem: Problem,
+    settings: Probe,
+    device: str,
+    progress: Progress | None = None,
+    widths: tuple[int, ...] = (),
 ) -> Predictions:
     """The probe's predictions from pooled features (N, 2, L, D), or (N, 1, L, D) where it reads means alone.
+
+    Args:
+        widths: of the parts of D, see part_weights.py; empty: there is one.
 
     Raises:
         DownstreamError: the features are not finite.
@@ -79,12 +87,15 @@ def read(
     depth, strengths = pooled.shape[2], torch.tensor(settings.strengths)
     statistics = [STATISTICS[name] for name in settings.statistics]
     balanced = balance.balanced(settings.class_weights, problem)
+    owner = part_weights.owners(widths or pooled.shape[3:], len(statistics))
     fits: list[list[_LayerFit]] = [[] for _ in problem.folds]  # [fold][layer]
     with one_core_each(device) as pool:
         for layer in range(depth):
             rows = np.concatenate([pooled[:, s, layer] for s in statistics], axis=1)
             check_finite(rows, problem.ids, f"layer {layer}")
-            fit_fold = partial(_fit_fold, rows, problem, strengths=strengths, balanced=balanced, device=device)
+            fit_fold = partial(
+                _fit_fold, rows, problem, owner=owner, strengths=strengths, balanced=balanced, device=device
+            )
             for f, fit in enumerate(pool.map(fit_fold, problem.folds)):
                 fits[f].append(fit)
                 if progress:
@@ -106,17 +117,27 @@ class _LayerFit:
 
 
 def _fit_fold(
-    rows: np.ndarray, problem: Problem, fold: Fold, *, strengths: torch.Tensor, balanced: bool, device: str
+    rows: np.ndarray,
+    problem: Problem,
+    fold: Fold,
+    *,
+    owner: np.ndarray,
+    strengths: torch.Tensor,
+    balanced: bool,
+    device: str,
 ) -> _LayerFit:
+    """The fit on rows (N, D); `owner` (D,): the part that each column belongs to."""
     known = np.concatenate([fold.train, fold.dev])
     varies = np.ptp(rows[known], axis=0) > 0  # a column constant on what may be trained on carries nothing
     x = torch.as_tensor(rows[known][:, varies], device=device)
     y = torch.as_tensor(problem.targets[known], device=device)
+    weights = part_weights.factors(owner[varies])
+    solve = partial(_fit, problem, factors=None if weights is None else weights.to(device), balanced=balanced)
     penalties = (strengths / max(1, x.shape[1])).to(device)
     near = int((strengths <= FAR).sum()) or len(strengths)
-    best, lowest, loss, figure = _chosen(problem, fold, known, x, y, penalties, near, balanced)
+    best, lowest, loss, figure = _chosen(problem, fold, known, x, y, penalties, near, balanced, solve)
     everything = torch.ones(1, len(known), dtype=torch.bool, device=device)
-    final = _fit(problem, x, y, everything, penalties[best : best + 1], FINAL_TOLERANCE, balanced)
+    final = solve(x, y, everything, penalties[best : best + 1], FINAL_TOLERANCE)
     test = torch.as_tensor(rows[fold.test][:, varies], device=device)
     outputs = final(_alike(test, x) if problem.test_standardised else test)[..., 0]
     return _LayerFit(
@@ -139,6 +160,7 @@ def _chosen(
     penalties: torch.Tensor,
     near: int,
     balanced: bool,
+    solve: Callable[..., Linear],
 ) -> tuple[int, int, float, float]:
     """Index of the strength that is taken and of that of the smallest loss; loss and `select_on` of the former.
 
@@ -155,7 +177,7 @@ def _chosen(
 
     def outputs(part: torch.Tensor, tolerance: float) -> torch.Tensor:
         """(n, C, S) of every utterance that chooses, by the fits that left it out."""
-        inner = _fit(problem, x, y, members, part, tolerance, balanced)
+        inner = solve(x, y, members, part, tolerance)
         each = inner(x[chooses]).unflatten(2, (len(groups), len(part)))
         return each[torch.arange(len(each)), :, left_out.argmax(0)[some]]
 
@@ -245,10 +267,11 @@ def _fit(
     strengths: torch.Tensor,
     tolerance: float,
     balanced: bool,
+    factors: torch.Tensor | None,
 ) -> Linear:
     if problem.kind == REGRESSION:
-        return ridge.fit(x, y, members, strengths)
-    return logistic.fit(x, y, members, strengths, len(problem.classes), tolerance, balanced)
+        return ridge.fit(x, y, members, strengths, factors)
+    return logistic.fit(x, y, members, strengths, len(problem.classes), tolerance, balanced, factors)
 
 
 def _predictions(problem: Problem, fits: list[list[_LayerFit]], seconds: float) -> Predictions:

@@ -7,7 +7,13 @@ import torch
 from downstreams.linear import Linear, moments, standardised
 
 
-def fit(rows: torch.Tensor, targets: torch.Tensor, members: torch.Tensor, strengths: torch.Tensor) -> Linear:
+def fit(
+    rows: torch.Tensor,
+    targets: torch.Tensor,
+    members: torch.Tensor,
+    strengths: torch.Tensor,
+    factors: torch.Tensor | None = None,
+) -> Linear:
     """Ridge regression of every training set with every strength, in closed form.
 
     Each problem minimises  |y - X w - b|^2 + |w|^2 / strength  over its members, with features standardised on them
@@ -19,12 +25,13 @@ def fit(rows: torch.Tensor, targets: torch.Tensor, members: torch.Tensor, streng
         targets: (n,) values.
         members: (Q, n) bool, the training sets.
         strengths: (S,).
+        factors: (D,), by which standardised features are multiplied; None: 1.
 
     Returns:
         The values (C = 1) of P = Q * S problems, strengths running fastest.
     """
-    x, centre, scale = standardised(rows)
-    mean, inverse = moments(x, members)
+    x, centre, scale = standardised(rows, factors)
+    mean, inverse = moments(x, members, factors)
     weights, bias = [], []
     for q, member in enumerate(members):
         z = ((x[member] - mean[:, q]) * inverse[:, q]).double()

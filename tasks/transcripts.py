@@ -87,7 +87,9 @@ def read(file: Path) -> Transcripts:
     heading = [cell.strip().lower() for cell in sheet.heading]
     columns = [name for name in HEADINGS if heading.count(name) == 1]
     if heading.count("id") != 1 or len(columns) != 1:
-        raise TaskError(f"{file}: has the columns {cut(', '.join(sheet.heading)) or 'of an empty file'}; expected {EXPECTED}")
+        raise TaskError(
+            f"{file}: has the columns {cut(', '.join(sheet.heading)) or 'of an empty file'}; expected {EXPECTED}"
+        )
     id_at, text_at = heading.index("id"), heading.index(columns[0])
     texts: dict[str, str] = {}
     for number, values in sheet.rows:

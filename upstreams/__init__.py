@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Extraction", "Identity", "Named", "UnknownName", "UpstreamError", "ablation", "describe", "expand", "extract",
-    "identify", "load", "names", "resolve", "train",
+    "fused", "identify", "load", "names", "resolve", "sources", "together", "train",
 ]  # fmt: skip
 
 
@@ -50,16 +50,24 @@ def describe() -> tuple[Entry, ...]:
     return registry.listed()
 
 
-def expand(name: str) -> list[str]:
-    """For emotion2vec@RUN/* the names of all checkpoints of the run; for any other name that name alone.
+def expand(name: str, places: Places | None = None) -> list[str]:
+    """For emotion2vec@RUN/* the names of all checkpoints of the run, for random:NAME those of five draws, for a fusion
+    with such a part one for each; for any other name that name alone.
 
     Raises:
         UnknownName: there is no such folder.
         Refused: it holds no checkpoint.
     """
-    from upstreams import registry
+    from upstreams import composed
 
-    return registry.expand(name)
+    return composed.expand(name, places or Places())
+
+
+def together(parts: Sequence[str], places: Places | None = None) -> list[tuple[str, ...]]:
+    """The names that several names stand for together, see `expand`; draws of random weights go in step."""
+    from upstreams import composed
+
+    return composed.together(parts, places or Places())
 
 
 def resolve(name: str, places: Places | None = None) -> Named:
@@ -69,9 +77,9 @@ def resolve(name: str, places: Places | None = None) -> Named:
         UnknownName: there is no such name, or no such file.
         Refused: the name takes no such seed or checkpoint, or has a wrong form.
     """
-    from upstreams import registry
+    from upstreams import composed
 
-    return registry.resolve(name, places or Places())
+    return composed.resolve(name, places or Places())
 
 
 def identify(named: Named, precision: str = "fp32", models: Models | None = None) -> Identity:
@@ -81,16 +89,22 @@ def identify(named: Named, precision: str = "fp32", models: Models | None = None
         UnknownName: its file has no such class.
         UpstreamError: it cannot be built, or lacks a fact.
     """
-    from upstreams import identity
+    from upstreams import fusion, identity, precomputed
     from upstreams.extraction.models import Models
 
-    return identity.identify(named, *(models or Models()).current(named, precision))
+    models = models or Models()
+    if named.parts:
+        return fusion.identity(named, [identify(part, precision, models) for part in named.parts])
+    if named.given:
+        return precomputed.identify(named)
+    return identity.identify(named, *models.current(named, precision))
 
 
 def load(name: str, device: str = "cpu", precision: str = "fp32", places: Places | None = None) -> Frozen:
     """The upstream itself: its facts, `fingerprint()`, a call with waveforms or texts.
 
-    Errors as in `resolve` and `identify`.
+    A fusion, one layer and features from elsewhere have no such form: `identify` and `extract` them. Errors as in
+    `resolve` and `identify`.
     """
     from upstreams.build import build
 
@@ -120,9 +134,39 @@ def extract(
         EmorepError: a bad file, model, cache or request; there is no GPU; or the upstream has changed since it was
             identified.
     """
-    from upstreams.extraction.extract import extract
+    if identity.parts:
+        from upstreams import fusion
 
-    return extract(identity, utterances, needs, options, progress, models)
+        def of_part(part: Identity, own: Iterable[str]) -> Features:
+            return extract(part, utterances, own, options, progress, models)
+
+        return fusion.features(identity, of_part, frozenset(needs))
+    if identity.named.given:
+        from upstreams import precomputed
+
+        return precomputed.extract(identity, utterances, needs, options, progress, models)
+    from upstreams.extraction import extract as extraction
+
+    return extraction.extract(identity, utterances, needs, options, progress, models)
+
+
+def fused(named: Named, parts: Sequence[Identity]) -> Identity:
+    """The facts of several upstreams together: what they have seen, their licences, sizes and what they read."""
+    from upstreams import fusion
+
+    return fusion.identity(named, parts)
+
+
+def sources(identity: Identity, needs: Iterable[str]) -> list[tuple[Identity, frozenset[str]]]:
+    """The upstreams whose features must be extracted before it has those that are needed, and which of theirs: itself,
+    or the parts of a fusion.
+
+    Raises:
+        UpstreamError: a fusion has no features of that kind.
+    """
+    from upstreams import fusion
+
+    return fusion.sources(identity, needs)
 
 
 def ablation(name: str) -> Ablation:

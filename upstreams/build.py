@@ -28,6 +28,8 @@ def build(named: Named, device: str = "cpu", precision: str = "fp32") -> Frozen:
         UnknownName: its file has no such class.
         UpstreamError: a user's file raises, a model lacks facts, weights are missing or damaged.
     """
+    if named.parts or named.given:
+        raise UpstreamError(f"upstream {named.name}: is made of features, and cannot be called with waveforms")
     source = Path(named.source) if named.source else None
     checkpoint = Path(named.checkpoint) if named.checkpoint else None
     neighbours = Neighbours(source) if source else None

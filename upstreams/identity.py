@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -28,9 +29,12 @@ class Identity:
         licence: of the weights or the library, in words; "" where it is not known.
         precision: the one it runs in: always "fp32" for an upstream that cannot move to a GPU.
         movable: whether it can run on a GPU.
-        takes: what it takes: of audio the rate, hop, receptive field and longest window.
+        takes: what it takes: of audio the rate, hop, receptive field and longest window; None where it takes nothing
+            itself, as a fusion.
         fingerprint: sha256 (hex) over all that decides its features.
         modality: what it reads of an utterance.
+        step: seconds between frames; infinite where it has one frame for each utterance; None: not known.
+        parts: what it is made of, see `Named.parts`.
     """
 
     named: Named
@@ -43,9 +47,11 @@ class Identity:
     licence: str
     precision: str
     movable: bool
-    takes: Format
+    takes: Format | None
     fingerprint: str
     modality: Modality = "audio"
+    step: float | None = None
+    parts: tuple[Identity, ...] = ()
 
 
 def identify(named: Named, upstream: Frozen, fingerprint: str) -> Identity:
@@ -64,4 +70,14 @@ def identify(named: Named, upstream: Frozen, fingerprint: str) -> Identity:
         takes=upstream.takes,
         fingerprint=fingerprint,
         modality=upstream.modality,
+        step=_step(upstream.takes),
     )
+
+
+def _step(takes: Format) -> float | None:
+    """Seconds between frames; infinite: one frame for each utterance; None: frames are pieces of text."""
+    from upstreams.inputs.audio import AudioFormat
+
+    if isinstance(takes, AudioFormat):
+        return takes.hop / takes.sample_rate if takes.hop else math.inf
+    return math.inf if takes.one_frame else None

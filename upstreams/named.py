@@ -10,6 +10,7 @@ from commons.hashing import short
 from upstreams.pretraining.checkpoints import of_a_run
 
 RANDOM_FOLDER = re.compile(r"(?P<random>random:[^@]+)@(?P<folder>.*?\D.*?)(?:@(?P<seed>\d+))?")
+GIVEN = "features:"  # begins the name of features that were extracted elsewhere
 USER_FILE = re.compile(r"(?P<file>.+\.py):(?P<object>[A-Za-z_]\w*)(?:@(?P<checkpoint>.+))?")
 
 
@@ -27,6 +28,9 @@ class Named:
         ablation, variant: the ablation that it is a variant of, and which one.
         run, step: the pre-training run that it is a checkpoint of, as records spell it, and the step.
         cite: BibTeX keys of its papers, as `registry.Entry` has them; empty where none are known.
+        parts: what it is made of, where it is a fusion of several upstreams or, with `layer`, one layer of another.
+        layer: from 0, of its one part.
+        given: absolute path of the features themselves, where they were extracted elsewhere.
     """
 
     name: str
@@ -42,6 +46,9 @@ class Named:
     run: str | None = None
     step: int | None = None
     cite: tuple[str, ...] = ()
+    parts: tuple[Named, ...] = ()
+    layer: int | None = None
+    given: str | None = None
 
 
 def record_name_of(name: str) -> str:
@@ -55,7 +62,8 @@ def record_name_of(name: str) -> str:
     if match := RANDOM_FOLDER.fullmatch(name):
         return match["random"] + (f"@{match['seed']}" if match["seed"] else "")
     match = USER_FILE.fullmatch(name)
-    paths = [match["file"], match["checkpoint"]] if match else [name.partition("@")[2], name.removeprefix("hf:")]
+    plain = name.removeprefix("hf:").removeprefix(GIVEN)
+    paths = [match["file"], match["checkpoint"]] if match else [name.partition("@")[2], plain]
     outside = [path for path in paths if path and Path(path).is_absolute()]
     if len(outside) == 1 and of_a_run(run := Path(outside[0])):
         folder = f"{run.parent.name}~{short(str(run.parent))}"

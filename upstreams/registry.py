@@ -13,6 +13,8 @@ random:wav2vec2_base@7       one draw, seed 7; random:wav2vec2_base@0 has no num
 path/to/file.py:Class        a class of the user's, or a function that returns an object; the file may import the
                              modules beside it
 path/to/file.py:Class@FILE   the same, called with the path of a checkpoint
+
+Names that consist of these (a+b, a#9), and features:FOLDER, are in composed.py.
 """
 
 from __future__ import annotations
@@ -116,6 +118,11 @@ FORMS = (
     Entry("hf:REPOSITORY", "", "any encoder of the hub, or of a folder: hf:FOLDER", "", modality=""),
     Entry("s3prl:NAME", "", "an upstream of s3prl; s3prl:NAME@FILE with a checkpoint", ""),
     Entry("FILE.py:CLASS", "", "an upstream of your own; FILE.py:CLASS@CHECKPOINT with weights", "", modality=""),
+    Entry("features:FOLDER", "", "features that you have extracted: one .npy an utterance, an .npz or a .parquet", "",
+          modality=""),
+    Entry("NAME+NAME", "", "early fusion: the features of any number of upstreams side by side", "", modality=""),
+    Entry("NAME#LAYER", "", "one layer of an upstream, from 0; wavlm_base#9+hubert_base#6 pairs two layers", "",
+          modality=""),
 )  # fmt: skip
 UPSTREAMS: Registry[Entry] = Registry(
     "upstream", {entry.name: entry for entry in (*ENTRIES, *RANDOM)}, LIST, others=["path/to/file.py:Class"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator, Sequence
 
-from cells.jobs import Job, Measure, Outcome
+from cells.jobs import Extract, Job, Measure, Outcome
 from cells.measure import perform
 from cells.workplace import Workplace
 
@@ -35,9 +35,11 @@ class Local:
         self._waiting.clear()
 
     def _skipped(self, job: Job) -> Outcome | None:
-        cell = job.cell if isinstance(job, Measure) else None
+        cell = None if isinstance(job, Extract) else job.cell
         for before in job.after:
             if failure := self._ended[before].failure:
+                if len(job.after) > 1:  # say which part of a fusion it was
+                    failure = f"{before}: {failure}"
                 return Outcome(job.id, cell, failure=failure, skipped=True)
         beside = job.beside if isinstance(job, Measure) else ()
         if beside and all(self._ended[one].failure for one in beside):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -72,6 +72,8 @@ class Features:
         audio_seconds: audio of the utterances; None where the table has no audio.
         parameters: number of parameters of the upstream's networks; None where it has none, or all features came from
             the store.
+        parts: widths of the parts that D consists of, where features of several upstreams stand side by side; empty:
+            there is one.
     """
 
     ids: np.ndarray
@@ -88,3 +90,15 @@ class Features:
     audio_seconds: float | None
     parameters: int | None
     live: Live | None = None
+    parts: tuple[int, ...] = ()
+
+
+def together(parts: Iterable[tuple[int | None, Mapping[str, int]]]) -> int | None:
+    """The number of parameters of several upstreams together, from that of each and the counts of its extraction.
+
+    None where none has any, or one is not known because all of its features came from the store.
+    """
+    several = list(parts)
+    if any(own is None and not counts.get("computed") for own, counts in several):
+        return None
+    return sum(own or 0 for own, _ in several) or None

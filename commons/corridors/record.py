@@ -65,7 +65,9 @@ class Task(Section):
     audit: str = Field(description="hash of ids, targets, folds and content of the utterances")
     folds: list[str] = Field(description="names of the test folds, in order")
     published: list[Published] = Field(default=[], description="figures of the literature")
-    counts: dict[str, JsonValue] = Field(default={}, description="utterances, speakers, labels left out, bad files, utterances without text")
+    counts: dict[str, JsonValue] = Field(
+        default={}, description="utterances, speakers, labels left out, bad files, utterances without text"
+    )
     notes: list[str] = Field(default=[], description="what a reader of the figures must know")
     marks: list[str] = Field(default=[], description="marks of the task alone")
     derived: str | None = Field(default=None, description="kind of a derived task: transfer, shots, gender ...")
@@ -128,6 +130,12 @@ class Upstream(Section):
     step: int | None = Field(default=None, description="step of that run")
     cite: list[str] | None = Field(
         default=None, description="BibTeX keys of its papers; null in records from before there was this key"
+    )
+    fusion: Literal["early", "late"] | None = Field(
+        default=None, description="early: the features of its parts side by side; late: their predictions averaged"
+    )
+    parts: list[str] = Field(
+        default=[], description="upstreams that it is made of: of a fusion, or the one of which it is a layer"
     )
 
 

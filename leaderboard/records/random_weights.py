@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import statistics
 from collections.abc import Collection, Iterable, Sequence
 from typing import TypeVar
@@ -12,6 +13,7 @@ from commons.corridors.record import REFERENCE, FoldScore, Record, Score
 from commons.marks import DRAWS, IMPORTED
 from leaderboard.records.comparable import question
 
+SEED = re.compile(r"(random:[^@+,#]+)@\d+")
 Member = TypeVar("Member")
 Draws = tuple[object, ...]
 
@@ -93,8 +95,8 @@ def draws_of(record: Record) -> int:
 
 
 def name_of_all(record: Record) -> str:
-    """What the draws of an architecture are called together: the name without a seed."""
-    return record.cell.upstream.partition("@")[0]
+    """What the draws of an architecture are called together: the name without seeds, in a fusion of every part."""
+    return SEED.sub(r"\1", record.cell.upstream)
 
 
 def names_of(record: Record) -> set[str]:

@@ -133,7 +133,9 @@ def check(file: Path, heading: Heading, asked: str) -> None:
     if "path" not in heading.place and "text" not in heading.place:
         others = ", ".join(OTHERS["path"][:4])
         hint = _did_you_mean(heading, "path", "rename it to path")
-        raise TaskError(f"{file}: has no column path, the audio files (or {others}), and no text{hint}; its columns are {columns}")
+        raise TaskError(
+            f"{file}: has no column path, the audio files (or {others}), and no text{hint}; its columns are {columns}"
+        )
     if asked and asked not in heading.place:
         raise TaskError(f"{file}: has no column {asked}, so nothing is asked; its columns are {columns}")
     if not asked and not {"emotion", *VALUES} & set(heading.place):

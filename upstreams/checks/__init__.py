@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 from commons.places import Places
 from upstreams.build import build
-from upstreams.checks import audio, text
+from upstreams.checks import audio, made, text
+from upstreams.composed import resolve
 from upstreams.errors import Unsteady
-from upstreams.registry import resolve
 
 
 def check(name: str, places: Places | None = None) -> Iterator[str]:
@@ -19,6 +19,14 @@ def check(name: str, places: Places | None = None) -> Iterator[str]:
         UpstreamError: the first fault.
     """
     named = resolve(name, places or Places())
+    if named.given:
+        yield from made.of_files(named)
+        return
+    if named.parts:
+        for part in dict.fromkeys(named.parts):
+            yield from check(part.name, places)
+        yield from made.of_parts(named)
+        return
     upstream = build(named)
     parts = text if upstream.modality == "text" else audio
     yield f"{upstream.name}: {upstream.title}"

@@ -17,14 +17,13 @@ import warnings
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple, Protocol
 from urllib.parse import quote
 
 import numpy as np
 
 from commons import files, hashing
 from upstreams.errors import UpstreamError
-from upstreams.inputs import Input
 
 VERSION = 1  # of the layout and of pooling; part of every key
 ABOUT = "about.json"
@@ -62,6 +61,15 @@ class Verified:
         self._states[str(chunk)] = now
 
 
+class Keyed(Protocol):
+    """An utterance as keys see it: facts of it, and the rule by which they become what a model takes."""
+
+    rule: ClassVar[str]
+
+    @property
+    def content(self) -> tuple[object, ...]: ...
+
+
 class Row(NamedTuple):
     """One utterance of a chunk: its key, and whether it was zero-padded (audio) or cut into windows."""
 
@@ -89,7 +97,7 @@ class Kept:
         digest = _digest(self.fingerprint, self.kind, self.precision, VERSION)
         return cache / "features" / f"{quote(self.upstream, safe='')[:160]}-{digest[:16]}"
 
-    def key(self, one: Input) -> str:
+    def key(self, one: Keyed) -> str:
         """32 hex digits over all that the features of this utterance depend on."""
         return _digest(one.content, one.rule, self.fingerprint, self.kind, self.precision, VERSION)[:32]
 

@@ -62,7 +62,7 @@ class Pooled:
 
     def __getitem__(self, index: Index) -> np.ndarray:
         """Rows: integer, slice, integer or boolean array; stat, layer and column: integers or slices."""
-        rows_index, stat, layer, column = _four(index)
+        rows_index, stat, layer, column = axes(index)
         rows = np.arange(self.shape[0])[rows_index]
         flat = np.atleast_1d(rows)
         tail = np.empty(self.shape[1:], dtype=np.bool_)[stat, layer, column].shape
@@ -75,7 +75,7 @@ class Pooled:
         return out[0] if rows.ndim == 0 else out
 
 
-def _four(index: Index) -> tuple[int | slice | np.ndarray, Part, Part, Part]:
+def axes(index: Index) -> tuple[int | slice | np.ndarray, Part, Part, Part]:
     """An index as one for each axis; axes that it leaves out are taken whole."""
     first, *others = index if isinstance(index, tuple) else (index,)
     if len(others) > 3:

@@ -246,7 +246,8 @@ def _build(setup: Setup) -> Frozen:
 def _setup(line: str) -> Setup:
     plain = json.loads(line)
     named = plain.pop("named")
-    return Setup(Named(**{**named, "arguments": tuple(named["arguments"]), "cite": tuple(named["cite"])}), **plain)
+    lists = {name: tuple(value) for name, value in named.items() if isinstance(value, list)}
+    return Setup(Named(**{**named, **lists}), **plain)
 
 
 def _job(line: str, modality: str) -> Job:

@@ -1,0 +1,190 @@
+"""Early fusion and single layers: views of what the store has of their parts."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import upstreams
+from commons.errors import EmorepError
+from commons.places import Places
+from commons.splitting import split
+from tests.upstreams.sounds import ENERGY, TINY, extract, noise, plugin, speak
+from upstreams.side_by_side import aligned, paired
+
+
+@pytest.fixture(scope="module")
+def utterances(tmp_path_factory) -> pd.DataFrame:
+    return speak(tmp_path_factory.mktemp("audio"), [noise(0.3 + 0.1 * i, i) for i in range(5)])
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory) -> str:
+    """An encoder of three layers, 20 ms a frame."""
+    return plugin(tmp_path_factory.mktemp("tiny"), TINY, "tiny")
+
+
+@pytest.fixture(scope="module")
+def energy(tmp_path_factory) -> str:
+    """Two layers, 10 ms a frame."""
+    return plugin(tmp_path_factory.mktemp("energy"), ENERGY)
+
+
+def identity(name: str) -> upstreams.Identity:
+    return upstreams.identify(upstreams.resolve(name))
+
+
+def test_pooled_features_are_those_of_the_parts_side_by_side(utterances, cache, tiny, energy):
+    names = [tiny, energy, "mfcc"]
+    parts = [extract(name, utterances, ["pooled"], cache) for name in names]
+    fused = extract("+".join(names), utterances, ["pooled"], cache)
+    assert parts[0].parameters
+    assert extract(f"{tiny}+{energy}", utterances, ["pooled"], cache / "new").parameters == parts[0].parameters
+    assert (fused.depth, fused.parts) == (max(part.depth for part in parts), tuple(part.width for part in parts))
+    assert fused.pooled.shape == (len(utterances), 2, fused.depth, sum(fused.parts)) == fused.pooled[:].shape
+    for layer in range(fused.depth):
+        own = [part.pooled[:, :, paired(layer, fused.depth, part.depth)] for part in parts]
+        np.testing.assert_array_equal(fused.pooled[:, :, layer], np.concatenate(own, axis=-1))
+    whole, rows = fused.pooled[:], np.array([3, 0])
+    for index in [1, rows, rows[:1], (slice(None), 0), (rows, 1, 2), (2, 0, -1, slice(3, 40)), (rows, slice(0, 1), 0)]:
+        np.testing.assert_array_equal(fused.pooled[index], whole[index])
+    assert fused.counts["computed"] == 0 and fused.counts["reused"] == len(utterances)
+
+
+@pytest.mark.parametrize(("depth", "own"), [(13, 13), (13, 25), (25, 13), (13, 1), (2, 7), (1, 1), (7, 2)])
+def test_layers_are_paired_by_relative_depth(depth, own):
+    layers = [paired(layer, depth, own) for layer in range(depth)]
+    assert layers[0] == 0 and (depth == 1 or layers[-1] == own - 1) and layers == sorted(layers)
+    for layer, mine in enumerate(layers):
+        assert 1 in (depth, own) or abs(mine / (own - 1) - layer / (depth - 1)) <= 0.5 / (own - 1) + 1e-9
+
+
+def test_named_layers_are_those_and_no_others(utterances, cache, tiny, energy):
+    fused = extract(f"{tiny}#1+{energy}#0", utterances, ["pooled"], cache)
+    assert (fused.depth, fused.pooled.shape[2]) == (1, 1)
+    own = [extract(name, utterances, ["pooled"], cache).pooled[:, :, layer] for name, layer in ((tiny, 1), (energy, 0))]
+    np.testing.assert_array_equal(fused.pooled[:, :, 0], np.concatenate(own, axis=-1))
+    mixed = extract(f"{tiny}+{energy}#1", utterances, ["pooled"], cache)  # the other part keeps its layers
+    last = extract(energy, utterances, ["pooled"], cache).pooled[:, :, 1]
+    for layer in range(mixed.depth):
+        np.testing.assert_array_equal(mixed.pooled[:, :, layer][..., -3:], last)
+
+
+@pytest.mark.parametrize("kind", ["frames:last", "frames:all"])
+def test_frames_are_those_of_the_coarser_part_and_means_of_the_finer(utterances, cache, tiny, energy, kind):
+    coarse, fine = (extract(name, utterances, [kind], cache).frames for name in (tiny, energy))
+    fused = extract(f"{energy}+{tiny}", utterances, [kind], cache)
+    assert fused.frames.layers == coarse.layers
+    np.testing.assert_array_equal(fused.frames.offsets, coarse.offsets)
+    for row in range(len(utterances)):
+        whole, count = fused.frames[row], len(coarse[row])
+        np.testing.assert_array_equal(whole[..., 3:], coarse[row])
+        # Two frames of 10 ms in one of 20 ms.
+        pairs = fine[row][: 2 * count].astype(np.float64).reshape(count, 2, *fine[row].shape[1:]).mean(1)
+        last = [fine.layers.index(paired(layer, 3, 2)) for layer in coarse.layers]
+        np.testing.assert_allclose(whole[..., :3], pairs[:, last], rtol=2e-3, atol=1e-4)
+
+
+def test_frames_of_a_named_layer_are_those_of_that_layer(utterances, cache, tiny):
+    one, every = (
+        extract(f"{tiny}#1", utterances, ["frames:last"], cache),
+        extract(tiny, utterances, ["frames:all"], cache),
+    )
+    for row in range(len(utterances)):
+        np.testing.assert_array_equal(one.frames[row][:, 0], every.frames[row][:, 1])
+
+
+@pytest.mark.parametrize(("step", "longest"), [(0.01, 0.02), (0.01, 0.025), (0.016, 0.02), (0.02, 0.02)])
+def test_a_frame_takes_the_mean_of_the_frames_whose_centres_lie_in_it(step, longest):
+    fine = np.random.default_rng(0).standard_normal((30, 2, 3)).astype(np.float16)
+    count = int(30 * step / longest) + 2  # more than the finer part reaches
+    made = aligned(fine, step, longest, count)
+    for frame in range(min(count, 30)):
+        inside = [i for i in range(30) if frame <= round((i + 0.5) * step / longest, 9) < frame + 1]
+        wanted = fine[inside].astype(np.float64).mean(0) if inside else fine[-1]
+        if step < longest or inside:
+            np.testing.assert_allclose(made[frame], wanted, rtol=1e-3, atol=1e-3)
+
+
+def test_a_part_with_one_frame_an_utterance_makes_one_of_all(utterances, cache, energy):
+    one = extract("opensmile", utterances.iloc[:2], ["frames:last"], cache)
+    fused = extract(f"{energy}+opensmile", utterances.iloc[:2], ["frames:last"], cache)
+    assert list(fused.frames.offsets) == [0, 1, 2]
+    np.testing.assert_array_equal(fused.frames[1][..., 3:], one.frames[1])
+
+
+def test_facts_of_all_parts_carry_over(tmp_path, energy):
+    def saying(name: str, facts: str) -> str:
+        return plugin(tmp_path, ENERGY.replace("    min_samples", f"    {facts}\n    min_samples"), name)
+
+    def named(name: str, facts: str) -> str:
+        return saying(name, facts).replace(f":{name}", ":Energy")
+
+    one = named("One", "seen, licence = {'emodb': 'audio', 'iemocap': 'labels'}, 'MIT'")
+    other = named("Other", "seen, licence = {'EmoDB': 'labels', 'iemocap': 'audio'}, 'CC BY-NC 4.0'")
+    fused = identity(f"{one}+{other}")
+    assert fused.seen == {"emodb": "labels", "iemocap": "labels"}
+    assert "MIT" in fused.licence and "CC BY-NC 4.0" in fused.licence
+    assert identity(f"{one}+{energy}").seen == "unknown"
+    cited = upstreams.resolve("opensmile+prosody+fbank").cite
+    assert set(cited) == set(upstreams.resolve("opensmile").cite) | set(upstreams.resolve("prosody").cite)
+
+
+def test_the_fingerprint_follows_parts_their_order_and_layers(energy, tiny):
+    names = [f"{tiny}+{energy}", f"{energy}+{tiny}", f"{tiny}+{energy}#1", f"{tiny}+{energy}#0", f"{tiny}+{tiny}", tiny]
+    assert len({identity(name).fingerprint for name in names}) == len(names)
+    assert identity(names[0]).fingerprint == identity(names[0]).fingerprint
+
+
+def test_a_name_is_split_only_where_every_part_is_one(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    plugin(tmp_path, ENERGY, "my+energy")
+    file = "my+energy.py:Energy"
+    assert upstreams.resolve(file).parts == ()
+    assert [part.name for part in upstreams.resolve(f"fbank+{file}+mfcc").parts] == ["fbank", file, "mfcc"]
+    assert split("a+b+c", "+", {"a", "b+c", "a+b"}.__contains__) == ["a", "b+c"]
+    assert split("a+b", "+", {"a"}.__contains__) == ["a+b"]
+
+
+def test_random_parts_stand_for_five_draws_in_step():
+    names = upstreams.expand("random:wav2vec2_base+random:emotion2vec+fbank")
+    assert [upstreams.resolve(name).draw for name in names] == [0, 1, 2, 3, 4]
+    for seed, name in enumerate(names):
+        assert [part.draw for part in upstreams.resolve(name).parts] == [seed, seed, None]
+    assert upstreams.resolve("random:wav2vec2_base@1+random:emotion2vec@2").draw is None
+    assert upstreams.expand("random:emotion2vec#1") == [f"random:emotion2vec@{seed}#1" for seed in range(5)]
+    assert upstreams.expand("fbank+mfcc") == ["fbank+mfcc"]
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("fbank+mffc", "unknown upstream 'mffc': did you mean mfcc?"),
+        ("fbank+", "an upstream is missing beside a +"),
+        ("+fbank", "an upstream is missing beside a +"),
+        ("fbank#3", "has layers 0 to 0, and no layer 3"),
+        ("fbank#0#0", "is one layer already"),
+        ("fbank#last", "unknown upstream"),
+    ],
+)
+def test_a_wrong_name_is_one_clear_message(name, says):
+    with pytest.raises(EmorepError, match=".") as raised:
+        upstreams.identify(upstreams.resolve(name, Places()))
+    assert says in str(raised.value)
+
+
+def test_a_failing_part_is_named(utterances, cache, tmp_path):
+    broken = plugin(tmp_path, ENERGY.replace("        frames =", "        raise OSError('no disk')\n        frames ="))
+    with pytest.raises(EmorepError, match=r"its part .*energy\.py:Energy fails: .*no disk"):
+        extract(f"fbank+{broken}", utterances, ["pooled"], cache)
+
+
+def test_the_network_of_a_fusion_cannot_be_trained(utterances, cache):
+    with pytest.raises(EmorepError, match="made of frozen features"):
+        extract("fbank+mfcc", utterances, ["live"], cache)
