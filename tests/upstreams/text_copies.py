@@ -17,12 +17,12 @@ SENTENCES = [
     "The tablecloth is lying on the fridge, and they just carried it upstairs.", "no NO No",
 ]  # fmt: skip
 LONG = " ".join(SENTENCES * 3)
-POSITIONS = 40
+POSITIONS = 96
 SMALL = {"hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 2, "intermediate_size": 64}
 
 
 def tokenizer(kind: str, size: int = 160) -> tokenizers.Tokenizer:
-    """A tokenizer of a kind of model, trained on SENTENCES."""
+    """A tokenizer of a kind of model, trained on SENTENCES; trained again, its pieces have other numbers."""
     if kind == "bert":
         special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
         made = tokenizers.Tokenizer(models.WordPiece(unk_token="[UNK]"))
