@@ -24,6 +24,7 @@ import pandas as pd
 import torch
 
 import upstreams
+from upstreams.torchaudio_repair import repair
 
 BATCH = 32
 Pooled = Callable[[list[str]], np.ndarray]  # texts -> (N, 2, L, D)
@@ -47,6 +48,7 @@ def ours(name: str, precision: str) -> Pooled:
 
 
 def theirs(folder: str) -> Pooled:
+    repair()  # transformers imports torchaudio
     from transformers import AutoModel, AutoTokenizer
 
     tokenizer, model = AutoTokenizer.from_pretrained(folder), AutoModel.from_pretrained(folder).eval()
