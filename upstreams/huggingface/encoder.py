@@ -15,7 +15,7 @@ from upstreams.torchaudio_repair import repair
 
 if TYPE_CHECKING:
     import torch
-    from transformers import PreTrainedModel
+    from transformers import PretrainedConfig, PreTrainedModel
     from transformers.utils import ModelOutput
 
     from upstreams.huggingface.named_encoders import Seen
@@ -105,11 +105,9 @@ class Encoder(ABC, Generic[Piece]):
         """
         repair()  # transformers imports torchaudio wherever it is installed
         import torch
-        import transformers
 
         try:
-            configuration = getattr(transformers, self.configuration).from_dict(self.weights.configuration)
-            configuration.add_adapter = False  # of speech: layers behind the encoder, with another frame rate
+            configuration = self.library_configuration()
             with torch.inference_mode(False):
                 module = self.weights.fill(self.library_class(), configuration, self.prefixes, self.unused)
         except EmorepError:
@@ -121,6 +119,14 @@ class Encoder(ABC, Generic[Piece]):
                 f"{type(error).__name__}: {error}" + (f" (see {', '.join(keys)})" if keys else "")
             ) from error
         return module.eval().requires_grad_(False)
+
+    def library_configuration(self) -> PretrainedConfig:
+        """The configuration as the library takes it."""
+        import transformers
+
+        configuration = getattr(transformers, self.configuration).from_dict(self.weights.configuration)
+        configuration.add_adapter = False  # of speech: layers behind the encoder, with another frame rate
+        return configuration
 
     def library_class(self) -> type[PreTrainedModel]:
         """The class of transformers that `model` names."""

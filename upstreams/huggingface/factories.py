@@ -60,12 +60,16 @@ def random_text(name: str, seed: int = 0, folder: str = "", copies: str = "") ->
     The tokenizer is searched for in `folder`, else as `named` searches for weights.
     """
     model = TEXT_MODELS[name]
+    if folder and not Path(folder).is_dir():
+        raise UpstreamError(
+            f"{folder} is not a folder; random:{name}@FOLDER needs one with the tokenizer of {name} in it"
+        )
     stored = (
         Stored(Path(folder), Path(folder).name)
         if folder
         else find(model.repo, otherwise=f"random:{name}", copies=copies)
     )
-    _refuse_another(name, model, stored)
+    _refuse_another(f"random:{name}", model, stored)
     weights = Seeded(model.family, model.settings, seed, stored.tokenizer)
     return FAMILIES[model.family](weights, f"{name}, random weights", {})
 
