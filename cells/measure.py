@@ -123,7 +123,9 @@ def _write(
         measured = Measured(
             cell=sections.cell(job, seeds),
             task=sections.task(job, task),
-            upstream=sections.upstream(job, task, features, extracted, extends.upstream.parameters if extends else None),
+            upstream=sections.upstream(
+                job, task, features, extracted, extends.upstream.parameters if extends else None
+            ),
             downstream=sections.downstream(job, task),
             run=sections.run(seconds, extracted),
             predictions=predictions,

@@ -24,7 +24,9 @@ def readable(task: Task, modality: Modality, reader: str, options: Options) -> b
     """
     if "audio" in modality and not task.has_audio:
         get = f" {task.corpus.how_to_get(options.data)}" if task.corpus.folders else ""
-        raise TaskError(f"{task.name}: {reader} reads audio, and {task.corpus.name} has labels and texts only here.{get}")
+        raise TaskError(
+            f"{task.name}: {reader} reads audio, and {task.corpus.name} has labels and texts only here.{get}"
+        )
     if "text" not in modality or not (gone := task.textless):
         return True
     if len(gone) == len(task.utterances):

@@ -78,7 +78,9 @@ class Task:
     def other_texts(self) -> str:
         """`FILE~1a2b3c4d`, the stem of the user's file of texts and a hash of its content; empty: the corpus's own."""
         given = [one for one in self.reading.texts.values() if one.file]
-        return f"{'+'.join(one.file for one in given)}~{hashing.short(''.join(o.sha256 for o in given))}" if given else ""
+        return (
+            f"{'+'.join(one.file for one in given)}~{hashing.short(''.join(o.sha256 for o in given))}" if given else ""
+        )
 
     @property
     def text_notes(self) -> tuple[str, ...]:

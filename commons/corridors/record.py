@@ -65,7 +65,9 @@ class Task(Section):
     audit: str = Field(description="hash of ids, targets, folds and content of the utterances")
     folds: list[str] = Field(description="names of the test folds, in order")
     published: list[Published] = Field(default=[], description="figures of the literature")
-    counts: dict[str, JsonValue] = Field(default={}, description="utterances, speakers, labels left out, bad files, utterances without text")
+    counts: dict[str, JsonValue] = Field(
+        default={}, description="utterances, speakers, labels left out, bad files, utterances without text"
+    )
     notes: list[str] = Field(default=[], description="what a reader of the figures must know")
     marks: list[str] = Field(default=[], description="marks of the task alone")
     derived: str | None = Field(default=None, description="kind of a derived task: transfer, shots, gender ...")
@@ -115,8 +117,8 @@ class Upstream(Section):
     modality: Modality = Field(default="audio", description="what it reads of an utterance")
     input: str | None = Field(
         default=None,
-        description="what it was given: speech, text (gold), text (ASR), speech + text (gold), speech + text (ASR); null "
-        "for a reference that reads neither, and in records from before there was this key, which read speech",
+        description="what it was given: speech, text (gold), text (ASR), speech + text (gold), speech + text (ASR); "
+        "null for a reference that reads neither, and in records from before there was this key, which read speech",
     )
     base: str | None = Field(
         default=None, description="upstream that it is a variant, a checkpoint or a random twin of; null: of none"

@@ -10,9 +10,9 @@ from pathlib import Path
 from commons.corridors.utterances import COLUMNS
 from commons.errors import cut
 from tasks import spellings
-from tasks.brought.sheets import Sheet
 from tasks.definition import VALUES
 from tasks.errors import TaskError
+from tasks.sheets import Sheet
 
 KNOWN = {"id", *COLUMNS}
 # Column -> other headings, in plain form (`spellings.plain`), which are taken where the column itself is absent.
@@ -133,7 +133,9 @@ def check(file: Path, heading: Heading, asked: str) -> None:
     if "path" not in heading.place and "text" not in heading.place:
         others = ", ".join(OTHERS["path"][:4])
         hint = _did_you_mean(heading, "path", "rename it to path")
-        raise TaskError(f"{file}: has no column path, the audio files (or {others}), and no text{hint}; its columns are {columns}")
+        raise TaskError(
+            f"{file}: has no column path, the audio files (or {others}), and no text{hint}; its columns are {columns}"
+        )
     if asked and asked not in heading.place:
         raise TaskError(f"{file}: has no column {asked}, so nothing is asked; its columns are {columns}")
     if not asked and not {"emotion", *VALUES} & set(heading.place):

@@ -258,7 +258,14 @@ def esd(data: Path) -> Path:
     return data
 
 
-ESD_ENCODINGS = {"0001": "gb2312", "0002": "utf-16", "0003": "gbk", "0011": "utf-8", "0012": "latin-1", "0013": "utf-16"}
+ESD_ENCODINGS = {
+    "0001": "gb2312",
+    "0002": "utf-16",
+    "0003": "gbk",
+    "0011": "utf-8",
+    "0012": "latin-1",
+    "0013": "utf-16",
+}
 
 
 def _esd_texts(path: Path) -> None:

@@ -57,7 +57,10 @@ def test_the_lists_of_sentences_fit_the_names_of_files(name):
     ],
 )
 def test_a_text_is_read_in_the_encodings_that_copies_have(tmp_path, encoding, text, expected):
-    for path, content in ((tmp_path / "a.txt", text.encode(encoding)), (tmp_path / "a.txt.gz", gzip.compress(text.encode(encoding)))):
+    for path, content in (
+        (tmp_path / "a.txt", text.encode(encoding)),
+        (tmp_path / "a.txt.gz", gzip.compress(text.encode(encoding))),
+    ):
         path.write_bytes(content)
         assert textfile.read(path, expected) == text.replace("\r\n", "\n")
 
@@ -185,7 +188,9 @@ def test_ids_missing_and_in_excess_are_listed_and_skipped_on_request(tmp_path):
 def test_a_corpus_without_texts_says_how_to_give_them(tmp_path):
     data = layouts.urdu(tmp_path)
     task = load("urdu", data)
-    with pytest.raises(TaskError, match=r"^urdu: words reads text, and urdu has no texts here; give .*--text urdu=FILE"):
+    with pytest.raises(
+        TaskError, match=r"^urdu: words reads text, and urdu has no texts here; give .*--text urdu=FILE"
+    ):
         tasks.readable(task, "text", "words", tasks.Options(data, data, skip_bad=True))
     file = table(tmp_path / "asr.csv", dict.fromkeys(task.utterances.index, "word"))
     given = load("urdu", data, texts=(("urdu", file),))
@@ -235,7 +240,7 @@ def test_a_table_of_texts_needs_no_audio(tmp_path):
     assert np.array_equal(task.text_lengths[:1], [[3, len("bad day 8")]])
     assert main(["check", f"csv:{file}=Mine", "--cache", str(tmp_path / "cache")]) == 0
     file.write_text("label,speaker\njoy,a\n")
-    with pytest.raises(TaskError, match="no column path, the audio files .*, and no text"):
+    with pytest.raises(TaskError, match=r"no column path, the audio files .*, and no text"):
         tasks.load(f"csv:{file}=Mine", tasks.Options(tmp_path, tmp_path / "cache"))
 
 
