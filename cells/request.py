@@ -116,7 +116,7 @@ def _parser() -> argparse.ArgumentParser:
     again.add_argument("--rerun", action="store_true", help="measure done cells again, compare, keep what was there")
     add("--skip-bad", action="store_true", help="leave out undecodable files and utterances without text, and say so")
     add("--text", nargs="+", metavar="CORPUS=FILE", default=[],
-        help="transcripts in place of a corpus's own: a table with columns id and text (of a recogniser) or text_gold")  # fmt: skip
+        help="transcripts for a corpus: a table of id and text (of a recogniser) or text_gold")  # fmt: skip
     add("--ablation", metavar="NAME", help="variants of emotion2vec's pre-training, as upstreams")
     add("--speech", nargs="+", default=[], metavar="DIR", help="of --ablation: what it is trained on")
     places.add_to(here, "runs")

@@ -31,7 +31,7 @@ MEANING = {
     "identical_audio": "some utterances are the same recording",
     "skipped": "this number of files could not be decoded and were left out",
     "textless": "this number of utterances have no text and were left out",
-    "other_text": "the texts are not the corpus's own: a file of the user's (--text) replaced them; asr: a recogniser's, "
+    "other_text": "the texts are not the corpus's own but those of a file of the user's (--text); asr: a recogniser's, "
     "gold: written by people",
     "reference": "a floor to compare with: it does not use the sound",
     "oracle": "it reads the true labels of earlier turns; a model cannot",

@@ -143,9 +143,11 @@ def texts(words: Sequence[str], asked: Sequence[str], options: Options) -> tuple
         UnknownName: there is no such corpus.
         TaskError: a file cannot be read, or its columns or ids are wrong.
     """
+    if not words:
+        return ()
     from tasks import brought, corpora, transcripts
 
-    tables = [brought.describe(name, options)[1].name for name in asked if brought.is_table(name)] if words else []
+    tables = [brought.describe(name, options)[1].name for name in asked if brought.is_table(name)]
     return transcripts.options(words, [*corpora.names(), *tables])
 
 

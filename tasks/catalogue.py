@@ -21,8 +21,8 @@ class Listing:
     """A task as `--list` shows it.
 
     Attributes:
-        state: complete, partial, text only or absent; `broken` where the definition or the corpus module cannot be read;
-            `unread` where folders cannot be read. `problem` says why.
+        state: complete, partial, text only or absent; `broken` where the definition or the corpus module cannot be
+            read; `unread` where folders cannot be read. `problem` says why.
         present, expected: audio files of this copy, and of a complete one (0: not known).
     """
 

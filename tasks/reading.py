@@ -299,8 +299,9 @@ def _labelled(wanted: Definition, rows: pd.DataFrame) -> tuple[pd.DataFrame, dic
     known = [value for values in wanted.labels.values() for value in values]
     stray = rows[raw.notna() & ~raw.isin([*known, *wanted.drop])]
     if len(stray):
+        first = stray["path"].iloc[0] if "path" in stray else stray.index[0]
         raise TaskError(
-            f"{stray['path'].iloc[0] if 'path' in stray else stray.index[0]}: label {stray[wanted.target].iloc[0]!r} is neither in `labels` nor in `drop` of "
+            f"{first}: label {stray[wanted.target].iloc[0]!r} is neither in `labels` nor in `drop` of "
             f"{definition.path(wanted.name)} ({len(stray)} such utterances); add it to one of them"
         )
     sizes = raw.value_counts().to_dict()

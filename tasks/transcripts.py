@@ -6,14 +6,13 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
+
+import pandas as pd
 
 from commons import hashing
 from commons.errors import Refused, UnknownName, cut
 from tasks.errors import TaskError
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 Kind = Literal["gold", "asr"]
 HEADINGS: dict[str, Kind] = {"text": "asr", "text_gold": "gold"}  # of the column of texts in a user's file
@@ -79,7 +78,7 @@ def _parted(word: str, known: Sequence[str]) -> tuple[str, str, str]:
 
 def read(file: Path) -> Transcripts:
     """The content of a user's file. Raises TaskError, which names the file and what was expected."""
-    from tasks.brought import sheets
+    from tasks import sheets
 
     if not file.is_file():
         raise TaskError(f"{cut(str(file))}: there is no such file of texts; it is a table with the {EXPECTED}")
@@ -128,7 +127,8 @@ def placed(corpus: str, rows: pd.DataFrame, file: Path | None) -> tuple[pd.DataF
             f"{file}: none of its {len(given.texts)} ids is one of {corpus}, such as {rows.index[0]}; its ids are "
             f"{_listed(surplus, 'id')}"
         )
-    rows = rows.assign(text=[given.texts.get(utterance) or None for utterance in rows.index])
+    words = pd.Series([given.texts.get(utterance) or None for utterance in rows.index], rows.index, dtype=object)
+    rows = rows.assign(text=words)
     content = hashing.of_json([given.kind, dict(given.texts)])
     return rows, Texts(given.kind, file.stem, content, tuple(notes))
 

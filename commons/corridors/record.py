@@ -117,8 +117,8 @@ class Upstream(Section):
     modality: Modality = Field(default="audio", description="what it reads of an utterance")
     input: str | None = Field(
         default=None,
-        description="what it was given: speech, text (gold), text (ASR), speech + text (gold), speech + text (ASR); null "
-        "for a reference that reads neither, and in records from before there was this key, which read speech",
+        description="what it was given: speech, text (gold), text (ASR), speech + text (gold), speech + text (ASR); "
+        "null for a reference that reads neither, and in records from before there was this key, which read speech",
     )
     base: str | None = Field(
         default=None, description="upstream that it is a variant, a checkpoint or a random twin of; null: of none"

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, cast
 
 from commons import registry
 from commons.progress import Progress
-from tasks.brought.sheets import SUFFIXES
 from tasks.load_options import Options
+from tasks.sheets import SUFFIXES
 
 if TYPE_CHECKING:
     from tasks.corpora import Corpus

@@ -1,7 +1,7 @@
 """`csv:FILE`: a corpus and its task from a table with a row for each utterance.
 
-Columns, in any case. `path` or `text`, and `emotion` or a value, are needed; others of `utterances.COLUMNS` are kept. Other
-headings of these columns are in `headings.OTHERS`.
+Columns, in any case. `path` or `text`, and `emotion` or a value, are needed; others of `utterances.COLUMNS` are kept.
+Other headings of these columns are in `headings.OTHERS`.
 
     path       the audio file, relative to the table's folder or to that of --audio
     text       what is said; a table with texts and without `path` is for upstreams of text alone
@@ -29,8 +29,8 @@ from commons import hashing
 from commons.errors import Refused, cut
 from commons.metrics import CLASSIFICATION, REGRESSION
 from commons.progress import Progress
-from tasks import catalogue, corpora, definition, reading, spellings
-from tasks.brought import headings, same_recordings, sheets, table_labels, table_rows
+from tasks import catalogue, corpora, definition, reading, sheets, spellings
+from tasks.brought import headings, same_recordings, table_labels, table_rows
 from tasks.brought.headings import Heading
 from tasks.brought.table_audio import Folders
 from tasks.brought.table_labels import Labels

@@ -209,10 +209,10 @@ def _audio(key: str, options: Options) -> tuple[Corpus, Path, pd.DataFrame]:
     name = READERS.get(key, key)
     if name in corpora.names():
         corpus: Corpus = corpora.module(name).CORPUS
-        root, rows = reading.table(corpus, options.data, options.cache)
-        if "path" not in rows:
-            raise TaskError(f"emobox:{key} finds utterances by their audio files, and {root} has labels and texts only")
-        return corpus, root, rows
+        home, table = reading.table(corpus, options.data, options.cache)
+        if "path" not in table:
+            raise TaskError(f"emobox:{key} finds utterances by their audio files, and {home} has labels and texts only")
+        return corpus, home, table
     corpus = Corpus(
         name=key,
         title=key,

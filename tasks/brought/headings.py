@@ -10,9 +10,9 @@ from pathlib import Path
 from commons.corridors.utterances import COLUMNS
 from commons.errors import cut
 from tasks import spellings
-from tasks.brought.sheets import Sheet
 from tasks.definition import VALUES
 from tasks.errors import TaskError
+from tasks.sheets import Sheet
 
 KNOWN = {"id", *COLUMNS}
 # Column -> other headings, in plain form (`spellings.plain`), which are taken where the column itself is absent.

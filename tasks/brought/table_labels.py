@@ -9,8 +9,8 @@ from pathlib import Path
 import pandas as pd
 
 from commons.corridors.utterances import COLUMNS
-from tasks import spellings
-from tasks.brought import headings, sheets
+from tasks import sheets, spellings
+from tasks.brought import headings
 from tasks.definition import VALUES
 from tasks.errors import TaskError
 from tasks.load_options import absolute

@@ -13,9 +13,9 @@ from commons.corridors.utterances import COLUMNS
 from tasks import spellings, utterances
 from tasks.brought import table_audio
 from tasks.brought.headings import KNOWN, Heading
-from tasks.brought.sheets import Sheet
 from tasks.brought.table_audio import Folders
 from tasks.errors import TaskError
+from tasks.sheets import Sheet
 
 NUMBERS = ("start", "end", "valence", "arousal", "dominance", "sentiment")
 WHOLE_NUMBERS = ("channel", "turn")

@@ -55,7 +55,7 @@ EMOTIONS = {
     "SAD": "sadness",
 }
 INTENSITIES = {"LO": "low", "MD": "medium", "HI": "high", "XX": "", "X": ""}
-# Sources: the corpus's own description, as copies of it quote it ("The sentences were presented using different emotion"),
+# Sources: the corpus's own description, as copies quote it ("The sentences were presented using different emotion"),
 # and the lists of public loaders; a few of these say "slippery" for TSI and "in a bit" for WSI.
 SENTENCES = {
     "IEO": "It's eleven o'clock.",

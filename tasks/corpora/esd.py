@@ -1,7 +1,7 @@
 """ESD: `0015/Angry/0015_000355.wav` = speaker 0015, its utterance 355; older copies add `evaluation`, `test`, `train`.
 
-`0015/0015.txt` holds the texts of speaker 0015, a line `utterance, text, emotion` each, separated by tabs; the files have
-four encodings (UTF-8, UTF-16, GB2312, Latin-1). A copy of the audio alone is read without them.
+`0015/0015.txt` holds the texts of speaker 0015, a line `utterance, text, emotion` each, separated by tabs; the files
+have four encodings (UTF-8, UTF-16, GB2312, Latin-1). A copy of the audio alone is read without them.
 
 Speakers 1 to 10 speak Mandarin, 11 to 20 English; the 350 sentences of a language come once an emotion, in one order,
 so that a sentence's number follows from the utterance's.

@@ -49,6 +49,9 @@ EMOTIONS = {
     "sad": "sadness",
 }
 
+# Sources: the dataset's page (tspace.library.utoronto.ca/handle/1807/24487), and its reader in PaddleSpeech.
+CARRIER = "Say the word {}"
+
 
 def read(root: Path) -> pd.DataFrame:
     """The utterance table of a TESS folder."""
@@ -68,7 +71,7 @@ def read(root: Path) -> pd.DataFrame:
                 "language": CORPUS.language,
                 "emotion": code(EMOTIONS, name[3], "emotion", path),
                 "sentence": name[2],
-                "text": f"Say the word {name[2]}",  # its page (tspace.library.utoronto.ca/handle/1807/24487); paddlespeech
+                "text": CARRIER.format(name[2]),
             }
         )
     return utterances.table(rows)

@@ -294,7 +294,7 @@ print(*{"numpy", "pandas", "torch", "yaml"} & set(sys.modules))
 
 def test_references_of_a_kind_of_problem():
     assert list(downstreams.references("classification")) == list(downstreams.references("regression"))
-    assert list(downstreams.references("conversation")) == ["majority", "duration", "persistence"]
+    assert list(downstreams.references("conversation")) == ["majority", "duration", "text_length", "persistence"]
     assert "persistence" not in downstreams.references("classification")
     _, problem = make()
     with pytest.raises(UnknownName, match="unknown reference 'majorty': did you mean majority"):

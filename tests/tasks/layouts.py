@@ -254,7 +254,30 @@ def esd(data: Path) -> Path:
             for sentence in (1, 2):
                 folder = data / "ESD" / speaker / emotion / ("train" if speaker == "0001" else "")
                 write_audio(folder / f"{speaker}_{350 * number + sentence:06d}.wav")
+        _esd_texts(data / "ESD" / speaker / f"{speaker}.txt")
     return data
+
+
+ESD_ENCODINGS = {
+    "0001": "gb2312",
+    "0002": "utf-16",
+    "0003": "gbk",
+    "0011": "utf-8",
+    "0012": "latin-1",
+    "0013": "utf-16",
+}
+
+
+def _esd_texts(path: Path) -> None:
+    """A speaker's texts, in the encoding that her file has: utterance, text, emotion."""
+    text = "\u6253\u8fdc\u4e00\u770b" if path.stem < "0011" else "The caf\xe9 is closed"
+    emotions = ("\u4e2d\u7acb", "\u751f\u6c14") if path.stem < "0011" else ("Neutral", "Angry")
+    rows = [
+        f"{path.stem}_{350 * number + sentence:06d}\t{text} {sentence}.\t{emotions[number > 0]}"
+        for number in range(5)
+        for sentence in (1, 2)
+    ]
+    path.write_bytes("\r\n".join([*rows, ""]).encode(ESD_ENCODINGS[path.stem]))
 
 
 def cremad(data: Path) -> Path:
@@ -424,3 +447,11 @@ def official(corpus: str, data: Path) -> Path:
     if corpus not in TREES:
         pytest.fail(f"write a small tree of {corpus}'s layout and add it to TREES in tests/tasks/layouts.py")
     return TREES[corpus](data)
+
+
+def without_audio(data: Path) -> Path:
+    """The folder `data`, in which all audio is removed: what a user has who was given labels and texts alone."""
+    for path in data.rglob("*"):
+        if path.suffix.lower() in corpora.SUFFIXES:
+            path.unlink()
+    return data

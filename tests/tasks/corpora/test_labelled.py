@@ -128,9 +128,12 @@ def test_a_label_that_points_elsewhere_reads_nothing_there(tmp_path):
 def test_a_missing_or_foreign_table_is_named(tmp_path, make, file):
     getattr(layouts, make)(tmp_path)
     path = next(tmp_path.rglob(file))
-    path.write_bytes(path.read_text().encode("utf-16"))
-    with pytest.raises(TaskError, match=rf"{file}: cannot be read as utf-8"):
+    content = path.read_bytes()
+    path.write_bytes(content.replace(b"\n", b"\n\x81", 1) if b"\n" in content else b"\x81" + content)
+    with pytest.raises(TaskError, match=rf"{file}, line \d: the byte 0x81 is no utf-8"):
         read(make, tmp_path)
+    path.write_bytes(content.decode().encode("utf-16"))
+    assert len(read(make, tmp_path))
     path.unlink()
     with pytest.raises(TaskError, match=rf"{file}: the label file is missing"):
         read(make, tmp_path)
