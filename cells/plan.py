@@ -104,10 +104,10 @@ class _Planner:
     def _late_cell(self, asked: str, whole: Identity, reader: Reader) -> None:
         """The job of one cell of a late fusion, unless it is done."""
         task, skip_bad = self.tasks[asked], self.request.skip_bad
-        parts = [(part.named.record_name, keys.key(task, part, "", reader, skip_bad)) for part in whole.parts]
-        cells = {(name, task.name, reader.name) for name, _ in parts}
+        cells = {(part.named.record_name, task.name, reader.name) for part in whole.parts}
         if failed := next((outcome for outcome in self.failed if outcome.cell in cells), None):
             raise EmorepError(f"its part {failed.cell[0] if failed.cell else ''} fails: {failed.failure}")
+        parts = [(part.named.record_name, keys.key(task, part, "", reader, skip_bad)) for part in whole.parts]
         job = Late(
             id="",
             task=asked,
