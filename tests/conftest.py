@@ -26,6 +26,15 @@ def corpora() -> Path:
 
 
 @pytest.fixture(scope="session")
+def minilm() -> Path:
+    """The folder of the real all-MiniLM-L6-v2, where $EMOREP_WEIGHTS has it."""
+    folder = Path(os.environ.get("EMOREP_WEIGHTS", "")) / "sentence-transformers" / "all-MiniLM-L6-v2"
+    if not (folder / "model.safetensors").is_file():
+        pytest.skip("needs the weights of all-MiniLM-L6-v2 in $EMOREP_WEIGHTS/sentence-transformers/all-MiniLM-L6-v2")
+    return folder
+
+
+@pytest.fixture(scope="session")
 def reference() -> Path:
     """The folder of reference data (EmoBox's folds, golden outputs, MELD's labels): ../shared/reference."""
     return _folder(BESIDE / "reference")

@@ -10,6 +10,7 @@ from commons.hashing import short
 from upstreams.pretraining.checkpoints import of_a_run
 
 GIVEN = "features:"  # begins the name of features that were extracted elsewhere
+RANDOM_FOLDER = re.compile(r"(?P<random>random:[^@]+)@(?P<folder>.*?\D.*?)(?:@(?P<seed>\d+))?")
 USER_FILE = re.compile(r"(?P<file>.+\.py):(?P<object>[A-Za-z_]\w*)(?:@(?P<checkpoint>.+))?")
 
 
@@ -56,8 +57,10 @@ def record_name_of(name: str) -> str:
     A file outside the working folder is given by its last part, which shows nobody's home, and a hash of its path,
     which tells files of one name in two folders apart. A checkpoint of a run keeps the name of its run's folder, with
     a hash of that folder's path: emotion2vec@small~1a2b3c4d/step-00001000.safetensors. All checkpoints of a run begin
-    alike.
+    alike. Of random weights the folder of their tokenizer is left out.
     """
+    if match := RANDOM_FOLDER.fullmatch(name):
+        return match["random"] + (f"@{match['seed']}" if match["seed"] else "")
     match = USER_FILE.fullmatch(name)
     plain = name.removeprefix("hf:").removeprefix(GIVEN)
     paths = [match["file"], match["checkpoint"]] if match else [name.partition("@")[2], plain]

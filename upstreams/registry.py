@@ -8,6 +8,7 @@ emotion2vec:losses/frame     a variant of an ablation: the last checkpoint of it
 hf:REPOSITORY@REVISION       any encoder of the hub, without @ its newest revision; hf:FOLDER: that of a folder
 s3prl:NAME                   an upstream of s3prl; s3prl:NAME@FILE: with a checkpoint
 random:wav2vec2_base         a named encoder's architecture with random weights: five draws, seeds 0 to 4
+random:minilm@FOLDER         of text: with the tokenizer of a folder; random:minilm@FOLDER@7: one draw
 random:wav2vec2_base@7       one draw, seed 7; random:wav2vec2_base@0 has no number in its name
 path/to/file.py:Class        a class of the user's, or a function that returns an object; the file may import the
                              modules beside it
@@ -30,7 +31,8 @@ from commons.registry import Registry
 from upstreams.emotion2vec.official import CITE as EMOTION2VEC_PAPERS
 from upstreams.emotion2vec.official import MODELS as EMOTION2VEC
 from upstreams.huggingface.named_encoders import MODELS
-from upstreams.named import USER_FILE, Named, record_name_of
+from upstreams.huggingface.named_text_encoders import TEXT_MODELS
+from upstreams.named import RANDOM_FOLDER, USER_FILE, Named, record_name_of
 from upstreams.plugins.neighbours import top_level_names
 from upstreams.pretraining import method as methods
 from upstreams.pretraining.checkpoints import checkpoints, step_of
@@ -83,6 +85,11 @@ ENTRIES = (
               arguments=(name,), copies="weights", cite=model.cite)
         for name, model in MODELS.items()
     ),
+    *(
+        Entry(name, model.title, f"{model.title}; {model.about}", f"{HUGGINGFACE}:named", weights=True,
+              arguments=(name,), copies="weights", cite=model.cite, modality="text")
+        for name, model in TEXT_MODELS.items()
+    ),
     Entry(
         "emotion2vec", "emotion2vec-small, ours", "emotion2vec, pre-trained here; emotion2vec@RUN: a run of your own",
         f"{EMOTION2VEC_PARTS}:ours", weights=True, runs=True, cite=EMOTION2VEC_PAPERS,
@@ -97,6 +104,9 @@ RANDOM = (
     *(Entry(f"random:{name}", f"{model.title}, random", "", f"{HUGGINGFACE}:random", arguments=(name,),
             cite=model.cite)
       for name, model in MODELS.items()),
+    *(Entry(f"random:{name}", f"{model.title}, random", "", f"{HUGGINGFACE}:random_text", weights=True,
+            arguments=(name,), copies="weights", cite=model.cite, modality="text")
+      for name, model in TEXT_MODELS.items()),
     Entry("random:emotion2vec", "emotion2vec small, random", "", f"{EMOTION2VEC_PARTS}:Random",
           arguments=("emotion2vec",), cite=EMOTION2VEC_PAPERS),
     Entry("random:emotion2vec_base", "emotion2vec base, random", "", f"{EMOTION2VEC_PARTS}:Random",
@@ -155,7 +165,7 @@ def resolve(name: str, places: Places) -> Named:
         raise _unknown(name)
     entry = UPSTREAMS.find(base) if base in UPSTREAMS else _of_method(base)
     if entry.name.startswith("random:"):
-        return _resolve_random(entry, checkpoint)
+        return _resolve_random(entry, checkpoint, places)
     if not checkpoint and base not in UPSTREAMS:
         raise Refused(f"upstream {name!r}: no weights of {base} ship; name a run or a checkpoint, as {base}@RUN")
     if not checkpoint:
@@ -172,6 +182,9 @@ def expand(name: str) -> list[str]:
     of its weights, seeds 0 to 4: one draw says little of how good random weights are. random:NAME@0 is the first.
     """
     base, at, run = name.partition("@")
+    of_a_folder = RANDOM_FOLDER.fullmatch(name)
+    if of_a_folder and not of_a_folder["seed"] and base.casefold() in UPSTREAMS:
+        return [f"{name}@{seed}" for seed in range(DRAWS)]
     if not at and base.casefold().startswith("random:") and base.casefold() in UPSTREAMS:
         return [f"{base}@{seed}" for seed in range(DRAWS)]
     if not run.endswith("/*") or base.casefold() not in methods.METHODS:
@@ -256,7 +269,8 @@ def _resolve_hub(origin: str, places: Places) -> Named:
         _existing(origin, "folder")  # its error offers similar names
         raise Refused(f"upstream hf:{origin}: expected a folder, or a repository such as hf:facebook/wav2vec2-base")
     copies = (str(places.weights),) if places.weights else ()
-    cite = next((model.cite for model in MODELS.values() if model.repo == repository), ())
+    known = (MODELS | TEXT_MODELS).values()
+    cite = next((model.cite for model in known if model.repo == repository), ())
     return _named(f"hf:{origin}", target, (repository, revision, *copies), cite=cite)
 
 
@@ -271,7 +285,10 @@ def _resolve_s3prl(name: str, checkpoint: str) -> Named:
     return _named(f"s3prl:{name}@{_shown(path)}", target, (name, str(path)), checkpoint=path, cite=cite(name))
 
 
-def _resolve_random(entry: Entry, seed: str) -> Named:
+def _resolve_random(entry: Entry, after: str, places: Places) -> Named:
+    """Random weights; `after`: a seed, and of an encoder of text FOLDER or FOLDER@seed, where its tokenizer is."""
+    within = RANDOM_FOLDER.fullmatch(f"{entry.name}@{after}") if entry.modality == "text" else None
+    folder, seed = (within["folder"], within["seed"] or "") if within else ("", after)
     digits = len(str(MAX_SEED))
     if seed and not (seed.isdecimal() and len(seed) <= digits and int(seed) <= MAX_SEED):
         shown = seed if len(seed) <= 2 * digits else f"{seed[:digits]}..."
@@ -280,10 +297,15 @@ def _resolve_random(entry: Entry, seed: str) -> Named:
             f"{entry.name}@7"
         )
     number = int(seed or 0)
-    name = f"{entry.name}@{number}" if number else entry.name
-    named = _named(
-        name, entry.target, (*entry.arguments, number), base=entry.name.removeprefix("random:"), cite=entry.cite
-    )
+    arguments: tuple[str | int, ...] = (*entry.arguments, number)
+    name = entry.name
+    if folder:
+        path = _existing(folder, "folder of a tokenizer")
+        name, arguments = f"{name}@{_shown(path)}", (*arguments, str(path))
+    elif entry.copies:
+        arguments = (*arguments, "", str(getattr(places, entry.copies) or ""))
+    name = f"{name}@{number}" if number else name
+    named = _named(name, entry.target, arguments, base=entry.name.removeprefix("random:"), cite=entry.cite)
     return replace(named, draw=number)
 
 

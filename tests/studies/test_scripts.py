@@ -11,11 +11,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import soundfile
 
 import leaderboard
 from tests.leaderboard import cells
+from tests.upstreams.text_copies import SENTENCES, store_text
 
 FOLDER = Path(__file__).resolve().parents[2] / "studies"
 LIBRARIES = {"s3prl_checkpoints", "made_up_features"}  # what the others import
@@ -35,7 +37,7 @@ module.main()
 
 @dataclass(frozen=True)
 class Tiny:
-    """How a script is run: AUDIO and RESULTS among its arguments are folders that the test makes.
+    """How a script is run: AUDIO, RESULTS, TEXTS and MODEL among its arguments are what the test makes.
 
     Attributes:
         values: names of the script's module -> other values.
@@ -84,6 +86,7 @@ SCRIPTS = {
     "startup_speed": Tiny(("-u", "fbank"), says="second run"),
     "superb_cost": Tiny(("--head", "--share", "0.001", "--rates", "1", "--threads", "1"),
                    SMALL | {"UTTERANCES": 200, "LAYERS": 2}, "processor time"),
+    "text_speed": Tiny(("TEXTS", "--model", "MODEL", "--column", "text", "--rounds", "1"), says="times transformers"),
     "utterance_table": Tiny(("--utterances", "500"), says="after that"),
     "wide_features": Tiny(("--rows", "40", "--features", "90", "--repeats", "1"), says="the same class for"),
 }  # fmt: skip
@@ -91,7 +94,7 @@ SCRIPTS = {
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """A folder of audio, and one of results."""
+    """A folder of audio, one of results, a table of texts, and a tiny encoder of texts."""
     folder = tmp_path_factory.mktemp("studies")
     (folder / "audio").mkdir()
     draws = np.random.default_rng(0)
@@ -101,7 +104,10 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         for head in ("probe", "superb"):
             cells.make(folder / "results", upstream=upstream, head=head, seed=i, right=0.4 + 0.3 * i)
     leaderboard.csv(folder / "results")
-    return {"AUDIO": str(folder / "audio"), "RESULTS": str(folder / "results")}
+    pd.DataFrame({"text": SENTENCES}).to_csv(folder / "texts.csv")
+    model = store_text("bert", folder / "bert")
+    return {"AUDIO": str(folder / "audio"), "RESULTS": str(folder / "results"), "TEXTS": str(folder / "texts.csv"),
+            "MODEL": f"hf:{model}"}  # fmt: skip
 
 
 def test_every_script_is_run() -> None:

@@ -10,7 +10,8 @@ import upstreams
 from tests.upstreams.sounds import TINY, noise, plugin, tone
 
 TINY_NAME = "tiny"  # stands for random:wav2vec2_base, whose 95 million parameters need not be built for this
-NAMES = [name for name in upstreams.names() if not name.startswith("random:")] + [TINY_NAME]
+OF_AUDIO = {entry.name for entry in upstreams.describe() if entry.modality == "audio"}
+NAMES = [name for name in upstreams.names() if name in OF_AUDIO] + [TINY_NAME]
 
 
 @pytest.fixture(scope="module")

@@ -295,8 +295,8 @@ def test_weights_that_hold_code_are_refused_and_it_does_not_run(folder: Path, mo
         (lambda f: (f / "config.json").write_text("{"), r"config\.json cannot be read as JSON"),
         (lambda f: (f / "config.json").write_text("[]"), "expected a JSON object"),
         (
-            lambda f: (f / "config.json").write_text('{"model_type": "bert"}'),
-            "model_type 'bert'; expected one of wav2vec2",
+            lambda f: (f / "config.json").write_text('{"model_type": "gpt2"}'),
+            "model_type 'gpt2'; expected one of wav2vec2",
         ),
         (lambda f: (f / "model.safetensors").unlink(), r"has no weights; expected model\.safetensors or"),
     ],

@@ -23,6 +23,14 @@ class ConfigFile:
             raise self._wrong(key, value, "a whole number of at least 1")
         return value
 
+    def number(self, key: str, default: int) -> int:
+        """A whole number of at least 0; null stands for the default."""
+        value = self.values.get(key, default)
+        value = default if value is None else value
+        if not _is_count(value) and value != 0:
+            raise self._wrong(key, value, "a whole number of at least 0")
+        return int(value)
+
     def pairs(self, keys: tuple[str, str], default: tuple[tuple[int, ...], tuple[int, ...]]) -> list[tuple[int, int]]:
         """Two lists of equal length, as pairs: one for each layer."""
         first, second = (self._counts(key, value) for key, value in zip(keys, default, strict=True))

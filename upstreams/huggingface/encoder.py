@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import copy
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, ClassVar
+from collections.abc import Sized
+from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
 
 from commons.errors import EmorepError
 from upstreams.errors import UpstreamError
@@ -14,24 +15,25 @@ from upstreams.torchaudio_repair import repair
 
 if TYPE_CHECKING:
     import torch
-    from transformers import PreTrainedModel
+    from transformers import PretrainedConfig, PreTrainedModel
     from transformers.utils import ModelOutput
 
     from upstreams.huggingface.named_encoders import Seen
 
 
-class Encoder(ABC):
+Piece = TypeVar("Piece", bound=Sized)  # what one call gets of an utterance: a waveform, or numbers of word pieces
+
+
+class Encoder(ABC, Generic[Piece]):
     """A frozen encoder. Its facts come from its configuration alone; weights are loaded at the first call.
 
     Layers: the input of the first block and the output of each block. The last is taken behind the final layer norm if
     the encoder has one, as in s3prl and transformers 4; `hidden_states` of transformers 5 lacks that norm.
     """
 
-    sample_rate, max_seconds, ragged = 16000, 30.0, True
-    hop: int | None
+    ragged = True
     depth: int
     width: int
-    min_samples: int
     model: ClassVar[str]  # the class in transformers, and that of its configuration
     configuration: ClassVar[str]
     prefixes: ClassVar[tuple[str, ...]] = ()  # of its weights in a file of a larger model, beside the library's own
@@ -43,38 +45,26 @@ class Encoder(ABC):
         self._device, self._bf16 = "cpu", False
         self._module: torch.nn.Module | None = None
         self._configuration = f"{weights.origin}/{CONFIGURATION}"
-        self.configure(
-            ConfigFile(self._configuration, weights.configuration),
-            ConfigFile(f"{weights.origin}/{PREPROCESSOR}", weights.preprocessor),
-        )
+        self.set_facts(ConfigFile(self._configuration, weights.configuration))
 
     @abstractmethod
-    def configure(self, configuration: ConfigFile, preprocessor: ConfigFile) -> None:
-        """Set the facts. Raises UpstreamError: settings that are not supported here."""
+    def set_facts(self, configuration: ConfigFile) -> None:
+        """Set depth, width and the other facts. Raises UpstreamError: settings that are not supported here."""
 
-    @property
     @abstractmethod
-    def preparation(self) -> str:
-        """What is done to the waveform before the model, in words; part of the fingerprint."""
-
-    @property
-    def normalisation(self) -> str:
-        return f"{self.preparation}: {self.weights.says}"
+    def fingerprint(self) -> str: ...
 
     @abstractmethod
     def mend(self, module: torch.nn.Module) -> None:
-        """Replace the parts of a new module that padding would reach."""
+        """Change the parts of a new module that padding would reach, or that are not wanted here."""
 
     @abstractmethod
     def to_bf16(self, module: torch.nn.Module) -> None:
         """Convert the weights to bf16, except where that is slower or less exact."""
 
     @abstractmethod
-    def encode(self, module: torch.nn.Module, waveforms: list[torch.Tensor]) -> list[torch.Tensor]:
-        """1-D waveforms of any lengths -> (L, T, D) each."""
-
-    def fingerprint(self) -> str:
-        return self.weights.fingerprint(self.model, self.preparation)
+    def encode(self, module: torch.nn.Module, inputs: list[Piece]) -> list[torch.Tensor]:
+        """Inputs of any lengths -> (L, T, D) each."""
 
     def to(self, device: str) -> None:
         self._device = device
@@ -82,7 +72,7 @@ class Encoder(ABC):
             self._module.to(device)
 
     def bf16(self) -> None:
-        """Run in bf16: called before the first waveform."""
+        """Run in bf16: called before the first input."""
         self._bf16 = True
 
     def network(self) -> torch.nn.Module:
@@ -95,11 +85,11 @@ class Encoder(ABC):
             self._module = module.to(self._device)
         return self._module
 
-    def __call__(self, waveforms: list[torch.Tensor]) -> list[torch.Tensor]:
-        return self.encode(self.network(), waveforms)
+    def __call__(self, inputs: list[Piece]) -> list[torch.Tensor]:
+        return self.encode(self.network(), inputs)
 
     def trainable(self) -> torch.nn.Module:
-        """A new module on the CPU, in fp32, that is called with waveforms. Errors are those of `build`."""
+        """A new module on the CPU, in fp32, that is called as the encoder is. Errors are those of `build`."""
         from upstreams.trainable import Trainable
 
         own = copy.copy(self)  # an encoder stores the padding of the batch that its module runs
@@ -115,11 +105,9 @@ class Encoder(ABC):
         """
         repair()  # transformers imports torchaudio wherever it is installed
         import torch
-        import transformers
 
         try:
-            configuration = getattr(transformers, self.configuration).from_dict(self.weights.configuration)
-            configuration.add_adapter = False  # layers behind the encoder, with another frame rate
+            configuration = self.library_configuration()
             with torch.inference_mode(False):
                 module = self.weights.fill(self.library_class(), configuration, self.prefixes, self.unused)
         except EmorepError:
@@ -132,11 +120,46 @@ class Encoder(ABC):
             ) from error
         return module.eval().requires_grad_(False)
 
+    def library_configuration(self) -> PretrainedConfig:
+        """The configuration as the library takes it."""
+        import transformers
+
+        configuration = getattr(transformers, self.configuration).from_dict(self.weights.configuration)
+        configuration.add_adapter = False  # of speech: layers behind the encoder, with another frame rate
+        return configuration
+
     def library_class(self) -> type[PreTrainedModel]:
         """The class of transformers that `model` names."""
         import transformers
 
         return getattr(transformers, self.model)
+
+
+class SpeechEncoder(Encoder["torch.Tensor"]):
+    """A frozen encoder of waveforms."""
+
+    sample_rate, max_seconds = 16000, 30.0
+    hop: int | None
+    min_samples: int
+
+    def set_facts(self, configuration: ConfigFile) -> None:
+        self.configure(configuration, ConfigFile(f"{self.weights.origin}/{PREPROCESSOR}", self.weights.preprocessor))
+
+    @abstractmethod
+    def configure(self, configuration: ConfigFile, preprocessor: ConfigFile) -> None:
+        """Set the facts. Raises UpstreamError: settings that are not supported here."""
+
+    @property
+    @abstractmethod
+    def preparation(self) -> str:
+        """What is done to the waveform before the model, in words; part of the fingerprint."""
+
+    @property
+    def normalisation(self) -> str:
+        return f"{self.preparation}: {self.weights.says}"
+
+    def fingerprint(self) -> str:
+        return self.weights.fingerprint(self.model, self.preparation)
 
 
 def layers(output: ModelOutput) -> torch.Tensor:

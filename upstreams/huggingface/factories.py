@@ -6,15 +6,19 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from upstreams.errors import UpstreamError
-from upstreams.huggingface.encoder import Encoder
-from upstreams.huggingface.named_encoders import MODELS, tiny
+from upstreams.huggingface.copies import find
+from upstreams.huggingface.encoder import SpeechEncoder
+from upstreams.huggingface.named_encoders import MODELS, Model, tiny
+from upstreams.huggingface.named_text_encoders import TEXT_MODELS
+from upstreams.huggingface.text import Bert, Roberta, TextEncoder, XLMRoberta
 from upstreams.huggingface.w2v_bert import Wav2Vec2Bert
 from upstreams.huggingface.waveform import Data2VecAudio, Hubert, UniSpeech, UniSpeechSat, Wav2Vec2, WavLM
-from upstreams.huggingface.weights import CONFIGURATION, Seeded, Stored, find
+from upstreams.huggingface.weights import CONFIGURATION, Seeded, Stored
 from upstreams.huggingface.whisper import Whisper
 from upstreams.huggingface.xvector import WavLMForXVector
 
-FAMILIES: dict[str, type[Encoder]] = {
+Family = type[SpeechEncoder] | type[TextEncoder]
+FAMILIES: dict[str, Family] = {
     "Wav2Vec2": Wav2Vec2,
     "Hubert": Hubert,
     "WavLM": WavLM,
@@ -24,8 +28,11 @@ FAMILIES: dict[str, type[Encoder]] = {
     "UniSpeechSat": UniSpeechSat,
     "Wav2Vec2Bert": Wav2Vec2Bert,
     "Whisper": Whisper,
+    "Bert": Bert,
+    "Roberta": Roberta,
+    "XLMRoberta": XLMRoberta,
 }
-TYPES: dict[str, type[Encoder]] = {  # `model_type` of a configuration
+TYPES: dict[str, Family] = {  # `model_type` of a configuration
     "wav2vec2": Wav2Vec2,
     "hubert": Hubert,
     "wavlm": WavLM,
@@ -34,26 +41,58 @@ TYPES: dict[str, type[Encoder]] = {  # `model_type` of a configuration
     "unispeech-sat": UniSpeechSat,
     "wav2vec2-bert": Wav2Vec2Bert,
     "whisper": Whisper,
+    "bert": Bert,
+    "roberta": Roberta,
+    "xlm-roberta": XLMRoberta,
 }
 
 
-def random(name: str, seed: int = 0, small: bool = False) -> Encoder:
+def random(name: str, seed: int = 0, small: bool = False) -> SpeechEncoder | TextEncoder:
     """The architecture of a named encoder with random weights; `small`: in a very small size, for tests."""
     model = MODELS[name]
     settings = tiny(name) if small else model.settings
     return FAMILIES[model.family](Seeded(model.family, settings, seed), f"{name}, random weights", {})
 
 
-def named(name: str, folder: str = "", copies: str = "") -> Encoder:
+def random_text(name: str, seed: int = 0, folder: str = "", copies: str = "") -> SpeechEncoder | TextEncoder:
+    """The architecture of a named encoder of text with random weights, and the tokenizer of its repository.
+
+    The tokenizer is searched for in `folder`, else as `named` searches for weights.
+    """
+    model = TEXT_MODELS[name]
+    if folder and not Path(folder).is_dir():
+        raise UpstreamError(
+            f"{folder} is not a folder; random:{name}@FOLDER needs one with the tokenizer of {name} in it"
+        )
+    stored = (
+        Stored(Path(folder), Path(folder).name)
+        if folder
+        else find(model.repo, otherwise=f"random:{name}", copies=copies)
+    )
+    _refuse_another(f"random:{name}", model, stored)
+    weights = Seeded(model.family, model.settings, seed, stored.tokenizer)
+    return FAMILIES[model.family](weights, f"{name}, random weights", {})
+
+
+def named(name: str, folder: str = "", copies: str = "") -> SpeechEncoder | TextEncoder:
     """A named encoder with the weights of its repository, or with those of a folder.
 
     What the weights of a folder were trained on is unknown. `copies`: a folder with copies of repositories, which is
     searched before the hub's cache; "": there is none.
     """
-    model = MODELS[name]
+    model = MODELS.get(name) or TEXT_MODELS[name]
     if folder and not Path(folder).is_dir():
         raise UpstreamError(f"{folder} is not a folder; {name}@FOLDER needs one with {CONFIGURATION} and weights in it")
     stored = Stored(Path(folder), Path(folder).name) if folder else find(model.repo, otherwise=name, copies=copies)
+    _refuse_another(name, model, stored)
+    family = FAMILIES[model.family]
+    if folder:
+        return family(stored, f"{model.title}, weights of {stored.folder.name}", "unknown")
+    return family(stored, model.title, model.seen, model.licence)
+
+
+def _refuse_another(name: str, model: Model, stored: Stored) -> None:
+    """Raises UpstreamError: a folder holds another model than the named one."""
     family = FAMILIES[model.family]
     given = {"model_type": None} | stored.configuration
     expected = {"model_type": _type(family)} | model.settings
@@ -65,12 +104,9 @@ def named(name: str, folder: str = "", copies: str = "") -> Encoder:
             f"{stored.folder} holds another model than {name} ({', '.join(differs)}); to use that model, name it "
             f"hf:{stored.folder}"
         )
-    if folder:
-        return family(stored, f"{model.title}, weights of {stored.folder.name}", "unknown")
-    return family(stored, model.title, model.seen, model.licence)
 
 
-def unnamed(origin: str, revision: str = "", copies: str = "") -> Encoder:
+def unnamed(origin: str, revision: str = "", copies: str = "") -> SpeechEncoder | TextEncoder:
     """The encoder of a folder or of any repository of the hub; `copies` as in `named`."""
     folder = Path(origin).expanduser()
     stored = Stored(folder, folder.name) if folder.is_dir() else find(origin, revision, copies=copies)
@@ -86,11 +122,11 @@ def unnamed(origin: str, revision: str = "", copies: str = "") -> Encoder:
     return TYPES[kind](stored, stored.source, "unknown")
 
 
-def _type(family: type[Encoder]) -> str:
+def _type(family: Family) -> str:
     return next(kind for kind, encoder in TYPES.items() if encoder.configuration == family.configuration)
 
 
-def _strangers(configuration: Mapping[str, object], family: type[Encoder]) -> list[str]:
+def _strangers(configuration: Mapping[str, object], family: Family) -> list[str]:
     """The classes that a configuration names although they are of another family."""
     architectures = configuration.get("architectures")
     named = [str(architecture) for architecture in architectures] if isinstance(architectures, list) else []

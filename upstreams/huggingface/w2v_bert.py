@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from upstreams.huggingface.config_file import ConfigFile
-from upstreams.huggingface.encoder import Encoder, layers
+from upstreams.huggingface.encoder import SpeechEncoder, layers
 
 if TYPE_CHECKING:
     import torch
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 WINDOW, MEL_HOP, STRIDE, BANDS = 400, 160, 2, 80
 
 
-class Wav2Vec2Bert(Encoder):
+class Wav2Vec2Bert(SpeechEncoder):
     """Its convolutions are causal and its attention is masked, so padding behind an utterance has no effect."""
 
     model, configuration = "Wav2Vec2BertModel", "Wav2Vec2BertConfig"
@@ -35,10 +35,10 @@ class Wav2Vec2Bert(Encoder):
 
         module.to(torch.bfloat16)
 
-    def encode(self, module: torch.nn.Module, waveforms: list[torch.Tensor]) -> list[torch.Tensor]:
-        samples = [waveform.cpu().numpy() for waveform in waveforms]
+    def encode(self, module: torch.nn.Module, inputs: list[torch.Tensor]) -> list[torch.Tensor]:
+        samples = [waveform.cpu().numpy() for waveform in inputs]
         mel = self._spectrogram(samples, sampling_rate=self.sample_rate, return_tensors="pt")
-        device, dtype = waveforms[0].device, module.feature_projection.projection.weight.dtype
+        device, dtype = inputs[0].device, module.feature_projection.projection.weight.dtype
         mask = mel["attention_mask"].to(device)
         output = module(mel["input_features"].to(device, dtype), attention_mask=mask, output_hidden_states=True)
         return [one[:, :count] for one, count in zip(layers(output), mask.sum(1).tolist(), strict=True)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from upstreams.huggingface.config_file import ConfigFile
-from upstreams.huggingface.encoder import Encoder, layers
+from upstreams.huggingface.encoder import SpeechEncoder, layers
 
 if TYPE_CHECKING:
     import torch
@@ -15,7 +15,7 @@ KERNELS = (10, 3, 3, 3, 3, 2, 2)  # of the first convolutions, unless a configur
 STRIDES = (5, 2, 2, 2, 2, 2, 2)
 
 
-class Waveform(Encoder):
+class Waveform(SpeechEncoder):
     """The model, after the waveform got zero mean and unit variance if preprocessor_config.json says so."""
 
     def configure(self, configuration: ConfigFile, preprocessor: ConfigFile) -> None:
@@ -62,8 +62,8 @@ class Waveform(Encoder):
         """The encoder within the module."""
         return module
 
-    def encode(self, module: torch.nn.Module, waveforms: list[torch.Tensor]) -> list[torch.Tensor]:
-        output, counts = self.run(self.encoder(module), waveforms)
+    def encode(self, module: torch.nn.Module, inputs: list[torch.Tensor]) -> list[torch.Tensor]:
+        output, counts = self.run(self.encoder(module), inputs)
         return [one[:, :count] for one, count in zip(layers(output), counts, strict=True)]
 
     def run(self, encoder: torch.nn.Module, waveforms: list[torch.Tensor]) -> tuple[ModelOutput, list[int]]:

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 import pickle
 from collections.abc import Collection, Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from commons import hashing
-from commons.errors import EmorepError
-from upstreams import hub
 from upstreams.errors import REFUSED_PICKLE, UpstreamError
 from upstreams.fingerprints import version
 
@@ -26,16 +22,17 @@ ADAPTER = 1  # part of the fingerprint of stored models: raise it when the use o
 CONFIGURATION, PREPROCESSOR = "config.json", "preprocessor_config.json"
 WEIGHTS = ("model.safetensors", "pytorch_model.bin")  # in order of preference; each may be split, with an index
 INDEX = ".index.json"
-HERE = "EMOREP_WEIGHTS"  # names a folder of copies of repositories: $EMOREP_WEIGHTS/facebook/wav2vec2-base
-# The names of a weight norm in older files, and in torch's parametrizations.
-RENAMED = {".weight_g": ".parametrizations.weight.original0", ".weight_v": ".parametrizations.weight.original1"}
+# Names in older files, and now: of a weight norm, which torch's parametrizations have, and of a layer norm.
+RENAMED = {
+    ".weight_g": ".parametrizations.weight.original0", ".weight_v": ".parametrizations.weight.original1",
+    ".LayerNorm.gamma": ".LayerNorm.weight", ".LayerNorm.beta": ".LayerNorm.bias",
+}  # fmt: skip
 SHOWN = 6
 # What files with the name of weights often hold instead, by its first bytes.
 OTHERS = {
     "a pointer of git-lfs (`git lfs pull` fetches the file itself)": (b"version https://git-lfs",),
     "a web page": (b"<!doctype html", b"<html"),
 }
-UNPREPARED = ("whisper", "wav2vec2-bert")  # need no preprocessor_config.json: config.json says what they do
 
 
 class Weights(Protocol):
@@ -58,6 +55,11 @@ class Weights(Protocol):
     def preprocessor(self) -> dict[str, object]: ...
 
     @property
+    def tokenizer(self) -> Path | None:
+        """The folder of the tokenizer of a text encoder; None: there is none."""
+        ...
+
+    @property
     def says(self) -> str:
         """What decides how the waveform is prepared, in words."""
         ...
@@ -73,7 +75,10 @@ class Weights(Protocol):
         prefixes: tuple[str, ...],
         unused: tuple[str, ...],
     ) -> torch.nn.Module:
-        """A module of class `model` with its weights. Their names may have a prefix; `unused` ones may be missing."""
+        """A module of class `model` with its weights. Their names may have a prefix.
+
+        `unused` ones may be missing, or left over.
+        """
         ...
 
 
@@ -84,6 +89,7 @@ class Seeded:
     family: str
     settings: dict[str, object]
     seed: int
+    tokenizer: Path | None = None
     source = ""
     origin = "random weights"
     says = "the default of the architecture"
@@ -134,6 +140,10 @@ class Stored:
     def origin(self) -> str:
         return str(self.folder)
 
+    @property
+    def tokenizer(self) -> Path:
+        return self.folder
+
     @cached_property
     def configuration(self) -> dict[str, object]:
         """The content of config.json. Raises UpstreamError: there is none, or it is not JSON."""
@@ -174,8 +184,8 @@ class Stored:
                 "adapter": ADAPTER,
                 "model": model,
                 "transformers": version("transformers"),
-                "configuration": _digest(self.folder / CONFIGURATION),
-                "weights": [_digest(file) for file in self.files],
+                "configuration": digest(self.folder / CONFIGURATION),
+                "weights": [digest(file) for file in self.files],
                 "normalisation": normalisation,
             }
         )
@@ -197,6 +207,7 @@ class Stored:
             module = model(configuration)
         wanted = module.state_dict()
         held, over = _read(self.files, ("", f"{model.base_model_prefix}.", *prefixes), wanted)
+        over = [name for name in over if not name.endswith(unused)]
         missing = sorted(wanted.keys() - held.keys() - set(unused))
         misshapen = [
             f"{name} {tuple(held[name].shape)}, expected {tuple(wanted[name].shape)}"
@@ -275,69 +286,6 @@ def _tensors(file: Path) -> Iterator[tuple[str, torch.Tensor]]:
     yield from ((name, value) for name, value in state.items() if isinstance(value, torch.Tensor))
 
 
-def find(repository: str, revision: str = "", otherwise: str = "", copies: str = "") -> Stored:
-    """A copy of a repository: from the folder of copies, from the hub's cache, or downloaded.
-
-    Args:
-        otherwise: the upstream's name, which also takes a folder: the error message says so.
-        copies: a folder with copies of repositories, copies/facebook/wav2vec2-base; "": there is none.
-
-    Raises:
-        UpstreamError: it is nowhere; says what to download and where to put it.
-    """
-    if copies and not revision and (folder := Path(copies) / repository).is_dir():
-        return Stored(folder, repository)
-    folder = _cached(repository, revision or "main") or _fetch(repository, revision, otherwise)
-    return Stored(folder, f"{repository}@{folder.name}")
-
-
-def _cached(repository: str, revision: str) -> Path | None:
-    """The snapshot of a repository in the hub's cache, if it holds everything that is needed."""
-    from huggingface_hub import try_to_load_from_cache
-
-    configuration = try_to_load_from_cache(repository, CONFIGURATION, revision=revision)
-    if not isinstance(configuration, str):
-        return None
-    folder = Path(configuration).parent
-    stored = Stored(folder, "")
-    try:
-        # None: the cache does not know whether the repository has this file; other programs download without it.
-        unknown = try_to_load_from_cache(repository, PREPROCESSOR, revision=revision) is None
-        if unknown and stored.configuration.get("model_type") not in UNPREPARED:
-            return None
-        return folder if stored.files else None
-    except EmorepError:
-        return None
-
-
-def _fetch(repository: str, revision: str, otherwise: str) -> Path:
-    """The folder of the downloaded files: safetensors if the repository has them. Raises UpstreamError."""
-    from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import EntryNotFoundError
-
-    try:
-        commit, names = hub.files(repository, revision)
-        kind = next((kind for kind in WEIGHTS if kind in names or kind + INDEX in names), None)
-        stem, suffix = os.path.splitext(kind or WEIGHTS[0])
-        wanted = [n for n in names if n in (CONFIGURATION, kind, f"{kind}{INDEX}")]
-        wanted += [n for n in names if kind not in names and n.startswith(f"{stem}-") and n.endswith(suffix)]
-        paths = [hf_hub_download(repository, name, revision=commit) for name in wanted]
-        with suppress(EntryNotFoundError):  # the cache then stores that there is none
-            hf_hub_download(repository, PREPROCESSOR, revision=commit)
-        return Path(paths[0]).parent
-    except Exception as error:  # of the hub's client, of its libraries or of the system
-        at = f"@{revision}" if revision else ""
-        asked = f" --revision {revision}" if revision else ""
-        raise UpstreamError(
-            f"{repository}{at} is not on this machine and cannot be downloaded ({hub.reason(error)}). On a machine "
-            "with a network run\n"
-            f"    hf download {repository}{asked} --include '*.json' --include 'model*.safetensors*' --local-dir "
-            f"FOLDER\n('pytorch_model*.bin*' if it has no {WEIGHTS[0]}), copy FOLDER here, and name it"
-            f"{f' {otherwise}@FOLDER or' if otherwise else ''} hf:FOLDER. Or set {HERE} to a folder of your choice and "
-            f"copy FOLDER to ${HERE}/{repository}"
-        ) from error
-
-
 def _parts(index: Path) -> list[str]:
     """The files that an index names. Raises UpstreamError."""
     files = _json(index).get("weight_map")
@@ -357,7 +305,7 @@ def _json(path: Path) -> dict[str, object]:
     return content
 
 
-def _digest(path: Path) -> str:
+def digest(path: Path) -> str:
     """sha256 of a file, computed once in a process unless its size or time stamp changes."""
     state = path.stat()
     return _hash(path, state.st_size, state.st_mtime_ns)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from upstreams.huggingface.config_file import ConfigFile
-from upstreams.huggingface.encoder import Encoder, layers
+from upstreams.huggingface.encoder import SpeechEncoder, layers
 
 if TYPE_CHECKING:
     import torch
@@ -15,7 +15,7 @@ WINDOW, MEL_HOP = 400, 160
 POSITIONS = 1500
 
 
-class Whisper(Encoder):
+class Whisper(SpeechEncoder):
     """The silence behind the utterance takes part in attention, as it did in training."""
 
     model, configuration = "WhisperEncoder", "WhisperConfig"
@@ -58,12 +58,12 @@ class Whisper(Encoder):
 
         module.to(torch.bfloat16)
 
-    def encode(self, module: torch.nn.Module, waveforms: list[torch.Tensor]) -> list[torch.Tensor]:
-        samples = [waveform.cpu().numpy() for waveform in waveforms]
+    def encode(self, module: torch.nn.Module, inputs: list[torch.Tensor]) -> list[torch.Tensor]:
+        samples = [waveform.cpu().numpy() for waveform in inputs]
         mel = self._spectrogram(
-            samples, sampling_rate=self.sample_rate, return_tensors="pt", device=str(waveforms[0].device)
+            samples, sampling_rate=self.sample_rate, return_tensors="pt", device=str(inputs[0].device)
         )
-        features = mel["input_features"].to(waveforms[0].device, module.conv1.weight.dtype)
+        features = mel["input_features"].to(inputs[0].device, module.conv1.weight.dtype)
         hidden = layers(module(features, output_hidden_states=True))
         assert self.hop is not None
-        return [one[:, : -(-len(w) // self.hop)] for one, w in zip(hidden, waveforms, strict=True)]
+        return [one[:, : -(-len(w) // self.hop)] for one, w in zip(hidden, inputs, strict=True)]

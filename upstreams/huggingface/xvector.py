@@ -34,10 +34,10 @@ class WavLMForXVector(WavLM):
     def encoder(self, module: torch.nn.Module) -> torch.nn.Module:
         return module.wavlm
 
-    def encode(self, module: torch.nn.Module, waveforms: list[torch.Tensor]) -> list[torch.Tensor]:
+    def encode(self, module: torch.nn.Module, inputs: list[torch.Tensor]) -> list[torch.Tensor]:
         import torch
 
-        output, counts = self.run(module.wavlm, waveforms)
+        output, counts = self.run(module.wavlm, inputs)
         if module.config.use_weighted_layer_sum:
             weights = module.layer_weights.softmax(0)
             hidden = torch.einsum("l,lbtd->btd", weights, torch.stack(output.hidden_states).float())
