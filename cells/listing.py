@@ -16,6 +16,7 @@ def show(places: Places) -> None:
     print("upstreams (-u)")
     for entry in upstreams.describe():
         print(f"  {entry.name:<26} {entry.modality:<6} {entry.about}")
+    print(f"  {'late:NAME,NAME':<26} {'':<6} late fusion: the predictions of any number of upstreams, averaged")
     unread = tasks.unread(data)
     print(f"\ntasks (-t); corpora under {data}{'' if unread or os.path.isdir(data) else ', which does not exist'}")
     for row in tasks.describe(data):

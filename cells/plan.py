@@ -118,22 +118,26 @@ class _Planner:
         """The job of one cell of a late fusion, unless it is done."""
         name, skip_bad = whole.named.record_name, self.request.skip_bad
         task = self.place.read_by(whole.modality, name, asked, self.request.setting)
-        parts = []
-        for part in whole.parts:
-            own = self.place.read_by(part.modality, part.named.record_name, asked, self.request.setting)
-            texts = own.other_texts if "text" in part.modality else ""
-            parts.append((given(part, texts), keys.key(own, part, "", reader, skip_bad)))
-        cells = {(name, task.name, reader.name) for name, _ in parts}
+        owns = [
+            self.place.read_by(part.modality, part.named.record_name, asked, self.request.setting)
+            for part in whole.parts
+        ]
+        names = [
+            given(part, own.other_texts if "text" in part.modality else "")
+            for part, own in zip(whole.parts, owns, strict=True)
+        ]
+        cells = {(name, task.name, reader.name) for name in names}
         if failed := next((outcome for outcome in self.failed if outcome.cell in cells), None):
             raise EmorepError(f"its part {failed.cell[0] if failed.cell else ''} fails: {failed.failure}")
+        own_keys = [keys.key(own, part, "", reader, skip_bad) for part, own in zip(whole.parts, owns, strict=True)]
         job = Late(
             id="",
             task=asked,
             recorded_task=task.name,
             upstream=whole,
-            parts=tuple(parts),
+            parts=tuple(zip(names, own_keys, strict=True)),
             reader=reader,
-            key=late.key([key for _, key in parts]),
+            key=late.key(own_keys),
             seeds=tuple(downstreams.seeds(reader, self.request.seeds, len(task.problem.draws))),
             mode="replace",
             setting=self.request.setting,

@@ -65,6 +65,14 @@ class References:
         return "\n".join(self._entries[key] for key in dict.fromkeys(self._cited))
 
 
+# How an upstream is made of others; {} are their names.
+FUSED = {
+    "early": ", the features of {} side by side (layers of one relative depth; a head that standardises features "
+    "divides each by the square root of its part's width)",
+    "late": ", the mean of the predictions of {} (of log-probabilities, normalised again; equal weights)",
+}
+
+
 def methods(records: Sequence[Record], openings: dict[str, int] | None = None) -> str:
     """Markdown: what was asked, who answered, how it was read, how sure the figures are; licences; BibTeX.
 
@@ -127,7 +135,8 @@ def _upstreams(records: Sequence[Record], references: References) -> str:
         title = f", {_shown(up.title)}" if up.title and up.title != name else ""
         draws = draws_of(record)
         of_draws = f", the mean of {draws} draws of its weights" if draws else ""
-        said.append(f"{_shown(name)}{title}{sizes}{of_draws}{references.cite(up.cite)}")
+        fused = FUSED[up.fusion].format(" and ".join(map(_shown, up.parts))) if up.fusion else ""
+        said.append(f"{_shown(name)}{title}{sizes}{fused}{of_draws}{references.cite(up.cite)}")
     return plain(f"Upstreams, frozen: {'; '.join(said)}.")
 
 

@@ -16,7 +16,7 @@ DERIVED = ("gender", "sentence", "speaker", *OPTIONS, *TRANSFERS)
 VARIANT = re.compile(r"(?P<base>emotion2vec):(?P<ablation>.+)/(?P<variant>[^/]+)")
 # After the step comes `.safetensors`, and a hash that may be digits as well.
 CHECKPOINT = re.compile(r"(?P<run>emotion2vec@.*?)step-(?P<step>\d+)[^/]*")
-RANDOM = re.compile(r"random:(?P<base>[^@]+)(?:@(?P<draw>\d+))?")
+RANDOM = re.compile(r"random:(?P<base>[^@+#]+)(?:@(?P<draw>\d+))?")  # of a fusion, the record says it
 
 
 def completed(record: Record) -> Record:

@@ -102,6 +102,12 @@ COLUMNS: list[Column] = [
     ("base", "upstream that it is a variant, a checkpoint or a random twin of", lambda r: r.upstream.base),
     ("draw", "seed of random weights; tables show all draws of a base in one row", lambda r: r.upstream.draw),
     ("input", "speech, text (gold), text (ASR), or both; empty where neither is read", given),
+    (
+        "fusion",
+        "early: features of several upstreams side by side; late: their predictions",
+        lambda r: r.upstream.fusion,
+    ),
+    ("parts", "the upstreams that are fused, or the one of which it is a layer", lambda r: "|".join(r.upstream.parts)),
 ]
 
 

@@ -11,9 +11,11 @@ from tasks.splits import folds
 from tests.downstreams.problems import Ragged, features_of, short
 
 
+@pytest.mark.parametrize("parts", [(), (3, 7)], ids=["alone", "fused"])
 @pytest.mark.parametrize("head", downstreams.names())
-def test_permuted_labels_of_the_test_speakers_change_nothing_of_their_fold(head, tmp_path_factory):
-    """The task's own split rules (dev part, inner groups) and the head together, bit for bit."""
+def test_permuted_labels_of_the_test_speakers_change_nothing_of_their_fold(head, parts, tmp_path_factory):
+    """The task's own split rules (dev part, inner groups) and the head together, bit for bit; also where features are
+    those of two parts, which heads weigh."""
     # Selected by UA, by which the heads of conversations weigh their loss, too.
     reader = short(head)
     name = "demo" if "classification" in reader.kinds else "demo_next"
@@ -22,7 +24,7 @@ def test_permuted_labels_of_the_test_speakers_change_nothing_of_their_fold(head,
     pooled = rng.standard_normal((len(problem.ids), 2, 3, 10)).astype(np.float32)
     pooled[:, :, 1] += problem.targets[:, None, None] * rng.standard_normal(10)
     frames = Ragged([mean[None, None] + rng.standard_normal((3, 1, 10)) for mean in pooled[:, 0, 1]])
-    features = features_of(pooled, frames)
+    features = replace(features_of(pooled, frames), parts=parts)
     before = downstreams.evaluate(reader, features, problem, [0])
     tests = {fold.name: fold.test for fold in problem.folds}
     for fold in problem.folds:

@@ -121,3 +121,15 @@ def test_records_and_logs_hold_no_paths_and_no_user(make, results):
 
     for path in results.rglob("*.parquet"):
         assert "path" not in pq.read_schema(path).names
+
+
+def test_a_fusion_is_told_with_its_parts(make, results):
+    kinds = {
+        "early": "the features of fbank and mfcc side by side",
+        "late": "the mean of the predictions of fbank and mfcc",
+    }
+    record = make(upstream="fbank+mfcc")
+    for fusion, words in kinds.items():
+        upstream = record.upstream.model_copy(update={"fusion": fusion, "parts": ["fbank", "mfcc"]})
+        assert words in methods.methods([record.model_copy(update={"upstream": upstream})])
+    assert "side by side" not in methods.methods([record])

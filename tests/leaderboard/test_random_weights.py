@@ -41,6 +41,22 @@ def test_draws_are_one_record_whose_figure_is_their_mean(drawn):
     assert len(averaged(drawn)) == 2
 
 
+def test_draws_of_a_fusion_are_one_and_are_not_those_of_its_part(drawn):
+    def called(record, name):
+        cell, upstream = record.cell, record.upstream
+        return record.model_copy(
+            update={"cell": cell.model_copy(update={"upstream": name}),
+                    "upstream": upstream.model_copy(update={"name": name})}
+        )  # fmt: skip
+
+    several = [record for record in drawn if record.upstream.draw is not None]
+    for form in ("{}+fbank", "fbank+{}", "late:fbank,{}", "{}#3"):
+        fused = [called(record, form.format(record.cell.upstream)) for record in several]
+        means = averaged([*several, *fused])
+        assert [mean.cell.upstream for mean in means] == ["random:x", form.format("random:x")], form
+        assert is_of(fused[2], [form.format("random:x")]) and not is_of(fused[2], ["random:x"])
+
+
 def test_tables_have_one_row_of_draws_and_their_deviation(drawn, results):
     (table,), _ = views.by_tasks(results, drawn)
     assert sorted(table.rows) == ["fbank", "random:x"]

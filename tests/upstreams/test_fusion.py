@@ -174,7 +174,7 @@ def test_random_parts_stand_for_five_draws_in_step():
     ],
 )
 def test_a_wrong_name_is_one_clear_message(name, says):
-    with pytest.raises(EmorepError, match=".") as raised:
+    with pytest.raises(EmorepError) as raised:
         upstreams.identify(upstreams.resolve(name, Places()))
     assert says in str(raised.value)
 

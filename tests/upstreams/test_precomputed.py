@@ -153,7 +153,7 @@ def test_a_damaged_file_is_one_message(tmp_path, file, content):
 
 def test_one_vector_an_utterance_has_no_frames(utterances, cache, tmp_path):
     name = save(tmp_path / "own", arrays(SHAPES["vector"]))
-    with pytest.raises(EmorepError, match="one vector .* the head reads frames"):
+    with pytest.raises(EmorepError, match=r"one vector .* the head reads frames"):
         extract(name, utterances, ["frames:last"], cache)
     with pytest.raises(EmorepError, match="no network"):
         extract(name, utterances, ["live"], cache)
