@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from commons import hashing
@@ -37,6 +38,12 @@ def key(task: Task, upstream: Identity | None, reference: str, reader: Reader, s
     if reader.further:
         decides["also"] = task.audit.also_hash
     return hashing.of_json(decides)
+
+
+def training(task: Task, upstream: Identity, reader: Reader, skip_bad: bool) -> str:
+    """The key of a long training: that of its cells, which differ in the read-out alone."""
+    settings = {name: value for name, value in reader.settings.items() if name != "readout"}
+    return key(task, upstream, "", replace(reader, settings=settings), skip_bad)
 
 
 def _answers(upstream: Identity) -> Facts:

@@ -106,7 +106,7 @@ def _write(
     """
     task = place.task(job.task, job.setting)
     started = time.perf_counter()
-    predictions = _predictions(job, task, seeds, features)
+    predictions = _predictions(job, task, seeds, features, place)
     spent = time.perf_counter() - started
     with files.locked(results):
         extends = standing(job) if job.mode == "add" else None
@@ -118,7 +118,7 @@ def _write(
             cell=sections.cell(job, seeds),
             task=sections.task(task),
             upstream=sections.upstream(job, features, extracted, extends.upstream.parameters if extends else None),
-            downstream=sections.downstream(job, task),
+            downstream=sections.downstream(job, task, predictions, extends),
             run=sections.run(seconds, extracted),
             predictions=predictions,
             utterances=task.utterances,
@@ -128,13 +128,16 @@ def _write(
         return leaderboard.record(results, measured, extends)
 
 
-def _predictions(job: Measure, task: Task, seeds: tuple[int, ...], features: Features | None) -> Predictions:
+def _predictions(
+    job: Measure, task: Task, seeds: tuple[int, ...], features: Features | None, place: Workplace
+) -> Predictions:
     """The predictions of the head, or of a reference, which does not use the audio."""
     if features is None:
         return downstreams.reference(job.reference, task.problem, task.utterances["duration"].to_numpy())
     with bar(f"{task.name}: {job.cell[0]}, {job.reader.name}", "fits") as progress:
         on = device.choose(job.setting.extraction.device)
-        predictions = downstreams.evaluate(job.reader, features, task.problem, list(seeds), on, progress)
+        work = place.folder(job)
+        predictions = downstreams.evaluate(job.reader, features, task.problem, list(seeds), on, progress, work)
     if predictions.outputs is not None:
         return replace(predictions, outputs=sections.standardised(predictions.outputs))
     return predictions

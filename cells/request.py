@@ -138,7 +138,7 @@ def understood(options: argparse.Namespace, tell: Callable[[str], None]) -> Requ
     request = Request(
         upstreams=tuple(dict.fromkeys(upstreams.resolve(name, where) for name in asked)),
         tasks=tuple(tasks.resolve(options.task, where.data, tell, where.emobox, options.audio, options.labels)),
-        readers=tuple({(reader := downstreams.resolve(name)).name: reader for name in options.downstream}.values()),
+        readers=_readers(options.downstream),
         places=where,
         **{k: getattr(options, k)
            for k in ["seeds", "device", "precision", "jobs", "limit", "force", "rerun", "skip_bad", "audio", "labels"]},
@@ -150,6 +150,12 @@ def understood(options: argparse.Namespace, tell: Callable[[str], None]) -> Requ
     if request.device == "cuda":
         device.choose(request.device)
     return request
+
+
+def _readers(names: Sequence[str]) -> tuple[Reader, ...]:
+    """The heads of these names, each once, with all read-outs of their trainings."""
+    readers = [downstreams.resolve(one) for name in names for one in downstreams.expand(name)]
+    return tuple({reader.name: reader for reader in readers}.values())
 
 
 def _suit(readers: Sequence[Reader], named: Sequence[str]) -> None:

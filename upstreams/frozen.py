@@ -48,6 +48,7 @@ class Frozen:
         self.name, self.source, self.checkpoint = name, source, checkpoint
         self._model: Callable[[list[torch.Tensor]], Sequence[torch.Tensor]] = model
         self._neighbours, self._isolation = neighbours, isolation or Isolation(name, foreign=source is not None)
+        self.isolated = source is not None or type(model).__module__.startswith("upstreams.s3prl")
         with self.asked("a fact"):
             self._read_facts(model)
         self.precision = precision if self.movable else "fp32"
@@ -156,13 +157,19 @@ class Frozen:
             return self.run(self._model, waveforms)
 
     def run(
-        self, model: Callable[[list[torch.Tensor]], Sequence[torch.Tensor]], waveforms: list[torch.Tensor]
+        self,
+        model: Callable[[list[torch.Tensor]], Sequence[torch.Tensor]],
+        waveforms: list[torch.Tensor],
+        isolated: bool = True,
     ) -> list[torch.Tensor]:
-        """The checked features of waveforms by `model`, which is the upstream's own or a copy; errors as in a call."""
+        """The checked features of waveforms by `model`, which is the upstream's own or a copy; errors as in a call.
+
+        isolated: what the code changes of the process is restored after it; then one thread at a time may call this.
+        """
         import torch
 
         try:
-            with self.within():
+            with self.within() if isolated else nullcontext():
                 outputs = [torch.as_tensor(output) for output in model(waveforms)]
         except EmorepError:
             raise

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import threading
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -26,6 +28,9 @@ class Live:
     def __init__(self, upstream: Frozen, segments: Sequence[Segment]) -> None:
         self._upstream, self._segments = upstream, tuple(segments)
         self.hop, self.depth, self.width = upstream.audio.hop, upstream.depth, upstream.width
+        self.untrained = upstream.seen == {}
+        self.seconds = np.array([segment.seconds for segment in segments])
+        self._one_at_a_time = threading.Lock()  # for code that may change settings of the process
         if not _can_train(upstream.model):
             raise UpstreamError(
                 f"{upstream.name} cannot be fine-tuned: it is not a torch module with parameters, and has no "
@@ -49,10 +54,26 @@ class Live:
             )
         return made.eval().requires_grad_(True)
 
-    def frames(self, network: torch.nn.Module, rows: Sequence[int]) -> list[torch.Tensor]:
+    def front(self, network: torch.nn.Module) -> list[torch.nn.Parameter]:
+        """The parameters of the network's `front`: a module's name in it, or the names of several; none without it.
+
+        Raises:
+            UpstreamError: the network has no module of such a name.
+        """
+        names = getattr(network, "front", ())
+        names = (names,) if isinstance(names, str) else tuple(names)
+        modules = dict(network.named_modules())
+        if unknown := [name for name in names if name not in modules]:
+            raise UpstreamError(
+                f"{self._upstream.name}: `front` names {unknown[0]!r}, and the network has no module of that name"
+            )
+        return [parameter for name in names for parameter in modules[name].parameters()]
+
+    def frames(self, network: torch.nn.Module, rows: Sequence[int], longest: float | None = None) -> list[torch.Tensor]:
         """Features (L, T_i, D) of some utterances, in the order of `rows`, on the network's device.
 
-        They carry gradients unless torch is told to record none. Audio is padded and cut as in extraction.
+        They carry gradients unless torch is told to record none. Audio is padded and cut as in extraction; of an
+        utterance longer than `longest` s, the first so many seconds count.
 
         Raises:
             UpstreamError: a file cannot be decoded, or the network's features take no gradient.
@@ -60,7 +81,7 @@ class Live:
         import torch
 
         audio, device = self._upstream.audio, next(network.parameters()).device
-        pieces = [load(self._segments[row], audio) for row in rows]
+        pieces = [load(self._segments[row], audio, longest) for row in rows]
         waveforms = [torch.from_numpy(samples).to(device) for windows in pieces for samples in windows]
         outputs = self._run(network, waveforms)
         if torch.is_grad_enabled() and not all(output.requires_grad for output in outputs):
@@ -73,9 +94,11 @@ class Live:
 
     def _run(self, network: torch.nn.Module, waveforms: list[torch.Tensor]) -> list[torch.Tensor]:
         """All waveforms in one call if the upstream takes any lengths or all are equal, else one by one."""
-        if self._upstream.ragged or len({len(waveform) for waveform in waveforms}) <= 1:
-            return self._upstream.run(network, waveforms)
-        return [self._upstream.run(network, [waveform])[0] for waveform in waveforms]
+        whole = self._upstream.ragged or len({len(waveform) for waveform in waveforms}) <= 1
+        calls = [waveforms] if whole else [[waveform] for waveform in waveforms]
+        isolated = self._upstream.isolated
+        with self._one_at_a_time if isolated else nullcontext():
+            return [output for call in calls for output in self._upstream.run(network, call, isolated)]
 
 
 def _can_train(model: object) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import nn
@@ -13,9 +13,11 @@ Run = Callable[[nn.Module, list[torch.Tensor]], list[torch.Tensor]]
 class Trainable(nn.Module):
     """A network, and the function that runs it: `run(network, waveforms)` returns a (L, T, D) tensor for each."""
 
-    def __init__(self, network: nn.Module, run: Run) -> None:
+    def __init__(self, network: nn.Module, run: Run, front: Sequence[str] = ()) -> None:
+        """`front`: names, in the network, of the modules of its convolutional front end, which fine-tuning freezes."""
         super().__init__()
         self.network, self.run = network, run
+        self.front = tuple(f"network.{name}" for name in front)
 
     def forward(self, waveforms: list[torch.Tensor]) -> list[torch.Tensor]:
         """1-D waveforms -> (L, T, D) each."""

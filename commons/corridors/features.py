@@ -45,6 +45,8 @@ class Live(Protocol):
     hop: int | None  # samples between frames
     depth: int  # L
     width: int  # D
+    untrained: bool  # its weights are random
+    seconds: np.ndarray  # (N,) float64, length of each utterance
 
     def __len__(self) -> int: ...
 
@@ -52,8 +54,15 @@ class Live(Protocol):
         """A new copy of the upstream's network on the CPU, with parameters that require gradients."""
         ...
 
-    def frames(self, network: torch.nn.Module, rows: Sequence[int]) -> list[torch.Tensor]:
-        """Features (L, T_i, D) of some utterances, with gradients, computed by `network` on its device."""
+    def front(self, network: torch.nn.Module) -> list[torch.nn.Parameter]:
+        """The parameters of the network's convolutional front end, which fine-tuning freezes; often none."""
+        ...
+
+    def frames(self, network: torch.nn.Module, rows: Sequence[int], longest: float | None = None) -> list[torch.Tensor]:
+        """Features (L, T_i, D) of some utterances, with gradients, computed by `network` on its device.
+
+        `longest`: of an utterance, the first so many seconds; None: all of it.
+        """
         ...
 
 

@@ -101,6 +101,9 @@ COLUMNS: list[Column] = [
     ("label", "what tables call the upstream", shown),
     ("base", "upstream that it is a variant, a checkpoint or a random twin of", lambda r: r.upstream.base),
     ("draw", "seed of random weights; tables show all draws of a base in one row", lambda r: r.upstream.draw),
+    ("trained", "what of the upstream was trained; empty: it stayed frozen", lambda r: r.downstream.trained),
+    ("trainable", "values that were trained, of encoder and head", lambda r: r.downstream.trainable),
+    ("hours", "time of all trainings, summed, h", lambda r: r.downstream.hours),
 ]
 
 

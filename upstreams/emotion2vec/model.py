@@ -243,7 +243,7 @@ class Attention(nn.Module):
         b, n, d = x.shape
         q, k, v = self.qkv(x).view(b, n, 3, self.heads, d // self.heads).permute(2, 0, 3, 1, 4)
         dropout = self.attention_dropout if self.training else 0.0
-        if self.training and x.device.type == "cpu":
+        if (self.training or bias.requires_grad) and x.device.type == "cpu":
             # On a CPU no fused kernel gives the bias a gradient, and torch's substitute is slower than plain products.
             weights = (q * (d // self.heads) ** -0.5 @ k.transpose(-1, -2) + bias).softmax(-1)
             x = F.dropout(weights, dropout).to(v.dtype) @ v

@@ -66,7 +66,8 @@ class Encoder:
         """A new module on the CPU, in fp32; it is called with waveforms."""
         from upstreams.trainable import Trainable
 
-        return Trainable(copy.deepcopy(self.network()).cpu().float(), layers)
+        front = ["modality_encoders.AUDIO.local_encoder"]
+        return Trainable(copy.deepcopy(self.network()).cpu().float(), layers, front)
 
 
 def layers(network: torch.nn.Module, waveforms: list[torch.Tensor]) -> list[torch.Tensor]:

@@ -106,7 +106,11 @@ class Encoder(ABC):
         own._module = None
         module = own.build()
         own.mend(module)
-        return Trainable(module, own.encode)
+        return Trainable(module, own.encode, own.front(module))
+
+    def front(self, module: torch.nn.Module) -> list[str]:
+        """Names of the modules of the convolutional front end; none where the encoder has none."""
+        return []
 
     def build(self) -> torch.nn.Module:
         """The module of the library, on the CPU, in eval mode.

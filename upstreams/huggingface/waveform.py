@@ -62,6 +62,10 @@ class Waveform(Encoder):
         """The encoder within the module."""
         return module
 
+    def front(self, module: torch.nn.Module) -> list[str]:
+        own = self.encoder(module).feature_extractor
+        return [name for name, part in module.named_modules() if part is own]
+
     def encode(self, module: torch.nn.Module, waveforms: list[torch.Tensor]) -> list[torch.Tensor]:
         output, counts = self.run(self.encoder(module), waveforms)
         return [one[:, :count] for one, count in zip(layers(output), counts, strict=True)]

@@ -53,6 +53,9 @@ class Whisper(Encoder):
 
         return WhisperEncoder
 
+    def front(self, module: torch.nn.Module) -> list[str]:
+        return ["conv1", "conv2"]
+
     def to_bf16(self, module: torch.nn.Module) -> None:
         import torch
 
