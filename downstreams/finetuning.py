@@ -58,6 +58,7 @@ def evaluate(
     own = FineTune.model_validate(settings)
     check_dev(problem, "finetune")
     live = fitting(features.live, problem, "the network itself, and waveforms")
+    live = live if own.top is None else live.top(own.top)
     jobs = [(seed, fold) for seed in seeds for fold in problem.folds]
     advance = reported(progress, len(jobs))
     with one_core_each(device) as pool:

@@ -111,6 +111,19 @@ def _on_frames(settings: FrameHead, about: str, cite: str) -> Head:
     return Head(about, "downstreams.frame_training:evaluate", settings, needs=needs, kinds=CLASSES, cite=(cite,))
 
 
+def _finetune(settings: FineTune, about: str) -> Head:
+    return Head(
+        about,
+        "downstreams.finetuning:evaluate",
+        settings,
+        needs=frozenset({"live"}),
+        kinds=CLASSES,
+        readouts=("average", "best", "last"),
+        resumes=True,
+        cite=("morais2022",),
+    )
+
+
 def _conversation(settings: Settings, about: str, cite: tuple[str, ...] = ()) -> Head:
     return Head(about, "downstreams.conversation:evaluate", settings, kinds=("conversation",), cite=cite)
 
@@ -145,16 +158,10 @@ HEADS = registry.Registry(
             "ECAPA-TDNN on frames: SE-Res2 blocks, channel-wise attentive statistics (classes)",
             "desplanques2020",
         ),
-        "finetune": Head(
-            "the encoder itself, fine-tuned with a linear head on the time-mean of its frames (classes)",
-            "downstreams.finetuning:evaluate",
-            FineTune(),
-            needs=frozenset({"live"}),
-            kinds=CLASSES,
-            readouts=("average", "best", "last"),
-            resumes=True,
-            cite=("morais2022",),
+        "finetune": _finetune(
+            FineTune(), "the encoder itself, fine-tuned with a linear head on the time-mean of its frames (classes)"
         ),
+        "finetune_top3": _finetune(FineTune(top=3), "the same of the encoder's last three blocks alone (classes)"),
         "context_gru": _conversation(Gru(), "a GRU over the turns of each dialogue (conversations)"),
         "dialogue_rnn": _conversation(
             DialogueRnn(), "DialogueRNN: states of dialogue, speakers and emotion (conversations)", ("majumder2019",)

@@ -155,6 +155,7 @@ class FineTune(Sizes):
     `head_factor` times the encoder's, within `head_rates`.
     """
 
+    top: Annotated[int, Field(ge=1, le=1000)] | None = None  # blocks that are trained; None: the whole encoder
     aggregator: Literal["mean", "attentive", "ecapa"] = "mean"
     layers: Literal["last", "weighted"] = "last"
     batch: Batch = 32
@@ -174,6 +175,13 @@ class FineTune(Sizes):
     precision: Literal["auto", "fp32", "bf16"] = "auto"  # auto: bf16 on a GPU
     readout: Literal["average", "best", "last"] = "average"
 
+    @field_validator("layers")
+    @classmethod
+    def _last_of_the_top(cls, value: str, info: ValidationInfo) -> str:
+        if value != "last" and info.data.get("top") is not None:
+            raise ValueError("must be last where `top` blocks are trained: those below are not computed")
+        return value
+
     @field_validator("head_rates")
     @classmethod
     def _from_low_to_high(cls, value: list[float]) -> list[float]:
@@ -186,8 +194,8 @@ class FineTune(Sizes):
         return frozenset({"live"})
 
     def trained(self) -> str:
-        """The whole encoder."""
-        return "encoder (all)"
+        """The whole encoder, or its top blocks."""
+        return "encoder (all)" if self.top is None else f"encoder (top {self.top})"
 
 
 class _Turns(Settings):

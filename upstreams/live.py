@@ -17,6 +17,8 @@ from upstreams.inputs.audio import Segment, load
 if TYPE_CHECKING:
     import torch
 
+    from upstreams.top_blocks import TopBlocks
+
 
 class Live:
     """An upstream that can be trained, and N utterances: the class behind commons.corridors.features.Live.
@@ -68,6 +70,16 @@ class Live:
                 f"{self._upstream.name}: `front` names {unknown[0]!r}, and the network has no module of that name"
             )
         return [parameter for name in names for parameter in modules[name].parameters()]
+
+    def top(self, blocks: int) -> TopBlocks:
+        """The top blocks alone, with what those below give for every utterance, which is computed now.
+
+        Raises:
+            UpstreamError: the upstream does not offer this, or has fewer blocks; a file cannot be decoded.
+        """
+        from upstreams.top_blocks import TopBlocks
+
+        return TopBlocks(self._upstream, self._segments, self.network(), blocks)
 
     def frames(self, network: torch.nn.Module, rows: Sequence[int], longest: float | None = None) -> list[torch.Tensor]:
         """Features (L, T_i, D) of some utterances, in the order of `rows`, on the network's device.

@@ -58,6 +58,10 @@ class Live(Protocol):
         """The parameters of the network's convolutional front end, which fine-tuning freezes; often none."""
         ...
 
+    def top(self, blocks: int) -> Live:
+        """The network of the top blocks alone, whose frames are those of the last layer."""
+        ...
+
     def frames(self, network: torch.nn.Module, rows: Sequence[int], longest: float | None = None) -> list[torch.Tensor]:
         """Features (L, T_i, D) of some utterances, with gradients, computed by `network` on its device.
 

@@ -15,13 +15,22 @@ CLASSES = ("anger", "happiness", "sadness")
 
 GRU = {"epochs": 4, "rates": [3e-2], "batch": 8, "projector": 16, "hidden": 16, "dropout": 0.2}
 DIALOGUE_RNN = GRU | {"global": 16, "party": 16, "emotion": 16}
+TUNED = {"steps": 24, "epochs": 1, "scorings": 6, "rates": [1e-3], "head_rates": [1e-2, 1e-2], "batch": 16}
 ECAPA = {"channels": 16, "scale": 4, "joined": 16, "squeeze": 4, "attention": 4, "embedding": 8}
 SHORT = {
     "attentive": {"epochs": 6, "rates": [1e-2], "hidden": 16, "attention": 4},
     "ecapa": ECAPA | {"epochs": 4, "rates": [1e-2]},
     "superb": {"epochs": 20, "evaluations": 5},
     "emotion2vec": {"epochs": 8},
-    "finetune": {"steps": 24, "epochs": 1, "scorings": 6, "rates": [1e-3], "head_rates": [1e-2, 1e-2], "batch": 16},
+    "finetune": TUNED,
+    "finetune_top3": {
+        "steps": 24,
+        "epochs": 1,
+        "scorings": 6,
+        "rates": [1e-3],
+        "head_rates": [1e-2, 1e-2],
+        "batch": 16,
+    },
     "context_gru": GRU,
     "no_context": GRU,
     "dialogue_rnn": DIALOGUE_RNN,
@@ -165,6 +174,26 @@ class MadeUpLive:
     def front(self, network):
         return list(network.first.parameters())
 
+    def top(self, blocks):
+        return MadeUpTop([own for own in self.frames_of])
+
     def frames(self, network, rows, longest=None):
         most = None if longest is None else max(1, round(longest / 0.02))
         return [network(torch.tensor(self.frames_of[row][:most, 0].astype(np.float32))) for row in rows]
+
+
+class MadeUpTop(MadeUpLive):
+    """The second layer of the encoder alone, on what the first gives; the only `front` that it has is none."""
+
+    depth = 1
+
+    def network(self):
+        return Encoder(self.width).second
+
+    def front(self, network):
+        return []
+
+    def frames(self, network, rows, longest=None):
+        with torch.no_grad():
+            lower = [own[0] for own in MadeUpLive.frames(self, Encoder(self.width), rows, longest)]
+        return [(own + network(own).tanh())[None] for own in lower]

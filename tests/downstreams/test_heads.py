@@ -199,7 +199,7 @@ def test_classes_weigh_alike_where_they_do_in_the_headline_or_where_a_setting_sa
 
 
 # What saturates goes on for long with rates that are merely large.
-FAR = dict.fromkeys(("superb", "attentive", "ecapa", "finetune"), 1e30)
+FAR = dict.fromkeys(("superb", "attentive", "ecapa", "finetune", "finetune_top3"), 1e30)
 FAR |= dict.fromkeys(("context_gru", "dialogue_rnn", "no_context"), 1e37)
 DIVERGING = {head: {"rates": [1e-3, far]} for head, far in FAR.items()} | {"emotion2vec": {"top_rate": 1e30}}
 DIVERGED = {head: {"rates": [far]} for head, far in FAR.items()} | {"emotion2vec": {"rate": 1e30, "top_rate": 1e30}}
@@ -286,7 +286,8 @@ def test_the_settings_that_keys_hold_are_those_that_they_held_before():
                         "rise": 10, "momentum": 0.9},
         "attentive": frames | {"network": "attentive"},
         "ecapa": frames | {"network": "ecapa"},
-        "finetune": sizes | tuned,
+        "finetune": sizes | tuned | {"top": None},
+        "finetune_top3": sizes | tuned | {"top": 3},
         "context_gru": turns | gru | {"context": True},
         "dialogue_rnn": turns | rnn | {"context": True, "network": "dialogue_rnn"},
         "no_context": turns | gru | {"context": False},

@@ -84,6 +84,88 @@ def test_gradients_reach_the_first_parameters_and_leave_other_copies_alone(
         assert torch.equal(one, other.detach())
 
 
+FRONTS = {
+    "random:emotion2vec": 2,  # modules that hold parameters: convolutions, each with a norm
+    "wav2vec2_base": 7,
+    "wavlm_base": 7,
+    "hubert_large": 7,
+    "whisper_tiny": 2,
+    "module": 0,
+}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_front_end_holds_the_convolutions(name: str, tmp_path: Path, utterances: pd.DataFrame) -> None:
+    live = extract(made(name, tmp_path), utterances, {"live"}, tmp_path / "cache").live
+    network = live.network()
+    front = live.front(network)
+    held = {id(own) for own in front}
+    assert sum(own.dim() == 3 for own in front) == FRONTS[name]
+    assert all("conv" in called for called, own in network.named_parameters() if id(own) in held)
+    for own in front:
+        own.requires_grad_(False)
+    sum(output.square().sum() for output in live.frames(network, [0])).backward()
+    assert all(own.grad is None for own in front)
+
+
+def test_a_front_that_is_not_there_is_named(tmp_path: Path, utterances: pd.DataFrame) -> None:
+    (tmp_path / "scale.py").write_text("SCALE = 2.0\n")
+    source = MODULE.replace("        torch.manual_seed(3)", "        self.front = 'stem'\n        torch.manual_seed(3)")
+    live = extract(plugin(tmp_path, source), utterances, {"live"}, tmp_path / "cache").live
+    with pytest.raises(UpstreamError, match="`front` names 'stem', and the network has no module of that name"):
+        live.front(live.network())
+
+
+def test_the_first_seconds_are_those_of_a_shorter_file(tmp_path: Path, utterances: pd.DataFrame) -> None:
+    live = extract("random:emotion2vec", utterances, {"live"}, tmp_path / "cache").live
+    (tmp_path / "cut").mkdir()
+    shorter = speak(tmp_path / "cut", [noise(2.3, 3)[:16000]])
+    cut = extract("random:emotion2vec", shorter, {"live"}, tmp_path / "cache").live
+    assert live.seconds.tolist() == pytest.approx([0.5, 0.8, 0.01, 2.3])
+    [one], [other] = live.frames(live.network(), [3], 1.0), cut.frames(cut.network(), [0])
+    assert torch.equal(one, other)
+
+
+TOPS = ["random:emotion2vec", "wav2vec2_base", "wavlm_base", "wavlm_large", "hubert_large", "whisper_tiny"]
+
+
+@pytest.mark.parametrize("name", TOPS)
+def test_top_blocks_on_what_those_below_gave_are_the_network_with_them_frozen(
+    name: str, tmp_path: Path, utterances: pd.DataFrame
+) -> None:
+    """Frames and gradients of the top block's parameters; also of audio of several windows."""
+    live = extract(made(name, tmp_path), utterances, {"live"}, tmp_path / "cache").live
+    top = live.top(1)
+    whole, upper = live.network(), top.network()
+    assert (len(top), top.depth, top.width) == (4, 1, live.width) and top.seconds.tolist() == live.seconds.tolist()
+    for rows in ([0, 1, 2, 3], [3, 0], [1]):
+        expected = live.frames(whole, rows)
+        frames = top.frames(upper, rows)
+        for one, other in zip(frames, expected, strict=True):
+            assert one.shape == (1, *other.shape[1:])
+            assert (one[0] - other[-1]).abs().max() < 1e-4 * max(1, float(other[-1].detach().abs().max()))
+    kept = {id(own) for own in top.front(upper)}
+    for network, outputs in ((whole, expected), (upper, frames)):
+        network.zero_grad()
+        sum(output[-1].square().sum() + output[-1, ..., 0].sum() for output in outputs).backward()
+    gradients = sorted(
+        float(own.grad.norm()) for own in upper.parameters() if own.grad is not None and id(own) not in kept
+    )
+    assert len(gradients) > 4
+    theirs = [float(own.grad.norm()) for own in whole.parameters() if own.grad is not None]
+    for own in gradients:
+        assert min(abs(own - other) for other in theirs) < 1e-3 * max(1, own)
+
+
+def test_top_blocks_that_are_not_there_are_named(tmp_path: Path, utterances: pd.DataFrame) -> None:
+    live = extract("random:emotion2vec", utterances, {"live"}, tmp_path / "cache").live
+    with pytest.raises(UpstreamError, match="has 4 blocks, and the top 5 are asked for"):
+        live.top(5)
+    own = extract(made("module", tmp_path), utterances, {"live"}, tmp_path / "cache").live
+    with pytest.raises(UpstreamError, match="top blocks alone cannot be fine-tuned"):
+        own.top(1)
+
+
 def test_training_a_copy_changes_no_frozen_feature(tmp_path: Path, utterances: pd.DataFrame) -> None:
     held, name = Models(), made("wav2vec2_base", tmp_path)
     features = extract(name, utterances, {"pooled", "live"}, tmp_path / "a", models=held)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
     from transformers.utils import ModelOutput
 
+    from upstreams.halves import Halves
     from upstreams.huggingface.named_encoders import Seen
 
 
@@ -106,7 +107,17 @@ class Encoder(ABC):
         own._module = None
         module = own.build()
         own.mend(module)
-        return Trainable(module, own.encode, own.front(module))
+        return Trainable(module, own.encode, own.front(module), own.split)
+
+    def split(self, module: torch.nn.Module, top: int) -> Halves:
+        """Both halves of a module, of which the `top` last blocks are the upper one.
+
+        Raises:
+            UpstreamError: this family does not offer it.
+        """
+        raise UpstreamError(
+            f"{self.title}: the top blocks of a {self.model} alone cannot be fine-tuned; leave `top` out"
+        )
 
     def front(self, module: torch.nn.Module) -> list[str]:
         """Names of the modules of the convolutional front end; none where the encoder has none."""
