@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import tempfile
 import time
 import traceback
@@ -137,6 +138,9 @@ def _predictions(
     with bar(f"{task.name}: {job.cell[0]}, {job.reader.name}", "fits") as progress:
         on = device.choose(job.setting.extraction.device)
         work = place.folder(job)
+        if job.reader.resumes:
+            expected = downstreams.forecast(job.reader, features, task.problem, list(seeds), on, work)
+            print(f"{' · '.join(job.cell)}: {expected}", file=sys.stderr)
         predictions = downstreams.evaluate(job.reader, features, task.problem, list(seeds), on, progress, work)
     if predictions.outputs is not None:
         return replace(predictions, outputs=sections.standardised(predictions.outputs))

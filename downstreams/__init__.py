@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from commons.corridors.predictions import Predictions
     from commons.corridors.problem import Problem
     from commons.progress import Progress
+    from downstreams.forecast import Forecast
     from downstreams.reader import Reader
 
 
@@ -111,6 +113,25 @@ def evaluate(
     if problem.draws:
         return drawn(reader, features, problem, seeds, device, progress, work)
     return head.within(work)(features, problem, reader.settings, seeds, device, progress)
+
+
+def forecast(
+    reader: Reader,
+    features: Features,
+    problem: Problem,
+    seeds: Sequence[int],
+    device: str = "cpu",
+    work: Path | None = None,
+) -> Forecast:
+    """What the trainings of a head that `resumes` will take; one step is done for it.
+
+    Raises:
+        DownstreamError: as in `evaluate`.
+    """
+    from downstreams.forecast import forecast
+
+    own = problem if not problem.draws else replace(problem, folds=problem.draws[seeds[0]], draws=())
+    return forecast(features, own, reader.settings, seeds, device, work)
 
 
 def references(kind: str) -> dict[str, str]:

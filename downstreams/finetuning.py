@@ -57,8 +57,7 @@ def evaluate(
     started = time.perf_counter()
     own = FineTune.model_validate(settings)
     check_dev(problem, "finetune")
-    live = fitting(features.live, problem, "the network itself, and waveforms")
-    live = live if own.top is None else live.top(own.top)
+    live = live_of(fitting(features.live, problem, "the network itself, and waveforms"), own)
     jobs = [(seed, fold) for seed in seeds for fold in problem.folds]
     advance = reported(progress, len(jobs))
     with one_core_each(device) as pool:
@@ -80,6 +79,20 @@ def _with_facts(made: Predictions, curves: list[Choice], states: Sequence[State]
     return replace(made, curves=curves, trainable=cast(int, states[0]["trainable"]), training_seconds=seconds)
 
 
+def live_of(live: Live, settings: FineTune) -> Live:
+    """What is trained: the whole encoder, or its top blocks."""
+    return live if settings.top is None else live.top(settings.top)
+
+
+def is_done(work: Path | None, setup: Setup) -> bool:
+    """Whether the results of a fold and seed are in the folder."""
+    return RESULT in Shelf(_folder(work, setup.fold, setup.seed)).names()
+
+
+def _folder(work: Path | None, fold: Fold, seed: int) -> Path | None:
+    return within(work, f"{fold.name} seed {seed}")
+
+
 def rates_of(live: Live, settings: FineTune) -> list[float]:
     """The encoder's rates to choose from."""
     return settings.random_rates if live.untrained else settings.rates
@@ -98,7 +111,7 @@ def _of_fold(
 ) -> State:
     """What the training of one fold and seed gave: all read-outs; from the folder, if it is there."""
     setup = Setup(live, problem, fold, seed, settings, device)
-    folder = within(work, f"{fold.name} seed {seed}")
+    folder = _folder(work, fold, seed)
     shelf, training = Shelf(folder), Shelf(within(folder, "training"))
     state = shelf.get(RESULT)
     if state is None:

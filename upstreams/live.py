@@ -72,10 +72,10 @@ class Live:
         return [parameter for name in names for parameter in modules[name].parameters()]
 
     def top(self, blocks: int) -> TopBlocks:
-        """The top blocks alone, with what those below give for every utterance, which is computed now.
+        """The top blocks alone, on what those below give of every utterance, which is computed once.
 
         Raises:
-            UpstreamError: the upstream does not offer this, or has fewer blocks; a file cannot be decoded.
+            UpstreamError: the upstream does not offer this, or has fewer blocks.
         """
         from upstreams.top_blocks import TopBlocks
 

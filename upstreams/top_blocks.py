@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import copy
+import os
 import tempfile
+import threading
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -19,23 +21,35 @@ if TYPE_CHECKING:
     from upstreams.halves import Given, Halves
 
 
+class _Window(NamedTuple):
+    """Where the file holds what the top blocks get of a waveform."""
+
+    start: int
+    size: int
+    frames: int
+    seconds: float
+
+
 class TopBlocks:
     """The top N blocks of an upstream and N utterances: another class behind commons.corridors.features.Live.
 
-    Frames of the blocks below are computed when it is made, in fp32, and lie in a temporary file, which goes with it.
+    What the blocks below give of an utterance is computed once, when it is first needed, in fp32. It lies in a
+    temporary file, which goes with this object.
     """
 
     depth, untrained = 1, False
 
     def __init__(self, upstream: Frozen, segments: Sequence[Segment], network: torch.nn.Module, top: int) -> None:
-        """Raises UpstreamError: the upstream does not offer this, or has fewer blocks; a file cannot be decoded."""
+        """Raises UpstreamError: the upstream does not offer this, or has fewer blocks."""
         self.hop, self.width = upstream.audio.hop, upstream.width
         self.untrained = upstream.seen == {}
         self.seconds = np.array([segment.seconds for segment in segments])
-        self._rate, self._upstream = upstream.audio.sample_rate, upstream
+        self._upstream, self._segments = upstream, segments
         self._halves = halves(upstream, network, top)
         network.to(upstream.device)
-        self._write(segments)
+        self._windows: dict[int, list[_Window]] = {}
+        self._file = tempfile.TemporaryFile()  # noqa: SIM115 - open as long as this object is
+        self._one_at_a_time = threading.Lock()
 
     def __len__(self) -> int:
         return len(self.seconds)
@@ -63,40 +77,41 @@ class TopBlocks:
         ends = np.cumsum([len(windows) for windows in own])
         return [torch.cat(outputs[end - len(windows) : end], dim=1) for end, windows in zip(ends, own, strict=True)]
 
-    def _write(self, segments: Sequence[Segment]) -> None:
-        """Compute what the top blocks get of every window of every utterance."""
-        import torch
-
-        self._windows: list[list[tuple[int, int, int, float]]] = []  # first row, last row, frames, seconds
-        self._file = tempfile.TemporaryFile()  # noqa: SIM115 - open as long as this object is
-        place = 0
-        for segment in segments:
-            own = []
-            for samples in load(segment, self._upstream.audio):
-                waveform = torch.from_numpy(samples).to(self._upstream.device)
-                with torch.inference_mode():
-                    [given] = self._halves.lower([waveform])
-                self._file.write(given.x.float().cpu().numpy().tobytes())
-                own.append((place, place + len(given.x), given.frames, len(samples) / self._rate))
-                place += len(given.x)
-            self._windows.append(own)
-        self._file.flush()
-        self._rows = np.memmap(self._file, np.float32, "r", shape=(place, given.x.shape[1]))
-
     def _given(self, row: int, longest: float | None, device: torch.device) -> list[Given]:
         """What the top blocks get of an utterance: of each window, or of the first ones."""
         import torch
 
         from upstreams.halves import Given
 
+        with self._one_at_a_time:
+            if row not in self._windows:
+                self._windows[row] = self._compute(row)
         windows = self._windows[row]
         if longest is not None:
-            ends = np.cumsum([seconds for _, _, _, seconds in windows])
+            ends = np.cumsum([window.seconds for window in windows])
             windows = windows[: max(1, int((ends <= longest + 1e-6).sum()))]
-        parts = [np.array(self._rows[start:stop]) for start, stop, _, _ in windows]
+        parts = [os.pread(self._file.fileno(), window.size, window.start) for window in windows]
         return [
-            Given(torch.from_numpy(x).to(device), frames) for x, (_, _, frames, _) in zip(parts, windows, strict=True)
+            Given(torch.frombuffer(bytearray(part), dtype=torch.float32).view(-1, self._values).to(device), own.frames)
+            for part, own in zip(parts, windows, strict=True)
         ]
+
+    def _compute(self, row: int) -> list[_Window]:
+        """Write what the top blocks get of every window of an utterance."""
+        import torch
+
+        own = []
+        for samples in load(self._segments[row], self._upstream.audio):
+            waveform = torch.from_numpy(samples).to(self._upstream.device)
+            with torch.no_grad():
+                [given] = self._halves.lower([waveform])
+            self._values = given.x.shape[1]
+            content = given.x.float().cpu().numpy().tobytes()
+            start = self._file.seek(0, os.SEEK_END)
+            self._file.write(content)
+            own.append(_Window(start, len(content), given.frames, len(samples) / self._upstream.audio.sample_rate))
+        self._file.flush()
+        return own
 
 
 def halves(upstream: Frozen, network: torch.nn.Module, top: int) -> Halves:

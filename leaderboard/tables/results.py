@@ -43,6 +43,7 @@ def _of_task(measured: list[Record], references: list[Record], lettering: dict[s
     cells: dict[tuple[str, str], Cell] = {}
     for record in everyone:
         own = {"layer": Cell(text=_layer(record)), beside: Cell(text=_beside(record))}
+        own["trained"] = Cell(text=_trained(record))
         own |= {metric: of_record(record, metric) for metric in metrics}
         own[last] = Cell((record.scores.last_layer or {}).get(task.headline), metric=task.headline)
         letters = [lettering[m] for m in marks_of(record) if m not in common and m in lettering]
@@ -56,7 +57,7 @@ def _of_task(measured: list[Record], references: list[Record], lettering: dict[s
         title=f"{task.name} · {head}",
         facts=_facts(measured[0], several=several),
         rows=[row_of(record) for record in everyone],
-        columns=[c for c in ("layer", *metrics, last, beside, "marks") if c in metrics or c in filled],
+        columns=[c for c in ("layer", "trained", *metrics, last, beside, "marks") if c in metrics or c in filled],
         cells=cells,
         references=frozenset(row_of(r) for r in everyone if r.cell.downstream == REFERENCE),
         notes=[
@@ -72,6 +73,7 @@ def _of_task(measured: list[Record], references: list[Record], lettering: dict[s
             (beside, "column"),
             *((metric, "column") for metric in reversed(metrics[1:])),
             ("layer", "column"),
+            ("trained", "column"),
         ],
     )
 
@@ -101,6 +103,16 @@ def _facts(record: Record, *, several: bool) -> list[str]:
     if "synthetic" in record.marks:
         lines.append("SYNTHETIC speech: this shows that the program works, and nothing about emotion")
     return lines
+
+
+def _trained(record: Record) -> str:
+    """What of the upstream was trained, how many values with the head, and how long; a dash where it stayed frozen."""
+    own = record.downstream
+    if own.trained is None:
+        return NONE
+    amounts = [f"{own.trainable / 1e6:.1f} M"] if own.trainable is not None else []
+    amounts += [f"{own.hours:.1f} h"] if own.hours is not None else []
+    return ", ".join([own.trained, *amounts])
 
 
 def _layer(record: Record) -> str:

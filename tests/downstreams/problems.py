@@ -179,7 +179,8 @@ class MadeUpLive:
 
     def frames(self, network, rows, longest=None):
         most = None if longest is None else max(1, round(longest / 0.02))
-        return [network(torch.tensor(self.frames_of[row][:most, 0].astype(np.float32))) for row in rows]
+        own = [torch.tensor(self.frames_of[row][:most, 0].astype(np.float32)) for row in rows]
+        return list(network(torch.cat(own)).split([len(frames) for frames in own], dim=1))
 
 
 class MadeUpTop(MadeUpLive):
@@ -196,4 +197,5 @@ class MadeUpTop(MadeUpLive):
     def frames(self, network, rows, longest=None):
         with torch.no_grad():
             lower = [own[0] for own in MadeUpLive.frames(self, Encoder(self.width), rows, longest)]
-        return [(own + network(own).tanh())[None] for own in lower]
+        together = torch.cat(lower)
+        return list((together + network(together).tanh())[None].split([len(own) for own in lower], dim=1))
