@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from commons.places import Places
+from upstreams import training_check
 from upstreams.build import build
 from upstreams.errors import Unsteady, UpstreamError
 from upstreams.frozen import MOVE_ALL, Frozen
@@ -60,6 +61,7 @@ def check(name: str, places: Places | None = None) -> Iterator[str]:
         _finite(upstream, upstream([torch.from_numpy(wave)])[0], what)
     yield "  finite for silence, full scale and its shortest audio"
     yield _lengths(upstream)
+    yield training_check.line(upstream, waves)
     if upstream.movable:
         yield _bf16(named, waves[0], together[0])
         if torch.cuda.is_available():

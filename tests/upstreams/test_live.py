@@ -1,5 +1,6 @@
 """Live networks: what fine-tuning trains gives what extraction gives, and takes gradients."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import torch
 
 from tests.upstreams.sounds import ENERGY, extract, noise, plugin, speak, with_init
 from upstreams import UpstreamError
+from upstreams.checks import check
 from upstreams.extraction.models import Models
 
 TINY = """
@@ -205,6 +207,33 @@ def test_what_cannot_be_trained_says_why(tmp_path: Path, utterances: pd.DataFram
     with pytest.raises(UpstreamError, match=words):
         live = extract(name, utterances, {"live"}, tmp_path / "cache").live
         live.frames(live.network(), [0])
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("", "", r"fine-tuning: a step trains 644 values in 2 of 2 tensors"),
+        ("self.layer(frames)", "self.layer(frames).detach()", "cannot be fine-tuned: its features carry no gradient"),
+        ("self.layer(frames)", "(self.layer(frames) * 0)", "no parameter gets a gradient other than 0"),
+        ("self.layer(frames)", "(self.layer(frames) * 0).sqrt()", "a gradient is not finite; look for a root"),
+        (
+            "        return list(SCALE * self.layer(frames)",
+            "        made = self.layer(frames).exp()\n        made += made.detach()\n        return list(made",
+            r"torch computes no gradient: .*inplace operation.*write `x = x \+ y`",
+        ),
+    ],
+)
+def test_check_tries_a_training_step(tmp_path: Path, old: str, new: str, words: str) -> None:
+    (tmp_path / "scale.py").write_text("SCALE = 2.0\n")
+    assert old in MODULE
+    lines = list(check(plugin(tmp_path, MODULE.replace(old, new) if old else MODULE)))
+    assert any(re.search(words, line) for line in lines), lines
+
+
+def test_check_says_where_there_is_nothing_to_train(tmp_path: Path) -> None:
+    lines = list(check(plugin(tmp_path, ENERGY)))
+    assert any("cannot be fine-tuned: it is not a torch module with parameters" in line for line in lines)
+    assert any("of its convolutional front end stay" in line for line in check("random:emotion2vec"))
 
 
 def test_fixed_features_cannot_be_trained(tmp_path: Path, utterances: pd.DataFrame) -> None:
