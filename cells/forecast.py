@@ -47,4 +47,4 @@ def forecast(job: Measure, place: Workplace) -> Forecast:
     task = place.task(job.task, job.setting)
     features = place.features(job.task, job.upstream, job.reader.needs, job.setting)
     on = device.choose(job.setting.extraction.device)
-    return downstreams.forecast(job.reader, features, task.problem, job.seeds, on, place.folder(job))
+    return downstreams.expected(job.reader, features, task.problem, job.seeds, on, place.folder(job))

@@ -139,7 +139,7 @@ def _predictions(
         on = device.choose(job.setting.extraction.device)
         work = place.folder(job)
         if job.reader.resumes:
-            expected = downstreams.forecast(job.reader, features, task.problem, list(seeds), on, work)
+            expected = downstreams.expected(job.reader, features, task.problem, list(seeds), on, work)
             print(f"{' · '.join(job.cell)}: {expected}", file=sys.stderr)
         predictions = downstreams.evaluate(job.reader, features, task.problem, list(seeds), on, progress, work)
     if predictions.outputs is not None:

@@ -115,7 +115,7 @@ def evaluate(
     return head.within(work)(features, problem, reader.settings, seeds, device, progress)
 
 
-def forecast(
+def expected(
     reader: Reader,
     features: Features,
     problem: Problem,
