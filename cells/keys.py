@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from upstreams import Identity
 
 Facts = dict[str, object]
+AFTER_TRAINING = ("readout", "then", "then_rates", "then_epochs")  # settings that a long training does not depend on
 
 
 def key(task: Task, upstream: Identity | None, reference: str, reader: Reader, skip_bad: bool) -> str:
@@ -41,8 +42,8 @@ def key(task: Task, upstream: Identity | None, reference: str, reader: Reader, s
 
 
 def training(task: Task, upstream: Identity, reader: Reader, skip_bad: bool) -> str:
-    """The key of a long training: that of its cells, which differ in the read-out alone."""
-    settings = {name: value for name, value in reader.settings.items() if name != "readout"}
+    """The key of a long training: its cells differ only in what is made of it."""
+    settings = {name: value for name, value in reader.settings.items() if name not in AFTER_TRAINING}
     return key(task, upstream, "", replace(reader, settings=settings), skip_bad)
 
 

@@ -104,7 +104,10 @@ class _Planner:
                 self.jobs += [replace(job, beside=() if stands else beside)] if job else []
 
     def _readers(self, task: Task) -> Sequence[Reader]:
-        return self.request.readers or [downstreams.resolve(name) for name in task.definition.heads]
+        """The heads of a task. One with a second stage comes before those that need the first alone: its training does
+        for all, since the encoder is not kept."""
+        readers = self.request.readers or [downstreams.resolve(name) for name in task.definition.heads]
+        return sorted(readers, key=lambda reader: reader.settings.get("then", "nothing") == "nothing")
 
     def _cell(
         self, asked: str, identity: Identity | None, reference: str, reader: Reader, seeds: tuple[int, ...]

@@ -27,6 +27,7 @@ from downstreams.assembly import FoldResult, assemble
 from downstreams.checks import check_dev, fitting
 from downstreams.course import Course, Setup, chosen_rate
 from downstreams.parallel import one_core_each, reported
+from downstreams.second_stage import second
 from downstreams.settings import FineTune
 from downstreams.shelf import Shelf, State, within
 from downstreams.tuned_network import TunedNetwork, average, draws_of
@@ -63,7 +64,8 @@ def evaluate(
     with one_core_each(device) as pool:
         train = partial(_of_fold, live, problem=problem, settings=own, device=device, work=work, advance=advance)
         states = list(pool.map(lambda job: train(*job), jobs))
-    results = [_read_out(state, seed, fold, own.readout) for state, (seed, fold) in zip(states, jobs, strict=True)]
+    readout = own.readout if own.then == "nothing" else own.then
+    results = [_read_out(state, seed, fold, readout) for state, (seed, fold) in zip(states, jobs, strict=True)]
     made = assemble(problem, results, time.perf_counter() - started)
     curves = [
         {"fold": fold.name, "seed": seed, **entry}
@@ -76,6 +78,7 @@ def evaluate(
 def _with_facts(made: Predictions, curves: list[Choice], states: Sequence[State]) -> Predictions:
     """The predictions with the curves, the number of trained values and the time that all trainings took."""
     seconds = sum(cast(float, state["seconds"]) for state in states)
+    seconds += sum(cast(float, own["seconds"]) for state in states if isinstance(own := state.get("ecapa"), dict))
     return replace(made, curves=curves, trainable=cast(int, states[0]["trainable"]), training_seconds=seconds)
 
 
@@ -85,8 +88,9 @@ def live_of(live: Live, settings: FineTune) -> Live:
 
 
 def is_done(work: Path | None, setup: Setup) -> bool:
-    """Whether the results of a fold and seed are in the folder."""
-    return RESULT in Shelf(_folder(work, setup.fold, setup.seed)).names()
+    """Whether all results of a fold and seed are in the folder; a second stage needs the encoder of the first."""
+    names = Shelf(_folder(work, setup.fold, setup.seed)).names()
+    return RESULT in names and (setup.settings.then == "nothing" or setup.settings.then in names)
 
 
 def _folder(work: Path | None, fold: Fold, seed: int) -> Path | None:
@@ -113,18 +117,35 @@ def _of_fold(
     setup = Setup(live, problem, fold, seed, settings, device)
     folder = _folder(work, fold, seed)
     shelf, training = Shelf(folder), Shelf(within(folder, "training"))
-    state = shelf.get(RESULT)
-    if state is None:
+    if is_done(work, setup):
+        advance(1)
+    else:
         facts = _rate(setup, shelf, folder, lambda part: advance(part * _TRIALS))
         course = Course(setup, cast(float, facts["rate"]), setup.steps(), training, settings.averaged)
         course.run(lambda part: advance(part * (1 - _TRIALS)))
-        state = _results(course, facts)
-        shelf.put(RESULT, state)
-    else:
-        advance(1)
+        state, network = _results(course, facts)
+        if settings.then != "nothing":
+            shelf.put(settings.then, _second(network, setup, state))
+        shelf.put(RESULT, state)  # last: with it the fold is done
     training.clear()
     shelf.drop(RATE)
-    return state
+    state = cast(State, shelf.get(RESULT))
+    return state if settings.then == "nothing" else state | {settings.then: shelf.get(settings.then)}
+
+
+def _second(network: TunedNetwork, setup: Setup, state: State) -> State:
+    """The second stage as a read-out; its time is added to that of the training."""
+    started = time.perf_counter()
+    facts = dict(cast(Choice, cast(State, state["average"])["choice"]))
+    first = facts.pop("dev")
+    made = second(network, setup, facts | {"first_stage": first})
+    return {
+        "choice": {**made.choice, "dev": made.figure},
+        "logits": torch.as_tensor(made.probabilities).log(),
+        "vectors": torch.as_tensor(made.outputs),
+        "layers": None,
+        "seconds": time.perf_counter() - started,
+    }
 
 
 def _rate(setup: Setup, shelf: Shelf, folder: Path | None, advance: Callable[[float], None]) -> Choice:
@@ -152,8 +173,11 @@ def _facts(setup: Setup, rate: float, rates: Sequence[float]) -> Choice:
     return {**choosing.of_grid(rate, rates), "head_rate": setup.head_rate(rate)}
 
 
-def _results(course: Course, facts: Choice) -> State:
-    """Every read-out: what was chosen, its figure on dev, and logits, vectors and layer weights on test."""
+def _results(course: Course, facts: Choice) -> tuple[State, TunedNetwork]:
+    """Every read-out: what was chosen, its figure on dev, and logits, vectors and layer weights on test.
+
+    And the network with the average of the best weights.
+    """
     setup, network = course.setup, course.network
     before = setup.network()
     best = course.checkpoints()
@@ -167,7 +191,7 @@ def _results(course: Course, facts: Choice) -> State:
         dev = choosing.figures(setup.problem, setup.fold, network.predict(setup.fold.dev)[0][None])[0]
         choice = facts | _steps(steps[name]) | {"moved": network.moved(before), "dev": float(dev)}
         state[name] = _outputs(network, setup, choice)
-    return state
+    return state, network
 
 
 def _steps(entries: Sequence[Choice]) -> Choice:

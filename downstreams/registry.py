@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Protocol, cast
 
@@ -160,6 +160,14 @@ HEADS = registry.Registry(
         ),
         "finetune": _finetune(
             FineTune(), "the encoder itself, fine-tuned with a linear head on the time-mean of its frames (classes)"
+        ),
+        "finetune_ecapa": replace(
+            _finetune(
+                FineTune(then="ecapa"),
+                "fine-tuned as by finetune, then frozen, and ECAPA-TDNN trained on its frames: two stages (classes)",
+            ),
+            readouts=(),
+            cite=("morais2022", "desplanques2020"),
         ),
         "finetune_top3": _finetune(FineTune(top=3), "the same of the encoder's last three blocks alone (classes)"),
         "context_gru": _conversation(Gru(), "a GRU over the turns of each dialogue (conversations)"),

@@ -14,7 +14,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, Va
 
 PlainSettings = dict[str, JsonValue]
 # What says which head it is: a settings file cannot set it.
-FIXED = ("version", "network", "context", "readout")
+FIXED = ("version", "network", "context", "readout", "then")
 
 
 def _ascending(values: list[float]) -> list[float]:
@@ -173,6 +173,9 @@ class FineTune(Sizes):
     longest: Annotated[float, Field(gt=0, le=600)] = 30.0  # s of an utterance in training
     averaged: Annotated[int, Field(ge=1, le=5)] = 5  # checkpoints, the best on dev
     precision: Literal["auto", "fp32", "bf16"] = "auto"  # auto: bf16 on a GPU
+    then: Literal["nothing", "ecapa"] = "nothing"  # ecapa: that head is trained on frames of the encoder, frozen
+    then_rates: Grid = [3e-4, 1e-3]
+    then_epochs: Epochs = 30
     readout: Literal["average", "best", "last"] = "average"
 
     @field_validator("layers")
@@ -195,7 +198,8 @@ class FineTune(Sizes):
 
     def trained(self) -> str:
         """The whole encoder, or its top blocks."""
-        return "encoder (all)" if self.top is None else f"encoder (top {self.top})"
+        blocks = "all" if self.top is None else f"top {self.top}"
+        return f"encoder ({blocks})" + ("" if self.then == "nothing" else f", then {self.then}")
 
 
 class _Turns(Settings):

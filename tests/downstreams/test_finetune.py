@@ -122,6 +122,24 @@ def test_one_training_gives_three_read_outs(tmp_path, monkeypatch):
         assert others[2].choices[0]["step"] == own[-1]["step"]
 
 
+def test_two_stages_share_the_first_with_finetune(tmp_path, monkeypatch):
+    """ECAPA on frames of the averaged encoder; the cells of the first stage then train nothing."""
+    features, problem = make(n=120)
+    problem = replace(problem, folds=problem.folds[:2])
+    sizes = {name: value for name, value in short("finetune_ecapa").settings.items() if name in ECAPA}
+    both = evaluate(short("finetune_ecapa"), features, problem, tmp_path)
+    assert [choice["ecapa_rate"] for choice in both.choices] == [1e-2, 1e-2]
+    assert downstreams.expand("finetune_ecapa") == ["finetune_ecapa"]
+    assert short("finetune_ecapa").trained == "encoder (all), then ecapa"
+    monkeypatch.setattr(Course, "run", lambda *given: pytest.fail("it trains again"))
+    again = evaluate(short("finetune_ecapa"), features, problem, tmp_path)
+    assert again.table.equals(both.table) and again.choices == both.choices
+    first = evaluate(short("finetune", **sizes), features, problem, tmp_path)
+    assert first.curves == both.curves and not first.table.equals(both.table)
+    assert [choice["first_stage"] for choice in both.choices] == [choice["dev"] for choice in first.choices]
+    assert both.training_seconds > first.training_seconds
+
+
 class Killed(BaseException):
     """What a kill is to a test."""
 

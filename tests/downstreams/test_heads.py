@@ -199,7 +199,7 @@ def test_classes_weigh_alike_where_they_do_in_the_headline_or_where_a_setting_sa
 
 
 # What saturates goes on for long with rates that are merely large.
-FAR = dict.fromkeys(("superb", "attentive", "ecapa", "finetune", "finetune_top3"), 1e30)
+FAR = dict.fromkeys(("superb", "attentive", "ecapa", "finetune", "finetune_ecapa", "finetune_top3"), 1e30)
 FAR |= dict.fromkeys(("context_gru", "dialogue_rnn", "no_context"), 1e37)
 DIVERGING = {head: {"rates": [1e-3, far]} for head, far in FAR.items()} | {"emotion2vec": {"top_rate": 1e30}}
 DIVERGED = {head: {"rates": [far]} for head, far in FAR.items()} | {"emotion2vec": {"rate": 1e30, "top_rate": 1e30}}
@@ -272,7 +272,8 @@ def test_the_settings_that_keys_hold_are_those_that_they_held_before():
     tuned = {"aggregator": "mean", "layers": "last", "batch": 32, "steps": 1500, "epochs": 20, "scorings": 30,
              "rates": [1e-5, 1e-4], "random_rates": [1e-5, 1e-4, 1e-3], "trial": 0.2, "head_factor": 10.0,
              "head_rates": [1e-4, 1e-3], "decay": 0.01, "warmup": 0.1, "clip": 1.0, "longest": 30.0, "averaged": 5,
-             "precision": "auto", "readout": "average"}  # fmt: skip
+             "precision": "auto", "then": "nothing", "then_rates": [3e-4, 1e-3],
+             "then_epochs": 30, "readout": "average"}  # fmt: skip
     frames = sizes | {"layers": "last", "batch": 32, "rates": [3e-4, 1e-3], "decay": 0.01,
               "warmup": 0.1, "epochs": 30, "clip": 5.0}  # fmt: skip
     settings = {head: dict(downstreams.resolve(head).settings) for head in HEADS}
@@ -287,6 +288,7 @@ def test_the_settings_that_keys_hold_are_those_that_they_held_before():
         "attentive": frames | {"network": "attentive"},
         "ecapa": frames | {"network": "ecapa"},
         "finetune": sizes | tuned | {"top": None},
+        "finetune_ecapa": sizes | tuned | {"top": None, "then": "ecapa"},
         "finetune_top3": sizes | tuned | {"top": 3},
         "context_gru": turns | gru | {"context": True},
         "dialogue_rnn": turns | rnn | {"context": True, "network": "dialogue_rnn"},
