@@ -12,12 +12,14 @@ import numpy as np
 
 from upstreams.errors import UpstreamError
 from upstreams.frozen import Frozen
-from upstreams.inputs.audio import Segment, load
+from upstreams.inputs.audio import Segment, decode, windows
 
 if TYPE_CHECKING:
     import torch
 
     from upstreams.top_blocks import TopBlocks
+
+HELD = 2 << 30  # bytes of decoded audio that are kept, so that not every epoch decodes it again
 
 
 class Live:
@@ -32,6 +34,8 @@ class Live:
         self.hop, self.depth, self.width = upstream.audio.hop, upstream.depth, upstream.width
         self.untrained = upstream.seen == {}
         self.seconds = np.array([segment.seconds for segment in segments])
+        self._held: dict[int, np.ndarray] = {}  # waveforms that were decoded before, by row
+        self._bytes = 0  # of these
         self._one_at_a_time = threading.Lock()  # for code that may change settings of the process
         if not _can_train(upstream.model):
             raise UpstreamError(
@@ -93,7 +97,8 @@ class Live:
         import torch
 
         audio, device = self._upstream.audio, next(network.parameters()).device
-        pieces = [load(self._segments[row], audio, longest) for row in rows]
+        most = None if longest is None else max(1, round(longest * audio.sample_rate))
+        pieces = [windows(self._samples(row)[:most], audio) for row in rows]
         waveforms = [torch.from_numpy(samples).to(device) for windows in pieces for samples in windows]
         outputs = self._run(network, waveforms)
         if torch.is_grad_enabled() and not all(output.requires_grad for output in outputs):
@@ -103,6 +108,16 @@ class Live:
             )
         ends = np.cumsum([len(windows) for windows in pieces])
         return [torch.cat(outputs[end - len(windows) : end], dim=1) for end, windows in zip(ends, pieces, strict=True)]
+
+    def _samples(self, row: int) -> np.ndarray:
+        """The waveform of an utterance, which is kept for the next time while there is room."""
+        samples = self._held.get(row)
+        if samples is None:
+            samples = decode(self._segments[row], self._upstream.audio.sample_rate)
+            if self._bytes + samples.nbytes <= HELD:
+                self._held[row] = samples
+                self._bytes += samples.nbytes
+        return samples
 
     def _run(self, network: torch.nn.Module, waveforms: list[torch.Tensor]) -> list[torch.Tensor]:
         """All waveforms in one call if the upstream takes any lengths or all are equal, else one by one."""

@@ -7,10 +7,16 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 import leaderboard
+from downstreams import tuned_network
+from downstreams.settings import FineTune
+from downstreams.tuned_network import Batch, TunedNetwork, draws_of
+from tests.upstreams.sounds import extract, noise, plugin, speak
 
 ROOT = Path(__file__).resolve().parents[2]
 ENCODER = """
@@ -86,3 +92,60 @@ def test_a_killed_training_goes_on_and_gives_three_cells(command, tmp_path):
     assert {path.name for path in work.rglob("*.pt")} == {"result.pt"}
     out, _ = finished(command("--rerun"))
     assert "5 cells done again: 5 the same, 0 differ" in out
+
+
+SMALL = """
+from upstreams.huggingface.factories import random
+
+def tiny():
+    return random("{}", small=True)
+"""
+UPSTREAMS = {
+    "random:emotion2vec": None,
+    "group norm": SMALL.format("wav2vec2_base"),
+    "relative positions": SMALL.format("wavlm_base"),
+}
+
+
+@pytest.mark.parametrize("name", UPSTREAMS)
+@pytest.mark.parametrize("top", [None, 1])
+def test_a_padded_batch_of_waveforms_is_its_utterances_alone(tmp_path, monkeypatch, name, top):
+    """Loss and gradients of the encoder and of the head, with the networks themselves: 1e-5 of the largest."""
+    source = UPSTREAMS[name]
+    called = name if source is None else plugin(tmp_path, source, "tiny")
+    table = speak(tmp_path, [noise(seconds, seed) for seed, seconds in enumerate((0.5, 1.3, 0.03, 0.9))])
+    live = extract(called, table, {"live"}, tmp_path / "cache").live
+    if top:
+        live = live.top(top)
+    targets = torch.tensor([0, 1, 2, 1])
+
+    def network():
+        return TunedNetwork(live, 3, FineTune(), draws_of("fold", 0, "head"), "cpu")
+
+    def gradients(made):
+        named = [*made.encoder.named_parameters(), *made.head.named_parameters()]
+        return {name: own.grad.clone() for name, own in named if own.grad is not None}
+
+    together, alone = network(), network()
+    loss = together.backward(Batch(np.arange(4), targets, None), None)
+    monkeypatch.setitem(tuned_network.SECONDS, "cpu", 0.01)
+    parts = network()
+    in_parts = parts.backward(Batch(np.arange(4), targets, None), None)
+    single = [alone.backward(Batch(np.array([row]), targets[[row]], None), None) for row in range(4)]
+    assert loss == pytest.approx(in_parts, abs=1e-5) and loss == pytest.approx(np.mean(single), abs=1e-5)
+    whole, summed = gradients(together), gradients(alone)
+    assert whole.keys() == summed.keys() == gradients(parts).keys() and len(whole) > 8
+    largest = max(float(own.abs().max()) for own in whole.values())
+    for name, own in whole.items():
+        assert (own - summed[name] / 4).abs().max() < 1e-5 * max(1, largest), name
+        assert (own - gradients(parts)[name]).abs().max() < 1e-5 * max(1, largest), name
+
+
+def test_silence_and_audio_that_is_cut_give_finite_losses(tmp_path):
+    table = speak(tmp_path, [np.zeros(16000, np.float32), noise(0.4)])
+    live = extract("random:emotion2vec", table, {"live"}, tmp_path / "cache").live
+    made = TunedNetwork(live, 2, FineTune(longest=0.5), draws_of("fold", 0, "head"), "cpu")
+    assert np.isfinite(made.backward(Batch(np.arange(2), torch.tensor([0, 1]), None), None))
+    assert all(own.grad is None or own.grad.isfinite().all() for own in made.encoder.parameters())
+    whole, cut = (len(made.frames([0], longest)[0]) for longest in (None, 0.5))
+    assert cut < 0.6 * whole

@@ -86,10 +86,9 @@ def segments(utterances: pd.DataFrame) -> list[Segment]:
     ]
 
 
-def load(segment: Segment, audio: AudioFormat, longest: float | None = None) -> list[np.ndarray]:
-    """The waveforms of an utterance, or of its first `longest` s, as an upstream takes them; errors as in `decode`."""
-    samples = decode(segment, audio.sample_rate)
-    return windows(samples if longest is None else samples[: max(1, round(longest * audio.sample_rate))], audio)
+def load(segment: Segment, audio: AudioFormat) -> list[np.ndarray]:
+    """The waveforms of an utterance as an upstream takes them; errors as in `decode`."""
+    return windows(decode(segment, audio.sample_rate), audio)
 
 
 def windows(samples: np.ndarray, audio: AudioFormat) -> list[np.ndarray]:
