@@ -170,7 +170,8 @@ def _rate(setup: Setup, shelf: Shelf, folder: Path | None, advance: Callable[[fl
 
 
 def _facts(setup: Setup, rate: float, rates: Sequence[float]) -> Choice:
-    return {**choosing.of_grid(rate, rates), "head_rate": setup.head_rate(rate)}
+    edge = len(rates) > 2 and rate in (rates[0], rates[-1])  # of two rates each is an end, which says nothing
+    return {"rate": rate, "edge": edge, "head_rate": setup.head_rate(rate)}
 
 
 def _results(course: Course, facts: Choice) -> tuple[State, TunedNetwork]:
@@ -189,7 +190,8 @@ def _results(course: Course, facts: Choice) -> tuple[State, TunedNetwork]:
         if name == "average":
             network.norms_anew(setup.fold.train, draws_of(setup.fold.name, setup.seed, "norms"))
         dev = choosing.figures(setup.problem, setup.fold, network.predict(setup.fold.dev)[0][None])[0]
-        choice = facts | _steps(steps[name]) | {"moved": network.moved(before), "dev": float(dev)}
+        choice = facts | _steps(steps[name]) | {"precision": network.precision}
+        choice |= {"moved": network.moved(before), "dev": float(dev)}
         state[name] = _outputs(network, setup, choice)
     return state, network
 

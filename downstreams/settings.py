@@ -135,7 +135,7 @@ class FrameHead(Sizes):
     network: Literal["attentive", "ecapa"]
     layers: Literal["last", "weighted"] = "last"
     batch: Batch = 32
-    rates: Grid = [3e-4, 1e-3]
+    rates: Grid = [3e-4, 1e-3, 3e-3]
     decay: Annotated[float, Field(ge=0)] = 0.01
     warmup: Annotated[float, Field(ge=0, lt=1)] = 0.1  # of all steps
     epochs: Epochs = 30
@@ -172,9 +172,9 @@ class FineTune(Sizes):
     clip: Positive = 1.0
     longest: Annotated[float, Field(gt=0, le=600)] = 30.0  # s of an utterance in training
     averaged: Annotated[int, Field(ge=1, le=5)] = 5  # checkpoints, the best on dev
-    precision: Literal["auto", "fp32", "bf16"] = "auto"  # auto: bf16 on a GPU
+    precision: Literal["auto", "fp32", "bf16"] = "auto"  # auto: bf16 where the device has it
     then: Literal["nothing", "ecapa"] = "nothing"  # ecapa: that head is trained on frames of the encoder, frozen
-    then_rates: Grid = [3e-4, 1e-3]
+    then_rates: Grid = [3e-4, 1e-3, 3e-3]
     then_epochs: Epochs = 30
     readout: Literal["average", "best", "last"] = "average"
 

@@ -6,6 +6,7 @@ import copy
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import torch
@@ -46,7 +47,7 @@ class TunedNetwork:
         depth = live.depth if settings.layers == "weighted" else 1
         self.head = FrameHead(settings.aggregator, depth, live.width, classes, settings, draws).to(self.device)
         self.lengths = np.minimum(live.seconds, settings.longest)
-        self._bf16 = settings.precision == "bf16" or (settings.precision == "auto" and self.device.type == "cuda")
+        self.precision = settings.precision if settings.precision != "auto" else faster(self.device)
         self._at_once = SECONDS.get(self.device.type, SECONDS["cuda"])
 
     def trained(self) -> dict[str, torch.nn.Parameter]:
@@ -156,7 +157,15 @@ class TunedNetwork:
             norm.momentum = momentum
 
     def _autocast(self) -> AbstractContextManager[None]:
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=self._bf16)
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16")
+
+
+def faster(device: torch.device) -> Literal["bf16", "fp32"]:
+    """The precision that pays on a device: bf16 on a GPU, and on a processor that has instructions for it."""
+    if device.type != "cpu":
+        return "bf16"
+    tests = (getattr(torch.cpu, name, None) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"))
+    return "bf16" if any(test() for test in tests if test is not None) else "fp32"
 
 
 def average(several: Iterable[State]) -> State:

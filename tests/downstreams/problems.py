@@ -15,7 +15,8 @@ CLASSES = ("anger", "happiness", "sadness")
 
 GRU = {"epochs": 4, "rates": [3e-2], "batch": 8, "projector": 16, "hidden": 16, "dropout": 0.2}
 DIALOGUE_RNN = GRU | {"global": 16, "party": 16, "emotion": 16}
-TUNED = {"steps": 24, "epochs": 1, "scorings": 8, "rates": [3e-3], "head_rates": [5e-2, 5e-2], "batch": 16}
+TUNED = {"steps": 24, "epochs": 1, "scorings": 8, "rates": [3e-3], "head_rates": [5e-2, 5e-2], "batch": 16,
+         "precision": "fp32"}  # fmt: skip
 ECAPA = {"channels": 16, "scale": 4, "joined": 16, "squeeze": 4, "attention": 4, "embedding": 8}
 SHORT = {
     "attentive": {"epochs": 6, "rates": [1e-2], "hidden": 16, "attention": 4},

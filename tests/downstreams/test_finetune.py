@@ -231,6 +231,18 @@ def test_silence_and_a_very_long_utterance_train():
     assert np.isfinite(table.filter(like="score:").to_numpy()).all()
 
 
+def test_bf16_is_near_fp32_and_the_choice_is_told():
+    exact, near = (setup(precision=precision).network() for precision in ("fp32", "bf16"))
+    one, other = exact.backward(batch(), None), near.backward(batch(), None)
+    assert one != other and abs(one - other) < 0.02
+    assert all(own.grad.dtype == torch.float32 for own in near.trained().values())
+    features, problem = make(n=60)
+    [choice] = evaluate(short("finetune"), features, replace(problem, folds=problem.folds[:1])).choices
+    assert choice["precision"] == "fp32"
+    assert tuned_network.faster(torch.device("cuda")) == "bf16"
+    assert setup(precision="auto").network().precision == tuned_network.faster(torch.device("cpu"))
+
+
 def test_budget_and_scorings():
     own = FineTune()
     assert steps_of(430, own) == 1500 and steps_of(10_000, own) == 6250

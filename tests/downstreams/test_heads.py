@@ -272,9 +272,9 @@ def test_the_settings_that_keys_hold_are_those_that_they_held_before():
     tuned = {"aggregator": "mean", "layers": "last", "batch": 32, "steps": 1500, "epochs": 20, "scorings": 30,
              "rates": [1e-5, 1e-4], "random_rates": [1e-5, 1e-4, 1e-3], "trial": 0.2, "head_factor": 10.0,
              "head_rates": [1e-4, 1e-3], "decay": 0.01, "warmup": 0.1, "clip": 1.0, "longest": 30.0, "averaged": 5,
-             "precision": "auto", "then": "nothing", "then_rates": [3e-4, 1e-3],
+             "precision": "auto", "then": "nothing", "then_rates": [3e-4, 1e-3, 3e-3],
              "then_epochs": 30, "readout": "average"}  # fmt: skip
-    frames = sizes | {"layers": "last", "batch": 32, "rates": [3e-4, 1e-3], "decay": 0.01,
+    frames = sizes | {"layers": "last", "batch": 32, "rates": [3e-4, 1e-3, 3e-3], "decay": 0.01,
               "warmup": 0.1, "epochs": 30, "clip": 5.0}  # fmt: skip
     settings = {head: dict(downstreams.resolve(head).settings) for head in HEADS}
     assert {own.pop("class_weights") for own in settings.values()} == {"headline"}

@@ -120,7 +120,7 @@ def test_a_padded_batch_of_waveforms_is_its_utterances_alone(tmp_path, monkeypat
     targets = torch.tensor([0, 1, 2, 1])
 
     def network():
-        return TunedNetwork(live, 3, FineTune(), draws_of("fold", 0, "head"), "cpu")
+        return TunedNetwork(live, 3, FineTune(precision="fp32"), draws_of("fold", 0, "head"), "cpu")
 
     def gradients(made):
         named = [*made.encoder.named_parameters(), *made.head.named_parameters()]
