@@ -7,7 +7,6 @@ checkpoints are averaged, and the second stage is the head `ecapa` with its own 
 from __future__ import annotations
 
 import numpy as np
-import torch
 
 from commons.corridors.predictions import Choice
 from downstreams.assembly import FoldResult
@@ -24,9 +23,7 @@ class TunedFrames(list[np.ndarray]):
     layers: tuple[int, ...] = (-1,)
 
     def __init__(self, network: TunedNetwork, utterances: int) -> None:
-        with torch.no_grad():
-            frames = [network.frames([row])[0][:, -1:] for row in range(utterances)]
-        super().__init__(one.cpu().numpy().astype(np.float16) for one in frames)
+        super().__init__(network.last_layer(utterances))
         self.offsets = np.cumsum([0, *map(len, self)])
 
 

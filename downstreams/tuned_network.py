@@ -139,6 +139,15 @@ class TunedNetwork:
         return logits, vectors
 
     @torch.no_grad()
+    def last_layer(self, utterances: int) -> list[np.ndarray]:
+        """Frames (T_i, 1, D) float16 of the last layer, of all utterances."""
+        made: dict[int, np.ndarray] = {}
+        for part in schedule.parts(np.arange(utterances), self.live.seconds, self._at_once):
+            for row, own in zip(part, self.frames(part), strict=True):
+                made[int(row)] = own[:, -1:].cpu().numpy().astype(np.float16)
+        return [made[row] for row in range(utterances)]
+
+    @torch.no_grad()
     def norms_anew(self, rows: np.ndarray, draws: torch.Generator) -> None:
         """Make the statistics of the head's batch norms anew, over one pass of the training utterances `rows`."""
         norms = self.head.norms()
