@@ -50,14 +50,19 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def run(request: Request) -> int:
     """Every cell of the request; a failure stops its own cells only."""
-    from cells import ablation, engines
+    from cells import ablation, engines, forecast
     from cells.board import Board
     from cells.plan import planned
     from cells.workplace import Workplace
 
-    request, absent = ablation.trained(request)  # its variants become upstreams
+    absent: dict[str, str] = {}
+    if not request.dry_run:
+        request, absent = ablation.trained(request)  # its variants become upstreams
     place = Workplace()
     plan = planned(request, place, warn)
+    if request.dry_run:
+        print(*forecast.lines(plan, place), sep="\n")
+        return 0
     board = Board(request, plan)
     for outcome in engines.run(engines.chosen(request, place), plan.jobs):
         board.add(outcome)

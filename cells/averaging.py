@@ -67,7 +67,7 @@ def _write(results: Path, job: Late, place: Workplace) -> Record:
         ),
         task=sections.task(job, task),
         upstream=_upstream(job, task, records),
-        downstream=records[0].downstream,
+        downstream=_downstream(records),
         run=sections.run(seconds, None),
         predictions=replace(predictions, marks=_marks(records, task)),
         utterances=task.utterances,
@@ -153,6 +153,17 @@ def _choices(records: Sequence[Record], folds: Sequence[str], seed: int) -> list
             choice |= {f"{one.cell.upstream}.{what}": v for what, v in chosen.items() if what not in ("fold", "seed")}
         choices.append(choice)
     return choices
+
+
+def _downstream(records: Sequence[Record]) -> record.Downstream:
+    """The section on the head, which is that of all parts; what was trained of them is summed."""
+    own = records[0].downstream
+    summed = {
+        what: sum(getattr(one.downstream, what) or 0 for one in records)
+        for what in ("trainable", "hours")
+        if getattr(own, what) is not None
+    }
+    return own.model_copy(update=summed)
 
 
 def _upstream(job: Late, task: Task, records: Sequence[Record]) -> record.Upstream:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import downstreams
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from upstreams import Identity
 
 Facts = dict[str, object]
+AFTER_TRAINING = ("readout", "then", "then_rates", "then_epochs")  # settings that a long training does not depend on
 
 
 def key(task: Task, upstream: Identity | None, reference: str, reader: Reader, skip_bad: bool) -> str:
@@ -39,6 +41,12 @@ def key(task: Task, upstream: Identity | None, reference: str, reader: Reader, s
     if reader.further:
         decides["also"] = task.audit.also_hash
     return hashing.of_json(decides)
+
+
+def training(task: Task, upstream: Identity, reader: Reader, skip_bad: bool) -> str:
+    """The key of a long training: its cells differ only in what is made of it."""
+    settings = {name: value for name, value in reader.settings.items() if name not in AFTER_TRAINING}
+    return key(task, upstream, "", replace(reader, settings=settings), skip_bad)
 
 
 def _answers(upstream: Identity) -> Facts:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import tempfile
 import time
 import traceback
@@ -129,7 +130,7 @@ def _write(
     """
     task = _task(job, place)
     started = time.perf_counter()
-    predictions = _predictions(job, task, seeds, features)
+    predictions = _predictions(job, task, seeds, features, place)
     spent = time.perf_counter() - started
     with files.locked(results):
         extends = standing(job) if job.mode == "add" else None
@@ -143,7 +144,7 @@ def _write(
             upstream=sections.upstream(
                 job, task, features, extracted, extends.upstream.parameters if extends else None
             ),
-            downstream=sections.downstream(job, task),
+            downstream=sections.downstream(job, task, predictions, extends),
             run=sections.run(seconds, extracted),
             predictions=predictions,
             utterances=task.utterances,
@@ -153,14 +154,20 @@ def _write(
         return leaderboard.record(results, measured, extends)
 
 
-def _predictions(job: Measure, task: Task, seeds: tuple[int, ...], features: Features | None) -> Predictions:
+def _predictions(
+    job: Measure, task: Task, seeds: tuple[int, ...], features: Features | None, place: Workplace
+) -> Predictions:
     """The predictions of the head, or of a reference, which does not use the audio."""
     if features is None:
         lengths = task.text_lengths if job.modality == "text" else task.utterances.get("duration", np.empty(0))
         return downstreams.reference(job.reference, task.problem, np.asarray(lengths))
     with bar(f"{task.name}: {job.cell[0]}, {job.reader.name}", "fits") as progress:
         on = device.choose(job.setting.extraction.device)
-        predictions = downstreams.evaluate(job.reader, features, task.problem, list(seeds), on, progress)
+        work = place.folder(job)
+        if job.reader.resumes:
+            expected = downstreams.expected(job.reader, features, task.problem, list(seeds), on, work)
+            print(f"{' · '.join(job.cell)}: {expected}", file=sys.stderr)
+        predictions = downstreams.evaluate(job.reader, features, task.problem, list(seeds), on, progress, work)
     if predictions.outputs is not None:
         return replace(predictions, outputs=sections.standardised(predictions.outputs))
     return predictions

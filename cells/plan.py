@@ -222,7 +222,10 @@ class _Planner:
             return None
 
     def _readers(self, task: Task) -> Sequence[Reader]:
-        return self.request.readers or [downstreams.resolve(name) for name in task.definition.heads]
+        """The heads of a task. One with a second stage comes before those that need the first alone: its training does
+        for all, since the encoder is not kept."""
+        readers = self.request.readers or [downstreams.resolve(name) for name in task.definition.heads]
+        return sorted(readers, key=lambda reader: reader.settings.get("then", "nothing") == "nothing")
 
     def _cell(
         self, asked: str, task: Task, identity: Identity | None, reference: str, reader: Reader, seeds: tuple[int, ...]

@@ -36,6 +36,7 @@ class Request:
         readers: heads; empty: each task's own.
         jobs: worker processes.
         limit: for a smoke run, utterances of each task; None: all.
+        dry_run: say what would be done, and stop.
         force: measure cells again that are done; rerun: measure them again and compare.
         ablation: its variants are upstreams as well, and its table is shown.
         speech: folders of speech on which the variants are trained.
@@ -56,6 +57,7 @@ class Request:
     force: bool = False
     rerun: bool = False
     skip_bad: bool = False
+    dry_run: bool = False
     ablation: Ablation | None = None
     speech: tuple[Path, ...] = ()
     files: tuple[tuple[str, str], ...] = ()
@@ -111,6 +113,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--precision", choices=["fp32", "bf16"], default="fp32", help="of the upstream (default: fp32)")
     add("--jobs", type=jobs, default=device.cores(), metavar="N", help="worker processes (default: one a core)")
     add("--limit", type=commands.whole(1), metavar="N", help="a smoke run on N utterances a task, in RESULTS/limited/")
+    add("--dry-run", action="store_true", help="say what would be done, of trainings with the hours, and stop")
     again = here.add_mutually_exclusive_group()
     again.add_argument("--force", action="store_true", help="measure cells again that are done")
     again.add_argument("--rerun", action="store_true", help="measure done cells again, compare, keep what was there")
@@ -147,10 +150,11 @@ def understood(options: argparse.Namespace, tell: Callable[[str], None]) -> Requ
     request = Request(
         upstreams=tuple(dict.fromkeys(late.resolve(name, where) for name in asked)),
         tasks=names,
-        readers=tuple({(reader := downstreams.resolve(name)).name: reader for name in options.downstream}.values()),
+        readers=_readers(options.downstream),
         places=where,
         **{k: getattr(options, k)
-           for k in ["seeds", "device", "precision", "jobs", "limit", "force", "rerun", "skip_bad", "audio", "labels"]},
+           for k in ["seeds", "device", "precision", "jobs", "limit", "force", "rerun", "skip_bad", "dry_run", "audio",
+                     "labels"]},
         texts=tasks.texts(options.text, names, tables),
         ablation=ablation,
         speech=tuple(Path(folder).expanduser() for folder in options.speech),
@@ -160,6 +164,12 @@ def understood(options: argparse.Namespace, tell: Callable[[str], None]) -> Requ
     if request.device == "cuda":
         device.choose(request.device)
     return request
+
+
+def _readers(names: Sequence[str]) -> tuple[Reader, ...]:
+    """The heads of these names, each once, with all read-outs of their trainings."""
+    readers = [downstreams.resolve(one) for name in names for one in downstreams.expand(name)]
+    return tuple({reader.name: reader for reader in readers}.values())
 
 
 def _suit(readers: Sequence[Reader], named: Sequence[str]) -> None:

@@ -117,15 +117,19 @@ def upstream(
     )
 
 
-def downstream(job: Measure, asked: Task) -> record.Downstream:
-    """The section on the head."""
+def downstream(job: Measure, asked: Task, predictions: Predictions, extends: record.Record | None) -> record.Downstream:
+    """The section on the head; `extends`: the record to which these seeds are added."""
     reference = job.upstream is None
+    seconds, before = predictions.training_seconds, (extends.downstream.hours if extends else None) or 0.0
     return record.Downstream(
         name=REFERENCE if reference else job.reader.name,
         settings=job.reader.settings,
         deterministic=reference or (job.reader.deterministic and not asked.problem.draws),
         class_weights=None if reference else downstreams.class_weights(job.reader, asked.problem),
         cite=[] if reference else list(job.reader.cite),
+        trained=None if reference else job.reader.trained,
+        trainable=predictions.trainable,
+        hours=None if seconds is None else before + seconds / 3600,
     )
 
 

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections import OrderedDict
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import tasks
 import upstreams
+from cells import keys
 from commons.progress import bar
 from upstreams.extraction.models import Models
 
 if TYPE_CHECKING:
-    from cells.jobs import Setting
+    from cells.jobs import Measure, Setting
     from commons.corridors.features import Features
     from commons.corridors.utterances import Modality
     from tasks import Options, Task
     from upstreams import Extraction, Identity
 
+TRAININGS = "trainings"  # in the results folder
 ROWS = 300_000  # utterances of all tasks that are kept: about 300 MB of tables
 
 
@@ -28,6 +32,7 @@ class Workplace:
     def __init__(self) -> None:
         self.models = Models()
         self._tasks: OrderedDict[tuple[str, Options], tuple[Task, float]] = OrderedDict()
+        self._begun: set[Path] = set()
         self._features: tuple[tuple[str, Options, str, str, frozenset[str], Extraction], Features] | None = None
 
     def task(self, name: str, setting: Setting) -> Task:
@@ -64,6 +69,23 @@ class Workplace:
                 self._tasks.popitem(last=False)
         self._tasks.move_to_end(key)
         return self._tasks[key]
+
+    def folder(self, job: Measure) -> Path | None:
+        """The folder in which a long training of the job's head keeps its states; None for other heads.
+
+        A training goes on from the states there, and its cells share its results. Where cells are measured again, it
+        begins anew, once in this process.
+        """
+        if job.upstream is None or not job.reader.resumes:
+            return None
+        task = self.read_by(job.modality, job.cell[0], job.task, job.setting)
+        key = keys.training(task, job.upstream, job.reader, job.setting.reading.skip_bad)
+        again = job.mode != "add"
+        folder = job.setting.results / TRAININGS / f"{key[:32]}{'-again' if again else ''}"
+        if again and folder not in self._begun:
+            shutil.rmtree(folder, ignore_errors=True)
+            self._begun.add(folder)
+        return folder
 
     def features(self, name: str, upstream: Identity, needs: frozenset[str], setting: Setting) -> Features:
         """Features of a task's utterances, from the store or computed now. Raises EmorepError."""

@@ -1,11 +1,14 @@
-"""HOW it is read: heads, and how they are trained. Knows no files and no corpora."""
+"""HOW it is read: heads, and how they are trained. Knows no corpora, and no files but the states of its trainings."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import numpy as np
 
     from commons.corridors.features import Features
@@ -13,6 +16,7 @@ if TYPE_CHECKING:
     from commons.corridors.problem import Problem
     from commons.corridors.utterances import Modality
     from commons.progress import Progress
+    from downstreams.forecast import Forecast
     from downstreams.reader import Reader
 
 
@@ -28,6 +32,13 @@ def describe() -> list[tuple[str, str]]:
     from downstreams.registry import HEADS
 
     return [(name, HEADS.find(name).about) for name in HEADS]
+
+
+def expand(name: str) -> list[str]:
+    """The names of all read-outs of the head NAME, its own first; NAME alone where a training gives one."""
+    from downstreams.reader import expand
+
+    return expand(name)
 
 
 def resolve(name: str) -> Reader:
@@ -74,6 +85,7 @@ def evaluate(
     seeds: Sequence[int],
     device: str = "cpu",
     progress: Progress | None = None,
+    work: Path | None = None,
 ) -> Predictions:
     """The predictions of the head for the test utterances of every fold, trained on that fold.
 
@@ -82,6 +94,7 @@ def evaluate(
         seeds: what one gives does not depend on the others. Of a problem with draws, each is a draw as well.
         device: torch device of the computation.
         progress: called with (done, total) parts of the work.
+        work: folder in which a long training keeps its states, so that it goes on after a kill; it is one cell's own.
 
     Raises:
         DownstreamError: features and problem do not fit, the head cannot treat this kind of problem, or training
@@ -99,8 +112,27 @@ def evaluate(
             f"{reader.name} takes features as they are, and the task asks to standardise them; use probe."
         )
     if problem.draws:
-        return drawn(reader, features, problem, seeds, device, progress)
-    return head.load()(features, problem, reader.settings, seeds, device, progress)
+        return drawn(reader, features, problem, seeds, device, progress, work)
+    return head.within(work)(features, problem, reader.settings, seeds, device, progress)
+
+
+def expected(
+    reader: Reader,
+    features: Features,
+    problem: Problem,
+    seeds: Sequence[int],
+    device: str = "cpu",
+    work: Path | None = None,
+) -> Forecast:
+    """What the trainings of a head that `resumes` will take; one step is done for it.
+
+    Raises:
+        DownstreamError: as in `evaluate`.
+    """
+    from downstreams.forecast import forecast
+
+    own = problem if not problem.draws else replace(problem, folds=problem.draws[seeds[0]], draws=())
+    return forecast(features, own, reader.settings, seeds, device, work)
 
 
 def references(kind: str) -> dict[str, str]:

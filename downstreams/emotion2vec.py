@@ -17,19 +17,18 @@ import torch
 from pydantic import JsonValue
 from torch.nn.functional import cross_entropy
 
-from commons.corridors.features import Features, Frames
+from commons.corridors.features import Features
 from commons.corridors.predictions import Predictions
 from commons.corridors.problem import Fold, Problem
 from commons.progress import Progress
 from downstreams import balance, chance, choosing
 from downstreams.assembly import FoldResult, assemble
-from downstreams.checks import check_dev, check_finite, fitting
-from downstreams.errors import DownstreamError
+from downstreams.checks import check_dev, fitting
+from downstreams.held_frames import RESIDENT, HeldFrames
 from downstreams.parallel import one_core_each, reported
 from downstreams.settings import Emotion2vec
 from downstreams.weighted_sum import linear
 
-RESIDENT = 4 << 30  # bytes; frames that need more stay on disk and are read batch by batch
 PART = 8192  # frames that the head computes at once, so that memory does not grow with the length of utterances
 
 
@@ -50,7 +49,7 @@ def evaluate(
     started = time.perf_counter()
     own = Emotion2vec.model_validate(settings)
     check_dev(problem, "emotion2vec")
-    frames = LastLayer(fitting(features.frames, problem, "frames"), problem.ids, device)
+    frames = LastLayer(fitting(features.frames, problem, "frames"), problem.ids, device, resident=RESIDENT)
     targets = torch.tensor(problem.targets, device=device)
     jobs = [(seed, fold) for seed in seeds for fold in problem.folds]
     advance = reported(progress, len(jobs))
@@ -60,31 +59,8 @@ def evaluate(
     return assemble(problem, results, time.perf_counter() - started)
 
 
-class LastLayer:
-    """The last layer's frames of all utterances, float16, by batches: in memory where they fit, else from disk.
-
-    Attributes:
-        lengths: (N,) frames of each utterance.
-        width: D.
-    """
-
-    def __init__(self, frames: Frames, ids: np.ndarray, device: str) -> None:
-        """Raises DownstreamError where an utterance has no frames, or one that is not finite."""
-        self.device, self._frames = torch.device(device), frames
-        self.lengths = np.diff(frames.offsets)
-        if not self.lengths.all():
-            raise DownstreamError(f"utterance '{ids[self.lengths == 0][0]}' has no frames, and the head reads frames.")
-        self.width = frames[0].shape[-1]
-        resident = int(frames.offsets[-1]) * self.width * 2 <= RESIDENT
-        self._held: torch.Tensor | None = None
-        held = np.empty((int(frames.offsets[-1]), self.width), np.float16) if resident else None
-        for i in range(len(frames)):
-            own = frames[i][:, -1]
-            check_finite(own[None], ids[i : i + 1], "the last layer")
-            if held is not None:
-                held[frames.offsets[i] : frames.offsets[i + 1]] = own
-        if held is not None:
-            self._held = torch.as_tensor(held, device=self.device)
+class LastLayer(HeldFrames):
+    """The last layer's frames of all utterances, by batches."""
 
     def parts(self, rows: np.ndarray) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
         """The utterances `rows` in parts of few frames: rows (n,), their frames (sum of T, D) float32, lengths (n,)."""
@@ -95,10 +71,7 @@ class LastLayer:
 
     def _of(self, rows: np.ndarray) -> torch.Tensor:
         """The frames (sum of T, D) float16 of some utterances."""
-        if self._held is None:
-            return torch.as_tensor(np.concatenate([self._frames[i][:, -1] for i in rows]), device=self.device)
-        offsets = self._frames.offsets
-        return torch.cat([self._held[offsets[i] : offsets[i + 1]] for i in rows])
+        return torch.cat(list(self.each(rows)))[:, 0]
 
 
 @dataclass(frozen=True)

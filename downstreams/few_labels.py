@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import pandas as pd
 
@@ -22,13 +23,14 @@ def drawn(
     seeds: Sequence[int],
     device: str,
     progress: Progress | None = None,
+    work: Path | None = None,
 ) -> Predictions:
     """The head's predictions on each seed's draw; a head that draws random numbers starts from the same seed.
 
     Raises:
         DownstreamError: as the head.
     """
-    evaluate = HEADS.find(reader.head).load()
+    evaluate = HEADS.find(reader.head).within(work)  # a draw has a seed of its own, and so its own states
     parts = []
     for seed in seeds:
         alone = replace(problem, folds=problem.draws[seed], draws=())
@@ -40,6 +42,8 @@ def drawn(
         table=pd.concat([part.table for part in parts], ignore_index=True),
         choices=[choice for part in parts for choice in part.choices],
         layer_weights=weights or None,
+        curves=[entry for part in parts for entry in part.curves],
+        training_seconds=sum(known) if (known := [p.training_seconds for p in parts if p.training_seconds]) else None,
         marks=tuple(sorted({mark for part in parts for mark in part.marks})),
         seconds=sum(part.seconds for part in parts),
     )
@@ -47,5 +51,5 @@ def drawn(
 
 def _of_seed(seed: int, part: Predictions) -> Predictions:
     """The same predictions, called those of `seed`."""
-    choices = [choice | {"seed": seed} for choice in part.choices]
-    return replace(part, table=part.table.assign(seed=seed), choices=choices)
+    choices, curves = ([entry | {"seed": seed} for entry in entries] for entries in (part.choices, part.curves))
+    return replace(part, table=part.table.assign(seed=seed), choices=choices, curves=curves)

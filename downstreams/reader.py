@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from commons.errors import UnknownName
 from downstreams.registry import HEADS
 from downstreams.settings import PlainSettings
 
@@ -25,12 +26,22 @@ class Reader:
     @property
     def needs(self) -> frozenset[str]:
         """What it reads of the features: any of commons.corridors.features.NEEDS."""
-        return HEADS.find(self.head).needs
+        return HEADS.find(self.head).reads(self.settings)
 
     @property
     def deterministic(self) -> bool:
         """Whether it draws no random numbers, so that all seeds would give the same."""
         return HEADS.find(self.head).deterministic
+
+    @property
+    def resumes(self) -> bool:
+        """Whether its training is long, and keeps its states in a folder."""
+        return HEADS.find(self.head).resumes
+
+    @property
+    def trained(self) -> str | None:
+        """What of the upstream it trains, in words; None: the upstream stays as it is."""
+        return HEADS.find(self.head).trained(self.settings)
 
     @property
     def kinds(self) -> tuple[str, ...]:
@@ -48,19 +59,44 @@ class Reader:
         return HEADS.find(self.head).cite
 
 
+def expand(name: str) -> list[str]:
+    """The names of all read-outs that one training of the head gives; NAME alone where it has none or names one.
+
+    Raises:
+        UnknownName: no head has this name.
+    """
+    head, readout, file = _parts(name)
+    others = HEADS.find(head).readouts[1:]
+    return [name] if readout else [name, *(f"{head}:{other}{file}" for other in others)]
+
+
 def resolve(name: str) -> Reader:
     """The reader of NAME, or of NAME@FILE.yaml: the head with the settings of that file in place of its own.
+
+    NAME is a head's, or HEAD:READOUT of one whose training gives several read-outs.
 
     Raises:
         UnknownName: no head has this name, or the file names a setting that the head lacks.
         NotThere: there is no such file.
         Refused: the file does not hold settings, or a setting has a wrong value.
     """
-    head, at, file = name.partition("@")
-    own = HEADS.find(head).settings
-    if not at:
-        return Reader(head, head, own.plain())
+    head, readout, file = _parts(name)
+    facts = HEADS.find(head)
+    if readout and readout not in facts.readouts:
+        raise UnknownName(f"read-out of {head}", readout, list(facts.readouts))
+    main = not readout or readout == facts.readouts[0]
+    own, called = facts.settings, head if main else f"{head}:{readout}"
+    chosen: PlainSettings = {} if main else {"readout": readout}
+    if not file:
+        return Reader(called, head, own.plain() | chosen)
     from downstreams.settings_file import read  # PyYAML is imported by those who name a file alone
 
-    changed = read(file, head, own)
-    return Reader(f"{head}@{changed.label}", head, changed.settings)
+    changed = read(file[1:], head, own)
+    return Reader(f"{called}@{changed.label}", head, changed.settings | chosen)
+
+
+def _parts(name: str) -> tuple[str, str, str]:
+    """Head, read-out and file, with its @, of a name; the latter two may be empty."""
+    head, at, file = name.partition("@")
+    head, _, readout = head.partition(":")
+    return head, readout, f"{at}{file}"

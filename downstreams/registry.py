@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Protocol, cast
 
 from commons import registry
@@ -11,6 +12,8 @@ from commons.corridors.utterances import Modality
 from downstreams.settings import (
     DialogueRnn,
     Emotion2vec,
+    FineTune,
+    FrameHead,
     Gru,
     LastLayers,
     Probe,
@@ -20,6 +23,8 @@ from downstreams.settings import (
 )
 
 if TYPE_CHECKING:  # numpy and pandas, which a list of names does not need
+    from pathlib import Path
+
     from pydantic import JsonValue
 
     from commons.corridors.features import Features
@@ -45,6 +50,21 @@ class Evaluate(Protocol):
     ) -> Predictions: ...
 
 
+class EvaluateInFolder(Protocol):
+    """The same for a head whose training is long: it keeps its states in the folder `work` and goes on from there."""
+
+    def __call__(
+        self,
+        features: Features,
+        problem: Problem,
+        settings: Mapping[str, JsonValue],
+        seeds: Sequence[int],
+        device: str,
+        progress: Progress | None = None,
+        work: Path | None = None,
+    ) -> Predictions: ...
+
+
 @dataclass(frozen=True)
 class Head:
     """A head's facts.
@@ -58,6 +78,8 @@ class Head:
         deterministic: it draws no random numbers.
         standardises: it standardises features, and can do so by the test part's own statistics.
         further: it trains on `Problem.also` as well, which is then a part of a cell's key.
+        readouts: what one training gives, the head's own first; each is a cell, called HEAD or HEAD:READOUT.
+        resumes: its training is long: its function is an `EvaluateInFolder`.
         cite: BibTeX keys of its papers, in leaderboard/bibliography.bib; empty where none is there.
     """
 
@@ -69,15 +91,49 @@ class Head:
     deterministic: bool = False
     standardises: bool = False
     further: bool = False
+    readouts: tuple[str, ...] = ()
+    resumes: bool = False
     cite: tuple[str, ...] = ()
+
+    def reads(self, settings: Mapping[str, JsonValue]) -> frozenset[str]:
+        """What it reads of the features with these settings of its own."""
+        return type(self.settings).model_validate(settings).needs() or self.needs
+
+    def trained(self, settings: Mapping[str, JsonValue]) -> str | None:
+        """What of the upstream it trains with these settings, in words; None: the upstream stays as it is."""
+        return type(self.settings).model_validate(settings).trained()
 
     def load(self) -> Evaluate:
         """The function that evaluates this head, imported now."""
         return cast(Evaluate, registry.load(self.target))
 
+    def within(self, work: Path | None) -> Evaluate:
+        """The same; a long training keeps its states in the folder `work`, where there is one."""
+        if not self.resumes:
+            return self.load()
+        return cast(Evaluate, partial(cast(EvaluateInFolder, self.load()), work=work))
+
 
 def _probe(settings: Probe, about: str) -> Head:
     return Head(about, "downstreams.probe:evaluate", settings, deterministic=True, standardises=True)
+
+
+def _on_frames(settings: FrameHead, about: str, cite: str) -> Head:
+    needs = frozenset({"frames:last"})
+    return Head(about, "downstreams.frame_training:evaluate", settings, needs=needs, kinds=CLASSES, cite=(cite,))
+
+
+def _finetune(settings: FineTune, about: str) -> Head:
+    return Head(
+        about,
+        "downstreams.finetuning:evaluate",
+        settings,
+        needs=frozenset({"live"}),
+        kinds=CLASSES,
+        readouts=("average", "best", "last"),
+        resumes=True,
+        cite=("morais2022",),
+    )
 
 
 def _conversation(settings: Settings, about: str, cite: tuple[str, ...] = ()) -> Head:
@@ -112,6 +168,28 @@ HEADS = registry.Registry(
             kinds=CLASSES,
             cite=("ma2024emotion2vec",),
         ),
+        "attentive": _on_frames(
+            FrameHead(network="attentive"),
+            "attentive statistics over time: mean and deviation under learned weights of frames (classes)",
+            "okabe2018",
+        ),
+        "ecapa": _on_frames(
+            FrameHead(network="ecapa"),
+            "ECAPA-TDNN on frames: SE-Res2 blocks, channel-wise attentive statistics (classes)",
+            "desplanques2020",
+        ),
+        "finetune": _finetune(
+            FineTune(), "the encoder itself, fine-tuned with a linear head on the time-mean of its frames (classes)"
+        ),
+        "finetune_ecapa": replace(
+            _finetune(
+                FineTune(then="ecapa"),
+                "fine-tuned as by finetune, then frozen, and ECAPA-TDNN trained on its frames: two stages (classes)",
+            ),
+            readouts=(),
+            cite=("morais2022", "desplanques2020"),
+        ),
+        "finetune_top3": _finetune(FineTune(top=3), "the same of the encoder's last three blocks alone (classes)"),
         "context_gru": _conversation(Gru(), "a GRU over the turns of each dialogue (conversations)"),
         "recent_gru": _conversation(
             RecentGru(), "two layers of GRU over the last six turns (conversations)", ("ma2024emotion2vec",)

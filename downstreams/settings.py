@@ -14,7 +14,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, Va
 
 PlainSettings = dict[str, JsonValue]
 # What says which head it is: a settings file cannot set it.
-FIXED = ("version", "network", "context")
+FIXED = ("version", "network", "context", "readout", "then")
 
 
 def _ascending(values: list[float]) -> list[float]:
@@ -48,6 +48,14 @@ class Settings(BaseModel):
 
     version: Literal[1, 2] = 1
     class_weights: ClassWeights = "headline"
+
+    def needs(self) -> frozenset[str] | None:
+        """What these settings make the head read of the features; None: what the head always reads."""
+        return None
+
+    def trained(self) -> str | None:
+        """What of the upstream is trained, in words; None: the upstream stays as it is."""
+        return None
 
     def plain(self) -> PlainSettings:
         """All settings as plain values, as they stand in keys and records."""
@@ -106,6 +114,99 @@ class Emotion2vec(Settings):
         if value < info.data.get("rate", 0):
             raise ValueError(f"must be at least rate, which is {info.data['rate']}")
         return value
+
+
+class Sizes(Settings):
+    """Sizes of the networks on frames. Those of ECAPA-TDNN are a quarter of its paper's smaller ones."""
+
+    channels: Size = 128
+    scale: Annotated[int, Field(ge=2, le=64)] = 8  # parts of a Res2 convolution
+    joined: Size = 384
+    squeeze: Size = 64
+    attention: Size = 64
+    embedding: Size = 96
+    hidden: Size = 256  # of `attentive`, between statistics and classifier
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.5  # of `attentive`, before the classifier
+
+    @field_validator("scale")
+    @classmethod
+    def _divides_channels(cls, value: int, info: ValidationInfo) -> int:
+        if info.data.get("channels", 0) % value:
+            raise ValueError(f"must divide channels, which are {info.data['channels']}")
+        return value
+
+
+class FrameHead(Sizes):
+    """Of `attentive` and `ecapa`: AdamW, warm-up, cosine; the rate and the epoch are chosen on dev, fold by fold."""
+
+    network: Literal["attentive", "ecapa"]
+    layers: Literal["last", "weighted"] = "last"
+    batch: Batch = 32
+    rates: Grid = [3e-4, 1e-3, 3e-3]
+    decay: Annotated[float, Field(ge=0)] = 0.01
+    warmup: Annotated[float, Field(ge=0, lt=1)] = 0.1  # of all steps
+    epochs: Epochs = 30
+    clip: Positive = 5.0
+
+    def needs(self) -> frozenset[str]:
+        """The last layer's frames, or those of all layers."""
+        return frozenset({"frames:last" if self.layers == "last" else "frames:all"})
+
+
+class FineTune(Sizes):
+    """Of `finetune`: the encoder and a head on its frames are trained together, with AdamW, warm-up and cosine.
+
+    Every fold has `epochs` passes over its training part, and `steps` steps at least. Dev is scored after every pass,
+    or `scorings` times where the passes are more. The encoder's rate is chosen on dev, fold by fold: each of `rates`
+    (`random_rates` for random weights) is tried in a training of a share `trial` of all steps. The head's rate is
+    `head_factor` times the encoder's, within `head_rates`.
+    """
+
+    top: Annotated[int, Field(ge=1, le=1000)] | None = None  # blocks that are trained; None: the whole encoder
+    aggregator: Literal["mean", "attentive", "ecapa"] = "mean"
+    layers: Literal["last", "weighted"] = "last"
+    batch: Batch = 32
+    steps: Annotated[int, Field(ge=1, le=1_000_000)] = 1500
+    epochs: Epochs = 20
+    scorings: Annotated[int, Field(ge=1, le=1000)] = 30
+    rates: Grid = [1e-5, 1e-4]
+    random_rates: Grid = [1e-5, 1e-4, 1e-3]
+    trial: Annotated[float, Field(gt=0, le=1)] = 0.2
+    head_factor: Positive = 10.0
+    head_rates: Annotated[list[Positive], Field(min_length=2, max_length=2)] = [1e-4, 1e-3]
+    decay: Annotated[float, Field(ge=0)] = 0.01
+    warmup: Annotated[float, Field(ge=0, lt=1)] = 0.1  # of all steps
+    clip: Positive = 1.0
+    longest: Annotated[float, Field(gt=0, le=600)] = 30.0  # s of audio in training; texts are always whole
+    averaged: Annotated[int, Field(ge=1, le=5)] = 5  # checkpoints, the best on dev
+    precision: Literal["auto", "fp32", "bf16"] = "auto"  # auto: bf16 where the device has it
+    then: Literal["nothing", "ecapa"] = "nothing"  # ecapa: that head is trained on frames of the encoder, frozen
+    then_rates: Grid = [3e-4, 1e-3, 3e-3]
+    then_epochs: Epochs = 30
+    readout: Literal["average", "best", "last"] = "average"
+
+    @field_validator("layers")
+    @classmethod
+    def _last_of_the_top(cls, value: str, info: ValidationInfo) -> str:
+        if value != "last" and info.data.get("top") is not None:
+            raise ValueError("must be last where `top` blocks are trained: those below are not computed")
+        return value
+
+    @field_validator("head_rates")
+    @classmethod
+    def _from_low_to_high(cls, value: list[float]) -> list[float]:
+        if value[0] > value[1]:
+            raise ValueError("are the lowest and the highest rate, in this order")
+        return value
+
+    def needs(self) -> frozenset[str]:
+        """The network itself."""
+        return frozenset({"live"})
+
+    def trained(self) -> str:
+        """The whole encoder, or its top blocks."""
+        blocks = "all" if self.top is None else f"top {self.top}"
+        return f"encoder ({blocks})" + ("" if self.then == "nothing" else f", then {self.then}")
 
 
 class _Turns(Settings):

@@ -11,7 +11,7 @@ from commons.commands import asked_to_stop
 from commons.errors import EmorepError
 from upstreams import facts, fingerprints
 from upstreams.errors import UpstreamError, described
-from upstreams.inputs.audio import AudioFormat
+from upstreams.inputs.audio import AudioFormat, Segment, load
 from upstreams.inputs.text import Text
 from upstreams.plugins.isolation import Isolation
 from upstreams.plugins.neighbours import Neighbours
@@ -53,6 +53,7 @@ class Frozen:
         self.name, self.source, self.checkpoint = name, source, checkpoint
         self._model: Callable[[Sequence[Sized]], Sequence[torch.Tensor]] = model
         self._neighbours, self._isolation = neighbours, isolation or Isolation(name, foreign=source is not None)
+        self.isolated = source is not None or type(model).__module__.startswith("upstreams.s3prl")
         with self.asked("a fact"):
             self._read_facts(model)
         self.precision = precision if self.movable else "fp32"
@@ -169,6 +170,14 @@ class Frozen:
             raise UpstreamError(f"{self.name}: windows() gave none [on {none[0]}]; every text has at least one")
         return made
 
+    def loaded(self, one: Segment | Text) -> list[Sized]:
+        """The windows of an utterance as it is called with them, on the CPU. Raises UpstreamError: none can be made."""
+        import torch
+
+        if isinstance(one, Text):
+            return self.windows([one])[0]
+        return [torch.from_numpy(samples) for samples in load(one, self.audio)]
+
     def __call__(self, inputs: Sequence[Sized]) -> list[torch.Tensor]:
         """Waveforms (1-D float32, CPU), or texts as `windows` gives them -> a (L, T, D) tensor for each.
 
@@ -190,13 +199,19 @@ class Frozen:
             return self.run(self._model, inputs)
 
     def run(
-        self, model: Callable[[Sequence[Sized]], Sequence[torch.Tensor]], inputs: Sequence[Sized]
+        self,
+        model: Callable[[Sequence[Sized]], Sequence[torch.Tensor]],
+        inputs: Sequence[Sized],
+        isolated: bool = True,
     ) -> list[torch.Tensor]:
-        """The checked features of inputs by `model`, which is the upstream's own or a copy; errors as in a call."""
+        """The checked features of inputs by `model`, which is the upstream's own or a copy; errors as in a call.
+
+        isolated: what the code changes of the process is restored after it; then one thread at a time may call this.
+        """
         import torch
 
         try:
-            with self.within():
+            with self.within() if isolated else nullcontext():
                 outputs = [torch.as_tensor(output) for output in model(inputs)]
         except EmorepError:
             raise

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import threading
 from collections.abc import Sequence, Sized
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,11 +13,15 @@ import numpy as np
 from upstreams.errors import UpstreamError
 from upstreams.frozen import Frozen
 from upstreams.inputs import Input
-from upstreams.inputs.audio import AudioFormat, load
+from upstreams.inputs.audio import AudioFormat, Segment, decode, windows
 from upstreams.inputs.text import Text
 
 if TYPE_CHECKING:
     import torch
+
+    from upstreams.top_blocks import TopBlocks
+
+HELD = 2 << 30  # bytes of decoded audio that are kept, so that not every epoch decodes it again
 
 
 class Live:
@@ -27,8 +33,15 @@ class Live:
 
     def __init__(self, upstream: Frozen, inputs: Sequence[Input]) -> None:
         self._upstream, self._inputs = upstream, tuple(inputs)
+        self.modality = upstream.modality
         self.hop = upstream.takes.hop if isinstance(upstream.takes, AudioFormat) else None
         self.depth, self.width = upstream.depth, upstream.width
+        self.untrained = upstream.seen == {}
+        self.lengths = np.array([one.length for one in inputs])
+        self._held: dict[int, np.ndarray] = {}  # waveforms that were decoded before, by row
+        self._pieces: dict[int, list[Sized]] = {}  # windows of texts, by row
+        self._bytes = 0  # of the waveforms
+        self._one_at_a_time = threading.Lock()  # for code that may change settings of the process
         if not _can_train(upstream.model):
             raise UpstreamError(
                 f"{upstream.name} cannot be fine-tuned: it is not a torch module with parameters, and has no "
@@ -42,7 +55,7 @@ class Live:
         """A new copy of the network: on the CPU, in fp32 and eval mode; every parameter takes gradients."""
         import torch
 
-        with self._upstream.asked("trainable()"), torch.inference_mode(False):
+        with self._one_at_a_time, self._upstream.asked("trainable()"), torch.inference_mode(False):
             make = getattr(self._upstream.model, "trainable", None)
             made = make() if callable(make) else _copied(self._upstream.model)
         if not isinstance(made, torch.nn.Module) or not any(True for _ in made.parameters()):
@@ -52,10 +65,36 @@ class Live:
             )
         return made.eval().requires_grad_(True)
 
-    def frames(self, network: torch.nn.Module, rows: Sequence[int]) -> list[torch.Tensor]:
+    def front(self, network: torch.nn.Module) -> list[torch.nn.Parameter]:
+        """The parameters of the network's `front`: a module's name in it, or the names of several; none without it.
+
+        Raises:
+            UpstreamError: the network has no module of such a name.
+        """
+        names = getattr(network, "front", ())
+        names = (names,) if isinstance(names, str) else tuple(names)
+        modules = dict(network.named_modules())
+        if unknown := [name for name in names if name not in modules]:
+            raise UpstreamError(
+                f"{self._upstream.name}: `front` names {unknown[0]!r}, and the network has no module of that name"
+            )
+        return [parameter for name in names for parameter in modules[name].parameters()]
+
+    def top(self, blocks: int) -> TopBlocks:
+        """The top blocks alone, on what those below give of every utterance, which is computed once.
+
+        Raises:
+            UpstreamError: the upstream does not offer this, or has fewer blocks.
+        """
+        from upstreams.top_blocks import TopBlocks
+
+        return TopBlocks(self._upstream, self._inputs, self.network(), blocks)
+
+    def frames(self, network: torch.nn.Module, rows: Sequence[int], longest: float | None = None) -> list[torch.Tensor]:
         """Features (L, T_i, D) of some utterances, in the order of `rows`, on the network's device.
 
-        They carry gradients unless torch is told to record none. Inputs are padded and cut as in extraction.
+        They carry gradients unless torch is told to record none. Inputs are padded and cut as in extraction; of audio
+        longer than `longest` s, the first so many seconds count. A text is always whole.
 
         Raises:
             UpstreamError: a file cannot be decoded, or the network's features take no gradient.
@@ -63,7 +102,7 @@ class Live:
         import torch
 
         device = next(network.parameters()).device
-        pieces = [self._loaded(self._inputs[row], device) for row in rows]
+        pieces = [self._windows(row, longest, device) for row in rows]
         outputs = self._run(network, [one for windows in pieces for one in windows])
         if torch.is_grad_enabled() and not all(output.requires_grad for output in outputs):
             raise UpstreamError(
@@ -73,19 +112,41 @@ class Live:
         ends = np.cumsum([len(windows) for windows in pieces])
         return [torch.cat(outputs[end - len(windows) : end], dim=1) for end, windows in zip(ends, pieces, strict=True)]
 
-    def _loaded(self, one: Input, device: torch.device) -> list[Sized]:
+    def _windows(self, row: int, longest: float | None, device: torch.device) -> list[Sized]:
         """The windows of an utterance as the network takes them."""
         import torch
 
+        one = self._inputs[row]
         if isinstance(one, Text):
-            return self._upstream.windows([one])[0]
-        return [torch.from_numpy(samples).to(device) for samples in load(one, self._upstream.audio)]
+            return self._words(row, one)
+        audio = self._upstream.audio
+        most = None if longest is None else max(1, round(longest * audio.sample_rate))
+        return [torch.from_numpy(samples).to(device) for samples in windows(self._samples(row, one)[:most], audio)]
+
+    def _words(self, row: int, text: Text) -> list[Sized]:
+        """The windows of a text, which are kept for the next time."""
+        with self._one_at_a_time:
+            if row not in self._pieces:
+                [self._pieces[row]] = self._upstream.windows([text])
+        return self._pieces[row]
+
+    def _samples(self, row: int, segment: Segment) -> np.ndarray:
+        """The waveform of an utterance, which is kept for the next time while there is room."""
+        samples = self._held.get(row)
+        if samples is None:
+            samples = decode(segment, self._upstream.audio.sample_rate)
+            if self._bytes + samples.nbytes <= HELD:
+                self._held[row] = samples
+                self._bytes += samples.nbytes
+        return samples
 
     def _run(self, network: torch.nn.Module, inputs: list[Sized]) -> list[torch.Tensor]:
         """All inputs in one call if the upstream takes any lengths or all are alike, else one by one."""
-        if self._upstream.ragged or self._upstream.takes.alike(inputs):
-            return self._upstream.run(network, inputs)
-        return [self._upstream.run(network, [one])[0] for one in inputs]
+        whole = self._upstream.ragged or self._upstream.takes.alike(inputs)
+        calls = [inputs] if whole else [[one] for one in inputs]
+        isolated = self._upstream.isolated
+        with self._one_at_a_time if isolated else nullcontext():
+            return [output for call in calls for output in self._upstream.run(network, call, isolated)]
 
 
 def _can_train(model: object) -> bool:

@@ -11,6 +11,8 @@ import numpy as np
 if TYPE_CHECKING:
     import torch
 
+    from commons.corridors.utterances import Modality
+
 NEEDS = ("pooled", "frames:last", "frames:all", "live")  # what a head may ask for
 Index = int | slice | np.ndarray | tuple[int | slice | np.ndarray, ...]
 
@@ -42,9 +44,12 @@ class Frames(Protocol):
 class Live(Protocol):
     """The network itself, with the inputs of the N utterances, for fine-tuning."""
 
-    hop: int | None  # samples between frames
+    modality: Modality  # "audio" or "text"
+    hop: int | None  # samples between frames; None: one frame for each utterance, or pieces of text
     depth: int  # L
     width: int  # D
+    untrained: bool  # its weights are random
+    lengths: np.ndarray  # (N,) float64, of each utterance: seconds of audio, or characters of text
 
     def __len__(self) -> int: ...
 
@@ -52,8 +57,19 @@ class Live(Protocol):
         """A new copy of the upstream's network on the CPU, with parameters that require gradients."""
         ...
 
-    def frames(self, network: torch.nn.Module, rows: Sequence[int]) -> list[torch.Tensor]:
-        """Features (L, T_i, D) of some utterances, with gradients, computed by `network` on its device."""
+    def front(self, network: torch.nn.Module) -> list[torch.nn.Parameter]:
+        """The parameters of the network's convolutional front end, which fine-tuning freezes; often none."""
+        ...
+
+    def top(self, blocks: int) -> Live:
+        """The network of the top blocks alone, whose frames are those of the last layer."""
+        ...
+
+    def frames(self, network: torch.nn.Module, rows: Sequence[int], longest: float | None = None) -> list[torch.Tensor]:
+        """Features (L, T_i, D) of some utterances, with gradients, computed by `network` on its device.
+
+        `longest`: of audio, the first so many seconds; None: all of it. A text is always whole.
+        """
         ...
 
 

@@ -26,6 +26,9 @@ class Predictions:
         layer: the layer that most folds chose (the lower of equals); None for heads without layers.
         outputs: (R, H) float32, output of the head's first layer on test, for pictures; None where there is none.
         marks: marks that tables show beside the figures.
+        curves: of trained encoders every scoring of dev: fold, seed, epoch, step, train_loss, dev_loss, dev.
+        trainable: how many values were trained, encoder and head together; None for heads that train no encoder.
+        training_seconds: time of all trainings, summed, also of those that were done before; None for such heads.
         seconds: wall time.
     """
 
@@ -37,4 +40,7 @@ class Predictions:
     layer: int | None = None
     outputs: np.ndarray | None = None
     marks: tuple[str, ...] = ()
+    curves: list[Choice] = field(default_factory=list)
+    trainable: int | None = None
+    training_seconds: float | None = None
     seconds: float = 0.0

@@ -149,6 +149,16 @@ class Downstream(Section):
     cite: list[str] | None = Field(
         default=None, description="BibTeX keys of its papers; null in records from before there was this key"
     )
+    trained: str | None = Field(
+        default=None, description="what of the upstream was trained with it: encoder (all), ...; null: it stayed frozen"
+    )
+    trainable: int | None = Field(
+        default=None, description="values that were trained, of encoder and head; null where the upstream stayed frozen"
+    )
+    hours: float | None = Field(
+        default=None,
+        description="time of all trainings of all folds and seeds, summed, h; null where the upstream stayed frozen",
+    )
 
 
 class Run(Section):
@@ -221,6 +231,10 @@ class Chosen(Section):
     layer_weights: list[list[float]] | None = Field(
         default=None,
         description="for each entry of `folds` the weights of the layers that the head learned; null where it has none",
+    )
+    curves: list[dict[str, Plain]] = Field(
+        default=[],
+        description="of a fine-tuned encoder every scoring of dev: fold, seed, epoch, step, train_loss, dev_loss, dev",
     )
 
 

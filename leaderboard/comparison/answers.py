@@ -88,14 +88,15 @@ def kinds(parts: Sequence[list[Answer]]) -> tuple[list[list[list[Answer]]], list
     Returns:
         parts of every kind, and a line for every part left out.
     """
-    by_kind: dict[tuple[str, str, str], dict[str, list[Answer]]] = {}
+    by_kind: dict[tuple[str, str | None, str, str], dict[str, list[Answer]]] = {}
     left = []
     for part in sorted(parts, key=len, reverse=True):
         record = part[0].record
         if record.cell.limit is not None:
             continue
         task = record.task
-        own = by_kind.setdefault((record.cell.downstream, task.headline, aspect(task)), {})
+        system = record.cell.downstream, record.downstream.trained
+        own = by_kind.setdefault((*system, task.headline, aspect(task)), {})
         if task.name in own:
             kept = own[task.name][0].record.task
             versions = [f"version {t.version}, audit {t.audit[:8]}" for t in (task, kept)]

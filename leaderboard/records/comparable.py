@@ -31,6 +31,8 @@ def called_class(task: Task) -> str:
 def groups(records: Sequence[Record]) -> Iterator[tuple[list[Record], list[Record]]]:
     """(measured, references) of every question and head, by task, then head, each best first.
 
+    Systems whose upstream stayed frozen and systems that trained it are never in one group.
+
     References of a question that no upstream answered come alone, in the place of the measured records.
     """
     references: dict[Question, list[Record]] = {}
@@ -39,7 +41,8 @@ def groups(records: Sequence[Record]) -> Iterator[tuple[list[Record], list[Recor
         if record.cell.downstream == REFERENCE:
             references.setdefault(question(record), []).append(record)
         else:
-            measured.setdefault((*question(record), record.cell.downstream), []).append(record)
+            system = record.cell.downstream, record.downstream.trained
+            measured.setdefault((*question(record), system), []).append(record)
     answered = {key[:-1] for key in measured}
     parts = [(group, references.get(key[:-1], [])) for key, group in measured.items()]
     parts += [(group, []) for asked, group in references.items() if asked not in answered]

@@ -48,6 +48,7 @@ def _of_task(measured: list[Record], references: list[Record], lettering: dict[s
     for record in everyone:
         own = {"input": Cell(text=given(record) if of_text else "")}
         own |= {"layer": Cell(text=_layer(record)), beside: Cell(text=_beside(record))}
+        own["trained"] = Cell(text=_trained(record))
         own |= {metric: of_record(record, metric) for metric in metrics}
         own[last] = Cell((record.scores.last_layer or {}).get(task.headline), metric=task.headline)
         letters = [lettering[m] for m in marks_of(record) if m not in common and m in lettering]
@@ -61,7 +62,9 @@ def _of_task(measured: list[Record], references: list[Record], lettering: dict[s
         title=f"{task.name} · {head}",
         facts=_facts(measured[0], several=several),
         rows=[row_of(record) for record in everyone],
-        columns=[c for c in ("input", "layer", *metrics, last, beside, "marks") if c in metrics or c in filled],
+        columns=[
+            c for c in ("input", "layer", "trained", *metrics, last, beside, "marks") if c in metrics or c in filled
+        ],
         cells=cells,
         references=frozenset(row_of(r) for r in everyone if r.cell.downstream == REFERENCE),
         notes=[
@@ -77,6 +80,7 @@ def _of_task(measured: list[Record], references: list[Record], lettering: dict[s
             (beside, "column"),
             *((metric, "column") for metric in reversed(metrics[1:])),
             ("layer", "column"),
+            ("trained", "column"),
         ],
     )
 
@@ -106,6 +110,16 @@ def _facts(record: Record, *, several: bool) -> list[str]:
     if "synthetic" in record.marks:
         lines.append("SYNTHETIC speech: this shows that the program works, and nothing about emotion")
     return lines
+
+
+def _trained(record: Record) -> str:
+    """What of the upstream was trained, how many values with the head, and how long; a dash where it stayed frozen."""
+    own = record.downstream
+    if own.trained is None:
+        return NONE
+    amounts = [f"{own.trainable / 1e6:.1f} M"] if own.trainable is not None else []
+    amounts += [f"{own.hours:.1f} h"] if own.hours is not None else []
+    return ", ".join([own.trained, *amounts])
 
 
 def _layer(record: Record) -> str:

@@ -108,6 +108,9 @@ COLUMNS: list[Column] = [
         lambda r: r.upstream.fusion,
     ),
     ("parts", "the upstreams that are fused, or the one of which it is a layer", lambda r: "|".join(r.upstream.parts)),
+    ("trained", "what of the upstream was trained; empty: it stayed frozen", lambda r: r.downstream.trained),
+    ("trainable", "values that were trained, of encoder and head", lambda r: r.downstream.trainable),
+    ("hours", "time of all trainings, summed, h", lambda r: r.downstream.hours),
 ]
 
 

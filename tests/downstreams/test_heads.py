@@ -17,7 +17,7 @@ from commons.corridors.problem import KINDS as PROBLEM_KINDS
 from commons.errors import UnknownName
 from downstreams.errors import DownstreamError
 from downstreams.registry import HEADS as HEADS_BY_NAME
-from downstreams.registry import Evaluate
+from downstreams.registry import Evaluate, EvaluateInFolder
 from tests.downstreams.problems import CLASSES, KINDS, Ragged, build, features_of, make, short
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -199,7 +199,8 @@ def test_classes_weigh_alike_where_they_do_in_the_headline_or_where_a_setting_sa
 
 
 # What saturates goes on for long with rates that are merely large.
-FAR = {"superb": 1e30} | dict.fromkeys(("context_gru", "dialogue_rnn", "no_context", "recent_gru"), 1e37)
+FAR = dict.fromkeys(("superb", "attentive", "ecapa", "finetune", "finetune_ecapa", "finetune_top3"), 1e30)
+FAR |= dict.fromkeys(("context_gru", "dialogue_rnn", "no_context", "recent_gru"), 1e37)
 DIVERGING = {head: {"rates": [1e-3, far]} for head, far in FAR.items()} | {"emotion2vec": {"top_rate": 1e30}}
 DIVERGED = {head: {"rates": [far]} for head, far in FAR.items()} | {"emotion2vec": {"rate": 1e30, "top_rate": 1e30}}
 
@@ -220,7 +221,7 @@ def test_a_head_that_diverged_is_not_chosen(head):
 def test_features_that_do_not_fit_are_refused(head):
     features, problem = make(kind_of(head))
     fewer = features_of(features.pooled[:-1], Ragged(features.frames[:-1]))
-    for wrong in (fewer, replace(features, pooled=None, frames=None)):
+    for wrong in (fewer, replace(features, pooled=None, frames=None, live=None)):
         with pytest.raises(DownstreamError, match="240 utterances"):
             run(head, wrong, problem)
     features.pooled[17, 0, 2, 3] = np.nan
@@ -255,8 +256,9 @@ def test_a_reader_is_plain_and_travels(head):
 
 @pytest.mark.parametrize("head", HEADS)
 def test_every_head_has_the_signature_of_the_protocol(head):
-    wanted = inspect.signature(Evaluate.__call__).parameters.values()
-    assert list(inspect.signature(HEADS_BY_NAME.find(head).load()).parameters.values()) == list(wanted)[1:]
+    facts = HEADS_BY_NAME.find(head)
+    wanted = inspect.signature((EvaluateInFolder if facts.resumes else Evaluate).__call__).parameters.values()
+    assert list(inspect.signature(facts.load()).parameters.values()) == list(wanted)[1:]
 
 
 def test_the_settings_that_keys_hold_are_those_that_they_held_before():
@@ -265,6 +267,15 @@ def test_the_settings_that_keys_hold_are_those_that_they_held_before():
              "epochs": 60}  # fmt: skip
     probe = {"version": 2, "strengths": [0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 1000.0, 10_000.0]}
     gru, rnn = {"network": "gru", "hidden": 100}, {"global": 150, "party": 150, "emotion": 100, "hidden": 100}
+    sizes = {"version": 1, "channels": 128, "scale": 8, "joined": 384, "squeeze": 64, "attention": 64, "embedding": 96,
+             "hidden": 256, "dropout": 0.5}  # fmt: skip
+    tuned = {"aggregator": "mean", "layers": "last", "batch": 32, "steps": 1500, "epochs": 20, "scorings": 30,
+             "rates": [1e-5, 1e-4], "random_rates": [1e-5, 1e-4, 1e-3], "trial": 0.2, "head_factor": 10.0,
+             "head_rates": [1e-4, 1e-3], "decay": 0.01, "warmup": 0.1, "clip": 1.0, "longest": 30.0, "averaged": 5,
+             "precision": "auto", "then": "nothing", "then_rates": [3e-4, 1e-3, 3e-3],
+             "then_epochs": 30, "readout": "average"}  # fmt: skip
+    frames = sizes | {"layers": "last", "batch": 32, "rates": [3e-4, 1e-3, 3e-3], "decay": 0.01,
+              "warmup": 0.1, "epochs": 30, "clip": 5.0}  # fmt: skip
     settings = {head: dict(downstreams.resolve(head).settings) for head in HEADS}
     assert {own.pop("class_weights") for own in settings.values()} == {"headline"}
     assert settings == {
@@ -275,6 +286,11 @@ def test_the_settings_that_keys_hold_are_those_that_they_held_before():
                    "epochs": 271, "steps": 30_000, "evaluations": 30},
         "emotion2vec": {"version": 1, "hidden": 256, "batch": 128, "epochs": 100, "rate": 5e-4, "top_rate": 1e-3,
                         "rise": 10, "momentum": 0.9},
+        "attentive": frames | {"network": "attentive"},
+        "ecapa": frames | {"network": "ecapa"},
+        "finetune": sizes | tuned | {"top": None},
+        "finetune_ecapa": sizes | tuned | {"top": None, "then": "ecapa"},
+        "finetune_top3": sizes | tuned | {"top": 3},
         "context_gru": turns | gru | {"context": True},
         "dialogue_rnn": turns | rnn | {"context": True, "network": "dialogue_rnn"},
         "no_context": turns | gru | {"context": False},

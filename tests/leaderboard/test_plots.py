@@ -14,6 +14,8 @@ from leaderboard import plots
 from leaderboard.__main__ import main
 from leaderboard.plots import curves, layers, style
 from leaderboard.plots.layers import weights
+from leaderboard.plots.training import curves as training_curves
+from leaderboard.plots.training import forest
 from leaderboard.records.scoring import score
 from tests.leaderboard import cells
 
@@ -44,6 +46,9 @@ def crowd(tmp_path_factory):
         for i, upstream in enumerate(NAMES):
             make(task, upstream, i, family=task)
         make(task, "majority", 0, head="reference", family=task)
+    for i, upstream in enumerate(NAMES[:5]):
+        for k, head in enumerate(("finetune", "finetune:last", "finetune_ecapa")):
+            make("emodb", upstream, i + k, head=head, family="emodb")
     for i, upstream in enumerate(NAMES[:4]):
         for task in ("shots:emodb,1", "shots:emodb,5", "shots:emodb,50", "transfer:emodb,ravdess",
                      "transfer:ravdess,emodb", "transfer:emodb,urdu"):  # fmt: skip
@@ -61,6 +66,18 @@ def lone(tmp_path_factory):
     return results
 
 
+def trained(record):
+    """Curves of eight folds as fine-tuning leaves them; none of other heads."""
+    if not record.cell.downstream.startswith("finetune"):
+        return []
+    return [
+        {"fold": fold, "seed": 0, "epoch": e + 1, "step": 50 * (e + 1), "train_loss": 2 / (e + 1), "dev_loss": 1.5,
+         "dev": 20.0 + 3 * e}
+        for fold in record.task.folds
+        for e in range(12)
+    ]  # fmt: skip
+
+
 def loaded(results):
     """Records, with weights and norms of layers as a head with weighted layers leaves them."""
     records, _ = leaderboard.load(results)
@@ -71,7 +88,7 @@ def loaded(results):
         cut.append(
             record.model_copy(
                 update={
-                    "chosen": record.chosen.model_copy(update={"layer_weights": learned}),
+                    "chosen": record.chosen.model_copy(update={"layer_weights": learned, "curves": trained(record)}),
                     "upstream": record.upstream.model_copy(update={"layer_norms": [1.0 + i for i in range(depth)]}),
                 }
             )
@@ -141,6 +158,28 @@ def test_every_kind_fits_with_twelve_upstreams_of_long_names(crowd, kind, width)
 def test_one_upstream_and_one_speaker_are_enough(lone, kind, width):
     ((_, drawn),) = plots.draw(lone, loaded(lone), kind, width)
     assert cut_or_overlapping(drawn) == []
+
+
+def test_a_forest_is_of_heads_of_one_upstream_and_filled_where_significant(crowd):
+    records = [r for r in loaded(crowd) if r.cell.upstream == "opensmile" and r.cell.task == "emodb"]
+    (((task,), drawn),) = forest(crowd, records, "page")
+    (axis,) = drawn.axes
+    rows = [label.get_text().replace("\n", " ") for label in axis.get_yticklabels()]
+    assert task == "emodb" and [row.removeprefix("opensmile: ") for row in rows] == [
+        "finetune - finetune:last", "finetune - probe", "finetune_ecapa - finetune", "finetune_ecapa - probe"
+    ]  # fmt: skip
+    by_head = {r.cell.downstream: r.scores.metrics["UA"].value for r in records}
+    dots = [line.get_xdata()[0] for line in axis.lines if line.get_marker() == "o"]
+    assert dots[1] == pytest.approx(by_head["finetune"] - by_head["probe"])
+    assert axis.get_xlabel() == "difference in UA (%)"
+
+
+def test_curves_are_drawn_once_a_training(crowd):
+    records = [r for r in loaded(crowd) if r.cell.upstream == "opensmile" and r.cell.task == "emodb"]
+    made = dict(training_curves(crowd, records, "page"))
+    assert {head for _, _, head in made} == {"finetune", "finetune_ecapa"}
+    for drawn in made.values():
+        assert [len(axis.lines) for axis in drawn.axes] == [8, 16]
 
 
 def test_bars_of_one_speaker_claim_no_interval(lone):

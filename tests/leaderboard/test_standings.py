@@ -35,6 +35,22 @@ def test_a_clear_order_is_ranked_and_references_take_no_part(make, results):
         assert pair.p <= pair.adjusted <= 0.05
 
 
+def test_systems_that_train_are_never_ranked_with_frozen_ones(make, results):
+    """Not even under one head's name, on a task or over corpora."""
+    board(make, results, names=("emodb", "urdu"))
+    records = [
+        record.model_copy(update={"downstream": record.downstream.model_copy(update={"trained": "encoder (all)"})})
+        if record.cell.upstream == "good"
+        else record
+        for record in leaderboard.load(results)[0]
+    ]
+    parts, _ = answers(results, records)
+    ranked = sorted(sorted(answer.upstream for answer in part) for part in parts)
+    assert ranked == [["fair", "poor"], ["fair", "poor"], ["good"], ["good"]]
+    over = sorted(sorted({answer.upstream for part in several for answer in part}) for several in kinds(parts)[0])
+    assert over == [["fair", "poor"], ["good"]]
+
+
 def test_few_speakers_cannot_tell_apart(make, results):
     ranked = standing(board(make, results, speakers=4)[0])
     assert ranked.ranks == [1, 1, 1] and ranked.last == [3, 3, 3], "the smallest p of 4 groups is 0.125"

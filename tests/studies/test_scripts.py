@@ -68,6 +68,7 @@ SCRIPTS = {
     "emotion2vec_inference": Tiny(("--seconds", "0.2", "--batch", "2", "--rounds", "1"), says="0.2 s"),
     "emotion2vec_funasr": Tiny(needs="funasr"),
     "extraction_speed": Tiny(("AUDIO", "--files", "2", "--repeats", "1", "--upstreams", "fbank"), says="fbank"),
+    "finetuning_speed": Tiny(("random:emotion2vec", "--utterances", "2", "--repeats", "1"), {"PEAK": 64}, "top 3"),
     "heads_agree": Tiny(("RESULTS",), says="tau"),
     "page_size": Tiny(("--upstreams", "3", "--tasks", "2", "--runs", "1"), says="table painted after",
                  needs="/usr/bin/chromium"),

@@ -1,5 +1,6 @@
 """Live networks: what fine-tuning trains gives what extraction gives, and takes gradients."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import torch
 
 from tests.upstreams.sounds import ENERGY, extract, noise, plugin, speak, with_init
 from upstreams import UpstreamError
+from upstreams.checks import check
 from upstreams.extraction.models import Models
 
 TINY = """
@@ -84,6 +86,88 @@ def test_gradients_reach_the_first_parameters_and_leave_other_copies_alone(
         assert torch.equal(one, other.detach())
 
 
+FRONTS = {
+    "random:emotion2vec": 2,  # modules that hold parameters: convolutions, each with a norm
+    "wav2vec2_base": 7,
+    "wavlm_base": 7,
+    "hubert_large": 7,
+    "whisper_tiny": 2,
+    "module": 0,
+}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_front_end_holds_the_convolutions(name: str, tmp_path: Path, utterances: pd.DataFrame) -> None:
+    live = extract(made(name, tmp_path), utterances, {"live"}, tmp_path / "cache").live
+    network = live.network()
+    front = live.front(network)
+    held = {id(own) for own in front}
+    assert sum(own.dim() == 3 for own in front) == FRONTS[name]
+    assert all("conv" in called for called, own in network.named_parameters() if id(own) in held)
+    for own in front:
+        own.requires_grad_(False)
+    sum(output.square().sum() for output in live.frames(network, [0])).backward()
+    assert all(own.grad is None for own in front)
+
+
+def test_a_front_that_is_not_there_is_named(tmp_path: Path, utterances: pd.DataFrame) -> None:
+    (tmp_path / "scale.py").write_text("SCALE = 2.0\n")
+    source = MODULE.replace("        torch.manual_seed(3)", "        self.front = 'stem'\n        torch.manual_seed(3)")
+    live = extract(plugin(tmp_path, source), utterances, {"live"}, tmp_path / "cache").live
+    with pytest.raises(UpstreamError, match="`front` names 'stem', and the network has no module of that name"):
+        live.front(live.network())
+
+
+def test_the_first_seconds_are_those_of_a_shorter_file(tmp_path: Path, utterances: pd.DataFrame) -> None:
+    live = extract("random:emotion2vec", utterances, {"live"}, tmp_path / "cache").live
+    (tmp_path / "cut").mkdir()
+    shorter = speak(tmp_path / "cut", [noise(2.3, 3)[:16000]])
+    cut = extract("random:emotion2vec", shorter, {"live"}, tmp_path / "cache").live
+    assert live.lengths.tolist() == pytest.approx([0.5, 0.8, 0.01, 2.3])
+    [one], [other] = live.frames(live.network(), [3], 1.0), cut.frames(cut.network(), [0])
+    assert torch.equal(one, other)
+
+
+TOPS = ["random:emotion2vec", "wav2vec2_base", "wavlm_base", "wavlm_large", "hubert_large", "whisper_tiny"]
+
+
+@pytest.mark.parametrize("name", TOPS)
+def test_top_blocks_on_what_those_below_gave_are_the_network_with_them_frozen(
+    name: str, tmp_path: Path, utterances: pd.DataFrame
+) -> None:
+    """Frames and gradients of the top block's parameters; also of audio of several windows."""
+    live = extract(made(name, tmp_path), utterances, {"live"}, tmp_path / "cache").live
+    top = live.top(1)
+    whole, upper = live.network(), top.network()
+    assert (len(top), top.depth, top.width) == (4, 1, live.width) and top.lengths.tolist() == live.lengths.tolist()
+    for rows in ([0, 1, 2, 3], [3, 0], [1]):
+        expected = live.frames(whole, rows)
+        frames = top.frames(upper, rows)
+        for one, other in zip(frames, expected, strict=True):
+            assert one.shape == (1, *other.shape[1:])
+            assert (one[0] - other[-1]).abs().max() < 1e-4 * max(1, float(other[-1].detach().abs().max()))
+    kept = {id(own) for own in top.front(upper)}
+    for network, outputs in ((whole, expected), (upper, frames)):
+        network.zero_grad()
+        sum(output[-1].square().sum() + output[-1, ..., 0].sum() for output in outputs).backward()
+    gradients = sorted(
+        float(own.grad.norm()) for own in upper.parameters() if own.grad is not None and id(own) not in kept
+    )
+    assert len(gradients) > 4
+    theirs = [float(own.grad.norm()) for own in whole.parameters() if own.grad is not None]
+    for own in gradients:
+        assert min(abs(own - other) for other in theirs) < 1e-3 * max(1, own)
+
+
+def test_top_blocks_that_are_not_there_are_named(tmp_path: Path, utterances: pd.DataFrame) -> None:
+    live = extract("random:emotion2vec", utterances, {"live"}, tmp_path / "cache").live
+    with pytest.raises(UpstreamError, match="has 4 blocks, and the top 5 are asked for"):
+        live.top(5)
+    own = extract(made("module", tmp_path), utterances, {"live"}, tmp_path / "cache").live
+    with pytest.raises(UpstreamError, match="top blocks alone cannot be fine-tuned"):
+        own.top(1)
+
+
 def test_training_a_copy_changes_no_frozen_feature(tmp_path: Path, utterances: pd.DataFrame) -> None:
     held, name = Models(), made("wav2vec2_base", tmp_path)
     features = extract(name, utterances, {"pooled", "live"}, tmp_path / "a", models=held)
@@ -123,6 +207,33 @@ def test_what_cannot_be_trained_says_why(tmp_path: Path, utterances: pd.DataFram
     with pytest.raises(UpstreamError, match=words):
         live = extract(name, utterances, {"live"}, tmp_path / "cache").live
         live.frames(live.network(), [0])
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("", "", r"fine-tuning: a step trains 644 values in 2 of 2 tensors"),
+        ("self.layer(frames)", "self.layer(frames).detach()", "cannot be fine-tuned: its features carry no gradient"),
+        ("self.layer(frames)", "(self.layer(frames) * 0)", "no parameter gets a gradient other than 0"),
+        ("self.layer(frames)", "(self.layer(frames) * 0).sqrt()", "a gradient is not finite; look for a root"),
+        (
+            "        return list(SCALE * self.layer(frames)",
+            "        made = self.layer(frames).exp()\n        made += made.detach()\n        return list(made",
+            r"torch computes no gradient: .*inplace operation.*write `x = x \+ y`",
+        ),
+    ],
+)
+def test_check_tries_a_training_step(tmp_path: Path, old: str, new: str, words: str) -> None:
+    (tmp_path / "scale.py").write_text("SCALE = 2.0\n")
+    assert old in MODULE
+    lines = list(check(plugin(tmp_path, MODULE.replace(old, new) if old else MODULE)))
+    assert any(re.search(words, line) for line in lines), lines
+
+
+def test_check_says_where_there_is_nothing_to_train(tmp_path: Path) -> None:
+    lines = list(check(plugin(tmp_path, ENERGY)))
+    assert any("cannot be fine-tuned: it is not a torch module with parameters" in line for line in lines)
+    assert any("of its convolutional front end stay" in line for line in check("random:emotion2vec"))
 
 
 def test_fixed_features_cannot_be_trained(tmp_path: Path, utterances: pd.DataFrame) -> None:

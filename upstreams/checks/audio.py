@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from upstreams import training_check
 from upstreams.build import build
 from upstreams.checks.comparing import STRICT, finite, on_its_device, precisions, same
 from upstreams.errors import UpstreamError
@@ -51,6 +52,7 @@ def check(named: Named, upstream: Frozen) -> Iterator[str]:
         finite(upstream, upstream([torch.from_numpy(wave)])[0], what)
     yield "  finite for silence, full scale and its shortest audio"
     yield _lengths(upstream)
+    yield training_check.line(upstream, waves)
     if upstream.movable:
         yield from precisions(named, waves[0], together[0])
 

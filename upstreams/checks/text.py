@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sized
 from typing import TYPE_CHECKING
 
+from upstreams import training_check
 from upstreams.build import build
 from upstreams.checks.comparing import STRICT, finite, on_its_device, precisions, same
 from upstreams.errors import UpstreamError
@@ -47,6 +48,7 @@ def check(named: Named, upstream: Frozen) -> Iterator[str]:
     yield "  shapes, frames, device; finite features, the same when run again and when built again"
     yield _together(upstream)
     yield _lengths(upstream)
+    yield training_check.line(upstream, _windows(upstream, SENTENCES[1])[:1])
     if upstream.movable:
         yield from precisions(named, _windows(upstream, SENTENCES[1])[0], alone[1])
 

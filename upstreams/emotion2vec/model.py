@@ -47,6 +47,10 @@ class Emotion2vec(nn.Module):
     def audio(self) -> AudioEncoder:
         return self.modality_encoders["AUDIO"]
 
+    def all_blocks(self) -> list[Block]:
+        """The transformer's blocks, from the first to the last."""
+        return [*self.audio.context_encoder.blocks, *self.blocks]
+
     def local(self, waveforms: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """The local encoder F: (B, n) float32 and (B,) valid samples -> features (B, T, dim), (B,) valid frames.
 
@@ -78,9 +82,9 @@ class Emotion2vec(nn.Module):
         tokens = self.config.tokens
         x = torch.cat([self.audio.extra_tokens.expand(len(x), -1, -1).to(x.dtype), x], dim=1)
         x = F.dropout(self.audio.context_encoder.norm(x), self.config.prenet_dropout, self.training)
-        bias = self._attention_bias(positions, valid)
+        bias = attention_bias(self.audio.alibi_scale, self.config, positions, valid)
         hidden, ffn = [x[:, tokens:]], []
-        for block in [*self.audio.context_encoder.blocks, *self.blocks]:
+        for block in self.all_blocks():
             if not (self.training and self.config.layerdrop and torch.rand(()) < self.config.layerdrop):
                 x, f = block(x, bias)
                 ffn.append(f[:, tokens:])
@@ -113,21 +117,6 @@ class Emotion2vec(nn.Module):
     def classify(self, last: Tensor) -> Tensor:
         """Last hidden frames of one utterance (T, dim) -> logits (classes,). Fine-tuned models only."""
         return self.proj(last.mean(0))
-
-    def _attention_bias(self, positions: Tensor, valid: Tensor | None) -> Tensor:
-        """(B or 1, heads, tokens + K, tokens + K), built once for all blocks.
-
-        Symmetric ALiBi (Press et al. 2022): - slope_h * learned scale_h * |i - j| between frames, 0 to and from tokens;
-        -inf towards padding.
-        """
-        distance = (positions[:, :, None] - positions[:, None, :]).abs()[:, None]
-        scale = self.audio.alibi_scale[0].clamp(min=0) * alibi_slopes(self.config.heads, distance.device)[:, None, None]
-        tokens = self.config.tokens
-        bias = F.pad(-scale * distance, (tokens, 0, tokens, 0))
-        if valid is not None:
-            bias = bias.masked_fill(~F.pad(valid, (tokens, 0), value=True)[:, None, None, :], -torch.inf)
-        device = distance.device.type
-        return bias.to(torch.get_autocast_dtype(device)) if torch.is_autocast_enabled(device) else bias
 
 
 class AudioEncoder(nn.Module):
@@ -243,13 +232,29 @@ class Attention(nn.Module):
         b, n, d = x.shape
         q, k, v = self.qkv(x).view(b, n, 3, self.heads, d // self.heads).permute(2, 0, 3, 1, 4)
         dropout = self.attention_dropout if self.training else 0.0
-        if self.training and x.device.type == "cpu":
+        if (self.training or bias.requires_grad) and x.device.type == "cpu":
             # On a CPU no fused kernel gives the bias a gradient, and torch's substitute is slower than plain products.
             weights = (q * (d // self.heads) ** -0.5 @ k.transpose(-1, -2) + bias).softmax(-1)
             x = F.dropout(weights, dropout).to(v.dtype) @ v
         else:
             x = F.scaled_dot_product_attention(q, k, v, bias, dropout)
         return F.dropout(self.proj(x.transpose(1, 2).reshape(b, n, d)), self.dropout, self.training)
+
+
+def attention_bias(scale: Tensor, config: ModelConfig, positions: Tensor, valid: Tensor | None) -> Tensor:
+    """(B or 1, heads, tokens + K, tokens + K), built once for all blocks.
+
+    Symmetric ALiBi (Press et al. 2022): - slope_h * learned scale_h * |i - j| between frames, 0 to and from tokens;
+    -inf towards padding. `scale` is the network's `alibi_scale`.
+    """
+    distance = (positions[:, :, None] - positions[:, None, :]).abs()[:, None]
+    own = scale[0].clamp(min=0) * alibi_slopes(config.heads, distance.device)[:, None, None]
+    tokens = config.tokens
+    bias = F.pad(-own * distance, (tokens, 0, tokens, 0))
+    if valid is not None:
+        bias = bias.masked_fill(~F.pad(valid, (tokens, 0), value=True)[:, None, None, :], -torch.inf)
+    device = distance.device.type
+    return bias.to(torch.get_autocast_dtype(device)) if torch.is_autocast_enabled(device) else bias
 
 
 def normalise(waveforms: Tensor, within: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     import torch
 
     from upstreams.emotion2vec.model import Emotion2vec
+    from upstreams.halves import Halves
     from upstreams.pretraining.checkpoints import Facts
 
 REVISION = 1  # part of every fingerprint: raise it when what the network computes changes
@@ -66,7 +68,8 @@ class Encoder:
         """A new module on the CPU, in fp32; it is called with waveforms."""
         from upstreams.trainable import Trainable
 
-        return Trainable(copy.deepcopy(self.network()).cpu().float(), layers)
+        front = ["modality_encoders.AUDIO.local_encoder"]
+        return Trainable(copy.deepcopy(self.network()).cpu().float(), layers, front, split)
 
 
 def layers(network: torch.nn.Module, waveforms: list[torch.Tensor]) -> list[torch.Tensor]:
@@ -80,6 +83,20 @@ def layers(network: torch.nn.Module, waveforms: list[torch.Tensor]) -> list[torc
     encoded, valid = network(torch.nn.utils.rnn.pad_sequence(waveforms, batch_first=True), lengths)
     hidden = torch.stack(encoded.hidden, dim=1)
     return [one[:, :frames] for one, frames in zip(hidden, valid.sum(1).tolist(), strict=True)]
+
+
+def split(network: torch.nn.Module, top: int) -> Halves:
+    """Both halves of the network, of which the `top` last blocks are the upper one."""
+    from upstreams.emotion2vec.top import TopOfEmotion2vec
+    from upstreams.halves import Given, Halves, input_of
+
+    block = network.all_blocks()[-top]
+
+    def lower(waveforms: list[torch.Tensor]) -> list[Given]:
+        inputs = [input_of(block, partial(layers, network, [waveform]))[0] for waveform in waveforms]
+        return [Given(x, len(x) - network.config.tokens) for x in inputs]
+
+    return Halves(lower, TopOfEmotion2vec(network, top))
 
 
 class Trained(Encoder):

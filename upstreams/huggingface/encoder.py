@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel
     from transformers.utils import ModelOutput
 
+    from upstreams.halves import Halves
     from upstreams.huggingface.named_encoders import Seen
 
 
@@ -96,7 +97,21 @@ class Encoder(ABC, Generic[Piece]):
         own._module = None
         module = own.build()
         own.mend(module)
-        return Trainable(module, own.encode)
+        return Trainable(module, own.encode, own.front(module), own.split)
+
+    def split(self, module: torch.nn.Module, top: int) -> Halves:
+        """Both halves of a module, of which the `top` last blocks are the upper one.
+
+        Raises:
+            UpstreamError: this family does not offer it.
+        """
+        raise UpstreamError(
+            f"{self.title}: the top blocks of a {self.model} alone cannot be fine-tuned; leave `top` out"
+        )
+
+    def front(self, module: torch.nn.Module) -> list[str]:
+        """Names of the modules of the convolutional front end; none where the encoder has none."""
+        return []
 
     def build(self) -> torch.nn.Module:
         """The module of the library, on the CPU, in eval mode.

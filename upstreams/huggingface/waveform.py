@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from upstreams.huggingface.config_file import ConfigFile
@@ -10,6 +11,8 @@ from upstreams.huggingface.encoder import SpeechEncoder, layers
 if TYPE_CHECKING:
     import torch
     from transformers.utils import ModelOutput
+
+    from upstreams.halves import Halves
 
 KERNELS = (10, 3, 3, 3, 3, 2, 2)  # of the first convolutions, unless a configuration says otherwise
 STRIDES = (5, 2, 2, 2, 2, 2, 2)
@@ -61,6 +64,23 @@ class Waveform(SpeechEncoder):
     def encoder(self, module: torch.nn.Module) -> torch.nn.Module:
         """The encoder within the module."""
         return module
+
+    def split(self, module: torch.nn.Module, top: int) -> Halves:
+        from upstreams.halves import Given, Halves, input_of
+        from upstreams.huggingface.top import TopOfEncoder
+
+        encoder = self.encoder(module)
+        block = encoder.encoder.layers[-top]
+
+        def lower(waveforms: list[torch.Tensor]) -> list[Given]:
+            inputs = [input_of(block, partial(self.run, encoder, [waveform]))[0] for waveform in waveforms]
+            return [Given(x, len(x)) for x in inputs]
+
+        return Halves(lower, TopOfEncoder(encoder.encoder, top))
+
+    def front(self, module: torch.nn.Module) -> list[str]:
+        own = self.encoder(module).feature_extractor
+        return [name for name, part in module.named_modules() if part is own]
 
     def encode(self, module: torch.nn.Module, inputs: list[torch.Tensor]) -> list[torch.Tensor]:
         output, counts = self.run(self.encoder(module), inputs)

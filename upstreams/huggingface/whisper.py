@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from upstreams.huggingface.config_file import ConfigFile
@@ -10,6 +11,8 @@ from upstreams.huggingface.encoder import SpeechEncoder, layers
 if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel
+
+    from upstreams.halves import Halves
 
 WINDOW, MEL_HOP = 400, 160
 POSITIONS = 1500
@@ -52,6 +55,22 @@ class Whisper(SpeechEncoder):
         from transformers.models.whisper.modeling_whisper import WhisperEncoder
 
         return WhisperEncoder
+
+    def split(self, module: torch.nn.Module, top: int) -> Halves:
+        from upstreams.halves import Given, Halves, input_of
+        from upstreams.huggingface.top import TopOfWhisper
+
+        block = module.layers[-top]
+
+        def lower(waveforms: list[torch.Tensor]) -> list[Given]:
+            inputs = [input_of(block, partial(self.encode, module, [waveform]))[0] for waveform in waveforms]
+            assert self.hop is not None
+            return [Given(x, -(-len(w) // self.hop)) for x, w in zip(inputs, waveforms, strict=True)]
+
+        return Halves(lower, TopOfWhisper(module, top))
+
+    def front(self, module: torch.nn.Module) -> list[str]:
+        return ["conv1", "conv2"]
 
     def to_bf16(self, module: torch.nn.Module) -> None:
         import torch

@@ -1,0 +1,220 @@
+"""`finetune`: an upstream's encoder and a head on its frames, trained together on every fold.
+
+One training gives three read-outs: the weights after the last step, those of the best scoring on dev, and the average
+of the five best (Morais et al., 2022), for which the statistics of batch norms are made anew on train. All three are
+kept, so that the cells of the other read-outs train nothing.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import torch
+from pydantic import JsonValue
+
+from commons.corridors.features import Features, Live
+from commons.corridors.predictions import Choice, Predictions
+from commons.corridors.problem import Fold, Problem
+from commons.progress import Progress
+from downstreams import choosing
+from downstreams.assembly import FoldResult, assemble
+from downstreams.checks import check_dev, fitting
+from downstreams.course import Course, Setup, chosen_rate
+from downstreams.parallel import one_core_each, reported
+from downstreams.second_stage import second
+from downstreams.settings import FineTune
+from downstreams.shelf import Shelf, State, within
+from downstreams.tuned_network import TunedNetwork, average, draws_of
+
+RESULT, RATE = "result", "rate"
+_TRIALS = 0.3  # of the progress shown: about what trials of two rates take
+
+
+def evaluate(
+    features: Features,
+    problem: Problem,
+    settings: Mapping[str, JsonValue],
+    seeds: Sequence[int],
+    device: str,
+    progress: Progress | None = None,
+    work: Path | None = None,
+) -> Predictions:
+    """The head's predictions; `settings` are those of settings.FineTune.
+
+    Args:
+        work: folder for the states of the trainings, with which a killed one goes on, and for their results; None: they
+            are kept in memory.
+
+    Raises:
+        DownstreamError: there is no network of the problem's utterances; a fold has no dev part; an utterance has
+            features that are not finite; training overflows, in the short trainings at every rate.
+    """
+    started = time.perf_counter()
+    own = FineTune.model_validate(settings)
+    check_dev(problem, "finetune")
+    live = live_of(fitting(features.live, problem, "the network itself, with waveforms or texts"), own)
+    jobs = [(seed, fold) for seed in seeds for fold in problem.folds]
+    advance = reported(progress, len(jobs))
+    with one_core_each(device) as pool:
+        train = partial(_of_fold, live, problem=problem, settings=own, device=device, work=work, advance=advance)
+        states = list(pool.map(lambda job: train(*job), jobs))
+    readout = own.readout if own.then == "nothing" else own.then
+    results = [_read_out(state, seed, fold, readout) for state, (seed, fold) in zip(states, jobs, strict=True)]
+    made = assemble(problem, results, time.perf_counter() - started)
+    curves = [
+        {"fold": fold.name, "seed": seed, **entry}
+        for state, (seed, fold) in zip(states, jobs, strict=True)
+        for entry in cast(list[Choice], state["curve"])
+    ]
+    return _with_facts(made, curves, states)
+
+
+def _with_facts(made: Predictions, curves: list[Choice], states: Sequence[State]) -> Predictions:
+    """The predictions with the curves, the number of trained values and the time that all trainings took."""
+    seconds = sum(cast(float, state["seconds"]) for state in states)
+    seconds += sum(cast(float, own["seconds"]) for state in states if isinstance(own := state.get("ecapa"), dict))
+    return replace(made, curves=curves, trainable=cast(int, states[0]["trainable"]), training_seconds=seconds)
+
+
+def live_of(live: Live, settings: FineTune) -> Live:
+    """What is trained: the whole encoder, or its top blocks."""
+    return live if settings.top is None else live.top(settings.top)
+
+
+def is_done(work: Path | None, setup: Setup) -> bool:
+    """Whether all results of a fold and seed are in the folder; a second stage needs the encoder of the first."""
+    names = Shelf(_folder(work, setup.fold, setup.seed)).names()
+    return RESULT in names and (setup.settings.then == "nothing" or setup.settings.then in names)
+
+
+def _folder(work: Path | None, fold: Fold, seed: int) -> Path | None:
+    return within(work, f"{fold.name} seed {seed}")
+
+
+def rates_of(live: Live, settings: FineTune) -> list[float]:
+    """The encoder's rates to choose from."""
+    return settings.random_rates if live.untrained else settings.rates
+
+
+def _of_fold(
+    live: Live,
+    seed: int,
+    fold: Fold,
+    *,
+    problem: Problem,
+    settings: FineTune,
+    device: str,
+    work: Path | None,
+    advance: Callable[[float], None],
+) -> State:
+    """What the training of one fold and seed gave: all read-outs; from the folder, if it is there."""
+    setup = Setup(live, problem, fold, seed, settings, device)
+    folder = _folder(work, fold, seed)
+    shelf, training = Shelf(folder), Shelf(within(folder, "training"))
+    if is_done(work, setup):
+        advance(1)
+    else:
+        facts = _rate(setup, shelf, folder, lambda part: advance(part * _TRIALS))
+        course = Course(setup, cast(float, facts["rate"]), setup.steps(), training, settings.averaged)
+        course.run(lambda part: advance(part * (1 - _TRIALS)))
+        state, network = _results(course, facts)
+        if settings.then != "nothing":
+            shelf.put(settings.then, _second(network, setup, state))
+        shelf.put(RESULT, state)  # last: with it the fold is done
+    training.clear()
+    shelf.drop(RATE)
+    state = cast(State, shelf.get(RESULT))
+    return state if settings.then == "nothing" else state | {settings.then: shelf.get(settings.then)}
+
+
+def _second(network: TunedNetwork, setup: Setup, state: State) -> State:
+    """The second stage as a read-out; its time is added to that of the training."""
+    started = time.perf_counter()
+    facts = dict(cast(Choice, cast(State, state["average"])["choice"]))
+    first = facts.pop("dev")
+    made = second(network, setup, facts | {"first_stage": first})
+    return {
+        "choice": {**made.choice, "dev": made.figure},
+        "logits": torch.as_tensor(made.probabilities).log(),
+        "vectors": torch.as_tensor(made.outputs),
+        "layers": None,
+        "seconds": time.perf_counter() - started,
+    }
+
+
+def _rate(setup: Setup, shelf: Shelf, folder: Path | None, advance: Callable[[float], None]) -> Choice:
+    """The encoder's rate with the figures of all that were tried, and the head's rate."""
+    rates = rates_of(setup.live, setup.settings)
+    if len(rates) == 1:
+        advance(1)
+        return _facts(setup, rates[0], rates)
+    steps = max(1, round(setup.steps() * setup.settings.trial))
+    shelves = [Shelf(within(folder, f"rate {rate:g}")) for rate in rates]
+    state = shelf.get(RATE)
+    if state is None:
+        courses = (Course(setup, rate, steps, own, 1) for rate, own in zip(rates, shelves, strict=True))
+        rate, words = chosen_rate(courses, lambda part: advance(part / len(rates)))
+        state = {"choice": _facts(setup, rate, rates) | {"tried": words}}
+        shelf.put(RATE, state)
+    else:
+        advance(1)
+    for own in shelves:
+        own.clear()
+    return cast(Choice, state["choice"])
+
+
+def _facts(setup: Setup, rate: float, rates: Sequence[float]) -> Choice:
+    edge = len(rates) > 2 and rate in (rates[0], rates[-1])  # of two rates each is an end, which says nothing
+    return {"rate": rate, "edge": edge, "head_rate": setup.head_rate(rate)}
+
+
+def _results(course: Course, facts: Choice) -> tuple[State, TunedNetwork]:
+    """Every read-out: what was chosen, its figure on dev, and logits, vectors and layer weights on test.
+
+    And the network with the average of the best weights.
+    """
+    setup, network = course.setup, course.network
+    before = setup.network()
+    best = course.checkpoints()
+    weights = {"last": network.weights(), "best": best[0], "average": average(best)}
+    steps = {"last": [course.curve[-1]], "best": course.best[:1], "average": course.best}
+    state: State = {"curve": course.curve, "seconds": course.seconds, "trainable": network.size()}
+    for name, own in weights.items():
+        network.load(own)
+        if name == "average":
+            network.norms_anew(setup.fold.train, draws_of(setup.fold.name, setup.seed, "norms"))
+        dev = choosing.figures(setup.problem, setup.fold, network.predict(setup.fold.dev)[0][None])[0]
+        choice = facts | _steps(steps[name]) | {"precision": network.precision}
+        choice |= {"moved": network.moved(before), "dev": float(dev)}
+        state[name] = _outputs(network, setup, choice)
+    return state, network
+
+
+def _steps(entries: Sequence[Choice]) -> Choice:
+    """Epoch and step of a read-out; of an average those of the best, and the steps of all."""
+    own: Choice = {"epoch": entries[0]["epoch"], "step": entries[0]["step"]}
+    return own | ({"averaged": " ".join(str(entry["step"]) for entry in entries)} if len(entries) > 1 else {})
+
+
+def _outputs(network: TunedNetwork, setup: Setup, choice: Choice) -> State:
+    logits, vectors = network.predict(setup.fold.test)
+    if not np.isfinite(logits).all() and (fault := setup.fault(setup.fold.test)):
+        raise fault
+    layers = network.head.layer_weights()
+    return {"choice": choice, "logits": torch.as_tensor(logits), "vectors": torch.as_tensor(vectors), "layers": layers}
+
+
+def _read_out(state: State, seed: int, fold: Fold, readout: str) -> FoldResult:
+    """One of the read-outs as heads give their folds."""
+    own = cast(State, state[readout])
+    choice = dict(cast(Choice, own["choice"]))
+    figure = cast(float, choice.pop("dev"))
+    probabilities = cast(torch.Tensor, own["logits"]).softmax(1).numpy()
+    vectors = cast(torch.Tensor, own["vectors"]).numpy().astype(np.float32)
+    return FoldResult(fold, seed, choice, figure, probabilities, vectors, cast(list[float] | None, own["layers"]))

@@ -1,0 +1,99 @@
+"""The network of heads on frames: layers weighed, an aggregator over time, a classifier."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.rnn import pad_sequence
+
+from downstreams.aggregators import AttentiveStatistics, MaskedBatchNorm, Mean
+from downstreams.ecapa import Ecapa
+from downstreams.settings import Sizes
+
+Aggregator = Literal["mean", "attentive", "ecapa"]
+
+
+class FrameHead(nn.Module):
+    """Frames of L layers -> logits of C classes.
+
+    mean: time-mean, Linear. attentive: attentive statistics, Linear, layer norm, ReLU, dropout, Linear. ecapa:
+    ECAPA-TDNN, Linear.
+    """
+
+    def __init__(
+        self,
+        aggregator: Aggregator,
+        depth: int,
+        width: int,
+        classes: int,
+        sizes: Sizes,
+        draws: torch.Generator,
+    ) -> None:
+        super().__init__()
+        self.layers = nn.Parameter(torch.zeros(depth), requires_grad=depth > 1)
+        pool: Mean | AttentiveStatistics | Ecapa
+        if aggregator == "mean":
+            pool = Mean(width)
+        elif aggregator == "attentive":
+            pool = AttentiveStatistics(width, sizes.attention)
+        else:
+            pool = Ecapa(width, sizes)
+        self.pool = pool
+        self.hidden = nn.Linear(pool.width, sizes.hidden) if aggregator == "attentive" else None
+        self.norm = nn.LayerNorm(sizes.hidden) if aggregator == "attentive" else None
+        self.classifier = nn.Linear(pool.width if self.hidden is None else sizes.hidden, classes)
+        self.dropout = sizes.dropout
+        initialise(self, draws)
+
+    def forward(self, x: Tensor, valid: Tensor, draws: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
+        """Logits (B, C), and the vectors (B, P) before the classifier, of frames (B, T, L, D).
+
+        Args:
+            valid: (B, T) bool.
+            draws: random numbers for dropout; None: there is none.
+        """
+        vectors = self.pool(self.weighed(x), valid)
+        if self.hidden is not None and self.norm is not None:
+            vectors = self.norm(self.hidden(vectors)).relu()
+        kept = vectors if draws is None or self.hidden is None else _dropped(vectors, self.dropout, draws)
+        return self.classifier(kept), vectors
+
+    def weighed(self, x: Tensor) -> Tensor:
+        """The weighted sum (B, T, D) of the layers."""
+        if x.shape[2] == 1:
+            return x[:, :, 0]
+        return torch.einsum("btld,l->btd", x, self.layers.softmax(0))
+
+    def layer_weights(self) -> list[float] | None:
+        """The weights of the layers, which sum to 1; None where there is one layer."""
+        return None if len(self.layers) == 1 else self.layers.detach().softmax(0).tolist()
+
+    def norms(self) -> list[MaskedBatchNorm]:
+        """Its batch norms, whose statistics training has to make."""
+        return [module for module in self.modules() if isinstance(module, MaskedBatchNorm)]
+
+
+def initialise(network: nn.Module, draws: torch.Generator) -> None:
+    """Draw all linear layers and convolutions as torch does, uniform to 1 / sqrt(inputs), but from `draws`."""
+    for module in network.modules():
+        if isinstance(module, nn.Linear | nn.Conv1d) and module.bias is not None:
+            bound = 1 / math.sqrt(module.weight[0].numel())
+            with torch.no_grad():
+                module.weight.uniform_(-bound, bound, generator=draws)
+                module.bias.uniform_(-bound, bound, generator=draws)
+
+
+def padded(frames: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    """Frames (T_i, L, D) of B utterances -> (B, T, L, D) with zeros behind them, and (B, T) bool: where frames are."""
+    lengths = torch.tensor([len(own) for own in frames], device=frames[0].device)
+    together = pad_sequence(list(frames), batch_first=True)
+    return together, torch.arange(together.shape[1], device=lengths.device) < lengths[:, None]
+
+
+def _dropped(x: Tensor, share: float, draws: torch.Generator) -> Tensor:
+    kept = torch.rand(x.shape, generator=draws).to(x.device) >= share
+    return x * kept / (1 - share)

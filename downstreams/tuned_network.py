@@ -1,0 +1,200 @@
+"""The network that fine-tuning trains: an upstream's encoder and a head on its frames."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from commons.corridors.features import Live
+from downstreams import chance, schedule
+from downstreams.frame_head import FrameHead, padded
+from downstreams.frame_training import weighted_loss
+from downstreams.settings import FineTune
+from downstreams.shelf import State
+
+# Seconds of audio, or characters of text, with padding, that are computed at once. A character costs about as much as
+# 5 ms of audio: four of them are a word piece, and 50 frames a second.
+AT_ONCE = {"audio": {"cpu": 60.0, "cuda": 400.0}, "text": {"cpu": 12_000.0, "cuda": 80_000.0}}
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Some utterances of one step, their targets, and what the loss of each class is multiplied with (None: 1)."""
+
+    rows: np.ndarray
+    targets: Tensor
+    weights: Tensor | None
+
+
+class TunedNetwork:
+    """An encoder, without its convolutional front end trainable, and a head.
+
+    The encoder runs as in evaluation: without dropout, layer drop or masking, and with the statistics that its batch
+    norms have. So the features of an utterance do not depend on the others of its batch, and one seed gives one result.
+    """
+
+    def __init__(self, live: Live, classes: int, settings: FineTune, draws: torch.Generator, device: str) -> None:
+        self.live, self.settings, self.device = live, settings, torch.device(device)
+        self.encoder = live.network()
+        for parameter in live.front(self.encoder):
+            parameter.requires_grad_(False)
+        self.encoder.to(self.device)
+        depth = live.depth if settings.layers == "weighted" else 1
+        self.head = FrameHead(settings.aggregator, depth, live.width, classes, settings, draws).to(self.device)
+        self.longest = settings.longest if live.modality == "audio" else None
+        self.lengths = live.lengths if self.longest is None else np.minimum(live.lengths, self.longest)
+        self.precision = settings.precision if settings.precision != "auto" else faster(self.device)
+        self._at_once = AT_ONCE[live.modality]["cpu" if self.device.type == "cpu" else "cuda"]
+
+    def trained(self) -> dict[str, torch.nn.Parameter]:
+        """The parameters of the encoder that are trained, by name."""
+        return {name: own for name, own in self.encoder.named_parameters() if own.requires_grad}
+
+    def groups(self) -> list[dict[str, object]]:
+        """The parameters of the encoder and of the head, for an optimiser."""
+        return [{"params": list(self.trained().values())}, {"params": list(self.head.parameters())}]
+
+    def size(self) -> int:
+        """How many values are trained."""
+        parameters = [*self.trained().values(), *(own for own in self.head.parameters() if own.requires_grad)]
+        return sum(own.numel() for own in parameters)
+
+    def weights(self) -> State:
+        """All that training changes: a copy, on the CPU."""
+        encoder = {name: own.detach().cpu().clone() for name, own in self.trained().items()}
+        return {"encoder": encoder, "head": copy.deepcopy({k: v.cpu() for k, v in self.head.state_dict().items()})}
+
+    def load(self, weights: State) -> None:
+        """Set all that training changes."""
+        encoder, head = weights["encoder"], weights["head"]
+        assert isinstance(encoder, dict) and isinstance(head, dict)
+        with torch.no_grad():
+            for name, own in self.trained().items():
+                own.copy_(encoder[name])
+        self.head.load_state_dict(head)
+
+    def moved(self, before: TunedNetwork) -> float:
+        """How far the trained weights of the encoder are from those of another: relative L2."""
+        pairs = zip(self.trained().values(), before.trained().values(), strict=True)
+        with torch.no_grad():
+            squares = [(float((a - b).square().sum()), float(b.square().sum())) for a, b in pairs]
+        away, whole = (sum(part) for part in zip(*squares, strict=True))
+        return (away / whole) ** 0.5 if whole else 0.0
+
+    def backward(self, batch: Batch, draws: torch.Generator | None) -> float:
+        """Add the gradients of a batch; returns its loss, the mean over its utterances.
+
+        The batch is computed in parts. What counts over all utterances at once, a batch norm of the head, still counts
+        over the whole batch: then the frames of all parts are computed first, and again for their gradients.
+        """
+        self.head.train()
+        parts = schedule.parts(np.arange(len(batch.rows)), self.lengths[batch.rows], self._at_once)
+        if len(parts) > 1 and self.head.norms():
+            return self._backward_whole(batch, parts, draws)
+        total = 0.0
+        for part in parts:
+            loss = self._loss(self.frames(batch.rows[part], self.longest), batch, part, draws)
+            loss.backward()
+            total += float(loss.detach())
+        return total
+
+    def _backward_whole(self, batch: Batch, parts: list[np.ndarray], draws: torch.Generator | None) -> float:
+        order = np.concatenate(parts)
+        with torch.no_grad():
+            held = [one for part in parts for one in self.frames(batch.rows[part], self.longest)]
+        leaves = [one.clone().requires_grad_() for one in held]
+        loss = self._loss(leaves, batch, order, draws)
+        loss.backward()
+        start = 0
+        for part in parts:
+            again = self.frames(batch.rows[part], self.longest)
+            torch.autograd.backward(again, [leaf.grad for leaf in leaves[start : start + len(part)]])
+            start += len(part)
+        return float(loss.detach())
+
+    def _loss(self, frames: list[Tensor], batch: Batch, part: np.ndarray, draws: torch.Generator | None) -> Tensor:
+        logits, _ = self.head(*padded(frames), draws)
+        chosen = torch.as_tensor(part, device=batch.targets.device)
+        return weighted_loss(logits, batch.targets[chosen], batch.weights) / len(batch.rows)
+
+    def frames(self, rows: Sequence[int] | np.ndarray, longest: float | None = None) -> list[Tensor]:
+        """Frames (T_i, L', D) float32 of some utterances, of the layers that the head reads."""
+        with self._autocast():
+            outputs = self.live.frames(self.encoder, [int(row) for row in rows], longest)
+        layers = slice(None) if self.settings.layers == "weighted" else slice(-1, None)
+        return [output[layers].transpose(0, 1).float() for output in outputs]
+
+    @torch.no_grad()
+    def predict(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Logits (n, C), and vectors (n, P) before the classifier, of whole utterances."""
+        self.head.eval()
+        ordered = schedule.parts(rows, self.live.lengths, self._at_once)
+        outputs = [self.head(*padded(self.frames(part))) for part in ordered]
+        place = np.argsort(np.concatenate(ordered), kind="stable")[np.argsort(np.argsort(rows, kind="stable"))]
+        logits, vectors = (torch.cat(own).cpu().numpy()[place] for own in zip(*outputs, strict=True))
+        return logits, vectors
+
+    @torch.no_grad()
+    def last_layer(self, utterances: int) -> list[np.ndarray]:
+        """Frames (T_i, 1, D) float16 of the last layer, of all utterances."""
+        made: dict[int, np.ndarray] = {}
+        for part in schedule.parts(np.arange(utterances), self.live.lengths, self._at_once):
+            for row, own in zip(part, self.frames(part), strict=True):
+                made[int(row)] = own[:, -1:].cpu().numpy().astype(np.float16)
+        return [made[row] for row in range(utterances)]
+
+    @torch.no_grad()
+    def norms_anew(self, rows: np.ndarray, draws: torch.Generator) -> None:
+        """Make the statistics of the head's batch norms anew, over one pass of the training utterances `rows`."""
+        norms = self.head.norms()
+        if not norms:
+            return
+        self.head.train()
+        momenta = [norm.momentum for norm in norms]
+        for norm in norms:
+            norm.momentum = None
+            norm.forget()
+        steps = max(1, len(rows) // self.settings.batch)
+        for batch in schedule.batches(rows, steps, self.settings.batch, draws):
+            parts = schedule.parts(batch.numpy(), self.lengths, self._at_once)
+            self.head(*padded([one for part in parts for one in self.frames(part, self.longest)]))
+        for norm, momentum in zip(norms, momenta, strict=True):
+            norm.momentum = momentum
+
+    def _autocast(self) -> AbstractContextManager[None]:
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16")
+
+
+def faster(device: torch.device) -> Literal["bf16", "fp32"]:
+    """The precision that pays on a device: bf16 on a GPU, and on a processor that has instructions for it."""
+    if device.type != "cpu":
+        return "bf16"
+    tests = (getattr(torch.cpu, name, None) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"))
+    return "bf16" if any(test() for test in tests if test is not None) else "fp32"
+
+
+def average(several: Iterable[State]) -> State:
+    """The mean of the weights of several trainings' states; of statistics too, which are made anew after it."""
+    states = list(several)
+    mean: State = {}
+    for part in ("encoder", "head"):
+        own = [state[part] for state in states]
+        assert all(isinstance(one, dict) for one in own)
+        mean[part] = {name: _mean([one[name] for one in own]) for name in own[0]}  # type: ignore[index,attr-defined]
+    return mean
+
+
+def _mean(tensors: list[Tensor]) -> Tensor:
+    return torch.stack([one.double() for one in tensors]).mean(0).to(tensors[0].dtype)
+
+
+def draws_of(fold: str, seed: int, what: str) -> torch.Generator:
+    """Random numbers for one purpose of a fold and seed, the same whenever a training goes on."""
+    return chance.generator(f"{fold}\n{what}", seed)

@@ -1,0 +1,125 @@
+"""Pictures of systems that train: learning curves, and differences of heads on the same upstream."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from commons.corridors.predictions import Plain
+from commons.corridors.record import Record
+from commons.metrics import axis_label
+from leaderboard.plots.style import COLOURS, GREY, figure, line_style, short, wrapped
+from leaderboard.plots.style import title as heading
+from leaderboard.records.comparable import question
+from leaderboard.records.display_names import shown
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from leaderboard.comparison.answers import Answer
+    from leaderboard.comparison.statistics import Effect
+
+BASE = "probe"  # the frozen head that others are compared with
+NAMED = 10  # folds; of more, a legend would be longer than the picture
+MOST = 24  # rows of a picture
+
+
+def curves(results: Path, records: Sequence[Record], width: str) -> Iterator[tuple[tuple[str, ...], Figure]]:
+    """For every fine-tuned cell: the figure on dev and both losses over steps, a line a fold, of the first seed.
+
+    Read-outs of one training have the same curves, so those of the main one alone are drawn.
+    """
+    for record in records:
+        head = record.cell.downstream
+        if not record.chosen.curves or ":" in head:
+            continue
+        across = 2 if width == "page" else 1
+        drawn, axes = figure(width, 2.5 if width == "page" else 4.6, 2 // across, across)
+        _folds(record, axes)
+        words = f"{shown(record)} · {record.cell.task} · {head}"
+        heading(drawn, words, width)
+        yield (record.cell.upstream, record.cell.task, head), drawn
+
+
+def _folds(record: Record, axes: Sequence[Axes]) -> None:
+    figures, losses = axes
+    entries = [entry for entry in record.chosen.curves if entry["seed"] == record.chosen.curves[0]["seed"]]
+    folds = list(dict.fromkeys(str(entry["fold"]) for entry in entries))
+    for index, fold in enumerate(folds):
+        own = [entry for entry in entries if str(entry["fold"]) == fold]
+        steps = _column(own, "step")
+        style = line_style(index) | {"marker": "" if len(own) > 1 else "o"}
+        figures.plot(steps, _column(own, "dev"), label=short(fold, 12), **style)
+        losses.plot(steps, _column(own, "dev_loss"), **style)
+        losses.plot(steps, _column(own, "train_loss"), **style, alpha=0.35)
+    figures.set_ylabel(f"dev, {axis_label(record.task.headline)}")
+    losses.set_ylabel("loss: dev; pale: train")
+    for axis in axes:
+        axis.set_xlabel("step")
+    if len(folds) <= NAMED:
+        figures.legend(title="test fold", ncols=2, fontsize=5, title_fontsize=5.5)
+
+
+def _column(entries: Sequence[Mapping[str, Plain]], name: str) -> list[float]:
+    """The numbers of that name; NaN where one is not finite."""
+    return [float(value) if (value := entry[name]) is not None else float("nan") for entry in entries]
+
+
+def forest(results: Path, records: Sequence[Record], width: str) -> Iterator[tuple[tuple[str, ...], Figure]]:
+    """For every task: paired differences of heads on one upstream, with 95 % intervals over the groups.
+
+    Every head is compared with `probe`, the average with the other read-outs of its training, and a head of two stages
+    with its first one. A dot is full where the difference is significant among all rows of the picture.
+    """
+    from leaderboard.comparison.answers import answers
+    from leaderboard.comparison.standings import SIGNIFICANT, compare
+
+    asked: dict[object, list[Answer]] = {}
+    for part in answers(results, records)[0]:
+        for answer in part:
+            asked.setdefault(question(answer.record), []).append(answer)
+    for several in asked.values():
+        couples = list(itertools.islice(_couples(several), MOST))
+        if not couples:
+            continue
+        rows = [(_words(a, b), effect, adjusted <= SIGNIFICANT) for (a, b), (effect, _, adjusted) in
+                zip(couples, compare(couples), strict=True)]  # fmt: skip
+        task = couples[0][0].record.task
+        yield (task.name,), _forest(rows, f"difference in {axis_label(task.headline)}", task.name, width)
+
+
+def _couples(several: Sequence[Answer]) -> Iterator[tuple[Answer, Answer]]:
+    """The pairs of answers of one upstream that are of interest, the first minus the second."""
+    for upstream in dict.fromkeys(answer.upstream for answer in several):
+        own = {a.record.cell.downstream: a for a in several if a.upstream == upstream}
+        for head, answer in own.items():
+            if ":" in head.partition("@")[0]:
+                continue
+            others = [name for name in own if name != head and name.partition("@")[0].startswith(f"{head}:")]
+            first = head.rpartition("_")[0]
+            others += [first] if first in own else []
+            others += [BASE] if BASE in own and head != BASE and BASE not in others else []
+            yield from ((answer, own[other]) for other in others)
+
+
+def _words(first: Answer, second: Answer) -> str:
+    heads = f"{first.record.cell.downstream} - {second.record.cell.downstream}"
+    return f"{shown(first.record)}: {heads}"
+
+
+def _forest(rows: Sequence[tuple[str, Effect, bool]], label: str, title: str, width: str) -> Figure:
+    drawn, (axis,) = figure(width, 0.8 + 0.24 * len(rows))
+    axis.axvline(0, color=GREY, linewidth=0.8)
+    for place, (_, effect, significant) in enumerate(rows):
+        if effect.low == effect.low:  # an interval is known
+            axis.plot([effect.low, effect.high], [place, place], color=COLOURS[0], linewidth=1.4)
+        axis.plot(effect.value, place, marker="o", color=COLOURS[0], markerfacecolor=COLOURS[0] if significant else "w")
+    axis.set_yticks(range(len(rows)), wrapped([words for words, _, _ in rows], 44 if width == "page" else 26))
+    axis.tick_params(axis="y", labelsize=5)
+    axis.set_ylim(len(rows) - 0.5, -0.5)
+    axis.set_xlabel(label)
+    heading(drawn, title, width)
+    return drawn

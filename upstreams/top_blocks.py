@@ -1,0 +1,132 @@
+"""Fine-tuning of the top blocks alone, on frames that the blocks below gave once for every utterance."""
+
+from __future__ import annotations
+
+import copy
+import os
+import tempfile
+import threading
+from collections.abc import Sequence, Sized
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from upstreams.errors import UpstreamError
+from upstreams.frozen import Frozen
+from upstreams.inputs import Input
+from upstreams.inputs.audio import AudioFormat
+
+if TYPE_CHECKING:
+    import torch
+
+    from upstreams.halves import Given, Halves
+
+
+class _Window(NamedTuple):
+    """Where the file holds what the top blocks get of a window of an utterance."""
+
+    start: int
+    size: int
+    frames: int
+    seconds: float  # of audio; 0 of text
+
+
+class TopBlocks:
+    """The top N blocks of an upstream and N utterances: another class behind commons.corridors.features.Live.
+
+    What the blocks below give of an utterance is computed once, when it is first needed, in fp32. It lies in a
+    temporary file, which goes with this object.
+    """
+
+    depth, untrained = 1, False
+
+    def __init__(self, upstream: Frozen, inputs: Sequence[Input], network: torch.nn.Module, top: int) -> None:
+        """Raises UpstreamError: the upstream does not offer this, or has fewer blocks."""
+        self._halves = halves(upstream, network, top)
+        self.modality, self.width = upstream.modality, upstream.width
+        self.hop = upstream.takes.hop if isinstance(upstream.takes, AudioFormat) else None
+        self.untrained = upstream.seen == {}
+        self.lengths = np.array([one.length for one in inputs])
+        self._upstream, self._inputs = upstream, inputs
+        network.to(upstream.device)
+        self._windows: dict[int, list[_Window]] = {}
+        self._file = tempfile.TemporaryFile()  # noqa: SIM115 - open as long as this object is
+        self._one_at_a_time = threading.Lock()
+
+    def __len__(self) -> int:
+        return len(self._inputs)
+
+    def network(self) -> torch.nn.Module:
+        """A new copy of the top blocks: on the CPU, in fp32 and eval mode; every parameter takes gradients."""
+        return copy.deepcopy(self._halves.upper).cpu().float().eval().requires_grad_(True)
+
+    def front(self, network: torch.nn.Module) -> list[torch.nn.Parameter]:
+        """The parameters that stay frozen although the top blocks use them."""
+        modules = dict(network.named_modules())
+        return [own for name in getattr(network, "front", ()) for own in modules[name].parameters()]
+
+    def top(self, blocks: int) -> TopBlocks:
+        """Raises UpstreamError: these are top blocks already."""
+        raise UpstreamError(f"{self._upstream.name}: these are its top blocks already")
+
+    def frames(self, network: torch.nn.Module, rows: Sequence[int], longest: float | None = None) -> list[torch.Tensor]:
+        """Features (1, T_i, D) of the last layer; of audio of several windows, those within `longest` s."""
+        import torch
+
+        device = next(network.parameters()).device
+        own = [self._given(row, longest, device) for row in rows]
+        outputs = network([one for windows in own for one in windows])
+        ends = np.cumsum([len(windows) for windows in own])
+        return [torch.cat(outputs[end - len(windows) : end], dim=1) for end, windows in zip(ends, own, strict=True)]
+
+    def _given(self, row: int, longest: float | None, device: torch.device) -> list[Given]:
+        """What the top blocks get of an utterance: of each window, or of the first ones."""
+        import torch
+
+        from upstreams.halves import Given
+
+        with self._one_at_a_time:
+            if row not in self._windows:
+                self._windows[row] = self._compute(row)
+        windows = self._windows[row]
+        if longest is not None:
+            ends = np.cumsum([window.seconds for window in windows])
+            windows = windows[: max(1, int((ends <= longest + 1e-6).sum()))]
+        parts = [os.pread(self._file.fileno(), window.size, window.start) for window in windows]
+        return [
+            Given(torch.frombuffer(bytearray(part), dtype=torch.float32).view(-1, self._values).to(device), own.frames)
+            for part, own in zip(parts, windows, strict=True)
+        ]
+
+    def _compute(self, row: int) -> list[_Window]:
+        """Write what the top blocks get of every window of an utterance."""
+        import torch
+
+        own = []
+        for one in self._upstream.loaded(self._inputs[row]):
+            with torch.no_grad():
+                [given] = self._halves.lower([one.to(self._upstream.device) if isinstance(one, torch.Tensor) else one])
+            self._values = given.x.shape[1]
+            content = given.x.float().cpu().numpy().tobytes()
+            start = self._file.seek(0, os.SEEK_END)
+            self._file.write(content)
+            own.append(_Window(start, len(content), given.frames, self._seconds(one)))
+        self._file.flush()
+        return own
+
+    def _seconds(self, one: Sized) -> float:
+        return len(one) / self._upstream.audio.sample_rate if self.modality == "audio" else 0.0
+
+
+def halves(upstream: Frozen, network: torch.nn.Module, top: int) -> Halves:
+    """Both halves of a trainable network. Raises UpstreamError: it does not offer them, or has fewer blocks."""
+    split = getattr(network, "halves", None)
+    if not callable(split):
+        raise UpstreamError(
+            f"{upstream.name}: its top blocks alone cannot be fine-tuned; those of emotion2vec, wav2vec 2.0, models "
+            "built like it, and Whisper can: leave `top` out"
+        )
+    blocks = upstream.depth - 1
+    if not 1 <= top <= blocks:
+        raise UpstreamError(f"{upstream.name} has {blocks} blocks, and the top {top} are asked for; lower `top`")
+    return split(top)
