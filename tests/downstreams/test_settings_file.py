@@ -7,10 +7,10 @@ import pytest
 
 import downstreams
 from commons.errors import NotThere, Refused, UnknownName
-from downstreams.settings import FIXED
 from commons.hashing import of_json
 from commons.yamlfile import LARGEST
 from downstreams.errors import DownstreamError
+from downstreams.settings import FIXED
 from tests.downstreams.problems import make, short
 
 
