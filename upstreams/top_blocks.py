@@ -38,7 +38,7 @@ class TopBlocks:
     temporary file, which goes with this object.
     """
 
-    depth, untrained = 1, False
+    depth = 1
 
     def __init__(self, upstream: Frozen, inputs: Sequence[Input], network: torch.nn.Module, top: int) -> None:
         """Raises UpstreamError: the upstream does not offer this, or has fewer blocks."""

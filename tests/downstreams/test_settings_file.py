@@ -10,6 +10,7 @@ from commons.errors import NotThere, Refused, UnknownName
 from commons.hashing import of_json
 from commons.yamlfile import LARGEST
 from downstreams.errors import DownstreamError
+from downstreams.settings import FIXED
 from tests.downstreams.problems import make, short
 
 
@@ -149,6 +150,6 @@ def test_a_file_that_is_not_there_is_refused_with_the_nearest(write, tmp_path):
 @pytest.mark.parametrize("head", downstreams.names())
 def test_the_own_settings_of_every_head_can_be_written_to_a_file(write, head):
     own = downstreams.resolve(head).settings
-    free = {key: value for key, value in own.items() if key not in ("version", "network", "context")}
+    free = {key: value for key, value in own.items() if key not in FIXED}
     assert downstreams.resolve(write(head, json.dumps(free))).settings == own
     assert not any(isinstance(value, float) and not np.isfinite(value) for value in own.values())

@@ -135,7 +135,7 @@ TOPS = ["random:emotion2vec", "wav2vec2_base", "wavlm_base", "wavlm_large", "hub
 def test_top_blocks_on_what_those_below_gave_are_the_network_with_them_frozen(
     name: str, tmp_path: Path, utterances: pd.DataFrame
 ) -> None:
-    """Frames and gradients of the top block's parameters; also of audio of several windows."""
+    """Frames, and gradients of the top block's parameters."""
     live = extract(made(name, tmp_path), utterances, {"live"}, tmp_path / "cache").live
     top = live.top(1)
     whole, upper = live.network(), top.network()
@@ -157,6 +157,19 @@ def test_top_blocks_on_what_those_below_gave_are_the_network_with_them_frozen(
     theirs = [float(own.grad.norm()) for own in whole.parameters() if own.grad is not None]
     for own in gradients:
         assert min(abs(own - other) for other in theirs) < 1e-3 * max(1, own)
+
+
+def test_top_blocks_of_audio_of_several_windows(tmp_path: Path) -> None:
+    """Joined as in extraction; with `longest`, the windows that lie within it, or the first one."""
+    live = extract("random:emotion2vec", speak(tmp_path, [noise(31)]), {"live"}, tmp_path / "cache").live
+    top, whole = live.top(2), live.network()
+    upper = top.network()
+    with torch.no_grad():
+        [expected], [frames] = live.frames(whole, [0]), top.frames(upper, [0])
+        assert torch.allclose(frames[0], expected[-1], atol=1e-4)
+        for longest in (16.0, 1.0):
+            [cut] = top.frames(upper, [0], longest)
+            assert torch.equal(cut, frames[:, : cut.shape[1]]) and abs(cut.shape[1] / frames.shape[1] - 0.5) < 0.01
 
 
 def test_top_blocks_that_are_not_there_are_named(tmp_path: Path, utterances: pd.DataFrame) -> None:
