@@ -250,7 +250,6 @@ def prepare(wanted: Definition, copy: Copy, options: Options, progress: Progress
         marks.append("lossy_audio")
     counts = counted(merged=merged, excluded=excluded | dict(copy.flawed))
     limited = options.limit is not None
-    cite = {corpus.name: corpus.cite}
     return Reading(
         corpus=corpus,
         root=copy.root,
@@ -260,7 +259,7 @@ def prepare(wanted: Definition, copy: Copy, options: Options, progress: Progress
         notes=tuple(notes),
         bad_files=len(bad) + len(gone),
         limited=limited,
-        cite=cite,
+        cite={corpus.name: corpus.cite},
         texts={corpus.name: origin} if origin else {},
     )
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Sized
+from typing import Generic, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor, nn
+
+Input = TypeVar("Input", bound=Sized)  # what one call gets of an utterance
 
 
 class Given(NamedTuple):
@@ -16,7 +18,7 @@ class Given(NamedTuple):
     frames: int  # how many frames the features of the input have
 
 
-class Halves(NamedTuple):
+class Halves(NamedTuple, Generic[Input]):
     """Both halves of a network.
 
     Attributes:
@@ -25,7 +27,7 @@ class Halves(NamedTuple):
             each. It may have a `front`, names of modules of its own that stay frozen.
     """
 
-    lower: Callable[[list[Tensor]], list[Given]]
+    lower: Callable[[list[Input]], list[Given]]
     upper: nn.Module
 
 

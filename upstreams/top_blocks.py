@@ -118,13 +118,13 @@ class TopBlocks:
         return len(one) / self._upstream.audio.sample_rate if self.modality == "audio" else 0.0
 
 
-def halves(upstream: Frozen, network: torch.nn.Module, top: int) -> Halves:
+def halves(upstream: Frozen, network: torch.nn.Module, top: int) -> Halves[Sized]:
     """Both halves of a trainable network. Raises UpstreamError: it does not offer them, or has fewer blocks."""
     split = getattr(network, "halves", None)
     if not callable(split):
         raise UpstreamError(
             f"{upstream.name}: its top blocks alone cannot be fine-tuned; those of emotion2vec, wav2vec 2.0, models "
-            "built like it, and Whisper can: leave `top` out"
+            "built like it, Whisper and BERT can: leave `top` out"
         )
     blocks = upstream.depth - 1
     if not 1 <= top <= blocks:

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence, Sized
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Generic, TypeVar
+from typing import Generic
 
 import torch
 from torch import nn
 
-from upstreams.halves import Halves
-
-Input = TypeVar("Input", bound=Sized)
-Split = Callable[[nn.Module, int], Halves]
+from upstreams.halves import Halves, Input
 
 
 class Trainable(nn.Module, Generic[Input]):
@@ -23,7 +20,7 @@ class Trainable(nn.Module, Generic[Input]):
         network: nn.Module,
         run: Callable[[nn.Module, list[Input]], list[torch.Tensor]],
         front: Sequence[str] = (),
-        split: Split | None = None,
+        split: Callable[[nn.Module, int], Halves[Input]] | None = None,
     ) -> None:
         """
         Args:

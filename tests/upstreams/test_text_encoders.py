@@ -138,6 +138,32 @@ def test_a_network_of_texts_trains(kind: str, copies: dict[str, Path], tmp_path:
     assert not unreached
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_top_blocks_of_a_network_of_texts_are_the_network_with_those_below_frozen(
+    kind: str, copies: dict[str, Path], tmp_path: Path
+) -> None:
+    """Frames and gradients, of texts of several lengths and of several windows."""
+    texts = [*SENTENCES, "nice day " * 80]
+    live = extract(f"hf:{copies[kind]}", words(texts), {"live"}, tmp_path).live
+    assert live is not None and live.modality == "text"
+    top = live.top(2)
+    assert top.lengths.tolist() == live.lengths.tolist() == [len(text) for text in texts]
+    whole, upper = live.network(), top.network()
+    for rows in ([*range(len(texts))], [1], [len(texts) - 1, 0]):
+        expected, outputs = live.frames(whole, rows), top.frames(upper, rows, longest=1.0)
+        for one, other in zip(outputs, expected, strict=True):
+            torch.testing.assert_close(one[0], other[-1], atol=1e-4, rtol=1e-4)
+    for network, made in ((whole, expected), (upper, outputs)):
+        sum(output[-1].square().sum() + output[-1, ..., 0].sum() for output in made).backward()
+    theirs = {name: own.grad for name, own in whole.named_parameters()}
+    own = dict(upper.named_parameters())
+    assert own and all(".layer." in name for name in own)
+    for name, parameter in own.items():
+        number = int(name.split(".layer.")[1].split(".")[0])
+        below = name.replace("model.", "network.", 1).replace(f".layer.{number}.", f".layer.{number + 1}.")
+        torch.testing.assert_close(parameter.grad, theirs[below], atol=1e-3, rtol=1e-3)
+
+
 def test_names_of_older_files_and_of_larger_models_are_understood(folder: Path) -> None:
     expected = features(upstreams.load(f"hf:{folder}"), SENTENCES[0])
     weights = load_file(folder / "model.safetensors")

@@ -85,7 +85,7 @@ def layers(network: torch.nn.Module, waveforms: list[torch.Tensor]) -> list[torc
     return [one[:, :frames] for one, frames in zip(hidden, valid.sum(1).tolist(), strict=True)]
 
 
-def split(network: torch.nn.Module, top: int) -> Halves:
+def split(network: torch.nn.Module, top: int) -> Halves[torch.Tensor]:
     """Both halves of the network, of which the `top` last blocks are the upper one."""
     from upstreams.emotion2vec.top import TopOfEmotion2vec
     from upstreams.halves import Given, Halves, input_of

@@ -99,7 +99,7 @@ class Encoder(ABC, Generic[Piece]):
         own.mend(module)
         return Trainable(module, own.encode, own.front(module), own.split)
 
-    def split(self, module: torch.nn.Module, top: int) -> Halves:
+    def split(self, module: torch.nn.Module, top: int) -> Halves[Piece]:
         """Both halves of a module, of which the `top` last blocks are the upper one.
 
         Raises:

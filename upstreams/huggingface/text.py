@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,8 @@ from upstreams.huggingface.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
     import torch
+
+    from upstreams.halves import Halves
 
 Pieces = list[int]
 
@@ -70,6 +73,18 @@ class TextEncoder(Encoder[Pieces]):
         import torch
 
         module.to(torch.bfloat16)
+
+    def split(self, module: torch.nn.Module, top: int) -> Halves[Pieces]:
+        from upstreams.halves import Given, Halves, input_of
+        from upstreams.huggingface.top import TopOfText
+
+        block = module.encoder.layer[-top]
+
+        def lower(texts: list[Pieces]) -> list[Given]:
+            inputs = [input_of(block, partial(self.encode, module, [pieces]))[0] for pieces in texts]
+            return [Given(x, len(pieces)) for x, pieces in zip(inputs, texts, strict=True)]
+
+        return Halves(lower, TopOfText(module, top, len(self._tokenizer.special.before)))
 
     def encode(self, module: torch.nn.Module, inputs: list[Pieces]) -> list[torch.Tensor]:
         import torch

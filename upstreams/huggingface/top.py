@@ -56,6 +56,32 @@ class TopOfWhisper(nn.Module):
         return [own[None, : one.frames] for own, one in zip(self.layer_norm(x), given, strict=True)]
 
 
+class TopOfText(nn.Module):
+    """The library's own model of word pieces, without its embeddings and the blocks below."""
+
+    def __init__(self, model: nn.Module, top: int, before: int) -> None:
+        """`before`: special tokens in front of a text."""
+        super().__init__()
+        encoder, own = copy.copy(model.encoder), copy.copy(model)  # without what is not to be copied
+        encoder._modules = dict(model.encoder._modules) | {"layer": nn.ModuleList(model.encoder.layer[-top:])}
+        own._modules = dict(model._modules) | {"embeddings": _AsGiven(), "encoder": encoder}
+        self.model, self.before = copy.deepcopy(own), before
+
+    def forward(self, given: list[Given]) -> list[Tensor]:
+        """Word pieces and special tokens (T', D) of each text -> (1, T, D), the last layer of its word pieces."""
+        x, lengths = padded(given)
+        attended = None if len(lengths.unique()) == 1 else mask(lengths, x.shape[1]).long()
+        output = self.model(inputs_embeds=x, attention_mask=attended).last_hidden_state
+        return [own[None, self.before : self.before + one.frames] for own, one in zip(output, given, strict=True)]
+
+
+class _AsGiven(nn.Module):
+    """In place of embeddings: what the blocks below gave."""
+
+    def forward(self, *, inputs_embeds: Tensor, **_: object) -> Tensor:
+        return inputs_embeds
+
+
 class _Zero(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         return torch.zeros_like(x)

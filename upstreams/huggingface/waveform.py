@@ -65,7 +65,7 @@ class Waveform(SpeechEncoder):
         """The encoder within the module."""
         return module
 
-    def split(self, module: torch.nn.Module, top: int) -> Halves:
+    def split(self, module: torch.nn.Module, top: int) -> Halves[torch.Tensor]:
         from upstreams.halves import Given, Halves, input_of
         from upstreams.huggingface.top import TopOfEncoder
 

@@ -56,7 +56,7 @@ class Whisper(SpeechEncoder):
 
         return WhisperEncoder
 
-    def split(self, module: torch.nn.Module, top: int) -> Halves:
+    def split(self, module: torch.nn.Module, top: int) -> Halves[torch.Tensor]:
         from upstreams.halves import Given, Halves, input_of
         from upstreams.huggingface.top import TopOfWhisper
 
