@@ -24,7 +24,7 @@ SHORT = {
     "superb": {"epochs": 20, "evaluations": 5},
     "emotion2vec": {"epochs": 8},
     "finetune": TUNED,
-    "finetune_ecapa": TUNED | ECAPA | {"steps": 12, "scorings": 4, "then_rates": [1e-2], "then_epochs": 3},
+    "finetune_ecapa": TUNED | ECAPA | {"then_rates": [1e-2], "then_epochs": 3},
     "finetune_top3": TUNED,
     "context_gru": GRU,
     "no_context": GRU,
