@@ -29,6 +29,7 @@ from upstreams.emotion2vec.official import MODELS as EMOTION2VEC
 from upstreams.huggingface.named_encoders import MODELS
 from upstreams.mockingjay.config import CITE as MOCKINGJAY_PAPERS
 from upstreams.named import USER_FILE, Named, record_name_of
+from upstreams.npc.config import CITE as NPC_PAPERS
 from upstreams.plugins.neighbours import top_level_names
 from upstreams.pretraining import method as methods
 from upstreams.pretraining.checkpoints import checkpoints, step_of
@@ -61,7 +62,7 @@ class Entry:
     cite: tuple[str, ...] = ()
 
 
-RECONSTRUCTING = (("mockingjay", "Mockingjay", MOCKINGJAY_PAPERS),)
+RECONSTRUCTING = (("mockingjay", "Mockingjay", MOCKINGJAY_PAPERS), ("npc", "NPC", NPC_PAPERS))
 DRAWS = 5  # of random weights, where no seed is named
 
 ENTRIES = (

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-
-from torch import Tensor
 
 from upstreams.acoustic import Acoustic
 from upstreams.errors import UpstreamError
@@ -30,7 +27,6 @@ RENAMED = (  # of s3prl's names; the first that fits
     (r"encoder\.layer\.(\d+)\.output\.LayerNorm\.", r"blocks.\1.norm2."),
 )
 HEAD_RENAMED = ((r"dense\.", "head.0."), (r"LayerNorm\.", "head.2."), (r"output\.", "head.3."))
-OLD = {"gamma": "weight", "beta": "bias"}  # what early checkpoints call them
 
 
 def read(path: Path) -> Stored:
@@ -70,24 +66,13 @@ def _theirs(path: Path) -> Stored:
             f"{path}: no Mockingjay of s3prl; expected `Transformer` and, under `Upstream_Config` or `Config`, "
             f"`transformer`; it holds {checkpoints.some([str(key) for key in content])}"
         )
-    renamed = _renamed(weights, RENAMED, path)
+    renamed = s3prl_files.renamed(weights, RENAMED, path)
     head = content.get("SpecHead")
     if isinstance(head, Mapping):
-        renamed |= _renamed(head, HEAD_RENAMED, path)
+        renamed |= s3prl_files.renamed(head, HEAD_RENAMED, path)
     config = _config(settings, len(renamed["head.3.bias"]) if isinstance(head, Mapping) else 0, path)
     checkpoints.refuse_nan(renamed, path)
     return Stored(NAME, asdict(config), renamed)
-
-
-def _renamed(weights: Mapping[str, Tensor], names: tuple[tuple[str, str], ...], path: Path) -> dict[str, Tensor]:
-    renamed = {}
-    for name, tensor in weights.items():
-        own = next((re.sub(f"^{old}", new, name) for old, new in names if re.match(old, name)), None)
-        if own is None:
-            raise UpstreamError(f"{path}: holds the weight {name}, which Mockingjay has not; is it of another model?")
-        stem, _, last = own.rpartition(".")
-        renamed[f"{stem}.{OLD.get(last, last)}"] = tensor.float()
-    return renamed
 
 
 def _config(settings: Mapping[str, object], target: int, path: Path) -> ModelConfig:

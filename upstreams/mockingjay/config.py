@@ -33,6 +33,16 @@ class ModelConfig:
     target: int = 240
     score: Score = "off"
 
+    @property
+    def depth(self) -> int:
+        """Layers of features."""
+        return self.layers + 1
+
+    @property
+    def width(self) -> int:
+        """Values in a frame of them."""
+        return self.dim
+
     def __post_init__(self) -> None:
         for name in ("layers", "dim", "heads", "ffn"):
             value = getattr(self, name)

@@ -10,14 +10,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from upstreams.acoustic import padded
+from upstreams.acoustic_inputs import SpectralInputs
 from upstreams.errors import UpstreamError
 from upstreams.mockingjay import checkpoint
 from upstreams.mockingjay.flops import step_flops
 from upstreams.mockingjay.masks import Mask, draw, log_energy
 from upstreams.mockingjay.model import Mockingjay
 from upstreams.mockingjay.recipe import Recipe
-from upstreams.pretraining.batches import MicroBatch, Stream, gains, generator
+from upstreams.pretraining.batches import MicroBatch, Stream, generator
 from upstreams.pretraining.checkpoints import fill
 from upstreams.pretraining.meter import moments, spread
 from upstreams.pretraining.method import Losses, Speech
@@ -40,20 +40,16 @@ class Reconstruction:
             self.weights["score_loss"] = 1.0
         self.statistics = 2 * self.network.config.target
         self.watched = {"prediction": recipe.collapse.prediction}
+        self.inputs = SpectralInputs(recipe, speech, self.framing, device)
         self._drawn: tuple[Sequence[MicroBatch], list[list[Mask]]] | None = None
 
     def losses(self, micro: MicroBatch, step: Sequence[MicroBatch]) -> Losses:
         """L1 over masked frames, divided by the masked values of the whole step."""
         number = next(i for i, one in enumerate(step) if one is micro)
         masks = self._masks(step)[number]
-        waveforms = torch.from_numpy(self.speech.waveforms(micro, gains(self.recipe, micro))).to(self.device)
-        spectra = [
-            self.framing.measure(waveform[:samples])
-            for waveform, samples in zip(waveforms, micro.samples.tolist(), strict=True)
-        ]
-        target, valid = padded(spectra)
+        target, valid = self.inputs.spectra(micro)
         covered, source = self._tensors(masks, target.shape[1])
-        masked, scores = _replaced(target, source), self._scores(micro, target.shape[1])
+        masked, scores = _replaced(target, source), self.inputs.scores(micro, self.recipe.loss.score != "off")
         given = masked if self.recipe.loss.score != "as_published" else masked + _replaced(scores, source)
         last = self.network(given, valid)[-1]
         predicted = self.network.reconstruct(last[covered]).float()
@@ -101,22 +97,7 @@ class Reconstruction:
         if self.recipe.masking.kind == "energy":
             waveform = self.speech.pack.samples(utterance)[start : start + samples]
             return log_energy(waveform, self.framing.min_samples, self.framing.hop)
-        return self._given_scores(utterance, start, samples)
-
-    def _given_scores(self, utterance: int, start: int, samples: int) -> np.ndarray:
-        scores = self.speech.scores
-        assert scores is not None  # the recipe says so
-        return scores.of(utterance, start, samples, self.framing)
-
-    def _scores(self, micro: MicroBatch, frames: int) -> Tensor:
-        """(B, frames, 1), zeros behind the shorter ones; all zeros where no loss needs them."""
-        scores = np.zeros((len(micro.samples), frames, 1), np.float32)
-        if self.recipe.loss.score != "off":
-            rows = zip(micro.utterances.tolist(), micro.starts.tolist(), micro.samples.tolist(), strict=True)
-            for row, place in enumerate(rows):
-                values = self._given_scores(*place)
-                scores[row, : len(values), 0] = values
-        return torch.from_numpy(scores).to(self.device)
+        return self.inputs.scores_of(utterance, start, samples)
 
     def _count(self, step: Sequence[MicroBatch]) -> int:
         """Masked frames of a step."""

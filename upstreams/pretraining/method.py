@@ -146,7 +146,7 @@ class Stateful(Protocol):
 
 
 METHODS: dict[str, str] = {  # a package elsewhere may add its own
-    name: f"upstreams.{name}.recipe:METHOD" for name in ("emotion2vec", "mockingjay")
+    name: f"upstreams.{name}.recipe:METHOD" for name in ("emotion2vec", "mockingjay", "npc")
 }
 
 

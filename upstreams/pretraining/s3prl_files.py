@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import pickle
+import re
 import zipfile
 from argparse import Namespace
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from upstreams.errors import REFUSED_PICKLE, UpstreamError
 from upstreams.pretraining.checkpoints import ANEW
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
 KALDI = {"frame_length": 25.0, "frame_shift": 10.0, "use_log_fbank": True, "dither": 0.0}
 Value = TypeVar("Value", int, float, bool)
+OLD = {"gamma": "weight", "beta": "bias"}  # what early checkpoints call those of layer norms
 STARTS = (b"PK\x03\x04", b"\x80")  # of torch.save, today's and that of versions before 1.6
 
 
@@ -46,6 +51,21 @@ def load(path: Path) -> dict[str, object]:
     if not isinstance(content, dict):
         raise UpstreamError(f"{path}: holds a {type(content).__name__}; expected a dict of weights and settings")
     return content
+
+
+def renamed(weights: Mapping[str, Tensor], names: Sequence[tuple[str, str]], path: Path) -> dict[str, Tensor]:
+    """Weights in float32 under our names; `names`: (pattern of theirs, ours), the first that fits.
+
+    Raises UpstreamError for a weight that none fits.
+    """
+    own = {}
+    for theirs, tensor in weights.items():
+        name = next((re.sub(f"^{old}", new, theirs) for old, new in names if re.match(old, theirs)), None)
+        if name is None:
+            raise UpstreamError(f"{path}: holds the weight {theirs}, which this network has not; is it of another one?")
+        stem, _, last = name.rpartition(".")
+        own[f"{stem}.{OLD.get(last, last)}"] = tensor.float()
+    return own
 
 
 def section(settings: Mapping[str, object], key: str, path: Path) -> Mapping[str, object]:
