@@ -20,7 +20,7 @@ from upstreams.pretraining.mel import mel_filters
 
 NAME = "strength"  # in the header of its files
 FFT, HOP = 512, 256  # samples, of the spectrum under a Hamming window
-FLOOR = 1e-6
+FLOOR, SCALE = 1e-6, 3.0
 
 
 @dataclass(frozen=True)
@@ -63,6 +63,9 @@ class StrengthNet(nn.Module):
         self.emotion_rnn = nn.LSTM(features, config.hidden, batch_first=True, bidirectional=True)
         self.dense, self.score = nn.Linear(2 * config.hidden, config.hidden), nn.Linear(config.hidden, 1)
         self.emotion = nn.Linear(2 * config.hidden, len(config.classes))
+        for convolution in (one for one in self.modules() if isinstance(one, nn.Conv2d)):
+            nn.init.kaiming_normal_(convolution.weight, nonlinearity="relu")  # twelve in a row keep their scale
+            nn.init.zeros_(convolution.bias)  # type: ignore[arg-type]
 
     def forward(self, mel: Tensor, frames: Tensor) -> Output:
         valid = torch.arange(mel.shape[1], device=mel.device) < frames[:, None]
@@ -87,12 +90,12 @@ class StrengthNet(nn.Module):
 
 
 def log_mel(waveform: Tensor) -> Tensor:
-    """(T, 80) log-mel energies every 16 ms, less their mean: how loud a recording is says nothing of strength."""
+    """(T, 80) log-mel energies every 16 ms, less their mean: the level of a recording says nothing of strength."""
     short = max(0, FFT - len(waveform))
     frames = F.pad(waveform.float(), (0, short)).unfold(0, FFT, HOP)
     power = torch.fft.rfft(frames * torch.hamming_window(FFT, device=waveform.device)).abs().square()
     energies = torch.log(power @ mel_filters().to(waveform.device) + FLOOR)
-    return energies - energies.mean()
+    return (energies - energies.mean()) / SCALE
 
 
 def times(frames: int) -> Tensor:
