@@ -20,7 +20,7 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     train.add_argument("tables", nargs="+", type=Path, metavar="CSV", help="path,speaker,emotion[,corpus]: whole files")
     train.add_argument("--output", type=Path, required=True, metavar="FILE", help="such as strength.safetensors")
     train.add_argument("--epochs", type=whole(1), default=30, metavar="N", help="at most (default: %(default)s)")
-    train.add_argument("--published", action="store_true", help="the paper's size, rate, batch and patience; slow")
+    train.add_argument("--published", action="store_true", help="the paper's rate, batch and patience; slow")
     train.add_argument("--seed", type=whole(0), default=1, metavar="N")
     score = several.add_parser("score", help="write the scores of folders of speech")
     score.add_argument("model", type=Path, metavar="FILE", help="that train wrote")
@@ -57,7 +57,7 @@ def _train(arguments: argparse.Namespace) -> int:
 
     settings = training.Settings(epochs=arguments.epochs, seed=arguments.seed)
     if arguments.published:
-        settings = training.Settings(arguments.epochs, 1e-4, 64, 30, (16, 32, 64, 128), arguments.seed)
+        settings = training.Settings(arguments.epochs, 1e-4, 64, 30, seed=arguments.seed)
     network = training.fit(training.spectra(audio), ranked.values, audio["emotion"], held_out, settings, shown)
     facts: Facts = {"hours": round(float(audio["duration"].sum()) / 3600, 2)}
     if (seen := table.seen(rows)) is not None:

@@ -25,10 +25,10 @@ FLOOR, SCALE = 1e-6, 3.0
 
 @dataclass(frozen=True)
 class Config:
-    """channels: of the four stages of three convolutions; the published network has (16, 32, 64, 128)."""
+    """channels: of the four stages of three convolutions."""
 
     classes: tuple[str, ...]
-    channels: tuple[int, ...] = (8, 16, 32, 64)
+    channels: tuple[int, ...] = (16, 32, 64, 128)
     hidden: int = 128
     dropout: float = 0.3
 
