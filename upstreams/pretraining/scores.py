@@ -146,5 +146,6 @@ def _refuse(path: Path, own: dict[str, str], known: dict[str, str]) -> None:
         if names:
             raise UpstreamError(
                 f"scores {path}: for {len(names)} of {len(own)} files of the speech it {what}, such as "
-                f"{', '.join(names[:NAMED])}; score this speech with `python -m upstreams strength score`"
+                f"{', '.join(names[:NAMED])}; score this speech, by the same folders, "
+                "with `python -m upstreams strength score`"
             )
