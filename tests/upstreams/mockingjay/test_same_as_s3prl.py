@@ -70,7 +70,7 @@ class Foreign:
     ("changes", "said"),
     [
         ({"Optimizer": Foreign()}, "pickle of more than plain weights"),
-        ({"Transformer": {"encoder.layers.0.bias": torch.zeros(3)}}, "encoder.layers.0.bias, which Mockingjay has not"),
+        ({"Transformer": {"encoder.layers.0.bias": torch.zeros(3)}}, "encoder.layers.0.bias, which this network has not"),
         ({"Upstream_Config": {}}, "no Mockingjay of s3prl"),
         ({"Transformer": 3}, "no Mockingjay of s3prl"),
     ],
