@@ -27,7 +27,7 @@ def trained(request: Request) -> tuple[Request, dict[str, str]]:
     if ablation is None:
         return request, {}
     absent = upstreams.train(
-        ablation, request.speech, request.places, request.device, request.jobs, files=dict(request.files)
+        ablation, request.speech, request.places, request.device, request.jobs, request.seen, dict(request.files)
     )
     variants = [
         upstreams.resolve(ablation.upstream(variant), request.places)

@@ -19,6 +19,7 @@ from commons import commands, device, places
 from commons.errors import Refused
 from commons.places import Places
 from leaderboard.records.files import LIMITED
+from upstreams.facts import seen_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,7 +41,8 @@ class Request:
         force: measure cells again that are done; rerun: measure them again and compare.
         ablation: its variants are upstreams as well, and its table is shown.
         speech: folders of speech on which the variants are trained.
-        files: files from which variants are initialised, by their names in the recipes.
+        seen: corpora of the benchmark among that speech -> "audio"; None: not known.
+        files: files of the user's that variants begin with or follow, by their names in the recipes.
         audio: folder to which paths in users' tables are relative; labels: file that maps their labels to classes.
         texts: corpora and files of transcripts that replace their own.
     """
@@ -60,6 +62,7 @@ class Request:
     dry_run: bool = False
     ablation: Ablation | None = None
     speech: tuple[Path, ...] = ()
+    seen: dict[str, str] | None = None
     files: tuple[tuple[str, str], ...] = ()
     audio: Path | None = None
     labels: Path | None = None
@@ -120,8 +123,9 @@ def _parser() -> argparse.ArgumentParser:
     add("--skip-bad", action="store_true", help="leave out undecodable files and utterances without text, and say so")
     add("--text", nargs="+", metavar="CORPUS=FILE", default=[],
         help="transcripts for a corpus: a table of id and text (of a recogniser) or text_gold")  # fmt: skip
-    add("--ablation", metavar="NAME", help="variants of emotion2vec's pre-training, as upstreams")
+    add("--ablation", metavar="NAME", help="variants of a pre-training, as upstreams")
     add("--speech", nargs="+", default=[], metavar="DIR", help="of --ablation: what it is trained on")
+    add("--seen", nargs="+", metavar="CORPUS", help="corpora of the benchmark among --speech, or none")
     places.add_to(here, "runs")
     add("--list", action="store_true", help="upstreams, tasks with the state of their corpora, downstreams")
     return here
@@ -158,6 +162,7 @@ def understood(options: argparse.Namespace, tell: Callable[[str], None]) -> Requ
         texts=tasks.texts(options.text, names, tables),
         ablation=ablation,
         speech=tuple(Path(folder).expanduser() for folder in options.speech),
+        seen=seen_of(options.seen),
         files=tuple((name, os.environ[name]) for name in (ablation.files if ablation else ()) if os.environ.get(name)),
     )  # fmt: skip
     _suit(request.readers, [name for name in request.tasks if name in options.task])

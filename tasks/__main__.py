@@ -52,6 +52,10 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("task")
     command.add_argument("--output", type=Path, required=True, help="file to write, as JSON")
     command.set_defaults(run=_folds, skip_bad=False)
+    command = several.add_parser("table", parents=[folders], help="files, speakers and emotions of tasks, as CSV")
+    command.add_argument("task", nargs="+")
+    command.add_argument("--output", type=Path, required=True, help="file to write")
+    command.set_defaults(run=_table)
     command = several.add_parser("fetch", parents=[folders], help="download an openly licensed corpus")
     command.add_argument("corpus")
     command.add_argument("--accept-licence", action="store_true", help="you have read its licence and accept it")
@@ -140,6 +144,22 @@ def _folds(options: argparse.Namespace) -> int:
     if "partial" in task.marks:
         raise TaskError("\n".join(["a fold list is written for a complete copy only", *task.notes]))
     _write(options.output, fold_lists.text(task.audit))
+    return 0
+
+
+def _table(options: argparse.Namespace) -> int:
+    """Write path, speaker, emotion and corpus of every utterance of some tasks."""
+    import pandas as pd
+
+    there = places.chosen(options)
+    rows = []
+    for name in options.task:
+        loaded = tasks.load(name, tasks.Options(absolute(there.data), absolute(there.cache), jobs=options.jobs))
+        table = loaded.utterances
+        if "start" in table or "speaker" not in table or "emotion" not in table:
+            raise TaskError(f"{name}: needs whole files, each with a speaker and an emotion, and has not all of these")
+        rows.append(table[["path", "speaker", "emotion"]].assign(corpus=loaded.known_corpus))
+    _write(options.output, pd.concat(rows).to_csv(index=False))
     return 0
 
 

@@ -191,7 +191,7 @@ def train(
         speech: folders of speech.
         places: `places.runs` holds the runs, `places.cache` the decoded speech.
         seen: corpora of the benchmark among the speech -> "audio"; None: not known.
-        files: NAME -> file, for recipes that begin with $NAME.
+        files: NAME -> file, for recipes that name $NAME.
 
     Raises:
         UpstreamError: no variant can be trained.

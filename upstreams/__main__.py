@@ -13,6 +13,7 @@ from commons.errors import EmorepError
 from upstreams import UpstreamError
 from upstreams.extraction import cache_commands
 from upstreams.pretraining import command as pretraining
+from upstreams.strength import command as strength
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -36,6 +37,7 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("name", metavar="NAME")
     check.set_defaults(run=_check)
     pretraining.add_to(several)
+    strength.add_to(several)
     importer = several.add_parser("import", help="an official emotion2vec file as safetensors")
     importer.add_argument("file", type=Path, metavar="FILE")
     importer.add_argument("--output", type=Path, metavar="F", help="default: beside it, ending in .safetensors")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from commons.corridors.utterances import Modality
@@ -86,6 +86,13 @@ def seen(model: object, name: str) -> Seen:
         f"{name}: `seen` names the corpora it was trained on, such as {{'iemocap': 'audio'}} or, where their "
         f"labels were used, {{'iemocap': 'labels'}}; {{}} for none, 'unknown' if not known; it is {value!r}"
     )
+
+
+def seen_of(corpora: Sequence[str] | None) -> dict[str, str] | None:
+    """Of corpora that a user names: corpus -> "audio", "none" left out; None where the user did not say."""
+    if corpora is None:
+        return None
+    return {name.casefold(): "audio" for name in corpora if name.casefold() != "none"}
 
 
 def words(model: object, fact: str) -> str:

@@ -32,7 +32,9 @@ from upstreams.emotion2vec.official import CITE as EMOTION2VEC_PAPERS
 from upstreams.emotion2vec.official import MODELS as EMOTION2VEC
 from upstreams.huggingface.named_encoders import MODELS
 from upstreams.huggingface.named_text_encoders import TEXT_MODELS
+from upstreams.mockingjay.config import CITE as MOCKINGJAY_PAPERS
 from upstreams.named import RANDOM_FOLDER, USER_FILE, Named, record_name_of
+from upstreams.npc.config import CITE as NPC_PAPERS
 from upstreams.plugins.neighbours import top_level_names
 from upstreams.pretraining import method as methods
 from upstreams.pretraining.checkpoints import checkpoints, step_of
@@ -67,6 +69,7 @@ class Entry:
     modality: Modality | Literal[""] = "audio"
 
 
+RECONSTRUCTING = (("mockingjay", "Mockingjay", MOCKINGJAY_PAPERS), ("npc", "NPC", NPC_PAPERS))
 DRAWS = 5  # of random weights, where no seed is named
 
 ENTRIES = (
@@ -111,6 +114,9 @@ RANDOM = (
           arguments=("emotion2vec",), cite=EMOTION2VEC_PAPERS),
     Entry("random:emotion2vec_base", "emotion2vec base, random", "", f"{EMOTION2VEC_PARTS}:Random",
           arguments=("emotion2vec_base",), cite=EMOTION2VEC_PAPERS),
+    *(Entry(f"random:{method}_{preset}", f"{title} {preset}, random", "", f"upstreams.{method}.upstream:Random",
+            arguments=(preset,), cite=cite)
+      for method, title, cite in RECONSTRUCTING for preset in ("base", "small")),
 )  # fmt: skip
 FORMS = (
     Entry("random:NAME", "", f"a named encoder with random weights, {DRAWS} draws: the floor; random:NAME@7: one", "",

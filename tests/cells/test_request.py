@@ -25,6 +25,20 @@ def test_one_name_asked_for_twice_is_one(tmp_path: Path, monkeypatch: pytest.Mon
     assert (len(request.upstreams), len(request.tasks), len(request.readers)) == (1, 1, 1)
 
 
+@pytest.mark.parametrize(
+    ("words", "seen"),
+    [([], None), (["--seen", "none"], {}), (["--seen", "nEMO", "korean_emotion_tts"],
+                                           {"nemo": "audio", "korean_emotion_tts": "audio"})],
+)  # fmt: skip
+def test_an_ablation_knows_its_speech_and_the_files_of_its_variants(
+    words: list[str], seen: dict[str, str] | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SCORES", "scores.parquet")
+    request = understood(parse(["--ablation", "ems", "-t", "demo", "--speech", ".", *words]), lambda line: None)
+    assert request.seen == seen and request.files == (("SCORES", "scores.parquet"),)
+
+
 def test_what_contradicts_itself_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="2"):
         run_benchmark.main(["-u", "fbank", "-t", "demo", "--force", "--rerun"])

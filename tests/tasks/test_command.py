@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 import tasks
@@ -40,6 +41,18 @@ def test_check_counts_a_corpus_and_fails_where_it_is_not_whole(tmp_path, places,
 def test_check_of_a_whole_corpus_succeeds(demo_cache, tmp_path, capsys):
     assert main(["check", "demo", "--data", str(tmp_path), "--cache", str(demo_cache)]) == 0
     assert "state    complete" in capsys.readouterr().out
+
+
+def test_a_table_of_several_tasks_holds_whole_files_with_emotions(tmp_path, demo_cache, places, capsys):
+    path, words = tmp_path / "mine.csv", ["--data", str(tmp_path / "data"), "--cache", str(demo_cache)]
+    layouts.emodb(tmp_path / "data")
+    assert main(["table", "demo", "emodb", *words, "--output", str(path)]) == 0
+    table = pd.read_csv(path)
+    assert list(table.columns) == ["path", "speaker", "emotion", "corpus"]
+    assert set(table["corpus"]) == {"demo", "emodb"} and "neutral" in set(table["emotion"])
+    assert all(Path(file).is_file() for file in table["path"]) and not table.isna().any(axis=None)
+    assert main(["table", "urdu", *words, "--output", str(path)]) == 1
+    assert "urdu is absent" in capsys.readouterr().err
 
 
 def test_check_names_unusable_audio(tmp_path, places, capsys):

@@ -5,18 +5,16 @@ Layers: the input of the first block and each block's output, without the tokens
 
 from __future__ import annotations
 
-import copy
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from commons import hashing
 from commons.places import Places
 from upstreams.emotion2vec.config import BASE, SMALL, ModelConfig
 from upstreams.emotion2vec.official import MODELS, fetch
-from upstreams.errors import UpstreamError
 from upstreams.fingerprints import recipe, version
+from upstreams.network_upstream import NetworkUpstream, check_file
 from upstreams.pretraining import checkpoints
 from upstreams.pretraining.batches import SAMPLE_RATE
 
@@ -25,6 +23,7 @@ if TYPE_CHECKING:
 
     from upstreams.emotion2vec.model import Emotion2vec
     from upstreams.halves import Halves
+    from upstreams.network_upstream import Split
     from upstreams.pretraining.checkpoints import Facts
 
 REVISION = 1  # part of every fingerprint: raise it when what the network computes changes
@@ -32,44 +31,24 @@ OURS = Path(__file__).parent / "weights" / "emotion2vec.safetensors"
 OURS_SHA256 = "14a05aae5272894f458d0282ba899364e61b132edb8a13c7827aa5aa2627d5fc"
 
 
-class Encoder:
-    """The facts and the call that all emotion2vec upstreams share; `make()` gives the module on the CPU."""
+class Encoder(NetworkUpstream):
+    """The facts that all emotion2vec upstreams share; `make()` gives the module on the CPU."""
 
     sample_rate, max_seconds, ragged = SAMPLE_RATE, 30.0, True
+    front = ("modality_encoders.AUDIO.local_encoder",)
 
     def __init__(self, config: ModelConfig, title: str) -> None:
+        super().__init__()
         self.config, self.title = config, title
         self.hop, self.min_samples = config.hop, config.min_samples
         self.depth, self.width = config.blocks + 1, config.dim
-        self._device = "cpu"
-        self._network: Emotion2vec | None = None
 
-    def make(self) -> Emotion2vec:
-        raise NotImplementedError
+    @staticmethod
+    def run(network: torch.nn.Module, waveforms: list[torch.Tensor]) -> list[torch.Tensor]:
+        return layers(network, waveforms)
 
-    def network(self) -> Emotion2vec:
-        """The module, frozen, where it was moved; made at the first call."""
-        if self._network is None:
-            import torch
-
-            with torch.inference_mode(False):
-                self._network = self.make().eval().requires_grad_(False).to(self._device)
-        return self._network
-
-    def to(self, device: str) -> None:
-        self._device = device
-        if self._network is not None:
-            self._network.to(device)
-
-    def __call__(self, waveforms: list[torch.Tensor]) -> list[torch.Tensor]:
-        return layers(self.network(), waveforms)
-
-    def trainable(self) -> torch.nn.Module:
-        """A new module on the CPU, in fp32; it is called with waveforms."""
-        from upstreams.trainable import Trainable
-
-        front = ["modality_encoders.AUDIO.local_encoder"]
-        return Trainable(copy.deepcopy(self.network()).cpu().float(), layers, front, split)
+    def split(self) -> Split:
+        return halves
 
 
 def layers(network: torch.nn.Module, waveforms: list[torch.Tensor]) -> list[torch.Tensor]:
@@ -85,7 +64,7 @@ def layers(network: torch.nn.Module, waveforms: list[torch.Tensor]) -> list[torc
     return [one[:, :frames] for one, frames in zip(hidden, valid.sum(1).tolist(), strict=True)]
 
 
-def split(network: torch.nn.Module, top: int) -> Halves[torch.Tensor]:
+def halves(network: torch.nn.Module, top: int) -> Halves[torch.Tensor]:
     """Both halves of the network, of which the `top` last blocks are the upper one."""
     from upstreams.emotion2vec.top import TopOfEmotion2vec
     from upstreams.halves import Given, Halves, input_of
@@ -135,20 +114,6 @@ class Trained(Encoder):
 
     def _file_hash(self) -> str:
         return check_file(self.file, self._sha256)
-
-
-def check_file(path: Path, sha256: str) -> str:
-    """The sha256 (hex) of a file or folder. Raises UpstreamError where another one is expected, or it is gone."""
-    try:
-        own = hashing.of_path(path)
-    except OSError as error:
-        raise UpstreamError(f"{path} cannot be read ({error.strerror}); expected a checkpoint") from error
-    if sha256 and own != sha256:
-        raise UpstreamError(
-            f"{path} is damaged: its sha256 is {own[:16]}..., and that of the weights we ship {sha256[:16]}...; "
-            "install emorep again, or `git checkout` the file"
-        )
-    return own
 
 
 class Random(Encoder):

@@ -24,6 +24,8 @@ from upstreams.pretraining.checkpoints import checkpoints, name_of
 from upstreams.pretraining.method import METHODS, shipped
 from upstreams.pretraining.recipe_sections import DEFAULT, FREE, RECORD, Recipe
 
+OF_FILES = ("init", "scores")  # settings of recipes that name a file
+
 
 class Ablation(BaseModel):
     """Runs that differ in one thing.
@@ -64,13 +66,13 @@ class Ablation(BaseModel):
 
     @property
     def files(self) -> tuple[str, ...]:
-        """NAMEs of the files of the user's own that variants begin with, as `init=$NAME`, in other ablations too."""
+        """NAMEs of the files of the user's own that variants use, as `init=$NAME`, in other ablations too."""
         wanted: dict[str, None] = {}
-        changes = [change for several in self.variants.values() for change in several]
-        for begins in (change.removeprefix("init=") for change in changes if change.startswith("init=")):
-            other = variant_of(begins)
-            if begins.startswith("$"):
-                wanted[begins[1:]] = None
+        changes = [change.partition("=") for several in self.variants.values() for change in several]
+        for key, file in ((key, file) for key, _, file in changes if key in OF_FILES):
+            other = variant_of(file) if key == "init" else None
+            if file.startswith("$"):
+                wanted[file[1:]] = None
             elif other and other[0] != self.name:
                 wanted |= dict.fromkeys(load(other[0]).files)
         return tuple(wanted)
@@ -139,7 +141,7 @@ def weights(name: str, runs: Path) -> Path:
 
 @dataclass(frozen=True)
 class Workshop:
-    """Where and on what variants are trained; `files`: NAME -> file, for recipes that begin with $NAME."""
+    """Where and on what variants are trained; `files`: NAME -> file, for recipes that name $NAME."""
 
     data: Sequence[Path]  # folders of speech
     runs: Path
@@ -177,6 +179,8 @@ class Workshop:
             raise UnknownName(f"variant of {ablation.name}", variant, ablation.variants)
         recipe = recipes.load(ablation.config, ablation.variants[variant])
         recipe = recipe.model_copy(update={"init": self._beginning(recipe.init, ablation)})
+        if recipe.score_file is not None:
+            recipe = recipe.model_copy(update={"scores": self._given(recipe.score_file, "follows")})
         run = self.runs / ablation.name / variant
         if not run.exists() and (other := next((r for r in self.runs.glob("*/*") if finished(r, recipe)), None)):
             run.parent.mkdir(parents=True, exist_ok=True)
@@ -202,14 +206,18 @@ class Workshop:
 
     def _beginning(self, init: str | None, own: Ablation) -> str | None:
         """The file that a recipe's `init` names: for $NAME that of `files`, for a variant its checkpoint."""
-        if init is not None and init.startswith("$"):
-            if not self.files.get(init[1:]):
-                raise UpstreamError(f"begins with a file of yours; name it: {init[1:]}=FILE run_benchmark.py ...")
-            return self.files[init[1:]]
         if init is not None and (other := variant_of(init)):
             name, variant = other
             return str(self.weights_of(own if name == own.name else load(name), variant))
-        return init
+        return None if init is None else self._given(init, "begins with")
+
+    def _given(self, file: str, uses: str) -> str:
+        """The file itself, or for $NAME that of `files`; `uses`: what the variant does with it, for a message."""
+        if not file.startswith("$"):
+            return file
+        if not self.files.get(file[1:]):
+            raise UpstreamError(f"{uses} a file of yours; name it: {file[1:]}=FILE run_benchmark.py ...")
+        return str(Path(self.files[file[1:]]).expanduser().absolute())
 
 
 def finished(run: Path, recipe: Recipe) -> bool:

@@ -20,7 +20,7 @@ from upstreams.errors import UpstreamError
 
 if TYPE_CHECKING:
     import torch
-    from torch import Tensor
+    from torch import Tensor, nn
 
 STEP = re.compile(r"step-(\d+)(\.[a-z]+)?\.safetensors")  # with a part's name: not what RUN/* names
 AVERAGE = re.compile(r"average-last-\d+\.safetensors")
@@ -175,6 +175,20 @@ def refuse_nan(weights: Mapping[str, Tensor], path: Path) -> None:
     """Raises UpstreamError where weights are NaN or infinite."""
     if unfit := [name for name, tensor in weights.items() if not tensor.isfinite().all()]:
         raise UpstreamError(f"{path}: NaN or infinite weights in {some(unfit)}; take an earlier or whole file")
+
+
+def fill(model: nn.Module, weights: Mapping[str, Tensor], path: Path) -> None:
+    """Load weights into a network. Raises UpstreamError that names what is missing, surplus or of another shape."""
+    shapes = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+    faults = {
+        "missing": [name for name in shapes if name not in weights],
+        "surplus": [name for name in weights if name not in shapes],
+        "of another shape": [n for n, t in weights.items() if shapes.get(n, tuple(t.shape)) != tuple(t.shape)],
+    }
+    if any(faults.values()):
+        listed = "; ".join(f"{kind}: {some(names)}" for kind, names in faults.items() if names)
+        raise UpstreamError(f"{path} does not fit the network that its settings describe ({listed}); {ANEW}")
+    model.load_state_dict(dict(weights))
 
 
 def some(names: list[str], most: int = 8) -> str:

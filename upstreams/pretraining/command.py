@@ -11,12 +11,17 @@ from commons import places
 from commons.commands import MOST_JOBS, whole
 from commons.device import DEVICES
 from commons.errors import EmorepError, Refused
+from upstreams.facts import seen_of
 
 
 def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the commands of this package to the others."""
     pretrain = commands.add_parser("pretrain", help="train a representation on speech without labels")
-    pretrain.add_argument("config", metavar="CONFIG", help="base (emotion2vec, the paper's), small, or a YAML file")
+    pretrain.add_argument(
+        "config",
+        metavar="CONFIG",
+        help="base (emotion2vec, the paper's), small, mockingjay_small, npc_small ..., or a YAML file",
+    )
     pretrain.add_argument(
         "--data", dest="speech", nargs="+", type=Path, required=True, metavar="DIR", help="folders of speech"
     )
@@ -65,7 +70,7 @@ def _pretrain(arguments: argparse.Namespace) -> int:
     chosen = places.chosen(arguments)
     run = arguments.folder or chosen.runs / Path(arguments.config).stem
     ended = launch(
-        recipe, arguments.speech, run, chosen.cache, arguments.device, arguments.jobs, _seen(arguments.seen), world
+        recipe, arguments.speech, run, chosen.cache, arguments.device, arguments.jobs, seen_of(arguments.seen), world
     )
     status = 128 + ended if ended else 0
     if world.size > 1:
@@ -91,10 +96,3 @@ def _release(arguments: argparse.Namespace) -> int:
     release(arguments.checkpoint, arguments.file, released)
     print(f"{arguments.file}: {arguments.file.stat().st_size / 1e6:.1f} MB")
     return 0
-
-
-def _seen(corpora: list[str] | None) -> dict[str, str] | None:
-    """Corpus -> "audio"; None where the user did not say, and then cells are marked `seen:unknown`."""
-    if corpora is None:
-        return None
-    return {name.casefold(): "audio" for name in corpora if name.casefold() != "none"}

@@ -18,6 +18,7 @@ from upstreams.pretraining.method import Speech
 from upstreams.pretraining.pack import Bounds, Pack, build
 from upstreams.pretraining.processes import World, joined
 from upstreams.pretraining.recipe_sections import Recipe
+from upstreams.pretraining.scores import Scores
 from upstreams.pretraining.tracks import Tracks
 from upstreams.pretraining.train import train
 
@@ -73,14 +74,18 @@ def launch(
 
 
 def prepare(recipe: Recipe, data: Sequence[Path], cache: Path, jobs: int = 1, shown: bool = False) -> Speech:
-    """The decoded speech, and its tracks where the recipe needs them; loaded where the cache has them."""
+    """The decoded speech, and its tracks and scores where the recipe needs them; loaded where the cache has them.
+
+    Raises UpstreamError: nothing can be decoded, or the file of scores is none, or of other audio.
+    """
     bounds = Bounds(recipe.audio.min_seconds, recipe.audio.max_seconds)
     with _bar("decoding speech", "files", shown) as progress:
         pack = build(data, cache, bounds, jobs, progress)
+    scores = None if recipe.score_file is None else Scores(Path(recipe.score_file).expanduser(), pack)
     if not recipe.needs_tracks:
-        return Speech(pack)
+        return Speech(pack, scores=scores)
     with _bar("energy and pitch", "utterances", shown) as progress:
-        return Speech(pack, Tracks(pack, jobs, progress))
+        return Speech(pack, Tracks(pack, jobs, progress), scores)
 
 
 def device_of(asked: str, world: World) -> torch.device:

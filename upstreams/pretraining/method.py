@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from upstreams.pretraining.checkpoints import Stored
     from upstreams.pretraining.pack import Pack
+    from upstreams.pretraining.scores import Scores
     from upstreams.pretraining.tracks import Tracks
 
 
@@ -61,10 +62,11 @@ class Method:
 
 @dataclass(frozen=True)
 class Speech:
-    """What a run trains on. `tracks`: where the recipe needs them."""
+    """What a run trains on. `tracks` and `scores`: where the recipe needs them."""
 
     pack: Pack
     tracks: Tracks | None = None
+    scores: Scores | None = None
 
     def waveforms(self, micro: MicroBatch, gains: np.ndarray) -> np.ndarray:
         """(B, n) float32, each multiplied by its own of the (B,) `gains`, with zeros behind the shorter ones."""
@@ -143,7 +145,9 @@ class Stateful(Protocol):
     def load_state_dict(self, state_dict: dict[str, object], /) -> object: ...
 
 
-METHODS: dict[str, str] = {"emotion2vec": "upstreams.emotion2vec.recipe:METHOD"}  # a package elsewhere may add its own
+METHODS: dict[str, str] = {  # a package elsewhere may add its own
+    name: f"upstreams.{name}.recipe:METHOD" for name in ("emotion2vec", "mockingjay", "npc")
+}
 
 
 def find(name: str) -> Method:

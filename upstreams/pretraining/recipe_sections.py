@@ -19,6 +19,7 @@ Part = Annotated[float, Field(ge=0, lt=1)]
 Positive = Annotated[float, Field(gt=0)]
 AtLeast0 = Annotated[float, Field(ge=0)]
 Count = Annotated[int, Field(ge=1)]
+Schedule = Literal["cosine", "linear", "constant"]
 
 
 class Section(BaseModel):
@@ -47,12 +48,12 @@ class Batch(Section):
 
     seconds: Positive = 62.5  # 1e6 samples
     micro_batches: Count = 16
-    clones: Count = 8  # masks of an utterance, each a clone of it; a method that draws no masks ignores it
+    clones: Count = 8  # masks of an utterance, each a clone of it; methods besides emotion2vec draw one
     equal_lengths: bool = True  # an utterance is cut to the shortest of its micro-batch; False: padded
 
 
 class Optimiser(Section):
-    """AdamW with linear warm-up and a cosine; no weight decay on biases and gains."""
+    """AdamW with linear warm-up and a schedule after it; no weight decay on biases and gains."""
 
     steps: Count = 100_000
     rate: Positive = 7.5e-5
@@ -61,13 +62,20 @@ class Optimiser(Section):
     eps: Positive = 1e-6
     weight_decay: AtLeast0 = 0.01
     clip: Positive | None = None  # largest norm of the gradient; None: not limited
+    schedule: Schedule = "cosine"
 
     def rate_at(self, step: int) -> float:
-        """Learning rate: linear over the first `warmup` share of steps, then half a cosine to zero; `step` from 0."""
+        """Learning rate: linear over the first `warmup` share of steps, then as the schedule says; `step` from 0.
+
+        cosine: half a cosine to zero; linear: a line to zero; constant: it stays.
+        """
         rising = max(self.warmup * self.steps, 1.0)
         if step < rising:
             return self.rate * (step + 1) / rising if step + 1 < rising else self.rate
-        return self.rate * 0.5 * (1 + math.cos(math.pi * (step - rising) / max(self.steps - rising, 1.0)))
+        if self.schedule == "constant":
+            return self.rate
+        done = (step - rising) / max(self.steps - rising, 1.0)
+        return self.rate * (1 - done if self.schedule == "linear" else 0.5 * (1 + math.cos(math.pi * done)))
 
 
 class Stop(Section):
@@ -110,20 +118,29 @@ class Recipe(Section):
         """Whether training needs the energy and pitch of the speech (tracks.py)."""
         return False
 
+    @property
+    def score_file(self) -> str | None:
+        """The file of frame scores that training needs (scores.py); None: it needs none."""
+        return None
+
     def warnings(self) -> list[str]:
         """What people should know before such a run begins."""
         return []
 
     def plain(self) -> dict[str, object]:
         """As JSON holds it in run folders and checkpoints: in the order of a recipe file, the method's own sections
-        before `optimiser`, and no `method` where it is the default, so that files of earlier versions are the same."""
+        before `optimiser`, and no `method` and no `schedule` where it is the default, so that files of earlier versions
+        are the same."""
         shared, settings = list(Recipe.model_fields), self.model_dump(mode="json")
         own, place = [name for name in settings if name not in shared], shared.index("optimiser")
         ordered = {name: settings[name] for name in (*shared[:place], *own, *shared[place:])}
         if ordered["method"] == DEFAULT:
             del ordered["method"]
+        if self.optimiser.schedule == Optimiser().schedule:
+            ordered["optimiser"] = self.optimiser.model_dump(mode="json", exclude={"schedule"})
         return ordered
 
     def origin(self) -> dict[str, object]:
-        """The same for a checkpoint that is passed on: of `init` only the file's name."""
-        return self.plain() | ({} if self.init is None else {"init": Path(self.init).name})
+        """The same for a checkpoint that is passed on: of files only the names."""
+        files = {"init": self.init, "scores": self.score_file}
+        return self.plain() | {key: Path(file).name for key, file in files.items() if file is not None}

@@ -51,6 +51,11 @@ def train(
     changes = folder.claim(recipe, speech.pack)
     trainer = Trainer.begin(recipe, speech, device, processes)
     learner = trainer.learner
+    if seen is None and speech.scores and speech.scores.seen:
+        raise UpstreamError(
+            f"the scores were learnt from labels of {', '.join(speech.scores.seen)}, which the checkpoints have to "
+            "say: name all corpora of the benchmark among the speech with --seen (or none)"
+        )
     start = folder.resume(trainer.state)
     processes.agree(beginning(recipe, speech.pack, start, learner))
     if changes and start.step:
@@ -74,7 +79,7 @@ def train(
             stops.check_collapse(line, position, recipe, learner, folder)
         stop = processes.any(watch(following.step, line))
         if stop or following.step in checkpoint_steps(recipe):
-            folder.publish(following.step, recipe.method, learner, origin(recipe, speech.pack, seen))
+            folder.publish(following.step, recipe.method, learner, origin(recipe, speech, seen))
         if stop or following.step % recipe.save_every == 0 or following.step == recipe.optimiser.steps:
             folder.save(following, trainer.state)
         if stop:
@@ -182,9 +187,12 @@ def checkpoint_steps(recipe: Recipe) -> set[int]:
     return {round(steps * i / number) for i in range(1, number + 1)} - {0}
 
 
-def origin(recipe: Recipe, pack: Pack, seen: dict[str, str] | None) -> Facts:
-    """What a checkpoint says of where it comes from. It is passed on, so it names no folder of this machine."""
-    facts: Facts = {"recipe": recipe.origin(), "hours": round(pack.hours, 2), "audio": pack.key}
+def origin(recipe: Recipe, speech: Speech, seen: dict[str, str] | None) -> Facts:
+    """What a checkpoint says of where it comes from. It is passed on, so it names no folder of this machine.
+
+    Corpora whose labels the scores were learnt from are seen with their labels.
+    """
+    facts: Facts = {"recipe": recipe.origin(), "hours": round(speech.pack.hours, 2), "audio": speech.pack.key}
     if seen is not None:
-        facts["seen"] = seen
+        facts["seen"] = seen | (speech.scores.seen if speech.scores else {})
     return facts

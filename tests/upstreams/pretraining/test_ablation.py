@@ -59,6 +59,7 @@ def test_where_no_variant_can_be_trained_all_reasons_are_told(tmp_path: Path) ->
 def test_files_that_variants_begin_with_are_passed_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The environment itself is read by the command line alone."""
     mine = written(tmp_path, plain=[], theirs=["init=$THEIR_WEIGHTS"])
+    assert ablation.load("ems").files == ablation.load("ems_npc").files == ("SCORES",)
     assert mine.files == ("THEIR_WEIGHTS",) and ablation.load("init").files == ("DATA2VEC", "DATA2VEC2")
     monkeypatch.setenv("THEIR_WEIGHTS", str(tmp_path / "elsewhere.pt"))
     data = [speech(tmp_path / "speech")]

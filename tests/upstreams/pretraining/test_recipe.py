@@ -20,6 +20,19 @@ def test_shipped_recipes_are_whole(name: str) -> None:
     assert recipe.check(made.plain(), name) == made  # what a run's folder holds is the recipe
 
 
+def test_a_schedule_rises_then_falls_or_stays_and_the_usual_one_is_not_recorded() -> None:
+    """Recipes of earlier versions have no schedule, and theirs is the cosine."""
+    for schedule, middle, end in (("cosine", 0.5, 0.0), ("linear", 0.5, 0.0), ("constant", 1.0, 1.0)):
+        changes = [f"optimiser.{change}" for change in (f"schedule={schedule}", "steps=1000", "rate=1", "warmup=0.1")]
+        made = recipe.load("small", changes)
+        rates = [made.optimiser.rate_at(step) for step in range(1000)]
+        assert rates[0] == 0.01 and rates[49] == 0.5 and max(rates) == rates[99] == 1
+        assert abs(rates[550] - middle) < 0.01 and abs(rates[-1] - end) < 0.01
+        recorded = made.plain()["optimiser"]
+        assert isinstance(recorded, dict) and recorded.get("schedule", "cosine") == schedule
+        assert ("schedule" in recorded) == (schedule != "cosine")
+
+
 def test_unknown_and_broken_files_are_named(tmp_path: Path) -> None:
     with pytest.raises(UnknownName, match="did you mean small"):
         recipe.load("smal")

@@ -1,0 +1,95 @@
+"""Check a strength model on RAVDESS, which it never saw: normal against strong intensity, and beside loudness alone.
+
+    python studies/strength_check.py strength.safetensors RAVDESS [--limit N]
+
+RAVDESS's speech has 672 pairs: one actor, sentence, repetition and emotion, normal and strong. Printed are the share of
+pairs that are ordered right, by the model and by loudness; and, over frames less their utterance's mean, how the score
+goes with energy, alone and with log F0 and voicing held constant. A model that orders no better than loudness, or whose
+frames follow energy, is an energy tracker.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections import defaultdict
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import soxr
+import torch
+
+from upstreams.prosody import Prosody
+from upstreams.strength import model, scoring
+
+RATE = 16000
+NEUTRAL = "01"  # has no strong form
+
+
+def pairs(root: Path) -> list[tuple[str, Path, Path]]:
+    """(emotion, normal, strong) of each pair, by the parts of RAVDESS's file names."""
+    files: dict[tuple[str, ...], dict[str, Path]] = defaultdict(dict)
+    for path in sorted(root.rglob("*")):
+        parts = path.stem.split("-")
+        if len(parts) == 7 and parts[0] == "03" and parts[1] == "01" and parts[2] != NEUTRAL:
+            files[(parts[2], *parts[4:])][parts[3]] = path
+    return [(key[0], two["01"], two["02"]) for key, two in files.items() if {"01", "02"} <= set(two)]
+
+
+def waveform(path: Path) -> np.ndarray:
+    samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
+    mono = samples.mean(1)
+    return mono if rate == RATE else soxr.resample(mono, rate, RATE)
+
+
+def measured(network: model.StrengthNet, path: Path) -> tuple[float, float, np.ndarray]:
+    """The utterance's score, its loudness in dB, and (T, 4) of its frames: score, log energy, log F0, voicing."""
+    wave = waveform(path)
+    times, scores = scoring.frames(network, torch.from_numpy(wave))
+    prosody = Prosody().frames(wave)
+    rows = np.minimum(np.rint(times * 100).astype(int), len(prosody) - 1)
+    frames = np.column_stack([scores, prosody[rows, 2], prosody[rows, 0], prosody[rows, 1]])
+    loudness = 10 * np.log10(np.mean(np.square(wave)) + 1e-10)
+    return float(scores.mean()), float(loudness), frames - frames.mean(0)
+
+
+def partial(frames: np.ndarray) -> float:
+    """Correlation of columns 0 and 1 after the others are regressed out of both."""
+    others = frames[:, 2:]
+    left = frames[:, :2] - others @ np.linalg.lstsq(others, frames[:, :2], rcond=None)[0]
+    return float(np.corrcoef(left.T)[0, 1])
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("model", type=Path)
+    options.add_argument("ravdess", type=Path)
+    options.add_argument("--limit", type=int, help="only so many pairs, spread over all")
+    options = options.parse_args()
+    network, facts = model.load(options.model)
+    several = pairs(options.ravdess)
+    if not several:
+        raise SystemExit(f"{options.ravdess}: holds no pairs of RAVDESS's speech, such as 03-01-05-01-01-01-01.wav")
+    if options.limit:
+        several = [several[i] for i in np.linspace(0, len(several) - 1, options.limit).astype(int)]
+    right: dict[str, list[tuple[bool, bool]]] = defaultdict(list)
+    frames = []
+    for emotion, normal, strong in several:
+        (low, quiet, first), (high, loud, second) = measured(network, normal), measured(network, strong)
+        right[emotion].append((high > low, loud > quiet))
+        frames += [first, second]
+    everything = np.array([pair for some in right.values() for pair in some])
+    print(f"{len(everything)} pairs; model learnt from {', '.join(facts.get('seen', {})) or 'unknown corpora'}")
+    print(f"ordered right: model {100 * everything[:, 0].mean():.1f} %, loudness {100 * everything[:, 1].mean():.1f} %")
+    same = (everything[:, 0] == everything[:, 1]).mean()
+    print(f"model and loudness agree on {100 * same:.1f} % of pairs")
+    for emotion, some in sorted(right.items()):
+        shares = 100 * np.mean(some, axis=0)
+        print(f"  emotion {emotion}: model {shares[0]:.1f} %, loudness {shares[1]:.1f} %, {len(some)} pairs")
+    together = np.concatenate(frames)
+    print(f"frames within utterances: correlation of score and log energy {np.corrcoef(together.T)[0, 1]:.3f}; "
+          f"with log F0 and voicing held constant {partial(together):.3f}")  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()

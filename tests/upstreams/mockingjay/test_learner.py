@@ -1,0 +1,208 @@
+"""Mockingjay in the engine: what is masked and lost, padding, scores, checkpoints."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
+
+import upstreams
+from tests.upstreams.mockingjay.small import STILL, scored, tiny
+from tests.upstreams.pretraining.training import packed, run, same, speech, weights
+from upstreams import UpstreamError
+from upstreams.__main__ import main
+from upstreams.checks import check
+from upstreams.mockingjay.learner import Reconstruction
+from upstreams.pretraining import checkpoints
+from upstreams.pretraining.batches import MicroBatch
+from upstreams.pretraining.method import Speech
+from upstreams.pretraining.processes import Processes
+from upstreams.pretraining.train import train
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return speech(tmp_path_factory.mktemp("mockingjay") / "speech")
+
+
+@pytest.fixture(scope="module")
+def scores(data: Path) -> Path:
+    return scored(data.parent / "scores.parquet", packed(data, tiny()).pack, {"nemo": "labels"})
+
+
+def with_scores(scores: Path, kind: str, *changes: str):
+    return tiny(f"masking.kind={kind}", f"scores={scores}", *changes)
+
+
+def batch(speech: Speech, *utterances: int) -> MicroBatch:
+    rows = np.array(utterances)
+    return MicroBatch(0, rows, np.zeros(len(rows), int), speech.pack.lengths[rows])
+
+
+def gradient(learner: Reconstruction, micro: MicroBatch, step: list[MicroBatch]) -> tuple[float, torch.Tensor]:
+    """The loss of a micro-batch, all terms, and the gradient of all parameters."""
+    learner.network.zero_grad()
+    loss = learner.losses(micro, step).terms.sum()
+    loss.backward()
+    parts = [p.grad.flatten() for p in learner.network.parameters() if p.grad is not None]
+    return float(loss.detach()), torch.cat(parts)
+
+
+@pytest.fixture(scope="module")
+def unequal(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An utterance of 1 s and one of 10 s."""
+    folder = tmp_path_factory.mktemp("unequal") / "speech"
+    folder.mkdir()
+    rng = np.random.default_rng(3)
+    for seconds in (1, 10):
+        wave = 0.05 * rng.standard_normal(16000 * seconds) * (1.1 + np.sin(np.arange(16000 * seconds) / 900))
+        soundfile.write(folder / f"{seconds:02}.wav", wave, 16000, subtype="PCM_16")
+    return folder
+
+
+@pytest.mark.parametrize("score", ["off", "as_published", "from_audio"])
+def test_a_padded_batch_equals_its_items_alone(score: str, unequal: Path) -> None:
+    """s3prl takes lengths from frames whose sum is 0 (its issues 342, 346); here padding is in no loss and no mask."""
+    long = ("audio.max_seconds=12", "batch.seconds=24", *STILL)
+    file = scored(unequal.parent / "scores.parquet", packed(unequal, tiny(*long)).pack)
+    recipe = with_scores(file, "intensity_equal", f"loss.score={score}", *long)
+    loaded = packed(unequal, recipe)
+    learner = Reconstruction(recipe, loaded, CPU)
+    both, alone = batch(loaded, 0, 1), [batch(loaded, 0), batch(loaded, 1)]
+    together, whole = gradient(learner, both, [both])
+    parts = [gradient(learner, one, alone) for one in alone]
+    assert together == pytest.approx(sum(loss for loss, _ in parts), rel=1e-5)
+    torch.testing.assert_close(whole, sum(part for _, part in parts), atol=1e-6, rtol=1e-4)
+    shares = [learner.figures(torch.zeros(learner.statistics), step)["masked_share"] for step in ([both], alone)]
+    assert shares[0] == shares[1] == pytest.approx(0.14, abs=0.03)
+
+
+def test_the_loss_is_l1_over_masked_frames(data: Path) -> None:
+    recipe = tiny(*STILL)
+    loaded = packed(data, recipe)
+    learner = Reconstruction(recipe, loaded, CPU)
+    micro = batch(loaded, 2)
+    with torch.no_grad():
+        terms, _ = learner.losses(micro, [micro])
+    from upstreams.mockingjay.masks import draw
+    from upstreams.pretraining.batches import Stream, generator
+
+    target = learner.framing.measure(torch.from_numpy(loaded.pack.samples(2)))
+    mask = draw(recipe.masking, len(target), generator(Stream.MASK, recipe.seed, 0, 2))
+    given = torch.stack([target[i] if i >= 0 else 0 * target[0] for i in mask.source])
+    with torch.no_grad():
+        output = learner.network.reconstruct(learner.network(given[None])[-1])[0]
+    assert float(terms[0]) == pytest.approx(float((output - target)[mask.covered].abs().mean()), rel=1e-5)
+
+
+def test_it_learns_and_the_log_has_its_figures(data: Path, tmp_path: Path) -> None:
+    lines = run(tiny("optimiser.steps=60"), data, tmp_path / "run")
+    assert lines[-1]["reconstruction_loss"] == lines[-1]["loss"] < 0.98 * lines[0]["loss"]
+    for key in ("prediction_var", "masked_share", "frames_per_second", "share_of_peak", "gradient_norm", "memory_mb"):
+        assert all(line[key] > 0 for line in lines[:-1]), key
+    assert all(0.1 < line["masked_share"] < 0.2 for line in lines)
+
+
+def test_short_utterances_are_kept(tmp_path: Path) -> None:
+    """s3prl drops those below 200 frames, and in a batch those that got no mask."""
+    recipe = tiny("optimiser.steps=1", "audio.min_seconds=0.3")
+    folder = tmp_path / "speech"
+    folder.mkdir()
+    soundfile.write(folder / "short.wav", 0.1 * np.random.default_rng(0).standard_normal(4960), 16000)
+    loaded = packed(folder, recipe)
+    assert len(loaded.pack) == 1
+    learner = Reconstruction(recipe, loaded, CPU)
+    micro = batch(loaded, 0)
+    assert learner.losses(micro, [micro]).terms[0] > 0
+
+
+def test_scores_enter_masks_and_losses(data: Path, scores: Path, tmp_path: Path) -> None:
+    shares = {}
+    for kind in ("random", "intensity", "intensity_equal", "intensity_low", "energy"):
+        recipe = tiny(f"masking.kind={kind}") if kind in ("random", "energy") else with_scores(scores, kind)
+        loaded = packed(data, recipe)
+        step = [batch(loaded, *range(6))]
+        learner = Reconstruction(recipe, loaded, CPU)
+        shares[kind] = learner.figures(torch.zeros(learner.statistics), step)["masked_share"]
+    assert shares["intensity"] < shares["random"]
+    assert shares["intensity_equal"] == shares["intensity_low"] == shares["energy"] == shares["random"]
+    for score in ("as_published", "from_audio"):
+        recipe = with_scores(scores, "random", f"loss.score={score}", "optimiser.steps=40")
+        cpu, folder = CPU, tmp_path / score
+        train(recipe, packed(data, recipe), folder, cpu, Processes(), lambda step, line: False, seen={"x": "audio"})
+        lines = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+        assert lines[-1]["loss"] == pytest.approx(lines[-1]["reconstruction_loss"] + lines[-1]["score_loss"], rel=1e-5)
+        assert 0 < lines[-1]["score_loss"] < lines[0]["score_loss"]
+        upstream = upstreams.load(f"mockingjay@{folder}")
+        assert upstream([torch.randn(16000)])[0].shape == (3, 98, 32)  # no score is needed any more
+        assert upstream.seen == {"x": "audio", "nemo": "labels"}  # whose labels taught the scores
+
+
+def test_who_trains_on_scores_of_labels_says_which_corpora_are_among_the_speech(data: Path, scores: Path) -> None:
+    recipe = with_scores(scores, "intensity")
+    with pytest.raises(UpstreamError, match=r"learnt from labels of nemo.*--seen"):
+        run(recipe, data, data.parent / "unsaid")
+
+
+def test_scores_of_other_audio_or_of_part_of_it_are_refused(data: Path, tmp_path: Path) -> None:
+    pack = packed(data, tiny()).pack
+    lacking = scored(tmp_path / "lacking.parquet", pack, leave_out=pack.names[3])
+    with pytest.raises(UpstreamError, match=rf"1 of {len(pack)} files .*has no scores, such as {pack.names[3]}"):
+        packed(data, with_scores(lacking, "intensity"))
+    other = speech(tmp_path / "speech", 30)
+    soundfile.write(other / "05.wav", np.random.default_rng(9).standard_normal(9000) / 9, 16000)
+    theirs = scored(tmp_path / "theirs.parquet", packed(other, tiny()).pack)
+    with pytest.raises(UpstreamError, match=r"scores of other audio, such as 05\.wav"):
+        packed(data, with_scores(theirs, "intensity"))
+    assert packed(other, with_scores(theirs, "intensity")).scores
+    (tmp_path / "rubbish.parquet").write_bytes(b"rubbish")
+    for name, said in (("rubbish", "cannot be used"), ("none", "no such file")):
+        with pytest.raises(UpstreamError, match=f"{name}.parquet: {said}.*strength score"):
+            packed(data, with_scores(tmp_path / f"{name}.parquet", "intensity"))
+
+
+def test_recipes_that_need_scores_name_their_file(scores: Path) -> None:
+    for changes in (["masking.kind=intensity"], ["loss.score=from_audio"]):
+        with pytest.raises(UpstreamError, match="needs frame scores"):
+            tiny(*changes)
+    with pytest.raises(UpstreamError, match="neither masking"):
+        tiny(f"scores={scores}")
+
+
+def test_a_run_goes_on_bit_for_bit(data: Path, tmp_path: Path) -> None:
+    run(tiny(), data, tmp_path / "stopped", stop_at=7)
+    run(tiny(), data, tmp_path / "stopped")
+    run(tiny(), data, tmp_path / "straight")
+    assert same(weights(tmp_path / "stopped", 20), weights(tmp_path / "straight", 20))
+
+
+def test_its_checkpoints_are_upstreams(data: Path, tmp_path: Path) -> None:
+    run(tiny(), data, tmp_path / "run")
+    names = upstreams.expand(f"mockingjay@{tmp_path / 'run'}/*")
+    assert [name.rpartition("-")[2] for name in names] == ["00000010.safetensors", "00000020.safetensors"]
+    assert "the same alone" in "".join(check(names[-1]))
+    file = str(tmp_path / "mine.safetensors")
+    assert main(["release", names[-1].partition("@")[2], file]) == 0
+    assert not any("head" in name for name in checkpoints.read(Path(file), "mockingjay").weights)
+    wave = torch.randn(16000)
+    whole, lean = (upstreams.load(name)([wave])[0] for name in (names[-1], f"mockingjay@{file}"))
+    assert (whole - lean).abs().max() < 0.02 * whole.abs().max()
+
+
+def test_operations_are_counted(data: Path) -> None:
+    recipe = tiny(*STILL)
+    loaded = packed(data, recipe)
+    learner = Reconstruction(recipe, loaded, CPU)
+    micro = batch(loaded, 0)  # one utterance: nothing is padded
+    with FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH):  # others are not counted
+        learner.losses(micro, [micro]).terms.sum().backward()
+    own = learner.flops([micro])
+    assert own == pytest.approx(counter.get_total_flops(), rel=0.05)

@@ -1,0 +1,83 @@
+"""Relative attributes: strengths follow what sets a speaker's emotional utterances apart from neutral ones."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from upstreams import UpstreamError
+from upstreams.strength import table as tables
+from upstreams.strength.ranking import strengths
+
+
+def made_up(speakers: int = 4, each: int = 12) -> tuple[np.ndarray, pd.DataFrame, np.ndarray]:
+    """Functionals of which one grows with a hidden strength, others with the speaker alone; and that strength."""
+    rng = np.random.default_rng(0)
+    rows, hidden = [], []
+    for speaker in range(speakers):
+        for emotion in ("neutral", "anger", "joy"):
+            for _ in range(each):
+                strength = 0.0 if emotion == "neutral" else rng.uniform(0.3, 1)
+                rows.append((f"s{speaker}", emotion, [3 * strength, 5 * speaker, 0.0, *rng.normal(0, 0.3, 5)]))
+                hidden.append(strength)
+    x = np.array([values for *_, values in rows])
+    x[:, 0] += 4 * x[:, 1] / 5  # speakers differ more in it than their utterances do
+    return x, pd.DataFrame({"speaker": [r[0] for r in rows], "emotion": [r[1] for r in rows]}), np.array(hidden)
+
+
+def test_strengths_lie_in_0_to_1_and_follow_the_hidden_ones() -> None:
+    x, table, hidden = made_up()
+    result = strengths(x, table)
+    assert result.values.min() >= 0 and result.values.max() <= 1
+    emotional = table["emotion"] != "neutral"
+    assert np.corrcoef(result.values[emotional], hidden[emotional])[0, 1] > 0.8
+    assert result.values[~emotional].mean() < 0.4 * result.values[emotional].mean()
+    assert set(result.ordered) == {"anger", "joy"} and min(result.ordered.values()) > 0.95
+
+
+def test_they_depend_on_the_seed_alone_and_not_on_scales() -> None:
+    x, table, _ = made_up()
+    once = strengths(x, table).values
+    assert np.array_equal(once, strengths(x, table).values)
+    np.testing.assert_allclose(once, strengths(x * [1, 9, 1, 0.1, 1, 1, 1, 1], table).values, atol=1e-3)
+
+
+def written(folder: Path, text: str, *files: str) -> Path:
+    for name in files:
+        (folder / name).write_bytes(b"RIFF")
+    path = folder / "mine.csv"
+    path.write_text(text)
+    return path
+
+
+def test_a_table_is_checked_and_its_lines_named(tmp_path: Path) -> None:
+    files = [f"{i}.wav" for i in range(4)]
+    cases = {
+        "path,speaker\n0.wav,a\n": "has no column emotion",
+        "path,speaker,emotion\n0.wav,a,neutral\n1.wav,,anger\n": "line 3: has no speaker",
+        "path,speaker,emotion\nnone.wav,a,neutral\n": r"1 of its audio files are not there, such as .*none\.wav",
+        "path,speaker,emotion\n0.wav,a,neutral\n1.wav,b,anger\n": "no speaker has both 'neutral' and other emotions",
+    }
+    for text, said in cases.items():
+        with pytest.raises(UpstreamError, match=said):
+            tables.load([written(tmp_path, text, *files)])
+    with pytest.raises(UpstreamError, match="cannot be used as a table"):
+        tables.load([tmp_path / "none.csv"])
+
+
+def test_held_out_speakers_are_whole_and_of_every_corpus(tmp_path: Path) -> None:
+    rows = [f"{i}.wav,{s},{e},{c}" for i, (s, e, c) in enumerate(
+        (s, e, c) for c in ("one", "two") for s in "abc" for e in ("neutral", "anger")
+    )]  # fmt: skip
+    path = written(tmp_path, "path,speaker,emotion,corpus\n" + "\n".join(rows), *(f"{i}.wav" for i in range(12)))
+    table = tables.load([path])
+    held = tables.held_out(table)
+    assert set(table["speaker"][held]) == {"one/c", "two/c"} and not set(table["speaker"][~held]) & {"one/c", "two/c"}
+    assert tables.seen(table) == {"one": "labels", "two": "labels"}
+    unknown = tables.load([written(tmp_path, "path,speaker,emotion\n0.wav,a,neutral\n1.wav,a,anger\n")])
+    assert tables.seen(unknown) is None
+    with pytest.raises(UpstreamError, match="has one speaker"):
+        tables.held_out(unknown)

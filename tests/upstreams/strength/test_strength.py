@@ -1,0 +1,123 @@
+"""The network and its commands: from a table to scores that masks can follow, with whose labels taught them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+import soundfile
+import torch
+
+from tests.upstreams.mockingjay.small import tiny
+from tests.upstreams.pretraining.training import packed
+from upstreams.__main__ import main
+from upstreams.pretraining import scores
+from upstreams.strength import model, scoring, training
+from upstreams.strength.model import Config, StrengthNet
+
+
+def wave(strength: float, seconds: float, rng: np.random.Generator) -> np.ndarray:
+    """A noisy tone that rises and trembles with the strength; its level does not tell it."""
+    t = np.arange(int(16000 * seconds)) / 16000
+    tone = np.sin(2 * np.pi * (150 + 900 * strength) * t + 20 * strength * np.sin(2 * np.pi * 5 * t))
+    sound = tone + 0.1 * rng.standard_normal(len(t))
+    return (rng.uniform(0.02, 0.3) * sound / np.abs(sound).max()).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Files of three speakers, neutral and angry, and the table of them."""
+    folder, rng, rows = tmp_path_factory.mktemp("strength"), np.random.default_rng(0), []
+    (folder / "speech").mkdir()
+    for speaker in "abc":
+        for emotion in ("neutral", "anger"):
+            for number in range(6):
+                name = f"speech/{speaker}{emotion[0]}{number}.wav"
+                sound = wave(0.0 if emotion == "neutral" else rng.uniform(0.3, 1), rng.uniform(0.5, 1.1), rng)
+                soundfile.write(folder / name, sound, 16000)
+                rows.append((name, speaker, emotion, "mine"))
+    pd.DataFrame(rows, columns=["path", "speaker", "emotion", "corpus"]).to_csv(folder / "table.csv", index=False)
+    return folder / "table.csv"
+
+
+def test_nothing_depends_on_padding_or_on_level() -> None:
+    torch.manual_seed(0)
+    network = StrengthNet(Config(("a", "b", "c"), (4, 4, 8, 8), 16)).eval()
+    waves = [torch.from_numpy(wave(0.5, seconds, np.random.default_rng(1))) for seconds in (0.4, 1.5)]
+    mels = [model.log_mel(one) for one in waves]
+    with torch.no_grad():
+        together = network(*model.padded(mels))
+        for row, mel in enumerate(mels):
+            alone = network(mel[None], torch.tensor([len(mel)]))
+            torch.testing.assert_close(alone.frames[0], together.frames[row, : len(mel)], atol=1e-5, rtol=1e-4)
+            torch.testing.assert_close(alone.strength[0], together.strength[row], atol=1e-5, rtol=1e-4)
+            torch.testing.assert_close(alone.emotion[0], together.emotion[row], atol=1e-5, rtol=1e-4)
+            assert float(alone.strength[0]) == pytest.approx(float(alone.frames.mean()), rel=1e-5)
+        louder = model.log_mel(2 * waves[1])
+    torch.testing.assert_close(louder, mels[1], atol=0.02, rtol=0)
+
+
+def test_it_learns_strengths_on_speakers_held_out() -> None:
+    rng = np.random.default_rng(2)
+    wanted = rng.uniform(0, 1, 90)
+    mels = [model.log_mel(torch.from_numpy(wave(s, 0.5, rng))).half() for s in wanted]
+    emotions, held = pd.Series(np.where(wanted > 0.5, "anger", "neutral")), np.arange(90) >= 70
+    epochs: list[training.Epoch] = []
+    settings = training.Settings(epochs=12, rate=3e-3, batch=10, channels=(4, 4, 8, 8))
+    network = training.fit(mels, wanted, emotions, held, settings, epochs.append)
+    assert min(epoch.error for epoch in epochs) < 0.6 * epochs[0].constant
+    assert epochs[-1].loss < epochs[0].loss and not network.training
+
+
+def test_from_a_table_to_scores_that_masks_follow(table: Path, tmp_path: Path, capsys) -> None:
+    cache, file, out = str(tmp_path / "cache"), tmp_path / "strength.safetensors", tmp_path / "scores.parquet"
+    common = ["--cache", cache, "--jobs", "1"]
+    assert main(["strength", "train", str(table), "--output", str(file), "--epochs", "1", *common]) == 0
+    said = capsys.readouterr().out
+    assert "anger: 100.0 % of pairs" in said and "epoch 1: loss" in said
+    _, facts = model.load(file)
+    assert facts["seen"] == {"mine": "labels"}
+    speech, pictures = table.parent / "speech", tmp_path / "pictures"
+    words = ["strength", "score", str(file), "--data", str(speech), "--output", str(out), "--pictures", str(pictures)]
+    assert main([*words, "--min-seconds", "0.3", "--max-seconds", "0.8", *common]) == 0
+    rows = pq.read_table(out).to_pandas()
+    assert list(rows.columns) == ["id", "time", "score"] and rows["id"].nunique() == 36
+    one = rows[rows["id"] == "aa0.wav"]
+    duration = soundfile.info(speech / "aa0.wav").duration
+    assert (np.diff(one["time"]) > 0).all() and duration - 0.05 < one["time"].max() < duration
+    assert json.loads(pq.read_schema(out).metadata[b"emorep"])["seen"] == {"mine": "labels"}
+    assert len(list(pictures.glob("*.png"))) == 6
+    recipe = tiny("masking.kind=intensity", f"scores={out}")
+    assert packed(speech, recipe).scores.seen == {"mine": "labels"}
+
+
+def test_scores_lie_at_the_middle_of_their_frames(table: Path) -> None:
+    torch.manual_seed(0)
+    network = StrengthNet(Config(("a", "b"), (2, 2, 2, 2), 4)).eval()
+    pack = packed(table.parent / "speech", tiny()).pack
+    name = pack.names[4]
+    scored = next(one for one in scoring.of_pack(network, pack) if one.id == name)
+    at, values = scoring.frames(network, torch.from_numpy(pack.samples(4)))
+    assert np.array_equal(scored.scores, values) and at[0] == pytest.approx(0.016)
+    assert len(at) == (pack.lengths[4] - 512) // 256 + 1
+    assert scored.audio == scores.hash_of(pack)[name]
+
+
+def test_bad_requests_are_one_line(table: Path, tmp_path: Path, capsys) -> None:
+    unknown = tmp_path / "unknown.safetensors"
+    model.save(unknown, StrengthNet(Config(("a", "b"), (2, 2, 2, 2), 4)), {})
+    speech = ["--data", str(table.parent / "speech"), "--cache", str(tmp_path)]
+    cases = [
+        (["train", str(table), "--output", str(tmp_path / "no" / "x.safetensors")], "does not exist; make it"),
+        (["score", str(unknown), *speech, "--output", str(tmp_path / "s")], "does not say whose labels"),
+        (["score", str(table), *speech, "--output", str(tmp_path / "s")], "is damaged or not whole"),
+        (["score", str(unknown), *speech, "--output", str(tmp_path / "s"), "--min-seconds", "0"], "above 0"),
+    ]
+    for words, said in cases:
+        assert main(["strength", *words]) == 1
+        shown = capsys.readouterr().err
+        assert said in shown and shown.count("\n") == 1

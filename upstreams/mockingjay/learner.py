@@ -1,0 +1,134 @@
+"""Mockingjay in training: masked frames of a spectrogram are reconstructed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from upstreams.acoustic_inputs import SpectralInputs
+from upstreams.errors import UpstreamError
+from upstreams.mockingjay import checkpoint
+from upstreams.mockingjay.flops import step_flops
+from upstreams.mockingjay.masks import Mask, draw, log_energy
+from upstreams.mockingjay.model import Mockingjay
+from upstreams.mockingjay.recipe import Recipe
+from upstreams.pretraining.batches import MicroBatch, Stream, generator
+from upstreams.pretraining.checkpoints import fill
+from upstreams.pretraining.meter import moments, spread
+from upstreams.pretraining.method import Losses, Speech
+
+
+class Reconstruction:
+    """Mockingjay's learner: see pretraining.method.Learner."""
+
+    undecayed = ()
+
+    def __init__(self, recipe: Recipe, speech: Speech, device: torch.device) -> None:
+        """Before the first step. Raises UpstreamError where `init` names a file that does not fit."""
+        self.recipe, self.speech, self.device = recipe, speech, device
+        self.network = initial(recipe).to(device).train()
+        self.framing = self.network.config.acoustic
+        self.trained, self.config = [self.network], asdict(self.network.config)
+        self.state = self.networks = {"network": self.network}
+        self.weights = {"reconstruction_loss": 1.0}
+        if recipe.loss.score != "off":
+            self.weights["score_loss"] = 1.0
+        self.statistics = 2 * self.network.config.target
+        self.watched = {"prediction": recipe.collapse.prediction}
+        self.inputs = SpectralInputs(recipe, speech, self.framing, device)
+        self._drawn: tuple[Sequence[MicroBatch], list[list[Mask]]] | None = None
+
+    def losses(self, micro: MicroBatch, step: Sequence[MicroBatch]) -> Losses:
+        """L1 over masked frames, divided by the masked values of the whole step."""
+        number = next(i for i, one in enumerate(step) if one is micro)
+        masks = self._masks(step)[number]
+        target, valid = self.inputs.spectra(micro)
+        covered, source = self._tensors(masks, target.shape[1])
+        masked, scores = _replaced(target, source), self.inputs.scores(micro, self.recipe.loss.score != "off")
+        given = masked if self.recipe.loss.score != "as_published" else masked + _replaced(scores, source)
+        last = self.network(given, valid)[-1]
+        predicted = self.network.reconstruct(last[covered]).float()
+        count = self._count(step)
+        terms = [(predicted - target[covered]).abs().sum() / (count * target.shape[2])]
+        if self.recipe.loss.score != "off":
+            if self.recipe.loss.score == "as_published":
+                alone = _replaced(scores, source).expand(-1, -1, target.shape[2])
+                last = self.network(alone, valid)[-1]
+            rated = self.network.rate(last[covered]).float()
+            terms.append((rated - scores[covered][:, 0]).abs().sum() / count)
+        return Losses(torch.stack(terms), moments(predicted).flatten())
+
+    def moved(self, at: int, step: Sequence[MicroBatch], statistics: Tensor) -> dict[str, float]:
+        return {}
+
+    def figures(self, statistics: Tensor, step: Sequence[MicroBatch]) -> dict[str, float]:
+        """How much predictions differ between frames, and the share of frames that was masked."""
+        count = self._count(step)
+        frames = sum(int(self.framing.frames(micro.samples).sum()) for micro in step)
+        return {"prediction_var": spread(statistics.view(2, -1), count), "masked_share": count / frames}
+
+    def flops(self, step: Sequence[MicroBatch]) -> float:
+        """Floating-point operations of a step."""
+        return step_flops(self.network.config, step, self._count(step))
+
+    def _masks(self, step: Sequence[MicroBatch]) -> list[list[Mask]]:
+        """Of every utterance of a step's micro-batches. The last step's are kept."""
+        if self._drawn is None or self._drawn[0] is not step:
+            self._drawn = step, [self._masks_of(micro) for micro in step]
+        return self._drawn[1]
+
+    def _masks_of(self, micro: MicroBatch) -> list[Mask]:
+        masks = []
+        for utterance, start, samples in zip(micro.utterances, micro.starts, micro.samples, strict=True):
+            frames = int(self.framing.frames(samples))
+            rng = generator(Stream.MASK, self.recipe.seed, micro.epoch, int(utterance))
+            masks.append(draw(self.recipe.masking, frames, rng, self._guide(int(utterance), int(start), int(samples))))
+        return masks
+
+    def _guide(self, utterance: int, start: int, samples: int) -> np.ndarray | None:
+        """(T,) what spans are chosen by; None where they are random."""
+        if self.recipe.masking.kind == "random":
+            return None
+        if self.recipe.masking.kind == "energy":
+            waveform = self.speech.pack.samples(utterance)[start : start + samples]
+            return log_energy(waveform, self.framing.min_samples, self.framing.hop)
+        return self.inputs.scores_of(utterance, start, samples)
+
+    def _count(self, step: Sequence[MicroBatch]) -> int:
+        """Masked frames of a step."""
+        return sum(int(mask.covered.sum()) for masks in self._masks(step) for mask in masks)
+
+    def _tensors(self, masks: Sequence[Mask], frames: int) -> tuple[Tensor, Tensor]:
+        """(B, frames) which are masked, and where their input comes from."""
+        covered, source = np.zeros((len(masks), frames), bool), np.tile(np.arange(frames), (len(masks), 1))
+        for row, mask in enumerate(masks):
+            covered[row, : len(mask.covered)] = mask.covered
+            source[row, : len(mask.source)] = mask.source
+        return torch.from_numpy(covered).to(self.device), torch.from_numpy(source).to(self.device)
+
+
+def _replaced(values: Tensor, source: Tensor) -> Tensor:
+    """(B, T, D) with each frame taken from its source (B, T); -1: zeros."""
+    taken = values.gather(1, source.clamp(min=0)[..., None].expand_as(values))
+    return taken * (source >= 0)[..., None]
+
+
+def initial(recipe: Recipe) -> Mockingjay:
+    """The network before the first step, with random weights or those of a file. Raises UpstreamError for a misfit."""
+    torch.manual_seed(recipe.seed)
+    network = Mockingjay(recipe.network)
+    if recipe.init is None:
+        return network
+    path, own = Path(recipe.init).expanduser(), network.state_dict()
+    given = checkpoint.read(path).weights
+    fresh = [name for name in own if name.startswith(checkpoint.HEADS) and name not in given]
+    if any(name in given and given[name].shape != own[name].shape for name in own):
+        raise UpstreamError(f"init {path}: weights of another shape than those of the recipe's model")
+    kept = {name: tensor for name, tensor in given.items() if name in own or not name.startswith(checkpoint.HEADS)}
+    fill(network, kept | {name: own[name] for name in fresh}, path)
+    return network

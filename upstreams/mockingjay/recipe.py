@@ -1,0 +1,105 @@
+"""Mockingjay as a pre-training method: its recipe. docs/pretraining.md explains. Imports no torch."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+import numpy as np
+from pydantic import Field, field_validator, model_validator
+
+from upstreams.errors import UpstreamError
+from upstreams.mockingjay.config import CITE, PRESETS, ModelConfig, Score
+from upstreams.pretraining import recipe_sections
+from upstreams.pretraining.batches import SAMPLE_RATE
+from upstreams.pretraining.method import Method
+from upstreams.pretraining.recipe_sections import Count, Section
+
+MaskKind = Literal["random", "intensity", "intensity_equal", "intensity_low", "energy"]
+SCORED = ("intensity", "intensity_equal", "intensity_low")  # masks that need frame scores
+OF_RECIPE = ("acoustic", "longest", "target", "score")  # fields of the network that other sections decide
+
+
+class Masking(Section):
+    """Which spans of frames are masked.
+
+    kind: random; intensity, as published; intensity_equal, intensity_low and energy, which mask as many frames as
+        `random` would, where scores or energy are highest, or scores lowest.
+    """
+
+    kind: MaskKind = "random"
+    share: Annotated[float, Field(gt=0, lt=1)] = 0.15
+    span: Count = 7  # frames
+
+
+class Loss(Section):
+    """score: whether frame scores enter training besides the masks.
+
+    as_published: the score is added to the input, and reconstructed from the masked score in a second pass;
+    from_audio: it is predicted from the masked audio.
+    """
+
+    score: Score = "off"
+
+    @field_validator("score", mode="before")
+    @classmethod
+    def _off(cls, value: object) -> object:
+        return "off" if value is False else value  # YAML 1.1 takes the word for False
+
+
+class Recipe(recipe_sections.Recipe):
+    """A recipe of Mockingjay. Its `model` has a `preset` (base, small), and what differs from it."""
+
+    masking: Masking = Masking()
+    loss: Loss = Loss()
+    scores: str | None = None  # a file of frame scores (python -m upstreams strength score)
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        network = self.network
+        shortest = int(network.acoustic.frames(np.array(self.audio.min_seconds * SAMPLE_RATE)))
+        if shortest < 2 * self.masking.span:
+            raise ValueError(f"audio.min_seconds leaves {shortest} frames, fewer than two spans of masking.span")
+        wanted = self.masking.kind in SCORED or self.loss.score != "off"
+        if wanted and self.scores is None:
+            raise ValueError(
+                f"masking.kind {self.masking.kind} with loss.score {self.loss.score} needs frame scores; name their "
+                "file with scores=FILE (python -m upstreams strength score writes it)"
+            )
+        if not wanted and self.scores is not None:
+            raise ValueError("scores names a file, but neither masking.kind nor loss.score uses scores")
+        return self
+
+    @property
+    def score_file(self) -> str | None:
+        return self.scores
+
+    @property
+    def network(self) -> ModelConfig:
+        """The model's configuration. Raises ValueError for an impossible one."""
+        changes = self.model_dump(include={"model"})["model"]
+        preset = changes.pop("preset", "base")
+        known = {field.name for field in dataclasses.fields(ModelConfig)} - set(OF_RECIPE)
+        if strange := sorted(set(changes) - known):
+            raise ValueError(f"model has no {', '.join(strange)}; known: preset, {', '.join(sorted(known))}")
+        if not isinstance(preset, str) or preset not in PRESETS:
+            raise ValueError(f"model.preset {preset!r} is unknown; expected one of {', '.join(PRESETS)}")
+        base, seconds = PRESETS[preset], self.audio.crop_seconds or self.audio.max_seconds
+        longest = -(-round(seconds * SAMPLE_RATE) // base.acoustic.hop)  # positions beyond it are never trained
+        try:
+            return dataclasses.replace(base, longest=longest, score=self.loss.score, **changes)
+        except (TypeError, UpstreamError) as error:
+            raise ValueError(f"model: {error}") from error
+
+
+METHOD = Method(
+    name="mockingjay",
+    title="Mockingjay",
+    recipe=Recipe,
+    folder=Path(__file__).parent,
+    learner="upstreams.mockingjay.learner:Reconstruction",
+    upstream="upstreams.mockingjay.upstream:Trained",
+    release="upstreams.mockingjay.checkpoint:without_heads",
+    cite=CITE,
+)

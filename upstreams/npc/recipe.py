@@ -1,0 +1,76 @@
+"""NPC as a pre-training method: its recipe. docs/pretraining.md explains. Imports no torch."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Self
+
+from pydantic import field_validator, model_validator
+
+from upstreams.errors import UpstreamError
+from upstreams.npc.config import CITE, PRESETS, ModelConfig, Score
+from upstreams.pretraining import recipe_sections
+from upstreams.pretraining.method import Method
+from upstreams.pretraining.recipe_sections import Section
+
+OF_RECIPE = ("acoustic", "target", "score")  # fields of the network that other sections decide
+
+
+class Loss(Section):
+    """score: as_published: the score is added to the input and predicted beside the spectrum."""
+
+    score: Score = "off"
+
+    @field_validator("score", mode="before")
+    @classmethod
+    def _off(cls, value: object) -> object:
+        return "off" if value is False else value  # YAML 1.1 takes the word for False
+
+
+class Recipe(recipe_sections.Recipe):
+    """A recipe of NPC. Its `model` has a `preset` (base, small), and what differs from it."""
+
+    loss: Loss = Loss()
+    scores: str | None = None  # a file of frame scores (python -m upstreams strength score)
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        _ = self.network
+        if (self.loss.score == "off") != (self.scores is None):
+            raise ValueError(
+                f"loss.score is {self.loss.score} and scores {self.scores}; as_published needs a file of frame scores "
+                "(python -m upstreams strength score), and off takes none"
+            )
+        return self
+
+    @property
+    def score_file(self) -> str | None:
+        return self.scores
+
+    @property
+    def network(self) -> ModelConfig:
+        """The model's configuration. Raises ValueError for an impossible one."""
+        changes = self.model_dump(include={"model"})["model"]
+        preset = changes.pop("preset", "base")
+        known = {field.name for field in dataclasses.fields(ModelConfig)} - set(OF_RECIPE)
+        if strange := sorted(set(changes) - known):
+            raise ValueError(f"model has no {', '.join(strange)}; known: preset, {', '.join(sorted(known))}")
+        if not isinstance(preset, str) or preset not in PRESETS:
+            raise ValueError(f"model.preset {preset!r} is unknown; expected one of {', '.join(PRESETS)}")
+        try:
+            return dataclasses.replace(PRESETS[preset], score=self.loss.score, **changes)
+        except (TypeError, UpstreamError) as error:
+            raise ValueError(f"model: {error}") from error
+
+
+METHOD = Method(
+    name="npc",
+    title="NPC",
+    recipe=Recipe,
+    folder=Path(__file__).parent,
+    learner="upstreams.npc.learner:Prediction",
+    upstream="upstreams.npc.upstream:Trained",
+    release="upstreams.npc.checkpoint:without_heads",
+    cite=CITE,
+)

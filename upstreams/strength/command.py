@@ -1,0 +1,102 @@
+"""python -m upstreams strength train, score: frame scores of how strong the emotion is."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+
+from commons import places
+from commons.commands import MOST_JOBS, whole
+from upstreams.errors import UpstreamError
+
+
+def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command to the others."""
+    strength = commands.add_parser("strength", help="how strong the emotion is, frame by frame")
+    several = strength.add_subparsers(required=True, metavar="COMMAND")
+    jobs = whole(1, MOST_JOBS)
+    train = several.add_parser("train", help="learn it from tables of emotions")
+    train.add_argument("tables", nargs="+", type=Path, metavar="CSV", help="path,speaker,emotion[,corpus]: whole files")
+    train.add_argument("--output", type=Path, required=True, metavar="FILE", help="such as strength.safetensors")
+    train.add_argument("--epochs", type=whole(1), default=30, metavar="N", help="at most (default: %(default)s)")
+    train.add_argument("--published", action="store_true", help="the paper's rate, batch and patience; slow")
+    train.add_argument("--seed", type=whole(0), default=1, metavar="N")
+    score = several.add_parser("score", help="write the scores of folders of speech")
+    score.add_argument("model", type=Path, metavar="FILE", help="that train wrote")
+    score.add_argument(
+        "--data", dest="speech", nargs="+", type=Path, required=True, metavar="DIR", help="folders of speech"
+    )
+    score.add_argument("--output", type=Path, required=True, metavar="FILE", help="such as scores.parquet")
+    score.add_argument("--min-seconds", type=float, default=0.5, metavar="S", help="shorter files are skipped")
+    score.add_argument("--max-seconds", type=float, default=20.0, metavar="S", help="longer files are scored in parts")
+    score.add_argument("--pictures", type=Path, metavar="DIR", help="draw some of the scores over their spectrograms")
+    for command, run in ((train, _train), (score, _score)):
+        places.add_to(command, "cache")
+        command.add_argument("--jobs", type=jobs, default=os.cpu_count() or 1, metavar="N")
+        command.set_defaults(run=run)
+
+
+def _train(arguments: argparse.Namespace) -> int:
+    from upstreams.extraction import Extraction
+    from upstreams.pretraining.checkpoints import Facts
+    from upstreams.strength import model, table, training
+
+    _writable(arguments.output)
+    rows = table.load(arguments.tables)
+    held_out = table.held_out(rows)
+    audio = training.audio_of(rows)
+    ranked = training.targets(audio, Extraction(places.chosen(arguments).cache, "cpu", arguments.jobs))
+    for emotion, share in ranked.ordered.items():
+        print(f"{emotion}: {100 * share:.1f} % of pairs ranked above neutral; mean strength "
+              f"{ranked.values[audio['emotion'] == emotion].mean():.2f}")  # fmt: skip
+
+    def shown(epoch: training.Epoch) -> None:
+        print(f"epoch {epoch.number}: loss {epoch.loss:.3f}; speakers held out: error {epoch.error:.3f} (a constant "
+              f"{epoch.constant:.3f}), emotion {100 * epoch.accuracy:.0f} %", flush=True)  # fmt: skip
+
+    settings = training.Settings(epochs=arguments.epochs, seed=arguments.seed)
+    if arguments.published:
+        settings = training.Settings(arguments.epochs, 1e-4, 64, 30, seed=arguments.seed)
+    network = training.fit(training.spectra(audio), ranked.values, audio["emotion"], held_out, settings, shown)
+    facts: Facts = {"hours": round(float(audio["duration"].sum()) / 3600, 2)}
+    if (seen := table.seen(rows)) is not None:
+        facts["seen"] = seen
+    model.save(arguments.output, network, facts)
+    print(f"{arguments.output}: {sum(p.numel() for p in network.parameters()) / 1e6:.2f} M parameters")
+    return 0
+
+
+def _score(arguments: argparse.Namespace) -> int:
+    from commons import hashing
+    from commons.progress import bar
+    from upstreams.pretraining import scores
+    from upstreams.pretraining.pack import Bounds, build
+    from upstreams.strength import model, scoring
+
+    _writable(arguments.output)
+    if not 0 < 2 * arguments.min_seconds <= arguments.max_seconds:
+        raise UpstreamError("--max-seconds must be at least twice --min-seconds, and both above 0")
+    network, facts = model.load(arguments.model)
+    if "seen" not in facts:
+        raise UpstreamError(
+            f"{arguments.model}: does not say whose labels it was learnt from; train it on tables with a column corpus"
+        )
+    with bar("decoding speech", "files") as progress:
+        bounds = Bounds(arguments.min_seconds, arguments.max_seconds)
+        pack = build(arguments.speech, places.chosen(arguments).cache, bounds, arguments.jobs, progress)
+    with bar("scoring", "utterances") as progress:
+        scored = list(scoring.of_pack(network, pack, progress))
+    origin = f"{arguments.model.name}, sha256 {hashing.of_file(arguments.model)[:16]}"
+    frames = scores.write(arguments.output, scored, facts["seen"], origin)
+    print(f"{arguments.output}: {len(scored)} files, {frames} frames; {len(pack.skipped)} files skipped")
+    if arguments.pictures:
+        scoring.pictures(arguments.pictures, pack, scored, 6)
+        print(f"{arguments.pictures}: pictures")
+    return 0
+
+
+def _writable(path: Path) -> None:
+    """Raises UpstreamError before hours of work whose result could not be written."""
+    if not path.parent.is_dir():
+        raise UpstreamError(f"{path}: the folder {path.parent} does not exist; make it, or name another place")

@@ -1,0 +1,159 @@
+"""From a table of emotions to a network that scores strength."""
+
+from __future__ import annotations
+
+import copy
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+import torch
+import torch.nn.functional as F
+
+from commons import hashing
+from upstreams.errors import UpstreamError
+from upstreams.inputs.audio import Segment, decode
+from upstreams.pretraining.batches import SAMPLE_RATE
+from upstreams.strength.model import Config, Output, StrengthNet, log_mel, padded
+from upstreams.strength.ranking import Strengths, strengths
+
+if TYPE_CHECKING:
+    from upstreams.extraction import Extraction
+
+FUNCTIONALS = "opensmile"  # the upstream whose values are ranked
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How it is trained. As published: rate 1e-4, batch 64, patience 30."""
+
+    epochs: int = 30
+    rate: float = 1e-3
+    batch: int = 32
+    patience: int = 6  # epochs without a smaller error on held-out speakers, after which training ends
+    channels: tuple[int, ...] = (16, 32, 64, 128)
+    seed: int = 1
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """What an epoch ends with: the mean loss in training, and errors on speakers held out."""
+
+    number: int
+    loss: float
+    error: float  # mean absolute error of utterances' strengths
+    constant: float  # the same of the training mean, which is what guessing gives
+    accuracy: float  # of the emotion
+
+
+def audio_of(table: pd.DataFrame) -> pd.DataFrame:
+    """The table as extraction takes it: with hashes and durations. Raises UpstreamError for a file that is no audio."""
+    import soundfile
+
+    def facts(path: str) -> tuple[str, float]:
+        try:
+            return hashing.of_file(Path(path)), float(soundfile.info(path).duration)
+        except (OSError, soundfile.LibsndfileError) as error:
+            raise UpstreamError(f"{path}: cannot be decoded ({error}); leave it out of the table") from error
+
+    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        digests, seconds = zip(*pool.map(facts, table["path"]), strict=True)
+    whole = table.assign(sha256=digests, duration=seconds)
+    return whole.set_index(pd.Index([str(i) for i in range(len(whole))], name="id"))
+
+
+def targets(audio: pd.DataFrame, options: Extraction) -> Strengths:
+    """Strengths of all utterances, ranked on openSMILE's functionals, which the store keeps."""
+    from commons.places import Places
+    from upstreams import registry
+    from upstreams.extraction.extract import extract
+    from upstreams.extraction.models import Models
+    from upstreams.identity import identify
+
+    models, named = Models(), registry.resolve(FUNCTIONALS, Places())
+    identity = identify(named, *models.current(named, "fp32"))
+    pooled = extract(identity, audio, ["pooled"], options, None, models).pooled
+    assert pooled is not None  # it was asked for
+    return strengths(np.asarray(pooled[:, 0, 0]), audio)
+
+
+def spectra(audio: pd.DataFrame) -> list[torch.Tensor]:
+    """Log-mel energies of every utterance, in half precision: all are kept in memory."""
+    rows = zip(audio["path"], audio["sha256"], strict=True)
+    waveforms = (decode(Segment(path, sha256, None, None, None, 0.0), SAMPLE_RATE) for path, sha256 in rows)
+    return [log_mel(torch.from_numpy(waveform)).half() for waveform in waveforms]
+
+
+def fit(
+    mels: list[torch.Tensor],
+    wanted: np.ndarray,
+    emotions: pd.Series,
+    held_out: np.ndarray,
+    settings: Settings,
+    watch: Callable[[Epoch], None],
+) -> StrengthNet:
+    """The network of the epoch with the smallest error on held-out speakers. `watch` is called after each epoch."""
+    torch.manual_seed(settings.seed)
+    classes = tuple(sorted(set(emotions)))
+    network = StrengthNet(Config(classes, settings.channels))
+    optimiser = torch.optim.Adam(network.parameters(), settings.rate)
+    strength = torch.from_numpy(wanted).float()
+    emotion = torch.tensor([classes.index(one) for one in emotions])
+    train, dev = np.flatnonzero(~held_out), np.flatnonzero(held_out)
+    constant = float((strength[dev] - strength[train].mean()).abs().mean())
+    best, smallest, since = copy.deepcopy(network.state_dict()), float("inf"), 0
+    for number in range(1, settings.epochs + 1):
+        losses = []
+        for rows in _batches(train, mels, settings, number):
+            mel, frames = padded([mels[row].float() for row in rows])
+            output = network.train()(mel, frames)
+            loss = _loss(output, frames, strength[rows], emotion[rows])
+            optimiser.zero_grad()
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(network.parameters(), 5.0)
+            optimiser.step()
+            losses.append(loss.item())
+        error, accuracy = _errors(network.eval(), dev, mels, strength, emotion, settings)
+        watch(Epoch(number, float(np.mean(losses)), error, constant, accuracy))
+        since += 1
+        if error < smallest:
+            best, smallest, since = copy.deepcopy(network.state_dict()), error, 0
+        if since == settings.patience:
+            break
+    network.load_state_dict(best)
+    return network.eval()
+
+
+def _loss(output: Output, frames: torch.Tensor, strength: torch.Tensor, emotion: torch.Tensor) -> torch.Tensor:
+    """MAE of utterances, MAE of frames against the utterance's strength, cross-entropy of the emotion: 1:1:1."""
+    valid = torch.arange(output.frames.shape[1]) < frames[:, None]
+    of_frames = ((output.frames - strength[:, None]).abs() * valid).sum(1) / frames
+    return (output.strength - strength).abs().mean() + of_frames.mean() + F.cross_entropy(output.emotion, emotion)
+
+
+@torch.inference_mode()
+def _errors(
+    network: StrengthNet, rows: np.ndarray, mels: list[torch.Tensor], strength: torch.Tensor, emotion: torch.Tensor,
+    settings: Settings,
+) -> tuple[float, float]:  # fmt: skip
+    """Mean absolute error of strengths, and share of emotions that are right."""
+    error, right = 0.0, 0
+    for some in _batches(rows, mels, settings, 0):
+        output = network(*padded([mels[row].float() for row in some]))
+        error += float((output.strength - strength[some]).abs().sum())
+        right += int((output.emotion.argmax(1) == emotion[some]).sum())
+    return error / len(rows), right / len(rows)
+
+
+def _batches(rows: np.ndarray, mels: list[torch.Tensor], settings: Settings, epoch: int) -> list[np.ndarray]:
+    """Batches of utterances of about one length, in random order."""
+    rng = np.random.default_rng((settings.seed, epoch))
+    lengths = np.array([len(mels[row]) for row in rows]) * np.exp(0.05 * rng.standard_normal(len(rows)))
+    ordered = rows[np.argsort(lengths)]
+    several = [ordered[i : i + settings.batch] for i in range(0, len(ordered), settings.batch)]
+    return [several[i] for i in rng.permutation(len(several))]
