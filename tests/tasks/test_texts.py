@@ -204,7 +204,7 @@ def test_a_corpus_without_texts_says_how_to_give_them(tmp_path):
         ("id,text,text_gold\na,b,c\n", "expected columns id and text"),
         ("id,text\na,b\na,c\n", "row 3: the id 'a' occurs twice"),
         ("id,text\n,b\n", "row 2: has no id"),
-        ("id,text\nnobody,b\n", "none of its 1 ids is one of emodb, such as 03a01Aa"),
+        ("id,text\nnobody,b\n", r"has 1 id \(nobody\), and none of them is an id of emodb, such as 03a01Aa"),
         ("", "expected columns id and text"),
     ],
 )
