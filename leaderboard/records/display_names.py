@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from commons.corridors.record import REFERENCE, Record
 from commons.marks import IMPORTED
 
+
 def shown(record: Record) -> str:
     """What tables, pictures and the page call the upstream of a record."""
     return record.upstream.label or record.cell.upstream

@@ -205,6 +205,7 @@ def _over_corpora(title: str, over: Across, called: dict[str, str], reads: dict[
     mean, votes = f"mean {metric}", plural(len(over.families), "vote")
     several = over.clean is not None and len(over.clean_tasks) < sum(map(len, over.families.values()))
     ranked = significant_pairs(over.pairs) > 0
+    head = ["ranks", "upstream", *["input"] * bool(reads)]
     cells: dict[tuple[str, str], Cell] = {}
     for i, name in enumerate(over.upstreams):
         cells[name, "ranks"] = Cell(text=_span(over.ranks[i], over.last[i]))
@@ -230,9 +231,7 @@ def _over_corpora(title: str, over: Across, called: dict[str, str], reads: dict[
             *_needed(over.needed, metric),
         ],
         rows=over.upstreams,
-        columns=[
-            "ranks", "upstream", *["input"] * bool(reads), mean, *["clean tasks"] * several, "further corpora",
-        ],  # fmt: skip
+        columns=[*head, mean, *["clean tasks"] * several, "further corpora"],
         cells=cells,
         notes=notes,
         corner="rank",
