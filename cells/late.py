@@ -6,7 +6,7 @@ measured first where they are missing.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -90,6 +90,16 @@ def identity(fusion: LateFusion, parts: Sequence[Identity]) -> Identity:
     """The facts of a late fusion, from those of its parts."""
     merged = upstreams.fused(fusion.named, parts)
     return replace(merged, fingerprint=hashing.of_json({"late": RULE, "parts": merged.fingerprint}))
+
+
+def refuse_unlike(name: str, task: str, counts: Mapping[str, int]) -> None:
+    """Raise EmorepError where the parts answer for different numbers of utterances, `counts`: some lack text."""
+    if len(set(counts.values())) > 1:
+        each = ", ".join(f"{part} for {count:,}" for part, count in counts.items())
+        raise EmorepError(
+            f"{name}: its parts answer for different utterances of {task} ({each}), since those without text are left "
+            "out; give the texts that are missing (--text), or use early fusion (a+b)"
+        )
 
 
 def key(parts: Sequence[str]) -> str:

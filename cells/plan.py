@@ -126,6 +126,7 @@ class _Planner:
             given(part, own.other_texts if "text" in part.modality else "")
             for part, own in zip(whole.parts, owns, strict=True)
         ]
+        late.refuse_unlike(name, task.name, {part: len(own.problem.ids) for part, own in zip(names, owns, strict=True)})
         cells = {(name, task.name, reader.name) for name in names}
         if failed := next((outcome for outcome in self.failed if outcome.cell in cells), None):
             raise EmorepError(f"its part {failed.cell[0] if failed.cell else ''} fails: {failed.failure}")

@@ -22,6 +22,7 @@ from downstreams.linear import Linear, moments, standardised
 
 MEMORY = 8  # pairs of steps and gradient changes that L-BFGS keeps
 FLOOR = 1e-4  # the tolerance that rounding may impose
+FLAT = 1e-10  # a Newton decrement, as a share of the objective, that float32 cannot tell from 0
 STEPS = 1000  # a weak ridge on correlated features takes some 350
 LARGEST_BASIS = 2048  # rows that suffice for a basis of very wide features
 WIDE = 3  # features a row, beyond which the rows' span is the cheaper place to solve in
@@ -52,7 +53,8 @@ def fit(
         strengths: (S,) inverse ridge penalties.
         n_classes: C.
         tolerance: the Newton decrement at which a problem is solved, as a share of the first one (a strong ridge
-            lowers the objective little) and of the objective (a weak one lowers it by orders of magnitude).
+            lowers the objective little) and of the objective (a weak one lowers it by orders of magnitude); at
+            `FLAT` of the objective it is solved in any case.
         balanced: classes weigh alike, however many members they have.
         factors: (D,), by which standardised features are multiplied; None: 1.
 
@@ -219,7 +221,8 @@ def _minimise(batch: _Batch, tolerance: float) -> tuple[torch.Tensor, torch.Tens
     open_ = torch.arange(p, device=theta.device)
     stuck = torch.zeros_like(converged)
     for step in range(STEPS + 1):
-        solved = -slope <= tolerance * torch.minimum(-first, objective)
+        # Where the features say nothing of the classes (each sentence in every emotion), the first is rounding alone.
+        solved = -slope <= torch.maximum(tolerance * torch.minimum(-first, objective), FLAT * objective)
         leave = solved | stuck | (step == STEPS)
         if leave.any():
             stay = (~leave).nonzero()[:, 0]

@@ -11,7 +11,7 @@ from commons.marks import explain
 from leaderboard.comparison.permutation import DRAWS, ENUMERATED
 from leaderboard.imported import IMPORTED
 from leaderboard.records.comparable import question
-from leaderboard.records.display_names import names, shown
+from leaderboard.records.display_names import inputs, names, shown
 from leaderboard.records.random_weights import averaged, draws_of
 from leaderboard.tables.markdown import escape
 from leaderboard.text import plain, plural
@@ -127,7 +127,8 @@ def _tasks(records: Sequence[Record], references: References, openings: dict[str
 
 
 def _upstreams(records: Sequence[Record], references: References) -> str:
-    said = []
+    """What each upstream is; where some read texts, also what each reads, and who wrote the texts."""
+    said, reads = [], inputs(records)
     for record in _one_each(averaged(records), lambda r: r.cell.upstream):
         up = record.upstream
         sizes = f" ({plural(up.depth, 'layer')} of {plural(up.width, 'value')})" if up.depth and up.width else ""
@@ -136,8 +137,10 @@ def _upstreams(records: Sequence[Record], references: References) -> str:
         draws = draws_of(record)
         of_draws = f", the mean of {draws} draws of its weights" if draws else ""
         fused = FUSED[up.fusion].format(" and ".join(map(_shown, up.parts))) if up.fusion else ""
-        said.append(f"{_shown(name)}{title}{sizes}{fused}{of_draws}{references.cite(up.cite)}")
-    return plain(f"Upstreams, frozen: {'; '.join(said)}.")
+        what = f", reads {_shown(reads[record.cell.upstream])}" if reads else ""
+        said.append(f"{_shown(name)}{title}{sizes}{fused}{of_draws}{what}{references.cite(up.cite)}")
+    legend = " Gold texts were written by people, ASR texts by a recogniser of speech." if reads else ""
+    return plain(f"Upstreams, frozen: {'; '.join(said)}.{legend}")
 
 
 def _imported(records: Sequence[Record]) -> list[str]:

@@ -23,10 +23,9 @@ def readable(task: Task, modality: Modality, reader: str, options: Options) -> b
         TaskError: the audio or all texts are missing; or some texts are, and `skip_bad` is false.
     """
     if "audio" in modality and not task.has_audio:
-        get = f" {task.corpus.how_to_get(options.data)}" if task.corpus.folders else ""
-        raise TaskError(
-            f"{task.name}: {reader} reads audio, and {task.corpus.name} has labels and texts only here.{get}"
-        )
+        corpus = task.corpus
+        get = f"python -m tasks check {corpus.name} says how to get audio" if corpus.folders else "add a column path"
+        raise TaskError(f"{task.name}: {reader} reads audio, and {corpus.name} has labels and texts only here; {get}")
     if "text" not in modality or not (gone := task.textless):
         return True
     if len(gone) == len(task.utterances):

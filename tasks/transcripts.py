@@ -124,8 +124,7 @@ def placed(corpus: str, rows: pd.DataFrame, file: Path | None) -> tuple[pd.DataF
     notes += [f"{corpus}: {file.name} has {_listed(surplus, 'id')} that the corpus lacks"] * bool(surplus)
     if len(missing) == len(rows):
         raise TaskError(
-            f"{file}: none of its {len(given.texts)} ids is one of {corpus}, such as {rows.index[0]}; its ids are "
-            f"{_listed(surplus, 'id')}"
+            f"{file}: has {_listed(surplus, 'id')}, and none of them is an id of {corpus}, such as {rows.index[0]}"
         )
     words = pd.Series([given.texts.get(utterance) or None for utterance in rows.index], rows.index, dtype=object)
     rows = rows.assign(text=words)

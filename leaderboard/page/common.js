@@ -22,9 +22,13 @@ const byId = (id) => document.getElementById(id);
 const DATA = JSON.parse(byId("summary").textContent);
 
 const CALLED = new Map(DATA.names);
+const INPUTS = new Map(DATA.inputs);
 
 /** What an upstream is called: its label, or its name. */
 const called = (name) => CALLED.get(name) ?? name;
+
+/** What an upstream reads; "" where that is unknown, or where nothing reads text. */
+const inputOf = (name) => INPUTS.get(name) ?? "";
 
 /** How a metric is shown: its decimals, and the top of an axis. */
 const formOf = (metric) => DATA.metrics[metric] ?? { decimals: 3, top: 1 };

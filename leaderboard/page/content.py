@@ -15,7 +15,7 @@ from leaderboard.comparison.answers import answers, kinds
 from leaderboard.comparison.corpora import Across, across
 from leaderboard.comparison.standings import Standing, significant_pairs, standing
 from leaderboard.records.comparable import Question, aspect, groups, question
-from leaderboard.records.display_names import names
+from leaderboard.records.display_names import inputs, names
 from leaderboard.records.openings import openings
 from leaderboard.records.random_weights import averaged
 from leaderboard.tables.views import real_time_factor
@@ -85,6 +85,7 @@ def assemble(
         "counts": _counts(records),
         "marks": [[mark, explain(mark)] for mark in marks],
         "names": [[name, label] for name, label in names(records).items() if label != name],
+        "inputs": [[name, text] for name, text in inputs(records).items()],
         "metrics": {name: {"decimals": m.decimals, "top": _top(m)} for name, m in METRICS.items()},
         "boards": boards,
         "tables": several_kinds,

@@ -107,6 +107,10 @@ function overview(host) {
     const form = formOf(table.metric), higher = table.boards.every((index) => DATA.boards[index].higher);
     const mean = (row) => (row.floor ? undefined : means.get(row.name));
     const columns = [{ title: "upstream", value: (row) => called(row.name), cell: (row) => called(row.name) }];
+    if (INPUTS.size) {
+      columns.push({ title: "input", hint: "what it reads: speech, or texts written by people (gold) or by a recogniser (ASR)",
+        value: (row) => inputOf(row.name), cell: (row) => inputOf(row.name) });
+    }
     if (means.size) {
       columns.push({ title: "over corpora", hint: "mean, one vote a corpus family; its rank, on further speakers of these corpora", descending: higher,
         value: (row) => mean(row)?.[1] ?? null,
@@ -168,6 +172,7 @@ function everyCell(host) {
   const number = (title, of, hint) => ({ title, hint, value: of, cell: (row) => { const v = of(row); return v === null ? NONE : String(v); } });
   const table = sortableTable("every cell", [
     text("upstream", (row) => called(row.cell[0])),
+    ...(INPUTS.size ? [text("input", (row) => inputOf(row.cell[0]))] : []),
     text("task", (row) => row.board.name),
     { title: "figure", hint: "in the unit of its metric", descending: true, value: (row) => row.cell[1],
       cell: (row) => figureButton(row.index, row.number, axes[row.index]) },
@@ -179,7 +184,7 @@ function everyCell(host) {
     text("family", (row) => row.board.family),
     { title: "marks", value: (row) => row.cell[6].map((mark) => DATA.marks[mark][0]).join(" "),
       cell: (row) => row.cell[6].map((mark) => make("span", { class: "tag", title: DATA.marks[mark][1] }, DATA.marks[mark][0])) },
-  ], { index: 2, down: true });
+  ], { index: INPUTS.size ? 3 : 2, down: true });
   const notes = make("ul", { class: "notes" });
   host.replaceChildren(table.element, make("p", { class: "notes" }, frozen()), notes);
   return () => {

@@ -8,8 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from commons.corridors.record import REFERENCE, Record
-
-SPEECH = "speech"
+from commons.marks import IMPORTED
 
 
 def shown(record: Record) -> str:
@@ -18,13 +17,20 @@ def shown(record: Record) -> str:
 
 
 def given(record: Record) -> str:
-    """What the upstream was given: speech, text (gold), text (ASR) ...; empty for references that read neither.
+    """What the upstream was given: speech, text (gold), text (ASR) ...; empty where that is not known.
 
-    Records from before there was text are of speech.
+    It is empty for references that read neither, and for imported predictions. Records from before there was text are
+    of speech.
     """
-    if record.upstream.input or record.cell.downstream == REFERENCE:
+    if record.upstream.input or record.cell.downstream == REFERENCE or IMPORTED in record.marks:
         return record.upstream.input or ""
-    return SPEECH
+    return "speech"
+
+
+def inputs(records: Iterable[Record]) -> dict[str, str]:
+    """What every upstream was given; empty where none of them read text."""
+    of = {record.cell.upstream: given(record) for record in records}
+    return of if any("text" in text for text in of.values()) else {}
 
 
 def names(records: Iterable[Record]) -> dict[str, str]:

@@ -18,7 +18,7 @@ from leaderboard.comparison.statistics import Effect
 from leaderboard.errors import LeaderboardError
 from leaderboard.imported import IMPORTED
 from leaderboard.records.comparable import Question, aspect, question
-from leaderboard.records.display_names import names, shown
+from leaderboard.records.display_names import inputs, names, shown
 from leaderboard.records.random_weights import is_of
 from leaderboard.tables.model import Cell, Table, figure
 from leaderboard.tables.views import of_record
@@ -48,7 +48,7 @@ def rankings(results: Path, records: Sequence[Record], *, pairs: bool = False) -
         over = across(several)
         title = f"over corpora · {_about(several)}"
         if len(over.upstreams) > 1:
-            made.append(_over_corpora(title, over, called))
+            made.append(_over_corpora(title, over, called, inputs(records)))
             if pairs:
                 made += _pairs_over_corpora(title, over, called)
         else:
@@ -100,7 +100,7 @@ def two_upstreams(
             if len(several) > 1:
                 over = across(several)
                 title = f"{one} and {other} over corpora · {_about(several)}"
-                made += [_over_corpora(title, over, called), *_pairs_over_corpora(title, over, called)]
+                made += [_over_corpora(title, over, called, inputs(records)), *_pairs_over_corpora(title, over, called)]
     return made, problems
 
 
@@ -171,15 +171,17 @@ def _ranking(place: Standing) -> Table:
             )
     ranked = significant_pairs(place.pairs) > 0
     cells: dict[tuple[str, str], Cell] = {}
+    reads = inputs(item.record for item in place.answers)
     for item, rank, last in zip(place.answers, place.ranks, place.last, strict=True):
         cells[item.upstream, "ranks"] = Cell(text=_span(rank, last))
         cells[item.upstream, "upstream"] = Cell(text=shown(item.record))
+        cells[item.upstream, "input"] = Cell(text=reads.get(item.record.cell.upstream, ""))
         cells[item.upstream, metric] = of_record(item.record, metric)
     return Table(
         title=_title(place.answers),
         facts=facts,
         rows=[item.upstream for item in place.answers],
-        columns=["ranks", "upstream", metric],
+        columns=["ranks", "upstream", *["input"] * bool(reads), metric],
         cells=cells,
         notes=[RANK if ranked else NO_RANK] if k > 1 else [],
         corner="rank",
@@ -197,16 +199,18 @@ NO_RANK = (
 ADJUSTED = "adjusted p"
 
 
-def _over_corpora(title: str, over: Across, called: dict[str, str]) -> Table:
-    """The ranks over several corpora."""
+def _over_corpora(title: str, over: Across, called: dict[str, str], reads: dict[str, str]) -> Table:
+    """The ranks over several corpora; `reads`: what each upstream was given, empty where none read text."""
     metric = over.metric
     mean, votes = f"mean {metric}", plural(len(over.families), "vote")
     several = over.clean is not None and len(over.clean_tasks) < sum(map(len, over.families.values()))
     ranked = significant_pairs(over.pairs) > 0
+    head = ["ranks", "upstream", *["input"] * bool(reads)]
     cells: dict[tuple[str, str], Cell] = {}
     for i, name in enumerate(over.upstreams):
         cells[name, "ranks"] = Cell(text=_span(over.ranks[i], over.last[i]))
         cells[name, "upstream"] = Cell(text=called[name])
+        cells[name, "input"] = Cell(text=reads.get(name, ""))
         cells[name, mean] = _effect(over.means[i], metric)
         cells[name, "clean tasks"] = Cell(over.clean[i] if over.clean else None, metric=metric)
         cells[name, "further corpora"] = Cell(text=_span(over.ranks_corpora[i], over.last_corpora[i]))
@@ -227,7 +231,7 @@ def _over_corpora(title: str, over: Across, called: dict[str, str]) -> Table:
             *_needed(over.needed, metric),
         ],
         rows=over.upstreams,
-        columns=["ranks", "upstream", mean, *(["clean tasks"] if several else []), "further corpora"],
+        columns=[*head, mean, *["clean tasks"] * several, "further corpora"],
         cells=cells,
         notes=notes,
         corner="rank",

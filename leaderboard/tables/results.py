@@ -10,7 +10,7 @@ from commons.marks import explain
 from commons.metrics import METRICS
 from leaderboard import published
 from leaderboard.records.comparable import groups
-from leaderboard.records.display_names import SPEECH, given, shown
+from leaderboard.records.display_names import given, inputs, shown
 from leaderboard.records.random_weights import averaged
 from leaderboard.tables.model import Cell, Table, figure, lettered
 from leaderboard.tables.views import by_kind, by_task, chance, common_marks, marks_of, of_record, row_of
@@ -44,7 +44,7 @@ def _of_task(measured: list[Record], references: list[Record], lettering: dict[s
     common = common_marks(measured)
     last, beside = f"last layer {task.headline}", f"published {task.headline}"
     cells: dict[tuple[str, str], Cell] = {}
-    of_text = any(given(record) != SPEECH for record in measured)
+    of_text = bool(inputs(measured))
     for record in everyone:
         own = {"input": Cell(text=given(record) if of_text else "")}
         own |= {"layer": Cell(text=_layer(record)), beside: Cell(text=_beside(record))}

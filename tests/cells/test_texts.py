@@ -122,6 +122,21 @@ def test_utterances_without_text_stop_the_cell_and_are_left_out_on_request(
     assert table.loc[measured, "input"] == "text (ASR)"
 
 
+def test_parts_of_a_late_fusion_that_answer_for_different_utterances_are_refused(
+    tmp_path: Path, folders: list[str]
+) -> None:
+    layouts.emodb(tmp_path / "data")
+    words = [*TEXT, "fbank", "late:fbank,text_ngrams", "fbank+text_ngrams", "-t", "emodb", *folders]
+    whole = Workplace().task("emodb", request(*words).setting).utterances.index.tolist()
+    file = f"emodb={asr(tmp_path / 'asr.csv', whole[1:])}"
+    cells, failed, _ = jobs(request(*words, "--text", file, "--skip-bad"))
+    (failure,) = failed
+    assert failure.startswith("late:fbank,text_ngrams: its parts answer for different utterances of emodb (fbank for ")
+    assert {name.partition("@")[0] for name, _, head in cells if head == "probe"} == {
+        "text_ngrams", "fbank", "fbank+text_ngrams",
+    }  # fmt: skip
+
+
 def test_marks_of_audio_and_of_text_concern_those_who_read_them() -> None:
     every = ["partial", "skipped:3", "lossy_audio", "textless:2", "other_text:asr"]
     assert marks.concerning(every, "audio") == every[:3]

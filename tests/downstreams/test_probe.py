@@ -12,7 +12,7 @@ from sklearn.utils.class_weight import compute_sample_weight
 
 import downstreams
 from downstreams.probe import SCALES, strongest
-from tests.downstreams.problems import CLASSES, KINDS, make, reader
+from tests.downstreams.problems import CLASSES, KINDS, features_of, make, reader
 
 
 def slow_losses(x, problem, fold, weights):
@@ -29,7 +29,7 @@ def slow_losses(x, problem, fold, weights):
         logits = []
         for group in groups:
             rest = np.setdiff1d(known, group)
-            fitted = model(strengths[s] / features_of(x, known), weights).fit(x[rest, layer], problem.targets[rest])
+            fitted = model(strengths[s] / varying(x, known), weights).fit(x[rest, layer], problem.targets[rest])
             logits.append(fitted.decision_function(x[group, layer]))
         surprises = [-log_softmax(t * np.concatenate(logits), axis=1)[np.arange(len(rows)), true] for t in SCALES]
         surprise = min(surprises, key=lambda own: own @ share)
@@ -38,7 +38,7 @@ def slow_losses(x, problem, fold, weights):
     return losses, parts
 
 
-def features_of(x, known):
+def varying(x, known):
     """How many columns vary on the rows that may be trained on; alike for all layers here."""
     return int((np.ptp(x[known, 0], axis=0) > 0).sum())
 
@@ -69,7 +69,7 @@ def test_choices_and_predictions_equal_the_slow_program(official_dev, select_on)
         error = np.std(excess, ddof=1) * np.sqrt(len(excess)) if len(excess) > 1 else 0.0
         assert choice["strength"] <= choice["lowest"] and excess.sum() <= error + 4e-3
         known = np.concatenate([fold.train, fold.dev])
-        final = model(choice["strength"] / features_of(x, known), weights).fit(
+        final = model(choice["strength"] / varying(x, known), weights).fit(
             x[known, choice["layer"]], problem.targets[known]
         )
         rows = predictions.table[predictions.table["fold"] == fold.name]
@@ -123,6 +123,18 @@ def test_references_need_no_features():
         assert set(rows["prediction"]) == {CLASSES[np.bincount(known).argmax()]}
     table = downstreams.reference("duration", problem, seconds).table
     assert (table["target"] == table["prediction"]).mean() > 0.9
+
+
+@pytest.mark.parametrize("telling", [0, 1])
+def test_the_length_of_texts_is_the_probe_on_their_words_and_characters(telling):
+    _, problem = make(n=120)
+    lengths = np.random.default_rng(0).integers(1, 30, (len(problem.ids), 2))
+    lengths[:, telling] = 4 ** (1 + problem.targets)
+    table = downstreams.reference("text_length", problem, lengths).table
+    assert (table["target"] == table["prediction"]).mean() > 0.95
+    pooled = np.log(lengths).astype(np.float32)[:, None, None].repeat(2, axis=1)
+    again = downstreams.evaluate(downstreams.resolve("probe"), features_of(pooled), problem, [0]).table
+    assert table["prediction"].tolist() == again["prediction"].tolist()
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -62,3 +62,16 @@ def test_ridge_equals_scikit_learn(n, d):
         for s, strength in enumerate(STRENGTHS):
             expected = Ridge(alpha=1 / strength).fit(z[member], values[member]).predict(z)
             assert np.abs(ours[:, 0, q * len(STRENGTHS) + s] - expected).max() < 2e-3
+
+
+@pytest.mark.parametrize("wide", [False, True])
+def test_features_that_say_nothing_of_the_classes_are_solved_at_once(wide, monkeypatch):
+    """Every sentence in every emotion: nothing can be learned from texts, and only rounding is left to descend."""
+    sentences = torch.randn(14, 2000 if wide else 100, generator=torch.Generator().manual_seed(0))
+    rows, targets = sentences.repeat(7, 1), torch.arange(7).repeat_interleave(14)
+    members = torch.ones(1, len(rows), dtype=torch.bool)
+    monkeypatch.setattr(logistic, "STEPS", 20)
+    strengths = torch.tensor([0.1, 10.0, 1000.0, 10_000.0]) / rows.shape[1]
+    fit = logistic.fit(rows, targets, members, strengths, 7, 1e-7)
+    assert fit.converged.all()
+    assert fit(rows).softmax(1).sub(1 / 7).abs().max() < 1e-3

@@ -133,3 +133,9 @@ def test_a_fusion_is_told_with_its_parts(make, results):
         upstream = record.upstream.model_copy(update={"fusion": fusion, "parts": ["fbank", "mfcc"]})
         assert words in methods.methods([record.model_copy(update={"upstream": upstream})])
     assert "side by side" not in methods.methods([record])
+
+
+def test_what_was_read_is_told_where_some_read_texts(make, results):
+    said = methods.methods([make(upstream="minilm", read="text (ASR)"), make(upstream="fbank")])
+    assert "reads text (ASR)" in said and "reads speech" in said and "ASR texts by a recogniser" in said
+    assert "reads speech" not in methods.methods([make(upstream="fbank")])

@@ -266,3 +266,10 @@ def test_figures_of_layers_have_the_intervals_of_the_pictures(make, results):
     assert shown["fbank"]["scores"]["by_layer"] == pytest.approx(drawn[0], rel=1e-4)
     np.testing.assert_allclose(shown["fbank"]["layer_intervals"], drawn[1:].T, rtol=1e-4)
     assert np.isfinite(drawn).all()
+
+
+def test_the_page_says_what_was_read_where_some_read_texts(make, results):
+    make(upstream="fbank")
+    assert made(results)[0]["inputs"] == []
+    make(upstream="minilm", read="text (gold)")
+    assert dict(made(results)[0]["inputs"]) == {"fbank": "speech", "minilm": "text (gold)"}

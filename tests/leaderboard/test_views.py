@@ -115,6 +115,10 @@ def test_recalls_and_costs(board, results):
         update={"upstream": timed.upstream.model_copy(update={"counts": {"computed": 1, "reused": 9}})}
     )
     assert views.real_time_factor(reused) is None, "features from the store say nothing of speed"
+    words = timed.model_copy(update={"upstream": timed.upstream.model_copy(update={"modality": "text"})})
+    assert views.real_time_factor(words) is None, "texts have no seconds"
+    (of_words,), _ = view("cost", results, [words])
+    assert "real-time factor" not in of_words.columns and "extraction, s" in of_words.columns
     (of_timed,), _ = view("cost", results, [timed])
     (of_reused,), _ = view("cost", results, [reused])
     assert "real-time factor" in of_timed.columns and "real-time factor" not in of_reused.columns

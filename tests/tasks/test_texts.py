@@ -87,13 +87,21 @@ def test_esds_texts_are_the_same_in_all_its_encodings(tmp_path):
     assert rows[rows.speaker == "0011"].text.isna().all() and rows[rows.speaker == "0012"].text.notna().all()
 
 
-def test_melds_texts_may_be_of_windows(tmp_path):
-    layouts.meld(tmp_path)
-    before = reading.table(corpora.module("meld").CORPUS, tmp_path, tmp_path)[1]
-    for path in tmp_path.rglob("*_sent_emo.csv"):
-        path.write_bytes(path.read_text(encoding="utf-8").encode("cp1252"))
-    after = reading.table(corpora.module("meld").CORPUS, tmp_path, tmp_path)[1]
-    assert after.text.tolist() == before.text.tolist() and "\u2019" in after.text.iloc[0]
+@pytest.mark.parametrize(
+    ("corpus", "files", "word"),
+    [
+        ("meld", "*_sent_emo.csv", "Oh"),
+        ("iemocap", "transcriptions/Ses*.txt", "Word"),
+        ("cmu_mosi", "label.csv", "WELL"),
+        ("cmu_mosei", "label.csv", "WELL"),
+    ],
+)
+def test_texts_may_be_of_windows(tmp_path, corpus, files, word):
+    data = layouts.without_audio(layouts.official(corpus, tmp_path))
+    for path in data.rglob(files):
+        path.write_bytes(path.read_text(encoding="utf-8").replace(word, "It\u2019s").encode("cp1252"))
+    texts = reading.table(corpora.module(corpus).CORPUS, data, tmp_path)[1].text
+    assert texts.str.startswith("It\u2019s").all()
 
 
 @pytest.mark.parametrize("corpus", WITHOUT_AUDIO)
@@ -204,7 +212,7 @@ def test_a_corpus_without_texts_says_how_to_give_them(tmp_path):
         ("id,text,text_gold\na,b,c\n", "expected columns id and text"),
         ("id,text\na,b\na,c\n", "row 3: the id 'a' occurs twice"),
         ("id,text\n,b\n", "row 2: has no id"),
-        ("id,text\nnobody,b\n", "none of its 1 ids is one of emodb, such as 03a01Aa"),
+        ("id,text\nnobody,b\n", r"has 1 id \(nobody\), and none of them is an id of emodb, such as 03a01Aa"),
         ("", "expected columns id and text"),
     ],
 )

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import tokenizers
 import torch
+from huggingface_hub.errors import EntryNotFoundError
 from safetensors.torch import load_file, save_file
 
 import upstreams
@@ -20,6 +21,7 @@ from upstreams import UpstreamError
 from upstreams.checks import check
 from upstreams.frozen import Frozen
 from upstreams.huggingface import factories
+from upstreams.huggingface.copies import find
 from upstreams.huggingface.named_text_encoders import TEXT_MODELS
 from upstreams.inputs.text import Text
 
@@ -321,3 +323,31 @@ def test_the_real_minilm_gives_the_figures_of_transformers(minilm: Path) -> None
         torch.testing.assert_close(batched, theirs, atol=1e-4, rtol=0)
         torch.testing.assert_close(features(upstream, text), theirs, atol=1e-4, rtol=0)
     assert list(check(f"minilm@{minilm}"))
+
+
+def test_of_a_repository_whose_weights_are_not_needed_none_are_fetched(
+    copies: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commit = "c" * 40
+    snapshot = tmp_path / "models--some--bert" / "snapshots" / commit
+    snapshot.mkdir(parents=True)
+    (tmp_path / "models--some--bert" / "refs").mkdir()
+    (tmp_path / "models--some--bert" / "refs" / "main").write_text(commit)
+
+    def fetch(repository: str, name: str, revision: str) -> str:
+        if not (copies["bert"] / name).is_file():
+            raise EntryNotFoundError("absent")
+        return str(shutil.copy(copies["bert"] / name, snapshot))
+
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr("upstreams.hub.files", lambda *_: (commit, [path.name for path in copies["bert"].iterdir()]))
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", fetch)
+    find("some/bert", weights=False)
+    assert (snapshot / "tokenizer.json").is_file() and not (snapshot / "model.safetensors").exists()
+    monkeypatch.setattr("upstreams.hub.files", None)  # what is in the cache is not fetched again
+    assert find("some/bert", weights=False).source == f"some/bert@{commit}"
+    with pytest.raises(UpstreamError, match=r"model\*\.safetensors"):
+        find("some/bert")
+    with pytest.raises(UpstreamError) as refused:
+        find("some/other", otherwise="random:other", weights=False)
+    assert "safetensors" not in str(refused.value) and "name it random:other@FOLDER. Or" in str(refused.value)

@@ -176,7 +176,7 @@ def batches(pieces: Iterable[Piece], limits: Limits, ragged: bool) -> Iterator[l
     for piece in pieces:
         size = len(piece.content)
         padded = max(longest, size)
-        most = min(limits.utterances, limits.size / padded)
+        most = min(limits.utterances, limits.size / max(1, padded))
         if batch and (len(batch) >= most or (size != longest and not ragged)):
             yield batch
             batch, padded = [], size

@@ -18,23 +18,24 @@ UNPREPARED = ("whisper", "wav2vec2-bert")  # need no preprocessor_config.json: c
 OF_TEXT = ("bert", "roberta", "xlm-roberta")  # need a tokenizer in its place
 
 
-def find(repository: str, revision: str = "", otherwise: str = "", copies: str = "") -> Stored:
+def find(repository: str, revision: str = "", otherwise: str = "", copies: str = "", weights: bool = True) -> Stored:
     """A copy of a repository: from the folder of copies, from the hub's cache, or downloaded.
 
     Args:
         otherwise: the upstream's name, which also takes a folder: the error message says so.
         copies: a folder with copies of repositories, copies/facebook/wav2vec2-base; "": there is none.
+        weights: whether the weights are needed, or only the other files.
 
     Raises:
         UpstreamError: it is nowhere; says what to download and where to put it.
     """
     if copies and not revision and (folder := Path(copies) / repository).is_dir():
         return Stored(folder, repository)
-    folder = _cached(repository, revision or "main") or _fetch(repository, revision, otherwise)
+    folder = _cached(repository, revision or "main", weights) or _fetch(repository, revision, otherwise, weights)
     return Stored(folder, f"{repository}@{folder.name}")
 
 
-def _cached(repository: str, revision: str) -> Path | None:
+def _cached(repository: str, revision: str, weights: bool) -> Path | None:
     """The snapshot of a repository in the hub's cache, if it holds everything that is needed."""
     from huggingface_hub import try_to_load_from_cache
 
@@ -48,15 +49,15 @@ def _cached(repository: str, revision: str) -> Path | None:
         unknown = try_to_load_from_cache(repository, PREPROCESSOR, revision=revision) is None
         kind = stored.configuration.get("model_type")
         if kind in OF_TEXT:
-            return folder if holds_one(folder) and stored.files else None
+            return folder if holds_one(folder) and (not weights or stored.files) else None
         if unknown and kind not in UNPREPARED:
             return None
-        return folder if stored.files else None
+        return folder if not weights or stored.files else None
     except EmorepError:
         return None
 
 
-def _fetch(repository: str, revision: str, otherwise: str) -> Path:
+def _fetch(repository: str, revision: str, otherwise: str, weights: bool) -> Path:
     """The folder of the downloaded files: safetensors if the repository has them. Raises UpstreamError."""
     from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import EntryNotFoundError
@@ -65,8 +66,10 @@ def _fetch(repository: str, revision: str, otherwise: str) -> Path:
         commit, names = hub.files(repository, revision)
         kind = next((kind for kind in WEIGHTS if kind in names or kind + INDEX in names), None)
         stem, suffix = os.path.splitext(kind or WEIGHTS[0])
-        wanted = [n for n in names if n in (CONFIGURATION, kind, f"{kind}{INDEX}")]
-        wanted += [n for n in names if kind not in names and n.startswith(f"{stem}-") and n.endswith(suffix)]
+        wanted = [CONFIGURATION] * (CONFIGURATION in names)
+        if weights:
+            wanted += [n for n in names if n in (kind, f"{kind}{INDEX}")]
+            wanted += [n for n in names if kind not in names and n.startswith(f"{stem}-") and n.endswith(suffix)]
         wanted += [n for n in names if n in TOKENIZER and PREPROCESSOR not in names]
         paths = [hf_hub_download(repository, name, revision=commit) for name in wanted]
         with suppress(EntryNotFoundError):  # the cache then stores that there is none
@@ -75,11 +78,13 @@ def _fetch(repository: str, revision: str, otherwise: str) -> Path:
     except Exception as error:  # of the hub's client, of its libraries or of the system
         at = f"@{revision}" if revision else ""
         asked = f" --revision {revision}" if revision else ""
+        large = " --include 'model*.safetensors*'" if weights else ""
+        older = f"('pytorch_model*.bin*' if it has no {WEIGHTS[0]}), " if weights else ""
+        forms = [f"{otherwise}@FOLDER"] * bool(otherwise) + ["hf:FOLDER"] * weights
         raise UpstreamError(
             f"{repository}{at} is not on this machine and cannot be downloaded ({hub.reason(error)}). On a machine "
             "with a network run\n"
-            f"    hf download {repository}{asked} --include '*.json' --include '*.txt' --include 'model*.safetensors*' "
-            f"--local-dir FOLDER\n('pytorch_model*.bin*' if it has no {WEIGHTS[0]}), copy FOLDER here, and name it"
-            f"{f' {otherwise}@FOLDER or' if otherwise else ''} hf:FOLDER. Or set {HERE} to a folder of your choice and "
+            f"    hf download {repository}{asked} --include '*.json' --include '*.txt'{large} --local-dir FOLDER\n"
+            f"{older}copy FOLDER here, and name it {' or '.join(forms)}. Or set {HERE} to a folder of your choice and "
             f"copy FOLDER to ${HERE}/{repository}"
         ) from error

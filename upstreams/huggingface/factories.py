@@ -57,7 +57,7 @@ def random(name: str, seed: int = 0, small: bool = False) -> SpeechEncoder | Tex
 def random_text(name: str, seed: int = 0, folder: str = "", copies: str = "") -> SpeechEncoder | TextEncoder:
     """The architecture of a named encoder of text with random weights, and the tokenizer of its repository.
 
-    The tokenizer is searched for in `folder`, else as `named` searches for weights.
+    The tokenizer is searched for in `folder`, else as `named` searches for weights; no weights are downloaded.
     """
     model = TEXT_MODELS[name]
     if folder and not Path(folder).is_dir():
@@ -67,7 +67,7 @@ def random_text(name: str, seed: int = 0, folder: str = "", copies: str = "") ->
     stored = (
         Stored(Path(folder), Path(folder).name)
         if folder
-        else find(model.repo, otherwise=f"random:{name}", copies=copies)
+        else find(model.repo, otherwise=f"random:{name}", copies=copies, weights=False)
     )
     _refuse_another(f"random:{name}", model, stored)
     weights = Seeded(model.family, model.settings, seed, stored.tokenizer)

@@ -151,7 +151,7 @@ class Stored:
             held = sorted(path.name for path in self.folder.iterdir())[:SHOWN]
             raise UpstreamError(
                 f"{self.folder} has no {CONFIGURATION} (it holds {', '.join(held) or 'nothing'}); expected a folder as "
-                f"the hub has it: {CONFIGURATION}, {PREPROCESSOR} and {' or '.join(WEIGHTS)}"
+                f"the hub has it: {CONFIGURATION}, {PREPROCESSOR} or a tokenizer, and {' or '.join(WEIGHTS)}"
             )
         return _json(self.folder / CONFIGURATION)
 
