@@ -51,7 +51,7 @@ def gradients(made, given, draws=None):
 def test_parts_of_a_batch_give_the_loss_and_the_gradients_of_the_whole(aggregator, monkeypatch):
     """Also where a batch norm counts over all utterances: 1e-5."""
     loss, whole = gradients(network(aggregator), batch())
-    monkeypatch.setitem(tuned_network.SECONDS, "cpu", 0.2)
+    monkeypatch.setitem(tuned_network.AT_ONCE["audio"], "cpu", 0.2)
     in_parts = network(aggregator)
     assert len(schedule.parts(np.arange(16), in_parts.lengths[:16], 0.2)) > 3
     again, parts = gradients(in_parts, batch())

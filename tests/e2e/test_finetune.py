@@ -128,7 +128,7 @@ def test_a_padded_batch_of_waveforms_is_its_utterances_alone(tmp_path, monkeypat
 
     together, alone = network(), network()
     loss = together.backward(Batch(np.arange(4), targets, None), None)
-    monkeypatch.setitem(tuned_network.SECONDS, "cpu", 0.01)
+    monkeypatch.setitem(tuned_network.AT_ONCE["audio"], "cpu", 0.01)
     parts = network()
     in_parts = parts.backward(Batch(np.arange(4), targets, None), None)
     single = [alone.backward(Batch(np.array([row]), targets[[row]], None), None) for row in range(4)]
