@@ -153,7 +153,7 @@ def test_top_blocks_of_a_network_of_texts_are_the_network_with_those_below_froze
         expected, outputs = live.frames(whole, rows), top.frames(upper, rows, longest=1.0)
         for one, other in zip(outputs, expected, strict=True):
             torch.testing.assert_close(one[0], other[-1], atol=1e-4, rtol=1e-4)
-    for network, made in ((whole, expected), (upper, outputs)):
+    for made in (expected, outputs):
         sum(output[-1].square().sum() + output[-1, ..., 0].sum() for output in made).backward()
     theirs = {name: own.grad for name, own in whole.named_parameters()}
     own = dict(upper.named_parameters())
