@@ -22,7 +22,7 @@ from commons.corridors.features import Features
 from commons.corridors.predictions import Predictions
 from commons.corridors.problem import Fold, Problem
 from commons.progress import Progress
-from downstreams import balance, chance, choosing, schedule
+from downstreams import balance, chance, choosing, part_weights, schedule
 from downstreams.assembly import FoldResult, assemble
 from downstreams.checks import check_dev, fitting
 from downstreams.frame_head import FrameHead, padded
@@ -52,7 +52,8 @@ def evaluate(
     started = time.perf_counter()
     own = Settings.model_validate(settings)
     check_dev(problem, own.network)
-    frames = HeldFrames(fitting(features.frames, problem, "frames"), problem.ids, device, own.layers == "last")
+    given, last = fitting(features.frames, problem, "frames"), own.layers == "last"
+    frames = HeldFrames(given, problem.ids, device, last, features.parts)
     jobs = [(seed, fold) for seed in seeds for fold in problem.folds]
     advance = reported(progress, len(jobs) * len(own.rates))
     with one_core_each(device) as pool:
@@ -63,7 +64,10 @@ def evaluate(
 
 @dataclass(frozen=True)
 class Scaled:
-    """Frames standardised by the training part of a fold: `mean` and `scale` are (L', D)."""
+    """Frames standardised by the training part of a fold, the parts of a fusion weighed alike.
+
+    `mean` and `scale` are (L', D).
+    """
 
     frames: HeldFrames
     mean: torch.Tensor
@@ -80,7 +84,8 @@ class Scaled:
         variance = (torch.as_tensor(squares) / count - mean.square()).clamp(min=0)
         flat = variance <= 1e-8 * mean.square() + 1e-20  # rounding of float16 alone
         scale = torch.where(flat, torch.ones_like(variance), variance).rsqrt()
-        return cls(frames, mean.float(), scale.float())
+        factors = part_weights.factors(part_weights.owners(frames.parts or (frames.width,)))
+        return cls(frames, mean.float(), scale.float() if factors is None else scale.float() * factors.to(scale.device))
 
     def batch(self, rows: np.ndarray, longest: int | None = None) -> tuple[torch.Tensor, torch.Tensor]:
         """Frames (B, T, L', D) float32 of some utterances, padded, and where they are, (B, T)."""

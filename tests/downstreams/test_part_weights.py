@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 import downstreams
+from downstreams.frame_training import Scaled
+from downstreams.held_frames import HeldFrames
 from downstreams.part_weights import factors, owners
 from tests.downstreams.problems import make, short
 
@@ -30,6 +32,14 @@ def test_a_part_without_columns_that_vary_does_not_count():
     kept = owners((2, 4, 3), blocks=2) != 1
     weights = factors(owners((2, 4, 3), blocks=2)[kept])
     np.testing.assert_allclose(np.bincount(owners((2, 4, 3), 2)[kept], weights**2), [5, 0, 5], rtol=1e-5)
+
+
+def test_frames_of_parts_have_the_same_sum_of_squares():
+    features, problem = make(width=12)
+    frames = HeldFrames(features.frames, problem.ids, "cpu", parts=(2, 10))
+    x, valid = Scaled.by(frames, problem.folds[0].train).batch(problem.folds[0].train)
+    squares = x[valid].square().mean(0)[0].numpy()
+    np.testing.assert_allclose(np.bincount(owners((2, 10)), squares), [6, 6], rtol=1e-3)
 
 
 @pytest.mark.parametrize("width", [40, 400])  # the second is solved in the span of the rows
