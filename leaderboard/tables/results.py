@@ -58,6 +58,7 @@ def _of_task(measured: list[Record], references: list[Record], lettering: dict[s
     heads = [row_of(r) for r in everyone if r.cell.downstream != REFERENCE] or [row_of(r) for r in everyone]
     filled = {column for (row, column), cell in cells.items() if row in heads and cell.shown not in ("", NONE)}
     loose = {mark for record in everyone for mark in marks_of(record)} - common
+    filled |= {"marks"} if loose else set()  # a letter of a reference needs its column, too
     return Table(
         title=f"{task.name} · {head}",
         facts=_facts(measured[0], several=several),
