@@ -35,7 +35,7 @@ def test_every_figure_is_what_its_definition_says(made):
     assert METRICS["level_MAE"](own) == pytest.approx(np.abs(np.array(PLACES)[targets] - value).mean())
     steps = np.rint((value - PLACES[0]) / (PLACES[-1] - PLACES[0]) * ordinal.STEPS)
     assert METRICS["Spearman"](own) == pytest.approx(stats.spearmanr(targets, steps).statistic)
-    assert METRICS["Spearman"](own) == pytest.approx(stats.spearmanr(targets, value).statistic, abs=2e-3)
+    assert METRICS["Spearman"](own) == pytest.approx(stats.spearmanr(targets, value).statistic, abs=5e-3)
     right = [
         np.sign(value[i] - value[j]) * np.sign(targets[i] - targets[j]) / 2 + 0.5
         for i, j in combinations(range(200), 2)
