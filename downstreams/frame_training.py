@@ -84,7 +84,7 @@ class Scaled:
         variance = (torch.as_tensor(squares) / count - mean.square()).clamp(min=0)
         flat = variance <= 1e-8 * mean.square() + 1e-20  # rounding of float16 alone
         scale = torch.where(flat, torch.ones_like(variance), variance).rsqrt()
-        factors = part_weights.factors(part_weights.owners(frames.parts or (frames.width,)))
+        factors = part_weights.factors(part_weights.owners(frames.widths or (frames.width,)))
         return cls(frames, mean.float(), scale.float() if factors is None else scale.float() * factors.to(scale.device))
 
     def batch(self, rows: np.ndarray, longest: int | None = None) -> tuple[torch.Tensor, torch.Tensor]:

@@ -20,7 +20,7 @@ class HeldFrames:
     Attributes:
         lengths: (N,) frames of each utterance.
         depth, width: L' layers and D.
-        parts: widths of the parts of D, see part_weights.py; empty: there is one.
+        widths: of the parts of D, see part_weights.py; empty: there is one.
     """
 
     def __init__(
@@ -29,11 +29,11 @@ class HeldFrames:
         ids: np.ndarray,
         device: str,
         last: bool = True,
-        parts: tuple[int, ...] = (),
+        widths: tuple[int, ...] = (),
         resident: int = RESIDENT,
     ) -> None:
         """Raises DownstreamError where an utterance has no frames, or one that is not finite."""
-        self.parts = parts
+        self.widths = widths
         self.device, self._frames, self._layers = torch.device(device), frames, slice(-1, None) if last else slice(None)
         self.lengths = np.diff(frames.offsets)
         if not self.lengths.all():

@@ -36,7 +36,7 @@ def test_a_part_without_columns_that_vary_does_not_count():
 
 def test_frames_of_parts_have_the_same_sum_of_squares():
     features, problem = make(width=12)
-    frames = HeldFrames(features.frames, problem.ids, "cpu", parts=(2, 10))
+    frames = HeldFrames(features.frames, problem.ids, "cpu", widths=(2, 10))
     x, valid = Scaled.by(frames, problem.folds[0].train).batch(problem.folds[0].train)
     squares = x[valid].square().mean(0)[0].numpy()
     np.testing.assert_allclose(np.bincount(owners((2, 10)), squares), [6, 6], rtol=1e-3)
