@@ -86,6 +86,13 @@ def _record(job: Late, part: str, key: str) -> Record:
     return stored
 
 
+def _label(identity: Identity) -> str | None:
+    """What tables call the fusion; None where its name is that."""
+    if not identity.display_name:
+        return None
+    return PREFIX + ",".join(part.display_name or part.named.record_name for part in identity.parts)
+
+
 def _marks(records: Sequence[Record], task: Task) -> tuple[str, ...]:
     """What readers of a part must be warned of, beyond the task's own marks."""
     return tuple(sorted({mark for one in records for mark in one.marks} - set(task.marks)))
@@ -173,7 +180,7 @@ def _upstream(job: Late, task: Task, records: Sequence[Record]) -> record.Upstre
     return record.Upstream(
         name=job.cell[0],
         title=identity.title,
-        label=f"{PREFIX}{identity.display_name}" if identity.display_name else None,
+        label=_label(identity),
         fingerprint=identity.fingerprint,
         weights=identity.weights or None,
         licence=identity.licence or None,

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from leaderboard.comparison.statistics import Effect
 
 BASE = "probe"  # the frozen head that others are compared with
+NO_CONTEXT, OF_CONTEXT = "no_context", ("context_gru", "recent_gru", "dialogue_rnn")
 NAMED = 10  # folds; of more, a legend would be longer than the picture
 MOST = 24  # rows of a picture
 
@@ -71,7 +72,7 @@ def _column(entries: Sequence[Mapping[str, Plain]], name: str) -> list[float]:
 def forest(results: Path, records: Sequence[Record], width: str) -> Iterator[tuple[tuple[str, ...], Figure]]:
     """For every task: paired differences of heads on one upstream, with 95 % intervals over the groups.
 
-    Every head is compared with `probe`, the average with the other read-outs of its training, and a head of two stages
+    Every head is compared with `probe`, heads of conversations with `no_context` as well, the average with the other read-outs of its training, and a head of two stages
     with its first one. A dot is full where the difference is significant among all rows of the picture.
     """
     from leaderboard.comparison.answers import answers
@@ -101,6 +102,7 @@ def _couples(several: Sequence[Answer]) -> Iterator[tuple[Answer, Answer]]:
             others = [name for name in own if name != head and name.partition("@")[0].startswith(f"{head}:")]
             first = head.rpartition("_")[0]
             others += [first] if first in own else []
+            others += [NO_CONTEXT] if NO_CONTEXT in own and head in OF_CONTEXT else []
             others += [BASE] if BASE in own and head != BASE and BASE not in others else []
             yield from ((answer, own[other]) for other in others)
 

@@ -121,8 +121,8 @@ def make(results: Path, *, right: float = 0.6, seed: int = 1, depth: int | None 
          table: pd.DataFrame | None = None, pooled: bool | np.ndarray = True, outputs: np.ndarray | None = None,
          head_marks: tuple[str, ...] = (), label: str | None = None, weights_licence: str | None = None,
          upstream_cite: list[str] | None = None, head_cite: list[str] | None = None,
-         seen: dict[str, str] | str | None = None, read: str | None = None, **names: object) -> Record:  # fmt: skip
-    """Record one made-up cell; `read`: what the upstream was given, as text (gold)."""
+         seen: dict[str, str] | str | None = None, given: str | None = None, **names: object) -> Record:  # fmt: skip
+    """Record one made-up cell; `given`: what the upstream was given, as text (gold)."""
     table = utterances() if table is None else table
     made = sections(table, **names)
     predictions = predict(
@@ -136,8 +136,8 @@ def make(results: Path, *, right: float = 0.6, seed: int = 1, depth: int | None 
         "licence": weights_licence,
         "cite": upstream_cite,
         "seen": {} if seen is None else seen,
-        "input": read,
-        "modality": "text" if read else "audio",
+        "input": given,
+        "modality": "text" if given else "audio",
     }
     made["downstream"]["cite"] = head_cite
     features = pooled if isinstance(pooled, np.ndarray) else None

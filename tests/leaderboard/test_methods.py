@@ -136,6 +136,6 @@ def test_a_fusion_is_told_with_its_parts(make, results):
 
 
 def test_what_was_read_is_told_where_some_read_texts(make, results):
-    said = methods.methods([make(upstream="minilm", read="text (ASR)"), make(upstream="fbank")])
+    said = methods.methods([make(upstream="minilm", given="text (ASR)"), make(upstream="fbank")])
     assert "reads text (ASR)" in said and "reads speech" in said and "ASR texts by a recogniser" in said
     assert "reads speech" not in methods.methods([make(upstream="fbank")])

@@ -271,5 +271,5 @@ def test_figures_of_layers_have_the_intervals_of_the_pictures(make, results):
 def test_the_page_says_what_was_read_where_some_read_texts(make, results):
     make(upstream="fbank")
     assert made(results)[0]["inputs"] == []
-    make(upstream="minilm", read="text (gold)")
+    make(upstream="minilm", given="text (gold)")
     assert dict(made(results)[0]["inputs"]) == {"fbank": "speech", "minilm": "text (gold)"}

@@ -18,6 +18,7 @@ import soundfile
 import leaderboard
 from tests.leaderboard import cells
 from tests.upstreams.text_copies import SENTENCES, store_text
+from upstreams.strength import model as strength
 
 FOLDER = Path(__file__).resolve().parents[2] / "studies"
 LIBRARIES = {"s3prl_checkpoints", "made_up_features"}  # what the others import
@@ -83,8 +84,10 @@ SCRIPTS = {
     "probe_speed": Tiny(("--repeats", "1", "--threads", "1", "--whole"), {"UTTERANCES": 200, "WIDTH": 8, "LAYERS": 2},
                   "predictions agree"),
     "rank_errors": Tiny(("--draws", "2", "--upstreams", "3", "--groups", "6", "--timed", "3"), says="power, Holm"),
+    "reconstruction_speed": Tiny(("npc_small", "--repeats", "1", "--seconds", "24"), says="npc_small"),
     "resampling_speed": Tiny(("--repeats", "1"), {"UTTERANCES": 600, "UPSTREAMS": 3}, "macro_F1"),
     "startup_speed": Tiny(("-u", "fbank"), says="second run"),
+    "strength_check": Tiny(("STRENGTH", "PAIRS"), says="2 pairs"),
     "superb_cost": Tiny(("--head", "--share", "0.001", "--rates", "1", "--threads", "1"),
                    SMALL | {"UTTERANCES": 200, "LAYERS": 2}, "processor time"),
     "text_speed": Tiny(("TEXTS", "--model", "MODEL", "--column", "text", "--rounds", "1"), says="times transformers"),
@@ -95,7 +98,7 @@ SCRIPTS = {
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """A folder of audio, one of results, a table of texts, and a tiny encoder of texts."""
+    """Folders of audio, of results, of pairs that differ in intensity; texts, a tiny encoder of them, a strength model."""
     folder = tmp_path_factory.mktemp("studies")
     (folder / "audio").mkdir()
     draws = np.random.default_rng(0)
@@ -107,8 +110,12 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     leaderboard.csv(folder / "results")
     pd.DataFrame({"text": SENTENCES}).to_csv(folder / "texts.csv")
     model = store_text("bert", folder / "bert")
+    (folder / "pairs").mkdir()
+    for name in ("01-05-01-01-01-01", "01-05-02-01-01-01", "01-04-01-01-01-02", "01-04-02-01-01-02"):
+        soundfile.write(folder / "pairs" / f"03-{name}.wav", 0.1 * draws.normal(size=16000), 16000)
+    strength.save(folder / "strength", strength.StrengthNet(strength.Config(("a", "b"), (2, 2, 2, 2), 4)), {})
     return {"AUDIO": str(folder / "audio"), "RESULTS": str(folder / "results"), "TEXTS": str(folder / "texts.csv"),
-            "MODEL": f"hf:{model}"}  # fmt: skip
+            "MODEL": f"hf:{model}", "PAIRS": str(folder / "pairs"), "STRENGTH": str(folder / "strength")}  # fmt: skip
 
 
 def test_every_script_is_run() -> None:

@@ -118,11 +118,11 @@ def test_each_modality_has_a_hash_that_changes_with_what_it_reads():
     table, problem = make()
     table["text"] = [f"said {i}" for i in range(len(table))]
     table.loc["u004", "text"] = None
-    modalities = ("audio", "text", "both")
+    modalities = ("audio", "text", "audio+text")
     before = {modality: prove(table, problem).reads(modality) for modality in modalities}
     assert len(set(before.values())) == 3 and before["audio"] == prove(table, problem).hash
     assert before["audio"] == prove(table.drop(columns="text"), problem).hash
-    for column, changes in (("sha256", ("audio", "both")), ("text", ("text", "both")), ("path", ())):
+    for column, changes in (("sha256", ("audio", "audio+text")), ("text", ("text", "audio+text")), ("path", ())):
         other = table.copy()
         other.loc["u005", column] = "other"
         after = {modality: prove(other, problem).reads(modality) for modality in modalities}
@@ -133,14 +133,14 @@ def test_each_modality_has_a_hash_that_changes_with_what_it_reads():
 
 
 @pytest.mark.parametrize("texts", [None, [None] * 24])
-@pytest.mark.parametrize("modality", ["text", "both"])
+@pytest.mark.parametrize("modality", ["text", "audio+text"])
 def test_a_corpus_without_text_is_named_where_text_is_read(texts, modality):
     table, problem = make()
     if texts:
         table["text"] = texts
     with pytest.raises(TaskError, match="task: corpus has no text"):
         prove(table, problem).reads(modality)
-    with pytest.raises(TaskError, match="modality 'video' is none of audio, text, both"):
+    with pytest.raises(TaskError, match="modality 'video' is none of audio, text, audio\\+text"):
         prove(table, problem).reads("video")
 
 
