@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from cells.workplace import Workplace
     from commons.corridors.record import Record
     from tasks import Task
+    from upstreams import Identity
 
 SMALLEST = float(np.finfo(np.float32).tiny)  # of a probability whose logarithm is taken
 ROW = ["fold", "id"]

@@ -72,8 +72,9 @@ def _column(entries: Sequence[Mapping[str, Plain]], name: str) -> list[float]:
 def forest(results: Path, records: Sequence[Record], width: str) -> Iterator[tuple[tuple[str, ...], Figure]]:
     """For every task: paired differences of heads on one upstream, with 95 % intervals over the groups.
 
-    Every head is compared with `probe`, heads of conversations with `no_context` as well, the average with the other read-outs of its training, and a head of two stages
-    with its first one. A dot is full where the difference is significant among all rows of the picture.
+    Every head is compared with `probe`, heads of conversations with `no_context` as well, the average with the other
+    read-outs of its training, and a head of two stages with its first one. A dot is full where the difference is
+    significant among all rows of the picture.
     """
     from leaderboard.comparison.answers import answers
     from leaderboard.comparison.standings import SIGNIFICANT, compare

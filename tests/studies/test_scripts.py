@@ -98,7 +98,7 @@ SCRIPTS = {
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """Folders of audio, of results, of pairs that differ in intensity; texts, a tiny encoder of them, a strength model."""
+    """Folders of audio, results and pairs of two intensities; texts, a tiny encoder of texts, a strength model."""
     folder = tmp_path_factory.mktemp("studies")
     (folder / "audio").mkdir()
     draws = np.random.default_rng(0)
