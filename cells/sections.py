@@ -50,6 +50,8 @@ def task(job: Measure | Late, asked: Task) -> record.Task:
         licence=corpus.licence,
         kind=asked.problem.kind,
         classes=list(asked.problem.classes),
+        levels=list(definition.levels),
+        pairs=list(definition.pairs),
         metrics=list(definition.metrics),
         headline=definition.headline,
         pooled_only=definition.pooled_only,

@@ -6,7 +6,7 @@ the utterances, then apply the metric. It uses numpy only.
 
 Statistics are arrays whose last axes hold the sums; leading axes are free. Those of a classification are
 ``(..., C, C)``: counts of utterances, the true class first. Those of values are ``(..., 16)``: sums over utterances
-with targets t and predictions p; from index 7 on they serve sentiment from -3 to 3:
+with targets t and predictions p; from index 7 on they serve sentiment from -3 to 3 (those of levels: ordinal.py):
 
     0  1                            8  t < 0 and p < 0              12  t < 0 and p <= 0
     1  t                            9  t < 0 and p >= 0             13  t < 0 and p > 0
@@ -26,8 +26,11 @@ from typing import Final
 
 import numpy as np
 
+from commons import ordinal
+
 CLASSIFICATION: Final = "classification"
 REGRESSION: Final = "regression"
+ORDINAL: Final = "ordinal"
 ROUNDING: Final = 4 * np.finfo(np.float64).eps  # relative rounding error of a sum, for each of its terms
 
 
@@ -224,14 +227,16 @@ class Metric:
 
     Attributes:
         function: additive statistics (..., sums) -> values (...) as shares or plain numbers.
-        kind: the kind of statistics that it takes: classification or regression.
+        kind: the kind of statistics that it takes: classification, regression or ordinal. A metric of classes takes
+            those of levels too.
         unit: the unit of its values in tables: `percent`, or empty for plain numbers.
         limits: the smallest and the largest possible value, in table units.
         higher_is_better: whether larger values are better.
         by_class: whether each class weighs the same; then there is no interval where one group alone has a class.
         linear: whether a difference of two systems is a sum over groups where their targets are equal: a swap of their
             predictions changes nothing that it divides by.
-        special: whether it is for sentiment from -3 to 3 only; such a metric is computed only where a task names it.
+        special: whether it is for sentiment from -3 to 3 or for levels only; such a metric is computed only where a
+            task names it.
     """
 
     function: Callable[[np.ndarray], np.ndarray]
@@ -260,7 +265,11 @@ class Metric:
 
     def __call__(self, statistics: np.ndarray) -> np.ndarray:
         """The metric in table units, with the leading shape of `statistics`."""
-        return self.scale * self.function(statistics)
+        return self.scale * self.function(ordinal.confusion(statistics) if self.kind == CLASSIFICATION else statistics)
+
+    def fits(self, family: str) -> bool:
+        """Whether it can be computed of answers of a family: classification, regression or ordinal."""
+        return self.kind == family or (family == ORDINAL and self.kind == CLASSIFICATION)
 
     def shown(self, value: float | None) -> str:
         """A value as tables show it; a dash where there is none."""
@@ -300,4 +309,9 @@ METRICS: dict[str, Metric] = {
     "Acc2_posneg": _sentiment_metric(lambda s: wa(signs(s, without_zero=True)), linear=True),
     "F1_posneg": _sentiment_metric(lambda s: wf1(signs(s, without_zero=True))),
     "Acc7": _sentiment_metric(acc7, linear=True),
+    "level_MAE": Metric(
+        ordinal.level_error, ORDINAL, unit="", limits=(0.0, 1.0), higher_is_better=False, linear=True, special=True
+    ),
+    "Spearman": Metric(ordinal.spearman, ORDINAL, unit="", limits=(-1.0, 1.0), special=True),
+    "pairs": Metric(ordinal.pairs_right, ORDINAL, linear=True, special=True),
 }

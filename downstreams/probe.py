@@ -1,11 +1,11 @@
 """`probe`: a linear model of the best layer; everything is chosen inside the training speakers.
 
-For each fold, multinomial logistic regression (ridge regression for values) is fitted for every layer and
-strength without each inner group of the training speakers in turn. Of each layer, the strongest ridge is taken whose
-pooled loss for the groups left out is not clearly larger than the smallest. Of the layers, the one with the smallest
-loss is taken, and refitted on all that is not test. An official dev part takes the place of the inner groups. Folds
-share nothing: a fold's rows, bases and coefficients are its own, so neither labels nor features of its test speakers
-touch what it chooses.
+For each fold, multinomial logistic regression (ridge regression for values, cumulative.py for levels) is fitted for
+every layer and strength without each inner group of the training speakers in turn. Of each layer, the strongest ridge
+is taken whose pooled loss for the groups left out is not clearly larger than the smallest. Of the layers, the one with
+the smallest loss is taken, and refitted on all that is not test. An official dev part takes the place of the inner
+groups. Folds share nothing: a fold's rows, bases and coefficients are its own, so neither labels nor features of its
+test speakers touch what it chooses.
 
 The loss that chooses is cross-entropy, class-balanced where the fit is (squared error for values). Each strength's
 logits are first multiplied by the one factor that suits them best, since weak ridges are overconfident on speakers that
@@ -31,11 +31,12 @@ from pydantic import JsonValue
 from commons.corridors.features import Features, Pooled
 from commons.corridors.predictions import Choice, Predictions
 from commons.corridors.problem import Fold, Problem
-from commons.metrics import METRICS, REGRESSION, sums
+from commons.metrics import METRICS, ORDINAL, REGRESSION, sums
 from commons.progress import Progress
-from downstreams import balance, logistic, part_weights, ridge
+from downstreams import balance, cumulative, logistic, part_weights, ridge
 from downstreams.assembly import fold_table
 from downstreams.checks import check_finite, fitting
+from downstreams.cumulative import Cumulative
 from downstreams.linear import Linear
 from downstreams.parallel import one_core_each
 from downstreams.settings import Probe
@@ -160,7 +161,7 @@ def _chosen(
     penalties: torch.Tensor,
     near: int,
     balanced: bool,
-    solve: Callable[..., Linear],
+    solve: Callable[..., Linear | Cumulative],
 ) -> tuple[int, int, float, float]:
     """Index of the strength that is taken and of that of the smallest loss; loss and `select_on` of the former.
 
@@ -268,9 +269,11 @@ def _fit(
     tolerance: float,
     balanced: bool,
     factors: torch.Tensor | None,
-) -> Linear:
+) -> Linear | Cumulative:
     if problem.kind == REGRESSION:
         return ridge.fit(x, y, members, strengths, factors)
+    if problem.kind == ORDINAL:
+        return cumulative.fit(x, y, members, strengths, len(problem.classes), tolerance, balanced, factors)
     return logistic.fit(x, y, members, strengths, len(problem.classes), tolerance, balanced, factors)
 
 

@@ -91,7 +91,7 @@ def _measured(
         downstream=Downstream(name=head, deterministic=len(seeds) == 1, cite=[]),
         run=Run(device="unknown", emorep=metadata.version("emorep")),
         predictions=Predictions(table, marks=(IMPORTED,)),
-        utterances=asked[[column for column in KEPT if column in asked]],
+        utterances=asked[[column for column in dict.fromkeys((*KEPT, *like.task.pairs)) if column in asked]],
         groups=np.asarray(asked["group"], dtype=object),
     )
 

@@ -21,7 +21,8 @@ METHODS = ("tukey1958", "westfall1993")  # keys of bibliography.bib: how interva
 CONTEXT = "a learned weighted sum of layers, a linear layer, {}, a linear layer; learning rate and epoch chosen on dev"
 # What the heads that ship do; of other heads the settings are printed.
 SAID = {
-    "probe": "multinomial logistic regression (ridge regression for values) on standardised time-means; "
+    "probe": "multinomial logistic regression (ridge regression for values, cumulative logistic regression for levels) "
+    "on standardised time-means; "
     "layer and ridge are chosen for each fold by cross-validation that leaves out groups of the training speakers, and "
     "the head is refitted on all that is not test",
     "probe_stats": "as `probe`, on time-mean and time-standard-deviation",

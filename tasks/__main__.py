@@ -56,6 +56,15 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("task", nargs="+")
     command.add_argument("--output", type=Path, required=True, help="file to write")
     command.set_defaults(run=_table)
+    command = several.add_parser("intensity", parents=[folders], help="where corpora lie on the scale of intensity")
+    command.add_argument(
+        "corpus", nargs="*", help="corpora; without a name, all that intensity.yaml has and that are here"
+    )
+    command.add_argument(
+        "--neutral", choices=("masked", "zero"), default="masked", help="neutral speech: masked, or at 0"
+    )
+    command.add_argument("--by-arousal", action="store_true", help="IEMOCAP and MSP-Podcast by their rated arousal")
+    command.set_defaults(run=_intensity)
     command = several.add_parser("fetch", parents=[folders], help="download an openly licensed corpus")
     command.add_argument("corpus")
     command.add_argument("--accept-licence", action="store_true", help="you have read its licence and accept it")
@@ -113,6 +122,24 @@ def _audit(options: argparse.Namespace) -> int:
     print(f"folds sha256 {proof.folds_hash}\nall   sha256 {proof.hash}")
     if options.output:
         _write(options.output, json.dumps(proof.to_dict(), indent=1) + "\n")
+    return 0
+
+
+def _intensity(options: argparse.Namespace) -> int:
+    from tasks import corpora, intensity, reading
+
+    data, cache = _folders(options)
+    scale = intensity.read()
+    wanted = options.corpus or [
+        name
+        for name in (*scale.levels, *(scale.arousal if options.by_arousal else ()))
+        if corpora.module(name).CORPUS.root(data)
+    ]
+    if not wanted:
+        raise TaskError(f"{data}: holds no corpus with levels of intensity (known: {', '.join(scale.levels)})")
+    for name in wanted:
+        _, rows = reading.table(corpora.module(name).CORPUS, data, cache)
+        print(intensity.contribution(name, rows, options.neutral, options.by_arousal))
     return 0
 
 

@@ -22,8 +22,8 @@ from pydantic_core import ErrorDetails
 from commons import yamlfile
 from commons.corridors.utterances import COLUMNS
 from commons.errors import cut
-from commons.metrics import CLASSIFICATION, METRICS, REGRESSION
-from tasks import corpora
+from commons.metrics import CLASSIFICATION, METRICS, ORDINAL, REGRESSION
+from tasks import corpora, intensity
 from tasks.errors import TaskError
 
 FOLDER = Path(__file__).parent / "definitions"
@@ -136,16 +136,19 @@ class Definition(_Strict):
         pooled_only: figures of single folds have no meaning (most test speakers have one class).
         counts: utterances of each class in a complete copy, where the corpus's facts do not say; a derived task keeps
             those of its base.
+        levels: of an ordinal task, the place of each class on the scale of intensity.yaml, ascending; a definition in a
+            file has it from there.
+        pairs: of an ordinal task, the columns in which two utterances agree whose order by level is scored.
         also: columns of further targets, for heads that learn several tasks; they are not scored.
     """
 
-    ADDED: ClassVar[frozenset[str]] = frozenset({"group_by", "next_turn", "counts", "also"})
+    ADDED: ClassVar[frozenset[str]] = frozenset({"group_by", "next_turn", "counts", "also", "levels", "pairs"})
 
     name: str
     version: str = Field(coerce_numbers_to_str=True)
     title: str
     corpus: str
-    kind: Literal["classification", "regression", "conversation"]
+    kind: Literal["classification", "regression", "conversation", "ordinal"]
     target: str = "emotion"
     labels: dict[str, tuple[str, ...]] = {}
     drop: tuple[str, ...] = ()
@@ -161,6 +164,8 @@ class Definition(_Strict):
     counts: dict[str, int] = {}
     group_by: Literal["speaker", "dialogue", "video", "sentence", "utterance"] = "speaker"
     next_turn: bool = False
+    levels: tuple[float, ...] = ()
+    pairs: tuple[str, ...] = ()
     also: tuple[str, ...] = ()
     published: tuple[Published, ...] = ()
 
@@ -171,7 +176,9 @@ class Definition(_Strict):
 
     @property
     def family(self) -> str:
-        """The family of metrics and targets: classification or regression."""
+        """The family of metrics: classification, regression or ordinal."""
+        if self.kind == ORDINAL:
+            return ORDINAL
         return REGRESSION if self.kind == REGRESSION else CLASSIFICATION
 
     @model_validator(mode="before")
@@ -193,16 +200,21 @@ class Definition(_Strict):
             raise ValueError("labels need at least two classes")
         if self.next_turn and self.kind != "conversation":
             raise ValueError("next_turn is for a conversation")
+        if (self.kind == ORDINAL) != bool(self.pairs and self.levels):
+            raise ValueError("an ordinal task, and no other, has pairs and levels")
+        if self.levels and (len(self.levels) != len(self.labels) or sorted(set(self.levels)) != list(self.levels)):
+            raise ValueError("labels of an ordinal task must be levels from the lowest up")
         wanted = {*self.metrics, self.headline, self.select_on, *(figure.metric for figure in self.published)}
-        unknown = sorted(name for name in wanted if name not in METRICS or METRICS[name].kind != self.family)
+        unknown = sorted(name for name in wanted if name not in METRICS or not METRICS[name].fits(self.family))
         if unknown:
-            known = ", ".join(name for name, metric in METRICS.items() if metric.kind == self.family)
+            known = ", ".join(name for name, metric in METRICS.items() if metric.fits(self.family))
             raise ValueError(f"no metric {', '.join(unknown)} of a {self.kind} (known: {known})")
         if self.headline not in self.metrics:
             raise ValueError(f"headline {self.headline} is not among metrics")
-        strange = sorted(set(self.also) - set(COLUMNS))
-        if strange:
-            raise ValueError(f"also: {', '.join(strange)}: no such column of utterances (known: {', '.join(COLUMNS)})")
+        for key, columns in (("also", self.also), ("pairs", self.pairs)):
+            if strange := sorted(set(columns) - set(COLUMNS)):
+                known = ", ".join(COLUMNS)
+                raise ValueError(f"{key}: {', '.join(strange)}: no such column of utterances (known: {known})")
         if self.target in self.also or len(set(self.also)) != len(self.also):
             raise ValueError(f"also: name each further target once, and do not name the target {self.target}")
         return self
@@ -217,6 +229,19 @@ class _Shipped(Definition):
         if not isinstance(tables, list):
             raise ValueError("a list of tables is expected, each with source, head, metrics and values")
         return [figure for table in tables for figure in PublishedTable.model_validate(table).figures()]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _placed(cls, content: object) -> object:
+        """The levels of an ordinal task, from intensity.yaml; wrong labels and corpora are found by other rules."""
+        if not isinstance(content, dict) or content.get("kind") != ORDINAL:
+            return content
+        if content.get("target") != "intensity" or "levels" in content:
+            raise ValueError("an ordinal task has the target intensity; its levels are those of intensity.yaml")
+        corpus, labels = content.get("corpus"), content.get("labels")
+        if corpus not in corpora.names() or not isinstance(labels, dict):
+            return content
+        return content | {"levels": intensity.places_of(str(corpus), labels)}
 
     @field_validator("corpus")
     @classmethod

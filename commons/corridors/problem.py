@@ -11,8 +11,8 @@ import numpy as np
 from commons.errors import EmorepError
 from commons.metrics import METRICS
 
-Kind = Literal["classification", "regression", "conversation"]
-KINDS = ("classification", "regression", "conversation")
+Kind = Literal["classification", "regression", "conversation", "ordinal"]
+KINDS = ("classification", "regression", "conversation", "ordinal")
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class Problem:
 
     Attributes:
         ids: (N,) str.
-        kind: classification, regression or conversation.
+        kind: classification, regression, conversation, or ordinal: its classes are levels, from the lowest up.
         classes: class names in the order of the targets; empty for regression.
         targets: (N,) int64 class indices, -1 = none; for regression float64, NaN = none.
         groups: (N,) str, the unit of resampling.

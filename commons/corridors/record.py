@@ -56,8 +56,12 @@ class Task(Section):
     corpora_of_family: list[str] = Field(default=[], description="names of the corpora of that family")
     language: str = Field(description="ISO 639-1 code or name")
     licence: str = Field(description="licence of the corpus")
-    kind: Literal["classification", "regression", "conversation"] = Field(description="kind of problem")
+    kind: Literal["classification", "regression", "conversation", "ordinal"] = Field(description="kind of problem")
     classes: list[str] = Field(description="classes in the order of `confusion`; empty for regression")
+    levels: list[float] = Field(default=[], description="place of each class on a scale from 0 to 1; of ordinal tasks")
+    pairs: list[str] = Field(
+        default=[], description="columns in which two utterances agree whose order by level is scored; of ordinal tasks"
+    )
     metrics: list[str] = Field(description="metrics that tables show")
     headline: str = Field(description="metric that rows are sorted by")
     pooled_only: bool = Field(default=False, description="true where folds alone carry no meaning (speaker~label)")
@@ -211,6 +215,9 @@ class Scores(Section):
     folds: list[FoldScore] = Field(description="every fold alone")
     WA_folds: float | None = Field(description="mean of the folds' WA (SUPERB's figure); null where pooled only")
     recall: dict[str, Score] = Field(description="class: recall, percent; empty for regression")
+    pairs: dict[str, Score] = Field(
+        default={}, description="emotion: share of its pairs ordered right, percent; of ordinal tasks"
+    )
     confusion: list[list[int]] | None = Field(description="counts of the first seed over all folds, row = true class")
     last_layer: dict[str, float | None] | None = Field(
         description="metric: value of the last layer, first seed; null without layers"

@@ -25,6 +25,7 @@ COLUMNS = (
     "sentiment",
     "polarity",
     "sentence",
+    "repetition",  # of the sentence by the same speaker in the same way
     "text",
     "phonemes",
     "dialogue",

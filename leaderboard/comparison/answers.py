@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from commons import ordinal
 from commons.corridors.record import REFERENCE, Record, Task
 from commons.errors import EmorepError
 from leaderboard.errors import LeaderboardError
@@ -37,10 +38,10 @@ def answer(results: Path, record: Record) -> Answer:
     """
     from leaderboard.records.parquet import read
     from leaderboard.records.record_store import find, path_of
-    from leaderboard.records.scoring import by_group
+    from leaderboard.records.scoring import by_group, needed
 
     name = record.cell.upstream, record.cell.task, record.cell.downstream
-    path, columns = path_of(results, *name), ["seed", "target", "prediction", "group"]
+    path, columns = path_of(results, *name), ["seed", "target", "prediction", "group", *needed(record.task)]
     try:
         table = read(path, record, columns)
     except LeaderboardError:
@@ -112,7 +113,8 @@ def same_utterances(first: Answer, second: Answer) -> None:
     """Raise LeaderboardError unless two answers have the same targets in the same groups."""
     same = question(first.record) == question(second.record) and first.groups == second.groups
     if same:
-        rows = [a.statistics[0].sum(-1) if a.record.task.classes else a.statistics[0][:, 0] for a in (first, second)]
+        own = [a.statistics[0] for a in (first, second)]
+        rows = [ordinal.confusion(s).sum(-1) if first.record.task.classes else s[:, 0] for s in own]
         same = np.array_equal(*rows)
     if not same:
         cells = " and ".join(" · ".join((a.upstream, a.record.cell.task)) for a in (first, second))

@@ -9,6 +9,7 @@ import numpy as np
 from scipy.special import stdtrit
 
 from commons.metrics import REGRESSION, Metric
+from commons.ordinal import confusion
 
 LEVEL = 0.95
 
@@ -33,7 +34,7 @@ def leave_one_out(statistics: np.ndarray, metric: Callable[[np.ndarray], np.ndar
     total = statistics.sum(axis=1)
     without = metric(total[:, None] - statistics).mean(axis=0)
     if isinstance(metric, Metric) and metric.by_class:
-        held = statistics[0].sum(-1)  # (G, C), the same for every seed
+        held = confusion(statistics[0]).sum(-1)  # (G, C), the same for every seed
         without[((held == held.sum(0)) & (held > 0)).any(-1)] = np.nan
     return metric(total).mean(axis=0), without
 
@@ -45,7 +46,7 @@ def shares(statistics: np.ndarray, metric: Metric) -> np.ndarray:
     Elsewhere: its share of all utterances.
 
     Args:
-        statistics: (G, C, C) or (G, 16) additive statistics of one seed; all seeds hold the same utterances.
+        statistics: (G, ...) additive statistics (commons.metrics) of one seed; all seeds hold the same utterances.
 
     >>> from commons.metrics import METRICS
     >>> counts = np.array([[[8, 2], [0, 0]], [[7, 3], [2, 8]], [[9, 1], [0, 10]]])  # 3 groups, 2 classes
@@ -54,7 +55,7 @@ def shares(statistics: np.ndarray, metric: Metric) -> np.ndarray:
     """
     if metric.kind == REGRESSION:
         return statistics[:, 0] / statistics[:, 0].sum()
-    counts = statistics.sum(-1)  # (G, C)
+    counts = confusion(statistics).sum(-1)  # (G, C)
     return _by_class(counts).mean(1) if metric.by_class else counts.sum(1) / counts.sum()
 
 

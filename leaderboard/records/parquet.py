@@ -47,7 +47,8 @@ def predictions_table(
     if len(groups) != len(utterances):
         raise LeaderboardError(f"record: {len(groups)} groups for {len(utterances)} utterances; one each is expected")
     added = {"group": np.asarray(groups, dtype=object)[rows]}
-    added |= {name: utterances[name].to_numpy(dtype=object)[rows] for name in KEPT if name in utterances}
+    kept = [name for name in dict.fromkeys((*KEPT, *task.pairs)) if name in utterances]
+    added |= {name: utterances[name].to_numpy(dtype=object)[rows] for name in kept}
     table = table.assign(**added)
     check(table, task)
     if predictions.by_layer is None:

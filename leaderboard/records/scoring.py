@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from commons import ordinal
 from commons.corridors.record import Counts, FoldScore, Score, Scores, Task
-from commons.metrics import CLASSIFICATION, METRICS, REGRESSION, Metric, recalls, sums
+from commons.metrics import CLASSIFICATION, METRICS, ORDINAL, REGRESSION, Metric, recalls, sums
 from leaderboard.errors import LeaderboardError
 from leaderboard.records.intervals import jackknife, shares
 
@@ -26,6 +27,7 @@ class _Rows:
         seed, fold, group: (R,) indices.
         seeds, folds, groups: how many there are of each.
         classes: how many there are; None for values.
+        outcomes: of an ordinal task, what the answers add to its statistics; else None.
     """
 
     target: np.ndarray
@@ -37,6 +39,7 @@ class _Rows:
     folds: int
     groups: int
     classes: int | None
+    outcomes: ordinal.Outcomes | None
 
     @property
     def first(self) -> np.ndarray:
@@ -47,6 +50,8 @@ class _Rows:
         """Additive statistics (seeds, parts, ...) of rows that belong to these parts, (R,) indices."""
         whole = self.seed * parts + part
         flat = sums(self.target, self.prediction, whole, n_groups=self.seeds * parts, n_classes=self.classes)
+        if self.outcomes:
+            flat = ordinal.sums(flat, self.target, self.outcomes, whole)
         return flat.reshape(self.seeds, parts, *flat.shape[1:])
 
 
@@ -55,7 +60,7 @@ def score(table: pd.DataFrame, task: Task) -> Scores:
 
     Args:
         table: a row for every (utterance, seed): `id fold seed target prediction group`, `speaker` where known,
-            and `layer:0` ... `layer:L-1`, filled for the first (smallest) seed.
+            `layer:0` ... `layer:L-1`, filled for the first (smallest) seed, and of an ordinal task what `needed` names.
         task: what was asked: classes, metrics, headline, folds.
 
     Raises:
@@ -64,7 +69,7 @@ def score(table: pd.DataFrame, task: Task) -> Scores:
     known = {
         name: metric
         for name, metric in METRICS.items()
-        if metric.kind == _family(task) and (not metric.special or name in task.metrics)
+        if metric.fits(_family(task)) and (not metric.special or name in task.metrics)
     }
     rows = _rows(table, task)
     by_group, by_fold = rows.sums(rows.group, rows.groups), rows.sums(rows.fold, rows.folds)
@@ -74,6 +79,8 @@ def score(table: pd.DataFrame, task: Task) -> Scores:
     layers = [_values(table[name][rows.first], task) for name in table.columns if name.startswith("layer:")]
 
     def of_layer(values: np.ndarray, metric: str) -> float | None:
+        if known[metric].kind == ORDINAL:
+            return None  # it reads scores, and of single layers there are predicted levels alone
         return _number(known[metric](sums(rows.target[rows.first], values, n_classes=rows.classes))[0])
 
     return Scores(
@@ -90,7 +97,8 @@ def score(table: pd.DataFrame, task: Task) -> Scores:
         folds=folds,
         WA_folds=float(np.mean(wa)) if wa else None,
         recall=dict(zip(task.classes, _recalls(by_group), strict=True)) if rows.classes else {},
-        confusion=pooled[0].astype(int).tolist() if rows.classes else None,
+        pairs=_pairs(rows, table, task),
+        confusion=ordinal.confusion(pooled[0]).astype(int).tolist() if rows.classes else None,
         last_layer={m: of_layer(layers[-1], m) for m in known} if layers else None,
         by_layer=[of_layer(values, task.headline) for values in layers] if layers else None,
     )
@@ -110,7 +118,43 @@ def _rows(table: pd.DataFrame, task: Task) -> _Rows:
         folds=len(task.folds),
         groups=len(groups),
         classes=len(task.classes) or None,
+        outcomes=_outcomes(table, task),
     )
+
+
+def needed(task: Task) -> list[str]:
+    """Columns of predictions that only the figures of an ordinal task need; none for others."""
+    return [*(f"score:{name}" for name in task.classes), *task.pairs] if task.kind == ORDINAL else []
+
+
+def _outcomes(table: pd.DataFrame, task: Task) -> ordinal.Outcomes | None:
+    """What the answers add to the statistics of an ordinal task; None for others. Pairs are of one seed."""
+    if task.kind != ORDINAL:
+        return None
+    scores = table[[f"score:{name}" for name in task.classes]].to_numpy(np.float64)
+    sets = table.groupby(["seed", *task.pairs], sort=False).ngroup().to_numpy()
+    return ordinal.outcomes(_values(table["target"], task), scores, task.levels, sets)
+
+
+def _pairs(rows: _Rows, table: pd.DataFrame, task: Task) -> dict[str, Score]:
+    """The share of each emotion's pairs that are ordered right; empty where pairs are not of one emotion."""
+    if rows.outcomes is None or "emotion" not in task.pairs:
+        return {}
+    emotion, names = pd.factorize(table["emotion"].astype(str), sort=True)
+    cell = (rows.seed * rows.groups + rows.group) * len(names) + emotion
+    size = rows.seeds * rows.groups * len(names)
+    right, pairs = (
+        np.bincount(cell, weights=part, minlength=size).reshape(rows.seeds, rows.groups, len(names))
+        for part in (rows.outcomes.right, rows.outcomes.pairs)
+    )
+
+    def shown(statistics: np.ndarray) -> np.ndarray:
+        right, pairs = statistics[..., 0], statistics[..., 1]
+        return 100.0 * np.divide(right, pairs, out=np.full(pairs.shape, np.nan), where=pairs > 0)
+
+    carried = pairs[0] / np.maximum(pairs[0].sum(0), 1)
+    scores = _scores(np.stack([right, pairs], axis=-1), shown, (0.0, 100.0), carried)
+    return dict(zip(names, scores, strict=True))
 
 
 def _fold_scores(rows: _Rows, by_fold: np.ndarray, known: Mapping[str, Metric], task: Task) -> list[FoldScore]:
@@ -138,34 +182,40 @@ def by_group(table: pd.DataFrame, task: Task) -> tuple[np.ndarray, list[str]]:
     """Additive statistics (S, G, ...) of a table's seeds and groups, and the G groups' names, sorted."""
     group, names = pd.factorize(table["group"].astype(str), sort=True)
     _, seed = np.unique(table["seed"].to_numpy(), return_inverse=True)
+    target, whole = _values(table["target"], task), seed * len(names) + group
     flat = sums(
-        _values(table["target"], task),
+        target,
         _values(table["prediction"], task),
-        seed * len(names) + group,
+        whole,
         n_groups=(seed.max() + 1) * len(names),
         n_classes=len(task.classes) or None,
     )
+    if outcomes := _outcomes(table, task):
+        flat = ordinal.sums(flat, target, outcomes, whole)
     return flat.reshape(-1, len(names), *flat.shape[1:]), list(names)
 
 
 def _family(task: Task) -> str:
+    if task.kind == ORDINAL:
+        return ORDINAL
     return CLASSIFICATION if task.classes else REGRESSION
 
 
 def check(table: pd.DataFrame, task: Task) -> None:
     """Raise LeaderboardError where a table is not one that `score` can take."""
     where = f"predictions of task {task.name!r}"
-    missing = [name for name in COLUMNS if name not in table]
+    columns = (*COLUMNS, *needed(task))
+    missing = [name for name in columns if name not in table]
     if missing:
-        raise LeaderboardError(f"{where}: the table lacks {', '.join(missing)}; it needs {', '.join(COLUMNS)}")
+        raise LeaderboardError(f"{where}: the table lacks {', '.join(missing)}; it needs {', '.join(columns)}")
     if not len(table):
         raise LeaderboardError(f"{where}: the table is empty; a cell needs test utterances")
-    holes = [name for name in COLUMNS if table[name].isna().any()]
+    holes = [name for name in columns if table[name].isna().any()]
     if holes:
         raise LeaderboardError(f"{where}: empty values in {', '.join(holes)}; only utterances with a target are scored")
     for name in (*task.metrics, task.headline):
-        if name not in METRICS or METRICS[name].kind != _family(task):
-            fit = [m for m, metric in METRICS.items() if metric.kind == _family(task)]
+        if name not in METRICS or not METRICS[name].fits(_family(task)):
+            fit = [m for m, metric in METRICS.items() if metric.fits(_family(task))]
             raise LeaderboardError(f"task {task.name!r}: no metric of {_family(task)}: {name!r}; use {', '.join(fit)}")
     rows = table.groupby("seed")["id"]
     twice = rows.apply(lambda ids: ids.duplicated().any())
@@ -206,6 +256,7 @@ def _pooled(by_group: np.ndarray, metric: Metric) -> Score:
 
 
 def _recalls(counts: np.ndarray) -> list[Score]:
+    counts = ordinal.confusion(counts)
     held = counts[0].sum(-1)  # (G, C), the same for every seed
     carried = held / np.maximum(held.sum(0), 1)
     return _scores(counts, lambda s: 100.0 * recalls(s), (0.0, 100.0), carried)

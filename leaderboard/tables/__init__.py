@@ -23,6 +23,7 @@ VIEWS = {
     "language": "leaderboard.tables.views:by_language",
     "family": "leaderboard.tables.views:by_family",
     "class": "leaderboard.tables.views:by_class",
+    "pairs": "leaderboard.tables.views:by_pairs",
     "cost": "leaderboard.tables.views:by_cost",
     "ablation": "leaderboard.tables.views:ablations",
     "transfer": "leaderboard.tables.transfers:by_pair",

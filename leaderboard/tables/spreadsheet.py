@@ -15,7 +15,7 @@ from pathlib import Path
 from statistics import stdev
 
 from commons.corridors.record import Record
-from commons.metrics import METRICS
+from commons.metrics import METRICS, ORDINAL
 from leaderboard.records import files
 from leaderboard.records.display_names import given, shown
 from leaderboard.records.record_store import load
@@ -58,6 +58,10 @@ def _last_layer(name: str) -> Column:
     return f"last_layer_{name}", f"{name} of the last layer", lambda r: (r.scores.last_layer or {}).get(name)
 
 
+SPECIAL = [name for name in METRICS if METRICS[name].special]
+LEVELS = [name for name in SPECIAL if METRICS[name].kind == ORDINAL]  # came later, so they are the last columns
+SENTIMENT = [name for name in SPECIAL if name not in LEVELS]
+
 COLUMNS: list[Column] = [
     ("upstream", "who answered", lambda r: r.cell.upstream),
     ("task", "what was asked", lambda r: r.cell.task),
@@ -96,7 +100,7 @@ COLUMNS: list[Column] = [
     ("created", "when, UTC", lambda r: r.created),
     ("key", "hash of all that decides the result", lambda r: r.cell.key),
     *(_seed_std(name) for name in METRICS if not METRICS[name].special),
-    *(column for name in METRICS if METRICS[name].special for column in _metric_columns(name)),
+    *(column for name in SENTIMENT for column in _metric_columns(name)),
     ("parameters", "parameters of the upstream's networks", lambda r: r.upstream.parameters),
     ("label", "what tables call the upstream", shown),
     ("base", "upstream that it is a variant, a checkpoint or a random twin of", lambda r: r.upstream.base),
@@ -111,6 +115,7 @@ COLUMNS: list[Column] = [
     ("trained", "what of the upstream was trained; empty: it stayed frozen", lambda r: r.downstream.trained),
     ("trainable", "values that were trained, of encoder and head", lambda r: r.downstream.trainable),
     ("hours", "time of all trainings, summed, h", lambda r: r.downstream.hours),
+    *(column for name in LEVELS for column in _metric_columns(name)),
 ]
 
 

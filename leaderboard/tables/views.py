@@ -175,6 +175,23 @@ def by_class(results: Path, records: Sequence[Record]) -> Made:
     return made, []
 
 
+def by_pairs(results: Path, records: Sequence[Record]) -> Made:
+    """A table for every ordinal task and head: the share of pairs ordered right, of each emotion and of all."""
+    made = []
+    for measured, references in groups(averaged(records)):
+        task, head = measured[0].task, measured[0].cell.downstream
+        if not measured[0].scores.pairs:
+            continue
+        everyone = [*measured, *references]
+        cells = {(row_of(r), name): _scored(score, "pairs") for r in everyone for name, score in r.scores.pairs.items()}
+        cells |= {(row_of(r), "all"): of_record(r, "pairs") for r in everyone if "pairs" in r.scores.metrics}
+        alike = ", ".join(task.pairs)
+        caption = _caption(measured[0], f"Pairs of one {alike} ordered right by level, {task.title}, head {head}")
+        columns = [*sorted(measured[0].scores.pairs), "all"]
+        made.append(_table(f"{task.name} · {head} · pairs", caption, everyone, columns, cells))
+    return made, []
+
+
 def by_cost(results: Path, records: Sequence[Record]) -> Made:
     """A table for every task and head: sizes, times and memory, as far as the records hold them.
 

@@ -28,6 +28,13 @@ EMOTIONS: dict[str, Look] = {
     "sadness": ("#a50f15", "D"),
     "positive": ("#009E73", "o"),
     "negative": ("#CC79A7", "s"),
+    # Levels of intensity, the higher the darker.
+    "low": ("#9ecae1", "v"),
+    "normal": ("#9ecae1", "o"),
+    "weak": ("#9ecae1", "s"),
+    "medium": ("#4292c6", "D"),
+    "strong": ("#084594", "^"),
+    "high": ("#084594", "P"),
 }
 # As people write them in tables of their own.
 ALSO = {

@@ -85,10 +85,10 @@ def read_names(root: Path, corpus: Corpus) -> pd.DataFrame:
 
     rows = []
     for stem, path in audio_by_stem(root, corpus).items():
-        name = re.fullmatch(r"03-0[12]-(\d\d)-(\d\d)-(\d\d)-\d\d-(\d\d)", stem)
+        name = re.fullmatch(r"03-0[12]-(\d\d)-(\d\d)-(\d\d)-(\d\d)-(\d\d)", stem)
         if name is None:
             raise TaskError(f"{path}: not a RAVDESS name (as 03-01-05-01-02-01-18, seven numbers); move it away")
-        actor = name[4]
+        actor = name[5]
         rows.append(
             {
                 "id": stem,
@@ -99,6 +99,7 @@ def read_names(root: Path, corpus: Corpus) -> pd.DataFrame:
                 "emotion": code(EMOTIONS, name[1], "emotion", path),
                 "intensity": code(INTENSITIES, name[2], "intensity", path),
                 "sentence": name[3],
+                "repetition": name[4],
                 "text": code(STATEMENTS, name[3], "statement", path),
             }
         )

@@ -79,7 +79,7 @@ def _asked(name: str, task: str, kind: str, options: Options) -> tuple[Definitio
     """
     base, corpus = _base(task, kind, options)
     if base.kind not in KINDS.find(kind).asks:
-        what = "values" if base.kind == "regression" else "turns of conversations"
+        what = {"regression": "values", "ordinal": "levels"}.get(base.kind, "turns of conversations")
         raise Refused(f"{name}: {base.name} asks for {what}; {kind} needs a task of classes, as in {_example(kind)}")
     return base, corpus
 

@@ -76,7 +76,8 @@ def split(wanted: Definition, reading: Reading) -> tuple[Problem, list[str]]:
     """
     rows, rule = reading.utterances, wanted.folds
     group = definition.GROUPS[wanted.group_by]
-    for key, columns in (("folds", {rule.by, group, rule.apart} - {""}), ("also", set(wanted.also))):
+    asked_for = {"folds": {rule.by, group, rule.apart} - {""}, "also": set(wanted.also), "pairs": set(wanted.pairs)}
+    for key, columns in asked_for.items():
         lacking = sorted(columns - set(rows))
         if lacking:
             raise TaskError(

@@ -9,6 +9,7 @@ from scipy.stats import pearsonr
 from sklearn.metrics import balanced_accuracy_score, f1_score
 
 from commons.metrics import METRICS, f1_scores, recalls, seven, sums
+from commons.ordinal import STEPS
 
 seeds = st.integers(0, 2**32 - 1)
 
@@ -93,7 +94,7 @@ def test_small_spreads_keep_their_correlation():
 
 def test_no_utterances_give_nan_not_an_error():
     for name, metric in METRICS.items():
-        shape = (4, 4) if metric.kind == "classification" else (16,)
+        shape = {"classification": (4, 4), "regression": (16,), "ordinal": (4, 4 + 3 + STEPS + 1)}[metric.kind]
         value = metric(np.zeros(shape))
         assert np.isnan(value) or name == "macro_F1"
 

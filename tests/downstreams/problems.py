@@ -9,7 +9,7 @@ import downstreams
 from commons.corridors.features import Features
 from commons.corridors.problem import Fold, Problem
 
-KINDS = ("classification", "regression", "conversation")
+KINDS = ("classification", "regression", "conversation", "ordinal")
 CLASSES = ("anger", "happiness", "sadness")
 
 

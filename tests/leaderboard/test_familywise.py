@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from commons.metrics import METRICS, sums
+from commons.metrics import METRICS, REGRESSION
 from leaderboard.comparison.familywise import (
     PRIOR,
     Couple,
@@ -18,18 +18,19 @@ from leaderboard.comparison.familywise import (
 )
 from leaderboard.comparison.permutation import signs, smallest_p, swap_test
 from studies.rank_errors import KINDS, false_alarms, power
+from tests.commons.added_up import added_up
 
 
 def systems(metric, number=4, groups=6, seeds=(2, 1, 1, 2)):
     """Statistics (S, G, ...) of several systems on the same 30 utterances a group."""
     random = np.random.default_rng(groups)
-    n, classes = 30 * groups, 3 if METRICS[metric].kind == "classification" else None
+    n, kind = 30 * groups, METRICS[metric].kind
     group = np.arange(n) % groups
-    target = random.integers(0, 3, n) if classes else random.normal(size=n)
+    target = random.normal(size=n) if kind == REGRESSION else random.integers(0, 3, n)
 
     def one(right):
         guess = np.where(random.random(n) < right, target, random.permutation(target))
-        return sums(target, guess, group, n_groups=groups, n_classes=classes)
+        return added_up(kind, target, guess, group, groups)
 
     rights = np.linspace(0.5, 0.9, number)
     return [np.stack([one(right) for _ in range(s)]) for right, s in zip(rights, itertools.cycle(seeds), strict=False)]

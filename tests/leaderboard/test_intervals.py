@@ -5,9 +5,10 @@ import pytest
 from scipy.special import expit, logit
 from scipy.stats import t as student
 
-from commons.metrics import METRICS, ccc, recalls, sums, ua, wa
+from commons.metrics import METRICS, REGRESSION, ccc, recalls, sums, ua, wa
 from leaderboard.records.intervals import freedom, jackknife, shares
 from studies.interval_coverage import DIFFICULTY, GROUPS, coverage, coverage_of_design, designs, draw
+from tests.commons.added_up import added_up
 
 UNIT = (0.0, 1.0)
 
@@ -82,13 +83,13 @@ def test_equals_a_plain_loop_over_groups_and_seeds():
 @pytest.mark.parametrize("name", METRICS)
 def test_bounds_enclose_the_value_and_stay_in_range(name):
     metric, random = METRICS[name], np.random.default_rng(5)
-    n_classes = 3 if metric.kind == "classification" else None
     for groups in (2, 3, 30):
         n = 20 * groups
         group = np.arange(n) % groups
-        target = random.integers(0, 3, n) if n_classes else random.normal(size=n)
-        guess = np.where(random.random(n) < 0.9, target, 0) if n_classes else target + 0.2 * random.normal(size=n)
-        statistics = sums(target, guess, group, n_groups=groups, n_classes=n_classes)[None]
+        values = metric.kind == REGRESSION
+        target = random.normal(size=n) if values else random.integers(0, 3, n)
+        guess = target + 0.2 * random.normal(size=n) if values else np.where(random.random(n) < 0.9, target, 0)
+        statistics = added_up(metric.kind, target, guess, group, groups)[None]
         ends = metric.limits
         value, low, high, _ = jackknife(statistics, metric, ends)
         assert ends[0] <= low <= value <= high <= ends[1]

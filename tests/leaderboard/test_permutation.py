@@ -5,24 +5,25 @@ import itertools
 import numpy as np
 import pytest
 
-from commons.metrics import METRICS, sums
+from commons.metrics import METRICS, REGRESSION
 from leaderboard.comparison.permutation import DRAWS, contributions, p_values, signs, smallest_p, swap_test
 from leaderboard.comparison.ranks import rank_intervals
 from leaderboard.comparison.statistics import detectable, difference
 from studies.interval_coverage import PAIRS, draw_pair, false_alarms, over_corpora
 from studies.rank_errors import holm
+from tests.commons.added_up import added_up
 
 
 def pair(metric, groups=6, seeds=(1, 1)):
     """Statistics (S, G, ...) of two systems on the same 40 utterances a group."""
     random = np.random.default_rng(groups)
-    n, classes = 40 * groups, 3 if METRICS[metric].kind == "classification" else None
+    n, kind = 40 * groups, METRICS[metric].kind
     group = np.arange(n) % groups
-    target = random.integers(0, 3, n) if classes else random.normal(size=n)
+    target = random.normal(size=n) if kind == REGRESSION else random.integers(0, 3, n)
 
     def system(right):
         guess = np.where(random.random(n) < right, target, random.permutation(target))
-        return sums(target, guess, group, n_groups=groups, n_classes=classes)
+        return added_up(kind, target, guess, group, groups)
 
     return tuple(np.stack([system(right) for _ in range(s)]) for right, s in zip((0.7, 0.6), seeds, strict=True))
 

@@ -68,7 +68,8 @@ def ravdess(data: Path) -> Path:
     for channel, kind, emotions, actors in (("01", "Speech", 8, (1, 2, 4, 18)), ("02", "Song", 6, (1, 2, 4))):
         for actor in actors:
             for emotion in range(1, emotions + 1):
-                name = f"03-{channel}-{emotion:02d}-01-02-01-{actor:02d}.wav"
+                strong = emotion > 1 and (emotion + actor) % 2  # neutral speech has one level
+                name = f"03-{channel}-{emotion:02d}-{'02' if strong else '01'}-02-01-{actor:02d}.wav"
                 write_audio(data / "RAVDESS" / f"Audio_{kind}_Actors_01-24" / f"Actor_{actor:02d}" / name, rate=48000)
     return data
 
@@ -287,8 +288,9 @@ def cremad(data: Path) -> Path:
     people = ["ActorID,Age,Sex,Race,Ethnicity"]
     for actor in range(1001, 1007):
         people.append(f"{actor},51,{'Male' if actor % 2 else 'Female'},Caucasian,Not Hispanic")
-        for emotion in ("ANG", "DIS", "FEA", "HAP", "NEU", "SAD"):
-            name = f"{actor}_IEO_{emotion}_{'HI' if emotion == 'ANG' else 'XX'}"
+        for place, emotion in enumerate(("ANG", "DIS", "FEA", "HAP", "NEU", "SAD")):
+            level = "XX" if emotion == "NEU" else ("HI", "MD", "LO")[(actor - 1001 + place) % 3]
+            name = f"{actor}_IEO_{emotion}_{level}"
             write_audio(home / "AudioWAV" / f"{name}.wav")
             vote = "A:N" if (actor, emotion) == (1001, "DIS") else emotion[0]
             votes.append(f'"{len(votes)}","{name}","{vote}","66"')

@@ -91,6 +91,17 @@ def test_prosody_hears_pitch_voicing_and_loudness() -> None:
     assert silent[:, 1].max() == 0 and np.ptp(silent[:, 0]) == 0
 
 
+def test_loudness_is_the_level_in_decibels_and_nothing_else() -> None:
+    loudness, sound = upstreams.load("loudness"), torch.from_numpy(noise(1))
+    level = loudness([sound])[0]
+    assert level.shape == (1, 101, 1)
+    torch.testing.assert_close(loudness([2 * sound])[0] - level, torch.full_like(level, 6.0206), atol=1e-3, rtol=0)
+    torch.testing.assert_close(
+        loudness([torch.full((16000,), 0.5)])[0][0, 50], torch.tensor([-6.0206]), atol=1e-3, rtol=0
+    )
+    assert loudness([torch.zeros(16000)])[0].unique().numpy() == pytest.approx(-80)
+
+
 def test_prosody_bridges_unvoiced_gaps_in_log_f0() -> None:
     low, high = (sum(tone(f * k, 0.4) / k for k in range(1, 8)) for f in (120, 240))
     gap = np.zeros(6400)
