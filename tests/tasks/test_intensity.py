@@ -125,7 +125,7 @@ def test_the_command_prints_what_each_corpus_contributes(tmp_path, capsys):
     assert main(["intensity", *folders]) == 0
     both = capsys.readouterr().out
     assert "cafe: 30 at 0.5, 30 at 1; masked 5 of 65 utterances" in both
-    assert "cremad: 6 at 1; masked 30 of 36 utterances" in both
+    assert "cremad: 10 at 0.333, 10 at 0.667, 10 at 1; masked 6 of 36 utterances" in both
     assert main(["intensity", "cafe", "--neutral", "zero", *folders]) == 0
     assert capsys.readouterr().out == "cafe: 5 at 0, 30 at 0.5, 30 at 1; masked 0 of 65 utterances\n"
 
