@@ -4,7 +4,6 @@ Imports no torch."""
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal, Self
@@ -14,11 +13,10 @@ from pydantic import Field, model_validator
 
 from upstreams.emotion2vec.config import BASE, LARGE, SMALL, ModelConfig
 from upstreams.emotion2vec.official import CITE
-from upstreams.errors import UpstreamError
 from upstreams.pretraining import recipe_sections
 from upstreams.pretraining.batches import SAMPLE_RATE
 from upstreams.pretraining.method import Method
-from upstreams.pretraining.recipe_sections import AtLeast0, Count, Part, Positive, Section, Share
+from upstreams.pretraining.recipe_sections import AtLeast0, Count, Part, Positive, Section, Share, network_of
 
 PRESETS = {"base": BASE, "large": LARGE, "small": SMALL}
 TOKENS = {"chunk": 10, "token": 1, "global": 0}  # utterance embeddings, where the recipe's model names no number
@@ -135,17 +133,7 @@ class Recipe(recipe_sections.Recipe):
     @property
     def network(self) -> ModelConfig:
         """The model's configuration. Raises ValueError for an impossible one."""
-        changes = self.model_dump(include={"model"})["model"]
-        preset = changes.pop("preset", "base")
-        known = {field.name for field in dataclasses.fields(ModelConfig)}
-        if strange := sorted(set(changes) - known):
-            raise ValueError(f"model has no {', '.join(strange)}; known: preset, {', '.join(sorted(known))}")
-        if not isinstance(preset, str) or preset not in PRESETS:
-            raise ValueError(f"model.preset {preset!r} is unknown; expected one of {', '.join(PRESETS)}")
-        try:
-            return dataclasses.replace(PRESETS[preset], **{"tokens": TOKENS[self.loss.utterance_loss], **changes})
-        except (TypeError, UpstreamError) as error:
-            raise ValueError(f"model: {error}") from error
+        return network_of(self.model, PRESETS, tokens=TOKENS[self.loss.utterance_loss])
 
     @property
     def needs_tracks(self) -> bool:

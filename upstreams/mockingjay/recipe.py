@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
 import numpy as np
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
-from upstreams.errors import UpstreamError
+from upstreams.acoustic import Acoustic
 from upstreams.mockingjay.config import CITE, PRESETS, ModelConfig, Score
 from upstreams.pretraining import recipe_sections
 from upstreams.pretraining.batches import SAMPLE_RATE
 from upstreams.pretraining.method import Method
-from upstreams.pretraining.recipe_sections import Count, Section
+from upstreams.pretraining.recipe_sections import OFF, Count, Section, network_of
 
 MaskKind = Literal["random", "intensity", "intensity_equal", "intensity_low", "energy"]
 SCORED = ("intensity", "intensity_equal", "intensity_low")  # masks that need frame scores
@@ -40,12 +39,7 @@ class Loss(Section):
     from_audio: it is predicted from the masked audio.
     """
 
-    score: Score = "off"
-
-    @field_validator("score", mode="before")
-    @classmethod
-    def _off(cls, value: object) -> object:
-        return "off" if value is False else value  # YAML 1.1 takes the word for False
+    score: Annotated[Score, OFF] = "off"
 
 
 class Recipe(recipe_sections.Recipe):
@@ -78,19 +72,9 @@ class Recipe(recipe_sections.Recipe):
     @property
     def network(self) -> ModelConfig:
         """The model's configuration. Raises ValueError for an impossible one."""
-        changes = self.model_dump(include={"model"})["model"]
-        preset = changes.pop("preset", "base")
-        known = {field.name for field in dataclasses.fields(ModelConfig)} - set(OF_RECIPE)
-        if strange := sorted(set(changes) - known):
-            raise ValueError(f"model has no {', '.join(strange)}; known: preset, {', '.join(sorted(known))}")
-        if not isinstance(preset, str) or preset not in PRESETS:
-            raise ValueError(f"model.preset {preset!r} is unknown; expected one of {', '.join(PRESETS)}")
-        base, seconds = PRESETS[preset], self.audio.crop_seconds or self.audio.max_seconds
-        longest = -(-round(seconds * SAMPLE_RATE) // base.acoustic.hop)  # positions beyond it are never trained
-        try:
-            return dataclasses.replace(base, longest=longest, score=self.loss.score, **changes)
-        except (TypeError, UpstreamError) as error:
-            raise ValueError(f"model: {error}") from error
+        seconds = self.audio.crop_seconds or self.audio.max_seconds
+        longest = -(-round(seconds * SAMPLE_RATE) // Acoustic.hop)  # positions beyond it are never trained
+        return network_of(self.model, PRESETS, OF_RECIPE, longest=longest, score=self.loss.score)
 
 
 METHOD = Method(

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
-from typing import Self
+from typing import Annotated, Self
 
-from pydantic import field_validator, model_validator
+from pydantic import model_validator
 
-from upstreams.errors import UpstreamError
 from upstreams.npc.config import CITE, PRESETS, ModelConfig, Score
 from upstreams.pretraining import recipe_sections
 from upstreams.pretraining.method import Method
-from upstreams.pretraining.recipe_sections import Section
+from upstreams.pretraining.recipe_sections import OFF, Section, network_of
 
 OF_RECIPE = ("acoustic", "target", "score")  # fields of the network that other sections decide
 
@@ -20,12 +18,7 @@ OF_RECIPE = ("acoustic", "target", "score")  # fields of the network that other 
 class Loss(Section):
     """score: as_published: the score is added to the input and predicted beside the spectrum."""
 
-    score: Score = "off"
-
-    @field_validator("score", mode="before")
-    @classmethod
-    def _off(cls, value: object) -> object:
-        return "off" if value is False else value  # YAML 1.1 takes the word for False
+    score: Annotated[Score, OFF] = "off"
 
 
 class Recipe(recipe_sections.Recipe):
@@ -51,17 +44,7 @@ class Recipe(recipe_sections.Recipe):
     @property
     def network(self) -> ModelConfig:
         """The model's configuration. Raises ValueError for an impossible one."""
-        changes = self.model_dump(include={"model"})["model"]
-        preset = changes.pop("preset", "base")
-        known = {field.name for field in dataclasses.fields(ModelConfig)} - set(OF_RECIPE)
-        if strange := sorted(set(changes) - known):
-            raise ValueError(f"model has no {', '.join(strange)}; known: preset, {', '.join(sorted(known))}")
-        if not isinstance(preset, str) or preset not in PRESETS:
-            raise ValueError(f"model.preset {preset!r} is unknown; expected one of {', '.join(PRESETS)}")
-        try:
-            return dataclasses.replace(PRESETS[preset], score=self.loss.score, **changes)
-        except (TypeError, UpstreamError) as error:
-            raise ValueError(f"model: {error}") from error
+        return network_of(self.model, PRESETS, OF_RECIPE, score=self.loss.score)
 
 
 METHOD = Method(

@@ -4,11 +4,18 @@ Imports no torch."""
 
 from __future__ import annotations
 
+import dataclasses
 import math
+from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from upstreams.errors import UpstreamError
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 DEFAULT = "emotion2vec"  # the method of a recipe that names none
 RECORD = "recipe.json"  # in a run's folder: its recipe, and a hash of its audio
@@ -20,6 +27,33 @@ Positive = Annotated[float, Field(gt=0)]
 AtLeast0 = Annotated[float, Field(ge=0)]
 Count = Annotated[int, Field(ge=1)]
 Schedule = Literal["cosine", "linear", "constant"]
+OFF = BeforeValidator(lambda value: "off" if value is False else value)  # YAML 1.1 takes the word for False
+Network = TypeVar("Network", bound="DataclassInstance")
+
+
+def network_of(
+    model: Mapping[str, object], presets: Mapping[str, Network], decided: Collection[str] = (), **others: object
+) -> Network:
+    """The network that a recipe's `model` describes: a `preset` (base where it names none) and what differs from it.
+
+    Args:
+        decided: fields of the network that `model` must not set, because other sections decide them.
+        others: fields that other sections set; `model` may set them too, unless they are `decided`.
+
+    Raises:
+        ValueError: a field or preset is unknown, or the network is impossible.
+    """
+    changes = dict(model)
+    preset = changes.pop("preset", "base")
+    known = {field.name for field in dataclasses.fields(presets["base"])} - set(decided)
+    if strange := sorted(set(changes) - known):
+        raise ValueError(f"model has no {', '.join(strange)}; known: preset, {', '.join(sorted(known))}")
+    if not isinstance(preset, str) or preset not in presets:
+        raise ValueError(f"model.preset {preset!r} is unknown; expected one of {', '.join(presets)}")
+    try:
+        return dataclasses.replace(presets[preset], **{**others, **changes})
+    except (TypeError, UpstreamError) as error:
+        raise ValueError(f"model: {error}") from error
 
 
 class Section(BaseModel):
