@@ -5,11 +5,14 @@ Every utterance is measured alone, so nothing that it gets depends on its batch.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 import numpy as np
 
+from upstreams.errors import UpstreamError
 from upstreams.pretraining.batches import MEL_FFT, MEL_HOP, MEL_WINDOW, SAMPLE_RATE
 from upstreams.torchaudio_repair import repair
 
@@ -22,6 +25,7 @@ LEAST_FRAMES = 2  # of one frame there is no deviation
 FLAT = 1e-3  # a smaller deviation is rounding: of digital silence, for example
 LINEAR_BINS = 201  # of an STFT of 400 samples
 EPS = 1e-10
+Config = TypeVar("Config")  # a dataclass with the field `acoustic`
 
 
 @dataclass(frozen=True)
@@ -112,3 +116,23 @@ def padded(spectra: Sequence[Tensor]) -> tuple[Tensor, Tensor | None]:
         return together, None
     device = together.device
     return together, torch.arange(max(lengths), device=device) < torch.tensor(lengths, device=device)[:, None]
+
+
+def config_of(kind: type[Config], content: Mapping[str, object]) -> Config:
+    """A network's configuration, of this dataclass, from a checkpoint's header.
+
+    Raises:
+        TypeError, ValueError, UpstreamError: the header is that of another network.
+    """
+    acoustic = content.get("acoustic")
+    if not isinstance(acoustic, dict):
+        raise ValueError("it has no `acoustic`")
+    return kind(**{**content, "acoustic": Acoustic(**acoustic)})
+
+
+def config_of_file(kind: type[Config], content: Mapping[str, object], path: Path) -> Config:
+    """The same, of the file `path`. Raises UpstreamError that names the file."""
+    try:
+        return config_of(kind, content)
+    except (TypeError, ValueError, UpstreamError) as error:
+        raise UpstreamError(f"{path}: the configuration in its header cannot be used ({error})") from error

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
-from upstreams.acoustic import Acoustic
+from upstreams.acoustic import Acoustic, config_of, config_of_file
 from upstreams.errors import UpstreamError
 from upstreams.fingerprints import recipe, version
 from upstreams.network_upstream import NetworkUpstream, check_file
@@ -41,17 +41,19 @@ class Reader(Protocol):
 
     def read(self, path: Path, /) -> Stored: ...
 
-    def config_of(self, stored: Stored, path: Path, /) -> Config: ...
-
     def build(self, path: Path, /) -> torch.nn.Module: ...
 
 
 class Encoder(NetworkUpstream):
-    """The facts that all share. A subclass has `method`, its name, and `called`, its name for people."""
+    """The facts that all share.
+
+    A subclass has `method`, its name, `called`, its name for people, and `kind`, the class of its configuration.
+    """
 
     sample_rate, hop, max_seconds, ragged = SAMPLE_RATE, MEL_HOP, 300.0, True
     method: ClassVar[str]
     called: ClassVar[str]
+    kind: ClassVar[type[Config]]
 
     def __init__(self, config: Config, title: str) -> None:
         super().__init__()
@@ -78,11 +80,6 @@ class Trained(Encoder):
         self.seen: dict[str, str] | str = facts.get("seen", "unknown")
 
     @staticmethod
-    def described(content: dict[str, object]) -> Config:
-        """The configuration in a header. Raises TypeError, ValueError or UpstreamError for another one."""
-        raise NotImplementedError
-
-    @staticmethod
     def reader() -> Reader:
         """The module for its checkpoints, which imports torch."""
         raise NotImplementedError
@@ -97,11 +94,11 @@ class Trained(Encoder):
         """Configuration and facts: from the header of a file of ours, without torch; else the file is read."""
         if about := checkpoints.header(self.file, self.method):
             try:
-                return self.described(dict(about[0])), about[1]
+                return config_of(self.kind, about[0]), about[1]
             except (TypeError, ValueError, UpstreamError):
                 pass  # reading it says what is wrong with it
         stored = self.reader().read(self.file)
-        return self.reader().config_of(stored, self.file), stored.facts
+        return config_of_file(self.kind, stored.config, self.file), stored.facts
 
 
 class Random(Encoder):

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
-from upstreams.acoustic import Acoustic
+from upstreams.acoustic import Acoustic, config_of_file
 from upstreams.errors import UpstreamError
-from upstreams.mockingjay.config import ModelConfig, from_json
+from upstreams.mockingjay.config import ModelConfig
 from upstreams.mockingjay.model import Mockingjay
 from upstreams.pretraining import checkpoints, s3prl_files
 from upstreams.pretraining.checkpoints import Stored
@@ -34,18 +34,10 @@ def read(path: Path) -> Stored:
     return _theirs(path) if s3prl_files.is_pickle(path) else checkpoints.read(path, NAME)
 
 
-def config_of(stored: Stored, path: Path) -> ModelConfig:
-    """Its network's configuration. Raises UpstreamError that names the file."""
-    try:
-        return from_json(stored.config)
-    except (TypeError, ValueError, UpstreamError) as error:
-        raise UpstreamError(f"{path}: the configuration in its header cannot be used ({error})") from error
-
-
 def build(path: Path) -> Mockingjay:
     """The network of a checkpoint, in eval mode. Raises UpstreamError that names the file."""
     stored = read(path)
-    model = Mockingjay(config_of(stored, path))
+    model = Mockingjay(config_of_file(ModelConfig, stored.config, path))
     checkpoints.fill(model, stored.weights, path)
     return model.eval()
 

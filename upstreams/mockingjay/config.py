@@ -58,11 +58,3 @@ class ModelConfig:
 BASE = ModelConfig()
 SMALL = ModelConfig(dim=256, heads=4, ffn=1024, attention_dropout=0.0)  # its random numbers take 40 % of a step
 PRESETS = {"base": BASE, "small": SMALL}
-
-
-def from_json(content: dict[str, object]) -> ModelConfig:
-    """A configuration from a checkpoint's header. Raises TypeError, ValueError or UpstreamError for another one."""
-    acoustic = content.get("acoustic")
-    if not isinstance(acoustic, dict):
-        raise ValueError("it has no `acoustic`")
-    return ModelConfig(**{**content, "acoustic": Acoustic(**acoustic)})  # type: ignore[arg-type]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from upstreams import acoustic_upstream
 from upstreams.acoustic import padded
-from upstreams.mockingjay.config import PRESETS, ModelConfig, from_json
+from upstreams.mockingjay.config import PRESETS, ModelConfig
 
 if TYPE_CHECKING:
     import torch
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 class Encoder(acoustic_upstream.Encoder):
     method, called = "mockingjay", "Mockingjay"
+    kind = ModelConfig
 
     @staticmethod
     def run(network: torch.nn.Module, waveforms: list[torch.Tensor]) -> list[torch.Tensor]:
@@ -34,10 +35,6 @@ class Encoder(acoustic_upstream.Encoder):
 
 
 class Trained(Encoder, acoustic_upstream.Trained):
-    @staticmethod
-    def described(content: dict[str, object]) -> ModelConfig:
-        return from_json(content)
-
     @staticmethod
     def reader() -> acoustic_upstream.Reader:
         from upstreams.mockingjay import checkpoint
