@@ -187,6 +187,7 @@ def _upstream(job: Late, task: Task, records: Sequence[Record]) -> record.Upstre
         licence=identity.licence or None,
         parameters=together(sizes.values()),
         seen=identity.seen,
+        seen_by_parts=identity.known_seen if identity.seen == "unknown" else {},
         audio_seconds=records[0].upstream.audio_seconds,
         modality=identity.modality,
         input=sections.given(job, task),

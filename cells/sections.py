@@ -102,6 +102,7 @@ def upstream(
         width=identity.width,
         parameters=extracted.parameters or before,
         seen=identity.seen,
+        seen_by_parts=identity.known_seen if identity.seen == "unknown" else {},
         counts=extracted.counts,
         audio_seconds=extracted.audio_seconds,
         layer_norms=layer_norms(features.pooled) if features.pooled is not None and identity.depth > 1 else None,

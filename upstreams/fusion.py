@@ -14,12 +14,11 @@ from typing import TYPE_CHECKING
 from commons.errors import EmorepError, Refused
 from upstreams import fingerprints, precomputed
 from upstreams.errors import UpstreamError
-from upstreams.identity import Identity
+from upstreams.identity import Identity, seen_by_any
 from upstreams.named import Named
 
 if TYPE_CHECKING:
     from commons.corridors.features import Features
-    from commons.corridors.record import Seen
     from commons.corridors.utterances import Modality
 
 PAIRING = 1  # of the rules by which layers and frames are paired; part of every fingerprint
@@ -63,7 +62,7 @@ def identity(named: Named, parts: Sequence[Identity]) -> Identity:
         display_name=_display_name(named, parts),
         depth=1 if one else max(part.depth for part in parts),
         width=sum(part.width for part in parts),
-        seen=_seen(parts),
+        seen="unknown" if any(part.seen == "unknown" for part in parts) else seen_by_any(parts),
         weights=_said(parts, lambda part: part.weights),
         licence=_said(parts, lambda part: part.licence),
         precision="bf16" if any(part.precision == "bf16" for part in parts) else "fp32",
@@ -81,16 +80,6 @@ def _display_name(named: Named, parts: Sequence[Identity]) -> str:
         return ""
     shown = "+".join(part.display_name or part.named.record_name for part in parts)
     return shown if named.layer is None else f"{shown}#{named.layer}"
-
-
-def _seen(parts: Sequence[Identity]) -> Seen:
-    """What any part was trained on; a corpus of which one part saw the labels counts with its labels."""
-    merged: dict[str, str] = {}
-    for part in parts:
-        if part.seen == "unknown":
-            return "unknown"
-        merged |= {corpus: how for corpus, how in part.seen.items() if merged.get(corpus) != "labels"}
-    return {corpus: "labels" if how == "labels" else "audio" for corpus, how in merged.items()}
 
 
 def _said(parts: Sequence[Identity], fact: Callable[[Identity], str]) -> str:

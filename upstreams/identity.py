@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from commons.corridors.utterances import Modality
 
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
     from upstreams.frozen import Frozen
     from upstreams.inputs import Format
     from upstreams.named import Named
+
+Corpora = dict[str, Literal["audio", "labels"]]
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,21 @@ class Identity:
     modality: Modality = "audio"
     step: float | None = None
     parts: tuple[Identity, ...] = ()
+
+    @property
+    def known_seen(self) -> Corpora:
+        """What it, or a part of it, is known to be trained on, also where `seen` of another part is unknown."""
+        if self.parts:
+            return seen_by_any(self.parts)
+        return {} if self.seen == "unknown" else self.seen
+
+
+def seen_by_any(parts: Iterable[Identity]) -> Corpora:
+    """What any of several upstreams is known to be trained on; with labels where one saw those."""
+    merged: Corpora = {}
+    for part in parts:
+        merged |= {corpus: how for corpus, how in part.known_seen.items() if merged.get(corpus) != "labels"}
+    return merged
 
 
 def identify(named: Named, upstream: Frozen, fingerprint: str) -> Identity:

@@ -111,6 +111,10 @@ class Upstream(Section):
         default=None,
         description="corpora it was trained on, and with what; unknown where nobody says; null for a reference",
     )
+    seen_by_parts: dict[str, Literal["audio", "labels"]] = Field(
+        default={},
+        description="of a fusion whose `seen` is unknown: corpora that some of its parts are known to be trained on",
+    )
     counts: dict[str, int] = Field(default={}, description="utterances computed, reused, padded, windowed")
     audio_seconds: float | None = Field(default=None, description="audio of the cell's utterances, s")
     layer_norms: list[float] | None = Field(

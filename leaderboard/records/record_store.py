@@ -292,11 +292,10 @@ def contamination(upstream: Upstream, task: Task) -> set[str]:
 
     Names are compared by their letters and digits: emov_db and EmoV-DB are one.
     """
-    if upstream.seen == "unknown":
-        return {"seen:unknown"}
+    seen = upstream.seen_by_parts if upstream.seen == "unknown" else upstream.seen or {}
     names = {_letters(name) for name in (task.corpus, task.family, *task.corpora_of_family) if name}
-    levels = {level for corpus, level in (upstream.seen or {}).items() if _letters(corpus) in names}
-    return {f"contaminated:{level}" for level in levels}
+    levels = {level for corpus, level in seen.items() if _letters(corpus) in names}
+    return {f"contaminated:{level}" for level in levels} | ({"seen:unknown"} if upstream.seen == "unknown" else set())
 
 
 def _letters(name: str) -> str:

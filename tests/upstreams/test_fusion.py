@@ -131,7 +131,9 @@ def test_facts_of_all_parts_carry_over(tmp_path, energy):
     fused = identity(f"{one}+{other}")
     assert fused.seen == {"emodb": "labels", "iemocap": "labels"}
     assert "MIT" in fused.licence and "CC BY-NC 4.0" in fused.licence
-    assert identity(f"{one}+{energy}").seen == "unknown"
+    partly = identity(f"{one}+{energy}+{other}")
+    assert partly.seen == "unknown" and partly.known_seen == {"emodb": "labels", "iemocap": "labels"}
+    assert identity(f"{one}+{energy}#1").known_seen == identity(one).seen
     cited = upstreams.resolve("opensmile+prosody+fbank").cite
     assert set(cited) == set(upstreams.resolve("opensmile").cite) | set(upstreams.resolve("prosody").cite)
 
