@@ -25,13 +25,14 @@ import sys
 import threading
 import time
 import unicodedata
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import IO, TYPE_CHECKING, NoReturn
 
 from commons.early import NAMES, end_at_once
-from commons.errors import LONGEST, EmorepError, Refused, cut
+from commons.errors import LONGEST, EmorepError, Notice, Refused, cut
 
 if TYPE_CHECKING:
     from sys import UnraisableHookArgs
@@ -90,7 +91,7 @@ def run(
         arguments: arguments of the command; None: those of the process, which then ends here.
     """
     survive_encodings()
-    with _signals() as watch:
+    with _plain_notices(), _signals() as watch:
         status = _status(work, tell, stopped, words, arguments, watch)
     if arguments is None:
         if watch.number:  # interrupted libraries may crash when Python shuts them down
@@ -131,6 +132,25 @@ def _status(
         place = "" if error.filename is None else f"{cut(str(error.filename))}: "
         message = f"{place}cannot be used ({error.strerror or error}); name another, or correct it"
         return _told(tell, message, 2 if error.errno == errno.ENAMETOOLONG else 1)
+
+
+@contextmanager
+def _plain_notices() -> Iterator[None]:
+    """In this context, a Notice is printed as one line, without the place in the program that Python adds."""
+    usual = warnings.formatwarning
+
+    def shown(
+        message: Warning | str, category: type[Warning], filename: str, lineno: int, line: str | None = None
+    ) -> str:
+        if issubclass(category, Notice):
+            return f"warning: {cut_words(str(message))}\n"
+        return usual(message, category, filename, lineno, line)
+
+    warnings.formatwarning = shown
+    try:
+        yield
+    finally:
+        warnings.formatwarning = usual
 
 
 def _refuse_strange(arguments: Sequence[str]) -> None:

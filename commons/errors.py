@@ -1,4 +1,4 @@
-"""Errors that a user may cause: the base class, and the error for an unknown name."""
+"""Errors that a user may cause: the base class, and the error for an unknown name; and warnings."""
 
 from __future__ import annotations
 
@@ -19,6 +19,10 @@ class EmorepError(Exception):
 
 class Refused(EmorepError):
     """The request itself is wrong; a command ends with status 2."""
+
+
+class Notice(UserWarning):
+    """A warning for the user, who should know but need not act; commands print it as one line."""
 
 
 class UnknownName(Refused):

@@ -16,6 +16,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
+from commons.errors import Notice
+
 VERSION = 2  # of the layout; an index of another version is emptied
 QUERY = 500  # paths asked for in one query; SQLite allows 999
 Result = TypeVar("Result")
@@ -84,6 +86,7 @@ class FileIndex:
             warnings.warn(
                 f"cannot use the cache {self.path.parent} ({error}): facts about files are not kept; free space, "
                 "make it writable, or name another with --cache",
+                Notice,
                 stacklevel=2,
             )
             return None
@@ -100,7 +103,9 @@ class FileIndex:
         aside = self.path.with_suffix(".damaged")
         os.replace(self.path, aside)
         Path(f"{self.path}-journal").unlink(missing_ok=True)  # SQLite would apply it to the new file
-        warnings.warn(f"damaged index {self.path} moved to {aside} ({error}); files are read again", stacklevel=2)
+        warnings.warn(
+            f"damaged index {self.path} moved to {aside} ({error}); files are read again", Notice, stacklevel=2
+        )
 
 
 def _digest(path: str, part: str, then: str, value: str) -> str:

@@ -29,7 +29,7 @@ from commons import yamlfile
 from commons.corridors.features import NEEDS, Features
 from commons.corridors.record import Seen
 from commons.corridors.utterances import Modality
-from commons.errors import NotThere, Refused, cut
+from commons.errors import Notice, NotThere, Refused, cut
 from commons.progress import Progress
 from upstreams import fingerprints
 from upstreams.errors import UpstreamError
@@ -248,8 +248,8 @@ def matched(utterances: pd.DataFrame, names: Iterable[str], whose: str) -> list[
             f"by the utterance's id, or by the path of its audio in the corpus. It holds {_some(sorted(known))}"
         )
     if surplus := sorted(known - owner.keys()):
-        message = f"{whose}: {len(surplus)} features are of no utterance and are left out: {_some(surplus)}"
-        warnings.warn(message, stacklevel=3)
+        message = f"{whose}: {len(surplus)} features are of no utterance of the task and are left out: {_some(surplus)}"
+        warnings.warn(message, Notice, stacklevel=3)
     return chosen
 
 

@@ -12,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from commons import files
+from commons.errors import Notice
 from tasks import definition
 from tasks.splits.audit import Audit
 
@@ -54,5 +55,5 @@ def check(proof: Audit, cache: Path) -> str | None:
         path.parent.mkdir(parents=True, exist_ok=True)
         files.write(path, own)
     except OSError as error:
-        warnings.warn(f"the list of folds is not written: {error}", stacklevel=2)
+        warnings.warn(f"the list of folds is not written: {error}", Notice, stacklevel=2)
     return None

@@ -8,12 +8,13 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 from pathlib import Path
 
 import pytest
 
 from commons import commands, files
-from commons.errors import EmorepError, Refused
+from commons.errors import EmorepError, Notice, Refused
 
 ROOT = Path(__file__).resolve().parents[2]
 LINES = {
@@ -116,6 +117,20 @@ def test_errors_are_a_line_and_a_status(raised: BaseException, status: int, said
     messages: list[str] = []
     assert commands.run(work, messages.append, words="kept", arguments=[]) == status
     assert messages == [said]
+
+
+def test_a_notice_is_one_line_and_other_warnings_are_as_python_prints_them(capsys: pytest.CaptureFixture[str]) -> None:
+    usual = warnings.formatwarning
+
+    def work() -> int:
+        for kind in (Notice, UserWarning):
+            print(warnings.formatwarning("four are left over", kind, "place.py", 7), end="")
+        return 0
+
+    assert commands.run(work, print, arguments=[]) == 0
+    plain = usual("four are left over", UserWarning, "place.py", 7)
+    assert capsys.readouterr().out == f"warning: four are left over\n{plain}"
+    assert warnings.formatwarning is usual
 
 
 def test_a_stop_keeps_what_was_done_and_handlers_are_as_before() -> None:

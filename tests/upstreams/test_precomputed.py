@@ -114,7 +114,9 @@ def test_missing_and_surplus_ids_are_listed(utterances, cache, tmp_path):
     few = save(tmp_path / "few", {name: own[name] for name in ("u0", "u9")})
     with pytest.raises(EmorepError, match=r"no features of 5 of 6 utterances: u1, u2, u3 and 2 more; .* holds u0, u9"):
         extract(few, utterances, ["pooled"], cache)
-    with pytest.warns(UserWarning, match="4 features are of no utterance and are left out: u6, u7, u8 and 1 more"):
+    with pytest.warns(
+        UserWarning, match="4 features are of no utterance of the task and are left out: u6, u7, u8 and 1 more"
+    ):
         extract(save(tmp_path / "many", own), utterances, ["pooled"], cache)
 
 

@@ -23,6 +23,7 @@ from urllib.parse import quote
 import numpy as np
 
 from commons import files, hashing
+from commons.errors import Notice
 from upstreams.errors import UpstreamError
 
 VERSION = 1  # of the layout and of pooling; part of every key
@@ -214,7 +215,7 @@ class Store:
                 self._locations.setdefault(row.key, Location(other, index))
 
     def _discard(self, path: Path) -> None:
-        warnings.warn(f"removed a damaged file of features, {path}; its features are made again", stacklevel=3)
+        warnings.warn(f"removed a damaged file of features, {path}; its features are made again", Notice, stacklevel=3)
         try:
             path.unlink(missing_ok=True)
         except OSError as error:

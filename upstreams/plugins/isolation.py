@@ -21,6 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from commons.commands import SIGNALS
+from commons.errors import Notice
 
 Getter = Callable[[], object]
 Setter = Callable[[object], object]
@@ -162,6 +163,7 @@ class Isolation:
                 warnings.warn(
                     f"{self.name} leaves {name} running after its call; end it in the call: this program does not wait "
                     "for it",
+                    Notice,
                     stacklevel=4,
                 )
 

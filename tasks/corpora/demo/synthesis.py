@@ -22,6 +22,7 @@ from typing import TypedDict
 
 import numpy as np
 
+from commons.errors import Notice
 from tasks.errors import TaskError
 
 HASHES = "SHA256SUMS"  # as sha256sum writes and checks them
@@ -124,7 +125,7 @@ def write(cache: Path) -> Path:
         new = workplace / "new"
         _fill(new)
         if folder.exists() and not _whole(folder):
-            warnings.warn(f"damaged embedded corpus {folder} is made anew", stacklevel=2)
+            warnings.warn(f"damaged embedded corpus {folder} is made anew", Notice, stacklevel=2)
             os.rename(folder, workplace / "damaged")
         os.rename(new, folder)
     except OSError as error:
