@@ -18,13 +18,13 @@ import pandas as pd
 
 import leaderboard
 from cells import sections
-from cells.late import PREFIX
 from commons import files
 from commons.corridors import record
 from commons.corridors.features import together
 from commons.corridors.measured import Measured
 from commons.corridors.predictions import Choice, Predictions
 from commons.errors import EmorepError
+from upstreams import LATE
 
 if TYPE_CHECKING:
     from cells.jobs import Late
@@ -91,7 +91,7 @@ def _label(identity: Identity) -> str | None:
     """What tables call the fusion; None where its name is that."""
     if not identity.display_name:
         return None
-    return PREFIX + ",".join(part.display_name or part.named.record_name for part in identity.parts)
+    return LATE + ",".join(part.display_name or part.named.record_name for part in identity.parts)
 
 
 def _marks(records: Sequence[Record], task: Task) -> tuple[str, ...]:

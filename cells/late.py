@@ -14,13 +14,13 @@ import upstreams
 from commons import hashing
 from commons.errors import EmorepError, Refused
 from commons.splitting import split, unknown
-from upstreams import Named
+from upstreams import LATE, Named
 
 if TYPE_CHECKING:
     from commons.places import Places
     from upstreams import Identity
 
-PREFIX, RULE = "late:", 1  # RULE: of averaging; part of every key
+RULE = 1  # of averaging; part of every key
 
 
 @dataclass(frozen=True)
@@ -43,8 +43,8 @@ def resolve(name: str, places: Places) -> Named | LateFusion:
     parts = tuple(sorted((upstreams.resolve(part, places) for part in names), key=lambda part: part.record_name))
     draws = {part.draw for part in parts if part.draw is not None}
     named = Named(
-        name=PREFIX + ",".join(part.name for part in parts),
-        record_name=PREFIX + ",".join(part.record_name for part in parts),
+        name=LATE + ",".join(part.name for part in parts),
+        record_name=LATE + ",".join(part.record_name for part in parts),
         target="",
         draw=draws.pop() if len(draws) == 1 else None,
         cite=tuple(dict.fromkeys(key for part in parts for key in part.cite)),
@@ -57,16 +57,16 @@ def expand(name: str, places: Places) -> list[str]:
     """The names that a name stands for, see `upstreams.expand`. Errors as in `resolve`."""
     if not _is_late(name):
         return upstreams.expand(name, places)
-    return [PREFIX + ",".join(parts) for parts in upstreams.together(_parts(name, places), places)]
+    return [LATE + ",".join(parts) for parts in upstreams.together(_parts(name, places), places)]
 
 
 def _is_late(name: str) -> bool:
-    return name[: len(PREFIX)].casefold() == PREFIX
+    return name[: len(LATE)].casefold() == LATE
 
 
 def _parts(name: str, places: Places) -> list[str]:
     """The parts of a late fusion, split at commas where every part is a name."""
-    rest = name[len(PREFIX) :]
+    rest = name[len(LATE) :]
 
     def known(part: str) -> bool:
         try:
@@ -78,7 +78,7 @@ def _parts(name: str, places: Places) -> list[str]:
     if len(parts) > 1:
         return parts
     culprit = unknown(rest, ",", known)
-    if culprit and not known(culprit) and not _is_late(culprit):
+    if culprit and not known(culprit):
         try:
             upstreams.resolve(culprit, places)
         except EmorepError as error:

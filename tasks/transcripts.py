@@ -122,6 +122,8 @@ def placed(corpus: str, rows: pd.DataFrame, file: Path | None) -> tuple[pd.DataF
     surplus = sorted(set(given.texts) - set(rows.index))
     notes = [f"{corpus}: {file.name} has no text for {_listed(missing, 'utterance')}"] * bool(missing)
     notes += [f"{corpus}: {file.name} has {_listed(surplus, 'id')} that the corpus lacks"] * bool(surplus)
+    if not any(given.texts.values()):
+        raise TaskError(f"{file}: holds no text; expected {EXPECTED}, one row an utterance")
     if len(missing) == len(rows):
         raise TaskError(
             f"{file}: has {_listed(surplus, 'id')}, and none of them is an id of {corpus}, such as {rows.index[0]}"

@@ -19,7 +19,7 @@ from commons.progress import Progress
 from upstreams.errors import UpstreamError
 from upstreams.extraction import Extraction
 from upstreams.identity import Identity
-from upstreams.named import Named
+from upstreams.named import LATE, Named
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from upstreams.registry import Entry
 
 __all__ = [
-    "Extraction", "Identity", "Named", "UnknownName", "UpstreamError", "ablation", "describe", "expand", "extract",
-    "fused", "identify", "load", "names", "resolve", "sources", "together", "train",
+    "LATE", "Extraction", "Identity", "Named", "UnknownName", "UpstreamError", "ablation", "describe", "expand",
+    "extract", "fused", "identify", "load", "names", "resolve", "sources", "together", "train",
 ]  # fmt: skip
 
 

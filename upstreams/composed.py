@@ -13,7 +13,7 @@ from commons.errors import EmorepError, Refused
 from commons.places import Places
 from commons.splitting import split, unknown
 from upstreams import fusion, precomputed, registry
-from upstreams.named import GIVEN, Named
+from upstreams.named import GIVEN, LATE, Named
 
 DIGITS = 4  # of a layer's number at most
 
@@ -92,6 +92,11 @@ def _alone(name: str, places: Places) -> Named:
     whole, number = _layer(name, places)
     if number is not None:
         return fusion.layer(_alone(whole, places), number)
+    if name[: len(LATE)].casefold() == LATE:
+        raise Refused(
+            f"{name}: a late fusion has predictions and no features; run it alone, as -u late:fbank,prosody, and use "
+            "a+b as a part of another fusion"
+        )
     if name[: len(GIVEN)].casefold() == GIVEN:
         return precomputed.resolve(name[len(GIVEN) :])
     return registry.resolve(name, places)

@@ -72,7 +72,7 @@ def frames_of(array: np.ndarray, place: str) -> np.ndarray:
     with np.errstate(over="ignore"):
         frames = np.asarray(array, dtype=np.float32)
     if not np.isfinite(frames).all():
-        raise UpstreamError(f"{place}: holds NaN or infinite values; extract this utterance again, or leave it out")
+        raise UpstreamError(f"{place}: holds NaN or infinite values; extract this utterance again")
     return frames.reshape((1,) * (3 - array.ndim) + array.shape)
 
 

@@ -11,6 +11,7 @@ from upstreams.pretraining.checkpoints import of_a_run
 
 RANDOM_FOLDER = re.compile(r"(?P<random>random:[^@]+)@(?P<folder>.*?\D.*?)(?:@(?P<seed>\d+))?")
 GIVEN = "features:"  # begins the name of features that were extracted elsewhere
+LATE = "late:"  # begins the name of a late fusion, which has predictions and no features: no upstream
 USER_FILE = re.compile(r"(?P<file>.+\.py):(?P<object>[A-Za-z_]\w*)(?:@(?P<checkpoint>.+))?")
 
 

@@ -170,7 +170,8 @@ def test_a_part_that_fails_is_named(tmp_path, cache):
         ("late:", "needs two upstreams or more"),
         ("late:fbank,", "needs two upstreams or more"),
         ("late:fbank,mffc", "unknown upstream 'mffc': did you mean mfcc?"),
-        ("late:fbank,late:mfcc,prosody", "late fusion"),
+        ("late:fbank,late:mfcc,prosody", "a late fusion has predictions and no features"),
+        ("fbank+late:mfcc,prosody", "a late fusion has predictions and no features"),
     ],
 )
 def test_a_wrong_name_is_one_clear_message(name, says):

@@ -213,6 +213,8 @@ def test_a_corpus_without_texts_says_how_to_give_them(tmp_path):
         ("id,text\na,b\na,c\n", "row 3: the id 'a' occurs twice"),
         ("id,text\n,b\n", "row 2: has no id"),
         ("id,text\nnobody,b\n", r"has 1 id \(nobody\), and none of them is an id of emodb, such as 03a01Aa"),
+        ("id,text\n03a01Aa,\nnobody,\n", "holds no text; expected columns id and text"),
+        ("id,text\n", "holds no text; expected columns id and text"),
         ("", "expected columns id and text"),
     ],
 )

@@ -173,6 +173,8 @@ def test_random_parts_stand_for_five_draws_in_step():
         ("fbank#3", "has layers 0 to 0, and no layer 3"),
         ("fbank#0#0", "is one layer already"),
         ("fbank#last", "unknown upstream"),
+        ("late:fbank,mfcc", "a late fusion has predictions and no features"),
+        ("fbank+late:mfcc,prosody", "late:mfcc,prosody: a late fusion has predictions and no features"),
     ],
 )
 def test_a_wrong_name_is_one_clear_message(name, says):
