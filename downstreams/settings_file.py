@@ -9,7 +9,8 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from commons import yamlfile
-from commons.errors import NotThere, Refused, UnknownName, cut
+from commons.errors import NotThere, Refused, UnknownName
+from commons.faults import faults
 from commons.hashing import of_json
 from downstreams.settings import FIXED, PlainSettings, Settings
 
@@ -45,7 +46,7 @@ def read(file: str, head: str, own: Settings) -> FromFile:
     try:
         settings = type(own).model_validate(own.plain() | content).plain()
     except ValidationError as error:
-        raise Refused(f"{path}: {_reason(error)}") from None
+        raise Refused(f"{path}: {faults(error)[0]}") from None
     digest = of_json({key: settings[key] for key in content})[:8]
     stem = re.sub(r"[^\w.+-]+", "-", path.stem)  # what would break a table or a line
     return FromFile(f"{stem}~{digest}", settings)
@@ -61,10 +62,3 @@ def _content(path: Path) -> dict[str, object]:
         return yamlfile.mapping(path, "settings, one `name: value` a line")
     except yamlfile.NotYaml as error:
         raise Refused(str(error)) from None
-
-
-def _reason(error: ValidationError) -> str:
-    """The first thing that is wrong: which setting, what is expected and what the file holds."""
-    first = error.errors(include_url=False)[0]
-    expected = first["msg"].removeprefix("Value error, ")
-    return f"{'.'.join(map(str, first['loc']))}: {expected}; the file holds {cut(repr(first['input']), 60)}"

@@ -17,11 +17,11 @@ from pydantic import (
     model_serializer,
     model_validator,
 )
-from pydantic_core import ErrorDetails
 
 from commons import yamlfile
 from commons.corridors.utterances import COLUMNS
 from commons.errors import cut
+from commons.faults import faults
 from commons.metrics import CLASSIFICATION, METRICS, ORDINAL, REGRESSION
 from tasks import corpora, intensity
 from tasks.errors import TaskError
@@ -302,11 +302,5 @@ def _validated(model: type[Model], facts: Mapping[str, object], place: str) -> M
     try:
         return model.model_validate(facts)
     except ValidationError as error:
-        wrong = "; ".join(f"{cut('.'.join(map(str, e['loc']))) or 'file'}: {_said(e)}" for e in error.errors())
+        wrong = "; ".join(faults(error, Definition.model_fields))
         raise TaskError(f"{place}: {cut(wrong, 2000)}") from error
-
-
-def _said(error: ErrorDetails) -> str:
-    if error["type"] == "extra_forbidden":
-        return f"unknown key (known: {', '.join(Definition.model_fields)})"
-    return error["msg"].removeprefix("Value error, ")

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from commons import yamlfile
 from commons.errors import cut
+from commons.faults import faults
 from tasks import corpora
 from tasks.errors import TaskError
 
@@ -59,11 +60,7 @@ def read(file: Path = FILE) -> Scale:
     except yamlfile.NotYaml as error:
         raise TaskError(str(error)) from None
     except ValidationError as error:
-        wrong = [
-            f"{'.'.join(map(str, e['loc'])) or 'file'}: {e['msg'].removeprefix('Value error, ')}"
-            for e in error.errors()
-        ]
-        raise TaskError(f"{file}: {cut('; '.join(wrong), 2000)}") from error
+        raise TaskError(f"{file}: {cut('; '.join(faults(error)), 2000)}") from error
 
 
 def places_of(corpus: str, labels: Mapping[str, object]) -> tuple[float, ...]:

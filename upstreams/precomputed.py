@@ -30,6 +30,7 @@ from commons.corridors.features import NEEDS, Features
 from commons.corridors.record import Seen
 from commons.corridors.utterances import Modality
 from commons.errors import Notice, NotThere, Refused, cut
+from commons.faults import faults
 from commons.progress import Progress
 from upstreams import fingerprints
 from upstreams.errors import UpstreamError
@@ -136,12 +137,7 @@ def _about(path: Path) -> About:
     except yamlfile.NotYaml as error:
         raise Refused(str(error)) from None
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        key = ".".join(map(str, first["loc"]))
-        known = ", ".join(About.model_fields)
-        raise Refused(
-            f"{file}: {key}: {first['msg']}; the file holds {cut(repr(first['input']), 60)}. It may hold {known}"
-        ) from None
+        raise Refused(f"{file}: {faults(error, About.model_fields)[0]}") from None
 
 
 def extract(

@@ -68,7 +68,7 @@ def test_arousal_gives_places_only_where_it_is_asked_for():
         ("levels: {cafe: {high: 1, low: 0.5}}", "each above the one before"),
         ("levels: {cafe: {low: 0.5}}", "two levels or more"),
         ("levels: {}\narousal: {iemocap: [5, 1]}", r"arousal of iemocap: \[smallest, largest\]"),
-        ("levels: {}\nlevel: {}", "Extra inputs"),
+        ("levels: {}\nlevel: {}", "level: unknown key"),
         ("levels: [", "YAML"),
     ],
 )

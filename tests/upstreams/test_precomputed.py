@@ -193,8 +193,21 @@ def test_facts_stand_in_about_yaml(utterances, cache, tmp_path):
     facts = upstreams.identify(upstreams.resolve(name))
     assert (facts.title, facts.step, facts.licence, facts.weights) == ("ours", 0.01, "MIT", "lab/encoder")
     assert facts.seen == {"emodb": "audio"}
-    about.write_text("hops: 1\n")
-    with pytest.raises(EmorepError, match=r"about\.yaml: hops: .*It may hold title, hop, seen"):
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        ("hops: 1\n", r"hops: unknown key \(known: title, hop, seen"),
+        ("hop: 0\n", "hop: Input should be greater than 0; the file holds 0"),
+        ("seen: {iemocap: maybe}\n", "seen.iemocap: Input should be 'audio' or 'labels'; the file holds 'maybe'$"),
+        ("seen: [iemocap]\n", r"seen: Input .*dictionary or .*'unknown'; the file holds \['iemocap'\]$"),
+    ],
+)
+def test_a_wrong_fact_is_one_clear_message(tmp_path, content, says):
+    name = save(tmp_path / "own", arrays(SHAPES["frames"]))
+    (tmp_path / "own" / "about.yaml").write_text(content)
+    with pytest.raises(EmorepError, match=rf"about\.yaml: {says}"):
         upstreams.identify(upstreams.resolve(name))
 
 

@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from commons import yamlfile
 from commons.commands import Stopped
 from commons.errors import EmorepError, Refused, UnknownName, cut
+from commons.faults import faults
 from upstreams.errors import UpstreamError
 from upstreams.pretraining import recipe as recipes
 from upstreams.pretraining.checkpoints import checkpoints, name_of
@@ -108,8 +109,7 @@ def load(name: str) -> Ablation:
     except yamlfile.NotYaml as error:
         raise UpstreamError(str(error)) from None
     except ValidationError as error:
-        faults = (f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
-        raise UpstreamError(f"{path} is no ablation: {cut('; '.join(faults), 500)}") from None
+        raise UpstreamError(f"{path} is no ablation: {cut('; '.join(faults(error)), 500)}") from None
     beside = path.parent / ablation.config
     config = str(beside) if beside.is_file() else ablation.config
     return ablation.model_copy(update={"config": config, "method": recipes.method_of(config)})

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from commons import yamlfile
 from commons.errors import UnknownName, cut
+from commons.faults import faults
 from upstreams.errors import UpstreamError
 from upstreams.pretraining import method as methods
 from upstreams.pretraining.recipe_sections import DEFAULT, Recipe
@@ -44,13 +45,7 @@ def check(settings: dict[str, object], source: str) -> Recipe:
     try:
         return methods.find(asked).recipe.model_validate(settings)
     except ValidationError as error:
-        lines = [
-            f"  {cut('.'.join(map(str, fault['loc']))) or 'recipe'}: "
-            + cut(fault["msg"].removeprefix("Value error, "), 500)
-            + (f", found {cut(repr(fault['input']))}" if fault["loc"] and not isinstance(fault["input"], dict) else "")
-            for fault in error.errors()
-        ]
-        raise UpstreamError("\n".join([f"{source} is no recipe:", *lines])) from error
+        raise UpstreamError("\n  ".join([f"{source} is no recipe:", *faults(error)])) from error
 
 
 def apply(settings: dict[str, object], changes: Sequence[str]) -> dict[str, object]:
