@@ -6,7 +6,8 @@ Arrays are read one at a time, so that memory does not grow with the corpus. Not
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Collection, Iterator
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 NUMBERS = "fiu"  # numpy's kinds of real numbers
 BATCH = 256  # rows of a Parquet file that are read at once
+SHOWN = 5  # columns that a message names
 PICKLED = "arrays of numbers are read, pickled objects never"
 
 
@@ -145,18 +147,23 @@ class Parquet:
         self._file = file
         try:
             with parquet.ParquetFile(file) as table:
-                self._columns = [name for name in table.schema_arrow.names if name != "id"]
-                lists = [name for name in self._columns if _is_list(table.schema_arrow.field(name).type)]
-                ids = table.read(columns=["id"]) if len(self._columns) < len(table.schema_arrow.names) else None
+                schema = table.schema_arrow
+                if "id" not in schema.names:
+                    raise Refused(f"{file}: has no column id (it has {_listed(schema.names)}); add the ids")
+                ids = table.read(columns=["id"])
         except (OSError, pyarrow.ArrowException) as error:
             raise unreadable(file, error) from error
-        if ids is None or not self._columns or (lists and len(self._columns) > 1):
-            raise Refused(f"{file}: expected a column `id`, and one column of lists or else columns of numbers")
-        self._lists = bool(lists)
+        self._columns = [name for name in schema.names if name != "id"]
+        self._lists = len(self._columns) == 1 and _is_list(schema.field(self._columns[0]).type)
+        other = [name for name in self._columns if not _is_number(schema.field(name).type)]
+        if not self._columns or (other and not self._lists):
+            raise Refused(
+                f"{file}: beside id, expected one column of lists or else columns of numbers alone; it has "
+                f"{_listed(other or self._columns)}"
+            )
         self.names = tuple(map(str, ids["id"].to_pylist()))
-        if len(set(self.names)) < len(self.names):
-            twice = next(name for name in self.names if self.names.count(name) > 1)
-            raise Refused(f"{file}: holds the id {twice!r} more than once")
+        if twice := [name for name, count in Counter(self.names).items() if count > 1]:
+            raise Refused(f"{file}: holds the id {twice[0]!r} more than once")
 
     def read(self, names: Collection[str]) -> Iterator[tuple[str, np.ndarray]]:
         import pyarrow
@@ -166,16 +173,20 @@ class Parquet:
         try:
             with parquet.ParquetFile(self._file) as table:
                 for batch in table.iter_batches(BATCH):
-                    for row, name in enumerate(map(str, batch["id"].to_pylist())):
+                    ids = [str(name) for name in batch["id"].to_pylist()]
+                    for name, array in zip(ids, self._arrays(batch, ids), strict=True):
                         if name in wanted:
-                            yield name, self._array(batch, row)
-        except (OSError, ValueError, TypeError, pyarrow.ArrowException) as error:
+                            yield name, array
+        except (OSError, pyarrow.ArrowException) as error:
             raise unreadable(self._file, error) from error
 
-    def _array(self, batch: pyarrow.RecordBatch, row: int) -> np.ndarray:
-        if self._lists:
-            return np.array(batch[self._columns[0]][row].as_py(), dtype=np.float64)
-        return np.array([batch[column][row].as_py() for column in self._columns], dtype=np.float64)
+    def _arrays(self, batch: pyarrow.RecordBatch, ids: Sequence[str]) -> Iterator[np.ndarray]:
+        if not self._lists:
+            yield from np.stack([_numbers(batch[column]) for column in self._columns], axis=1)
+            return
+        column = batch[self._columns[0]]
+        for row, name in enumerate(ids):
+            yield _dense(column.slice(row, 1), self.place(name))[0]
 
     def place(self, name: str) -> str:
         return f"{self._file}, id {name}"
@@ -184,7 +195,40 @@ class Parquet:
         return [(self._file.suffix, hashing.of_file(self._file))]
 
 
+def _dense(column: pyarrow.Array, place: str) -> np.ndarray:
+    """A column of lists, or of lists of lists ..., as one array. Raises UpstreamError: lists have several lengths."""
+    from pyarrow import compute
+
+    if not _is_list(column.type):
+        if not _is_number(column.type):
+            raise UpstreamError(f"{place}: holds {column.type}, and features are real numbers")
+        return _numbers(column)
+    lengths = set(compute.list_value_length(column).to_pylist())
+    if None in lengths:
+        raise UpstreamError(f"{place}: holds an empty cell; extract this utterance again")
+    if len(lengths) > 1:
+        raise UpstreamError(f"{place}: holds lists of {min(lengths)} to {max(lengths)} values; make them of one length")
+    inner = _dense(column.flatten(), place)
+    return inner.reshape(len(column), *lengths, *inner.shape[1:]) if len(column) else np.zeros((0, 0))
+
+
+def _numbers(column: pyarrow.Array) -> np.ndarray:
+    """A column of numbers; an empty cell is NaN."""
+    return np.asarray(column.to_numpy(zero_copy_only=False), dtype=np.float64)
+
+
 def _is_list(kind: pyarrow.DataType) -> bool:
     from pyarrow import types
 
     return bool(types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind))
+
+
+def _is_number(kind: pyarrow.DataType) -> bool:
+    from pyarrow import types
+
+    return bool(types.is_integer(kind) or types.is_floating(kind))
+
+
+def _listed(columns: Sequence[str]) -> str:
+    """The first of some columns."""
+    return ", ".join(columns[:SHOWN]) + (f" and {len(columns) - SHOWN} more" if len(columns) > SHOWN else "")

@@ -10,6 +10,7 @@ import pytest
 import upstreams
 from commons.errors import EmorepError
 from tests.upstreams.sounds import extract, noise, speak
+from upstreams.checks import check
 
 SHAPES = {"vector": (5,), "frames": (4, 5), "layers": (3, 4, 5)}
 FORMS = ("npy", "npz", "parquet")
@@ -91,6 +92,29 @@ def test_a_parquet_of_columns_is_one_vector_an_utterance(utterances, cache, tmp_
     )
     features = extract(f"features:{tmp_path / 'own.parquet'}", utterances, ["pooled"], cache)
     np.testing.assert_allclose(features.pooled[:, 0, 0], list(own.values()), rtol=1e-6)
+
+
+PARQUETS = {
+    "no id": ({"name": ["u0"], "a": [1.0]}, r"has no column id \(it has name, a\)"),
+    "no values": ({"id": ["u0"]}, "expected one column of lists or else columns of numbers"),
+    "words": ({"id": ["u0"], "a": [1.0], "emotion": ["joy"]}, "columns of numbers alone; it has emotion"),
+    "lists and more": ({"id": ["u0"], "a": [[1.0]], "b": [2.0]}, "one column of lists or else .*; it has a"),
+    "lists of words": ({"id": ["u0"], "a": [["joy"]]}, "id u0: holds string, and features are real numbers"),
+    "twice": ({"id": ["u0", "u0"], "a": [1.0, 2.0]}, "holds the id 'u0' more than once"),
+    "unlike lists": ({"id": ["u0"], "a": [[[1.0, 2.0], [3.0]]]}, "id u0: holds lists of 1 to 2 values"),
+    "empty list": ({"id": ["u0", "u1"], "a": [[1.0], []]}, r"id u1: has the shape \(0,\)"),
+    "empty lists": ({"id": ["u0", "u1"], "a": [[[1.0]], [[]]]}, r"id u1: has the shape \(1, 0\)"),
+    "empty cell of lists": ({"id": ["u0", "u1"], "a": [[1.0], None]}, "id u1: holds an empty cell"),
+    "empty cell": ({"id": ["u0", "u1"], "a": [1, None], "b": [1, 2]}, "id u1: holds NaN"),
+}
+
+
+@pytest.mark.parametrize("what", PARQUETS)
+def test_a_wrong_parquet_is_one_clear_message(tmp_path, what):
+    table, says = PARQUETS[what]
+    pd.DataFrame(table).to_parquet(tmp_path / "own.parquet")
+    with pytest.raises(EmorepError, match=rf"own\.parquet.*{says}"):
+        list(check(f"features:{tmp_path / 'own.parquet'}"))
 
 
 def test_names_may_be_paths_of_the_audio_with_and_without_its_ending(utterances, cache, tmp_path):

@@ -8,7 +8,7 @@ import numpy as np
 
 from upstreams import training_check
 from upstreams.build import build
-from upstreams.checks.comparing import STRICT, finite, on_its_device, precisions, same
+from upstreams.checks.comparing import STRICT, counted, finite, on_its_device, precisions, same
 from upstreams.errors import UpstreamError
 from upstreams.frozen import Frozen
 from upstreams.named import Named
@@ -22,7 +22,7 @@ def facts(upstream: Frozen) -> str:
     """The facts of an upstream in one line."""
     audio = upstream.audio
     return (
-        f"  {audio.sample_rate} Hz, hop {audio.hop}, {upstream.depth} layers x {upstream.width}, "
+        f"  {audio.sample_rate} Hz, hop {audio.hop}, {counted(upstream.depth, 'layer')} x {upstream.width}, "
         f"receptive field {audio.min_samples} samples, seen {upstream.seen}"
     )
 

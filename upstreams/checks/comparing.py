@@ -17,6 +17,11 @@ TOLERANCE = 1e-3  # of the layer's largest value: between an utterance alone and
 STRICT = 1e-5  # the same for an upstream with `ragged`
 
 
+def counted(number: int, what: str) -> str:
+    """A number of things: `1 layer`, `13 layers`."""
+    return f"{number} {what}" + "s" * (number != 1)
+
+
 def precisions(named: Named, one: Sized, fp32: torch.Tensor) -> Iterator[str]:
     """Lines about bf16 and the GPU, compared with the features of an input in fp32 on the CPU."""
     import torch

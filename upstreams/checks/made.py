@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator
 
 from upstreams import fusion, precomputed
+from upstreams.checks.comparing import counted
 from upstreams.extraction.models import Models
 from upstreams.given_files import opened
 from upstreams.identity import Identity, identify
@@ -19,12 +20,15 @@ def of_files(named: Named) -> Iterator[str]:
     yield f"{named.name}: {who.title}"
     files = opened(precomputed.path_of(named))
     counts = [precomputed.sized(array, files.place(name), who).shape[1] for name, array in files.read(files.names)]
-    what = f"{who.depth} layers x {who.width}"
+    what = f"{counted(who.depth, 'layer')} x {who.width}"
     if who.step == math.inf:
-        yield f"  {len(counts)} arrays, one vector of {who.width} each, seen {who.seen}"
+        yield f"  {counted(len(counts), 'array')}, one vector of {who.width} each, seen {who.seen}"
     else:
         step = "at a step that about.yaml does not say" if who.step is None else f"every {who.step:g} s"
-        yield f"  {len(counts)} arrays, {what}, {min(counts)} to {max(counts)} frames {step}, seen {who.seen}"
+        frames = (
+            counted(min(counts), "frame") if min(counts) == max(counts) else f"{min(counts)} to {max(counts)} frames"
+        )
+        yield f"  {counted(len(counts), 'array')}, {what}, {frames} {step}, seen {who.seen}"
     if who.licence:
         yield f"  licence: {who.licence}"
     yield f"  fingerprint {who.fingerprint}"
@@ -35,7 +39,7 @@ def of_parts(named: Named) -> Iterator[str]:
     """The facts of a fusion or a layer, and which layers stand beside each other."""
     who = _identity(named, Models())
     yield f"{named.name}: {who.title}"
-    yield f"  {who.depth} layers x {who.width}, reads {who.modality}, seen {who.seen}"
+    yield f"  {counted(who.depth, 'layer')} x {who.width}, reads {who.modality}, seen {who.seen}"
     if who.licence:
         yield f"  licence: {who.licence}"
     if len(who.parts) > 1:

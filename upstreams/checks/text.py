@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from upstreams import training_check
 from upstreams.build import build
-from upstreams.checks.comparing import STRICT, finite, on_its_device, precisions, same
+from upstreams.checks.comparing import STRICT, counted, finite, on_its_device, precisions, same
 from upstreams.errors import UpstreamError
 from upstreams.frozen import Frozen
 from upstreams.inputs.text import Text
@@ -33,7 +33,7 @@ LONG = " ".join(f"This is sentence number {number} of a very long turn." for num
 def facts(upstream: Frozen) -> str:
     """The facts of an upstream in one line."""
     frames = "one frame a text" if upstream.takes.one_frame else "a frame for each word piece"
-    return f"  text, {frames}, {upstream.depth} layers x {upstream.width}, seen {upstream.seen}"
+    return f"  text, {frames}, {counted(upstream.depth, 'layer')} x {upstream.width}, seen {upstream.seen}"
 
 
 def check(named: Named, upstream: Frozen) -> Iterator[str]:
@@ -89,7 +89,7 @@ def _lengths(upstream: Frozen) -> str:
             finite(upstream, output, f"a text of {len(text)} characters")
         frames = sum(output.shape[1] for output in outputs)
         several = f" in {len(windows)} windows" if len(windows) > 1 else ""
-        counts.append(f"{what}: {frames} {'frame' if frames == 1 else 'frames'}{several}")
+        counts.append(f"{what}: {counted(frames, 'frame')}{several}")
     if not upstream.takes.one_frame and frames == 1:
         raise UpstreamError(
             f"{upstream.name} gives one frame for a text of {len(LONG):,} characters; say hop = None where it gives "
