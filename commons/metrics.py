@@ -276,6 +276,15 @@ class Metric:
         return "–" if value is None else f"{value:.{self.decimals}f}"
 
 
+def mean_of(sums: np.ndarray) -> np.ndarray:
+    """The mean of what an utterance adds, from its sum and the number of utterances, (..., 2).
+
+    >>> print(mean_of(np.array([3.0, 4.0])))
+    0.75
+    """
+    return _ratio(sums[..., 0], sums[..., 1])
+
+
 def axis_label(name: str) -> str:
     """The label of an axis with a metric's values.
 
@@ -315,3 +324,14 @@ METRICS: dict[str, Metric] = {
     "Spearman": Metric(ordinal.spearman, ORDINAL, unit="", limits=(-1.0, 1.0), special=True),
     "pairs": Metric(ordinal.pairs_right, ORDINAL, linear=True, special=True),
 }
+
+# Figures of probabilities, which views compute and records do not hold; their statistics are a sum and a count.
+OF_PROBABILITIES: dict[str, Metric] = {
+    "Brier": Metric(mean_of, "probabilities", unit="", limits=(0.0, 2.0), higher_is_better=False),
+    "log_loss": Metric(mean_of, "probabilities", unit="", limits=(0.0, np.inf), higher_is_better=False),
+}
+
+
+def named(name: str) -> Metric:
+    """The metric of a name, of records or of views."""
+    return METRICS.get(name) or OF_PROBABILITIES[name]

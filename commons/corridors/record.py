@@ -258,6 +258,22 @@ class Files(Section):
         default=None,
         description="Parquet of the pooled features (columns standardised) and first-layer outputs, float16",
     )
+    facts: File | None = Field(
+        default=None,
+        description="Parquet of what the corpus tells of each test utterance besides the columns of the predictions: "
+        "intensity, style, session, sentence; null where it tells none, and in records from before there was this key",
+    )
+    held_out: File | None = Field(
+        default=None,
+        description="Parquet of what the head predicted for training and dev utterances that it was not fitted on: id, "
+        "fold, seed, target, score:<class>; null for values, where nothing was held out, and in records from before "
+        "there was this key",
+    )
+
+    @property
+    def all(self) -> list[File]:
+        """Every file that there is."""
+        return [file for file in (self.predictions, self.vectors, self.facts, self.held_out) if file]
 
 
 class Record(Section):
