@@ -104,6 +104,11 @@ def read(
     return _predictions(problem, fits, time.perf_counter() - started)
 
 
+def _asked(problem: Problem) -> np.ndarray:
+    """(N,) targets; of votes (N, C) float32, their shares."""
+    return problem.targets if problem.votes is None else problem.votes.astype(np.float32)
+
+
 @dataclass(frozen=True)
 class _LayerFit:
     """One fold fitted on one layer, at the strength that did best inside the training speakers."""
@@ -150,7 +155,7 @@ def _fit_fold(
     known = np.concatenate([fold.train, fold.dev])
     varies = np.ptp(rows[known], axis=0) > 0  # a column constant on what may be trained on carries nothing
     x = torch.as_tensor(rows[known][:, varies], device=device)
-    y = torch.as_tensor(problem.targets[known], device=device)
+    y = torch.as_tensor(_asked(problem)[known], device=device)
     weights = part_weights.factors(owner[varies])
     solve = partial(_fit, problem, factors=None if weights is None else weights.to(device), balanced=balanced)
     penalties = (strengths / max(1, x.shape[1])).to(device)
@@ -216,7 +221,7 @@ def _chosen(
 
     predicted = own[:, 0, best] if problem.kind == REGRESSION else own[..., best].argmax(1)
     n_classes = None if problem.kind == REGRESSION else len(problem.classes)
-    counted = sums(y[chooses].cpu().numpy(), predicted.cpu().numpy(), n_classes=n_classes)
+    counted = sums(problem.targets[known][some], predicted.cpu().numpy(), n_classes=n_classes)
     figure = float(METRICS[problem.select_on](counted)[0])
     return _Choice(best, lowest, float(losses[:, best].sum()), figure, known[some], own[..., best])
 
@@ -270,12 +275,18 @@ def _losses(problem: Problem, outputs: torch.Tensor, y: torch.Tensor, balanced: 
     if problem.kind == REGRESSION:
         return (outputs[:, 0] - y[:, None]).square() / n
     shares = torch.full((n,), 1 / n)
+    soft = y.ndim > 1
     if balanced:
-        shares *= torch.as_tensor(balance.weights(y.cpu().numpy(), len(problem.classes)))[y.cpu()]
+        most = y.argmax(1) if soft else y
+        shares *= torch.as_tensor(balance.weights(most.cpu().numpy(), len(problem.classes)))[most.cpu()]
     rows = torch.arange(n)
     lowest: torch.Tensor | None = None
     for scale in SCALES:
-        surprise = -(scale * outputs).log_softmax(1)[rows, y].clamp_min(-IMPOSSIBLE)
+        log_p = (scale * outputs).log_softmax(1)
+        if soft:
+            surprise = -(y[:, :, None] * log_p.clamp_min(-IMPOSSIBLE)).sum(1)
+        else:
+            surprise = -log_p[rows, y].clamp_min(-IMPOSSIBLE)
         parts = shares[:, None].to(surprise) * surprise
         if lowest is None:
             lowest = parts

@@ -56,7 +56,9 @@ class Task(Section):
     corpora_of_family: list[str] = Field(default=[], description="names of the corpora of that family")
     language: str = Field(description="ISO 639-1 code or name")
     licence: str = Field(description="licence of the corpus")
-    kind: Literal["classification", "regression", "conversation", "ordinal"] = Field(description="kind of problem")
+    kind: Literal["classification", "regression", "conversation", "ordinal", "distribution"] = Field(
+        description="kind of problem"
+    )
     classes: list[str] = Field(description="classes in the order of `confusion`; empty for regression")
     levels: list[float] = Field(default=[], description="place of each class on a scale from 0 to 1; of ordinal tasks")
     pairs: list[str] = Field(

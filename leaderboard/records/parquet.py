@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from commons.corridors.record import File, Record, Task
+from commons.corridors.utterances import VOTES
 from commons.files import write
 from commons.hashing import of_file
+from commons.metrics import DISTRIBUTION
 from leaderboard.errors import LeaderboardError
 
 if TYPE_CHECKING:
@@ -48,7 +50,9 @@ def predictions_table(
     if len(groups) != len(utterances):
         raise LeaderboardError(f"record: {len(groups)} groups for {len(utterances)} utterances; one each is expected")
     added = {"group": np.asarray(groups, dtype=object)[rows]}
+    votes = [f"{VOTES}{name}" for name in task.classes] if task.kind == DISTRIBUTION else []
     kept = [name for name in dict.fromkeys((*KEPT, *task.pairs)) if name in utterances]
+    added |= {name: utterances[name].to_numpy(dtype=np.float64)[rows] for name in votes if name in utterances}
     added |= {name: utterances[name].to_numpy(dtype=object)[rows] for name in kept}
     table = table.assign(**added)
     check(table, task)
