@@ -36,7 +36,7 @@ def what_it_is(given: Given) -> Section:
         known["beware"] = f"records of {len(prints)} fingerprints stand side by side: it changed between them"
     rows = [name for name, value in known.items() if value]
     table = Table(
-        title="facts", facts=[], rows=rows, columns=["fact"], corner="",
+        title="what it is", facts=[], rows=rows, columns=["fact"], corner="",
         cells={(name, "fact"): Cell(text=str(known[name])) for name in rows},
     )  # fmt: skip
     return Section("What it is", tables=[table], records=[records[-1]])

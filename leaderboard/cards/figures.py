@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from commons.corridors.record import REFERENCE, Record
 from leaderboard.cards.model import Given, Section
@@ -12,10 +12,11 @@ from leaderboard.comparison.standings import Standing, significant_pairs, standi
 from leaderboard.records.comparable import question
 from leaderboard.records.random_weights import averaged, is_of
 from leaderboard.tables.calibration import by_calibration
-from leaderboard.tables.groups import by_group
+from leaderboard.tables.groups import AGAINST, by_group
 from leaderboard.tables.model import Cell, Table, figure
 from leaderboard.tables.views import of_record
 from leaderboard.text import NONE, plural
+from leaderboard.trust.variants import GIVEN, PRIOR
 
 
 @dataclass(frozen=True)
@@ -25,10 +26,12 @@ class Kinds:
     Attributes:
         kinds: kinds of derived tasks.
         wanted: names of the tasks that a whole card has, `{task}` being a task; each with what it asks.
+        corpora: those that can have them; empty: all.
     """
 
     kinds: tuple[str, ...]
     wanted: tuple[tuple[str, str], ...]
+    corpora: tuple[str, ...] = ()
 
 
 TRANSFER = Kinds(
@@ -36,8 +39,8 @@ TRANSFER = Kinds(
     (("across-languages:here,{task}", "training on corpora in other languages"),),
 )
 FEW = Kinds(("shots",), (("shots:{task},1 shots:{task},4 shots:{task},16", "training on few labels"),))
-ROBUST = Kinds(("perturbed",), (("card:{task}", "changed recordings (perturbed: tasks)"),))
-ANNOTATORS = Kinds(("votes",), (("votes:{task}", "agreement with single annotators, where the corpus has votes"),))
+ROBUST = Kinds(("perturbed",), (("card:{task}", "changed recordings"),))
+ANNOTATORS = Kinds(("votes",), (("votes:{task}", "votes of single annotators"),), ("cremad", "iemocap", "msp_podcast"))
 ELSE = Kinds(
     ("speaker", "gender", "sentence"),
     (("speaker:{task}", "the speaker"), ("gender:{task}", "the gender"), ("sentence:{task}", "the sentence")),
@@ -126,7 +129,9 @@ def of_kinds(given: Given, title: str, kinds: Kinds) -> Section:
     rows = list(dict.fromkeys(row for row, _ in cells))
     columns = [c for c in ("metric", "figure", "on its own folds", "chance") if any(column == c for _, column in cells)]
     tables = [Table(title.lower(), [], rows, columns, cells, corner="task · head")] if rows else []
-    return Section(title, [], tables, used, _lacking(given, kinds, used))
+    missing = _lacking(given, kinds, used)
+    lines = [] if tables or missing else ["no corpus of this card is known here to have them"]
+    return Section(title, lines, tables, used, missing)
 
 
 def _undisturbed(given: Given, record: Record) -> Record | None:
@@ -139,33 +144,79 @@ def _undisturbed(given: Given, record: Record) -> Record | None:
 
 
 def _lacking(given: Given, kinds: Kinds, used: Sequence[Record]) -> list[tuple[str, str]]:
-    """What a whole card has of every task and these records lack, each with its command."""
+    """What a whole card has of every task and these records lack, each with the command for all tasks that lack it."""
     missing = []
     for form, words in kinds.wanted:
         kind = form.partition(":")[0]
-        of = kinds.kinds if kind == "card" or kind in TRANSFER.kinds else (kind,)
-        for task in given.tasks:
-            if not any(r.task.derived in of and r.task.base == task for r in used):
-                missing.append((f"{task}: {words}", given.command(*form.format(task=task).split())))
+        of = (kind,) if kind in kinds.kinds and kind not in TRANSFER.kinds else kinds.kinds
+        tasks = [task for task in _of_corpora(given, kinds.corpora)
+                 if not any(r.task.derived in of and r.task.base == task for r in used)]  # fmt: skip
+        if tasks:
+            asked = [one for task in tasks for one in form.format(task=task).split()]
+            missing.append((f"{words} ({', '.join(tasks)})", given.command(*asked)))
     return missing
 
 
+def _of_corpora(given: Given, corpora: tuple[str, ...]) -> list[str]:
+    """The card's tasks, of these corpora where any is named."""
+    of = {r.cell.task: r.task.corpus for r in given.own}
+    return [task for task in given.tasks if not corpora or of.get(task) in corpora]
+
+
 def groups(given: Given) -> Section:
-    """UA by gender, language ..., and how speakers fare."""
+    """UA by gender, language ..., and how speakers fare, a row a task, head and column."""
     used = [r for r in given.own if r.cell.task in given.tasks]
     tables, problems = by_group(given.results, used)
-    shown = [table for table in tables if " · UA by " in table.title or table.title.endswith("speakers")]
-    return Section("Groups", problems, shown, used)
+    columns: dict[tuple[str, str], Cell] = {}
+    for table in tables:
+        if " · UA by " in table.title:
+            row, levels = table.title.replace(" · UA by ", " · "), [c for c in table.columns if c != AGAINST]
+            columns[row, "UA of each"] = Cell(text="; ".join(f"{c} {table.texts(c)[0]}" for c in levels) or NONE)
+            columns[row, AGAINST] = table.cell(table.rows[0], AGAINST)
+            columns[row, "of guesses"] = Cell(text=table.notes[0].rpartition(": ")[2])
+    speakers = [table for table in tables if table.title.endswith("speakers")]
+    made = [_rows("groups", columns, "task · head · groups"), _joined("speakers", speakers, " · speakers")]
+    lines = [
+        f"UA of every group; {AGAINST}, in points; of guesses: the greatest gap of 1,000 models that guess, on groups "
+        "of these sizes",
+        *problems,
+    ]
+    return Section("Groups", lines, [table for table in made if table.rows], used)
 
 
 def calibration(given: Given) -> Section:
-    """Brier, log loss and the like, as given and after all corrections."""
+    """Brier, log loss and the like, as given and after all corrections, a row each."""
     used = [r for r in given.own if r.cell.task in given.tasks and r.task.classes]
     tables, problems = by_calibration(given.results, used)
-    kept = [table for table in tables if not table.title.endswith("calibration, prior")]
-    commands = []
-    for line in problems:
-        words, again, command = line.partition("to measure it again: ")
-        commands += [(words.rstrip("; "), command)] if again else []
+    kept = [table for table in tables if not table.title.endswith(f"calibration, {PRIOR}")]
+    made = _joined("calibration", kept, " calibration,")
+    names = {table.title.partition(" · calibration, ")[0]: table.title.partition(", ")[2] for table in tables}
+    lacking = [row.split(" · ") for row, last in names.items() if last == GIVEN]  # no correction came after it
     rest = [line for line in problems if "to measure it again: " not in line]
-    return Section("Calibration", rest, [replace(table, notes=[]) for table in kept], used, commands)
+    commands = []
+    for head in sorted({head for _, head in lacking}):
+        asked = [task for task, own in lacking if own == head]
+        words = f"corrected probabilities, since nothing held out was kept ({', '.join(asked)}; {head})"
+        commands.append((words, given.command(*asked, more=f"-d {head} --force")))
+    lines = [
+        "ECE in 10 bins of equal mass, percent; in brackets that of a calibrated system with these confidences; "
+        "corrections are made from held-out training utterances, never from test",
+        *rest,
+    ]
+    return Section("Calibration", lines, [made] if made.rows else [], used, commands)
+
+
+def _joined(title: str, tables: Sequence[Table], left_out: str) -> Table:
+    """Tables of one row each as one table; `left_out` of their titles, the rest names the rows."""
+    cells = {
+        (table.title.replace(left_out, ""), column): table.cell(table.rows[0], column)
+        for table in tables
+        for column in table.columns
+    }
+    return _rows(title, cells, "task · head")
+
+
+def _rows(title: str, cells: dict[tuple[str, str], Cell], corner: str) -> Table:
+    """A table of cells, rows and columns in the order in which they first occur."""
+    rows, columns = (list(dict.fromkeys(keys)) for keys in ([r for r, _ in cells], [c for _, c in cells]))
+    return Table(title, [], rows, columns, cells, corner=corner)

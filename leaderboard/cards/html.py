@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from html import escape
 from importlib import resources
 
@@ -27,7 +28,7 @@ def document(card: Card) -> str:
 def _section(section: Section) -> str:
     parts = [f"<section><h2>{_text(section.title)}</h2>"]
     parts += [f"<p>{_text(line)}</p>" for line in section.lines]
-    parts += map(_table, section.tables)
+    parts += [_table(table, "" if table.title == section.title.lower() else table.title) for table in section.tables]
     if section.missing:
         items = (
             f"<li>{_text(what)}: not measured <code>{_text(command)}</code></li>" for what, command in section.missing
@@ -39,20 +40,26 @@ def _section(section: Section) -> str:
     return "\n".join([*parts, "</section>"])
 
 
-def _table(table: Table) -> str:
+def _table(table: Table, title: str) -> str:
     texts = {column: table.texts(column) for column in table.columns}
     head = "".join(f"<th scope=col>{_text(title)}</th>" for title in (table.corner, *table.columns))
     rows = []
     for index, row in enumerate(table.rows):
-        cells = "".join(f"<td>{_text(texts[column][index])}</td>" for column in table.columns)
+        cells = "".join(f"<td>{_whole(_text(texts[column][index]))}</td>" for column in table.columns)
         rows.append(f"<tr><th scope=row>{_text(table.name(row))}</th>{cells}</tr>")
     above = "".join(f"<p>{_text(line)}</p>" for line in table.facts)
     below = "".join(f"<li>{_text(line)}</li>" for line in table.below())
     notes = f"<ul class=notes>{below}</ul>" if below else ""
+    heading = f"<h3>{_text(title)}</h3>" if title else ""
     return (
-        f"<h3>{_text(table.title)}</h3>{above}<div class=scroll tabindex=0><table><thead><tr>{head}</tr></thead>"
+        f"{heading}{above}<div class=scroll tabindex=0><table><thead><tr>{head}</tr></thead>"
         f"<tbody>{''.join(rows)}</tbody></table></div>{notes}"
     )
+
+
+def _whole(text: str) -> str:
+    """The text with intervals that no line ends within."""
+    return re.sub(r"\[[-\d., ]+\]", lambda interval: interval[0].replace(" ", "\u00a0"), text)
 
 
 def _text(text: str) -> str:

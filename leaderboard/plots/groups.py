@@ -32,7 +32,7 @@ def groups(results: Path, records: Sequence[Record], width: str) -> Iterator[tup
             made = [(one, own) for one in several if (own := by.grouped(one.table, task, column))]
             if made:
                 yield (task.name, head, column), _of_groups(made, width)
-        speakers = [(one, own) for one in several if (own := by.of_speakers(one.table, task))]
+        speakers = [(one, mine) for one in several if (mine := by.of_speakers(one.table, task))]
         if speakers:
             yield (task.name, head, "speakers"), _of_speakers(speakers, width)
 

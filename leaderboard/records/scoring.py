@@ -134,8 +134,9 @@ def needed(task: Task) -> list[str]:
 
 def _extended(flat: np.ndarray, target: np.ndarray, made: Outcomes, groups: np.ndarray) -> np.ndarray:
     """Statistics of classes with those of levels or votes beside them."""
-    of = votes.sums if isinstance(made, votes.Outcomes) else ordinal.sums
-    return of(flat, target, made, groups)
+    if isinstance(made, votes.Outcomes):
+        return votes.sums(flat, target, made, groups)
+    return ordinal.sums(flat, target, made, groups)
 
 
 def _outcomes(table: pd.DataFrame, task: Task) -> Outcomes | None:

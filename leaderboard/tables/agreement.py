@@ -71,5 +71,5 @@ def _cell(system: System, inside: pd.DataFrame, metric: str) -> Cell:
     statistics, _ = by_group(inside, system.record.task)
     own = METRICS[metric]
     value, low, high, _ = jackknife(statistics, own, own.limits, shares(statistics[0], own))
-    ends = (float(end) if np.isfinite(end) else None for end in (low, high))
-    return Cell(float(value), *ends, metric=metric)
+    bottom, top = (float(end) if np.isfinite(end) else None for end in (low, high))
+    return Cell(float(value), bottom, top, metric=metric)

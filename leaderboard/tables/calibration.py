@@ -12,7 +12,7 @@ from commons.errors import EmorepError
 from leaderboard.records.display_names import shown
 from leaderboard.tables.model import Cell, Table, figure
 from leaderboard.tables.views import row_of
-from leaderboard.text import NONE, plural
+from leaderboard.text import plural
 from leaderboard.trust import calibration
 from leaderboard.trust.calibration import BINS, COVERAGES, DRAWS
 from leaderboard.trust.systems import System, command, systems
@@ -65,7 +65,7 @@ def _table(first: Record, name: str, states: Sequence[tuple[System, Variant]]) -
         row, answers = row_of(system.record), variant.answers
         for metric in ("Brier", "log_loss"):
             cells[row, metric] = _cell(calibration.score(answers, metric), metric)
-        cells[row, OVER] = Cell(text=_signed(calibration.overconfidence(answers)))
+        cells[row, OVER] = Cell(text=_difference(calibration.overconfidence(answers)))
         chance = calibration.calibrated_ece(answers)
         cells[row, ECE] = Cell(text=f"{calibration.ece(answers):.1f} ({chance:.1f})")
         for column, coverage in SUREST.items():
@@ -100,9 +100,7 @@ def _cell(score: Score, metric: str) -> Cell:
     return Cell(score.value, score.low, score.high, metric=metric)
 
 
-def _signed(score: Score) -> str:
-    def number(value: float | None) -> str:
-        return NONE if value is None else f"{value:+.1f}".replace("-", "−")
-
-    interval = "" if score.low is None else f" [{number(score.low)}, {number(score.high)}]"
-    return number(score.value) + interval
+def _difference(score: Score) -> str:
+    """`6.0 [-0.1, 12.0]`, in points."""
+    interval = "" if score.low is None else f" [{figure(score.low, 'WA')}, {figure(score.high, 'WA')}]"
+    return figure(score.value, "WA") + interval

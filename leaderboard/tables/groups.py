@@ -107,17 +107,13 @@ def _of_chance(random: dict[str, float], what: str) -> str:
 
 
 def _gap(gap: Gap | None, greatest: float) -> Cell:
-    """`male −12.3 [−20.1, −4.5]`: the worst group, how far it lies below the best one; with a mark beyond chance."""
+    """`male -12.3 [-20.1, -4.5]`: the worst group, how far it lies below the best one; with a mark beyond chance."""
     if gap is None:
         return Cell()
-    text = f"{gap.worst} {_signed(gap.value)}"
+    text = f"{gap.worst} {figure(gap.value, 'UA')}"
     if gap.low is not None and gap.high is not None:
-        text += f" [{_signed(gap.low)}, {_signed(gap.high)}]"
+        text += f" [{figure(gap.low, 'UA')}, {figure(gap.high, 'UA')}]"
     return Cell(text=text, marks=(BEYOND,) if -gap.value > greatest else ())
-
-
-def _signed(value: float) -> str:
-    return f"{value:+.1f}".replace("-", "−").replace("+0.0", "0.0").replace("−0.0", "0.0")
 
 
 def _of_speakers(several: Sequence[System]) -> Table | None:

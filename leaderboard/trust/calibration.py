@@ -73,9 +73,9 @@ def answers(table: pd.DataFrame, task: Task) -> Answers | None:
         return None
     return Answers(
         probabilities=values / values.sum(1, keepdims=True),
-        target=pd.Index(task.classes).get_indexer(table["target"]),
+        target=pd.Index(task.classes).get_indexer(pd.Index(table["target"])),
         seed=np.unique(table["seed"], return_inverse=True)[1],
-        fold=pd.Index(task.folds).get_indexer(table["fold"]),
+        fold=pd.Index(task.folds).get_indexer(pd.Index(table["fold"])),
         group=pd.factorize(table["group"].astype(str), sort=True)[0] if "group" in table else np.zeros(len(table), int),
     )
 
@@ -198,8 +198,8 @@ def _mean(answers: Answers, added: np.ndarray, counted: np.ndarray, scale: float
     statistics = sums.reshape(-1, groups, 2)
     carried = statistics[..., 1].sum(0) / statistics[..., 1].sum()
     value, low, high, undefined = jackknife(statistics, lambda s: scale * mean_of(s), limits, carried)
-    low, high = (float(part) if np.isfinite(part) else None for part in (low, high))
-    return Score(value=float(value), low=low, high=high, undefined=int(undefined))
+    bottom, top = (float(part) if np.isfinite(part) else None for part in (low, high))
+    return Score(value=float(value), low=bottom, high=top, undefined=int(undefined))
 
 
 def bins(answers: Answers, count: int = BINS) -> Iterator[np.ndarray]:

@@ -81,7 +81,7 @@ def grouped(table: pd.DataFrame, task: Task, column: str) -> Groups | None:
     classes = pd.Index(task.classes)
     place = (seed * len(units) + unit) * len(names) + level
     counts = sums(
-        classes.get_indexer(known["target"]), classes.get_indexer(known["prediction"]), place,
+        classes.get_indexer(pd.Index(known["target"])), classes.get_indexer(pd.Index(known["prediction"])), place,
         n_groups=len(seeds) * len(units) * len(names), n_classes=len(classes),
     )  # fmt: skip
     statistics = counts.reshape(len(seeds), len(units), len(names), *counts.shape[1:])

@@ -45,11 +45,11 @@ def test_a_card_holds_every_section_and_the_figures_of_its_records(board, result
 def test_what_was_not_measured_has_its_command(board, results):
     card, _ = collect(results, board, "hubert")
     missing = {what: command for section in card.sections for what, command in section.missing}
-    assert missing["emodb: the speaker"] == "python run_benchmark.py -u hubert -t speaker:emodb"
-    assert "emodb: the gender" not in missing, "it was measured"
+    assert missing["the speaker (emodb)"] == "python run_benchmark.py -u hubert -t speaker:emodb"
+    assert "the gender (emodb)" not in missing, "it was measured"
     assert any("labels" in what for what in missing) and any("--force" in command for command in missing.values())
     last = card.sections[-1]
-    assert "not measured: emodb: the speaker" in last.lines
+    assert "not measured: the speaker (emodb)" in last.lines
 
 
 def test_every_form_is_written_where_it_is_said(board, results, capsys):
