@@ -27,7 +27,7 @@ def line(plan: Plan, place: Workplace) -> str:
     cells = sum(isinstance(job, Measure) for job in plan.jobs)
     said = f"{cells} cells to measure, {len(plan.done)} done; about {_hours(extraction + heads)} on one core: "
     said += f"extraction {_hours(extraction)}, heads {_hours(heads)} (within a factor of three)"
-    return said + (f"; {others} cells of other heads are not counted" if others else "")
+    return said + (f"; cells of other heads, not counted: {others}" if others else "")
 
 
 def _first(plan: Plan) -> list[Extract]:

@@ -28,6 +28,12 @@ KEPT = ("speaker", "gender", "language", "dialogue")
 FACTS = ("intensity", "style", "session", "sentence")  # in a file of their own, since predictions are compared by bytes
 
 
+def kept(task: Task) -> list[str]:
+    """Columns of the utterances that are stored beside predictions, where a corpus has them."""
+    votes = [f"{VOTES}{name}" for name in task.classes] if task.kind == DISTRIBUTION else []
+    return list(dict.fromkeys((*KEPT, *task.pairs, *votes)))
+
+
 def predictions_table(
     predictions: Predictions, task: Task, utterances: pd.DataFrame, groups: np.ndarray
 ) -> pd.DataFrame:
@@ -50,10 +56,10 @@ def predictions_table(
     if len(groups) != len(utterances):
         raise LeaderboardError(f"record: {len(groups)} groups for {len(utterances)} utterances; one each is expected")
     added = {"group": np.asarray(groups, dtype=object)[rows]}
-    votes = [f"{VOTES}{name}" for name in task.classes] if task.kind == DISTRIBUTION else []
-    kept = [name for name in dict.fromkeys((*KEPT, *task.pairs)) if name in utterances]
-    added |= {name: utterances[name].to_numpy(dtype=np.float64)[rows] for name in votes if name in utterances}
-    added |= {name: utterances[name].to_numpy(dtype=object)[rows] for name in kept}
+    for name in kept(task):
+        if name in utterances:
+            dtype = np.float64 if name.startswith(VOTES) else object
+            added[name] = utterances[name].to_numpy(dtype=dtype)[rows]
     table = table.assign(**added)
     check(table, task)
     if predictions.by_layer is None:
@@ -100,11 +106,11 @@ def facts_table(table: pd.DataFrame, utterances: pd.DataFrame) -> pd.DataFrame |
     """What the corpus tells of each test utterance besides the columns of its predictions; None where it is nothing."""
     import pandas as pd
 
-    kept = [name for name in FACTS if name in utterances and name not in table]
-    if not kept:
+    names = [name for name in FACTS if name in utterances and name not in table]
+    if not names:
         return None
     ids = pd.Index(table["id"].unique(), name="id")
-    return utterances.loc[ids, kept].astype("string").reset_index()
+    return utterances.loc[ids, names].astype("string").reset_index()
 
 
 def arrow(table: pd.DataFrame) -> pa.Table:
