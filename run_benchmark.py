@@ -50,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def run(request: Request) -> int:
     """Every cell of the request; a failure stops its own cells only."""
-    from cells import ablation, engines, forecast
+    from cells import ablation, engines, forecast, hours
     from cells.board import Board
     from cells.plan import planned
     from cells.workplace import Workplace
@@ -63,6 +63,8 @@ def run(request: Request) -> int:
     if request.dry_run:
         print(*forecast.lines(plan, place), sep="\n")
         return 0
+    if request.card and plan.jobs:
+        warn(hours.line(plan, place))
     board = Board(request, plan)
     for outcome in engines.run(engines.chosen(request, place), plan.jobs):
         board.add(outcome)

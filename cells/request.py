@@ -38,6 +38,7 @@ class Request:
         jobs: worker processes.
         limit: for a smoke run, utterances of each task; None: all.
         dry_run: say what would be done, and stop.
+        card: all that a card needs was asked for; the hours are said first.
         force: measure cells again that are done; rerun: measure them again and compare.
         ablation: its variants are upstreams as well, and its table is shown.
         speech: folders of speech on which the variants are trained.
@@ -60,6 +61,7 @@ class Request:
     rerun: bool = False
     skip_bad: bool = False
     dry_run: bool = False
+    card: bool = False
     ablation: Ablation | None = None
     speech: tuple[Path, ...] = ()
     seen: dict[str, str] | None = None
@@ -155,6 +157,7 @@ def understood(options: argparse.Namespace, tell: Callable[[str], None]) -> Requ
         upstreams=tuple(dict.fromkeys(late.resolve(name, where) for name in asked)),
         tasks=names,
         readers=_readers(options.downstream),
+        card=any(tasks.is_card(name) for name in options.task),
         places=where,
         **{k: getattr(options, k)
            for k in ["seeds", "device", "precision", "jobs", "limit", "force", "rerun", "skip_bad", "dry_run", "audio",

@@ -6,7 +6,8 @@ the utterances, then apply the metric. It uses numpy only.
 
 Statistics are arrays whose last axes hold the sums; leading axes are free. Those of a classification are
 ``(..., C, C)``: counts of utterances, the true class first. Those of values are ``(..., 16)``: sums over utterances
-with targets t and predictions p; from index 7 on they serve sentiment from -3 to 3 (those of levels: ordinal.py):
+with targets t and predictions p; from index 7 on they serve sentiment from -3 to 3 (those of levels: ordinal.py; of
+votes: votes.py):
 
     0  1                            8  t < 0 and p < 0              12  t < 0 and p <= 0
     1  t                            9  t < 0 and p >= 0             13  t < 0 and p > 0
@@ -26,11 +27,12 @@ from typing import Final
 
 import numpy as np
 
-from commons import ordinal
+from commons import ordinal, votes
 
 CLASSIFICATION: Final = "classification"
 REGRESSION: Final = "regression"
 ORDINAL: Final = "ordinal"
+DISTRIBUTION: Final = "distribution"
 ROUNDING: Final = 4 * np.finfo(np.float64).eps  # relative rounding error of a sum, for each of its terms
 
 
@@ -227,16 +229,16 @@ class Metric:
 
     Attributes:
         function: additive statistics (..., sums) -> values (...) as shares or plain numbers.
-        kind: the kind of statistics that it takes: classification, regression or ordinal. A metric of classes takes
-            those of levels too.
+        kind: the kind of statistics that it takes: classification, regression, ordinal or distribution. A metric of
+            classes takes those of levels and of votes too.
         unit: the unit of its values in tables: `percent`, or empty for plain numbers.
         limits: the smallest and the largest possible value, in table units.
         higher_is_better: whether larger values are better.
         by_class: whether each class weighs the same; then there is no interval where one group alone has a class.
         linear: whether a difference of two systems is a sum over groups where their targets are equal: a swap of their
             predictions changes nothing that it divides by.
-        special: whether it is for sentiment from -3 to 3 or for levels only; such a metric is computed only where a
-            task names it.
+        special: whether it is for sentiment from -3 to 3, for levels or for votes only; such a metric is computed only
+            where a task names it.
     """
 
     function: Callable[[np.ndarray], np.ndarray]
@@ -268,12 +270,21 @@ class Metric:
         return self.scale * self.function(ordinal.confusion(statistics) if self.kind == CLASSIFICATION else statistics)
 
     def fits(self, family: str) -> bool:
-        """Whether it can be computed of answers of a family: classification, regression or ordinal."""
-        return self.kind == family or (family == ORDINAL and self.kind == CLASSIFICATION)
+        """Whether it can be computed of answers of a family: classification, regression, ordinal or distribution."""
+        return self.kind == family or (family in (ORDINAL, DISTRIBUTION) and self.kind == CLASSIFICATION)
 
     def shown(self, value: float | None) -> str:
         """A value as tables show it; a dash where there is none."""
         return "–" if value is None else f"{value:.{self.decimals}f}"
+
+
+def mean_of(sums: np.ndarray) -> np.ndarray:
+    """The mean of what an utterance adds, from its sum and the number of utterances, (..., 2).
+
+    >>> print(mean_of(np.array([3.0, 4.0])))
+    0.75
+    """
+    return _ratio(sums[..., 0], sums[..., 1])
 
 
 def axis_label(name: str) -> str:
@@ -295,6 +306,14 @@ def _sentiment_metric(function: Callable[[np.ndarray], np.ndarray], *, linear: b
     return Metric(function, REGRESSION, linear=linear, special=True)
 
 
+def _divergence(name: str, top: float, higher_is_better: bool = False) -> Metric:
+    which = votes.DIVERGENCES.index(name)
+    return Metric(
+        lambda s: votes.mean(s, which), DISTRIBUTION, unit="", limits=(0.0, top), higher_is_better=higher_is_better,
+        linear=True, special=True,
+    )  # fmt: skip
+
+
 METRICS: dict[str, Metric] = {
     "WA": _class_metric(wa, linear=True),
     "UA": _class_metric(ua, by_class=True, linear=True),
@@ -314,4 +333,20 @@ METRICS: dict[str, Metric] = {
     ),
     "Spearman": Metric(ordinal.spearman, ORDINAL, unit="", limits=(-1.0, 1.0), special=True),
     "pairs": Metric(ordinal.pairs_right, ORDINAL, linear=True, special=True),
+    "JS": _divergence("JS", 1.0),
+    "KL": _divergence("KL", np.inf),
+    "cosine": _divergence("cosine", 1.0, higher_is_better=True),
+    "votes_Brier": _divergence("Brier", 2.0),
+    "threshold_F1": Metric(votes.threshold_f1, DISTRIBUTION, special=True),
 }
+
+# Figures of probabilities, which views compute and records do not hold; their statistics are a sum and a count.
+OF_PROBABILITIES: dict[str, Metric] = {
+    "Brier": Metric(mean_of, "probabilities", unit="", limits=(0.0, 2.0), higher_is_better=False),
+    "log_loss": Metric(mean_of, "probabilities", unit="", limits=(0.0, np.inf), higher_is_better=False),
+}
+
+
+def named(name: str) -> Metric:
+    """The metric of a name, of records or of views."""
+    return METRICS.get(name) or OF_PROBABILITIES[name]

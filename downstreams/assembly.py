@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -10,6 +11,19 @@ import pandas as pd
 from commons.corridors.predictions import Choice, Predictions
 from commons.corridors.problem import Fold, Problem
 from downstreams.errors import DownstreamError
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """What a head gives for utterances that may be trained on and that it was not fitted on.
+
+    Attributes:
+        rows: (m,) int64.
+        probabilities: (m, C).
+    """
+
+    rows: np.ndarray
+    probabilities: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -22,6 +36,7 @@ class FoldResult:
         probabilities: (n, C) of the test utterances.
         outputs: (n, H) of the first layer on test.
         layer_weights: (L,) that the head learned, where it weighs layers.
+        dev: (m, C) probabilities of the fold's dev part, by the same network; None where they were not kept.
     """
 
     fold: Fold
@@ -31,6 +46,7 @@ class FoldResult:
     probabilities: np.ndarray
     outputs: np.ndarray
     layer_weights: list[float] | None = None
+    dev: np.ndarray | None = None
 
 
 def assemble(problem: Problem, results: list[FoldResult], seconds: float) -> Predictions:
@@ -48,6 +64,12 @@ def assemble(problem: Problem, results: list[FoldResult], seconds: float) -> Pre
         choices=[{"fold": r.fold.name, "seed": r.seed, **r.choice, "dev": r.figure} for r in results],
         layer_weights=weights or None,
         outputs=np.concatenate([r.outputs for r in results if r.seed == results[0].seed]),
+        held_out=all_of(
+            [
+                None if r.dev is None else held_out_table(problem, r.fold, r.seed, HeldOut(r.fold.dev, r.dev))
+                for r in results
+            ]
+        ),
         seconds=seconds,
     )
 
@@ -71,6 +93,18 @@ def fold_table(problem: Problem, fold: Fold, seed: int, values: np.ndarray) -> p
     frame["target"], frame["prediction"] = classes[target], classes[values.argmax(1)]
     scores = pd.DataFrame(values.astype(np.float32), columns=[f"score:{name}" for name in problem.classes])
     return pd.concat([frame, scores], axis=1)
+
+
+def held_out_table(problem: Problem, fold: Fold, seed: int, held_out: HeldOut) -> pd.DataFrame:
+    """Rows of one fold's held-out utterances, as Predictions has them. Raises DownstreamError: as `fold_table`."""
+    table = fold_table(problem, replace(fold, test=held_out.rows), seed, held_out.probabilities)
+    return table.drop(columns="prediction")
+
+
+def all_of(tables: Sequence[pd.DataFrame | None]) -> pd.DataFrame | None:
+    """The tables of all folds under each other; None where a fold has none."""
+    known = [table for table in tables if table is not None]
+    return pd.concat(known, ignore_index=True) if known and len(known) == len(tables) else None
 
 
 def overflow(fold: Fold) -> DownstreamError:

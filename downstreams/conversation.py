@@ -234,4 +234,7 @@ def _train(
         probabilities=outputs(lambda batch: training.logits(batch).softmax(1)),
         outputs=outputs(lambda batch: network.projected(batch.x)),
         layer_weights=network.layers.softmax(0).tolist(),
+        dev=training.dialogues.outputs(
+            training.dialogues.dev, fold.dev, lambda batch: training.logits(batch).softmax(1)
+        ),
     )

@@ -134,7 +134,8 @@ def _train(
         advance(1 / settings.epochs)
     outputs, test = _outputs(frames, kept, fold.test)
     probabilities = torch.as_tensor(test).softmax(1).numpy()
-    return FoldResult(fold, seed, {"epoch": best_epoch}, float(best), probabilities, outputs)
+    dev = torch.as_tensor(_outputs(frames, kept, fold.dev)[1]).softmax(1).numpy()
+    return FoldResult(fold, seed, {"epoch": best_epoch}, float(best), probabilities, outputs, dev=dev)
 
 
 @torch.no_grad()

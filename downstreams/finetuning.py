@@ -144,6 +144,7 @@ def _second(network: TunedNetwork, setup: Setup, state: State) -> State:
         "logits": torch.as_tensor(made.probabilities).log(),
         "vectors": torch.as_tensor(made.outputs),
         "layers": None,
+        "dev": None if made.dev is None else torch.as_tensor(made.dev).log(),
         "seconds": time.perf_counter() - started,
     }
 
@@ -189,10 +190,11 @@ def _results(course: Course, facts: Choice) -> tuple[State, TunedNetwork]:
         network.load(own)
         if name == "average":
             network.norms_anew(setup.fold.train, draws_of(setup.fold.name, setup.seed, "norms"))
-        dev = choosing.figures(setup.problem, setup.fold, network.predict(setup.fold.dev)[0][None])[0]
+        logits = network.predict(setup.fold.dev)[0]
+        dev = choosing.figures(setup.problem, setup.fold, logits[None])[0]
         choice = facts | _steps(steps[name]) | {"precision": network.precision}
         choice |= {"moved": network.moved(before), "dev": float(dev)}
-        state[name] = _outputs(network, setup, choice)
+        state[name] = _outputs(network, setup, choice) | {"dev": torch.as_tensor(logits)}
     return state, network
 
 
@@ -217,4 +219,7 @@ def _read_out(state: State, seed: int, fold: Fold, readout: str) -> FoldResult:
     figure = cast(float, choice.pop("dev"))
     probabilities = cast(torch.Tensor, own["logits"]).softmax(1).numpy()
     vectors = cast(torch.Tensor, own["vectors"]).numpy().astype(np.float32)
-    return FoldResult(fold, seed, choice, figure, probabilities, vectors, cast(list[float] | None, own["layers"]))
+    layers = cast(list[float] | None, own["layers"])
+    logits = cast(torch.Tensor | None, own.get("dev"))  # states of earlier versions lack it
+    dev = None if logits is None else logits.softmax(1).numpy()
+    return FoldResult(fold, seed, choice, figure, probabilities, vectors, layers, dev)

@@ -120,6 +120,7 @@ def of_fold(
         torch.as_tensor(logits).softmax(1).numpy(),
         vectors,
         network.layer_weights(),
+        torch.as_tensor(predicted(network, scaled, fold.dev)[0]).softmax(1).numpy(),
     )
 
 

@@ -48,7 +48,8 @@ def fit(
 
     Args:
         rows: (n, D) float32.
-        targets: (n,) class indices.
+        targets: (n,) class indices, or (n, C) shares of classes: cross-entropy is then sum_c share_c -log p_c, and a
+            class has as many members as its shares sum to.
         members: (Q, n) bool, the training sets.
         strengths: (S,) inverse ridge penalties.
         n_classes: C.
@@ -125,7 +126,7 @@ class _Batch:
     """
 
     x: torch.Tensor  # (n, D)
-    targets: torch.Tensor  # (n, 1, 1)
+    targets: torch.Tensor  # (n, 1, 1) class indices, or (n, C, 1) shares
     basis: torch.Tensor  # (D, r)
     mean: torch.Tensor  # (D, P)
     inverse: torch.Tensor  # (D, P), 1 / standard deviation
@@ -152,12 +153,16 @@ class _Batch:
     def objective(self, logits: torch.Tensor, theta: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Objectives (P,) and the residuals (n, C, P) that their gradients are made of."""
         log_p = (logits + self.absent).log_softmax(1)
+        penalty = 0.5 * theta[:-1].square().sum((0, 1))
+        if self.targets.is_floating_point():
+            likelihood = (self.weight * (self.targets * log_p.clamp_min(-1e30)).sum(1)).sum(0)
+            return penalty - likelihood, (log_p.exp_() - self.targets).mul_(self.weight[:, None])
         target = self.targets.expand(-1, 1, log_p.shape[2])
         # A row outside a training set may be of a class absent from it: 0 times infinity must stay 0.
         likelihood = (self.weight * log_p.gather(1, target).squeeze(1).clamp_min(-1e30)).sum(0)
         residual = log_p.exp_()
         residual.scatter_add_(1, target, residual.new_full((), -1.0).expand_as(target))
-        return 0.5 * theta[:-1].square().sum((0, 1)) - likelihood, residual.mul_(self.weight[:, None])
+        return penalty - likelihood, residual.mul_(self.weight[:, None])
 
     def gradient(self, residual: torch.Tensor, theta: torch.Tensor) -> torch.Tensor:
         """Gradients (D + 1, C, P) of the objectives at theta; the last row is that of the intercepts."""
@@ -186,10 +191,15 @@ def _batch(
 ) -> _Batch:
     """The problems of the training sets `members`, each with every strength; `standards` are their mean and inverse
     deviation (D, Q)."""
-    onehot = torch.nn.functional.one_hot(targets, n_classes).float()
+    soft = targets.is_floating_point()
+    onehot = targets.float() if soft else torch.nn.functional.one_hot(targets, n_classes).float()
     counts = onehot.T @ members.T.float()
     present = counts > 0
-    per_class = members.sum(1) / (present.sum(0) * counts.clamp_min(1)) if balanced else torch.ones_like(counts)
+    per_class = (
+        members.sum(1) / (present.sum(0) * counts.clamp_min(1e-3 if soft else 1))
+        if balanced
+        else torch.ones_like(counts)
+    )
     balance = (onehot @ per_class) * members.T
 
     def spread(columns: torch.Tensor) -> torch.Tensor:
@@ -200,7 +210,8 @@ def _batch(
     total = weight.sum(0)
     absent = spread(torch.where(present, 0.0, -torch.inf))
     shrink = 1 / (0.5 * total * eigenvalues[:, None] + 1) - 1
-    return _Batch(x, targets[:, None, None], basis, mean, inverse, weight, absent, total, shrink)
+    shaped = onehot[:, :, None] if soft else targets[:, None, None]
+    return _Batch(x, shaped, basis, mean, inverse, weight, absent, total, shrink)
 
 
 def _minimise(batch: _Batch, tolerance: float) -> tuple[torch.Tensor, torch.Tensor]:

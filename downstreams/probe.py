@@ -34,7 +34,7 @@ from commons.corridors.problem import Fold, Problem
 from commons.metrics import METRICS, ORDINAL, REGRESSION, sums
 from commons.progress import Progress
 from downstreams import balance, cumulative, logistic, part_weights, ridge
-from downstreams.assembly import fold_table
+from downstreams.assembly import HeldOut, all_of, fold_table, held_out_table
 from downstreams.checks import check_finite, fitting
 from downstreams.cumulative import Cumulative
 from downstreams.linear import Linear
@@ -104,6 +104,11 @@ def read(
     return _predictions(problem, fits, time.perf_counter() - started)
 
 
+def _asked(problem: Problem) -> np.ndarray:
+    """(N,) targets; of votes (N, C) float32, their shares."""
+    return problem.targets if problem.votes is None else problem.votes.astype(np.float32)
+
+
 @dataclass(frozen=True)
 class _LayerFit:
     """One fold fitted on one layer, at the strength that did best inside the training speakers."""
@@ -115,6 +120,25 @@ class _LayerFit:
     loss: float  # on the inner groups left out
     figure: float  # `select_on` on the same predictions
     test: np.ndarray  # (n, C) probabilities, or (n,) values
+    held_out: HeldOut | None  # of classes, where something was held out
+
+
+@dataclass(frozen=True)
+class _Choice:
+    """What is chosen inside the training speakers.
+
+    Attributes:
+        best, lowest: index of the strength that is taken, and of that of the smallest loss.
+        loss, figure: of the former, on the inner groups left out; NaN where nothing was left out.
+        rows: (m,) utterances that were left out once; outputs: (m, C), what the fits without them gave.
+    """
+
+    best: int
+    lowest: int
+    loss: float
+    figure: float
+    rows: np.ndarray
+    outputs: torch.Tensor | None
 
 
 def _fit_fold(
@@ -131,24 +155,28 @@ def _fit_fold(
     known = np.concatenate([fold.train, fold.dev])
     varies = np.ptp(rows[known], axis=0) > 0  # a column constant on what may be trained on carries nothing
     x = torch.as_tensor(rows[known][:, varies], device=device)
-    y = torch.as_tensor(problem.targets[known], device=device)
+    y = torch.as_tensor(_asked(problem)[known], device=device)
     weights = part_weights.factors(owner[varies])
     solve = partial(_fit, problem, factors=None if weights is None else weights.to(device), balanced=balanced)
     penalties = (strengths / max(1, x.shape[1])).to(device)
     near = int((strengths <= FAR).sum()) or len(strengths)
-    best, lowest, loss, figure = _chosen(problem, fold, known, x, y, penalties, near, balanced, solve)
+    chosen = _chosen(problem, fold, known, x, y, penalties, near, balanced, solve)
+    best = chosen.best
     everything = torch.ones(1, len(known), dtype=torch.bool, device=device)
     final = solve(x, y, everything, penalties[best : best + 1], FINAL_TOLERANCE)
     test = torch.as_tensor(rows[fold.test][:, varies], device=device)
     outputs = final(_alike(test, x) if problem.test_standardised else test)[..., 0]
     return _LayerFit(
         strength=round(strengths[best].item(), 6),  # float32 0.1 is 0.1
-        lowest=round(strengths[lowest].item(), 6),
-        edge=len(strengths) > 1 and lowest in (0, len(strengths) - 1),
+        lowest=round(strengths[chosen.lowest].item(), 6),
+        edge=len(strengths) > 1 and chosen.lowest in (0, len(strengths) - 1),
         converged=bool(final.converged.all()),
-        loss=loss,
-        figure=figure,
+        loss=chosen.loss,
+        figure=chosen.figure,
         test=(outputs[:, 0] if problem.kind == REGRESSION else outputs.softmax(1)).cpu().numpy(),
+        held_out=None
+        if chosen.outputs is None or problem.kind == REGRESSION
+        else HeldOut(chosen.rows, chosen.outputs.softmax(1).cpu().numpy()),
     )
 
 
@@ -162,15 +190,15 @@ def _chosen(
     near: int,
     balanced: bool,
     solve: Callable[..., Linear | Cumulative],
-) -> tuple[int, int, float, float]:
-    """Index of the strength that is taken and of that of the smallest loss; loss and `select_on` of the former.
+) -> _Choice:
+    """The strength that is taken.
 
     The first `near` penalties are tried, the others where the smallest loss lies at one of the two last of these. With
     nothing to leave out (one label a class), it is the middle strength; loss and figure are NaN.
     """
     groups = [group for group in fold.inner or (fold.dev,) if len(group)]
     if not groups:
-        return len(penalties) // 2, len(penalties) // 2, np.nan, np.nan
+        return _Choice(len(penalties) // 2, len(penalties) // 2, np.nan, np.nan, known[:0], None)
     left_out = np.stack([np.isin(known, group) for group in groups])
     some = left_out.any(0)
 
@@ -193,8 +221,9 @@ def _chosen(
 
     predicted = own[:, 0, best] if problem.kind == REGRESSION else own[..., best].argmax(1)
     n_classes = None if problem.kind == REGRESSION else len(problem.classes)
-    counted = sums(y[chooses].cpu().numpy(), predicted.cpu().numpy(), n_classes=n_classes)
-    return best, lowest, float(losses[:, best].sum()), float(METRICS[problem.select_on](counted)[0])
+    counted = sums(problem.targets[known][some], predicted.cpu().numpy(), n_classes=n_classes)
+    figure = float(METRICS[problem.select_on](counted)[0])
+    return _Choice(best, lowest, float(losses[:, best].sum()), figure, known[some], own[..., best])
 
 
 def strongest(losses: np.ndarray, groups: np.ndarray) -> int:
@@ -246,12 +275,18 @@ def _losses(problem: Problem, outputs: torch.Tensor, y: torch.Tensor, balanced: 
     if problem.kind == REGRESSION:
         return (outputs[:, 0] - y[:, None]).square() / n
     shares = torch.full((n,), 1 / n)
+    soft = y.ndim > 1
     if balanced:
-        shares *= torch.as_tensor(balance.weights(y.cpu().numpy(), len(problem.classes)))[y.cpu()]
+        most = y.argmax(1) if soft else y
+        shares *= torch.as_tensor(balance.weights(most.cpu().numpy(), len(problem.classes)))[most.cpu()]
     rows = torch.arange(n)
     lowest: torch.Tensor | None = None
     for scale in SCALES:
-        surprise = -(scale * outputs).log_softmax(1)[rows, y].clamp_min(-IMPOSSIBLE)
+        log_p = (scale * outputs).log_softmax(1)
+        if soft:
+            surprise = -(y[:, :, None] * log_p.clamp_min(-IMPOSSIBLE)).sum(1)
+        else:
+            surprise = -log_p[rows, y].clamp_min(-IMPOSSIBLE)
         parts = shares[:, None].to(surprise) * surprise
         if lowest is None:
             lowest = parts
@@ -281,7 +316,7 @@ def _predictions(problem: Problem, fits: list[list[_LayerFit]], seconds: float) 
     """Tables from what every fold and layer gave: fits[fold][layer]."""
     choices: list[Choice] = []
     chosen_layers: list[int] = []
-    tables, marks = [], set[str]()
+    tables, marks, held_out = [], set[str](), []
     for fold, layers in zip(problem.folds, fits, strict=True):
         losses = [fit.loss for fit in layers]
         layer = len(layers) - 1 if np.isnan(losses).all() else int(np.argmin(losses))  # the lowest of equals
@@ -291,6 +326,7 @@ def _predictions(problem: Problem, fits: list[list[_LayerFit]], seconds: float) 
         chosen_layers.append(layer)
         tables.append(fold_table(problem, fold, 0, best.test))
         marks |= set() if best.converged else {"unconverged"}
+        held_out.append(None if best.held_out is None else held_out_table(problem, fold, 0, best.held_out))
     by_layer = [np.concatenate([layers[layer].test for layers in fits]) for layer in range(len(fits[0]))]
     if problem.kind == REGRESSION:
         tests = np.stack(by_layer).astype(np.float32)
@@ -302,6 +338,7 @@ def _predictions(problem: Problem, fits: list[list[_LayerFit]], seconds: float) 
         dev_by_layer=np.array([[fit.figure for fit in layers] for layers in fits]),
         choices=choices,
         layer=min(Counter(chosen_layers).items(), key=lambda item: (-item[1], item[0]))[0],
+        held_out=all_of(held_out),
         marks=tuple(sorted(marks)),
         seconds=seconds,
     )

@@ -32,11 +32,14 @@ def predict(name: str, problem: Problem, lengths: np.ndarray) -> Predictions:
 
 
 def majority(problem: Problem) -> Predictions:
-    """Each fold's most frequent class among what may be trained on (the mean, for values)."""
+    """Each fold's most frequent class among what may be trained on (the mean, for values and for votes)."""
     tables = []
     for fold in problem.folds:
-        known = problem.targets[np.concatenate([fold.train, fold.dev])]
-        if problem.kind == REGRESSION:
+        rows = np.concatenate([fold.train, fold.dev])
+        known = problem.targets[rows]
+        if problem.votes is not None:
+            values = np.tile(problem.votes[rows].mean(0), (len(fold.test), 1))
+        elif problem.kind == REGRESSION:
             values = np.full(len(fold.test), known.mean())
         else:
             shares = np.bincount(known, minlength=len(problem.classes)) / len(known)

@@ -32,7 +32,7 @@ if TYPE_CHECKING:  # numpy and pandas, which a list of names does not need
     from commons.corridors.problem import Problem
     from commons.progress import Progress
 
-CLASSES = ("classification", "conversation", "ordinal")
+CLASSES = ("classification", "conversation", "ordinal", "distribution")
 EVERY_KIND = (*CLASSES, "regression")
 
 

@@ -171,4 +171,5 @@ def _result(
         probabilities=heads.logits(rows)[r, 0].softmax(-1).cpu().numpy(),
         outputs=heads.projected(rows)[r, 0].cpu().numpy(),
         layer_weights=heads.layers[r, 0].softmax(-1).tolist(),
+        dev=heads.logits(_rows(x, fold.dev))[r, 0].softmax(-1).cpu().numpy(),
     )

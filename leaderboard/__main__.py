@@ -1,4 +1,4 @@
-"""python -m leaderboard csv|table|compare|plot|umap|page|methods|import|verify|schema [--results DIR]"""
+"""python -m leaderboard csv|table|compare|plot|umap|page|card|methods|import|verify|schema [--results DIR]"""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one of the commands; 0 all well, 1 something is wrong with the results, 2 the request was wrong."""
     steps = {"csv": _csv, "table": _table, "compare": _compare, "plot": _plot, "umap": _umap, "page": _page,
-             "methods": _methods, "import": _import, "verify": _verify, "schema": _schema}  # fmt: skip
+             "card": _card, "methods": _methods, "import": _import, "verify": _verify, "schema": _schema}  # fmt: skip
 
     def work() -> int:
         options = parse(arguments)
@@ -193,6 +193,18 @@ def _page(options: argparse.Namespace) -> int:
         print(problem, file=sys.stderr)
     print(path)
     return int(damage or bool(problems))
+
+
+def _card(options: argparse.Namespace) -> int:
+    from leaderboard.cards.writing import write
+
+    records, damage = _records(options.results)
+    records, lost = _intact(options.results, records)
+    path, problems = write(options.results, records, options.upstream, options.format, options.out)
+    for problem in problems:
+        print(problem, file=sys.stderr)
+    print(path)
+    return int(damage or lost or bool(problems))
 
 
 def _methods(options: argparse.Namespace) -> int:

@@ -9,6 +9,7 @@ from pathlib import Path
 from commons import places
 from commons.commands import Parser, called
 from commons.errors import cut
+from leaderboard.cards.formats import FORMATS
 from leaderboard.plots import KINDS
 from leaderboard.tables import FORMS, VIEWS
 from leaderboard.umap import LABELS
@@ -20,6 +21,7 @@ COMMANDS = {
     "plot": "pictures as PDF and PNG",
     "umap": "UMAP of what upstreams make of a task, side by side: PDF, PNG and JSON",
     "page": "one HTML file: tables, details, plots, UMAP; needs no network",
+    "card": "one page on one representation: what it is, scores, groups, calibration, cost, what is not known",
     "methods": "the protocol in words, with BibTeX and licences",
     "import": "score a foreign system's predictions on a task measured here",
     "verify": "recompute every figure from its predictions",
@@ -54,6 +56,7 @@ def _parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParse
     compare.add_argument("pair", nargs="*", metavar="A B", help="two upstreams, or two folders of results; none: ranks")
     compare.add_argument("--pairs", action="store_true", help="with the ranks, list every pair")
     compare.add_argument("--format", choices=("terminal", "markdown"), default="terminal")
+    _card_options(commands["card"])
     commands["page"].add_argument("--out", type=Path, metavar="FILE", help="default: RESULTS/leaderboard.html")
     for name in ("table", "compare", "plot", "umap", "page", "methods"):
         command = commands[name]
@@ -98,6 +101,14 @@ def _picture_options(plot: argparse.ArgumentParser, umap: argparse.ArgumentParse
     for command in (plot, umap):
         widths = ("column", "page", "both")
         command.add_argument("--width", choices=widths, default="both", help="of a paper (default: both)")
+
+
+def _card_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument("-u", "--upstream", required=True, metavar="UPSTREAM", help="the representation")
+    command.add_argument(
+        "--format", choices=FORMATS, default="html", help="pdf: printed by a browser where there is one"
+    )
+    command.add_argument("--out", type=Path, metavar="FILE", help="default: RESULTS/cards/UPSTREAM.FORMAT")
 
 
 def _import_options(command: argparse.ArgumentParser) -> None:
@@ -153,6 +164,6 @@ def _refusal(options: argparse.Namespace) -> str:
 def _goal(options: argparse.Namespace) -> Path | None:
     """The folder that --out writes to, where it is given and is no device or pipe."""
     out: Path | None = getattr(options, "out", None)
-    if out is None or options.command != "page":
+    if out is None or options.command not in ("page", "card"):
         return out
     return out.parent if not out.exists() or out.is_file() else None

@@ -15,7 +15,7 @@ from commons.corridors.record import Cell, Downstream, Record, Run, Task, Upstre
 from commons.errors import cut
 from leaderboard.errors import LeaderboardError
 from leaderboard.records.comparable import question
-from leaderboard.records.parquet import KEPT
+from leaderboard.records.parquet import kept
 
 if TYPE_CHECKING:
     import numpy as np
@@ -91,7 +91,7 @@ def _measured(
         downstream=Downstream(name=head, deterministic=len(seeds) == 1, cite=[]),
         run=Run(device="unknown", emorep=metadata.version("emorep")),
         predictions=Predictions(table, marks=(IMPORTED,)),
-        utterances=asked[[column for column in dict.fromkeys((*KEPT, *like.task.pairs)) if column in asked]],
+        utterances=asked[[column for column in kept(like.task) if column in asked]],
         groups=np.asarray(asked["group"], dtype=object),
     )
 

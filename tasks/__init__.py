@@ -31,6 +31,7 @@ __all__ = [
     "derived_kinds",
     "describe",
     "family",
+    "is_card",
     "kind",
     "load",
     "names",
@@ -72,7 +73,11 @@ def suites() -> dict[str, str]:
     from tasks import catalogue
 
     lists = {name: " ".join(members) for name, members in catalogue.suites().items()}
-    return lists | {"here": "every task whose corpus is complete under --data", "all": "every task"}
+    return lists | {
+        "here": "every task whose corpus is complete under --data",
+        "all": "every task",
+        "card:TASK": "all that a card of a representation needs (python -m leaderboard card)",
+    }
 
 
 def derived_kinds() -> dict[str, str]:
@@ -109,6 +114,13 @@ def resolve(
     from tasks import resolving
 
     return resolving.resolve(names, Options(data, Path(), emobox, audio=audio, labels=labels), tell)
+
+
+def is_card(name: str) -> bool:
+    """Whether a name asks for all tasks that a card needs: `card:emodb`."""
+    from tasks import card_suite
+
+    return card_suite.is_one(name)
 
 
 def kind(name: str) -> str | None:

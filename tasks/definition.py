@@ -22,7 +22,7 @@ from commons import yamlfile
 from commons.corridors.utterances import COLUMNS
 from commons.errors import cut
 from commons.faults import faults
-from commons.metrics import CLASSIFICATION, METRICS, ORDINAL, REGRESSION
+from commons.metrics import CLASSIFICATION, DISTRIBUTION, METRICS, ORDINAL, REGRESSION
 from tasks import corpora, intensity
 from tasks.errors import TaskError
 
@@ -148,7 +148,7 @@ class Definition(_Strict):
     version: str = Field(coerce_numbers_to_str=True)
     title: str
     corpus: str
-    kind: Literal["classification", "regression", "conversation", "ordinal"]
+    kind: Literal["classification", "regression", "conversation", "ordinal", "distribution"]
     target: str = "emotion"
     labels: dict[str, tuple[str, ...]] = {}
     drop: tuple[str, ...] = ()
@@ -176,9 +176,9 @@ class Definition(_Strict):
 
     @property
     def family(self) -> str:
-        """The family of metrics: classification, regression or ordinal."""
-        if self.kind == ORDINAL:
-            return ORDINAL
+        """The family of metrics: classification, regression, ordinal or distribution."""
+        if self.kind in (ORDINAL, DISTRIBUTION):
+            return self.kind
         return REGRESSION if self.kind == REGRESSION else CLASSIFICATION
 
     @model_validator(mode="before")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from commons.errors import LIST, Refused, UnknownName
-from tasks import brought, catalogue, corpora, definition
+from tasks import brought, card_suite, catalogue, corpora, definition
 from tasks.derived import parsing
 from tasks.derived.kinds import KINDS
 from tasks.errors import TaskError
@@ -16,7 +16,7 @@ def resolve(wanted: Sequence[str], options: Options, tell: Callable[[str], None]
     """Names of the tasks asked for, in the order given; suites are expanded and repetitions removed."""
     resolved, tables = list[str](), dict[str, str]()
     for asked in wanted:
-        for name in _meant(brought.full(asked, tuple(KINDS)), options, tell):
+        for name in _meant(brought.full(asked, (*KINDS, card_suite.CARD)), options, tell):
             if f"{brought.TABLE}:" in name:
                 called = brought.check(name, options) if brought.is_one(name) else parsing.parse(name, options).name
                 if (other := tables.setdefault(called, name)) != name:
@@ -33,6 +33,8 @@ def _meant(name: str, options: Options, tell: Callable[[str], None]) -> list[str
     if brought.is_one(name):
         brought.check(name, options)
         return [name]
+    if card_suite.is_one(name):
+        return card_suite.expand(name, options, tell)
     if ":" in name:
         return parsing.expand(name, options, tell)
     if name in known:

@@ -153,6 +153,13 @@ def _shared_parts(
         notes.append(f"dev of {shared} of {len(proof.folds)} folds shares speakers with train")
 
 
+def _present(problem: Problem, rows: np.ndarray) -> set[int]:
+    """The classes that some utterances have; of votes those that someone named."""
+    if problem.votes is not None:
+        return set(np.flatnonzero(problem.votes[rows].sum(0) > 0).tolist())
+    return set(problem.targets[rows].tolist())
+
+
 def _missing_classes(wanted: Definition, problem: Problem) -> list[str]:
     """Notes on classes that dev, test or inner train of a fold lacks. Raises TaskError where train lacks one."""
     everything = set(range(len(problem.classes)))
@@ -160,19 +167,19 @@ def _missing_classes(wanted: Definition, problem: Problem) -> list[str]:
         return []
     lacking: dict[str, list[str]] = {"dev": [], "test": [], "inner train": []}
     for fold in problem.folds:
-        gone = sorted(everything - set(problem.targets[fold.train]))
+        gone = sorted(everything - _present(problem, fold.train))
         if gone:
             raise TaskError(
                 f"{wanted.name}, fold {fold.name!r}: train has no utterance of "
                 f"{', '.join(problem.classes[c] for c in gone)}. Use more of the corpus, or "
                 "a larger --limit"
             )
-        inner = [problem.targets[np.setdiff1d(np.r_[fold.train, fold.dev], group)] for group in fold.inner]
-        parts = {part: problem.targets[rows] for part, rows in (("dev", fold.dev), ("test", fold.test)) if len(rows)}
-        fewest = min(inner, key=lambda there: len(set(there)), default=problem.targets)
+        inner = [_present(problem, np.setdiff1d(np.r_[fold.train, fold.dev], group)) for group in fold.inner]
+        parts = {part: _present(problem, rows) for part, rows in (("dev", fold.dev), ("test", fold.test)) if len(rows)}
+        fewest = min(inner, key=len, default=everything)
         for part, there in (parts | {"inner train": fewest}).items():
-            if len(set(there)) < len(everything):
-                lacking[part].append(f"{fold.name} ({len(set(there))} of {len(everything)})")
+            if len(there) < len(everything):
+                lacking[part].append(f"{fold.name} ({len(there)} of {len(everything)})")
     return [
         f"{part} lacks classes in {len(where)} of {len(problem.folds)} folds: {', '.join(where[:NAMED])}"
         + (", ..." if len(where) > NAMED else "")

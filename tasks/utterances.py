@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
-from commons.corridors.utterances import COLUMNS
+from commons.corridors.utterances import COLUMNS, VOTES
 from tasks.errors import TaskError
 
 
@@ -15,8 +15,8 @@ def table(rows: Sequence[Mapping[str, object]]) -> pd.DataFrame:
     """A reader's rows as the utterance table, sorted by id; columns without any value are left out.
 
     Args:
-        rows: one mapping an utterance: `id` and any of `COLUMNS`; `path` is an absolute pathlib.Path, or None in all
-            rows; `labels` may name the file that the row came from; messages name it.
+        rows: one mapping an utterance: `id`, any of `COLUMNS`, and `votes:<class>`; `path` is an absolute pathlib.Path,
+            or None in all rows; `labels` may name the file that the row came from; messages name it.
 
     Raises:
         TaskError: two rows have the same id (both files are named), or an id or a path leads out of the corpus.
@@ -32,9 +32,10 @@ def table(rows: Sequence[Mapping[str, object]]) -> pd.DataFrame:
             raise TaskError(f"{source}: utterance {utterance!r} points outside its corpus ({path})")
         origin[utterance] = source
         paths.append(os.path.join(here, path) if path else None)
-    there = set().union(*rows)
+    there: set[str] = set().union(*rows)
+    columns = [*(column for column in COLUMNS if column in there), *sorted(c for c in there if c.startswith(VOTES))]
     frame = pd.DataFrame(
-        {column: [row.get(column) for row in rows] for column in COLUMNS if column in there},
+        {column: [row.get(column) for row in rows] for column in columns},
         index=pd.Index(list(origin), name="id", dtype=str),
     )
     if "path" in frame:

@@ -25,6 +25,8 @@ class Predictions:
         layer_weights: for each of `choices`, the head's weights of the layers, which sum to 1; None where it has none.
         layer: the layer that most folds chose (the lower of equals); None for heads without layers.
         outputs: (R, H) float32, output of the head's first layer on test, for pictures; None where there is none.
+        held_out: columns `id fold seed target` and `score:<class>`: probabilities of training and dev utterances,
+            each by a fit without it; None for values, or where nothing was held out.
         marks: marks that tables show beside the figures.
         curves: of trained encoders every scoring of dev: fold, seed, epoch, step, train_loss, dev_loss, dev.
         trainable: how many values were trained, encoder and head together; None for heads that train no encoder.
@@ -39,6 +41,7 @@ class Predictions:
     layer_weights: list[list[float]] | None = None
     layer: int | None = None
     outputs: np.ndarray | None = None
+    held_out: pd.DataFrame | None = None
     marks: tuple[str, ...] = ()
     curves: list[Choice] = field(default_factory=list)
     trainable: int | None = None

@@ -11,8 +11,8 @@ import numpy as np
 from commons.errors import EmorepError
 from commons.metrics import METRICS
 
-Kind = Literal["classification", "regression", "conversation", "ordinal"]
-KINDS = ("classification", "regression", "conversation", "ordinal")
+Kind = Literal["classification", "regression", "conversation", "ordinal", "distribution"]
+KINDS = ("classification", "regression", "conversation", "ordinal", "distribution")
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,8 @@ class Problem:
 
     Attributes:
         ids: (N,) str.
-        kind: classification, regression, conversation, or ordinal: its classes are levels, from the lowest up.
+        kind: classification, regression, conversation; ordinal: its classes are levels, from the lowest up;
+            distribution: annotators' votes are asked for, and `targets` are the classes of most votes.
         classes: class names in the order of the targets; empty for regression.
         targets: (N,) int64 class indices, -1 = none; for regression float64, NaN = none.
         groups: (N,) str, the unit of resampling.
@@ -82,6 +83,7 @@ class Problem:
         draws: where training utterances are drawn, the folds of each draw (`folds` is the first); a seed is a draw.
         test_standardised: test features are standardised by their own statistics instead of those of train.
         also: further targets to train on; only `targets` are scored.
+        votes: (N, C) shares of the annotators' votes, NaN where `targets` has none; of a distribution alone.
 
     Raises:
         EmorepError: the arrays are inconsistent.
@@ -101,6 +103,7 @@ class Problem:
     draws: tuple[tuple[Fold, ...], ...] = ()
     test_standardised: bool = False
     also: tuple[Target, ...] = ()
+    votes: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         n = len(self.ids)
@@ -117,6 +120,10 @@ class Problem:
         for target in self.also:
             if len(target.values) != n:
                 raise EmorepError(f"problem: target {target.name} has {len(target.values)} rows, ids have {n}")
+        if (self.kind == "distribution") != (self.votes is not None):
+            raise EmorepError("problem: a distribution, and no other problem, has votes")
+        if self.votes is not None and self.votes.shape != (n, len(self.classes)):
+            raise EmorepError(f"problem: votes have shape {self.votes.shape}, expected {(n, len(self.classes))}")
         has_target = self.has_target
         if self.kind != "regression" and n and self.targets.max() >= len(self.classes):
             raise EmorepError(f"problem: a target is {self.targets.max()}, there are {len(self.classes)} classes")

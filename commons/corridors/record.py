@@ -56,7 +56,9 @@ class Task(Section):
     corpora_of_family: list[str] = Field(default=[], description="names of the corpora of that family")
     language: str = Field(description="ISO 639-1 code or name")
     licence: str = Field(description="licence of the corpus")
-    kind: Literal["classification", "regression", "conversation", "ordinal"] = Field(description="kind of problem")
+    kind: Literal["classification", "regression", "conversation", "ordinal", "distribution"] = Field(
+        description="kind of problem"
+    )
     classes: list[str] = Field(description="classes in the order of `confusion`; empty for regression")
     levels: list[float] = Field(default=[], description="place of each class on a scale from 0 to 1; of ordinal tasks")
     pairs: list[str] = Field(
@@ -262,6 +264,22 @@ class Files(Section):
         default=None,
         description="Parquet of the pooled features (columns standardised) and first-layer outputs, float16",
     )
+    facts: File | None = Field(
+        default=None,
+        description="Parquet of what the corpus tells of each test utterance besides the columns of the predictions: "
+        "intensity, style, session, sentence; null where it tells none, and in records from before there was this key",
+    )
+    held_out: File | None = Field(
+        default=None,
+        description="Parquet of what the head predicted for training and dev utterances that it was not fitted on: id, "
+        "fold, seed, target, score:<class>; null for values, where nothing was held out, and in records from before "
+        "there was this key",
+    )
+
+    @property
+    def all(self) -> list[File]:
+        """Every file that there is."""
+        return [file for file in (self.predictions, self.vectors, self.facts, self.held_out) if file]
 
 
 class Record(Section):

@@ -36,3 +36,4 @@ COLUMNS = (
     "partition",
     "fold",
 )
+VOTES = "votes:"  # begins further columns: the number of annotators who named a class, as `votes:anger`

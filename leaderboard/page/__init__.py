@@ -10,12 +10,15 @@ import base64
 import gzip
 import hashlib
 import json
+import os
 import re
 from collections.abc import Iterable, Sequence
 from importlib import resources
 from pathlib import Path
+from urllib.parse import quote
 
 from commons.corridors.record import Record
+from leaderboard.cards.formats import path_of
 from leaderboard.page import content, umap_panels
 from leaderboard.records.files import put
 
@@ -40,6 +43,7 @@ def write(results: Path, records: Sequence[Record], *, damage: bool, out: Path |
     pictures, more = umap_panels.load(results, [record.task for record in records])
     summary |= {"damaged": damage, "umap": [picture["title"] for picture in pictures]}
     path = out or results / NAME
+    summary["cards"] = _cards(results, records, path.parent)
     put(path, page(summary, details, pictures))
     return path, [*problems, *more]
 
@@ -60,6 +64,13 @@ def page(summary: dict[str, object], details: Iterable[object], embedded: Iterab
         "packed": "\n".join(packed),  # after the script: the table is there before all of it is read
     }
     return re.sub("@([a-z]+)@", lambda place: filled[place[1]], _text("page.html"))
+
+
+def _cards(results: Path, records: Sequence[Record], folder: Path) -> list[list[str]]:
+    """Upstreams whose card is there, each with its address as seen from the page's folder."""
+    names = sorted({record.cell.upstream for record in records})
+    there = [(name, path) for name in names if (path := path_of(results, name, "html")).is_file()]
+    return [[name, quote(os.path.relpath(path, folder).replace(os.sep, "/"))] for name, path in there]
 
 
 def _text(name: str) -> str:

@@ -8,7 +8,9 @@ async function openDetails(boardIndex, cellIndex) {
       make("div", {}, make("h2", { id: "details-title" }, `${called(cell[0])} \u00b7 ${board.name} \u00b7 ${board.head}`),
         make("p", {}, `${board.metric} ${figure(cell[1], formOf(board.metric))}` +
           `${interval(cell[2], cell[3], formOf(board.metric))}, ${board.unit}` +
-          (cell[4] === null ? "" : `; rank ${ranks(cell[4], cell[5])} of ${board.ranked}`))),
+          (cell[4] === null ? "" : `; rank ${ranks(cell[4], cell[5])} of ${board.ranked}`)),
+        (DATA.cards || []).filter(([name]) => name === cell[0]).map(([, address]) =>
+          make("p", {}, make("a", { href: address }, "Card of this upstream")))),
       make("button", { type: "button", class: "plain", onclick: () => dialog.close() }, "Close")),
     body);
   if (!dialog.open) dialog.showModal();

@@ -20,6 +20,11 @@ KINDS = {
     "bars": ("each task: upstreams with their intervals", "leaderboard.plots.upstreams:bars"),
     "heatmap": ("upstreams by tasks", "leaderboard.plots.upstreams:heatmap"),
     "ranks": ("ranks that the tests allow", "leaderboard.plots.upstreams:ranks"),
+    "groups": ("UA by gender, language, ...; of every speaker", "leaderboard.plots.groups:groups"),
+    "reliability": (
+        "accuracy against confidence, before and after correction",
+        "leaderboard.plots.reliability:reliability",
+    ),
     "layers": ("figures of every layer; learned weights", "leaderboard.plots.layers:layers"),
     "confusion": ("confusion matrices", "leaderboard.plots.matrices:confusion"),
     "transfer": ("trained on one corpus, tested on another (transfer: cells)", "leaderboard.plots.matrices:transfer"),

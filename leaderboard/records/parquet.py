@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from commons.corridors.record import File, Record, Task
+from commons.corridors.utterances import VOTES
 from commons.files import write
 from commons.hashing import of_file
+from commons.metrics import DISTRIBUTION
 from leaderboard.errors import LeaderboardError
 
 if TYPE_CHECKING:
@@ -23,6 +25,13 @@ if TYPE_CHECKING:
 
 CHANGED = "its sha256 is not the recorded one; run the cell again"
 KEPT = ("speaker", "gender", "language", "dialogue")
+FACTS = ("intensity", "style", "session", "sentence")  # in a file of their own, since predictions are compared by bytes
+
+
+def kept(task: Task) -> list[str]:
+    """Columns of the utterances that are stored beside predictions, where a corpus has them."""
+    votes = [f"{VOTES}{name}" for name in task.classes] if task.kind == DISTRIBUTION else []
+    return list(dict.fromkeys((*KEPT, *task.pairs, *votes)))
 
 
 def predictions_table(
@@ -47,8 +56,10 @@ def predictions_table(
     if len(groups) != len(utterances):
         raise LeaderboardError(f"record: {len(groups)} groups for {len(utterances)} utterances; one each is expected")
     added = {"group": np.asarray(groups, dtype=object)[rows]}
-    kept = [name for name in dict.fromkeys((*KEPT, *task.pairs)) if name in utterances]
-    added |= {name: utterances[name].to_numpy(dtype=object)[rows] for name in kept}
+    for name in kept(task):
+        if name in utterances:
+            dtype = np.float64 if name.startswith(VOTES) else object
+            added[name] = utterances[name].to_numpy(dtype=dtype)[rows]
     table = table.assign(**added)
     check(table, task)
     if predictions.by_layer is None:
@@ -91,6 +102,17 @@ def vectors_table(table: pd.DataFrame, pooled: np.ndarray | None, outputs: np.nd
     return pa.table(columns)
 
 
+def facts_table(table: pd.DataFrame, utterances: pd.DataFrame) -> pd.DataFrame | None:
+    """What the corpus tells of each test utterance besides the columns of its predictions; None where it is nothing."""
+    import pandas as pd
+
+    names = [name for name in FACTS if name in utterances and name not in table]
+    if not names:
+        return None
+    ids = pd.Index(table["id"].unique(), name="id")
+    return utterances.loc[ids, names].astype("string").reset_index()
+
+
 def arrow(table: pd.DataFrame) -> pa.Table:
     import pyarrow as pa
 
@@ -121,6 +143,30 @@ def read(path: Path, record: Record, columns: list[str] | None = None) -> pd.Dat
     beside = path.parent / record.files.predictions.name
     with _readable(beside):
         return pq.read_table(_checked(beside, record.files.predictions), columns=columns).to_pandas()
+
+
+def facts(path: Path, record: Record) -> pd.DataFrame | None:
+    """What the record at `path` tells of its utterances, by id; None where that is nothing. Raises LeaderboardError."""
+    table = _table(path, record.files.facts)
+    return None if table is None else table.set_index("id")
+
+
+def held_out(path: Path, record: Record) -> pd.DataFrame | None:
+    """What the head predicted for utterances held out of its training; None where it is not known.
+
+    Raises:
+        LeaderboardError: the file cannot be read, or is not the recorded one.
+    """
+    return _table(path, record.files.held_out)
+
+
+def _table(path: Path, file: File | None) -> pd.DataFrame | None:
+    import pyarrow.parquet as pq
+
+    if file is None:
+        return None
+    with _readable(path.parent / file.name):
+        return pq.read_table(_checked(path.parent / file.name, file)).to_pandas()
 
 
 def holds(path: Path, record: Record, column: str) -> bool:
@@ -190,8 +236,7 @@ def _readable(path: Path) -> Iterator[None]:
 
 def damaged(path: Path, record: Record, *, contents: bool = False) -> list[str]:
     """What is wrong with the files that a record names; their sha256 only with `contents`."""
-    files = filter(None, (record.files.predictions, record.files.vectors))
-    return [line for file in files if (line := _damage(path, file, contents=contents))]
+    return [line for file in record.files.all if (line := _damage(path, file, contents=contents))]
 
 
 def damaged_predictions(path: Path, record: Record) -> list[str]:

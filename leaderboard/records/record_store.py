@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 from pydantic import ValidationError
 
 from commons.corridors.predictions import Choice
-from commons.corridors.record import SCHEMA_VERSION, Cell, Chosen, Files, Record, Run, Section, Task, Upstream
+from commons.corridors.record import SCHEMA_VERSION, Cell, Chosen, File, Files, Record, Run, Section, Task, Upstream
 from commons.errors import EmorepError
 from commons.files import write
 from commons.hashing import of_compact_json
@@ -112,12 +112,28 @@ def _all_seeds(path: Path, measured: Measured, extends: Record | None) -> _AllSe
 
 def _save(path: Path, table: pd.DataFrame, measured: Measured, extends: Record | None) -> Files:
     """Write the Parquet files beside a record. The vectors are those of the first seed: an extended record keeps its
-    own."""
+    own. Where seeds before have nothing held out, there is nothing for all of them."""
+    import pandas as pd
+
     predictions = parquet.save(path, "parquet", parquet.arrow(table))
+    held_out = measured.predictions.held_out
     if extends:
-        return Files(predictions=predictions, vectors=extends.files.vectors)
-    vectors = parquet.vectors_table(table, measured.pooled, measured.predictions.outputs)
-    return Files(predictions=predictions, vectors=parquet.save(path, "vectors.parquet", vectors) if vectors else None)
+        before = parquet.held_out(path, extends)
+        held_out = None if before is None or held_out is None else pd.concat([before, held_out], ignore_index=True)
+        rest = extends.files
+    else:
+        vectors = parquet.vectors_table(table, measured.pooled, measured.predictions.outputs)
+        rest = Files(
+            predictions=predictions,
+            vectors=parquet.save(path, "vectors.parquet", vectors) if vectors else None,
+            facts=_saved(path, "facts.parquet", parquet.facts_table(table, measured.utterances)),
+        )
+    added = {"predictions": predictions, "held_out": _saved(path, "held-out.parquet", held_out)}
+    return rest.model_copy(update=added)
+
+
+def _saved(path: Path, ending: str, table: pd.DataFrame | None) -> File | None:
+    return None if table is None else parquet.save(path, ending, parquet.arrow(table))
 
 
 def _remove_old(path: Path, before: set[str]) -> None:
@@ -308,7 +324,7 @@ def _named_files(path: Path) -> set[str]:
         files = read(path)[0].files
     except (FileNotFoundError, LeaderboardError):
         return set()
-    return {file.name for file in (files.predictions, files.vectors) if file and Path(file.name).name == file.name}
+    return {file.name for file in files.all if Path(file.name).name == file.name}
 
 
 def _mean_over_folds(dev_by_layer: np.ndarray | None) -> list[float | None] | None:

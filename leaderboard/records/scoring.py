@@ -8,13 +8,15 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from commons import ordinal
+from commons import ordinal, votes
 from commons.corridors.record import Counts, FoldScore, Score, Scores, Task
-from commons.metrics import CLASSIFICATION, METRICS, ORDINAL, REGRESSION, Metric, recalls, sums
+from commons.corridors.utterances import VOTES
+from commons.metrics import CLASSIFICATION, DISTRIBUTION, METRICS, ORDINAL, REGRESSION, Metric, recalls, sums
 from leaderboard.errors import LeaderboardError
 from leaderboard.records.intervals import jackknife, shares
 
 INTERVALS = 2  # the formula of intervals that records hold, as Scores.intervals says
+Outcomes = ordinal.Outcomes | votes.Outcomes
 COLUMNS = ("id", "fold", "seed", "target", "prediction", "group")
 
 
@@ -27,7 +29,7 @@ class _Rows:
         seed, fold, group: (R,) indices.
         seeds, folds, groups: how many there are of each.
         classes: how many there are; None for values.
-        outcomes: of an ordinal task, what the answers add to its statistics; else None.
+        outcomes: of a task of levels or votes, what the answers add to its statistics; else None.
     """
 
     target: np.ndarray
@@ -39,7 +41,7 @@ class _Rows:
     folds: int
     groups: int
     classes: int | None
-    outcomes: ordinal.Outcomes | None
+    outcomes: Outcomes | None
 
     @property
     def first(self) -> np.ndarray:
@@ -51,7 +53,7 @@ class _Rows:
         whole = self.seed * parts + part
         flat = sums(self.target, self.prediction, whole, n_groups=self.seeds * parts, n_classes=self.classes)
         if self.outcomes:
-            flat = ordinal.sums(flat, self.target, self.outcomes, whole)
+            flat = _extended(flat, self.target, self.outcomes, whole)
         return flat.reshape(self.seeds, parts, *flat.shape[1:])
 
 
@@ -79,8 +81,8 @@ def score(table: pd.DataFrame, task: Task) -> Scores:
     layers = [_values(table[name][rows.first], task) for name in table.columns if name.startswith("layer:")]
 
     def of_layer(values: np.ndarray, metric: str) -> float | None:
-        if known[metric].kind == ORDINAL:
-            return None  # it reads scores, and of single layers there are predicted levels alone
+        if known[metric].kind in (ORDINAL, DISTRIBUTION):
+            return None  # it reads scores, and of single layers there are predicted classes alone
         return _number(known[metric](sums(rows.target[rows.first], values, n_classes=rows.classes))[0])
 
     return Scores(
@@ -100,7 +102,7 @@ def score(table: pd.DataFrame, task: Task) -> Scores:
         pairs=_pairs(rows, table, task),
         confusion=ordinal.confusion(pooled[0]).astype(int).tolist() if rows.classes else None,
         last_layer={m: of_layer(layers[-1], m) for m in known} if layers else None,
-        by_layer=[of_layer(values, task.headline) for values in layers] if layers else None,
+        by_layer=[of_layer(v, task.headline) for v in layers] if layers and task.kind != DISTRIBUTION else None,
     )
 
 
@@ -123,22 +125,34 @@ def _rows(table: pd.DataFrame, task: Task) -> _Rows:
 
 
 def needed(task: Task) -> list[str]:
-    """Columns of predictions that only the figures of an ordinal task need; none for others."""
-    return [*(f"score:{name}" for name in task.classes), *task.pairs] if task.kind == ORDINAL else []
+    """Columns of predictions that only the figures of a task of levels or votes need; none for others."""
+    scores = [f"score:{name}" for name in task.classes]
+    if task.kind == DISTRIBUTION:
+        return [*scores, *(f"{VOTES}{name}" for name in task.classes)]
+    return [*scores, *task.pairs] if task.kind == ORDINAL else []
 
 
-def _outcomes(table: pd.DataFrame, task: Task) -> ordinal.Outcomes | None:
-    """What the answers add to the statistics of an ordinal task; None for others. Pairs are of one seed."""
-    if task.kind != ORDINAL:
+def _extended(flat: np.ndarray, target: np.ndarray, made: Outcomes, groups: np.ndarray) -> np.ndarray:
+    """Statistics of classes with those of levels or votes beside them."""
+    if isinstance(made, votes.Outcomes):
+        return votes.sums(flat, target, made, groups)
+    return ordinal.sums(flat, target, made, groups)
+
+
+def _outcomes(table: pd.DataFrame, task: Task) -> Outcomes | None:
+    """What the answers add to the statistics of levels or votes; None for other tasks. Pairs are of one seed."""
+    if task.kind not in (ORDINAL, DISTRIBUTION):
         return None
     scores = table[[f"score:{name}" for name in task.classes]].to_numpy(np.float64)
+    if task.kind == DISTRIBUTION:
+        return votes.outcomes(table[[f"{VOTES}{name}" for name in task.classes]].to_numpy(np.float64), scores)
     sets = table.groupby(["seed", *task.pairs], sort=False).ngroup().to_numpy()
     return ordinal.outcomes(_values(table["target"], task), scores, task.levels, sets)
 
 
 def _pairs(rows: _Rows, table: pd.DataFrame, task: Task) -> dict[str, Score]:
     """The share of each emotion's pairs that are ordered right; empty where pairs are not of one emotion."""
-    if rows.outcomes is None or "emotion" not in task.pairs:
+    if not isinstance(rows.outcomes, ordinal.Outcomes) or "emotion" not in task.pairs:
         return {}
     emotion, names = pd.factorize(table["emotion"].astype(str), sort=True)
     cell = (rows.seed * rows.groups + rows.group) * len(names) + emotion
@@ -191,13 +205,13 @@ def by_group(table: pd.DataFrame, task: Task) -> tuple[np.ndarray, list[str]]:
         n_classes=len(task.classes) or None,
     )
     if outcomes := _outcomes(table, task):
-        flat = ordinal.sums(flat, target, outcomes, whole)
+        flat = _extended(flat, target, outcomes, whole)
     return flat.reshape(-1, len(names), *flat.shape[1:]), list(names)
 
 
 def _family(task: Task) -> str:
-    if task.kind == ORDINAL:
-        return ORDINAL
+    if task.kind in (ORDINAL, DISTRIBUTION):
+        return task.kind
     return CLASSIFICATION if task.classes else REGRESSION
 
 

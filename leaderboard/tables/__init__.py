@@ -25,6 +25,9 @@ VIEWS = {
     "class": "leaderboard.tables.views:by_class",
     "pairs": "leaderboard.tables.views:by_pairs",
     "cost": "leaderboard.tables.views:by_cost",
+    "group": "leaderboard.tables.groups:by_group",
+    "agreement": "leaderboard.tables.agreement:by_agreement",
+    "calibration": "leaderboard.tables.calibration:by_calibration",
     "ablation": "leaderboard.tables.views:ablations",
     "transfer": "leaderboard.tables.transfers:by_pair",
 }

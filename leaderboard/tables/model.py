@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from commons.marks import explain
-from commons.metrics import METRICS
+from commons.metrics import named
 from leaderboard.text import NONE, plain
 
 PUBLISHED = "published: "  # begins the mark of a figure that was not measured here
@@ -156,7 +156,7 @@ class Table:
             if cell.metric is None or cell.value is None or row in self.references:
                 continue
             if not any(mark.startswith(("contaminated", PUBLISHED)) for mark in cell.marks):
-                higher = METRICS[cell.metric].higher_is_better
+                higher = named(cell.metric).higher_is_better
                 shown[row] = float(cell.shown)
         levels = sorted(set(shown.values()), reverse=higher)
         if len(shown) < 2:
@@ -167,7 +167,7 @@ class Table:
 
 def figure(value: float | None, metric: str) -> str:
     """A value of a metric as tables show it."""
-    return METRICS[metric].shown(value)
+    return named(metric).shown(value)
 
 
 def lettered(marks: Mapping[str, None]) -> dict[str, str]:

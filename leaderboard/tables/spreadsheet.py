@@ -15,7 +15,7 @@ from pathlib import Path
 from statistics import stdev
 
 from commons.corridors.record import Record
-from commons.metrics import METRICS, ORDINAL
+from commons.metrics import DISTRIBUTION, METRICS, ORDINAL
 from leaderboard.records import files
 from leaderboard.records.display_names import given, shown
 from leaderboard.records.record_store import load
@@ -60,7 +60,8 @@ def _last_layer(name: str) -> Column:
 
 SPECIAL = [name for name in METRICS if METRICS[name].special]
 LEVELS = [name for name in SPECIAL if METRICS[name].kind == ORDINAL]  # came later, so they are the last columns
-SENTIMENT = [name for name in SPECIAL if name not in LEVELS]
+VOTES = [name for name in SPECIAL if METRICS[name].kind == DISTRIBUTION]  # and came later still
+SENTIMENT = [name for name in SPECIAL if name not in (*LEVELS, *VOTES)]
 
 COLUMNS: list[Column] = [
     ("upstream", "who answered", lambda r: r.cell.upstream),
@@ -116,6 +117,7 @@ COLUMNS: list[Column] = [
     ("trainable", "values that were trained, of encoder and head", lambda r: r.downstream.trainable),
     ("hours", "time of all trainings, summed, h", lambda r: r.downstream.hours),
     *(column for name in LEVELS for column in _metric_columns(name)),
+    *(column for name in VOTES for column in _metric_columns(name)),
 ]
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from commons.corridors.utterances import COLUMNS
+from commons.corridors.utterances import COLUMNS, VOTES
 from commons.errors import cut
 from tasks import spellings
 from tasks.definition import VALUES
@@ -110,8 +110,8 @@ def understood(sheet: Sheet, asked: str) -> Heading:
         names[name] = position
         if mapping:
             mapped |= mapping_of(f"{sheet.file}, heading {name}", re.split(r"[;|,]", mapping))
-    place = {name: where for name, where in names.items() if name in KNOWN}
-    left = {name: where for name, where in names.items() if name not in KNOWN}
+    place = {name: where for name, where in names.items() if name in KNOWN or _of_votes(name)}
+    left = {name: where for name, where in names.items() if name not in place}
     notes = _renamed(sheet, place, left, asked)
     if asked and asked not in place and (named := _plain(left).get(spellings.plain(asked))):
         if asked in MEASURED:
@@ -236,6 +236,11 @@ def _no_part(sheet: Sheet, place: int) -> str | None:
     """The first value of a column that is no word for train, dev or test; None where there is none."""
     words = [values[place].strip() for _, values in sheet.rows]
     return next((word for word in words if word and not spellings.meaning(word, spellings.PARTITIONS)), None)
+
+
+def _of_votes(name: str) -> bool:
+    """Whether a column counts annotators who named a class: `votes:anger`."""
+    return name.startswith(VOTES) and len(name) > len(VOTES)
 
 
 def _named(cell: str) -> tuple[str, str]:

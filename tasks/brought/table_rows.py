@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
-from commons.corridors.utterances import COLUMNS
+from commons.corridors.utterances import COLUMNS, VOTES
 from tasks import spellings, utterances
 from tasks.brought import table_audio
 from tasks.brought.headings import KNOWN, Heading
@@ -54,7 +54,7 @@ def table(sheet: Sheet, heading: Heading, folders: Folders) -> tuple[pd.DataFram
     seen = _Seen()
     made = [_row(f"{sheet.file}, row {number}", heading.place, values, folders, seen) for number, values in sheet.rows]
     rows = utterances.table(made)
-    for column in set(heading.place) - KNOWN:
+    for column in (name for name in heading.place if name not in KNOWN and not name.startswith(VOTES)):
         values = pd.Series({str(row["id"]): row[column] for row in made}, dtype=object)
         if values.notna().any():
             rows[column] = values
@@ -72,7 +72,9 @@ def _row(where: str, place: Mapping[str, int], values: list[str], folders: Folde
         text = values[place[column]].strip()
         if "\n" in text and column not in LONG:
             raise TaskError(f'{where}: {column} holds a line break; is a quote (") left open?')
-        if text and column in (*NUMBERS, *WHOLE_NUMBERS):
+        if column.startswith(VOTES):
+            row[column] = _votes(text, f"{where}: {column}")
+        elif text and column in (*NUMBERS, *WHOLE_NUMBERS):
             row[column] = _number(int if column in WHOLE_NUMBERS else float, text, f"{where}: {column}")
         else:
             row[column] = _word(column, text, seen) or None
@@ -104,6 +106,14 @@ def _part(where: str, written: str, seen: _Seen) -> str:
     if written != part:
         seen.parts[written] = part
     return part
+
+
+def _votes(text: str, where: str) -> float:
+    """A number of annotators, 0 where the field is empty. Raises TaskError where it is no such number."""
+    number = _number(float, text, where) if text else 0.0
+    if number < 0:
+        raise TaskError(f"{where} must be a number of annotators, 0 or more, and is {text!r}")
+    return number
 
 
 def _number(kind: type[int] | type[float], text: str, where: str) -> float:

@@ -1,7 +1,8 @@
 """CREMA-D: `AudioWAV/1001_DFA_ANG_XX.wav` = actor 1001, sentence DFA, emotion ANG, intensity XX (not asked for).
 
-`processedResults/summaryTable.csv` holds what listeners voted (`vote`, from the voice alone), `VideoDemographics.csv`
-who the actors are; a copy of the audio alone is read without them.
+`processedResults/summaryTable.csv` holds what listeners voted (`vote`, from the voice alone), `tabulatedVotes.csv`
+beside it how many named what (`votes:<class>`), `VideoDemographics.csv` who the actors are; a copy of the audio alone
+is read without them.
 """
 
 from __future__ import annotations
@@ -71,6 +72,7 @@ SENTENCES = {
     "TSI": "The surface is slick.",
     "WSI": "We'll stop in a couple of minutes.",
 }
+VOICE = 1  # the modality that begins a row number of tabulatedVotes.csv: 1 voice, 2 face, 3 both
 VOTES = {emotion[0].upper(): emotion for emotion in EMOTIONS.values()}
 
 
@@ -87,6 +89,26 @@ def _rows(path: Path, columns: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
         yield tuple(row[places[column.casefold()]] for column in columns)
 
 
+def _votes(table: Path) -> dict[str, dict[str, float]]:
+    """How many listeners named each class, by utterance, of the voice alone: rows 1xxxxx of `tabulatedVotes.csv`."""
+    if not table.exists():
+        return {}
+    heading, *rows = csv.reader(lines(table))
+    places = {name: place for place, name in enumerate(heading)}
+    lacking = [name for name in (*VOTES, "fileName") if name not in places]
+    if lacking:
+        raise TaskError(f"{table}: has no column {', '.join(lacking)}; put the corpus's own file in its place")
+    made: dict[str, dict[str, float]] = {}
+    for number, row in enumerate(rows, start=2):
+        try:
+            if int(row[0]) // 100_000 == VOICE:
+                counts = {f"votes:{emotion}": float(row[places[letter]]) for letter, emotion in VOTES.items()}
+                made[row[places["fileName"]]] = counts
+        except (ValueError, IndexError) as error:
+            raise TaskError(f"{table}, line {number}: a row number and counts of votes are expected") from error
+    return made
+
+
 def read(root: Path) -> pd.DataFrame:
     """The utterance table of a CREMA-D folder; `votes` is what most listeners named, `vote` that where none tie."""
     from tasks import utterances
@@ -96,6 +118,7 @@ def read(root: Path) -> pd.DataFrame:
         name: ":".join(code(VOTES, letter, "vote", table) for letter in vote.split(":"))
         for name, vote in _rows(table, ("FileName", "VoiceVote"))
     }
+    single = _votes(label_file(root, "processedResults/tabulatedVotes.csv"))
     sexes = {actor: sex.lower() for actor, sex in _rows(label_file(root, "VideoDemographics.csv"), ("ActorID", "Sex"))}
     rows = []
     for stem, path in audio_by_stem(root, CORPUS).items():
@@ -117,6 +140,7 @@ def read(root: Path) -> pd.DataFrame:
                 "intensity": code(INTENSITIES, name[4], "intensity", path) or None,
                 "sentence": name[2],
                 "text": SENTENCES.get(name[2]),
+                **single.get(stem, {}),
             }
         )
     return utterances.table(rows)

@@ -7,6 +7,7 @@ count as one a podcast.
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -57,6 +58,17 @@ EMOTIONS = {
     "U": "surprise",
     "X": "",
 }  # X: the annotators did not agree, hence no emotion
+# Words of single annotators in labels_detailed.csv; others ("Other-relaxed" ...) are `other`.
+WORDS = {
+    "angry": "anger",
+    "contempt": "contempt",
+    "disgust": "disgust",
+    "fear": "fear",
+    "happy": "happiness",
+    "neutral": "neutral",
+    "sad": "sadness",
+    "surprise": "surprise",
+}
 PARTITIONS = {
     "Train": "train",
     "Development": "dev",
@@ -68,12 +80,24 @@ PARTITIONS = {
 COLUMNS = ("FileName", "EmoClass", "EmoAct", "EmoVal", "EmoDom", "SpkrID", "Gender", "Split_Set")
 
 
+def _votes(table: Path) -> dict[str, Counter[str]]:
+    """How many annotators named each class first, by utterance; empty where the copy lacks the file."""
+    if not table.exists():
+        return {}
+    made: dict[str, Counter[str]] = {}
+    for row in records(table, ("FileName", "EmoClass_Major")):
+        word = row["EmoClass_Major"].strip().casefold()
+        made.setdefault(row["FileName"].removesuffix(".wav"), Counter())[f"votes:{WORDS.get(word, 'other')}"] += 1
+    return made
+
+
 def read(root: Path) -> pd.DataFrame:
     """The utterance table of a release; rows whose audio is missing point to where it should be."""
     from tasks import utterances
 
     labels = label_file(root, "Labels/labels_consensus.csv")
-    audio = audio_by_stem(root, CORPUS)
+    audio, votes = audio_by_stem(root, CORPUS), _votes(label_file(root, "Labels/labels_detailed.csv"))
+    named = sorted({name for counts in votes.values() for name in counts})
     rows = []
     for row in records(labels, COLUMNS):
         stem = row["FileName"].removesuffix(".wav")
@@ -96,6 +120,7 @@ def read(root: Path) -> pd.DataFrame:
                 "arousal": arousal,
                 "dominance": dominance,
                 "partition": code(PARTITIONS, row["Split_Set"], "split", labels),
+                **({name: float(votes[stem][name]) for name in named} if stem in votes else {}),
             }
         )
     return utterances.table(rows)

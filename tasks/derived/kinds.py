@@ -92,6 +92,7 @@ KINDS = Registry(
         "sentence": Kind("TASK", "controls:column", "sentence 1", "the sentence, on the task's folds", CONTROL),
         "speaker": Kind("TASK", "controls:speaker", "speaker 1", "who speaks; sentences of test are not in train"),
         "labels": Kind("TASK,CLASS+CLASS", "classes:fewer", "labels 1", "the task on some of its classes"),
+        "votes": Kind("TASK", "votes:distribution", "votes 1", "how annotators voted, as far as a corpus tells"),
         "shots": Kind("TASK,K", "shots:few", "shots 1", "K training utterances of each class; each seed is a draw"),
         "transfer": Kind("SOURCE,TARGET", "transfer:joined", "transfer 1", "train on one corpus, test on another"),
         "transfer-standardised": Kind(

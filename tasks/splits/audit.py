@@ -186,6 +186,8 @@ def _plan(problem: Problem) -> dict[str, object]:
     }
     if problem.draws:
         plan["draws"] = [[_rows(fold) for fold in draw] for draw in problem.draws]
+    if problem.votes is not None:
+        plan["votes"] = [[None if value != value else value for value in row] for row in problem.votes.tolist()]
     if problem.test_standardised:
         plan["test_standardised"] = True
     if problem.kind == "conversation" and problem.dialogue is not None and problem.turn is not None:

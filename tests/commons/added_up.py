@@ -2,15 +2,18 @@
 
 import numpy as np
 
-from commons import ordinal
+from commons import ordinal, votes
 from commons.metrics import REGRESSION, sums
 
 
 def added_up(kind, target, guess, group, groups):
-    """(G, ...) statistics of three classes, of values, or of three levels of which an answer is certain."""
+    """(G, ...) statistics of three classes, of values, or of three levels or votes of which an answer is certain."""
     if kind == REGRESSION:
         return sums(target, guess, group, n_groups=groups)
     counts = sums(target, guess, group, n_groups=groups, n_classes=3)
+    if kind == "distribution":
+        voted = 0.8 * np.eye(3)[target] + 0.2 * np.eye(3)[(target + 1) % 3]
+        return votes.sums(counts, target, votes.outcomes(voted, 0.7 * np.eye(3)[guess] + 0.1), group)
     if kind != "ordinal":
         return counts
     made = ordinal.outcomes(target, np.eye(3)[guess], (0.0, 0.5, 1.0), np.arange(len(target)) // 60 * groups + group)

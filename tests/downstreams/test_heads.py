@@ -15,6 +15,7 @@ import downstreams
 from commons.corridors.features import NEEDS
 from commons.corridors.problem import KINDS as PROBLEM_KINDS
 from commons.errors import UnknownName
+from commons.metrics import METRICS, sums
 from downstreams.errors import DownstreamError
 from downstreams.registry import HEADS as HEADS_BY_NAME
 from downstreams.registry import Evaluate, EvaluateInFolder
@@ -39,7 +40,10 @@ def of_fold(predictions, name):
     table = predictions.table[predictions.table["fold"] == name]
     chosen = [index for index, choice in enumerate(predictions.choices) if choice["fold"] == name]
     weights = predictions.layer_weights and [predictions.layer_weights[index] for index in chosen]
-    return table.drop(columns="target"), [predictions.choices[index] for index in chosen], weights
+    held_out = predictions.held_out
+    if held_out is not None:
+        held_out = held_out[held_out["fold"] == name].to_dict("list")
+    return table.drop(columns="target"), [predictions.choices[index] for index in chosen], weights, held_out
 
 
 @pytest.mark.parametrize(("head", "kind"), TREATED)
@@ -96,6 +100,24 @@ def test_every_test_utterance_is_predicted_once_a_seed(head, kind):
         assert (np.asarray(CLASSES)[scores.argmax(1)] == table["prediction"]).all()
         assert (table["target"] == table["prediction"]).mean() > 0.5
     assert predictions.layer in (None, 1)  # the one that carries the target, where the head chooses one
+
+
+@pytest.mark.parametrize("head", [head for head in HEADS if kind_of(head) != "regression"])
+def test_what_is_held_out_is_no_test_utterance_and_gives_the_figure_that_chose(head):
+    features, problem = make(kind_of(head))
+    predictions = run(head, features, problem)
+    held_out, metric = predictions.held_out, METRICS[problem.select_on]
+    scores = held_out[[f"score:{name}" for name in CLASSES]].to_numpy()
+    assert np.allclose(scores.sum(1), 1, atol=1e-5)
+    for choice in predictions.choices:
+        fold = next(fold for fold in problem.folds if fold.name == choice["fold"])
+        own = ((held_out["fold"] == choice["fold"]) & (held_out["seed"] == choice["seed"])).to_numpy()
+        rows = problem.ids.searchsorted(held_out["id"][own], sorter=np.argsort(problem.ids))
+        rows = np.argsort(problem.ids)[rows]
+        assert not np.isin(rows, fold.test).any() and len(set(rows)) == own.sum() > 0
+        assert (np.asarray(CLASSES)[problem.targets[rows]] == held_out["target"][own]).all()
+        counts = sums(problem.targets[rows], scores[own].argmax(1), n_classes=len(CLASSES))
+        assert float(metric(counts)[0]) == pytest.approx(choice["dev"])
 
 
 @pytest.mark.parametrize("head", HEADS)

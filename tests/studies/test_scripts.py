@@ -59,6 +59,7 @@ SCRIPTS = {
     "fusion_weights": Tiny(("-u", "fbank+mfcc", "-t", "demo", "--limit", "48"), says="`fbank+mfcc`, without |"),
     "batch_invariance": Tiny(("AUDIO", "--files", "2"), {"NAMES": ["wav2vec2_base"]}, "emorep"),
     "interval_coverage": Tiny(("--draws", "2"), {"GROUPS": [4, 6], "MANY": 200}, "over corpora of"),
+    "group_gaps": Tiny(("--draws", "2"), {"SPEAKERS": [6]}, "within speakers, alike"),
     "dialogue": Tiny(
         ("--epochs", "2"),
         {"WIDTH": 8, "LAYERS": 2, "CORPORA": {"meld": [120, 12, 8, 2, 1], "iemocap": [100, 10, 6, 2, 5]}},

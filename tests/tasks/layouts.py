@@ -285,6 +285,7 @@ def cremad(data: Path) -> Path:
     """CREMA-D/AudioWAV/1001_DFA_ANG_XX.wav ..., with votes and the actors' sex."""
     home = data / "CREMA-D"
     votes = ['"","FileName","VoiceVote","VoiceLevel"']
+    single = ['"","A","D","F","H","N","S","fileName","numResponses","agreement","emoVote","meanEmoResp"']
     people = ["ActorID,Age,Sex,Race,Ethnicity"]
     for actor in range(1001, 1007):
         people.append(f"{actor},51,{'Male' if actor % 2 else 'Female'},Caucasian,Not Hispanic")
@@ -294,8 +295,14 @@ def cremad(data: Path) -> Path:
             write_audio(home / "AudioWAV" / f"{name}.wav")
             vote = "A:N" if (actor, emotion) == (1001, "DIS") else emotion[0]
             votes.append(f'"{len(votes)}","{name}","{vote}","66"')
+            counts = [5 * (letter == vote[0]) + 3 * (letter == "N") + 2 * (letter == vote[-1]) for letter in "ADFHNS"]
+            for modality in (1, 2, 3):  # the face and both are other votes
+                given = counts if modality == 1 else [1, 1, 1, 1, 1, 5]
+                shown = ",".join(map(str, given))
+                single.append(f'"{modality}{len(votes):05d}",{shown},"{name}",{sum(given)},0.5,"{vote}",66.5')
     (home / "processedResults").mkdir()
     (home / "processedResults" / "summaryTable.csv").write_text("\n".join(votes) + "\n")
+    (home / "processedResults" / "tabulatedVotes.csv").write_text("\n".join(single) + "\n")
     (home / "VideoDemographics.csv").write_text("\n".join(people) + "\n")
     return data
 
@@ -304,13 +311,19 @@ def msp_podcast(data: Path) -> Path:
     """MSP-Podcast/Audios/MSP-PODCAST_0001_0001.wav ... and Labels/labels_consensus.csv."""
     home = data / "MSP-Podcast"
     messages = ["FileName,EmoClass,EmoAct,EmoVal,EmoDom,SpkrID,Gender,Split_Set"]
+    single = ["FileName,WorkerID,EmoClass_Major,EmoClass_Second,EmoAct,EmoVal,EmoDom"]
+    words = dict(zip("ASHUFDCNOX", ("Angry", "Sad", "Happy", "Surprise", "Fear", "Disgust", "Contempt", "Neutral",
+                                    "Other-relaxed", "Neutral"), strict=True))  # fmt: skip
     for number, part in enumerate(("Train", "Train", "Development", "Test1", "Test2", "Test3"), start=1):
         for i, letter in enumerate("ASHUFDCNOX"):
             name = f"MSP-PODCAST_{number:04d}_{i:04d}.wav"
             write_audio(home / "Audios" / name)
             who = "Unknown,Unknown" if part == "Train" and number == 2 else f"{number},Female"
+            for worker, word in enumerate((words[letter], words[letter], "Neutral")):
+                single.append(f'{name},WORKER{worker:08d},{word},"{word},Neutral",4,4,4')
             messages.append(f"{name},{letter},{1 + 0.6 * i:.1f},{7 - 0.6 * i:.1f},{4 + 0.1 * i:.1f},{who},{part}")
     (home / "Labels").mkdir()
+    (home / "Labels" / "labels_detailed.csv").write_text("\n".join(single) + "\n")
     (home / "Labels" / "labels_consensus.csv").write_text("\n".join(messages) + "\n")
     return data
 

@@ -66,6 +66,21 @@ EMOTIONS = {
 GENDERS = {"F": "female", "M": "male"}
 
 LABEL = re.compile(r"\[([\d.]+) - ([\d.]+)\]\t(\S+)\t(\S+)\t\[([\d.]+), ([\d.]+), ([\d.]+)\]\s*")
+VOTE = re.compile(r"C-E\d+:\s*([^(]*?)\s*(?:\(.*)?")
+WORDS = {
+    "anger": "anger",
+    "happiness": "happiness",
+    "excited": "excitement",
+    "sadness": "sadness",
+    "neutral": "neutral",
+    "neutral state": "neutral",
+    "frustration": "frustration",
+    "fear": "fear",
+    "surprise": "surprise",
+    "surprised": "surprise",
+    "disgust": "disgust",
+    "other": "other",
+}
 TRANSCRIPT = re.compile(r"(\S+) \[[\d.]+-[\d.]+\]:\s*(.*?)\s*")
 
 
@@ -90,6 +105,28 @@ def _turns(path: Path) -> list[re.Match[str]]:
             raise TaskError(f"{path}, line {number}: not a label line ([start - end], utterance, emotion, [V, A, D])")
         turns.append(match)
     return sorted(turns, key=lambda match: float(match[1]))
+
+
+def _votes(path: Path) -> dict[str, dict[str, float]]:
+    """The votes of a dialogue's single annotators, by turn: lines `C-E2: Anger; Frustration; ()` below its label.
+
+    An annotator who names several emotions gives each an equal part of one vote. What actors said of themselves
+    (`C-F1`, `C-M1`) is no vote.
+    """
+    made: dict[str, dict[str, float]] = {}
+    own: dict[str, float] = {}
+    for number, line in enumerate(_lines(path), start=1):
+        if match := LABEL.fullmatch(line):
+            own = made.setdefault(match[3], {})
+        elif vote := VOTE.fullmatch(line):
+            words = [word.strip().casefold() for word in vote[1].split(";") if word.strip()]
+            for word in words:
+                if word not in WORDS:
+                    known = ", ".join(WORDS)
+                    raise TaskError(f"{path}, line {number}: annotator's emotion {word!r} is not known ({known})")
+                name = f"votes:{WORDS[word]}"
+                own[name] = own.get(name, 0.0) + 1 / len(words)
+    return made
 
 
 def dev_rows(root: Path, tests: Mapping[str, np.ndarray], ids: np.ndarray) -> dict[str, np.ndarray] | None:
@@ -117,7 +154,7 @@ def read(root: Path) -> pd.DataFrame:
         if not labels:
             raise TaskError(f"{session}: no label files in dialog/EmoEvaluation; unpack the whole release")
         for path in labels:
-            turns = _turns(path)
+            turns, votes = _turns(path), _votes(path)
             for turn, match in enumerate(turns):
                 utterance = match[3]
                 name = re.fullmatch(r"(Ses0\d)[FM]_\w+_([FM])\w*\d", utterance)
@@ -143,6 +180,7 @@ def read(root: Path) -> pd.DataFrame:
                             "turns": len(turns),
                             "style": "improvised" if "_impro" in path.stem else "scripted",
                             "session": number,
+                            **votes.get(utterance, {}),
                         }
                     )
     return utterances.table(rows)

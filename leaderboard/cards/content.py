@@ -1,0 +1,44 @@
+"""What stands on a card, from the records of a folder of results."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from commons.corridors.record import REFERENCE, Record
+from leaderboard.cards import facts, figures
+from leaderboard.cards.model import Card, Given
+from leaderboard.errors import NoResult
+from leaderboard.records.display_names import shown
+from leaderboard.records.random_weights import is_of, names_of
+
+
+def collect(results: Path, records: Sequence[Record], upstream: str) -> tuple[Card, list[str]]:
+    """The card of an upstream, and a line for every record that cannot be used.
+
+    Raises:
+        NoResult: the upstream has no record.
+    """
+    full = [record for record in records if record.cell.limit is None]
+    own = [r for r in full if is_of(r, [upstream]) and r.cell.downstream != REFERENCE]
+    if not own:
+        known = set[str]().union(*(names_of(r) for r in full if r.cell.downstream != REFERENCE))
+        raise NoResult("upstream", upstream, known)
+    plain = sorted({r.cell.task for r in own if not r.task.derived})
+    tasks = plain or sorted({r.task.base for r in own if r.task.base}) or sorted({r.cell.task for r in own})
+    given = Given(results, upstream, own, full, tasks, [])
+    sections = [
+        facts.what_it_is(given),
+        figures.scores(given),
+        figures.layers(given),
+        figures.of_kinds(given, "Transfer", figures.TRANSFER),
+        figures.of_kinds(given, "Few labels", figures.FEW),
+        figures.of_kinds(given, "Robustness", figures.ROBUST),
+        figures.groups(given),
+        figures.calibration(given),
+        figures.of_kinds(given, "Annotators", figures.ANNOTATORS),
+        figures.of_kinds(given, "What else it tells", figures.ELSE),
+        facts.cost(given),
+    ]
+    sections.append(facts.not_known(given, sections))
+    return Card(upstream, shown(own[0]), max(r.created for r in own), sections), given.problems

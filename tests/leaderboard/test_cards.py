@@ -1,0 +1,86 @@
+"""A card: every figure has its record, what is absent has its command, and names are text whatever they hold."""
+
+import re
+import shutil
+
+import pytest
+
+import leaderboard
+from leaderboard.__main__ import main
+from leaderboard.cards import pdf
+from leaderboard.cards.content import collect
+from leaderboard.cards.formats import FORMATS, path_of
+from leaderboard.errors import LeaderboardError, NoResult
+from tests.leaderboard import cells
+from tests.leaderboard.test_tables import HOSTILE
+
+SECTIONS = ["What it is", "Scores", "Layers", "Transfer", "Few labels", "Robustness", "Groups", "Calibration",
+            "Annotators", "What else it tells", "Cost", "What is not known"]  # fmt: skip
+
+
+@pytest.fixture
+def board(make, results):
+    table = cells.utterances(160, 8)
+    for i, upstream in enumerate(("fbank", "opensmile", "hubert")):
+        make(table=table, upstream=upstream, right=0.3 + 0.3 * i, seed=i)
+    make(table=table, upstream="majority", head="reference", depth=None)
+    make(table=table, upstream="hubert", name="gender:emodb", right=0.9)
+    return leaderboard.load(results)[0]
+
+
+def test_a_card_holds_every_section_and_the_figures_of_its_records(board, results):
+    card, problems = collect(results, board, "hubert")
+    assert [section.title for section in card.sections] == SECTIONS
+    scores = next(s for s in card.sections if s.title == "Scores")
+    (table,) = scores.tables
+    own = next(r for r in board if r.cell.upstream == "hubert" and r.cell.task == "emodb")
+    cell = table.cell("emodb · probe", "figure")
+    score = own.scores.metrics["UA"]
+    assert (cell.value, cell.low, cell.high) == (score.value, score.low, score.high)
+    assert table.cell("emodb · probe", "ranks").shown.endswith("of 3") and "majority" in table.columns
+    assert [source for source in scores.sources if source.startswith("hubert/emodb/probe.json")]
+    assert not any("UA by" in line for line in problems)
+
+
+def test_what_was_not_measured_has_its_command(board, results):
+    card, _ = collect(results, board, "hubert")
+    missing = {what: command for section in card.sections for what, command in section.missing}
+    assert missing["the speaker (emodb)"] == "python run_benchmark.py -u hubert -t speaker:emodb"
+    assert "the gender (emodb)" not in missing, "it was measured"
+    assert any("labels" in what for what in missing) and any("--force" in command for command in missing.values())
+    last = card.sections[-1]
+    assert "not measured: the speaker (emodb)" in last.lines
+
+
+def test_every_form_is_written_where_it_is_said(board, results, capsys):
+    for form in FORMATS[:2]:
+        assert main(["card", "-u", "hubert", "--format", form, "--results", str(results)]) == 0
+        path = path_of(results, "hubert", form)
+        assert capsys.readouterr().out.strip() == str(path) and all(title in path.read_text() for title in SECTIONS)
+    assert leaderboard.load(results)[1] == []
+    assert main(["card", "-u", "hubrt", "--results", str(results)]) == 2
+    assert "hubert" in capsys.readouterr().err
+
+
+def test_names_are_only_text(make, results):
+    make(upstream=HOSTILE, title=HOSTILE)
+    for form in FORMATS[:2]:
+        main(["card", "-u", HOSTILE, "--format", form, "--results", str(results)])
+        text = path_of(results, HOSTILE, form).read_text()
+        assert "<script" not in text and "\x1b" not in text
+        if form == "html":
+            assert not re.search(r"src=|href=|http-equiv=\"refresh", text), "it asks no network"
+
+
+def test_no_browser_is_a_clear_word(board, results, monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(LeaderboardError, match="printed by a browser"):
+        pdf.printed("<p>x</p>")
+    with pytest.raises(NoResult):
+        collect(results, board, "majority")
+
+
+@pytest.mark.skipif(not any(map(shutil.which, pdf.BROWSERS)), reason="no browser here: install chromium")
+def test_a_pdf_is_printed(board, results):
+    assert main(["card", "-u", "hubert", "--format", "pdf", "--results", str(results)]) == 0
+    assert path_of(results, "hubert", "pdf").read_bytes().startswith(b"%PDF")
