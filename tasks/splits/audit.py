@@ -195,7 +195,9 @@ def _plan(problem: Problem) -> dict[str, object]:
 
 def _also_hash(problem: Problem) -> str:
     """Hash of the further targets, for heads that train on them; empty without any."""
-    further = [[one.name, one.kind, one.classes, one.values.tolist()] for one in problem.also]
+    further = [
+        [one.name, one.kind, one.classes, one.plain(), *([one.places] * bool(one.places))] for one in problem.also
+    ]
     return hashing.of_compact_json(further) if further else ""
 
 
