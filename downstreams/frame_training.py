@@ -22,7 +22,7 @@ from commons.corridors.features import Features
 from commons.corridors.predictions import Predictions
 from commons.corridors.problem import Fold, Problem
 from commons.progress import Progress
-from downstreams import balance, chance, choosing, part_weights, schedule
+from downstreams import balance, chance, choosing, own_classes, part_weights, schedule
 from downstreams.assembly import FoldResult, assemble
 from downstreams.checks import check_dev, fitting
 from downstreams.frame_head import FrameHead, padded
@@ -117,7 +117,7 @@ def of_fold(
         seed,
         {**choosing.of_grid(settings.rates[chosen], settings.rates), "epoch": epoch},
         float(best),
-        torch.as_tensor(logits).softmax(1).numpy(),
+        own_classes.probabilities(logits, problem, fold.test),
         vectors,
         network.layer_weights(),
     )
@@ -141,6 +141,7 @@ def _trained(
         if finite:
             schedule.set_rates(optimiser, [rate * schedule.factor(step, steps, settings.warmup)])
             logits, _ = network.train()(*frames.batch(rows.numpy(), LONGEST), draws)
+            logits = own_classes.within(logits, own_classes.of_rows(problem, rows.numpy(), held.device))
             loss = weighted_loss(logits, targets[rows.to(held.device)], weights) / len(rows)
             loss.backward()
             norm = torch.nn.utils.clip_grad_norm_(network.parameters(), settings.clip)

@@ -77,6 +77,7 @@ class Head:
         kinds: of problem that it can treat.
         deterministic: it draws no random numbers.
         standardises: it standardises features, and can do so by the test part's own statistics.
+        own_classes: it keeps each row to the classes of `Problem.allowed`, in training and in prediction.
         further: it trains on `Problem.also` as well, which is then a part of a cell's key.
         readouts: what one training gives, the head's own first; each is a cell, called HEAD or HEAD:READOUT.
         resumes: its training is long: its function is an `EvaluateInFolder`.
@@ -90,6 +91,7 @@ class Head:
     kinds: tuple[str, ...] = EVERY_KIND
     deterministic: bool = False
     standardises: bool = False
+    own_classes: bool = False
     further: bool = False
     readouts: tuple[str, ...] = ()
     resumes: bool = False
@@ -115,12 +117,20 @@ class Head:
 
 
 def _probe(settings: Probe, about: str) -> Head:
-    return Head(about, "downstreams.probe:evaluate", settings, deterministic=True, standardises=True)
+    return Head(about, "downstreams.probe:evaluate", settings, deterministic=True, standardises=True, own_classes=True)
 
 
 def _on_frames(settings: FrameHead, about: str, cite: str) -> Head:
     needs = frozenset({"frames:last"})
-    return Head(about, "downstreams.frame_training:evaluate", settings, needs=needs, kinds=CLASSES, cite=(cite,))
+    return Head(
+        about,
+        "downstreams.frame_training:evaluate",
+        settings,
+        needs=needs,
+        kinds=CLASSES,
+        own_classes=True,
+        cite=(cite,),
+    )
 
 
 def _finetune(settings: FineTune, about: str) -> Head:
@@ -151,6 +161,7 @@ HEADS = registry.Registry(
             LastLayers(),
             deterministic=True,
             standardises=True,
+            own_classes=True,
             cite=("ma2024emotion2vec",),
         ),
         "superb": Head(
@@ -158,6 +169,7 @@ HEADS = registry.Registry(
             "downstreams.superb:evaluate",
             Superb(),
             kinds=CLASSES,
+            own_classes=True,
             cite=("yang2021",),
         ),
         "emotion2vec": Head(
@@ -166,6 +178,7 @@ HEADS = registry.Registry(
             Emotion2vec(),
             needs=frozenset({"frames:last"}),
             kinds=CLASSES,
+            own_classes=True,
             cite=("ma2024emotion2vec",),
         ),
         "attentive": _on_frames(

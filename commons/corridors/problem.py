@@ -107,6 +107,8 @@ class Problem:
         draws: where training utterances are drawn, the folds of each draw (`folds` is the first); a seed is a draw.
         test_standardised: test features are standardised by their own statistics instead of those of train.
         also: further targets to train on; only `targets` are scored.
+        allowed: (N, C) bool, the classes that each row may have: those of its own corpus, where several are joined.
+            None: all rows may have all classes. In training and in prediction a row's softmax is over these alone.
 
     Raises:
         EmorepError: the arrays are inconsistent.
@@ -126,6 +128,7 @@ class Problem:
     draws: tuple[tuple[Fold, ...], ...] = ()
     test_standardised: bool = False
     also: tuple[Target, ...] = ()
+    allowed: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         n = len(self.ids)
@@ -145,6 +148,8 @@ class Problem:
         has_target = self.has_target
         if self.kind != "regression" and n and self.targets.max() >= len(self.classes):
             raise EmorepError(f"problem: a target is {self.targets.max()}, there are {len(self.classes)} classes")
+        if self.allowed is not None:
+            _check_allowed(self.allowed, self)
         if not self.folds:
             raise EmorepError("problem: no folds")
         if self.kind == "conversation" and (self.dialogue is None or self.turn is None):
@@ -156,6 +161,21 @@ class Problem:
     def has_target(self) -> np.ndarray:
         """(N,) bool: the rows that folds may hold; others are context."""
         return ~np.isnan(self.targets) if self.kind == "regression" else self.targets >= 0
+
+
+def _check_allowed(allowed: np.ndarray, problem: Problem) -> None:
+    shape = len(problem.ids), len(problem.classes)
+    if problem.kind != "classification" or allowed.shape != shape or allowed.dtype != np.bool_:
+        raise EmorepError(
+            f"problem: allowed is {allowed.dtype} {allowed.shape} of a {problem.kind}; bool {shape} of a "
+            "classification is expected"
+        )
+    rows = np.flatnonzero(problem.has_target)
+    strange = rows[~allowed[rows, problem.targets[rows]]]
+    if len(strange):
+        row = strange[0]
+        name = problem.classes[problem.targets[row]]
+        raise EmorepError(f"problem: {problem.ids[row]} has the class {name}, which is not among its allowed ones")
 
 
 def _check(fold: Fold, has_target: np.ndarray) -> None:
