@@ -103,6 +103,7 @@ def split(wanted: Definition, reading: Reading) -> tuple[Problem, list[str]]:
             select_on=wanted.select_on,
             causal=wanted.next_turn,
             also=further(rows, wanted.also),
+            sentence=text(rows["sentence"].fillna("")) if "sentence" in rows else None,
         )
         return problem, notes
     except EmorepError as error:
