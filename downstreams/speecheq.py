@@ -128,15 +128,17 @@ def _further(
 ) -> Further:
     """The answers of a branch for the test utterances that have the label."""
     target, own = label.target, network.branch(label.target.name)
+    # All of test is answered, and then what has the label is kept: so an answer depends on no label at all.
     there = branches.scored_rows(problem, target, fold.test)
     rows = fold.test[there]
     if isinstance(own, OfSymbols):
-        table = _sequences(target, decoded(network, own, frames, rows), problem, fold, seed, rows)
+        answers = [given for given, kept in zip(decoded(network, own, frames, fold.test), there, strict=True) if kept]
+        table = _sequences(target, answers, problem, fold, seed, rows)
     else:
         with torch.no_grad():
-            given = own.probabilities(torch.as_tensor(vectors[there], device=frames.frames.device)).cpu().numpy()
-        answers = branches.of_its_own_levels(label, given)
-        table = fold_rows(problem.ids, fold.name, seed, rows, target.values[rows], target.classes, answers)
+            given = own.probabilities(torch.as_tensor(vectors, device=frames.frames.device)).cpu().numpy()
+        shares = branches.of_its_own_levels(label, given)[there]
+        table = fold_rows(problem.ids, fold.name, seed, rows, target.values[rows], target.classes, shares)
     kind = branches.BRANCHES[target.name]
     return Further(target.name, kind, target.classes, target.places, table)
 
@@ -158,7 +160,7 @@ def decoded(network: MultiTaskHead, own: OfSymbols, frames: Scaled, rows: np.nda
     """The symbols that the network gives for some utterances, in their order."""
     network.eval()
     made: dict[int, np.ndarray] = {}
-    for part in schedule.parts(rows, frames.frames.lengths, PART) if len(rows) else []:
+    for part in schedule.parts(rows, frames.frames.lengths, PART):
         x, valid = frames.batch(part)
         made |= dict(zip(part.tolist(), own.decoded(network.projected(x), valid.sum(1)), strict=True))
     return [made[row] for row in rows.tolist()]

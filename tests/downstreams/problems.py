@@ -140,7 +140,7 @@ def make_several(n=120, speakers=4, seed=0):
     """(features, problem) with labels of intensity, gender, phonemes and sentences, told by the frames of an utterance.
 
     Each symbol is five frames at a place of its own; levels and gender move all frames. Every seventh utterance lacks
-    the phonemes, every fifth the intensity.
+    the phonemes, every ninth the intensity.
     """
     rng = np.random.default_rng(seed)
     speaker, state = np.arange(n) % speakers, rng.integers(0, len(CLASSES), n)
@@ -155,7 +155,7 @@ def make_several(n=120, speakers=4, seed=0):
         frames.append(own[:, None].astype(np.float16))
         phonemes[i] = spoken[sentence[i]] if i % 7 else None
     also = (
-        Target("intensity", "ordinal", ("normal", "strong"), np.where(np.arange(n) % 5, level, -1), (0.5, 1.0)),
+        Target("intensity", "ordinal", ("normal", "strong"), np.where(np.arange(n) % 9, level, -1), (0.5, 1.0)),
         Target("gender", "classification", ("female", "male"), gender),
         Target("phonemes", "sequence", SYMBOLS, phonemes),
     )
