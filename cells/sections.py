@@ -45,7 +45,7 @@ def task(job: Measure | Late, asked: Task) -> record.Task:
         version=definition.version,
         corpus=corpus.name,
         family=asked.family,
-        corpora_of_family=tasks.family(asked.known_corpus),
+        corpora_of_family=sorted({name for corpus in asked.known_corpora for name in tasks.family(corpus)}),
         language=corpus.language,
         licence=corpus.licence,
         kind=asked.problem.kind,
@@ -68,6 +68,7 @@ def task(job: Measure | Late, asked: Task) -> record.Task:
         sources=list(made.sources) if made else [],
         source_corpora=list(made.source_corpora) if made else [],
         shots=made.shots if made else None,
+        corpora={corpus: list(classes) for corpus, classes in asked.reading.joined.items()},
         also=[target.name for target in asked.problem.also],
         cite={name: list(keys) for name, keys in asked.reading.cite.items()},
     )

@@ -123,8 +123,8 @@ def _train(
     for epoch in range(1, settings.epochs + 1):
         for rows in chance.stream(fold.train, len(fold.train), draws).split(settings.batch):
             for part, x, lengths in frames.parts(rows.numpy()):
-                own = own_classes.of_rows(problem, part.cpu().numpy(), frames.device)
-                logits = own_classes.within(head.logits(head.means(x, lengths)), own)
+                allowed = own_classes.of_rows(problem, part.cpu().numpy(), frames.device)
+                logits = own_classes.within(head.logits(head.means(x, lengths)), allowed)
                 (cross_entropy(logits, targets[part], weights, reduction="sum") / len(rows)).backward()
             optimiser.step()
             optimiser.zero_grad()

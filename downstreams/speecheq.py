@@ -102,7 +102,7 @@ def _of_fold(
     best = trained(scaled, seed, fold, problem, settings, Plan(network, loss), advance)
     logits, vectors = predicted(best.network, scaled, fold.test)
     further = [_further(best.network, label, scaled, problem, fold, seed, vectors) for label in labels]
-    if settings.probes:
+    if settings.probes and np.isfinite(best.figure):
         known = predicted(best.network, scaled, fold.train)[1]
         further += shared_probes.probed(problem, fold, seed, known, vectors)
     unread = {f"{label.target.name}_unread": n for label in labels if (n := _unread(label, fold))}

@@ -54,6 +54,11 @@ class Task:
         return self.reading.same_as or self.corpus.name
 
     @property
+    def known_corpora(self) -> tuple[str, ...]:
+        """The same of all corpora that are joined and tested; of other tasks the one."""
+        return tuple(self.reading.joined) or (self.known_corpus,)
+
+    @property
     def family(self) -> str:
         """The family of corpora that share recordings or speakers; comparisons over corpora give each one vote."""
         same_as = self.reading.same_as
@@ -155,11 +160,13 @@ def _shared_parts(
 
 def _missing_classes(wanted: Definition, problem: Problem) -> list[str]:
     """Notes on classes that dev, test or inner train of a fold lacks. Raises TaskError where train lacks one."""
-    everything = set(range(len(problem.classes)))
-    if not everything:
+    if not problem.classes:
         return []
     lacking: dict[str, list[str]] = {"dev": [], "test": [], "inner train": []}
     for fold in problem.folds:
+        everything = set(range(len(problem.classes)))
+        if problem.allowed is not None:  # those that a corpus of its test part has
+            everything = set(np.flatnonzero(problem.allowed[fold.test].any(0)).tolist())
         gone = sorted(everything - set(problem.targets[fold.train]))
         if gone:
             raise TaskError(

@@ -80,11 +80,19 @@ class Task(Section):
         description="what a derived task asks, so that only figures alike are averaged: gender, shots 4, labels a+b; "
         "empty for others; null in records from before there was this key",
     )
-    base: str | None = Field(default=None, description="task that a derived task is made of; the one that is tested")
+    base: str | None = Field(
+        default=None,
+        description="task that a derived task is made of, the one that is tested; the suite or tasks of joined corpora",
+    )
     sources: list[str] = Field(default=[], description="tasks, or the suite, that it trains on in place of its base")
     source_corpora: list[str] = Field(default=[], description="corpora that it trains on in place of its own")
     shots: int | None = Field(default=None, description="training utterances a class, of few labels")
     also: list[str] = Field(default=[], description="further targets that a head may train on; they are not scored")
+    corpora: dict[str, list[str]] = Field(
+        default={},
+        description="corpus: its classes, of corpora that are joined and all tested; an utterance may have the classes "
+        "of its own corpus alone; empty for other tasks",
+    )
     cite: dict[str, list[str]] | None = Field(
         default=None,
         description="what is to be cited (corpora, folds of others) and its BibTeX keys; null in records from before "
@@ -220,6 +228,9 @@ class Scores(Section):
     recall: dict[str, Score] = Field(description="class: recall, percent; empty for regression")
     pairs: dict[str, Score] = Field(
         default={}, description="emotion: share of its pairs ordered right, percent; of ordinal tasks"
+    )
+    corpora: dict[str, dict[str, Score]] = Field(
+        default={}, description="corpus: every metric on its utterances and classes alone; of joined corpora"
     )
     confusion: list[list[int]] | None = Field(description="counts of the first seed over all folds, row = true class")
     last_layer: dict[str, float | None] | None = Field(

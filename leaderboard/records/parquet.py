@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from commons.corridors.predictions import Predictions
 
 CHANGED = "its sha256 is not the recorded one; run the cell again"
-KEPT = ("speaker", "gender", "language", "dialogue")
+KEPT = ("speaker", "gender", "language", "dialogue", "corpus")
 
 
 def predictions_table(

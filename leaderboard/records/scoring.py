@@ -98,6 +98,7 @@ def score(table: pd.DataFrame, task: Task) -> Scores:
         WA_folds=float(np.mean(wa)) if wa else None,
         recall=dict(zip(task.classes, _recalls(by_group), strict=True)) if rows.classes else {},
         pairs=_pairs(rows, table, task),
+        corpora=_corpora(rows, table, task, known),
         confusion=ordinal.confusion(whole[0]).astype(int).tolist() if rows.classes else None,
         last_layer={m: of_layer(layers[-1], m) for m in known} if layers else None,
         by_layer=[of_layer(values, task.headline) for values in layers] if layers else None,
@@ -123,8 +124,10 @@ def _rows(table: pd.DataFrame, task: Task) -> _Rows:
 
 
 def needed(task: Task) -> list[str]:
-    """Columns of predictions that only the figures of an ordinal task need; none for others."""
-    return [*(f"score:{name}" for name in task.classes), *task.pairs] if task.kind == ORDINAL else []
+    """Columns of predictions that only figures of an ordinal task or of joined corpora need; none for others."""
+    if task.kind == ORDINAL:
+        return [*(f"score:{name}" for name in task.classes), *task.pairs]
+    return ["corpus"] if task.corpora else []
 
 
 def _outcomes(table: pd.DataFrame, task: Task) -> ordinal.Outcomes | None:
@@ -155,6 +158,26 @@ def _pairs(rows: _Rows, table: pd.DataFrame, task: Task) -> dict[str, Score]:
     carried = pairs[0] / np.maximum(pairs[0].sum(0), 1)
     scores = _scores(np.stack([right, pairs], axis=-1), shown, (0.0, 100.0), carried)
     return dict(zip(names, scores, strict=True))
+
+
+def _corpora(rows: _Rows, table: pd.DataFrame, task: Task, known: Mapping[str, Metric]) -> dict[str, dict[str, Score]]:
+    """Every metric of each joined corpus, on its own utterances, groups and classes; empty for other tasks."""
+    scores = {}
+    for corpus, classes in task.corpora.items():
+        inside = (table["corpus"] == corpus).to_numpy()
+        names, group = np.unique(rows.group[inside], return_inverse=True)
+        whole = rows.seed[inside] * len(names) + group
+        flat = sums(
+            rows.target[inside],
+            rows.prediction[inside],
+            whole,
+            n_groups=rows.seeds * len(names),
+            n_classes=len(task.classes),
+        )
+        own = [task.classes.index(name) for name in classes]
+        counts = flat[:, own][:, :, own].reshape(rows.seeds, len(names), len(own), len(own))
+        scores[corpus] = {name: pooled(counts, metric) for name, metric in known.items()}
+    return scores
 
 
 def _fold_scores(rows: _Rows, by_fold: np.ndarray, known: Mapping[str, Metric], task: Task) -> list[FoldScore]:

@@ -86,17 +86,21 @@ def _of_task(measured: list[Record], references: list[Record], lettering: dict[s
         ],
         names={row_of(record): shown(record) for record in everyone},
         published=_published(measured) if head != REFERENCE else [],
-        # Published figures are listed by --published as well, so nothing is lost with them.
-        narrower=[
-            *((column, "interval") for column in reversed(further)),
-            *((metric, "interval") for metric in reversed(metrics[1:])),
-            (beside, "column"),
-            *((metric, "column") for metric in reversed(metrics[1:])),
-            *((column, "column") for column in reversed(further)),
-            ("layer", "column"),
-            ("trained", "column"),
-        ],
+        narrower=_narrower(metrics, further, beside),
     )
+
+
+def _narrower(metrics: list[str], further: list[str], beside: str) -> list[tuple[str, str]]:
+    """What is left out, in this order, where a terminal is too narrow."""
+    return [
+        *((column, "interval") for column in reversed(further)),
+        *((metric, "interval") for metric in reversed(metrics[1:])),
+        (beside, "column"),  # published figures are listed by --published as well, so nothing is lost with them
+        *((metric, "column") for metric in reversed(metrics[1:])),
+        *((column, "column") for column in reversed(further)),
+        ("layer", "column"),
+        ("trained", "column"),
+    ]
 
 
 def _side_by_side(table: Table, metric: str, lettering: dict[str, str]) -> Table:

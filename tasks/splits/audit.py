@@ -188,6 +188,8 @@ def _plan(problem: Problem) -> dict[str, object]:
         plan["draws"] = [[_rows(fold) for fold in draw] for draw in problem.draws]
     if problem.test_standardised:
         plan["test_standardised"] = True
+    if problem.allowed is not None:
+        plan["allowed"] = [np.flatnonzero(own).tolist() for own in problem.allowed]
     if problem.kind == "conversation" and problem.dialogue is not None and problem.turn is not None:
         plan["order"] = [problem.causal, problem.dialogue.tolist(), problem.turn.tolist(), problem.speaker.tolist()]
     return plan
