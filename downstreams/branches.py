@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import torch
@@ -19,7 +20,12 @@ from downstreams.errors import DownstreamError
 from downstreams.settings import Weight
 
 NEUTRAL = "neutral"  # the class whose utterances have no intensity
-BRANCHES = {"intensity": "ordinal", "phonemes": "sequence", "gender": "classification"}  # and the kind of their targets
+# Every branch, and the kind of its target.
+BRANCHES: dict[str, Literal["classification", "ordinal", "sequence"]] = {
+    "intensity": "ordinal",
+    "phonemes": "sequence",
+    "gender": "classification",
+}
 
 
 @dataclass(frozen=True)

@@ -139,8 +139,7 @@ def _further(
             given = own.probabilities(torch.as_tensor(vectors, device=frames.frames.device)).cpu().numpy()
         shares = branches.of_its_own_levels(label, given)[there]
         table = fold_rows(problem.ids, fold.name, seed, rows, target.values[rows], target.classes, shares)
-    kind = branches.BRANCHES[target.name]
-    return Further(target.name, kind, target.classes, target.places, table)
+    return Further(target.name, branches.BRANCHES[target.name], target.classes, target.places, table)
 
 
 def _sequences(
