@@ -130,6 +130,7 @@ def downstream(job: Measure, asked: Task, predictions: Predictions, extends: rec
         deterministic=reference or (job.reader.deterministic and not asked.problem.draws),
         class_weights=None if reference else downstreams.class_weights(job.reader, asked.problem),
         cite=[] if reference else list(job.reader.cite),
+        interpretation=None if reference else job.reader.interpretation or None,
         trained=None if reference else job.reader.trained,
         trainable=predictions.trainable,
         hours=None if seconds is None else before + seconds / 3600,

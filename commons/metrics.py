@@ -26,11 +26,12 @@ from typing import Final
 
 import numpy as np
 
-from commons import ordinal
+from commons import ordinal, sequences
 
 CLASSIFICATION: Final = "classification"
 REGRESSION: Final = "regression"
 ORDINAL: Final = "ordinal"
+SEQUENCE: Final = "sequence"
 ROUNDING: Final = 4 * np.finfo(np.float64).eps  # relative rounding error of a sum, for each of its terms
 
 
@@ -227,7 +228,7 @@ class Metric:
 
     Attributes:
         function: additive statistics (..., sums) -> values (...) as shares or plain numbers.
-        kind: the kind of statistics that it takes: classification, regression or ordinal. A metric of classes takes
+        kind: the kind of statistics that it takes: classification, regression, ordinal or sequence. A metric of classes takes
             those of levels too.
         unit: the unit of its values in tables: `percent`, or empty for plain numbers.
         limits: the smallest and the largest possible value, in table units.
@@ -314,4 +315,8 @@ METRICS: dict[str, Metric] = {
     ),
     "Spearman": Metric(ordinal.spearman, ORDINAL, unit="", limits=(-1.0, 1.0), special=True),
     "pairs": Metric(ordinal.pairs_right, ORDINAL, linear=True, special=True),
+    # Of phonemes, a further target: no task is scored by it.
+    "PER": Metric(
+        sequences.error_rate, SEQUENCE, limits=(0.0, np.inf), higher_is_better=False, linear=True, special=True
+    ),
 }

@@ -12,6 +12,7 @@ from commons.corridors.features import Features
 from commons.corridors.predictions import Predictions
 from commons.corridors.problem import Problem
 from commons.progress import Progress
+from downstreams.assembly import joined
 from downstreams.reader import Reader
 from downstreams.registry import HEADS
 
@@ -44,6 +45,7 @@ def drawn(
         layer_weights=weights or None,
         curves=[entry for part in parts for entry in part.curves],
         training_seconds=sum(known) if (known := [p.training_seconds for p in parts if p.training_seconds]) else None,
+        further=joined([part.further for part in parts]),
         marks=tuple(sorted({mark for part in parts for mark in part.marks})),
         seconds=sum(part.seconds for part in parts),
     )
@@ -52,4 +54,5 @@ def drawn(
 def _of_seed(seed: int, part: Predictions) -> Predictions:
     """The same predictions, called those of `seed`."""
     choices, curves = ([entry | {"seed": seed} for entry in entries] for entries in (part.choices, part.curves))
-    return replace(part, table=part.table.assign(seed=seed), choices=choices, curves=curves)
+    further = tuple(replace(one, table=one.table.assign(seed=seed)) for one in part.further)
+    return replace(part, table=part.table.assign(seed=seed), choices=choices, curves=curves, further=further)

@@ -19,6 +19,7 @@ from downstreams.settings import (
     Probe,
     RecentGru,
     Settings,
+    SpeechEq,
     Superb,
 )
 
@@ -81,6 +82,7 @@ class Head:
         further: it trains on `Problem.also` as well, which is then a part of a cell's key.
         readouts: what one training gives, the head's own first; each is a cell, called HEAD or HEAD:READOUT.
         resumes: its training is long: its function is an `EvaluateInFolder`.
+        interpretation: of which paper, where too little of it is known to repeat it; tables say so.
         cite: BibTeX keys of its papers, in leaderboard/bibliography.bib; empty where none is there.
     """
 
@@ -95,6 +97,7 @@ class Head:
     further: bool = False
     readouts: tuple[str, ...] = ()
     resumes: bool = False
+    interpretation: str = ""
     cite: tuple[str, ...] = ()
 
     def reads(self, settings: Mapping[str, JsonValue]) -> frozenset[str]:
@@ -190,6 +193,18 @@ HEADS = registry.Registry(
             FrameHead(network="ecapa"),
             "ECAPA-TDNN on frames: SE-Res2 blocks, channel-wise attentive statistics (classes)",
             "desplanques2020",
+        ),
+        "speecheq": Head(
+            "emotion state with intensity, phonemes and gender, learnt together on frames; an interpretation: of "
+            "SpeechEQ only the abstract is known (classes)",
+            "downstreams.speecheq:evaluate",
+            SpeechEq(),
+            needs=frozenset({"frames:last"}),
+            kinds=("classification",),
+            own_classes=True,
+            further=True,
+            interpretation="an interpretation of SpeechEQ, of which only the abstract is known",
+            cite=("kang2022",),
         ),
         "finetune": _finetune(
             FineTune(), "the encoder itself, fine-tuned with a linear head on the time-mean of its frames (classes)"

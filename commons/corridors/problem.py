@@ -109,6 +109,7 @@ class Problem:
         also: further targets to train on; only `targets` are scored.
         allowed: (N, C) bool, the classes that each row may have: those of its own corpus, where several are joined.
             None: all rows may have all classes. In training and in prediction a row's softmax is over these alone.
+        sentence: (N,) str, the sentence that is spoken, empty where it is not known; None where the corpus has none.
 
     Raises:
         EmorepError: the arrays are inconsistent.
@@ -129,6 +130,7 @@ class Problem:
     test_standardised: bool = False
     also: tuple[Target, ...] = ()
     allowed: np.ndarray | None = None
+    sentence: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         n = len(self.ids)
@@ -138,7 +140,7 @@ class Problem:
             raise EmorepError(f"problem: no metric {self.select_on!r} (known: {', '.join(METRICS)})")
         if len(np.unique(self.ids)) != n:
             raise EmorepError("problem: utterance ids are not unique")
-        for name in ("targets", "groups", "speaker", "dialogue", "turn"):
+        for name in ("targets", "groups", "speaker", "dialogue", "turn", "sentence"):
             column = getattr(self, name)
             if column is not None and len(column) != n:
                 raise EmorepError(f"problem: {name} has {len(column)} rows, ids have {n}")

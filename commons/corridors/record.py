@@ -161,6 +161,9 @@ class Downstream(Section):
     cite: list[str] | None = Field(
         default=None, description="BibTeX keys of its papers; null in records from before there was this key"
     )
+    interpretation: str | None = Field(
+        default=None, description="of which paper it is an interpretation, as too little of it is known; null: of none"
+    )
     trained: str | None = Field(
         default=None, description="what of the upstream was trained with it: encoder (all), ...; null: it stayed frozen"
     )
@@ -263,6 +266,23 @@ class File(Section):
     rows: int = Field(description="its rows")
 
 
+class Further(Section):
+    """Figures of something else than the task's target; `verify` computes them again."""
+
+    kind: Literal["classification", "ordinal", "sequence"] = Field(description="kind of answers")
+    classes: list[str] = Field(description="classes, levels or symbols")
+    levels: list[float] = Field(default=[], description="place of each level on a scale from 0 to 1")
+    pairs: list[str] = Field(
+        default=[], description="columns in which two utterances agree whose order by level is scored"
+    )
+    headline: str = Field(description="metric that tables show first")
+    n: int = Field(description="answers that are scored, of one seed; a probe may test an utterance in several folds")
+    groups: int = Field(description="groups that the intervals rest on")
+    metrics: dict[str, Score] = Field(description="metric: pooled over folds for each seed, then the mean of seeds")
+    by_seed: dict[str, list[float | None]] = Field(description="metric: its pooled value for each seed")
+    file: File = Field(description="Parquet of the predictions")
+
+
 class Files(Section):
     predictions: File = Field(description="Parquet of the predictions")
     vectors: File | None = Field(
@@ -283,6 +303,9 @@ class Record(Section):
     downstream: Downstream = Field(description="how it was read")
     run: Run = Field(description="where and how fast")
     files: Files = Field(description="what lies beside it")
+    further: dict[str, Further] = Field(
+        default={}, description="of heads of several targets: figures of each further target, and of probes"
+    )
     earlier_runs: list[Run] = Field(
         default=[],
         description="runs that gave some of the seeds, where they differ from `run` in more than times and memory",

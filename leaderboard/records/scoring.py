@@ -73,7 +73,7 @@ def score(table: pd.DataFrame, task: Task) -> Scores:
     }
     rows = _rows(table, task)
     by_group, by_fold = rows.sums(rows.group, rows.groups), rows.sums(rows.fold, rows.folds)
-    pooled = by_fold.sum(axis=1)
+    whole = by_fold.sum(axis=1)
     folds = _fold_scores(rows, by_fold, known, task)
     wa = [value for f in folds if f.metrics and (value := f.metrics.get("WA")) is not None]
     layers = [_values(table[name][rows.first], task) for name in table.columns if name.startswith("layer:")]
@@ -92,14 +92,14 @@ def score(table: pd.DataFrame, task: Task) -> Scores:
             seeds=rows.seeds,
             groups=rows.groups,
         ),
-        metrics={m: _pooled(by_group, metric) for m, metric in known.items()},
-        by_seed={m: [_number(v) for v in metric(pooled)] for m, metric in known.items()},
+        metrics={m: pooled(by_group, metric) for m, metric in known.items()},
+        by_seed={m: [_number(v) for v in metric(whole)] for m, metric in known.items()},
         folds=folds,
         WA_folds=float(np.mean(wa)) if wa else None,
         recall=dict(zip(task.classes, _recalls(by_group), strict=True)) if rows.classes else {},
         pairs=_pairs(rows, table, task),
         corpora=_corpora(rows, table, task, known),
-        confusion=ordinal.confusion(pooled[0]).astype(int).tolist() if rows.classes else None,
+        confusion=ordinal.confusion(whole[0]).astype(int).tolist() if rows.classes else None,
         last_layer={m: of_layer(layers[-1], m) for m in known} if layers else None,
         by_layer=[of_layer(values, task.headline) for values in layers] if layers else None,
     )
@@ -176,7 +176,7 @@ def _corpora(rows: _Rows, table: pd.DataFrame, task: Task, known: Mapping[str, M
         )
         own = [task.classes.index(name) for name in classes]
         counts = flat[:, own][:, :, own].reshape(rows.seeds, len(names), len(own), len(own))
-        scores[corpus] = {name: _pooled(counts, metric) for name, metric in known.items()}
+        scores[corpus] = {name: pooled(counts, metric) for name, metric in known.items()}
     return scores
 
 
@@ -274,7 +274,8 @@ def _scores(
     ]
 
 
-def _pooled(by_group: np.ndarray, metric: Metric) -> Score:
+def pooled(by_group: np.ndarray, metric: Metric) -> Score:
+    """A pooled figure, mean over seeds, with its interval over groups, from statistics (S, G, ...)."""
     return _scores(by_group, metric, metric.limits, shares(by_group[0], metric))[0]
 
 

@@ -86,6 +86,7 @@ def split(wanted: Definition, reading: Reading) -> tuple[Problem, list[str]]:
             turn=turn,
             select_on=wanted.select_on,
             causal=wanted.next_turn,
+            sentence=text(rows["sentence"].fillna("")) if "sentence" in rows else None,
         )
         return problem, notes
     except EmorepError as error:

@@ -94,7 +94,8 @@ def test_small_spreads_keep_their_correlation():
 
 def test_no_utterances_give_nan_not_an_error():
     for name, metric in METRICS.items():
-        shape = {"classification": (4, 4), "regression": (16,), "ordinal": (4, 4 + 3 + STEPS + 1)}[metric.kind]
+        shapes = {"classification": (4, 4), "regression": (16,), "ordinal": (4, 4 + 3 + STEPS + 1), "sequence": (2,)}
+        shape = shapes[metric.kind]
         value = metric(np.zeros(shape))
         assert np.isnan(value) or name == "macro_F1"
 
