@@ -69,7 +69,7 @@ def task(job: Measure | Late, asked: Task) -> record.Task:
         source_corpora=list(made.source_corpora) if made else [],
         shots=made.shots if made else None,
         corpora={corpus: list(classes) for corpus, classes in asked.reading.joined.items()},
-        also=[target.name for target in asked.problem.also],
+        also=[target.name for target in asked.full_problem.also] if job.reader.further else [],
         cite={name: list(keys) for name, keys in asked.reading.cite.items()},
     )
 

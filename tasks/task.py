@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -11,7 +12,7 @@ from pydantic import JsonValue
 
 from commons import hashing
 from commons.corridors.problem import Problem
-from tasks import corpora, definition, transcripts
+from tasks import corpora, definition, further, transcripts
 from tasks.corpora import Corpus
 from tasks.definition import Definition
 from tasks.derivation import Derivation
@@ -42,6 +43,23 @@ class Task:
     counts: dict[str, JsonValue]
     notes: tuple[str, ...]
     derivation: Derivation | None = None
+
+    @cached_property
+    def full_problem(self) -> Problem:
+        """The problem with the further targets of its definition that the copy has, for heads that train on them.
+
+        They are made when this is first asked for.
+
+        Raises:
+            TaskError: a level of intensity or a phoneme is unknown.
+        """
+        return replace(self.problem, also=further.targets(self.utterances, self.definition.also, self.corpus.name))
+
+    @cached_property
+    def also_hash(self) -> str:
+        """sha256 of the further targets; empty where there are none."""
+        several = [[one.name, one.kind, one.classes, one.places, one.plain()] for one in self.full_problem.also]
+        return hashing.of_compact_json(several) if several else ""
 
     @property
     def corpus(self) -> Corpus:

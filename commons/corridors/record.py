@@ -87,7 +87,7 @@ class Task(Section):
     sources: list[str] = Field(default=[], description="tasks, or the suite, that it trains on in place of its base")
     source_corpora: list[str] = Field(default=[], description="corpora that it trains on in place of its own")
     shots: int | None = Field(default=None, description="training utterances a class, of few labels")
-    also: list[str] = Field(default=[], description="further targets that a head may train on; they are not scored")
+    also: list[str] = Field(default=[], description="further targets that a head of several targets could train on")
     corpora: dict[str, list[str]] = Field(
         default={},
         description="corpus: its classes, of corpora that are joined and all tested; an utterance may have the classes "

@@ -74,6 +74,7 @@ def joined(derived: Derived, loaded: Sequence[Task]) -> Task:
         groups=groups,
         speaker=speakers,
         select_on=asked.select_on,
+        sentence=problems.text(rows["sentence"].fillna("")) if "sentence" in rows else None,
         allowed=np.array([[name in own[corpus] for name in classes] for corpus in corpora]),
     )
     tested = np.isin(np.arange(len(ids)), np.concatenate([fold.test for fold in built]))
