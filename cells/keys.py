@@ -39,7 +39,7 @@ def key(task: Task, upstream: Identity | None, reference: str, reader: Reader, s
         "skip_bad": skip_bad and not text,
     }
     if reader.further:
-        decides["also"] = task.audit.also_hash
+        decides["also"] = task.also_hash
     return hashing.of_json(decides)
 
 

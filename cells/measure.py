@@ -161,13 +161,14 @@ def _predictions(
     if features is None:
         lengths = task.text_lengths if job.modality == "text" else task.utterances.get("duration", np.empty(0))
         return downstreams.reference(job.reference, task.problem, np.asarray(lengths))
+    problem = task.full_problem if job.reader.further else task.problem
     with bar(f"{task.name}: {job.cell[0]}, {job.reader.name}", "fits") as progress:
         on = device.choose(job.setting.extraction.device)
         work = place.folder(job)
         if job.reader.resumes:
-            expected = downstreams.expected(job.reader, features, task.problem, list(seeds), on, work)
+            expected = downstreams.expected(job.reader, features, problem, list(seeds), on, work)
             print(f"{' · '.join(job.cell)}: {expected}", file=sys.stderr)
-        predictions = downstreams.evaluate(job.reader, features, task.problem, list(seeds), on, progress, work)
+        predictions = downstreams.evaluate(job.reader, features, problem, list(seeds), on, progress, work)
     if predictions.outputs is not None:
         return replace(predictions, outputs=sections.standardised(predictions.outputs))
     return predictions

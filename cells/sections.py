@@ -45,7 +45,7 @@ def task(job: Measure | Late, asked: Task) -> record.Task:
         version=definition.version,
         corpus=corpus.name,
         family=asked.family,
-        corpora_of_family=tasks.family(asked.known_corpus),
+        corpora_of_family=sorted({name for corpus in asked.known_corpora for name in tasks.family(corpus)}),
         language=corpus.language,
         licence=corpus.licence,
         kind=asked.problem.kind,
@@ -68,7 +68,8 @@ def task(job: Measure | Late, asked: Task) -> record.Task:
         sources=list(made.sources) if made else [],
         source_corpora=list(made.source_corpora) if made else [],
         shots=made.shots if made else None,
-        also=[target.name for target in asked.problem.also],
+        corpora={corpus: list(classes) for corpus, classes in asked.reading.joined.items()},
+        also=[target.name for target in asked.full_problem.also] if job.reader.further else [],
         cite={name: list(keys) for name, keys in asked.reading.cite.items()},
     )
 
@@ -130,6 +131,7 @@ def downstream(job: Measure, asked: Task, predictions: Predictions, extends: rec
         deterministic=reference or (job.reader.deterministic and not asked.problem.draws),
         class_weights=None if reference else downstreams.class_weights(job.reader, asked.problem),
         cite=[] if reference else list(job.reader.cite),
+        interpretation=None if reference else job.reader.interpretation or None,
         trained=None if reference else job.reader.trained,
         trainable=predictions.trainable,
         hours=None if seconds is None else before + seconds / 3600,

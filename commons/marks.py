@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from commons.corridors.utterances import Modality
 
 EDGE, DRAWS, IMPORTED = "edge", "draws", "imported"
+SENTENCES, WITHOUT = "sentences_shared", "without"
 # Marks of a task that concern only upstreams that read its audio, or only those that read its texts.
 OF_AUDIO = ("lossy_audio", "identical_audio", "audio_shared", "skipped")
 OF_TEXT = ("other_text", "textless")
@@ -20,6 +21,9 @@ MEANING = {
     "same_family": "both corpora have the same speakers: each fold trains without those of its test part",
     "target_features": "test features are standardised by their own statistics: unlabelled test data were seen",
     "sentences_unknown": "the sentences of the corpus are not known: the same text may be in test and in training",
+    SENTENCES: "sentences of test are in training too: a phoneme error rate then also says how well these sentences "
+    "are known",
+    WITHOUT: "a head of several branches was trained without this one: no training utterance has its label",
     "dialogues_shared": "by protocol, dialogues of test are in training too",
     "audio_shared": "some recordings of test are in training too: an official split or two corpora hold them twice",
     "dev_speakers_shared": "speakers of the training part are in dev too; none of test",

@@ -27,12 +27,13 @@ from typing import Final
 
 import numpy as np
 
-from commons import ordinal, votes
+from commons import ordinal, sequences, votes
 
 CLASSIFICATION: Final = "classification"
 REGRESSION: Final = "regression"
 ORDINAL: Final = "ordinal"
 DISTRIBUTION: Final = "distribution"
+SEQUENCE: Final = "sequence"
 ROUNDING: Final = 4 * np.finfo(np.float64).eps  # relative rounding error of a sum, for each of its terms
 
 
@@ -229,8 +230,8 @@ class Metric:
 
     Attributes:
         function: additive statistics (..., sums) -> values (...) as shares or plain numbers.
-        kind: the kind of statistics that it takes: classification, regression, ordinal or distribution. A metric of
-            classes takes those of levels and of votes too.
+        kind: the kind of statistics that it takes: classification, regression, ordinal, distribution or sequence. A
+            metric of classes takes those of levels and of votes too.
         unit: the unit of its values in tables: `percent`, or empty for plain numbers.
         limits: the smallest and the largest possible value, in table units.
         higher_is_better: whether larger values are better.
@@ -338,6 +339,10 @@ METRICS: dict[str, Metric] = {
     "cosine": _divergence("cosine", 1.0, higher_is_better=True),
     "votes_Brier": _divergence("Brier", 2.0),
     "threshold_F1": Metric(votes.threshold_f1, DISTRIBUTION, special=True),
+    # Of phonemes, a further target: no task is scored by it.
+    "PER": Metric(
+        sequences.error_rate, SEQUENCE, limits=(0.0, np.inf), higher_is_better=False, linear=True, special=True
+    ),
 }
 
 # Figures of probabilities, which views compute and records do not hold; their statistics are a sum and a count.

@@ -111,6 +111,10 @@ def evaluate(
         raise DownstreamError(
             f"{reader.name} takes features as they are, and the task asks to standardise them; use probe."
         )
+    if problem.allowed is not None and not head.own_classes:
+        raise DownstreamError(
+            f"{reader.name} chooses among all classes, and the task joins corpora with classes of their own; use probe."
+        )
     if problem.draws:
         return drawn(reader, features, problem, seeds, device, progress, work)
     return head.within(work)(features, problem, reader.settings, seeds, device, progress)

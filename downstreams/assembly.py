@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from commons.corridors.predictions import Choice, Predictions
+from commons.corridors.predictions import Choice, Further, Predictions
 from commons.corridors.problem import Fold, Problem
 from downstreams.errors import DownstreamError
 
@@ -86,12 +86,31 @@ def fold_table(problem: Problem, fold: Fold, seed: int, values: np.ndarray) -> p
     if not np.isfinite(values).all():
         raise overflow(fold)
     target = problem.targets[fold.test]
+    if problem.kind != "regression":
+        return fold_rows(problem.ids, fold.name, seed, fold.test, target, problem.classes, values)
     frame = pd.DataFrame({"id": problem.ids[fold.test], "fold": fold.name, "seed": seed})
-    if problem.kind == "regression":
-        return frame.assign(target=target.astype(np.float64), prediction=values.astype(np.float64))
-    classes = np.asarray(problem.classes, dtype=object)
-    frame["target"], frame["prediction"] = classes[target], classes[values.argmax(1)]
-    scores = pd.DataFrame(values.astype(np.float32), columns=[f"score:{name}" for name in problem.classes])
+    return frame.assign(target=target.astype(np.float64), prediction=values.astype(np.float64))
+
+
+def fold_rows(
+    ids: np.ndarray,
+    fold: str,
+    seed: int,
+    rows: np.ndarray,
+    target: np.ndarray,
+    classes: tuple[str, ...],
+    probabilities: np.ndarray,
+) -> pd.DataFrame:
+    """The rows `rows` of a table of predictions of classes: `id fold seed target prediction score:<class>`.
+
+    Args:
+        target: (n,) true class indices.
+        probabilities: (n, C).
+    """
+    frame = pd.DataFrame({"id": ids[rows], "fold": fold, "seed": seed})
+    names = np.asarray(classes, dtype=object)
+    frame["target"], frame["prediction"] = names[target], names[probabilities.argmax(1)]
+    scores = pd.DataFrame(probabilities.astype(np.float32), columns=[f"score:{name}" for name in classes])
     return pd.concat([frame, scores], axis=1)
 
 
@@ -105,6 +124,18 @@ def all_of(tables: Sequence[pd.DataFrame | None]) -> pd.DataFrame | None:
     """The tables of all folds under each other; None where a fold has none."""
     known = [table for table in tables if table is not None]
     return pd.concat(known, ignore_index=True) if known and len(known) == len(tables) else None
+
+
+def joined(several: Sequence[Sequence[Further]]) -> tuple[Further, ...]:
+    """The further predictions of several folds, seeds or draws, one table for each name; empty tables are left out."""
+    tables: dict[str, list[Further]] = {}
+    for further in several:
+        for one in further:
+            if len(one.table):
+                tables.setdefault(one.name, []).append(one)
+    return tuple(
+        replace(own[0], table=pd.concat([one.table for one in own], ignore_index=True)) for own in tables.values()
+    )
 
 
 def overflow(fold: Fold) -> DownstreamError:

@@ -19,11 +19,13 @@ def of_grid(rate: float, rates: Sequence[float]) -> Choice:
 def figures(problem: Problem, fold: Fold, logits: np.ndarray) -> np.ndarray:
     """(R,) figures of R heads on the fold's dev part, in the metric `select_on`, from their logits (R, n, C).
 
-    If the dev part lacks a class, UA is undefined; then the figure is the mean recall over the classes that it has.
+    Each utterance is given one of the classes that it may have. If the dev part lacks a class, UA is undefined; then
+    the figure is the mean recall over the classes that it has.
     A head with a logit that is not finite gets -inf, so that it is not chosen.
     """
     true = problem.targets[fold.dev]
-    counts = np.concatenate([sums(true, own, n_classes=len(problem.classes)) for own in logits.argmax(-1)])
+    own = logits if problem.allowed is None else np.where(problem.allowed[fold.dev], logits, -np.inf)
+    counts = np.concatenate([sums(true, each, n_classes=len(problem.classes)) for each in own.argmax(-1)])
     scores = METRICS[problem.select_on](counts)
     undefined = np.isnan(scores)
     scores[undefined] = METRICS["UA"].scale * np.nanmean(recalls(counts[undefined]), axis=-1)

@@ -21,7 +21,7 @@ from commons.corridors.features import Features
 from commons.corridors.predictions import Predictions
 from commons.corridors.problem import Fold, Problem
 from commons.progress import Progress
-from downstreams import balance, chance, choosing
+from downstreams import balance, chance, choosing, own_classes
 from downstreams.assembly import FoldResult, assemble
 from downstreams.checks import check_dev, fitting
 from downstreams.held_frames import RESIDENT, HeldFrames
@@ -123,7 +123,8 @@ def _train(
     for epoch in range(1, settings.epochs + 1):
         for rows in chance.stream(fold.train, len(fold.train), draws).split(settings.batch):
             for part, x, lengths in frames.parts(rows.numpy()):
-                logits = head.logits(head.means(x, lengths))
+                allowed = own_classes.of_rows(problem, part.cpu().numpy(), frames.device)
+                logits = own_classes.within(head.logits(head.means(x, lengths)), allowed)
                 (cross_entropy(logits, targets[part], weights, reduction="sum") / len(rows)).backward()
             optimiser.step()
             optimiser.zero_grad()
@@ -133,8 +134,8 @@ def _train(
             best, best_epoch, kept = figure, epoch, Head(*(part.detach().clone() for part in parameters))
         advance(1 / settings.epochs)
     outputs, test = _outputs(frames, kept, fold.test)
-    probabilities = torch.as_tensor(test).softmax(1).numpy()
-    dev = torch.as_tensor(_outputs(frames, kept, fold.dev)[1]).softmax(1).numpy()
+    probabilities = own_classes.probabilities(test, problem, fold.test)
+    dev = own_classes.probabilities(_outputs(frames, kept, fold.dev)[1], problem, fold.dev)
     return FoldResult(fold, seed, {"epoch": best_epoch}, float(best), probabilities, outputs, dev=dev)
 
 

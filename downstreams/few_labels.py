@@ -12,7 +12,7 @@ from commons.corridors.features import Features
 from commons.corridors.predictions import Predictions
 from commons.corridors.problem import Problem
 from commons.progress import Progress
-from downstreams.assembly import all_of
+from downstreams.assembly import all_of, joined
 from downstreams.reader import Reader
 from downstreams.registry import HEADS
 
@@ -46,6 +46,7 @@ def drawn(
         held_out=all_of([part.held_out for part in parts]),
         curves=[entry for part in parts for entry in part.curves],
         training_seconds=sum(known) if (known := [p.training_seconds for p in parts if p.training_seconds]) else None,
+        further=joined([part.further for part in parts]),
         marks=tuple(sorted({mark for part in parts for mark in part.marks})),
         seconds=sum(part.seconds for part in parts),
     )
@@ -55,4 +56,6 @@ def _of_seed(seed: int, part: Predictions) -> Predictions:
     """The same predictions, called those of `seed`."""
     choices, curves = ([entry | {"seed": seed} for entry in entries] for entries in (part.choices, part.curves))
     held_out = None if part.held_out is None else part.held_out.assign(seed=seed)
-    return replace(part, table=part.table.assign(seed=seed), choices=choices, curves=curves, held_out=held_out)
+    further = tuple(replace(one, table=one.table.assign(seed=seed)) for one in part.further)
+    table = part.table.assign(seed=seed)
+    return replace(part, table=table, choices=choices, curves=curves, held_out=held_out, further=further)

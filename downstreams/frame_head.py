@@ -17,7 +17,34 @@ from downstreams.settings import Sizes
 Aggregator = Literal["mean", "attentive", "ecapa"]
 
 
-class FrameHead(nn.Module):
+class OnFrames(nn.Module):
+    """A network on frames of L layers, of which it takes the weighted sum."""
+
+    def __init__(self, depth: int) -> None:
+        super().__init__()
+        self.layers = nn.Parameter(torch.zeros(depth), requires_grad=depth > 1)
+
+    def forward(self, x: Tensor, valid: Tensor, draws: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
+        """Logits (B, C), and the vectors (B, P) before the classifier, of frames (B, T, L, D).
+
+        Args:
+            valid: (B, T) bool.
+            draws: random numbers for dropout; None: there is none.
+        """
+        raise NotImplementedError
+
+    def weighed(self, x: Tensor) -> Tensor:
+        """The weighted sum (B, T, D) of the layers."""
+        if x.shape[2] == 1:
+            return x[:, :, 0]
+        return torch.einsum("btld,l->btd", x, self.layers.softmax(0))
+
+    def layer_weights(self) -> list[float] | None:
+        """The weights of the layers, which sum to 1; None where there is one layer."""
+        return None if len(self.layers) == 1 else self.layers.detach().softmax(0).tolist()
+
+
+class FrameHead(OnFrames):
     """Frames of L layers -> logits of C classes.
 
     mean: time-mean, Linear. attentive: attentive statistics, Linear, layer norm, ReLU, dropout, Linear. ecapa:
@@ -33,8 +60,7 @@ class FrameHead(nn.Module):
         sizes: Sizes,
         draws: torch.Generator,
     ) -> None:
-        super().__init__()
-        self.layers = nn.Parameter(torch.zeros(depth), requires_grad=depth > 1)
+        super().__init__(depth)
         pool: Mean | AttentiveStatistics | Ecapa
         if aggregator == "mean":
             pool = Mean(width)
@@ -50,27 +76,12 @@ class FrameHead(nn.Module):
         initialise(self, draws)
 
     def forward(self, x: Tensor, valid: Tensor, draws: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
-        """Logits (B, C), and the vectors (B, P) before the classifier, of frames (B, T, L, D).
-
-        Args:
-            valid: (B, T) bool.
-            draws: random numbers for dropout; None: there is none.
-        """
+        """As OnFrames says."""
         vectors = self.pool(self.weighed(x), valid)
         if self.hidden is not None and self.norm is not None:
             vectors = self.norm(self.hidden(vectors)).relu()
-        kept = vectors if draws is None or self.hidden is None else _dropped(vectors, self.dropout, draws)
+        kept = vectors if draws is None or self.hidden is None else dropped(vectors, self.dropout, draws)
         return self.classifier(kept), vectors
-
-    def weighed(self, x: Tensor) -> Tensor:
-        """The weighted sum (B, T, D) of the layers."""
-        if x.shape[2] == 1:
-            return x[:, :, 0]
-        return torch.einsum("btld,l->btd", x, self.layers.softmax(0))
-
-    def layer_weights(self) -> list[float] | None:
-        """The weights of the layers, which sum to 1; None where there is one layer."""
-        return None if len(self.layers) == 1 else self.layers.detach().softmax(0).tolist()
 
     def norms(self) -> list[MaskedBatchNorm]:
         """Its batch norms, whose statistics training has to make."""
@@ -94,6 +105,7 @@ def padded(frames: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
     return together, torch.arange(together.shape[1], device=lengths.device) < lengths[:, None]
 
 
-def _dropped(x: Tensor, share: float, draws: torch.Generator) -> Tensor:
+def dropped(x: Tensor, share: float, draws: torch.Generator) -> Tensor:
+    """Values with a random share of them set to 0, and the others larger, so that the mean stays."""
     kept = torch.rand(x.shape, generator=draws).to(x.device) >= share
     return x * kept / (1 - share)

@@ -1,4 +1,4 @@
-"""`attentive` and `ecapa`: networks on frozen frames.
+"""`attentive` and `ecapa`: networks on frozen frames. Other heads on frames are trained by the same loop.
 
 Frames are standardised by the mean and deviation of the fold's training frames. AdamW on batches of 32 under a warm-up
 and a cosine, cross-entropy. Dev is scored after every epoch; the best epoch of the best rate predicts. In training an
@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Generic, TypeVar
 
 import numpy as np
 import torch
@@ -19,18 +20,19 @@ from pydantic import JsonValue
 from torch.nn.functional import cross_entropy
 
 from commons.corridors.features import Features
-from commons.corridors.predictions import Predictions
+from commons.corridors.predictions import Choice, Predictions
 from commons.corridors.problem import Fold, Problem
 from commons.progress import Progress
-from downstreams import balance, chance, choosing, part_weights, schedule
+from downstreams import balance, chance, choosing, own_classes, part_weights, schedule
 from downstreams.assembly import FoldResult, assemble
 from downstreams.checks import check_dev, fitting
-from downstreams.frame_head import FrameHead, padded
+from downstreams.frame_head import FrameHead, OnFrames, padded
 from downstreams.held_frames import HeldFrames
 from downstreams.parallel import one_core_each, reported
-from downstreams.settings import ClassWeights
+from downstreams.settings import ClassWeights, Trained
 from downstreams.settings import FrameHead as Settings
 
+N = TypeVar("N", bound=OnFrames)
 LONGEST = 3000  # frames of an utterance in training
 PART = 16384  # frames, with padding, that are predicted at once
 
@@ -93,6 +95,29 @@ class Scaled:
         return (x - self.mean) * self.scale * valid[..., None, None], valid
 
 
+@dataclass(frozen=True)
+class Plan(Generic[N]):
+    """What is trained on a fold.
+
+    Attributes:
+        network: makes a new network; random numbers are drawn from the generator.
+        loss: of a network, with gradients, on padded frames (B, T, L', D), of which (B, T) are valid, of the utterances
+            (B,) of a step. Dropout draws from the generator.
+    """
+
+    network: Callable[[torch.Generator], N]
+    loss: Callable[[N, torch.Tensor, torch.Tensor, np.ndarray, torch.Generator], torch.Tensor]
+
+
+@dataclass(frozen=True)
+class Best(Generic[N]):
+    """The network of the best rate and epoch on dev: `figure` is its figure there, `choice` is for the record."""
+
+    network: N
+    figure: float
+    choice: Choice
+
+
 def of_fold(
     frames: HeldFrames,
     seed: int,
@@ -103,37 +128,60 @@ def of_fold(
     advance: Callable[[float], None],
 ) -> FoldResult:
     """The head of one fold and seed, at its best rate and epoch on dev."""
-    scaled, best, chosen, network = Scaled.by(frames, fold.train), -np.inf, 0, None
-    epoch = 0
-    for rate in settings.rates:
-        for figure, after, trained in _trained(scaled, seed, fold, rate, problem, settings):
-            advance(1 / settings.epochs)
-            if network is None or figure > best:
-                best, epoch, chosen, network = figure, after, settings.rates.index(rate), copy.deepcopy(trained)
-    assert network is not None
-    logits, vectors = predicted(network, scaled, fold.test)
+    scaled, classes = Scaled.by(frames, fold.train), len(problem.classes)
+    weights = class_weights(problem, fold, settings.class_weights, frames.device)
+    targets = torch.tensor(problem.targets, device=frames.device)
+
+    def network(draws: torch.Generator) -> FrameHead:
+        return FrameHead(settings.network, frames.depth, frames.width, classes, settings, draws)
+
+    def loss(
+        network: FrameHead, x: torch.Tensor, valid: torch.Tensor, rows: np.ndarray, draws: torch.Generator
+    ) -> torch.Tensor:
+        logits = own_classes.within(network(x, valid, draws)[0], own_classes.of_rows(problem, rows, frames.device))
+        return weighted_loss(logits, targets[torch.as_tensor(rows, device=frames.device)], weights) / len(rows)
+
+    best = trained(scaled, seed, fold, problem, settings, Plan(network, loss), advance)
+    logits, vectors = predicted(best.network, scaled, fold.test)
     return FoldResult(
         fold,
         seed,
-        {**choosing.of_grid(settings.rates[chosen], settings.rates), "epoch": epoch},
-        float(best),
-        torch.as_tensor(logits).softmax(1).numpy(),
+        best.choice,
+        best.figure,
+        own_classes.probabilities(logits, problem, fold.test),
         vectors,
-        network.layer_weights(),
-        torch.as_tensor(predicted(network, scaled, fold.dev)[0]).softmax(1).numpy(),
+        best.network.layer_weights(),
+        own_classes.probabilities(predicted(best.network, scaled, fold.dev)[0], problem, fold.dev),
     )
 
 
-def _trained(
-    frames: Scaled, seed: int, fold: Fold, rate: float, problem: Problem, settings: Settings
-) -> Iterator[tuple[float, int, FrameHead]]:
+def trained(
+    frames: Scaled,
+    seed: int,
+    fold: Fold,
+    problem: Problem,
+    settings: Trained,
+    plan: Plan[N],
+    advance: Callable[[float], None],
+) -> Best[N]:
+    """The network at its best rate and epoch on dev, each rate tried for all epochs."""
+    best, chosen, epoch, network = -np.inf, 0, 0, None
+    for index, rate in enumerate(settings.rates):
+        for figure, after, now in _epochs(frames, seed, fold, rate, problem, settings, plan):
+            advance(1 / settings.epochs)
+            if network is None or figure > best:
+                best, epoch, chosen, network = figure, after, index, copy.deepcopy(now)
+    assert network is not None
+    choice = {**choosing.of_grid(settings.rates[chosen], settings.rates), "epoch": epoch}
+    return Best(network, float(best), choice)
+
+
+def _epochs(
+    frames: Scaled, seed: int, fold: Fold, rate: float, problem: Problem, settings: Trained, plan: Plan[N]
+) -> Iterator[tuple[float, int, N]]:
     """(figure on dev, epoch, network) after every epoch at one rate. From a loss that is not finite on, it is -inf."""
     draws = chance.generator(fold.name, seed)
-    held = frames.frames
-    classes = len(problem.classes)
-    network = FrameHead(settings.network, held.depth, held.width, classes, settings, draws).to(held.device)
-    weights = class_weights(problem, fold, settings.class_weights, held.device)
-    targets = torch.tensor(problem.targets, device=held.device)
+    network = plan.network(draws).to(frames.frames.device)
     optimiser = torch.optim.AdamW(network.parameters(), rate, weight_decay=settings.decay)
     steps = max(settings.epochs, round(settings.epochs * len(fold.train) / settings.batch))
     scored = schedule.rounds(steps, settings.epochs)
@@ -141,8 +189,7 @@ def _trained(
     for step, rows in enumerate(schedule.batches(fold.train, steps, settings.batch, draws), start=1):
         if finite:
             schedule.set_rates(optimiser, [rate * schedule.factor(step, steps, settings.warmup)])
-            logits, _ = network.train()(*frames.batch(rows.numpy(), LONGEST), draws)
-            loss = weighted_loss(logits, targets[rows.to(held.device)], weights) / len(rows)
+            loss = plan.loss(network.train(), *frames.batch(rows.numpy(), LONGEST), rows.numpy(), draws)
             loss.backward()
             norm = torch.nn.utils.clip_grad_norm_(network.parameters(), settings.clip)
             finite = bool(torch.isfinite(norm))
@@ -166,7 +213,7 @@ def weighted_loss(logits: torch.Tensor, targets: torch.Tensor, weights: torch.Te
 
 
 @torch.no_grad()
-def predicted(network: FrameHead, frames: Scaled, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def predicted(network: OnFrames, frames: Scaled, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Logits (n, C), and vectors (n, P) before the classifier, of some utterances."""
     network.eval()
     ordered = schedule.parts(rows, frames.frames.lengths, PART)

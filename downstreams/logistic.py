@@ -19,6 +19,7 @@ from dataclasses import dataclass, replace
 import torch
 
 from downstreams.linear import Linear, moments, standardised
+from downstreams.own_classes import within
 
 MEMORY = 8  # pairs of steps and gradient changes that L-BFGS keeps
 FLOOR = 1e-4  # the tolerance that rounding may impose
@@ -38,6 +39,7 @@ def fit(
     tolerance: float = 1e-8,
     balanced: bool = True,
     factors: torch.Tensor | None = None,
+    allowed: torch.Tensor | None = None,
 ) -> Linear:
     """Ridge logistic regression of every training set with every strength.
 
@@ -58,6 +60,7 @@ def fit(
             `FLAT` of the objective it is solved in any case.
         balanced: classes weigh alike, however many members they have.
         factors: (D,), by which standardised features are multiplied; None: 1.
+        allowed: (n, C) bool, the classes that each row may have: its cross-entropy is over these. None: all.
 
     Returns:
         The logits of P = Q * S problems, strengths running fastest.
@@ -65,7 +68,16 @@ def fit(
     x, centre, scale = standardised(rows, factors)
     if x.shape[1] > WIDE * len(x):
         solved = [
-            _in_the_span(x[part], targets[part], strengths, n_classes, tolerance, balanced, factors)
+            _in_the_span(
+                x[part],
+                targets[part],
+                strengths,
+                n_classes,
+                tolerance,
+                balanced,
+                factors,
+                None if allowed is None else allowed[part],
+            )
             for part in members.unbind()
         ]
     else:
@@ -74,7 +86,8 @@ def fit(
         parts = members.split(max(1, BLOCK // width))
         solved = [
             _minimise(
-                _batch(x, targets, part, moments(x, part, factors), strengths, n_classes, balanced, *basis), tolerance
+                _batch(x, targets, part, moments(x, part, factors), strengths, n_classes, balanced, allowed, *basis),
+                tolerance,
             )
             for part in parts
         ]
@@ -90,6 +103,7 @@ def _in_the_span(
     tolerance: float,
     balanced: bool,
     factors: torch.Tensor | None,
+    allowed: torch.Tensor | None,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Coefficients (D + 1, C, S) of one training set of few rows x (n, D), and which strengths converged."""
     everyone = torch.ones(1, len(x), dtype=torch.bool, device=x.device)
@@ -97,7 +111,7 @@ def _in_the_span(
     axes, triangle = torch.linalg.qr(((x - mean.T) * inverse.T).T)  # (D, n), (n, n)
     y = triangle.T.contiguous()  # the standardised rows along these axes
     as_they_are = torch.zeros_like(y[:, :1]), torch.ones_like(y[:, :1])
-    batch = _batch(y, targets, everyone, as_they_are, strengths, n_classes, balanced, *_basis(y))
+    batch = _batch(y, targets, everyone, as_they_are, strengths, n_classes, balanced, allowed, *_basis(y))
     theta, converged = _minimise(batch, tolerance)
     weights = (axes @ theta[:-1].flatten(1)).view(-1, *theta.shape[1:]) * inverse[:, None]
     bias = theta[-1] - torch.einsum("d,dcp->cp", mean[:, 0], weights)
@@ -134,6 +148,7 @@ class _Batch:
     absent: torch.Tensor  # (C, P), -inf for classes without members
     total: torch.Tensor  # (P,), sum of weights: the data's curvature against the ridge's 1
     shrink: torch.Tensor  # (r, P), inverse curvature in the basis, less that outside it
+    allowed: torch.Tensor | None  # (n, C) bool, the classes that a row may have; None: all
 
     def select(self, index: torch.Tensor) -> _Batch:
         """The problems at `index`."""
@@ -152,7 +167,7 @@ class _Batch:
 
     def objective(self, logits: torch.Tensor, theta: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Objectives (P,) and the residuals (n, C, P) that their gradients are made of."""
-        log_p = (logits + self.absent).log_softmax(1)
+        log_p = within(logits + self.absent, self.allowed).log_softmax(1)
         penalty = 0.5 * theta[:-1].square().sum((0, 1))
         if self.targets.is_floating_point():
             likelihood = (self.weight * (self.targets * log_p.clamp_min(-1e30)).sum(1)).sum(0)
@@ -186,6 +201,7 @@ def _batch(
     strengths: torch.Tensor,
     n_classes: int,
     balanced: bool,
+    allowed: torch.Tensor | None,
     basis: torch.Tensor,
     eigenvalues: torch.Tensor,
 ) -> _Batch:
@@ -211,7 +227,7 @@ def _batch(
     absent = spread(torch.where(present, 0.0, -torch.inf))
     shrink = 1 / (0.5 * total * eigenvalues[:, None] + 1) - 1
     shaped = onehot[:, :, None] if soft else targets[:, None, None]
-    return _Batch(x, shaped, basis, mean, inverse, weight, absent, total, shrink)
+    return _Batch(x, shaped, basis, mean, inverse, weight, absent, total, shrink, allowed)
 
 
 def _minimise(batch: _Batch, tolerance: float) -> tuple[torch.Tensor, torch.Tensor]:

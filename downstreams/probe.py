@@ -33,7 +33,7 @@ from commons.corridors.predictions import Choice, Predictions
 from commons.corridors.problem import Fold, Problem
 from commons.metrics import METRICS, ORDINAL, REGRESSION, sums
 from commons.progress import Progress
-from downstreams import balance, cumulative, logistic, part_weights, ridge
+from downstreams import balance, cumulative, logistic, own_classes, part_weights, ridge
 from downstreams.assembly import HeldOut, all_of, fold_table, held_out_table
 from downstreams.checks import check_finite, fitting
 from downstreams.cumulative import Cumulative
@@ -157,7 +157,13 @@ def _fit_fold(
     x = torch.as_tensor(rows[known][:, varies], device=device)
     y = torch.as_tensor(_asked(problem)[known], device=device)
     weights = part_weights.factors(owner[varies])
-    solve = partial(_fit, problem, factors=None if weights is None else weights.to(device), balanced=balanced)
+    solve = partial(
+        _fit,
+        problem,
+        factors=None if weights is None else weights.to(device),
+        balanced=balanced,
+        allowed=own_classes.of_rows(problem, known, device),
+    )
     penalties = (strengths / max(1, x.shape[1])).to(device)
     near = int((strengths <= FAR).sum()) or len(strengths)
     chosen = _chosen(problem, fold, known, x, y, penalties, near, balanced, solve)
@@ -166,6 +172,7 @@ def _fit_fold(
     final = solve(x, y, everything, penalties[best : best + 1], FINAL_TOLERANCE)
     test = torch.as_tensor(rows[fold.test][:, varies], device=device)
     outputs = final(_alike(test, x) if problem.test_standardised else test)[..., 0]
+    outputs = own_classes.within(outputs, own_classes.of_rows(problem, fold.test, device))
     return _LayerFit(
         strength=round(strengths[best].item(), 6),  # float32 0.1 is 0.1
         lowest=round(strengths[chosen.lowest].item(), 6),
@@ -208,7 +215,8 @@ def _chosen(
         """(n, C, S) of every utterance that chooses, by the fits that left it out."""
         inner = solve(x, y, members, part, tolerance)
         each = inner(x[chooses]).unflatten(2, (len(groups), len(part)))
-        return each[torch.arange(len(each)), :, left_out.argmax(0)[some]]
+        left = each[torch.arange(len(each)), :, left_out.argmax(0)[some]]
+        return own_classes.within(left, own_classes.of_rows(problem, known[some], x.device))
 
     # Pooled over utterances, they are one loss a strength.
     own = outputs(penalties[:near], INNER_TOLERANCE)
@@ -304,12 +312,13 @@ def _fit(
     tolerance: float,
     balanced: bool,
     factors: torch.Tensor | None,
+    allowed: torch.Tensor | None,
 ) -> Linear | Cumulative:
     if problem.kind == REGRESSION:
         return ridge.fit(x, y, members, strengths, factors)
     if problem.kind == ORDINAL:
         return cumulative.fit(x, y, members, strengths, len(problem.classes), tolerance, balanced, factors)
-    return logistic.fit(x, y, members, strengths, len(problem.classes), tolerance, balanced, factors)
+    return logistic.fit(x, y, members, strengths, len(problem.classes), tolerance, balanced, factors, allowed)
 
 
 def _predictions(problem: Problem, fits: list[list[_LayerFit]], seconds: float) -> Predictions:

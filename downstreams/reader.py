@@ -54,6 +54,11 @@ class Reader:
         return HEADS.find(self.head).further
 
     @property
+    def interpretation(self) -> str:
+        """Of which paper it is an interpretation; empty: of none."""
+        return HEADS.find(self.head).interpretation
+
+    @property
     def cite(self) -> tuple[str, ...]:
         """BibTeX keys of its papers."""
         return HEADS.find(self.head).cite

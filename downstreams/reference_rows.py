@@ -32,7 +32,10 @@ def predict(name: str, problem: Problem, lengths: np.ndarray) -> Predictions:
 
 
 def majority(problem: Problem) -> Predictions:
-    """Each fold's most frequent class among what may be trained on (the mean, for values and for votes)."""
+    """Each fold's most frequent class among what may be trained on (the mean, for values and for votes).
+
+    Where utterances may have the classes of their own corpus alone, it is the most frequent one of these.
+    """
     tables = []
     for fold in problem.folds:
         rows = np.concatenate([fold.train, fold.dev])
@@ -44,6 +47,9 @@ def majority(problem: Problem) -> Predictions:
         else:
             shares = np.bincount(known, minlength=len(problem.classes)) / len(known)
             values = np.tile(shares, (len(fold.test), 1))
+            if problem.allowed is not None:
+                values = np.where(problem.allowed[fold.test], values, 0.0)
+                values /= values.sum(1, keepdims=True)
         tables.append(fold_table(problem, fold, 0, values))
     return Predictions(pd.concat(tables, ignore_index=True))
 

@@ -19,6 +19,7 @@ from downstreams.settings import (
     Probe,
     RecentGru,
     Settings,
+    SpeechEq,
     Superb,
 )
 
@@ -77,9 +78,11 @@ class Head:
         kinds: of problem that it can treat.
         deterministic: it draws no random numbers.
         standardises: it standardises features, and can do so by the test part's own statistics.
+        own_classes: it keeps each row to the classes of `Problem.allowed`, in training and in prediction.
         further: it trains on `Problem.also` as well, which is then a part of a cell's key.
         readouts: what one training gives, the head's own first; each is a cell, called HEAD or HEAD:READOUT.
         resumes: its training is long: its function is an `EvaluateInFolder`.
+        interpretation: of which paper, where too little of it is known to repeat it; tables say so.
         cite: BibTeX keys of its papers, in leaderboard/bibliography.bib; empty where none is there.
     """
 
@@ -90,9 +93,11 @@ class Head:
     kinds: tuple[str, ...] = EVERY_KIND
     deterministic: bool = False
     standardises: bool = False
+    own_classes: bool = False
     further: bool = False
     readouts: tuple[str, ...] = ()
     resumes: bool = False
+    interpretation: str = ""
     cite: tuple[str, ...] = ()
 
     def reads(self, settings: Mapping[str, JsonValue]) -> frozenset[str]:
@@ -115,12 +120,20 @@ class Head:
 
 
 def _probe(settings: Probe, about: str) -> Head:
-    return Head(about, "downstreams.probe:evaluate", settings, deterministic=True, standardises=True)
+    return Head(about, "downstreams.probe:evaluate", settings, deterministic=True, standardises=True, own_classes=True)
 
 
 def _on_frames(settings: FrameHead, about: str, cite: str) -> Head:
     needs = frozenset({"frames:last"})
-    return Head(about, "downstreams.frame_training:evaluate", settings, needs=needs, kinds=CLASSES, cite=(cite,))
+    return Head(
+        about,
+        "downstreams.frame_training:evaluate",
+        settings,
+        needs=needs,
+        kinds=CLASSES,
+        own_classes=True,
+        cite=(cite,),
+    )
 
 
 def _finetune(settings: FineTune, about: str) -> Head:
@@ -151,6 +164,7 @@ HEADS = registry.Registry(
             LastLayers(),
             deterministic=True,
             standardises=True,
+            own_classes=True,
             cite=("ma2024emotion2vec",),
         ),
         "superb": Head(
@@ -158,6 +172,7 @@ HEADS = registry.Registry(
             "downstreams.superb:evaluate",
             Superb(),
             kinds=CLASSES,
+            own_classes=True,
             cite=("yang2021",),
         ),
         "emotion2vec": Head(
@@ -166,6 +181,7 @@ HEADS = registry.Registry(
             Emotion2vec(),
             needs=frozenset({"frames:last"}),
             kinds=CLASSES,
+            own_classes=True,
             cite=("ma2024emotion2vec",),
         ),
         "attentive": _on_frames(
@@ -177,6 +193,18 @@ HEADS = registry.Registry(
             FrameHead(network="ecapa"),
             "ECAPA-TDNN on frames: SE-Res2 blocks, channel-wise attentive statistics (classes)",
             "desplanques2020",
+        ),
+        "speecheq": Head(
+            "emotion state with intensity, phonemes and gender, learnt together on frames; an interpretation: of "
+            "SpeechEQ only the abstract is known (classes)",
+            "downstreams.speecheq:evaluate",
+            SpeechEq(),
+            needs=frozenset({"frames:last"}),
+            kinds=("classification",),
+            own_classes=True,
+            further=True,
+            interpretation="an interpretation of SpeechEQ, of which only the abstract is known",
+            cite=("kang2022",),
         ),
         "finetune": _finetune(
             FineTune(), "the encoder itself, fine-tuned with a linear head on the time-mean of its frames (classes)"

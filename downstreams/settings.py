@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from itertools import pairwise
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Protocol
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, ValidationInfo, field_validator
 
@@ -34,6 +34,7 @@ Size = Annotated[int, Field(ge=1, le=8192)]  # states, or outputs of a Linear
 Batch = Annotated[int, Field(ge=1, le=65_536)]  # utterances or dialogues
 Epochs = Annotated[int, Field(ge=1, le=10_000)]
 Positive = Annotated[float, Field(gt=0, le=1e37)]  # a step of ten times that still is a float32
+Weight = Annotated[float, Field(ge=0, le=1000)]  # of a loss
 ClassWeights = Literal["headline", "balanced", "none"]
 Grid = Annotated[list[Positive], Field(min_length=1, max_length=50), AfterValidator(_ascending)]
 
@@ -136,6 +137,23 @@ class Sizes(Settings):
         return value
 
 
+class Trained(Protocol):
+    """What the training of a head on frames needs of its settings."""
+
+    @property
+    def batch(self) -> int: ...
+    @property
+    def rates(self) -> list[float]: ...
+    @property
+    def decay(self) -> float: ...
+    @property
+    def warmup(self) -> float: ...
+    @property
+    def epochs(self) -> int: ...
+    @property
+    def clip(self) -> float: ...
+
+
 class FrameHead(Sizes):
     """Of `attentive` and `ecapa`: AdamW, warm-up, cosine; the rate and the epoch are chosen on dev, fold by fold."""
 
@@ -147,6 +165,37 @@ class FrameHead(Sizes):
     warmup: Annotated[float, Field(ge=0, lt=1)] = 0.1  # of all steps
     epochs: Epochs = 30
     clip: Positive = 5.0
+
+    def needs(self) -> frozenset[str]:
+        """The last layer's frames, or those of all layers."""
+        return frozenset({"frames:last" if self.layers == "last" else "frames:all"})
+
+
+class SpeechEq(Settings):
+    """Of `speecheq`: emotion state, intensity, phonemes and gender, learnt together; trained as FrameHead is.
+
+    The loss is the sum of the branches' losses, each times its weight: `state`, `intensity`, `phonemes`, `gender`. A
+    branch of weight 0 is off. The state is what the task asks, so it cannot be off.
+    """
+
+    network: Literal["speecheq"] = "speecheq"
+    layers: Literal["last", "weighted"] = "last"
+    state: Positive = 1.0
+    intensity: Weight = 0.3
+    phonemes: Weight = 0.3
+    gender: Weight = 0.3
+    neutral: Literal["masked", "zero"] = "masked"  # intensity of neutral speech: none, or below the lowest level
+    projection: Size = 256  # of every frame, shared by all branches
+    attention: Size = 64
+    hidden: Size = 256  # of an utterance, shared by all branches but the phonemes
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.5
+    batch: Batch = 32
+    rates: Grid = [3e-4, 1e-3, 3e-3]
+    decay: Annotated[float, Field(ge=0)] = 0.01
+    warmup: Annotated[float, Field(ge=0, lt=1)] = 0.1  # of all steps
+    epochs: Epochs = 30
+    clip: Positive = 5.0
+    probes: bool = True  # probes for gender and speaker on the shared vectors
 
     def needs(self) -> frozenset[str]:
         """The last layer's frames, or those of all layers."""

@@ -21,7 +21,7 @@ from commons.corridors.features import Features
 from commons.corridors.predictions import Predictions
 from commons.corridors.problem import Fold, Problem
 from commons.progress import Progress
-from downstreams import balance, chance, choosing, weighted_sum
+from downstreams import balance, chance, choosing, own_classes, weighted_sum
 from downstreams.assembly import FoldResult, assemble
 from downstreams.checks import check_dev, check_finite, fitting
 from downstreams.parallel import one_core_each, reported
@@ -83,9 +83,18 @@ class Training:
         self._first, self._second = (Heads(*map(torch.zeros_like, heads)) for _ in range(2))
         self._counts = [[torch.zeros((), device=part.device) for part in heads] for _ in rates]
 
-    def step(self, x: torch.Tensor, targets: torch.Tensor, factors: torch.Tensor | None = None) -> None:
-        """One step on a batch of each problem, (Q, n, L, D) and (Q, n); `factors` (Q, n) of the losses, None: 1."""
-        gradients = self.heads.gradients(x, targets, self.clip, factors)
+    def step(
+        self,
+        x: torch.Tensor,
+        targets: torch.Tensor,
+        factors: torch.Tensor | None = None,
+        allowed: torch.Tensor | None = None,
+    ) -> None:
+        """One step on a batch of each problem, (Q, n, L, D) and (Q, n); `factors` (Q, n) of the losses, None: 1.
+
+        `allowed` (Q, n, C): the classes that each utterance may have; None: all.
+        """
+        gradients = self.heads.gradients(x, targets, self.clip, factors, allowed)
         for r, rate in enumerate(self.rates):
             state = ([part[r] for part in parts] for parts in (self.heads, gradients, self._first, self._second))
             adam(*state, [], self._counts[r], fused=True, lr=rate, beta1=0.9, beta2=0.999, eps=1e-8,
@@ -114,6 +123,7 @@ def _train(
     order = torch.stack(streams).to(x.device).view(len(folds), last, batch).transpose(0, 1).contiguous()
 
     weights = _class_weights(problem, folds, settings).to(x.device)
+    allowed = own_classes.of_rows(problem, np.arange(len(y)), x.device)
     problems = torch.arange(len(folds), device=x.device)[:, None]
     training = Training(heads, rates, settings.clip)
     best = Heads(*map(torch.clone, heads))
@@ -121,7 +131,7 @@ def _train(
     best_steps = np.zeros(figures.shape, dtype=int)
     for step, rows in enumerate(order, start=1):
         inputs = x.index_select(0, rows.view(-1)).view(*rows.shape, *x.shape[1:])
-        training.step(inputs, y[rows], weights[problems, y[rows]])
+        training.step(inputs, y[rows], weights[problems, y[rows]], None if allowed is None else allowed[rows])
         for q, (fold, (steps_of, every)) in enumerate(zip(folds, plans, strict=True)):
             if step % every or step > steps_of:
                 continue
@@ -133,7 +143,8 @@ def _train(
                     kept[r, q] = now[r, q]
             advance(len(rates) * every / steps_of)
     return [
-        _result(x, fold, seed, best.problem(q), figures[:, q], best_steps[:, q], rates) for q, fold in enumerate(folds)
+        _result(x, problem, fold, seed, best.problem(q), figures[:, q], best_steps[:, q], rates)
+        for q, fold in enumerate(folds)
     ]
 
 
@@ -153,6 +164,7 @@ def _rows(x: torch.Tensor, rows: np.ndarray) -> torch.Tensor:
 
 def _result(
     x: torch.Tensor,
+    problem: Problem,
     fold: Fold,
     seed: int,
     heads: Heads,
@@ -168,7 +180,7 @@ def _result(
         seed=seed,
         choice={**choosing.of_grid(rates[r], rates), "step": int(best_steps[r])},
         figure=float(figures[r]),
-        probabilities=heads.logits(rows)[r, 0].softmax(-1).cpu().numpy(),
+        probabilities=own_classes.probabilities(heads.logits(rows)[r, 0].cpu().numpy(), problem, fold.test),
         outputs=heads.projected(rows)[r, 0].cpu().numpy(),
         layer_weights=heads.layers[r, 0].softmax(-1).tolist(),
         dev=heads.logits(_rows(x, fold.dev))[r, 0].softmax(-1).cpu().numpy(),

@@ -59,7 +59,12 @@ class Heads:
         return self.sums(x) @ self.projector.mT + self.projector_bias[..., None, :]
 
     def gradients(
-        self, x: torch.Tensor, targets: torch.Tensor, clip: float = math.inf, factors: torch.Tensor | None = None
+        self,
+        x: torch.Tensor,
+        targets: torch.Tensor,
+        clip: float = math.inf,
+        factors: torch.Tensor | None = None,
+        allowed: torch.Tensor | None = None,
     ) -> Heads:
         """Gradients of the mean cross-entropy, each head's scaled down to the norm `clip` where it is above.
 
@@ -67,10 +72,14 @@ class Heads:
             x: (Q, n, L, D), a batch of each problem.
             targets: (Q, n) class indices.
             factors: (Q, n) of the utterances' losses; None: 1.
+            allowed: (Q, n, C) bool, the classes that each may have; None: all.
         """
         weights, bias = self.product()
         sums = self.sums(x)
-        residual = (sums @ weights.mT + bias[..., None, :]).softmax(-1)
+        logits = sums @ weights.mT + bias[..., None, :]
+        if allowed is not None:
+            logits = logits.masked_fill_(~allowed, -math.inf)
+        residual = logits.softmax(-1)
         chosen = targets[None, ..., None].expand(len(residual), -1, -1, 1)
         residual.scatter_add_(-1, chosen, residual.new_full((), -1.0).expand_as(chosen)).div_(x.shape[1])
         if factors is not None:

@@ -152,12 +152,13 @@ def show(
 
     Published figures of an upstream that is shown, same protocol, stand on its line; `published` lists all of them.
     `matrix`: transfers of several pairs stand in one table for every upstream and head, without floors and notes.
+    Of joined corpora, each stands in a table of its own as well.
     """
-    from leaderboard.tables import results, terminal, transfers
+    from leaderboard.tables import results, terminal, transfers, unified
 
     alone, pairs = transfers.apart(records) if matrix else (records, [])
     matrices = transfers.tables([*pairs, *alone]) if pairs else []
-    terminal.show([*results.tables(alone), *matrices], console, published=published)
+    terminal.show([*results.tables(alone), *matrices, *unified.tables(records)], console, published=published)
     terminal.show_failures(failures, console)
 
 

@@ -65,6 +65,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     command.add_argument("--by-arousal", action="store_true", help="IEMOCAP and MSP-Podcast by their rated arousal")
     command.set_defaults(run=_intensity)
+    command = several.add_parser(
+        "phonemes", parents=[folders], help="phonemes of corpora, their own or from their texts"
+    )
+    command.add_argument("corpus", nargs="+")
+    command.set_defaults(run=_phonemes)
     command = several.add_parser("fetch", parents=[folders], help="download an openly licensed corpus")
     command.add_argument("corpus")
     command.add_argument("--accept-licence", action="store_true", help="you have read its licence and accept it")
@@ -140,6 +145,16 @@ def _intensity(options: argparse.Namespace) -> int:
     for name in wanted:
         _, rows = reading.table(corpora.module(name).CORPUS, data, cache)
         print(intensity.contribution(name, rows, options.neutral, options.by_arousal))
+    return 0
+
+
+def _phonemes(options: argparse.Namespace) -> int:
+    from tasks import corpora, phonemes, reading
+
+    data, cache = _folders(options)
+    for name in options.corpus:
+        _, rows = reading.table(corpora.module(name).CORPUS, data, cache)
+        print("\n".join(phonemes.counted(rows, name)))
     return 0
 
 

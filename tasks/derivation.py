@@ -12,7 +12,8 @@ class Derivation:
     Attributes:
         kind: transfer, shots, gender ...
         aspect: what it asks: `gender`, `shots 4`, `labels anger+sadness`; only figures of one aspect are averaged.
-        base: the task that it is made of; of a transfer the task that is tested.
+        base: the task that it is made of; of a transfer the task that is tested; of corpora that are joined and all
+            tested, their suite or tasks.
         sources: the task, or the suite of across-languages, that it trains on in place of its base.
         source_corpora: the corpora of `sources`.
         shots: training utterances of each class, where their number is limited.

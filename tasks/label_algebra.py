@@ -36,6 +36,11 @@ def shared(several: Sequence[Collection[str]]) -> tuple[str, ...]:
     return tuple(sorted(common))
 
 
+def union(several: Sequence[Collection[str]]) -> tuple[str, ...]:
+    """Sorted classes that any of several label sets has; spellings of one noun are one class, and none is merged."""
+    return tuple(sorted({spellings.noun(c) for classes in several for c in classes}))
+
+
 def onto(classes: Sequence[str], wanted: Sequence[str]) -> dict[str, str]:
     """Class -> the wanted class that holds it; classes that no wanted class holds are left out.
 

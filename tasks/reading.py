@@ -58,6 +58,7 @@ class Reading:
         same_as: the known corpus whose recordings a user's table holds; empty where there is none.
         cite: what is to be cited (corpora, folds of others) -> its BibTeX keys; no keys where none are known.
         texts: corpus -> where its texts come from; empty where it has none.
+        joined: corpus -> its classes, of corpora that are joined and all tested; empty for others.
     """
 
     corpus: Corpus
@@ -71,6 +72,7 @@ class Reading:
     same_as: str = ""
     cite: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     texts: Mapping[str, Texts] = field(default_factory=dict)
+    joined: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 def counted(**counts: object) -> dict[str, JsonValue]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -11,7 +12,7 @@ from pydantic import JsonValue
 
 from commons import hashing
 from commons.corridors.problem import Problem
-from tasks import corpora, definition, transcripts
+from tasks import corpora, definition, further, transcripts
 from tasks.corpora import Corpus
 from tasks.definition import Definition
 from tasks.derivation import Derivation
@@ -43,6 +44,23 @@ class Task:
     notes: tuple[str, ...]
     derivation: Derivation | None = None
 
+    @cached_property
+    def full_problem(self) -> Problem:
+        """The problem with the further targets of its definition that the copy has, for heads that train on them.
+
+        They are made when this is first asked for.
+
+        Raises:
+            TaskError: a level of intensity or a phoneme is unknown.
+        """
+        return replace(self.problem, also=further.targets(self.utterances, self.definition.also, self.corpus.name))
+
+    @cached_property
+    def also_hash(self) -> str:
+        """sha256 of the further targets; empty where there are none."""
+        several = [[one.name, one.kind, one.classes, one.places, one.plain()] for one in self.full_problem.also]
+        return hashing.of_compact_json(several) if several else ""
+
     @property
     def corpus(self) -> Corpus:
         """Facts of the corpus."""
@@ -52,6 +70,11 @@ class Task:
     def known_corpus(self) -> str:
         """The corpus, or the known corpus whose recordings a user's table holds."""
         return self.reading.same_as or self.corpus.name
+
+    @property
+    def known_corpora(self) -> tuple[str, ...]:
+        """The same of all corpora that are joined and tested; of other tasks the one."""
+        return tuple(self.reading.joined) or (self.known_corpus,)
 
     @property
     def family(self) -> str:
@@ -162,11 +185,13 @@ def _present(problem: Problem, rows: np.ndarray) -> set[int]:
 
 def _missing_classes(wanted: Definition, problem: Problem) -> list[str]:
     """Notes on classes that dev, test or inner train of a fold lacks. Raises TaskError where train lacks one."""
-    everything = set(range(len(problem.classes)))
-    if not everything:
+    if not problem.classes:
         return []
     lacking: dict[str, list[str]] = {"dev": [], "test": [], "inner train": []}
     for fold in problem.folds:
+        everything = set(range(len(problem.classes)))
+        if problem.allowed is not None:  # those that a corpus of its test part has
+            everything = set(np.flatnonzero(problem.allowed[fold.test].any(0)).tolist())
         gone = sorted(everything - _present(problem, fold.train))
         if gone:
             raise TaskError(

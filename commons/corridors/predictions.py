@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:  # the record imports this module, and a plan must not import pandas for that
     import numpy as np
@@ -11,6 +11,26 @@ if TYPE_CHECKING:  # the record imports this module, and a plan must not import 
 
 Plain = str | int | float | bool | None
 Choice = dict[str, Plain]  # fold, seed, the choice, its figure, and `edge`: whether it is the end of a grid
+
+
+@dataclass(frozen=True)
+class Further:
+    """Predictions of something else than the task's target, which tables show beside its figures.
+
+    Attributes:
+        name: a further target (gender, intensity, phonemes), or `gender_probe`, `speaker_probe`: a probe on the vectors
+            of a head.
+        kind: classification, ordinal or sequence.
+        classes, places: as those of problem.Target.
+        table: columns `id fold seed target prediction` and, but for a sequence, `score:<class>`. A sequence is a text:
+            its symbols with spaces between them.
+    """
+
+    name: str
+    kind: Literal["classification", "ordinal", "sequence"]
+    classes: tuple[str, ...]
+    places: tuple[float, ...]
+    table: pd.DataFrame
 
 
 @dataclass(frozen=True)
@@ -32,6 +52,7 @@ class Predictions:
         trainable: how many values were trained, encoder and head together; None for heads that train no encoder.
         training_seconds: time of all trainings, summed, also of those that were done before; None for such heads.
         seconds: wall time.
+        further: predictions of further targets, of heads that learn several.
     """
 
     table: pd.DataFrame
@@ -47,3 +68,4 @@ class Predictions:
     trainable: int | None = None
     training_seconds: float | None = None
     seconds: float = 0.0
+    further: tuple[Further, ...] = ()

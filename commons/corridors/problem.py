@@ -13,6 +13,9 @@ from commons.metrics import METRICS
 
 Kind = Literal["classification", "regression", "conversation", "ordinal", "distribution"]
 KINDS = ("classification", "regression", "conversation", "ordinal", "distribution")
+TargetKind = Literal["classification", "regression", "ordinal", "sequence"]
+TARGET_KINDS = ("classification", "regression", "ordinal", "sequence")
+_NONE = np.empty(0, dtype=np.int64)
 
 
 @dataclass(frozen=True)
@@ -38,31 +41,53 @@ class Target:
 
     Attributes:
         name: the column that it comes from: intensity, gender, phonemes ...
-        kind: classification or regression.
-        classes: class names in the order of `values`; empty for regression.
-        values: (N,) int64 class indices, -1 = none; for regression float64, NaN = none.
+        kind: classification, regression, ordinal, or sequence: an utterance has several symbols in their order.
+        classes: class names, levels from the lowest up, or symbols, in the order of `values`; empty for regression.
+        values: (N,) int64 class indices, -1 = none; for regression float64, NaN = none; for a sequence an object array
+            of int64 arrays of indices, empty or None = none.
+        places: of an ordinal target the place of each class on the scale from 0 to 1, ascending; else empty.
 
     Raises:
-        EmorepError: a value is not the index of a class.
+        EmorepError: a value is not the index of a class, or classes and places do not fit each other.
     """
 
     name: str
-    kind: str
+    kind: TargetKind
     classes: tuple[str, ...]
     values: np.ndarray
+    places: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
-        if self.kind not in ("classification", "regression"):
-            raise EmorepError(f"target {self.name}: kind {self.kind!r} is neither classification nor regression")
-        if self.kind == "classification" and len(self.values) and self.values.max() >= len(self.classes):
-            raise EmorepError(
-                f"target {self.name}: a value is {self.values.max()}, but there are {len(self.classes)} classes"
-            )
+        if self.kind not in TARGET_KINDS:
+            raise EmorepError(f"target {self.name}: kind {self.kind!r} is none of {', '.join(TARGET_KINDS)}")
+        levels = len(self.classes) if self.kind == "ordinal" else 0
+        if len(self.places) != levels or sorted(set(self.places)) != list(self.places):
+            raise EmorepError(f"target {self.name}: {levels} ascending places are expected, got {list(self.places)}")
+        if self.kind == "regression":
+            return
+        indices = np.concatenate([*map(_symbols, self.values), _NONE]) if self.kind == "sequence" else self.values
+        lowest = 0 if self.kind == "sequence" else -1
+        if len(indices) and not (lowest <= indices.min() and indices.max() < len(self.classes)):
+            strange = indices.max() if indices.max() >= len(self.classes) else indices.min()
+            raise EmorepError(f"target {self.name}: a value is {strange}, but there are {len(self.classes)} classes")
 
     @property
     def mask(self) -> np.ndarray:
         """(N,) bool: the utterances that have a value."""
+        if self.kind == "sequence":
+            return np.array([len(_symbols(value)) > 0 for value in self.values], dtype=bool)
         return ~np.isnan(self.values) if self.kind == "regression" else self.values >= 0
+
+    def plain(self) -> list[object]:
+        """The values as plain numbers, or lists of them; they decide a cell's key."""
+        if self.kind == "sequence":
+            return [_symbols(value).tolist() for value in self.values]
+        return self.values.tolist()
+
+
+def _symbols(value: np.ndarray | None) -> np.ndarray:
+    """The symbols of one utterance; none where it has no label."""
+    return _NONE if value is None else value
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,6 +109,9 @@ class Problem:
         test_standardised: test features are standardised by their own statistics instead of those of train.
         also: further targets to train on; only `targets` are scored.
         votes: (N, C) shares of the annotators' votes, NaN where `targets` has none; of a distribution alone.
+        allowed: (N, C) bool, the classes that each row may have: those of its own corpus, where several are joined.
+            None: all rows may have all classes. In training and in prediction a row's softmax is over these alone.
+        sentence: (N,) str, the sentence that is spoken, empty where it is not known; None where the corpus has none.
 
     Raises:
         EmorepError: the arrays are inconsistent.
@@ -104,6 +132,8 @@ class Problem:
     test_standardised: bool = False
     also: tuple[Target, ...] = ()
     votes: np.ndarray | None = None
+    allowed: np.ndarray | None = None
+    sentence: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         n = len(self.ids)
@@ -113,7 +143,7 @@ class Problem:
             raise EmorepError(f"problem: no metric {self.select_on!r} (known: {', '.join(METRICS)})")
         if len(np.unique(self.ids)) != n:
             raise EmorepError("problem: utterance ids are not unique")
-        for name in ("targets", "groups", "speaker", "dialogue", "turn"):
+        for name in ("targets", "groups", "speaker", "dialogue", "turn", "sentence"):
             column = getattr(self, name)
             if column is not None and len(column) != n:
                 raise EmorepError(f"problem: {name} has {len(column)} rows, ids have {n}")
@@ -127,6 +157,8 @@ class Problem:
         has_target = self.has_target
         if self.kind != "regression" and n and self.targets.max() >= len(self.classes):
             raise EmorepError(f"problem: a target is {self.targets.max()}, there are {len(self.classes)} classes")
+        if self.allowed is not None:
+            _check_allowed(self.allowed, self)
         if not self.folds:
             raise EmorepError("problem: no folds")
         if self.kind == "conversation" and (self.dialogue is None or self.turn is None):
@@ -138,6 +170,21 @@ class Problem:
     def has_target(self) -> np.ndarray:
         """(N,) bool: the rows that folds may hold; others are context."""
         return ~np.isnan(self.targets) if self.kind == "regression" else self.targets >= 0
+
+
+def _check_allowed(allowed: np.ndarray, problem: Problem) -> None:
+    shape = len(problem.ids), len(problem.classes)
+    if problem.kind != "classification" or allowed.shape != shape or allowed.dtype != np.bool_:
+        raise EmorepError(
+            f"problem: allowed is {allowed.dtype} {allowed.shape} of a {problem.kind}; bool {shape} of a "
+            "classification is expected"
+        )
+    rows = np.flatnonzero(problem.has_target)
+    strange = rows[~allowed[rows, problem.targets[rows]]]
+    if len(strange):
+        row = strange[0]
+        name = problem.classes[problem.targets[row]]
+        raise EmorepError(f"problem: {problem.ids[row]} has the class {name}, which is not among its allowed ones")
 
 
 def _check(fold: Fold, has_target: np.ndarray) -> None:

@@ -82,11 +82,19 @@ class Task(Section):
         description="what a derived task asks, so that only figures alike are averaged: gender, shots 4, labels a+b; "
         "empty for others; null in records from before there was this key",
     )
-    base: str | None = Field(default=None, description="task that a derived task is made of; the one that is tested")
+    base: str | None = Field(
+        default=None,
+        description="task that a derived task is made of, the one that is tested; the suite or tasks of joined corpora",
+    )
     sources: list[str] = Field(default=[], description="tasks, or the suite, that it trains on in place of its base")
     source_corpora: list[str] = Field(default=[], description="corpora that it trains on in place of its own")
     shots: int | None = Field(default=None, description="training utterances a class, of few labels")
-    also: list[str] = Field(default=[], description="further targets that a head may train on; they are not scored")
+    also: list[str] = Field(default=[], description="further targets that a head of several targets could train on")
+    corpora: dict[str, list[str]] = Field(
+        default={},
+        description="corpus: its classes, of corpora that are joined and all tested; an utterance may have the classes "
+        "of its own corpus alone; empty for other tasks",
+    )
     cite: dict[str, list[str]] | None = Field(
         default=None,
         description="what is to be cited (corpora, folds of others) and its BibTeX keys; null in records from before "
@@ -159,6 +167,9 @@ class Downstream(Section):
     cite: list[str] | None = Field(
         default=None, description="BibTeX keys of its papers; null in records from before there was this key"
     )
+    interpretation: str | None = Field(
+        default=None, description="of which paper it is an interpretation, as too little of it is known; null: of none"
+    )
     trained: str | None = Field(
         default=None, description="what of the upstream was trained with it: encoder (all), ...; null: it stayed frozen"
     )
@@ -224,6 +235,9 @@ class Scores(Section):
     pairs: dict[str, Score] = Field(
         default={}, description="emotion: share of its pairs ordered right, percent; of ordinal tasks"
     )
+    corpora: dict[str, dict[str, Score]] = Field(
+        default={}, description="corpus: every metric on its utterances and classes alone; of joined corpora"
+    )
     confusion: list[list[int]] | None = Field(description="counts of the first seed over all folds, row = true class")
     last_layer: dict[str, float | None] | None = Field(
         description="metric: value of the last layer, first seed; null without layers"
@@ -256,6 +270,23 @@ class File(Section):
     sha256: str = Field(description="of its bytes")
     bytes: int = Field(description="its size")
     rows: int = Field(description="its rows")
+
+
+class Further(Section):
+    """Figures of something else than the task's target; `verify` computes them again."""
+
+    kind: Literal["classification", "ordinal", "sequence"] = Field(description="kind of answers")
+    classes: list[str] = Field(description="classes, levels or symbols")
+    levels: list[float] = Field(default=[], description="place of each level on a scale from 0 to 1")
+    pairs: list[str] = Field(
+        default=[], description="columns in which two utterances agree whose order by level is scored"
+    )
+    headline: str = Field(description="metric that tables show first")
+    n: int = Field(description="answers that are scored, of one seed; a probe may test an utterance in several folds")
+    groups: int = Field(description="groups that the intervals rest on")
+    metrics: dict[str, Score] = Field(description="metric: pooled over folds for each seed, then the mean of seeds")
+    by_seed: dict[str, list[float | None]] = Field(description="metric: its pooled value for each seed")
+    file: File = Field(description="Parquet of the predictions")
 
 
 class Files(Section):
@@ -294,6 +325,9 @@ class Record(Section):
     downstream: Downstream = Field(description="how it was read")
     run: Run = Field(description="where and how fast")
     files: Files = Field(description="what lies beside it")
+    further: dict[str, Further] = Field(
+        default={}, description="of heads of several targets: figures of each further target, and of probes"
+    )
     earlier_runs: list[Run] = Field(
         default=[],
         description="runs that gave some of the seeds, where they differ from `run` in more than times and memory",

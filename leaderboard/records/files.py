@@ -54,7 +54,7 @@ def sweep(record: Path, named: set[str]) -> None:
     a process whose record will name them soon.
     """
     commons.files.sweep(record.parent)
-    own = re.compile(re.escape(record.stem) + r"\.[0-9a-f]{12}\.((vectors|facts|held-out)\.)?parquet")
+    own = re.compile(re.escape(record.stem) + r"\.[0-9a-f]{12}\.((vectors|facts|held-out|further)\.)?parquet")
     for path in record.parent.iterdir():
         if own.fullmatch(path.name) and path.name not in named:
             with contextlib.suppress(OSError):  # the result stands; the next record tries again

@@ -8,7 +8,7 @@ from math import lcm
 import numpy as np
 from scipy.special import stdtrit
 
-from commons.metrics import REGRESSION, Metric
+from commons.metrics import REGRESSION, SEQUENCE, Metric
 from commons.ordinal import confusion
 
 LEVEL = 0.95
@@ -43,7 +43,7 @@ def shares(statistics: np.ndarray, metric: Metric) -> np.ndarray:
     """(G,) share of every group in a figure; they sum to 1.
 
     Where each class weighs the same (UA, macro-F1): the mean over classes of the group's share of their utterances.
-    Elsewhere: its share of all utterances.
+    Of sequences: its share of all symbols. Elsewhere: its share of all utterances.
 
     Args:
         statistics: (G, ...) additive statistics (commons.metrics) of one seed; all seeds hold the same utterances.
@@ -53,6 +53,8 @@ def shares(statistics: np.ndarray, metric: Metric) -> np.ndarray:
     >>> print(shares(counts, METRICS["UA"]).round(2), shares(counts, METRICS["WA"]).round(2))
     [0.17 0.42 0.42] [0.2 0.4 0.4]
     """
+    if metric.kind == SEQUENCE:
+        return statistics[:, 1] / statistics[:, 1].sum()
     if metric.kind == REGRESSION:
         return statistics[:, 0] / statistics[:, 0].sum()
     counts = confusion(statistics).sum(-1)  # (G, C)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from commons.corridors.predictions import Predictions
 
 CHANGED = "its sha256 is not the recorded one; run the cell again"
-KEPT = ("speaker", "gender", "language", "dialogue")
+KEPT = ("speaker", "gender", "language", "dialogue", "corpus")
 FACTS = ("intensity", "style", "session", "sentence")  # in a file of their own, since predictions are compared by bytes
 
 
@@ -138,11 +138,20 @@ def read(path: Path, record: Record, columns: list[str] | None = None) -> pd.Dat
     Raises:
         LeaderboardError: they cannot be read, or are not those that were recorded.
     """
+    return table_of(path, record.files.predictions, columns)
+
+
+def table_of(path: Path, file: File, columns: list[str] | None = None) -> pd.DataFrame:
+    """The table in a file beside the record at `path`; all columns, or those that are asked for.
+
+    Raises:
+        LeaderboardError: it cannot be read, or is not the one that was recorded.
+    """
     import pyarrow.parquet as pq
 
-    beside = path.parent / record.files.predictions.name
+    beside = path.parent / file.name
     with _readable(beside):
-        return pq.read_table(_checked(beside, record.files.predictions), columns=columns).to_pandas()
+        return pq.read_table(_checked(beside, file), columns=columns).to_pandas()
 
 
 def facts(path: Path, record: Record) -> pd.DataFrame | None:
@@ -234,9 +243,14 @@ def _readable(path: Path) -> Iterator[None]:
         ) from None
 
 
+def named(record: Record) -> list[File]:
+    """All files that a record names."""
+    return [*record.files.all, *(one.file for one in record.further.values())]
+
+
 def damaged(path: Path, record: Record, *, contents: bool = False) -> list[str]:
     """What is wrong with the files that a record names; their sha256 only with `contents`."""
-    return [line for file in record.files.all if (line := _damage(path, file, contents=contents))]
+    return [line for file in named(record) if (line := _damage(path, file, contents=contents))]
 
 
 def damaged_predictions(path: Path, record: Record) -> list[str]:

@@ -52,6 +52,10 @@ def _mean(draws: Sequence[Record]) -> Record:
             "counts": first.scores.counts.model_copy(update={"seeds": len(draws)}),
             "metrics": {name: _score([s.metrics.get(name) for s in several]) for name in first.scores.metrics},
             "recall": {name: _score([s.recall.get(name) for s in several]) for name in first.scores.recall},
+            "corpora": {
+                corpus: {name: _score([s.corpora.get(corpus, {}).get(name) for s in several]) for name in own}
+                for corpus, own in first.scores.corpora.items()
+            },
             "pairs": {name: _score([s.pairs.get(name) for s in several]) for name in first.scores.pairs},
             "by_seed": {name: [_average(s.by_seed.get(name, [])) for s in several] for name in first.scores.by_seed},
             "folds": [_fold(own) for own in zip(*(s.folds for s in several), strict=True)],

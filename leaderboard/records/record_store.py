@@ -19,7 +19,7 @@ from commons.files import write
 from commons.hashing import of_compact_json
 from commons.marks import EDGE
 from leaderboard.errors import LeaderboardError
-from leaderboard.records import earlier, parquet
+from leaderboard.records import earlier, further, parquet
 from leaderboard.records.files import path_of, paths, sweep, writing
 
 if TYPE_CHECKING:
@@ -40,12 +40,14 @@ class _AllSeeds:
     Attributes:
         table: predictions with groups, as stored.
         marks: of the head.
+        beside: further targets and probes, with their predictions.
     """
 
     cell: Cell
     table: pd.DataFrame
     chosen: Chosen
     marks: set[str]
+    beside: dict[str, further.Beside]
 
 
 def record(results: Path, measured: Measured, extends: Record | None) -> Record:
@@ -73,6 +75,7 @@ def record(results: Path, measured: Measured, extends: Record | None) -> Record:
             downstream=measured.downstream,
             run=run,
             files=_save(path, whole.table, measured, extends),
+            further=further.save(path, whole.beside, task),
             earlier_runs=_earlier_runs(extends, run) if extends else [],
         )
         result = result.model_copy(update={"checksum": checksum(result.model_dump_json())})
@@ -107,7 +110,10 @@ def _all_seeds(path: Path, measured: Measured, extends: Record | None) -> _AllSe
         cell = cell.model_copy(update={"seeds": sorted({*extends.cell.seeds, *cell.seeds})})
     if sum(choice.get("edge") is True for choice in chosen.folds) > len(chosen.folds) / 2:
         marks.add(EDGE)
-    return _AllSeeds(cell, table, chosen, marks)
+    beside = further.beside(
+        made.further, measured.utterances, measured.groups, further.stored(path, extends) if extends else {}
+    )
+    return _AllSeeds(cell, table, chosen, marks, beside)
 
 
 def _save(path: Path, table: pd.DataFrame, measured: Measured, extends: Record | None) -> Files:
@@ -189,6 +195,8 @@ def same(before: Record, after: Record) -> list[str]:
     old, new = before.files.predictions, after.files.predictions
     if old.sha256 != new.sha256:
         lines.append(f"predictions: sha256 {old.sha256[:12]} before, {new.sha256[:12]} now")
+    first, second = ({name: own.model_dump() for name, own in one.further.items()} for one in (before, after))
+    _compare("further", first, second, 0.0, lines)
     return lines
 
 
@@ -321,10 +329,10 @@ def _letters(name: str) -> str:
 def _named_files(path: Path) -> set[str]:
     """Names of the files that the record at `path` names now; none where it is absent or damaged."""
     try:
-        files = read(path)[0].files
+        files = parquet.named(read(path)[0])
     except (FileNotFoundError, LeaderboardError):
         return set()
-    return {file.name for file in files.all if Path(file.name).name == file.name}
+    return {file.name for file in files if Path(file.name).name == file.name}
 
 
 def _mean_over_folds(dev_by_layer: np.ndarray | None) -> list[float | None] | None:

@@ -75,7 +75,7 @@ def score(table: pd.DataFrame, task: Task) -> Scores:
     }
     rows = _rows(table, task)
     by_group, by_fold = rows.sums(rows.group, rows.groups), rows.sums(rows.fold, rows.folds)
-    pooled = by_fold.sum(axis=1)
+    whole = by_fold.sum(axis=1)
     folds = _fold_scores(rows, by_fold, known, task)
     wa = [value for f in folds if f.metrics and (value := f.metrics.get("WA")) is not None]
     layers = [_values(table[name][rows.first], task) for name in table.columns if name.startswith("layer:")]
@@ -94,13 +94,14 @@ def score(table: pd.DataFrame, task: Task) -> Scores:
             seeds=rows.seeds,
             groups=rows.groups,
         ),
-        metrics={m: _pooled(by_group, metric) for m, metric in known.items()},
-        by_seed={m: [_number(v) for v in metric(pooled)] for m, metric in known.items()},
+        metrics={m: pooled(by_group, metric) for m, metric in known.items()},
+        by_seed={m: [_number(v) for v in metric(whole)] for m, metric in known.items()},
         folds=folds,
         WA_folds=float(np.mean(wa)) if wa else None,
         recall=dict(zip(task.classes, _recalls(by_group), strict=True)) if rows.classes else {},
         pairs=_pairs(rows, table, task),
-        confusion=ordinal.confusion(pooled[0]).astype(int).tolist() if rows.classes else None,
+        corpora=_corpora(rows, table, task, known),
+        confusion=ordinal.confusion(whole[0]).astype(int).tolist() if rows.classes else None,
         last_layer={m: of_layer(layers[-1], m) for m in known} if layers else None,
         by_layer=[of_layer(v, task.headline) for v in layers] if layers and task.kind != DISTRIBUTION else None,
     )
@@ -125,11 +126,13 @@ def _rows(table: pd.DataFrame, task: Task) -> _Rows:
 
 
 def needed(task: Task) -> list[str]:
-    """Columns of predictions that only the figures of a task of levels or votes need; none for others."""
+    """Columns of predictions that only figures of levels, votes or joined corpora need; none for other tasks."""
     scores = [f"score:{name}" for name in task.classes]
     if task.kind == DISTRIBUTION:
         return [*scores, *(f"{VOTES}{name}" for name in task.classes)]
-    return [*scores, *task.pairs] if task.kind == ORDINAL else []
+    if task.kind == ORDINAL:
+        return [*scores, *task.pairs]
+    return ["corpus"] if task.corpora else []
 
 
 def _extended(flat: np.ndarray, target: np.ndarray, made: Outcomes, groups: np.ndarray) -> np.ndarray:
@@ -169,6 +172,26 @@ def _pairs(rows: _Rows, table: pd.DataFrame, task: Task) -> dict[str, Score]:
     carried = pairs[0] / np.maximum(pairs[0].sum(0), 1)
     scores = _scores(np.stack([right, pairs], axis=-1), shown, (0.0, 100.0), carried)
     return dict(zip(names, scores, strict=True))
+
+
+def _corpora(rows: _Rows, table: pd.DataFrame, task: Task, known: Mapping[str, Metric]) -> dict[str, dict[str, Score]]:
+    """Every metric of each joined corpus, on its own utterances, groups and classes; empty for other tasks."""
+    scores = {}
+    for corpus, classes in task.corpora.items():
+        inside = (table["corpus"] == corpus).to_numpy()
+        names, group = np.unique(rows.group[inside], return_inverse=True)
+        whole = rows.seed[inside] * len(names) + group
+        flat = sums(
+            rows.target[inside],
+            rows.prediction[inside],
+            whole,
+            n_groups=rows.seeds * len(names),
+            n_classes=len(task.classes),
+        )
+        own = [task.classes.index(name) for name in classes]
+        counts = flat[:, own][:, :, own].reshape(rows.seeds, len(names), len(own), len(own))
+        scores[corpus] = {name: pooled(counts, metric) for name, metric in known.items()}
+    return scores
 
 
 def _fold_scores(rows: _Rows, by_fold: np.ndarray, known: Mapping[str, Metric], task: Task) -> list[FoldScore]:
@@ -265,7 +288,8 @@ def _scores(
     ]
 
 
-def _pooled(by_group: np.ndarray, metric: Metric) -> Score:
+def pooled(by_group: np.ndarray, metric: Metric) -> Score:
+    """A pooled figure, mean over seeds, with its interval over groups, from statistics (S, G, ...)."""
     return _scores(by_group, metric, metric.limits, shares(by_group[0], metric))[0]
 
 

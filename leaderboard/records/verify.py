@@ -8,7 +8,7 @@ from pathlib import Path
 
 from commons.corridors.record import Record, Score, Scores
 from commons.errors import EmorepError
-from leaderboard.records import files, parquet, record_store
+from leaderboard.records import files, further, parquet, record_store
 
 ROUNDED = 1e-4  # a correlation below it may be the rounding error of a constant's
 
@@ -79,6 +79,8 @@ def _recomputed(path: Path, record: Record) -> list[str]:
         check(table, record.task)
         now = score(table, record.task)
         lines += record_store.differences("scores", _as_now(record.scores, now), now)
+        for name, (before, again) in further.computed_again(path, record).items():
+            lines += record_store.differences(f"further.{name}", before, again)
     except EmorepError as error:
         lines.append(str(error))
     return [f"{path}: recorded figures are not those of the predictions: {line}" for line in lines]

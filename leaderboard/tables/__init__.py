@@ -30,6 +30,7 @@ VIEWS = {
     "calibration": "leaderboard.tables.calibration:by_calibration",
     "ablation": "leaderboard.tables.views:ablations",
     "transfer": "leaderboard.tables.transfers:by_pair",
+    "unified": "leaderboard.tables.unified:by_corpus",
 }
 # How tables are printed: a function of the tables and a `Look`.
 FORMS = {

@@ -21,7 +21,7 @@ from leaderboard.records.comparable import Question, aspect, question
 from leaderboard.records.display_names import inputs, names, shown
 from leaderboard.records.random_weights import is_of
 from leaderboard.tables.model import Cell, Table, figure
-from leaderboard.tables.views import of_record
+from leaderboard.tables.views import of_record, titled
 from leaderboard.text import NONE, plural, probability
 
 
@@ -93,7 +93,7 @@ def two_upstreams(
     for heads in dict.fromkeys((a.record.cell.downstream, b.record.cell.downstream) for a, b in couples):
         own = [(a, b) for a, b in couples if (a.record.cell.downstream, b.record.cell.downstream) == heads]
         head = " and ".join(dict.fromkeys(heads))
-        made.append(_couples_table(f"{one} and {other} · {head}", own, (one, other)))
+        made.append(_couples_table(titled(f"{one} and {other} · {head}", own[0][0].record), own, (one, other)))
         several_kinds, left = kinds([[a, b] for a, b in own])
         problems += left
         for several in several_kinds:
@@ -145,12 +145,12 @@ def two_folders(
 def _about(parts: Sequence[Sequence[Answer]]) -> str:
     """The head of some parts, and the aspect that their tasks ask for."""
     record = parts[0][0].record
-    return " · ".join(filter(None, (aspect(record.task), record.cell.downstream)))
+    return titled(" · ".join(filter(None, (aspect(record.task), record.cell.downstream))), record)
 
 
 def _title(part: Sequence[Answer]) -> str:
     record = part[0].record
-    return f"{record.cell.task} · {record.cell.downstream}"
+    return titled(f"{record.cell.task} · {record.cell.downstream}", record)
 
 
 def _ranking(place: Standing) -> Table:

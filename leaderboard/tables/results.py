@@ -13,7 +13,17 @@ from leaderboard.records.comparable import groups
 from leaderboard.records.display_names import given, inputs, shown
 from leaderboard.records.random_weights import averaged
 from leaderboard.tables.model import Cell, Table, figure, lettered
-from leaderboard.tables.views import by_kind, by_task, chance, common_marks, marks_of, of_record, row_of
+from leaderboard.tables.views import (
+    by_kind,
+    by_task,
+    chance,
+    common_marks,
+    further_cells,
+    marks_of,
+    of_record,
+    row_of,
+    titled,
+)
 from leaderboard.text import NONE, plural
 
 
@@ -50,6 +60,7 @@ def _of_task(measured: list[Record], references: list[Record], lettering: dict[s
         own |= {"layer": Cell(text=_layer(record)), beside: Cell(text=_beside(record))}
         own["trained"] = Cell(text=_trained(record))
         own |= {metric: of_record(record, metric) for metric in metrics}
+        own |= further_cells(record)
         own[last] = Cell((record.scores.last_layer or {}).get(task.headline), metric=task.headline)
         letters = [lettering[m] for m in marks_of(record) if m not in common and m in lettering]
         own["marks"] = Cell(text=" ".join(letters))
@@ -59,13 +70,13 @@ def _of_task(measured: list[Record], references: list[Record], lettering: dict[s
     filled = {column for (row, column), cell in cells.items() if row in heads and cell.shown not in ("", NONE)}
     loose = {mark for record in everyone for mark in marks_of(record)} - common
     filled |= {"marks"} if loose else set()  # a letter of a reference needs its column, too
+    further = list(dict.fromkeys(column for record in measured for column in further_cells(record)))
+    columns = ("input", "layer", "trained", *metrics, *further, last, beside, "marks")
     return Table(
-        title=f"{task.name} · {head}",
+        title=titled(f"{task.name} · {head}", measured[0]),
         facts=_facts(measured[0], several=several),
         rows=[row_of(record) for record in everyone],
-        columns=[
-            c for c in ("input", "layer", "trained", *metrics, last, beside, "marks") if c in metrics or c in filled
-        ],
+        columns=[c for c in columns if c in metrics or c in filled],
         cells=cells,
         references=frozenset(row_of(r) for r in everyone if r.cell.downstream == REFERENCE),
         notes=[
@@ -75,15 +86,21 @@ def _of_task(measured: list[Record], references: list[Record], lettering: dict[s
         ],
         names={row_of(record): shown(record) for record in everyone},
         published=_published(measured) if head != REFERENCE else [],
-        # Published figures are listed by --published as well, so nothing is lost with them.
-        narrower=[
-            *((metric, "interval") for metric in reversed(metrics[1:])),
-            (beside, "column"),
-            *((metric, "column") for metric in reversed(metrics[1:])),
-            ("layer", "column"),
-            ("trained", "column"),
-        ],
+        narrower=_narrower(metrics, further, beside),
     )
+
+
+def _narrower(metrics: list[str], further: list[str], beside: str) -> list[tuple[str, str]]:
+    """What is left out, in this order, where a terminal is too narrow."""
+    return [
+        *((column, "interval") for column in reversed(further)),
+        *((metric, "interval") for metric in reversed(metrics[1:])),
+        (beside, "column"),  # published figures are listed by --published as well, so nothing is lost with them
+        *((metric, "column") for metric in reversed(metrics[1:])),
+        *((column, "column") for column in reversed(further)),
+        ("layer", "column"),
+        ("trained", "column"),
+    ]
 
 
 def _side_by_side(table: Table, metric: str, lettering: dict[str, str]) -> Table:

@@ -15,7 +15,7 @@ from pathlib import Path
 from statistics import stdev
 
 from commons.corridors.record import Record
-from commons.metrics import DISTRIBUTION, METRICS, ORDINAL
+from commons.metrics import DISTRIBUTION, METRICS, ORDINAL, SEQUENCE
 from leaderboard.records import files
 from leaderboard.records.display_names import given, shown
 from leaderboard.records.record_store import load
@@ -46,6 +46,23 @@ def _metric_columns(name: str) -> list[Column]:
     ]
 
 
+def _further_columns(target: str, metric: str) -> list[Column]:
+    def part(of: str) -> Callable[[Record], float | None]:
+        def value(record: Record) -> float | None:
+            own = record.further.get(target)
+            figure = own.metrics.get(metric) if own else None
+            return getattr(figure, of) if figure else None
+
+        return value
+
+    name = f"{target}_{metric}"
+    return [
+        (name, f"{metric} of {target.replace('_', ' ')}, beside the task's figures", part("value")),
+        (f"{name}_low", "lower bound of its 95 % interval", part("low")),
+        (f"{name}_high", "upper bound", part("high")),
+    ]
+
+
 def _seed_std(name: str) -> Column:
     def value(record: Record) -> float | None:
         values = [v for v in record.scores.by_seed.get(name, []) if v is not None]
@@ -61,7 +78,16 @@ def _last_layer(name: str) -> Column:
 SPECIAL = [name for name in METRICS if METRICS[name].special]
 LEVELS = [name for name in SPECIAL if METRICS[name].kind == ORDINAL]  # came later, so they are the last columns
 VOTES = [name for name in SPECIAL if METRICS[name].kind == DISTRIBUTION]  # and came later still
-SENTIMENT = [name for name in SPECIAL if name not in (*LEVELS, *VOTES)]
+SENTIMENT = [name for name in SPECIAL if METRICS[name].kind not in (ORDINAL, DISTRIBUTION, SEQUENCE)]
+
+FURTHER = (  # what heads of several targets learn beside the task's, and what their shared vectors tell
+    ("intensity", "UA"),
+    ("intensity", "level_MAE"),
+    ("gender", "UA"),
+    ("phonemes", "PER"),
+    ("gender_probe", "UA"),
+    ("speaker_probe", "WA"),
+)
 
 COLUMNS: list[Column] = [
     ("upstream", "who answered", lambda r: r.cell.upstream),
@@ -118,6 +144,7 @@ COLUMNS: list[Column] = [
     ("hours", "time of all trainings, summed, h", lambda r: r.downstream.hours),
     *(column for name in LEVELS for column in _metric_columns(name)),
     *(column for name in VOTES for column in _metric_columns(name)),
+    *(column for target, metric in FURTHER for column in _further_columns(target, metric)),
 ]
 
 

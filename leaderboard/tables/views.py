@@ -18,6 +18,7 @@ from commons.metrics import METRICS
 from leaderboard import published
 from leaderboard.records.comparable import aspect, groups
 from leaderboard.records.display_names import names
+from leaderboard.records.further import headlines
 from leaderboard.records.random_weights import averaged, draws_of
 from leaderboard.tables.model import PUBLISHED, Cell, Table, figure
 from leaderboard.text import plural
@@ -43,15 +44,17 @@ def by_metric(results: Path, records: Sequence[Record]) -> Made:
             own = tuple(m for m in marks_of(record) if m not in common)
             for metric in metrics:
                 cells[row_of(record), metric] = of_record(record, metric, own if metric == task.headline else ())
+            cells |= {(row_of(record), column): cell for column, cell in further_cells(record).items()}
             if cell := _beside(record):
                 cells[row_of(record), "published"] = cell
+        further = list(dict.fromkeys(column for record in measured for column in further_cells(record)))
         beside = ["published"] if any(column == "published" for _, column in cells) else []
         made.append(
             _table(
-                f"{task.name} · {head}",
+                titled(f"{task.name} · {head}", measured[0]),
                 _caption(measured[0], f"{task.title} ({task.language}), head {head}"),
                 everyone,
-                [*metrics, *beside],
+                [*metrics, *further, *beside],
                 cells,
                 [f"{mark}: {explain(mark)}" for mark in sorted(common)],
             )
@@ -85,7 +88,7 @@ def by_task(head: str, metric: str, about: str, parts: Parts) -> Table:
     rows = {row for row, _ in cells}
     everyone = [record for part in parts for several in part for record in several]
     return Table(
-        title=" · ".join(filter(None, ("all tasks", about, head))),
+        title=titled(" · ".join(filter(None, ("all tasks", about, head))), parts[0][0][0]),
         facts=[
             f"{metric} of every task, head {head}, pooled over folds; 95 % intervals over groups",
             *([f"chance: {', '.join(by_chance)}"] if by_chance else []),
@@ -156,7 +159,7 @@ def _by_mean(results: Path, records: Sequence[Record], by: str, column_of: Calla
         rows = _ranked({row for row, _ in cells}, sorted(columns), cells, metric)
         tasks = "; ".join(f"{c}: {', '.join(p[0].record.task.name for p in columns[c])}" for c in sorted(columns))
         caption = f"{metric} by {by}, head {head}, one vote a corpus family ({tasks}); 95 % intervals over groups"
-        title = " · ".join(filter(None, (f"by {by}", about, head)))
+        title = titled(" · ".join(filter(None, (f"by {by}", about, head))), own[0][0].record)
         made.append(Table(title, [caption], rows, sorted(columns), cells, names=names(records)))
     return made, [*problems, *left]
 
@@ -171,7 +174,9 @@ def by_class(results: Path, records: Sequence[Record]) -> Made:
         everyone = [*measured, *references]
         cells = {(row_of(r), name): _scored(score, "UA") for r in everyone for name, score in r.scores.recall.items()}
         caption = _caption(measured[0], f"Recall of each class, {task.title}, head {head}")
-        made.append(_table(f"{task.name} · {head} · recall", caption, everyone, list(task.classes), cells))
+        made.append(
+            _table(titled(f"{task.name} · {head} · recall", measured[0]), caption, everyone, list(task.classes), cells)
+        )
     return made, []
 
 
@@ -188,7 +193,7 @@ def by_pairs(results: Path, records: Sequence[Record]) -> Made:
         alike = ", ".join(task.pairs)
         caption = _caption(measured[0], f"Pairs of one {alike} ordered right by level, {task.title}, head {head}")
         columns = [*sorted(measured[0].scores.pairs), "all"]
-        made.append(_table(f"{task.name} · {head} · pairs", caption, everyone, columns, cells))
+        made.append(_table(titled(f"{task.name} · {head} · pairs", measured[0]), caption, everyone, columns, cells))
     return made, []
 
 
@@ -223,7 +228,7 @@ def by_cost(results: Path, records: Sequence[Record]) -> Made:
         task, head = measured[0].task, measured[0].cell.downstream
         seconds = measured[0].upstream.audio_seconds
         caption = f"Cost on {task.title}, head {head}" + (f", {seconds / 60:.1f} min of audio" if seconds else "")
-        made.append(_table(f"{task.name} · {head} · cost", caption, measured, filled, cells))
+        made.append(_table(titled(f"{task.name} · {head} · cost", measured[0]), caption, measured, filled, cells))
     return made, []
 
 
@@ -250,6 +255,16 @@ def of_record(record: Record, metric: str, marks: tuple[str, ...] = ()) -> Cell:
     seeds = [v for v in record.scores.by_seed.get(metric, []) if v is not None]
     std = statistics.stdev(seeds) if len(seeds) > 1 else None
     return replace(_scored(record.scores.metrics[metric], metric, marks, std), drawn=draws_of(record) > 0)
+
+
+def further_cells(record: Record) -> dict[str, Cell]:
+    """The figures that a head of several targets has beside those of the task, by the heads of their columns."""
+    return {column: _scored(score, metric) for column, (metric, score) in headlines(record).items()}
+
+
+def titled(title: str, record: Record) -> str:
+    """A title, and of which paper the record's head is an interpretation."""
+    return " · ".join(filter(None, (title, record.downstream.interpretation)))
 
 
 def chance(task: Task) -> str:

@@ -52,7 +52,6 @@ def column(derived: Derived, loaded: Sequence[Task]) -> Task:
         classes=tuple(values),
         targets=targets,
         folds=tuple(problems.with_targets(fold, targets) for fold in base.problem.folds),
-        also=problems.further(base.utterances, wanted.also),
     )
     return finish(base.reading, wanted, problem, [])
 
@@ -90,7 +89,6 @@ def speaker(derived: Derived, loaded: Sequence[Task]) -> Task:
         folds=_folds(unit, part, units, targets, ids),
         groups=units if sentences else ids,
         speaker=speakers,
-        also=problems.further(rows, wanted.also),
     )
     left = len(set(speakers[there])) - len(asked)
     notes = [f"left out {left} speakers, whom the train part of a fold would lack"] if left else []

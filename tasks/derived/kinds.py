@@ -37,7 +37,8 @@ class Derived:
         name: the task's name in results.
         base: the task that it is made of, by the name that opens it; of a transfer the task that is tested.
         sources: the tasks whose corpora it trains on, by the names that open them; only of kinds that join corpora.
-        option: K of `shots`, the classes (joined by +) of `labels`, the suite of `across-languages`.
+        option: K of `shots`, the classes (joined by +) of `labels`, the suite of `across-languages`, the suite or tasks
+            of `unified` and `alone`.
         asked: the name that opens it. It names files of a user's tables (`speaker:csv:mine.csv`); `name` does not.
         definitions: of the base and of the sources.
     """
@@ -71,6 +72,8 @@ class Derived:
     def derivation(self) -> Derivation:
         """How it came from its tasks, for records and tables."""
         base, *sources = self.definitions
+        if self.kind in UNIFIED:
+            return Derivation(self.kind, self.kind, self.option)
         named = (self.option,) if self.kind == ACROSS else tuple(source.name for source in sources)
         return Derivation(
             kind=self.kind,
@@ -85,6 +88,7 @@ class Derived:
 CONTROL = ("classification", "conversation")
 ACROSS = "across-languages"
 TRANSFERS = ("transfer", "transfer-standardised")
+UNIFIED = ("unified", "alone")
 KINDS = Registry(
     "kind of derived task",
     {
@@ -104,6 +108,13 @@ KINDS = Registry(
         ACROSS: Kind(
             "SUITE,TASK", "transfer:joined", "across-languages 1", "train on a suite's corpora in all other languages"
         ),
+        "unified": Kind(
+            "SUITE",
+            "unified:joined",
+            "unified 1",
+            "train on all corpora of a suite, or of a list TASK,TASK, and test each; `alone:` of them comes along",
+        ),
+        "alone": Kind("SUITE", "unified:joined", "alone 1", "the same utterances and folds, each corpus trained alone"),
     },
     others=brought.KINDS,
 )

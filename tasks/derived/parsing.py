@@ -14,7 +14,7 @@ from commons.errors import LIST, EmorepError, Refused, UnknownName
 from tasks import brought, catalogue, corpora, definition, label_algebra
 from tasks.corpora import Corpus
 from tasks.definition import Definition
-from tasks.derived.kinds import ACROSS, KINDS, TRANSFERS, Derived
+from tasks.derived.kinds import ACROSS, KINDS, TRANSFERS, UNIFIED, Derived
 from tasks.load_options import Options
 
 Tell = Callable[[str], None]
@@ -29,6 +29,8 @@ def parse(name: str, options: Options) -> Derived:
         TaskError: a user's table cannot be understood.
     """
     kind, arguments = _split(name)
+    if kind in UNIFIED:
+        return _united(name, kind, arguments, options)
     form = KINDS.find(kind).form
     if len(arguments) != len(form.split(",")) or not all(arguments):
         raise Refused(f"{name!r}: expected {kind}:{form}, as in {_example(kind)}")
@@ -60,6 +62,25 @@ def parse(name: str, options: Options) -> Derived:
     return Derived(called, kind, first, (), option, opened, (base,))
 
 
+def _united(name: str, kind: str, arguments: Sequence[str], options: Options) -> Derived:
+    """The task that joins the corpora of a suite, or of listed tasks, whose order does not matter."""
+    one = arguments[0] if len(arguments) == 1 else ""
+    suite = "" if one in catalogue.names() or brought.is_table(one) else one
+    members = _members(suite, kind, options.data)[0] if suite else list(dict.fromkeys(arguments))
+    if len(members) < 2 or not all(members):
+        there = len([member for member in members if member])
+        raise Refused(
+            f"{name}: two corpora or more are expected, and there are {there}: {kind}:SUITE or {kind}:TASK,TASK, as in "
+            f"{_example(kind)}"
+        )
+    opened = {_asked(name, member, kind, options)[0].name: member for member in members}
+    definitions = tuple(_asked(name, opened[task], kind, options)[0] for task in sorted(opened))
+    _check_corpora(name, definitions)
+    option, opens = suite or ",".join(sorted(opened)), [opened[task] for task in sorted(opened)]
+    asked = f"{kind}:{suite or ','.join(opens)}"
+    return Derived(f"{kind}:{option}", kind, opens[0], tuple(opens[1:]), option, asked, definitions)
+
+
 def _option(name: str, kind: str, written: str) -> str:
     """K of `shots` or the classes of `labels`, in a normal form; empty for other kinds. Raises Refused."""
     if kind == "shots":
@@ -87,7 +108,7 @@ def _asked(name: str, task: str, kind: str, options: Options) -> tuple[Definitio
 def expand(name: str, options: Options, tell: Tell) -> list[str]:
     """Names of the tasks that a derived name stands for: several where it holds a suite.
 
-    A transfer comes with the task that scores its target on the target's own folds.
+    A transfer comes with the task that scores its target on the target's own folds, `unified:` with `alone:`.
 
     Args:
         tell: called with a line on the tasks of a suite that are left out.
@@ -97,6 +118,11 @@ def expand(name: str, options: Options, tell: Tell) -> list[str]:
     """
     kind, arguments = _split(name)
     suite, rest, data = arguments[0], arguments[1:], options.data
+    if kind in UNIFIED:
+        if not rest and catalogue.is_suite(suite) and (left := _members(suite, kind, data)[1]):
+            tell("\n  ".join([f"{name} goes without", *left]))
+        joined = parse(name, options).asked
+        return [joined.replace(kind, one, 1) for one in (UNIFIED if kind == UNIFIED[0] else (kind,))]
     of_tasks = KINDS.find(kind).form.startswith("TASK")
     if not ((of_tasks or not rest) and catalogue.is_suite(suite)):
         if kind == ACROSS and rest and (left := _members(suite, kind, data)[1]):
@@ -126,6 +152,8 @@ def expand(name: str, options: Options, tell: Tell) -> list[str]:
 def _split(name: str) -> tuple[str, list[str]]:
     """The kind and its arguments; the path of a user's table may hold commas."""
     kind, _, arguments = name.partition(":")
+    if kind in UNIFIED:
+        return kind, [brought.full(piece.strip(), tuple(KINDS)) for piece in arguments.split(",")]
     wanted = len(KINDS.find(kind).form.split(","))
     pieces = [piece.strip() for piece in arguments.split(",")]
     if len(pieces) > wanted:
@@ -146,6 +174,7 @@ def _joinings(pieces: Sequence[str], wanted: int) -> Iterator[list[str]]:
 
 def _example(kind: str) -> str:
     examples = {"labels": "emodb,anger+neutral", "shots": "emodb,4", ACROSS: "ser10,emodb"}
+    examples |= dict.fromkeys(UNIFIED, "emodb,emovo")
     return f"{kind}:{'emodb,urdu' if kind in TRANSFERS else examples.get(kind, 'emodb')}"
 
 
@@ -173,15 +202,23 @@ def _apart(source: str, target: Corpus) -> bool:
 
 def _check_joinable(name: str, tasks: Sequence[Definition]) -> None:
     """Raise Refused where tasks cannot be joined: two are on one corpus, or they share fewer than two classes."""
-    places = [task.corpus for task in tasks]
-    if len(set(places)) < len(places):
-        twice = next(place for place in places if places.count(place) > 1)
-        raise Refused(f"{name}: {tasks[0].name} and {tasks[-1].name} are both on {twice}; two corpora are expected")
+    _check_corpora(name, tasks)
     shared = label_algebra.shared([tuple(task.labels) for task in tasks])
     if len(shared) < label_algebra.FEWEST:
         has = "; ".join(f"{task.name} has {', '.join(task.labels)}" for task in tasks)
         common = f"only {', '.join(shared)}" if shared else "no class"
         raise Refused(f"{name}: they share {common}, and at least {label_algebra.FEWEST} classes are needed: {has}")
+
+
+def _check_corpora(name: str, tasks: Sequence[Definition]) -> None:
+    """Raise Refused where two tasks are on one corpus."""
+    first: dict[str, str] = {}
+    for task in tasks:
+        if task.corpus in first:
+            raise Refused(
+                f"{name}: {first[task.corpus]} and {task.name} are both on {task.corpus}; two corpora are expected"
+            )
+        first[task.corpus] = task.name
 
 
 def _with_own(derived: Derived) -> list[str]:

@@ -16,14 +16,13 @@ import pandas as pd
 from commons.corridors.problem import Fold, Problem
 from tasks import definition
 from tasks.definition import Definition, FoldRule
+from tasks.derived import joining
 from tasks.derived.classes import Counts, explained, regrouped
 from tasks.derived.kinds import ACROSS, Derived
 from tasks.errors import TaskError
-from tasks.reading import MEASURED, Reading, counted
+from tasks.reading import Reading
 from tasks.splits import folds, problems
 from tasks.task import Task, finish
-
-NAMES = ("speaker", "session", "dialogue", "sentence")  # columns whose values are unique within a corpus only
 
 
 @dataclass(frozen=True)
@@ -65,9 +64,7 @@ def joined(derived: Derived, loaded: Sequence[Task]) -> Task:
     wanted = derived.classes
     parts = [_part(each, wanted, target) for each in loaded]
     tested, *trained = parts
-    rows = pd.concat([part.rows for part in parts]).dropna(axis="columns", how="all")
-    if any(not part.task.has_audio for part in parts):  # what is joined has audio where all parts have it
-        rows = rows.drop(columns=["path", *MEASURED], errors="ignore")
+    rows = joining.together(loaded, [part.rows for part in parts])
     same_family = any(part.task.corpus.family == target.corpus.family for part in trained)
     if same_family and "speaker" not in rows:
         raise TaskError(f"{derived.name}: both corpora may hold the same speakers, and the speakers are unknown")
@@ -146,14 +143,11 @@ def _part(task: Task, wanted: tuple[str, ...], target: Task) -> _Part:
     units = speakers if rule.inner == "speaker" else problems.text(rows[rule.inner] if rule.inner else rows.index)
     groups = task.problem.groups[kept]
     if task is not target:
-        rows.index = pd.Index([f"{task.corpus.name}:{utterance}" for utterance in rows.index], name="id", dtype=str)
+        rows.index = joining.prefixed_ids(task.corpus.name, rows)
     if task.corpus.family != target.corpus.family:
         family = task.corpus.family
-        for column in set(NAMES) & set(rows):
-            rows[column] = rows[column].map(lambda value: f"{family}:{value}", na_action="ignore")
-        speakers, units, groups = (
-            np.array([f"{family}:{value}" for value in values]) for values in (speakers, units, groups)
-        )
+        joining.prefix_names(family, rows)
+        speakers, units, groups = (joining.prefixed(family, values) for values in (speakers, units, groups))
     notes = explained(task, merged, excluded)
     return _Part(task, rows, targets[kept], units, speakers, groups, merged, excluded, notes)
 
@@ -200,23 +194,6 @@ def _sizes(part: _Part, wanted: Sequence[str]) -> str:
 
 
 def _reading(parts: Sequence[_Part], rows: pd.DataFrame) -> Reading:
-    """The reading of the joined corpora: the target corpus's facts; licences, papers, marks, counts, notes of all."""
-    readings = {part.task.name: part.task.reading for part in parts}
-    target = parts[0].task.reading
-    licences = dict.fromkeys(f"{reading.corpus.licence} ({reading.corpus.name})" for reading in readings.values())
-    return Reading(
-        corpus=replace(target.corpus, licence="; ".join(licences)),
-        root=target.root,
-        utterances=rows,
-        marks=tuple(dict.fromkeys(mark for reading in readings.values() for mark in reading.marks)),
-        counts=counted(
-            merged={part.task.name: part.merged for part in parts},
-            excluded={part.task.name: part.excluded for part in parts},
-        ),
-        notes=tuple(f"{name}: {note}" for name, reading in readings.items() for note in reading.notes),
-        bad_files=sum(reading.bad_files for reading in readings.values()),
-        limited=any(reading.limited for reading in readings.values()),
-        same_as=target.same_as,
-        cite={name: keys for reading in readings.values() for name, keys in reading.cite.items()},
-        texts={name: texts for reading in readings.values() for name, texts in reading.texts.items()},
-    )
+    """The reading of the joined corpora, with the facts of the target's corpus."""
+    merged, excluded = ({part.task.name: getattr(part, of) for part in parts} for of in ("merged", "excluded"))
+    return joining.reading([part.task for part in parts], parts[0].task.corpus, rows, merged, excluded)

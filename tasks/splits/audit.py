@@ -55,7 +55,6 @@ class Audit:
             copy without audio, of its own texts.
         identical_audio: groups of utterances whose decoded samples are equal.
         text_hash: sha256 of `folds_hash` and every utterance's text; empty where the corpus has no text.
-        also_hash: sha256 of the further targets; empty where there are none.
     """
 
     task: str
@@ -68,7 +67,6 @@ class Audit:
     folds_hash: str
     hash: str
     text_hash: str = ""
-    also_hash: str = ""
 
     def reads(self, modality: str) -> str:
         """The hash of the task for upstreams that read `audio`, `text` or `audio+text`; it changes with what they read.
@@ -126,7 +124,6 @@ def prove(
         folds_hash=folds_hash,
         hash=hashing.of_compact_json([plan, version, *_content(utterances)]),
         text_hash=_text_hash(folds_hash, version, utterances),
-        also_hash=_also_hash(problem),
     )
 
 
@@ -190,15 +187,11 @@ def _plan(problem: Problem) -> dict[str, object]:
         plan["votes"] = [[None if value != value else value for value in row] for row in problem.votes.tolist()]
     if problem.test_standardised:
         plan["test_standardised"] = True
+    if problem.allowed is not None:
+        plan["allowed"] = [np.flatnonzero(own).tolist() for own in problem.allowed]
     if problem.kind == "conversation" and problem.dialogue is not None and problem.turn is not None:
         plan["order"] = [problem.causal, problem.dialogue.tolist(), problem.turn.tolist(), problem.speaker.tolist()]
     return plan
-
-
-def _also_hash(problem: Problem) -> str:
-    """Hash of the further targets, for heads that train on them; empty without any."""
-    further = [[one.name, one.kind, one.classes, one.values.tolist()] for one in problem.also]
-    return hashing.of_compact_json(further) if further else ""
 
 
 def _text_hash(folds_hash: str, version: str, utterances: pd.DataFrame) -> str:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 
-from commons.corridors.problem import Fold, Problem, Target
+from commons.corridors.problem import Fold, Problem
 from commons.errors import EmorepError
-from commons.metrics import CLASSIFICATION, REGRESSION
+from commons.metrics import REGRESSION
 from tasks import corpora, definition
 from tasks.definition import Definition
 from tasks.errors import TaskError
@@ -24,21 +23,6 @@ def targets(utterances: pd.DataFrame, wanted: Definition) -> np.ndarray:
         return utterances[wanted.target].to_numpy(dtype=np.float64)
     index = {value: i for i, values in enumerate(wanted.labels.values()) for value in values}
     return utterances[wanted.target].map(index).fillna(-1).to_numpy(dtype=np.int64)
-
-
-def further(utterances: pd.DataFrame, columns: Sequence[str]) -> tuple[Target, ...]:
-    """Further targets, one for each column: columns of values as they are, others as sorted classes."""
-    return tuple(_target(column, utterances[column]) for column in columns)
-
-
-def _target(name: str, column: pd.Series) -> Target:
-    if name in definition.VALUES:
-        return Target(name, REGRESSION, (), column.to_numpy(dtype=np.float64))
-    words = [None if gone else str(value) for value, gone in zip(column.tolist(), column.isna(), strict=True)]
-    classes = tuple(sorted({word for word in words if word is not None}))
-    index = {word: i for i, word in enumerate(classes)}
-    values = np.array([-1 if word is None else index[word] for word in words], dtype=np.int64)
-    return Target(name, CLASSIFICATION, classes, values)
 
 
 def of_next_turn(targets: np.ndarray, dialogue: np.ndarray, turn: np.ndarray) -> np.ndarray:
@@ -76,7 +60,7 @@ def split(wanted: Definition, reading: Reading) -> tuple[Problem, list[str]]:
     """
     rows, rule = reading.utterances, wanted.folds
     group = definition.GROUPS[wanted.group_by]
-    asked_for = {"folds": {rule.by, group, rule.apart} - {""}, "also": set(wanted.also), "pairs": set(wanted.pairs)}
+    asked_for = {"folds": {rule.by, group, rule.apart} - {""}, "pairs": set(wanted.pairs)}
     for key, columns in asked_for.items():
         lacking = sorted(columns - set(rows))
         if lacking:
@@ -102,7 +86,7 @@ def split(wanted: Definition, reading: Reading) -> tuple[Problem, list[str]]:
             turn=turn,
             select_on=wanted.select_on,
             causal=wanted.next_turn,
-            also=further(rows, wanted.also),
+            sentence=text(rows["sentence"].fillna("")) if "sentence" in rows else None,
         )
         return problem, notes
     except EmorepError as error:

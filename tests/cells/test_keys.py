@@ -77,12 +77,13 @@ def test_what_concerns_audio_alone_decides_nothing_of_text(task, upstream) -> No
 
 
 def test_further_targets_count_for_heads_that_train_on_them_alone(task, upstream) -> None:
-    more = replace(
-        task,
-        definition=definition.varied(task.definition, also=("gender",)),
-        audit=replace(task.audit, also_hash="a" * 64),
+    none, one, two = (
+        replace(task, definition=definition.varied(task.definition, also=also))
+        for also in ((), ("gender",), ("gender", "phonemes"))
     )
-    assert key(more, upstream) == key(task, upstream)
+    assert len({key(each, upstream) for each in (task, none, one, two)}) == 1
     head = registry.HEADS.find("probe")
     with registry.HEADS.holding("probe", replace(head, further=True)):
-        assert key(more, upstream) != key(task, upstream)
+        assert len({key(each, upstream) for each in (none, one, two)}) == 3
+        other = one.utterances.assign(gender=one.utterances["gender"].map({"female": "male", "male": "female"}))
+        assert key(replace(one, reading=replace(one.reading, utterances=other)), upstream) != key(one, upstream)

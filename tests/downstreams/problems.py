@@ -7,7 +7,7 @@ import torch
 
 import downstreams
 from commons.corridors.features import Features
-from commons.corridors.problem import Fold, Problem
+from commons.corridors.problem import Fold, Problem, Target
 
 KINDS = ("classification", "regression", "conversation", "ordinal")
 CLASSES = ("anger", "happiness", "sadness")
@@ -21,6 +21,7 @@ ECAPA = {"channels": 16, "scale": 4, "joined": 16, "squeeze": 4, "attention": 4,
 SHORT = {
     "attentive": {"epochs": 6, "rates": [1e-2], "hidden": 16, "attention": 4},
     "ecapa": ECAPA | {"epochs": 4, "rates": [1e-2]},
+    "speecheq": {"epochs": 4, "rates": [1e-2], "projection": 16, "hidden": 16, "attention": 4, "probes": False},
     "superb": {"epochs": 20, "evaluations": 5},
     "emotion2vec": {"epochs": 8},
     "finetune": TUNED,
@@ -130,6 +131,36 @@ def build(kind, targets, speaker, official_dev=False):
         turn=turns,
         select_on="CCC" if kind == "regression" else "WA",
     )
+
+
+SYMBOLS = ("a", "b", "c")
+
+
+def make_several(n=120, speakers=4, seed=0):
+    """(features, problem) with labels of intensity, gender, phonemes and sentences, told by the frames of an utterance.
+
+    Each symbol is five frames at a place of its own; levels and gender move all frames. Every seventh utterance lacks
+    the phonemes, every ninth the intensity.
+    """
+    rng = np.random.default_rng(seed)
+    speaker, state = np.arange(n) % speakers, rng.integers(0, len(CLASSES), n)
+    gender, level, sentence = speaker % 2, rng.integers(0, 2, n), np.arange(n) // speakers % 6
+    spoken = [rng.permutation(len(SYMBOLS))[: 2 + k % 2].astype(np.int64) for k in range(6)]
+    directions = rng.standard_normal((len(SYMBOLS) + len(CLASSES) + 2, 10))
+    frames, phonemes = [], np.empty(n, dtype=object)
+    for i in range(n):
+        shift = directions[3 + state[i]] + gender[i] * directions[-1] + level[i] * directions[-2]
+        places = np.repeat(directions[spoken[sentence[i]]], 5, axis=0)
+        own = places + shift + 0.3 * rng.standard_normal(places.shape)
+        frames.append(own[:, None].astype(np.float16))
+        phonemes[i] = spoken[sentence[i]] if i % 7 else None
+    also = (
+        Target("intensity", "ordinal", ("normal", "strong"), np.where(np.arange(n) % 9, level, -1), (0.5, 1.0)),
+        Target("gender", "classification", ("female", "male"), gender),
+        Target("phonemes", "sequence", SYMBOLS, phonemes),
+    )
+    problem = replace(build("classification", state, speaker), also=also, sentence=sentence.astype(str))
+    return features_of(frames=Ragged(frames)), problem
 
 
 class Encoder(torch.nn.Module):

@@ -7,8 +7,32 @@ import pytest
 
 import downstreams
 import tasks
+from commons.corridors.problem import Target
 from tasks.splits import folds
 from tests.downstreams.problems import Ragged, features_of, short
+
+
+def with_further_targets(problem, utterances, rng):
+    """The problem with a target of each kind, for heads that learn several."""
+    symbols = np.empty(len(problem.ids), dtype=object)
+    for row in range(len(symbols)):
+        symbols[row] = rng.integers(0, 2, size=1 + row % 2)
+    of = {name: utterances[name].to_numpy() for name in ("gender", "intensity")}
+    gender, intensity = ((values == np.unique(values)[1]).astype(np.int64) for values in of.values())
+    also = (
+        Target("gender", "classification", ("female", "male"), gender),
+        Target("intensity", "ordinal", ("normal", "strong"), intensity, (0.5, 1.0)),
+        Target("phonemes", "sequence", ("a", "b"), symbols),
+    )
+    return replace(problem, also=also)
+
+
+def other_values(target, rows, rng):
+    """The target with other values of some rows, and without some of them."""
+    values = target.values.copy()
+    values[rows] = values[rng.permutation(rows)]
+    values[rows[::5]] = None if target.kind == "sequence" else -1
+    return replace(target, values=values)
 
 
 @pytest.mark.parametrize("parts", [(), (3, 7)], ids=["alone", "fused"])
@@ -21,6 +45,8 @@ def test_permuted_labels_of_the_test_speakers_change_nothing_of_their_fold(head,
     name = "demo" if "classification" in reader.kinds else "demo_next"
     task = tasks.load(name, tasks.Options(tmp_path_factory.mktemp("data"), tmp_path_factory.mktemp("cache")))
     problem, rng = task.problem, np.random.default_rng(0)
+    if reader.further:
+        problem = with_further_targets(problem, task.utterances, rng)
     pooled = rng.standard_normal((len(problem.ids), 2, 3, 10)).astype(np.float32)
     pooled[:, :, 1] += problem.targets[:, None, None] * rng.standard_normal(10)
     frames = Ragged([mean[None, None] + rng.standard_normal((3, 1, 10)) for mean in pooled[:, 0, 1]])
@@ -32,7 +58,8 @@ def test_permuted_labels_of_the_test_speakers_change_nothing_of_their_fold(head,
         targets = problem.targets.copy()
         targets[theirs] = rng.permutation(targets[theirs]) // 2  # so that classes are counted otherwise, too
         split = folds.build(tests, problem.ids, problem.speaker, targets, task.definition.dev)
-        permuted = replace(problem, targets=targets, folds=split)
+        also = tuple(other_values(target, np.flatnonzero(theirs), rng) for target in problem.also)
+        permuted = replace(problem, targets=targets, folds=split, also=also)
         after = downstreams.evaluate(reader, features, permuted, [0])
         for predictions in (before, after):
             assert len(predictions.choices) == len(problem.folds)
@@ -40,3 +67,9 @@ def test_permuted_labels_of_the_test_speakers_change_nothing_of_their_fold(head,
         assert rows[0].equals(rows[1])
         chosen = [[c for c in p.choices if c["fold"] == fold.name] for p in (before, after)]
         assert chosen[0] == chosen[1]
+        assert [one.name for one in before.further] == [one.name for one in after.further]
+        for one, other in zip(before.further, after.further, strict=True):
+            # Which answers are scored follows from the labels; those of both are the same.
+            own, again = (further.table[further.table["fold"] == fold.name].set_index("id") for further in (one, other))
+            both = own.index.intersection(again.index)
+            assert len(both) and own.loc[both].drop(columns="target").equals(again.loc[both].drop(columns="target"))

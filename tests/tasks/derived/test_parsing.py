@@ -8,7 +8,7 @@ from commons.errors import Refused
 from tasks import catalogue, definition
 from tasks.derivation import Derivation
 from tasks.derived import parsing
-from tasks.derived.kinds import KINDS
+from tasks.derived.kinds import KINDS, UNIFIED
 from tasks.errors import TaskError
 from tests.tasks import layouts
 
@@ -130,6 +130,8 @@ def test_a_suite_goes_on_without_a_corpus_that_cannot_be_read_and_says_so(tmp_pa
     more = {"shots": ",4", "labels": ",anger+neutral"}.get(kind, "")
     lines = []
     names = tasks.resolve([f"{kind}:ser10{more}"], tmp_path, lines.append)
+    if kind in UNIFIED:
+        names = parsing.parse(names[0], tasks.Options(tmp_path, tmp_path)).tasks
     assert any("emodb" in name for name in names) and not any("emovo" in name for name in names)
     assert f"emovo: {tmp_path / 'EMOVO'} cannot be read (Permission denied)" in "".join(lines)
     for name in names:

@@ -1,16 +1,17 @@
 """Further targets: columns that a head which learns several tasks may train on."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
 
 import tasks
-from tasks import definition
-from tasks.errors import TaskError
-from tasks.splits import problems
+from tasks import catalogue, corpora, definition, further, intensity, reading
 from tests.tasks import layouts
 
-ALSO = ("gender", "intensity", "valence")
+SHIPPED = [name for name in catalogue.names() if definition.read(definition.path(name)).also and name != "demo"]
+ALSO = ("gender", "intensity", "valence", "phonemes")
 
 
 @pytest.fixture
@@ -23,7 +24,8 @@ def ask(tmp_path, definitions):
     def write(**columns: tuple[str, ...]) -> None:
         for name, path in shipped.items():
             more = f"also: [{', '.join(columns[name])}]\n" if name in columns else ""
-            (tmp_path / f"{name}.yaml").write_text(path.read_text() + more)
+            plain = re.sub(r"(?m)^also: .*\n", "", path.read_text())
+            (tmp_path / f"{name}.yaml").write_text(plain + more)
         definition.read.cache_clear()
 
     return write
@@ -32,37 +34,53 @@ def ask(tmp_path, definitions):
 def test_each_column_is_a_target_of_its_own_kind(ask, demo_cache):
     ask(demo=ALSO)
     task = tasks.load("demo", tasks.Options(demo_cache, demo_cache))
-    gender, intensity, valence = task.problem.also
-    assert [target.name for target in task.problem.also] == list(ALSO) == list(task.definition.also)
+    assert task.problem.also == (), "they are made for heads that ask"
+    gender, intensity, valence, phonemes = task.full_problem.also
+    assert [target.name for target in task.full_problem.also] == list(ALSO) == list(task.definition.also)
     assert (gender.kind, gender.classes) == ("classification", ("female", "male"))
-    assert (intensity.kind, intensity.classes) == ("classification", ("normal", "strong"))
+    assert (intensity.kind, intensity.classes, intensity.places) == ("ordinal", ("normal", "strong"), (0.5, 1.0))
     assert (valence.kind, valence.classes) == ("regression", ())
+    spoken = [" ".join(phonemes.classes[i] for i in symbols) for symbols in phonemes.values]
+    assert phonemes.kind == "sequence" and spoken == task.utterances.phonemes.str.replace("g", "ɡ").tolist()
     assert [gender.classes[value] for value in gender.values] == task.utterances.gender.tolist()
     np.testing.assert_array_equal(valence.values, task.utterances.valence)
-    assert all(target.mask.all() for target in task.problem.also)
+    assert all(target.mask.all() for target in (gender, valence, phonemes))
+    assert (intensity.mask == (task.utterances.emotion != "neutral")).all(), "neutral speech has no intensity"
     assert task.definition.model_dump()["also"] == ALSO
 
 
 def test_rows_without_a_value_are_masked():
-    table = pd.DataFrame({"intensity": ["strong", None, "normal"], "arousal": [1.5, None, 3.0]}, index=list("abc"))
-    words, values = problems.further(table, ("intensity", "arousal"))
-    assert words.values.tolist() == [1, -1, 0] and words.mask.tolist() == [True, False, True]
+    table = pd.DataFrame(
+        {
+            "intensity": ["strong", None, "high"],
+            "style": ["b", None, "a"],
+            "arousal": [1.5, None, 3.0],
+            "corpus": ["ravdess", "emodb", "cremad"],
+            "dominance": [None, None, None],
+        },
+        index=list("abc"),
+    )
+    asked = ("intensity", "style", "arousal", "dominance", "session")
+    levels, words, values = further.targets(table, asked, "joined")
+    assert levels.classes == ("low", "normal", "medium", "high/strong") and levels.places == (0.333, 0.5, 0.667, 1.0)
+    assert levels.values.tolist() == [3, -1, 3] and words.values.tolist() == [1, -1, 0]
+    assert words.mask.tolist() == levels.mask.tolist() == [True, False, True]
     assert values.mask.tolist() == [True, False, True] and values.values[2] == 3.0
 
 
 def test_a_task_without_further_targets_stays_what_it_was(ask, demo_cache):
     ask()
     plain = tasks.load("demo", tasks.Options(demo_cache, demo_cache))
-    assert plain.problem.also == () and "also" not in plain.definition.model_dump()
+    assert plain.full_problem.also == () and "also" not in plain.definition.model_dump()
     ask(demo=ALSO)
     more = tasks.load("demo", tasks.Options(demo_cache, demo_cache))
-    assert more.audit.hash == plain.audit.hash and more.audit.also_hash != plain.audit.also_hash
+    assert more.audit == plain.audit and more.also_hash != plain.also_hash == ""
 
 
 @pytest.mark.parametrize(
     ("name", "kept"),
     [
-        ("gender:demo", ("intensity", "valence")),
+        ("gender:demo", ALSO[1:]),
         ("speaker:demo", ALSO),
         ("shots:demo,2", ALSO),
         ("labels:demo,anger+sadness", ALSO),
@@ -71,7 +89,7 @@ def test_a_task_without_further_targets_stays_what_it_was(ask, demo_cache):
 def test_derived_tasks_keep_all_but_what_they_ask_themselves(ask, demo_cache, name, kept):
     ask(demo=ALSO)
     task = tasks.load(name, tasks.Options(demo_cache, demo_cache))
-    assert tuple(target.name for target in task.problem.also) == task.definition.also == kept
+    assert tuple(target.name for target in task.full_problem.also) == task.definition.also == kept
 
 
 def test_a_transfer_drops_them(ask, tmp_path):
@@ -79,10 +97,26 @@ def test_a_transfer_drops_them(ask, tmp_path):
     layouts.emodb(tmp_path)
     layouts.urdu(tmp_path)
     task = tasks.load("transfer:emodb,urdu", tasks.Options(tmp_path, tmp_path / "cache"))
-    assert task.problem.also == () == task.definition.also
+    assert task.full_problem.also == () == task.definition.also
 
 
-def test_a_column_that_the_corpus_lacks_is_named(ask, demo_cache):
-    ask(demo=("gender", "dominance"))
-    with pytest.raises(TaskError, match=r"demo\.yaml: also: demo has no column dominance"):
-        tasks.load("demo", tasks.Options(demo_cache, demo_cache))
+def test_what_joined_corpora_lack_is_masked(ask, tmp_path):
+    ask(emodb=("gender",), urdu=("gender", "phonemes"))
+    layouts.emodb(tmp_path)
+    layouts.urdu(tmp_path)
+    task = tasks.load("unified:emodb,urdu", tasks.Options(tmp_path, tmp_path / "cache"))
+    assert task.definition.also == ("gender", "phonemes")
+    gender, *spoken = task.full_problem.also
+    assert gender.mask.all()
+    for target in spoken:  # none, where espeak-ng is absent
+        assert (target.mask == (task.utterances["corpus"] == "emodb")).all()
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_tasks_name_what_their_corpora_have(name, tmp_path):
+    wanted = definition.read(definition.path(name))
+    layouts.TREES[wanted.corpus](tmp_path)
+    _, rows = reading.table(corpora.module(wanted.corpus).CORPUS, tmp_path, tmp_path / "cache")
+    has = set(rows) | ({"phonemes"} if "text" in rows else set())
+    assert set(wanted.also) <= has
+    assert ("intensity" in wanted.also) <= (wanted.corpus in intensity.read().levels)

@@ -1,0 +1,184 @@
+"""`speecheq`: emotion state, intensity, phonemes and gender, learnt together on frozen frames.
+
+An interpretation: of SpeechEQ (Kang et al., Interspeech 2022) only the abstract is known. It says that state and
+intensity are learnt together with phonemes and gender; layers, losses and their weights are ours. The training is that
+of `attentive`: rate and epoch are chosen on dev, fold by fold, by the state alone.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+
+import numpy as np
+import pandas as pd
+import torch
+from pydantic import JsonValue
+
+from commons.corridors.features import Features
+from commons.corridors.predictions import Further, Predictions
+from commons.corridors.problem import Fold, Problem, Target
+from commons.marks import SENTENCES, WITHOUT
+from commons.progress import Progress
+from downstreams import branches, chance, own_classes, schedule, shared_probes
+from downstreams.assembly import FoldResult, assemble, fold_rows, joined
+from downstreams.branches import Label, OfSymbols
+from downstreams.checks import check_dev, fitting
+from downstreams.frame_training import LONGEST, PART, Plan, Scaled, class_weights, predicted, trained
+from downstreams.held_frames import HeldFrames
+from downstreams.multi_task import Losses, MultiTaskHead
+from downstreams.parallel import one_core_each, reported
+from downstreams.settings import SpeechEq
+
+
+@dataclass(frozen=True)
+class _Made:
+    """What one fold and seed gave: the state, further predictions, and the labels that the branches learnt."""
+
+    result: FoldResult
+    further: list[Further]
+    labels: list[Label]
+
+
+def evaluate(
+    features: Features,
+    problem: Problem,
+    settings: Mapping[str, JsonValue],
+    seeds: Sequence[int],
+    device: str,
+    progress: Progress | None = None,
+) -> Predictions:
+    """The head's predictions; `settings` are those of settings.SpeechEq.
+
+    A branch whose label no utterance of train has is left out in that fold. Where a branch is left out in all folds,
+    a mark says so.
+
+    Raises:
+        DownstreamError: the features are not those of the problem, not finite or none of an utterance; a fold has no
+            dev part; a target is not of its branch's kind; training overflows at every rate.
+    """
+    started = time.perf_counter()
+    own = SpeechEq.model_validate(settings)
+    check_dev(problem, own.network)
+    given, last = fitting(features.frames, problem, "frames"), own.layers == "last"
+    frames = HeldFrames(given, problem.ids, device, last, features.parts)
+    jobs = [(seed, fold) for seed in seeds for fold in problem.folds]
+    advance = reported(progress, len(jobs) * len(own.rates))
+    with one_core_each(device) as pool:
+        train = partial(_of_fold, frames, problem=problem, settings=own, advance=advance)
+        made = list(pool.map(lambda job: train(*job), jobs))
+    predictions = assemble(problem, [one.result for one in made], time.perf_counter() - started)
+    return replace(predictions, further=joined([one.further for one in made]), marks=_marks(problem, own, made))
+
+
+def weights_of(settings: SpeechEq) -> dict[str, float]:
+    """The weight of each branch's loss."""
+    return {"intensity": settings.intensity, "phonemes": settings.phonemes, "gender": settings.gender}
+
+
+def _of_fold(
+    frames: HeldFrames,
+    seed: int,
+    fold: Fold,
+    *,
+    problem: Problem,
+    settings: SpeechEq,
+    advance: Callable[[float], None],
+) -> _Made:
+    scaled = Scaled.by(frames, fold.train)
+    labels = branches.labels(problem, fold, weights_of(settings), settings.neutral, frames.lengths, LONGEST)
+
+    def network(draws: torch.Generator) -> MultiTaskHead:
+        sizes = frames.depth, frames.width, len(problem.classes)
+        return MultiTaskHead(
+            *sizes, settings, labels, draws, lambda name: chance.generator(f"{fold.name}\n{name}", seed)
+        )
+
+    weights = class_weights(problem, fold, settings.class_weights, frames.device)
+    targets = torch.tensor(problem.targets, device=frames.device)
+    loss = Losses(problem, labels, targets, weights, settings.state)
+    best = trained(scaled, seed, fold, problem, settings, Plan(network, loss), advance)
+    logits, vectors = predicted(best.network, scaled, fold.test)
+    further = [_further(best.network, label, scaled, problem, fold, seed, vectors) for label in labels]
+    if settings.probes and np.isfinite(best.figure):
+        known = predicted(best.network, scaled, fold.train)[1]
+        further += shared_probes.probed(problem, fold, seed, known, vectors)
+    unread = {f"{label.target.name}_unread": n for label in labels if (n := _unread(label, fold))}
+    result = FoldResult(
+        fold,
+        seed,
+        {**best.choice, **unread},
+        best.figure,
+        own_classes.probabilities(logits, problem, fold.test),
+        vectors,
+        best.network.layer_weights(),
+    )
+    return _Made(result, further, labels)
+
+
+def _unread(label: Label, fold: Fold) -> int:
+    """How many training utterances have a sequence that their frames are too few for, or too many to be taken whole."""
+    return int((label.target.mask & ~label.usable)[fold.train].sum()) if label.target.kind == "sequence" else 0
+
+
+def _further(
+    network: MultiTaskHead, label: Label, frames: Scaled, problem: Problem, fold: Fold, seed: int, vectors: np.ndarray
+) -> Further:
+    """The answers of a branch for the test utterances that have the label."""
+    target, own = label.target, network.branch(label.target.name)
+    # All of test is answered, and then what has the label is kept: so an answer depends on no label at all.
+    there = branches.scored_rows(problem, target, fold.test)
+    rows = fold.test[there]
+    if isinstance(own, OfSymbols):
+        answers = [given for given, kept in zip(decoded(network, own, frames, fold.test), there, strict=True) if kept]
+        table = _sequences(target, answers, problem, fold, seed, rows)
+    else:
+        with torch.no_grad():
+            given = own.probabilities(torch.as_tensor(vectors, device=frames.frames.device)).cpu().numpy()
+        shares = branches.of_its_own_levels(label, given)[there]
+        table = fold_rows(problem.ids, fold.name, seed, rows, target.values[rows], target.classes, shares)
+    return Further(target.name, branches.BRANCHES[target.name], target.classes, target.places, table)
+
+
+def _sequences(
+    target: Target, answers: list[np.ndarray], problem: Problem, fold: Fold, seed: int, rows: np.ndarray
+) -> pd.DataFrame:
+    def text(symbols: np.ndarray) -> str:
+        return " ".join(target.classes[symbol] for symbol in symbols)
+
+    facts = {"id": problem.ids[rows], "fold": fold.name, "seed": seed}
+    return pd.DataFrame(
+        facts | {"target": [text(target.values[row]) for row in rows], "prediction": [text(own) for own in answers]}
+    )
+
+
+@torch.no_grad()
+def decoded(network: MultiTaskHead, own: OfSymbols, frames: Scaled, rows: np.ndarray) -> list[np.ndarray]:
+    """The symbols that the network gives for some utterances, in their order."""
+    network.eval()
+    made: dict[int, np.ndarray] = {}
+    for part in schedule.parts(rows, frames.frames.lengths, PART):
+        x, valid = frames.batch(part)
+        made |= dict(zip(part.tolist(), own.decoded(network.projected(x), valid.sum(1)), strict=True))
+    return [made[row] for row in rows.tolist()]
+
+
+def _marks(problem: Problem, settings: SpeechEq, made: Sequence[_Made]) -> tuple[str, ...]:
+    """`without:BRANCH` for branches that no fold had, and whether sentences of test were trained on."""
+    learnt = {label.target.name for one in made for label in one.labels}
+    marks = [f"{WITHOUT}:{name}" for name, weight in weights_of(settings).items() if weight > 0 and name not in learnt]
+    spoken = next((target for target in problem.also if target.name == "phonemes"), None)
+    if spoken is not None and "phonemes" in learnt and any(_shares(spoken, fold) for fold in problem.folds):
+        marks.append(SENTENCES)
+    return tuple(sorted(marks))
+
+
+def _shares(target: Target, fold: Fold) -> bool:
+    """Whether a sequence of test is in train or dev as well."""
+    test, rest = (
+        {tuple(target.values[row].tolist()) for row in rows if target.mask[row]}
+        for rows in (fold.test, np.r_[fold.train, fold.dev])
+    )
+    return bool(test & rest)
