@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from commons.corridors.fitted import Fitted
 from commons.corridors.predictions import Choice, Predictions
 from commons.corridors.problem import Fold, Problem
 from downstreams.errors import DownstreamError
@@ -22,6 +23,7 @@ class FoldResult:
         probabilities: (n, C) of the test utterances.
         outputs: (n, H) of the first layer on test.
         layer_weights: (L,) that the head learned, where it weighs layers.
+        fitted: the head itself, where it can be kept.
     """
 
     fold: Fold
@@ -31,6 +33,7 @@ class FoldResult:
     probabilities: np.ndarray
     outputs: np.ndarray
     layer_weights: list[float] | None = None
+    fitted: Fitted | None = None
 
 
 def assemble(problem: Problem, results: list[FoldResult], seconds: float) -> Predictions:
@@ -48,6 +51,7 @@ def assemble(problem: Problem, results: list[FoldResult], seconds: float) -> Pre
         choices=[{"fold": r.fold.name, "seed": r.seed, **r.choice, "dev": r.figure} for r in results],
         layer_weights=weights or None,
         outputs=np.concatenate([r.outputs for r in results if r.seed == results[0].seed]),
+        fitted=[r.fitted for r in results if r.fitted is not None],
         seconds=seconds,
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,13 +24,14 @@ def drawn(
     device: str,
     progress: Progress | None = None,
     work: Path | None = None,
+    keep: Collection[str] = (),
 ) -> Predictions:
     """The head's predictions on each seed's draw; a head that draws random numbers starts from the same seed.
 
     Raises:
         DownstreamError: as the head.
     """
-    evaluate = HEADS.find(reader.head).within(work)  # a draw has a seed of its own, and so its own states
+    evaluate = HEADS.find(reader.head).within(work, keep)  # a draw has a seed of its own, and so its own states
     parts = []
     for seed in seeds:
         alone = replace(problem, folds=problem.draws[seed], draws=())
@@ -44,6 +45,7 @@ def drawn(
         layer_weights=weights or None,
         curves=[entry for part in parts for entry in part.curves],
         training_seconds=sum(known) if (known := [p.training_seconds for p in parts if p.training_seconds]) else None,
+        fitted=[one for part in parts for one in part.fitted],
         marks=tuple(sorted({mark for part in parts for mark in part.marks})),
         seconds=sum(part.seconds for part in parts),
     )
@@ -52,4 +54,5 @@ def drawn(
 def _of_seed(seed: int, part: Predictions) -> Predictions:
     """The same predictions, called those of `seed`."""
     choices, curves = ([entry | {"seed": seed} for entry in entries] for entries in (part.choices, part.curves))
-    return replace(part, table=part.table.assign(seed=seed), choices=choices, curves=curves)
+    fitted = [replace(one, seed=seed) for one in part.fitted]
+    return replace(part, table=part.table.assign(seed=seed), choices=choices, curves=curves, fitted=fitted)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,15 +60,16 @@ def forecast(
     seeds: Sequence[int],
     device: str,
     work: Path | None = None,
+    keep: Collection[str] = (),
 ) -> Forecast:
-    """The forecast for these seeds; one step is done for it. Errors as those of `finetuning.evaluate`."""
+    """The forecast for these seeds; one step is done for it. Arguments and errors as those of `finetuning.evaluate`."""
     own = FineTune.model_validate(settings)
     check_dev(problem, "finetune")
     live = live_of(fitting(features.live, problem, "the network itself, with waveforms or texts"), own)
     rates = rates_of(live, own)
     trials = len(rates) * own.trial if len(rates) > 1 else 0.0
     setups = [Setup(live, problem, fold, seed, own, device) for seed in seeds for fold in problem.folds]
-    left = [setup for setup in setups if not is_done(work, setup)]
+    left = [setup for setup in setups if not is_done(work, setup, keep)]
     steps = sum(round(setup.steps() * (1 + trials)) for setup in left)
     workers = torch.get_num_threads() if torch.device(device).type == "cpu" else 1
     side_by_side = max(1, min(workers, len(left)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Protocol, cast
@@ -25,15 +25,18 @@ from downstreams.settings import (
 if TYPE_CHECKING:  # numpy and pandas, which a list of names does not need
     from pathlib import Path
 
+    import numpy as np
     from pydantic import JsonValue
 
     from commons.corridors.features import Features
+    from commons.corridors.fitted import Fitted
     from commons.corridors.predictions import Predictions
     from commons.corridors.problem import Problem
     from commons.progress import Progress
 
 CLASSES = ("classification", "conversation", "ordinal")
 EVERY_KIND = (*CLASSES, "regression")
+LINEAR = "downstreams.fitted_linear:apply"
 
 
 class Evaluate(Protocol):
@@ -51,7 +54,10 @@ class Evaluate(Protocol):
 
 
 class EvaluateInFolder(Protocol):
-    """The same for a head whose training is long: it keeps its states in the folder `work` and goes on from there."""
+    """The same for a head whose training is long: it keeps its states in the folder `work` and goes on from there.
+
+    The weights of the read-outs `keep` stay there, and the predictions have the fitted heads of its own.
+    """
 
     def __call__(
         self,
@@ -62,7 +68,16 @@ class EvaluateInFolder(Protocol):
         device: str,
         progress: Progress | None = None,
         work: Path | None = None,
+        keep: Collection[str] = (),
     ) -> Predictions: ...
+
+
+class Apply(Protocol):
+    """What a fitted head gives for new features: probabilities (n, C) of classes, or (n,) values."""
+
+    def __call__(
+        self, own: Fitted, settings: Mapping[str, JsonValue], features: Features, device: str
+    ) -> np.ndarray: ...
 
 
 @dataclass(frozen=True)
@@ -80,6 +95,7 @@ class Head:
         further: it trains on `Problem.also` as well, which is then a part of a cell's key.
         readouts: what one training gives, the head's own first; each is a cell, called HEAD or HEAD:READOUT.
         resumes: its training is long: its function is an `EvaluateInFolder`.
+        applies: "module:function" of its `Apply`; "": its fitted heads cannot be kept.
         cite: BibTeX keys of its papers, in leaderboard/bibliography.bib; empty where none is there.
     """
 
@@ -93,6 +109,7 @@ class Head:
     further: bool = False
     readouts: tuple[str, ...] = ()
     resumes: bool = False
+    applies: str = ""
     cite: tuple[str, ...] = ()
 
     def reads(self, settings: Mapping[str, JsonValue]) -> frozenset[str]:
@@ -107,20 +124,26 @@ class Head:
         """The function that evaluates this head, imported now."""
         return cast(Evaluate, registry.load(self.target))
 
-    def within(self, work: Path | None) -> Evaluate:
-        """The same; a long training keeps its states in the folder `work`, where there is one."""
+    def within(self, work: Path | None, keep: Collection[str] = ()) -> Evaluate:
+        """The same; a long training keeps its states in the folder `work`, where there is one, and there the weights
+        of the read-outs `keep`."""
         if not self.resumes:
             return self.load()
-        return cast(Evaluate, partial(cast(EvaluateInFolder, self.load()), work=work))
+        return cast(Evaluate, partial(cast(EvaluateInFolder, self.load()), work=work, keep=keep))
+
+    def apply(self) -> Apply:
+        """The function that applies a fitted head, imported now."""
+        return cast(Apply, registry.load(self.applies))
 
 
 def _probe(settings: Probe, about: str) -> Head:
-    return Head(about, "downstreams.probe:evaluate", settings, deterministic=True, standardises=True)
+    return Head(about, "downstreams.probe:evaluate", settings, deterministic=True, standardises=True, applies=LINEAR)
 
 
 def _on_frames(settings: FrameHead, about: str, cite: str) -> Head:
     needs = frozenset({"frames:last"})
-    return Head(about, "downstreams.frame_training:evaluate", settings, needs=needs, kinds=CLASSES, cite=(cite,))
+    room = "downstreams.frame_training"
+    return Head(about, f"{room}:evaluate", settings, needs=needs, kinds=CLASSES, applies=f"{room}:apply", cite=(cite,))
 
 
 def _finetune(settings: FineTune, about: str) -> Head:
@@ -132,6 +155,7 @@ def _finetune(settings: FineTune, about: str) -> Head:
         kinds=CLASSES,
         readouts=("average", "best", "last"),
         resumes=True,
+        applies="downstreams.fitted_network:apply",
         cite=("morais2022",),
     )
 
@@ -151,6 +175,7 @@ HEADS = registry.Registry(
             LastLayers(),
             deterministic=True,
             standardises=True,
+            applies=LINEAR,
             cite=("ma2024emotion2vec",),
         ),
         "superb": Head(
@@ -158,6 +183,7 @@ HEADS = registry.Registry(
             "downstreams.superb:evaluate",
             Superb(),
             kinds=CLASSES,
+            applies="downstreams.superb:apply",
             cite=("yang2021",),
         ),
         "emotion2vec": Head(
@@ -166,6 +192,7 @@ HEADS = registry.Registry(
             Emotion2vec(),
             needs=frozenset({"frames:last"}),
             kinds=CLASSES,
+            applies="downstreams.emotion2vec:apply",
             cite=("ma2024emotion2vec",),
         ),
         "attentive": _on_frames(
@@ -190,6 +217,13 @@ HEADS = registry.Registry(
             cite=("morais2022", "desplanques2020"),
         ),
         "finetune_top3": _finetune(FineTune(top=3), "the same of the encoder's last three blocks alone (classes)"),
+        "finetune_lora": replace(
+            _finetune(
+                FineTune(lora=16, rates=[2.5e-4, 5e-4], random_rates=[2.5e-4, 5e-4]),
+                "the same of low-rank adapters on the encoder's feed-forward matrices alone (classes)",
+            ),
+            cite=("morais2022", "hu2022"),
+        ),
         "context_gru": _conversation(Gru(), "a GRU over the turns of each dialogue (conversations)"),
         "recent_gru": _conversation(
             RecentGru(), "two layers of GRU over the last six turns (conversations)", ("ma2024emotion2vec",)

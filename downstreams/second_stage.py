@@ -42,4 +42,6 @@ def second(network: TunedNetwork, setup: Setup, facts: Choice) -> FoldResult:
     frames = HeldFrames(TunedFrames(network, len(setup.problem.ids)), setup.problem.ids, setup.device)
     made = of_fold(frames, setup.seed, setup.fold, problem=setup.problem, settings=settings, advance=lambda part: None)
     chosen = {f"ecapa_{name}": made.choice[name] for name in ("rate", "epoch")}
-    return FoldResult(made.fold, made.seed, facts | chosen, made.figure, made.probabilities, made.outputs)
+    return FoldResult(
+        made.fold, made.seed, facts | chosen, made.figure, made.probabilities, made.outputs, fitted=made.fitted
+    )

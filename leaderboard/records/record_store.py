@@ -296,7 +296,8 @@ def contamination(upstream: Upstream, task: Task) -> set[str]:
         return {"seen:unknown"}
     names = {_letters(name) for name in (task.corpus, task.family, *task.corpora_of_family) if name}
     levels = {level for corpus, level in (upstream.seen or {}).items() if _letters(corpus) in names}
-    return {f"contaminated:{level}" for level in levels}
+    others = {"seen:unknown"} if "unknown" in (upstream.seen or {}) else set()  # beside those that are named
+    return {f"contaminated:{level}" for level in levels} | others
 
 
 def _letters(name: str) -> str:
