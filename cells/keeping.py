@@ -53,14 +53,21 @@ def wanted(job: Measure) -> bool:
 
 
 def readouts(job: Measure) -> list[str]:
-    """Of which read-outs the job's training keeps the weights."""
-    return [name for reader in job.keep if (name := downstreams.readout(reader))]
+    """Of which read-outs the job's training keeps the weights: of its own, and of others that lack theirs."""
+    others = [reader for reader in job.keep if reader.name == job.reader.name or _lacking(job, reader)]
+    return [name for reader in others if (name := downstreams.readout(reader))]
 
 
 def lacking(job: Measure) -> list[int]:
-    """The seeds of a job's record whose weights are wanted, and are not there."""
-    record = leaderboard.find(job.setting.results, *job.cell) if wanted(job) else None
-    return sorted(set(job.seeds) - set(leaderboard.kept(job.setting.results, record))) if record else []
+    """The seeds of a job whose weights are wanted, and are not there."""
+    return _lacking(job, job.reader) if wanted(job) else []
+
+
+def _lacking(job: Measure, reader: Reader) -> list[int]:
+    """The seeds of a job whose weights are not there, of a cell that shares its training."""
+    results, (upstream, task, _) = job.setting.results, job.cell
+    record = leaderboard.find(results, upstream, task, reader.name)
+    return sorted(set(job.seeds) - set(leaderboard.kept(results, record) if record else ()))
 
 
 def write(job: Measure, task: Task, predictions: Predictions, place: Workplace) -> None:
@@ -116,14 +123,8 @@ def _about(job: Measure, task: Task) -> dict[str, JsonValue]:
 def _forget(job: Measure, place: Workplace) -> None:
     """Remove what a training kept of its weights, where all cells that wanted some have theirs."""
     work = place.folder(job)
-    if work is None:
-        return
-    upstream, task, _ = job.cell
-    for reader in job.keep:
-        record = leaderboard.find(job.setting.results, upstream, task, reader.name)
-        if record is None or len(leaderboard.kept(job.setting.results, record)) < len(record.cell.seeds):
-            return
-    downstreams.forget(work)
+    if work is not None and not any(_lacking(job, reader) for reader in job.keep):
+        downstreams.forget(work)
 
 
 def read(folder: Path, fold: str, seed: int, about: Mapping[str, JsonValue]) -> Fitted:
