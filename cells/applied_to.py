@@ -64,14 +64,12 @@ def with_texts(table: pd.DataFrame, file: Path) -> pd.DataFrame:
     Raises:
         EmorepError: as `texts`, or a file has none.
     """
-    known = texts(file)["text"]
-    chosen = {
-        name: next((own for own in (name, Path(name).name, Path(name).stem) if own in known.index), None)
-        for name in table.index
-    }
-    if missing := [name for name, own in chosen.items() if own is None]:
+    known = texts(file)["text"].to_dict()
+    names = [str(name) for name in table.index]
+    forms = {name: [own for own in (name, Path(name).name, Path(name).stem) if own in known] for name in names}
+    if missing := [name for name in names if not forms[name]]:
         raise Refused(f"{file}: has no text of {', '.join(missing[:SHOWN])}; its ids are names of the audio files")
-    return table.assign(text=[known[own] for own in chosen.values()])
+    return table.assign(text=[known[forms[name][0]] for name in names])
 
 
 def _plain(name: str) -> str:

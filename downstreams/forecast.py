@@ -13,6 +13,7 @@ from pydantic import JsonValue
 
 from commons.corridors.features import Features
 from commons.corridors.problem import Problem
+from commons.device import peak_memory
 from downstreams.checks import check_dev, fitting
 from downstreams.course import Setup
 from downstreams.finetuning import is_done, live_of, rates_of
@@ -29,6 +30,7 @@ class Forecast:
         steps: of those that are not done, with the trials of rates.
         seconds: that one step takes, measured; 0 where all are done.
         side_by_side: how many trainings run at once.
+        memory: MB at its highest after steps of one training: of this process, or on the GPU; 0 where all are done.
     """
 
     trainings: int
@@ -36,6 +38,7 @@ class Forecast:
     steps: int
     seconds: float
     side_by_side: int
+    memory: float = 0.0
 
     @property
     def hours(self) -> float:
@@ -49,7 +52,7 @@ class Forecast:
             return text
         return (
             f"{text}; {self.steps:,} steps of {self.seconds:.2g} s, {min(left, self.side_by_side)} side by side: "
-            f"about {self.hours:.1f} h"
+            f"about {self.hours:.1f} h; memory with one of them: {self.memory / 1024:.1f} GB"
         )
 
 
@@ -74,7 +77,8 @@ def forecast(
     workers = torch.get_num_threads() if torch.device(device).type == "cpu" else 1
     side_by_side = max(1, min(workers, len(left)))
     seconds = _step(left[0], workers) if left else 0.0
-    return Forecast(len(setups), len(setups) - len(left), steps, seconds, side_by_side)
+    memory = peak_memory(device) if left else 0.0
+    return Forecast(len(setups), len(setups) - len(left), steps, seconds, side_by_side, memory)
 
 
 def _step(setup: Setup, workers: int) -> float:

@@ -338,7 +338,7 @@ def _earlier_runs(extends: Record, run: Run) -> list[Run]:
 
 
 def _facts(run: Run) -> dict[str, object]:
-    return run.model_dump(exclude={"seconds", "peak_memory_mb"})
+    return run.model_dump(exclude={"seconds", "peak_memory_mb", "peak_gpu_memory_mb"})
 
 
 def _plain(choices: Sequence[Choice]) -> list[Choice]:

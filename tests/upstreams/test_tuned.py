@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -88,6 +89,13 @@ def test_a_users_module_has_no_such_form_and_nothing_is_written(tmp_path: Path) 
     live.adapt(network, 2, torch.Generator())
     assert {name for name, own in network.named_parameters() if own.requires_grad} == {
         "layer.lora_A.default.weight", "layer.lora_B.default.weight"}  # fmt: skip
+
+
+def test_without_peft_one_message_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    live = extract("random:emotion2vec", speak(tmp_path, [noise(0.5)]), {"live"}, tmp_path / "cache").live
+    monkeypatch.setitem(sys.modules, "peft", None)
+    with pytest.raises(UpstreamError, match=r"LoRA needs peft .*: pip install 'emorep\[lora\]'"):
+        live.adapt(live.network(), 2, torch.Generator())
 
 
 @pytest.mark.parametrize("name", ["random:emotion2vec", "wavlm_base", "whisper_tiny"])
