@@ -16,6 +16,7 @@ COMMANDS = {
     "run": ("run_benchmark", "measure upstreams on tasks: python run_benchmark.py"),
     "tasks": ("tasks.__main__", "tasks, corpora, audits: python -m tasks"),
     "upstreams": ("upstreams.__main__", "upstreams, pre-training, the store of features: python -m upstreams"),
+    "apply": ("cells.apply", "kept weights on files of your own: python -m cells.apply"),
     "leaderboard": ("leaderboard.__main__", "tables, statistics, pictures, the page: python -m leaderboard"),
 }
 

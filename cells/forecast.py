@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import downstreams
+from cells import keeping
 from cells.jobs import Extract, Late, Measure
 from cells.measure import explain
 from commons import device
@@ -51,4 +52,5 @@ def forecast(job: Measure, place: Workplace) -> Forecast:
     task = place.read_by(job.modality, job.cell[0], job.task, job.setting)
     features = place.features(job.task, job.upstream, job.reader.needs, job.setting)
     on = device.choose(job.setting.extraction.device)
-    return downstreams.expected(job.reader, features, task.problem, job.seeds, on, place.folder(job))
+    work, keep = place.folder(job), keeping.readouts(job)
+    return downstreams.expected(job.reader, features, task.problem, job.seeds, on, work, keep)

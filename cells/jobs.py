@@ -70,6 +70,7 @@ class Measure:
         mode: `add` missing seeds to the existing record, `replace` it, or `compare` with it and keep it.
         beside: of a reference row, the cells that it is shown with; it runs unless all of them failed. Empty: always.
         texts: of a cell that reads texts of a user's file, the file's stem and a hash of its content; else empty.
+        keep: heads whose weights are kept: this one, and those that share its training; empty: none are.
     """
 
     id: str
@@ -86,6 +87,7 @@ class Measure:
     after: tuple[str, ...] = ()
     beside: tuple[str, ...] = ()
     texts: str = ""
+    keep: tuple[Reader, ...] = ()
 
     @property
     def cell(self) -> CellName:

@@ -15,7 +15,7 @@ import numpy as np
 
 import downstreams
 import leaderboard
-from cells import averaging, keys, sections
+from cells import averaging, keeping, keys, sections
 from cells.jobs import Extract, Extracted, Job, Late, Measure, Outcome
 from cells.workplace import Workplace
 from commons import device, files
@@ -85,6 +85,20 @@ def _measure(job: Measure, place: Workplace, extracted: Extracted | None) -> tup
             stands = standing(job)
             return tuple(leaderboard.same(stands, again)) if stands else ("the earlier record is gone or damaged",)
     _fill(job, place, features, extracted)
+    return _with_weights(job, task, features, place)
+
+
+def _with_weights(job: Measure, task: Task, features: Features | None, place: Workplace) -> tuple[str, ...] | None:
+    """Train seeds again whose weights are wanted and were not kept; returns what differs from the record, if any does:
+    then they are not those of its predictions, and none are kept."""
+    lacking, record = tuple(keeping.lacking(job)), standing(job)
+    if not lacking or record is None:
+        return None
+    predictions = _predictions(job, task, lacking, features, place)
+    differs = keeping.differences(record, leaderboard.predictions(job.setting.results, record), predictions)
+    if differs:
+        return differs
+    keeping.write(job, task, predictions, place)
     return None
 
 
@@ -136,6 +150,8 @@ def _write(
         extends = standing(job) if job.mode == "add" else None
         if extends and set(seeds) <= set(extends.cell.seeds):
             return extends  # another process has added the same seeds
+        if not extends:
+            leaderboard.drop_weights(results, job.cell)
         earlier = extends.run.seconds.get("evaluate", 0.0) if extends else 0.0
         seconds = {"load": place.seconds(job.task, job.setting), "evaluate": earlier + spent}
         measured = Measured(
@@ -151,7 +167,10 @@ def _write(
             groups=task.problem.groups,
             pooled=sections.chosen_layer(features, predictions, task),
         )
-        return leaderboard.record(results, measured, extends)
+        record = leaderboard.record(results, measured, extends)
+    if keeping.wanted(job) and job.mode != "compare":
+        keeping.write(job, task, predictions, place)
+    return record
 
 
 def _predictions(
@@ -165,10 +184,11 @@ def _predictions(
     with bar(f"{task.name}: {job.cell[0]}, {job.reader.name}", "fits") as progress:
         on = device.choose(job.setting.extraction.device)
         work = place.folder(job)
+        keep = keeping.readouts(job)
         if job.reader.resumes:
-            expected = downstreams.expected(job.reader, features, problem, list(seeds), on, work)
+            expected = downstreams.expected(job.reader, features, problem, list(seeds), on, work, keep)
             print(f"{' · '.join(job.cell)}: {expected}", file=sys.stderr)
-        predictions = downstreams.evaluate(job.reader, features, problem, list(seeds), on, progress, work)
+        predictions = downstreams.evaluate(job.reader, features, problem, list(seeds), on, progress, work, keep)
     if predictions.outputs is not None:
         return replace(predictions, outputs=sections.standardised(predictions.outputs))
     return predictions

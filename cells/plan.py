@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import downstreams
 import leaderboard
 import upstreams
-from cells import keys, late
+from cells import keeping, keys, late
 from cells.jobs import CellName, Extract, Job, Late, Measure, Outcome, given
 from cells.late import LateFusion
 from cells.measure import explain
@@ -244,6 +244,7 @@ class _Planner:
             seeds=seeds,
             mode="add",
             setting=self.request.setting,
+            keep=self._kept(task, identity, reader) if identity else (),
         )
         if "text" in (job.modality or ""):
             self.texts_read.add(asked)
@@ -263,8 +264,23 @@ class _Planner:
             return job
         if self.request.rerun:
             return replace(job, mode="compare", seeds=tuple(ours.cell.seeds))
+        if keeping.lacking(job):
+            self.warn(f"{' · '.join(job.cell)}: done, and its weights were not kept; it is trained again for them")
+            return job
         self.done.append(job.cell)
         return None
+
+    def _kept(self, task: Task, identity: Identity, reader: Reader) -> tuple[Reader, ...]:
+        """The heads whose weights the training of a head keeps: its own, and those of cells that share it."""
+        if self.request.keeps(reader) and (why := keeping.refusal(task, identity, reader)):
+            self.warn(f"{identity.named.record_name} · {task.name} · {reader.name}: weights are not kept: {why}")
+            return ()
+        kept = [one for one in self._readers(task) if self.request.keeps(one)]
+        if not reader.resumes:
+            return tuple(one for one in kept if one.name == reader.name)
+        skip_bad = self.request.skip_bad
+        own = keys.training(task, identity, reader, skip_bad)
+        return tuple(one for one in kept if one.resumes and keys.training(task, identity, one, skip_bad) == own)
 
     def _fail(self, upstream: str, task: str, error: Exception, head: str = "") -> None:
         """Store a failure: of all cells of a task, of an upstream on a task, or of one cell."""

@@ -12,6 +12,8 @@ from functools import cache
 from importlib import metadata
 from pathlib import Path
 
+from commons import device
+
 PACKAGES = "torch torchaudio transformers s3prl opensmile pyworld numpy scipy soundfile soxr"
 
 
@@ -37,6 +39,14 @@ def git_commit() -> str | None:
 
     commit = git("rev-parse", "--short=12", "HEAD")
     return f"{commit}{'+' if git('status', '--porcelain', '-uno') else ''}" if commit else None
+
+
+def peak_gpu_memory() -> float | None:
+    """Peak memory of torch on the GPU so far, MB; None where no GPU was used."""
+    torch = sys.modules.get("torch")
+    if torch is None or not torch.cuda.is_initialized():
+        return None
+    return device.peak_memory("cuda")
 
 
 def peak_memory() -> float:

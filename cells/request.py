@@ -46,6 +46,8 @@ class Request:
         files: files of the user's that variants begin with or follow, by their names in the recipes.
         audio: folder to which paths in users' tables are relative; labels: file that maps their labels to classes.
         texts: corpora and files of transcripts that replace their own.
+        keep_weights: leave the fitted heads and fine-tuned encoders beside the records.
+        asked: heads that were named, without the further read-outs of their trainings; empty as `readers`.
     """
 
     upstreams: tuple[Named | LateFusion, ...]
@@ -69,6 +71,12 @@ class Request:
     audio: Path | None = None
     labels: Path | None = None
     texts: tuple[tuple[str, Path], ...] = ()
+    keep_weights: bool = False
+    asked: tuple[str, ...] = ()
+
+    def keeps(self, reader: Reader) -> bool:
+        """Whether weights of this head are kept: of a training only those of the read-outs that were named."""
+        return self.keep_weights and (not self.asked or reader.name in self.asked)
 
     @property
     def results(self) -> Path:
@@ -122,6 +130,7 @@ def _parser() -> argparse.ArgumentParser:
     again = here.add_mutually_exclusive_group()
     again.add_argument("--force", action="store_true", help="measure cells again that are done")
     again.add_argument("--rerun", action="store_true", help="measure done cells again, compare, keep what was there")
+    add("--keep-weights", action="store_true", help="keep what is trained, for emorep apply; makes what is missing")
     add("--skip-bad", action="store_true", help="leave out undecodable files and utterances without text, and say so")
     add("--text", nargs="+", metavar="CORPUS=FILE", default=[],
         help="transcripts for a corpus: a table of id and text (of a recogniser) or text_gold")  # fmt: skip
@@ -147,6 +156,8 @@ def understood(options: argparse.Namespace, tell: Callable[[str], None]) -> Requ
     for option, folder in (("--results", where.results), ("--cache", where.cache)):
         if said := places.unwritable(folder):
             raise Refused(f"{said}; name another with {option}")
+    if options.keep_weights and options.rerun:
+        raise Refused("--rerun keeps what was there, and writes no weights; leave it or --keep-weights out")
     asked = dict.fromkeys(one for name in options.upstream for one in late.expand(name, where))
     if options.audio and not options.audio.expanduser().is_dir():
         raise Refused(f"{options.audio}: there is no such folder; name the folder of your table's audio with --audio")
@@ -158,10 +169,11 @@ def understood(options: argparse.Namespace, tell: Callable[[str], None]) -> Requ
         tasks=names,
         readers=_readers(options.downstream),
         card=any(tasks.is_card(name) for name in options.task),
+        asked=tuple(downstreams.resolve(name).name for name in options.downstream),
         places=where,
         **{k: getattr(options, k)
            for k in ["seeds", "device", "precision", "jobs", "limit", "force", "rerun", "skip_bad", "dry_run", "audio",
-                     "labels"]},
+                     "labels", "keep_weights"]},
         texts=tasks.texts(options.text, names, tables),
         ablation=ablation,
         speech=tuple(Path(folder).expanduser() for folder in options.speech),

@@ -9,7 +9,7 @@ import numpy as np
 
 import downstreams
 import tasks
-from cells.provenance import git_commit, peak_memory, versions
+from cells.provenance import git_commit, peak_gpu_memory, peak_memory, versions
 from commons.corridors import record
 from commons.corridors.record import REFERENCE
 from commons.marks import concerning
@@ -144,6 +144,7 @@ def run(seconds: dict[str, float], extracted: Extracted | None) -> record.Run:
     return record.Run(
         seconds=seconds | {"extract" if phase == "total" else phase: spent for phase, spent in phases.items()},
         peak_memory_mb=peak_memory(),
+        peak_gpu_memory_mb=peak_gpu_memory(),
         device=extracted.device if extracted else "cpu",
         versions=versions(),
         git_commit=git_commit(),

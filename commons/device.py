@@ -1,8 +1,10 @@
-"""The device to compute on, and the number of processor cores."""
+"""The device to compute on, the number of processor cores, and memory at its highest."""
 
 from __future__ import annotations
 
 import os
+import resource
+import sys
 
 from commons.errors import EmorepError
 
@@ -12,6 +14,15 @@ DEVICES = ("auto", "cpu", "cuda")
 def cores() -> int:
     """Processor cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def peak_memory(device: str = "cpu") -> float:
+    """Memory at its highest, MB: of a GPU, what torch had on it; else of this process."""
+    if device.startswith("cuda"):
+        import torch
+
+        return torch.cuda.max_memory_allocated(device) / 2**20
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
 
 
 def choose(asked: str) -> str:

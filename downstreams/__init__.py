@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from commons.corridors.features import Features
+    from commons.corridors.fitted import Fitted
     from commons.corridors.predictions import Predictions
     from commons.corridors.problem import Problem
     from commons.corridors.utterances import Modality
@@ -86,6 +87,7 @@ def evaluate(
     device: str = "cpu",
     progress: Progress | None = None,
     work: Path | None = None,
+    keep: Collection[str] = (),
 ) -> Predictions:
     """The predictions of the head for the test utterances of every fold, trained on that fold.
 
@@ -95,6 +97,8 @@ def evaluate(
         device: torch device of the computation.
         progress: called with (done, total) parts of the work.
         work: folder in which a long training keeps its states, so that it goes on after a kill; it is one cell's own.
+        keep: read-outs of a long training, see `readout`, whose weights stay in that folder until `forget`; that of the
+            reader is then among the fitted heads. Other heads always give theirs, where they can be kept.
 
     Raises:
         DownstreamError: features and problem do not fit, the head cannot treat this kind of problem, or training
@@ -116,8 +120,8 @@ def evaluate(
             f"{reader.name} chooses among all classes, and the task joins corpora with classes of their own; use probe."
         )
     if problem.draws:
-        return drawn(reader, features, problem, seeds, device, progress, work)
-    return head.within(work)(features, problem, reader.settings, seeds, device, progress)
+        return drawn(reader, features, problem, seeds, device, progress, work, keep)
+    return head.within(work, keep)(features, problem, reader.settings, seeds, device, progress)
 
 
 def expected(
@@ -127,6 +131,7 @@ def expected(
     seeds: Sequence[int],
     device: str = "cpu",
     work: Path | None = None,
+    keep: Collection[str] = (),
 ) -> Forecast:
     """What the trainings of a head that `resumes` will take; one step is done for it.
 
@@ -136,7 +141,40 @@ def expected(
     from downstreams.forecast import forecast
 
     own = problem if not problem.draws else replace(problem, folds=problem.draws[seeds[0]], draws=())
-    return forecast(features, own, reader.settings, seeds, device, work)
+    return forecast(features, own, reader.settings, seeds, device, work, keep)
+
+
+def readout(reader: Reader) -> str:
+    """Which of what a long training gives is the reader's; "" for heads that have one result."""
+    from downstreams.settings import FineTune
+
+    return FineTune.model_validate(reader.settings).read_out if reader.resumes else ""
+
+
+def forget(work: Path) -> None:
+    """Remove the weights that the trainings in a folder kept for fitted heads, not their results."""
+    from downstreams import finetuning
+
+    finetuning.forget(work)
+
+
+def apply(reader: Reader, fitted: Fitted, encoder: Path | None, features: Features, device: str = "cpu") -> np.ndarray:
+    """What a fitted head gives for utterances: probabilities (n, C) of classes, or (n,) values.
+
+    Args:
+        encoder: the folder of its encoder, where it was fine-tuned.
+        features: hold what the reader `needs`; live ones are of that encoder, where an upstream reads its folder.
+
+    Raises:
+        DownstreamError: an utterance has features that are not finite, or of other sizes.
+    """
+    from downstreams.registry import HEADS
+
+    if encoder is not None:
+        from downstreams import fitted_network
+
+        fitted = fitted_network.with_values(fitted, encoder)
+    return HEADS.find(reader.head).apply()(fitted, reader.settings, features, device)
 
 
 def references(kind: str) -> dict[str, str]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
+from commons.corridors.fitted import Fitted
 from commons.corridors.predictions import Choice, Further, Predictions
 from commons.corridors.problem import Fold, Problem
 from downstreams.errors import DownstreamError
@@ -37,6 +38,7 @@ class FoldResult:
         outputs: (n, H) of the first layer on test.
         layer_weights: (L,) that the head learned, where it weighs layers.
         dev: (m, C) probabilities of the fold's dev part, by the same network; None where they were not kept.
+        fitted: the head itself, where it can be kept.
     """
 
     fold: Fold
@@ -47,6 +49,7 @@ class FoldResult:
     outputs: np.ndarray
     layer_weights: list[float] | None = None
     dev: np.ndarray | None = None
+    fitted: Fitted | None = None
 
 
 def assemble(problem: Problem, results: list[FoldResult], seconds: float) -> Predictions:
@@ -70,6 +73,7 @@ def assemble(problem: Problem, results: list[FoldResult], seconds: float) -> Pre
                 for r in results
             ]
         ),
+        fitted=[r.fitted for r in results if r.fitted is not None],
         seconds=seconds,
     )
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import partial
 
 import numpy as np
@@ -18,6 +18,7 @@ from pydantic import JsonValue
 from torch.nn.functional import cross_entropy
 
 from commons.corridors.features import Features
+from commons.corridors.fitted import Fitted
 from commons.corridors.predictions import Predictions
 from commons.corridors.problem import Fold, Problem
 from commons.progress import Progress
@@ -136,7 +137,21 @@ def _train(
     outputs, test = _outputs(frames, kept, fold.test)
     probabilities = own_classes.probabilities(test, problem, fold.test)
     dev = own_classes.probabilities(_outputs(frames, kept, fold.dev)[1], problem, fold.dev)
-    return FoldResult(fold, seed, {"epoch": best_epoch}, float(best), probabilities, outputs, dev=dev)
+    arrays = {field.name: getattr(kept, field.name).detach().cpu().numpy() for field in fields(Head)}
+    fitted = Fitted(fold.name, seed, {}, arrays)
+    return FoldResult(fold, seed, {"epoch": best_epoch}, float(best), probabilities, outputs, dev=dev, fitted=fitted)
+
+
+def apply(own: Fitted, settings: Mapping[str, JsonValue], features: Features, device: str) -> np.ndarray:
+    """Probabilities (n, C) of a fitted head; `settings` are not needed: its weights say all.
+
+    Raises:
+        DownstreamError: an utterance has no frames, or one that is not finite.
+    """
+    assert features.frames is not None
+    frames = LastLayer(features.frames, features.ids, device, resident=RESIDENT)
+    head = Head(*(torch.tensor(own.arrays[field.name], device=device) for field in fields(Head)))
+    return torch.as_tensor(_outputs(frames, head, np.arange(len(features.ids)))[1]).softmax(1).numpy()
 
 
 @torch.no_grad()

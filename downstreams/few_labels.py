@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,13 +25,14 @@ def drawn(
     device: str,
     progress: Progress | None = None,
     work: Path | None = None,
+    keep: Collection[str] = (),
 ) -> Predictions:
     """The head's predictions on each seed's draw; a head that draws random numbers starts from the same seed.
 
     Raises:
         DownstreamError: as the head.
     """
-    evaluate = HEADS.find(reader.head).within(work)  # a draw has a seed of its own, and so its own states
+    evaluate = HEADS.find(reader.head).within(work, keep)  # a draw has a seed of its own, and so its own states
     parts = []
     for seed in seeds:
         alone = replace(problem, folds=problem.draws[seed], draws=())
@@ -47,6 +48,7 @@ def drawn(
         curves=[entry for part in parts for entry in part.curves],
         training_seconds=sum(known) if (known := [p.training_seconds for p in parts if p.training_seconds]) else None,
         further=joined([part.further for part in parts]),
+        fitted=[one for part in parts for one in part.fitted],
         marks=tuple(sorted({mark for part in parts for mark in part.marks})),
         seconds=sum(part.seconds for part in parts),
     )
@@ -56,6 +58,12 @@ def _of_seed(seed: int, part: Predictions) -> Predictions:
     """The same predictions, called those of `seed`."""
     choices, curves = ([entry | {"seed": seed} for entry in entries] for entries in (part.choices, part.curves))
     held_out = None if part.held_out is None else part.held_out.assign(seed=seed)
-    further = tuple(replace(one, table=one.table.assign(seed=seed)) for one in part.further)
-    table = part.table.assign(seed=seed)
-    return replace(part, table=table, choices=choices, curves=curves, held_out=held_out, further=further)
+    return replace(
+        part,
+        table=part.table.assign(seed=seed),
+        choices=choices,
+        curves=curves,
+        held_out=held_out,
+        further=tuple(replace(one, table=one.table.assign(seed=seed)) for one in part.further),
+        fitted=[replace(one, seed=seed) for one in part.fitted],
+    )

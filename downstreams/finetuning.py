@@ -8,7 +8,7 @@ kept, so that the cells of the other read-outs train nothing.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -22,7 +22,7 @@ from commons.corridors.features import Features, Live
 from commons.corridors.predictions import Choice, Predictions
 from commons.corridors.problem import Fold, Problem
 from commons.progress import Progress
-from downstreams import choosing
+from downstreams import choosing, fitted_network
 from downstreams.assembly import FoldResult, assemble
 from downstreams.checks import check_dev, fitting
 from downstreams.course import Course, Setup, chosen_rate
@@ -44,12 +44,14 @@ def evaluate(
     device: str,
     progress: Progress | None = None,
     work: Path | None = None,
+    keep: Collection[str] = (),
 ) -> Predictions:
     """The head's predictions; `settings` are those of settings.FineTune.
 
     Args:
         work: folder for the states of the trainings, with which a killed one goes on, and for their results; None: they
             are kept in memory.
+        keep: read-outs whose weights stay in the folder until `forget`; that of `settings` is then among the fitted.
 
     Raises:
         DownstreamError: there is no network of the problem's utterances; a fold has no dev part; an utterance has
@@ -62,10 +64,15 @@ def evaluate(
     jobs = [(seed, fold) for seed in seeds for fold in problem.folds]
     advance = reported(progress, len(jobs))
     with one_core_each(device) as pool:
-        train = partial(_of_fold, live, problem=problem, settings=own, device=device, work=work, advance=advance)
-        states = list(pool.map(lambda job: train(*job), jobs))
-    readout = own.readout if own.then == "nothing" else own.then
-    results = [_read_out(state, seed, fold, readout) for state, (seed, fold) in zip(states, jobs, strict=True)]
+        train = partial(
+            _of_fold, live, problem=problem, settings=own, device=device, work=work, keep=keep, advance=advance
+        )
+        trained = list(pool.map(lambda job: train(*job), jobs))
+    states = [state for state, _ in trained]
+    results = [
+        _read_out(state, shelf, Setup(live, problem, fold, seed, own, device), keep)
+        for (state, shelf), (seed, fold) in zip(trained, jobs, strict=True)
+    ]
     made = assemble(problem, results, time.perf_counter() - started)
     curves = [
         {"fold": fold.name, "seed": seed, **entry}
@@ -87,10 +94,23 @@ def live_of(live: Live, settings: FineTune) -> Live:
     return live if settings.top is None else live.top(settings.top)
 
 
-def is_done(work: Path | None, setup: Setup) -> bool:
-    """Whether all results of a fold and seed are in the folder; a second stage needs the encoder of the first."""
-    names = Shelf(_folder(work, setup.fold, setup.seed)).names()
-    return RESULT in names and (setup.settings.then == "nothing" or setup.settings.then in names)
+def is_done(work: Path | None, setup: Setup, keep: Collection[str] = ()) -> bool:
+    """Whether all results of a fold and seed are in the folder, and the weights of the read-outs `keep`.
+
+    A second stage needs the encoder of the first.
+    """
+    needed = {RESULT, *fitted_network.states_of(keep, setup.settings)}
+    needed |= set() if setup.settings.then == "nothing" else {setup.settings.then}
+    return needed <= set(Shelf(_folder(work, setup.fold, setup.seed)).names())
+
+
+def forget(work: Path) -> None:
+    """Remove the weights that trainings in a folder kept, not their results."""
+    for folder in work.iterdir() if work.is_dir() else ():
+        shelf = Shelf(folder)
+        for name in shelf.names():
+            if name.startswith(fitted_network.PREFIXES):
+                shelf.drop(name)
 
 
 def _folder(work: Path | None, fold: Fold, seed: int) -> Path | None:
@@ -111,34 +131,37 @@ def _of_fold(
     settings: FineTune,
     device: str,
     work: Path | None,
+    keep: Collection[str],
     advance: Callable[[float], None],
-) -> State:
-    """What the training of one fold and seed gave: all read-outs; from the folder, if it is there."""
+) -> tuple[State, Shelf]:
+    """What the training of one fold and seed gave: all read-outs; from the folder, if it is there. And its shelf, with
+    the weights of the read-outs `keep`."""
     setup = Setup(live, problem, fold, seed, settings, device)
     folder = _folder(work, fold, seed)
     shelf, training = Shelf(folder), Shelf(within(folder, "training"))
-    if is_done(work, setup):
+    if is_done(work, setup, keep):
         advance(1)
     else:
         facts = _rate(setup, shelf, folder, lambda part: advance(part * _TRIALS))
         course = Course(setup, cast(float, facts["rate"]), setup.steps(), training, settings.averaged)
         course.run(lambda part: advance(part * (1 - _TRIALS)))
-        state, network = _results(course, facts)
+        state, network = _results(course, facts, shelf, fitted_network.states_of(keep, settings))
         if settings.then != "nothing":
-            shelf.put(settings.then, _second(network, setup, state))
+            shelf.put(settings.then, _second(network, setup, state, shelf))
         shelf.put(RESULT, state)  # last: with it the fold is done
     training.clear()
     shelf.drop(RATE)
     state = cast(State, shelf.get(RESULT))
-    return state if settings.then == "nothing" else state | {settings.then: shelf.get(settings.then)}
+    return (state if settings.then == "nothing" else state | {settings.then: shelf.get(settings.then)}), shelf
 
 
-def _second(network: TunedNetwork, setup: Setup, state: State) -> State:
-    """The second stage as a read-out; its time is added to that of the training."""
+def _second(network: TunedNetwork, setup: Setup, state: State, shelf: Shelf) -> State:
+    """The second stage as a read-out; its time is added to that of the training. Its network stays on the shelf."""
     started = time.perf_counter()
     facts = dict(cast(Choice, cast(State, state["average"])["choice"]))
     first = facts.pop("dev")
     made = second(network, setup, facts | {"first_stage": first})
+    fitted_network.put_head(shelf, setup.settings.then, made.fitted)
     return {
         "choice": {**made.choice, "dev": made.figure},
         "logits": torch.as_tensor(made.probabilities).log(),
@@ -175,10 +198,10 @@ def _facts(setup: Setup, rate: float, rates: Sequence[float]) -> Choice:
     return {"rate": rate, "edge": edge, "head_rate": setup.head_rate(rate)}
 
 
-def _results(course: Course, facts: Choice) -> tuple[State, TunedNetwork]:
+def _results(course: Course, facts: Choice, shelf: Shelf, kept: Collection[str]) -> tuple[State, TunedNetwork]:
     """Every read-out: what was chosen, its figure on dev, and logits, vectors and layer weights on test.
 
-    And the network with the average of the best weights.
+    And the network with the average of the best weights. The states `kept` of its weights stay on the shelf.
     """
     setup, network = course.setup, course.network
     before = setup.network()
@@ -190,6 +213,7 @@ def _results(course: Course, facts: Choice) -> tuple[State, TunedNetwork]:
         network.load(own)
         if name == "average":
             network.norms_anew(setup.fold.train, draws_of(setup.fold.name, setup.seed, "norms"))
+        fitted_network.put(shelf, name, network, kept)
         logits = network.predict(setup.fold.dev)[0]
         dev = choosing.figures(setup.problem, setup.fold, logits[None])[0]
         choice = facts | _steps(steps[name]) | {"precision": network.precision}
@@ -212,8 +236,9 @@ def _outputs(network: TunedNetwork, setup: Setup, choice: Choice) -> State:
     return {"choice": choice, "logits": torch.as_tensor(logits), "vectors": torch.as_tensor(vectors), "layers": layers}
 
 
-def _read_out(state: State, seed: int, fold: Fold, readout: str) -> FoldResult:
-    """One of the read-outs as heads give their folds."""
+def _read_out(state: State, shelf: Shelf, setup: Setup, keep: Collection[str]) -> FoldResult:
+    """The read-out of the settings as heads give their folds."""
+    readout, fold, seed = setup.settings.read_out, setup.fold, setup.seed
     own = cast(State, state[readout])
     choice = dict(cast(Choice, own["choice"]))
     figure = cast(float, choice.pop("dev"))
@@ -222,4 +247,7 @@ def _read_out(state: State, seed: int, fold: Fold, readout: str) -> FoldResult:
     layers = cast(list[float] | None, own["layers"])
     logits = cast(torch.Tensor | None, own.get("dev"))  # states of earlier versions lack it
     dev = None if logits is None else logits.softmax(1).numpy()
-    return FoldResult(fold, seed, choice, figure, probabilities, vectors, layers, dev)
+    fitted = None
+    if readout in keep:
+        fitted = fitted_network.fitted(shelf, setup, str(choice["precision"]))
+    return FoldResult(fold, seed, choice, figure, probabilities, vectors, layers, dev, fitted)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from pydantic import JsonValue
 
 from commons.corridors.features import Features
 from commons.corridors.problem import Problem
+from commons.device import peak_memory
 from downstreams.checks import check_dev, fitting
 from downstreams.course import Setup
 from downstreams.finetuning import is_done, live_of, rates_of
@@ -29,6 +30,7 @@ class Forecast:
         steps: of those that are not done, with the trials of rates.
         seconds: that one step takes, measured; 0 where all are done.
         side_by_side: how many trainings run at once.
+        memory: MB at its highest after steps of one training: of this process, or on the GPU; 0 where all are done.
     """
 
     trainings: int
@@ -36,6 +38,7 @@ class Forecast:
     steps: int
     seconds: float
     side_by_side: int
+    memory: float = 0.0
 
     @property
     def hours(self) -> float:
@@ -49,7 +52,7 @@ class Forecast:
             return text
         return (
             f"{text}; {self.steps:,} steps of {self.seconds:.2g} s, {min(left, self.side_by_side)} side by side: "
-            f"about {self.hours:.1f} h"
+            f"about {self.hours:.1f} h; memory with one of them: {self.memory / 1024:.1f} GB"
         )
 
 
@@ -60,20 +63,22 @@ def forecast(
     seeds: Sequence[int],
     device: str,
     work: Path | None = None,
+    keep: Collection[str] = (),
 ) -> Forecast:
-    """The forecast for these seeds; one step is done for it. Errors as those of `finetuning.evaluate`."""
+    """The forecast for these seeds; one step is done for it. Arguments and errors as those of `finetuning.evaluate`."""
     own = FineTune.model_validate(settings)
     check_dev(problem, "finetune")
     live = live_of(fitting(features.live, problem, "the network itself, with waveforms or texts"), own)
     rates = rates_of(live, own)
     trials = len(rates) * own.trial if len(rates) > 1 else 0.0
     setups = [Setup(live, problem, fold, seed, own, device) for seed in seeds for fold in problem.folds]
-    left = [setup for setup in setups if not is_done(work, setup)]
+    left = [setup for setup in setups if not is_done(work, setup, keep)]
     steps = sum(round(setup.steps() * (1 + trials)) for setup in left)
     workers = torch.get_num_threads() if torch.device(device).type == "cpu" else 1
     side_by_side = max(1, min(workers, len(left)))
     seconds = _step(left[0], workers) if left else 0.0
-    return Forecast(len(setups), len(setups) - len(left), steps, seconds, side_by_side)
+    memory = peak_memory(device) if left else 0.0
+    return Forecast(len(setups), len(setups) - len(left), steps, seconds, side_by_side, memory)
 
 
 def _step(setup: Setup, workers: int) -> float:

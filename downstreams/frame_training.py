@@ -20,16 +20,17 @@ from pydantic import JsonValue
 from torch.nn.functional import cross_entropy
 
 from commons.corridors.features import Features
+from commons.corridors.fitted import Fitted
 from commons.corridors.predictions import Choice, Predictions
 from commons.corridors.problem import Fold, Problem
 from commons.progress import Progress
 from downstreams import balance, chance, choosing, own_classes, part_weights, schedule
 from downstreams.assembly import FoldResult, assemble
 from downstreams.checks import check_dev, fitting
-from downstreams.frame_head import FrameHead, OnFrames, padded
+from downstreams.frame_head import Aggregator, FrameHead, OnFrames, padded
 from downstreams.held_frames import HeldFrames
 from downstreams.parallel import one_core_each, reported
-from downstreams.settings import ClassWeights, Trained
+from downstreams.settings import ClassWeights, Sizes, Trained
 from downstreams.settings import FrameHead as Settings
 
 N = TypeVar("N", bound=OnFrames)
@@ -88,6 +89,10 @@ class Scaled:
         scale = torch.where(flat, torch.ones_like(variance), variance).rsqrt()
         factors = part_weights.factors(part_weights.owners(frames.widths or (frames.width,)))
         return cls(frames, mean.float(), scale.float() if factors is None else scale.float() * factors.to(scale.device))
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Mean and scale."""
+        return {"scaled.mean": _plain(self.mean), "scaled.scale": _plain(self.scale)}
 
     def batch(self, rows: np.ndarray, longest: int | None = None) -> tuple[torch.Tensor, torch.Tensor]:
         """Frames (B, T, L', D) float32 of some utterances, padded, and where they are, (B, T)."""
@@ -152,7 +157,45 @@ def of_fold(
         vectors,
         best.network.layer_weights(),
         own_classes.probabilities(predicted(best.network, scaled, fold.dev)[0], problem, fold.dev),
+        Fitted(fold.name, seed, {}, arrays_of(best.network) | scaled.arrays()),
     )
+
+
+def apply(own: Fitted, settings: Mapping[str, JsonValue], features: Features, device: str) -> np.ndarray:
+    """Probabilities (n, C) of a fitted head.
+
+    Raises:
+        DownstreamError: an utterance has no frames, or one that is not finite.
+    """
+    assert features.frames is not None
+    sizes = Settings.model_validate(settings)
+    frames = HeldFrames(features.frames, features.ids, device, sizes.layers == "last")
+    return of_frames(own, sizes.network, sizes, frames)
+
+
+def of_frames(own: Fitted, network: Aggregator, sizes: Sizes, frames: HeldFrames) -> np.ndarray:
+    """Probabilities (n, C) of all frames that are held, by a network of frame_head.py."""
+    made = network_of(own, network, sizes, frames.depth, frames.width).to(frames.device)
+    mean, scale = (torch.tensor(own.arrays[f"scaled.{name}"], device=frames.device) for name in ("mean", "scale"))
+    logits, _ = predicted(made, Scaled(frames, mean, scale), np.arange(len(frames.lengths)))
+    return torch.as_tensor(logits).softmax(1).numpy()
+
+
+def arrays_of(network: FrameHead) -> dict[str, np.ndarray]:
+    """The weights of a network, and the statistics of its batch norms."""
+    return {f"head.{name}": _plain(own) for name, own in network.state_dict().items()}
+
+
+def network_of(own: Fitted, network: Aggregator, sizes: Sizes, depth: int, width: int) -> FrameHead:
+    """The network of such arrays."""
+    state = {name.removeprefix("head."): torch.tensor(one) for name, one in own.arrays.items() if name[:5] == "head."}
+    made = FrameHead(network, depth, width, len(state["classifier.bias"]), sizes, torch.Generator())
+    made.load_state_dict(state)
+    return made.eval()
+
+
+def _plain(tensor: torch.Tensor) -> np.ndarray:
+    return tensor.detach().cpu().numpy().copy()
 
 
 def trained(

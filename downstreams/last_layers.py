@@ -9,14 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-import numpy as np
 from pydantic import JsonValue
 
 from commons.corridors.features import Features
 from commons.corridors.predictions import Predictions
 from commons.corridors.problem import Problem
 from commons.progress import Progress
-from downstreams import probe
+from downstreams import fitted_linear, probe
 from downstreams.checks import fitting
 from downstreams.settings import LastLayers, Probe
 
@@ -40,11 +39,9 @@ def evaluate(
     pooled = fitting(features.pooled, problem, "pooled features")
     depth = pooled.shape[2]
     layers = range(max(0, depth - own.layers), depth)
-    total = np.zeros((pooled.shape[0], pooled.shape[3]), np.float32)
-    for layer in layers:  # one at a time: all of them may not fit into memory
-        total += pooled[:, 0, layer]
-    mean = (total / len(layers))[:, None, None]
+    mean = fitted_linear.rows_of(pooled, layers, [0])[:, None, None]
     reader = Probe(class_weights=own.class_weights, strengths=own.strengths)
     predictions = probe.read(mean, problem, reader, device, progress)
     choices = [{name: value for name, value in choice.items() if name != "layer"} for choice in predictions.choices]
-    return replace(predictions, choices=choices, layer=None, by_layer=None, dev_by_layer=None)
+    fitted = [replace(one, facts={**one.facts, "layers": list(layers)}) for one in predictions.fitted]
+    return replace(predictions, choices=choices, layer=None, by_layer=None, dev_by_layer=None, fitted=fitted)

@@ -33,7 +33,7 @@ from commons.corridors.predictions import Choice, Predictions
 from commons.corridors.problem import Fold, Problem
 from commons.metrics import METRICS, ORDINAL, REGRESSION, sums
 from commons.progress import Progress
-from downstreams import balance, cumulative, logistic, own_classes, part_weights, ridge
+from downstreams import balance, cumulative, fitted_linear, logistic, own_classes, part_weights, ridge
 from downstreams.assembly import HeldOut, all_of, fold_table, held_out_table
 from downstreams.checks import check_finite, fitting
 from downstreams.cumulative import Cumulative
@@ -48,7 +48,6 @@ TIE = 1e-3  # share of the loss that choosing cannot tell from nothing: inner fi
 MOST = 0.05  # share of the loss that the rule gives away at most: one bad group has no more than one standard error
 IMPOSSIBLE = 30.0  # nats: the surprise of a class that an inner training set lacks, the same for all strengths
 SCALES = np.logspace(-1.5, 0, 16).tolist()
-STATISTICS = {"mean": 0, "std": 1}
 
 
 def evaluate(
@@ -86,7 +85,7 @@ def read(
     """
     started = time.perf_counter()
     depth, strengths = pooled.shape[2], torch.tensor(settings.strengths)
-    statistics = [STATISTICS[name] for name in settings.statistics]
+    statistics = [fitted_linear.STATISTICS[name] for name in settings.statistics]
     balanced = balance.balanced(settings.class_weights, problem)
     owner = part_weights.owners(widths or pooled.shape[3:], len(statistics))
     fits: list[list[_LayerFit]] = [[] for _ in problem.folds]  # [fold][layer]
@@ -101,7 +100,7 @@ def read(
                 fits[f].append(fit)
                 if progress:
                     progress(layer * len(problem.folds) + f + 1, depth * len(problem.folds))
-    return _predictions(problem, fits, time.perf_counter() - started)
+    return _predictions(problem, fits, settings.statistics, time.perf_counter() - started)
 
 
 def _asked(problem: Problem) -> np.ndarray:
@@ -120,6 +119,8 @@ class _LayerFit:
     loss: float  # on the inner groups left out
     figure: float  # `select_on` on the same predictions
     test: np.ndarray  # (n, C) probabilities, or (n,) values
+    model: Linear | Cumulative  # of the columns that vary
+    varies: np.ndarray  # (D,) bool
     held_out: HeldOut | None  # of classes, where something was held out
 
 
@@ -171,8 +172,6 @@ def _fit_fold(
     everything = torch.ones(1, len(known), dtype=torch.bool, device=device)
     final = solve(x, y, everything, penalties[best : best + 1], FINAL_TOLERANCE)
     test = torch.as_tensor(rows[fold.test][:, varies], device=device)
-    outputs = final(_alike(test, x) if problem.test_standardised else test)[..., 0]
-    outputs = own_classes.within(outputs, own_classes.of_rows(problem, fold.test, device))
     return _LayerFit(
         strength=round(strengths[best].item(), 6),  # float32 0.1 is 0.1
         lowest=round(strengths[chosen.lowest].item(), 6),
@@ -180,7 +179,13 @@ def _fit_fold(
         converged=bool(final.converged.all()),
         loss=chosen.loss,
         figure=chosen.figure,
-        test=(outputs[:, 0] if problem.kind == REGRESSION else outputs.softmax(1)).cpu().numpy(),
+        test=fitted_linear.predicted(
+            final,
+            _alike(test, x) if problem.test_standardised else test,
+            own_classes.of_rows(problem, fold.test, device),
+        ),
+        model=final,
+        varies=varies,
         held_out=None
         if chosen.outputs is None or problem.kind == REGRESSION
         else HeldOut(chosen.rows, chosen.outputs.softmax(1).cpu().numpy()),
@@ -321,11 +326,13 @@ def _fit(
     return logistic.fit(x, y, members, strengths, len(problem.classes), tolerance, balanced, factors, allowed)
 
 
-def _predictions(problem: Problem, fits: list[list[_LayerFit]], seconds: float) -> Predictions:
+def _predictions(
+    problem: Problem, fits: list[list[_LayerFit]], statistics: Sequence[str], seconds: float
+) -> Predictions:
     """Tables from what every fold and layer gave: fits[fold][layer]."""
     choices: list[Choice] = []
     chosen_layers: list[int] = []
-    tables, marks, held_out = [], set[str](), []
+    tables, fitted, marks, held_out = [], [], set[str](), []
     for fold, layers in zip(problem.folds, fits, strict=True):
         losses = [fit.loss for fit in layers]
         layer = len(layers) - 1 if np.isnan(losses).all() else int(np.argmin(losses))  # the lowest of equals
@@ -334,6 +341,7 @@ def _predictions(problem: Problem, fits: list[list[_LayerFit]], seconds: float) 
         choices.append({"fold": fold.name, "seed": 0, **chosen, "dev": best.figure, "loss": best.loss})
         chosen_layers.append(layer)
         tables.append(fold_table(problem, fold, 0, best.test))
+        fitted.append(fitted_linear.fitted(fold.name, best.model, best.varies, [layer], statistics))
         marks |= set() if best.converged else {"unconverged"}
         held_out.append(None if best.held_out is None else held_out_table(problem, fold, 0, best.held_out))
     by_layer = [np.concatenate([layers[layer].test for layers in fits]) for layer in range(len(fits[0]))]
@@ -349,5 +357,6 @@ def _predictions(problem: Problem, fits: list[list[_LayerFit]], seconds: float) 
         layer=min(Counter(chosen_layers).items(), key=lambda item: (-item[1], item[0]))[0],
         held_out=all_of(held_out),
         marks=tuple(sorted(marks)),
+        fitted=fitted,
         seconds=seconds,
     )

@@ -39,6 +39,11 @@ class Reader:
         return HEADS.find(self.head).resumes
 
     @property
+    def keeps(self) -> bool:
+        """Whether its fitted heads can be kept and applied to other audio."""
+        return bool(HEADS.find(self.head).applies)
+
+    @property
     def trained(self) -> str | None:
         """What of the upstream it trains, in words; None: the upstream stays as it is."""
         return HEADS.find(self.head).trained(self.settings)

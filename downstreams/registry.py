@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Protocol, cast
@@ -26,15 +26,18 @@ from downstreams.settings import (
 if TYPE_CHECKING:  # numpy and pandas, which a list of names does not need
     from pathlib import Path
 
+    import numpy as np
     from pydantic import JsonValue
 
     from commons.corridors.features import Features
+    from commons.corridors.fitted import Fitted
     from commons.corridors.predictions import Predictions
     from commons.corridors.problem import Problem
     from commons.progress import Progress
 
 CLASSES = ("classification", "conversation", "ordinal", "distribution")
 EVERY_KIND = (*CLASSES, "regression")
+LINEAR = "downstreams.fitted_linear:apply"
 
 
 class Evaluate(Protocol):
@@ -52,7 +55,10 @@ class Evaluate(Protocol):
 
 
 class EvaluateInFolder(Protocol):
-    """The same for a head whose training is long: it keeps its states in the folder `work` and goes on from there."""
+    """The same for a head whose training is long: it keeps its states in the folder `work` and goes on from there.
+
+    The weights of the read-outs `keep` stay there, and the predictions have the fitted heads of its own.
+    """
 
     def __call__(
         self,
@@ -63,7 +69,16 @@ class EvaluateInFolder(Protocol):
         device: str,
         progress: Progress | None = None,
         work: Path | None = None,
+        keep: Collection[str] = (),
     ) -> Predictions: ...
+
+
+class Apply(Protocol):
+    """What a fitted head gives for new features: probabilities (n, C) of classes, or (n,) values."""
+
+    def __call__(
+        self, own: Fitted, settings: Mapping[str, JsonValue], features: Features, device: str
+    ) -> np.ndarray: ...
 
 
 @dataclass(frozen=True)
@@ -83,6 +98,7 @@ class Head:
         readouts: what one training gives, the head's own first; each is a cell, called HEAD or HEAD:READOUT.
         resumes: its training is long: its function is an `EvaluateInFolder`.
         interpretation: of which paper, where too little of it is known to repeat it; tables say so.
+        applies: "module:function" of its `Apply`; "": its fitted heads cannot be kept.
         cite: BibTeX keys of its papers, in leaderboard/bibliography.bib; empty where none is there.
     """
 
@@ -98,6 +114,7 @@ class Head:
     readouts: tuple[str, ...] = ()
     resumes: bool = False
     interpretation: str = ""
+    applies: str = ""
     cite: tuple[str, ...] = ()
 
     def reads(self, settings: Mapping[str, JsonValue]) -> frozenset[str]:
@@ -112,26 +129,40 @@ class Head:
         """The function that evaluates this head, imported now."""
         return cast(Evaluate, registry.load(self.target))
 
-    def within(self, work: Path | None) -> Evaluate:
-        """The same; a long training keeps its states in the folder `work`, where there is one."""
+    def within(self, work: Path | None, keep: Collection[str] = ()) -> Evaluate:
+        """The same; a long training keeps its states in the folder `work`, where there is one, and there the weights
+        of the read-outs `keep`."""
         if not self.resumes:
             return self.load()
-        return cast(Evaluate, partial(cast(EvaluateInFolder, self.load()), work=work))
+        return cast(Evaluate, partial(cast(EvaluateInFolder, self.load()), work=work, keep=keep))
+
+    def apply(self) -> Apply:
+        """The function that applies a fitted head, imported now."""
+        return cast(Apply, registry.load(self.applies))
 
 
 def _probe(settings: Probe, about: str) -> Head:
-    return Head(about, "downstreams.probe:evaluate", settings, deterministic=True, standardises=True, own_classes=True)
+    return Head(
+        about,
+        "downstreams.probe:evaluate",
+        settings,
+        deterministic=True,
+        standardises=True,
+        own_classes=True,
+        applies=LINEAR,
+    )
 
 
 def _on_frames(settings: FrameHead, about: str, cite: str) -> Head:
-    needs = frozenset({"frames:last"})
+    room = "downstreams.frame_training"
     return Head(
         about,
-        "downstreams.frame_training:evaluate",
+        f"{room}:evaluate",
         settings,
-        needs=needs,
+        needs=frozenset({"frames:last"}),
         kinds=CLASSES,
         own_classes=True,
+        applies=f"{room}:apply",
         cite=(cite,),
     )
 
@@ -145,6 +176,7 @@ def _finetune(settings: FineTune, about: str) -> Head:
         kinds=CLASSES,
         readouts=("average", "best", "last"),
         resumes=True,
+        applies="downstreams.fitted_network:apply",
         cite=("morais2022",),
     )
 
@@ -165,6 +197,7 @@ HEADS = registry.Registry(
             deterministic=True,
             standardises=True,
             own_classes=True,
+            applies=LINEAR,
             cite=("ma2024emotion2vec",),
         ),
         "superb": Head(
@@ -173,6 +206,7 @@ HEADS = registry.Registry(
             Superb(),
             kinds=CLASSES,
             own_classes=True,
+            applies="downstreams.superb:apply",
             cite=("yang2021",),
         ),
         "emotion2vec": Head(
@@ -182,6 +216,7 @@ HEADS = registry.Registry(
             needs=frozenset({"frames:last"}),
             kinds=CLASSES,
             own_classes=True,
+            applies="downstreams.emotion2vec:apply",
             cite=("ma2024emotion2vec",),
         ),
         "attentive": _on_frames(
@@ -218,6 +253,13 @@ HEADS = registry.Registry(
             cite=("morais2022", "desplanques2020"),
         ),
         "finetune_top3": _finetune(FineTune(top=3), "the same of the encoder's last three blocks alone (classes)"),
+        "finetune_lora": replace(
+            _finetune(
+                FineTune(lora=16, rates=[2.5e-4, 5e-4], random_rates=[2.5e-4, 5e-4]),
+                "the same of low-rank adapters on the encoder's feed-forward matrices alone (classes)",
+            ),
+            cite=("morais2022", "hu2022"),
+        ),
         "context_gru": _conversation(Gru(), "a GRU over the turns of each dialogue (conversations)"),
         "recent_gru": _conversation(
             RecentGru(), "two layers of GRU over the last six turns (conversations)", ("ma2024emotion2vec",)

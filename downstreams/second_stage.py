@@ -6,6 +6,8 @@ checkpoints are averaged, and the second stage is the head `ecapa` with its own 
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from commons.corridors.predictions import Choice
@@ -42,4 +44,4 @@ def second(network: TunedNetwork, setup: Setup, facts: Choice) -> FoldResult:
     frames = HeldFrames(TunedFrames(network, len(setup.problem.ids)), setup.problem.ids, setup.device)
     made = of_fold(frames, setup.seed, setup.fold, problem=setup.problem, settings=settings, advance=lambda part: None)
     chosen = {f"ecapa_{name}": made.choice[name] for name in ("rate", "epoch")}
-    return FoldResult(made.fold, made.seed, facts | chosen, made.figure, made.probabilities, made.outputs, dev=made.dev)
+    return replace(made, choice=facts | chosen, layer_weights=None)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from itertools import pairwise
-from typing import Annotated, Literal, Protocol
+from typing import Annotated, ClassVar, Literal, Protocol
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, ValidationInfo, field_validator
 
@@ -43,10 +43,13 @@ class Settings(BaseModel):
     """Settings of a head. Unknown keys, values of another type and numbers that are not finite are errors.
 
     `class_weights`: whether the loss weighs classes alike; `headline`: where the task's headline does.
+    `later`: fields that were added after keys of cells were made of the others. They stand among the plain settings
+    only where they differ from their defaults, so that those keys stay as they are.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
+    later: ClassVar[tuple[str, ...]] = ()
     version: Literal[1, 2] = 1
     class_weights: ClassWeights = "headline"
 
@@ -60,7 +63,9 @@ class Settings(BaseModel):
 
     def plain(self) -> PlainSettings:
         """All settings as plain values, as they stand in keys and records."""
-        return self.model_dump(mode="json", by_alias=True)
+        fields = type(self).model_fields
+        unchanged = {name for name in self.later if getattr(self, name) == fields[name].default}
+        return self.model_dump(mode="json", by_alias=True, exclude=unchanged)
 
 
 class Probe(Settings):
@@ -233,6 +238,9 @@ class FineTune(Sizes):
     then_rates: Grid = [3e-4, 1e-3, 3e-3]
     then_epochs: Epochs = 30
     readout: Literal["average", "best", "last"] = "average"
+    lora: Annotated[int, Field(ge=1, le=1024)] | None = None  # rank of the adapters that are trained; None: none are
+    checkpointing: bool = False  # blocks are computed again for gradients: less memory, a third more time
+    later: ClassVar[tuple[str, ...]] = ("lora", "checkpointing")
 
     @field_validator("layers")
     @classmethod
@@ -248,13 +256,20 @@ class FineTune(Sizes):
             raise ValueError("are the lowest and the highest rate, in this order")
         return value
 
+    @property
+    def read_out(self) -> str:
+        """Which of what a training gives is the cell's: average, best, last, or that of the second stage."""
+        return self.readout if self.then == "nothing" else self.then
+
     def needs(self) -> frozenset[str]:
         """The network itself."""
         return frozenset({"live"})
 
     def trained(self) -> str:
-        """The whole encoder, or its top blocks."""
+        """The whole encoder, its top blocks, or adapters on their feed-forward matrices."""
         blocks = "all" if self.top is None else f"top {self.top}"
+        if self.lora is not None:
+            blocks = "lora" if self.top is None else f"lora, {blocks}"
         return f"encoder ({blocks})" + ("" if self.then == "nothing" else f", then {self.then}")
 
 

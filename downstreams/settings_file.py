@@ -36,7 +36,7 @@ def read(file: str, head: str, own: Settings) -> FromFile:
     if not file:
         raise Refused(f"{head}@: name a file of settings after the @, such as {head}@mine.yaml")
     path = Path(file).expanduser()
-    names = list(own.plain())
+    names = [*own.plain(), *(name for name in own.later if name not in own.plain())]
     content = _content(path)
     for key in content:
         if key in FIXED and key in names:

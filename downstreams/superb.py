@@ -18,6 +18,7 @@ from pydantic import JsonValue
 from torch.optim.adam import adam
 
 from commons.corridors.features import Features
+from commons.corridors.fitted import Fitted
 from commons.corridors.predictions import Predictions
 from commons.corridors.problem import Fold, Problem
 from commons.progress import Progress
@@ -183,5 +184,19 @@ def _result(
         probabilities=own_classes.probabilities(heads.logits(rows)[r, 0].cpu().numpy(), problem, fold.test),
         outputs=heads.projected(rows)[r, 0].cpu().numpy(),
         layer_weights=heads.layers[r, 0].softmax(-1).tolist(),
-        dev=heads.logits(_rows(x, fold.dev))[r, 0].softmax(-1).cpu().numpy(),
+        dev=own_classes.probabilities(heads.logits(_rows(x, fold.dev))[r, 0].cpu().numpy(), problem, fold.dev),
+        fitted=Fitted(fold.name, seed, {}, heads.arrays(r)),
     )
+
+
+def apply(own: Fitted, settings: Mapping[str, JsonValue], features: Features, device: str) -> np.ndarray:
+    """Probabilities (n, C) of a fitted head; `settings` are not needed: its weights say all.
+
+    Raises:
+        DownstreamError: a feature is not finite.
+    """
+    assert features.pooled is not None
+    means = np.ascontiguousarray(features.pooled[:, 0])
+    check_finite(means, features.ids, "a layer")
+    heads = Heads.of_arrays(own.arrays, device)
+    return heads.logits(torch.as_tensor(means, device=device)[None])[0, 0].softmax(-1).cpu().numpy()

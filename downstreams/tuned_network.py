@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Literal
@@ -34,7 +34,7 @@ class Batch:
 
 
 class TunedNetwork:
-    """An encoder, without its convolutional front end trainable, and a head.
+    """An encoder, of which all but the convolutional front end, or adapters alone, are trained, and a head.
 
     The encoder runs as in evaluation: without dropout, layer drop or masking, and with the statistics that its batch
     norms have. So the features of an utterance do not depend on the others of its batch, and one seed gives one result.
@@ -43,8 +43,12 @@ class TunedNetwork:
     def __init__(self, live: Live, classes: int, settings: FineTune, draws: torch.Generator, device: str) -> None:
         self.live, self.settings, self.device = live, settings, torch.device(device)
         self.encoder = live.network()
+        if settings.lora is not None:
+            live.adapt(self.encoder, settings.lora, draws)
         for parameter in live.front(self.encoder):
             parameter.requires_grad_(False)
+        if settings.checkpointing:
+            live.checkpoint(self.encoder)
         self.encoder.to(self.device)
         depth = live.depth if settings.layers == "weighted" else 1
         self.head = FrameHead(settings.aggregator, depth, live.width, classes, settings, draws).to(self.device)
@@ -56,6 +60,15 @@ class TunedNetwork:
     def trained(self) -> dict[str, torch.nn.Parameter]:
         """The parameters of the encoder that are trained, by name."""
         return {name: own for name, own in self.encoder.named_parameters() if own.requires_grad}
+
+    def changed(self) -> dict[str, Tensor]:
+        """The weights of the encoder that training changes, by name: the trained ones, or the matrices with adapters
+        added to them."""
+        if self.settings.lora is None:
+            return dict(self.trained())
+        plain = dict(self.live.merged(self.encoder).named_parameters())
+        adapted = {name.partition(".lora_")[0] for name in self.trained()}
+        return {f"{name}.weight": plain[f"{name}.weight"] for name in sorted(adapted)}
 
     def groups(self) -> list[dict[str, object]]:
         """The parameters of the encoder and of the head, for an optimiser."""
@@ -75,14 +88,19 @@ class TunedNetwork:
         """Set all that training changes."""
         encoder, head = weights["encoder"], weights["head"]
         assert isinstance(encoder, dict) and isinstance(head, dict)
-        with torch.no_grad():
-            for name, own in self.trained().items():
-                own.copy_(encoder[name])
+        self.load_encoder(encoder)
         self.head.load_state_dict(head)
 
+    def load_encoder(self, values: Mapping[str, Tensor]) -> None:
+        """Set values of the encoder, by their names."""
+        known = dict(self.encoder.named_parameters())
+        with torch.no_grad():
+            for name, own in values.items():
+                known[name].copy_(own)
+
     def moved(self, before: TunedNetwork) -> float:
-        """How far the trained weights of the encoder are from those of another: relative L2."""
-        pairs = zip(self.trained().values(), before.trained().values(), strict=True)
+        """How far the weights of the encoder that training changes are from those of another: relative L2."""
+        pairs = zip(self.changed().values(), before.changed().values(), strict=True)
         with torch.no_grad():
             squares = [(float((a - b).square().sum()), float(b.square().sum())) for a, b in pairs]
         away, whole = (sum(part) for part in zip(*squares, strict=True))
@@ -140,6 +158,10 @@ class TunedNetwork:
         place = np.argsort(np.concatenate(ordered), kind="stable")[np.argsort(np.argsort(rows, kind="stable"))]
         logits, vectors = (torch.cat(own).cpu().numpy()[place] for own in zip(*outputs, strict=True))
         return logits, vectors
+
+    def probabilities(self, rows: np.ndarray) -> np.ndarray:
+        """(n, C) of whole utterances."""
+        return torch.as_tensor(self.predict(rows)[0]).softmax(1).numpy()
 
     @torch.no_grad()
     def last_layer(self, utterances: int) -> list[np.ndarray]:

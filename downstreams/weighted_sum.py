@@ -10,9 +10,10 @@ are dW1 = W2' G and dW2 = G W1': a step never multiplies a batch with W1.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 
+import numpy as np
 import torch
 
 
@@ -38,6 +39,15 @@ class Heads:
     def problem(self, q: int) -> Heads:
         """The R heads of one problem, as views (R, 1, ...)."""
         return Heads(*(tensor[:, q : q + 1] for tensor in self))
+
+    def arrays(self, r: int) -> dict[str, np.ndarray]:
+        """Head r of the first problem, by the names of its parts."""
+        return {field.name: getattr(self, field.name)[r, 0].cpu().numpy().copy() for field in fields(self)}
+
+    @classmethod
+    def of_arrays(cls, arrays: Mapping[str, np.ndarray], device: str) -> Heads:
+        """One head (1, 1, ...) of such arrays."""
+        return cls(*(torch.tensor(arrays[field.name], device=device)[None, None] for field in fields(cls)))
 
     def sums(self, x: torch.Tensor) -> torch.Tensor:
         """The weighted sum of the layers (R, Q, n, D) of rows (Q, n, L, D)."""

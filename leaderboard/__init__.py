@@ -14,14 +14,15 @@ from leaderboard.errors import LeaderboardError, NoResult
 
 if TYPE_CHECKING:
     import pandas as pd
+    from pydantic import JsonValue
     from rich.console import Console
 
     from commons.corridors.measured import Measured
     from commons.corridors.record import Record
 
 __all__ = [
-    "LeaderboardError", "NoResult", "ablation", "csv", "find", "load", "log_scoring", "markdown", "openings",
-    "predictions", "record", "same", "show", "verify",
+    "LeaderboardError", "NoResult", "ablation", "csv", "drop_weights", "find", "keep", "kept", "load", "log_scoring",
+    "markdown", "openings", "predictions", "record", "same", "show", "verify", "weights",
 ]  # fmt: skip
 
 Failure = tuple[str, str, str, str]
@@ -79,6 +80,48 @@ def predictions(results: Path, record: Record) -> pd.DataFrame:
     from leaderboard.records import record_store
 
     return record_store.predictions(Path(results), record)
+
+
+def keep(
+    results: Path, cell: tuple[str, str, str], key: str, seed: int, fill: Callable[[Path], Mapping[str, JsonValue]]
+) -> Path:
+    """Write the weights of one seed of a cell beside its record, whole or not at all; returns their folder.
+
+    Args:
+        key: of the cell.
+        fill: writes files into the folder that it gets, and returns what the index has to say of them.
+
+    Raises:
+        LeaderboardError: they cannot be written.
+    """
+    from leaderboard.records import weights
+
+    return weights.write(Path(results), cell, key, seed, fill)
+
+
+def kept(results: Path, record: Record) -> list[int]:
+    """The seeds of a record whose weights were kept."""
+    from leaderboard.records import weights
+
+    return weights.seeds(Path(results), record)
+
+
+def weights(results: Path, record: Record, seed: int) -> tuple[Path, dict[str, JsonValue]]:
+    """The folder with the kept weights of a seed, and what its index says of them.
+
+    Raises:
+        LeaderboardError: they are damaged, or are not there.
+    """
+    from leaderboard.records import weights
+
+    return weights.read(Path(results), record, seed)
+
+
+def drop_weights(results: Path, cell: tuple[str, str, str]) -> None:
+    """Remove the kept weights of a cell, which is measured anew."""
+    from leaderboard.records import weights
+
+    weights.remove(Path(results), *cell)
 
 
 def log_scoring(results: Path, record: Record) -> None:

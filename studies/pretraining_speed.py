@@ -18,10 +18,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from commons.device import peak_memory
 from upstreams.emotion2vec.flops import parts
 from upstreams.pretraining import recipe as recipes
 from upstreams.pretraining.batches import SAMPLE_RATE, Position, batches
-from upstreams.pretraining.meter import matrix_peak, peak_memory, synchronize
+from upstreams.pretraining.meter import matrix_peak, synchronize
 from upstreams.pretraining.method import Speech
 from upstreams.pretraining.pack import Pack
 from upstreams.pretraining.processes import Processes
@@ -117,7 +118,7 @@ def main() -> None:
               f"{100 * share:.0f} % of the matrix peak ({peak / 1e9:.0f} GFLOP/s)")  # fmt: skip
         if options.profile:
             profile(trainer, work)
-    print(f"memory at its highest, all precisions: {peak_memory(device):.0f} MB")
+    print(f"memory at its highest, all precisions: {peak_memory(str(device)):.0f} MB")
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
+from upstreams import tuned
 from upstreams.acoustic import Acoustic, config_of, config_of_file
 from upstreams.errors import UpstreamError
 from upstreams.fingerprints import recipe, version
@@ -47,11 +48,10 @@ class Reader(Protocol):
 class Encoder(NetworkUpstream):
     """The facts that all share.
 
-    A subclass has `method`, its name, `called`, its name for people, and `kind`, the class of its configuration.
+    A subclass has `called`, its name for people, and `kind`, the class of its configuration.
     """
 
     sample_rate, hop, max_seconds, ragged = SAMPLE_RATE, MEL_HOP, 300.0, True
-    method: ClassVar[str]
     called: ClassVar[str]
     kind: ClassVar[type[Config]]
 
@@ -76,7 +76,9 @@ class Trained(Encoder):
         config, facts = self._facts()
         amounts = [f"{facts['hours']:g} h"] if "hours" in facts else []
         amounts += [f"{facts['step']:g} steps"] if "step" in facts else []
-        super().__init__(config, f"{self.called} ({', '.join(['ours', *amounts]) if facts else 'of s3prl'})")
+        called = f"{self.called} ({', '.join(['ours', *amounts]) if facts else 'of s3prl'})"
+        super().__init__(config, tuned.title(facts) or called)
+        self.licence = facts.get("licence", "")
         self.seen: dict[str, str] | str = facts.get("seen", "unknown")
 
     @staticmethod

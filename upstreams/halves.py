@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sized
+from collections.abc import Callable, Iterable, Sized
 from typing import Generic, NamedTuple, TypeVar
 
 import torch
@@ -25,10 +25,12 @@ class Halves(NamedTuple, Generic[Input]):
         lower: inputs -> what the top blocks get of each.
         upper: a module of the top blocks, called with a list of `Given`; returns the last layer's features (1, T, D) of
             each. It may have a `front`, names of modules of its own that stay frozen.
+        join: copies the weights of such an upper module into the whole network; None: that is not offered.
     """
 
     lower: Callable[[list[Input]], list[Given]]
     upper: nn.Module
+    join: Callable[[nn.Module, nn.Module], None] | None = None
 
 
 class _Reached(Exception):
@@ -51,6 +53,12 @@ def input_of(block: nn.Module, run: Callable[[], object]) -> Tensor:
     finally:
         handle.remove()
     return seen[0]
+
+
+def load_each(blocks: Iterable[nn.Module], others: Iterable[nn.Module]) -> None:
+    """Give blocks the weights of others, one by one. What the others have beyond theirs is left out."""
+    for own, other in zip(blocks, others, strict=True):
+        own.load_state_dict(other.state_dict(), strict=False)
 
 
 def padded(given: list[Given]) -> tuple[Tensor, Tensor]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import copy
 import threading
-from collections.abc import Sequence, Sized
+from collections.abc import Mapping, Sequence, Sized
 from contextlib import nullcontext
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from upstreams import adapters, tuned
 from upstreams.errors import UpstreamError
 from upstreams.frozen import Frozen
 from upstreams.inputs import Input
@@ -79,6 +81,30 @@ class Live:
                 f"{self._upstream.name}: `front` names {unknown[0]!r}, and the network has no module of that name"
             )
         return [parameter for name in names for parameter in modules[name].parameters()]
+
+    def adapt(self, network: torch.nn.Module, rank: int, draws: torch.Generator) -> None:
+        """Put low-rank adapters on the network's feed-forward matrices; they alone take gradients then.
+
+        Raises:
+            UpstreamError: peft is not installed, or it is not known which matrices these are.
+        """
+        adapters.add(network, adapters.feed_forward(network, self._upstream.name), rank, draws)
+
+    def merged(self, network: torch.nn.Module) -> torch.nn.Module:
+        """A copy of the network in which such adapters are added to their matrices."""
+        return adapters.merged(network)
+
+    def checkpoint(self, network: torch.nn.Module) -> None:
+        """From now on keep the inputs of the network's blocks alone, and compute the blocks again for gradients.
+
+        Raises:
+            UpstreamError: it is not known which modules are its blocks.
+        """
+        adapters.checkpoint(network, self._upstream.name)
+
+    def write(self, network: torch.nn.Module, folder: Path, seen: Mapping[str, str]) -> str:
+        """Write the network, without adapters, as an upstream into a new folder; see tuned.write."""
+        return tuned.write(self._upstream, network, folder, seen)
 
     def top(self, blocks: int) -> TopBlocks:
         """The top blocks alone, on what those below give of every utterance, which is computed once.

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from commons import hashing
 from upstreams.errors import UpstreamError
+from upstreams.pretraining import checkpoints
+from upstreams.pretraining.checkpoints import Facts, Stored
 
 if TYPE_CHECKING:
     import torch
@@ -18,13 +21,18 @@ if TYPE_CHECKING:
     Split = Callable[[torch.nn.Module, int], Halves[torch.Tensor]]
 
 
+MODEL = "model.safetensors"  # of a folder with fine-tuned weights
+
+
 class NetworkUpstream:
     """The call and its network. A subclass has the facts of the contract, `make` and `run`.
 
     Attributes:
+        method: its name before an @, and in the header of its files.
         front: names, in the network, of the modules of its convolutional front end, which fine-tuning freezes.
     """
 
+    method: ClassVar[str]
     front: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self) -> None:
@@ -66,6 +74,12 @@ class NetworkUpstream:
         from upstreams.trainable import Trainable
 
         return Trainable(copy.deepcopy(self.network()).cpu().float(), self.run, self.front, self.split())
+
+    def write_tuned(self, network: torch.nn.Module, folder: Path, facts: Facts) -> str:
+        """Write the network of `trainable()` into a folder that METHOD@FOLDER reads. Raises UpstreamError."""
+        stored = Stored(self.method, asdict(network.config), network.state_dict(), facts)  # type: ignore[call-overload]
+        checkpoints.write(folder / MODEL, stored)
+        return f"{self.method}@"
 
 
 def check_file(path: Path, sha256: str = "") -> str:

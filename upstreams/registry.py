@@ -4,6 +4,7 @@ fbank                        a registered upstream
 wav2vec2_base                an encoder of the hub; wav2vec2_base@FOLDER: its architecture with a folder's weights
 emotion2vec_base@FILE        a published emotion2vec with weights of a file instead of the hub's
 emotion2vec@RUN              the last checkpoint of a pre-training run; emotion2vec@RUN/*: all of its checkpoints
+emotion2vec@FOLDER           fine-tuned weights that --keep-weights left
 emotion2vec:losses/frame     a variant of an ablation: the last checkpoint of its run
 hf:REPOSITORY@REVISION       any encoder of the hub, without @ its newest revision; hf:FOLDER: that of a folder
 s3prl:NAME                   an upstream of s3prl; s3prl:NAME@FILE: with a checkpoint
@@ -34,6 +35,7 @@ from upstreams.huggingface.named_encoders import MODELS
 from upstreams.huggingface.named_text_encoders import TEXT_MODELS
 from upstreams.mockingjay.config import CITE as MOCKINGJAY_PAPERS
 from upstreams.named import RANDOM_FOLDER, USER_FILE, Named, record_name_of
+from upstreams.network_upstream import MODEL
 from upstreams.npc.config import CITE as NPC_PAPERS
 from upstreams.plugins.neighbours import top_level_names
 from upstreams.pretraining import method as methods
@@ -236,7 +238,7 @@ def _resolve_checkpoint(name: str, entry: Entry, checkpoint: str) -> Named:
         raise Refused(f"upstream {name!r}: {entry.name} has no weights, so it takes no @checkpoint")
     path = _existing(checkpoint, "checkpoint")
     if entry.runs and path.is_dir():
-        path = _checkpoints(path)[-1]
+        path = path / MODEL if (path / MODEL).is_file() else _checkpoints(path)[-1]
     # A folder may hold more than the weights; its upstream hashes the files that count.
     file, base = path if path.is_file() else None, entry.name if entry.runs else None
     name, arguments = f"{entry.name}@{_shown(path)}", (*entry.arguments, str(path))

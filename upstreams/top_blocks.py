@@ -6,11 +6,13 @@ import copy
 import os
 import tempfile
 import threading
-from collections.abc import Sequence, Sized
+from collections.abc import Mapping, Sequence, Sized
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from upstreams import adapters, tuned
 from upstreams.errors import UpstreamError
 from upstreams.frozen import Frozen
 from upstreams.inputs import Input
@@ -42,7 +44,7 @@ class TopBlocks:
 
     def __init__(self, upstream: Frozen, inputs: Sequence[Input], network: torch.nn.Module, top: int) -> None:
         """Raises UpstreamError: the upstream does not offer this, or has fewer blocks."""
-        self._halves = halves(upstream, network, top)
+        self._halves, self._whole = halves(upstream, network, top), network
         self.modality, self.width = upstream.modality, upstream.width
         self.hop = upstream.takes.hop if isinstance(upstream.takes, AudioFormat) else None
         self.untrained = upstream.seen == {}
@@ -68,6 +70,28 @@ class TopBlocks:
     def top(self, blocks: int) -> TopBlocks:
         """Raises UpstreamError: these are top blocks already."""
         raise UpstreamError(f"{self._upstream.name}: these are its top blocks already")
+
+    def adapt(self, network: torch.nn.Module, rank: int, draws: torch.Generator) -> None:
+        """Put low-rank adapters on the feed-forward matrices of the top blocks. Errors as of Live."""
+        adapters.add(network, adapters.feed_forward(network, self._upstream.name), rank, draws)
+
+    def merged(self, network: torch.nn.Module) -> torch.nn.Module:
+        """A copy of the top blocks in which such adapters are added to their matrices."""
+        return adapters.merged(network)
+
+    def checkpoint(self, network: torch.nn.Module) -> None:
+        """From now on keep the inputs of the blocks alone, and compute them again for gradients. Errors as of Live."""
+        adapters.checkpoint(network, self._upstream.name)
+
+    def write(self, network: torch.nn.Module, folder: Path, seen: Mapping[str, str]) -> str:
+        """Write the whole network with these top blocks as an upstream into a new folder; see tuned.write."""
+        join = self._halves.join
+        inner = getattr(self._whole, "network", None)
+        if join is None or inner is None:
+            return ""
+        whole = copy.deepcopy(self._whole).cpu()
+        join(whole.get_submodule("network"), network.cpu())
+        return tuned.write(self._upstream, whole, folder, seen)
 
     def frames(self, network: torch.nn.Module, rows: Sequence[int], longest: float | None = None) -> list[torch.Tensor]:
         """Features (1, T_i, D) of the last layer; of audio of several windows, those within `longest` s."""

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import torch
 
     from commons.corridors.utterances import Modality
@@ -63,6 +65,29 @@ class Live(Protocol):
 
     def top(self, blocks: int) -> Live:
         """The network of the top blocks alone, whose frames are those of the last layer."""
+        ...
+
+    def adapt(self, network: torch.nn.Module, rank: int, draws: torch.Generator) -> None:
+        """Put low-rank adapters on the network's feed-forward matrices; they alone take gradients then."""
+        ...
+
+    def merged(self, network: torch.nn.Module) -> torch.nn.Module:
+        """A copy of the network in which such adapters are added to their matrices."""
+        ...
+
+    def checkpoint(self, network: torch.nn.Module) -> None:
+        """From now on keep the inputs of the network's blocks alone, and compute the blocks again for gradients."""
+        ...
+
+    def write(self, network: torch.nn.Module, folder: Path, seen: Mapping[str, str]) -> str:
+        """Write the network, without adapters, as an upstream into a new folder.
+
+        Returns what stands before the folder in the upstream's name, `hf:` or `emotion2vec@`; "" where no upstream
+        reads such a folder; then nothing is written.
+
+        Args:
+            seen: corpora that it was trained on since -> "labels".
+        """
         ...
 
     def frames(self, network: torch.nn.Module, rows: Sequence[int], longest: float | None = None) -> list[torch.Tensor]:

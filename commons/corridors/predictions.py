@@ -9,6 +9,8 @@ if TYPE_CHECKING:  # the record imports this module, and a plan must not import 
     import numpy as np
     import pandas as pd
 
+    from commons.corridors.fitted import Fitted
+
 Plain = str | int | float | bool | None
 Choice = dict[str, Plain]  # fold, seed, the choice, its figure, and `edge`: whether it is the end of a grid
 
@@ -51,6 +53,8 @@ class Predictions:
         curves: of trained encoders every scoring of dev: fold, seed, epoch, step, train_loss, dev_loss, dev.
         trainable: how many values were trained, encoder and head together; None for heads that train no encoder.
         training_seconds: time of all trainings, summed, also of those that were done before; None for such heads.
+        fitted: the heads themselves, one for each fold and seed, where they can be kept; those that train an encoder
+            give them on demand.
         seconds: wall time.
         further: predictions of further targets, of heads that learn several.
     """
@@ -67,5 +71,6 @@ class Predictions:
     curves: list[Choice] = field(default_factory=list)
     trainable: int | None = None
     training_seconds: float | None = None
+    fitted: list[Fitted] = field(default_factory=list)
     seconds: float = 0.0
     further: tuple[Further, ...] = ()

@@ -187,6 +187,9 @@ class Run(Section):
         default={}, description="wall time of each phase, s: load, decode, forward, extract, evaluate"
     )
     peak_memory_mb: float | None = Field(default=None, description="peak resident memory of the process, MB")
+    peak_gpu_memory_mb: float | None = Field(
+        default=None, description="peak memory of torch on the GPU, MB; null where none was used"
+    )
     device: str = Field(description="where the upstream ran")
     versions: dict[str, str] = Field(default={}, description="versions of the packages that matter")
     git_commit: str | None = Field(default=None, description="commit of the working tree, if there is one")

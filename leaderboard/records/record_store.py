@@ -319,7 +319,8 @@ def contamination(upstream: Upstream, task: Task) -> set[str]:
     seen = upstream.seen_by_parts if upstream.seen == "unknown" else upstream.seen or {}
     names = {_letters(name) for name in (task.corpus, task.family, *task.corpora_of_family) if name}
     levels = {level for corpus, level in seen.items() if _letters(corpus) in names}
-    return {f"contaminated:{level}" for level in levels} | ({"seen:unknown"} if upstream.seen == "unknown" else set())
+    others = {"seen:unknown"} if upstream.seen == "unknown" or "unknown" in seen else set()  # beside those named
+    return {f"contaminated:{level}" for level in levels} | others
 
 
 def _letters(name: str) -> str:
@@ -360,7 +361,7 @@ def _earlier_runs(extends: Record, run: Run) -> list[Run]:
 
 
 def _facts(run: Run) -> dict[str, object]:
-    return run.model_dump(exclude={"seconds", "peak_memory_mb"})
+    return run.model_dump(exclude={"seconds", "peak_memory_mb", "peak_gpu_memory_mb"})
 
 
 def _plain(choices: Sequence[Choice]) -> list[Choice]:

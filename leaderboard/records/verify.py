@@ -8,25 +8,28 @@ from pathlib import Path
 
 from commons.corridors.record import Record, Score, Scores
 from commons.errors import EmorepError
-from leaderboard.records import files, further, parquet, record_store
+from leaderboard.records import files, further, parquet, record_store, weights
 
 ROUNDED = 1e-4  # a correlation below it may be the rounding error of a constant's
 
 
 def verify(results: Path) -> list[str]:
-    """A line for every damaged record or file, and for every figure that does not follow from its predictions."""
+    """A line for every damaged record or file, weights included, and for every figure that does not follow from its
+    predictions."""
     problems: list[str] = []
+    records: dict[Path, Record | None] = {}
     for path in files.paths(results):
-        problems += record_store.settled(path, partial(_examined, results, path))[1]
-    return problems
+        records[path], damage = record_store.settled(path, partial(_examined, results, path))
+        problems += damage
+    return problems + weights.verify(results, records)
 
 
-def _examined(results: Path, path: Path) -> tuple[None, list[str]]:
-    """What is wrong with one record, its files and its figures."""
+def _examined(results: Path, path: Path) -> tuple[Record | None, list[str]]:
+    """One record, and what is wrong with it, its files and its figures."""
     record, damage = record_store.examine(results, path)
     if record:
         damage = [*damage, *(parquet.damaged(path, record, contents=True) or _recomputed(path, record))]
-    return None, damage
+    return record, damage
 
 
 def _as_now(before: Scores, now: Scores) -> Scores:

@@ -1,13 +1,16 @@
 """Small made-up problems for the heads: speakers, classes and layers of which one tells more than the others."""
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import torch
+from torch.utils.checkpoint import checkpoint
 
 import downstreams
 from commons.corridors.features import Features
 from commons.corridors.problem import Fold, Problem, Target
+from upstreams import adapters
 
 KINDS = ("classification", "regression", "conversation", "ordinal")
 CLASSES = ("anger", "happiness", "sadness")
@@ -27,6 +30,7 @@ SHORT = {
     "finetune": TUNED,
     "finetune_ecapa": TUNED | ECAPA | {"then_rates": [1e-2], "then_epochs": 3},
     "finetune_top3": TUNED,
+    "finetune_lora": TUNED | {"rates": [1e-2], "lora": 2},
     "context_gru": GRU,
     "no_context": GRU,
     "recent_gru": GRU,
@@ -200,6 +204,18 @@ class MadeUpLive:
 
     def front(self, network):
         return list(network.first.parameters())
+
+    def adapt(self, network, rank, draws):
+        adapters.add(network, ["second"], rank, draws)
+
+    def merged(self, network):
+        return adapters.merged(network)
+
+    def checkpoint(self, network):
+        network.forward = partial(checkpoint, network.forward, use_reentrant=False)
+
+    def write(self, network, folder, seen):
+        return ""  # no upstream reads it
 
     def top(self, blocks):
         return MadeUpTop([own for own in self.frames_of])

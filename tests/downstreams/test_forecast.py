@@ -15,12 +15,12 @@ def test_steps_hours_and_what_is_done(tmp_path):
     reader = short("finetune", rates=[1e-3, 1e-2], trial=0.5)
     before = downstreams.expected(reader, features, problem, [0, 1], work=tmp_path)
     assert (before.trainings, before.done, before.steps) == (6, 0, 6 * (24 + 2 * 12))
-    assert before.seconds > 0
+    assert before.seconds > 0 and before.memory > 10
     assert before.hours == pytest.approx(before.steps * before.seconds / 3600 / before.side_by_side)
     assert str(before).startswith("6 trainings (folds x seeds), 0 of them done; 288 steps of ")
     downstreams.evaluate(reader, features, problem, [0], work=tmp_path)
     after = downstreams.expected(reader, features, problem, [0, 1], work=tmp_path)
-    assert (after.done, after.steps) == (3, 3 * 48)
+    assert (after.done, after.steps) == (3, 3 * 48) and "; memory with one of them: " in str(after)
     downstreams.evaluate(reader, features, problem, [1], work=tmp_path)
     assert str(downstreams.expected(reader, features, problem, [0, 1], work=tmp_path)) == (
         "6 trainings (folds x seeds), 6 of them done"

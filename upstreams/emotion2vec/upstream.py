@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from commons.places import Places
+from upstreams import tuned
 from upstreams.emotion2vec.config import BASE, SMALL, ModelConfig
 from upstreams.emotion2vec.official import MODELS, fetch
 from upstreams.fingerprints import recipe, version
@@ -35,6 +36,7 @@ class Encoder(NetworkUpstream):
     """The facts that all emotion2vec upstreams share; `make()` gives the module on the CPU."""
 
     sample_rate, max_seconds, ragged = SAMPLE_RATE, 30.0, True
+    method = "emotion2vec"
     front = ("modality_encoders.AUDIO.local_encoder",)
 
     def __init__(self, config: ModelConfig, title: str) -> None:
@@ -67,7 +69,7 @@ def layers(network: torch.nn.Module, waveforms: list[torch.Tensor]) -> list[torc
 def halves(network: torch.nn.Module, top: int) -> Halves[torch.Tensor]:
     """Both halves of the network, of which the `top` last blocks are the upper one."""
     from upstreams.emotion2vec.top import TopOfEmotion2vec
-    from upstreams.halves import Given, Halves, input_of
+    from upstreams.halves import Given, Halves, input_of, load_each
 
     block = network.all_blocks()[-top]
 
@@ -75,7 +77,10 @@ def halves(network: torch.nn.Module, top: int) -> Halves[torch.Tensor]:
         inputs = [input_of(block, partial(layers, network, [waveform]))[0] for waveform in waveforms]
         return [Given(x, len(x) - network.config.tokens) for x in inputs]
 
-    return Halves(lower, TopOfEmotion2vec(network, top))
+    def join(whole: torch.nn.Module, upper: torch.nn.Module) -> None:
+        load_each(whole.all_blocks()[-top:], upper.blocks)
+
+    return Halves(lower, TopOfEmotion2vec(network, top), join)
 
 
 class Trained(Encoder):
@@ -169,6 +174,8 @@ def ours(file: str = "") -> Trained:
         title = f"emotion2vec-small (ours, {int(facts['hours'])} h)"
         licence = "CC BY-NC-SA 4.0, for research"
         return Trained(config, path, title, facts["seen"], label=title, licence=licence, sha256=OURS_SHA256)
+    if said := tuned.title(facts):
+        return Trained(config, path, said, facts.get("seen", "unknown"), licence=facts.get("licence", ""))
     amounts = [f"{facts['hours']:g} h"] if "hours" in facts else []
     amounts += [f"{facts['step']:g} steps"] if "step" in facts else []
     return Trained(config, path, f"emotion2vec ({', '.join(['ours', *amounts])})", facts.get("seen", "unknown"))

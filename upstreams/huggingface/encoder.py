@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from abc import ABC, abstractmethod
 from collections.abc import Sized
+from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
 
 from commons.errors import EmorepError
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from upstreams.halves import Halves
     from upstreams.huggingface.named_encoders import Seen
+    from upstreams.pretraining.checkpoints import Facts
 
 
 Piece = TypeVar("Piece", bound=Sized)  # what one call gets of an utterance: a waveform, or numbers of word pieces
@@ -39,6 +41,7 @@ class Encoder(ABC, Generic[Piece]):
     configuration: ClassVar[str]
     prefixes: ClassVar[tuple[str, ...]] = ()  # of its weights in a file of a larger model, beside the library's own
     unused: ClassVar[tuple[str, ...]] = ("masked_spec_embed",)  # weights that no feature depends on
+    folders: ClassVar[str] = "hf:"  # before a folder in the name of an upstream of this class; "": none reads one
 
     def __init__(self, weights: Weights, title: str, seen: Seen, licence: str = "") -> None:
         self.weights, self.title, self.seen, self.licence = weights, title, seen, licence
@@ -98,6 +101,16 @@ class Encoder(ABC, Generic[Piece]):
         module = own.build()
         own.mend(module)
         return Trainable(module, own.encode, own.front(module), own.split)
+
+    def write_tuned(self, module: torch.nn.Module, folder: Path, facts: Facts) -> str:
+        """Write the module of `trainable()` into a folder that hf:FOLDER reads; returns "" where nothing does."""
+        if not self.folders:
+            return ""
+        from upstreams.huggingface import tuned_folder
+
+        configuration = {**self.weights.configuration, "model_type": self.library_configuration().model_type}
+        tuned_folder.write(folder, self.weights, configuration, _with_weights(self.build(), module), self.unused, facts)
+        return self.folders
 
     def split(self, module: torch.nn.Module, top: int) -> Halves[Piece]:
         """Both halves of a module, of which the `top` last blocks are the upper one.
@@ -175,6 +188,24 @@ class SpeechEncoder(Encoder["torch.Tensor"]):
 
     def fingerprint(self) -> str:
         return self.weights.fingerprint(self.model, self.preparation)
+
+
+def _with_weights(library: torch.nn.Module, module: torch.nn.Module) -> torch.nn.Module:
+    """The library's own module with the weights of one that was mended."""
+    import torch
+    from torch.nn.utils.parametrize import is_parametrized
+
+    from upstreams.huggingface.padding import library_names
+
+    with torch.no_grad(), torch.inference_mode(False):
+        for name, tensor in library_names(module).items():
+            above, _, last = name.rpartition(".")
+            owner = library.get_submodule(above)
+            if is_parametrized(owner, last):  # a weight norm, which computes its parts from the weight
+                setattr(owner, last, tensor)
+            else:
+                getattr(owner, last).copy_(tensor)
+    return library
 
 
 def layers(output: ModelOutput) -> torch.Tensor:

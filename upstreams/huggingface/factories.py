@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from upstreams import tuned
 from upstreams.errors import UpstreamError
 from upstreams.huggingface.copies import find
 from upstreams.huggingface.encoder import SpeechEncoder
 from upstreams.huggingface.named_encoders import MODELS, Model, tiny
 from upstreams.huggingface.named_text_encoders import TEXT_MODELS
 from upstreams.huggingface.text import Bert, Roberta, TextEncoder, XLMRoberta
+from upstreams.huggingface.tuned_folder import facts_of
 from upstreams.huggingface.w2v_bert import Wav2Vec2Bert
 from upstreams.huggingface.waveform import Data2VecAudio, Hubert, UniSpeech, UniSpeechSat, Wav2Vec2, WavLM
 from upstreams.huggingface.weights import CONFIGURATION, Seeded, Stored
@@ -77,8 +79,8 @@ def random_text(name: str, seed: int = 0, folder: str = "", copies: str = "") ->
 def named(name: str, folder: str = "", copies: str = "") -> SpeechEncoder | TextEncoder:
     """A named encoder with the weights of its repository, or with those of a folder.
 
-    What the weights of a folder were trained on is unknown. `copies`: a folder with copies of repositories, which is
-    searched before the hub's cache; "": there is none.
+    What the weights of a folder were trained on is unknown, unless they were fine-tuned here. `copies`: a folder with
+    copies of repositories, which is searched before the hub's cache; "": there is none.
     """
     model = MODELS.get(name) or TEXT_MODELS[name]
     if folder and not Path(folder).is_dir():
@@ -87,7 +89,9 @@ def named(name: str, folder: str = "", copies: str = "") -> SpeechEncoder | Text
     _refuse_another(name, model, stored)
     family = FAMILIES[model.family]
     if folder:
-        return family(stored, f"{model.title}, weights of {stored.folder.name}", "unknown")
+        facts = facts_of(stored.folder)
+        called = tuned.title(facts) or f"{model.title}, weights of {stored.folder.name}"
+        return family(stored, called, facts.get("seen", "unknown"), facts.get("licence", ""))
     return family(stored, model.title, model.seen, model.licence)
 
 
@@ -119,7 +123,9 @@ def unnamed(origin: str, revision: str = "", copies: str = "") -> SpeechEncoder 
         raise UpstreamError(
             f"{stored.folder / CONFIGURATION} contradicts itself: model_type {kind}, {', '.join(strangers)}"
         )
-    return TYPES[kind](stored, stored.source, "unknown")
+    facts = facts_of(stored.folder)
+    called, seen = tuned.title(facts) or stored.source, facts.get("seen", "unknown")
+    return TYPES[kind](stored, called, seen, facts.get("licence", ""))
 
 
 def _type(family: Family) -> str:

@@ -59,6 +59,17 @@ class ConvolutionOwnFrames(nn.Module):
         return self.convolution(x)
 
 
+def library_names(module: nn.Module) -> dict[str, torch.Tensor]:
+    """The state of a module by the names that the library's own module has, without the replacements here."""
+    inner = {GroupNormOwnFrames: "norm", ConvolutionOwnFrames: "convolution"}
+    replaced = {f"{name}.{inner[type(own)]}.": f"{name}." for name, own in module.named_modules() if type(own) in inner}
+    state: dict[str, torch.Tensor] = {}
+    for name, tensor in module.state_dict().items():
+        before = next((own for own in replaced if name.startswith(own)), "")
+        state[replaced.get(before, "") + name.removeprefix(before)] = tensor
+    return state
+
+
 def together(waveforms: list[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor | None]:
     """1-D waveforms -> (B, samples), zero-padded at the end; and their lengths (B,), or None if all are equal."""
     if len({len(waveform) for waveform in waveforms}) == 1:

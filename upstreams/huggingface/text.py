@@ -75,7 +75,7 @@ class TextEncoder(Encoder[Pieces]):
         module.to(torch.bfloat16)
 
     def split(self, module: torch.nn.Module, top: int) -> Halves[Pieces]:
-        from upstreams.halves import Given, Halves, input_of
+        from upstreams.halves import Given, Halves, input_of, load_each
         from upstreams.huggingface.top import TopOfText
 
         block = module.encoder.layer[-top]
@@ -84,7 +84,10 @@ class TextEncoder(Encoder[Pieces]):
             inputs = [input_of(block, partial(self.encode, module, [pieces]))[0] for pieces in texts]
             return [Given(x, len(pieces)) for x, pieces in zip(inputs, texts, strict=True)]
 
-        return Halves(lower, TopOfText(module, top, len(self._tokenizer.special.before)))
+        def join(whole: torch.nn.Module, upper: torch.nn.Module) -> None:
+            load_each(whole.encoder.layer[-top:], upper.model.encoder.layer)
+
+        return Halves(lower, TopOfText(module, top, len(self._tokenizer.special.before)), join)
 
     def encode(self, module: torch.nn.Module, inputs: list[Pieces]) -> list[torch.Tensor]:
         import torch

@@ -66,7 +66,7 @@ class Waveform(SpeechEncoder):
         return module
 
     def split(self, module: torch.nn.Module, top: int) -> Halves[torch.Tensor]:
-        from upstreams.halves import Given, Halves, input_of
+        from upstreams.halves import Given, Halves, input_of, load_each
         from upstreams.huggingface.top import TopOfEncoder
 
         encoder = self.encoder(module)
@@ -76,7 +76,12 @@ class Waveform(SpeechEncoder):
             inputs = [input_of(block, partial(self.run, encoder, [waveform]))[0] for waveform in waveforms]
             return [Given(x, len(x)) for x in inputs]
 
-        return Halves(lower, TopOfEncoder(encoder.encoder, top))
+        def join(whole: torch.nn.Module, upper: torch.nn.Module) -> None:
+            own = self.encoder(whole).encoder
+            load_each(own.layers[-top:], upper.encoder.layers)
+            load_each([own.layer_norm], [upper.encoder.layer_norm])  # one before all blocks was taken out
+
+        return Halves(lower, TopOfEncoder(encoder.encoder, top), join)
 
     def front(self, module: torch.nn.Module) -> list[str]:
         own = self.encoder(module).feature_extractor

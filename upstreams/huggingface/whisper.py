@@ -57,7 +57,7 @@ class Whisper(SpeechEncoder):
         return WhisperEncoder
 
     def split(self, module: torch.nn.Module, top: int) -> Halves[torch.Tensor]:
-        from upstreams.halves import Given, Halves, input_of
+        from upstreams.halves import Given, Halves, input_of, load_each
         from upstreams.huggingface.top import TopOfWhisper
 
         block = module.layers[-top]
@@ -67,7 +67,10 @@ class Whisper(SpeechEncoder):
             assert self.hop is not None
             return [Given(x, -(-len(w) // self.hop)) for x, w in zip(inputs, waveforms, strict=True)]
 
-        return Halves(lower, TopOfWhisper(module, top))
+        def join(whole: torch.nn.Module, upper: torch.nn.Module) -> None:
+            load_each([*whole.layers[-top:], whole.layer_norm], [*upper.layers, upper.layer_norm])
+
+        return Halves(lower, TopOfWhisper(module, top), join)
 
     def front(self, module: torch.nn.Module) -> list[str]:
         return ["conv1", "conv2"]

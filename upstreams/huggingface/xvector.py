@@ -19,7 +19,7 @@ class WavLMForXVector(WavLM):
     transformers counts these frames without the dilation, so in its padded batches some padding is pooled too.
     """
 
-    model = "WavLMForXVector"
+    model, folders = "WavLMForXVector", ""
     unused = ("masked_spec_embed", "objective.weight", "classifier.weight", "classifier.bias")
 
     def configure(self, configuration: ConfigFile, preprocessor: ConfigFile) -> None:

@@ -37,7 +37,9 @@ class Facts(TypedDict, total=False):
     recipe: dict[str, object]
     hours: float  # of speech
     audio: str  # hash of the speech
-    seen: dict[str, str]  # corpora of the benchmark among the speech -> "audio"
+    seen: dict[str, str]  # corpora of the benchmark among the speech -> "audio"; of fine-tuned weights also "labels"
+    tuned_from: str  # title of the upstream of which these are fine-tuned weights
+    licence: str  # of that one
     average_of: list[str]  # names of checkpoints
     released_from: str  # name of a checkpoint
     imported: str  # name of an official file

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import resource
 import statistics
-import sys
 import time
 from collections.abc import Callable, Sequence
 from functools import cache
@@ -12,6 +10,7 @@ from functools import cache
 import torch
 from torch import Tensor
 
+from commons.device import peak_memory
 from upstreams.pretraining.batches import MicroBatch, Position
 from upstreams.pretraining.method import Learner
 from upstreams.pretraining.recipe_sections import Recipe
@@ -63,7 +62,7 @@ class Meter:
             **moved,
             "frames_per_second": self._frames / seconds,
             **self._share_of_peak(seconds),
-            "memory_mb": peak_memory(self.device),
+            "memory_mb": peak_memory(str(self.device)),
             "seconds": seconds,
         }
         self._begin()
@@ -95,13 +94,6 @@ def spread(sums: Tensor, count: int) -> float:
     total, squares = sums
     variance = (squares - total.square() / count) / max(count - 1, 1)
     return float((variance.clamp(min=0) + 1e-6).sqrt().mean())
-
-
-def peak_memory(device: torch.device) -> float:
-    """MB at its highest: of the GPU, or of the process."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device) / 2**20
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
 
 
 @cache

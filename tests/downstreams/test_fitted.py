@@ -1,0 +1,79 @@
+"""Fitted heads: what is kept of a fold gives the recorded predictions of its test part again."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+import downstreams
+from tests.downstreams.problems import MadeUpLive, make, short
+
+KEPT = [head for head in downstreams.names() if downstreams.resolve(head).keeps]
+KINDS_OF_MODEL = ("classification", "regression", "ordinal")  # conversations are classified as other utterances are
+READOUTS = ("average", "best", "last", "ecapa")
+
+
+def small(kind="classification"):
+    """Two folds of three speakers."""
+    features, problem = make(kind, n=45, depth=2, width=8, speakers=3)
+    return features, replace(problem, folds=problem.folds[:2])
+
+
+@pytest.mark.parametrize(
+    ("head", "kind"),
+    [(head, kind) for head in KEPT for kind in KINDS_OF_MODEL if kind in downstreams.resolve(head).kinds],
+)
+def test_a_fitted_head_gives_the_recorded_predictions_again(tmp_path, head, kind):
+    features, problem = small(kind)
+    reader = short(head)
+    predictions = downstreams.evaluate(reader, features, problem, [0], work=tmp_path / "work", keep=READOUTS)
+    table = predictions.table.set_index(["fold", "id"])
+    assert [(one.fold, one.seed) for one in predictions.fitted] == [(fold.name, 0) for fold in problem.folds]
+    for one, fold in zip(predictions.fitted, problem.folds, strict=True):
+        encoder = tmp_path / fold.name if one.encoder else None
+        if one.encoder:
+            assert one.encoder.write(encoder, {"demo": "labels"}) == ""
+        made = downstreams.apply(reader, one, encoder, features)
+        own = table.loc[fold.name].loc[problem.ids[fold.test]]
+        wanted = own.filter(like="score:").to_numpy() if problem.classes else own["prediction"].to_numpy()
+        assert np.abs(made[fold.test] - wanted).max() < 1e-5
+        assert len(made) == len(problem.ids)
+
+
+def test_weights_stay_until_they_are_forgotten_and_results_after_that(tmp_path):
+    features, problem = small()
+    reader = short("finetune")
+    first = downstreams.evaluate(reader, features, problem, [0], work=tmp_path, keep=["best", "average"])
+    names = {path.stem for path in tmp_path.rglob("*.pt")}
+    assert names == {"result", "head best", "encoder best", "head average", "encoder average"}
+    assert "2 of them done" in str(downstreams.expected(reader, features, problem, [0], work=tmp_path, keep=["best"]))
+    assert "0 of them done" in str(downstreams.expected(reader, features, problem, [0], work=tmp_path, keep=["last"]))
+    downstreams.forget(tmp_path)
+    assert {path.stem for path in tmp_path.rglob("*.pt")} == {"result"}
+    again = downstreams.evaluate(reader, features, problem, [0], work=tmp_path, keep=["average"])
+    assert again.table.equals(first.table) and len(again.fitted) == 2 and not first.table.empty
+    assert not downstreams.evaluate(reader, features, problem, [0], work=tmp_path).fitted
+
+
+def test_adapters_begin_as_the_network_is_and_alone_are_trained():
+    features, problem = small()
+    live = features.live
+    assert isinstance(live, MadeUpLive)
+    plain, adapted = live.network(), live.network()
+    live.adapt(adapted, 2, torch.Generator().manual_seed(1))
+    rows = list(range(5))
+    for one, other in zip(live.frames(plain, rows), live.frames(adapted, rows), strict=True):
+        assert torch.equal(one, other)
+    trained = {name: own for name, own in adapted.named_parameters() if own.requires_grad}
+    assert len(trained) == 2 and all("lora_" in name for name in trained)
+    with torch.no_grad():
+        for own in trained.values():
+            own.add_(0.1)
+    merged = live.merged(adapted)
+    assert {name for name, _ in merged.named_parameters()} == {name for name, _ in plain.named_parameters()}
+    for one, other in zip(live.frames(merged, rows), live.frames(adapted, rows), strict=True):
+        assert torch.allclose(one, other, atol=1e-5)
+    reader = short("finetune_lora")
+    predictions = downstreams.evaluate(reader, features, problem, [0])
+    assert reader.trained == "encoder (lora)" and all(choice["moved"] > 0 for choice in predictions.choices)
