@@ -9,7 +9,7 @@ import numpy as np
 
 import downstreams
 import tasks
-from cells.provenance import git_commit, peak_memory, versions
+from cells.provenance import git_commit, peak_memory, processor, versions
 from commons.corridors import record
 from commons.corridors.record import REFERENCE
 from commons.marks import concerning
@@ -138,10 +138,12 @@ def downstream(job: Measure, asked: Task, predictions: Predictions, extends: rec
 def run(seconds: dict[str, float], extracted: Extracted | None) -> record.Run:
     """The section on the run; `seconds`: wall time of load and evaluate."""
     phases = extracted.seconds if extracted else {}
+    device = extracted.device if extracted else "cpu"
     return record.Run(
         seconds=seconds | {"extract" if phase == "total" else phase: spent for phase, spent in phases.items()},
         peak_memory_mb=peak_memory(),
-        device=extracted.device if extracted else "cpu",
+        device=device,
+        processor=processor(device),
         versions=versions(),
         git_commit=git_commit(),
         emorep=metadata.version("emorep"),

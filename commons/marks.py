@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from commons.corridors.utterances import Modality
 
-EDGE, DRAWS, IMPORTED = "edge", "draws", "imported"
+EDGE, DRAWS, IMPORTED, UNVERIFIED = "edge", "draws", "imported", "unverified"
 # Marks of a task that concern only upstreams that read its audio, or only those that read its texts.
 OF_AUDIO = ("lossy_audio", "identical_audio", "audio_shared", "skipped")
 OF_TEXT = ("other_text", "textless")
@@ -26,6 +26,8 @@ MEANING = {
     "speaker~label": "most speakers have one class only: voice and class cannot be told apart",
     "lossy_audio": "the audio went through a lossy codec that the official corpus did not",
     IMPORTED: "predictions brought from outside: how they were trained and chosen was not controlled here",
+    UNVERIFIED: "brought without targets, which its corpus's licence keeps back: its figures could not be recomputed; "
+    "it takes no part in tests and ranks",
     "partial": "the copy of the corpus is not complete",
     "synthetic": "no real speech",
     "identical_audio": "some utterances are the same recording",

@@ -45,6 +45,7 @@ class Published(Section):
     source: str = Field(description="paper and table")
     matches: bool = Field(description="whether the protocol (folds, classes, utterances) is this task's")
     difference: str | None = Field(default=None, description="how protocol or head differ")
+    of_folds: bool = Field(default=False, description="whether it is the mean of the folds' figures, not pooled")
 
 
 class Task(Section):
@@ -171,6 +172,11 @@ class Run(Section):
     )
     peak_memory_mb: float | None = Field(default=None, description="peak resident memory of the process, MB")
     device: str = Field(description="where the upstream ran")
+    processor: str | None = Field(
+        default=None,
+        description="name of the processor, and of the GPU where there was one: on another one the last digits differ; "
+        "null in records from before there was this key",
+    )
     versions: dict[str, str] = Field(default={}, description="versions of the packages that matter")
     git_commit: str | None = Field(default=None, description="commit of the working tree, if there is one")
     emorep: str = Field(description="version of this program")
@@ -275,6 +281,9 @@ class Record(Section):
     earlier_runs: list[Run] = Field(
         default=[],
         description="runs that gave some of the seeds, where they differ from `run` in more than times and memory",
+    )
+    contributor: str | None = Field(
+        default=None, description="who brought the record to this board; null: it was measured into these results"
     )
     checksum: str | None = Field(
         default=None, description="sha256 of all the rest, as ASCII JSON with sorted keys and no spaces"

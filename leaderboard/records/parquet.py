@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from commons.corridors.record import File, Record, Task
 from commons.files import write
 from commons.hashing import of_file
+from commons.marks import UNVERIFIED
 from leaderboard.errors import LeaderboardError
 
 if TYPE_CHECKING:
@@ -98,20 +99,40 @@ def arrow(table: pd.DataFrame) -> pa.Table:
 
 
 def save(record: Path, ending: str, content: pa.Table) -> File:
-    """A Parquet file named after its content, so that a record never names other bytes than its own."""
+    """Write a Parquet file beside a record, and return what the record says of it."""
+    file, data = packed(record.stem, ending, content)
+    write(record.parent / file.name, data)
+    return file
+
+
+def packed(stem: str, ending: str, content: pa.Table) -> tuple[File, bytes]:
+    """A Parquet file and its bytes; it is named after them, so that a record never names other bytes than its own."""
     import pyarrow.parquet as pq
 
     stream = io.BytesIO()
     pq.write_table(content, stream, compression="zstd")
     data = stream.getvalue()
     digest = hashlib.sha256(data).hexdigest()
-    name = f"{record.stem}.{digest[:12]}.{ending}"
-    write(record.parent / name, data)
-    return File(name=name, sha256=digest, bytes=len(data), rows=content.num_rows)
+    name = f"{stem}.{digest[:12]}.{ending}"
+    return File(name=name, sha256=digest, bytes=len(data), rows=content.num_rows), data
 
 
 def read(path: Path, record: Record, columns: list[str] | None = None) -> pd.DataFrame:
     """The predictions that the record at `path` names; all columns, or those that are asked for.
+
+    Raises:
+        LeaderboardError: they cannot be read, are not those that were recorded, or were brought without targets.
+    """
+    if UNVERIFIED in record.marks:
+        raise LeaderboardError(
+            f"{path}: {UNVERIFIED}: it was brought without targets; `python -m leaderboard merge --data` adds them "
+            "from a copy of the corpus"
+        )
+    return stored(path, record, columns)
+
+
+def stored(path: Path, record: Record, columns: list[str] | None = None) -> pd.DataFrame:
+    """The predictions as `read` returns them, of unverified records too, whose tables lack targets.
 
     Raises:
         LeaderboardError: they cannot be read, or are not those that were recorded.

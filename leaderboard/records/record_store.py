@@ -60,7 +60,6 @@ def record(results: Path, measured: Measured, extends: Record | None) -> Record:
     scores = score(whole.table, task)
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        before = _named_files(path)
         result = Record(
             schema_version=SCHEMA_VERSION,
             created=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
@@ -75,10 +74,32 @@ def record(results: Path, measured: Measured, extends: Record | None) -> Record:
             files=_save(path, whole.table, measured, extends),
             earlier_runs=_earlier_runs(extends, run) if extends else [],
         )
-        result = result.model_copy(update={"checksum": checksum(result.model_dump_json())})
-        write(path, result.model_dump_json(indent=1) + "\n")
+    return put(path, result)
+
+
+def put(path: Path, made: Record) -> Record:
+    """Write a record, whose Parquet files are there, with its checksum; files that only the one before named go.
+
+    Raises:
+        LeaderboardError: it cannot be written.
+    """
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        before = _named_files(path)
+        made = summed(made)
+        write(path, dumps(made))
         _remove_old(path, before)
-    return result
+    return made
+
+
+def summed(made: Record) -> Record:
+    """The record with the checksum of its content."""
+    return made.model_copy(update={"checksum": checksum(made.model_dump_json())})
+
+
+def dumps(made: Record) -> str:
+    """The content of a record's file."""
+    return made.model_dump_json(indent=1) + "\n"
 
 
 def _all_seeds(path: Path, measured: Measured, extends: Record | None) -> _AllSeeds:

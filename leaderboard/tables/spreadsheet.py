@@ -116,6 +116,8 @@ COLUMNS: list[Column] = [
     ("trainable", "values that were trained, of encoder and head", lambda r: r.downstream.trainable),
     ("hours", "time of all trainings, summed, h", lambda r: r.downstream.hours),
     *(column for name in LEVELS for column in _metric_columns(name)),
+    ("processor", "processor, and GPU, that it ran on", lambda r: r.run.processor),
+    ("contributor", "who brought it to this board; empty: measured here", lambda r: r.contributor),
 ]
 
 
