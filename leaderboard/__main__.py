@@ -257,7 +257,7 @@ def _merge(options: argparse.Namespace) -> int:
     facts = None
     if options.data:
         facts = cast("Callable[[Places], HasFacts]", registry.load(TARGETS))(places.chosen(options)).of
-    accounts = merging.merge(options.sources, options.into, replace=options.replace, facts=facts)
+    accounts = merging.merge(options.sources, options.into, prefer_new=options.replace, facts=facts)
     for account in accounts:
         counts = [f"{plural(n, 'cell')} {what}" for what, n in account.counts.items() if n]
         print(f"{account.who}: {', '.join(counts) or 'no cells'}")

@@ -6,14 +6,14 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import commons.files
 from commons.corridors.record import Record
 from commons.errors import EmorepError, cut
-from commons.marks import UNVERIFIED
+from commons.marks import OLD_INTERVALS, UNVERIFIED
 from leaderboard.boards import archive, withheld
 from leaderboard.boards.conflicts import Verdict, compared
 from leaderboard.errors import LeaderboardError
@@ -68,18 +68,18 @@ class Brought:
     filled: bool = False
 
 
-def merge(sources: Sequence[str], into: Path, *, replace: bool = False, facts: Facts | None = None) -> list[Account]:
+def merge(sources: Sequence[str], into: Path, *, prefer_new: bool = False, facts: Facts | None = None) -> list[Account]:
     """Add the cells of folders and archives to the results in `into`; returns an account of each source.
 
     Args:
         sources: `PATH` or `NAME=PATH`, NAME being the contributor; else an archive's sender, or a folder's name.
-        replace: of two records of a cell that differ, take the one that comes; else the board's stands.
+        prefer_new: of two records of a cell that differ, take the one that comes; else the board's stands.
         facts: gives targets and groups from the receiver's copy of a corpus; raises EmorepError where it has none.
 
     Raises:
         LeaderboardError: a source is no folder of results and no archive, or `into` cannot be written.
     """
-    board = _Board(into, replace)
+    board = _Board(into, prefer_new)
     said = []
     for source in sources:
         with _opened(source) as (folder, who):
@@ -140,11 +140,23 @@ def _proved(source: Path, path: Path) -> Brought:
             record, damage = verify.examined(source, path)
         if damage or record is None:
             raise LeaderboardError("; ".join(damage) or f"{path}: is gone")
-        return Brought(path, record, parquet.stored(path, record))
+        return _with_intervals(Brought(path, record, parquet.stored(path, record)))
     except EmorepError:
         raise
     except Exception as error:  # what strangers wrote may break any assumption
         raise LeaderboardError(f"{path}: no usable record ({type(error).__name__}: {cut(str(error))})") from error
+
+
+def _with_intervals(one: Brought) -> Brought:
+    """The record with intervals of the formula of today, where its own are of an earlier one."""
+    record = one.record
+    if OLD_INTERVALS not in record.marks or "target" not in one.table:
+        return one
+    from leaderboard.records.scoring import score
+
+    scores = verify.as_now(record.scores, score(one.table, record.task))
+    marks = [mark for mark in record.marks if mark != OLD_INTERVALS]
+    return replace(one, record=record.model_copy(update={"scores": scores, "marks": marks}))
 
 
 def _too_large(path: Path, record: Record) -> list[str]:
@@ -192,14 +204,15 @@ def _with_targets(one: Brought, facts: Facts | None) -> tuple[Brought, list[str]
             f"{_called(record)}: does not follow from this copy of the corpus: {'; '.join(wrong[:3])}"
         )
     marks = [mark for mark in record.marks if mark != UNVERIFIED]
-    return Brought(one.path, record.model_copy(update={"marks": marks}), table, filled), []
+    made = record.model_copy(update={"marks": marks})
+    return _with_intervals(replace(one, record=made, table=table, filled=filled)), []
 
 
 class _Board:
     """The results that others are merged into."""
 
-    def __init__(self, into: Path, replace: bool) -> None:
-        self._into, self._replace = into, replace
+    def __init__(self, into: Path, prefer_new: bool) -> None:
+        self._into, self._prefer_new = into, prefer_new
         self._versions: dict[str, set[Question]] = {}
         for path in files.paths(into):
             with suppress(EmorepError, OSError):  # `verify` names what is damaged
@@ -224,7 +237,7 @@ class _Board:
             version = f"version {record.task.version}, audit {record.task.audit[:8]}"
             account.remarks[f"{plain(record.cell.task)}: {version} is not the board's; in tables of its own"] += 1
         self._know(record)
-        _write(place, Brought(one.path, record, one.table, one.filled))
+        _write(place, replace(one, record=record))
         account.counts["brought"] += 1
 
     def _gives_way(self, place: Path, mine: Record, one: Brought, account: Account) -> bool:
@@ -236,12 +249,12 @@ class _Board:
             gains = UNVERIFIED in mine.marks and UNVERIFIED not in one.record.marks
             account.counts["as the board has"] += not gains
             return gains
-        taken = "it takes the board's place" if self._replace else "the board's stands (--replace takes this one)"
+        taken = "it takes the board's place" if self._prefer_new else "the board's stands (--replace takes this one)"
         account.lines.append(f"conflict: {_called(mine)}: {comparison.verdict.value}; {taken}")
         account.lines += [f"  {line}" for line in comparison.lines]
         account.wrong |= comparison.verdict is not Verdict.ROUNDING
-        account.counts["kept the board's"] += not self._replace
-        return self._replace
+        account.counts["kept the board's"] += not self._prefer_new
+        return self._prefer_new
 
 
 def _write(place: Path, one: Brought) -> None:

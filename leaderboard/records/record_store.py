@@ -17,7 +17,7 @@ from commons.corridors.record import SCHEMA_VERSION, Cell, Chosen, Files, Record
 from commons.errors import EmorepError
 from commons.files import write
 from commons.hashing import of_compact_json
-from commons.marks import EDGE
+from commons.marks import EDGE, OLD_INTERVALS
 from leaderboard.errors import LeaderboardError
 from leaderboard.records import earlier, parquet
 from leaderboard.records.files import path_of, paths, sweep, writing
@@ -124,7 +124,7 @@ def _all_seeds(path: Path, measured: Measured, extends: Record | None) -> _AllSe
             raise LeaderboardError("\n".join([*damage, remedy]))
         table = parquet.extended(parquet.read(path, extends), table)
         chosen = _extended(extends.chosen, chosen)
-        marks |= set(extends.marks) - {EDGE}
+        marks |= set(extends.marks) - {EDGE, OLD_INTERVALS}
         cell = cell.model_copy(update={"seeds": sorted({*extends.cell.seeds, *cell.seeds})})
     if sum(choice.get("edge") is True for choice in chosen.folds) > len(chosen.folds) / 2:
         marks.add(EDGE)

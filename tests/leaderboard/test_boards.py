@@ -82,7 +82,7 @@ def test_of_two_records_of_a_cell_the_boards_stands_and_the_difference_is_told(t
     assert account.wrong and "fbank · emodb · probe: more than rounding" in text
     assert f"UA {value:.1f} here, {their_value:.1f} there" in text and "of 120 predictions differ" in text
     assert leaderboard.find(board, "fbank", "emodb", "probe", verify=True) == mine
-    account, text = told(board, theirs, replace=True)
+    account, text = told(board, theirs, prefer_new=True)
     stands = leaderboard.find(board, "fbank", "emodb", "probe", verify=True)
     assert stands.scores == other.scores and stands.contributor == "theirs"
     assert len(list(place(board, mine).parent.iterdir())) == 3, "the files of the one before are gone"
