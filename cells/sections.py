@@ -113,6 +113,7 @@ def upstream(
         variant=named.variant,
         run=named.run,
         step=named.step,
+        group_of_runs=named.group_of_runs,
         cite=list(named.cite),
         fusion="early" if len(named.parts) > 1 else None,
         parts=[part.record_name for part in named.parts],

@@ -134,6 +134,11 @@ class Upstream(Section):
     variant: str | None = Field(default=None, description="which variant")
     run: str | None = Field(default=None, description="pre-training run that it is a checkpoint of")
     step: int | None = Field(default=None, description="step of that run")
+    group_of_runs: str | None = Field(
+        default=None,
+        description="pre-training runs of one recipe, audio and step that differ in the seed alone have one; null: of "
+        "no run, or not known",
+    )
     cite: list[str] | None = Field(
         default=None, description="BibTeX keys of its papers; null in records from before there was this key"
     )

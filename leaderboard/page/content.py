@@ -22,7 +22,7 @@ from leaderboard.tables.views import real_time_factor
 
 # What no view of the page shows of a record's task and upstream.
 UNSHOWN_OF_TASK = {"derived", "aspect", "base", "sources", "source_corpora", "shots", "also"}
-UNSHOWN_OF_UPSTREAM = {"layer_norms", "modality", "base", "ablation", "variant", "run", "step"}
+UNSHOWN_OF_UPSTREAM = {"layer_norms", "modality", "base", "ablation", "variant", "run", "step", "group_of_runs"}
 # Head, headline metric, aspect, what was trained ("": frozen): what figures must share to stand in one table.
 Kind = tuple[str, str, str, str]
 

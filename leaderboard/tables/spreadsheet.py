@@ -116,6 +116,11 @@ COLUMNS: list[Column] = [
     ("trainable", "values that were trained, of encoder and head", lambda r: r.downstream.trainable),
     ("hours", "time of all trainings, summed, h", lambda r: r.downstream.hours),
     *(column for name in LEVELS for column in _metric_columns(name)),
+    (
+        "group_of_runs",
+        "pre-training runs that differ in the seed alone have one",
+        lambda r: r.upstream.group_of_runs,
+    ),
     ("processor", "processor, and GPU, that it ran on", lambda r: r.run.processor),
     ("contributor", "who brought it to this board; empty: measured here", lambda r: r.contributor),
 ]
