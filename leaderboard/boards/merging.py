@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -134,6 +135,10 @@ def _proved(source: Path, path: Path) -> Brought:
         if path.stat().st_size > MOST_OF_RECORD:
             raise LeaderboardError(f"{path}: {path.stat().st_size} bytes; a record has up to {MOST_OF_RECORD}")
         record, damage = record_store.examine(source, path)
+        if record and record.cell.limit is not None:
+            damage = [*damage, f"{path}: a smoke run is no result"]
+        if record and not damage:
+            damage = _strange_names(path, record)
         if record and not damage:
             damage = parquet.damaged(path, record, contents=True) or _too_large(path, record)
         if record and not damage:
@@ -157,6 +162,17 @@ def _with_intervals(one: Brought) -> Brought:
     scores = verify.as_now(record.scores, score(one.table, record.task))
     marks = [mark for mark in record.marks if mark != OLD_INTERVALS]
     return replace(one, record=record.model_copy(update={"scores": scores, "marks": marks}))
+
+
+def _strange_names(path: Path, record: Record) -> list[str]:
+    """A line where a record names a file that is not its own: on the board it could take the place of another's."""
+    own = re.compile(re.escape(path.stem) + r"\.[0-9a-f]{12}\.(vectors\.)?parquet")
+    names = [file.name for file in (record.files.predictions, record.files.vectors) if file]
+    return [
+        f"{path}: names {cut(repr(name), 80)}, which is no file of this cell"
+        for name in names
+        if not own.fullmatch(name)
+    ]
 
 
 def _too_large(path: Path, record: Record) -> list[str]:
