@@ -49,6 +49,34 @@ def peak_gpu_memory() -> float | None:
     return device.peak_memory("cuda")
 
 
+def processor(device: str) -> str:
+    """The name of this machine's processor, and after `;` that of the GPU where `device` is one."""
+    names = [_processor()]
+    if device.startswith("cuda"):
+        import torch
+
+        with suppress(RuntimeError, AssertionError):  # the upstream ran on another machine, which had a GPU
+            names.append(torch.cuda.get_device_name(device))
+    return "; ".join(names)
+
+
+@cache
+def _processor() -> str:
+    if sys.platform == "darwin":
+        asked = subprocess.run(
+            ["sysctl", "-n", "machdep.cpu.brand_string"], capture_output=True, text=True, check=False
+        )
+        return asked.stdout.strip() or platform.machine()
+    with suppress(OSError):
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+        names = [
+            value.strip() for key, _, value in (line.partition(":") for line in lines) if key.strip() == "model name"
+        ]
+        if names:
+            return names[0]
+    return platform.processor() or platform.machine()
+
+
 def peak_memory() -> float:
     """Peak resident memory so far of the largest of this program's processes, MB."""
     peaks = (resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))

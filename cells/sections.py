@@ -9,7 +9,7 @@ import numpy as np
 
 import downstreams
 import tasks
-from cells.provenance import git_commit, peak_gpu_memory, peak_memory, versions
+from cells.provenance import git_commit, peak_gpu_memory, peak_memory, processor, versions
 from commons.corridors import record
 from commons.corridors.record import REFERENCE
 from commons.marks import concerning
@@ -115,6 +115,7 @@ def upstream(
         variant=named.variant,
         run=named.run,
         step=named.step,
+        group_of_runs=named.group_of_runs,
         cite=list(named.cite),
         fusion="early" if len(named.parts) > 1 else None,
         parts=[part.record_name for part in named.parts],
@@ -141,11 +142,13 @@ def downstream(job: Measure, asked: Task, predictions: Predictions, extends: rec
 def run(seconds: dict[str, float], extracted: Extracted | None) -> record.Run:
     """The section on the run; `seconds`: wall time of load and evaluate."""
     phases = extracted.seconds if extracted else {}
+    device = extracted.device if extracted else "cpu"
     return record.Run(
         seconds=seconds | {"extract" if phase == "total" else phase: spent for phase, spent in phases.items()},
         peak_memory_mb=peak_memory(),
         peak_gpu_memory_mb=peak_gpu_memory(),
-        device=extracted.device if extracted else "cpu",
+        device=device,
+        processor=processor(device),
         versions=versions(),
         git_commit=git_commit(),
         emorep=metadata.version("emorep"),

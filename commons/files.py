@@ -44,7 +44,10 @@ def whole(path: Path) -> Iterator[BinaryIO]:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        os.replace(aside, path)
+            if fcntl is not None:  # before the lock ends with the file: a file without lock counts as abandoned
+                os.replace(aside, path)
+        if fcntl is None:
+            os.replace(aside, path)
     except BaseException:
         with suppress(OSError):
             aside.unlink(missing_ok=True)

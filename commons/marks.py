@@ -6,8 +6,8 @@ from collections.abc import Iterable
 
 from commons.corridors.utterances import Modality
 
-EDGE, DRAWS, IMPORTED = "edge", "draws", "imported"
-SENTENCES, WITHOUT = "sentences_shared", "without"
+EDGE, DRAWS, IMPORTED, UNVERIFIED = "edge", "draws", "imported", "unverified"
+OLD_INTERVALS, SENTENCES, WITHOUT = "old_intervals", "sentences_shared", "without"
 # Marks of a task that concern only upstreams that read its audio, or only those that read its texts.
 OF_AUDIO = ("lossy_audio", "identical_audio", "audio_shared", "skipped")
 OF_TEXT = ("other_text", "textless")
@@ -30,6 +30,10 @@ MEANING = {
     "speaker~label": "most speakers have one class only: voice and class cannot be told apart",
     "lossy_audio": "the audio went through a lossy codec that the official corpus did not",
     IMPORTED: "predictions brought from outside: how they were trained and chosen was not controlled here",
+    UNVERIFIED: "brought without targets, which its corpus's licence keeps back: its figures could not be recomputed; "
+    "it takes no part in tests and ranks",
+    OLD_INTERVALS: "its intervals follow an earlier formula, and are too narrow where few speakers carry most of a "
+    "figure: run the cell, or import the predictions, again",
     "partial": "the copy of the corpus is not complete",
     "synthetic": "no real speech",
     "identical_audio": "some utterances are the same recording",

@@ -1,4 +1,4 @@
-"""python -m leaderboard csv|table|compare|plot|umap|page|card|methods|import|verify|schema [--results DIR]"""
+"""python -m leaderboard csv|table|compare|plot|umap|page|card|methods|import|merge|submit|anchors|verify|schema"""
 
 from __future__ import annotations
 
@@ -7,25 +7,40 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, cast
 
 import leaderboard
+from commons import places, registry
 from commons.commands import run
+from commons.marks import IMPORTED, UNVERIFIED
 from leaderboard.command_line import parse
 from leaderboard.errors import LeaderboardError, NoResult
 from leaderboard.plots import KINDS
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from rich.console import Console
 
     from commons.corridors.record import Record
+    from commons.places import Places
+    from leaderboard.boards.merging import Facts
     from leaderboard.tables.model import Look, Table
+
+    class HasFacts(Protocol):
+        of: Facts
+
+
+# Two commands need the room `tasks`, which this room never imports: what joins them lies in cells/, loaded by name.
+TARGETS = "cells.targets:Targets"
+ANCHORS = "cells.anchors:anchored"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one of the commands; 0 all well, 1 something is wrong with the results, 2 the request was wrong."""
     steps = {"csv": _csv, "table": _table, "compare": _compare, "plot": _plot, "umap": _umap, "page": _page,
-             "card": _card, "methods": _methods, "import": _import, "verify": _verify, "schema": _schema}  # fmt: skip
+             "card": _card, "methods": _methods, "import": _import, "merge": _merge, "submit": _submit,
+             "anchors": _anchors, "verify": _verify, "schema": _schema}  # fmt: skip
 
     def work() -> int:
         options = parse(arguments)
@@ -106,7 +121,6 @@ def _table(options: argparse.Namespace) -> int:
 
 
 def _compare(options: argparse.Namespace) -> int:
-    from leaderboard import imported
     from leaderboard.records.random_weights import names_of
     from leaderboard.tables import rankings
     from leaderboard.tables.model import Look
@@ -124,7 +138,7 @@ def _compare(options: argparse.Namespace) -> int:
         for name in pair:
             if name not in (known := set[str]().union(*map(names_of, records))):
                 raise NoResult("upstream", name, known)
-        foreign = {r.cell.upstream for r in records if imported.IMPORTED in r.marks}
+        foreign = {r.cell.upstream for r in records if IMPORTED in r.marks}
         records, lost = _intact(options.results, _chosen(options, records))
         damage |= lost
         if pair:
@@ -248,6 +262,50 @@ def _terminal(options: argparse.Namespace) -> Console:
     return terminal.terminal(options.width)
 
 
+def _merge(options: argparse.Namespace) -> int:
+    from leaderboard.boards import merging
+    from leaderboard.text import plural
+
+    facts = None
+    if options.data:
+        facts = cast("Callable[[Places], HasFacts]", registry.load(TARGETS))(places.chosen(options)).of
+    accounts = merging.merge(options.sources, options.into, prefer_new=options.replace, facts=facts)
+    for account in accounts:
+        counts = [f"{plural(n, 'cell')} {what}" for what, n in account.counts.items() if n]
+        print(f"{account.who}: {', '.join(counts) or 'no cells'}")
+        for line in [*(f"{plural(n, 'cell')}: {remark}" for remark, n in account.remarks.items()), *account.lines]:
+            print(f"  {line}")
+    records, damage = _records(options.into)
+    print(f"{leaderboard.csv(options.into)}: {plural(len(records), 'cell')} ({merging.shares(records)})")
+    return int(damage or any(account.wrong for account in accounts))
+
+
+def _submit(options: argparse.Namespace) -> int:
+    from leaderboard.boards import archive
+    from leaderboard.text import plural
+
+    records, damage = _records(options.results)
+    packed, left = archive.pack(options.results, _chosen(options, records), options.out, options.name)
+    for line in left:
+        print(line, file=sys.stderr)
+    print(f"{options.out}: {plural(packed, 'cell')} by {options.name}, without vectors")
+    return int(damage)
+
+
+def _anchors(options: argparse.Namespace) -> int:
+    from leaderboard.tables import anchors
+    from leaderboard.tables.model import Look
+
+    figures = cast("Callable[[list[str] | None], list[anchors.Anchored]]", registry.load(ANCHORS))(options.task)
+    records, damage = _records(options.results) if any(options.results.glob("*/*/*.json")) else ([], False)
+    made = anchors.tables(figures, records, options.upstream or (), options.downstream or ())
+    if not made:
+        raise LeaderboardError("no published figure is of these upstreams and heads; without -u and -d, all are shown")
+    _print(made, [], options.format, Look(options.width))
+    print(anchors.summary(made))
+    return int(damage)
+
+
 def _verify(options: argparse.Namespace) -> int:
     from leaderboard.text import plural
 
@@ -256,7 +314,9 @@ def _verify(options: argparse.Namespace) -> int:
     for problem in problems:
         print(problem)
     verdict = plural(len(problems), "problem") if problems else "every figure follows from its predictions"
-    print(f"{options.results}: {plural(len(records), 'cell')}, {verdict}")
+    bare = sum(UNVERIFIED in record.marks for record in records)
+    without = f"; {plural(bare, 'cell')} without targets not recomputed ({UNVERIFIED})" if bare else ""
+    print(f"{options.results}: {plural(len(records), 'cell')}, {verdict}{without}")
     return int(bool(problems) or damage)
 
 

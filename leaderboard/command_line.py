@@ -24,6 +24,9 @@ COMMANDS = {
     "card": "one page on one representation: what it is, scores, groups, calibration, cost, what is not known",
     "methods": "the protocol in words, with BibTeX and licences",
     "import": "score a foreign system's predictions on a task measured here",
+    "merge": "add results of others, folders or archives, to these; conflicts are told",
+    "submit": "pack cells into an archive for others: no vectors, and targets only where licences allow it",
+    "anchors": "published figures under the same protocol, and ours beside: measure these first",
     "verify": "recompute every figure from its predictions",
     "schema": "explain the columns of the CSV and the keys of a record",
 }
@@ -58,15 +61,16 @@ def _parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParse
     compare.add_argument("--format", choices=("terminal", "markdown"), default="terminal")
     _card_options(commands["card"])
     commands["page"].add_argument("--out", type=Path, metavar="FILE", help="default: RESULTS/leaderboard.html")
-    for name in ("table", "compare", "plot", "umap", "page", "methods"):
+    _board_options(commands["merge"], commands["submit"], commands["anchors"])
+    for name in ("table", "compare", "plot", "umap", "page", "methods", "submit", "anchors"):
         command = commands[name]
         command.add_argument("-t", "--task", nargs="+", metavar="TASK", help="these tasks only")
         command.add_argument("-u", "--upstream", nargs="+", metavar="UPSTREAM", help="these and the references only")
         command.add_argument("-d", "--downstream", nargs="+", metavar="HEAD", help="these heads only")
-    for name in ("table", "compare", "import"):
+    for name in ("table", "compare", "import", "anchors"):
         about = "characters of a line (default: the terminal's, or $COLUMNS; in a file or pipe as many as it takes)"
         commands[name].add_argument("--width", type=int, metavar="N", help=about)
-    for name in commands.keys() - {"schema"}:
+    for name in commands.keys() - {"schema", "merge"}:
         places.add_to(commands[name], "results")
     return parser, commands
 
@@ -132,6 +136,23 @@ def _import_options(command: argparse.ArgumentParser) -> None:
     )
 
 
+def _board_options(
+    merge: argparse.ArgumentParser, submit: argparse.ArgumentParser, anchors: argparse.ArgumentParser
+) -> None:
+    merge.add_argument(
+        "sources", nargs="+", metavar="[NAME=]DIR", help="a folder of results or an archive; NAME: whose"
+    )
+    merge.add_argument("--into", type=Path, required=True, metavar="DIR", help="the board: a folder of results")
+    merge.add_argument("--replace", action="store_true", help="of two records that differ, take the one that comes")
+    merge.add_argument(
+        "--data", type=Path, metavar="DIR", help="your corpora: gives targets, and checks those that come"
+    )
+    merge.add_argument("--cache", type=Path, metavar="DIR", help=places.HELP["cache"])
+    submit.add_argument("--out", type=Path, required=True, metavar="FILE", help="the archive: FILE.zip")
+    submit.add_argument("--name", required=True, type=_name, help="who contributes the cells")
+    anchors.add_argument("--format", choices=FORMS, default="terminal")
+
+
 def _name(text: str) -> str:
     """A name of a system or head: one line of up to LONGEST_NAME characters."""
     if not 0 < len(text) <= LONGEST_NAME or not text.isprintable():
@@ -145,14 +166,18 @@ def _refusal(options: argparse.Namespace) -> str:
     if options.command == "compare" and len(options.pair) not in (0, 2):
         return f"compare takes two names, or none; {len(options.pair)} given: {' '.join(options.pair)}"
     if (out := _goal(options)) and (said := places.unwritable(out)):
-        return f"--out: {said}"
+        return f"--{'into' if options.command == 'merge' else 'out'}: {said}"
     if options.command == "plot" and (strange := [kind for kind in options.kind if kind not in KINDS]):
         return f"no picture is called {strange[0]!r}; there are: {', '.join(KINDS)}"
     if options.command == "umap" and options.neighbours < 2:
         return f"--neighbours must be at least 2, and is {options.neighbours}"
     if options.command == "umap" and not 0 <= options.seed < 2**32:
         return f"--seed must be at least 0 and below 2**32, and is {options.seed}"
-    if options.command in ("table", "compare", "import") and options.width is not None and options.width < NARROWEST:
+    if (
+        options.command in ("table", "compare", "import", "anchors")
+        and options.width is not None
+        and options.width < NARROWEST
+    ):
         return f"--width must be at least {NARROWEST}, and is {options.width}"
     if options.command == "import":
         for entry in options.seen or ():
@@ -162,8 +187,8 @@ def _refusal(options: argparse.Namespace) -> str:
 
 
 def _goal(options: argparse.Namespace) -> Path | None:
-    """The folder that --out writes to, where it is given and is no device or pipe."""
-    out: Path | None = getattr(options, "out", None)
-    if out is None or options.command not in ("page", "card"):
+    """The folder that --out or --into writes to, where it is given and is no device or pipe."""
+    out: Path | None = getattr(options, "out", None) or getattr(options, "into", None)
+    if out is None or options.command not in ("page", "card", "submit"):
         return out
     return out.parent if not out.exists() or out.is_file() else None

@@ -13,6 +13,7 @@ from commons.corridors.measured import Measured
 from commons.corridors.predictions import Predictions
 from commons.corridors.record import Cell, Downstream, Record, Run, Task, Upstream
 from commons.errors import cut
+from commons.marks import IMPORTED, UNVERIFIED
 from leaderboard.errors import LeaderboardError
 from leaderboard.records.comparable import question
 from leaderboard.records.parquet import kept
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
-IMPORTED = "imported"  # the mark, and the downstream unless another is named
 LARGEST = 1e9  # of a predicted value
 MOST_SEED, MOST_SEEDS = 2**31 - 1, 1000
 FORM = (
@@ -124,7 +124,7 @@ def _answers(file: Path, task: Task, asked: pd.DataFrame) -> pd.DataFrame:
 
 def _cell(records: Sequence[Record], task: str, like: str | None) -> Record:
     """A cell of the task, to take targets, folds and groups from."""
-    of_task = [r for r in records if r.cell.task == task and IMPORTED not in r.marks]
+    of_task = [r for r in records if r.cell.task == task and not {IMPORTED, UNVERIFIED} & set(r.marks)]
     own = [r for r in of_task if like in (None, r.cell.upstream)]
     if not own:
         known = (

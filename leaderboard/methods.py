@@ -7,9 +7,8 @@ from collections.abc import Callable, Hashable, Iterable, Sequence
 from importlib import resources
 
 from commons.corridors.record import REFERENCE, Record
-from commons.marks import explain
+from commons.marks import IMPORTED, explain
 from leaderboard.comparison.permutation import DRAWS, ENUMERATED
-from leaderboard.imported import IMPORTED
 from leaderboard.records.comparable import question
 from leaderboard.records.display_names import inputs, names, shown
 from leaderboard.records.random_weights import averaged, draws_of

@@ -81,6 +81,10 @@ MODELS = {
     "distilhubert": Model(("s3prl:distilhubert",), LIBRISPEECH),
 }
 
+# Heads of papers, and the head here that reads features alike. EmoBox's is emotion2vec's network (a linear layer on the
+# last hidden state, a ReLU, the mean over time, a linear layer), trained by other settings.
+HEADS = {"superb": "superb", "emotion2vec": "emotion2vec", "emobox": "emotion2vec"}
+
 
 def upstreams(figure: Published) -> tuple[str, ...]:
     """Names of the upstreams that a figure is of; the name that it has where the table does not know it."""

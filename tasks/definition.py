@@ -79,6 +79,7 @@ class Published(_Strict):
     Attributes:
         matches: whether its test folds, classes and metric are those of the task.
         difference: what differs otherwise; where it matches, only head, dev part and averaging may differ.
+        of_folds: it is the mean of the folds' figures; else, as far as is known, pooled.
     """
 
     upstream: str
@@ -88,6 +89,7 @@ class Published(_Strict):
     source: str
     matches: bool
     difference: str = ""
+    of_folds: bool = False
 
 
 class PublishedTable(_Strict):
@@ -97,6 +99,7 @@ class PublishedTable(_Strict):
     head: str
     matches: bool
     difference: str = ""
+    of_folds: bool = False
     metrics: tuple[str, ...]
     values: dict[str, tuple[float, ...]]
 
@@ -109,7 +112,7 @@ class PublishedTable(_Strict):
 
     def figures(self) -> list[Published]:
         """One `Published` for each figure."""
-        facts = self.model_dump(include={"source", "head", "matches", "difference"})
+        facts = self.model_dump(include={"source", "head", "matches", "difference", "of_folds"})
         return [
             Published(upstream=upstream, metric=metric, value=value, **facts)
             for upstream, row in self.values.items()

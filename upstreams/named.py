@@ -28,6 +28,7 @@ class Named:
         draw: the seed of random weights; None: they are not random.
         ablation, variant: the ablation that it is a variant of, and which one.
         run, step: the pre-training run that it is a checkpoint of, as records spell it, and the step.
+        group_of_runs: what pre-training runs that differ in the seed alone have in common; None: no run, or not known.
         cite: BibTeX keys of its papers, as `registry.Entry` has them; empty where none are known.
         parts: what it is made of, where it is a fusion of several upstreams or, with `layer`, one layer of another.
         layer: from 0, of its one part.
@@ -46,6 +47,7 @@ class Named:
     variant: str | None = None
     run: str | None = None
     step: int | None = None
+    group_of_runs: str | None = None
     cite: tuple[str, ...] = ()
     parts: tuple[Named, ...] = ()
     layer: int | None = None

@@ -39,7 +39,7 @@ from upstreams.network_upstream import MODEL
 from upstreams.npc.config import CITE as NPC_PAPERS
 from upstreams.plugins.neighbours import top_level_names
 from upstreams.pretraining import method as methods
-from upstreams.pretraining.checkpoints import checkpoints, step_of
+from upstreams.pretraining.checkpoints import checkpoints, group_of_runs, step_of
 
 HUGGINGFACE, EMOTION2VEC_PARTS = "upstreams.huggingface.factories", "upstreams.emotion2vec.upstream"
 
@@ -246,6 +246,7 @@ def _resolve_checkpoint(name: str, entry: Entry, checkpoint: str) -> Named:
     step = step_of(path) if entry.runs else None
     if step is None:
         return named
+    named = replace(named, group_of_runs=group_of_runs(path, entry.name))
     return replace(named, run=named.record_name.removesuffix(path.name).rstrip("@/"), step=step)
 
 
@@ -264,7 +265,7 @@ def _resolve_variant(name: str, places: Places) -> Named:
     method = methods.find(base)
     return Named(
         name, name, method.upstream, (str(path),), checkpoint=str(path), base=base, ablation=which, variant=variant,
-        cite=method.cite,
+        group_of_runs=group_of_runs(path, base), cite=method.cite,
     )  # fmt: skip
 
 

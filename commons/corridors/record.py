@@ -14,6 +14,7 @@ from commons.corridors.predictions import Plain
 from commons.corridors.utterances import Modality
 
 SCHEMA_VERSION = 1
+INTERVALS = 2  # the formula of intervals that records get now, as Scores.intervals says
 REFERENCE = "reference"  # the downstream of reference rows, which do not use the audio
 
 Seen = dict[str, Literal["audio", "labels"]] | Literal["unknown"]  # corpora that an upstream was trained on
@@ -45,6 +46,7 @@ class Published(Section):
     source: str = Field(description="paper and table")
     matches: bool = Field(description="whether the protocol (folds, classes, utterances) is this task's")
     difference: str | None = Field(default=None, description="how protocol or head differ")
+    of_folds: bool = Field(default=False, description="whether it is the mean of the folds' figures, not pooled")
 
 
 class Task(Section):
@@ -146,6 +148,11 @@ class Upstream(Section):
     variant: str | None = Field(default=None, description="which variant")
     run: str | None = Field(default=None, description="pre-training run that it is a checkpoint of")
     step: int | None = Field(default=None, description="step of that run")
+    group_of_runs: str | None = Field(
+        default=None,
+        description="pre-training runs of one recipe, audio and step that differ in the seed alone have one; null: of "
+        "no run, or not known",
+    )
     cite: list[str] | None = Field(
         default=None, description="BibTeX keys of its papers; null in records from before there was this key"
     )
@@ -191,6 +198,11 @@ class Run(Section):
         default=None, description="peak memory of torch on the GPU, MB; null where none was used"
     )
     device: str = Field(description="where the upstream ran")
+    processor: str | None = Field(
+        default=None,
+        description="name of the processor, and of the GPU where there was one: on another one the last digits differ; "
+        "null in records from before there was this key",
+    )
     versions: dict[str, str] = Field(default={}, description="versions of the packages that matter")
     git_commit: str | None = Field(default=None, description="commit of the working tree, if there is one")
     emorep: str = Field(description="version of this program")
@@ -334,6 +346,9 @@ class Record(Section):
     earlier_runs: list[Run] = Field(
         default=[],
         description="runs that gave some of the seeds, where they differ from `run` in more than times and memory",
+    )
+    contributor: str | None = Field(
+        default=None, description="who brought the record to this board; null: it was measured into these results"
     )
     checksum: str | None = Field(
         default=None, description="sha256 of all the rest, as ASCII JSON with sorted keys and no spaces"

@@ -11,6 +11,7 @@ import numpy as np
 from commons import ordinal
 from commons.corridors.record import REFERENCE, Record, Task
 from commons.errors import EmorepError
+from commons.marks import UNVERIFIED
 from leaderboard.errors import LeaderboardError
 from leaderboard.records.comparable import aspect, groups, order, question
 from leaderboard.records.intervals import same_seeds
@@ -53,13 +54,16 @@ def answer(results: Path, record: Record) -> Answer:
 
 
 def answers(results: Path, records: Sequence[Record]) -> tuple[list[list[Answer]], list[str]]:
-    """The answers to every question and head, best first, without references; and a line for each unusable one."""
+    """The answers to every question and head, best first; and a line for each unusable one.
+
+    References are left out, and records without targets, which are marked `unverified`.
+    """
     parts: list[list[Answer]] = []
     problems: list[str] = []
     for measured, _ in groups(records):
         several: list[Answer] = []
         for record in measured:
-            if record.cell.downstream == REFERENCE:
+            if record.cell.downstream == REFERENCE or UNVERIFIED in record.marks:
                 continue
             try:
                 mine = answer(results, record)

@@ -23,12 +23,26 @@ const DATA = JSON.parse(byId("summary").textContent);
 
 const CALLED = new Map(DATA.names);
 const INPUTS = new Map(DATA.inputs);
+const PARTS = new Map(DATA.parts.map(([name, how, parts]) => [name, { how, parts }]));
+const TRAINED = [...new Set(DATA.boards.map((board) => board.trained))].filter(Boolean).sort();
+const CONTRIBUTORS = [...new Set(DATA.boards.flatMap((board) => board.cells.map((cell) => cell[8])))].filter(Boolean).sort();
 
 /** What an upstream is called: its label, or its name. */
 const called = (name) => CALLED.get(name) ?? name;
 
 /** What an upstream reads; "" where that is unknown, or where nothing reads text. */
 const inputOf = (name) => INPUTS.get(name) ?? "";
+
+/** What an upstream is made of, in words; "" for one that stands alone. */
+function partsOf(name) {
+  const made = PARTS.get(name);
+  if (!made) return "";
+  const parts = made.parts.map(called).join(" + ");
+  return { early: `features of ${parts}`, late: `predictions of ${parts}` }[made.how] ?? `a layer of ${parts}`;
+}
+
+/** What of the upstreams of a board or table was trained, in words. */
+const systemOf = (board) => (board.trained ? `trained: ${board.trained}` : "frozen");
 
 /** How a metric is shown: its decimals, and the top of an axis. */
 const formOf = (metric) => DATA.metrics[metric] ?? { decimals: 3, top: 1 };

@@ -22,8 +22,9 @@ from leaderboard.tables.views import real_time_factor, titled
 
 # What no view of the page shows of a record's task and upstream.
 UNSHOWN_OF_TASK = {"derived", "aspect", "base", "sources", "source_corpora", "shots", "also"}
-UNSHOWN_OF_UPSTREAM = {"layer_norms", "modality", "base", "ablation", "variant", "run", "step"}
-Kind = tuple[str, str, str]  # head, headline metric, aspect: what figures must share to stand in one table
+UNSHOWN_OF_UPSTREAM = {"layer_norms", "modality", "base", "ablation", "variant", "run", "step", "group_of_runs"}
+# Head, headline metric, aspect, what was trained ("": frozen): what figures must share to stand in one table.
+Kind = tuple[str, str, str, str]
 
 
 def collect(results: Path, records: Sequence[Record]) -> tuple[dict[str, object], list[object], list[str]]:
@@ -77,20 +78,36 @@ def assemble(
         if measured[0].cell.downstream != REFERENCE:
             tables.setdefault(_kind(measured[0]), []).append(index)
     several_kinds = [
-        {"head": kind[0], "metric": kind[1], "about": kind[2], "boards": own, "mean": _mean(means.get(kind))}
+        {
+            "head": kind[0],
+            "metric": kind[1],
+            "about": kind[2],
+            "trained": kind[3],
+            "boards": own,
+            "mean": _mean(means.get(kind)),
+        }
         for kind, own in sorted(tables.items(), key=lambda item: -sum(len(several[i][0]) for i in item[1]))
     ]
     summary: dict[str, object] = {
         "newest": max(r.created for r in records),
         "counts": _counts(records),
         "marks": [[mark, explain(mark)] for mark in marks],
-        "names": [[name, label] for name, label in names(records).items() if label != name],
-        "inputs": [[name, text] for name, text in inputs(records).items()],
+        **_of_upstreams(records),
         "metrics": {name: {"decimals": m.decimals, "top": _top(m)} for name, m in METRICS.items()},
         "boards": boards,
         "tables": several_kinds,
     }
     return {key: rounded(value) for key, value in summary.items()}, [rounded(one) for one in details]
+
+
+def _of_upstreams(records: Sequence[Record]) -> dict[str, object]:
+    """Pairs of an upstream and its label, or what it was given; and of which upstreams it is made, and how."""
+    made = {r.cell.upstream: r.upstream for r in records if r.upstream.parts}
+    return {
+        "names": [[name, label] for name, label in names(records).items() if label != name],
+        "inputs": [[name, text] for name, text in inputs(records).items()],
+        "parts": [[name, up.fusion or "layer", up.parts] for name, up in made.items()],
+    }
 
 
 def _summary(
@@ -121,11 +138,12 @@ def _summary(
         ranks = (None, None) if reference else rank.get(up, (None, None))
         cells.append(
             [up, score.value, score.low, score.high, *ranks, [marks.index(m) for m in record.marks if m != REFERENCE],
-             int(reference)]
+             int(reference), record.contributor]
         )  # fmt: skip
     return {
-        "name": name, "task": task.name, "head": first.cell.downstream, "title": titled(task.title, first),
-        "metric": metric, "unit": METRICS[metric].reads, "higher": METRICS[metric].higher_is_better,
+        "name": name, "task": task.name, "head": first.cell.downstream, "trained": first.downstream.trained or "",
+        "title": titled(task.title, first), "metric": metric,
+        "unit": METRICS[metric].reads, "higher": METRICS[metric].higher_is_better,
         "language": task.language, "family": task.family or task.corpus, "corpus": task.corpus,
         "licence": task.licence, "version": task.version, "audit": task.audit, "limit": first.cell.limit,
         "n": counts.n, "speakers": counts.speakers, "folds": counts.folds, "groups": counts.groups,
@@ -193,11 +211,11 @@ def _details(record: Record, layer_intervals: object) -> dict[str, object]:
 
 
 def _board(record: Record) -> Question:
-    return *question(record), record.cell.downstream
+    return *question(record), record.cell.downstream, record.downstream.trained
 
 
 def _kind(record: Record) -> Kind:
-    return record.cell.downstream, record.task.headline, aspect(record.task)
+    return record.cell.downstream, record.task.headline, aspect(record.task), record.downstream.trained or ""
 
 
 def _top(metric: Metric) -> float:

@@ -1,16 +1,23 @@
 // The views on the boards: upstreams by tasks, every cell, plots, tasks.
 
-const filters = { upstream: "", task: "", language: "", family: "", head: "", marks: "", floors: true };
+const START = { upstream: "", task: "", language: "", family: "", head: "", marks: "", input: "", parts: "", contributor: "", floors: true };
+// Frozen systems and systems that were trained are never in one list, so one of them is always chosen.
+const FIRST = DATA.boards.some((board) => !board.trained && board.head !== "reference") || !TRAINED.length ? "" : TRAINED[0];
+const filters = { ...START, trained: FIRST };
 
 const contaminated = (mark) => DATA.marks[mark][0].startsWith("contaminated");
 
 function boardShown(board, but = "") {
-  return ["task", "language", "family", "head"].every((key) => key === but || !filters[key] || board[key] === filters[key]);
+  const system = but === "trained" || board.head === "reference" || board.trained === filters.trained;
+  return system && ["task", "language", "family", "head"].every((key) => key === but || !filters[key] || board[key] === filters[key]);
 }
 
 function cellShown(cell) {
-  const [name, , , , , , marks, floor] = cell;
+  const [name, , , , , , marks, floor, contributor] = cell;
   if (floor) return filters.floors;
+  if (filters.input && inputOf(name) !== filters.input) return false;
+  if (filters.parts && (filters.parts === "alone") !== !PARTS.has(name)) return false;
+  if (filters.contributor && (contributor ?? "") !== filters.contributor.slice(1)) return false;
   const words = filters.upstream.toLowerCase().split(/[\s,]+/).filter(Boolean);
   if (words.length && !words.some((word) => `${name} ${called(name)}`.toLowerCase().includes(word))) return false;
   if (filters.marks === "clean") return !marks.some(contaminated);
@@ -27,17 +34,36 @@ function filterBar(form, changed) {
   const options = (key) => [["", "all"], ...distinct(key).map((value) => [value, value])];
   const marks = [["", "any"], ["clean", "without contaminated"], ["none", "without any"],
     ...DATA.marks.map(([mark], index) => [`m${index}`, `with ${mark}`])];
+  const ofCells = [
+    INPUTS.size && choice("Input", [["", "all"], ...[...new Set(INPUTS.values())].filter(Boolean).sort().map((text) => [text, text])], set("input")),
+    PARTS.size && choice("Fusion", [["", "all"], ["alone", "single upstreams"], ["made", "of several, or a layer"]], set("parts")),
+    CONTRIBUTORS.length && choice("Contributor", [["", "all"], ["=", "measured here"], ...CONTRIBUTORS.map((who) => [`=${who}`, who])], set("contributor")),
+  ].filter(Boolean);
+  const ofHead = (head) => { // a head of trained systems alone shows these
+    const own = DATA.boards.filter((board) => board.head === head);
+    if (own.length && !own.some((board) => board.trained === filters.trained)) chooseSystem(own[0].trained);
+    set("head")(head);
+  };
   const floors = make("input", { type: "checkbox", checked: true, onchange: () => set("floors")(floors.checked) });
   const ofBoards = make("div", { id: "of-boards" }, ["task", "language", "family", "head"].map((key) =>
-    choice(key[0].toUpperCase() + key.slice(1), options(key), set(key))));
-  form.replaceChildren(make("label", { class: "of-cells" }, "Upstream", search), ofBoards, make("div", { class: "of-cells" }, choice("Marks", marks, set("marks"))),
+    choice(key[0].toUpperCase() + key.slice(1), options(key), key === "head" ? ofHead : set(key))),
+  TRAINED.length ? make("div", { id: "systems" }, choice("System", [["", "frozen"], ...TRAINED.map((what) => [what, `trained: ${what}`])], set("trained"))) : null);
+  form.replaceChildren(make("label", { class: "of-cells" }, "Upstream", search), ofBoards, make("div", { class: "of-cells" }, choice("Marks", marks, set("marks")), ofCells),
     make("label", { class: "tick of-cells", title: "what knows nothing of the sound: the most frequent class, the duration" }, floors, "floors"),
     make("button", { type: "reset", class: "plain" }, "Reset"), make("output", { id: "count", "aria-live": "polite" }));
   form.addEventListener("submit", (event) => event.preventDefault());
   form.addEventListener("reset", () => setTimeout(() => {
-    Object.assign(filters, { upstream: "", task: "", language: "", family: "", head: "", marks: "", floors: true });
+    Object.assign(filters, START);
+    chooseSystem(FIRST);
     changed();
   }));
+  chooseSystem(FIRST);
+}
+
+/** Show frozen systems (""), or those of which this was trained. */
+function chooseSystem(trained) {
+  filters.trained = trained;
+  if (TRAINED.length) document.querySelector("#systems select").value = trained;
 }
 
 /** A figure that opens its details: number, marks, rank, interval. */
@@ -76,21 +102,28 @@ function markNotes(cells) {
 function overview(host) {
   const place = make("div");
   let last = null; // the table that stands
-  const named = (table) => [table.about, table.head, table.metric].filter(Boolean).join(" \u00b7 ");
-  let chosen = 0;
+  const named = (table) => [table.about, table.head, table.metric, TRAINED.length ? systemOf(table) : ""].filter(Boolean).join(" \u00b7 ");
+  const fits = (table) => (!filters.head || table.head === filters.head) && table.trained === filters.trained;
+  let chosen = Math.max(DATA.tables.findIndex((table) => table.trained === filters.trained), 0), system = filters.trained;
   const pick = make("div", { class: "choice" }, DATA.tables.length > 1 ? choice("Table",
     DATA.tables.map((table, index) => [index, `${named(table)} (${plural(table.boards.length, "task")})`]),
-    (value) => { chosen = Number(value); draw(); }) : null);
+    (value) => { chosen = Number(value); chooseSystem(system = DATA.tables[chosen].trained); draw(); }) : null);
   host.replaceChildren(pick, place);
+  if (pick.querySelector("select")) pick.querySelector("select").value = String(chosen);
 
   function draw() {
-    const fitting = DATA.tables.findIndex((t) => t.head === filters.head);
-    if (filters.head && DATA.tables[chosen].head !== filters.head && fitting >= 0) {
+    const fitting = DATA.tables.findIndex(fits), table = DATA.tables[chosen];
+    const moved = system !== filters.trained || (filters.head && table.head !== filters.head);
+    system = filters.trained;
+    if (moved && fitting >= 0) {
       chosen = fitting;
       if (pick.querySelector("select")) pick.querySelector("select").value = String(chosen);
     }
-    const table = DATA.tables[chosen];
-    const boards = table.boards.filter((index) => boardShown(DATA.boards[index]));
+    drawTable(DATA.tables[chosen]);
+  }
+
+  function drawTable(table) {
+    const boards = table.boards.filter((index) => boardShown(DATA.boards[index], "trained"));
     const axes = new Map(boards.map((index) => [index, axisOf(DATA.boards[index])]));
     const lines = new Map(), cells = [];
     for (const index of boards) {
@@ -110,6 +143,9 @@ function overview(host) {
     if (INPUTS.size) {
       columns.push({ title: "input", hint: "what it reads: speech, or texts written by people (gold) or by a recogniser (ASR)",
         value: (row) => inputOf(row.name), cell: (row) => inputOf(row.name) });
+    }
+    if ([...lines.values()].some((row) => PARTS.has(row.name))) {
+      columns.push({ title: "parts", hint: "the upstreams of which it is made", value: (row) => partsOf(row.name), cell: (row) => partsOf(row.name) });
     }
     if (means.size) {
       columns.push({ title: "over corpora", hint: "mean, one vote a corpus family; its rank, on further speakers of these corpora", descending: higher,
@@ -170,9 +206,14 @@ function everyCell(host) {
   const text = (title, of) => ({ title, value: of, cell: of });
   const axes = DATA.boards.map(axisOf);
   const number = (title, of, hint) => ({ title, hint, value: of, cell: (row) => { const v = of(row); return v === null ? NONE : String(v); } });
+  const before = [
+    ...(INPUTS.size ? [text("input", (row) => inputOf(row.cell[0]))] : []),
+    ...(PARTS.size ? [text("parts", (row) => partsOf(row.cell[0]))] : []),
+    ...(TRAINED.length ? [text("system", (row) => (row.floor ? "" : systemOf(row.board)))] : []),
+  ];
   const table = sortableTable("every cell", [
     text("upstream", (row) => called(row.cell[0])),
-    ...(INPUTS.size ? [text("input", (row) => inputOf(row.cell[0]))] : []),
+    ...before,
     text("task", (row) => row.board.name),
     { title: "figure", hint: "in the unit of its metric", descending: true, value: (row) => row.cell[1],
       cell: (row) => figureButton(row.index, row.number, axes[row.index]) },
@@ -182,9 +223,10 @@ function everyCell(host) {
     text("head", (row) => (row.floor ? "reference" : row.board.head)),
     text("language", (row) => row.board.language),
     text("family", (row) => row.board.family),
+    ...(CONTRIBUTORS.length ? [text("contributor", (row) => row.cell[8] ?? "")] : []),
     { title: "marks", value: (row) => row.cell[6].map((mark) => DATA.marks[mark][0]).join(" "),
       cell: (row) => row.cell[6].map((mark) => make("span", { class: "tag", title: DATA.marks[mark][1] }, DATA.marks[mark][0])) },
-  ], { index: INPUTS.size ? 3 : 2, down: true });
+  ], { index: 2 + before.length, down: true });
   const notes = make("ul", { class: "notes" });
   host.replaceChildren(table.element, make("p", { class: "notes" }, frozen()), notes);
   return () => {
@@ -205,8 +247,9 @@ function plots(host) {
   const place = make("div");
   const means = DATA.tables.filter((table) => table.mean);
   const boards = DATA.tables.flatMap((table) => table.boards);
-  const options = [...boards.map((index) => [index, `${DATA.boards[index].name} \u00b7 ${DATA.boards[index].head}`]),
-    ...means.map((table, index) => [`m${index}`, ["over corpora", table.about, table.head, table.metric].filter(Boolean).join(" \u00b7 ")])];
+  const named = (board) => [board.name, board.head, ...(board.trained ? [systemOf(board)] : [])].join(" \u00b7 ");
+  const options = [...boards.map((index) => [index, named(DATA.boards[index])]),
+    ...means.map((table, index) => [`m${index}`, ["over corpora", table.about, table.head, table.metric, table.trained && systemOf(table)].filter(Boolean).join(" \u00b7 ")])];
   let chosen = String(options[0][0]);
   host.replaceChildren(make("div", { class: "choice" }, choice("Draw", options, (value) => { chosen = value; draw(); })), place);
 
@@ -259,10 +302,11 @@ function plots(host) {
 /** What was asked, of whom, and how often each test was opened. */
 function taskList(host) {
   const once = [...new Map(DATA.boards.filter((b) => b.head !== "reference" || !DATA.boards.some((o) => o.task === b.task && o.head !== "reference"))
-    .map((board) => [`${board.name}\n${board.head}`, board])).values()];
+    .map((board) => [`${board.name}\n${board.head}\n${board.trained}`, board])).values()];
   const cell = (title, of, hint) => ({ title, hint, value: of, cell: (row) => { const v = of(row); return v === null ? NONE : String(v); } });
   const table = sortableTable("tasks", [
     cell("task", (b) => b.name), cell("what it asks", (b) => b.title), cell("head", (b) => b.head),
+    ...(TRAINED.length ? [cell("system", (b) => (b.head === "reference" ? "" : systemOf(b)))] : []),
     cell("upstreams", (b) => b.cells.filter((c) => !c[7]).length), cell("test opened", (b) => opened(b), "how often, by scored.jsonl; all heads"),
     cell("utterances", (b) => b.n), cell("speakers", (b) => b.speakers), cell("folds", (b) => b.folds),
     cell("groups", (b) => b.groups, "that intervals and tests rest on"), cell("classes", (b) => b.classes || null),

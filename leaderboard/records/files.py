@@ -47,6 +47,12 @@ def put(path: Path, content: str | bytes) -> None:
         commons.files.write(path, content)
 
 
+def is_beside(name: str, record: Path) -> bool:
+    """Whether a file has a name of the Parquet files beside the record at `record`."""
+    own = re.escape(record.stem) + r"\.[0-9a-f]{12}\.((vectors|facts|held-out|further)\.)?parquet"
+    return re.fullmatch(own, name) is not None
+
+
 def sweep(record: Path, named: set[str]) -> None:
     """Remove files beside a record that killed runs or full disks left more than a day ago.
 
@@ -54,9 +60,8 @@ def sweep(record: Path, named: set[str]) -> None:
     a process whose record will name them soon.
     """
     commons.files.sweep(record.parent)
-    own = re.compile(re.escape(record.stem) + r"\.[0-9a-f]{12}\.((vectors|facts|held-out|further)\.)?parquet")
     for path in record.parent.iterdir():
-        if own.fullmatch(path.name) and path.name not in named:
+        if is_beside(path.name, record) and path.name not in named:
             with contextlib.suppress(OSError):  # the result stands; the next record tries again
                 if time.time() - path.stat().st_mtime > commons.files.STALE:
                     path.unlink()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +13,7 @@ from commons.corridors.record import File, Record, Task
 from commons.corridors.utterances import VOTES
 from commons.files import write
 from commons.hashing import of_file
+from commons.marks import UNVERIFIED
 from commons.metrics import DISTRIBUTION
 from leaderboard.errors import LeaderboardError
 
@@ -32,6 +33,15 @@ def kept(task: Task) -> list[str]:
     """Columns of the utterances that are stored beside predictions, where a corpus has them."""
     votes = [f"{VOTES}{name}" for name in task.classes] if task.kind == DISTRIBUTION else []
     return list(dict.fromkeys((*KEPT, *task.pairs, *votes)))
+
+
+def columns_of(utterances: pd.DataFrame, names: Sequence[str]) -> dict[str, np.ndarray]:
+    """Those of some columns that the utterances have, as predictions are stored with them: votes are numbers."""
+    return {
+        name: utterances[name].to_numpy(dtype="float64" if name.startswith(VOTES) else object)
+        for name in names
+        if name in utterances
+    }
 
 
 def predictions_table(
@@ -56,10 +66,7 @@ def predictions_table(
     if len(groups) != len(utterances):
         raise LeaderboardError(f"record: {len(groups)} groups for {len(utterances)} utterances; one each is expected")
     added = {"group": np.asarray(groups, dtype=object)[rows]}
-    for name in kept(task):
-        if name in utterances:
-            dtype = np.float64 if name.startswith(VOTES) else object
-            added[name] = utterances[name].to_numpy(dtype=dtype)[rows]
+    added |= {name: column[rows] for name, column in columns_of(utterances, kept(task)).items()}
     table = table.assign(**added)
     check(table, task)
     if predictions.by_layer is None:
@@ -120,20 +127,40 @@ def arrow(table: pd.DataFrame) -> pa.Table:
 
 
 def save(record: Path, ending: str, content: pa.Table) -> File:
-    """A Parquet file named after its content, so that a record never names other bytes than its own."""
+    """Write a Parquet file beside a record, and return what the record says of it."""
+    file, data = packed(record.stem, ending, content)
+    write(record.parent / file.name, data)
+    return file
+
+
+def packed(stem: str, ending: str, content: pa.Table) -> tuple[File, bytes]:
+    """A Parquet file and its bytes; it is named after them, so that a record never names other bytes than its own."""
     import pyarrow.parquet as pq
 
     stream = io.BytesIO()
     pq.write_table(content, stream, compression="zstd")
     data = stream.getvalue()
     digest = hashlib.sha256(data).hexdigest()
-    name = f"{record.stem}.{digest[:12]}.{ending}"
-    write(record.parent / name, data)
-    return File(name=name, sha256=digest, bytes=len(data), rows=content.num_rows)
+    name = f"{stem}.{digest[:12]}.{ending}"
+    return File(name=name, sha256=digest, bytes=len(data), rows=content.num_rows), data
 
 
 def read(path: Path, record: Record, columns: list[str] | None = None) -> pd.DataFrame:
     """The predictions that the record at `path` names; all columns, or those that are asked for.
+
+    Raises:
+        LeaderboardError: they cannot be read, are not those that were recorded, or were brought without targets.
+    """
+    if UNVERIFIED in record.marks:
+        raise LeaderboardError(
+            f"{path}: {UNVERIFIED}: it was brought without targets; `python -m leaderboard merge --data` adds them "
+            "from a copy of the corpus"
+        )
+    return stored(path, record, columns)
+
+
+def stored(path: Path, record: Record, columns: list[str] | None = None) -> pd.DataFrame:
+    """The predictions as `read` returns them, of unverified records too, whose tables lack targets.
 
     Raises:
         LeaderboardError: they cannot be read, or are not those that were recorded.

@@ -17,7 +17,7 @@ from commons.corridors.record import SCHEMA_VERSION, Cell, Chosen, File, Files, 
 from commons.errors import EmorepError
 from commons.files import write
 from commons.hashing import of_compact_json
-from commons.marks import EDGE
+from commons.marks import EDGE, OLD_INTERVALS
 from leaderboard.errors import LeaderboardError
 from leaderboard.records import earlier, further, parquet
 from leaderboard.records.files import path_of, paths, sweep, writing
@@ -62,7 +62,6 @@ def record(results: Path, measured: Measured, extends: Record | None) -> Record:
     scores = score(whole.table, task)
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        before = _named_files(path)
         result = Record(
             schema_version=SCHEMA_VERSION,
             created=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
@@ -78,10 +77,32 @@ def record(results: Path, measured: Measured, extends: Record | None) -> Record:
             further=further.save(path, whole.beside, task),
             earlier_runs=_earlier_runs(extends, run) if extends else [],
         )
-        result = result.model_copy(update={"checksum": checksum(result.model_dump_json())})
-        write(path, result.model_dump_json(indent=1) + "\n")
+    return put(path, result)
+
+
+def put(path: Path, made: Record) -> Record:
+    """Write a record, whose Parquet files are there, with its checksum; files that only the one before named go.
+
+    Raises:
+        LeaderboardError: it cannot be written.
+    """
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        before = _named_files(path)
+        made = summed(made)
+        write(path, dumps(made))
         _remove_old(path, before)
-    return result
+    return made
+
+
+def summed(made: Record) -> Record:
+    """The record with the checksum of its content."""
+    return made.model_copy(update={"checksum": checksum(made.model_dump_json())})
+
+
+def dumps(made: Record) -> str:
+    """The content of a record's file."""
+    return made.model_dump_json(indent=1) + "\n"
 
 
 def _all_seeds(path: Path, measured: Measured, extends: Record | None) -> _AllSeeds:
@@ -106,7 +127,7 @@ def _all_seeds(path: Path, measured: Measured, extends: Record | None) -> _AllSe
             raise LeaderboardError("\n".join([*damage, remedy]))
         table = parquet.extended(parquet.read(path, extends), table)
         chosen = _extended(extends.chosen, chosen)
-        marks |= set(extends.marks) - {EDGE}
+        marks |= set(extends.marks) - {EDGE, OLD_INTERVALS}
         cell = cell.model_copy(update={"seeds": sorted({*extends.cell.seeds, *cell.seeds})})
     if sum(choice.get("edge") is True for choice in chosen.folds) > len(chosen.folds) / 2:
         marks.add(EDGE)

@@ -9,13 +9,12 @@ import numpy as np
 import pandas as pd
 
 from commons import ordinal, votes
-from commons.corridors.record import Counts, FoldScore, Score, Scores, Task
+from commons.corridors.record import INTERVALS, Counts, FoldScore, Score, Scores, Task
 from commons.corridors.utterances import VOTES
 from commons.metrics import CLASSIFICATION, DISTRIBUTION, METRICS, ORDINAL, REGRESSION, Metric, recalls, sums
 from leaderboard.errors import LeaderboardError
 from leaderboard.records.intervals import jackknife, shares
 
-INTERVALS = 2  # the formula of intervals that records hold, as Scores.intervals says
 Outcomes = ordinal.Outcomes | votes.Outcomes
 COLUMNS = ("id", "fold", "seed", "target", "prediction", "group")
 

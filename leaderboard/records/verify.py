@@ -8,6 +8,7 @@ from pathlib import Path
 
 from commons.corridors.record import Record, Score, Scores
 from commons.errors import EmorepError
+from commons.marks import UNVERIFIED
 from leaderboard.records import files, further, parquet, record_store, weights
 
 ROUNDED = 1e-4  # a correlation below it may be the rounding error of a constant's
@@ -19,20 +20,20 @@ def verify(results: Path) -> list[str]:
     problems: list[str] = []
     records: dict[Path, Record | None] = {}
     for path in files.paths(results):
-        records[path], damage = record_store.settled(path, partial(_examined, results, path))
+        records[path], damage = record_store.settled(path, partial(examined, results, path))
         problems += damage
     return problems + weights.verify(results, records)
 
 
-def _examined(results: Path, path: Path) -> tuple[Record | None, list[str]]:
-    """One record, and what is wrong with it, its files and its figures."""
+def examined(results: Path, path: Path) -> tuple[Record | None, list[str]]:
+    """The record in a file, None where there is none; and what is wrong with it, its files and its figures."""
     record, damage = record_store.examine(results, path)
     if record:
         damage = [*damage, *(parquet.damaged(path, record, contents=True) or _recomputed(path, record))]
     return record, damage
 
 
-def _as_now(before: Scores, now: Scores) -> Scores:
+def as_now(before: Scores, now: Scores) -> Scores:
     """Recorded scores as this version would have recorded them, where an earlier one had another rule.
 
     Pearson's correlation of a constant is undefined; earlier versions recorded the rounding error, some 1e-8. Intervals
@@ -67,10 +68,11 @@ def _with_intervals(before: Mapping[str, Score], now: Mapping[str, Score]) -> di
 
 
 def _recomputed(path: Path, record: Record) -> list[str]:
+    """What does not follow from the stored predictions. Of a record without targets that is marked so, figures may."""
     from leaderboard.records.scoring import check, score
 
     try:
-        table = parquet.read(path, record)
+        table = parquet.stored(path, record)
     except EmorepError as error:
         return [str(error)]
     lines = []
@@ -79,11 +81,12 @@ def _recomputed(path: Path, record: Record) -> list[str]:
     if missing := record_store.contamination(record.upstream, record.task) - set(record.marks):
         lines.append(f"marks: {', '.join(sorted(missing))} missing")
     try:
-        check(table, record.task)
-        now = score(table, record.task)
-        lines += record_store.differences("scores", _as_now(record.scores, now), now)
-        for name, (before, again) in further.computed_again(path, record).items():
-            lines += record_store.differences(f"further.{name}", before, again)
+        if "target" in table or UNVERIFIED not in record.marks:
+            check(table, record.task)
+            now = score(table, record.task)
+            lines += record_store.differences("scores", as_now(record.scores, now), now)
+            for name, (before, again) in further.computed_again(path, record).items():
+                lines += record_store.differences(f"further.{name}", before, again)
     except EmorepError as error:
         lines.append(str(error))
     return [f"{path}: recorded figures are not those of the predictions: {line}" for line in lines]

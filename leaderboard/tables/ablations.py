@@ -10,11 +10,12 @@ from commons.corridors.record import Record
 from leaderboard.records import files
 from leaderboard.tables import latex, markdown, spreadsheet, terminal
 from leaderboard.tables.model import Cell, Table
+from leaderboard.tables.runs import groups_of_runs, with_spread
 from leaderboard.tables.views import of_record
 
 
 def table(name: str, title: str, variants: Mapping[str, str], records: Sequence[Record]) -> Table:
-    """Variants (each with the upstream it is) by tasks and heads, in the order given."""
+    """Variants (each with the upstream it is) by tasks and heads, in the order given; below, the spread of seeds."""
     by_cell = {(r.cell.upstream, r.cell.task, r.cell.downstream): r for r in records}
     asked = {f"{r.cell.task} {r.cell.downstream}: {r.task.headline}": r for r in records
              if r.cell.upstream in variants.values()}  # fmt: skip
@@ -25,7 +26,9 @@ def table(name: str, title: str, variants: Mapping[str, str], records: Sequence[
         if (record := by_cell.get((upstream, any_one.cell.task, any_one.cell.downstream)))
     }
     facts = [f"{title}; 95 % intervals over groups"]
-    return Table(name, facts, list(variants), list(asked), cells, corner="variant")
+    plain = Table(name, facts, list(variants), list(asked), cells, corner="variant")
+    row_of = {upstream: variant for variant, upstream in variants.items()}
+    return with_spread(plain, groups_of_runs([r for r in records if r.cell.upstream in row_of]), row_of)
 
 
 def with_paper(made: Table, published: Mapping[str, float], measure: str, source: str) -> Table:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from commons.corridors.record import REFERENCE, Record
 from commons.errors import EmorepError
+from commons.marks import IMPORTED
 from commons.metrics import METRICS
 from leaderboard.comparison.answers import Answer, answer, answers, kinds, same_utterances
 from leaderboard.comparison.corpora import Across, across
@@ -16,7 +17,6 @@ from leaderboard.comparison.permutation import smallest_p
 from leaderboard.comparison.standings import SIGNIFICANT, Pair, Standing, compare, significant_pairs, standing
 from leaderboard.comparison.statistics import Effect
 from leaderboard.errors import LeaderboardError
-from leaderboard.imported import IMPORTED
 from leaderboard.records.comparable import Question, aspect, question
 from leaderboard.records.display_names import inputs, names, shown
 from leaderboard.records.random_weights import is_of

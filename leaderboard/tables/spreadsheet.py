@@ -145,6 +145,13 @@ COLUMNS: list[Column] = [
     *(column for name in LEVELS for column in _metric_columns(name)),
     *(column for name in VOTES for column in _metric_columns(name)),
     *(column for target, metric in FURTHER for column in _further_columns(target, metric)),
+    (
+        "group_of_runs",
+        "pre-training runs that differ in the seed alone have one",
+        lambda r: r.upstream.group_of_runs,
+    ),
+    ("processor", "processor, and GPU, that it ran on", lambda r: r.run.processor),
+    ("contributor", "who brought it to this board; empty: measured here", lambda r: r.contributor),
 ]
 
 

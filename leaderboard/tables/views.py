@@ -21,6 +21,7 @@ from leaderboard.records.display_names import names
 from leaderboard.records.further import headlines
 from leaderboard.records.random_weights import averaged, draws_of
 from leaderboard.tables.model import PUBLISHED, Cell, Table, figure
+from leaderboard.tables.runs import groups_of_runs, with_spread
 from leaderboard.text import plural
 
 if TYPE_CHECKING:
@@ -117,7 +118,8 @@ def ablations(results: Path, records: Sequence[Record]) -> Made:
         tables, _ = by_tasks(results, [r for r in records if r.cell.upstream == base or r.cell.upstream in own])
         for table in tables:
             title = f"{ablation} of {table.name(base)} · {table.title}"
-            made.append(replace(table, title=title, names={**table.names, **own}, references=frozenset()))
+            named = replace(table, title=title, names={**table.names, **own}, references=frozenset())
+            made.append(with_spread(named, groups_of_runs([r for r in records if r.cell.upstream in own])))
     return made, []
 
 

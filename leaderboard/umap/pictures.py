@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -12,7 +13,9 @@ from urllib.parse import unquote
 from commons.corridors.record import Record
 from leaderboard.errors import LeaderboardError
 from leaderboard.records.comparable import called_class
-from leaderboard.records.files import put
+from leaderboard.records.files import path_of, put
+from leaderboard.records.parquet import holds
+from leaderboard.records.record_store import load
 from leaderboard.umap.embedding import dumps, embed, name
 from leaderboard.umap.points import gather
 
@@ -73,10 +76,21 @@ def write(results: Path, records: Sequence[Record], out: Path, options: Options,
         yield path
         yield from _draw(document, out, stem, called_class(points.records[0].task), options, problems)
     if not done:
-        what = "pooled features" if options.fold is None else "a head's first layer (superb and emotion2vec keep it)"
+        what = "pooled features" if options.fold is None else f"a head's first layer ({_keepers(results)})"
         raise LeaderboardError(
             "\n".join(problems) or f"{results}: none of these results is of a task with classes and keeps {what}"
         )
+
+
+def _keepers(results: Path) -> str:
+    """Which heads of these results keep their first layer, by their records; or where that is written."""
+    records, _ = load(results)
+    places = ((path_of(results, r.cell.upstream, r.cell.task, r.cell.downstream), r) for r in records)
+    heads = set()
+    for path, record in places:
+        with suppress(LeaderboardError):
+            heads |= {record.cell.downstream} if holds(path, record, "output") else set()
+    return f"here {', '.join(sorted(heads))} kept it" if heads else "docs/heads.md says which heads keep it"
 
 
 def _draw(

@@ -13,6 +13,7 @@ import pytest
 import leaderboard
 from commons.corridors.record import Record
 from leaderboard import LeaderboardError
+from leaderboard.boards import merging
 from leaderboard.records import files, record_store
 from leaderboard.records.comparable import aspect
 from leaderboard.tables import transfers, views
@@ -131,3 +132,17 @@ def test_a_cell_must_tell_what_its_task_asks(results):
     silent = replace(measured, task=measured.task.model_copy(update={"aspect": None}))
     with pytest.raises(LeaderboardError, match=r"task\.aspect"):
         leaderboard.record(results, silent)
+
+
+def test_intervals_of_an_earlier_formula_are_marked_until_they_are_computed_again(make, results, tmp_path):
+    record = make()
+    scores = record.scores.model_copy(update={"intervals": 1})
+    low = record.scores.metrics["UA"].model_copy(update={"low": 1.0})
+    scores = scores.model_copy(update={"metrics": scores.metrics | {"UA": low}})
+    path = files.path_of(results, "fbank", "emodb", "probe")
+    record_store.put(path, record.model_copy(update={"scores": scores}))
+    old, damage = leaderboard.load(results)
+    assert damage == [] and old[0].marks == ["old_intervals"] and leaderboard.verify(results) == []
+    merging.merge([str(results)], tmp_path / "board")
+    (anew,), damage = leaderboard.load(tmp_path / "board")
+    assert damage == [] and anew.marks == [] and anew.scores == record.scores

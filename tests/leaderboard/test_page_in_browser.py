@@ -10,6 +10,8 @@ import pytest
 import leaderboard
 from leaderboard import page
 from leaderboard.page import content
+from leaderboard.records import record_store
+from leaderboard.records.files import path_of
 from tests.leaderboard import cells
 from tests.leaderboard.test_page import HOSTILE, embed, embedding
 
@@ -353,3 +355,67 @@ def test_dark_paper_has_dark_panels_and_light_lines_and_curves_begin_at_0(board,
     canvas = tab.locator(".panels canvas").first
     canvas.wait_for()
     assert "invert" in canvas.evaluate("(element) => getComputedStyle(element).filter")
+
+
+@pytest.fixture(scope="module")
+def mixed(tmp_path_factory):
+    """Frozen and trained systems, a fusion, a text upstream and a contributor, on one task."""
+    results = tmp_path_factory.mktemp("mixed")
+
+    def cell(upstream, right, head="probe", given=None, trained=None, parts=(), contributor=None):
+        record = cells.make(results, upstream=upstream, right=right, head=head, given=given, table=TABLE)
+        made = record.upstream.model_copy(update={"parts": list(parts), "fusion": "early" if parts else None})
+        read_by = record.downstream.model_copy(update={"trained": trained})
+        update = {"upstream": made, "downstream": read_by, "contributor": contributor}
+        record_store.put(path_of(results, upstream, "emodb", head), record.model_copy(update=update))
+
+    cell("fbank", 0.2, contributor="Anna")
+    cell("minilm", 0.3, given="text (gold)")
+    cell("fbank+minilm", 0.4, given="speech + text (gold)", parts=["fbank", "minilm"])
+    cell("hubert", 0.9, "finetune", trained="encoder (all)")
+    return page.write(results, leaderboard.load(results)[0], damage=False)[0]
+
+
+def test_frozen_and_trained_systems_are_never_in_one_list(mixed, show):
+    tab = show(mixed)
+    chosen = lambda: tab.get_by_label("System").input_value()  # noqa: E731
+    for view in ("Upstreams by tasks", "All cells", "Tasks"):
+        tab.get_by_role("tab", name=view, exact=True).click()
+        for system, own in (("", {"fbank", "minilm", "fbank+minilm"}), ("encoder (all)", {"hubert"})):
+            tab.get_by_label("System").select_option(system)
+            tab.wait_for_timeout(50)
+            shown = set(names(tab)) if view != "Tasks" else own
+            assert shown == own, view
+    tab.get_by_role("tab", name="Upstreams by tasks", exact=True).click()
+    tab.get_by_label("Table").select_option(index=0)
+    assert chosen() == "" and "hubert" not in names(tab), "a table that is picked moves the filter along"
+    tab.get_by_label("Head").select_option("finetune")
+    assert chosen() == "encoder (all)" and names(tab) == ["hubert"]
+    tab.get_by_role("button", name="Reset").click()
+    tab.locator("tbody th:text-is('fbank')").wait_for()
+    assert chosen() == ""
+
+
+def test_input_parts_and_contributor_have_columns_and_filters(mixed, show):
+    tab = show(mixed, "cells")
+    header = tab.locator("section:visible thead th").all_inner_texts()
+    assert {"input", "parts", "system", "contributor"} <= set(header)
+    row = tab.locator("section:visible tr:has(th:text-is('fbank+minilm'))").inner_text()
+    assert "features of fbank + minilm" in row and "speech + text (gold)" in row and "frozen" in row
+    for label, value, own in (("Input", "text (gold)", ["minilm"]), ("Fusion", "made", ["fbank+minilm"]),
+                              ("Contributor", "=Anna", ["fbank"])):  # fmt: skip
+        tab.get_by_label(label).select_option(value)
+        tab.wait_for_timeout(50)
+        assert names(tab) == own, label
+        tab.get_by_label(label).select_option("")
+    tab.locator("section:visible tr:has(th:text-is('fbank')) button.figure").click()
+    tab.locator("dialog section").first.wait_for()
+    assert "brought by" in tab.get_by_role("dialog").inner_text()
+
+
+def test_a_board_without_such_systems_has_no_such_filters(board, show):
+    tab = show(board, "cells")
+    assert tab.locator("#filters select").count() == 5
+    assert not {"input", "parts", "system", "contributor"} & set(
+        tab.locator("section:visible thead th").all_inner_texts()
+    )

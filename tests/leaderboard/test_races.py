@@ -1,5 +1,6 @@
 """Several processes at one folder of results, and bytes that change under a reader."""
 
+import multiprocessing
 import threading
 
 import pytest
@@ -32,6 +33,23 @@ def test_runs_that_end_together_lose_no_row_of_the_csv(make, results, monkeypatc
     monkeypatch.setattr(spreadsheet, "load", meanwhile)
     leaderboard.csv(results)
     assert rows(results) == 2 and spreadsheet.outdated(results) == []
+
+
+def test_processes_that_write_one_folder_together_leave_every_row(results):
+    """Each writes its record and then the CSV; whoever is last, the CSV is that of all records."""
+    table = cells.utterances(40, 4)
+
+    def work(upstream):
+        cells.make(results, upstream=upstream, table=table, depth=None, pooled=False, seeds=1)
+        leaderboard.csv(results)
+
+    several = [multiprocessing.get_context("fork").Process(target=work, args=(f"u{i}",)) for i in range(6)]
+    for one in several:
+        one.start()
+    for one in several:
+        one.join()
+    assert [one.exitcode for one in several] == [0] * 6
+    assert rows(results) == 6 and spreadsheet.outdated(results) == []
 
 
 def test_a_reader_during_a_replacement_finds_the_cell_whole(make, results, monkeypatch):

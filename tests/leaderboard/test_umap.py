@@ -310,7 +310,10 @@ def test_what_cannot_be_shown_is_said_and_the_rest_is_made(make, results, flat, 
     assert umap(results, "-t", "few", "--neighbours", "5", "--width", "page") == 0
     capsys.readouterr()
     assert umap(results, "-t", "emodb", "--first-layer") == 1
-    assert "keeps a head's first layer (superb and emotion2vec keep it)" in capsys.readouterr().err
+    assert "keeps a head's first layer (docs/heads.md says which heads keep it)" in capsys.readouterr().err
+    make(head="own_head", outputs=np.ones((120, 4), np.float16))
+    assert umap(results, "-t", "emodb", "-d", "probe", "--first-layer") == 1
+    assert "keeps a head's first layer (here own_head kept it)" in capsys.readouterr().err
     assert umap(results, "-u", "mfccc") == 2 and "did you mean mfcc?" in capsys.readouterr().err
     with pytest.raises(SystemExit, match="2"):
         umap(results, "--neighbours", "1")

@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+import statistics
 import subprocess
 
 import pytest
@@ -11,7 +12,9 @@ import leaderboard
 from leaderboard.__main__ import main
 from leaderboard.comparison.answers import answers
 from leaderboard.comparison.corpora import mean_over
-from leaderboard.tables import FORMS, VIEWS, latex, view, views
+from leaderboard.records import record_store
+from leaderboard.records.files import path_of
+from leaderboard.tables import FORMS, VIEWS, ablations, latex, view, views
 from leaderboard.tables.model import Cell, Table
 from tests.leaderboard import cells
 from tests.leaderboard.test_tables import HOSTILE, PUBLISHED
@@ -135,6 +138,27 @@ def test_an_ablation_is_a_table_of_its_variants(make, results):
         "mask of emotion2vec · all tasks · probe",
     ]
     assert sorted(map(tables[0].name, tables[0].rows)) == ["both", "emotion2vec", "frame"]
+
+
+def test_the_spread_of_pretraining_seeds_stands_below_its_variants(make, results):
+    """Runs with equal weights are one run; variants of other recipes take no part."""
+    made = {}
+    variants = {"random_1": "ga", "random_2": "gb", "random_3": "gc", "again": "ga", "energy_1": "hd"}
+    for i, (variant, (group, weights)) in enumerate(variants.items()):
+        record = make(upstream=f"emotion2vec:ems/{variant}", seed=i)
+        upstream = record.upstream.model_copy(update={"group_of_runs": group, "fingerprint": weights * 64})
+        path = path_of(results, record.cell.upstream, "emodb", "probe")
+        made[variant] = record_store.put(path, record.model_copy(update={"upstream": upstream}))
+    records = leaderboard.load(results)[0]
+    own = [made[name].scores.metrics["UA"].value for name in ("again", "random_2", "random_3")]
+    spread = f"{statistics.fmean(own):.1f} ± {statistics.stdev(own):.1f} ({min(own):.1f} to {max(own):.1f})"
+    (table,), _ = view("ablation", results, records)
+    assert [table.cell(row, "emodb").text for row in table.rows if "3 seeds" in table.name(row)] == [spread]
+    assert len(table.rows) == 6 and any("pre-training runs of one recipe" in note for note in table.notes)
+    several = {name: f"emotion2vec:ems/{name}" for name in variants if name != "again"}
+    shown = ablations.table("ems", "Where", several, records)
+    assert [shown.name(row) for row in shown.rows] == [*several, "random: 3 seeds"]
+    assert "random: 3 seeds & " in latex.latex([shown])
 
 
 def test_the_command_gives_each_table_in_each_form(board, results, capsys):

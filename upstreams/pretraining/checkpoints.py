@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, TypedDict
 from commons import files, hashing
 from commons.errors import NotThere, Refused
 from upstreams.errors import UpstreamError
+from upstreams.pretraining.recipe_sections import FREE
 
 if TYPE_CHECKING:
     import torch
@@ -112,6 +113,20 @@ def header(path: Path, method: str) -> tuple[Mapping[str, object], Facts] | None
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         pass
     return None
+
+
+def group_of_runs(path: Path, method: str) -> str | None:
+    """What a checkpoint shares with those of runs that differ in the seed alone: recipe, audio and step, hashed.
+
+    None where the file does not tell.
+    """
+    known = header(path, method)
+    recipe = known[1].get("recipe") if known else None
+    if known is None or not isinstance(recipe, dict):
+        return None
+    decides = {key: value for key, value in recipe.items() if key not in FREE | {"seed"}}
+    decides |= {"audio": known[1].get("audio"), "step": known[1].get("step")}
+    return f"{method}~{hashing.of_json(decides)[:12]}"
 
 
 def read(path: Path, method: str | None = None) -> Stored:

@@ -1,0 +1,41 @@
+"""Which pre-training runs differ in their seed alone: their checkpoints say it, whatever the runs are called."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+import upstreams
+from commons.places import Places
+from upstreams.pretraining import checkpoints
+from upstreams.pretraining.checkpoints import Stored
+from upstreams.pretraining.method import METHODS
+
+
+def checkpoint(run: Path, method: str, step: int = 4, audio: str = "a" * 64, **recipe: object) -> Path:
+    """A file such as pre-training writes, with next to no weights."""
+    run.mkdir(parents=True, exist_ok=True)
+    path = run / checkpoints.name_of(step)
+    facts = {"step": step, "audio": audio, "recipe": {"seed": 1, "loss": {"alpha": 1.0}, "log_every": 5} | recipe}
+    checkpoints.write(path, Stored(method, {}, {"w": torch.ones(1)}, facts))
+    return path
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_runs_of_other_seeds_are_one_group_and_others_are_not(tmp_path, method):
+    def group(name: str, **settings: object) -> str | None:
+        checkpoint(tmp_path / "mine" / name, method, **settings)
+        return upstreams.resolve(f"{method}:mine/{name}", Places(runs=tmp_path)).group_of_runs
+
+    first = group("one")
+    assert first and first == group("two", seed=2) == group("three", seed=3, log_every=7)
+    others = [group("loss", loss={"alpha": 0.0}), group("length", step=8), group("audio", audio="b" * 64)]
+    assert len({first, *others}) == 4
+    assert upstreams.resolve(f"{method}@{tmp_path / 'mine' / 'two'}").group_of_runs == first
+
+
+def test_other_upstreams_are_of_no_group():
+    assert upstreams.resolve("fbank").group_of_runs is None
+    assert upstreams.resolve("emotion2vec").group_of_runs is None
