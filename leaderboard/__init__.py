@@ -144,9 +144,9 @@ def openings(results: Path) -> dict[str, int]:
 
 def same(before: Record, after: Record) -> list[str]:
     """What differs between two records of a cell in scores, choices and predictions; [] where they agree."""
-    from leaderboard.records import record_store
+    from leaderboard.records import differences
 
-    return record_store.same(before, after)
+    return differences.same(before, after)
 
 
 def ablation(

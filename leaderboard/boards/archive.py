@@ -59,8 +59,8 @@ class Manifest(_Strict):
 def pack(results: Path, records: Sequence[Record], out: Path, contributor: str) -> tuple[int, list[str]]:
     """Write cells of `results` into the archive `out`; returns how many, and a line for each that is left out.
 
-    All files but the predictions stay here; so do targets, groups and facts of speakers where the corpus's licence does not let them be
-    handed on. The cell is then marked `unverified`.
+    All files but the predictions stay here; so do targets, groups and facts of speakers where the corpus's licence
+    does not let them be handed on. The cell is then marked `unverified`.
 
     Raises:
         LeaderboardError: a record is damaged, or its figures do not follow from its predictions; no cell is left; the

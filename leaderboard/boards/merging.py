@@ -19,6 +19,7 @@ from leaderboard.boards.conflicts import Verdict, compared
 from leaderboard.errors import LeaderboardError
 from leaderboard.records import files, parquet, record_store, verify
 from leaderboard.records.comparable import Question, question
+from leaderboard.records.differences import differences
 from leaderboard.records.files import path_of, writing
 from leaderboard.text import plain
 
@@ -209,7 +210,7 @@ def _with_targets(one: Brought, facts: Facts | None) -> tuple[Brought, list[str]
         table = withheld.completed(table, own)
         check(table, record.task)
         now = score(table, record.task)
-        wrong = record_store.differences("scores", verify.as_now(record.scores, now), now)
+        wrong = differences("scores", verify.as_now(record.scores, now), now)
     else:
         wrong = [f"{name}: not that of this copy" for name in withheld.differing(table, own)]
     if wrong:

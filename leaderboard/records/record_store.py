@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 from pydantic import ValidationError
 
 from commons.corridors.predictions import Choice
-from commons.corridors.record import SCHEMA_VERSION, Cell, Chosen, File, Files, Record, Run, Section, Task, Upstream
+from commons.corridors.record import SCHEMA_VERSION, Cell, Chosen, File, Files, Record, Run, Task, Upstream
 from commons.errors import EmorepError
 from commons.files import write
 from commons.hashing import of_compact_json
@@ -208,26 +208,6 @@ def predictions(results: Path, record: Record) -> pd.DataFrame:
     return parquet.read(path_of(results, cell.upstream, cell.task, cell.downstream), record)
 
 
-def same(before: Record, after: Record) -> list[str]:
-    """A line for every difference of two records of a cell in scores, choices and predictions."""
-    lines: list[str] = []
-    _compare("scores", before.scores.model_dump(), after.scores.model_dump(), 0.0, lines)
-    _compare("chosen", before.chosen.model_dump(), after.chosen.model_dump(), 0.0, lines)
-    old, new = before.files.predictions, after.files.predictions
-    if old.sha256 != new.sha256:
-        lines.append(f"predictions: sha256 {old.sha256[:12]} before, {new.sha256[:12]} now")
-    first, second = ({name: own.model_dump() for name, own in one.further.items()} for one in (before, after))
-    _compare("further", first, second, 0.0, lines)
-    return lines
-
-
-def differences(name: str, before: Section, after: Section) -> list[str]:
-    """What differs between two sections of a record, beyond the last digits, which libraries round differently."""
-    lines: list[str] = []
-    _compare(name, before.model_dump(), after.model_dump(), 1e-7, lines)
-    return lines
-
-
 def examine(results: Path, path: Path) -> tuple[Record | None, list[str]]:
     """The record in a file (None if absent or unreadable), and what is wrong with it."""
     try:
@@ -389,18 +369,3 @@ def _plain(choices: Sequence[Choice]) -> list[Choice]:
     """The choices with numpy's scalars as Python's, and None for what is not finite."""
     plain = [{key: getattr(value, "item", lambda value=value: value)() for key, value in c.items()} for c in choices]
     return [{k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in c.items()} for c in plain]
-
-
-def _compare(name: str, before: object, after: object, tolerance: float, lines: list[str]) -> None:
-    """Append to `lines` a line for every leaf that differs by more than `tolerance` (relative, and near 0 absolute)."""
-    if isinstance(before, dict) and isinstance(after, dict):
-        for key in {**before, **after}:
-            _compare(f"{name}.{key}", before.get(key), after.get(key), tolerance, lines)
-    elif isinstance(before, list) and isinstance(after, list) and len(before) == len(after):
-        for index, pair in enumerate(zip(before, after, strict=True)):
-            _compare(f"{name}.{index}", *pair, tolerance, lines)
-    elif isinstance(before, float) and isinstance(after, float):
-        if abs(before - after) > tolerance * max(1.0, abs(before)):
-            lines.append(f"{name}: {before:.6g} before, {after:.6g} now")
-    elif before != after:
-        lines.append(f"{name}: {before} before, {after} now")

@@ -10,6 +10,7 @@ from commons.corridors.record import Record, Score, Scores
 from commons.errors import EmorepError
 from commons.marks import UNVERIFIED
 from leaderboard.records import files, further, parquet, record_store, weights
+from leaderboard.records.differences import differences
 
 ROUNDED = 1e-4  # a correlation below it may be the rounding error of a constant's
 
@@ -84,9 +85,9 @@ def _recomputed(path: Path, record: Record) -> list[str]:
         if "target" in table or UNVERIFIED not in record.marks:
             check(table, record.task)
             now = score(table, record.task)
-            lines += record_store.differences("scores", as_now(record.scores, now), now)
+            lines += differences("scores", as_now(record.scores, now), now)
             for name, (before, again) in further.computed_again(path, record).items():
-                lines += record_store.differences(f"further.{name}", before, again)
+                lines += differences(f"further.{name}", before, again)
     except EmorepError as error:
         lines.append(str(error))
     return [f"{path}: recorded figures are not those of the predictions: {line}" for line in lines]
