@@ -192,7 +192,6 @@ def calibration(given: Given) -> Section:
     made = _joined("calibration", kept, " calibration,")
     names = {table.title.partition(" · calibration, ")[0]: table.title.partition(", ")[2] for table in tables}
     lacking = [row.split(" · ") for row, last in names.items() if last == GIVEN]  # no correction came after it
-    rest = [line for line in problems if "to measure it again: " not in line]
     commands = []
     for head in sorted({head for _, head in lacking}):
         asked = [task for task, own in lacking if own == head]
@@ -201,7 +200,7 @@ def calibration(given: Given) -> Section:
     lines = [
         "ECE in 10 bins of equal mass, percent; in brackets that of a calibrated system with these confidences; "
         "corrections are made from held-out training utterances, never from test",
-        *rest,
+        *problems,
     ]
     return Section("Calibration", lines, [made] if made.rows else [], used, commands)
 

@@ -40,6 +40,7 @@ def groups(results: Path, records: Sequence[Record], width: str) -> Iterator[tup
 def _of_groups(made: Sequence[tuple[System, by.Groups]], width: str) -> Figure:
     record, first = made[0][0].record, made[0][1]
     drawn, (axis,) = figure(width, 1.15 + max(ROW, 0.09 * len(first.names)) * len(made))
+    alone = False  # whether a figure has no interval
     for index, name in enumerate(first.names):
         places, values, ends = [], [], []
         for row, (_, own) in enumerate(made):
@@ -53,15 +54,17 @@ def _of_groups(made: Sequence[tuple[System, by.Groups]], width: str) -> Figure:
             if low is not None and high is not None:
                 axis.plot([low, high], [place, place], color=colour, linewidth=0.9, solid_capstyle="butt")
             else:
+                alone = True
                 axis.plot(value, place, marker="o", markersize=6, markerfacecolor="none", color=colour, linewidth=0)
         axis.plot(values, places, marker=MARKERS[index // len(COLOURS) % len(MARKERS)], color=colour, linewidth=0,
                   label=name)  # fmt: skip
     inside = plural(record.scores.counts.groups, record.task.group_by)
     lacking = int((~first.classes).sum())
     over = f" over {int(first.classes.sum())} of {len(first.classes)} classes" if lacking else ""
+    ring = "; ring: no interval" if alone else ""
     _dress(axis, [one for one, _ in made], 100 / len(record.task.classes), width)
-    axis.set_xlabel(f"UA (%){over}, 95 % interval over {inside}")
-    legend_below(drawn, axis, width, f"{first.column}; dotted: chance")
+    axis.set_xlabel(f"UA (%), 95 % interval over {inside}")
+    legend_below(drawn, axis, width, f"{first.column}{over}; dotted: chance{ring}")
     heading(drawn, f"{record.task.name} · {record.cell.downstream} · by {first.column}", width)
     return drawn
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from commons.corridors.record import Record
 from commons.errors import EmorepError
-from leaderboard.plots.style import COLOURS, GREY, figure, legend_below, short
+from leaderboard.plots.style import COLOURS, GREY, figure, legend_below, wrapped
 from leaderboard.plots.style import title as heading
 from leaderboard.records.display_names import shown
 from leaderboard.trust import calibration
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 PANELS = {"column": 2, "page": 4}  # beside each other
 MOST = 4  # rows of panels in one picture
-HEIGHT = 1.72  # inches of a row
+HEIGHT = 1.8  # inches of a row
 
 
 def reliability(results: Path, records: Sequence[Record], width: str) -> Iterator[tuple[tuple[str, ...], Figure]]:
@@ -59,7 +59,7 @@ def _figure(part: Sequence[tuple[System, list[Variant]]], words: str, width: str
             colour = COLOURS[0] if variant.name == GIVEN else COLOURS[1]
             axis.plot(confidence, accuracy, marker="os"[index], markersize=2.5, color=colour, label=variant.name,
                       linewidth=0.9)  # fmt: skip
-        axis.set_title(short(shown(system.record), 20), fontsize=6.5)
+        axis.set_title(wrapped([shown(system.record)], 20)[0], fontsize=6.5)
         axis.set_xlim(0, 100)
         axis.set_ylim(0, 100)
         axis.set_xticks([0, 50, 100])
@@ -67,9 +67,8 @@ def _figure(part: Sequence[tuple[System, list[Variant]]], words: str, width: str
         axis.set_aspect("equal")
     for axis in axes[len(part) :]:
         axis.set_visible(False)
-    drawn.supxlabel("confidence (%), bins of equal mass", fontsize=7)
     drawn.supylabel("accuracy (%)", fontsize=7)
-    legend_below(drawn, _fullest(axes[: len(part)]), width)
+    legend_below(drawn, _fullest(axes[: len(part)]), width, "across: confidence (%), bins of equal mass")
     heading(drawn, words, width)
     return drawn
 

@@ -15,7 +15,7 @@ from leaderboard.tables.views import row_of
 from leaderboard.text import plural
 from leaderboard.trust import calibration
 from leaderboard.trust.calibration import BINS, COVERAGES, DRAWS
-from leaderboard.trust.systems import System, command, systems
+from leaderboard.trust.systems import System, systems
 from leaderboard.trust.variants import BOTH, GIVEN, PRIOR, TEMPERATURE, Variant, variants
 
 OVER, ECE, HEAT = "confidence − accuracy", "ECE (calibrated)", "temperature"
@@ -34,6 +34,7 @@ def by_calibration(results: Path, records: Sequence[Record]) -> tuple[list[Table
     made: list[Table] = []
     for several in systems(results, records, problems):
         states: dict[str, list[tuple[System, Variant]]] = {}
+        older: list[System] = []
         for system in several:
             try:
                 own = variants(results, system)
@@ -42,24 +43,36 @@ def by_calibration(results: Path, records: Sequence[Record]) -> tuple[list[Table
                 continue
             for variant in own:
                 states.setdefault(variant.name, []).append((system, variant))
-            if len(own) < 2:
-                problems.append(_not_known(system, bool(own)))
-        made += [_table(several[0].record, name, states[name]) for name in WORDS if name in states]
+            if not own:
+                problems.append(f"{' · '.join(_cell_of(system))}: its predictions hold no probabilities")
+            elif len(own) < 2:
+                older.append(system)
+        made += [
+            _table(several[0].record, name, states[name], _not_known(older) if name == GIVEN else [])
+            for name in WORDS
+            if name in states
+        ]
     return made, problems
 
 
-def _not_known(system: System, scored: bool) -> str:
+def _cell_of(system: System) -> tuple[str, str, str]:
     cell = system.record.cell
-    name = f"{cell.upstream} · {cell.task} · {cell.downstream}"
-    if not scored:
-        return f"{name}: its predictions hold no probabilities, so calibration is not known"
-    return (
-        f"{name}: nothing was held out, or it was measured before that was kept, so corrected probabilities are not "
-        f"known; to measure it again: {command(system.record)}"
-    )
+    return cell.upstream, cell.task, cell.downstream
 
 
-def _table(first: Record, name: str, states: Sequence[tuple[System, Variant]]) -> Table:
+def _not_known(older: Sequence[System]) -> list[str]:
+    """A note on the systems whose corrections are not known, with the command that measures them again."""
+    if not older:
+        return []
+    names = [system.record.cell.upstream for system in older]
+    _, task, head = _cell_of(older[0])
+    return [
+        f"corrected probabilities are not known of {', '.join(names)}: nothing was held out, or it was measured before "
+        f"that was kept; to measure it again: python run_benchmark.py -u {' '.join(names)} -t {task} -d {head} --force"
+    ]
+
+
+def _table(first: Record, name: str, states: Sequence[tuple[System, Variant]], more: Sequence[str]) -> Table:
     cells: dict[tuple[str, str], Cell] = {}
     for system, variant in states:
         row, answers = row_of(system.record), variant.answers
@@ -91,6 +104,7 @@ def _table(first: Record, name: str, states: Sequence[tuple[System, Variant]]) -
             f"on average ({DRAWS} draws). It falls with accuracy and rises with few utterances: compare it with its "
             "bracket, not across heads",
             "surest: accuracy on the utterances with the highest confidence",
+            *more,
         ],
         names={row_of(system.record): shown(system.record) for system, _ in states},
     )

@@ -15,15 +15,11 @@ from leaderboard.text import plural
 from leaderboard.trust import groups
 from leaderboard.trust.groups import COLUMNS, Gap, Groups
 from leaderboard.trust.random_models import DRAWS, thresholds
-from leaderboard.trust.systems import System, command, systems
+from leaderboard.trust.systems import System, systems
 
 BEYOND = "beyond_random"
 AGAINST = "worst group against the best"
 WIDEST = 5  # groups that have a column each
-NO_FACTS = (
-    "intensity, style, session, sentence: none stored; the corpus has none, or the cells were measured before they "
-    "were kept (--force measures them again)"
-)
 
 
 def by_group(results: Path, records: Sequence[Record]) -> tuple[list[Table], list[str]]:
@@ -40,12 +36,6 @@ def by_group(results: Path, records: Sequence[Record]) -> tuple[list[Table], lis
                       for column in COLUMNS if column in several[0].table]  # fmt: skip
             known = f"one group only, or no class in common ({'; '.join(levels)})" if levels else "no column of groups"
             problems.append(f"{task.name} · {several[0].record.cell.downstream}: {known}; there is nothing to compare")
-        older = [one for one in several if one.record.files.facts is None]
-        if 0 < len(older) < len(several):
-            problems.append(
-                f"{older[0].record.cell.upstream} · {task.name}: measured before intensity, style, session and "
-                f"sentence were kept; measure it again to see them: {command(older[0].record)}"
-            )
     return made, problems
 
 
@@ -113,7 +103,21 @@ def _gap(gap: Gap | None, greatest: float) -> Cell:
     text = f"{gap.worst} {figure(gap.value, 'UA')}"
     if gap.low is not None and gap.high is not None:
         text += f" [{figure(gap.low, 'UA')}, {figure(gap.high, 'UA')}]"
+    text = text.replace(" -0.0", " 0.0")
     return Cell(text=text, marks=(BEYOND,) if -gap.value > greatest else ())
+
+
+def _without_facts(record: Record, older: Sequence[str], systems: int) -> list[str]:
+    """A note where columns beside gender and language may be unknown, with the command that makes them known."""
+    if not older:
+        return []
+    who = "these cells" if len(older) == systems else ", ".join(older)
+    why = "the corpus has none, or they were" if len(older) == systems else "they were"
+    cell = record.cell
+    return [
+        f"intensity, style, session, sentence: none stored of {who}; {why} measured before they were kept, and are "
+        f"measured again by python run_benchmark.py -u {' '.join(older)} -t {cell.task} -d {cell.downstream} --force"
+    ]
 
 
 def _of_speakers(several: Sequence[System]) -> Table | None:
@@ -136,7 +140,7 @@ def _of_speakers(several: Sequence[System]) -> Table | None:
     if not rows:
         return None
     record = several[0].record
-    older = all(one.record.files.facts is None for one in several)
+    older = [one.record.cell.upstream for one in several if one.record.files.facts is None]
     return Table(
         title=f"{record.task.name} · {record.cell.downstream} · speakers",
         facts=[
@@ -147,6 +151,6 @@ def _of_speakers(several: Sequence[System]) -> Table | None:
         rows=rows,
         columns=["at or below chance", "worst", "median", "best"],
         cells=cells,
-        notes=[NO_FACTS] * older,
+        notes=_without_facts(several[0].record, older, len(several)),
         names={row_of(system.record): shown(system.record) for system in several},
     )

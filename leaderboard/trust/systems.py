@@ -69,9 +69,3 @@ def _predictions(results: Path, draws: Sequence[Record]) -> pd.DataFrame:
 def where(results: Path, record: Record) -> Path:
     """The file of a record."""
     return path_of(results, record.cell.upstream, record.cell.task, record.cell.downstream)
-
-
-def command(record: Record) -> str:
-    """The command that measures a record's cell again, so that it holds what was added since."""
-    cell = record.cell
-    return f"python run_benchmark.py -u {cell.upstream} -t {cell.task} -d {cell.downstream} --force"

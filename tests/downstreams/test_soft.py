@@ -52,9 +52,9 @@ def problem():
 
 def test_probe_learns_the_votes_and_a_hard_head_the_class_of_most(problem):
     features, soft = problem
-    read = downstreams.resolve("probe")
-    own = downstreams.evaluate(read, features, soft, [0])
-    hard = downstreams.evaluate(read, features, replace(soft, kind="classification", votes=None), [0])
+    probe = downstreams.resolve("probe")
+    own = downstreams.evaluate(probe, features, soft, [0])
+    hard = downstreams.evaluate(probe, features, replace(soft, kind="classification", votes=None), [0])
     rows = own.table["id"].map({name: i for i, name in enumerate(soft.ids)}).to_numpy()
     columns = [c for c in own.table if c.startswith("score:")]
 

@@ -124,7 +124,7 @@ def test_tables_before_and_after_and_a_command_where_it_is_not_known(board, resu
     tables, problems = view("calibration", results, board)
     assert [table.title.rpartition(", ")[2] for table in tables] == ["as given", "prior", "prior and temperature"]
     assert tables[0].rows == ["fbank", "opensmile"] and tables[1].rows == tables[2].rows == ["fbank"]
-    assert any("opensmile" in line and "--force" in line for line in problems)
+    assert not problems and any("-u opensmile -t emodb" in line and "--force" in line for line in tables[0].notes)
     assert not any(table.best("ECE (calibrated)")[0] for table in tables), "ECE is never ranked"
     assert main(["table", "--by", "calibration", "--results", str(results), "-u", "fbank"]) == 0
     assert "calibrated system" in capsys.readouterr().out
