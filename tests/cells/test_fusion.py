@@ -127,16 +127,21 @@ def test_frames_that_are_not_there_cost_their_own_cells_alone(tmp_path):
     assert sum(job.id.startswith("measure") and job.id.endswith("probe") for job in plan.jobs) == 2
 
 
-@pytest.mark.parametrize("name", ["{seen}+{unknown}", "late:{seen},{unknown}"])
-def test_what_one_part_has_seen_is_marked_though_nobody_knows_it_of_another(tmp_path, name):
-    paths = {"seen": "seen = {'demo': 'labels'}", "unknown": "title = 'mine'"}
-    for kind, fact in paths.items():
+@pytest.mark.parametrize(
+    ("name", "label"), [("{seen}+{unknown}", "ours+{}"), ("late:{seen},{unknown}", "late:ours,{}")]
+)
+def test_labels_and_what_one_part_has_seen_carry_over(tmp_path, name, label):
+    """Also where nobody knows what the other part has seen."""
+    facts = {"seen": "seen, label = {'demo': 'labels'}, 'ours'", "unknown": "title = 'mine'"}
+    for kind, fact in facts.items():
         (tmp_path / f"{kind}.py").write_text(
             f"class Mine:\n    {fact}\n    sample_rate, hop, depth, width = 16000, None, 1, 1\n"
             "    def __call__(self, waveforms):\n        return [wave.std()[None, None, None] for wave in waveforms]\n"
         )
-    asked = name.format(**{kind: tmp_path / f"{kind}.py:Mine" for kind in paths})
+    asked = name.format(**{kind: tmp_path / f"{kind}.py:Mine" for kind in facts})
     assert run_benchmark.main(words(tmp_path, asked)) == 0
-    made = [one for one in leaderboard.load(tmp_path / "results" / "limited")[0] if one.upstream.fusion]
-    assert [{"contaminated:labels", "seen:unknown"} <= set(one.marks) for one in made] == [True]
+    (made,) = [one for one in leaderboard.load(tmp_path / "results" / "limited")[0] if one.upstream.fusion]
+    assert {"contaminated:labels", "seen:unknown"} <= set(made.marks)
+    assert made.upstream.seen == "unknown" and made.upstream.seen_by_parts == {"demo": "labels"}
+    assert made.upstream.label == label.format(made.upstream.parts[1])
     assert leaderboard.verify(tmp_path / "results" / "limited") == []
