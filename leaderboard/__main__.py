@@ -313,9 +313,9 @@ def _verify(options: argparse.Namespace) -> int:
     problems = leaderboard.verify(options.results)
     for problem in problems:
         print(problem)
-    verdict = plural(len(problems), "problem") if problems else "every figure follows from its predictions"
     bare = sum(UNVERIFIED in record.marks for record in records)
-    without = f"; {plural(bare, 'cell')} without targets not recomputed ({UNVERIFIED})" if bare else ""
+    verdict = plural(len(problems), "problem") if problems else "every figure follows from its predictions"
+    without = f" (but {plural(bare, 'cell')} without targets not recomputed: {UNVERIFIED})" if bare else ""
     print(f"{options.results}: {plural(len(records), 'cell')}, {verdict}{without}")
     return int(bool(problems) or damage)
 

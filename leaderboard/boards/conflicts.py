@@ -69,10 +69,16 @@ def _asked_otherwise(mine: Record, theirs: Record) -> list[str]:
         "utterances of a smoke run": lambda r: r.cell.limit,
         "weights": lambda r: (r.upstream.fingerprint or "")[:8],
         "precision": lambda r: r.cell.precision,
-        "settings of the head": lambda r: r.downstream.settings,
         "weights of classes": lambda r: r.downstream.class_weights,
     }
-    return [f"{name}: {of(mine)} here, {of(theirs)} there" for name, of in facts.items() if of(mine) != of(theirs)]
+    pairs = {name: (of(mine), of(theirs)) for name, of in facts.items()}
+    ours, other = mine.downstream.settings, theirs.downstream.settings
+    pairs |= {f"the head's {name}": (ours.get(name), other.get(name)) for name in {**ours, **other}}
+    return [f"{name}: {_or_none(a)} here, {_or_none(b)} there" for name, (a, b) in pairs.items() if a != b]
+
+
+def _or_none(value: object) -> str:
+    return "none" if value in (None, "") else str(value)
 
 
 def _machines(mine: Record, theirs: Record) -> list[str]:

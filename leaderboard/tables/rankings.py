@@ -9,7 +9,7 @@ from pathlib import Path
 
 from commons.corridors.record import REFERENCE, Record
 from commons.errors import EmorepError
-from commons.marks import IMPORTED
+from commons.marks import IMPORTED, UNVERIFIED
 from commons.metrics import METRICS
 from leaderboard.comparison.answers import Answer, answer, answers, kinds, same_utterances
 from leaderboard.comparison.corpora import Across, across
@@ -84,8 +84,10 @@ def two_upstreams(
         ways = [f"python run_benchmark.py -u {' '.join(runnable)} -t TASK"] * bool(runnable)
         ways += [f"python -m leaderboard import FILE --name {name} -t TASK -d probe"
                  for name in (first, second) if name in imported]  # fmt: skip
+        bare = any(UNVERIFIED in record.marks and is_of(record, [first, second]) for record in records)
+        without = f"; cells marked {UNVERIFIED} lack targets and take no part: merge --data adds them" if bare else ""
         raise LeaderboardError(
-            f"{first} and {second} share no task, head and task version; put both on one: {' and '.join(ways)}"
+            f"{first} and {second} share no task, head and task version; put both on one: {' and '.join(ways)}{without}"
         )
     called = names(records)
     made: list[Table] = []

@@ -196,6 +196,9 @@ def test_a_closed_corpus_keeps_its_labels_and_a_copy_of_it_brings_them_back(tmp_
         cells.make(board, upstream=name, seed=seed, table=TABLE, licence=CLOSED)
     for command in ("verify", "csv", "table", "page", "compare", "methods"):
         assert main([command, "--results", str(board)]) == 0, command
+    assert main(["compare", "fbank", "good", "--results", str(board)]) == 1
+    assert "marked unverified lack targets" in capsys.readouterr().err
+    assert main(["verify", "--results", str(board)]) == 0 and main(["table", "--results", str(board)]) == 0
     said = capsys.readouterr().out
     assert "1 cell without targets not recomputed" in said and f"{UNVERIFIED}: brought without targets" in said
     told(board, path, facts=facts)
