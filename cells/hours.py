@@ -25,7 +25,7 @@ def line(plan: Plan, place: Workplace) -> str:
     heads = sum(_probe(job, place) for job in known)
     others = sum(isinstance(job, Measure) and job.upstream is not None and not _counted(job) for job in plan.jobs)
     cells = sum(isinstance(job, Measure) for job in plan.jobs)
-    said = f"{cells} cells to measure, {len(plan.done)} done; about {_hours(extraction + heads)} on one core: "
+    said = f"{cells} cells to measure, {len(plan.done)} done; {_hours(extraction + heads)} on one core: "
     said += f"extraction {_hours(extraction)}, heads {_hours(heads)} (within a factor of three)"
     return said + (f"; cells of other heads, not counted: {others}" if others else "")
 
@@ -64,4 +64,7 @@ def _probe(job: Measure, place: Workplace) -> float:
 
 
 def _hours(seconds: float) -> str:
-    return f"{seconds / 3600:.1f} h" if seconds >= 3600 else f"{max(1, round(seconds / 60))} min"
+    """`1.5 h`, `12 min`, `under 1 min`."""
+    if seconds < 60:
+        return "under 1 min"
+    return f"{seconds / 3600:.1f} h" if seconds >= 3600 else f"{round(seconds / 60)} min"

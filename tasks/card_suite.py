@@ -72,5 +72,5 @@ def _columns(task: str, options: Options) -> dict[str, int] | None:
     corpus: Corpus = corpora.module(base.corpus).CORPUS
     if corpus.synthetic:
         return None
-    _, rows = reading.table(corpus, options.data, options.cache)
+    _, rows = reading.table(corpus, options.absolute().data, options.cache)
     return {str(name).partition(":")[0]: rows[name].nunique() for name in rows}

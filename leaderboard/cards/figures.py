@@ -11,12 +11,15 @@ from leaderboard.comparison.answers import answers
 from leaderboard.comparison.standings import Standing, significant_pairs, standing
 from leaderboard.records.comparable import question
 from leaderboard.records.random_weights import averaged, is_of
+from leaderboard.tables import transfers
 from leaderboard.tables.calibration import by_calibration
 from leaderboard.tables.groups import AGAINST, by_group
 from leaderboard.tables.model import Cell, Table, figure
 from leaderboard.tables.views import of_record
 from leaderboard.text import NONE, plural
 from leaderboard.trust.variants import GIVEN, PRIOR
+
+ITSELF = "without it"  # the same task with all labels, its own training part, unchanged recordings
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,7 @@ def scores(given: Given) -> Section:
     used = [r for r in averaged(given.own) if r.cell.task in given.tasks]
     places = _places(given)
     cells: dict[tuple[str, str], Cell] = {}
-    floors: list[str] = []
+    floors: list[Record] = []
     for record in used:
         row, metric = f"{record.cell.task} · {record.cell.downstream}", record.task.headline
         cells[row, "metric"] = Cell(text=metric)
@@ -63,13 +66,14 @@ def scores(given: Given) -> Section:
         for floor in given.everyone:
             if floor.cell.downstream == REFERENCE and question(floor) == question(record):
                 cells[row, floor.cell.upstream] = of_record(floor, metric)
-                floors.append(floor.cell.upstream)
+                floors.append(floor)
     rows = list(dict.fromkeys(row for row, _ in cells))
-    columns = ["metric", "figure", "ranks", "tested", "chance", *sorted(set(floors))]
+    columns = ["metric", "figure", "ranks", "tested", "chance", *sorted({floor.cell.upstream for floor in floors})]
     lines = [
         "figures pooled over folds, with 95 % intervals over groups; ranks: those that the tests over groups allow"
     ]
-    return Section("Scores", lines, [Table("scores", [], rows, columns, cells, corner="task · head")], used)
+    table = Table("scores", [], rows, columns, cells, corner="task · head")
+    return Section("Scores", lines, [table], [*used, *floors])
 
 
 def _places(given: Given) -> dict[tuple[object, ...], Standing]:
@@ -118,6 +122,8 @@ def layers(given: Given) -> Section:
 def of_kinds(given: Given, title: str, kinds: Kinds) -> Section:
     """Figures of derived tasks, and which of those that a whole card has are missing."""
     used = [r for r in averaged(given.own) if r.task.derived in kinds.kinds]
+    sources = list[Record]()
+    used.sort(key=lambda r: (r.task.base or "", r.task.derived or "", r.task.shots or 0, r.cell.task))
     cells: dict[tuple[str, str], Cell] = {}
     for record in used:
         row, metric = f"{record.cell.task} · {record.cell.downstream}", record.task.headline
@@ -125,17 +131,27 @@ def of_kinds(given: Given, title: str, kinds: Kinds) -> Section:
         cells[row, "figure"] = of_record(record, metric, tuple(record.marks))
         cells[row, "chance"] = Cell(text=figure(100 / len(record.task.classes), "UA") if metric == "UA" else NONE)
         if beside := _undisturbed(given, record):
-            cells[row, "on its own folds"] = of_record(beside, metric)
+            cells[row, ITSELF] = of_record(beside, metric)
+            sources.append(beside)
     rows = list(dict.fromkeys(row for row, _ in cells))
-    columns = [c for c in ("metric", "figure", "on its own folds", "chance") if any(column == c for _, column in cells)]
+    columns = [c for c in ("metric", "figure", ITSELF, "chance") if any(column == c for _, column in cells)]
     tables = [Table(title.lower(), [], rows, columns, cells, corner="task · head")] if rows else []
     missing = _lacking(given, kinds, used)
     lines = [] if tables or missing else ["no corpus of this card is known here to have them"]
-    return Section(title, lines, tables, used, missing)
+    if any(column == ITSELF for _, column in cells):
+        lines.append(
+            f"{ITSELF}: the same classes with all labels, the corpus's own training part and recordings as they are"
+        )
+    return Section(title, lines, tables, [*used, *sources], missing)
 
 
 def _undisturbed(given: Given, record: Record) -> Record | None:
-    """The same upstream and head on the task that a derived one is made of, where both ask for the same classes."""
+    """The same upstream and head on the task that a derived one is made of, where both ask for the same classes.
+
+    For a transfer that is the task of the shared classes.
+    """
+    if record.task.derived in TRANSFER.kinds:
+        return transfers.own(record, given.own, record.task.base or "")
     return next(
         (r for r in given.own if r.cell.task == record.task.base and r.cell.downstream == record.cell.downstream
          and r.task.headline == record.task.headline and set(r.task.classes) == set(record.task.classes)),

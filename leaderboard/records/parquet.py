@@ -14,7 +14,6 @@ from commons.corridors.utterances import VOTES
 from commons.files import write
 from commons.hashing import of_file
 from commons.marks import UNVERIFIED
-from commons.metrics import DISTRIBUTION
 from leaderboard.errors import LeaderboardError
 
 if TYPE_CHECKING:
@@ -31,7 +30,7 @@ FACTS = ("intensity", "style", "session", "sentence")  # in a file of their own,
 
 def kept(task: Task) -> list[str]:
     """Columns of the utterances that are stored beside predictions, where a corpus has them."""
-    votes = [f"{VOTES}{name}" for name in task.classes] if task.kind == DISTRIBUTION else []
+    votes = [f"{VOTES}{name}" for name in task.classes] if task.kind == "distribution" else []
     return list(dict.fromkeys((*KEPT, *task.pairs, *votes)))
 
 

@@ -19,6 +19,6 @@ def test_hours_count_what_is_not_stored_and_name_what_they_leave_out(tmp_path, m
     place = Workplace()
     plan = planned(request, place, lambda line: None)
     said = hours.line(plan, place)
-    assert re.match(r"\d cells to measure, 0 done; about 1 min on one core", said), said
+    assert re.match(r"\d cells to measure, 0 done; under 1 min on one core", said), said
     assert said.endswith("cells of other heads, not counted: 1")
     assert not request.card and understood(parse(["-u", "fbank", "-t", "card:demo", *folders]), lambda line: None).card
