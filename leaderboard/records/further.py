@@ -103,8 +103,8 @@ def scores(name: str, own: Beside, task: Task) -> dict[str, object]:
         return _of_sequences(own.table)
     pairs = list(map(str, own.facts["pairs"])) if isinstance(own.facts["pairs"], list) else []
     shown = [m for m in _metrics(name, kind) if pairs or m != "pairs"]
-    # Scored as a task of its own; without pairs every utterance is alone.
-    asked = task.model_copy(update=own.facts | {"metrics": shown, "pairs": pairs or ["id"]})
+    # Scored as a task of its own, over all corpora; without pairs every utterance is alone.
+    asked = task.model_copy(update=own.facts | {"metrics": shown, "pairs": pairs or ["id"], "corpora": {}})
     made = scoring.score(own.table, asked)
     return {
         "n": made.counts.n,

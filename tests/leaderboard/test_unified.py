@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 import leaderboard
-from commons.corridors.predictions import Predictions
+from commons.corridors.predictions import Further, Predictions
 from commons.corridors.record import Task
 from leaderboard.records.scoring import score
 from leaderboard.records.verify import verify
@@ -54,6 +54,18 @@ def test_figures_of_a_corpus_are_those_of_its_utterances_alone(tmp_path, table):
         alone = score(part.reset_index(drop=True), Task.model_validate(facts))
         assert whole.scores.corpora[corpus] == alone.metrics
         assert whole.scores.corpora[corpus]["UA"].low is not None
+
+
+def test_further_targets_have_figures_over_all_corpora(tmp_path, table):
+    facts = {"classes": CLASSES, "corpora": CORPORA, "derived": "unified", "aspect": "unified", "base": "emodb,emovo"}
+    sexes = answers(table, 0).assign(target="female", prediction="female")
+    sexes.loc[::2, "target"] = "male"
+    also = Further("gender", "classification", ("female", "male"), (), sexes)
+    made = sections(table, "unified:emodb,emovo", "fbank", "speecheq", **facts)
+    predictions = Predictions(table=answers(table, 0), further=(also,))
+    whole = leaderboard.record(tmp_path, measured(made, predictions, table), None)
+    assert whole.further["gender"].metrics["UA"].value == 50.0 and list(whole.scores.corpora) == list(CORPORA)
+    assert verify(tmp_path) == []
 
 
 def test_a_corpus_stands_beside_itself_trained_alone(tmp_path, table):
