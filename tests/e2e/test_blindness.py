@@ -52,6 +52,7 @@ def test_permuted_labels_of_the_test_speakers_change_nothing_of_their_fold(head,
     frames = Ragged([mean[None, None] + rng.standard_normal((3, 1, 10)) for mean in pooled[:, 0, 1]])
     features = replace(features_of(pooled, frames), parts=parts)
     before = downstreams.evaluate(reader, features, problem, [0])
+    assert bool(before.further) == reader.further
     tests = {fold.name: fold.test for fold in problem.folds}
     for fold in problem.folds:
         theirs = np.isin(problem.speaker, np.unique(problem.speaker[fold.test])) & problem.has_target
