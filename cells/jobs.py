@@ -70,6 +70,9 @@ class Measure:
         mode: `add` missing seeds to the existing record, `replace` it, or `compare` with it and keep it.
         beside: of a reference row, the cells that it is shown with; it runs unless all of them failed. Empty: always.
         texts: of a cell that reads texts of a user's file, the file's stem and a hash of its content; else empty.
+        training: of a cell whose test audio is changed, the key of its training, which is that of the clean cell.
+        together: cells that this job measures by one training, itself among them, each with its own task; empty: it
+            measures one. `task` then opens the task that has all of their test sets.
     """
 
     id: str
@@ -86,6 +89,13 @@ class Measure:
     after: tuple[str, ...] = ()
     beside: tuple[str, ...] = ()
     texts: str = ""
+    training: str = ""
+    together: tuple[Measure, ...] = ()
+
+    @property
+    def parts(self) -> tuple[Measure, ...]:
+        """A job for each cell that is measured."""
+        return self.together or (self,)
 
     @property
     def cell(self) -> CellName:
@@ -168,6 +178,7 @@ class Outcome:
         differs: where a cell was measured again to compare it, the differences from its record.
         failure: why the job failed; empty where it succeeded.
         skipped: whether it was not run because a job that it needs failed.
+        also: outcomes of the other cells that the job measured.
     """
 
     job: str
@@ -175,4 +186,5 @@ class Outcome:
     differs: tuple[str, ...] | None = None
     failure: str = ""
     skipped: bool = False
+    also: tuple[Outcome, ...] = ()
     extracted: Extracted | None = field(default=None, repr=False)

@@ -45,6 +45,7 @@ class Request:
         files: files of the user's that variants begin with or follow, by their names in the recipes.
         audio: folder to which paths in users' tables are relative; labels: file that maps their labels to classes.
         texts: corpora and files of transcripts that replace their own.
+        noise: folder of the speech that babble is made of.
     """
 
     upstreams: tuple[Named | LateFusion, ...]
@@ -67,6 +68,7 @@ class Request:
     audio: Path | None = None
     labels: Path | None = None
     texts: tuple[tuple[str, Path], ...] = ()
+    noise: Path | None = None
 
     @property
     def results(self) -> Path:
@@ -79,7 +81,7 @@ class Request:
         where = self.places
         reading = tasks.Options(
             where.data, where.cache, where.emobox, self.skip_bad, self.limit, self.jobs, self.audio, self.labels,
-            self.texts,
+            self.texts, noise=self.noise,
         )  # fmt: skip
         return Setting(
             results=self.results.absolute(),
@@ -158,7 +160,7 @@ def understood(options: argparse.Namespace, tell: Callable[[str], None]) -> Requ
         places=where,
         **{k: getattr(options, k)
            for k in ["seeds", "device", "precision", "jobs", "limit", "force", "rerun", "skip_bad", "dry_run", "audio",
-                     "labels"]},
+                     "labels", "noise"]},
         texts=tasks.texts(options.text, names, tables),
         ablation=ablation,
         speech=tuple(Path(folder).expanduser() for folder in options.speech),

@@ -63,7 +63,7 @@ class Workplace:
         if key not in self._tasks:
             started = time.perf_counter()
             with bar(f"{name}: checking audio", "files") as progress:
-                task = tasks.load(name, reading, progress)
+                task = tasks.load(name, reading, progress, lambda each: self._tasks.get((each, reading), (None,))[0])
             self._tasks[key] = task, time.perf_counter() - started
             while len(self._tasks) > 1 and sum(len(kept.utterances) for kept, _ in self._tasks.values()) > ROWS:
                 self._tasks.popitem(last=False)

@@ -19,7 +19,7 @@ class FoldResult:
     Attributes:
         choice: what was chosen on dev, such as the rate and the step.
         figure: `select_on` on dev, which chose; -inf where training overflowed.
-        probabilities: (n, C) of the test utterances.
+        probabilities: (n, C) of the utterances of all test sets.
         outputs: (n, H) of the first layer on test.
         layer_weights: (L,) that the head learned, where it weighs layers.
     """
@@ -53,7 +53,7 @@ def assemble(problem: Problem, results: list[FoldResult], seconds: float) -> Pre
 
 
 def fold_table(problem: Problem, fold: Fold, seed: int, values: np.ndarray) -> pd.DataFrame:
-    """Rows of one fold's test utterances, as Predictions has them.
+    """Rows of the utterances of one fold's test sets, as Predictions has them.
 
     Args:
         values: (n, C) probabilities, or (n,) predicted values.
@@ -63,8 +63,8 @@ def fold_table(problem: Problem, fold: Fold, seed: int, values: np.ndarray) -> p
     """
     if not np.isfinite(values).all():
         raise overflow(fold)
-    target = problem.targets[fold.test]
-    frame = pd.DataFrame({"id": problem.ids[fold.test], "fold": fold.name, "seed": seed})
+    target = problem.targets[fold.tested]
+    frame = pd.DataFrame({"id": problem.ids[fold.tested], "fold": fold.name, "seed": seed})
     if problem.kind == "regression":
         return frame.assign(target=target.astype(np.float64), prediction=values.astype(np.float64))
     classes = np.asarray(problem.classes, dtype=object)

@@ -132,7 +132,7 @@ def _train(
         if figure > best:
             best, best_epoch, kept = figure, epoch, Head(*(part.detach().clone() for part in parameters))
         advance(1 / settings.epochs)
-    outputs, test = _outputs(frames, kept, fold.test)
+    outputs, test = map(np.concatenate, zip(*(_outputs(frames, kept, own) for own in fold.tests), strict=True))
     probabilities = torch.as_tensor(test).softmax(1).numpy()
     return FoldResult(fold, seed, {"epoch": best_epoch}, float(best), probabilities, outputs)
 

@@ -203,8 +203,8 @@ def _steps(entries: Sequence[Choice]) -> Choice:
 
 
 def _outputs(network: TunedNetwork, setup: Setup, choice: Choice) -> State:
-    logits, vectors = network.predict(setup.fold.test)
-    if not np.isfinite(logits).all() and (fault := setup.fault(setup.fold.test)):
+    logits, vectors = map(np.concatenate, zip(*(network.predict(own) for own in setup.fold.tests), strict=True))
+    if not np.isfinite(logits).all() and (fault := setup.fault(setup.fold.tested)):
         raise fault
     layers = network.head.layer_weights()
     return {"choice": choice, "logits": torch.as_tensor(logits), "vectors": torch.as_tensor(vectors), "layers": layers}

@@ -111,7 +111,8 @@ def of_fold(
             if network is None or figure > best:
                 best, epoch, chosen, network = figure, after, settings.rates.index(rate), copy.deepcopy(trained)
     assert network is not None
-    logits, vectors = predicted(network, scaled, fold.test)
+    own = (predicted(network, scaled, rows) for rows in fold.tests)
+    logits, vectors = map(np.concatenate, zip(*own, strict=True))
     return FoldResult(
         fold,
         seed,

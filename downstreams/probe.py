@@ -139,8 +139,8 @@ def _fit_fold(
     best, lowest, loss, figure = _chosen(problem, fold, known, x, y, penalties, near, balanced, solve)
     everything = torch.ones(1, len(known), dtype=torch.bool, device=device)
     final = solve(x, y, everything, penalties[best : best + 1], FINAL_TOLERANCE)
-    test = torch.as_tensor(rows[fold.test][:, varies], device=device)
-    outputs = final(_alike(test, x) if problem.test_standardised else test)[..., 0]
+    tests = [torch.as_tensor(rows[own][:, varies], device=device) for own in fold.tests]
+    outputs = torch.cat([final(_alike(test, x) if problem.test_standardised else test)[..., 0] for test in tests])
     return _LayerFit(
         strength=round(strengths[best].item(), 6),  # float32 0.1 is 0.1
         lowest=round(strengths[lowest].item(), 6),

@@ -37,10 +37,10 @@ def majority(problem: Problem) -> Predictions:
     for fold in problem.folds:
         known = problem.targets[np.concatenate([fold.train, fold.dev])]
         if problem.kind == REGRESSION:
-            values = np.full(len(fold.test), known.mean())
+            values = np.full(len(fold.tested), known.mean())
         else:
             shares = np.bincount(known, minlength=len(problem.classes)) / len(known)
-            values = np.tile(shares, (len(fold.test), 1))
+            values = np.tile(shares, (len(fold.tested), 1))
         tables.append(fold_table(problem, fold, 0, values))
     return Predictions(pd.concat(tables, ignore_index=True))
 
@@ -67,7 +67,7 @@ def persistence(problem: Problem) -> Predictions:
     for fold in problem.folds:
         known = problem.targets[np.concatenate([fold.train, fold.dev])]
         usual = np.bincount(known, minlength=len(problem.classes)).argmax()
-        predicted = np.where(last_label[fold.test] < 0, usual, last_label[fold.test])
+        predicted = np.where(last_label[fold.tested] < 0, usual, last_label[fold.tested])
         tables.append(fold_table(problem, fold, 0, np.eye(len(problem.classes))[predicted]))
     return Predictions(pd.concat(tables, ignore_index=True), marks=("oracle",))
 

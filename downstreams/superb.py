@@ -162,13 +162,13 @@ def _result(
 ) -> FoldResult:
     """What the best of the heads (R, 1, ...) gives for test; figures and best_steps are (R,)."""
     r = int(np.argmax(figures))  # the lowest rate of equals; the step is the first of equals
-    rows = _rows(x, fold.test)
+    tests = [_rows(x, own) for own in fold.tests]
     return FoldResult(
         fold=fold,
         seed=seed,
         choice={**choosing.of_grid(rates[r], rates), "step": int(best_steps[r])},
         figure=float(figures[r]),
-        probabilities=heads.logits(rows)[r, 0].softmax(-1).cpu().numpy(),
-        outputs=heads.projected(rows)[r, 0].cpu().numpy(),
+        probabilities=np.concatenate([heads.logits(rows)[r, 0].softmax(-1).cpu().numpy() for rows in tests]),
+        outputs=np.concatenate([heads.projected(rows)[r, 0].cpu().numpy() for rows in tests]),
         layer_weights=heads.layers[r, 0].softmax(-1).tolist(),
     )

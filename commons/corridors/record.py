@@ -35,6 +35,10 @@ class Cell(Section):
     precision: str = Field(description="precision of extraction: fp32 or bf16")
     seeds: list[int] = Field(description="seeds of the head, ascending")
     limit: int | None = Field(default=None, description="utterances of a smoke run; null for a full one")
+    training: str | None = Field(
+        default=None,
+        description="key of the clean cell, whose training this one shares: only the audio of test differs; else null",
+    )
 
 
 class Published(Section):
@@ -45,6 +49,15 @@ class Published(Section):
     source: str = Field(description="paper and table")
     matches: bool = Field(description="whether the protocol (folds, classes, utterances) is this task's")
     difference: str | None = Field(default=None, description="how protocol or head differ")
+
+
+class Perturbation(Section):
+    kind: str = Field(description="what is done to the audio of test: white, reverb, opus ...")
+    level: float | None = Field(default=None, description="how much of it; null where the kind has no level")
+    unit: str | None = Field(default=None, description="unit of the level; null where there is none")
+    bit_rate: float | None = Field(
+        default=None, description="of a codec, kbit/s of its files, measured at 16 kHz on up to 50 utterances tested"
+    )
 
 
 class Task(Section):
@@ -84,6 +97,7 @@ class Task(Section):
     sources: list[str] = Field(default=[], description="tasks, or the suite, that it trains on in place of its base")
     source_corpora: list[str] = Field(default=[], description="corpora that it trains on in place of its own")
     shots: int | None = Field(default=None, description="training utterances a class, of few labels")
+    perturbation: Perturbation | None = Field(default=None, description="how the audio of test is changed; null: it is not")
     also: list[str] = Field(default=[], description="further targets that a head may train on; they are not scored")
     cite: dict[str, list[str]] | None = Field(
         default=None,
@@ -203,6 +217,14 @@ class Counts(Section):
     groups: int = Field(description="groups that the intervals rest on")
 
 
+class AgainstClean(Section):
+    """Figures of changed audio against the same utterances unchanged, by the same training."""
+
+    unchanged: Score = Field(description="share of the predictions that stay, percent")
+    clean: float | None = Field(description="the headline figure on the clean audio")
+    change: Score = Field(description="headline figure less that on the clean audio, of the same utterances")
+
+
 class Scores(Section):
     """All figures that follow from the predictions; `verify` computes them again."""
 
@@ -217,6 +239,9 @@ class Scores(Section):
     recall: dict[str, Score] = Field(description="class: recall, percent; empty for regression")
     pairs: dict[str, Score] = Field(
         default={}, description="emotion: share of its pairs ordered right, percent; of ordinal tasks"
+    )
+    against_clean: AgainstClean | None = Field(
+        default=None, description="of changed audio, what the change does; null for others"
     )
     confusion: list[list[int]] | None = Field(description="counts of the first seed over all folds, row = true class")
     last_layer: dict[str, float | None] | None = Field(

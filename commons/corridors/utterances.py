@@ -36,3 +36,9 @@ COLUMNS = (
     "partition",
     "fold",
 )
+# Columns that tasks of changed audio have beside them.
+CHANGED = (
+    "perturbation",  # KIND@LEVEL (commons/perturbations.py); none: the audio as it is
+    "noise",  # path and sha256 of each recording that is mixed in
+    "twin_of",  # id of the same utterance before any change, its own where it is that one
+)

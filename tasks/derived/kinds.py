@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from commons import perturbations
 from commons.registry import Registry
 from tasks import brought, label_algebra
 from tasks.definition import Definition
 from tasks.derivation import Derivation
+from tasks.load_options import Options
 
 
 @dataclass(frozen=True)
@@ -37,9 +39,11 @@ class Derived:
         name: the task's name in results.
         base: the task that it is made of, by the name that opens it; of a transfer the task that is tested.
         sources: the tasks whose corpora it trains on, by the names that open them; only of kinds that join corpora.
-        option: K of `shots`, the classes (joined by +) of `labels`, the suite of `across-languages`.
+        option: K of `shots`, the classes (joined by +) of `labels`, the suite of `across-languages`, the perturbations
+            (joined by +) of `perturbed`.
         asked: the name that opens it. It names files of a user's tables (`speaker:csv:mine.csv`); `name` does not.
         definitions: of the base and of the sources.
+        options: of the load, for kinds that read more than their tasks.
     """
 
     name: str
@@ -49,6 +53,7 @@ class Derived:
     option: str = ""
     asked: str = ""
     definitions: tuple[Definition, ...] = field(default=(), compare=False, repr=False)
+    options: Options | None = field(default=None, compare=False, repr=False)
 
     @property
     def tasks(self) -> tuple[str, ...]:
@@ -72,18 +77,21 @@ class Derived:
         """How it came from its tasks, for records and tables."""
         base, *sources = self.definitions
         named = (self.option,) if self.kind == ACROSS else tuple(source.name for source in sources)
+        changes = perturbations.expand(self.option) if self.kind == PERTURBED else []
         return Derivation(
             kind=self.kind,
-            aspect=f"{self.kind} {self.option}" if self.kind in ("shots", "labels") else self.kind,
+            aspect=f"{self.kind} {self.option}" if self.kind in ("shots", "labels", PERTURBED) else self.kind,
             base=base.name,
             sources=named,
             source_corpora=tuple(source.corpus for source in sources),
             shots=int(self.option) if self.kind == "shots" else None,
+            perturbation=changes[0] if len(changes) == 1 else None,
+            opens=self.base,
         )
 
 
 CONTROL = ("classification", "conversation")
-ACROSS = "across-languages"
+ACROSS, PERTURBED = "across-languages", "perturbed"
 TRANSFERS = ("transfer", "transfer-standardised")
 KINDS = Registry(
     "kind of derived task",
@@ -102,6 +110,12 @@ KINDS = Registry(
         ),
         ACROSS: Kind(
             "SUITE,TASK", "transfer:joined", "across-languages 1", "train on a suite's corpora in all other languages"
+        ),
+        PERTURBED: Kind(
+            "TASK,KIND@LEVEL",
+            "perturbed:changed",
+            "perturbed 1",
+            f"test audio changed: {', '.join(perturbations.KINDS)}; or {' or '.join(perturbations.SUITES)}, suites of them",
         ),
     },
     others=brought.KINDS,
