@@ -15,8 +15,9 @@ import numpy as np
 
 import downstreams
 import leaderboard
-from cells import averaging, keys, sections, together
+from cells import averaging, keys, sections
 from cells.jobs import Extract, Extracted, Job, Late, Measure, Outcome
+from cells.together import of_cell
 from cells.workplace import Workplace
 from commons import device, files
 from commons.corridors.features import together
@@ -190,7 +191,7 @@ def _record(
     lock that is held until the new record is written.
     """
     task, features = _task(job, place), trained.features
-    predictions = trained.predictions if task is trained.task else together.of_cell(trained.predictions, task)
+    predictions = trained.predictions if task is trained.task else of_cell(trained.predictions, task)
     if predictions.outputs is not None:
         predictions = replace(predictions, outputs=sections.standardised(predictions.outputs))
     with files.locked(results):
