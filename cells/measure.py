@@ -82,9 +82,7 @@ def _measure(job: Measure, place: Workplace, extracted: Mapping[str, Extracted |
     """
     results = job.setting.results
     for part in job.parts:
-        known = keys.key(
-            _task(part, place), part.upstream, part.reference, part.reader, part.setting.reading.skip_bad
-        )
+        known = keys.key(_task(part, place), part.upstream, part.reference, part.reader, part.setting.reading.skip_bad)
         if known != part.key:
             raise EmorepError(
                 f"{part.recorded_task}: its corpus, table or definition changed after it was planned; run the command "
@@ -120,9 +118,7 @@ def _task(job: Measure, place: Workplace) -> Task:
     return place.read_by(job.modality, job.cell[0], job.task, job.setting)
 
 
-def _fill(
-    job: Measure, place: Workplace, features: Features | None, extracted: Mapping[str, Extracted | None]
-) -> None:
+def _fill(job: Measure, place: Workplace, features: Features | None, extracted: Mapping[str, Extracted | None]) -> None:
     """Add the missing seeds to the records, one by one, so that finished seeds are kept if the job is killed.
 
     A record that is replaced is kept until all seeds are done.
@@ -159,7 +155,7 @@ def _write(
     features: Features | None,
     extracted: Mapping[str, Extracted | None],
 ) -> list[Record]:
-    """Train once, then score and write the record of each part; seeds are added to existing records in these results."""
+    """Train once, then score and write the record of each part; seeds are added to records that are there."""
     task = _task(job, place)
     started = time.perf_counter()
     predictions = _predictions(job, task, seeds, features, place)

@@ -121,7 +121,9 @@ class _Planner:
         """The job of one cell of a late fusion, unless it is done."""
         name, skip_bad = whole.named.record_name, self.request.skip_bad
         if (made := self.tasks[asked].derivation) and made.perturbation:
-            raise EmorepError(f"late fusion averages predictions for audio as it is; fuse features instead (a+b), or ask for {made.base}")
+            raise EmorepError(
+                f"late fusion averages predictions for unchanged audio; fuse features (a+b), or ask for {made.base}"
+            )
         task = self.place.read_by(whole.modality, name, asked, self.request.setting)
         owns = [
             self.place.read_by(part.modality, part.named.record_name, asked, self.request.setting)
@@ -165,7 +167,7 @@ class _Planner:
             self.jobs.append(job)
 
     def _cells(self, asked: str, identity: Identity) -> list[tuple[Measure, Task]]:
-        """The jobs of an upstream's cells on one task that are not done, each with the task as the upstream reads it."""
+        """Jobs of an upstream's cells on one task that are not done, each with the task as the upstream reads it."""
         who = identity.named.record_name
         try:
             task = self.place.read_by(identity.modality, who, asked, self.request.setting)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import tasks
 import upstreams
 from cells import keys
+from commons.errors import cut
 from commons.progress import bar
 from upstreams.extraction.models import Models
 
@@ -94,7 +95,7 @@ class Workplace:
             self._features = None  # close them before others are opened
             who = upstream.named.record_name
             task = self.read_by(upstream.modality, who, name, setting)
-            with bar(f"{name}: {who}", "texts" if upstream.modality == "text" else "s of audio") as progress:
+            with bar(f"{cut(name, 60)}: {who}", "texts" if upstream.modality == "text" else "s of audio") as progress:
                 made = upstreams.extract(upstream, task.utterances, needs, setting.extraction, progress, self.models)
             self._features = key, made
         return self._features[1]

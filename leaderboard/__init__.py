@@ -151,13 +151,15 @@ def show(
     """Print a table for every task and head, then the cells that failed (upstream, task, downstream, message).
 
     Published figures of an upstream that is shown, same protocol, stand on its line; `published` lists all of them.
-    `matrix`: transfers of several pairs stand in one table for every upstream and head, without floors and notes.
+    `matrix`: transfers of several pairs, and changes of the test audio, stand in one table for every upstream and head,
+    without floors and notes.
     """
-    from leaderboard.tables import results, terminal, transfers
+    from leaderboard.tables import results, robustness, terminal, transfers
 
-    alone, pairs = transfers.apart(records) if matrix else (records, [])
+    alone, changed = robustness.apart(records) if matrix else (records, [])
+    alone, pairs = transfers.apart(alone) if matrix else (alone, [])
     matrices = transfers.tables([*pairs, *alone]) if pairs else []
-    terminal.show([*results.tables(alone), *matrices], console, published=published)
+    terminal.show([*results.tables(alone), *matrices, *robustness.tables(changed)], console, published=published)
     terminal.show_failures(failures, console)
 
 

@@ -16,7 +16,6 @@ from tasks.load_options import Options
 from tasks.splits import fold_lists, problems
 from tasks.task import Task, finish
 
-
 Opened = Callable[[str], Task | None]
 
 

@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 CODECS = ("opus", "mp3", "mulaw", "gsm")  # perturbations whose bit rate is measured
 
 __all__ = [
-    "CODECS", "Extraction", "Identity", "Named", "UnknownName", "UpstreamError", "ablation", "bit_rate", "describe", "expand", "extract",
-    "fused", "identify", "load", "names", "resolve", "sources", "together", "train",
+    "CODECS", "Extraction", "Identity", "Named", "UnknownName", "UpstreamError", "ablation", "bit_rate", "describe",
+    "expand", "extract", "fused", "identify", "load", "names", "resolve", "sources", "together", "train",
 ]  # fmt: skip
 
 

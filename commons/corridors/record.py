@@ -97,7 +97,9 @@ class Task(Section):
     sources: list[str] = Field(default=[], description="tasks, or the suite, that it trains on in place of its base")
     source_corpora: list[str] = Field(default=[], description="corpora that it trains on in place of its own")
     shots: int | None = Field(default=None, description="training utterances a class, of few labels")
-    perturbation: Perturbation | None = Field(default=None, description="how the audio of test is changed; null: it is not")
+    perturbation: Perturbation | None = Field(
+        default=None, description="how the audio of test is changed; null: it is not"
+    )
     also: list[str] = Field(default=[], description="further targets that a head may train on; they are not scored")
     cite: dict[str, list[str]] | None = Field(
         default=None,

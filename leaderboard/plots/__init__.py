@@ -24,6 +24,7 @@ KINDS = {
     "confusion": ("confusion matrices", "leaderboard.plots.matrices:confusion"),
     "transfer": ("trained on one corpus, tested on another (transfer: cells)", "leaderboard.plots.matrices:transfer"),
     "shots": ("figures over labels a class (shots: cells)", "leaderboard.plots.curves:shots"),
+    "robustness": ("changed test audio (perturbed: cells)", "leaderboard.plots.robustness:robustness"),
     "curves": ("learning curves of fine-tuned encoders, by fold", "leaderboard.plots.training:curves"),
     "forest": ("paired differences of heads on one upstream", "leaderboard.plots.training:forest"),
     "pretraining": ("figures of a run's checkpoints (NAME@RUN/... cells)", "leaderboard.plots.curves:pretraining"),

@@ -27,6 +27,7 @@ VIEWS = {
     "cost": "leaderboard.tables.views:by_cost",
     "ablation": "leaderboard.tables.views:ablations",
     "transfer": "leaderboard.tables.transfers:by_pair",
+    "robustness": "leaderboard.tables.robustness:by_robustness",
 }
 # How tables are printed: a function of the tables and a `Look`.
 FORMS = {

@@ -62,6 +62,24 @@ SPECIAL = [name for name in METRICS if METRICS[name].special]
 LEVELS = [name for name in SPECIAL if METRICS[name].kind == ORDINAL]  # came later, so they are the last columns
 SENTIMENT = [name for name in SPECIAL if name not in LEVELS]
 
+
+def _against(what: str, part: str) -> Callable[[Record], float | None]:
+    return lambda r: getattr(getattr(r.scores.against_clean, what), part) if r.scores.against_clean else None
+
+
+AGAINST_CLEAN: list[Column] = [
+    ("perturbation", "how the audio of test is changed", lambda r: p.kind if (p := r.task.perturbation) else None),
+    ("level", "how much", lambda r: p.level if (p := r.task.perturbation) else None),
+    ("bit_rate", "of a codec, kbit/s", lambda r: p.bit_rate if (p := r.task.perturbation) else None),
+    ("unchanged", "share of predictions that stay (percent)", _against("unchanged", "value")),
+    ("unchanged_low", "lower bound of its 95 % interval", _against("unchanged", "low")),
+    ("unchanged_high", "upper bound", _against("unchanged", "high")),
+    ("change", "headline figure less that on clean audio", _against("change", "value")),
+    ("change_low", "lower bound of its 95 % interval, paired", _against("change", "low")),
+    ("change_high", "upper bound", _against("change", "high")),
+    ("training", "key of the clean cell, whose training this one shares", lambda r: r.cell.training),
+]
+
 COLUMNS: list[Column] = [
     ("upstream", "who answered", lambda r: r.cell.upstream),
     ("task", "what was asked", lambda r: r.cell.task),
@@ -116,6 +134,7 @@ COLUMNS: list[Column] = [
     ("trainable", "values that were trained, of encoder and head", lambda r: r.downstream.trainable),
     ("hours", "time of all trainings, summed, h", lambda r: r.downstream.hours),
     *(column for name in LEVELS for column in _metric_columns(name)),
+    *AGAINST_CLEAN,
 ]
 
 

@@ -115,7 +115,7 @@ KINDS = Registry(
             "TASK,KIND@LEVEL",
             "perturbed:changed",
             "perturbed 1",
-            f"test audio changed: {', '.join(perturbations.KINDS)}; or {' or '.join(perturbations.SUITES)}, suites of them",
+            f"test audio changed: {', '.join(perturbations.KINDS)}; suites: {', '.join(perturbations.SUITES)}",
         ),
     },
     others=brought.KINDS,

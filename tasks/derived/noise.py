@@ -90,8 +90,8 @@ def _made(name: str, rows: pd.DataFrame, base: Task, options: Options) -> Pool:
     contents = contents.drop_duplicates("samples_sha256").sort_values("sha256")
     if len(contents) < FEWEST:
         raise TaskError(
-            f"babble needs {FEWEST} recordings at least that are not of {base.name}; {name} has {len(contents)} that can "
-            "be used: name a folder with more by --noise DIR"
+            f"babble needs {FEWEST} recordings at least that are not of {base.name}; {name} has {len(contents)} that "
+            "can be used: name a folder with more by --noise DIR"
         )
     paths = rows.loc[contents.index, "path"].astype(str)
     recordings = tuple(zip(paths.tolist(), contents["sha256"].tolist(), strict=True))

@@ -1,8 +1,8 @@
 """`perturbed:emodb,white@10`: the task with its test audio changed; training audio stays as it is.
 
-Changed utterances are rows `id~KIND@LEVEL` beside the clean ones. A fold tests the changed utterances and, as a test set
-of their own, the same ones unchanged: so both are answers of one training. With several changes (joined by +) a fold has
-a test set for each.
+Changed utterances are rows `id~KIND@LEVEL` beside the clean ones. A fold tests the changed utterances and, as a test
+set of their own, the same ones unchanged: so both are answers of one training. With several changes (joined by +) a
+fold has a test set for each.
 """
 
 from __future__ import annotations
@@ -81,7 +81,8 @@ def _twins(clean: pd.DataFrame, change: Perturbation, pool: noise.Pool | None) -
     twins = clean.assign(perturbation=change.name, duration=[change.seconds(s) for s in clean["duration"]])
     twins.index = pd.Index([f"{one}{MARK}{change.name}" for one in clean.index], name=clean.index.name, dtype=str)
     if change.facts.noise and pool:
-        parts = [clean[c].tolist() if c in clean else [None] * len(clean) for c in ("sha256", "start", "end", "channel")]
+        facts = ("sha256", "start", "end", "channel")
+        parts = [clean[fact].tolist() if fact in clean else [None] * len(clean) for fact in facts]
         draws = [pool.drawn(tuple(map(str, content))) for content in zip(*parts, strict=True)]
         twins["noise"] = pd.Series(draws, index=twins.index, dtype=object)
     return twins

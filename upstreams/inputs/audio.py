@@ -1,4 +1,4 @@
-"""Audio as an upstream takes it: a part of a file, one channel, resampled, perhaps changed, padded or cut into windows."""
+"""Audio as an upstream takes it: a part of a file, one channel, resampled, perhaps changed, padded or in windows."""
 
 from __future__ import annotations
 

@@ -79,7 +79,9 @@ def _written(samples: np.ndarray, rate: int, codec: Codec, level: float | None) 
     except (soundfile.LibsndfileError, ValueError) as error:
         known = f"libsndfile {soundfile.__libsndfile_version__}"
         what = f"{codec.subtype}" + ("" if level is None else f" at compression {level:g}")
-        raise UpstreamError(f"{known} cannot write {what} at {rate} Hz ({error}); update it, or leave it out") from error
+        raise UpstreamError(
+            f"{known} cannot write {what} at {rate} Hz ({error}); update it, or leave this out"
+        ) from error
 
 
 def _fitted(samples: np.ndarray, length: int) -> np.ndarray:

@@ -5,8 +5,8 @@ those of numpy's RandomState, whose stream is frozen, seeded by a hash of the co
 the same noise at all levels of a kind.
 
 The level of noise is SNR = 10 log10(P_speech / P_noise). P_noise is the mean square of the noise over the utterance.
-P_speech is the mean square of the speech over its active frames: those of 20 ms whose mean square is at most 30 dB below
-that of the loudest frame. So pauses do not make noise weaker.
+P_speech is the mean square of the speech over its active frames: those of 20 ms whose mean square is at most 30 dB
+below that of the loudest frame. So pauses do not make noise weaker.
 """
 
 from __future__ import annotations
@@ -185,7 +185,7 @@ CHANGES: dict[str, Callable[[np.ndarray, int, Change], np.ndarray]] = {
 
 
 def bit_rate(utterances: pd.DataFrame) -> float:
-    """kbit/s over the changed utterances of a table at 16 kHz; of many, the 50 whose content has the smallest hashes."""
+    """kbit/s over changed utterances of a table at 16 kHz; of many, the 50 whose content has the smallest hashes."""
     from upstreams.inputs import audio
 
     rows = [one for one in audio.segments(utterances) if one.perturbation]

@@ -18,8 +18,8 @@ PLACES = (((0.31, 0.37, 0.52), (0.72, 0.66, 0.44)), ((0.24, 0.58, 0.55), (0.67, 
 def response(seconds: float, room: int, rate: int) -> np.ndarray:
     """The impulse response of a room, from the direct sound on, whose largest value is 1 in size.
 
-    The walls absorb alike, as Sabine's formula asks for this reverberation time. Longer ones belong to larger rooms: the
-    longest wall is 4 m and 6 m a second. It is computed in one thread, since the number of threads changes last digits.
+    The walls absorb alike, as Sabine's formula asks for this reverberation time. Longer ones belong to larger rooms:
+    the longest wall is 4 m and 6 m a second. One thread computes it: the number of threads changes last digits.
 
     Raises:
         UpstreamError: pyroomacoustics is not installed.
@@ -27,9 +27,7 @@ def response(seconds: float, room: int, rate: int) -> np.ndarray:
     try:
         import pyroomacoustics as simulator
     except ImportError as error:
-        raise UpstreamError(
-            "reverb needs pyroomacoustics; install it with: pip install 'emorep[rooms]'"
-        ) from error
+        raise UpstreamError("reverb needs pyroomacoustics; install it with: pip install 'emorep[rooms]'") from error
 
     size = (4 + 6 * seconds) * np.array(SHAPES[room])
     absorption, order = simulator.inverse_sabine(seconds, size)
