@@ -210,6 +210,6 @@ def bit_rate(utterances: pd.DataFrame) -> float:
     Raises:
         UpstreamError: audio cannot be decoded, or libsndfile lacks the codec.
     """
-    from upstreams.inputs.perturbing import bit_rate
+    from upstreams.inputs.bit_rates import bit_rate
 
     return bit_rate(utterances)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from leaderboard.errors import LeaderboardError
+from leaderboard.records.changed_audio import aside
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -40,6 +41,8 @@ def draw(results: Path, records: Sequence[Record], kind: str, width: str) -> Ite
     from leaderboard.plots.style import styled
 
     module, function = KINDS[kind][1].split(":")
+    if kind != "robustness":
+        records = aside(records)
     with styled():
         for name, figure in getattr(import_module(module), function)(results, records, width):
             yield file_name(kind, *name), figure

@@ -21,6 +21,11 @@ def is_changed(record: Record) -> bool:
     return record.task.perturbation is not None
 
 
+def aside(records: Sequence[Record]) -> list[Record]:
+    """Records without those of changed audio, which have views of their own; where there is nothing else, all."""
+    return [record for record in records if not is_changed(record)] or list(records)
+
+
 def place(change: Perturbation) -> tuple[int, float]:
     """A key that sorts changes: kinds in the order of their list, then levels."""
     kinds = list(KINDS)

@@ -216,7 +216,7 @@ def _against_clean(table: pd.DataFrame, task: Task) -> AgainstClean | None:
         half = stdtrit(freedom(shares(changed[0], metric)), (1 + LEVEL) / 2) * standard_error(without)
     return AgainstClean(
         unchanged=_pooled(stays, METRICS["WA"]),
-        clean=_number(before[0]),
+        clean=_number(float(before[0])),
         change=Score(
             value=_number(difference),
             low=_number(difference - half),

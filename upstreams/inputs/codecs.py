@@ -39,7 +39,8 @@ def coded(samples: np.ndarray, rate: int, name: str, level: float | None) -> tup
     Raises:
         UpstreamError: libsndfile lacks the codec, or refuses the level.
     """
-    codec, sizes = CODECS[name], []
+    codec = CODECS[name]
+    sizes: list[int] = []
 
     def there_and_back(low: np.ndarray) -> np.ndarray:
         made, size = _written(low, own, codec, level)

@@ -13,21 +13,16 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
 
 import numpy as np
 
-from commons.perturbations import Perturbation, parse
+from commons.perturbations import Perturbation
 from upstreams.errors import UpstreamError
 from upstreams.inputs import codecs, rooms
 
-if TYPE_CHECKING:
-    import pandas as pd
-
 FRAME, ACTIVE = 0.020, 30.0  # s, dB
 BAND = (300.0, 3400.0)  # Hz, of a telephone
-RATE, MEASURED = 16000, 50  # Hz, and utterances, over which the bit rate of a codec is measured
 
 
 @dataclass(frozen=True)
@@ -182,19 +177,3 @@ CHANGES: dict[str, Callable[[np.ndarray, int, Change], np.ndarray]] = {
     "zeros": _zeros,
     "speed": _speed,
 }
-
-
-def bit_rate(utterances: pd.DataFrame) -> float:
-    """kbit/s over changed utterances of a table at 16 kHz; of many, the 50 whose content has the smallest hashes."""
-    from upstreams.inputs import audio
-
-    rows = [one for one in audio.segments(utterances) if one.perturbation]
-    rows = sorted(rows, key=lambda one: _digest(one.clean))[:MEASURED]
-    change = parse(rows[0].perturbation)
-    bits = seconds = 0.0
-    for one in rows:
-        samples = audio.decode(replace(one, perturbation=""), RATE)
-        length = len(samples) / RATE
-        bits += codecs.coded(samples, RATE, change.kind, change.level)[1] * length
-        seconds += length
-    return round(bits / seconds, 2)
