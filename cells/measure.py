@@ -187,7 +187,8 @@ def _record(
     lock that is held until the new record is written.
     """
     task, features = _task(job, place), trained.features
-    predictions = trained.predictions if task is trained.task else of_cell(trained.predictions, task)
+    several = job.training or task is not trained.task  # the training predicts other test sets as well
+    predictions = of_cell(trained.predictions, task) if several else trained.predictions
     if predictions.outputs is not None:
         predictions = replace(predictions, outputs=sections.standardised(predictions.outputs))
     with files.locked(results):

@@ -58,7 +58,7 @@ KINDS = Registry(
         "pink": Kind("pink noise: its power falls by 3 dB an octave", SNR, -20, 100, "10"),
         "babble": Kind("six people of another corpus who speak at once", SNR, -20, 100, "10", noise=True),
         "reverb": Kind(
-            "a simulated room of this reverberation time", "s", 0.1, 1.0, "0.6", package=("pyroomacoustics", "rooms")
+            "a simulated room of this reverberation time", "s", 0.1, 1.0, "0.3", package=("pyroomacoustics", "rooms")
         ),
         "telephone": Kind("the band of a telephone, 300 to 3400 Hz"),
         "resampled": Kind("resampled to this rate and back", "Hz", 2000, 48000, "8000"),
