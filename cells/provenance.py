@@ -12,7 +12,7 @@ from functools import cache
 from importlib import metadata
 from pathlib import Path
 
-PACKAGES = "torch torchaudio transformers s3prl opensmile pyworld numpy scipy soundfile soxr"
+PACKAGES = "torch torchaudio transformers s3prl opensmile pyworld numpy scipy soundfile soxr pyroomacoustics"
 
 
 @cache
