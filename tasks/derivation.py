@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from commons.perturbations import Perturbation
 
@@ -29,4 +29,4 @@ class Derivation:
     source_corpora: tuple[str, ...] = ()
     shots: int | None = None
     perturbation: Perturbation | None = None
-    opens: str = ""
+    opens: str = field(default="", compare=False)

@@ -138,8 +138,8 @@ def test_a_codec_that_the_corpus_went_through_is_marked(tmp_path):
 
 
 def test_names_and_suites(demo_cache):
-    def meant(name, told=lambda line: None):
-        return tasks.resolve([name], demo_cache, told)
+    def meant(name):
+        return tasks.resolve([name], demo_cache, lambda line: None)
 
     for suite, names in SUITES.items():
         made = meant(f"perturbed:demo,{suite}")
