@@ -46,7 +46,8 @@ def changed(derived: Derived, loaded: Sequence[Task]) -> Task:
     wanted = definition.varied(
         base.definition, name=derived.name, version=derived.version, title=_title(base, changes), published=()
     )
-    rows = replace(base.reading, utterances=utterances)
+    papers = {"simulated rooms": ("scheibler2018",)} if any(c.kind == "reverb" for c in changes) else {}
+    rows = replace(base.reading, utterances=utterances, cite={**base.reading.cite, **papers})
     official = wanted.folds.by == "partition"
     proof = audit.prove(
         wanted.name, wanted.version, wanted.corpus, utterances, problem, wanted.speakers_shared, official
