@@ -135,8 +135,8 @@ def _changed(measured: Sequence[Record]) -> list[str]:
         several = [own for asked, own in by_question(measured).items() if asked[0] == base]
         changes = dict.fromkeys(c.name for upstreams in several for own in upstreams.values() for c in own)
         said.append(
-            f"Robustness on {escape(base)}: the audio of test alone was changed ({', '.join(changes)}; kind@level), and "
-            "one training answered for all changes and the clean audio; differences from clean are paired."
+            f"Robustness on {escape(base)}: the audio of test alone was changed ({', '.join(changes)}; kind@level), "
+            "and one training answered for all changes and the clean audio; differences from clean are paired."
         )
     return said
 

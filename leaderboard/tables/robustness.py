@@ -8,6 +8,7 @@ from pathlib import Path
 
 from commons.corridors.record import Record
 from commons.errors import EmorepError
+from commons.marks import explain
 from commons.perturbations import KINDS, SUITES, Perturbation
 from leaderboard.comparison import noise_areas
 from leaderboard.records.changed_audio import by_question, change_of, is_changed, members
@@ -76,7 +77,7 @@ def _of_upstream(base: str, head: str, metric: str, name: str, own: Changes) -> 
         rows=["clean", *(change.name for change in own)],
         columns=[metric, CHANGE, UNCHANGED, *[RATE] * any(column == RATE for _, column in cells)],
         cells=cells,
-        notes=[f"{mark}" for mark in sorted(shared)],
+        notes=[f"{mark}: {explain(mark)}" for mark in sorted(shared)],
         corner="test audio",
     )
 

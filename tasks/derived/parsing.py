@@ -129,6 +129,8 @@ def expand(name: str, options: Options, tell: Tell) -> list[str]:
         try:
             parsed.append(parse(one, options))
         except EmorepError as error:
+            if alone and one == asked[-1] and not parsed:
+                raise
             left.append(str(error))
     if not parsed:
         raise Refused("\n  ".join([f"{name}: no task of {suite} can be used", *left]))
