@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import leaderboard
 from cells import ablation
+from cells.jobs import Measure
 from commons.progress import log
 
 if TYPE_CHECKING:
@@ -24,11 +26,20 @@ class Board:
         self._cells: list[CellName] = list(plan.done)
         self._again: dict[CellName, tuple[str, ...]] = {}
         self._failed: list[Outcome] = []
+        self._together = {job.id: job.together for job in plan.jobs if isinstance(job, Measure) and job.together}
         for outcome in plan.failed:
             self.add(outcome)
 
     def add(self, outcome: Outcome) -> None:
-        """Store an outcome, and print a line on it where there is no progress bar."""
+        """Store an outcome, and print a line on each of its cells where there is no progress bar."""
+        if outcome.failure:  # a job that failed measured none of its cells
+            several = [replace(outcome, cell=part.cell) for part in self._together.get(outcome.job, ())] or [outcome]
+        else:
+            several = [outcome, *outcome.also]
+        for one in several:
+            self._add(one)
+
+    def _add(self, outcome: Outcome) -> None:
         cell = outcome.cell
         if cell is None or (outcome.skipped and not outcome.failure):
             return

@@ -29,7 +29,7 @@ def lines(plan: Plan, place: Workplace) -> list[str]:
             parts = " and ".join(name for name, _ in job.parts)
             said.append(f"average: {' · '.join(job.cell)}: the predictions of {parts}")
             continue
-        text = f"measure: {' · '.join(job.cell)}"
+        text = f"measure: {' · '.join(job.cell)}" + f" and {len(job.parts) - 1} of changed audio" * bool(job.together)
         if job.reader.resumes and job.upstream is not None:
             training = str(place.folder(job))
             text += f": {'of the same training' if training in trained else _of(job, place)}"

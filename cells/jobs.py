@@ -71,6 +71,9 @@ class Measure:
         beside: of a reference row, the cells that it is shown with; it runs unless all of them failed. Empty: always.
         texts: of a cell that reads texts of a user's file, the file's stem and a hash of its content; else empty.
         keep: heads whose weights are kept: this one, and those that share its training; empty: none are.
+        training: of a cell whose test audio is changed, the key of its training, which is that of the clean cell.
+        together: cells that this job measures by one training, itself among them, each with its own task; empty: it
+            measures one. `task` then opens the task that has all of their test sets.
     """
 
     id: str
@@ -88,6 +91,13 @@ class Measure:
     beside: tuple[str, ...] = ()
     texts: str = ""
     keep: tuple[Reader, ...] = ()
+    training: str = ""
+    together: tuple[Measure, ...] = ()
+
+    @property
+    def parts(self) -> tuple[Measure, ...]:
+        """A job for each cell that is measured."""
+        return self.together or (self,)
 
     @property
     def cell(self) -> CellName:
@@ -170,6 +180,7 @@ class Outcome:
         differs: where a cell was measured again to compare it, the differences from its record.
         failure: why the job failed; empty where it succeeded.
         skipped: whether it was not run because a job that it needs failed.
+        also: outcomes of the other cells that the job measured.
     """
 
     job: str
@@ -177,4 +188,5 @@ class Outcome:
     differs: tuple[str, ...] | None = None
     failure: str = ""
     skipped: bool = False
+    also: tuple[Outcome, ...] = ()
     extracted: Extracted | None = field(default=None, repr=False)

@@ -7,7 +7,7 @@ import tempfile
 import time
 import traceback
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +17,7 @@ import downstreams
 import leaderboard
 from cells import averaging, keeping, keys, sections
 from cells.jobs import Extract, Extracted, Job, Late, Measure, Outcome
+from cells.together import of_cell
 from cells.workplace import Workplace
 from commons import device, files
 from commons.corridors.features import together
@@ -44,9 +45,11 @@ def perform(job: Job, place: Workplace, before: Mapping[str, Outcome]) -> Outcom
             return Outcome(job.id, extracted=_extracted(features))
         if isinstance(job, Late):
             return Outcome(job.id, cell, differs=averaging.measure(job, place))
-        made = [before[one].extracted for one in job.after if one in before]
-        extracted = _together([one for one in made if one])
-        return Outcome(job.id, cell, differs=_measure(job, place, extracted))
+        made = {one: before[one].extracted for one in job.after if one in before}
+        several = {part.id: _together([own for one in part.after if (own := made.get(one))]) for part in job.parts}
+        first, *others = _measure(job, place, several)
+        also = tuple(Outcome(part.id, part.cell, differs=own) for part, own in zip(job.parts[1:], others, strict=True))
+        return Outcome(job.id, cell, differs=first, also=also)
     except Exception as error:
         return Outcome(job.id, cell, failure=explain(error, job.setting.results))
 
@@ -68,32 +71,48 @@ def _extracted(features: Features) -> Extracted:
     return Extracted(features.counts, features.seconds, features.audio_seconds, features.parameters, features.device)
 
 
-def _measure(job: Measure, place: Workplace, extracted: Extracted | None) -> tuple[str, ...] | None:
-    """Write the cell's record; of a cell that is compared, return the differences."""
-    results, task = job.setting.results, _task(job, place)
-    if keys.key(task, job.upstream, job.reference, job.reader, job.setting.reading.skip_bad) != job.key:
-        raise EmorepError(
-            f"{job.recorded_task}: its corpus, table or definition changed after it was planned; run the command again"
-        )
+Differs = tuple[str, ...] | None  # of a cell that is compared, the differences from its record
+
+
+def _measure(job: Measure, place: Workplace, extracted: Mapping[str, Extracted | None]) -> list[Differs]:
+    """Write the records of the job's cells; of cells that are compared, return the differences.
+
+    Args:
+        extracted: by the id of each part, what is known of its extraction.
+    """
+    results = job.setting.results
+    for part in job.parts:
+        known = keys.key(_task(part, place), part.upstream, part.reference, part.reader, part.setting.reading.skip_bad)
+        if known != part.key:
+            raise EmorepError(
+                f"{part.recorded_task}: its corpus, table or definition changed after it was planned; run the command "
+                "again"
+            )
     needs = job.needs | (job.reader.needs & {"live"})
     features = place.features(job.task, job.upstream, needs, job.setting) if job.upstream else None
-    extracted = extracted or (_extracted(features) if features else None)
-    if job.mode == "compare":
-        with tempfile.TemporaryDirectory() as elsewhere:
-            again = _write(Path(elsewhere), job, job.seeds, place, features, extracted)
-            leaderboard.log_scoring(results, again)
-            stands = standing(job)
-            return tuple(leaderboard.same(stands, again)) if stands else ("the earlier record is gone or damaged",)
-    _fill(job, place, features, extracted)
-    return _with_weights(job, task, features, place)
+    known_of = {part.id: extracted.get(part.id) or _reused(part, features, place) for part in job.parts}
+    if job.mode != "compare":
+        _fill(job, place, features, known_of)
+        return [_with_weights(part, place) for part in job.parts]
+    with tempfile.TemporaryDirectory() as elsewhere:
+        again = _write(Path(elsewhere), job, job.parts, job.seeds, place, features, known_of)
+        differ: list[Differs] = []
+        for part, one in zip(job.parts, again, strict=True):
+            leaderboard.log_scoring(results, one)
+            stands = standing(part)
+            same = leaderboard.same(stands, one) if stands else ["the earlier record is gone or damaged"]
+            differ.append(tuple(same))
+        return differ
 
 
-def _with_weights(job: Measure, task: Task, features: Features | None, place: Workplace) -> tuple[str, ...] | None:
+def _with_weights(job: Measure, place: Workplace) -> Differs:
     """Train seeds again whose weights are wanted and were not kept; returns what differs from the record, if any does:
     then they are not those of its predictions, and none are kept."""
     lacking, record = tuple(keeping.lacking(job)), standing(job)
-    if not lacking or record is None:
+    if not lacking or record is None or job.upstream is None:
         return None
+    task = _task(job, place)
+    features = place.features(job.task, job.upstream, job.needs | (job.reader.needs & {"live"}), job.setting)
     predictions = _predictions(job, task, lacking, features, place)
     differs = keeping.differences(record, leaderboard.predictions(job.setting.results, record), predictions)
     if differs:
@@ -102,25 +121,39 @@ def _with_weights(job: Measure, task: Task, features: Features | None, place: Wo
     return None
 
 
+def _reused(part: Measure, features: Features | None, place: Workplace) -> Extracted | None:
+    """What the record of a cell says of features that another process has made."""
+    if features is None:
+        return None
+    lengths = _task(part, place).utterances.get("duration")
+    seconds = features.audio_seconds if lengths is None else float(lengths.sum())
+    return replace(_extracted(features), audio_seconds=seconds)
+
+
 def _task(job: Measure, place: Workplace) -> Task:
     return place.read_by(job.modality, job.cell[0], job.task, job.setting)
 
 
-def _fill(job: Measure, place: Workplace, features: Features | None, extracted: Extracted | None) -> None:
-    """Add the missing seeds to the record, one by one, so that finished seeds are kept if the job is killed.
+def _fill(job: Measure, place: Workplace, features: Features | None, extracted: Mapping[str, Extracted | None]) -> None:
+    """Add the missing seeds to the records, one by one, so that finished seeds are kept if the job is killed.
 
     A record that is replaced is kept until all seeds are done.
     """
-    parts = [(seed,) for seed in job.seeds] if job.mode == "add" else [job.seeds]
-    record: Record | None = None
+    several = [(seed,) for seed in job.seeds] if job.mode == "add" else [job.seeds]
+    written: dict[str, Record] = {}
     try:
-        for seeds in parts:
-            stands = standing(job) if job.mode == "add" else None
-            if not (stands and set(seeds) <= set(stands.cell.seeds)):
-                record = _write(job.setting.results, job, seeds, place, features, extracted)
+        for seeds in several:
+            lacking = [part for part in job.parts if job.mode != "add" or not _holds(standing(part), seeds)]
+            if lacking:
+                records = _write(job.setting.results, job, lacking, seeds, place, features, extracted)
+                written |= {part.id: own for part, own in zip(lacking, records, strict=True)}
     finally:
-        if record is not None:  # one line, however many seeds there are
+        for record in written.values():  # one line a cell, however many seeds there are
             leaderboard.log_scoring(job.setting.results, record)
+
+
+def _holds(record: Record | None, seeds: Sequence[int]) -> bool:
+    return record is not None and set(seeds) <= set(record.cell.seeds)
 
 
 def standing(job: Measure) -> Record | None:
@@ -132,40 +165,68 @@ def standing(job: Measure) -> Record | None:
 def _write(
     results: Path,
     job: Measure,
+    parts: Sequence[Measure],
     seeds: tuple[int, ...],
     place: Workplace,
     features: Features | None,
+    extracted: Mapping[str, Extracted | None],
+) -> list[Record]:
+    """Train once, then score and write the record of each part; seeds are added to records that are there."""
+    task = _task(job, place)
+    started = time.perf_counter()
+    predictions = _predictions(job, task, seeds, features, place)
+    trained = _Trained(task, features, predictions, time.perf_counter() - started)
+    return [_record(results, part, seeds, place, trained, extracted[part.id]) for part in parts]
+
+
+@dataclass(frozen=True)
+class _Trained:
+    """One training: the task that was opened for it, whose rows the features are, and what it predicts."""
+
+    task: Task
+    features: Features | None
+    predictions: Predictions
+    seconds: float
+
+
+def _record(
+    results: Path,
+    job: Measure,
+    seeds: tuple[int, ...],
+    place: Workplace,
+    trained: _Trained,
     extracted: Extracted | None,
 ) -> Record:
-    """Train, score and write the record; seeds are added to an existing record in these results.
+    """Score the predictions of a cell and write its record.
 
     Another process may add seeds while this one trains. So the existing record is read after the training, under a
     lock that is held until the new record is written.
     """
-    task = _task(job, place)
-    started = time.perf_counter()
-    predictions = _predictions(job, task, seeds, features, place)
-    spent = time.perf_counter() - started
+    task, features = _task(job, place), trained.features
+    several = job.training or task is not trained.task  # the training predicts other test sets as well
+    predictions = of_cell(trained.predictions, task) if several else trained.predictions
+    if predictions.outputs is not None:
+        predictions = replace(predictions, outputs=sections.standardised(predictions.outputs))
     with files.locked(results):
         extends = standing(job) if job.mode == "add" else None
-        if extends and set(seeds) <= set(extends.cell.seeds):
+        if extends and _holds(extends, seeds):
             return extends  # another process has added the same seeds
         if not extends:
             leaderboard.drop_weights(results, job.cell)
         earlier = extends.run.seconds.get("evaluate", 0.0) if extends else 0.0
-        seconds = {"load": place.seconds(job.task, job.setting), "evaluate": earlier + spent}
+        seconds = {"load": place.seconds(job.task, job.setting), "evaluate": earlier + trained.seconds}
         measured = Measured(
             cell=sections.cell(job, seeds),
             task=sections.task(job, task),
             upstream=sections.upstream(
-                job, task, features, extracted, extends.upstream.parameters if extends else None
+                job, task, features, trained.task, extracted, extends.upstream.parameters if extends else None
             ),
             downstream=sections.downstream(job, task, predictions, extends),
             run=sections.run(seconds, extracted),
             predictions=predictions,
             utterances=task.utterances,
             groups=task.problem.groups,
-            pooled=sections.chosen_layer(features, predictions, task),
+            pooled=None if job.training else sections.chosen_layer(features, predictions, trained.task),
         )
         record = leaderboard.record(results, measured, extends)
     if keeping.wanted(job) and job.mode != "compare":
@@ -188,10 +249,7 @@ def _predictions(
         if job.reader.resumes:
             expected = downstreams.expected(job.reader, features, problem, list(seeds), on, work, keep)
             print(f"{' · '.join(job.cell)}: {expected}", file=sys.stderr)
-        predictions = downstreams.evaluate(job.reader, features, problem, list(seeds), on, progress, work, keep)
-    if predictions.outputs is not None:
-        return replace(predictions, outputs=sections.standardised(predictions.outputs))
-    return predictions
+        return downstreams.evaluate(job.reader, features, problem, list(seeds), on, progress, work, keep)
 
 
 def explain(error: Exception, results: Path) -> str:

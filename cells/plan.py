@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import downstreams
 import leaderboard
 import upstreams
-from cells import keeping, keys, late
+from cells import keeping, keys, late, together
 from cells.jobs import CellName, Extract, Job, Late, Measure, Outcome, given
 from cells.late import LateFusion
 from cells.measure import explain
@@ -90,8 +90,11 @@ class _Planner:
             for task in self.tasks.values():
                 self._fail(named.record_name, task.name, error)
             return error
-        for asked in self.tasks:
-            self._cells(asked, identity)
+        todo: dict[str, list[tuple[Measure, Task]]] = {}  # by the task whose cell trains
+        for asked, task in self.tasks.items():
+            todo.setdefault(together.base_of(asked, task), []).extend(self._cells(asked, identity))
+        for own in todo.values():
+            self._add(identity, own)
         return identity
 
     def _late(self, fusion: LateFusion) -> None:
@@ -117,6 +120,10 @@ class _Planner:
     def _late_cell(self, asked: str, whole: Identity, reader: Reader) -> None:
         """The job of one cell of a late fusion, unless it is done."""
         name, skip_bad = whole.named.record_name, self.request.skip_bad
+        if (made := self.tasks[asked].derivation) and made.perturbation:
+            raise EmorepError(
+                f"late fusion averages predictions for unchanged audio; fuse features (a+b), or ask for {made.base}"
+            )
         task = self.place.read_by(whole.modality, name, asked, self.request.setting)
         owns = [
             self.place.read_by(part.modality, part.named.record_name, asked, self.request.setting)
@@ -143,7 +150,11 @@ class _Planner:
             mode="replace",
             setting=self.request.setting,
             texts=task.other_texts if "text" in whole.modality else "",
-            after=tuple(job.id for job in self.jobs if isinstance(job, Measure) and job.cell in cells),
+            after=tuple(
+                job.id
+                for job in self.jobs
+                if isinstance(job, Measure) and any(part.cell in cells for part in job.parts)
+            ),
         )
         job = replace(job, id=f"measure {' '.join(job.cell)}")
         record = leaderboard.find(self.request.results, *job.cell, warn=self.warn)
@@ -155,14 +166,15 @@ class _Planner:
         else:
             self.jobs.append(job)
 
-    def _cells(self, asked: str, identity: Identity) -> None:
+    def _cells(self, asked: str, identity: Identity) -> list[tuple[Measure, Task]]:
+        """Jobs of an upstream's cells on one task that are not done, each with the task as the upstream reads it."""
         who = identity.named.record_name
         try:
             task = self.place.read_by(identity.modality, who, asked, self.request.setting)
         except Exception as error:
             self._fail(who, self.tasks[asked].name, error)
-            return
-        todo: list[Measure] = []
+            return []
+        todo: list[tuple[Measure, Task]] = []
         for reader in self._readers(task):
             try:
                 upstreams.sources(identity, reader.needs)  # raises where a fusion has no such features
@@ -171,21 +183,33 @@ class _Planner:
             except Exception as error:
                 self._fail(who, task.name, error, reader.name)
                 continue
-            todo += [job] if job else []
-        # Networks that are trained are not in the store.
-        needs = frozenset[str]().union(*(job.reader.needs for job in todo)) - {"live"}
-        if todo and not needs:
-            self.jobs += todo
-        elif todo:
-            after = self._extractions(asked, identity, needs)
-            self.jobs += [replace(job, after=after, needs=needs) for job in todo]
+            todo += [(job, task)] if job else []
+        return todo
+
+    def _add(self, identity: Identity, todo: Sequence[tuple[Measure, Task]]) -> None:
+        """Add the jobs of an upstream's cells, after extractions of what they need: those that share a training as one.
+
+        Networks that are trained are not in the store.
+        """
+        jobs = list(together.joined(todo))
+        needs: dict[str, frozenset[str]] = {}  # by task; a clean cell's own task comes before that with all test sets
+        for job in jobs:
+            for asked in dict.fromkeys([*(part.task for part in job.parts if not part.training), job.task]):
+                needs[asked] = needs.get(asked, frozenset()) | (job.reader.needs - {"live"})
+        after = {asked: self._extractions(asked, identity, own) if own else () for asked, own in needs.items()}
+        for job in jobs:
+            parts = tuple(
+                replace(part, after=after[part.task if not part.training else job.task]) for part in job.together
+            )
+            own = dict.fromkeys(one for part in parts for one in part.after) or after[job.task]
+            self.jobs.append(replace(job, after=tuple(own), needs=needs[job.task], together=parts))
 
     def _extractions(self, asked: str, identity: Identity, needs: frozenset[str]) -> tuple[str, ...]:
         """Plan the extractions that an upstream needs, of its parts where it is a fusion; returns their ids."""
         at = {job.id: place for place, job in enumerate(self.jobs)}
         ids = []
         for source, own in upstreams.sources(identity, needs):
-            name = f"extract {source.named.record_name} {self.tasks[asked].name}"
+            name = f"extract {source.named.record_name} {self.tasks[asked].name if asked in self.tasks else asked}"
             planned = self.jobs[at[name]] if name in at else None
             if isinstance(planned, Extract):  # a part that is an upstream of this request as well
                 self.jobs[at[name]] = replace(planned, needs=planned.needs | own)
@@ -197,7 +221,13 @@ class _Planner:
     def references(self) -> None:
         """Jobs of reference rows, for every task with a cell that is done or measured."""
         for asked, task in self.tasks.items():
-            beside = tuple(job.id for job in self.jobs if isinstance(job, Measure) and job.task == asked)
+            if task.derivation and task.derivation.perturbation:
+                continue  # those of the task itself stand beside it: they depend on no audio of test, or on its length
+            beside = tuple(
+                job.id
+                for job in self.jobs
+                if isinstance(job, Measure) and any(part.task == asked for part in job.parts)
+            )
             stands = any(cell[1] == task.name for cell in self.done)
             if not (beside or stands):
                 continue  # there is no cell to compare the references with
@@ -246,6 +276,9 @@ class _Planner:
             setting=self.request.setting,
             keep=self._kept(task, identity, reader) if identity else (),
         )
+        if identity and (made := task.derivation) and made.perturbation:
+            clean = self.place.read_by(identity.modality, job.cell[0], made.opens, self.request.setting)
+            job = replace(job, training=keys.key(clean, identity, "", reader, self.request.skip_bad))
         if "text" in (job.modality or ""):
             self.texts_read.add(asked)
             job = replace(job, texts=task.other_texts)

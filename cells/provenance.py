@@ -14,7 +14,7 @@ from pathlib import Path
 
 from commons import device
 
-PACKAGES = "torch torchaudio transformers s3prl opensmile pyworld numpy scipy soundfile soxr"
+PACKAGES = "torch torchaudio transformers s3prl opensmile pyworld numpy scipy soundfile soxr pyroomacoustics"
 
 
 @cache

@@ -48,6 +48,7 @@ class Request:
         texts: corpora and files of transcripts that replace their own.
         keep_weights: leave the fitted heads and fine-tuned encoders beside the records.
         asked: heads that were named, without the further read-outs of their trainings; empty as `readers`.
+        noise: folder of the speech that babble is made of.
     """
 
     upstreams: tuple[Named | LateFusion, ...]
@@ -73,6 +74,7 @@ class Request:
     texts: tuple[tuple[str, Path], ...] = ()
     keep_weights: bool = False
     asked: tuple[str, ...] = ()
+    noise: Path | None = None
 
     def keeps(self, reader: Reader) -> bool:
         """Whether weights of this head are kept: of a training only those of the read-outs that were named."""
@@ -89,7 +91,7 @@ class Request:
         where = self.places
         reading = tasks.Options(
             where.data, where.cache, where.emobox, self.skip_bad, self.limit, self.jobs, self.audio, self.labels,
-            self.texts,
+            self.texts, noise=self.noise,
         )  # fmt: skip
         return Setting(
             results=self.results.absolute(),
@@ -173,7 +175,7 @@ def understood(options: argparse.Namespace, tell: Callable[[str], None]) -> Requ
         places=where,
         **{k: getattr(options, k)
            for k in ["seeds", "device", "precision", "jobs", "limit", "force", "rerun", "skip_bad", "dry_run", "audio",
-                     "labels", "keep_weights"]},
+                     "labels", "keep_weights", "noise"]},
         texts=tasks.texts(options.text, names, tables),
         ablation=ablation,
         speech=tuple(Path(folder).expanduser() for folder in options.speech),

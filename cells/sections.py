@@ -9,6 +9,7 @@ import numpy as np
 
 import downstreams
 import tasks
+import upstreams
 from cells.provenance import git_commit, peak_gpu_memory, peak_memory, processor, versions
 from commons.corridors import record
 from commons.corridors.record import REFERENCE
@@ -32,6 +33,7 @@ def cell(job: Measure, seeds: tuple[int, ...]) -> record.Cell:
         precision=job.upstream.precision if job.upstream else "fp32",
         seeds=list(seeds),
         limit=job.setting.reading.limit,
+        training=job.training or None,
     )
 
 
@@ -69,9 +71,20 @@ def task(job: Measure | Late, asked: Task) -> record.Task:
         source_corpora=list(made.source_corpora) if made else [],
         shots=made.shots if made else None,
         corpora={corpus: list(classes) for corpus, classes in asked.reading.joined.items()},
+        perturbation=perturbation(asked),
         also=[target.name for target in asked.full_problem.also] if job.reader.further else [],
         cite={name: list(keys) for name, keys in asked.reading.cite.items()},
     )
+
+
+def perturbation(asked: Task) -> record.Perturbation | None:
+    """The section on how the test audio is changed; None where it is not."""
+    change = asked.derivation.perturbation if asked.derivation else None
+    if change is None:
+        return None
+    rate = upstreams.bit_rate(asked.utterances) if change.kind in upstreams.CODECS else None
+    unit = change.facts.unit or None
+    return record.Perturbation(kind=change.kind, level=change.level, unit=unit, bit_rate=rate)
 
 
 def given(job: Measure | Late, asked: Task) -> str | None:
@@ -81,9 +94,19 @@ def given(job: Measure | Late, asked: Task) -> str | None:
 
 
 def upstream(
-    job: Measure, asked: Task, features: Features | None, extracted: Extracted | None, before: int | None
+    job: Measure,
+    asked: Task,
+    features: Features | None,
+    opened: Task,
+    extracted: Extracted | None,
+    before: int | None,
 ) -> record.Upstream:
-    """The section on the upstream; `before`: its number of parameters in the record to which seeds are added."""
+    """The section on the upstream.
+
+    Args:
+        opened: the task whose rows the features are; it may have more of them than `asked`.
+        before: its number of parameters in the record to which seeds are added.
+    """
     identity = job.upstream
     if identity is None:
         title = downstreams.references("conversation")[job.reference]
@@ -106,7 +129,9 @@ def upstream(
         seen_by_parts=identity.known_seen if identity.seen == "unknown" else {},
         counts=extracted.counts,
         audio_seconds=extracted.audio_seconds,
-        layer_norms=layer_norms(features.pooled) if features.pooled is not None and identity.depth > 1 else None,
+        layer_norms=layer_norms(features.pooled, rows_in(opened, asked))
+        if features.pooled is not None and identity.depth > 1
+        else None,
         modality=identity.modality,
         input=given(job, asked),
         base=f"{named.base}@{job.texts}" if named.base and job.texts else named.base,
@@ -174,7 +199,12 @@ def standardised(vectors: np.ndarray) -> np.ndarray:
     return ((vectors - vectors.mean(0)) / (spread + (spread == 0))).astype("float16")
 
 
-def layer_norms(pooled: Pooled) -> list[float]:
-    """L2 norm of each layer's time-mean, averaged over utterances, from pooled features (N, 2, L, D)."""
-    layers = (pooled[:, 0, layer].astype("float64") for layer in range(pooled.shape[2]))
+def rows_in(opened: Task, asked: Task) -> np.ndarray | slice:
+    """Where the utterances of `asked` are among those of `opened`."""
+    return slice(None) if opened is asked else opened.utterances.index.get_indexer(asked.utterances.index)
+
+
+def layer_norms(pooled: Pooled, rows: np.ndarray | slice) -> list[float]:
+    """L2 norm of each layer's time-mean, averaged over some utterances, from pooled features (N, 2, L, D)."""
+    layers = (pooled[rows, 0, layer].astype("float64") for layer in range(pooled.shape[2]))
     return [float(((layer**2).sum(1) ** 0.5).mean()) for layer in layers]

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import tasks
 import upstreams
 from cells import keys
+from commons.errors import cut
 from commons.progress import bar
 from upstreams.extraction.models import Models
 
@@ -63,7 +64,7 @@ class Workplace:
         if key not in self._tasks:
             started = time.perf_counter()
             with bar(f"{name}: checking audio", "files") as progress:
-                task = tasks.load(name, reading, progress)
+                task = tasks.load(name, reading, progress, lambda each: self._tasks.get((each, reading), (None,))[0])
             self._tasks[key] = task, time.perf_counter() - started
             while len(self._tasks) > 1 and sum(len(kept.utterances) for kept, _ in self._tasks.values()) > ROWS:
                 self._tasks.popitem(last=False)
@@ -94,7 +95,7 @@ class Workplace:
             self._features = None  # close them before others are opened
             who = upstream.named.record_name
             task = self.read_by(upstream.modality, who, name, setting)
-            with bar(f"{name}: {who}", "texts" if upstream.modality == "text" else "s of audio") as progress:
+            with bar(f"{cut(name, 60)}: {who}", "texts" if upstream.modality == "text" else "s of audio") as progress:
                 made = upstreams.extract(upstream, task.utterances, needs, setting.extraction, progress, self.models)
             self._features = key, made
         return self._features[1]

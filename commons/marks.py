@@ -9,7 +9,7 @@ from commons.corridors.utterances import Modality
 EDGE, DRAWS, IMPORTED, UNVERIFIED = "edge", "draws", "imported", "unverified"
 OLD_INTERVALS, SENTENCES, WITHOUT = "old_intervals", "sentences_shared", "without"
 # Marks of a task that concern only upstreams that read its audio, or only those that read its texts.
-OF_AUDIO = ("lossy_audio", "identical_audio", "audio_shared", "skipped")
+OF_AUDIO = ("lossy_audio", "identical_audio", "audio_shared", "skipped", "codec_twice")
 OF_TEXT = ("other_text", "textless")
 
 MEANING = {
@@ -29,6 +29,7 @@ MEANING = {
     "dev_speakers_shared": "speakers of the training part are in dev too; none of test",
     "speaker~label": "most speakers have one class only: voice and class cannot be told apart",
     "lossy_audio": "the audio went through a lossy codec that the official corpus did not",
+    "codec_twice": "the corpus's own audio went through this codec already: the clean figure has its loss, too",
     IMPORTED: "predictions brought from outside: how they were trained and chosen was not controlled here",
     UNVERIFIED: "brought without targets, which its corpus's licence keeps back: its figures could not be recomputed; "
     "it takes no part in tests and ranks",

@@ -34,7 +34,7 @@ class FoldResult:
     Attributes:
         choice: what was chosen on dev, such as the rate and the step.
         figure: `select_on` on dev, which chose; -inf where training overflowed.
-        probabilities: (n, C) of the test utterances.
+        probabilities: (n, C) of the utterances of all test sets.
         outputs: (n, H) of the first layer on test.
         layer_weights: (L,) that the head learned, where it weighs layers.
         dev: (m, C) probabilities of the fold's dev part, by the same network; None where they were not kept.
@@ -79,7 +79,7 @@ def assemble(problem: Problem, results: list[FoldResult], seconds: float) -> Pre
 
 
 def fold_table(problem: Problem, fold: Fold, seed: int, values: np.ndarray) -> pd.DataFrame:
-    """Rows of one fold's test utterances, as Predictions has them.
+    """Rows of the utterances of one fold's test sets, as Predictions has them.
 
     Args:
         values: (n, C) probabilities, or (n,) predicted values.
@@ -89,10 +89,10 @@ def fold_table(problem: Problem, fold: Fold, seed: int, values: np.ndarray) -> p
     """
     if not np.isfinite(values).all():
         raise overflow(fold)
-    target = problem.targets[fold.test]
+    target = problem.targets[fold.tested]
     if problem.kind != "regression":
-        return fold_rows(problem.ids, fold.name, seed, fold.test, target, problem.classes, values)
-    frame = pd.DataFrame({"id": problem.ids[fold.test], "fold": fold.name, "seed": seed})
+        return fold_rows(problem.ids, fold.name, seed, fold.tested, target, problem.classes, values)
+    frame = pd.DataFrame({"id": problem.ids[fold.tested], "fold": fold.name, "seed": seed})
     return frame.assign(target=target.astype(np.float64), prediction=values.astype(np.float64))
 
 
@@ -120,7 +120,7 @@ def fold_rows(
 
 def held_out_table(problem: Problem, fold: Fold, seed: int, held_out: HeldOut) -> pd.DataFrame:
     """Rows of one fold's held-out utterances, as Predictions has them. Raises DownstreamError: as `fold_table`."""
-    table = fold_table(problem, replace(fold, test=held_out.rows), seed, held_out.probabilities)
+    table = fold_table(problem, replace(fold, test=held_out.rows, beside=()), seed, held_out.probabilities)
     return table.drop(columns="prediction")
 
 

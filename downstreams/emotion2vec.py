@@ -134,8 +134,8 @@ def _train(
         if figure > best:
             best, best_epoch, kept = figure, epoch, Head(*(part.detach().clone() for part in parameters))
         advance(1 / settings.epochs)
-    outputs, test = _outputs(frames, kept, fold.test)
-    probabilities = own_classes.probabilities(test, problem, fold.test)
+    outputs, test = map(np.concatenate, zip(*(_outputs(frames, kept, own) for own in fold.tests), strict=True))
+    probabilities = own_classes.probabilities(test, problem, fold.tested)
     dev = own_classes.probabilities(_outputs(frames, kept, fold.dev)[1], problem, fold.dev)
     arrays = {field.name: getattr(kept, field.name).detach().cpu().numpy() for field in fields(Head)}
     fitted = Fitted(fold.name, seed, {}, arrays)

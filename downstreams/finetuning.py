@@ -104,7 +104,7 @@ def _with_branches(
                 several.append(branch_answers.of_sequences(label, problem, fold, seed, symbols))
         if settings.probes:
             known, test = (cast(torch.Tensor, part[name]).numpy() for name in ("known", "vectors"))
-            several += shared_probes.probed(problem, fold, seed, known, test)
+            several += shared_probes.probed(problem, fold, seed, known, test[: len(fold.test)])
         further.append(several)
     marks = branch_answers.marks(setups[0].problem, settings.weights(), labels)
     return replace(made, further=joined(further), marks=(*made.marks, *marks))
@@ -257,12 +257,14 @@ def _steps(entries: Sequence[Choice]) -> Choice:
 
 
 def _outputs(network: TunedNetwork, setup: Setup, choice: Choice) -> State:
-    logits, vectors = network.predict(setup.fold.test)
-    if not np.isfinite(logits).all() and (fault := setup.fault(setup.fold.test)):
+    logits, vectors = map(np.concatenate, zip(*(network.predict(own) for own in setup.fold.tests), strict=True))
+    if not np.isfinite(logits).all() and (fault := setup.fault(setup.fold.tested)):
         raise fault
     layers = network.head.layer_weights()
     state = {"choice": choice, "logits": torch.as_tensor(logits), "vectors": torch.as_tensor(vectors), "layers": layers}
-    return state | (_branches(network, setup, vectors) if isinstance(network.head, MultiTaskHead) else {})
+    return state | (
+        _branches(network, setup, vectors[: len(setup.fold.test)]) if isinstance(network.head, MultiTaskHead) else {}
+    )
 
 
 def _branches(network: TunedNetwork, setup: Setup, vectors: np.ndarray) -> State:
@@ -286,7 +288,7 @@ def _read_out(own: State, shelf: Shelf, setup: Setup, keep: Collection[str]) -> 
     problem, fold, seed = setup.problem, setup.fold, setup.seed
     choice = dict(cast(Choice, own["choice"]))
     figure = cast(float, choice.pop("dev"))
-    probabilities = own_classes.probabilities(cast(torch.Tensor, own["logits"]).numpy(), problem, fold.test)
+    probabilities = own_classes.probabilities(cast(torch.Tensor, own["logits"]).numpy(), problem, fold.tested)
     vectors = cast(torch.Tensor, own["vectors"]).numpy().astype(np.float32)
     layers = cast(list[float] | None, own["layers"])
     logits = cast(torch.Tensor | None, own.get("dev"))  # states of earlier versions lack it

@@ -147,13 +147,14 @@ def of_fold(
         return weighted_loss(logits, targets[torch.as_tensor(rows, device=frames.device)], weights) / len(rows)
 
     best = trained(scaled, seed, fold, problem, settings, Plan(network, loss), advance)
-    logits, vectors = predicted(best.network, scaled, fold.test)
+    own = (predicted(best.network, scaled, rows) for rows in fold.tests)
+    logits, vectors = map(np.concatenate, zip(*own, strict=True))
     return FoldResult(
         fold,
         seed,
         best.choice,
         best.figure,
-        own_classes.probabilities(logits, problem, fold.test),
+        own_classes.probabilities(logits, problem, fold.tested),
         vectors,
         best.network.layer_weights(),
         own_classes.probabilities(predicted(best.network, scaled, fold.dev)[0], problem, fold.dev),

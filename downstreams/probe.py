@@ -171,7 +171,13 @@ def _fit_fold(
     best = chosen.best
     everything = torch.ones(1, len(known), dtype=torch.bool, device=device)
     final = solve(x, y, everything, penalties[best : best + 1], FINAL_TOLERANCE)
-    test = torch.as_tensor(rows[fold.test][:, varies], device=device)
+    tests = [torch.as_tensor(rows[own][:, varies], device=device) for own in fold.tests]
+    outputs = [
+        fitted_linear.predicted(
+            final, _alike(test, x) if problem.test_standardised else test, own_classes.of_rows(problem, own, device)
+        )
+        for test, own in zip(tests, fold.tests, strict=True)
+    ]
     return _LayerFit(
         strength=round(strengths[best].item(), 6),  # float32 0.1 is 0.1
         lowest=round(strengths[chosen.lowest].item(), 6),
@@ -179,11 +185,7 @@ def _fit_fold(
         converged=bool(final.converged.all()),
         loss=chosen.loss,
         figure=chosen.figure,
-        test=fitted_linear.predicted(
-            final,
-            _alike(test, x) if problem.test_standardised else test,
-            own_classes.of_rows(problem, fold.test, device),
-        ),
+        test=np.concatenate(outputs),
         model=final,
         varies=varies,
         held_out=None

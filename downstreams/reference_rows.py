@@ -41,14 +41,14 @@ def majority(problem: Problem) -> Predictions:
         rows = np.concatenate([fold.train, fold.dev])
         known = problem.targets[rows]
         if problem.votes is not None:
-            values = np.tile(problem.votes[rows].mean(0), (len(fold.test), 1))
+            values = np.tile(problem.votes[rows].mean(0), (len(fold.tested), 1))
         elif problem.kind == REGRESSION:
-            values = np.full(len(fold.test), known.mean())
+            values = np.full(len(fold.tested), known.mean())
         else:
             shares = np.bincount(known, minlength=len(problem.classes)) / len(known)
-            values = np.tile(shares, (len(fold.test), 1))
+            values = np.tile(shares, (len(fold.tested), 1))
             if problem.allowed is not None:
-                values = np.where(problem.allowed[fold.test], values, 0.0)
+                values = np.where(problem.allowed[fold.tested], values, 0.0)
                 values /= values.sum(1, keepdims=True)
         tables.append(fold_table(problem, fold, 0, values))
     return Predictions(pd.concat(tables, ignore_index=True))
@@ -76,7 +76,7 @@ def persistence(problem: Problem) -> Predictions:
     for fold in problem.folds:
         known = problem.targets[np.concatenate([fold.train, fold.dev])]
         usual = np.bincount(known, minlength=len(problem.classes)).argmax()
-        predicted = np.where(last_label[fold.test] < 0, usual, last_label[fold.test])
+        predicted = np.where(last_label[fold.tested] < 0, usual, last_label[fold.tested])
         tables.append(fold_table(problem, fold, 0, np.eye(len(problem.classes))[predicted]))
     return Predictions(pd.concat(tables, ignore_index=True), marks=("oracle",))
 

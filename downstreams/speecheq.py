@@ -95,7 +95,8 @@ def _of_fold(
     targets = torch.tensor(problem.targets, device=frames.device)
     loss = Losses(problem, labels, targets, weights, settings.state)
     best = trained(scaled, seed, fold, problem, settings, Plan(network, loss), advance)
-    logits, vectors = predicted(best.network, scaled, fold.test)
+    answers = [predicted(best.network, scaled, rows) for rows in fold.tests]
+    vectors = answers[0][1]  # branches and probes are tested on the first test set alone
     further = [_further(best.network, label, scaled, problem, fold, seed, vectors) for label in labels]
     if settings.probes and np.isfinite(best.figure):
         known = predicted(best.network, scaled, fold.train)[1]
@@ -106,9 +107,10 @@ def _of_fold(
         seed,
         {**best.choice, **unread},
         best.figure,
-        own_classes.probabilities(logits, problem, fold.test),
-        vectors,
+        own_classes.probabilities(np.concatenate([logits for logits, _ in answers]), problem, fold.tested),
+        np.concatenate([own for _, own in answers]),
         best.network.layer_weights(),
+        own_classes.probabilities(predicted(best.network, scaled, fold.dev)[0], problem, fold.dev),
     )
     return _Made(result, further, labels)
 

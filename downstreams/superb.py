@@ -175,14 +175,16 @@ def _result(
 ) -> FoldResult:
     """What the best of the heads (R, 1, ...) gives for test; figures and best_steps are (R,)."""
     r = int(np.argmax(figures))  # the lowest rate of equals; the step is the first of equals
-    rows = _rows(x, fold.test)
+    tests = [_rows(x, own) for own in fold.tests]
     return FoldResult(
         fold=fold,
         seed=seed,
         choice={**choosing.of_grid(rates[r], rates), "step": int(best_steps[r])},
         figure=float(figures[r]),
-        probabilities=own_classes.probabilities(heads.logits(rows)[r, 0].cpu().numpy(), problem, fold.test),
-        outputs=heads.projected(rows)[r, 0].cpu().numpy(),
+        probabilities=own_classes.probabilities(
+            np.concatenate([heads.logits(rows)[r, 0].cpu().numpy() for rows in tests]), problem, fold.tested
+        ),
+        outputs=np.concatenate([heads.projected(rows)[r, 0].cpu().numpy() for rows in tests]),
         layer_weights=heads.layers[r, 0].softmax(-1).tolist(),
         dev=own_classes.probabilities(heads.logits(_rows(x, fold.dev))[r, 0].cpu().numpy(), problem, fold.dev),
         fitted=Fitted(fold.name, seed, {}, heads.arrays(r)),

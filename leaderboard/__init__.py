@@ -194,14 +194,16 @@ def show(
     """Print a table for every task and head, then the cells that failed (upstream, task, downstream, message).
 
     Published figures of an upstream that is shown, same protocol, stand on its line; `published` lists all of them.
-    `matrix`: transfers of several pairs stand in one table for every upstream and head, without floors and notes.
-    Of joined corpora, each stands in a table of its own as well.
+    `matrix`: transfers of several pairs, and changes of the test audio, stand in one table for every upstream and head,
+    without floors and notes. Of joined corpora, each stands in a table of its own as well.
     """
-    from leaderboard.tables import results, terminal, transfers, unified
+    from leaderboard.tables import results, robustness, terminal, transfers, unified
 
-    alone, pairs = transfers.apart(records) if matrix else (records, [])
+    alone, changed = robustness.apart(records) if matrix else (records, [])
+    alone, pairs = transfers.apart(alone) if matrix else (alone, [])
     matrices = transfers.tables([*pairs, *alone]) if pairs else []
-    terminal.show([*results.tables(alone), *matrices, *unified.tables(records)], console, published=published)
+    joined = [*matrices, *robustness.tables(changed), *unified.tables(records)]
+    terminal.show([*results.tables(alone), *joined], console, published=published)
     terminal.show_failures(failures, console)
 
 

@@ -107,12 +107,14 @@ def _intact(results: Path, records: list[Record]) -> tuple[list[Record], bool]:
 
 
 def _table(options: argparse.Namespace) -> int:
+    from leaderboard.records.changed_audio import aside
     from leaderboard.tables import results, view
     from leaderboard.tables.model import Look
 
     records, damage = _records(options.results)
     records = _chosen(options, records)
     by = options.by or ("metric" if options.format == "latex" else None)
+    records = records if by == "robustness" else aside(records)
     tables, problems = view(by, options.results, records) if by else (results.tables(records), [])
     if not tables:
         raise LeaderboardError(f"{options.results}: no result for a table" + (f" by {by}" if by else ""))
@@ -121,6 +123,7 @@ def _table(options: argparse.Namespace) -> int:
 
 
 def _compare(options: argparse.Namespace) -> int:
+    from leaderboard.records.changed_audio import aside
     from leaderboard.records.random_weights import names_of
     from leaderboard.tables import rankings
     from leaderboard.tables.model import Look
@@ -139,7 +142,7 @@ def _compare(options: argparse.Namespace) -> int:
             if name not in (known := set[str]().union(*map(names_of, records))):
                 raise NoResult("upstream", name, known)
         foreign = {r.cell.upstream for r in records if IMPORTED in r.marks}
-        records, lost = _intact(options.results, _chosen(options, records))
+        records, lost = _intact(options.results, aside(_chosen(options, records)))
         damage |= lost
         if pair:
             tables, problems = rankings.two_upstreams(options.results, records, pair[0], pair[1], foreign)
@@ -180,6 +183,7 @@ def _plot(options: argparse.Namespace) -> int:
 
 
 def _umap(options: argparse.Namespace) -> int:
+    from leaderboard.records.changed_audio import aside
     from leaderboard.umap import pictures
 
     records, damage = _records(options.results)
@@ -190,7 +194,7 @@ def _umap(options: argparse.Namespace) -> int:
         neighbours=options.neighbours, seed=options.seed, by=options.by, widths=widths,
     )  # fmt: skip
     out = options.out or options.results / "umap"
-    made = pictures.write(options.results, _chosen(options, records), out, wanted, problems)
+    made = pictures.write(options.results, aside(_chosen(options, records)), out, wanted, problems)
     for path in made:
         print(path, flush=True)
     for problem in problems:
@@ -200,9 +204,10 @@ def _umap(options: argparse.Namespace) -> int:
 
 def _page(options: argparse.Namespace) -> int:
     from leaderboard import page
+    from leaderboard.records.changed_audio import aside
 
     records, damage = _records(options.results)
-    path, problems = page.write(options.results, _chosen(options, records), damage=damage, out=options.out)
+    path, problems = page.write(options.results, aside(_chosen(options, records)), damage=damage, out=options.out)
     for problem in problems:
         print(problem, file=sys.stderr)
     print(path)

@@ -9,6 +9,7 @@ from importlib import resources
 from commons.corridors.record import REFERENCE, Record
 from commons.marks import IMPORTED, explain
 from leaderboard.comparison.permutation import DRAWS, ENUMERATED
+from leaderboard.records.changed_audio import aside, by_question
 from leaderboard.records.comparable import question
 from leaderboard.records.display_names import inputs, names, shown
 from leaderboard.records.random_weights import averaged, draws_of
@@ -84,7 +85,7 @@ def methods(records: Sequence[Record], openings: dict[str, int] | None = None) -
     called = names(measured)
     references = References()
     ours = [r for r in measured if IMPORTED not in r.marks]
-    said = [_tasks(measured, references, openings or {})]
+    said = [_tasks(aside(measured), references, openings or {}), *_changed(measured)]
     said += [_upstreams(ours, references), _heads(ours, references)] if ours else []
     said += [*_imported(measured), _figures(measured, references)]
     parts = ["## Protocol", "", "\n\n".join(said), "", *_marks(measured, called), "## Licences", ""]
@@ -124,6 +125,19 @@ def _tasks(records: Sequence[Record], references: References, openings: dict[str
     disjoint = "Test speakers are never in training" + (" but where a mark says so" if shared else "")
     beyond = " (of imported predictions this is not known)" if any(IMPORTED in r.marks for r in records) else ""
     return plain(f"Tasks: {'; '.join(said)}. {disjoint}; nothing is chosen on test data{beyond}.")
+
+
+def _changed(measured: Sequence[Record]) -> list[str]:
+    """A sentence on each task whose test audio was changed."""
+    said = []
+    for base in dict.fromkeys(asked[0] for asked in by_question(measured)):
+        several = [own for asked, own in by_question(measured).items() if asked[0] == base]
+        changes = dict.fromkeys(c.name for upstreams in several for own in upstreams.values() for c in own)
+        said.append(
+            f"Robustness on {escape(base)}: the audio of test alone was changed ({', '.join(changes)}; kind@level), "
+            "and one training answered for all changes and the clean audio; differences from clean are paired."
+        )
+    return said
 
 
 def _upstreams(records: Sequence[Record], references: References) -> str:

@@ -39,15 +39,18 @@ __all__ = [
     "resolve",
     "suites",
     "texts",
+    "together",
     "unread",
 ]
 
 
 def add_to(parser: argparse.ArgumentParser) -> None:
-    """Give a command line the options of users' tables."""
+    """Give a command line the options of users' tables, and the folder of speech for babble."""
     add = parser.add_argument
     add("--audio", metavar="DIR", type=Path, help="where paths of a csv: table begin (default: the table's folder)")
     add("--labels", metavar="FILE", type=Path, help="classes of a csv: table's labels, a line Angry=anger each")
+    add("--noise", metavar="DIR", type=Path,
+        help="speech that babble of perturbed: is made of (default: another corpus at hand)")  # fmt: skip
 
 
 def names() -> list[str]:
@@ -163,6 +166,18 @@ def texts(words: Sequence[str], asked: Sequence[str], options: Options) -> tuple
     return transcripts.options(words, [*corpora.names(), *tables])
 
 
+def together(several: Sequence[Task]) -> str:
+    """The name of the task that has the test sets of several tasks of changed audio, all of one base."""
+    from commons import perturbations
+    from tasks.derived.kinds import PERTURBED
+
+    changes = [task.derivation.perturbation for task in several if task.derivation and task.derivation.perturbation]
+    opens = {task.derivation.opens for task in several if task.derivation}
+    if len(changes) < len(several) or len(opens) != 1:
+        raise TaskError(f"{', '.join(task.name for task in several)}: not one task, changed in different ways")
+    return f"{PERTURBED}:{opens.pop()},{perturbations.joined(changes)}"
+
+
 def readable(task: Task, modality: Modality, reader: str, options: Options) -> bool:
     """Whether upstreams of a modality can read all utterances; False where some without text are to be left out.
 
@@ -179,12 +194,18 @@ def readable(task: Task, modality: Modality, reader: str, options: Options) -> b
     return of_upstreams.readable(task, modality, reader, options)
 
 
-def load(name: str, options: Options, progress: Progress | None = None) -> Task:
+def load(
+    name: str,
+    options: Options,
+    progress: Progress | None = None,
+    opened: Callable[[str], Task | None] = lambda name: None,
+) -> Task:
     """A task with its utterances, targets, folds and audit: its corpus is read, its audio checked, its splits proved.
 
     Args:
         name: a definition's name, `csv:FILE` (`csv:FILE=NAME#COLUMN`), `emobox:CORPUS`, or a derived `kind:arguments`.
         progress: called with (files done, files to do) while audio is read for the first time.
+        opened: gives a task by its name where it is loaded already, as the base of a derived task may be.
 
     Raises:
         UnknownName: there is no such task.
@@ -193,4 +214,4 @@ def load(name: str, options: Options, progress: Progress | None = None) -> Task:
     """
     from tasks import loading
 
-    return loading.load(name, options, progress)
+    return loading.load(name, options, progress, opened)

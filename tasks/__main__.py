@@ -224,8 +224,9 @@ def _wanted(options: argparse.Namespace, skip_bad: bool) -> tasks.Options:
     """The options of a load, from a parsed command line."""
     there = places.chosen(options)
     return tasks.Options(
-        there.data, there.cache, there.emobox, skip_bad, None, options.jobs, options.audio, options.labels
-    )
+        there.data, there.cache, there.emobox, skip_bad, None, options.jobs, options.audio, options.labels,
+        noise=options.noise,
+    )  # fmt: skip
 
 
 def _folders(options: argparse.Namespace) -> tuple[Path, Path]:

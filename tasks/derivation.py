@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from commons.perturbations import Perturbation
 
 
 @dataclass(frozen=True)
@@ -14,9 +16,11 @@ class Derivation:
         aspect: what it asks: `gender`, `shots 4`, `labels anger+sadness`; only figures of one aspect are averaged.
         base: the task that it is made of; of a transfer the task that is tested; of corpora that are joined and all
             tested, their suite or tasks.
+        opens: the name that opens the base, which names a user's file where `base` does not.
         sources: the task, or the suite of across-languages, that it trains on in place of its base.
         source_corpora: the corpora of `sources`.
         shots: training utterances of each class, where their number is limited.
+        perturbation: the change of the test audio; None where there is none, or several.
     """
 
     kind: str
@@ -25,3 +29,5 @@ class Derivation:
     sources: tuple[str, ...] = ()
     source_corpora: tuple[str, ...] = ()
     shots: int | None = None
+    perturbation: Perturbation | None = None
+    opens: str = field(default="", compare=False)

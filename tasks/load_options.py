@@ -22,6 +22,7 @@ class Options:
         labels: file that maps labels of such tables to classes, a line `Angry=anger` each; None: none.
         texts: (corpus, file) of transcripts that replace the corpus's own (`--text`).
         with_text: leave out utterances without text (counted and marked).
+        noise: folder of recordings that babble is made of; None: another corpus under `data`.
     """
 
     data: Path
@@ -34,13 +35,17 @@ class Options:
     labels: Path | None = None
     texts: tuple[tuple[str, Path], ...] = ()
     with_text: bool = False
+    noise: Path | None = None
 
     def absolute(self) -> Options:
         """The same with absolute folders, `~` expanded."""
-        emobox, audio, labels = (absolute(one) if one else None for one in (self.emobox, self.audio, self.labels))
+        folders = (self.emobox, self.audio, self.labels, self.noise)
+        emobox, audio, labels, noise = (absolute(one) if one else None for one in folders)
         data, cache = absolute(self.data), absolute(self.cache)
         texts = tuple((corpus, absolute(file)) for corpus, file in self.texts)
-        return replace(self, data=data, cache=cache, emobox=emobox, audio=audio, labels=labels, texts=texts)
+        return replace(
+            self, data=data, cache=cache, emobox=emobox, audio=audio, labels=labels, texts=texts, noise=noise
+        )
 
 
 def absolute(place: Path) -> Path:

@@ -16,18 +16,20 @@ from tasks.load_options import Options
 from tasks.splits import fold_lists, problems
 from tasks.task import Task, finish
 
-
-def load(name: str, options: Options, progress: Progress | None) -> Task:
-    """The task of that name. Raises EmorepError."""
-    return _load(name, options.absolute(), progress)
+Opened = Callable[[str], Task | None]
 
 
-def _load(name: str, options: Options, progress: Progress | None) -> Task:
+def load(name: str, options: Options, progress: Progress | None, opened: Opened = lambda name: None) -> Task:
+    """The task of that name; `opened` gives tasks that are loaded already. Raises EmorepError."""
+    return _load(name, options.absolute(), progress, opened)
+
+
+def _load(name: str, options: Options, progress: Progress | None, opened: Opened) -> Task:
     if brought.is_one(name):
         return brought.load(name, options, progress)
     if ":" in name:
         derived = parsing.parse(name, options)
-        made = _make(derived, [_load(each, options, progress) for each in derived.tasks])
+        made = _make(derived, [opened(each) or _load(each, options, progress, opened) for each in derived.tasks])
         return replace(made, derivation=derived.derivation)
     if not definition.path(name).exists():
         raise UnknownName("task", name, catalogue.names(), LIST)

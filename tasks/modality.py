@@ -26,6 +26,11 @@ def readable(task: Task, modality: Modality, reader: str, options: Options) -> b
         corpus = task.corpus
         get = f"python -m tasks check {corpus.name} says how to get audio" if corpus.folders else "add a column path"
         raise TaskError(f"{task.name}: {reader} reads audio, and {corpus.name} has labels and texts only here; {get}")
+    if "audio" not in modality and "perturbation" in task.utterances:
+        base = task.derivation.base if task.derivation else task.corpus.name
+        raise TaskError(
+            f"{task.name}: {reader} reads text, and only the audio of test is changed here; ask for {base} instead"
+        )
     if "text" not in modality or not (gone := task.textless):
         return True
     if len(gone) == len(task.utterances):

@@ -30,9 +30,11 @@ if TYPE_CHECKING:
     from upstreams.pretraining.ablation import Ablation
     from upstreams.registry import Entry
 
+CODECS = ("opus", "mp3", "mulaw", "gsm")  # perturbations whose bit rate is measured
+
 __all__ = [
-    "LATE", "Extraction", "Identity", "Named", "UnknownName", "UpstreamError", "ablation", "describe", "expand",
-    "extract", "fused", "identify", "load", "names", "resolve", "sources", "together", "train",
+    "CODECS", "LATE", "Extraction", "Identity", "Named", "UnknownName", "UpstreamError", "ablation", "bit_rate",
+    "describe", "expand", "extract", "fused", "identify", "load", "names", "resolve", "sources", "together", "train",
 ]  # fmt: skip
 
 
@@ -200,3 +202,14 @@ def train(
 
     runs = places.runs.expanduser().absolute()  # recipes name the run they begin with by its absolute path
     return Workshop(speech, runs, places.cache, device, jobs, seen, files or {}).train(ablation)
+
+
+def bit_rate(utterances: pd.DataFrame) -> float:
+    """kbit/s of the files that the codec of a table's changed utterances writes, over up to 50 of them.
+
+    Raises:
+        UpstreamError: audio cannot be decoded, or libsndfile lacks the codec.
+    """
+    from upstreams.inputs.bit_rates import bit_rate
+
+    return bit_rate(utterances)

@@ -219,11 +219,15 @@ def refuse_absent(identity: Identity, needs: Collection[str]) -> None:
 def matched(utterances: pd.DataFrame, names: Iterable[str], whose: str) -> list[str]:
     """The name of each utterance's features, by its id or else by the path of its audio; surplus names are warned of.
 
+    Features of changed audio are named by ids alone: the path is that of the audio before the change.
+
     Raises:
         UpstreamError: an utterance has none, or two utterances have the same.
     """
     known = set(names)
     paths = utterances["path"] if "path" in utterances.columns else [""] * len(utterances)
+    if "perturbation" in utterances.columns:
+        paths = utterances["path"].where(utterances["perturbation"].isna(), "")
     owner: dict[str, str] = {}
     missing: list[str] = []
     chosen: list[str] = []

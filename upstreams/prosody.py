@@ -41,15 +41,20 @@ class Prosody:
 
     def frames(self, waveform: np.ndarray) -> np.ndarray:
         """(samples,) float32 at 16 kHz -> (T, 9) float32, T = samples // 160 + 1."""
+        log_f0, voiced = self.log_f0(waveform)
+        static = np.stack([log_f0, voiced, self.log_energy(waveform, len(log_f0))], axis=1)
+        change = np.gradient(static, axis=0)
+        return np.concatenate([static, change, np.abs(change)], axis=1).astype(np.float32)
+
+    def log_f0(self, waveform: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Natural log of F0 (Hz) every 10 ms, interpolated over unvoiced frames; and which frames are voiced."""
         f0 = self.f0(waveform.astype(np.float64))
         voiced = f0 > 0
         frame = np.arange(len(f0))
         log_f0 = np.full(len(f0), np.log(F0_RANGE[0]))
         if voiced.any():
             log_f0 = np.interp(frame, frame[voiced], np.log(f0[voiced]))
-        static = np.stack([log_f0, voiced, self.log_energy(waveform, len(f0))], axis=1)
-        change = np.gradient(static, axis=0)
-        return np.concatenate([static, change, np.abs(change)], axis=1).astype(np.float32)
+        return log_f0, voiced
 
     def f0(self, waveform: np.ndarray) -> np.ndarray:
         """Hz every 10 ms, 0 where unvoiced."""

@@ -80,6 +80,7 @@ ENTRIES = (
     Entry("prosody", "prosody", "F0, voicing, energy and their changes", "upstreams.prosody:Prosody",
           cite=("morise2016",)),
     Entry("loudness", "loudness", "level in dB alone: a reference", "upstreams.loudness:Loudness"),
+    Entry("pitch", "pitch", "F0 in semitones alone: a reference", "upstreams.pitch:Pitch"),
     Entry("opensmile", "eGeMAPSv02", "88 functionals of openSMILE", "upstreams.opensmile:egemaps",
           cite=("eyben2010", "eyben2016")),
     Entry("opensmile_compare", "ComParE 2016", "6373 functionals of openSMILE", "upstreams.opensmile:compare",

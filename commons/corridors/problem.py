@@ -26,6 +26,7 @@ class Fold:
         train, dev, test: disjoint; dev may be empty.
         inner: groups that are held out in inner cross-validation, a partition of train and dev together; empty where
             `dev` is an official part.
+        beside: further test sets, which the same training answers: of changed audio, the same utterances without it.
     """
 
     name: str
@@ -33,6 +34,17 @@ class Fold:
     dev: np.ndarray
     test: np.ndarray
     inner: tuple[np.ndarray, ...] = ()
+    beside: tuple[np.ndarray, ...] = ()
+
+    @property
+    def tests(self) -> tuple[np.ndarray, ...]:
+        """All test sets. Heads predict each by itself: what one gets must not depend on the others."""
+        return self.test, *self.beside
+
+    @property
+    def tested(self) -> np.ndarray:
+        """Rows of all test sets, in the order of the predictions."""
+        return np.concatenate(self.tests)
 
 
 @dataclass(frozen=True)
@@ -188,7 +200,7 @@ def _check_allowed(allowed: np.ndarray, problem: Problem) -> None:
 
 
 def _check(fold: Fold, has_target: np.ndarray) -> None:
-    parts = np.concatenate([fold.train, fold.dev, fold.test])
+    parts = np.concatenate([fold.train, fold.dev, fold.tested])
     if len(parts) and not (parts.min() >= 0 and parts.max() < len(has_target)):
         raise EmorepError(f"fold {fold.name!r}: an index is outside the {len(has_target)} utterances")
     if len(np.unique(parts)) != len(parts):

@@ -36,6 +36,10 @@ class Cell(Section):
     precision: str = Field(description="precision of extraction: fp32 or bf16")
     seeds: list[int] = Field(description="seeds of the head, ascending")
     limit: int | None = Field(default=None, description="utterances of a smoke run; null for a full one")
+    training: str | None = Field(
+        default=None,
+        description="key of the clean cell, whose training this one shares: only the audio of test differs; else null",
+    )
 
 
 class Published(Section):
@@ -47,6 +51,15 @@ class Published(Section):
     matches: bool = Field(description="whether the protocol (folds, classes, utterances) is this task's")
     difference: str | None = Field(default=None, description="how protocol or head differ")
     of_folds: bool = Field(default=False, description="whether it is the mean of the folds' figures, not pooled")
+
+
+class Perturbation(Section):
+    kind: str = Field(description="what is done to the audio of test: white, reverb, opus ...")
+    level: float | None = Field(default=None, description="how much of it; null where the kind has no level")
+    unit: str | None = Field(default=None, description="unit of the level; null where there is none")
+    bit_rate: float | None = Field(
+        default=None, description="of a codec, kbit/s of its files, measured at 16 kHz on up to 50 utterances tested"
+    )
 
 
 class Task(Section):
@@ -96,6 +109,9 @@ class Task(Section):
         default={},
         description="corpus: its classes, of corpora that are joined and all tested; an utterance may have the classes "
         "of its own corpus alone; empty for other tasks",
+    )
+    perturbation: Perturbation | None = Field(
+        default=None, description="how the audio of test is changed; null: it is not"
     )
     cite: dict[str, list[str]] | None = Field(
         default=None,
@@ -235,6 +251,14 @@ class Counts(Section):
     groups: int = Field(description="groups that the intervals rest on")
 
 
+class AgainstClean(Section):
+    """Figures of changed audio against the same utterances unchanged, by the same training."""
+
+    unchanged: Score = Field(description="share of the predictions that stay, percent")
+    clean: float | None = Field(description="the headline figure on the clean audio")
+    change: Score = Field(description="headline figure less that on the clean audio, of the same utterances")
+
+
 class Scores(Section):
     """All figures that follow from the predictions; `verify` computes them again."""
 
@@ -252,6 +276,9 @@ class Scores(Section):
     )
     corpora: dict[str, dict[str, Score]] = Field(
         default={}, description="corpus: every metric on its utterances and classes alone; of joined corpora"
+    )
+    against_clean: AgainstClean | None = Field(
+        default=None, description="of changed audio, what the change does; null for others"
     )
     confusion: list[list[int]] | None = Field(description="counts of the first seed over all folds, row = true class")
     last_layer: dict[str, float | None] | None = Field(

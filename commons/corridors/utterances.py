@@ -37,3 +37,9 @@ COLUMNS = (
     "fold",
 )
 VOTES = "votes:"  # begins further columns: the number of annotators who named a class, as `votes:anger`
+# Columns that tasks of changed audio have beside them.
+CHANGED = (
+    "perturbation",  # KIND@LEVEL (commons/perturbations.py); none: the audio as it is
+    "noise",  # path and sha256 of each recording that is mixed in
+    "twin_of",  # id of the same utterance before any change, its own where it is that one
+)

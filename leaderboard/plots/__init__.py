@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from leaderboard.errors import LeaderboardError
+from leaderboard.records.changed_audio import aside
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -29,6 +30,7 @@ KINDS = {
     "confusion": ("confusion matrices", "leaderboard.plots.matrices:confusion"),
     "transfer": ("trained on one corpus, tested on another (transfer: cells)", "leaderboard.plots.matrices:transfer"),
     "shots": ("figures over labels a class (shots: cells)", "leaderboard.plots.curves:shots"),
+    "robustness": ("changed test audio (perturbed: cells)", "leaderboard.plots.robustness:robustness"),
     "curves": ("learning curves of fine-tuned encoders, by fold", "leaderboard.plots.training:curves"),
     "forest": ("paired differences of heads on one upstream", "leaderboard.plots.training:forest"),
     "pretraining": ("figures of a run's checkpoints (NAME@RUN/... cells)", "leaderboard.plots.curves:pretraining"),
@@ -44,6 +46,8 @@ def draw(results: Path, records: Sequence[Record], kind: str, width: str) -> Ite
     from leaderboard.plots.style import styled
 
     module, function = KINDS[kind][1].split(":")
+    if kind != "robustness":
+        records = aside(records)
     with styled():
         for name, figure in getattr(import_module(module), function)(results, records, width):
             yield file_name(kind, *name), figure

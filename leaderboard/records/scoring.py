@@ -7,15 +7,17 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from scipy.special import stdtrit
 
 from commons import ordinal, votes
-from commons.corridors.record import INTERVALS, Counts, FoldScore, Score, Scores, Task
+from commons.corridors.record import INTERVALS, AgainstClean, Counts, FoldScore, Score, Scores, Task
 from commons.corridors.utterances import VOTES
 from commons.metrics import CLASSIFICATION, DISTRIBUTION, METRICS, ORDINAL, REGRESSION, Metric, recalls, sums
 from leaderboard.errors import LeaderboardError
-from leaderboard.records.intervals import jackknife, shares
+from leaderboard.records.intervals import LEVEL, freedom, jackknife, leave_one_out, shares, standard_error
 
 Outcomes = ordinal.Outcomes | votes.Outcomes
+CLEAN = "clean"  # of changed audio, the column of predictions for the same utterances unchanged
 COLUMNS = ("id", "fold", "seed", "target", "prediction", "group")
 
 
@@ -60,7 +62,8 @@ def score(table: pd.DataFrame, task: Task) -> Scores:
     """All figures of a cell.
 
     Args:
-        table: a row for every (utterance, seed): `id fold seed target prediction group`, `speaker` where known,
+        table: a row for every (utterance, seed): `id fold seed target prediction group`, `speaker` where known, `clean`
+            where the audio was changed,
             `layer:0` ... `layer:L-1`, filled for the first (smallest) seed, and of an ordinal task what `needed` names.
         task: what was asked: classes, metrics, headline, folds.
 
@@ -100,6 +103,7 @@ def score(table: pd.DataFrame, task: Task) -> Scores:
         recall=dict(zip(task.classes, _recalls(by_group), strict=True)) if rows.classes else {},
         pairs=_pairs(rows, table, task),
         corpora=_corpora(rows, table, task, known),
+        against_clean=_against_clean(table, task),
         confusion=ordinal.confusion(whole[0]).astype(int).tolist() if rows.classes else None,
         last_layer={m: of_layer(layers[-1], m) for m in known} if layers else None,
         by_layer=[of_layer(v, task.headline) for v in layers] if layers and task.kind != DISTRIBUTION else None,
@@ -229,6 +233,33 @@ def by_group(table: pd.DataFrame, task: Task) -> tuple[np.ndarray, list[str]]:
     if outcomes := _outcomes(table, task):
         flat = _extended(flat, target, outcomes, whole)
     return flat.reshape(-1, len(names), *flat.shape[1:]), list(names)
+
+
+def _against_clean(table: pd.DataFrame, task: Task) -> AgainstClean | None:
+    """What a change of the audio does to predictions and headline figure; None where nothing was changed.
+
+    The interval of the change is that of a paired difference: what both figures share cancels out.
+    """
+    if CLEAN not in table:
+        return None
+    metric = METRICS[task.headline]
+    changed, clean = (by_group(table.assign(prediction=table[name]), task)[0] for name in ("prediction", CLEAN))
+    stays = by_group(table.assign(target=table[CLEAN]), task)[0]
+    before, after = leave_one_out(clean, metric), leave_one_out(changed, metric)
+    difference, without = float(after[0] - before[0]), after[1] - before[1]
+    half = np.nan
+    if len(without) > 1:
+        half = stdtrit(freedom(shares(changed[0], metric)), (1 + LEVEL) / 2) * standard_error(without)
+    return AgainstClean(
+        unchanged=pooled(stays, METRICS["WA"]),
+        clean=_number(float(before[0])),
+        change=Score(
+            value=_number(difference),
+            low=_number(difference - half),
+            high=_number(difference + half),
+            undefined=0 if np.isnan(difference) else int(np.isnan(without).sum()),
+        ),
+    )
 
 
 def _family(task: Task) -> str:

@@ -31,6 +31,7 @@ VIEWS = {
     "ablation": "leaderboard.tables.views:ablations",
     "transfer": "leaderboard.tables.transfers:by_pair",
     "unified": "leaderboard.tables.unified:by_corpus",
+    "robustness": "leaderboard.tables.robustness:by_robustness",
 }
 # How tables are printed: a function of the tables and a `Look`.
 FORMS = {

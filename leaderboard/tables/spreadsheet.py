@@ -89,6 +89,24 @@ FURTHER = (  # what heads of several targets learn beside the task's, and what t
     ("speaker_probe", "WA"),
 )
 
+
+def _against(what: str, part: str) -> Callable[[Record], float | None]:
+    return lambda r: getattr(getattr(r.scores.against_clean, what), part) if r.scores.against_clean else None
+
+
+AGAINST_CLEAN: list[Column] = [
+    ("perturbation", "how the audio of test is changed", lambda r: p.kind if (p := r.task.perturbation) else None),
+    ("level", "how much", lambda r: p.level if (p := r.task.perturbation) else None),
+    ("bit_rate", "of a codec, kbit/s", lambda r: p.bit_rate if (p := r.task.perturbation) else None),
+    ("unchanged", "share of predictions that stay (percent)", _against("unchanged", "value")),
+    ("unchanged_low", "lower bound of its 95 % interval", _against("unchanged", "low")),
+    ("unchanged_high", "upper bound", _against("unchanged", "high")),
+    ("change", "headline figure less that on clean audio", _against("change", "value")),
+    ("change_low", "lower bound of its 95 % interval, paired", _against("change", "low")),
+    ("change_high", "upper bound", _against("change", "high")),
+    ("training", "key of the clean cell, whose training this one shares", lambda r: r.cell.training),
+]
+
 COLUMNS: list[Column] = [
     ("upstream", "who answered", lambda r: r.cell.upstream),
     ("task", "what was asked", lambda r: r.cell.task),
@@ -152,6 +170,7 @@ COLUMNS: list[Column] = [
     ),
     ("processor", "processor, and GPU, that it ran on", lambda r: r.run.processor),
     ("contributor", "who brought it to this board; empty: measured here", lambda r: r.contributor),
+    *AGAINST_CLEAN,
 ]
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from commons import perturbations
 from commons.registry import Registry
 from tasks import brought, label_algebra
 from tasks.definition import Definition
 from tasks.derivation import Derivation
+from tasks.load_options import Options
 
 
 @dataclass(frozen=True)
@@ -38,9 +40,10 @@ class Derived:
         base: the task that it is made of, by the name that opens it; of a transfer the task that is tested.
         sources: the tasks whose corpora it trains on, by the names that open them; only of kinds that join corpora.
         option: K of `shots`, the classes (joined by +) of `labels`, the suite of `across-languages`, the suite or tasks
-            of `unified` and `alone`.
+            of `unified` and `alone`, the perturbations (joined by +) of `perturbed`.
         asked: the name that opens it. It names files of a user's tables (`speaker:csv:mine.csv`); `name` does not.
         definitions: of the base and of the sources.
+        options: of the load, for kinds that read more than their tasks.
     """
 
     name: str
@@ -50,6 +53,7 @@ class Derived:
     option: str = ""
     asked: str = ""
     definitions: tuple[Definition, ...] = field(default=(), compare=False, repr=False)
+    options: Options | None = field(default=None, compare=False, repr=False)
 
     @property
     def tasks(self) -> tuple[str, ...]:
@@ -75,18 +79,21 @@ class Derived:
         if self.kind in UNIFIED:
             return Derivation(self.kind, self.kind, self.option)
         named = (self.option,) if self.kind == ACROSS else tuple(source.name for source in sources)
+        changes = perturbations.expand(self.option) if self.kind == PERTURBED else []
         return Derivation(
             kind=self.kind,
-            aspect=f"{self.kind} {self.option}" if self.kind in ("shots", "labels") else self.kind,
+            aspect=f"{self.kind} {self.option}" if self.kind in ("shots", "labels", PERTURBED) else self.kind,
             base=base.name,
             sources=named,
             source_corpora=tuple(source.corpus for source in sources),
             shots=int(self.option) if self.kind == "shots" else None,
+            perturbation=changes[0] if len(changes) == 1 else None,
+            opens=self.base,
         )
 
 
 CONTROL = ("classification", "conversation")
-ACROSS = "across-languages"
+ACROSS, PERTURBED = "across-languages", "perturbed"
 TRANSFERS = ("transfer", "transfer-standardised")
 UNIFIED = ("unified", "alone")
 KINDS = Registry(
@@ -115,6 +122,12 @@ KINDS = Registry(
             "train on all corpora of a suite, or of a list TASK,TASK, and test each; `alone:` of them comes along",
         ),
         "alone": Kind("SUITE", "unified:joined", "alone 1", "the same utterances and folds, each corpus trained alone"),
+        PERTURBED: Kind(
+            "TASK,KIND@LEVEL",
+            "perturbed:changed",
+            "perturbed 1",
+            f"test audio changed: {', '.join(perturbations.KINDS)}; suites: {', '.join(perturbations.SUITES)}",
+        ),
     },
     others=brought.KINDS,
 )

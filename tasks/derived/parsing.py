@@ -10,11 +10,12 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import combinations, pairwise, permutations
 from pathlib import Path
 
+from commons import perturbations
 from commons.errors import LIST, EmorepError, Refused, UnknownName
 from tasks import brought, catalogue, corpora, definition, label_algebra
 from tasks.corpora import Corpus
 from tasks.definition import Definition
-from tasks.derived.kinds import ACROSS, KINDS, TRANSFERS, UNIFIED, Derived
+from tasks.derived.kinds import ACROSS, KINDS, PERTURBED, TRANSFERS, UNIFIED, Derived
 from tasks.load_options import Options
 
 Tell = Callable[[str], None]
@@ -59,7 +60,7 @@ def parse(name: str, options: Options) -> Derived:
         except EmorepError as error:
             raise Refused(f"{name}: {base.name}: {error}") from error
     called, opened = (f"{kind}:{','.join([task, option] if option else [task])}" for task in (base.name, first))
-    return Derived(called, kind, first, (), option, opened, (base,))
+    return Derived(called, kind, first, (), option, opened, (base,), options)
 
 
 def _united(name: str, kind: str, arguments: Sequence[str], options: Options) -> Derived:
@@ -82,7 +83,17 @@ def _united(name: str, kind: str, arguments: Sequence[str], options: Options) ->
 
 
 def _option(name: str, kind: str, written: str) -> str:
-    """K of `shots` or the classes of `labels`, in a normal form; empty for other kinds. Raises Refused."""
+    """K of `shots`, the classes of `labels` or the changes of `perturbed`, in a normal form; empty for other kinds.
+
+    Raises:
+        UnknownName: there is no such perturbation.
+        Refused: it has another form, or a package that it needs is absent.
+    """
+    if kind == PERTURBED:
+        changes = perturbations.expand(written)
+        for change in changes:
+            perturbations.refuse_absent(change)
+        return perturbations.joined(changes)
     if kind == "shots":
         if not (written.isascii() and written.isdigit() and int(written)):
             raise Refused(f"{name}: K is {written!r}; a positive whole number of utterances a class is expected")
@@ -108,7 +119,8 @@ def _asked(name: str, task: str, kind: str, options: Options) -> tuple[Definitio
 def expand(name: str, options: Options, tell: Tell) -> list[str]:
     """Names of the tasks that a derived name stands for: several where it holds a suite.
 
-    A transfer comes with the task that scores its target on the target's own folds, `unified:` with `alone:`.
+    A transfer comes with the task that scores its target on the target's own folds, `unified:` with `alone:`, changed
+    audio with the task itself.
 
     Args:
         tell: called with a line on the tasks of a suite that are left out.
@@ -124,15 +136,19 @@ def expand(name: str, options: Options, tell: Tell) -> list[str]:
         joined = parse(name, options).asked
         return [joined.replace(kind, one, 1) for one in (UNIFIED if kind == UNIFIED[0] else (kind,))]
     of_tasks = KINDS.find(kind).form.startswith("TASK")
-    if not ((of_tasks or not rest) and catalogue.is_suite(suite)):
+    alone = not ((of_tasks or not rest) and catalogue.is_suite(suite))
+    changes = perturbations.expand(rest[0]) if kind == PERTURBED and len(rest) == 1 and rest[0] else []
+    if alone and len(changes) < 2:
         if kind == ACROSS and rest and (left := _members(suite, kind, data)[1]):
             tell("\n  ".join([f"{name} trains without", *left]))
         return _with_own(parse(name, options))
-    members, left = _members(suite, kind, data, alone=of_tasks)
+    members, left = ([suite], []) if alone else _members(suite, kind, data, alone=of_tasks)
     if kind in TRANSFERS:
         asked = [f"{kind}:{source},{target}" for source, target in permutations(members, 2)]
     elif kind == ACROSS:
         asked = [f"{kind}:{suite},{member}" for member in members]
+    elif changes:
+        asked = [f"{kind}:{member},{change.name}" for member in members for change in changes]
     else:
         asked = [f"{kind}:{','.join((member, *rest))}" for member in members]
     parsed = []
@@ -140,6 +156,8 @@ def expand(name: str, options: Options, tell: Tell) -> list[str]:
         try:
             parsed.append(parse(one, options))
         except EmorepError as error:
+            if alone and one == asked[-1] and not parsed:
+                raise
             left.append(str(error))
     if not parsed:
         raise Refused("\n  ".join([f"{name}: no task of {suite} can be used", *left]))
@@ -173,7 +191,7 @@ def _joinings(pieces: Sequence[str], wanted: int) -> Iterator[list[str]]:
 
 
 def _example(kind: str) -> str:
-    examples = {"labels": "emodb,anger+neutral", "shots": "emodb,4", ACROSS: "ser10,emodb"}
+    examples = {"labels": "emodb,anger+neutral", "shots": "emodb,4", ACROSS: "ser10,emodb", PERTURBED: "emodb,white@10"}
     examples |= dict.fromkeys(UNIFIED, "emodb,emovo")
     return f"{kind}:{'emodb,urdu' if kind in TRANSFERS else examples.get(kind, 'emodb')}"
 
@@ -222,7 +240,10 @@ def _check_corpora(name: str, tasks: Sequence[Definition]) -> None:
 
 
 def _with_own(derived: Derived) -> list[str]:
-    """The task's name; of a transfer also the task that asks for the same classes on the target's own folds."""
+    """The task's name; of a transfer also the task that asks for the same classes on the target's own folds; of changed
+    audio, before it, the task itself."""
+    if derived.kind == PERTURBED:
+        return [derived.base, derived.asked]
     if not derived.sources:
         return [derived.asked]
     own, wanted = derived.definitions[0].labels, derived.classes

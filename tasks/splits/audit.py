@@ -8,7 +8,7 @@ from typing import get_args
 import numpy as np
 import pandas as pd
 
-from commons import hashing
+from commons import hashing, perturbations
 from commons.corridors.problem import Fold, Problem
 from commons.corridors.utterances import Modality
 from tasks.errors import TaskError
@@ -20,6 +20,7 @@ COMMON = {
     "dialogues": "dialogue",
     "audio": "samples_sha256",
     "sentences": "sentence",
+    "twins": "twin_of",
 }
 
 
@@ -132,6 +133,8 @@ def _identical(utterances: pd.DataFrame) -> tuple[tuple[str, ...], ...]:
     if "samples_sha256" not in utterances:
         return ()
     samples = utterances["samples_sha256"]
+    if "perturbation" in utterances:  # changed audio has the hash of the audio before the change
+        samples = samples[utterances["perturbation"].isna()]
     repeated = samples[samples.duplicated(keep=False)]
     return tuple(sorted(tuple(sorted(ids)) for ids in repeated.groupby(repeated).groups.values()))
 
@@ -141,7 +144,16 @@ def _content(utterances: pd.DataFrame) -> list[object]:
     if "sha256" not in utterances:
         return ["text", utterances["text_sha256"].tolist()]
     spans = [utterances[c].tolist() if c in utterances else None for c in ("start", "end", "channel")]
-    return [utterances["sha256"].tolist(), spans]
+    return [utterances["sha256"].tolist(), spans, *_changes(utterances)]
+
+
+def _changes(utterances: pd.DataFrame) -> list[object]:
+    """Of changed audio, each utterance's perturbation and the hashes of what is mixed in; nothing elsewhere."""
+    if "perturbation" not in utterances:
+        return []
+    names = [None if pd.isna(name) else perturbations.parse(name).content for name in utterances["perturbation"]]
+    mixed = utterances["noise"].tolist() if "noise" in utterances else []
+    return [names, [[sha256 for _, sha256 in one] if isinstance(one, tuple) else [] for one in mixed]]
 
 
 def _check(
@@ -161,6 +173,9 @@ def _check(
             f"{where}: speakers are in train and test: {', '.join(crossing[:10])}; put each "
             "speaker into one fold (only an official partition may share speakers, and is marked then)"
         )
+    if proof.rest_and_test.get("twins"):
+        crossing = sorted(_common(utterances["twin_of"], rest, fold.tested))
+        raise TaskError(f"{where}: utterances in test, changed or not, are in train too: {', '.join(crossing[:10])}")
     if problem.kind == "conversation" and proof.rest_and_test["dialogues"]:
         crossing = sorted(_common(utterances["dialogue"], rest, fold.test))
         raise TaskError(f"{where}: dialogues are in train and test: {', '.join(crossing[:10])}")
@@ -204,7 +219,8 @@ def _text_hash(folds_hash: str, version: str, utterances: pd.DataFrame) -> str:
 
 def _rows(fold: Fold) -> list[object]:
     parts = (fold.train, fold.dev, fold.test)
-    return [fold.name, *(part.tolist() for part in parts), [group.tolist() for group in fold.inner]]
+    inner, beside = ([group.tolist() for group in groups] for groups in (fold.inner, fold.beside))
+    return [fold.name, *(part.tolist() for part in parts), inner, *([beside] if beside else [])]
 
 
 def _fold(fold: Fold, codes: dict[str, np.ndarray], problem: Problem) -> FoldAudit:
@@ -218,7 +234,7 @@ def _fold(fold: Fold, codes: dict[str, np.ndarray], problem: Problem) -> FoldAud
         classes={p: len(np.unique(problem.targets[getattr(fold, p)])) for p in ("train", "dev", "test")}
         if problem.classes
         else {},
-        rest_and_test={what: _count_common(column, rest, fold.test) for what, column in codes.items()},
+        rest_and_test={what: _count_common(column, rest, fold.tested) for what, column in codes.items()},
         train_and_dev={what: _count_common(column, fold.train, fold.dev) for what, column in codes.items()},
         test_ids=tuple(problem.ids[fold.test].tolist()),
     )

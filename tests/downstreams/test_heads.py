@@ -132,6 +132,30 @@ def test_by_layer_holds_what_the_chosen_layer_predicted(head):
         assert (named == predictions.table["prediction"].to_numpy()[rows]).all()
 
 
+@pytest.mark.parametrize("head", [head for head in HEADS if kind_of(head) == "classification"])
+def test_further_test_sets_change_neither_training_nor_predictions_by_a_bit(head):
+    """Each test set is predicted by itself: equal features get equal predictions, whatever stands beside them."""
+    features, problem = make(n=60, speakers=3)
+    n, twice = len(problem.ids), np.tile(np.arange(len(problem.ids)), 3)
+    more = features_of(features.pooled[twice].copy(), Ragged([features.frames[row] for row in twice]))
+    more.pooled[n : 2 * n] *= 9  # the first further set is unlike the others in features and in lengths
+    for row in range(n, 2 * n):
+        more.frames[row] = np.tile(more.frames[row], (3, 1, 1))
+    more.frames.offsets = np.cumsum([0, *map(len, more.frames)])
+    several = replace(
+        problem,
+        ids=np.array([f"{problem.ids[row]}~{i // n}" if i >= n else problem.ids[row] for i, row in enumerate(twice)]),
+        **{name: getattr(problem, name)[twice] for name in ("targets", "groups", "speaker")},
+        folds=tuple(replace(fold, beside=(fold.test + n, fold.test + 2 * n)) for fold in problem.folds),
+    )
+    alone, together = run(head, features, problem, 1), run(head, more, several, 1)
+    assert together.choices == alone.choices and len(together.table) == 3 * len(alone.table)
+    first = together.table[together.table["id"].isin(problem.ids)].reset_index(drop=True)
+    assert first.equals(alone.table)
+    last = together.table[together.table["id"].str.endswith("~2")].reset_index(drop=True)
+    assert last.drop(columns="id").equals(alone.table.drop(columns="id"))
+
+
 @pytest.mark.parametrize("head", HEADS)
 def test_the_same_again(head):
     features, problem = make(kind_of(head))

@@ -103,10 +103,12 @@ def measured(
     table: pd.DataFrame,
     pooled: np.ndarray | None = None,
 ) -> Measured:
-    """A cell of such sections. What tasks and upstreams say of derivation and lineage is taken from names."""
+    """A cell of such sections. What tasks and upstreams say of derivation and lineage is taken from names, unless a
+    task says it."""
+    task = Task.model_validate(made["task"])
     return Measured(
         cell=Cell.model_validate(made["cell"]),
-        task=earlier.derivation(Task.model_validate(made["task"])),
+        task=earlier.derivation(task) if task.aspect is None else task,
         upstream=earlier.lineage(Upstream.model_validate(made["upstream"])),
         downstream=Downstream.model_validate(made["downstream"]),
         run=Run.model_validate(made["run"]),
@@ -115,6 +117,15 @@ def measured(
         groups=table["speaker"].to_numpy(),
         pooled=pooled,
     )
+
+
+def change(kind: str, level: float | None, base: str = "emodb") -> dict[str, object]:
+    """What a task of changed audio says of itself, for `make`."""
+    name = kind if level is None else f"{kind}@{level:g}"
+    return {
+        "name": f"perturbed:{base},{name}", "derived": "perturbed", "base": base, "aspect": f"perturbed {name}",
+        "perturbation": {"kind": kind, "level": level, "unit": "dB SNR" if level is not None else None},
+    }  # fmt: skip
 
 
 def make(results: Path, *, right: float = 0.6, seed: int = 1, depth: int | None = 3, seeds: int = 2,
@@ -130,6 +141,10 @@ def make(results: Path, *, right: float = 0.6, seed: int = 1, depth: int | None 
         classes=tuple(made["task"]["classes"]),
     )  # fmt: skip
     predictions = replace(predictions, marks=head_marks, outputs=outputs)
+    if made["task"].get("perturbation"):  # the clean predictions are the same whatever the change
+        clean = predict(table, right=0.7, seed=99, depth=None, seeds=seeds, classes=tuple(made["task"]["classes"]))
+        own = predictions.table.assign(clean=clean.table["prediction"])
+        predictions, made["cell"] = replace(predictions, table=own), made["cell"] | {"training": "t"}
     made["upstream"] |= {
         "depth": depth,
         "label": label,

@@ -53,6 +53,9 @@ def crowd(tmp_path_factory):
         for task in ("shots:emodb,1", "shots:emodb,5", "shots:emodb,50", "transfer:emodb,ravdess",
                      "transfer:ravdess,emodb", "transfer:emodb,urdu"):  # fmt: skip
             make(task, upstream, i)
+    for i, upstream in enumerate(NAMES):
+        for kind, level in (("white", 0), ("white", 30), ("babble", 10), ("babble", 20), ("telephone", None)):
+            make(upstream=upstream, i=i, **cells.change(kind, level))
     for step in (100, 2000, 40000):
         make("emodb", f"emotion2vec@runs/small/step-{step:08}.safetensors", int(np.log(step)))
     return results

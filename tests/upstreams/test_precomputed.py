@@ -133,6 +133,15 @@ def test_two_utterances_never_share_features(utterances, cache, tmp_path):
         extract(save(tmp_path / "own", {"0": np.ones(5)}), parts, ["pooled"], cache)
 
 
+def test_features_of_changed_audio_are_never_those_of_the_audio_before_the_change(utterances, cache, tmp_path):
+    twins = utterances.assign(perturbation="white@10").rename(index=lambda one: f"{one}~white@10")
+    both, own = pd.concat([utterances, twins]), arrays(SHAPES["vector"])
+    by_path = {Path(path).stem: array for path, array in zip(utterances["path"], own.values(), strict=True)}
+    for names in (own, by_path):
+        with pytest.raises(EmorepError, match=r"no features of 6 of 12 utterances: u0~white@10, u1~white@10"):
+            extract(save(tmp_path / "own", names), both, ["pooled"], cache)
+
+
 def test_missing_and_surplus_ids_are_listed(utterances, cache, tmp_path):
     own = arrays(SHAPES["vector"], 10)
     few = save(tmp_path / "few", {name: own[name] for name in ("u0", "u9")})

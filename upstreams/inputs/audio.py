@@ -1,4 +1,4 @@
-"""Audio as an upstream takes it: a part of a file, one channel, resampled, padded or cut into windows."""
+"""Audio as an upstream takes it: a part of a file, one channel, resampled, perhaps changed, padded or in windows."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ import hashlib
 import io
 from collections.abc import Sequence, Sized
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
+from commons import perturbations
 from upstreams.errors import UpstreamError
 
 if TYPE_CHECKING:
@@ -61,6 +63,8 @@ class Segment:
         start, end: bounds within the file, s; None: the file's own.
         channel: from 0; None: the mean of all channels.
         seconds: length of the utterance.
+        perturbation: KIND@LEVEL, a change of the samples at the upstream's rate; empty: none.
+        noise: path and sha256 of each recording that is mixed in.
     """
 
     path: str
@@ -69,19 +73,29 @@ class Segment:
     end: float | None
     channel: int | None
     seconds: float
+    perturbation: str = ""
+    noise: tuple[tuple[str, str], ...] = ()
     rule: ClassVar[str] = RULE
     chunk: ClassVar[int] = 64  # utterances in one file of the store at most
     chunk_length: ClassVar[float] = 256.0  # s of audio in it: bounds a job's memory, and what a killed run can lose
 
     @property
-    def content(self) -> tuple[str, float | None, float | None, int | None]:
-        """All facts of the utterance that its features depend on."""
+    def clean(self) -> tuple[str, float | None, float | None, int | None]:
+        """What identifies the recording, before any change."""
         return self.sha256, self.start, self.end, self.channel
 
     @property
+    def content(self) -> tuple[object, ...]:
+        """All facts of the utterance that its features depend on."""
+        if not self.perturbation:
+            return self.clean
+        change = perturbations.parse(self.perturbation).content
+        return *self.clean, *change, *(sha256 for _, sha256 in self.noise)
+
+    @property
     def name(self) -> str:
-        """What messages call it: its file."""
-        return self.path
+        """What messages call it: its file, and how that is changed."""
+        return f"{self.path} ({self.perturbation})" if self.perturbation else self.path
 
     @property
     def length(self) -> float:
@@ -107,11 +121,23 @@ def segments(utterances: pd.DataFrame) -> list[Segment]:
 
     rows = zip(
         utterances["path"], utterances["sha256"], column("start"), column("end"), column("channel"),
-        utterances["duration"], strict=True,
+        utterances["duration"], _changes(utterances), strict=True,
     )  # fmt: skip
     return [
-        Segment(str(path), str(sha256), start, end, None if channel is None else int(channel), float(seconds))
-        for path, sha256, start, end, channel, seconds in rows
+        Segment(str(path), str(sha256), start, end, None if channel is None else int(channel), float(seconds), *change)
+        for path, sha256, start, end, channel, seconds, change in rows
+    ]
+
+
+def _changes(utterances: pd.DataFrame) -> list[tuple[str, tuple[tuple[str, str], ...]]]:
+    """For each row its perturbation, empty where there is none, and the recordings that are mixed in."""
+    if "perturbation" not in utterances.columns:
+        return [("", ())] * len(utterances)
+    names = utterances["perturbation"].fillna("").tolist()
+    noises = utterances["noise"].tolist() if "noise" in utterances.columns else [()] * len(names)
+    return [
+        (name, tuple((str(path), str(sha256)) for path, sha256 in noise) if isinstance(noise, tuple) else ())
+        for name, noise in zip(names, noises, strict=True)
     ]
 
 
@@ -133,7 +159,7 @@ def windows(samples: np.ndarray, audio: AudioFormat) -> list[np.ndarray]:
 
 
 def decode(segment: Segment, rate: int) -> np.ndarray:
-    """(samples,) float32 at `rate` Hz. Raises UpstreamError naming the file.
+    """(samples,) float32 at `rate` Hz, changed where the segment says so. Raises UpstreamError naming the file.
 
     A whole file is read and hashed in one go: should the file change between hashing and decoding, its features would
     be stored under the hash of other audio. Of a part of a file only that part is read.
@@ -161,12 +187,33 @@ def decode(segment: Segment, rate: int) -> np.ndarray:
         raise UpstreamError(f"{segment.path}: holds no samples{_bounds(segment)}")
     if not np.isfinite(waveform).all():
         raise UpstreamError(f"{segment.path}: holds NaN or infinite samples{_bounds(segment)}; replace the file")
-    if own_rate == rate:
-        return waveform
-    import soxr
+    if own_rate != rate:
+        import soxr
 
-    resampled = soxr.resample(waveform, own_rate, rate, quality="HQ")
-    return resampled if len(resampled) else np.zeros(1, dtype=np.float32)  # under half a sample: silence, padded later
+        waveform = soxr.resample(waveform, own_rate, rate, quality="HQ")
+        if not len(waveform):  # under half a sample: silence, padded later
+            waveform = np.zeros(1, dtype=np.float32)
+    return _changed(waveform, segment, rate) if segment.perturbation else waveform
+
+
+def _changed(samples: np.ndarray, segment: Segment, rate: int) -> np.ndarray:
+    """The samples after the segment's perturbation. Raises UpstreamError naming the file."""
+    from upstreams.inputs.perturbing import Change, changed
+
+    def recording(index: int) -> np.ndarray:
+        return _noise(*segment.noise[index], rate)
+
+    change = Change(perturbations.parse(segment.perturbation), segment.clean, len(segment.noise), recording)
+    try:
+        return changed(samples, rate, change)
+    except UpstreamError as error:
+        raise UpstreamError(f"{segment.path}: {error}") from error
+
+
+@lru_cache(maxsize=256)
+def _noise(path: str, sha256: str, rate: int) -> np.ndarray:
+    """The first ten seconds of a recording that is mixed in; many utterances share it."""
+    return decode(Segment(path, sha256, None, None, None, 0.0), rate)[: 10 * rate]
 
 
 def _why(error: Exception) -> str:

@@ -127,7 +127,7 @@ def test_a_suite_goes_on_without_a_corpus_that_cannot_be_read_and_says_so(tmp_pa
     for corpus in ("emodb", "urdu", "emovo"):
         layouts.TREES[corpus](tmp_path)
     deny(tmp_path / "EMOVO")
-    more = {"shots": ",4", "labels": ",anger+neutral"}.get(kind, "")
+    more = {"shots": ",4", "labels": ",anger+neutral", "perturbed": ",white@10"}.get(kind, "")
     lines = []
     names = tasks.resolve([f"{kind}:ser10{more}"], tmp_path, lines.append)
     if kind in UNIFIED:
@@ -143,7 +143,7 @@ def test_every_kind_is_listed_and_parses_as_it_is_written(tmp_path):
     layouts.emodb(tmp_path)
     layouts.urdu(tmp_path)
     written = {"TASK": "emodb", "K": "4", "CLASS+CLASS": "anger+fear", "SOURCE": "urdu", "TARGET": "emodb",
-               "SUITE": "ser10"}  # fmt: skip
+               "SUITE": "ser10", "KIND@LEVEL": "white@10"}  # fmt: skip
     for kind, facts in zip(KINDS, KINDS.values(), strict=True):
         name = f"{kind}:{','.join(written[part] for part in facts.form.split(','))}"
         assert parsing.parse(name, tasks.Options(tmp_path, tmp_path)).name == name
