@@ -278,7 +278,8 @@ class _Planner:
         )
         if identity and (made := task.derivation) and made.perturbation:
             clean = self.place.read_by(identity.modality, job.cell[0], made.opens, self.request.setting)
-            job = replace(job, training=keys.key(clean, identity, "", reader, self.request.skip_bad))
+            # Its head is the clean cell's, which keeps the weights.
+            job = replace(job, training=keys.key(clean, identity, "", reader, self.request.skip_bad), keep=())
         if "text" in (job.modality or ""):
             self.texts_read.add(asked)
             job = replace(job, texts=task.other_texts)

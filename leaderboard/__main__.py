@@ -326,11 +326,11 @@ def _verify(options: argparse.Namespace) -> int:
 
 
 def _schema(options: argparse.Namespace) -> int:
-    from commons.corridors import record as schema
+    from commons.corridors.record_keys import keys
     from leaderboard.tables import spreadsheet
 
     print(f"Record, schema version {schema.SCHEMA_VERSION} (one JSON file a cell)\n")
-    _two_columns(schema.keys())
+    _two_columns(keys())
     print(f"\n{spreadsheet.NAME} (one row a cell)\n")
     _two_columns([(name, explanation) for name, explanation, _ in spreadsheet.COLUMNS])
     return 0

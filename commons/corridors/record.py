@@ -6,7 +6,7 @@ stay readable.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, get_args, get_origin
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
@@ -380,27 +380,3 @@ class Record(Section):
     checksum: str | None = Field(
         default=None, description="sha256 of all the rest, as ASCII JSON with sorted keys and no spaces"
     )
-
-
-def keys(model: type[BaseModel] = Record, prefix: str = "") -> list[tuple[str, str]]:
-    """Every key of the record, with dots (`scores.metrics.*.low`), and its explanation."""
-    explained: list[tuple[str, str]] = []
-    for name, field in model.model_fields.items():
-        key = prefix + name
-        explained.append((key, field.description or ""))
-        inner, star = _section(field.annotation)
-        if inner:
-            explained += keys(inner, key + (".*." if star else "."))
-    return explained
-
-
-def _section(annotation: object) -> tuple[type[BaseModel] | None, bool]:
-    """The section in a type, None where there is none; and whether it is in a list or dict."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation, False
-    holds_many = get_origin(annotation) in (list, dict)
-    for part in get_args(annotation):
-        inner, star = _section(part)
-        if inner:
-            return inner, star or holds_many
-    return None, False

@@ -17,7 +17,8 @@ import pytest
 
 import leaderboard
 from commons.corridors.predictions import Predictions
-from commons.corridors.record import Record, keys
+from commons.corridors.record import Record
+from commons.corridors.record_keys import keys
 from leaderboard import LeaderboardError
 from leaderboard.records import files, parquet
 from leaderboard.records.earlier import completed
