@@ -326,10 +326,11 @@ def _verify(options: argparse.Namespace) -> int:
 
 
 def _schema(options: argparse.Namespace) -> int:
+    from commons.corridors.record import SCHEMA_VERSION
     from commons.corridors.record_keys import keys
     from leaderboard.tables import spreadsheet
 
-    print(f"Record, schema version {schema.SCHEMA_VERSION} (one JSON file a cell)\n")
+    print(f"Record, schema version {SCHEMA_VERSION} (one JSON file a cell)\n")
     _two_columns(keys())
     print(f"\n{spreadsheet.NAME} (one row a cell)\n")
     _two_columns([(name, explanation) for name, explanation, _ in spreadsheet.COLUMNS])
