@@ -228,8 +228,8 @@ class Metric:
 
     Attributes:
         function: additive statistics (..., sums) -> values (...) as shares or plain numbers.
-        kind: the kind of statistics that it takes: classification, regression, ordinal or sequence. A metric of classes takes
-            those of levels too.
+        kind: the kind of statistics that it takes: classification, regression, ordinal or sequence. A metric of classes
+            takes those of levels too.
         unit: the unit of its values in tables: `percent`, or empty for plain numbers.
         limits: the smallest and the largest possible value, in table units.
         higher_is_better: whether larger values are better.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import torch
@@ -19,7 +20,12 @@ from downstreams.errors import DownstreamError
 from downstreams.settings import Weight
 
 NEUTRAL = "neutral"  # the class whose utterances have no intensity
-BRANCHES = {"intensity": "ordinal", "phonemes": "sequence", "gender": "classification"}  # and the kind of their targets
+# Every branch, and the kind of its target.
+BRANCHES: dict[str, Literal["classification", "ordinal", "sequence"]] = {
+    "intensity": "ordinal",
+    "phonemes": "sequence",
+    "gender": "classification",
+}
 
 
 @dataclass(frozen=True)
@@ -41,16 +47,13 @@ class Label:
     levels: int = 0
 
 
-def labels(
-    problem: Problem, fold: Fold, weights: dict[str, Weight], neutral: str, lengths: np.ndarray, longest: int
-) -> list[Label]:
+def labels(problem: Problem, fold: Fold, weights: dict[str, Weight], neutral: str, whole: np.ndarray) -> list[Label]:
     """The branches that a fold has: those of a weight above 0 whose label some utterance of train has.
 
     Args:
         weights: branch -> the weight of its loss.
         neutral: `masked`: neutral utterances have no intensity; `zero`: they lie below the lowest level.
-        lengths: (N,) frames of each utterance.
-        longest: frames of an utterance in training.
+        whole: (N,) bool: the utterances whose sequence training can read from their frames.
 
     Raises:
         DownstreamError: a target is of another kind than its branch learns.
@@ -63,19 +66,30 @@ def labels(
                     f"target {target.name}: the branch learns a target of kind {BRANCHES[target.name]}, and the task's "
                     f"is of kind {target.kind}; set {target.name}: 0 in a file of settings, or use another task"
                 )
-            own = _label(problem, fold, target, weights[target.name], neutral, lengths, longest)
+            own = _label(problem, fold, target, weights[target.name], neutral, whole)
             made += [own] if own.usable.any() else []
     return made
 
 
-def _label(
-    problem: Problem, fold: Fold, target: Target, weight: float, neutral: str, lengths: np.ndarray, longest: int
-) -> Label:
+def readable(problem: Problem, lengths: np.ndarray, longest: int) -> np.ndarray:
+    """(N,) bool: the utterances whose frames are enough for their sequences, and few enough to be taken whole.
+
+    Args:
+        lengths: (N,) frames of each utterance.
+        longest: frames of an utterance in training.
+    """
+    fits = lengths <= longest
+    for target in problem.also:
+        if target.kind == "sequence":
+            fits = fits & (lengths >= [least(own) for own in target.values])
+    return fits
+
+
+def _label(problem: Problem, fold: Fold, target: Target, weight: float, neutral: str, whole: np.ndarray) -> Label:
     train = np.zeros(len(problem.ids), dtype=bool)
     train[fold.train] = True
     if target.kind == "sequence":
-        fits = np.array([longest >= frames >= least(own) for own, frames in zip(target.values, lengths, strict=True)])
-        return Label(target, weight, target.values, target.mask & fits & train)
+        return Label(target, weight, target.values, target.mask & whole & train)
     if target.kind != "ordinal":
         return Label(target, weight, target.values, target.mask & train)
     levels, values = len(target.classes), target.values
@@ -201,7 +215,11 @@ def loss(
         return None
     some, values = torch.as_tensor(has, device=vectors.device), label.values[rows[has]]
     if isinstance(own, OfSymbols):
-        losses = own.losses(frames[some], valid[some].sum(1), list(values))
+        lengths = valid[some].sum(1)
+        fits = [i for i, (length, one) in enumerate(zip(lengths.tolist(), values, strict=True)) if length >= least(one)]
+        if not fits:
+            return None
+        losses = own.losses(frames[some[fits]], lengths[fits], list(values[fits]))
     else:
         losses = own.losses(vectors[some], values)
     return losses.sum() / int(label.usable[batch].sum())

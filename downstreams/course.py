@@ -15,10 +15,12 @@ from torch.nn.functional import cross_entropy
 from commons.corridors.features import Live
 from commons.corridors.predictions import Choice
 from commons.corridors.problem import Fold, Problem
-from downstreams import choosing, schedule
+from downstreams import branches, choosing, schedule
+from downstreams.branches import Label
 from downstreams.errors import DownstreamError
 from downstreams.frame_training import class_weights
-from downstreams.settings import FineTune
+from downstreams.multi_task import Losses
+from downstreams.settings import FineTune, FineTuneSpeechEq
 from downstreams.shelf import Shelf, State
 from downstreams.tuned_network import Batch, TunedNetwork, draws_of
 
@@ -43,7 +45,26 @@ class Setup:
     def network(self) -> TunedNetwork:
         """The network as training begins with it."""
         draws = draws_of(self.fold.name, self.seed, "head")
-        return TunedNetwork(self.live, len(self.problem.classes), self.settings, draws, self.device)
+        return TunedNetwork(self.live, len(self.problem.classes), self.settings, draws, self.device, self.labels())
+
+    def labels(self) -> list[Label]:
+        """The branches of a head of several targets; none of others. Sequences are of utterances that are not cut."""
+        settings, live = self.settings, self.live
+        if not isinstance(settings, FineTuneSpeechEq):
+            return []
+        cut = live.lengths > settings.longest if live.modality == "audio" else np.zeros(len(live), dtype=bool)
+        return branches.labels(self.problem, self.fold, settings.weights(), settings.neutral, ~cut)
+
+    def joint(self, targets: torch.Tensor, weights: torch.Tensor | None) -> Losses | None:
+        """The loss of a head of several targets; None for others.
+
+        Args:
+            targets, weights: (N,) classes that the task asks for, and the weights of these in the loss.
+        """
+        settings = self.settings
+        if not isinstance(settings, FineTuneSpeechEq):
+            return None
+        return Losses(self.problem, self.labels(), targets, weights, settings.state)
 
     def head_rate(self, rate: float) -> float:
         """The head's rate beside the encoder's."""
@@ -113,6 +134,7 @@ class Course:
         device = self.network.device
         self._targets = torch.tensor(setup.problem.targets, device=device)
         self._weights = class_weights(setup.problem, fold, settings.class_weights, device)
+        self._joint = setup.joint(self._targets, self._weights)
         self._resume()
 
     def run(self, advance: Callable[[float], None]) -> None:
@@ -140,7 +162,9 @@ class Course:
         rows = self._batches[step - 1].numpy()
         share = schedule.factor(step, self.steps, settings.warmup)
         schedule.set_rates(self._optimiser, [self.rate * share, setup.head_rate(self.rate) * share])
-        batch = Batch(rows, self._targets[torch.as_tensor(rows, device=self._targets.device)], self._weights)
+        batch = Batch(
+            rows, self._targets[torch.as_tensor(rows, device=self._targets.device)], self._weights, self._joint
+        )
         self._optimiser.zero_grad()
         loss = self.network.backward(batch, draws_of(setup.fold.name, setup.seed, f"dropout {step}"))
         parameters = [own for group in self._optimiser.param_groups for own in group["params"]]

@@ -22,13 +22,15 @@ from commons.corridors.features import Features, Live
 from commons.corridors.predictions import Choice, Predictions
 from commons.corridors.problem import Fold, Problem
 from commons.progress import Progress
-from downstreams import choosing
-from downstreams.assembly import FoldResult, assemble
+from downstreams import branch_answers, choosing, own_classes, shared_probes
+from downstreams.assembly import FoldResult, assemble, joined
+from downstreams.branches import OfSymbols
 from downstreams.checks import check_dev, fitting
 from downstreams.course import Course, Setup, chosen_rate
+from downstreams.multi_task import MultiTaskHead
 from downstreams.parallel import one_core_each, reported
 from downstreams.second_stage import second
-from downstreams.settings import FineTune
+from downstreams.settings import FineTune, FineTuneSpeechEq, of_finetuning
 from downstreams.shelf import Shelf, State, within
 from downstreams.tuned_network import TunedNetwork, average, draws_of
 
@@ -56,7 +58,7 @@ def evaluate(
             features that are not finite; training overflows, in the short trainings at every rate.
     """
     started = time.perf_counter()
-    own = FineTune.model_validate(settings)
+    own = of_finetuning(settings)
     check_dev(problem, "finetune")
     live = live_of(fitting(features.live, problem, "the network itself, with waveforms or texts"), own)
     jobs = [(seed, fold) for seed in seeds for fold in problem.folds]
@@ -65,14 +67,41 @@ def evaluate(
         train = partial(_of_fold, live, problem=problem, settings=own, device=device, work=work, advance=advance)
         states = list(pool.map(lambda job: train(*job), jobs))
     readout = own.readout if own.then == "nothing" else own.then
-    results = [_read_out(state, seed, fold, readout) for state, (seed, fold) in zip(states, jobs, strict=True)]
+    parts = [(cast(State, state[readout]), seed, fold) for state, (seed, fold) in zip(states, jobs, strict=True)]
+    results = [_read_out(problem, part, seed, fold) for part, seed, fold in parts]
     made = assemble(problem, results, time.perf_counter() - started)
+    if isinstance(own, FineTuneSpeechEq):
+        setups = [Setup(live, problem, fold, seed, own, device) for seed, fold in jobs]
+        made = _with_branches(made, own, setups, [part for part, _, _ in parts])
     curves = [
         {"fold": fold.name, "seed": seed, **entry}
         for state, (seed, fold) in zip(states, jobs, strict=True)
         for entry in cast(list[Choice], state["curve"])
     ]
     return _with_facts(made, curves, states)
+
+
+def _with_branches(
+    made: Predictions, settings: FineTuneSpeechEq, setups: Sequence[Setup], parts: Sequence[State]
+) -> Predictions:
+    """The predictions with those of the branches, and of the probes on the vectors that they share."""
+    further, labels = [], [setup.labels() for setup in setups]
+    for setup, own, part in zip(setups, labels, parts, strict=True):
+        problem, fold, seed = setup.problem, setup.fold, setup.seed
+        given, several = cast(State, part["branches"]), []
+        for label in own:
+            answers = given[label.target.name]
+            if isinstance(answers, torch.Tensor):
+                several.append(branch_answers.of_classes(label, problem, fold, seed, answers.numpy()))
+            else:
+                symbols = [np.array(one, dtype=np.int64) for one in cast(list[list[int]], answers)]
+                several.append(branch_answers.of_sequences(label, problem, fold, seed, symbols))
+        if settings.probes:
+            known, test = (cast(torch.Tensor, part[name]).numpy() for name in ("known", "vectors"))
+            several += shared_probes.probed(problem, fold, seed, known, test)
+        further.append(several)
+    marks = branch_answers.marks(setups[0].problem, settings.weights(), labels)
+    return replace(made, further=joined(further), marks=(*made.marks, *marks))
 
 
 def _with_facts(made: Predictions, curves: list[Choice], states: Sequence[State]) -> Predictions:
@@ -207,14 +236,30 @@ def _outputs(network: TunedNetwork, setup: Setup, choice: Choice) -> State:
     if not np.isfinite(logits).all() and (fault := setup.fault(setup.fold.test)):
         raise fault
     layers = network.head.layer_weights()
-    return {"choice": choice, "logits": torch.as_tensor(logits), "vectors": torch.as_tensor(vectors), "layers": layers}
+    state = {"choice": choice, "logits": torch.as_tensor(logits), "vectors": torch.as_tensor(vectors), "layers": layers}
+    return state | (_branches(network, setup, vectors) if isinstance(network.head, MultiTaskHead) else {})
 
 
-def _read_out(state: State, seed: int, fold: Fold, readout: str) -> FoldResult:
+def _branches(network: TunedNetwork, setup: Setup, vectors: np.ndarray) -> State:
+    """What the branches give for test, and the vectors of train, which probes are trained on."""
+    head = network.head
+    assert isinstance(head, MultiTaskHead) and isinstance(setup.settings, FineTuneSpeechEq)
+    made: State = {}
+    for label in setup.labels():
+        name, own = label.target.name, head.branch(label.target.name)
+        if isinstance(own, OfSymbols):
+            made[name] = [one.tolist() for one in network.decoded(name, setup.fold.test)]
+        else:
+            made[name] = torch.as_tensor(branch_answers.shares(own, label, vectors, network.device))
+    if not setup.settings.probes:
+        return {"branches": made}
+    return {"branches": made, "known": torch.as_tensor(network.predict(setup.fold.train)[1])}
+
+
+def _read_out(problem: Problem, own: State, seed: int, fold: Fold) -> FoldResult:
     """One of the read-outs as heads give their folds."""
-    own = cast(State, state[readout])
     choice = dict(cast(Choice, own["choice"]))
     figure = cast(float, choice.pop("dev"))
-    probabilities = cast(torch.Tensor, own["logits"]).softmax(1).numpy()
+    probabilities = own_classes.probabilities(cast(torch.Tensor, own["logits"]).numpy(), problem, fold.test)
     vectors = cast(torch.Tensor, own["vectors"]).numpy().astype(np.float32)
     return FoldResult(fold, seed, choice, figure, probabilities, vectors, cast(list[float] | None, own["layers"]))

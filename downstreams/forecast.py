@@ -16,7 +16,7 @@ from commons.corridors.problem import Problem
 from downstreams.checks import check_dev, fitting
 from downstreams.course import Setup
 from downstreams.finetuning import is_done, live_of, rates_of
-from downstreams.settings import FineTune
+from downstreams.settings import of_finetuning
 from downstreams.tuned_network import Batch
 
 
@@ -62,7 +62,7 @@ def forecast(
     work: Path | None = None,
 ) -> Forecast:
     """The forecast for these seeds; one step is done for it. Errors as those of `finetuning.evaluate`."""
-    own = FineTune.model_validate(settings)
+    own = of_finetuning(settings)
     check_dev(problem, "finetune")
     live = live_of(fitting(features.live, problem, "the network itself, with waveforms or texts"), own)
     rates = rates_of(live, own)
@@ -81,12 +81,13 @@ def _step(setup: Setup, workers: int) -> float:
     network = setup.network()
     rows = np.resize(setup.fold.train, setup.settings.batch)
     targets = torch.tensor(setup.problem.targets[rows], device=network.device)
+    joint = setup.joint(torch.tensor(setup.problem.targets, device=network.device), None)
     seconds = 0.0
     try:
         torch.set_num_threads(1)
         for _ in range(2):
             started = time.perf_counter()
-            network.backward(Batch(rows, targets, None), None)
+            network.backward(Batch(rows, targets, None, joint), None)
             seconds = time.perf_counter() - started
     finally:
         torch.set_num_threads(workers)

@@ -43,6 +43,10 @@ class OnFrames(nn.Module):
         """The weights of the layers, which sum to 1; None where there is one layer."""
         return None if len(self.layers) == 1 else self.layers.detach().softmax(0).tolist()
 
+    def norms(self) -> list[MaskedBatchNorm]:
+        """Its batch norms, whose statistics training has to make."""
+        return [module for module in self.modules() if isinstance(module, MaskedBatchNorm)]
+
 
 class FrameHead(OnFrames):
     """Frames of L layers -> logits of C classes.
@@ -82,10 +86,6 @@ class FrameHead(OnFrames):
             vectors = self.norm(self.hidden(vectors)).relu()
         kept = vectors if draws is None or self.hidden is None else dropped(vectors, self.dropout, draws)
         return self.classifier(kept), vectors
-
-    def norms(self) -> list[MaskedBatchNorm]:
-        """Its batch norms, whose statistics training has to make."""
-        return [module for module in self.modules() if isinstance(module, MaskedBatchNorm)]
 
 
 def initialise(network: nn.Module, draws: torch.Generator) -> None:

@@ -16,7 +16,7 @@ from downstreams.aggregators import AttentiveStatistics
 from downstreams.branches import Branch, Label
 from downstreams.frame_head import OnFrames, dropped, initialise
 from downstreams.frame_training import weighted_loss
-from downstreams.settings import SpeechEq
+from downstreams.settings import FineTuneSpeechEq, SpeechEq
 
 
 class MultiTaskHead(OnFrames):
@@ -31,7 +31,7 @@ class MultiTaskHead(OnFrames):
         depth: int,
         width: int,
         classes: int,
-        settings: SpeechEq,
+        settings: SpeechEq | FineTuneSpeechEq,
         labels: Sequence[Label],
         draws: torch.Generator,
         draws_of: Callable[[str], torch.Generator],

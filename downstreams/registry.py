@@ -13,6 +13,7 @@ from downstreams.settings import (
     DialogueRnn,
     Emotion2vec,
     FineTune,
+    FineTuneSpeechEq,
     FrameHead,
     Gru,
     LastLayers,
@@ -35,6 +36,9 @@ if TYPE_CHECKING:  # numpy and pandas, which a list of names does not need
 
 CLASSES = ("classification", "conversation", "ordinal")
 EVERY_KIND = (*CLASSES, "regression")
+
+
+SPEECHEQ = "an interpretation of SpeechEQ, of which only the abstract is known"
 
 
 class Evaluate(Protocol):
@@ -203,7 +207,7 @@ HEADS = registry.Registry(
             kinds=("classification",),
             own_classes=True,
             further=True,
-            interpretation="an interpretation of SpeechEQ, of which only the abstract is known",
+            interpretation=SPEECHEQ,
             cite=("kang2022",),
         ),
         "finetune": _finetune(
@@ -216,6 +220,17 @@ HEADS = registry.Registry(
             ),
             readouts=(),
             cite=("morais2022", "desplanques2020"),
+        ),
+        "finetune_speecheq": replace(
+            _finetune(
+                FineTuneSpeechEq(),
+                "the encoder itself, fine-tuned with the branches of speecheq; an interpretation likewise (classes)",
+            ),
+            kinds=("classification",),
+            own_classes=True,
+            further=True,
+            interpretation=SPEECHEQ,
+            cite=("kang2022", "morais2022"),
         ),
         "finetune_top3": _finetune(FineTune(top=3), "the same of the encoder's last three blocks alone (classes)"),
         "context_gru": _conversation(Gru(), "a GRU over the turns of each dialogue (conversations)"),

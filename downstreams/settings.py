@@ -171,21 +171,31 @@ class FrameHead(Sizes):
         return frozenset({"frames:last" if self.layers == "last" else "frames:all"})
 
 
-class SpeechEq(Settings):
-    """Of `speecheq`: emotion state, intensity, phonemes and gender, learnt together; trained as FrameHead is.
+class _Branches(Settings):
+    """The branches of heads that learn emotion state, intensity, phonemes and gender together.
 
     The loss is the sum of the branches' losses, each times its weight: `state`, `intensity`, `phonemes`, `gender`. A
     branch of weight 0 is off. The state is what the task asks, so it cannot be off.
     """
 
     network: Literal["speecheq"] = "speecheq"
-    layers: Literal["last", "weighted"] = "last"
     state: Positive = 1.0
     intensity: Weight = 0.3
     phonemes: Weight = 0.3
     gender: Weight = 0.3
     neutral: Literal["masked", "zero"] = "masked"  # intensity of neutral speech: none, or below the lowest level
     projection: Size = 256  # of every frame, shared by all branches
+    probes: bool = True  # probes for gender and speaker on the shared vectors
+
+    def weights(self) -> dict[str, float]:
+        """The weight of the loss of each branch but the state."""
+        return {"intensity": self.intensity, "phonemes": self.phonemes, "gender": self.gender}
+
+
+class SpeechEq(_Branches):
+    """Of `speecheq`, which is trained as FrameHead is."""
+
+    layers: Literal["last", "weighted"] = "last"
     attention: Size = 64
     hidden: Size = 256  # of an utterance, shared by all branches but the phonemes
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.5
@@ -195,7 +205,6 @@ class SpeechEq(Settings):
     warmup: Annotated[float, Field(ge=0, lt=1)] = 0.1  # of all steps
     epochs: Epochs = 30
     clip: Positive = 5.0
-    probes: bool = True  # probes for gender and speaker on the shared vectors
 
     def needs(self) -> frozenset[str]:
         """The last layer's frames, or those of all layers."""
@@ -256,6 +265,21 @@ class FineTune(Sizes):
         """The whole encoder, or its top blocks."""
         blocks = "all" if self.top is None else f"top {self.top}"
         return f"encoder ({blocks})" + ("" if self.then == "nothing" else f", then {self.then}")
+
+
+class FineTuneSpeechEq(_Branches, FineTune):
+    """Of `finetune_speecheq`: the encoder is trained as by `finetune`, with the network of `speecheq` on its frames."""
+
+    aggregator: Literal["attentive"] = "attentive"
+
+
+def of_finetuning(settings: Mapping[str, JsonValue]) -> FineTune:
+    """The settings of a head that trains the encoder, with branches where these name them.
+
+    Raises pydantic's ValidationError.
+    """
+    model = FineTuneSpeechEq if settings.get("network") == "speecheq" else FineTune
+    return model.model_validate(settings)
 
 
 class _Turns(Settings):

@@ -13,17 +13,15 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
-import pandas as pd
 import torch
 from pydantic import JsonValue
 
 from commons.corridors.features import Features
 from commons.corridors.predictions import Further, Predictions
-from commons.corridors.problem import Fold, Problem, Target
-from commons.marks import SENTENCES, WITHOUT
+from commons.corridors.problem import Fold, Problem
 from commons.progress import Progress
-from downstreams import branches, chance, own_classes, schedule, shared_probes
-from downstreams.assembly import FoldResult, assemble, fold_rows, joined
+from downstreams import branch_answers, branches, chance, own_classes, schedule, shared_probes
+from downstreams.assembly import FoldResult, assemble, joined
 from downstreams.branches import Label, OfSymbols
 from downstreams.checks import check_dev, fitting
 from downstreams.frame_training import LONGEST, PART, Plan, Scaled, class_weights, predicted, trained
@@ -70,12 +68,8 @@ def evaluate(
         train = partial(_of_fold, frames, problem=problem, settings=own, advance=advance)
         made = list(pool.map(lambda job: train(*job), jobs))
     predictions = assemble(problem, [one.result for one in made], time.perf_counter() - started)
-    return replace(predictions, further=joined([one.further for one in made]), marks=_marks(problem, own, made))
-
-
-def weights_of(settings: SpeechEq) -> dict[str, float]:
-    """The weight of each branch's loss."""
-    return {"intensity": settings.intensity, "phonemes": settings.phonemes, "gender": settings.gender}
+    marks = branch_answers.marks(problem, own.weights(), [one.labels for one in made])
+    return replace(predictions, further=joined([one.further for one in made]), marks=marks)
 
 
 def _of_fold(
@@ -88,7 +82,8 @@ def _of_fold(
     advance: Callable[[float], None],
 ) -> _Made:
     scaled = Scaled.by(frames, fold.train)
-    labels = branches.labels(problem, fold, weights_of(settings), settings.neutral, frames.lengths, LONGEST)
+    whole = branches.readable(problem, frames.lengths, LONGEST)
+    labels = branches.labels(problem, fold, settings.weights(), settings.neutral, whole)
 
     def network(draws: torch.Generator) -> MultiTaskHead:
         sizes = frames.depth, frames.width, len(problem.classes)
@@ -127,32 +122,11 @@ def _further(
     network: MultiTaskHead, label: Label, frames: Scaled, problem: Problem, fold: Fold, seed: int, vectors: np.ndarray
 ) -> Further:
     """The answers of a branch for the test utterances that have the label."""
-    target, own = label.target, network.branch(label.target.name)
-    # All of test is answered, and then what has the label is kept: so an answer depends on no label at all.
-    there = branches.scored_rows(problem, target, fold.test)
-    rows = fold.test[there]
+    own = network.branch(label.target.name)
     if isinstance(own, OfSymbols):
-        answers = [given for given, kept in zip(decoded(network, own, frames, fold.test), there, strict=True) if kept]
-        table = _sequences(target, answers, problem, fold, seed, rows)
-    else:
-        with torch.no_grad():
-            given = own.probabilities(torch.as_tensor(vectors, device=frames.frames.device)).cpu().numpy()
-        shares = branches.of_its_own_levels(label, given)[there]
-        table = fold_rows(problem.ids, fold.name, seed, rows, target.values[rows], target.classes, shares)
-    kind = branches.BRANCHES[target.name]
-    return Further(target.name, kind, target.classes, target.places, table)
-
-
-def _sequences(
-    target: Target, answers: list[np.ndarray], problem: Problem, fold: Fold, seed: int, rows: np.ndarray
-) -> pd.DataFrame:
-    def text(symbols: np.ndarray) -> str:
-        return " ".join(target.classes[symbol] for symbol in symbols)
-
-    facts = {"id": problem.ids[rows], "fold": fold.name, "seed": seed}
-    return pd.DataFrame(
-        facts | {"target": [text(target.values[row]) for row in rows], "prediction": [text(own) for own in answers]}
-    )
+        return branch_answers.of_sequences(label, problem, fold, seed, decoded(network, own, frames, fold.test))
+    shares = branch_answers.shares(own, label, vectors, frames.frames.device)
+    return branch_answers.of_classes(label, problem, fold, seed, shares)
 
 
 @torch.no_grad()
@@ -164,22 +138,3 @@ def decoded(network: MultiTaskHead, own: OfSymbols, frames: Scaled, rows: np.nda
         x, valid = frames.batch(part)
         made |= dict(zip(part.tolist(), own.decoded(network.projected(x), valid.sum(1)), strict=True))
     return [made[row] for row in rows.tolist()]
-
-
-def _marks(problem: Problem, settings: SpeechEq, made: Sequence[_Made]) -> tuple[str, ...]:
-    """`without:BRANCH` for branches that no fold had, and whether sentences of test were trained on."""
-    learnt = {label.target.name for one in made for label in one.labels}
-    marks = [f"{WITHOUT}:{name}" for name, weight in weights_of(settings).items() if weight > 0 and name not in learnt]
-    spoken = next((target for target in problem.also if target.name == "phonemes"), None)
-    if spoken is not None and "phonemes" in learnt and any(_shares(spoken, fold) for fold in problem.folds):
-        marks.append(SENTENCES)
-    return tuple(sorted(marks))
-
-
-def _shares(target: Target, fold: Fold) -> bool:
-    """Whether a sequence of test is in train or dev as well."""
-    test, rest = (
-        {tuple(target.values[row].tolist()) for row in rows if target.mask[row]}
-        for rows in (fold.test, np.r_[fold.train, fold.dev])
-    )
-    return bool(test & rest)

@@ -14,9 +14,11 @@ from torch import Tensor
 
 from commons.corridors.features import Live
 from downstreams import chance, schedule
-from downstreams.frame_head import FrameHead, padded
+from downstreams.branches import Label, OfSymbols
+from downstreams.frame_head import FrameHead, OnFrames, padded
 from downstreams.frame_training import weighted_loss
-from downstreams.settings import FineTune
+from downstreams.multi_task import Losses, MultiTaskHead
+from downstreams.settings import FineTune, FineTuneSpeechEq
 from downstreams.shelf import State
 
 # Seconds of audio, or characters of text, with padding, that are computed at once. A character costs about as much as
@@ -26,11 +28,15 @@ AT_ONCE = {"audio": {"cpu": 60.0, "cuda": 400.0}, "text": {"cpu": 12_000.0, "cud
 
 @dataclass(frozen=True)
 class Batch:
-    """Some utterances of one step, their targets, and what the loss of each class is multiplied with (None: 1)."""
+    """Some utterances of one step, their targets, and what the loss of each class is multiplied with (None: 1).
+
+    `joint` is the loss of a head of several targets, which takes the place of that of these targets.
+    """
 
     rows: np.ndarray
     targets: Tensor
     weights: Tensor | None
+    joint: Losses | None = None
 
 
 class TunedNetwork:
@@ -40,14 +46,23 @@ class TunedNetwork:
     norms have. So the features of an utterance do not depend on the others of its batch, and one seed gives one result.
     """
 
-    def __init__(self, live: Live, classes: int, settings: FineTune, draws: torch.Generator, device: str) -> None:
+    def __init__(
+        self,
+        live: Live,
+        classes: int,
+        settings: FineTune,
+        draws: torch.Generator,
+        device: str,
+        labels: Sequence[Label] = (),
+    ) -> None:
+        """`labels`: the branches of a head of several targets."""
         self.live, self.settings, self.device = live, settings, torch.device(device)
         self.encoder = live.network()
         for parameter in live.front(self.encoder):
             parameter.requires_grad_(False)
         self.encoder.to(self.device)
         depth = live.depth if settings.layers == "weighted" else 1
-        self.head = FrameHead(settings.aggregator, depth, live.width, classes, settings, draws).to(self.device)
+        self.head = _head(depth, live.width, classes, settings, draws, labels).to(self.device)
         self.longest = settings.longest if live.modality == "audio" else None
         self.lengths = live.lengths if self.longest is None else np.minimum(live.lengths, self.longest)
         self.precision = settings.precision if settings.precision != "auto" else faster(self.device)
@@ -120,7 +135,10 @@ class TunedNetwork:
         return float(loss.detach())
 
     def _loss(self, frames: list[Tensor], batch: Batch, part: np.ndarray, draws: torch.Generator | None) -> Tensor:
-        logits, _ = self.head(*padded(frames), draws)
+        x, valid = padded(frames)
+        if batch.joint is not None and isinstance(self.head, MultiTaskHead):
+            return batch.joint(self.head, x, valid, batch.rows[part], draws, batch.rows)
+        logits, _ = self.head(x, valid, draws)
         chosen = torch.as_tensor(part, device=batch.targets.device)
         return weighted_loss(logits, batch.targets[chosen], batch.weights) / len(batch.rows)
 
@@ -140,6 +158,19 @@ class TunedNetwork:
         place = np.argsort(np.concatenate(ordered), kind="stable")[np.argsort(np.argsort(rows, kind="stable"))]
         logits, vectors = (torch.cat(own).cpu().numpy()[place] for own in zip(*outputs, strict=True))
         return logits, vectors
+
+    @torch.no_grad()
+    def decoded(self, name: str, rows: np.ndarray) -> list[np.ndarray]:
+        """The symbols that a branch of the head gives for whole utterances."""
+        self.head.eval()
+        assert isinstance(self.head, MultiTaskHead)
+        own = self.head.branch(name)
+        assert isinstance(own, OfSymbols)
+        made: dict[int, np.ndarray] = {}
+        for part in schedule.parts(rows, self.live.lengths, self._at_once):
+            x, valid = padded(self.frames(part))
+            made |= dict(zip(part.tolist(), own.decoded(self.head.projected(x), valid.sum(1)), strict=True))
+        return [made[row] for row in rows.tolist()]
 
     @torch.no_grad()
     def last_layer(self, utterances: int) -> list[np.ndarray]:
@@ -170,6 +201,16 @@ class TunedNetwork:
 
     def _autocast(self) -> AbstractContextManager[None]:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16")
+
+
+def _head(
+    depth: int, width: int, classes: int, settings: FineTune, draws: torch.Generator, labels: Sequence[Label]
+) -> OnFrames:
+    """The head that the settings name. Random numbers of branches come after all others, each from its own seed."""
+    if not isinstance(settings, FineTuneSpeechEq):
+        return FrameHead(settings.aggregator, depth, width, classes, settings, draws)
+    start = draws.initial_seed()
+    return MultiTaskHead(depth, width, classes, settings, labels, draws, lambda name: chance.generator(name, start))
 
 
 def faster(device: torch.device) -> Literal["bf16", "fp32"]:

@@ -65,6 +65,7 @@ MODELS = {
     "emotion2vec_base": Model(("emotion2vec_base",), EMO_262),
     "emotion2vec": Model(("emotion2vec_base",), EMO_262),  # so records of earlier versions call it, as its paper does
     "Shi et al. 2023 (speech)": Model((), "unknown", "a system of its own, trained end to end"),
+    "SpeechEQ": Model((), "unknown", "a system of its own; which encoder it has is not told in its abstract"),
     # SUPERB's, which are s3prl's. Its FBANK has deltas and a normalisation that `fbank` here has not.
     "fbank": Model(("s3prl:fbank",)),
     "pase_plus": Model(("s3prl:pase_plus",), LIBRISPEECH),

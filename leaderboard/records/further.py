@@ -53,7 +53,7 @@ def beside(
         pairs = [name for name in ALIKE if name in utterances]
         if one.kind != ORDINAL or not set(NEEDED) <= set(pairs):
             pairs = []
-        facts = {
+        facts: dict[str, object] = {
             "kind": one.kind,
             "classes": list(one.classes),
             "levels": list(one.places),
@@ -114,16 +114,18 @@ def scores(name: str, own: Beside, task: Task) -> dict[str, object]:
     }
 
 
-def differences(path: Path, record: Record) -> list[str]:
-    """A line for every recorded figure that does not follow from the stored predictions."""
-    from leaderboard.records import record_store
+def computed_again(path: Path, record: Record) -> dict[str, tuple[Further, Further]]:
+    """For each further target of the record at `path` its figures as recorded, and as its predictions give them now.
 
-    lines = []
+    Raises:
+        LeaderboardError: as `stored`.
+    """
+    made = {}
     for name, own in stored(path, record).items():
         before = record.further[name]
-        now = Further.model_validate(own.facts | scores(name, own, record.task) | {"file": before.file})
-        lines += record_store.differences(f"further.{name}", before, now)
-    return lines
+        now = own.facts | scores(name, own, record.task) | {"file": before.file}
+        made[name] = before, Further.model_validate(now)
+    return made
 
 
 def headlines(record: Record) -> dict[str, tuple[str, Score]]:
@@ -147,7 +149,9 @@ def _metrics(name: str, kind: str) -> tuple[str, ...]:
 
 
 def _with_groups(one: Predicted, utterances: pd.DataFrame, groups: np.ndarray, pairs: Sequence[str]) -> pd.DataFrame:
-    rows = utterances.index.get_indexer(one.table["id"])
+    import pandas as pd
+
+    rows = utterances.index.get_indexer(pd.Index(one.table["id"]))
     if (rows < 0).any():
         raise LeaderboardError(f"predictions of {one.name}: {one.table['id'].iloc[rows.argmin()]!r} is no utterance")
     added = {name: utterances[name].to_numpy(dtype=object)[rows] for name in pairs}

@@ -179,8 +179,8 @@ def same(before: Record, after: Record) -> list[str]:
     old, new = before.files.predictions, after.files.predictions
     if old.sha256 != new.sha256:
         lines.append(f"predictions: sha256 {old.sha256[:12]} before, {new.sha256[:12]} now")
-    beside = [{name: own.model_dump() for name, own in one.further.items()} for one in (before, after)]
-    _compare("further", *beside, 0.0, lines)
+    first, second = ({name: own.model_dump() for name, own in one.further.items()} for one in (before, after))
+    _compare("further", first, second, 0.0, lines)
     return lines
 
 

@@ -79,7 +79,8 @@ def _recomputed(path: Path, record: Record) -> list[str]:
         check(table, record.task)
         now = score(table, record.task)
         lines += record_store.differences("scores", _as_now(record.scores, now), now)
-        lines += further.differences(path, record)
+        for name, (before, again) in further.computed_again(path, record).items():
+            lines += record_store.differences(f"further.{name}", before, again)
     except EmorepError as error:
         lines.append(str(error))
     return [f"{path}: recorded figures are not those of the predictions: {line}" for line in lines]

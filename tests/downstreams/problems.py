@@ -26,6 +26,7 @@ SHORT = {
     "emotion2vec": {"epochs": 8},
     "finetune": TUNED,
     "finetune_ecapa": TUNED | ECAPA | {"then_rates": [1e-2], "then_epochs": 3},
+    "finetune_speecheq": TUNED | {"projection": 16, "hidden": 16, "attention": 4, "probes": False},
     "finetune_top3": TUNED,
     "context_gru": GRU,
     "no_context": GRU,

@@ -199,7 +199,10 @@ def test_classes_weigh_alike_where_they_do_in_the_headline_or_where_a_setting_sa
 
 
 # What saturates goes on for long with rates that are merely large.
-FAR = dict.fromkeys(("superb", "attentive", "ecapa", "speecheq", "finetune", "finetune_ecapa", "finetune_top3"), 1e30)
+FAR = dict.fromkeys(
+    ("superb", "attentive", "ecapa", "speecheq", "finetune", "finetune_ecapa", "finetune_speecheq", "finetune_top3"),
+    1e30,
+)
 FAR |= dict.fromkeys(("context_gru", "dialogue_rnn", "no_context", "recent_gru"), 1e37)
 DIVERGING = {head: {"rates": [1e-3, far]} for head, far in FAR.items()} | {"emotion2vec": {"top_rate": 1e30}}
 DIVERGED = {head: {"rates": [far]} for head, far in FAR.items()} | {"emotion2vec": {"rate": 1e30, "top_rate": 1e30}}

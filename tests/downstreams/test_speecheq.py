@@ -48,8 +48,8 @@ def masked(problem, name, rows):
 def pieces(problem, n=6):
     """A network with a branch for each label, losses, frames and which are valid, of the first training rows."""
     fold = problem.folds[0]
-    lengths = np.full(len(problem.ids), 15)
-    labels = branches.labels(problem, fold, {"intensity": 1, "phonemes": 1, "gender": 1}, "masked", lengths, 3000)
+    whole = branches.readable(problem, np.full(len(problem.ids), 15), 3000)
+    labels = branches.labels(problem, fold, {"intensity": 1, "phonemes": 1, "gender": 1}, "masked", whole)
     draws = torch.Generator().manual_seed(0)
     network = MultiTaskHead(1, 10, len(problem.classes), TINY, labels, draws, lambda name: draws)
     losses = Losses(problem, labels, torch.tensor(problem.targets), None, 1.0)
@@ -185,8 +185,7 @@ def test_neutral_speech_has_no_intensity_or_lies_below_the_lowest_level(made, ne
     features, problem = made
     problem = replace(problem, classes=("anger", "neutral", "sadness"))
     calm, fold = problem.targets == 1, problem.folds[0]
-    lengths, weights = np.full(len(problem.ids), 15), {"intensity": 1.0}
-    (label,) = branches.labels(problem, fold, weights, neutral, lengths, 3000)
+    (label,) = branches.labels(problem, fold, {"intensity": 1.0}, neutral, np.ones(len(problem.ids), dtype=bool))
     level = problem.also[0].values
     if neutral == "masked":
         assert not label.usable[calm].any() and label.levels == 2

@@ -86,6 +86,10 @@ SCRIPTS = {
     "rank_errors": Tiny(("--draws", "2", "--upstreams", "3", "--groups", "6", "--timed", "3"), says="power, Holm"),
     "reconstruction_speed": Tiny(("npc_small", "--repeats", "1", "--seconds", "24"), says="npc_small"),
     "resampling_speed": Tiny(("--repeats", "1"), {"UTTERANCES": 600, "UPSTREAMS": 3}, "macro_F1"),
+    "speecheq_weights": Tiny(
+        ("grid", "-u", "fbank", "-t", "demo", "--limit", "8", "--branches", "gender", "--grid", "0.1", "--epochs", "1"),
+        says="| fbank, demo | gender_0.1 |",
+    ),
     "startup_speed": Tiny(("-u", "fbank"), says="second run"),
     "strength_check": Tiny(("STRENGTH", "PAIRS"), says="2 pairs"),
     "superb_cost": Tiny(("--head", "--share", "0.001", "--rates", "1", "--threads", "1"),
