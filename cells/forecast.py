@@ -52,5 +52,6 @@ def forecast(job: Measure, place: Workplace) -> Forecast:
     task = place.read_by(job.modality, job.cell[0], job.task, job.setting)
     features = place.features(job.task, job.upstream, job.reader.needs, job.setting)
     on = device.choose(job.setting.extraction.device)
+    problem = task.problem_of(job.reader.further)
     work, keep = place.folder(job), keeping.readouts(job)
-    return downstreams.expected(job.reader, features, task.problem, job.seeds, on, work, keep)
+    return downstreams.expected(job.reader, features, problem, job.seeds, on, work, keep)
