@@ -51,4 +51,6 @@ def forecast(job: Measure, place: Workplace) -> Forecast:
     task = place.read_by(job.modality, job.cell[0], job.task, job.setting)
     features = place.features(job.task, job.upstream, job.reader.needs, job.setting)
     on = device.choose(job.setting.extraction.device)
-    return downstreams.expected(job.reader, features, task.problem, job.seeds, on, place.folder(job))
+    return downstreams.expected(
+        job.reader, features, task.problem_of(job.reader.further), job.seeds, on, place.folder(job)
+    )

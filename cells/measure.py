@@ -161,7 +161,7 @@ def _predictions(
     if features is None:
         lengths = task.text_lengths if job.modality == "text" else task.utterances.get("duration", np.empty(0))
         return downstreams.reference(job.reference, task.problem, np.asarray(lengths))
-    problem = task.full_problem if job.reader.further else task.problem
+    problem = task.problem_of(job.reader.further)
     with bar(f"{task.name}: {job.cell[0]}, {job.reader.name}", "fits") as progress:
         on = device.choose(job.setting.extraction.device)
         work = place.folder(job)

@@ -55,6 +55,10 @@ class Task:
         """
         return replace(self.problem, also=further.targets(self.utterances, self.definition.also, self.corpus.name))
 
+    def problem_of(self, further_targets: bool) -> Problem:
+        """The problem for a head that trains on further targets, or for one that does not."""
+        return self.full_problem if further_targets else self.problem
+
     @cached_property
     def also_hash(self) -> str:
         """sha256 of the further targets; empty where there are none."""

@@ -53,6 +53,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     label.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     label.set_defaults(run=_label)
+    words = several.add_parser("words", help="how utterances sound, in words, as a table for --text CORPUS=FILE")
+    words.add_argument("places", type=Path, nargs="+", metavar="DIR", help="folders of speech, or audio files")
+    words.add_argument("--output", type=Path, required=True, metavar="FILE", help="such as words.csv")
+    words.set_defaults(run=_words)
     cache_commands.add_to(several)
     return parser
 
@@ -108,6 +112,16 @@ def _label(arguments: argparse.Namespace) -> int:
         best = classifier.labels[shares.index(max(shares))]
         table.writerow([path, best, *(f"{share:.4f}" for share in shares)])
     return int(failed)
+
+
+def _words(arguments: argparse.Namespace) -> int:
+    from commons.progress import bar
+    from upstreams import prosody_words
+
+    with bar("measuring", "files") as progress:
+        count = prosody_words.written(arguments.places, arguments.output, progress)
+    print(f"{arguments.output}: words for {count} utterances")
+    return 0
 
 
 if __name__ == "__main__":

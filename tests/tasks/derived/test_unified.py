@@ -121,11 +121,11 @@ def test_speakers_of_a_corpus_are_spread_over_the_folds():
 
 
 def test_one_name_brings_the_other_and_a_suite_may_stand_for_a_list(data):
-    place, told = data[0], []
+    place, lines = data[0], []
     assert tasks.resolve(["unified:emovo,emodb"], place) == ["unified:emodb,emovo", "alone:emodb,emovo"]
     assert tasks.resolve(["alone:emovo,emodb"], place) == ["alone:emodb,emovo"]
-    assert tasks.resolve(["unified:ser10"], place, told.append) == ["unified:ser10", "alone:ser10"]
-    assert "unified:ser10 goes without" in told[0] and "savee is absent" in told[0]
+    assert tasks.resolve(["unified:ser10"], place, lines.append) == ["unified:ser10", "alone:ser10"]
+    assert "unified:ser10 goes without" in lines[0] and "savee is absent" in lines[0]
     of_suite = parsing.parse("unified:ser10", tasks.Options(*data))
     assert of_suite.tasks == ("emodb", "emovo", "ravdess", "urdu") and of_suite.derivation.base == "ser10"
 
