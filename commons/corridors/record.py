@@ -109,7 +109,8 @@ class Upstream(Section):
     )
     seen: Seen | None = Field(
         default=None,
-        description="corpora it was trained on, and with what; unknown where nobody says; null for a reference",
+        description="corpora it was trained on, and with what; unknown where nobody says, and among the corpora where "
+        "there are others that nobody names; null for a reference",
     )
     counts: dict[str, int] = Field(default={}, description="utterances computed, reused, padded, windowed")
     audio_seconds: float | None = Field(default=None, description="audio of the cell's utterances, s")
