@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from tasks import sheets
 from tasks.copies import audio_check
 
 COLUMNS = ("id", "text")
+SEPARATOR = re.compile("[,;\t|]")
 SHOWN = 6
 
 
@@ -43,12 +45,12 @@ def texts(file: Path) -> pd.DataFrame:
     """
     if not file.expanduser().is_file():
         raise NotThere("file of texts", file.expanduser())
-    sheet = sheets.read(file.expanduser(), lambda heading: len({*map(_plain, heading)} & {*COLUMNS}))
-    heading = [_plain(name) for name in sheet.heading]
-    if set(COLUMNS) <= set(heading):
+    lines = sheets.text(file.expanduser()).split("\n")
+    if _known(SEPARATOR.split(lines[0])) == len(COLUMNS):
+        sheet = sheets.read(file.expanduser(), _known)
+        heading = [_plain(name) for name in sheet.heading]
         rows = [(row[heading.index("id")].strip(), row[heading.index("text")]) for _, row in sheet.rows]
     else:
-        lines = sheets.text(file.expanduser()).split("\n")
         rows = [(str(number), line) for number, line in enumerate(lines, start=1) if line.strip()]
     names = [name for name, _ in rows]
     if not rows or not all(text.strip() for _, text in rows):
@@ -72,5 +74,10 @@ def with_texts(table: pd.DataFrame, file: Path) -> pd.DataFrame:
     return table.assign(text=[known[forms[name][0]] for name in names])
 
 
+def _known(heading: Sequence[str]) -> int:
+    """How many of the columns a heading has."""
+    return len({_plain(name) for name in heading} & {*COLUMNS})
+
+
 def _plain(name: str) -> str:
-    return name.strip().casefold()
+    return name.strip().strip('"').casefold()

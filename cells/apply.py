@@ -86,7 +86,7 @@ def _record(cell: str, results: Path) -> tuple[Path, Record]:
     if cell.endswith(".json"):
         if not path.is_file():
             raise NotThere("record", path)
-        results = path.absolute().parents[2]
+        results = path.absolute().parent.parent.parent
         record, damage = examine(results, path.absolute())
         if damage or record is None:
             raise EmorepError("\n".join(damage))

@@ -1,4 +1,4 @@
-"""HOW it is read: heads, and how they are trained. Knows no corpora, and no files but the states of its trainings."""
+"""HOW it is read: heads, and how they are trained. Knows no corpora; writes trainings and tuned encoders."""
 
 from __future__ import annotations
 

@@ -137,7 +137,8 @@ class Upstream(Section):
     )
     seen: Seen | None = Field(
         default=None,
-        description="corpora it was trained on, and with what; unknown where nobody says; null for a reference",
+        description="corpora it was trained on, and with what; unknown where nobody says, and among the corpora where "
+        "there are others that nobody names; null for a reference",
     )
     seen_by_parts: dict[str, Literal["audio", "labels"]] = Field(
         default={},

@@ -14,7 +14,7 @@ import yaml
 import downstreams
 import leaderboard
 import run_benchmark
-from cells import apply
+from cells import applied_to, apply
 from cells.request import parse, understood
 from cells.workplace import Workplace
 from commons.corridors.record import REFERENCE
@@ -167,6 +167,11 @@ def test_weights_that_are_missing_are_made_and_damage_is_named(
     assert leaderboard.verify(where) == []
 
 
+def _spoken(folder: Path) -> Path:
+    (folder / "spoken.csv").write_text("text;ID\nWhy?;a\nNo;b\n")
+    return folder / "spoken.csv"
+
+
 def test_texts_and_heads_that_cannot_be_kept(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "words.py").write_text(WORDS)
     ids = utterances(tmp_path).index
@@ -181,8 +186,10 @@ def test_texts_and_heads_that_cannot_be_kept(tmp_path: Path, capsys: pytest.Capt
     up = ("-u", f"{tmp_path}/words.py:Words")
     made = applied(tmp_path, cell, "--text", str(tmp_path / "said.csv"), "--fold", fold, *up).set_index("id")
     assert np.abs(made.loc[own.index].filter(like="score:") - own.filter(like="score:")).max().max() < 1e-5
-    (tmp_path / "lines.txt").write_text("No way\n\nYes indeed\n")
+    (tmp_path / "lines.txt").write_text("No way\n\nYes, indeed, sir\n")
     assert applied(tmp_path, cell, "--text", str(tmp_path / "lines.txt"), *up)["id"].tolist() == [1, 3]
+    beside = applied_to.with_texts(pd.DataFrame({"path": ["/x/a.wav"]}, index=["x/a.wav"]), _spoken(tmp_path))
+    assert beside["text"].tolist() == ["Why?"]
     capsys.readouterr()
     common = ["--results", str(results(tmp_path)), "--cache", str(tmp_path / "cache"), *up]
     assert apply.main([cell, "a.wav", *common]) == 2
