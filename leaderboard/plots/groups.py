@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
 from commons.corridors.record import Record
-from leaderboard.plots.style import COLOURS, GREY, MARKERS, figure, legend_below, wrapped
+from leaderboard.plots.style import COLOURS, GREY, MARKERS, TALLEST, figure, legend_below, wrapped
 from leaderboard.plots.style import title as heading
 from leaderboard.records.display_names import shown
 from leaderboard.text import plural
@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-ROW = 0.3  # inches a system
+T = TypeVar("T")
+ROW, LINE = 0.3, 0.09  # inches a system takes, at least, and each of its groups
+REST = 1.8  # inches for title, axis and legend
 SPREAD = 0.6  # of a row that the dots of its groups take
 
 
@@ -30,16 +32,28 @@ def groups(results: Path, records: Sequence[Record], width: str) -> Iterator[tup
         task, head = several[0].record.task, several[0].record.cell.downstream
         for column in by.COLUMNS:
             made = [(one, own) for one in several if (own := by.grouped(one.table, task, column))]
-            if made:
-                yield (task.name, head, column), _of_groups(made, width)
+            for number, part in _pages(made, _row(made[0][1])) if made else ():
+                yield (task.name, head, column, *number), _of_groups(part, width)
         speakers = [(one, mine) for one in several if (mine := by.of_speakers(one.table, task))]
-        if speakers:
-            yield (task.name, head, "speakers"), _of_speakers(speakers, width)
+        for number, part in _pages(speakers, ROW):
+            yield (task.name, head, "speakers", *number), _of_speakers(part, width)
+
+
+def _row(own: by.Groups) -> float:
+    """Inches that a system takes in a picture of groups."""
+    return max(ROW, LINE * len(own.names))
+
+
+def _pages(made: Sequence[T], row: float) -> Iterator[tuple[tuple[str, ...], Sequence[T]]]:
+    """The systems that fit into each picture, and its number where there are several."""
+    size = max(1, int((TALLEST - REST) / row))
+    for number, start in enumerate(range(0, len(made), size), start=1):
+        yield (str(number),) if len(made) > size else (), made[start : start + size]
 
 
 def _of_groups(made: Sequence[tuple[System, by.Groups]], width: str) -> Figure:
     record, first = made[0][0].record, made[0][1]
-    drawn, (axis,) = figure(width, 1.15 + max(ROW, 0.09 * len(first.names)) * len(made))
+    drawn, (axis,) = figure(width, 1.15 + _row(first) * len(made))
     alone = False  # whether a figure has no interval
     for index, name in enumerate(first.names):
         places, values, ends = [], [], []

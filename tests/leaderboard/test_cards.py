@@ -1,11 +1,14 @@
 """A card: every figure has its record, what is absent has its command, and names are text whatever they hold."""
 
+import json
 import re
 import shutil
+from urllib.parse import unquote
 
 import pytest
 
 import leaderboard
+from leaderboard import page
 from leaderboard.__main__ import main
 from leaderboard.cards import pdf
 from leaderboard.cards.content import collect
@@ -60,6 +63,14 @@ def test_every_form_is_written_where_it_is_said(board, results, capsys):
     assert leaderboard.load(results)[1] == []
     assert main(["card", "-u", "hubrt", "--results", str(results)]) == 2
     assert "hubert" in capsys.readouterr().err
+
+
+def test_the_page_links_to_the_cards_that_are_there(board, results, tmp_path):
+    main(["card", "-u", "hubert", "--results", str(results)])
+    for out in (None, tmp_path / "elsewhere" / "page.html"):
+        path, _ = page.write(results, board, damage=False, out=out)
+        links = json.loads(re.search(r'"cards":(\[.*?\]\])', path.read_text())[1])
+        assert [name for name, _ in links] == ["hubert"] and (path.parent / unquote(links[0][1])).is_file()
 
 
 def test_names_are_only_text(make, results):
