@@ -35,8 +35,8 @@ def groups(results: Path, records: Sequence[Record], width: str) -> Iterator[tup
             for number, part in _pages(made, _row(made[0][1])) if made else ():
                 yield (task.name, head, column, *number), _of_groups(part, width)
         speakers = [(one, mine) for one in several if (mine := by.of_speakers(one.table, task))]
-        for number, shown in _pages(speakers, ROW):
-            yield (task.name, head, "speakers", *number), _of_speakers(shown, width)
+        for number, some in _pages(speakers, ROW):
+            yield (task.name, head, "speakers", *number), _of_speakers(some, width)
 
 
 def _row(own: by.Groups) -> float:
