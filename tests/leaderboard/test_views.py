@@ -16,7 +16,9 @@ from leaderboard.tables.model import Cell, Table
 from tests.leaderboard import cells
 from tests.leaderboard.test_tables import HOSTILE, PUBLISHED
 
-BY = [view for view in VIEWS if view not in ("ablation", "transfer", "pairs")]  # those that every board has
+BY = [
+    view for view in VIEWS if view not in ("ablation", "transfer", "pairs", "robustness")
+]  # those that every board has
 
 
 @pytest.fixture
