@@ -7,8 +7,9 @@ import leaderboard
 from commons.perturbations import SUITES, parse
 from leaderboard.__main__ import main
 from leaderboard.comparison import noise_areas
-from leaderboard.tables import robustness
+from leaderboard.tables import FORMS, robustness
 from tests.leaderboard import cells
+from tests.leaderboard.test_tables import HOSTILE
 
 LEVELS = (0, 10, 30)
 
@@ -102,3 +103,11 @@ def test_other_views_leave_changed_audio_aside_unless_it_is_named(results, capsy
     assert "perturbed:emodb,white@10" in capsys.readouterr().out
     assert main(["table", "--by", "robustness", "--results", str(results)]) == 0
     assert "white@10" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_hostile_names_are_only_text_in_every_form(tmp_path, capsys, form):
+    cells.make(tmp_path, upstream=HOSTILE, depth=None, pooled=False, **cells.change("white", 10, base=HOSTILE))
+    assert main(["table", "--by", "robustness", "--format", form, "--results", str(tmp_path)]) == 0
+    out = capsys.readouterr().out
+    assert "\x1b" not in out and "red" in out

@@ -102,6 +102,16 @@ def test_loudness_is_the_level_in_decibels_and_nothing_else() -> None:
     assert loudness([torch.zeros(16000)])[0].unique().numpy() == pytest.approx(-80)
 
 
+def test_pitch_is_the_height_of_the_voice_and_nothing_else() -> None:
+    pitch = upstreams.load("pitch")
+    low, high = (sum(tone(hertz * k) / k for k in range(1, 8)).astype(np.float32) for hertz in (100, 200))
+    for voice, semitones in ((low, 0), (high, 12), (0.1 * high, 12)):  # an octave is twelve; loudness plays no part
+        frames = pitch([torch.from_numpy(voice)])[0]
+        assert frames.shape == (1, 101, 1)
+        np.testing.assert_allclose(frames[0, 10:-10, 0].numpy(), semitones, atol=0.3)
+    assert pitch([torch.zeros(16000)])[0].unique().numel() == 1
+
+
 def test_prosody_bridges_unvoiced_gaps_in_log_f0() -> None:
     low, high = (sum(tone(f * k, 0.4) / k for k in range(1, 8)) for f in (120, 240))
     gap = np.zeros(6400)
