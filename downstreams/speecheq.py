@@ -93,7 +93,7 @@ def _of_fold(
 
     weights = class_weights(problem, fold, settings.class_weights, frames.device)
     targets = torch.tensor(problem.targets, device=frames.device)
-    loss = Losses(problem, labels, targets, weights, settings.state)
+    loss = Losses(problem, labels, targets, weights, settings.state, settings.focal)
     best = trained(scaled, seed, fold, problem, settings, Plan(network, loss), advance)
     logits, vectors = predicted(best.network, scaled, fold.test)
     further = [_further(best.network, label, scaled, problem, fold, seed, vectors) for label in labels]
