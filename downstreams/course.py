@@ -64,7 +64,7 @@ class Setup:
         settings = self.settings
         if not isinstance(settings, FineTuneSpeechEq):
             return None
-        return Losses(self.problem, self.labels(), targets, weights, settings.state)
+        return Losses(self.problem, self.labels(), targets, weights, settings.state, settings.focal)
 
     def head_rate(self, rate: float) -> float:
         """The head's rate beside the encoder's."""

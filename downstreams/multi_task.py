@@ -9,6 +9,7 @@ from typing import cast
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
 
 from commons.corridors.problem import Problem
 from downstreams import branches, own_classes
@@ -17,6 +18,8 @@ from downstreams.branches import Branch, Label
 from downstreams.frame_head import OnFrames, dropped, initialise
 from downstreams.frame_training import weighted_loss
 from downstreams.settings import FineTuneSpeechEq, SpeechEq
+
+SMALLEST = 1e-6  # of 1 - p, whose power has no gradient at 0
 
 
 class MultiTaskHead(OnFrames):
@@ -78,6 +81,7 @@ class Losses:
         targets: (N,) classes that the task asks for.
         weights: (C,) of the classes; None: utterances weigh alike.
         state: weight of the loss of these classes.
+        focal: how much less well-known utterances count in it (Lin et al. 2017); 0: they count as others.
     """
 
     problem: Problem
@@ -85,6 +89,7 @@ class Losses:
     targets: Tensor
     weights: Tensor | None
     state: float
+    focal: float = 0.0
 
     def __call__(
         self,
@@ -108,8 +113,16 @@ class Losses:
         allowed = own_classes.of_rows(self.problem, rows, x.device)
         logits = own_classes.within(network.classifier(kept), allowed)
         true = self.targets[torch.as_tensor(rows, device=self.targets.device)]
-        total = self.state * weighted_loss(logits, true, self.weights) / len(whole)
+        total = self.state * self._of_state(logits, true) / len(whole)
         for label in self.labels:
             own = branches.loss(network.branch(label.target.name), label, frames, valid, kept, rows, whole)
             total = total if own is None else total + label.weight * own
         return total
+
+    def _of_state(self, logits: Tensor, true: Tensor) -> Tensor:
+        """The sum of the losses of some utterances in the classes that the task asks for."""
+        if not self.focal:
+            return weighted_loss(logits, true, self.weights)
+        known = (-cross_entropy(logits, true, reduction="none")).exp()
+        losses = cross_entropy(logits, true, self.weights, reduction="none")
+        return ((1 - known).clamp(min=SMALLEST) ** self.focal * losses).sum()

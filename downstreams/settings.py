@@ -180,11 +180,13 @@ class _Branches(Settings):
     """The branches of heads that learn emotion state, intensity, phonemes and gender together.
 
     The loss is the sum of the branches' losses, each times its weight: `state`, `intensity`, `phonemes`, `gender`. A
-    branch of weight 0 is off. The state is what the task asks, so it cannot be off.
+    branch of weight 0 is off. The state is what the task asks, so it cannot be off. With `focal` above 0 the state's
+    loss of an utterance is multiplied by (1 - p) ** focal, where p is the probability of its class.
     """
 
     network: Literal["speecheq"] = "speecheq"
     state: Positive = 1.0
+    focal: Annotated[float, Field(ge=0, le=10)] = 0.0
     intensity: Weight = 0.3
     phonemes: Weight = 0.3
     gender: Weight = 0.3

@@ -93,7 +93,7 @@ def _of_fold(
 
     weights = class_weights(problem, fold, settings.class_weights, frames.device)
     targets = torch.tensor(problem.targets, device=frames.device)
-    loss = Losses(problem, labels, targets, weights, settings.state)
+    loss = Losses(problem, labels, targets, weights, settings.state, settings.focal)
     best = trained(scaled, seed, fold, problem, settings, Plan(network, loss), advance)
     answers = [predicted(best.network, scaled, rows) for rows in fold.tests]
     vectors = answers[0][1]  # branches and probes are tested on the first test set alone

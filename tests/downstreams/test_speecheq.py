@@ -138,6 +138,14 @@ def test_the_parts_of_a_batch_sum_to_its_loss(made):
     torch.testing.assert_close(sum(parts), losses(network, x, valid, rows, None))
 
 
+def test_a_focal_loss_lets_what_is_known_count_less(made):
+    network, losses, x, valid, rows = pieces(replace(made[1], also=()))
+    plain = [losses(network, x[[i]], valid[[i]], rows[[i]], None).item() for i in range(len(rows))]
+    focal = replace(losses, focal=2.0)
+    less = [focal(network, x[[i]], valid[[i]], rows[[i]], None).item() for i in range(len(rows))]
+    np.testing.assert_allclose(less, [(1 - np.exp(-own)) ** 2 * own for own in plain], rtol=1e-5)
+
+
 def test_padding_is_no_frame_of_a_sequence():
     branch = OfSymbols(4, 3)
     x, values = torch.randn(2, 9, 4), [np.array([0, 2]), np.array([1])]
