@@ -303,7 +303,7 @@ def test_other_counts_than_a_whole_copys_are_told(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"kind": "nonsense"}, "emodb: kind: Input should be 'classification', .* or 'ordinal'"),
+        ({"kind": "nonsense"}, "emodb: kind: Input should be 'classification', .* or 'distribution'"),
         ({"lables": {}}, "lables: unknown key"),
         ({"headline": "CCC"}, "no metric CCC of a classification"),
         ({"labels": {"anger": ("anger",)}}, "two classes"),
