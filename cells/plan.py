@@ -5,15 +5,16 @@ To make a plan, tasks are loaded and audited and upstreams are identified; no fe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import downstreams
 import leaderboard
 import upstreams
 from cells import keys, late
-from cells.jobs import CellName, Extract, Job, Late, Measure, Outcome, given
+from cells.costs import Costs, Size, joined, size
+from cells.jobs import Cell, CellName, Extract, Job, Late, Measure, Outcome, given
 from cells.late import LateFusion
 from cells.measure import explain
 from cells.workplace import Workplace
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from upstreams import Identity, Named
 
 Warn = Callable[[str], None]
+EXAMPLES = 3  # earlier records of an upstream from which its costs are taken
 
 
 @dataclass(frozen=True)
@@ -39,11 +41,17 @@ class Plan:
         jobs: in an order in which they can run one after another.
         done: cells whose existing record has their key.
         failed: cells of tasks that cannot be loaded and of upstreams that cannot be built.
+        cells: the jobs of all cells, those that are done as well.
+        sizes: of every task, by the name that was asked for.
+        costs: what the jobs take, by the records of this plan's cells.
     """
 
     jobs: tuple[Job, ...]
     done: tuple[CellName, ...]
     failed: tuple[Outcome, ...]
+    cells: tuple[Cell, ...] = ()
+    sizes: Mapping[str, Size] = field(default_factory=dict)
+    costs: Costs = field(default_factory=Costs)
 
 
 class _Planner:
@@ -54,6 +62,8 @@ class _Planner:
         self.jobs: list[Job] = []
         self.done: list[CellName] = []
         self.failed: list[Outcome] = []
+        self.cells: list[Cell] = []  # of all cells, done or not
+        self.costs = Costs()
         self.tasks: dict[str, Task] = {}  # by the name that was asked for
         self.texts_read: set[str] = set()  # tasks, by that name, of which a cell reads the texts
         self.planned: dict[Named, Identity | Exception] = {}  # upstreams with jobs; an exception where one has none
@@ -92,6 +102,8 @@ class _Planner:
             return error
         for asked in self.tasks:
             self._cells(asked, identity)
+        if not self.costs.known(named.record_name):  # from cells that this request does not ask for
+            self.costs.learn(leaderboard.examples(self.request.results, named.record_name, EXAMPLES))
         return identity
 
     def _late(self, fusion: LateFusion) -> None:
@@ -146,6 +158,7 @@ class _Planner:
             after=tuple(job.id for job in self.jobs if isinstance(job, Measure) and job.cell in cells),
         )
         job = replace(job, id=f"measure {' '.join(job.cell)}")
+        self.cells.append(job)
         record = leaderboard.find(self.request.results, *job.cell, warn=self.warn)
         done = record is not None and record.cell.key == job.key and set(job.seeds) <= set(record.cell.seeds)
         if record and done and self.request.rerun:
@@ -249,7 +262,9 @@ class _Planner:
             self.texts_read.add(asked)
             job = replace(job, texts=task.other_texts)
         job = replace(job, id=f"measure {' '.join(job.cell)}")
+        self.cells.append(job)
         record = leaderboard.find(self.request.results, *job.cell, warn=self.warn)
+        self.costs.learn([record] if record else [])
         return self._decide(job, record)
 
     def _decide(self, job: Measure, record: Record | None) -> Measure | None:
@@ -279,4 +294,12 @@ def planned(request: Request, place: Workplace, warn: Warn) -> Plan:
     for named in request.upstreams:
         planner.upstream(named)
     planner.references()
-    return Plan(tuple(planner.jobs), tuple(planner.done), tuple(planner.failed))
+    sizes = joined({asked: size(task) for asked, task in planner.tasks.items()})
+    return Plan(
+        tuple(planner.jobs),
+        tuple(planner.done),
+        tuple(planner.failed),
+        tuple(planner.cells),
+        sizes,
+        planner.costs,
+    )

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from commons.corridors.record import Record
 
 __all__ = [
-    "LeaderboardError", "NoResult", "ablation", "csv", "find", "load", "log_scoring", "markdown", "openings",
-    "predictions", "record", "same", "show", "verify",
+    "LeaderboardError", "NoResult", "ablation", "csv", "examples", "find", "load", "log_scoring", "markdown",
+    "openings", "predictions", "record", "same", "show", "verify",
 ]  # fmt: skip
 
 Failure = tuple[str, str, str, str]
@@ -73,6 +73,13 @@ def load(results: Path) -> tuple[list[Record], list[str]]:
     return record_store.load(Path(results))
 
 
+def examples(results: Path, upstream: str, most: int) -> list[Record]:
+    """Some whole records of an upstream, whatever the task and head; no more than `most` are read."""
+    from leaderboard.records import record_store
+
+    return record_store.examples(Path(results), upstream, most)
+
+
 def predictions(results: Path, record: Record) -> pd.DataFrame:
     """The predictions of a record: `id fold seed target prediction group`, speaker and the like, `score:<class>`,
     and `layer:<l>`, what layer l would have predicted (first seed only, else missing)."""
@@ -82,7 +89,7 @@ def predictions(results: Path, record: Record) -> pd.DataFrame:
 
 
 def log_scoring(results: Path, record: Record) -> None:
-    """Append to `results/scored.jsonl` that a cell was scored: time, cell, task version, audit, key, headline figure.
+    """Append to `results/scored/` that a cell was scored: time, cell, task version, audit, key, headline figure.
 
     Raises:
         LeaderboardError: the file cannot be written.
@@ -93,7 +100,7 @@ def log_scoring(results: Path, record: Record) -> None:
 
 
 def openings(results: Path) -> dict[str, int]:
-    """How often each task's test set was opened, by `results/scored.jsonl`; references do not count."""
+    """How often each task's test set was opened, by `results/scored/`; references do not count."""
     from leaderboard.records import openings
 
     return openings.openings(Path(results))

@@ -22,6 +22,7 @@ class Options:
         labels: file that maps labels of such tables to classes, a line `Angry=anger` each; None: none.
         texts: (corpus, file) of transcripts that replace the corpus's own (`--text`).
         with_text: leave out utterances without text (counted and marked).
+        below: caches whose index of audio contents is read and never written.
     """
 
     data: Path
@@ -34,13 +35,15 @@ class Options:
     labels: Path | None = None
     texts: tuple[tuple[str, Path], ...] = ()
     with_text: bool = False
+    below: tuple[Path, ...] = ()
 
     def absolute(self) -> Options:
         """The same with absolute folders, `~` expanded."""
         emobox, audio, labels = (absolute(one) if one else None for one in (self.emobox, self.audio, self.labels))
         data, cache = absolute(self.data), absolute(self.cache)
         texts = tuple((corpus, absolute(file)) for corpus, file in self.texts)
-        return replace(self, data=data, cache=cache, emobox=emobox, audio=audio, labels=labels, texts=texts)
+        made = replace(self, data=data, cache=cache, emobox=emobox, audio=audio, labels=labels, texts=texts)
+        return replace(made, below=tuple(absolute(one) for one in self.below))
 
 
 def absolute(place: Path) -> Path:
