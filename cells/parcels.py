@@ -167,9 +167,7 @@ def read(path: Path) -> Delivery:
         content = json.loads(path.read_text())
         theirs = content["program"]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise EmorepError(
-            f"{path}: cannot be read ({error}); is the results folder shared with this machine?"
-        ) from error
+        raise EmorepError(f"{path}: cannot be read ({error}); share the results folder with this machine") from error
     refuse_another(theirs)
     jobs, before = (tuple(travel.read(line) for line in content[name]) for name in ("jobs", "before"))
     return Delivery(Path(content["run"]), jobs, before, content["data"], theirs)  # type: ignore[arg-type]

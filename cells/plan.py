@@ -58,8 +58,9 @@ class _Planner:
     """Collects jobs by upstream, so that each model is built once; references come last."""
 
     def __init__(self, request: Request, place: Workplace, warn: Warn) -> None:
-        self.request, self.place, self.warn = request, place, warn
+        self.request, self.place, self.warn, self.setting = request, place, warn, request.setting
         self.jobs: list[Job] = []
+        self.extractions: dict[str, int] = {}  # where in `jobs` each is, by its id
         self.done: list[CellName] = []
         self.failed: list[Outcome] = []
         self.cells: list[Cell] = []  # of all cells, done or not
@@ -72,7 +73,7 @@ class _Planner:
         """Load every task; where one cannot be loaded, only its own cells fail."""
         for name in self.request.tasks:
             try:
-                self.tasks[name] = self.place.task(name, self.request.setting)
+                self.tasks[name] = self.place.task(name, self.setting)
             except Exception as error:
                 self._fail("", name, error)
         self._tell_texts()
@@ -129,11 +130,8 @@ class _Planner:
     def _late_cell(self, asked: str, whole: Identity, reader: Reader) -> None:
         """The job of one cell of a late fusion, unless it is done."""
         name, skip_bad = whole.named.record_name, self.request.skip_bad
-        task = self.place.read_by(whole.modality, name, asked, self.request.setting)
-        owns = [
-            self.place.read_by(part.modality, part.named.record_name, asked, self.request.setting)
-            for part in whole.parts
-        ]
+        task = self.place.read_by(whole.modality, name, asked, self.setting)
+        owns = [self.place.read_by(part.modality, part.named.record_name, asked, self.setting) for part in whole.parts]
         names = [
             given(part, own.other_texts if "text" in part.modality else "")
             for part, own in zip(whole.parts, owns, strict=True)
@@ -153,7 +151,7 @@ class _Planner:
             key=late.key(own_keys),
             seeds=tuple(downstreams.seeds(reader, self.request.seeds, len(task.problem.draws))),
             mode="replace",
-            setting=self.request.setting,
+            setting=self.setting,
             texts=task.other_texts if "text" in whole.modality else "",
             after=tuple(job.id for job in self.jobs if isinstance(job, Measure) and job.cell in cells),
         )
@@ -171,7 +169,7 @@ class _Planner:
     def _cells(self, asked: str, identity: Identity) -> None:
         who = identity.named.record_name
         try:
-            task = self.place.read_by(identity.modality, who, asked, self.request.setting)
+            task = self.place.read_by(identity.modality, who, asked, self.setting)
         except Exception as error:
             self._fail(who, self.tasks[asked].name, error)
             return
@@ -195,15 +193,17 @@ class _Planner:
 
     def _extractions(self, asked: str, identity: Identity, needs: frozenset[str]) -> tuple[str, ...]:
         """Plan the extractions that an upstream needs, of its parts where it is a fusion; returns their ids."""
-        at = {job.id: place for place, job in enumerate(self.jobs)}
         ids = []
         for source, own in upstreams.sources(identity, needs):
             name = f"extract {source.named.record_name} {self.tasks[asked].name}"
-            planned = self.jobs[at[name]] if name in at else None
+            at = self.extractions.get(name)
+            planned = self.jobs[at] if at is not None else None
             if isinstance(planned, Extract):  # a part that is an upstream of this request as well
-                self.jobs[at[name]] = replace(planned, needs=planned.needs | own)
+                assert at is not None
+                self.jobs[at] = replace(planned, needs=planned.needs | own)
             else:
-                self.jobs.append(Extract(name, asked, source, own, self.request.setting))
+                self.extractions[name] = len(self.jobs)
+                self.jobs.append(Extract(name, asked, source, own, self.setting))
             ids.append(name)
         return tuple(ids)
 
@@ -229,7 +229,7 @@ class _Planner:
     def _reference(self, asked: str, name: str) -> Measure | None:
         """The job of a reference row; None where it is done or cannot be made."""
         try:
-            task = self.place.read_by(downstreams.reference_reads(name), name, asked, self.request.setting)
+            task = self.place.read_by(downstreams.reference_reads(name), name, asked, self.setting)
             return self._cell(asked, task, None, name, downstreams.resolve("probe"), (0,))
         except Exception as error:
             self._fail(name, self.tasks[asked].name, error, REFERENCE)
@@ -256,7 +256,7 @@ class _Planner:
             key=keys.key(task, identity, reference, reader, self.request.skip_bad),
             seeds=seeds,
             mode="add",
-            setting=self.request.setting,
+            setting=self.setting,
         )
         if "text" in (job.modality or ""):
             self.texts_read.add(asked)

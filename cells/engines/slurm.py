@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 HOUSE = str(Path(__file__).resolve().parents[2])
 NAME = "emorep"
 WARNING = 120  # s from the signal of Slurm until it ends a job
-IDS = "slurm.json"  # in the run's folder: ids of its jobs, so that others can end them
+IDS = "plan/slurm.json"  # in the run's folder: ids of its jobs, so that others can end them
 
 
 class Errand:
@@ -121,8 +121,8 @@ class Slurm:
         with suppress(OSError):
             said = [line for line in job.paths.stderr.read_text(errors="replace").splitlines() if line.strip()]
             last = f", and its last line is: {cut(said[-1])}" if said else ""
-            what = f"Slurm's job {job.job_id}" if self._there else f"the process {job.job_id}"
-            return f"{what} ended as {job.state}{last} (all of it: {job.paths.stderr}); run the same command again"
+            ended = f"Slurm's job {job.job_id} ended as {job.state}" if self._there else "its process was killed"
+            return f"{ended}{last} (all of it: {job.paths.stderr}); run the same command again"
         return f"job {job.job_id} ended as {job.state}, without output; run the same command again"
 
 
