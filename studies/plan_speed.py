@@ -9,8 +9,8 @@ plan costs does not depend on the size of a network, and grows with cells and ut
 from __future__ import annotations
 
 import argparse
-import cProfile
 import contextlib
+import cProfile
 import io
 import pstats
 import tempfile

@@ -21,7 +21,9 @@ def cluster() -> Iterator[object]:
     import ray
     from ray.cluster_utils import Cluster
 
-    made = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+    # Ray gives its processes a low priority, with which they would wait long on a busy machine.
+    eager = {"include_dashboard": False, "_system_config": {"worker_niceness": 0}}
+    made = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, **eager})
     yield made
     ray.shutdown()
     made.shutdown()
