@@ -2,7 +2,7 @@
 
     python studies/engine_overhead.py [--cells 500] [--engines local shards slurm ray] [--processes 64]
 
-Cells are tiny: upstreams of a few values and tables of 24 short files. The work itself is what the local engine takes; the
+Cells are tiny: upstreams of a few values, tables of 24 short files. The work itself is what the local engine takes; the
 overhead of another engine is its processor time above that, of all processes, for a cell.
 """
 
@@ -66,13 +66,17 @@ def through(engine: str, folder: Path, tasks: list[str]) -> tuple[float, float]:
 
 def together(count: int, folder: Path, tasks: list[str]) -> None:
     """Fork `count` processes that do one request on one store and one results folder; check what came out."""
-    request = understood(parse(words(folder, "together", tasks)), print)
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        assert run_benchmark.main(words(folder, "before", tasks)) == 0  # imports what every process needs
+    own = [*words(folder, "together", tasks), "--cache", str(folder / "another cache")]
+    request = understood(parse(own), print)
     place = Workplace()
     plan = planned(request, place, print)
     started, children = time.perf_counter(), []
     for _ in range(count):
         if not (child := os.fork()):
             status = 1
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
             try:
                 outcomes = list(engines.run(Local(place), plan.jobs))
                 status = int(any(one.failure for one in outcomes))
