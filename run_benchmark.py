@@ -35,6 +35,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
             show(places.chosen(options))
             return 0
+        if options.status or options.cancel:
+            from cells import status
+
+            return status.show(places.chosen(options).results, options.cancel)
         try:
             requests.append(understood(options, warn))
         except EmorepError as error:
@@ -50,7 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def run(request: Request) -> int:
     """Every cell of the request; a failure stops its own cells only."""
-    from cells import ablation, engines, forecast, hours
+    from cells import ablation, engines, forecast, groups
     from cells.board import Board
     from cells.plan import planned
     from cells.workplace import Workplace
@@ -60,13 +64,15 @@ def run(request: Request) -> int:
         request, absent = ablation.trained(request)  # its variants become upstreams
     place = Workplace()
     plan = planned(request, place, warn)
-    if request.dry_run:
-        print(*forecast.lines(plan, place), sep="\n")
-        return 0
+    if request.shard:
+        plan = groups.shard(plan, request.shard)
+    if request.dry_run or request.prefetch:
+        print(*(forecast.lines if request.dry_run else forecast.ready)(plan, request, place), sep="\n")
+        return 1 if request.prefetch and plan.failed else 0
     if request.card and plan.jobs:
-        warn(hours.line(plan, place))
+        warn(forecast.short(plan))
     board = Board(request, plan)
-    for outcome in engines.run(engines.chosen(request, place), plan.jobs):
+    for outcome in engines.outcomes(request, place, plan, warn):
         board.add(outcome)
     return board.show(absent)
 

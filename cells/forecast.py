@@ -1,25 +1,64 @@
-"""What the jobs of a plan will do, before they do it."""
+"""What the jobs of a plan will do, and what they cost, before they do it."""
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from typing import TYPE_CHECKING
 
 import downstreams
 from cells import keeping
-from cells.jobs import Extract, Late, Measure
+from cells.costs import GPU
+from cells.jobs import Extract, Job, Late, Measure
 from cells.measure import explain
 from commons import device
 
 if TYPE_CHECKING:
+    from cells.costs import Estimate
     from cells.plan import Plan
+    from cells.request import Request
     from cells.workplace import Workplace
     from downstreams.forecast import Forecast
 
+MANY = 200  # jobs; of more, there is a line an upstream
 
-def lines(plan: Plan, place: Workplace) -> list[str]:
-    """A line for every job: of trainings with their number, their steps and the hours that they will take."""
-    said = [f"done already: {len(plan.done)} cells"] if plan.done else []
+
+def lines(plan: Plan, request: Request, place: Workplace) -> list[str]:
+    """A line for every job (of trainings with their steps and hours), or for every upstream where there are many jobs;
+    then what all of them cost."""
+    said = [f"shard {request.shard}: {len(plan.cells)} cells"] if request.shard else []
+    said += [f"done already: {len(plan.done)} cells"] if plan.done else []
     said += [f"cannot be run: {' · '.join(filter(None, one.cell or ()))}: {one.failure}" for one in plan.failed]
+    estimates = plan.costs.of(plan.jobs, plan.sizes)
+    said += _jobs(plan, place) if len(plan.jobs) <= MANY else _upstreams(plan, estimates)
+    return [*said, *_totals(plan, request, estimates)]
+
+
+def short(plan: Plan) -> str:
+    """Cells and hours of a plan in one line, for a card."""
+    estimates = plan.costs.of(plan.jobs, plan.sizes)
+    extraction = sum(estimates[job.id].seconds for job in plan.jobs if isinstance(job, Extract))
+    seconds = sum(one.seconds for one in estimates.values())
+    cells = sum(len(job.parts) if isinstance(job, Measure) else isinstance(job, Late) for job in plan.jobs)
+    return (
+        f"{cells:,} cells to measure, {len(plan.done):,} done: about {hours(seconds)} of one core, "
+        f"{hours(extraction)} of it extraction (within a factor of three)"
+    )
+
+
+def ready(plan: Plan, request: Request, place: Workplace) -> list[str]:
+    """What planning has put on this machine: audited tasks, upstreams with their weights; and what failed."""
+    identities = {job.upstream.named.record_name: job.upstream for job in plan.cells if job.upstream is not None}
+    said = [
+        f"audited: {name}: {own.utterances:,} utterances, {hours(own.seconds)} of audio, {own.folds} folds"
+        for name, own in plan.sizes.items()
+    ]
+    said += [f"here: {name}{f', weights of {one.weights}' if one.weights else ''}" for name, one in identities.items()]
+    said += [f"failed: {' · '.join(filter(None, one.cell or ()))}: {one.failure}" for one in plan.failed]
+    return [*said, "jobs of these cells need no network"] if not plan.failed else said
+
+
+def _jobs(plan: Plan, place: Workplace) -> list[str]:
+    said: list[str] = []
     trained: set[str] = set()
     for job in plan.jobs:
         if isinstance(job, Extract):
@@ -36,6 +75,69 @@ def lines(plan: Plan, place: Workplace) -> list[str]:
             trained.add(training)
         said.append(text)
     return said
+
+
+def _upstreams(plan: Plan, estimates: dict[str, Estimate]) -> list[str]:
+    """A line for every upstream."""
+    extractions, cells, seconds = Counter[str](), Counter[str](), defaultdict[str, float](float)
+    for job in plan.jobs:
+        name = _upstream(job)
+        (extractions if isinstance(job, Extract) else cells)[name] += 1
+        seconds[name] += estimates[job.id].seconds
+    return [
+        f"{name}: {extractions[name]:,} extractions, {cells[name]:,} cells, {hours(spent)} of one core"
+        for name, spent in seconds.items()
+    ]
+
+
+def _upstream(job: Job) -> str:
+    if isinstance(job, Extract):
+        return job.upstream.named.record_name
+    return "reference rows" if isinstance(job, Measure) and job.upstream is None else job.cell[0]
+
+
+def _totals(plan: Plan, request: Request, estimates: dict[str, Estimate]) -> list[str]:
+    if not plan.jobs:
+        return ["nothing is left to do"]
+    extraction = sum(estimates[job.id].seconds for job in plan.jobs if isinstance(job, Extract))
+    seconds = sum(one.seconds for one in estimates.values())
+    movable = sum(one.seconds for one in estimates.values() if one.gpu)
+    kept = sum(one.kept for one in estimates.values())
+    extractions = sum(isinstance(job, Extract) for job in plan.jobs)
+    basis = f"times of {plan.costs.records:,} earlier records" if plan.costs.records else "built-in constants"
+    gpu = f"{hours(movable / GPU)} on a GPU were it {GPU:.0f} times as fast as a core, which is not measured"
+    return [
+        f"{len(plan.jobs):,} jobs: {extractions:,} extractions, {len(plan.jobs) - extractions:,} cells",
+        f"about {hours(seconds)} of one core: {hours(extraction)} extraction, {hours(seconds - extraction)} heads; "
+        f"{hours(movable)} of it could be on a GPU ({gpu})",
+        f"about {_bytes(kept)} kept: features, records and predictions",
+        f"from {basis}; off by a factor of three at times; features that the store has already are counted as well",
+        *_script(plan, request, estimates),
+    ]
+
+
+def _script(plan: Plan, request: Request, estimates: dict[str, Estimate]) -> list[str]:
+    """What an engine would submit."""
+    if request.engine is None:
+        return []
+    from cells import engine_settings, parcels
+    from cells.engines import slurm
+
+    packed = parcels.packed(plan.jobs, estimates, request.engine.minutes * 60, request.engine.gpus > 0)
+    waves = Counter(one.wave for one in packed)
+    said = [f"{len(packed)} parcels of jobs: {' then '.join(str(waves[wave]) for wave in sorted(waves))}"]
+    if isinstance(request.engine, engine_settings.Slurm):
+        said += ["", *slurm.script(request.engine, request.results, waves[0]).splitlines()]
+    return said
+
+
+def hours(seconds: float) -> str:
+    """A time in words."""
+    return f"{seconds / 3600:,.1f} h" if seconds >= 3600 else f"{seconds / 60:.1f} min"
+
+
+def _bytes(count: float) -> str:
+    return f"{count / 1e9:,.1f} GB" if count >= 1e9 else f"{count / 1e6:,.1f} MB"
 
 
 def _of(job: Measure, place: Workplace) -> str:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from tasks import Options
     from upstreams import Extraction, Identity
 
+PART = " part "  # in the id of a job that does a part of an extraction
 CellName = tuple[str, str, str]  # upstream, task, downstream, as files and tables name them
 
 
@@ -41,6 +42,9 @@ class Extract:
 
     Attributes:
         task: the name that opens the task: `emodb`, `csv:FILE` ...
+        after: jobs that must have succeeded before.
+        part, parts: of several jobs that share one extraction, which one this is, from 0: it takes every utterance
+            whose number leaves `part` when divided by `parts`.
     """
 
     id: str
@@ -48,7 +52,9 @@ class Extract:
     upstream: Identity
     needs: frozenset[str]
     setting: Setting
-    after: tuple[str, ...] = ()  # jobs that must have succeeded before
+    after: tuple[str, ...] = ()
+    part: int = 0
+    parts: int = 1
 
 
 def given(upstream: Identity | str, texts: str) -> str:
@@ -151,7 +157,8 @@ class Late:
         return self.upstream.modality
 
 
-Job = Extract | Measure | Late
+Cell = Measure | Late
+Job = Extract | Cell
 
 
 @dataclass(frozen=True)

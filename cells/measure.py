@@ -15,11 +15,11 @@ import numpy as np
 
 import downstreams
 import leaderboard
-from cells import averaging, keeping, keys, sections
-from cells.jobs import Extract, Extracted, Job, Late, Measure, Outcome
+from cells import averaging, keeping, keys, runs, sections
+from cells.jobs import PART, Extract, Extracted, Job, Late, Measure, Outcome
 from cells.together import of_cell
 from cells.workplace import Workplace
-from commons import device, files
+from commons import claims, device, files, journals
 from commons.corridors.features import together
 from commons.corridors.measured import Measured
 from commons.errors import EmorepError
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from commons.corridors.record import Record
     from tasks import Task
 
+FAILURES = "failures"  # in the results folder: tracebacks, a file for each process that had one
+
 
 def perform(job: Job, place: Workplace, before: Mapping[str, Outcome]) -> Outcome:
     """The outcome of a job, which is run here. An exception of an upstream or a head is the failure of the job.
@@ -41,17 +43,41 @@ def perform(job: Job, place: Workplace, before: Mapping[str, Outcome]) -> Outcom
     cell = None if isinstance(job, Extract) else job.cell
     try:
         if isinstance(job, Extract):
-            features = place.features(job.task, job.upstream, job.needs, job.setting)
+            features = place.features(job.task, job.upstream, job.needs, job.setting, (job.part, job.parts))
             return Outcome(job.id, extracted=_extracted(features))
-        if isinstance(job, Late):
-            return Outcome(job.id, cell, differs=averaging.measure(job, place))
-        made = {one: before[one].extracted for one in job.after if one in before}
-        several = {part.id: _together([own for one in part.after if (own := made.get(one))]) for part in job.parts}
-        first, *others = _measure(job, place, several)
-        also = tuple(Outcome(part.id, part.cell, differs=own) for part, own in zip(job.parts[1:], others, strict=True))
-        return Outcome(job.id, cell, differs=first, also=also)
+        with claims.claimed(runs.claims(job.setting.results), job.id):
+            if isinstance(job, Late):
+                return Outcome(job.id, cell, differs=averaging.measure(job, place))
+            first, *others = _measure(job, place, {part.id: _before(part, before) for part in job.parts})
+            several = zip(job.parts[1:], others, strict=True)
+            return Outcome(
+                job.id, cell, differs=first, also=tuple(Outcome(one.id, one.cell, differs=own) for one, own in several)
+            )
     except Exception as error:
         return Outcome(job.id, cell, failure=explain(error, job.setting.results))
+
+
+def _before(job: Measure, before: Mapping[str, Outcome]) -> Extracted | None:
+    """What the extractions said on which a cell rests; parts of one extraction are added up."""
+    made = [(one.partition(PART)[0], before[one].extracted) for one in job.after if one in before]
+    parts: dict[str, list[Extracted]] = {}
+    for name, one in made:
+        if one:
+            parts.setdefault(name, []).append(one)
+    return _together([_added(several) for several in parts.values()])
+
+
+def _added(parts: Sequence[Extracted]) -> Extracted:
+    """What the parts of one extraction made, together."""
+    if len(parts) == 1:
+        return parts[0]
+    return Extracted(
+        counts={name: sum(one.counts.get(name, 0) for one in parts) for name in parts[0].counts},
+        seconds={phase: sum(one.seconds.get(phase, 0.0) for one in parts) for phase in parts[0].seconds},
+        audio_seconds=None if parts[0].audio_seconds is None else sum(one.audio_seconds or 0.0 for one in parts),
+        parameters=next((one.parameters for one in parts if one.parameters), None),
+        device=parts[0].device,
+    )
 
 
 def _together(several: Sequence[Extracted]) -> Extracted | None:
@@ -256,12 +282,9 @@ def explain(error: Exception, results: Path) -> str:
     """The message of a failure; the traceback of an unexpected exception goes to a file in the results folder."""
     if isinstance(error, EmorepError):
         return str(error)
-    log = results / "failures.log"
+    text = f"{time.strftime('%Y-%m-%d %H:%M:%S')}\n{''.join(traceback.format_exception(error))}\n"
     try:
-        results.mkdir(parents=True, exist_ok=True)
-        with log.open("a", encoding="utf-8") as file:
-            file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')}\n{''.join(traceback.format_exception(error))}\n")
-        more = f"the traceback is in {log}"
+        more = f"the traceback is in {journals.append(results / FAILURES, text, '.log')}"
     except OSError:
-        more = "".join(traceback.format_exception(error))
+        more = text
     return f"{type(error).__name__}: {error} (an unexpected error; {more})"

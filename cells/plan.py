@@ -5,15 +5,16 @@ To make a plan, tasks are loaded and audited and upstreams are identified; no fe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import downstreams
 import leaderboard
 import upstreams
 from cells import keeping, keys, late, together
-from cells.jobs import CellName, Extract, Job, Late, Measure, Outcome, given
+from cells.costs import Costs, Size, joined, size
+from cells.jobs import Cell, CellName, Extract, Job, Late, Measure, Outcome, given
 from cells.late import LateFusion
 from cells.measure import explain
 from cells.workplace import Workplace
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from upstreams import Identity, Named
 
 Warn = Callable[[str], None]
+EXAMPLES = 3  # earlier records of an upstream from which its costs are taken
 
 
 @dataclass(frozen=True)
@@ -39,21 +41,30 @@ class Plan:
         jobs: in an order in which they can run one after another.
         done: cells whose existing record has their key.
         failed: cells of tasks that cannot be loaded and of upstreams that cannot be built.
+        cells: the jobs of all cells, those that are done as well.
+        sizes: of every task, by the name that was asked for.
+        costs: what the jobs take, by the records of this plan's cells.
     """
 
     jobs: tuple[Job, ...]
     done: tuple[CellName, ...]
     failed: tuple[Outcome, ...]
+    cells: tuple[Cell, ...] = ()
+    sizes: Mapping[str, Size] = field(default_factory=dict)
+    costs: Costs = field(default_factory=Costs)
 
 
 class _Planner:
     """Collects jobs by upstream, so that each model is built once; references come last."""
 
     def __init__(self, request: Request, place: Workplace, warn: Warn) -> None:
-        self.request, self.place, self.warn = request, place, warn
+        self.request, self.place, self.warn, self.setting = request, place, warn, request.setting
         self.jobs: list[Job] = []
+        self.extractions: dict[str, int] = {}  # where in `jobs` each is, by its id
         self.done: list[CellName] = []
         self.failed: list[Outcome] = []
+        self.cells: list[Cell] = []  # of all cells, done or not
+        self.costs = Costs()
         self.tasks: dict[str, Task] = {}  # by the name that was asked for
         self.texts_read: set[str] = set()  # tasks, by that name, of which a cell reads the texts
         self.planned: dict[Named, Identity | Exception] = {}  # upstreams with jobs; an exception where one has none
@@ -62,7 +73,7 @@ class _Planner:
         """Load every task; where one cannot be loaded, only its own cells fail."""
         for name in self.request.tasks:
             try:
-                self.tasks[name] = self.place.task(name, self.request.setting)
+                self.tasks[name] = self.place.task(name, self.setting)
             except Exception as error:
                 self._fail("", name, error)
         self._tell_texts()
@@ -95,6 +106,8 @@ class _Planner:
             todo.setdefault(together.base_of(asked, task), []).extend(self._cells(asked, identity))
         for own in todo.values():
             self._add(identity, own)
+        if not self.costs.known(named.record_name):  # from cells that this request does not ask for
+            self.costs.learn(leaderboard.examples(self.request.results, named.record_name, EXAMPLES))
         return identity
 
     def _late(self, fusion: LateFusion) -> None:
@@ -124,11 +137,8 @@ class _Planner:
             raise EmorepError(
                 f"late fusion averages predictions for unchanged audio; fuse features (a+b), or ask for {made.base}"
             )
-        task = self.place.read_by(whole.modality, name, asked, self.request.setting)
-        owns = [
-            self.place.read_by(part.modality, part.named.record_name, asked, self.request.setting)
-            for part in whole.parts
-        ]
+        task = self.place.read_by(whole.modality, name, asked, self.setting)
+        owns = [self.place.read_by(part.modality, part.named.record_name, asked, self.setting) for part in whole.parts]
         names = [
             given(part, own.other_texts if "text" in part.modality else "")
             for part, own in zip(whole.parts, owns, strict=True)
@@ -148,7 +158,7 @@ class _Planner:
             key=late.key(own_keys),
             seeds=tuple(downstreams.seeds(reader, self.request.seeds, len(task.problem.draws))),
             mode="replace",
-            setting=self.request.setting,
+            setting=self.setting,
             texts=task.other_texts if "text" in whole.modality else "",
             after=tuple(
                 job.id
@@ -157,6 +167,7 @@ class _Planner:
             ),
         )
         job = replace(job, id=f"measure {' '.join(job.cell)}")
+        self.cells.append(job)
         record = leaderboard.find(self.request.results, *job.cell, warn=self.warn)
         done = record is not None and record.cell.key == job.key and set(job.seeds) <= set(record.cell.seeds)
         if record and done and self.request.rerun:
@@ -170,7 +181,7 @@ class _Planner:
         """Jobs of an upstream's cells on one task that are not done, each with the task as the upstream reads it."""
         who = identity.named.record_name
         try:
-            task = self.place.read_by(identity.modality, who, asked, self.request.setting)
+            task = self.place.read_by(identity.modality, who, asked, self.setting)
         except Exception as error:
             self._fail(who, self.tasks[asked].name, error)
             return []
@@ -206,15 +217,17 @@ class _Planner:
 
     def _extractions(self, asked: str, identity: Identity, needs: frozenset[str]) -> tuple[str, ...]:
         """Plan the extractions that an upstream needs, of its parts where it is a fusion; returns their ids."""
-        at = {job.id: place for place, job in enumerate(self.jobs)}
         ids = []
         for source, own in upstreams.sources(identity, needs):
             name = f"extract {source.named.record_name} {self.tasks[asked].name if asked in self.tasks else asked}"
-            planned = self.jobs[at[name]] if name in at else None
+            at = self.extractions.get(name)
+            planned = self.jobs[at] if at is not None else None
             if isinstance(planned, Extract):  # a part that is an upstream of this request as well
-                self.jobs[at[name]] = replace(planned, needs=planned.needs | own)
+                assert at is not None
+                self.jobs[at] = replace(planned, needs=planned.needs | own)
             else:
-                self.jobs.append(Extract(name, asked, source, own, self.request.setting))
+                self.extractions[name] = len(self.jobs)
+                self.jobs.append(Extract(name, asked, source, own, self.setting))
             ids.append(name)
         return tuple(ids)
 
@@ -246,7 +259,7 @@ class _Planner:
     def _reference(self, asked: str, name: str) -> Measure | None:
         """The job of a reference row; None where it is done or cannot be made."""
         try:
-            task = self.place.read_by(downstreams.reference_reads(name), name, asked, self.request.setting)
+            task = self.place.read_by(downstreams.reference_reads(name), name, asked, self.setting)
             return self._cell(asked, task, None, name, downstreams.resolve("probe"), (0,))
         except Exception as error:
             self._fail(name, self.tasks[asked].name, error, REFERENCE)
@@ -273,7 +286,7 @@ class _Planner:
             key=keys.key(task, identity, reference, reader, self.request.skip_bad),
             seeds=seeds,
             mode="add",
-            setting=self.request.setting,
+            setting=self.setting,
             keep=self._kept(task, identity, reader) if identity else (),
         )
         if identity and (made := task.derivation) and made.perturbation:
@@ -284,7 +297,9 @@ class _Planner:
             self.texts_read.add(asked)
             job = replace(job, texts=task.other_texts)
         job = replace(job, id=f"measure {' '.join(job.cell)}")
+        self.cells.append(job)
         record = leaderboard.find(self.request.results, *job.cell, warn=self.warn)
+        self.costs.learn([record] if record else [])
         return self._decide(job, record)
 
     def _decide(self, job: Measure, record: Record | None) -> Measure | None:
@@ -329,4 +344,15 @@ def planned(request: Request, place: Workplace, warn: Warn) -> Plan:
     for named in request.upstreams:
         planner.upstream(named)
     planner.references()
-    return Plan(tuple(planner.jobs), tuple(planner.done), tuple(planner.failed))
+    opened = dict(planner.tasks)
+    for job in planner.jobs:  # those that hold the test sets of several are not asked for by name
+        opened.setdefault(job.task, place.task(job.task, request.setting))
+    sizes = joined({asked: size(task) for asked, task in opened.items()})
+    return Plan(
+        tuple(planner.jobs),
+        tuple(planner.done),
+        tuple(planner.failed),
+        tuple(planner.cells),
+        sizes,
+        planner.costs,
+    )

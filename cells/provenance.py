@@ -12,8 +12,10 @@ from functools import cache
 from importlib import metadata
 from pathlib import Path
 
-from commons import device
+from commons import device, hashing
 
+ROOMS = ("commons", "cells", "tasks", "upstreams", "downstreams", "leaderboard")
+SOURCES = (".py", ".yaml", ".json")
 PACKAGES = "torch torchaudio transformers s3prl opensmile pyworld numpy scipy soundfile soxr pyroomacoustics"
 
 
@@ -25,6 +27,19 @@ def versions() -> dict[str, str]:
         with suppress(metadata.PackageNotFoundError):  # an extra that is not installed
             installed[name] = metadata.version(name)
     return installed
+
+
+@cache
+def program() -> dict[str, str]:
+    """A hash of this program's source files, and the versions of the packages that figures depend on.
+
+    Processes that do jobs of one plan must agree in them.
+    """
+    house = Path(__file__).parents[1]
+    paths = sorted(path for room in ROOMS for path in (house / room).rglob("*") if path.suffix in SOURCES)
+    hashes = [(path.relative_to(house).as_posix(), hashing.of_file(path)) for path in paths]
+    packages = {name: version for name, version in versions().items() if name != "python"}
+    return {"emorep": hashing.of_json(hashes)} | packages
 
 
 @cache

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import downstreams
 import tasks
 import upstreams
-from cells import late
+from cells import engine_settings, late, shards
 from cells.jobs import Setting
 from commons import commands, device, places
 from commons.errors import Refused
@@ -24,7 +24,9 @@ from upstreams.facts import seen_of
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from cells.engine_settings import Ray, Slurm
     from cells.late import LateFusion
+    from cells.shards import Shard
     from downstreams import Reader
     from upstreams import Ablation, Named
 
@@ -49,6 +51,9 @@ class Request:
         keep_weights: leave the fitted heads and fine-tuned encoders beside the records.
         asked: heads that were named, without the further read-outs of their trainings; empty as `readers`.
         noise: folder of the speech that babble is made of.
+        shard: the part of the request to do; None: all of it.
+        engine: who runs the jobs, with the settings of the user's file.
+        prefetch: resolve names, fetch weights, audit corpora, and stop.
     """
 
     upstreams: tuple[Named | LateFusion, ...]
@@ -75,6 +80,9 @@ class Request:
     keep_weights: bool = False
     asked: tuple[str, ...] = ()
     noise: Path | None = None
+    shard: Shard | None = None
+    engine: Slurm | Ray | None = None
+    prefetch: bool = False
 
     def keeps(self, reader: Reader) -> bool:
         """Whether weights of this head are kept: of a training only those of the read-outs that were named."""
@@ -91,12 +99,14 @@ class Request:
         where = self.places
         reading = tasks.Options(
             where.data, where.cache, where.emobox, self.skip_bad, self.limit, self.jobs, self.audio, self.labels,
-            self.texts, noise=self.noise,
+            self.texts, noise=self.noise, below=where.below,
         )  # fmt: skip
         return Setting(
             results=self.results.absolute(),
             reading=reading.absolute(),
-            extraction=upstreams.Extraction(where.cache.absolute(), self.device, self.jobs),
+            extraction=upstreams.Extraction(
+                where.cache.absolute(), self.device, self.jobs, below=tuple(one.absolute() for one in where.below)
+            ),
         )
 
 
@@ -104,7 +114,8 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     """The parsed command line; argparse ends the program with status 2 where it is wrong."""
     here = _parser()
     options = here.parse_args(argv)
-    if not options.list and not ((options.upstream or options.ablation) and options.task):
+    alone = options.list or options.status or options.cancel
+    if not alone and not ((options.upstream or options.ablation) and options.task):
         here.error("name at least one upstream (-u) and one task (-t); --list shows what there is")
     return options
 
@@ -140,6 +151,19 @@ def _parser() -> argparse.ArgumentParser:
     add("--speech", nargs="+", default=[], metavar="DIR", help="of --ablation: what it is trained on")
     add("--seen", nargs="+", metavar="CORPUS", help="corpora of the benchmark among --speech, or none")
     places.add_to(here, "runs")
+    add("--shard", nargs="?", const="", metavar="K/N",
+        help="do part K of N of the request; without K/N, of an array job of Slurm")  # fmt: skip
+    add(
+        "--engine",
+        choices=engine_settings.NAMES,
+        default="local",
+        help="who runs the jobs (default: this machine)",
+    )
+    add("--engine-config", metavar="FILE", type=Path, help="settings of the engine (YAML): docs/scale.md")
+    add("--address", help="of --engine ray: the cluster (default: ray starts one on this machine)")
+    add("--prefetch", action="store_true", help="fetch weights and audit corpora, for workers without network")
+    add("--status", action="store_true", help="what of the runs in --results is done, running, failed, left")
+    add("--cancel", action="store_true", help="end the runs in --results; what they did is kept")
     add("--list", action="store_true", help="upstreams, tasks with the state of their corpora, downstreams")
     return here
 
@@ -175,7 +199,9 @@ def understood(options: argparse.Namespace, tell: Callable[[str], None]) -> Requ
         places=where,
         **{k: getattr(options, k)
            for k in ["seeds", "device", "precision", "jobs", "limit", "force", "rerun", "skip_bad", "dry_run", "audio",
-                     "labels", "keep_weights", "noise"]},
+                     "labels", "keep_weights", "noise", "prefetch"]},
+        shard=None if options.shard is None else shards.which(options.shard, os.environ),
+        engine=engine_settings.chosen(options.engine, options.engine_config, options.address),
         texts=tasks.texts(options.text, names, tables),
         ablation=ablation,
         speech=tuple(Path(folder).expanduser() for folder in options.speech),
@@ -183,7 +209,7 @@ def understood(options: argparse.Namespace, tell: Callable[[str], None]) -> Requ
         files=tuple((name, os.environ[name]) for name in (ablation.files if ablation else ()) if os.environ.get(name)),
     )  # fmt: skip
     _suit(request.readers, [name for name in request.tasks if name in options.task])
-    if request.device == "cuda":
+    if request.device == "cuda" and request.engine is None:  # elsewhere the worker looks for its GPU
         device.choose(request.device)
     return request
 

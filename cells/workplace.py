@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from commons.corridors.features import Features
     from commons.corridors.utterances import Modality
     from tasks import Options, Task
-    from upstreams import Extraction, Identity
+    from upstreams import Identity
 
 TRAININGS = "trainings"  # in the results folder
 ROWS = 300_000  # utterances of all tasks that are kept: about 300 MB of tables
@@ -34,7 +34,7 @@ class Workplace:
         self.models = Models()
         self._tasks: OrderedDict[tuple[str, Options], tuple[Task, float]] = OrderedDict()
         self._begun: set[Path] = set()
-        self._features: tuple[tuple[str, Options, str, str, frozenset[str], Extraction], Features] | None = None
+        self._features: tuple[tuple[object, ...], Features] | None = None
 
     def task(self, name: str, setting: Setting) -> Task:
         """The task of that name. Raises EmorepError."""
@@ -88,14 +88,20 @@ class Workplace:
             self._begun.add(folder)
         return folder
 
-    def features(self, name: str, upstream: Identity, needs: frozenset[str], setting: Setting) -> Features:
-        """Features of a task's utterances, from the store or computed now. Raises EmorepError."""
-        key = name, setting.reading, upstream.fingerprint, upstream.precision, needs, setting.extraction
+    def features(
+        self, name: str, upstream: Identity, needs: frozenset[str], setting: Setting, part: tuple[int, int] = (0, 1)
+    ) -> Features:
+        """Features of a task's utterances, from the store or computed now. Raises EmorepError.
+
+        Args:
+            part: (k, n): of every n utterances the k-th alone, from 0.
+        """
+        key = name, setting.reading, upstream.fingerprint, upstream.precision, needs, setting.extraction, part
         if self._features is None or self._features[0] != key:
             self._features = None  # close them before others are opened
             who = upstream.named.record_name
-            task = self.read_by(upstream.modality, who, name, setting)
+            rows = self.read_by(upstream.modality, who, name, setting).utterances.iloc[part[0] :: part[1]]
             with bar(f"{cut(name, 60)}: {who}", "texts" if upstream.modality == "text" else "s of audio") as progress:
-                made = upstreams.extract(upstream, task.utterances, needs, setting.extraction, progress, self.models)
+                made = upstreams.extract(upstream, rows, needs, setting.extraction, progress, self.models)
             self._features = key, made
         return self._features[1]

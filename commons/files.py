@@ -76,7 +76,7 @@ def sweep(folder: Path) -> bool:
             age = time.time() - path.stat().st_mtime
             if age <= YOUNG:
                 all_known = False
-            elif age > STALE or _abandoned(path):
+            elif age > STALE or abandoned(path):
                 path.unlink()
     return all_known
 
@@ -88,8 +88,31 @@ def _lock(file: BinaryIO) -> None:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
-def _abandoned(path: Path) -> bool:
-    """Whether no process holds the lock of a temporary file; False where that cannot be known."""
+@contextmanager
+def announced(path: Path, content: str) -> Iterator[None]:
+    """In this context a file with this content is there, whose lock shows others that this process is alive.
+
+    A process that is killed leaves the file, for which `abandoned` is then true. Nothing happens where it cannot be
+    written.
+    """
+    file = None
+    with suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = open(path, "wb")  # noqa: SIM115
+        _lock(file)
+        file.write(content.encode())
+        file.flush()
+    try:
+        yield
+    finally:
+        if file is not None:
+            with suppress(OSError):
+                path.unlink(missing_ok=True)
+                file.close()
+
+
+def abandoned(path: Path) -> bool:
+    """Whether no process holds the lock of a file; False where that cannot be known."""
     if fcntl is None:
         return False
     with open(path, "rb") as file:

@@ -28,6 +28,7 @@ class Places:
         weights: copies of the hub's repositories, such as weights/facebook/wav2vec2-base; None: no such folder.
         emobox: EmoBox's fold files; None: the folder EmoBox under `data`.
         modelscope: ModelScope's cache.
+        below: further caches, which are read and never written.
     """
 
     data: Path = Path(DATA)
@@ -37,9 +38,10 @@ class Places:
     weights: Path | None = None
     emobox: Path | None = None
     modelscope: Path = field(default_factory=lambda: Path("~/.cache/modelscope").expanduser())
+    below: tuple[Path, ...] = ()
 
 
-FIELDS = {field.name for field in fields(Places)}
+FIELDS = {field.name for field in fields(Places)} - {"below"}
 FROM = {
     "data": "EMOREP_DATA",
     "cache": "EMOREP_CACHE",
@@ -50,7 +52,8 @@ FROM = {
 }
 HELP = {
     "data": "holds a folder for each corpus (default: $EMOREP_DATA, else ./data)",
-    "cache": "features, and an index of audio files (default: $EMOREP_CACHE, else ~/.cache/emorep)",
+    "cache": "features, and an index of audio files; A:B writes to A and reads B, too (default: $EMOREP_CACHE, else "
+    "~/.cache/emorep)",
     "results": "default: ./results",
     "runs": "pre-training runs (default: $EMOREP_RUNS, else ./runs)",
 }
@@ -59,20 +62,37 @@ HELP = {
 def of_environment(environment: Mapping[str, str] = os.environ) -> Places:
     """The places that the environment names, which are the defaults of command lines."""
     given = {name: Path(environment[key]).expanduser() for name, key in FROM.items() if environment.get(key)}
-    return Places(**given)
+    return layered(Places(**given, below=()))
 
 
 def add_to(parser: argparse.ArgumentParser, *names: str) -> None:
     """Give a command line the options of these places, such as --data DIR."""
     defaults = of_environment()
     for name in names:
-        parser.add_argument(f"--{name}", metavar="DIR", type=Path, default=getattr(defaults, name), help=HELP[name])
+        parser.add_argument(f"--{name}", metavar="DIR", type=Path, default=_default(defaults, name), help=HELP[name])
+
+
+def _default(places: Places, name: str) -> Path:
+    """The default of an option, as a user would write it."""
+    if name == "cache":
+        return Path(":".join(map(str, (places.cache, *places.below))))
+    return getattr(places, name)
 
 
 def chosen(options: argparse.Namespace) -> Places:
     """The places of a parsed command line, `~` expanded; places without an option come from the environment."""
     given = {name: Path(place).expanduser() for name, place in vars(options).items() if name in FIELDS and place}
-    return replace(of_environment(), **given)
+    below = () if "cache" in given else of_environment().below
+    return layered(replace(of_environment(), below=below, **given))
+
+
+def layered(places: Places) -> Places:
+    """The places with a cache of the form A:B apart: A is written, B and any further ones are only read."""
+    text = str(places.cache)
+    if ":" not in text or places.cache.exists():
+        return places
+    first, *others = (Path(part).expanduser() for part in text.split(":") if part)
+    return replace(places, cache=first, below=(*others, *places.below))
 
 
 def unwritable(folder: Path) -> str:

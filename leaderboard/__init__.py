@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from commons.corridors.record import Record
 
 __all__ = [
-    "LeaderboardError", "NoResult", "ablation", "csv", "drop_weights", "find", "keep", "kept", "load", "log_scoring",
-    "markdown", "openings", "predictions", "record", "same", "show", "verify", "weights",
+    "LeaderboardError", "NoResult", "ablation", "csv", "drop_weights", "examples", "find", "keep", "kept", "load",
+    "log_scoring", "markdown", "openings", "predictions", "record", "same", "show", "verify", "weights",
 ]  # fmt: skip
 
 Failure = tuple[str, str, str, str]
@@ -72,6 +72,13 @@ def load(results: Path) -> tuple[list[Record], list[str]]:
     from leaderboard.records import record_store
 
     return record_store.load(Path(results))
+
+
+def examples(results: Path, upstream: str, most: int) -> list[Record]:
+    """Some whole records of an upstream, whatever the task and head; no more than `most` are read."""
+    from leaderboard.records import record_store
+
+    return record_store.examples(Path(results), upstream, most)
 
 
 def predictions(results: Path, record: Record) -> pd.DataFrame:
@@ -125,7 +132,7 @@ def drop_weights(results: Path, cell: tuple[str, str, str]) -> None:
 
 
 def log_scoring(results: Path, record: Record) -> None:
-    """Append to `results/scored.jsonl` that a cell was scored: time, cell, task version, audit, key, headline figure.
+    """Append to `results/scored/` that a cell was scored: time, cell, task version, audit, key, headline figure.
 
     Raises:
         LeaderboardError: the file cannot be written.
@@ -136,7 +143,7 @@ def log_scoring(results: Path, record: Record) -> None:
 
 
 def openings(results: Path) -> dict[str, int]:
-    """How often each task's test set was opened, by `results/scored.jsonl`; references do not count."""
+    """How often each task's test set was opened, by `results/scored/`; references do not count."""
     from leaderboard.records import openings
 
     return openings.openings(Path(results))

@@ -23,6 +23,7 @@ class Options:
         texts: (corpus, file) of transcripts that replace the corpus's own (`--text`).
         with_text: leave out utterances without text (counted and marked).
         noise: folder of recordings that babble is made of; None: another corpus under `data`.
+        below: caches whose index of audio contents is read and never written.
     """
 
     data: Path
@@ -36,6 +37,7 @@ class Options:
     texts: tuple[tuple[str, Path], ...] = ()
     with_text: bool = False
     noise: Path | None = None
+    below: tuple[Path, ...] = ()
 
     def absolute(self) -> Options:
         """The same with absolute folders, `~` expanded."""
@@ -43,9 +45,10 @@ class Options:
         emobox, audio, labels, noise = (absolute(one) if one else None for one in folders)
         data, cache = absolute(self.data), absolute(self.cache)
         texts = tuple((corpus, absolute(file)) for corpus, file in self.texts)
-        return replace(
+        made = replace(
             self, data=data, cache=cache, emobox=emobox, audio=audio, labels=labels, texts=texts, noise=noise
         )
+        return replace(made, below=tuple(absolute(one) for one in self.below))
 
 
 def absolute(place: Path) -> Path:

@@ -274,7 +274,7 @@ def _usable(
     Raises:
         TaskError: audio cannot be used, and the options do not say to leave it out; or no utterance is left.
     """
-    contents, bad = audio_check.examine(rows, options.cache, options.jobs, progress)
+    contents, bad = audio_check.examine(rows, options.cache, options.jobs, progress, options.below)
     if bad and (not options.skip_bad or contents.empty):
         raise TaskError(
             f"{wanted.name}: {len(bad)} of {len(rows)} audio files cannot be used:\n{bad_audio(bad, rows)}\n"

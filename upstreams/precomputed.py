@@ -162,7 +162,7 @@ def extract(
     entries = [Entry(name) for name in names]
     verified = (models or Models()).verified
     kept = [Kept(who.named.name, who.fingerprint, who.precision, kind, who.depth, who.width) for kind in kinds]
-    stores = [Store(options.cache, one, verified) for one in kept]
+    stores = [Store(options.cache, one, verified, options.below) for one in kept]
     lacking = _lacking(stores, entries)
     if lacking:
         if _fingerprint(files, _about(path)) != who.fingerprint:

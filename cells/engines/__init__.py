@@ -1,4 +1,4 @@
-"""Engines, which run the jobs of a plan on this machine or (later) on a cluster."""
+"""Engines, which run the jobs of a plan: on this machine, on Slurm, on Ray."""
 
 from __future__ import annotations
 
@@ -8,7 +8,12 @@ from typing import TYPE_CHECKING, Protocol
 from cells.jobs import Job, Outcome
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from cells.costs import Estimate
+    from cells.plan import Plan
     from cells.request import Request
+    from cells.runs import Run
     from cells.workplace import Workplace
 
 
@@ -28,11 +33,43 @@ class Engine(Protocol):
         ...
 
 
-def chosen(request: Request, place: Workplace) -> Engine:
-    """The engine of a request, which works at `place`. This machine is the only one so far."""
-    from cells.engines.local import Local
+def chosen(
+    request: Request, place: Workplace, runs: Run, estimates: Mapping[str, Estimate], warn: Callable[[str], None]
+) -> Engine:
+    """The engine of a request: this machine, which works at `place`, or others.
 
-    return Local(place)
+    Raises:
+        EmorepError: its package is not installed, or there is no cluster.
+    """
+    from cells import engine_settings
+
+    settings = request.engine
+    if settings is None:
+        from cells.engines.local import Local
+
+        return Local(place, runs)
+    from cells.engines.cluster import Cluster
+
+    if isinstance(settings, engine_settings.Slurm):
+        from cells.engines.slurm import Slurm
+
+        return Cluster(Slurm(settings, runs, warn), settings, runs, estimates)
+    from cells.engines.ray import Ray
+
+    return Cluster(Ray(settings, runs), settings, runs, estimates)
+
+
+def outcomes(request: Request, place: Workplace, plan: Plan, warn: Callable[[str], None]) -> Iterator[Outcome]:
+    """The outcomes of a plan's jobs, run by the request's engine, as they end. Raises EmorepError."""
+    from cells import engine_settings, runs
+
+    if not plan.jobs:
+        return
+    estimates = plan.costs.of(plan.jobs, plan.sizes)
+    with runs.begun(
+        request.setting.results, plan.jobs, plan.failed, estimates, engine_settings.name(request.engine)
+    ) as begun:
+        yield from run(chosen(request, place, begun, estimates, warn), plan.jobs)
 
 
 def run(engine: Engine, jobs: Sequence[Job]) -> Iterator[Outcome]:

@@ -307,7 +307,7 @@ function taskList(host) {
   const table = sortableTable("tasks", [
     cell("task", (b) => b.name), cell("what it asks", (b) => b.title), cell("head", (b) => b.head),
     ...(TRAINED.length ? [cell("system", (b) => (b.head === "reference" ? "" : systemOf(b)))] : []),
-    cell("upstreams", (b) => b.cells.filter((c) => !c[7]).length), cell("test opened", (b) => opened(b), "how often, by scored.jsonl; all heads"),
+    cell("upstreams", (b) => b.cells.filter((c) => !c[7]).length), cell("test opened", (b) => opened(b), "how often, by results/scored; all heads"),
     cell("utterances", (b) => b.n), cell("speakers", (b) => b.speakers), cell("folds", (b) => b.folds),
     cell("groups", (b) => b.groups, "that intervals and tests rest on"), cell("classes", (b) => b.classes || null),
     { title: "smallest p", hint: "that a test of two upstreams can give with so many groups", value: (b) => b.smallest_p, cell: (b) => probability(b.smallest_p) },
@@ -318,7 +318,7 @@ function taskList(host) {
     cell("licence", (b) => b.licence), cell("version", (b) => String(b.version)), cell("audit", (b) => b.audit.slice(0, 12)),
   ], { index: 0, down: false });
   host.replaceChildren(table.element, make("div", { class: "notes" },
-    make("p", {}, "Test opened: lines of scored.jsonl for the task, of all heads and versions; at least the cells that stand here. The more often a test was opened, the more its best figure owes to luck."),
+    make("p", {}, "Test opened: lines of results/scored for the task, of all heads and versions; at least the cells that stand here. The more often a test was opened, the more its best figure owes to luck."),
     make("p", {}, "A task whose folds or utterances changed stands once for every version, and figures of different versions are never compared.")));
   return () => {
     const rows = once.filter((board) => boardShown(board));

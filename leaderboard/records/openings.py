@@ -1,4 +1,7 @@
-"""`scored.jsonl`: one line for every time a cell was scored, that is, for every time a test set was opened."""
+"""`scored/*.jsonl`: one line for every time a cell was scored, that is, for every time a test set was opened.
+
+Every process writes a file of its own. Results of earlier versions have one file, `scored.jsonl`.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +9,12 @@ import json
 from collections import Counter
 from pathlib import Path
 
+from commons import journals
 from commons.corridors.record import REFERENCE, Record
 from leaderboard.records.files import writing
 
-NAME = "scored.jsonl"
+FOLDER, SUFFIX = "scored", ".jsonl"
+OLDER = "scored.jsonl"  # of earlier versions
 
 
 def log(results: Path, record: Record) -> None:
@@ -26,23 +31,19 @@ def log(results: Path, record: Record) -> None:
         "seeds": record.cell.seeds,
         metric: record.scores.metrics[metric].value,
     }
-    path = results / NAME
-    with writing(path):
-        results.mkdir(parents=True, exist_ok=True)
-        with path.open("a", encoding="utf-8") as file:  # one write of one line: processes may share the file
-            file.write(json.dumps(line) + "\n")
+    folder = results / FOLDER
+    with writing(journals.own(folder, SUFFIX)):
+        journals.append(folder, json.dumps(line) + "\n", SUFFIX)
 
 
 def openings(results: Path) -> dict[str, int]:
     """How often each task's test set was opened; references do not count."""
-    path = results / NAME
     counts: Counter[str] = Counter()
-    if path.is_file():
-        for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-            try:
-                entry = json.loads(line)
-                if entry["downstream"] != REFERENCE:
-                    counts[entry["task"]] += 1
-            except (ValueError, TypeError, KeyError, RecursionError):  # half a line of a killed process
-                continue
+    for line in journals.lines(results / FOLDER, SUFFIX, results / OLDER):
+        try:
+            entry = json.loads(line)
+            if entry["downstream"] != REFERENCE:
+                counts[entry["task"]] += 1
+        except (ValueError, TypeError, KeyError, RecursionError):  # half a line of a killed process
+            continue
     return dict(counts)

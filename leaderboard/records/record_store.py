@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -20,7 +21,7 @@ from commons.hashing import of_compact_json
 from commons.marks import EDGE, OLD_INTERVALS
 from leaderboard.errors import LeaderboardError
 from leaderboard.records import earlier, further, parquet
-from leaderboard.records.files import path_of, paths, sweep, writing
+from leaderboard.records.files import encode, path_of, paths, sweep, writing
 
 if TYPE_CHECKING:
     import numpy as np
@@ -200,6 +201,12 @@ def load(results: Path) -> tuple[list[Record], list[str]]:
         if stored and not damage:
             records.append(stored)
     return sorted(records, key=lambda r: (r.cell.upstream, r.cell.task, r.cell.downstream)), problems
+
+
+def examples(results: Path, upstream: str, most: int) -> list[Record]:
+    """Some whole records of an upstream."""
+    several = islice((results / encode(upstream)).glob("*/*.json"), most)
+    return [stored for path in several if (stored := examine(results, path)[0])]
 
 
 def predictions(results: Path, record: Record) -> pd.DataFrame:

@@ -27,7 +27,7 @@ def report(name: str, options: Options, progress: Progress | None) -> tuple[list
     table = csv_table.understood(name, options)
     contents, bad = None, dict[str, str]()
     if "path" in table.rows:
-        contents, bad = audio_check.examine(table.rows, options.cache, options.jobs, progress)
+        contents, bad = audio_check.examine(table.rows, options.cache, options.jobs, progress, options.below)
     lines = list(_counts(table, contents))
     if bad:
         named = reading.bad_audio(bad, table.rows).split("\n")

@@ -1,6 +1,6 @@
 """Contents of audio files: hashes, durations, and whether they can be used.
 
-An index in the cache, keyed by path and state of a file, saves reading a file twice. Results do not depend on it.
+An index in the cache saves decoding a file twice, a copy of it elsewhere as well. Results do not depend on it.
 """
 
 from __future__ import annotations
@@ -8,8 +8,8 @@ from __future__ import annotations
 import hashlib
 import os
 import struct
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -17,11 +17,11 @@ from typing import BinaryIO
 import numpy as np
 import pandas as pd
 
-from commons import fileindex
+from commons import fileindex, hashing
 from commons.fileindex import FileIndex
 from commons.progress import Progress
 
-INDEX = "audio.sqlite"
+INDEX = "audio"
 BLOCK = 1 << 18  # frames decoded at once, so that memory does not grow with the length of a file
 UNKNOWN_SIZE = 0xFFFFFFFF  # the size that programs declare when they write WAV to a pipe
 RATES = (2000, 768000)  # Hz; a header that claims less or more is damaged
@@ -62,12 +62,21 @@ class _Item:
     end: float
 
     @property
+    def part(self) -> str:
+        """Which part of the file it is, as the index spells it."""
+        return f"{self.start!r}-{self.end!r}"
+
+    @property
     def key(self) -> fileindex.Key:
-        return self.path, f"{self.start!r}-{self.end!r}"
+        return self.path, self.part
 
 
 def examine(
-    utterances: pd.DataFrame, cache: Path, jobs: int = 1, progress: Progress | None = None
+    utterances: pd.DataFrame,
+    cache: Path,
+    jobs: int = 1,
+    progress: Progress | None = None,
+    below: Sequence[Path] = (),
 ) -> tuple[pd.DataFrame, dict[str, str]]:
     """Contents of the usable utterances, and reasons for those that cannot be used.
 
@@ -76,6 +85,7 @@ def examine(
         cache: folder of the index; where it cannot be used, a warning says so and nothing is kept.
         jobs: threads that decode.
         progress: called with (files done, files to do) while files are read that are not in the index.
+        below: caches whose index is read, too.
 
     Returns:
         A table with the fields of `Content`, indexed by id, of usable utterances; and reasons by id of the others.
@@ -87,23 +97,23 @@ def examine(
         for path, start, end in zip(utterances["path"].tolist(), starts, ends, strict=True)
     ]
     ids = utterances.index.tolist()
-    with FileIndex(cache / INDEX) as index:
-        known = _known(index, items)
-        todo = [item for item in dict.fromkeys(items) if item not in known]
-        bad: dict[_Item, str] = {}
-        fresh: list[tuple[fileindex.Key, str, object]] = []
-        for done, (item, state, content) in enumerate(_examined(todo, jobs), start=1):
-            if isinstance(content, Content):
-                known[item] = content
-                fresh.append((item.key, state, asdict(content)))
-            else:
-                bad[item] = str(content)
-            if len(fresh) == WRITE:
-                index.write(fresh)
-                fresh = []
-            if progress is not None:
-                progress(done, len(todo))
-        index.write(fresh)
+    index = FileIndex(cache / INDEX, [one / INDEX for one in below])
+    known = _contents(index.known(item.key for item in items), {item.key: item for item in items})
+    todo = [item for item in dict.fromkeys(items) if item not in known]
+    bad: dict[_Item, str] = {}
+    fresh: list[fileindex.Row] = []
+    for done, (item, state, content) in enumerate(_examined(todo, jobs, index), start=1):
+        if isinstance(content, Content):
+            known[item] = content
+            fresh.append((item.key, state, content.sha256, asdict(content)))
+        else:
+            bad[item] = str(content)
+        if len(fresh) == WRITE:
+            index.write(fresh)
+            fresh = []
+        if progress is not None:
+            progress(done, len(todo))
+    index.write(fresh)
     good = {utterance: known[item] for utterance, item in zip(ids, items, strict=True) if item in known}
     table = pd.DataFrame(
         [tuple(vars(content).values()) for content in good.values()],
@@ -113,19 +123,27 @@ def examine(
     return table, {u: bad[item] for u, item in zip(ids, items, strict=True) if item in bad}
 
 
-def _known(index: FileIndex, items: Sequence[_Item]) -> dict[_Item, Content]:
+def _contents(values: Mapping[fileindex.Key, object], items: Mapping[fileindex.Key, _Item]) -> dict[_Item, Content]:
     """Contents from the index, by item."""
-    values = index.known(item.key for item in items)
-    known = {item: Content(**value) for item in items if isinstance(value := values.get(item.key), dict)}
+    known = {items[key]: Content(**value) for key, value in values.items() if isinstance(value, dict)}
     return {item: content for item, content in known.items() if RATES[0] <= content.rate <= RATES[1]}
 
 
-def _examined(items: Sequence[_Item], jobs: int) -> Iterator[tuple[_Item, str, Content | BadAudio]]:
-    """Each item with its file's state and its content, or the reason why it cannot be used, as they are done."""
+def _examined(items: Sequence[_Item], jobs: int, index: FileIndex) -> Iterator[tuple[_Item, str, Content | BadAudio]]:
+    """Each item with its file's state and its content, or the reason why it cannot be used, as they are done.
 
-    def work(item: _Item) -> tuple[_Item, str, Content | BadAudio]:
+    A copy of a file that the index knows is hashed, and not decoded.
+    """
+
+    def hashed(item: _Item) -> tuple[_Item, str, str | BadAudio]:
         try:
             state = fileindex.state(os.stat(item.path))  # before reading: a file that changes meanwhile is read again
+            return item, state, hashing.of_file(Path(item.path))
+        except OSError as error:
+            return item, "", BadAudio(f"cannot be read ({error.strerror})")
+
+    def work(item: _Item, state: str) -> tuple[_Item, str, Content | BadAudio]:
+        try:
             return item, state, read(item.path, item.start, item.end)
         except BadAudio as error:
             return item, "", error
@@ -134,7 +152,18 @@ def _examined(items: Sequence[_Item], jobs: int) -> Iterator[tuple[_Item, str, C
 
     with ThreadPoolExecutor(max(1, jobs)) as pool:
         for first in range(0, len(items), WINDOW):
-            for future in as_completed([pool.submit(work, item) for item in items[first : first + WINDOW]]):
+            some = list(pool.map(hashed, items[first : first + WINDOW]))
+            keys = {item: (sha256, item.part) for item, _, sha256 in some if isinstance(sha256, str)}
+            same = index.same(keys.values())
+            decode: list[Future[tuple[_Item, str, Content | BadAudio]]] = []
+            for item, state, sha256 in some:
+                if isinstance(sha256, BadAudio):
+                    yield item, state, sha256
+                elif kept := _contents({keys[item]: same.get(keys[item])}, {keys[item]: item}):
+                    yield item, state, kept[item]
+                else:
+                    decode.append(pool.submit(work, item, state))
+            for future in as_completed(decode):
                 yield future.result()
 
 

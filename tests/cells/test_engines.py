@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pickle
 import shutil
 import subprocess
 import sys
@@ -15,12 +14,13 @@ import pytest
 import downstreams
 import leaderboard
 import run_benchmark
-from cells import engines, measure
+from cells import engines, measure, travel
 from cells.engines import local
 from cells.jobs import Extract, Measure, Outcome
 from cells.plan import planned as plan_of
 from cells.request import parse, understood
 from cells.workplace import Workplace
+from commons.errors import EmorepError
 from downstreams import registry
 from tasks.corpora.demo import synthesis
 
@@ -50,7 +50,9 @@ def test_the_plan_lists_every_job_after_those_it_needs(tmp_path: Path) -> None:
 
 def test_jobs_are_plain_values_that_travel(tmp_path: Path) -> None:
     for job in planned(tmp_path)[2].jobs:
-        assert pickle.loads(pickle.dumps(job)) == job
+        assert travel.read(travel.write(job)) == job
+    with pytest.raises(EmorepError, match="not a job"):
+        travel.read('{"Popen": {"args": "ls"}}')
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -104,11 +106,12 @@ def test_a_job_runs_in_another_process_and_folder_from_its_arguments_alone(tmp_p
     request = understood(parse(words), lambda line: None)
     plan = plan_of(request, Workplace(), lambda line: None)
     job = next(job for job in plan.jobs if isinstance(job, Measure))
-    (tmp_path / "job").write_bytes(pickle.dumps(job))
+    (tmp_path / "job").write_text(travel.write(job))
     (tmp_path / "elsewhere").mkdir()
     code = (
-        "import pickle, sys; from cells.measure import perform; from cells.workplace import Workplace\n"
-        "outcome = perform(pickle.load(open(sys.argv[1], 'rb')), Workplace(), {}); sys.exit(outcome.failure or 0)"
+        "import sys; from cells import travel; from cells.measure import perform\n"
+        "from cells.workplace import Workplace\n"
+        "outcome = perform(travel.read(open(sys.argv[1]).read()), Workplace(), {}); sys.exit(outcome.failure or 0)"
     )
     done = subprocess.run([sys.executable, "-c", code, str(tmp_path / "job")], cwd=tmp_path / "elsewhere",
                           env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True)  # fmt: skip

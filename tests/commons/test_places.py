@@ -37,3 +37,10 @@ def test_columns_are_a_number_or_nothing() -> None:
     assert places.columns({"COLUMNS": "120"}) == 120
     for other in ("", "0", "-3", "wide", "9" * 5000):
         assert places.columns({"COLUMNS": other}) is None
+
+
+def test_a_cache_may_have_others_below_it_which_are_only_read(tmp_path: Path) -> None:
+    layered = places.layered(places.Places(cache=Path(f"{tmp_path}/a:{tmp_path}/b:~/c")))
+    assert (layered.cache, layered.below) == (tmp_path / "a", (tmp_path / "b", Path("~/c").expanduser()))
+    (tmp_path / "x:y").mkdir()
+    assert places.layered(places.Places(cache=tmp_path / "x:y")).below == (), "a folder whose name has a colon"

@@ -14,6 +14,7 @@ import leaderboard
 import run_benchmark
 from cells.engines import local
 from cells.jobs import Measure
+from commons import journals
 from leaderboard.umap.points import gather
 from leaderboard.umap.separation import distances, separation, standardised
 
@@ -75,7 +76,7 @@ def test_demo_to_leaderboard_and_a_second_run_does_nothing(command, cache):
     assert set(table.index) == {"fbank", "mfcc", "majority", "duration"}
     assert table.loc["fbank", "UA"] > 2 * table.loc["majority", "UA"]
     assert (table["UA_low"] <= table["UA"]).all()
-    scored = (command.results / "scored.jsonl").read_text().splitlines()
+    scored = journals.lines(command.results / "scored", ".jsonl")
     assert len(scored) == len(table), "one line a scoring"
     before = files(command.results) | files(cache / "features")
     second = command("-u", "fbank", "mfcc", "-t", "demo")

@@ -7,6 +7,7 @@ import pytest
 import downstreams
 import leaderboard
 import run_benchmark
+from commons import journals
 
 CELL = ("mfcc", "demo", "superb")
 
@@ -40,7 +41,7 @@ def command(tmp_path, tmp_path_factory, monkeypatch):
 
 
 def scorings(folder):
-    lines = map(json.loads, (folder / "scored.jsonl").read_text().splitlines())
+    lines = map(json.loads, journals.lines(folder / "scored", ".jsonl"))
     return [line["seeds"] for line in lines if line["downstream"] == "superb"]
 
 

@@ -5,6 +5,7 @@ import re
 from importlib import resources
 
 import leaderboard
+from commons import journals
 from downstreams.registry import HEADS
 from leaderboard import methods
 from leaderboard.__main__ import main
@@ -100,13 +101,15 @@ def test_every_scoring_is_a_line_and_counts_but_for_floors(make, results):
         leaderboard.log_scoring(results, make())
     leaderboard.log_scoring(results, make(name="urdu"))
     leaderboard.log_scoring(results, make(upstream="majority", head="reference", depth=None))
-    with (results / "scored.jsonl").open("a") as file:
-        file.write('{"task": "emo')
+    journals.append(results / "scored", '{"task": "emo', ".jsonl")
     assert leaderboard.openings(results) == {"emodb": 2, "urdu": 1}
-    first = json.loads((results / "scored.jsonl").read_text().splitlines()[0])
+    lines = journals.lines(results / "scored", ".jsonl")
+    first = json.loads(lines[0])
     assert first["task"] == "emodb" and {"scored", "upstream", "downstream", "audit", "key", "seeds", "UA"} <= set(
         first
     )
+    (results / "scored.jsonl").write_text(f"{lines[0]}\n{lines[1][:30]}")  # as earlier versions wrote, killed
+    assert leaderboard.openings(results) == {"emodb": 3, "urdu": 1}
     leaderboard.csv(results)
     assert leaderboard.verify(results) == [], "the log is no record"
 

@@ -82,6 +82,8 @@ SCRIPTS = {
          "teacher.layers=1"),
         says="frames/s",
     ),
+    "engine_overhead": Tiny(("--cells", "4", "--engines", "local", "--processes", "2"), says="0 damaged, verify: 0"),
+    "plan_speed": Tiny(("--upstreams", "2", "--tasks", "1", "--utterances", "24"), says="second: 14 jobs"),
     "probe_speed": Tiny(("--repeats", "1", "--threads", "1", "--whole"), {"UTTERANCES": 200, "WIDTH": 8, "LAYERS": 2},
                   "predictions agree"),
     "rank_errors": Tiny(("--draws", "2", "--upstreams", "3", "--groups", "6", "--timed", "3"), says="power, Holm"),

@@ -304,3 +304,21 @@ def test_names_that_are_no_file_names_have_folders_of_their_own(tmp_path: Path) 
     for folder in folders:
         folder.mkdir(parents=True)
         assert folder.resolve().parent == (tmp_path / "features").resolve()
+
+
+def test_a_store_below_is_read_and_never_written(utterances: pd.DataFrame, cache: Path, tmp_path: Path) -> None:
+    """Also where a file of it is damaged: what it held is made again, in the store above."""
+    first = get("fbank", utterances[:8], cache)
+    before = {path: path.stat().st_mtime_ns for path in cache.rglob("*")}
+    above = upstreams.Extraction(tmp_path / "above", "cpu", 1, 4, below=(cache,))
+    identity = upstreams.identify(upstreams.resolve("fbank"))
+    both = upstreams.extract(identity, utterances[:12], {"pooled"}, above)
+    assert (both.counts["computed"], both.counts["reused"]) == (4, 8)
+    assert np.array_equal(both.pooled[:8], first.pooled[:])
+    assert {path: path.stat().st_mtime_ns for path in cache.rglob("*")} == before
+    damaged = chunks(cache)[0]
+    damaged.write_bytes(damaged.read_bytes()[:-1] + b"x")
+    with pytest.warns(UserWarning, match="a cache that is only read"):
+        again = upstreams.extract(identity, utterances[:12], {"pooled"}, above)
+    assert again.counts["computed"] == 4 and damaged.exists()
+    assert np.array_equal(again.pooled[:], both.pooled[:])

@@ -17,6 +17,7 @@ class Extraction:
         cache: the folder of the store.
         device: auto, cpu, cuda or cuda:1.
         jobs: worker processes on a CPU, decoding threads with a GPU; 0: one for each core.
+        below: folders of other stores, which are read and never written.
         chunk: utterances in one file of the store at most, which is what a killed run can lose; 0: 64 with audio, 1,024
             with text.
 
@@ -28,6 +29,7 @@ class Extraction:
     device: str = "auto"
     jobs: int = 0
     chunk: int = 0
+    below: tuple[Path, ...] = ()
 
     def __post_init__(self) -> None:
         if self.device not in DEVICES and not self.device.startswith("cuda:"):

@@ -47,7 +47,7 @@ def extract(
     kinds = _kinds(needs)
     device = devices.choose(options.device) if identity.movable else "cpu"
     work = _Work(identity, of_table(utterances, identity.modality), options, device, models)
-    stores = [Store(options.cache, kept, models.verified) for kept in work.kept(kinds)]
+    stores = [Store(options.cache, kept, models.verified, options.below) for kept in work.kept(kinds)]
     locations, reports = work.fill(stores, progress)
     live = work.live() if "live" in kinds else None
     return work.features(utterances, stores, locations, reports, live, time.perf_counter() - started)

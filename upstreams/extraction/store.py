@@ -14,7 +14,7 @@ import json
 import os
 import time
 import warnings
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, NamedTuple, Protocol
@@ -150,18 +150,25 @@ class Location(NamedTuple):
 
 
 class Store:
-    """One folder of chunks, as this process last saw it; `verified`: chunks that need not be hashed again."""
+    """One folder of chunks, as this process last saw it, and those of caches below, which are only read."""
 
-    def __init__(self, cache: Path, kept: Kept, verified: Verified | None = None) -> None:
+    def __init__(self, cache: Path, kept: Kept, verified: Verified | None = None, below: Sequence[Path] = ()) -> None:
+        """
+        Args:
+            verified: chunks that need not be hashed again.
+            below: caches whose chunks are read as well.
+        """
         self.kept, self.folder, self._verified = kept, kept.folder(cache), verified or Verified()
+        self._below = [kept.folder(one) for one in below]
+        self._damaged: set[Path] = set()  # in caches below, where they stay
         self._chunks: dict[str, Chunk] = {}
         self._locations: dict[str, Location] = {}
         self._touched: set[str] = set()
 
     def refresh(self) -> None:
         """List the chunks that any process has written since."""
-        for path in chunk_files(self.folder):
-            if path.name in self._chunks:
+        for path in (path for folder in (self.folder, *self._below) for path in chunk_files(folder)):
+            if path.name in self._chunks or path in self._damaged:
                 continue
             try:
                 chunk = Chunk.open(path, self._verified)
@@ -203,7 +210,8 @@ class Store:
             raise UpstreamError(f"cannot read the cache: {chunk.path}: {error.strerror}; see --cache") from error
         if chunk.path.name not in self._touched:
             self._touched.add(chunk.path.name)
-            touch(chunk.path)
+            if chunk.path.parent == self.folder:
+                touch(chunk.path)
         return True
 
     def _forget(self, lost: list[Chunk]) -> None:
@@ -215,6 +223,14 @@ class Store:
                 self._locations.setdefault(row.key, Location(other, index))
 
     def _discard(self, path: Path) -> None:
+        if path.parent != self.folder:
+            self._damaged.add(path)
+            warnings.warn(
+                f"{path} is damaged, and in a cache that is only read; its features are made again",
+                Notice,
+                stacklevel=3,
+            )
+            return
         warnings.warn(f"removed a damaged file of features, {path}; its features are made again", Notice, stacklevel=3)
         try:
             path.unlink(missing_ok=True)

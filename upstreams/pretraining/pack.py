@@ -2,7 +2,7 @@
 
     CACHE/packs/<32 hex>.pcm     the samples of some 256 files, one after another
     CACHE/packs/<32 hex>.json    which part is which file, what was skipped and why, sha256 of the samples; written last
-    CACHE/packs/hashes.sqlite    sha256 of audio files, kept for as long as a file stays as it is
+    CACHE/packs/hashes/*.jsonl   sha256 of audio files, kept for as long as a file stays as it is
 
 A shard is named by the content of its files and the rule they were decoded by. So runs share shards wherever the files
 lie, decoding that was stopped goes on at the next shard, and of a new or changed file only its own shard is made anew.
@@ -15,6 +15,7 @@ import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -36,7 +37,7 @@ LONGEST = 4  # times that
 AHEAD = 16  # files in memory at a time
 FULL_SCALE = 32767
 VERSION = 2  # of the shards
-HASHES, WHOLE = "hashes.sqlite", "sha256"  # the index of hashes; the hash is of the whole file
+HASHES, WHOLE = "hashes", "sha256"  # the index of hashes; the hash is of the whole file
 AT_ONCE = 64  # files hashed between two writes of the index: a killed program loses no more
 POINTER = b"version https://git-lfs.github.com/spec/"  # how a file begins that git-lfs has not fetched yet
 
@@ -298,26 +299,27 @@ def hashes(paths: Sequence[Path], place: Path, pool: ThreadPoolExecutor) -> tupl
     """
     real = {path: os.path.realpath(path) for path in paths}
     unread: dict[Path, str] = {}
-    with FileIndex(place / HASHES) as index:
-        kept = index.known((name, WHOLE) for name in real.values())
-        digests = {path: digest for path in paths if isinstance(digest := kept.get((real[path], WHOLE)), str)}
-        fresh = [path for path in paths if path not in digests]
-        for some in _some(fresh):
-            rows = []
-            for path, done in zip(some, pool.map(_state_and_hash, some), strict=True):
-                if isinstance(done, OSError):
-                    unread[path] = f"cannot be read ({done.strerror or done})"
-                else:
-                    state, digests[path] = done
-                    rows.append(((real[path], WHOLE), state, digests[path]))
-            index.write(rows)
+    index = FileIndex(place / HASHES)
+    kept = index.known((name, WHOLE) for name in real.values())
+    digests = {path: digest for path in paths if isinstance(digest := kept.get((real[path], WHOLE)), str) and digest}
+    fresh = [path for path in paths if path not in digests]
+    for some in _some(fresh):
+        rows: list[fileindex.Row] = []
+        for path, done in zip(some, pool.map(_state_and_hash, some), strict=True):
+            if isinstance(done, OSError):
+                unread[path] = f"cannot be read ({done.strerror or done})"
+            else:
+                state, digests[path] = done
+                rows.append(((real[path], WHOLE), state, "", digests[path]))
+        index.write(rows)
     return digests, unread
 
 
 def forget(path: Path, place: Path) -> None:
     """Drop a file from the index in the folder `place`, since its hash there is wrong; it is hashed again next time."""
-    with FileIndex(place / HASHES) as index:
-        index.write([((os.path.realpath(path), WHOLE), "", "")])
+    with suppress(OSError):  # a file that is gone needs no entry
+        state = fileindex.state(os.stat(path))
+        FileIndex(place / HASHES).write([((os.path.realpath(path), WHOLE), state, "", "")])
 
 
 def _some(paths: Sequence[Path]) -> Iterator[Sequence[Path]]:

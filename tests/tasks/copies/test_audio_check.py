@@ -1,11 +1,14 @@
 """Audio is read once, in flat memory, and what cannot be used is named."""
 
+import errno
+import json
 import os
+import shutil
 import sqlite3
 import struct
 import tracemalloc
-import warnings
-from contextlib import nullcontext
+from contextlib import closing
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +16,7 @@ import pandas as pd
 import pytest
 import soundfile
 
+from commons import fileindex, journals
 from tasks.copies import audio_check
 from tests.tasks.layouts import write_audio
 
@@ -190,38 +194,52 @@ def test_an_interrupted_reading_keeps_what_was_written(tmp_path, monkeypatch):
     assert seen == [1]
 
 
-@pytest.mark.parametrize("damage", [b"not a database at all" * 100, b""])
-def test_a_damaged_index_is_made_anew(tmp_path, damage):
+def count_reads(paths, cache, **how):
+    """How many files were read, and how many utterances are usable."""
+    seen = []
+    usable = audio_check.examine(table(*paths), cache, progress=lambda done, total: seen.append(total), **how)[0]
+    return len(seen), len(usable)
+
+
+def test_damaged_lines_of_the_index_cost_their_own_files_alone(tmp_path):
+    paths = [write_audio(tmp_path / f"{i}.wav", 0.01) for i in range(4)]
+    first, _ = audio_check.examine(table(*paths), tmp_path / "cache")
+    (journal,) = (tmp_path / "cache" / audio_check.INDEX).iterdir()
+    lines = journal.read_text().splitlines(keepends=True)
+    changed = lines[1].replace('"rate": 16000', '"rate": 16001')
+    assert changed != lines[1]
+    other = journal.with_name("other.jsonl")  # this process has read the first file, and would not read it again
+    journal.unlink()
+    other.write_text(lines[0] + changed + "no line\n" + lines[2] + lines[3][:60])
+    again, bad = audio_check.examine(table(*paths), tmp_path / "cache")
+    assert not bad
+    pd.testing.assert_frame_equal(first, again)
+
+
+def test_a_copy_elsewhere_is_hashed_and_not_decoded_again(tmp_path, monkeypatch):
     path = write_audio(tmp_path / "x.wav")
+    first, _ = audio_check.examine(table(path), tmp_path / "cache")
+    (tmp_path / "staged").mkdir()
+    copy = Path(shutil.copy(path, tmp_path / "staged" / "y.wav"))
+    monkeypatch.setattr(audio_check, "read", lambda *arguments: pytest.fail("decoded again"))
+    again, bad = audio_check.examine(table(copy), tmp_path / "cache")
+    assert not bad and (first.to_numpy() == again.to_numpy()).all()
+    below, bad = audio_check.examine(table(copy), tmp_path / "other", below=[tmp_path / "cache"])
+    assert not bad and (first.to_numpy() == below.to_numpy()).all()
+
+
+def test_an_index_of_an_earlier_version_is_taken_over(tmp_path):
+    """An SQLite file, which is never opened again."""
+    path = write_audio(tmp_path / "x.wav")
+    content = audio_check.read(path)
     (tmp_path / "cache").mkdir()
-    (tmp_path / "cache" / "audio.sqlite").write_bytes(damage)
-    with pytest.warns(UserWarning, match="moved") if damage else nullcontext():
-        result, _ = audio_check.examine(table(path), tmp_path / "cache")
-    assert len(result) == 1
-
-
-def test_an_index_of_another_version_is_made_anew(tmp_path):
-    path = write_audio(tmp_path / "x.wav")
-    audio_check.examine(table(path), tmp_path / "cache")
-    with sqlite3.connect(tmp_path / "cache" / "audio.sqlite") as connection:
-        connection.execute("DROP TABLE known")
-        connection.execute("CREATE TABLE known (other)")
-        connection.execute("PRAGMA user_version = 99")
-    assert len(audio_check.examine(table(path), tmp_path / "cache")[0]) == 1
-
-
-def test_an_index_damaged_behind_its_header_is_made_anew(tmp_path):
-    paths = [write_audio(tmp_path / f"{i}.wav", 0.01) for i in range(300)]
-    first, _ = audio_check.examine(table(*paths), tmp_path / "cache", jobs=2)
-    index = tmp_path / "cache" / "audio.sqlite"
-    data = index.read_bytes()
-    for damaged in (data[:4096] + b"\xa5" * (len(data) - 4096), data[: len(data) // 2]):
-        index.write_bytes(damaged)
-        with pytest.warns(UserWarning, match=r"damaged index .*audio\.sqlite moved"):
-            again, bad = audio_check.examine(table(*paths), tmp_path / "cache", jobs=2)
-        assert not bad
-        pd.testing.assert_frame_equal(first, again)
-        audio_check.examine(table(*paths), tmp_path / "cache", progress=lambda *count: pytest.fail("read once more"))
+    with closing(sqlite3.connect(tmp_path / "cache" / "audio.sqlite")) as connection, connection:
+        connection.execute("CREATE TABLE known (path, part, state, value, digest)")
+        row = (str(path), "0.0-inf", fileindex.state(os.stat(path)), json.dumps(asdict(content)), "")
+        connection.execute("INSERT INTO known VALUES (?,?,?,?,?)", row)
+    assert count_reads([path], tmp_path / "cache") == (0, 1)
+    (tmp_path / "cache" / "audio.sqlite").write_bytes(b"damaged later")
+    assert count_reads([path], tmp_path / "cache") == (0, 1)
 
 
 def test_a_cache_that_cannot_be_written_is_told_once_and_done_without(tmp_path):
@@ -235,37 +253,15 @@ def test_a_cache_that_cannot_be_written_is_told_once_and_done_without(tmp_path):
 def test_a_full_disk_is_told_once_and_nothing_done_is_lost(tmp_path, monkeypatch):
     few = [write_audio(tmp_path / f"{i}.wav") for i in range(3)]
     audio_check.examine(table(*few), tmp_path / "cache")
-    connect = sqlite3.connect
 
-    def full(*args, **kwargs):
-        connection = connect(*args, **kwargs)
-        pages = connection.execute("PRAGMA page_count").fetchone()[0]
-        connection.execute(f"PRAGMA max_page_count = {pages}")  # SQLite's own way to say: disk full
-        return connection
+    def full(*arguments):
+        raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(sqlite3, "connect", full)
-    monkeypatch.setattr(audio_check, "WRITE", 50)
-    many = [write_audio(tmp_path / f"{i}.wav", 0.01) for i in range(3, 200)]
-    with pytest.warns(UserWarning, match=r"full.*--cache") as messages:
-        assert len(audio_check.examine(table(*few, *many), tmp_path / "cache")[0]) == 200
+    monkeypatch.setattr(journals, "append", full)
+    monkeypatch.setattr(audio_check, "WRITE", 2)
+    many = [write_audio(tmp_path / f"{i}.wav", 0.01) for i in range(3, 9)]
+    with pytest.warns(UserWarning, match=r"No space.*--cache") as messages:
+        assert len(audio_check.examine(table(*few, *many), tmp_path / "cache")[0]) == 9
     assert len(messages) == 1
     monkeypatch.undo()
-    seen = []
-    audio_check.examine(table(*few), tmp_path / "cache", progress=lambda *count: seen.append(count))
-    assert not seen
-
-
-def test_a_read_only_index_is_read_and_where_it_misses_done_without(tmp_path, monkeypatch):
-    first, second = write_audio(tmp_path / "1.wav"), write_audio(tmp_path / "2.wav")
-    audio_check.examine(table(first), tmp_path / "cache")
-    connect = sqlite3.connect
-    monkeypatch.setattr(sqlite3, "connect", lambda path, **how: connect(f"file:{path}?mode=ro", uri=True, **how))
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        assert len(audio_check.examine(table(first), tmp_path / "cache")[0]) == 1  # nothing to write
-    seen = []
-    with pytest.warns(UserWarning, match=r"readonly.*--cache"):
-        result, _ = audio_check.examine(
-            table(first, second), tmp_path / "cache", progress=lambda *count: seen.append(count)
-        )
-    assert len(result) == 2 and seen == [(1, 1)]
+    assert count_reads(few, tmp_path / "cache") == (0, 3)

@@ -163,14 +163,17 @@ def test_hashing_that_is_stopped_goes_on_where_it_was(tmp_path: Path, monkeypatc
 def test_a_damaged_index_is_made_again(tmp_path: Path) -> None:
     path = write(tmp_path / "data" / "a.wav", 1.0)
     key = build([path.parent], tmp_path, BOUNDS).key
-    (tmp_path / "packs" / packs.HASHES).write_text(100 * "no index ")
+    for file in (tmp_path / "packs" / packs.HASHES).iterdir():
+        file.write_text(100 * "no index ")
+    (tmp_path / "packs" / f"{packs.HASHES}.sqlite").write_text(100 * "no index ")  # of an earlier version
     with pytest.warns(UserWarning, match="damaged index"):
         assert build([path.parent], tmp_path, BOUNDS).key == key
 
 
 def test_an_index_that_cannot_be_used_is_warned_of_and_done_without(tmp_path: Path) -> None:
     path = write(tmp_path / "data" / "a.wav", 1.0)
-    (tmp_path / "packs" / packs.HASHES).mkdir(parents=True)
+    (tmp_path / "packs").mkdir()
+    (tmp_path / "packs" / packs.HASHES).write_text("a file in the place of the index's folder")
     with pytest.warns(UserWarning, match="cannot use the cache"):
         assert len(build([path.parent], tmp_path, BOUNDS)) == 1
 
@@ -251,8 +254,8 @@ def test_a_wrong_hash_in_the_index_is_told_once_and_mended(tmp_path: Path) -> No
     """As after a file was replaced within the clock's step of a file system."""
     path = write(tmp_path / "data" / "a.wav", 1.0)
     (tmp_path / "packs").mkdir()
-    with FileIndex(tmp_path / "packs" / packs.HASHES) as index:
-        index.write([((os.path.realpath(path), packs.WHOLE), fileindex.state(path.stat()), "0" * 64)])
+    index = FileIndex(tmp_path / "packs" / packs.HASHES)
+    index.write([((os.path.realpath(path), packs.WHOLE), fileindex.state(path.stat()), "", "0" * 64)])
     with pytest.raises(UpstreamError, match=r"a\.wav changed while it was read"):
         build([tmp_path / "data"], tmp_path, BOUNDS)
     assert len(build([tmp_path / "data"], tmp_path, BOUNDS)) == 1

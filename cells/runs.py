@@ -1,0 +1,172 @@
+"""Runs: what is kept of a request while its jobs are done, for `--status`, `--cancel` and engines on other machines.
+
+    RESULTS/jobs/RUN/plan/run.json          what the run is to do, and who drives it
+    RESULTS/jobs/RUN/plan/cancel            is there once somebody asked to end it
+    RESULTS/jobs/RUN/parcels/0001.json      jobs that another process does one after another
+    RESULTS/jobs/RUN/outcomes/*.jsonl       outcomes of jobs; a file for each process that does some
+    RESULTS/jobs/RUN/running/*.running      the job that a process does now
+    RESULTS/jobs/RUN/logs/*.log             what jobs on other machines printed, a file for each
+    RESULTS/jobs/claims                     locks of cells, so that no two processes measure one
+
+A run without failures removes its folder at its end.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shutil
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+from cells import travel
+from cells.jobs import Outcome
+from commons import files, journals
+from commons.errors import EmorepError
+
+if TYPE_CHECKING:
+    from cells.costs import Estimate
+    from cells.jobs import Job
+
+FOLDER, CLAIMS = "jobs", "claims"
+OUTCOMES, RUNNING, LOG = ".jsonl", ".running", ".log"
+
+
+def claims(results: Path) -> Path:
+    """The file whose locks say which cells are being measured."""
+    return results / FOLDER / CLAIMS
+
+
+@dataclass(frozen=True)
+class Run:
+    """The folder of one run, as its driver and its workers see it.
+
+    Attributes:
+        note: what is added to a failure of a job: where it happened.
+    """
+
+    folder: Path
+    note: Callable[[str], str] | None = None
+
+    @property
+    def name(self) -> str:
+        return self.folder.name
+
+    @property
+    def logs(self) -> Path:
+        return self.folder / "logs"
+
+    @property
+    def parcels(self) -> Path:
+        return self.folder / "parcels"
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether somebody asked to end it."""
+        return (self.folder / "plan" / "cancel").exists()
+
+    def cancel(self) -> None:
+        """Ask its driver and its workers to start no further job. Raises OSError."""
+        (self.folder / "plan" / "cancel").touch()
+
+    def log(self, job: str) -> Path:
+        """Where the output of a job on another machine goes."""
+        return self.logs / f"{files.encode(job)}{LOG}"
+
+    def add(self, outcome: Outcome) -> None:
+        """Store an outcome; one that cannot be stored is only not shown by --status."""
+        if self.note and outcome.failure and not outcome.skipped:
+            outcome = replace(outcome, failure=f"{outcome.failure} {self.note(outcome.job)}")
+        line = json.dumps({"at": time.time(), "outcome": json.loads(travel.write(outcome))})
+        with suppress(OSError):
+            journals.append(self.folder / "outcomes", line + "\n", OUTCOMES)
+
+    def outcomes(self) -> dict[str, Outcome]:
+        """The last outcome of every job that has one; lines that are not whole are left out."""
+        last: dict[str, tuple[float, Outcome]] = {}
+        for line in journals.lines(self.folder / "outcomes", OUTCOMES):
+            with suppress(ValueError, KeyError, TypeError, EmorepError):
+                entry = json.loads(line)
+                outcome = travel.read(json.dumps(entry["outcome"]))
+                if isinstance(outcome, Outcome) and entry["at"] >= last.get(outcome.job, (0.0, outcome))[0]:
+                    last[outcome.job] = entry["at"], outcome
+        return {job: outcome for job, (_, outcome) in last.items()}
+
+    @contextmanager
+    def announced(self, job: Job) -> Iterator[None]:
+        """In this context --status shows that this process does the job."""
+        about = {"job": job.id, "host": platform.node(), "pid": os.getpid(), "since": time.time()}
+        with files.announced(journals.own(self.folder / "running", RUNNING), json.dumps(about)):
+            yield
+
+    def running(self) -> list[dict[str, str | float]]:
+        """Job, host, process and start of what living processes do now."""
+        return [about for path in journals.files(self.folder / "running", RUNNING) if (about := _alive(path))]
+
+    @property
+    def about(self) -> dict[str, object]:
+        """What run.json holds; empty where it cannot be read."""
+        try:
+            content = json.loads((self.folder / "plan" / "run.json").read_text())
+            return content if isinstance(content, dict) else {}
+        except (OSError, ValueError):
+            return {}
+
+    @property
+    def driven(self) -> bool:
+        """Whether the process that began it is still alive."""
+        return any(_alive(path) for path in (self.folder / "plan").glob("*.driver"))
+
+    def end(self) -> None:
+        """Remove the folder where no job failed."""
+        if not any(one.failure for one in self.outcomes().values()):
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _alive(path: Path) -> dict[str, str | float] | None:
+    """What a living process says in its file; None where it has ended."""
+    with suppress(OSError, ValueError):
+        if not files.abandoned(path):
+            return cast(dict[str, str | float], json.loads(path.read_text()))
+    return None
+
+
+@contextmanager
+def begun(
+    results: Path, jobs: Sequence[Job], failed: Sequence[Outcome], estimates: Mapping[str, Estimate], engine: str
+) -> Iterator[Run]:
+    """A new run of jobs, which in this context counts as driven; `failed`: cells that could not be planned.
+
+    Raises:
+        EmorepError: its folder cannot be written.
+    """
+    name = f"{time.strftime('%Y%m%d-%H%M%S')}-{journals.writer()}"
+    run = Run(results / FOLDER / name)
+    cells = [[*job.cell, job.id, round(estimates[job.id].seconds, 1)] for job in jobs if hasattr(job, "cell")]
+    about = {"engine": engine, "host": platform.node(), "pid": os.getpid(), "started": time.time(), "cells": cells,
+             "failed": [[*(one.cell or ()), one.failure] for one in failed]}  # fmt: skip
+    try:
+        (run.folder / "plan").mkdir(parents=True, exist_ok=True)
+        files.write(run.folder / "plan" / "run.json", json.dumps(about))
+    except OSError as error:
+        raise EmorepError(
+            f"{run.folder}: cannot be written ({error.strerror or error}); free some space or choose another --results"
+        ) from error
+    with files.announced(run.folder / "plan" / f"{journals.writer()}.driver", "{}"):
+        yield run
+        run.end()
+
+
+def known(results: Path) -> list[Run]:
+    """The runs of a results folder, oldest first."""
+    return [Run(path.parents[1]) for path in sorted((results / FOLDER).glob("*/plan/run.json"))]
+
+
+def named(parts: Iterable[str]) -> str:
+    """A cell in a line of text."""
+    return " · ".join(part for part in parts if part)
