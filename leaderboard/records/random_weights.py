@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from commons.corridors.record import REFERENCE, FoldScore, Record, Score
+from commons.corridors.record import REFERENCE, FoldScore, Further, Record, Score
 from commons.marks import DRAWS, IMPORTED
 from leaderboard.records.comparable import question
 
@@ -66,7 +66,19 @@ def _mean(draws: Sequence[Record]) -> Record:
         }
     )
     marks = sorted({mark for draw in draws for mark in draw.marks} | {f"{DRAWS}:{len(draws)}"})
-    return first.model_copy(update={"scores": scores, "marks": marks})
+    return first.model_copy(update={"scores": scores, "marks": marks, "further": _further(draws)})
+
+
+def _further(draws: Sequence[Record]) -> dict[str, Further]:
+    """Figures of further targets, means over the draws; a target that a draw lacks is left out."""
+    made = {}
+    for name, first in draws[0].further.items():
+        several = [draw.further[name] for draw in draws if name in draw.further]
+        if len(several) == len(draws):
+            metrics = {m: _score([own.metrics.get(m) for own in several]) for m in first.metrics}
+            by_seed = {m: [_average(own.by_seed.get(m, [])) for own in several] for m in first.by_seed}
+            made[name] = first.model_copy(update={"metrics": metrics, "by_seed": by_seed})
+    return made
 
 
 def _fold(several: Sequence[FoldScore]) -> FoldScore:

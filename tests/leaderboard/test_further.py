@@ -123,6 +123,18 @@ def test_tables_and_csv_show_them_and_say_what_the_head_is(tmp_path, table):
     assert figures["gender_probe_UA"] and not figures["speaker_probe_WA"]
 
 
+def test_draws_of_random_weights_are_shown_by_their_mean(tmp_path, table):
+    made = record(tmp_path, table)
+    low, high = (made.model_copy(update={
+        "cell": made.cell.model_copy(update={"upstream": f"random:x@{draw}"}),
+        "upstream": made.upstream.model_copy(update={"name": f"random:x@{draw}", "draw": draw, "base": "x"}),
+        "further": {"gender": made.further["gender"].model_copy(update={
+            "metrics": {"UA": made.further["gender"].metrics["UA"].model_copy(update={"value": 40.0 + 20 * draw})}})},
+    }) for draw in (0, 1))  # fmt: skip
+    (shown,) = ending.tables([low, high])
+    assert shown.cell(shown.rows[0], "gender UA").value == 50.0
+
+
 def test_without_sentences_there_are_no_pairs(tmp_path, table):
     made = record(tmp_path, table.drop(columns="sentence"))
     assert made.further["intensity"].pairs == [] and "pairs" not in made.further["intensity"].metrics
