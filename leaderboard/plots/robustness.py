@@ -81,7 +81,7 @@ def _over_levels(
     for axis in axes[::across]:
         axis.set_ylabel(axis_label(metric))
     heading(drawn, title, width)
-    legend_below(drawn, axes[0], width)
+    legend_below(drawn, max(axes, key=lambda axis: len(axis.get_legend_handles_labels()[1])), width)
     return drawn
 
 

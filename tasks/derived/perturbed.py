@@ -24,6 +24,7 @@ from tasks.splits import audit
 from tasks.splits.problems import text
 from tasks.task import Task
 
+CITE = ("scheibler2018",)  # keys of the paper of the room simulator
 MARK = "~"  # between an utterance's id and the change
 
 
@@ -46,7 +47,7 @@ def changed(derived: Derived, loaded: Sequence[Task]) -> Task:
     wanted = definition.varied(
         base.definition, name=derived.name, version=derived.version, title=_title(base, changes), published=()
     )
-    papers = {"simulated rooms": ("scheibler2018",)} if any(c.kind == "reverb" for c in changes) else {}
+    papers = {"simulated rooms": CITE} if any(c.kind == "reverb" for c in changes) else {}
     rows = replace(base.reading, utterances=utterances, cite={**base.reading.cite, **papers})
     official = wanted.folds.by == "partition"
     proof = audit.prove(
