@@ -62,7 +62,7 @@ HELP = {
 def of_environment(environment: Mapping[str, str] = os.environ) -> Places:
     """The places that the environment names, which are the defaults of command lines."""
     given = {name: Path(environment[key]).expanduser() for name, key in FROM.items() if environment.get(key)}
-    return layered(Places(**given, below=()))
+    return layered(Places(below=(), **given))
 
 
 def add_to(parser: argparse.ArgumentParser, *names: str) -> None:

@@ -113,6 +113,9 @@ def main() -> None:
             wall, computed = through(engine, folder, tasks)
             count = len(leaderboard.load(folder / engine)[0])
             base = computed / count if base is None else base
+            if engine == "ray":
+                print(f"ray: {count} cells: {wall:.1f} s; the processor time of its processes is not known", flush=True)
+                continue
             beside = f"{1000 * (computed / count - base):+.0f} ms a cell beside {1000 * base:.0f} ms"
             print(
                 f"{engine}: {count} cells (with reference rows): {wall:.1f} s, {computed:.1f} s of one core, {beside}",
