@@ -8,7 +8,7 @@
     RESULTS/jobs/RUN/logs/*.log             what jobs on other machines printed, a file for each
     RESULTS/jobs/claims                     locks of cells, so that no two processes measure one
 
-A run without failures removes its folder at its end.
+A run without failures removes its folder at its end; one that was stopped, the next run does.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from cells.jobs import Job
 
 FOLDER, CLAIMS = "jobs", "claims"
+SETTLED = 60.0  # s; a younger run may not have said yet that it is alive
 OUTCOMES, RUNNING, LOG = ".jsonl", ".running", ".log"
 
 
@@ -122,6 +123,14 @@ class Run:
         """Whether the process that began it is still alive."""
         return any(_alive(path) for path in (self.folder / "plan").glob("*.driver"))
 
+    @property
+    def stopped(self) -> bool:
+        """Whether it was one of the local engine, and was stopped: the next run plans anew what it left."""
+        about = self.about
+        began = about.get("started")
+        old = isinstance(began, float) and time.time() - began > SETTLED
+        return old and about.get("engine") == "local" and not self.driven and not self.running()
+
     def end(self) -> None:
         """Remove the folder where no job failed."""
         if not any(one.failure for one in self.outcomes().values()):
@@ -145,6 +154,9 @@ def begun(
     Raises:
         EmorepError: its folder cannot be written.
     """
+    for older in known(results):
+        if older.stopped:
+            shutil.rmtree(older.folder, ignore_errors=True)
     name = f"{time.strftime('%Y%m%d-%H%M%S')}-{journals.writer()}"
     run = Run(results / FOLDER / name)
     cells = [[*job.cell, job.id, round(estimates[job.id].seconds, 1)] for job in jobs if hasattr(job, "cell")]
