@@ -2,14 +2,18 @@
 
 import numpy as np
 
-from commons import ordinal, votes
+from commons import ordinal, sequences, votes
 from commons.metrics import REGRESSION, sums
 
 
 def added_up(kind, target, guess, group, groups):
-    """(G, ...) statistics of three classes, of values, or of three levels or votes of which an answer is certain."""
+    """(G, ...) statistics of three classes, of values, of three levels or votes of which an answer is certain, or of
+    sequences of one to three symbols."""
     if kind == REGRESSION:
         return sums(target, guess, group, n_groups=groups)
+    if kind == "sequence":
+        symbols = np.array(["a", "b c", "a c b"])
+        return sequences.sums(symbols[target], symbols[guess], group, groups)
     counts = sums(target, guess, group, n_groups=groups, n_classes=3)
     if kind == "distribution":
         voted = 0.8 * np.eye(3)[target] + 0.2 * np.eye(3)[(target + 1) % 3]
