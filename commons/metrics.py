@@ -353,5 +353,9 @@ OF_PROBABILITIES: dict[str, Metric] = {
 
 
 def named(name: str) -> Metric:
-    """The metric of a name, of records or of views."""
+    """The metric of a name, of records or of views.
+
+    >>> named("UA").unit, named("Brier").limits
+    ('percent', (0.0, 2.0))
+    """
     return METRICS.get(name) or OF_PROBABILITIES[name]

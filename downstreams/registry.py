@@ -264,6 +264,7 @@ HEADS = registry.Registry(
             kinds=("classification",),
             own_classes=True,
             further=True,
+            applies="",  # the branches have no form as a fitted head
             interpretation=SPEECHEQ,
             cite=("kang2022", "morais2022"),
         ),

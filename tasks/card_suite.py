@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from commons.errors import EmorepError, Refused, UnknownName
-from tasks import brought, catalogue, corpora, definition, reading
+from tasks import brought, catalogue, corpora, definition
 from tasks.corpora import Corpus
 from tasks.derived import parsing
 from tasks.derived.kinds import ACROSS, KINDS
@@ -72,5 +72,7 @@ def _columns(task: str, options: Options) -> dict[str, int] | None:
     corpus: Corpus = corpora.module(base.corpus).CORPUS
     if corpus.synthetic:
         return None
+    from tasks import reading  # pandas, which a list of names does not need
+
     _, rows = reading.table(corpus, options.absolute().data, options.cache)
     return {str(name).partition(":")[0]: rows[name].nunique() for name in rows}

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from commons.corridors.record import Further, Record, Score, Task
-from commons.metrics import METRICS, ORDINAL, SEQUENCE
 from leaderboard.errors import LeaderboardError
 from leaderboard.records import parquet
 
@@ -22,7 +21,7 @@ ENDING = "further.parquet"
 ALIKE = ("speaker", "sentence", "repetition", "emotion")  # what two utterances of a pair share, as far as it is known
 NEEDED = ("speaker", "sentence", "emotion")  # without these there are no pairs
 # The metrics of each kind; tables show the first. A speaker is a group of its own, so UA of speakers has no interval.
-SHOWN = {"classification": ("UA", "WA"), ORDINAL: ("UA", "level_MAE", "Spearman", "pairs"), SEQUENCE: ("PER",)}
+SHOWN = {"classification": ("UA", "WA"), "ordinal": ("UA", "level_MAE", "Spearman", "pairs"), "sequence": ("PER",)}
 OF_SPEAKERS = ("WA", "UA")
 
 
@@ -51,7 +50,7 @@ def beside(
     made = {}
     for one in several:
         pairs = [name for name in ALIKE if name in utterances]
-        if one.kind != ORDINAL or not set(NEEDED) <= set(pairs):
+        if one.kind != "ordinal" or not set(NEEDED) <= set(pairs):
             pairs = []
         facts: dict[str, object] = {
             "kind": one.kind,
@@ -99,7 +98,7 @@ def scores(name: str, own: Beside, task: Task) -> dict[str, object]:
     from leaderboard.records import scoring
 
     kind = str(own.facts["kind"])
-    if kind == SEQUENCE:
+    if kind == "sequence":
         return _of_sequences(own.table)
     pairs = list(map(str, own.facts["pairs"])) if isinstance(own.facts["pairs"], list) else []
     shown = [m for m in _metrics(name, kind) if pairs or m != "pairs"]
@@ -171,6 +170,8 @@ def _of_sequences(table: pd.DataFrame) -> dict[str, object]:
     sums = sequences.sums(
         table["target"].tolist(), table["prediction"].tolist(), seed * len(names) + group, len(seeds) * len(names)
     ).reshape(len(seeds), len(names), 2)
+    from commons.metrics import METRICS
+
     metric = METRICS["PER"]
     return {
         "n": int((seed == 0).sum()),

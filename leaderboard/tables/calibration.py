@@ -64,11 +64,11 @@ def _not_known(older: Sequence[System]) -> list[str]:
     """A note on the systems whose corrections are not known, with the command that measures them again."""
     if not older:
         return []
-    names = [system.record.cell.upstream for system in older]
+    names, labels = ([of(system.record) for system in older] for of in (lambda r: r.cell.upstream, shown))
     _, task, head = _cell_of(older[0])
     return [
-        f"corrected probabilities are not known of {', '.join(names)}: nothing was held out, or it was measured before "
-        f"that was kept; to measure it again: python run_benchmark.py -u {' '.join(names)} -t {task} -d {head} --force"
+        f"corrected probabilities are not known of {', '.join(labels)}: nothing was held out, or it was measured "
+        f"before that was kept; to measure it again: python run_benchmark.py -u {' '.join(names)} -t {task} -d {head} --force"
     ]
 
 

@@ -323,6 +323,8 @@ def test_the_settings_that_keys_hold_are_those_that_they_held_before():
              "then_epochs": 30, "readout": "average"}  # fmt: skip
     frames = sizes | {"layers": "last", "batch": 32, "rates": [3e-4, 1e-3, 3e-3], "decay": 0.01,
               "warmup": 0.1, "epochs": 30, "clip": 5.0}  # fmt: skip
+    branches = {"network": "speecheq", "state": 1.0, "focal": 0.0, "intensity": 0.3, "phonemes": 0.3, "gender": 0.3,
+                "neutral": "masked", "projection": 256, "probes": True}  # fmt: skip
     settings = {head: dict(downstreams.resolve(head).settings) for head in HEADS}
     assert {own.pop("class_weights") for own in settings.values()} == {"headline"}
     assert settings == {
@@ -338,6 +340,9 @@ def test_the_settings_that_keys_hold_are_those_that_they_held_before():
         "finetune": sizes | tuned | {"top": None},
         "finetune_ecapa": sizes | tuned | {"top": None, "then": "ecapa"},
         "finetune_top3": sizes | tuned | {"top": 3},
+        "speecheq": {"version": 1, "attention": 64, "hidden": 256, "dropout": 0.5} | branches
+        | {name: frames[name] for name in ("layers", "batch", "rates", "decay", "warmup", "epochs", "clip")},
+        "finetune_speecheq": sizes | tuned | branches | {"top": None, "aggregator": "attentive"},
         "finetune_lora": sizes | tuned
         | {"top": None, "lora": 16, "rates": [2.5e-4, 5e-4], "random_rates": [2.5e-4, 5e-4]},
         "context_gru": turns | gru | {"context": True},

@@ -90,7 +90,7 @@ SCRIPTS = {
     "reconstruction_speed": Tiny(("npc_small", "--repeats", "1", "--seconds", "24"), says="npc_small"),
     "resampling_speed": Tiny(("--repeats", "1"), {"UTTERANCES": 600, "UPSTREAMS": 3}, "macro_F1"),
     "speecheq_weights": Tiny(
-        ("grid", "-u", "fbank", "-t", "demo", "--limit", "8", "--branches", "gender", "--grid", "0.1", "--epochs", "1"),
+        tuple("grid -u fbank -t demo --limit 96 --branches gender --grid 0.1 --epochs 1".split()),  # noqa: SIM905
         says="| fbank, demo | gender_0.1 |",
     ),
     "startup_speed": Tiny(("-u", "fbank"), says="second run"),
