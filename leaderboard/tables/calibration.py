@@ -66,9 +66,10 @@ def _not_known(older: Sequence[System]) -> list[str]:
         return []
     names, labels = ([of(system.record) for system in older] for of in (lambda r: r.cell.upstream, shown))
     _, task, head = _cell_of(older[0])
+    again = f"python run_benchmark.py -u {' '.join(names)} -t {task} -d {head} --force"
     return [
         f"corrected probabilities are not known of {', '.join(labels)}: nothing was held out, or it was measured "
-        f"before that was kept; to measure it again: python run_benchmark.py -u {' '.join(names)} -t {task} -d {head} --force"
+        f"before that was kept; to measure it again: {again}"
     ]
 
 
