@@ -61,6 +61,9 @@ def size(task: Task) -> Size:
     table, problem = task.utterances, task.problem
     durations = table["duration"].tolist() if "duration" in table else [0.0] * len(table)
     names = table["samples_sha256"].tolist() if "samples_sha256" in table else [f"{task.name} {i}" for i in table.index]
+    if "perturbation" in table:  # changed audio is extracted beside the clean one
+        changes = table["perturbation"].fillna("")
+        names = [name if not change else f"{name}~{change}" for name, change in zip(names, changes, strict=True)]
     files = dict(zip(names, durations, strict=True))
     return Size(len(table), sum(durations), len(problem.folds), files=files)
 

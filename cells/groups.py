@@ -1,4 +1,5 @@
-"""Which cells belong together: those that read the same features of the same audio, and parts with their late fusions.
+"""Which cells belong together: those that read the same features of the same audio, those of one training, and parts
+with their late fusions.
 
 A shard is some whole groups, dealt by estimated cost, so that nothing is extracted twice.
 """
@@ -48,7 +49,8 @@ def _resources(cell: Cell, sizes: Mapping[str, Size]) -> set[Resource]:
         return set().union(*(_of_upstream(part, cell.reader, cell.task, sizes) for part in cell.upstream.parts))
     if cell.upstream is None:
         return {("reference", cell.task)}
-    return _of_upstream(cell.upstream, cell.reader, cell.task, sizes)
+    # One training answers the clean cell and those of changed audio.
+    return {("key", cell.training or cell.key), *_of_upstream(cell.upstream, cell.reader, cell.task, sizes)}
 
 
 def _of_upstream(upstream: Identity, reader: Reader, task: str, sizes: Mapping[str, Size]) -> set[Resource]:

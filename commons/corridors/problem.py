@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Literal
 
@@ -16,6 +17,7 @@ KINDS = ("classification", "regression", "conversation", "ordinal", "distributio
 TargetKind = Literal["classification", "regression", "ordinal", "sequence"]
 TARGET_KINDS = ("classification", "regression", "ordinal", "sequence")
 _NONE = np.empty(0, dtype=np.int64)
+BY_ROW = ("targets", "groups", "speaker", "dialogue", "turn", "sentence", "votes", "allowed")  # arrays of a row each
 
 
 @dataclass(frozen=True)
@@ -155,7 +157,7 @@ class Problem:
             raise EmorepError(f"problem: no metric {self.select_on!r} (known: {', '.join(METRICS)})")
         if len(np.unique(self.ids)) != n:
             raise EmorepError("problem: utterance ids are not unique")
-        for name in ("targets", "groups", "speaker", "dialogue", "turn", "sentence"):
+        for name in BY_ROW:
             column = getattr(self, name)
             if column is not None and len(column) != n:
                 raise EmorepError(f"problem: {name} has {len(column)} rows, ids have {n}")
@@ -182,6 +184,28 @@ class Problem:
     def has_target(self) -> np.ndarray:
         """(N,) bool: the rows that folds may hold; others are context."""
         return ~np.isnan(self.targets) if self.kind == "regression" else self.targets >= 0
+
+    def taken(self, rows: np.ndarray, ids: np.ndarray, folds: Sequence[Fold]) -> Problem:
+        """The problem of these rows, in this order and as often as they are named, with other ids and folds."""
+
+        def of(column: np.ndarray | None) -> np.ndarray | None:
+            return None if column is None else column[rows]
+
+        return replace(
+            self,
+            ids=ids,
+            targets=self.targets[rows],
+            groups=self.groups[rows],
+            speaker=self.speaker[rows],
+            dialogue=of(self.dialogue),
+            turn=of(self.turn),
+            sentence=of(self.sentence),
+            votes=of(self.votes),
+            allowed=of(self.allowed),
+            also=tuple(replace(target, values=target.values[rows]) for target in self.also),
+            folds=tuple(folds),
+            draws=(),
+        )
 
 
 def _check_allowed(allowed: np.ndarray, problem: Problem) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from commons.corridors.record import REFERENCE, Record
-from leaderboard.cards import facts, figures
+from leaderboard.cards import derived, facts, figures
 from leaderboard.cards.model import Card, Given
 from leaderboard.errors import NoResult
 from leaderboard.records.display_names import shown
@@ -31,13 +31,13 @@ def collect(results: Path, records: Sequence[Record], upstream: str) -> tuple[Ca
         facts.what_it_is(given),
         figures.scores(given),
         figures.layers(given),
-        figures.of_kinds(given, "Transfer", figures.TRANSFER),
-        figures.of_kinds(given, "Few labels", figures.FEW),
-        figures.of_kinds(given, "Robustness", figures.ROBUST),
+        derived.of_kinds(given, "Transfer", derived.TRANSFER),
+        derived.of_kinds(given, "Few labels", derived.FEW),
+        derived.robustness(given),
         figures.groups(given),
         figures.calibration(given),
-        figures.of_kinds(given, "Annotators", figures.ANNOTATORS),
-        figures.of_kinds(given, "What else it tells", figures.ELSE),
+        derived.of_kinds(given, "Annotators", derived.ANNOTATORS),
+        derived.of_kinds(given, "What else it tells", derived.ELSE),
         facts.cost(given),
     ]
     sections.append(facts.not_known(given, sections))

@@ -1,9 +1,8 @@
-"""The figures of a card: scores with ranks, layers, derived tasks, groups and calibration."""
+"""The figures of a card: scores with ranks, layers, groups and calibration."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from commons.corridors.record import REFERENCE, Record
 from leaderboard.cards.model import Given, Section
@@ -11,43 +10,12 @@ from leaderboard.comparison.answers import answers
 from leaderboard.comparison.standings import Standing, significant_pairs, standing
 from leaderboard.records.comparable import question
 from leaderboard.records.random_weights import averaged, is_of
-from leaderboard.tables import transfers
 from leaderboard.tables.calibration import by_calibration
 from leaderboard.tables.groups import AGAINST, by_group
 from leaderboard.tables.model import Cell, Table, figure
 from leaderboard.tables.views import of_record
 from leaderboard.text import NONE, plural
 from leaderboard.trust.variants import GIVEN, PRIOR
-
-ITSELF = "without it"  # the same task with all labels, its own training part, unchanged recordings
-
-
-@dataclass(frozen=True)
-class Kinds:
-    """Derived tasks that a section shows.
-
-    Attributes:
-        kinds: kinds of derived tasks.
-        wanted: names of the tasks that a whole card has, `{task}` being a task; each with what it asks.
-        corpora: those that can have them; empty: all.
-    """
-
-    kinds: tuple[str, ...]
-    wanted: tuple[tuple[str, str], ...]
-    corpora: tuple[str, ...] = ()
-
-
-TRANSFER = Kinds(
-    ("transfer", "transfer-standardised", "across-languages"),
-    (("across-languages:here,{task}", "training on corpora in other languages"),),
-)
-FEW = Kinds(("shots",), (("shots:{task},1 shots:{task},4 shots:{task},16", "training on few labels"),))
-ROBUST = Kinds(("perturbed",), (("card:{task}", "changed recordings"),))
-ANNOTATORS = Kinds(("votes",), (("votes:{task}", "votes of single annotators"),), ("cremad", "iemocap", "msp_podcast"))
-ELSE = Kinds(
-    ("speaker", "gender", "sentence"),
-    (("speaker:{task}", "the speaker"), ("gender:{task}", "the gender"), ("sentence:{task}", "the sentence")),
-)
 
 
 def scores(given: Given) -> Section:
@@ -117,66 +85,6 @@ def layers(given: Given) -> Section:
     ]
     table = Table("layers", [], rows, ["chosen", *map(str, numbers)], cells, corner="task · head")
     return Section("Layers", lines, [table], deep)
-
-
-def of_kinds(given: Given, title: str, kinds: Kinds) -> Section:
-    """Figures of derived tasks, and which of those that a whole card has are missing."""
-    used = [r for r in averaged(given.own) if r.task.derived in kinds.kinds]
-    sources = list[Record]()
-    used.sort(key=lambda r: (r.task.base or "", r.task.derived or "", r.task.shots or 0, r.cell.task))
-    cells: dict[tuple[str, str], Cell] = {}
-    for record in used:
-        row, metric = f"{record.cell.task} · {record.cell.downstream}", record.task.headline
-        cells[row, "metric"] = Cell(text=metric)
-        cells[row, "figure"] = of_record(record, metric, tuple(record.marks))
-        cells[row, "chance"] = Cell(text=figure(100 / len(record.task.classes), "UA") if metric == "UA" else NONE)
-        if beside := _undisturbed(given, record):
-            cells[row, ITSELF] = of_record(beside, metric)
-            sources.append(beside)
-    rows = list(dict.fromkeys(row for row, _ in cells))
-    columns = [c for c in ("metric", "figure", ITSELF, "chance") if any(column == c for _, column in cells)]
-    tables = [Table(title.lower(), [], rows, columns, cells, corner="task · head")] if rows else []
-    missing = _lacking(given, kinds, used)
-    lines = [] if tables or missing else ["no corpus of this card is known here to have them"]
-    if any(column == ITSELF for _, column in cells):
-        lines.append(
-            f"{ITSELF}: the same classes with all labels, the corpus's own training part and recordings as they are"
-        )
-    return Section(title, lines, tables, [*used, *sources], missing)
-
-
-def _undisturbed(given: Given, record: Record) -> Record | None:
-    """The same upstream and head on the task that a derived one is made of, where both ask for the same classes.
-
-    For a transfer that is the task of the shared classes.
-    """
-    if record.task.derived in TRANSFER.kinds:
-        return transfers.own(record, given.own, record.task.base or "")
-    return next(
-        (r for r in given.own if r.cell.task == record.task.base and r.cell.downstream == record.cell.downstream
-         and r.task.headline == record.task.headline and set(r.task.classes) == set(record.task.classes)),
-        None,
-    )  # fmt: skip
-
-
-def _lacking(given: Given, kinds: Kinds, used: Sequence[Record]) -> list[tuple[str, str]]:
-    """What a whole card has of every task and these records lack, each with the command for all tasks that lack it."""
-    missing = []
-    for form, words in kinds.wanted:
-        kind = form.partition(":")[0]
-        of = (kind,) if kind in kinds.kinds and kind not in TRANSFER.kinds else kinds.kinds
-        tasks = [task for task in _of_corpora(given, kinds.corpora)
-                 if not any(r.task.derived in of and r.task.base == task for r in used)]  # fmt: skip
-        if tasks:
-            asked = [one for task in tasks for one in form.format(task=task).split()]
-            missing.append((f"{words} ({', '.join(tasks)})", given.command(*asked)))
-    return missing
-
-
-def _of_corpora(given: Given, corpora: tuple[str, ...]) -> list[str]:
-    """The card's tasks, of these corpora where any is named."""
-    of = {r.cell.task: r.task.corpus for r in given.own}
-    return [task for task in given.tasks if not corpora or of.get(task) in corpora]
 
 
 def groups(given: Given) -> Section:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -29,7 +30,8 @@ class Given:
 
     def command(self, *tasks: str, more: str = "") -> str:
         """The command that measures some tasks."""
-        return f"python run_benchmark.py -u {self.upstream} -t {' '.join(tasks)}{f' {more}' if more else ''}"
+        names = " ".join(map(shlex.quote, tasks))
+        return f"python run_benchmark.py -u {shlex.quote(self.upstream)} -t {names}{f' {more}' if more else ''}"
 
 
 @dataclass(frozen=True)

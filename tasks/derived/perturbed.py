@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from commons import perturbations
-from commons.corridors.problem import Fold, Problem, Target
+from commons.corridors.problem import Fold, Problem
 from commons.perturbations import Perturbation
 from tasks import definition
 from tasks.derived import noise
@@ -99,17 +99,4 @@ def _problem(base: Problem, ids: pd.Index, tested: np.ndarray, changes: int) -> 
         sets = [len(base.ids) + k * len(tested) + places for k in range(changes)]
         return replace(own, test=sets[0], beside=(own.test, *sets[1:]))
 
-    def target(own: Target) -> Target:
-        return replace(own, values=own.values[rows])
-
-    return replace(
-        base,
-        ids=text(ids),
-        targets=base.targets[rows],
-        groups=base.groups[rows],
-        speaker=base.speaker[rows],
-        dialogue=None if base.dialogue is None else base.dialogue[rows],
-        turn=None if base.turn is None else base.turn[rows],
-        folds=tuple(fold(own) for own in base.folds),
-        also=tuple(target(own) for own in base.also),
-    )
+    return base.taken(rows, text(ids), [fold(own) for own in base.folds])

@@ -36,6 +36,17 @@ def test_every_cell_is_in_one_shard_and_nothing_is_extracted_in_two(plan: Plan) 
             assert all(before in ids[:place] for place, job in enumerate(part.jobs) for before in job.after)
 
 
+@pytest.mark.parametrize("head", ["probe", "finetune"])
+def test_cells_that_one_training_answers_are_in_one_shard(tmp_path: Path, head: str) -> None:
+    words = ["-u", "random:emotion2vec@0", "-t", "perturbed:demo,white@10+gain@-6", "-d", head]
+    whole = planned(tmp_path, *words)[2]
+    trained = {job.id: len(job.parts) for job in whole.jobs if isinstance(job, Measure) and job.upstream}
+    assert set(trained.values()) == {3}, "the clean cell and two of changed audio"
+    dealt = [groups.shard(whole, Shard(number + 1, 3)) for number in range(3)]
+    several = [job.id for part in dealt for job in part.jobs if isinstance(job, Measure) and job.upstream]
+    assert sorted(several) == sorted(trained)
+
+
 def test_a_shard_is_the_same_whatever_is_done_already(plan: Plan) -> None:
     half = [job for job in plan.jobs if "fbank" not in job.id]
     later = Plan(tuple(half), (), (), plan.cells, plan.sizes, plan.costs)

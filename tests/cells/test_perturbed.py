@@ -66,6 +66,8 @@ def test_one_job_trains_for_all_changes_and_the_clean_cell(tmp_path, cache):
     extractions = [job.task for job in plan.jobs if isinstance(job, Extract)]
     assert extractions == ["demo", TASK]
     assert {job.reference for job in plan.jobs if isinstance(job, Measure)} == {"", "majority", "duration"}
+    clean, changed = plan.sizes["demo"].files, plan.sizes[TASK].files
+    assert set(clean) < set(changed) and len(changed) == len(clean) + len(CHANGES) * 48, "each is extracted"
 
 
 def test_the_clean_cell_is_bit_for_bit_the_one_that_is_measured_alone(made, alone):

@@ -8,6 +8,7 @@ from urllib.parse import unquote
 import pytest
 
 import leaderboard
+from commons.perturbations import SUITES, parse
 from leaderboard import page
 from leaderboard.__main__ import main
 from leaderboard.cards import pdf
@@ -53,6 +54,49 @@ def test_what_was_not_measured_has_its_command(board, results):
     assert any("labels" in what for what in missing) and any("--force" in command for command in missing.values())
     last = card.sections[-1]
     assert "not measured: the speaker (emodb)" in last.lines
+
+
+def section(results, upstream, title):
+    card, _ = collect(results, leaderboard.load(results)[0], upstream)
+    return next(one for one in card.sections if one.title == title)
+
+
+def test_changed_recordings_stand_against_unchanged_ones_and_what_lacks_of_a_suite_is_named(make, results):
+    make(pooled=False)
+    assert [command.partition(" -t ")[2] for _, command in section(results, "fbank", "Robustness").missing] == [
+        f"perturbed:emodb,{suite}" for suite in SUITES
+    ]
+    for level in (0, 30):
+        record = make(right=0.3 + level / 100, pooled=False, **cells.change("white", level))
+    for name in SUITES["small"][1:]:
+        change = parse(name)
+        make(pooled=False, **cells.change(change.kind, change.level))
+    own = section(results, "fbank", "Robustness")
+    summary, table = own.tables
+    assert summary.cell("emodb · probe", "area white, %").value is not None
+    against = record.scores.against_clean
+    assert table.cell("white@30", "change").value == against.change.value
+    assert table.cell("white@30", "unchanged, %").value == against.unchanged.value
+    assert f"fbank/perturbed%3Aemodb%2Cwhite%4030/probe.json {record.checksum[:12]}" in own.sources
+    (small, first), (hard, second) = own.missing
+    assert "small (emodb)" in small and first.endswith(f" -t perturbed:emodb,{SUITES['small'][0]}")
+    assert "hard (emodb)" in hard and "white@30" not in second and "white@20+" in second
+    assert not any("perturbed" in row for s in ("Scores", "Groups", "Calibration")
+                   for t in section(results, "fbank", s).tables for row in t.rows)  # fmt: skip
+
+
+def test_only_what_can_be_measured_is_asked_for(make, results):
+    one = cells.utterances().assign(gender="female", sentence=None)
+    make(table=one)
+    missing = [command for _, command in section(results, "fbank", "What else it tells").missing]
+    assert missing == ["python run_benchmark.py -u fbank -t speaker:emodb"]
+    make(table=one, name="shots:emodb,4", derived="shots", base="emodb", shots=4, aspect="shots 4")
+    ((_, command),) = section(results, "fbank", "Few labels").missing
+    assert command.endswith("-t shots:emodb,1 shots:emodb,16")
+    make(upstream="my words", given="text (gold)")
+    words = section(results, "my words", "Robustness")
+    assert not words.missing and "only audio can be changed" in words.lines[0]
+    assert all("-u 'my words' -t " in command for _, command in section(results, "my words", "Few labels").missing)
 
 
 def test_every_form_is_written_where_it_is_said(board, results, capsys):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import tasks
+from commons.corridors.problem import BY_ROW
 from commons.errors import Refused, UnknownName
 from commons.perturbations import KINDS, SUITES
 from tasks.derived import noise
@@ -42,6 +43,17 @@ def test_test_is_changed_and_training_is_not(demo):
     changed = task.utterances["perturbation"].notna().to_numpy()
     assert not changed[: len(base.problem.ids)].any() and changed[len(base.problem.ids) :].all()
     assert task.audit.identical_audio == base.audit.identical_audio
+
+
+def test_what_a_corpus_tells_of_an_utterance_it_tells_of_the_changed_one(tmp_path):
+    layouts.emodb(tmp_path)
+    task = tasks.load("perturbed:emodb,white@10", tasks.Options(tmp_path, tmp_path / "cache"))
+    problem, twins = task.problem, task.utterances["twin_of"].to_numpy()
+    assert problem.sentence is not None and len(set(problem.sentence)) > 1
+    place = {one: row for row, one in enumerate(problem.ids)}
+    for name in BY_ROW:
+        if (column := getattr(problem, name)) is not None:
+            np.testing.assert_array_equal(column, column[[place[one] for one in twins]], err_msg=name)
 
 
 def test_several_changes_are_test_sets_of_one_task(demo):
