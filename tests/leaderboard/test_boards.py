@@ -53,13 +53,18 @@ def contents(folder):
 
 def test_two_labs_make_one_board_that_says_who_brought_what(tmp_path, capsys):
     anna, ben, board = tmp_path / "anna" / "results", tmp_path / "ben", tmp_path / "board"
-    lab(anna, ("fbank", "mfcc"))
-    lab(ben, ("opensmile",), seed=7)
+    for record in lab(anna, ("fbank", "mfcc")):
+        leaderboard.log_scoring(anna, record)
+    (other,) = lab(ben, ("opensmile",), seed=7)
+    line = '{"scored": "2026-01-01T00:00:00Z", "upstream": "a", "task": "emodb", "downstream": "probe"}'
+    (ben / "scored.jsonl").write_text(f'{line}\n{line}\n{{"task": "emo')  # of an earlier version, killed
+    leaderboard.log_scoring(ben, other)
     assert main(["merge", str(anna), f"Ben B.={ben}", "--into", str(board)]) == 0
     assert "anna 2, Ben B. 1" in capsys.readouterr().out.replace("Ben B. 1, anna 2", "anna 2, Ben B. 1")
     records, damage = leaderboard.load(board)
     assert {r.cell.upstream: r.contributor for r in records} == {"fbank": "anna", "mfcc": "anna", "opensmile": "Ben B."}
     assert damage == [] and leaderboard.verify(board) == [], "leaderboard.csv is there, too"
+    assert leaderboard.openings(board) == {"emodb": 5}, "every opening of both"
     before = contents(board)
     assert main(["merge", str(anna), "--into", str(board)]) == 0
     assert contents(board) == before, "what is there already is not written again"
