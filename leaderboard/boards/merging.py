@@ -17,7 +17,7 @@ from commons.marks import OLD_INTERVALS, UNVERIFIED
 from leaderboard.boards import archive, withheld
 from leaderboard.boards.conflicts import Verdict, compared
 from leaderboard.errors import LeaderboardError
-from leaderboard.records import files, openings, parquet, record_store, verify
+from leaderboard.records import files, openings, parquet, record_store, verify, weights
 from leaderboard.records.comparable import Question, question
 from leaderboard.records.differences import differences
 from leaderboard.records.files import path_of, writing
@@ -249,6 +249,7 @@ class _Board:
             damage = parquet.damaged(place, mine, contents=True)
         if damage:
             account.lines.append(f"{_called(record)}: the board's own was damaged and is replaced: {'; '.join(damage)}")
+            weights.remove(self._into, *_cell(record))
         elif mine and not self._gives_way(place, mine, one, account):
             return
         if {question(record)} < self._versions.get(record.cell.task, set()) | {question(record)}:
@@ -272,6 +273,8 @@ class _Board:
         account.lines += [f"  {line}" for line in comparison.lines]
         account.wrong |= comparison.verdict is not Verdict.ROUNDING
         account.counts["kept the board's"] += not self._prefer_new
+        if self._prefer_new:  # those of the board are of another fit
+            weights.remove(self._into, *_cell(mine))
         return self._prefer_new
 
 

@@ -19,7 +19,7 @@ from commons.marks import UNVERIFIED
 from leaderboard import LeaderboardError
 from leaderboard.__main__ import main
 from leaderboard.boards import archive, merging, withheld
-from leaderboard.records import parquet, record_store
+from leaderboard.records import parquet, record_store, weights
 from leaderboard.records.files import path_of
 from tests.leaderboard import cells
 
@@ -87,10 +87,12 @@ def test_of_two_records_of_a_cell_the_boards_stands_and_the_difference_is_told(t
     assert account.wrong and "fbank · emodb · probe: more than rounding" in text
     assert f"UA {value:.1f} here, {their_value:.1f} there" in text and "of 120 predictions differ" in text
     assert leaderboard.find(board, "fbank", "emodb", "probe", verify=True) == mine
+    cell = (mine.cell.upstream, mine.cell.task, mine.cell.downstream)
+    weights.write(board, cell, mine.cell.key, mine.cell.seeds[0], lambda folder: {})
     account, text = told(board, theirs, prefer_new=True)
-    stands = leaderboard.find(board, "fbank", "emodb", "probe", verify=True)
+    stands = leaderboard.find(board, *cell, verify=True)
     assert stands.scores == other.scores and stands.contributor == "theirs"
-    assert len(list(place(board, mine).parent.iterdir())) == 3, "the files of the one before are gone"
+    assert len(list(place(board, mine).parent.iterdir())) == 3, "files and weights of the one before are gone"
 
 
 @pytest.mark.parametrize(("flipped", "processor", "verdict"), [
