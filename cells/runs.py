@@ -121,7 +121,7 @@ class Run:
     @property
     def driven(self) -> bool:
         """Whether the process that began it is still alive."""
-        return any(_alive(path) for path in (self.folder / "plan").glob("*.driver"))
+        return any(_alive(path) is not None for path in (self.folder / "plan").glob("*.driver"))
 
     @property
     def stopped(self) -> bool:

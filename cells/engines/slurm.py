@@ -10,6 +10,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -27,18 +28,25 @@ if TYPE_CHECKING:
 HOUSE = str(Path(__file__).resolve().parents[2])
 NAME = "emorep"
 WARNING = 120  # s from the signal of Slurm until it ends a job
+ENDING = 5.0  # s to wait for processes of this machine that were asked to end
 IDS = "plan/slurm.json"  # in the run's folder: ids of its jobs, so that others can end them
 
 
 class Errand:
-    """One parcel, as submitit starts it: called in the job's process, and once more after it was queued again."""
+    """One parcel, as submitit starts it: called in the job's process, and once more after it was queued again.
 
-    def __init__(self, file: str) -> None:
-        self.file = file
+    Attributes:
+        bound: the process ends with the run's driver, and as soon as the run is cancelled.
+    """
+
+    def __init__(self, file: str, bound: bool = False) -> None:
+        self.file, self.bound = file, bound
 
     def __call__(self) -> None:
-        from cells.engines.worker import carry_out
+        from cells.engines.worker import carry_out, end_with_driver
 
+        if self.bound:
+            end_with_driver(self.file)
         carry_out(self.file)
 
     def checkpoint(self) -> object:
@@ -49,7 +57,10 @@ class Errand:
 
 
 class Slurm:
-    """Starts parcels as jobs of one array, of which `at_once` run at a time."""
+    """Starts parcels as jobs of one array, of which `at_once` run at a time.
+
+    Without Slurm they are processes of this machine, no more than it has cores for; they end with this process.
+    """
 
     def __init__(self, settings: config.Slurm, run: Run, warn: Callable[[str], None]) -> None:
         """
@@ -62,7 +73,8 @@ class Slurm:
         self.poll = 5.0 if self._there else 0.2
         if not self._there:
             warn(
-                "there is no srun here, so --engine slurm starts processes on this machine (submitit's local executor)"
+                f"there is no srun here, so --engine slurm starts processes on this machine, {self._at_once} at a time "
+                "(submitit's local executor); `setup` and options of sbatch have no effect"
             )
         self._jobs: dict[str, submitit.Job[None]] = {}
         self._waiting: list[tuple[str, Path]] = []  # without Slurm, which has a queue of its own
@@ -94,19 +106,28 @@ class Slurm:
             if job := self._jobs.get(handle):
                 with suppress(Exception):  # a job that has ended, or a Slurm that does not answer
                     job.cancel(check=False)
+        until = time.monotonic() + ENDING
+        while not self._there and self._running() and time.monotonic() < until:
+            time.sleep(0.05)
+
+    @property
+    def _at_once(self) -> int:
+        """How many processes run at a time without Slurm: one on a GPU, else as many as there are cores for."""
+        own = self._settings
+        return 1 if own.gpus else max(1, min(own.at_once, device.cores() // own.cpus))
+
+    def _running(self) -> int:
+        return sum(not job.done() for job in self._jobs.values())
 
     def _fill(self) -> None:
-        """Without Slurm, start as many processes as there are cores for."""
-        while self._waiting:
-            running = sum(not job.done() for job in self._jobs.values())
-            if running >= max(1, min(self._settings.at_once, device.cores() // self._settings.cpus)):
-                return
+        """Without Slurm, start as many processes as may run."""
+        while self._waiting and self._running() < self._at_once:
             self._submit([self._waiting.pop(0)])
 
     def _submit(self, parcels: Sequence[tuple[str, Path]]) -> None:
         executor = _executor(self._settings, self._run.folder / "slurm", self._there)
         try:
-            made = executor.map_array(Errand.__call__, [Errand(str(path)) for _, path in parcels])
+            made = executor.map_array(Errand.__call__, [Errand(str(path), not self._there) for _, path in parcels])
         except (subprocess.CalledProcessError, EmorepError, OSError, RuntimeError) as error:
             raise EmorepError(
                 f"Slurm refuses the jobs: {_said(error)}; correct --engine-config, and run again"

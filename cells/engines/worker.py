@@ -11,6 +11,8 @@ from __future__ import annotations
 import os
 import platform
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from cells.jobs import Job
     from cells.workplace import Workplace
 
+LOOK = 0.5  # s between two looks whether the driver is alive
 OFFLINE = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
 _places: dict[int, Workplace] = {}  # of this process: what it keeps between two parcels
 
@@ -51,6 +54,23 @@ def carry_out(file: str) -> None:
     engine = Local(place, run, before, lambda job: _logged(run.log(job.id)))
     for _ in engines.run(engine, [job for job in jobs if job.id not in done]):
         pass
+
+
+def end_with_driver(file: str) -> None:
+    """From now on, end this process as soon as the run of a parcel has no driver or is cancelled.
+
+    It also ends when the process that started it does. What is half done is done again by the next run.
+    """
+    from cells.runs import Run
+
+    run, parent = Run(Path(file).parents[1]), os.getppid()
+
+    def watch() -> None:
+        while run.driven and not run.cancelled and os.getppid() == parent:
+            time.sleep(LOOK)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _here(job: Job, data: str | None) -> Job:

@@ -17,7 +17,7 @@ from commons.marks import OLD_INTERVALS, UNVERIFIED
 from leaderboard.boards import archive, withheld
 from leaderboard.boards.conflicts import Verdict, compared
 from leaderboard.errors import LeaderboardError
-from leaderboard.records import files, parquet, record_store, verify
+from leaderboard.records import files, openings, parquet, record_store, verify, weights
 from leaderboard.records.comparable import Question, question
 from leaderboard.records.differences import differences
 from leaderboard.records.files import path_of, writing
@@ -72,6 +72,8 @@ class Brought:
 def merge(sources: Sequence[str], into: Path, *, prefer_new: bool = False, facts: Facts | None = None) -> list[Account]:
     """Add the cells of folders and archives to the results in `into`; returns an account of each source.
 
+    How often tests were opened, which a folder says and an archive does not, is added as well.
+
     Args:
         sources: `PATH` or `NAME=PATH`, NAME being the contributor; else an archive's sender, or a folder's name.
         prefer_new: of two records of a cell that differ, take the one that comes; else the board's stands.
@@ -97,6 +99,8 @@ def merge(sources: Sequence[str], into: Path, *, prefer_new: bool = False, facts
                     account.counts["refused"] += 1
                     account.wrong = True
                     account.lines.append(f"refused: {plain(str(error).replace(str(folder), who))}")
+            with commons.files.locked(into):
+                openings.take_over(folder, into)
         said.append(account)
     return said
 
@@ -245,6 +249,7 @@ class _Board:
             damage = parquet.damaged(place, mine, contents=True)
         if damage:
             account.lines.append(f"{_called(record)}: the board's own was damaged and is replaced: {'; '.join(damage)}")
+            weights.remove(self._into, *_cell(record))
         elif mine and not self._gives_way(place, mine, one, account):
             return
         if {question(record)} < self._versions.get(record.cell.task, set()) | {question(record)}:
@@ -268,6 +273,8 @@ class _Board:
         account.lines += [f"  {line}" for line in comparison.lines]
         account.wrong |= comparison.verdict is not Verdict.ROUNDING
         account.counts["kept the board's"] += not self._prefer_new
+        if self._prefer_new:  # those of the board are of another fit
+            weights.remove(self._into, *_cell(mine))
         return self._prefer_new
 
 

@@ -15,6 +15,8 @@ from leaderboard.records.files import writing
 
 FOLDER, SUFFIX = "scored", ".jsonl"
 OLDER = "scored.jsonl"  # of earlier versions
+CELL = ("upstream", "task", "downstream")
+LONGEST = 10_000  # characters of a line
 
 
 def log(results: Path, record: Record) -> None:
@@ -39,11 +41,33 @@ def log(results: Path, record: Record) -> None:
 def openings(results: Path) -> dict[str, int]:
     """How often each task's test set was opened; references do not count."""
     counts: Counter[str] = Counter()
+    for line, times in _lines(results).items():
+        entry = json.loads(line)
+        if entry["downstream"] != REFERENCE:
+            counts[entry["task"]] += times
+    return dict(counts)
+
+
+def take_over(theirs: Path, into: Path) -> None:
+    """Append to the log of `into` the lines of another folder's log that it lacks, so that once more changes nothing.
+
+    Raises:
+        LeaderboardError: the file cannot be written.
+    """
+    lacking = _lines(theirs) - _lines(into)
+    if lacking:
+        with writing(journals.own(into / FOLDER, SUFFIX)):
+            journals.append(into / FOLDER, "".join(f"{line}\n" for line in lacking.elements()), SUFFIX)
+
+
+def _lines(results: Path) -> Counter[str]:
+    """The lines of a log, with how often each is there; without half lines of killed processes, which name no cell."""
+    known: Counter[str] = Counter()
     for line in journals.lines(results / FOLDER, SUFFIX, results / OLDER):
         try:
             entry = json.loads(line)
-            if entry["downstream"] != REFERENCE:
-                counts[entry["task"]] += 1
-        except (ValueError, TypeError, KeyError, RecursionError):  # half a line of a killed process
+            if len(line) <= LONGEST and all(isinstance(entry[name], str) for name in ("scored", *CELL)):
+                known[line] += 1
+        except (ValueError, TypeError, KeyError, RecursionError):
             continue
-    return dict(counts)
+    return known

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import signal
+import subprocess
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -16,19 +20,22 @@ from cells.engine_settings import Workers
 from cells.engines import worker
 from cells.engines.cluster import Cluster
 from cells.engines.slurm import Errand
+from commons import device
 from commons.errors import Refused
-from tests.cells.distributed import assert_same, run, stamps
-from tests.cells.test_engines import planned
+from tests.cells.distributed import assert_same, run, stamps, words
+from tests.cells.test_engines import ROOT, planned
 
 pytest.importorskip("submitit", reason="needs submitit: pip install emorep[slurm]")
 SBATCH = r"""#!/bin/bash
 grep -q nowhere "$1" && { echo "sbatch: error: invalid partition specified: nowhere" >&2; exit 1; }
 echo "Submitted batch job 77"
 cp "$1" "$SLURM_STAND_IN/script"
-(for i in $(seq 0 $(sed -n 's/^#SBATCH --array=0-\([0-9]*\)%.*/\1/p' "$1")); do
+set -m
+(for i in $(seq 0 $(sed -n 's/^#SBATCH --array=0-\([0-9]*\)%.*/\1/p' "$1")); do  # one at a time
   SLURM_ARRAY_JOB_ID=77 SLURM_ARRAY_TASK_ID=$i SLURM_JOB_ID=$((78 + i)) SLURM_PROCID=0 SLURM_LOCALID=0 SLURM_NODEID=0 \
     SLURM_NTASKS=1 SLURM_JOB_NUM_NODES=1 bash "$1" > "$SLURM_STAND_IN/$i" 2>&1
 done) > /dev/null 2>&1 &
+echo $! > "$SLURM_STAND_IN/group"
 """
 SRUN = """#!/bin/bash
 while [[ $1 == --* ]]; do [[ $1 == --output || $1 == --error ]] && shift; shift; done
@@ -49,13 +56,13 @@ def local(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return results
 
 
-def settings(folder: Path, *lines: str) -> list[str]:
-    (folder / "slurm.yaml").write_text("\n".join(["cpus: 1", "minutes: 0.006", *lines]))
+def settings(folder: Path, *lines: str, minutes: float = 0.006) -> list[str]:
+    (folder / "slurm.yaml").write_text("\n".join(["cpus: 1", f"minutes: {minutes:.6f}", *lines]))
     return ["--engine", "slurm", "--engine-config", str(folder / "slurm.yaml")]
 
 
 @pytest.fixture
-def slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Commands of Slurm that start the jobs of an array on this machine."""
     folder = tmp_path / "bin"
     folder.mkdir()
@@ -66,7 +73,10 @@ def slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (folder / name).chmod(0o755)
     monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
     monkeypatch.setenv("SLURM_STAND_IN", str(tmp_path))
-    return tmp_path
+    yield tmp_path
+    if (tmp_path / "group").exists():  # jobs do not outlive the test
+        with suppress(ProcessLookupError):
+            os.killpg(int((tmp_path / "group").read_text()), signal.SIGKILL)
 
 
 def test_shards_give_what_one_run_gives(local: Path, cache: Path, tmp_path: Path) -> None:
@@ -102,7 +112,7 @@ def test_a_killed_worker_costs_its_own_jobs_and_the_same_command_does_them(
     more = settings(tmp_path, f"python: {python}")
     results = tmp_path / "results"
     assert run(results, cache, *more) == 1
-    out = capsys.readouterr().out
+    out = " ".join(capsys.readouterr().out.split())  # the table wraps long lines
     assert "its process was killed" in out and "run the same command again" in out
     before = stamps(results)
     assert 0 < len(before) < 4
@@ -112,6 +122,50 @@ def test_a_killed_worker_costs_its_own_jobs_and_the_same_command_does_them(
     assert run(results, cache, *more) == 0
     assert before.items() <= stamps(results).items(), "what was done is not done again"
     assert_same(results, local)
+
+
+SLEEPING = """
+import os, pathlib, sys
+from cells.engines import worker
+def carry_out(file):
+    pathlib.Path({folder!r}, str(os.getpid())).touch()
+    import time
+    time.sleep(600)
+worker.carry_out = carry_out
+sys.argv = sys.argv[1:]
+from submitit.core.submission import submitit_main
+submitit_main()
+"""
+
+
+@pytest.mark.parametrize("end", ["kill", "cancel"])
+def test_processes_of_this_machine_are_few_and_end_with_the_driver(end: str, cache: Path, tmp_path: Path) -> None:
+    """Their parcels never end by themselves; the driver is killed, or its run is cancelled."""
+    begun = tmp_path / "begun"
+    begun.mkdir()
+    (tmp_path / "sleeping.py").write_text(SLEEPING.format(folder=str(begun)))
+    python = tmp_path / "python"
+    python.write_text(f'#!/bin/bash\nexec {sys.executable} {tmp_path}/sleeping.py "${{@:3}}"\n')
+    python.chmod(0o755)
+    more = settings(tmp_path, f"python: {python}", minutes=0.00001)
+    command = [sys.executable, "run_benchmark.py", *words(tmp_path / "results", cache, *more)]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as driver:
+        wait_until(lambda: len(list(begun.iterdir())) >= device.cores() or driver.poll() is not None)
+        numbers = [int(path.name) for path in begun.iterdir()]
+        if end == "kill":
+            driver.kill()
+        else:
+            assert run(tmp_path / "results", cache, "--cancel") == 0
+        driver.wait(timeout=60)
+    assert 0 < len(numbers) <= device.cores() and len(list(begun.iterdir())) == len(numbers)
+    wait_until(lambda: not any(Path(f"/proc/{number}").exists() for number in numbers))
+
+
+def wait_until(fulfilled: Callable[[], bool], seconds: float = 60.0) -> None:
+    until = time.monotonic() + seconds
+    while not fulfilled():
+        assert time.monotonic() < until, "it did not happen"
+        time.sleep(0.1)
 
 
 class InThisProcess:
@@ -153,6 +207,7 @@ def test_a_parcel_that_is_started_again_does_what_is_left(local: Path, cache: Pa
     with runs.begun(request.setting.results, plan.jobs, (), estimates, "slurm") as begun:
         errand = Errand(str(parcels.write(parcel, begun.folder, {}, None)))
         begun.cancel()
+        assert begun.driven
         errand()
         assert not begun.outcomes() and not begun.running()
         (begun.folder / "plan" / "cancel").unlink()
@@ -163,6 +218,7 @@ def test_a_parcel_that_is_started_again_does_what_is_left(local: Path, cache: Pa
         before = stamps(tmp_path / "results")
         errand()
         assert stamps(tmp_path / "results") == before and len(before) == 4
+    assert not begun.driven
     assert not begun.folder.exists(), "a run without failures leaves nothing"
 
 

@@ -19,7 +19,7 @@ from commons.marks import UNVERIFIED
 from leaderboard import LeaderboardError
 from leaderboard.__main__ import main
 from leaderboard.boards import archive, merging, withheld
-from leaderboard.records import parquet, record_store
+from leaderboard.records import parquet, record_store, weights
 from leaderboard.records.files import path_of
 from tests.leaderboard import cells
 
@@ -53,13 +53,18 @@ def contents(folder):
 
 def test_two_labs_make_one_board_that_says_who_brought_what(tmp_path, capsys):
     anna, ben, board = tmp_path / "anna" / "results", tmp_path / "ben", tmp_path / "board"
-    lab(anna, ("fbank", "mfcc"))
-    lab(ben, ("opensmile",), seed=7)
+    for record in lab(anna, ("fbank", "mfcc")):
+        leaderboard.log_scoring(anna, record)
+    (other,) = lab(ben, ("opensmile",), seed=7)
+    line = '{"scored": "2026-01-01T00:00:00Z", "upstream": "a", "task": "emodb", "downstream": "probe"}'
+    (ben / "scored.jsonl").write_text(f'{line}\n{line}\n{{"task": "emo')  # of an earlier version, killed
+    leaderboard.log_scoring(ben, other)
     assert main(["merge", str(anna), f"Ben B.={ben}", "--into", str(board)]) == 0
     assert "anna 2, Ben B. 1" in capsys.readouterr().out.replace("Ben B. 1, anna 2", "anna 2, Ben B. 1")
     records, damage = leaderboard.load(board)
     assert {r.cell.upstream: r.contributor for r in records} == {"fbank": "anna", "mfcc": "anna", "opensmile": "Ben B."}
     assert damage == [] and leaderboard.verify(board) == [], "leaderboard.csv is there, too"
+    assert leaderboard.openings(board) == {"emodb": 5}, "every opening of both"
     before = contents(board)
     assert main(["merge", str(anna), "--into", str(board)]) == 0
     assert contents(board) == before, "what is there already is not written again"
@@ -82,10 +87,12 @@ def test_of_two_records_of_a_cell_the_boards_stands_and_the_difference_is_told(t
     assert account.wrong and "fbank · emodb · probe: more than rounding" in text
     assert f"UA {value:.1f} here, {their_value:.1f} there" in text and "of 120 predictions differ" in text
     assert leaderboard.find(board, "fbank", "emodb", "probe", verify=True) == mine
+    cell = (mine.cell.upstream, mine.cell.task, mine.cell.downstream)
+    weights.write(board, cell, mine.cell.key, mine.cell.seeds[0], lambda folder: {})
     account, text = told(board, theirs, prefer_new=True)
-    stands = leaderboard.find(board, "fbank", "emodb", "probe", verify=True)
+    stands = leaderboard.find(board, *cell, verify=True)
     assert stands.scores == other.scores and stands.contributor == "theirs"
-    assert len(list(place(board, mine).parent.iterdir())) == 3, "the files of the one before are gone"
+    assert len(list(place(board, mine).parent.iterdir())) == 3, "files and weights of the one before are gone"
 
 
 @pytest.mark.parametrize(("flipped", "processor", "verdict"), [
