@@ -12,6 +12,7 @@ from cells.request import parse, understood
 
 def test_folders_of_jobs_are_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("EMOREP_DATA", raising=False)
     request = understood(parse(["-u", "fbank", "-t", "demo", "--results", "r", "--cache", "c"]), lambda line: None)
     setting = request.setting
     folders = (setting.results, setting.reading.data, setting.reading.cache, setting.extraction.cache)
