@@ -114,7 +114,7 @@ def _table(options: argparse.Namespace) -> int:
     records, damage = _records(options.results)
     records = _chosen(options, records)
     by = options.by or ("metric" if options.format == "latex" else None)
-    records = records if by == "robustness" else aside(records)
+    records = records if by == "robustness" else aside(records, options.task)
     tables, problems = view(by, options.results, records) if by else (results.tables(records), [])
     if not tables:
         raise LeaderboardError(f"{options.results}: no result for a table" + (f" by {by}" if by else ""))
@@ -142,7 +142,7 @@ def _compare(options: argparse.Namespace) -> int:
             if name not in (known := set[str]().union(*map(names_of, records))):
                 raise NoResult("upstream", name, known)
         foreign = {r.cell.upstream for r in records if IMPORTED in r.marks}
-        records, lost = _intact(options.results, aside(_chosen(options, records)))
+        records, lost = _intact(options.results, aside(_chosen(options, records), options.task))
         damage |= lost
         if pair:
             tables, problems = rankings.two_upstreams(options.results, records, pair[0], pair[1], foreign)
@@ -169,7 +169,7 @@ def _plot(options: argparse.Namespace) -> int:
         records, damage = _records(options.results)
         records, lost = _intact(options.results, _chosen(options, records))
         damage |= lost
-        made, lacking = plots.write(options.results, records, options.kind or list(KINDS), widths, out)
+        made, lacking = plots.write(options.results, records, options.kind or list(KINDS), widths, out, options.task)
         if options.kind:
             damage |= bool(lacking)
             for line in lacking:
@@ -194,7 +194,7 @@ def _umap(options: argparse.Namespace) -> int:
         neighbours=options.neighbours, seed=options.seed, by=options.by, widths=widths,
     )  # fmt: skip
     out = options.out or options.results / "umap"
-    made = pictures.write(options.results, aside(_chosen(options, records)), out, wanted, problems)
+    made = pictures.write(options.results, aside(_chosen(options, records), options.task), out, wanted, problems)
     for path in made:
         print(path, flush=True)
     for problem in problems:
@@ -207,7 +207,8 @@ def _page(options: argparse.Namespace) -> int:
     from leaderboard.records.changed_audio import aside
 
     records, damage = _records(options.results)
-    path, problems = page.write(options.results, aside(_chosen(options, records)), damage=damage, out=options.out)
+    chosen = aside(_chosen(options, records), options.task)
+    path, problems = page.write(options.results, chosen, damage=damage, out=options.out)
     for problem in problems:
         print(problem, file=sys.stderr)
     print(path)

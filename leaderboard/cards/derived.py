@@ -199,14 +199,14 @@ def _hears(given: Given) -> bool:
 
 
 def _one_of(summaries: Sequence[Table]) -> list[Table]:
-    """One table of the summaries of several tasks and heads; none where there are none."""
+    """One table of the summaries of several tasks and heads, which have a column each; none where there are none."""
     cells: dict[tuple[str, str], Cell] = {}
     for table in summaries:
         for row in table.rows:
             own = _short(table.title) + (f" · {table.name(row)}" if len(table.rows) > 1 else "")
-            cells |= {(own, column): cell for column in table.columns if (cell := table.cells.get((row, column)))}
+            cells |= {(column, own): cell for column in table.columns if (cell := table.cells.get((row, column)))}
     rows, columns = (list(dict.fromkeys(keys)) for keys in ([r for r, _ in cells], [c for _, c in cells]))
-    return [Table("robustness", [], rows, columns, cells, corner="task · head")] if rows else []
+    return [Table("robustness", [], rows, columns, cells, corner="all changes")] if rows else []
 
 
 def _short(title: str) -> str:

@@ -73,7 +73,7 @@ def test_changed_recordings_stand_against_unchanged_ones_and_what_lacks_of_a_sui
         make(pooled=False, **cells.change(change.kind, change.level))
     own = section(results, "fbank", "Robustness")
     summary, table = own.tables
-    assert summary.cell("emodb · probe", "area white, %").value is not None
+    assert summary.cell("area white, %", "emodb · probe").value is not None
     against = record.scores.against_clean
     assert table.cell("white@30", "change").value == against.change.value
     assert table.cell("white@30", "unchanged, %").value == against.unchanged.value
