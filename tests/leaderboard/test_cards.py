@@ -67,7 +67,7 @@ def test_changed_recordings_stand_against_unchanged_ones_and_what_lacks_of_a_sui
         f"perturbed:emodb,{suite}" for suite in SUITES
     ]
     for level in (0, 30):
-        record = make(right=0.3 + level / 100, pooled=False, **cells.change("white", level))
+        record = make(right=0.3 + level / 100, pooled=False, head_marks=("edge",), **cells.change("white", level))
     for name in SUITES["small"][1:]:
         change = parse(name)
         make(pooled=False, **cells.change(change.kind, change.level))
@@ -81,6 +81,8 @@ def test_changed_recordings_stand_against_unchanged_ones_and_what_lacks_of_a_sui
     (small, first), (hard, second) = own.missing
     assert "small (emodb)" in small and first.endswith(f" -t perturbed:emodb,{SUITES['small'][0]}")
     assert "hard (emodb)" in hard and "white@30" not in second and "white@20+" in second
+    (line,) = [line for line in section(results, "fbank", "What is not known").lines if line.startswith("edge: ")]
+    assert line.endswith(" (perturbed:emodb)"), "all changes are named once"
     assert not any("perturbed" in row for s in ("Scores", "Groups", "Calibration")
                    for t in section(results, "fbank", s).tables for row in t.rows)  # fmt: skip
 
