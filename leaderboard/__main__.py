@@ -72,8 +72,12 @@ def _csv(options: argparse.Namespace) -> int:
     return int(damage)
 
 
-def _chosen(options: argparse.Namespace, records: list[Record]) -> list[Record]:
-    """The records that -t, -u and -d name; references stay."""
+def _chosen(options: argparse.Namespace, records: list[Record], changed: bool = False) -> list[Record]:
+    """The records that -t, -u and -d name; references stay.
+
+    Args:
+        changed: a task stands for its changed test audio, too.
+    """
     from commons.corridors.record import REFERENCE
     from leaderboard.records.random_weights import is_of, names_of
 
@@ -85,7 +89,8 @@ def _chosen(options: argparse.Namespace, records: list[Record]) -> list[Record]:
 
     def wanted(record: Record) -> bool:
         reference = record.cell.downstream == REFERENCE
-        return (not options.task or record.cell.task in options.task) and (
+        named = {record.cell.task, record.task.base if changed and record.task.perturbation else None}
+        return (not options.task or not named.isdisjoint(options.task)) and (
             reference
             or (
                 (not options.upstream or is_of(record, options.upstream))
@@ -112,8 +117,8 @@ def _table(options: argparse.Namespace) -> int:
     from leaderboard.tables.model import Look
 
     records, damage = _records(options.results)
-    records = _chosen(options, records)
     by = options.by or ("metric" if options.format == "latex" else None)
+    records = _chosen(options, records, changed=by == "robustness")
     records = records if by == "robustness" else aside(records, options.task)
     tables, problems = view(by, options.results, records) if by else (results.tables(records), [])
     if not tables:
@@ -167,7 +172,7 @@ def _plot(options: argparse.Namespace) -> int:
             made += style.save(drawn, out / ("pretraining-log" + "-column" * (width == "column")))
     else:
         records, damage = _records(options.results)
-        records, lost = _intact(options.results, _chosen(options, records))
+        records, lost = _intact(options.results, _chosen(options, records, changed=True))
         damage |= lost
         made, lacking = plots.write(options.results, records, options.kind or list(KINDS), widths, out, options.task)
         if options.kind:
