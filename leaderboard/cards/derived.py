@@ -168,7 +168,9 @@ def robustness(given: Given) -> Section:
     summaries = [table for table in tables if " · robustness · " in table.title]
     single = [table for table in tables if " · changed test audio · " in table.title]
     lines = [*ROBUST * bool(used), *dict.fromkeys(note for table in single for note in table.notes)]
-    shown = [*_one_of(summaries), *(replace(table, title=_short(table.title), facts=[], notes=[]) for table in single)]
+    draws = len({record.cell.upstream for record in used}) > 1  # of random weights
+    each = [replace(one, title=one.title if draws else _short(one.title), facts=[], notes=[]) for one in single]
+    shown = [*_one_of(summaries), *each]
     if not _hears(given):
         return Section("Robustness", [*lines, "it reads texts, and only audio can be changed"], shown, used)
     return Section("Robustness", lines, shown, used, _changes_lacking(given, used))
@@ -210,6 +212,6 @@ def _one_of(summaries: Sequence[Table]) -> list[Table]:
 
 
 def _short(title: str) -> str:
-    """`emodb · probe` of `emodb · robustness · probe`; a single draw of random weights keeps its name."""
+    """`emodb · probe` of `emodb · robustness · probe` and of `emodb · changed test audio · fbank · probe`."""
     first, *_, last = title.split(" · ")
     return f"{first} · {last}"

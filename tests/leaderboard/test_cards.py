@@ -87,6 +87,13 @@ def test_changed_recordings_stand_against_unchanged_ones_and_what_lacks_of_a_sui
                    for t in section(results, "fbank", s).tables for row in t.rows)  # fmt: skip
 
 
+def test_draws_of_random_weights_each_have_their_changes(make, results):
+    for draw in (0, 1):
+        make(upstream=f"random:net@{draw}", pooled=False, **cells.change("white", 10))
+    summary, *each = section(results, "random:net", "Robustness").tables
+    assert len(set(summary.columns)) == 2 and len({table.title for table in each}) == 2
+
+
 def test_only_what_can_be_measured_is_asked_for(make, results):
     one = cells.utterances().assign(gender="female", sentence=None)
     make(table=one)
