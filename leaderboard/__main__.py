@@ -72,8 +72,12 @@ def _csv(options: argparse.Namespace) -> int:
     return int(damage)
 
 
-def _chosen(options: argparse.Namespace, records: list[Record]) -> list[Record]:
-    """The records that -t, -u and -d name; references stay."""
+def _chosen(options: argparse.Namespace, records: list[Record], changed: bool = False) -> list[Record]:
+    """The records that -t, -u and -d name; references stay.
+
+    Args:
+        changed: a task stands for its changed test audio, too.
+    """
     from commons.corridors.record import REFERENCE
     from leaderboard.records.random_weights import is_of, names_of
 
@@ -85,7 +89,8 @@ def _chosen(options: argparse.Namespace, records: list[Record]) -> list[Record]:
 
     def wanted(record: Record) -> bool:
         reference = record.cell.downstream == REFERENCE
-        return (not options.task or record.cell.task in options.task) and (
+        named = {record.cell.task, record.task.base if changed and record.task.perturbation else None}
+        return (not options.task or not named.isdisjoint(options.task)) and (
             reference
             or (
                 (not options.upstream or is_of(record, options.upstream))
@@ -112,9 +117,9 @@ def _table(options: argparse.Namespace) -> int:
     from leaderboard.tables.model import Look
 
     records, damage = _records(options.results)
-    records = _chosen(options, records)
     by = options.by or ("metric" if options.format == "latex" else None)
-    records = records if by == "robustness" else aside(records)
+    records = _chosen(options, records, changed=by == "robustness")
+    records = records if by == "robustness" else aside(records, options.task)
     tables, problems = view(by, options.results, records) if by else (results.tables(records), [])
     if not tables:
         raise LeaderboardError(f"{options.results}: no result for a table" + (f" by {by}" if by else ""))
@@ -142,7 +147,7 @@ def _compare(options: argparse.Namespace) -> int:
             if name not in (known := set[str]().union(*map(names_of, records))):
                 raise NoResult("upstream", name, known)
         foreign = {r.cell.upstream for r in records if IMPORTED in r.marks}
-        records, lost = _intact(options.results, aside(_chosen(options, records)))
+        records, lost = _intact(options.results, aside(_chosen(options, records), options.task))
         damage |= lost
         if pair:
             tables, problems = rankings.two_upstreams(options.results, records, pair[0], pair[1], foreign)
@@ -167,9 +172,9 @@ def _plot(options: argparse.Namespace) -> int:
             made += style.save(drawn, out / ("pretraining-log" + "-column" * (width == "column")))
     else:
         records, damage = _records(options.results)
-        records, lost = _intact(options.results, _chosen(options, records))
+        records, lost = _intact(options.results, _chosen(options, records, changed=True))
         damage |= lost
-        made, lacking = plots.write(options.results, records, options.kind or list(KINDS), widths, out)
+        made, lacking = plots.write(options.results, records, options.kind or list(KINDS), widths, out, options.task)
         if options.kind:
             damage |= bool(lacking)
             for line in lacking:
@@ -194,7 +199,7 @@ def _umap(options: argparse.Namespace) -> int:
         neighbours=options.neighbours, seed=options.seed, by=options.by, widths=widths,
     )  # fmt: skip
     out = options.out or options.results / "umap"
-    made = pictures.write(options.results, aside(_chosen(options, records)), out, wanted, problems)
+    made = pictures.write(options.results, aside(_chosen(options, records), options.task), out, wanted, problems)
     for path in made:
         print(path, flush=True)
     for problem in problems:
@@ -207,7 +212,8 @@ def _page(options: argparse.Namespace) -> int:
     from leaderboard.records.changed_audio import aside
 
     records, damage = _records(options.results)
-    path, problems = page.write(options.results, aside(_chosen(options, records)), damage=damage, out=options.out)
+    chosen = aside(_chosen(options, records), options.task)
+    path, problems = page.write(options.results, chosen, damage=damage, out=options.out)
     for problem in problems:
         print(problem, file=sys.stderr)
     print(path)

@@ -168,7 +168,9 @@ def robustness(given: Given) -> Section:
     summaries = [table for table in tables if " · robustness · " in table.title]
     single = [table for table in tables if " · changed test audio · " in table.title]
     lines = [*ROBUST * bool(used), *dict.fromkeys(note for table in single for note in table.notes)]
-    shown = [*_one_of(summaries), *(replace(table, title=_short(table.title), facts=[], notes=[]) for table in single)]
+    draws = len({record.cell.upstream for record in used}) > 1  # of random weights
+    each = [replace(one, title=one.title if draws else _short(one.title), facts=[], notes=[]) for one in single]
+    shown = [*_one_of(summaries), *each]
     if not _hears(given):
         return Section("Robustness", [*lines, "it reads texts, and only audio can be changed"], shown, used)
     return Section("Robustness", lines, shown, used, _changes_lacking(given, used))
@@ -199,17 +201,17 @@ def _hears(given: Given) -> bool:
 
 
 def _one_of(summaries: Sequence[Table]) -> list[Table]:
-    """One table of the summaries of several tasks and heads; none where there are none."""
+    """One table of the summaries of several tasks and heads, which have a column each; none where there are none."""
     cells: dict[tuple[str, str], Cell] = {}
     for table in summaries:
         for row in table.rows:
             own = _short(table.title) + (f" · {table.name(row)}" if len(table.rows) > 1 else "")
-            cells |= {(own, column): cell for column in table.columns if (cell := table.cells.get((row, column)))}
+            cells |= {(column, own): cell for column in table.columns if (cell := table.cells.get((row, column)))}
     rows, columns = (list(dict.fromkeys(keys)) for keys in ([r for r, _ in cells], [c for _, c in cells]))
-    return [Table("robustness", [], rows, columns, cells, corner="task · head")] if rows else []
+    return [Table("robustness", [], rows, columns, cells, corner="all changes")] if rows else []
 
 
 def _short(title: str) -> str:
-    """`emodb · probe` of `emodb · robustness · probe`; a single draw of random weights keeps its name."""
+    """`emodb · probe` of `emodb · robustness · probe` and of `emodb · changed test audio · fbank · probe`."""
     first, *_, last = title.split(" · ")
     return f"{first} · {last}"

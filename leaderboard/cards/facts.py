@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from commons.corridors.record import Record
 from commons.marks import explain
 from leaderboard.cards.model import Given, Section
+from leaderboard.records.changed_audio import is_changed
 from leaderboard.tables.model import Cell, Table
 from leaderboard.tables.views import real_time_factor
 from leaderboard.text import NONE
@@ -99,10 +100,10 @@ def not_known(given: Given, sections: Sequence[Section]) -> Section:
 
 
 def _marks(records: Sequence[Record]) -> dict[str, list[str]]:
-    """Every mark with the tasks that have it."""
-    of: dict[str, list[str]] = {}
+    """Every mark with the tasks that have it; all changes of a task's audio are named as one."""
+    of: dict[str, dict[str, None]] = {}
     for record in records:
+        changed = is_changed(record) and record.task.base
         for mark in record.marks:
-            if record.cell.task not in of.setdefault(mark, []):
-                of[mark].append(record.cell.task)
-    return of
+            of.setdefault(mark, {})[f"{record.task.derived}:{changed}" if changed else record.cell.task] = None
+    return {mark: list(tasks) for mark, tasks in of.items()}

@@ -8,7 +8,7 @@ from importlib import resources
 
 from leaderboard.cards.model import Card, Section
 from leaderboard.tables.model import Table
-from leaderboard.text import plain
+from leaderboard.text import plain, plural
 
 
 def document(card: Card) -> str:
@@ -36,7 +36,9 @@ def _section(section: Section) -> str:
         parts.append(f"<ul class=missing>{''.join(items)}</ul>")
     if section.sources:
         names = ", ".join(f"<code>{_text(source)}</code>" for source in section.sources)
-        parts.append(f"<details><summary>from {len(section.sources)} records</summary><p>{names}</p></details>")
+        parts.append(
+            f"<details><summary>from {plural(len(section.sources), 'record')}</summary><p>{names}</p></details>"
+        )
     return "\n".join([*parts, "</section>"])
 
 

@@ -37,17 +37,20 @@ KINDS = {
 }
 
 
-def draw(results: Path, records: Sequence[Record], kind: str, width: str) -> Iterator[tuple[str, Figure]]:
+def draw(
+    results: Path, records: Sequence[Record], kind: str, width: str, asked: Sequence[str] | None = None
+) -> Iterator[tuple[str, Figure]]:
     """The pictures of a kind that the records allow, each with a file name; none where they hold nothing for it.
 
     Args:
         width: `column` or `page`.
+        asked: tasks that somebody named; of others, records of changed audio are in their own picture alone.
     """
     from leaderboard.plots.style import styled
 
     module, function = KINDS[kind][1].split(":")
     if kind != "robustness":
-        records = aside(records)
+        records = aside(records, asked)
     with styled():
         for name, figure in getattr(import_module(module), function)(results, records, width):
             yield file_name(kind, *name), figure
@@ -59,7 +62,12 @@ def file_name(*parts: str) -> str:
 
 
 def write(
-    results: Path, records: Sequence[Record], kinds: Sequence[str], widths: Sequence[str], out: Path
+    results: Path,
+    records: Sequence[Record],
+    kinds: Sequence[str],
+    widths: Sequence[str],
+    out: Path,
+    asked: Sequence[str] | None = None,
 ) -> tuple[list[Path], list[str]]:
     """Draw and save pictures; names of column-wide files end in `-column`.
 
@@ -76,7 +84,7 @@ def write(
     for kind in kinds:
         before = len(made)
         for width in widths:
-            for name, figure in draw(results, records, kind, width):
+            for name, figure in draw(results, records, kind, width, asked):
                 path, again = out / (name + "-column" * (width == "column")), 2
                 while path.parent / f"{path.name}.pdf" in made:  # two names may look alike, as versions of a task do
                     path, again = out / f"{name}-{again}{'-column' * (width == 'column')}", again + 1

@@ -21,9 +21,14 @@ def is_changed(record: Record) -> bool:
     return record.task.perturbation is not None
 
 
-def aside(records: Sequence[Record]) -> list[Record]:
-    """Records without those of changed audio, which have views of their own; where there is nothing else, all."""
-    return [record for record in records if not is_changed(record)] or list(records)
+def aside(records: Sequence[Record], asked: Sequence[str] | None = None) -> list[Record]:
+    """Records without those of changed audio, which have views of their own; where there is nothing else, all.
+
+    Args:
+        asked: tasks that somebody named: records of these stay.
+    """
+    named = set(asked or ())
+    return [record for record in records if not is_changed(record) or record.cell.task in named] or list(records)
 
 
 def place(change: Perturbation) -> tuple[int, float]:

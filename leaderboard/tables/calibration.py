@@ -26,6 +26,10 @@ WORDS = {
     BOTH: "after prior correction and a temperature, both from held-out utterances, fold by fold",
     TEMPERATURE: "after a temperature from held-out utterances, fold by fold",
 }
+JOINED = (
+    "joined corpora: an answer is one of the classes of its own corpus; equal probabilities, and the shares of the "
+    "prior, are of the classes of all corpora"
+)
 
 
 def by_calibration(results: Path, records: Sequence[Record]) -> tuple[list[Table], list[str]]:
@@ -105,6 +109,7 @@ def _table(first: Record, name: str, states: Sequence[tuple[System, Variant]], m
             f"on average ({DRAWS} draws). It falls with accuracy and rises with few utterances: compare it with its "
             "bracket, not across heads",
             "surest: accuracy on the utterances with the highest confidence",
+            *[JOINED] * bool(task.corpora),
             *more,
         ],
         names={row_of(system.record): shown(system.record) for system, _ in states},

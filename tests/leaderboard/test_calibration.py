@@ -162,3 +162,11 @@ def test_predictions_without_probabilities_are_named(make, results):
     leaderboard.record(results, cells.measured(cells.sections(table), replace(predictions, table=bare), table))
     tables, problems = view("calibration", results, leaderboard.load(results)[0])
     assert not tables and "hold no probabilities" in problems[0]
+
+
+def test_joined_corpora_say_over_which_classes_probabilities_are(make, results):
+    table = cells.utterances().assign(corpus="emodb")
+    for corpora in ({}, {"emodb": list(cells.CLASSES)}):
+        own = make(table=table, name=f"t{len(corpora)}", corpora=corpora)
+        tables, _ = view("calibration", results, [own])
+        assert any("joined corpora" in note for note in tables[0].notes) == bool(corpora)

@@ -67,13 +67,13 @@ def test_changed_recordings_stand_against_unchanged_ones_and_what_lacks_of_a_sui
         f"perturbed:emodb,{suite}" for suite in SUITES
     ]
     for level in (0, 30):
-        record = make(right=0.3 + level / 100, pooled=False, **cells.change("white", level))
+        record = make(right=0.3 + level / 100, pooled=False, head_marks=("edge",), **cells.change("white", level))
     for name in SUITES["small"][1:]:
         change = parse(name)
         make(pooled=False, **cells.change(change.kind, change.level))
     own = section(results, "fbank", "Robustness")
     summary, table = own.tables
-    assert summary.cell("emodb · probe", "area white, %").value is not None
+    assert summary.cell("area white, %", "emodb · probe").value is not None
     against = record.scores.against_clean
     assert table.cell("white@30", "change").value == against.change.value
     assert table.cell("white@30", "unchanged, %").value == against.unchanged.value
@@ -81,8 +81,17 @@ def test_changed_recordings_stand_against_unchanged_ones_and_what_lacks_of_a_sui
     (small, first), (hard, second) = own.missing
     assert "small (emodb)" in small and first.endswith(f" -t perturbed:emodb,{SUITES['small'][0]}")
     assert "hard (emodb)" in hard and "white@30" not in second and "white@20+" in second
+    (line,) = [line for line in section(results, "fbank", "What is not known").lines if line.startswith("edge: ")]
+    assert line.endswith(" (perturbed:emodb)"), "all changes are named once"
     assert not any("perturbed" in row for s in ("Scores", "Groups", "Calibration")
                    for t in section(results, "fbank", s).tables for row in t.rows)  # fmt: skip
+
+
+def test_draws_of_random_weights_each_have_their_changes(make, results):
+    for draw in (0, 1):
+        make(upstream=f"random:net@{draw}", pooled=False, **cells.change("white", 10))
+    summary, *each = section(results, "random:net", "Robustness").tables
+    assert len(set(summary.columns)) == 2 and len({table.title for table in each}) == 2
 
 
 def test_only_what_can_be_measured_is_asked_for(make, results):

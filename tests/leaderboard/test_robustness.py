@@ -101,8 +101,14 @@ def test_other_views_leave_changed_audio_aside_unless_it_is_named(results, capsy
     assert "white" not in capsys.readouterr().out
     assert main(["table", "-t", "perturbed:emodb,white@10", "--results", str(results)]) == 0
     assert "perturbed:emodb,white@10" in capsys.readouterr().out
-    assert main(["table", "--by", "robustness", "--results", str(results)]) == 0
-    assert "white@10" in capsys.readouterr().out
+    for by in ("task", "group", "calibration"):
+        words = ["table", "--by", by, "--results", str(results)]
+        assert main(words) == 0 and "white" not in capsys.readouterr().out
+        assert main([*words, "-t", "emodb", "perturbed:emodb,white@10"]) == 0
+        assert "white@10" in capsys.readouterr().out
+    for named in ([], ["-t", "emodb"], ["-t", "perturbed:emodb,white@10"]):
+        assert main(["table", "--by", "robustness", *named, "--results", str(results)]) == 0
+        assert "white@10" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("form", FORMS)
