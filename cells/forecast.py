@@ -126,7 +126,8 @@ def _script(plan: Plan, request: Request, estimates: dict[str, Estimate]) -> lis
 
     packed = parcels.packed(plan.jobs, estimates, request.engine.minutes * 60, request.engine.gpus > 0)
     waves = Counter(one.wave for one in packed)
-    said = [f"{len(packed)} parcels of jobs: {' then '.join(str(waves[wave]) for wave in sorted(waves))}"]
+    said = [f"{len(packed)} {'parcel' if len(packed) == 1 else 'parcels'} of jobs: "
+            f"{' then '.join(str(waves[wave]) for wave in sorted(waves))}"]  # fmt: skip
     if isinstance(request.engine, engine_settings.Slurm):
         said += ["", *slurm.script(request.engine, request.results, waves[0]).splitlines()]
     return said
