@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import downstreams
 from cells import keeping
 from cells.costs import GPU
-from cells.jobs import Extract, Job, Late, Measure
+from cells.jobs import Extract, Job, Late, Measure, parts_of
 from cells.measure import explain
 from commons import device
 
@@ -38,7 +38,7 @@ def short(plan: Plan) -> str:
     estimates = plan.costs.of(plan.jobs, plan.sizes)
     extraction = sum(estimates[job.id].seconds for job in plan.jobs if isinstance(job, Extract))
     seconds = sum(one.seconds for one in estimates.values())
-    cells = sum(len(job.parts) if isinstance(job, Measure) else isinstance(job, Late) for job in plan.jobs)
+    cells = sum(len(parts_of(job)) for job in plan.jobs)
     return (
         f"{cells:,} cells to measure, {len(plan.done):,} done: about {hours(seconds)} of one core, "
         f"{hours(extraction)} of it extraction (within a factor of three)"
@@ -106,8 +106,9 @@ def _totals(plan: Plan, request: Request, estimates: dict[str, Estimate]) -> lis
     extractions = sum(isinstance(job, Extract) for job in plan.jobs)
     basis = f"times of {plan.costs.records:,} earlier records" if plan.costs.records else "built-in constants"
     gpu = f"{hours(movable / GPU)} on a GPU were it {GPU:.0f} times as fast as a core, which is not measured"
+    cells = sum(len(parts_of(job)) for job in plan.jobs)
     return [
-        f"{len(plan.jobs):,} jobs: {extractions:,} extractions, {len(plan.jobs) - extractions:,} cells",
+        f"{len(plan.jobs):,} jobs: {extractions:,} extractions, {cells:,} cells",
         f"about {hours(seconds)} of one core: {hours(extraction)} extraction, {hours(seconds - extraction)} heads; "
         f"{hours(movable)} of it could be on a GPU ({gpu})",
         f"about {_bytes(kept)} kept: features, records and predictions",
@@ -125,7 +126,8 @@ def _script(plan: Plan, request: Request, estimates: dict[str, Estimate]) -> lis
 
     packed = parcels.packed(plan.jobs, estimates, request.engine.minutes * 60, request.engine.gpus > 0)
     waves = Counter(one.wave for one in packed)
-    said = [f"{len(packed)} parcels of jobs: {' then '.join(str(waves[wave]) for wave in sorted(waves))}"]
+    said = [f"{len(packed)} {'parcel' if len(packed) == 1 else 'parcels'} of jobs: "
+            f"{' then '.join(str(waves[wave]) for wave in sorted(waves))}"]  # fmt: skip
     if isinstance(request.engine, engine_settings.Slurm):
         said += ["", *slurm.script(request.engine, request.results, waves[0]).splitlines()]
     return said

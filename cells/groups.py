@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import upstreams
 from cells.costs import Costs, Size
-from cells.jobs import Cell, Extract, Job, Late, Measure
+from cells.jobs import Cell, Extract, Job, Late, Measure, parts_of
 from cells.shards import Shard
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ def _extractions(group: Sequence[Cell]) -> list[Extract]:
 
 def _ids(job: Job) -> set[str]:
     """The ids of the cells that a job measures."""
-    return {part.id for part in job.parts} if isinstance(job, Measure) else {job.id}
+    return {part.id for part in parts_of(job)}
 
 
 def shard(plan: Plan, which: Shard) -> Plan:

@@ -161,6 +161,13 @@ Cell = Measure | Late
 Job = Extract | Cell
 
 
+def parts_of(job: Job) -> tuple[Cell, ...]:
+    """The cells that a job measures, as jobs of their own; of an extraction, none."""
+    if isinstance(job, Extract):
+        return ()
+    return job.parts if isinstance(job, Measure) else (job,)
+
+
 @dataclass(frozen=True)
 class Extracted:
     """The result of an extraction, for records of cells that use its features.

@@ -19,7 +19,7 @@ from cells import averaging, keeping, keys, runs, sections
 from cells.jobs import PART, Extract, Extracted, Job, Late, Measure, Outcome
 from cells.together import of_cell
 from cells.workplace import Workplace
-from commons import claims, device, files, journals
+from commons import device, files, journals
 from commons.corridors.features import together
 from commons.corridors.measured import Measured
 from commons.errors import EmorepError
@@ -45,7 +45,7 @@ def perform(job: Job, place: Workplace, before: Mapping[str, Outcome]) -> Outcom
         if isinstance(job, Extract):
             features = place.features(job.task, job.upstream, job.needs, job.setting, (job.part, job.parts))
             return Outcome(job.id, extracted=_extracted(features))
-        with claims.claimed(runs.claims(job.setting.results), job.id):
+        with runs.claimed(job):
             if isinstance(job, Late):
                 return Outcome(job.id, cell, differs=averaging.measure(job, place))
             first, *others = _measure(job, place, {part.id: _before(part, before) for part in job.parts})

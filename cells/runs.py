@@ -19,13 +19,14 @@ import platform
 import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from cells import travel
-from cells.jobs import Outcome
+from cells.jobs import Outcome, parts_of
+from commons import claims as locks
 from commons import files, journals
 from commons.errors import EmorepError
 
@@ -41,6 +42,23 @@ OUTCOMES, RUNNING, LOG = ".jsonl", ".running", ".log"
 def claims(results: Path) -> Path:
     """The file whose locks say which cells are being measured."""
     return results / FOLDER / CLAIMS
+
+
+@contextmanager
+def claimed(job: Job) -> Iterator[None]:
+    """In this context no other process measures a cell of the job; it begins when none does any more.
+
+    Cells are claimed one by one: another process may measure some of them together with others.
+    """
+    with ExitStack() as held:
+        for name in sorted(part.id for part in parts_of(job)):
+            held.enter_context(locks.claimed(claims(job.setting.results), name))
+        yield
+
+
+def is_free(job: Job) -> bool:
+    """Whether no other process measures a cell of the job at this moment."""
+    return all(locks.is_free(claims(job.setting.results), part.id) for part in parts_of(job))
 
 
 @dataclass(frozen=True)
@@ -159,7 +177,11 @@ def begun(
             shutil.rmtree(older.folder, ignore_errors=True)
     name = f"{time.strftime('%Y%m%d-%H%M%S')}-{journals.writer()}"
     run = Run(results / FOLDER / name)
-    cells = [[*job.cell, job.id, round(estimates[job.id].seconds, 1)] for job in jobs if hasattr(job, "cell")]
+    cells = [
+        [*part.cell, job.id, round(estimates[job.id].seconds / len(parts_of(job)), 1)]
+        for job in jobs
+        for part in parts_of(job)
+    ]
     about = {"engine": engine, "host": platform.node(), "pid": os.getpid(), "started": time.time(), "cells": cells,
              "failed": [[*(one.cell or ()), one.failure] for one in failed]}  # fmt: skip
     try:

@@ -13,7 +13,6 @@ from cells.jobs import Extract, Job, Measure, Outcome
 from cells.measure import perform
 from cells.runs import Run
 from cells.workplace import Workplace
-from commons import claims
 
 
 class Local:
@@ -68,7 +67,7 @@ class Local:
         return self._waiting.pop(first.id)
 
     def _free(self, job: Job) -> bool:
-        return isinstance(job, Extract) or claims.is_free(runs.claims(job.setting.results), job.id)
+        return runs.is_free(job)
 
     def _done(self, job: Job) -> Outcome:
         with self._run.announced(job) if self._run else nullcontext(), self._around(job):

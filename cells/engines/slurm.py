@@ -191,20 +191,21 @@ def _parameters(settings: config.Slurm, there: bool) -> Mapping[str, object]:
             "slurm_array_parallelism": settings.at_once,
             "slurm_setup": list(settings.setup),
             "slurm_signal_delay_s": min(WARNING, settings.time * 30),
-            "slurm_additional_parameters": {"requeue": True} | settings.others,
+            "slurm_additional_parameters": {"requeue": True}
+            | {name: value for name, value in settings.others.items() if value is not False},
         }
     return {name: value for name, value in own.items() if value is not None}
 
 
 def script(settings: config.Slurm, results: Path, count: int) -> str:
-    """The script that sbatch would get for an array of so many jobs."""
+    """The script that sbatch would get for so many jobs: an array, unless it is one."""
     _imported()
     from submitit.slurm import slurm
 
     own = dict(_parameters(settings, True))
     sbatch = {
         "job_name": own["name"], "time": own["timeout_min"], "cpus_per_task": own["cpus_per_task"],
-        "gpus_per_node": own.get("gpus_per_node"), "mem": f"{settings.memory:g}GB" if settings.memory else None,
+        "gpus_per_node": own.get("gpus_per_node"), "mem": _memory(settings.memory),
         "array_parallelism": settings.at_once, "setup": list(settings.setup) or None,
         "signal_delay_s": own["slurm_signal_delay_s"], "additional_parameters": own["slurm_additional_parameters"],
     }  # fmt: skip
@@ -213,7 +214,14 @@ def script(settings: config.Slurm, results: Path, count: int) -> str:
     command = f"{python} -u -m submitit.core._submit {shlex.quote(str(folder))}"
     text: Callable[..., str] = slurm._make_sbatch_string
     given = {name: value for name, value in sbatch.items() if value is not None}
-    return text(command, folder, map_count=count, **given)
+    return text(command, folder, map_count=count if count > 1 else None, **given)
+
+
+def _memory(size: float | None) -> str | None:
+    """GB as submitit hands them to sbatch, which takes whole numbers."""
+    if size is None:
+        return None
+    return f"{size:.0f}GB" if size == int(size) else f"{int(size * 1024)}MB"
 
 
 def cancel(run: Run) -> str:

@@ -14,12 +14,13 @@ import pytest
 import downstreams
 import leaderboard
 import run_benchmark
-from cells import engines, measure, travel
+from cells import engines, measure, runs, status, travel
 from cells.engines import local
 from cells.jobs import Extract, Measure, Outcome
 from cells.plan import planned as plan_of
 from cells.request import parse, understood
 from cells.workplace import Workplace
+from commons import claims
 from commons.errors import EmorepError
 from downstreams import registry
 from tasks.corpora.demo import synthesis
@@ -207,3 +208,18 @@ def test_a_plan_that_is_done_holds_no_job(tmp_path: Path) -> None:
     assert not after.jobs and len(after.done) == 4
     assert all((isinstance(job, Measure) and job.mode == "compare") or isinstance(job, Extract)
                for job in planned(tmp_path, "--rerun")[2].jobs)  # fmt: skip
+
+
+def test_a_job_of_several_cells_claims_and_lists_each(tmp_path: Path) -> None:
+    _, _, plan = planned(tmp_path)
+    one, other = (job for job in plan.jobs if isinstance(job, Measure) and job.upstream)
+    both = replace(one, id="both", together=(one, other))
+    file = runs.claims(both.setting.results)
+    for held in (other.id, "measure of a third"):
+        with claims.claimed(file, held):
+            if not (child := os.fork()):  # claims exclude other processes
+                os._exit(int(runs.is_free(both)))
+            assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == int(held != other.id)
+    with runs.begun(both.setting.results, [both], (), plan.costs.of([both], plan.sizes), "local") as begun:
+        assert [entry[:4] for entry in begun.about["cells"]] == [[*own.cell, "both"] for own in (one, other)]
+        assert "done 0 of 2 cells" in status.lines(begun)[1] and "driven" in status.lines(begun)[0]

@@ -85,14 +85,23 @@ def test_shards_give_what_one_run_gives(local: Path, cache: Path, tmp_path: Path
     assert_same(tmp_path, local)
 
 
-def test_slurm_gives_what_this_machine_gives(local: Path, tmp_path: Path, slurm: Path) -> None:
-    """From an empty cache, by an array of two jobs."""
-    more = settings(tmp_path, "partition: gpu", "account: lab", "setup: [echo loaded]")
-    assert run(tmp_path / "results", tmp_path / "cache", *more) == 0
-    assert_same(tmp_path / "results", local)
+def test_slurm_gives_what_this_machine_gives(local: Path, tmp_path: Path, slurm: Path, capsys) -> None:
+    """From an empty cache, by an array of some jobs, with the script that was shown ahead."""
+    lines = ("partition: gpu", "account: lab", "memory: 0.5", "exclusive: false", "wckey: mine", "setup: [echo loaded]")
+    results, cache, more = tmp_path / "results", tmp_path / "cache", settings(tmp_path, *lines)
+    assert run(results, cache, *more, "--dry-run") == 0
+    ahead = options(capsys.readouterr().out)
+    assert run(results, cache, *more) == 0
+    assert_same(results, local)
     script = (slurm / "script").read_text()
-    assert all(f"#SBATCH --{line}" in script for line in ("partition=gpu", "account=lab", "requeue", "cpus-per-task=1"))
-    assert script.index("echo loaded") < script.index("srun")
+    wanted = ("partition=gpu", "account=lab", "requeue", "cpus-per-task=1", "mem=512MB", "wckey=mine")
+    assert options(script) == ahead >= {f"#SBATCH --{option}" for option in wanted}
+    assert "exclusive" not in script and script.index("echo loaded") < script.index("srun")
+
+
+def options(script: str) -> set[str]:
+    """The lines that sbatch reads, without those with folders of the run."""
+    return {line for line in script.splitlines() if line.startswith("#SBATCH") and "/jobs/" not in line}
 
 
 def test_what_slurm_refuses_is_one_message(cache: Path, tmp_path: Path, slurm: Path, capsys) -> None:
