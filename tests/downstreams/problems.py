@@ -23,12 +23,12 @@ TUNED = {"steps": 24, "epochs": 1, "scorings": 8, "rates": [3e-3], "head_rates":
 ECAPA = {"channels": 16, "scale": 4, "joined": 16, "squeeze": 4, "attention": 4, "embedding": 8}
 SHORT = {
     "attentive": {"epochs": 6, "rates": [1e-2], "hidden": 16, "attention": 4},
-    "ecapa": ECAPA | {"epochs": 4, "rates": [1e-2]},
+    "ecapa": ECAPA | {"epochs": 2, "rates": [1e-2]},
     "speecheq": {"epochs": 4, "rates": [1e-2], "projection": 16, "hidden": 16, "attention": 4, "probes": False},
     "superb": {"epochs": 20, "evaluations": 5},
     "emotion2vec": {"epochs": 8},
     "finetune": TUNED,
-    "finetune_ecapa": TUNED | ECAPA | {"then_rates": [1e-2], "then_epochs": 3},
+    "finetune_ecapa": TUNED | ECAPA | {"then_rates": [1e-2], "then_epochs": 2},
     "finetune_speecheq": TUNED | {"projection": 16, "hidden": 16, "attention": 4, "probes": False},
     "finetune_top3": TUNED,
     "finetune_lora": TUNED | {"rates": [1e-2], "lora": 2},

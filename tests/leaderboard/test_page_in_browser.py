@@ -318,9 +318,12 @@ def test_many_rows_are_drawn_as_they_come_in_sight(make, results, show):
     rows = tab.locator("section:visible tbody tr:not(.gap)")
     assert 10 < rows.count() < 100
     tab.set_viewport_size({"width": 1000, "height": 2000})
-    box = tab.locator(".scroll").first.bounding_box()
-    assert tab.locator("tbody tr:not(.gap)").last.bounding_box()["y"] > box["y"] + box["height"], (
-        "all in sight is there"
+    tab.wait_for_function(
+        """() => {
+            const box = document.querySelector(".scroll").getBoundingClientRect();
+            const last = [...document.querySelectorAll("tbody tr:not(.gap)")].at(-1).getBoundingClientRect();
+            return last.y > box.y + box.height;  // all in sight is there
+        }"""
     )
     tab.set_viewport_size({"width": 1200, "height": 800})
     tab.locator(".scroll").first.evaluate("box => { box.scrollTop = box.scrollHeight; }")
