@@ -47,6 +47,7 @@ class Size:
         utterances: their number; seconds: of audio, 0 where there is none; folds: their number, over all draws.
         corpus: tasks with the same value share audio files.
         files: distinct utterances with the seconds of each; what two tasks share is extracted once.
+        trained: utterances that training parts hold, which is what a head costs by; None: all.
     """
 
     utterances: int
@@ -54,6 +55,7 @@ class Size:
     folds: int
     corpus: str = ""
     files: Mapping[str, float] | None = None
+    trained: int | None = None
 
 
 def size(task: Task) -> Size:
@@ -65,7 +67,8 @@ def size(task: Task) -> Size:
         changes = table["perturbation"].fillna("")
         names = [name if not change else f"{name}~{change}" for name, change in zip(names, changes, strict=True)]
     files = dict(zip(names, durations, strict=True))
-    return Size(len(table), sum(durations), len(problem.folds), files=files)
+    trained = len(set().union(*(fold.train.tolist() for fold in problem.folds)))  # changed audio is tested alone
+    return Size(len(table), sum(durations), len(problem.folds), files=files, trained=trained)
 
 
 @dataclass(frozen=True)
@@ -101,7 +104,8 @@ class Costs:
             whole = not upstream.counts.get("reused") and upstream.counts.get("computed")
             if whole and upstream.audio_seconds and phases:
                 self._extraction[_base(record.cell.upstream)].append(phases / upstream.audio_seconds)
-            if "evaluate" in spent and upstream.depth and upstream.width:
+            # Records of changed audio name the time of the training that they share.
+            if "evaluate" in spent and upstream.depth and upstream.width and not record.cell.training:
                 values = upstream.depth * upstream.width
                 guess = _evaluation(record.cell.downstream, counts.folds * counts.seeds * counts.n, values)
                 self._heads[record.cell.downstream].append(spent["evaluate"] / max(guess, 1e-9))
@@ -162,7 +166,8 @@ class Costs:
         factor = median(self._heads.get(job.reader.name) or [1.0])
         values = job.upstream.depth * job.upstream.width
         kept += 2.0 * own.utterances * job.upstream.width  # vectors for pictures
-        guess = _evaluation(job.reader.head, fits * own.utterances, values)
+        trained = own.utterances if own.trained is None else own.trained
+        guess = _evaluation(job.reader.head, fits * trained, values)
         return Estimate(CELL + factor * guess, not job.reader.deterministic, kept)
 
 
