@@ -30,10 +30,11 @@ from downstreams.checks import check_dev, fitting
 from downstreams.frame_head import Aggregator, FrameHead, OnFrames, padded
 from downstreams.held_frames import HeldFrames
 from downstreams.parallel import one_core_each, reported
-from downstreams.settings import ClassWeights, Sizes, Trained
+from downstreams.settings import ClassWeights, FrameTraining, Sizes, SpeechEq
 from downstreams.settings import FrameHead as Settings
 
 N = TypeVar("N", bound=OnFrames)
+R = TypeVar("R")
 LONGEST = 3000  # frames of an utterance in training
 PART = 16384  # frames, with padding, that are predicted at once
 
@@ -53,16 +54,32 @@ def evaluate(
             dev part; training overflows at every rate.
     """
     started = time.perf_counter()
-    own = Settings.model_validate(settings)
-    check_dev(problem, own.network)
-    given, last = fitting(features.frames, problem, "frames"), own.layers == "last"
+    results = each_fold(of_fold, features, problem, Settings.model_validate(settings), seeds, device, progress)
+    return assemble(problem, results, time.perf_counter() - started)
+
+
+def each_fold(
+    of_one: Callable[..., R],
+    features: Features,
+    problem: Problem,
+    settings: Settings | SpeechEq,
+    seeds: Sequence[int],
+    device: str,
+    progress: Progress | None,
+) -> list[R]:
+    """What `of_one` gives for every fold and seed, folds side by side: it is called as `of_fold` is.
+
+    Raises:
+        DownstreamError: as `evaluate`.
+    """
+    check_dev(problem, settings.network)
+    given, last = fitting(features.frames, problem, "frames"), settings.layers == "last"
     frames = HeldFrames(given, problem.ids, device, last, features.parts)
     jobs = [(seed, fold) for seed in seeds for fold in problem.folds]
-    advance = reported(progress, len(jobs) * len(own.rates))
+    advance = reported(progress, len(jobs) * len(settings.rates))
     with one_core_each(device) as pool:
-        train = partial(of_fold, frames, problem=problem, settings=own, advance=advance)
-        results = list(pool.map(lambda job: train(*job), jobs))
-    return assemble(problem, results, time.perf_counter() - started)
+        train = partial(of_one, frames, problem=problem, settings=settings, advance=advance)
+        return list(pool.map(lambda job: train(*job), jobs))
 
 
 @dataclass(frozen=True)
@@ -204,7 +221,7 @@ def trained(
     seed: int,
     fold: Fold,
     problem: Problem,
-    settings: Trained,
+    settings: FrameTraining,
     plan: Plan[N],
     advance: Callable[[float], None],
 ) -> Best[N]:
@@ -221,7 +238,7 @@ def trained(
 
 
 def _epochs(
-    frames: Scaled, seed: int, fold: Fold, rate: float, problem: Problem, settings: Trained, plan: Plan[N]
+    frames: Scaled, seed: int, fold: Fold, rate: float, problem: Problem, settings: FrameTraining, plan: Plan[N]
 ) -> Iterator[tuple[float, int, N]]:
     """(figure on dev, epoch, network) after every epoch at one rate. From a loss that is not finite on, it is -inf."""
     draws = chance.generator(fold.name, seed)

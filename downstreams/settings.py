@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from itertools import pairwise
-from typing import Annotated, ClassVar, Literal, Protocol
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, ValidationInfo, field_validator
 
@@ -142,27 +142,9 @@ class Sizes(Settings):
         return value
 
 
-class Trained(Protocol):
-    """What the training of a head on frames needs of its settings."""
+class FrameTraining(Settings):
+    """Of heads that are trained on frames: AdamW, warm-up, cosine; rate and epoch are chosen on dev, fold by fold."""
 
-    @property
-    def batch(self) -> int: ...
-    @property
-    def rates(self) -> list[float]: ...
-    @property
-    def decay(self) -> float: ...
-    @property
-    def warmup(self) -> float: ...
-    @property
-    def epochs(self) -> int: ...
-    @property
-    def clip(self) -> float: ...
-
-
-class FrameHead(Sizes):
-    """Of `attentive` and `ecapa`: AdamW, warm-up, cosine; the rate and the epoch are chosen on dev, fold by fold."""
-
-    network: Literal["attentive", "ecapa"]
     layers: Literal["last", "weighted"] = "last"
     batch: Batch = 32
     rates: Grid = [3e-4, 1e-3, 3e-3]
@@ -174,6 +156,12 @@ class FrameHead(Sizes):
     def needs(self) -> frozenset[str]:
         """The last layer's frames, or those of all layers."""
         return frozenset({"frames:last" if self.layers == "last" else "frames:all"})
+
+
+class FrameHead(Sizes, FrameTraining):
+    """Of `attentive` and `ecapa`."""
+
+    network: Literal["attentive", "ecapa"]
 
 
 class _Branches(Settings):
@@ -199,23 +187,12 @@ class _Branches(Settings):
         return {"intensity": self.intensity, "phonemes": self.phonemes, "gender": self.gender}
 
 
-class SpeechEq(_Branches):
-    """Of `speecheq`, which is trained as FrameHead is."""
+class SpeechEq(_Branches, FrameTraining):
+    """Of `speecheq`."""
 
-    layers: Literal["last", "weighted"] = "last"
     attention: Size = 64
     hidden: Size = 256  # of an utterance, shared by all branches but the phonemes
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.5
-    batch: Batch = 32
-    rates: Grid = [3e-4, 1e-3, 3e-3]
-    decay: Annotated[float, Field(ge=0)] = 0.01
-    warmup: Annotated[float, Field(ge=0, lt=1)] = 0.1  # of all steps
-    epochs: Epochs = 30
-    clip: Positive = 5.0
-
-    def needs(self) -> frozenset[str]:
-        """The last layer's frames, or those of all layers."""
-        return frozenset({"frames:last" if self.layers == "last" else "frames:all"})
 
 
 class FineTune(Sizes):

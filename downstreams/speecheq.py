@@ -10,7 +10,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 
 import numpy as np
 import torch
@@ -23,11 +22,9 @@ from commons.progress import Progress
 from downstreams import branch_answers, branches, chance, own_classes, schedule, shared_probes
 from downstreams.assembly import FoldResult, assemble, joined
 from downstreams.branches import Label, OfSymbols
-from downstreams.checks import check_dev, fitting
-from downstreams.frame_training import LONGEST, PART, Plan, Scaled, class_weights, predicted, trained
+from downstreams.frame_training import LONGEST, PART, Plan, Scaled, class_weights, each_fold, predicted, trained
 from downstreams.held_frames import HeldFrames
 from downstreams.multi_task import Losses, MultiTaskHead
-from downstreams.parallel import one_core_each, reported
 from downstreams.settings import SpeechEq
 
 
@@ -59,14 +56,7 @@ def evaluate(
     """
     started = time.perf_counter()
     own = SpeechEq.model_validate(settings)
-    check_dev(problem, own.network)
-    given, last = fitting(features.frames, problem, "frames"), own.layers == "last"
-    frames = HeldFrames(given, problem.ids, device, last, features.parts)
-    jobs = [(seed, fold) for seed in seeds for fold in problem.folds]
-    advance = reported(progress, len(jobs) * len(own.rates))
-    with one_core_each(device) as pool:
-        train = partial(_of_fold, frames, problem=problem, settings=own, advance=advance)
-        made = list(pool.map(lambda job: train(*job), jobs))
+    made = each_fold(_of_fold, features, problem, own, seeds, device, progress)
     predictions = assemble(problem, [one.result for one in made], time.perf_counter() - started)
     marks = branch_answers.marks(problem, own.weights(), [one.labels for one in made])
     return replace(predictions, further=joined([one.further for one in made]), marks=marks)
