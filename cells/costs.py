@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from statistics import median
 from typing import TYPE_CHECKING
 
+from cells.components import components
 from cells.jobs import Extract, Job, Late, Measure
 
 if TYPE_CHECKING:
@@ -207,18 +208,7 @@ def _stored(upstream: Identity, kind: str, utterances: int, seconds: float) -> f
 
 def joined(sizes: Mapping[str, Size]) -> dict[str, Size]:
     """The sizes with `corpus` set: the name of the first task with which a task shares audio, over any others."""
-    parent = {name: name for name in sizes}
-
-    def root(name: str) -> str:
-        while parent[name] != name:
-            parent[name] = parent[parent[name]]
-            name = parent[name]
-        return name
-
-    first: dict[str, str] = {}
-    for name, own in sizes.items():
-        for file in own.files or ():
-            other = first.setdefault(file, name)
-            if other != name:
-                parent[root(name)] = root(other)
-    return {name: replace(own, corpus=root(name)) for name, own in sizes.items()}
+    first = {
+        name: group[0] for group in components(list(sizes), lambda name: sizes[name].files or ()) for name in group
+    }
+    return {name: replace(own, corpus=first[name]) for name, own in sizes.items()}

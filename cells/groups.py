@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import upstreams
+from cells.components import components
 from cells.costs import Costs, Size
 from cells.jobs import Cell, Extract, Job, Late, Measure, parts_of
 from cells.shards import Shard
@@ -25,23 +26,7 @@ Resource = tuple[str, ...]  # what cells of one group share
 
 def grouped(cells: Sequence[Cell], sizes: Mapping[str, Size]) -> list[list[Cell]]:
     """The cells, those that share a resource together; groups and cells in the order of `cells`."""
-    parent = list(range(len(cells)))
-
-    def root(index: int) -> int:
-        while parent[index] != index:
-            parent[index] = parent[parent[index]]
-            index = parent[index]
-        return index
-
-    owner: dict[Resource, int] = {}
-    for index, cell in enumerate(cells):
-        for resource in _resources(cell, sizes):
-            first, own = root(owner.setdefault(resource, index)), root(index)
-            parent[max(first, own)] = min(first, own)
-    groups: dict[int, list[Cell]] = {}
-    for index, cell in enumerate(cells):
-        groups.setdefault(root(index), []).append(cell)
-    return list(groups.values())
+    return components(cells, lambda cell: _resources(cell, sizes))
 
 
 def _resources(cell: Cell, sizes: Mapping[str, Size]) -> set[Resource]:

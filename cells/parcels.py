@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cells import travel
+from cells.components import components
 from cells.costs import GPU
 from cells.jobs import PART, Extract, Job, Measure, Outcome
 from cells.provenance import program
@@ -70,18 +71,8 @@ def packed(
 
 def _components(jobs: Sequence[Job]) -> list[list[Job]]:
     """Jobs that depend on each other, directly or not; what a reference row stands beside does not count."""
-    home: dict[str, list[Job]] = {}
-    for job in jobs:
-        own: list[Job] = []
-        for before in (one for one in job.after if one in home):
-            other = home[before]
-            if other is not own:
-                own += other
-                for one in other:
-                    home[one.id] = own
-        own.append(job)
-        home[job.id] = own
-    return list({id(own): own for own in home.values()}.values())
+    ids = {job.id for job in jobs}
+    return components(jobs, lambda job: {job.id, *ids.intersection(job.after)})
 
 
 def _apart(component: Sequence[Job], times: dict[str, float], seconds: float, most: int) -> list[tuple[int, list[Job]]]:

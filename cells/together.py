@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 import tasks
-from commons.corridors.predictions import Predictions
+from commons.corridors.predictions import CLEAN, Predictions
 
 if TYPE_CHECKING:
     from cells.jobs import Measure
     from tasks import Task
 
 ROWS = 100_000  # utterances, clean and changed, that one training predicts at most: they are in memory together
-CLEAN = "clean"  # column of predictions of changed audio: the prediction for the same utterance unchanged
 
 
 def base_of(asked: str, task: Task) -> str:

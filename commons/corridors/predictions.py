@@ -11,6 +11,7 @@ if TYPE_CHECKING:  # the record imports this module, and a plan must not import 
 
     from commons.corridors.fitted import Fitted
 
+CLEAN = "clean"  # of changed audio, a column of the table: the prediction for the same utterance unchanged
 Plain = str | int | float | bool | None
 Choice = dict[str, Plain]  # fold, seed, the choice, its figure, and `edge`: whether it is the end of a grid
 

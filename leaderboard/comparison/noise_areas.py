@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from commons.corridors.predictions import CLEAN
 from commons.corridors.record import Record
 from commons.metrics import METRICS
 from leaderboard.comparison.statistics import Effect, effect
@@ -15,7 +16,7 @@ from leaderboard.errors import LeaderboardError
 from leaderboard.records.intervals import freedom, leave_one_out, shares, standard_error
 from leaderboard.records.parquet import read
 from leaderboard.records.record_store import path_of
-from leaderboard.records.scoring import CLEAN, by_group
+from leaderboard.records.scoring import by_group
 
 ENDS = (0.0, 30.0)  # dB, between which the area is taken
 

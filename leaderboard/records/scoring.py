@@ -10,6 +10,7 @@ import pandas as pd
 from scipy.special import stdtrit
 
 from commons import ordinal, votes
+from commons.corridors.predictions import CLEAN
 from commons.corridors.record import INTERVALS, AgainstClean, Counts, FoldScore, Score, Scores, Task
 from commons.corridors.utterances import VOTES
 from commons.metrics import CLASSIFICATION, DISTRIBUTION, METRICS, ORDINAL, REGRESSION, Metric, recalls, sums
@@ -17,7 +18,6 @@ from leaderboard.errors import LeaderboardError
 from leaderboard.records.intervals import LEVEL, freedom, jackknife, leave_one_out, shares, standard_error
 
 Outcomes = ordinal.Outcomes | votes.Outcomes
-CLEAN = "clean"  # of changed audio, the column of predictions for the same utterances unchanged
 COLUMNS = ("id", "fold", "seed", "target", "prediction", "group")
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from cells import groups, parcels, shards
+from cells.components import components
 from cells.jobs import Extract, Measure
 from cells.plan import Plan
 from cells.shards import Shard
@@ -111,3 +112,9 @@ def test_a_parcel_of_another_version_is_refused(plan: Plan, tmp_path: Path) -> N
     path.write_text("{")
     with pytest.raises(EmorepError, match="share the results folder"):
         parcels.read(path)
+
+
+def test_items_of_one_component_share_something_directly_or_through_others() -> None:
+    assert components(["ab", "c", "bd", "e"], set) == [["ab", "bd"], ["c"], ["e"]]
+    assert components(["a", "b", "ab"], set) == [["a", "b", "ab"]], "what comes later can join two"
+    assert components([], set) == []
