@@ -59,15 +59,14 @@ def run(request: Request) -> int:
     from cells.plan import planned
     from cells.workplace import Workplace
 
-    absent: dict[str, str] = {}
-    if not request.dry_run:
-        request, absent = ablation.trained(request)  # its variants become upstreams
     place = Workplace()
+    request, absent = ablation.trained(request, place, warn)  # its variants become upstreams
     plan = planned(request, place, warn)
     if request.shard:
         plan = groups.shard(plan, request.shard)
-    if request.dry_run or request.prefetch:
-        print(*(forecast.lines if request.dry_run else forecast.ready)(plan, request, place), sep="\n")
+    if request.looks:
+        said = forecast.ready(plan) if request.prefetch else forecast.lines(plan, request, place, absent)
+        print(*said, sep="\n")
         return 1 if request.prefetch and plan.failed else 0
     if request.card and plan.jobs:
         warn(forecast.short(plan))

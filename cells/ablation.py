@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import leaderboard
 import upstreams
+from cells import engines
+from cells.jobs import Pretrain
+from cells.plan import Plan
+from commons.errors import EmorepError
 
 if TYPE_CHECKING:
     from cells.request import Request
+    from cells.workplace import Workplace
     from commons.corridors.record import Record
+    from upstreams import Ablation
 
 
-def trained(request: Request) -> tuple[Request, dict[str, str]]:
+def trained(request: Request, place: Workplace, warn: Callable[[str], None]) -> tuple[Request, dict[str, str]]:
     """The request plus an upstream for each variant; and absent variants, each with the reason.
 
-    Variants that are not trained yet are trained here. A request without an ablation is returned as it is.
+    Variants that are not trained yet are trained now, as jobs of the request's engine, unless the request only looks
+    ahead. A request without an ablation is returned as it is.
 
     Raises:
         EmorepError: no variant can be trained.
@@ -26,15 +33,53 @@ def trained(request: Request) -> tuple[Request, dict[str, str]]:
     ablation = request.ablation
     if ablation is None:
         return request, {}
-    absent = upstreams.train(
-        ablation, request.speech, request.places, request.device, request.jobs, request.seen, dict(request.files)
-    )
+    failed = _train(request, ablation, place, warn)
+    absent = {variant: failed[name] for variant in ablation.variants if (name := ablation.upstream(variant)) in failed}
+    if len(absent) == len(ablation.variants) and not request.looks:
+        reasons = "".join(f"\n  {variant}: {why}" for variant, why in absent.items())
+        raise EmorepError(f"no variant of {ablation.name} can be trained:{reasons}")
     variants = [
         upstreams.resolve(ablation.upstream(variant), request.places)
         for variant in ablation.variants
         if variant not in absent
     ]
     return replace(request, upstreams=tuple(dict.fromkeys([*request.upstreams, *variants]))), absent
+
+
+def _train(request: Request, ablation: Ablation, place: Workplace, warn: Callable[[str], None]) -> dict[str, str]:
+    """Train the missing variants; returns why each that is still missing is."""
+    jobs = _jobs(request, ablation)
+    if request.looks:
+        return {job.id: "it is not trained yet" for job in jobs}
+    outcomes = engines.outcomes(request, place, Plan(tuple(jobs), (), ()), warn)
+    return {outcome.job: " ".join(outcome.failure.split()) for outcome in outcomes if outcome.failure}
+
+
+def _jobs(request: Request, ablation: Ablation) -> list[Pretrain]:
+    """A job for each variant that is not trained yet; its id is the name of the upstream."""
+    known = {ablation.name: ablation}
+    files, jobs = dict(request.files), []
+    missing = upstreams.missing(ablation, request.places, files)
+    names = {}
+    for run in missing:
+        name, variant = run
+        known[name] = own = known.get(name) or upstreams.ablation(name)
+        names[run] = own.upstream(variant)
+    for run, before in missing.items():
+        jobs.append(
+            Pretrain(
+                id=names[run],
+                ablation=known[run[0]],
+                variant=run[1],
+                speech=tuple(folder.expanduser().absolute() for folder in request.speech),
+                runs=request.places.runs.expanduser().absolute(),
+                seen=request.seen,
+                files=files,
+                setting=request.setting,
+                after=tuple(names[one] for one in before),
+            )
+        )
+    return jobs
 
 
 def show(request: Request, records: Sequence[Record], absent: dict[str, str]) -> list[Path]:

@@ -13,7 +13,7 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from cells.components import components
-from cells.jobs import Extract, Job, Late, Measure
+from cells.jobs import Extract, Job, Late, Measure, Pretrain, Train
 
 if TYPE_CHECKING:
     from commons.corridors.record import Record
@@ -35,6 +35,7 @@ HEADS = {"probe": (1e-4, 1e-6), "probe_stats": (1e-4, 2e-6), "last_four": (1e-4,
 OTHER_HEAD = (1e-2, 1e-6)
 REFERENCE = 3e-4
 TRAINING = 3.0  # times the cost of a forward pass: what a step of a network costs
+PRETRAINING = 3600.0  # s of a variant of an ablation, of which nothing is known: a parcel of its own
 EPOCHS = 20  # of a head that trains the network, where its settings name none
 CELL = 0.1  # s that a cell costs whatever is in it: opening features, scoring, writing
 GPU = 50.0  # times as fast as a core a GPU is taken to be for packing jobs; not measured
@@ -132,13 +133,19 @@ class Costs:
         """The estimate of every job, by its id. What several extractions of an upstream share counts once."""
         estimates: dict[str, Estimate] = {}
         before: dict[tuple[str, str], list[str]] = defaultdict(list)  # tasks extracted, by upstream and kind
+        jobs = list(jobs)
+        trainings = {job.id for job in jobs if isinstance(job, Train)}
         for job in jobs:
             if isinstance(job, Extract):
                 estimates[job.id] = self._extract(job, sizes, before)
             elif isinstance(job, Late):
                 estimates[job.id] = Estimate(CELL + 1e-5 * sizes[job.task].utterances * len(job.seeds), kept=2e4)
+            elif isinstance(job, Train):
+                estimates[job.id] = Estimate(self._training(job.of, job.fits, sizes[job.task]), gpu=True)
+            elif isinstance(job, Pretrain):
+                estimates[job.id] = Estimate(PRETRAINING, gpu=True)
             else:
-                estimates[job.id] = self._cell(job, sizes[job.task])
+                estimates[job.id] = self._cell(job, sizes[job.task], trained=not trainings.isdisjoint(job.after))
         return estimates
 
     def _extract(self, job: Extract, sizes: Mapping[str, Size], before: dict[tuple[str, str], list[str]]) -> Estimate:
@@ -155,20 +162,25 @@ class Costs:
         part = 1 / job.parts
         return Estimate(part * (self.extraction(who) * max(amounts)), who.movable, part * kept)
 
-    def _cell(self, job: Measure, own: Size) -> Estimate:
+    def _training(self, job: Measure, fits: int, own: Size) -> float:
+        """Seconds of the long trainings of a cell's head, `fits` of them."""
+        assert job.upstream is not None
+        amount = own.utterances * TEXT_SECONDS if job.upstream.modality == "text" else own.seconds
+        return fits * amount * _epochs(job.reader) * TRAINING * self.extraction(job.upstream)
+
+    def _cell(self, job: Measure, own: Size, trained: bool) -> Estimate:
+        """`trained`: its long trainings are jobs of their own."""
         kept = 2e4 + 60.0 * own.utterances * len(job.seeds)  # record and predictions
         if job.upstream is None:
             return Estimate(CELL + REFERENCE * own.utterances * own.folds, kept=kept)
         fits = own.folds * len(job.seeds)
         if job.reader.resumes:
-            amount = own.utterances * TEXT_SECONDS if job.upstream.modality == "text" else own.seconds
-            epochs = _epochs(job.reader)
-            return Estimate(CELL + fits * amount * epochs * TRAINING * self.extraction(job.upstream), True, kept)
+            return Estimate(CELL + (0.0 if trained else self._training(job, fits, own)), not trained, kept)
         factor = median(self._heads.get(job.reader.name) or [1.0])
         values = job.upstream.depth * job.upstream.width
         kept += 2.0 * own.utterances * job.upstream.width  # vectors for pictures
-        trained = own.utterances if own.trained is None else own.trained
-        guess = _evaluation(job.reader.head, fits * trained, values)
+        times = fits * (own.utterances if own.trained is None else own.trained)
+        guess = _evaluation(job.reader.head, times, values)
         return Estimate(CELL + factor * guess, not job.reader.deterministic, kept)
 
 

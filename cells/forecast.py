@@ -3,31 +3,37 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
-import downstreams
-from cells import keeping
+from cells import trainings
 from cells.costs import GPU
-from cells.jobs import Extract, Job, Late, Measure, parts_of
+from cells.jobs import Extract, Job, Late, Measure, Train, cell_of, parts_of
 from cells.measure import explain
-from commons import device
 
 if TYPE_CHECKING:
     from cells.costs import Estimate
     from cells.plan import Plan
     from cells.request import Request
     from cells.workplace import Workplace
-    from downstreams.forecast import Forecast
 
 MANY = 200  # jobs; of more, there is a line an upstream
 
 
-def lines(plan: Plan, request: Request, place: Workplace) -> list[str]:
+def lines(plan: Plan, request: Request, place: Workplace, absent: Collection[str] = ()) -> list[str]:
     """A line for every job (of trainings with their steps and hours), or for every upstream where there are many jobs;
-    then what all of them cost."""
+    then what all of them cost.
+
+    Args:
+        absent: variants of the ablation that are not trained yet; their cells cannot be planned before.
+    """
     said = [f"shard {request.shard}: {len(plan.cells)} cells"] if request.shard else []
     said += [f"done already: {len(plan.done)} cells"] if plan.done else []
     said += [f"cannot be run: {' · '.join(filter(None, one.cell or ()))}: {one.failure}" for one in plan.failed]
+    if request.ablation:
+        said += [f"pre-train: {request.ablation.upstream(variant)}, then its cells" for variant in absent]
+    if absent and not plan.jobs:
+        return said
     estimates = plan.costs.of(plan.jobs, plan.sizes)
     said += _jobs(plan, place) if len(plan.jobs) <= MANY else _upstreams(plan, estimates)
     return [*said, *_totals(plan, request, estimates)]
@@ -45,7 +51,7 @@ def short(plan: Plan) -> str:
     )
 
 
-def ready(plan: Plan, request: Request, place: Workplace) -> list[str]:
+def ready(plan: Plan) -> list[str]:
     """What planning has put on this machine: audited tasks, upstreams with their weights; and what failed."""
     identities = {job.upstream.named.record_name: job.upstream for job in plan.cells if job.upstream is not None}
     said = [
@@ -59,33 +65,33 @@ def ready(plan: Plan, request: Request, place: Workplace) -> list[str]:
 
 def _jobs(plan: Plan, place: Workplace) -> list[str]:
     said: list[str] = []
-    trained: set[str] = set()
     for job in plan.jobs:
         if isinstance(job, Extract):
             said.append(f"extract: {job.upstream.named.record_name} · {job.task}")
-            continue
-        if isinstance(job, Late):
+        elif isinstance(job, Train):
+            said.append(f"train: {' · '.join(job.of.cell)}: {_of(job, place)}")
+        elif isinstance(job, Late):
             parts = " and ".join(name for name, _ in job.parts)
             said.append(f"average: {' · '.join(job.cell)}: the predictions of {parts}")
-            continue
-        text = f"measure: {' · '.join(job.cell)}" + f" and {len(job.parts) - 1} of changed audio" * bool(job.together)
-        if job.reader.resumes and job.upstream is not None:
-            training = str(place.folder(job))
-            text += f": {'of the same training' if training in trained else _of(job, place)}"
-            trained.add(training)
-        said.append(text)
+        elif isinstance(job, Measure):
+            more = f" and {len(job.parts) - 1} of changed audio" * bool(job.together)
+            said.append(f"measure: {' · '.join(job.cell)}{more}")
     return said
 
 
 def _upstreams(plan: Plan, estimates: dict[str, Estimate]) -> list[str]:
     """A line for every upstream."""
-    extractions, cells, seconds = Counter[str](), Counter[str](), defaultdict[str, float](float)
+    extractions, trained, cells = Counter[str](), Counter[str](), Counter[str]()
+    seconds = defaultdict[str, float](float)
     for job in plan.jobs:
         name = _upstream(job)
-        (extractions if isinstance(job, Extract) else cells)[name] += 1
+        counts = extractions if isinstance(job, Extract) else trained if isinstance(job, Train) else cells
+        counts[name] += 1
         seconds[name] += estimates[job.id].seconds
     return [
-        f"{name}: {extractions[name]:,} extractions, {cells[name]:,} cells, {hours(spent)} of one core"
+        f"{name}: {extractions[name]:,} extractions, "
+        + f"{trained[name]:,} trainings of networks, " * bool(trained[name])
+        + f"{cells[name]:,} cells, {hours(spent)} of one core"
         for name, spent in seconds.items()
     ]
 
@@ -93,7 +99,10 @@ def _upstreams(plan: Plan, estimates: dict[str, Estimate]) -> list[str]:
 def _upstream(job: Job) -> str:
     if isinstance(job, Extract):
         return job.upstream.named.record_name
-    return "reference rows" if isinstance(job, Measure) and job.upstream is None else job.cell[0]
+    own = job.of if isinstance(job, Train) else job
+    if isinstance(own, Measure) and own.upstream is None:
+        return "reference rows"
+    return (cell_of(own) or job.id.split())[0]
 
 
 def _totals(plan: Plan, request: Request, estimates: dict[str, Estimate]) -> list[str]:
@@ -104,11 +113,14 @@ def _totals(plan: Plan, request: Request, estimates: dict[str, Estimate]) -> lis
     movable = sum(one.seconds for one in estimates.values() if one.gpu)
     kept = sum(one.kept for one in estimates.values())
     extractions = sum(isinstance(job, Extract) for job in plan.jobs)
+    trained = sum(job.fits for job in plan.jobs if isinstance(job, Train))
     basis = f"times of {plan.costs.records:,} earlier records" if plan.costs.records else "built-in constants"
     gpu = f"{hours(movable / GPU)} on a GPU were it {GPU:.0f} times as fast as a core, which is not measured"
     cells = sum(len(parts_of(job)) for job in plan.jobs)
     return [
-        f"{len(plan.jobs):,} jobs: {extractions:,} extractions, {cells:,} cells",
+        f"{len(plan.jobs):,} jobs: {extractions:,} extractions, "
+        + f"{trained:,} trainings of networks, " * bool(trained)
+        + f"{cells:,} cells",
         f"about {hours(seconds)} of one core: {hours(extraction)} extraction, {hours(seconds - extraction)} heads; "
         f"{hours(movable)} of it could be on a GPU ({gpu})",
         f"about {_bytes(kept)} kept: features, records and predictions",
@@ -142,20 +154,9 @@ def _bytes(count: float) -> str:
     return f"{count / 1e9:,.1f} GB" if count >= 1e9 else f"{count / 1e6:,.1f} MB"
 
 
-def _of(job: Measure, place: Workplace) -> str:
-    """The forecast of a training, or why it cannot be made."""
+def _of(job: Train, place: Workplace) -> str:
+    """The forecast of trainings, or why it cannot be made."""
     try:
-        return str(forecast(job, place))
+        return str(trainings.forecast(job, place))
     except Exception as error:
         return explain(error, job.setting.results)
-
-
-def forecast(job: Measure, place: Workplace) -> Forecast:
-    """The forecast of the trainings of a job. Raises EmorepError."""
-    assert job.upstream is not None
-    task = place.read_by(job.modality, job.cell[0], job.task, job.setting)
-    features = place.features(job.task, job.upstream, job.reader.needs, job.setting)
-    on = device.choose(job.setting.extraction.device)
-    problem = task.problem_of(job.reader.further)
-    work, keep = place.folder(job), keeping.readouts(job)
-    return downstreams.expected(job.reader, features, problem, job.seeds, on, work, keep)

@@ -6,18 +6,19 @@ and does only work that is not done yet.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from commons.corridors.utterances import Modality
     from downstreams import Reader
     from tasks import Options
-    from upstreams import Extraction, Identity
+    from upstreams import Ablation, Extraction, Identity
 
-PART = " part "  # in the id of a job that does a part of an extraction
+PART = " part "  # in the id of a job that does a part of an extraction or of trainings
 CellName = tuple[str, str, str]  # upstream, task, downstream, as files and tables name them
 
 
@@ -158,14 +159,87 @@ class Late:
 
 
 Cell = Measure | Late
-Job = Extract | Cell
+
+
+@dataclass(frozen=True)
+class Train:
+    """Do the long trainings of a cell's head, one for each fold and seed. They stay in the results folder, where the
+    cell finds them, and others that share them. No record is written.
+
+    Attributes:
+        of: the cell.
+        seeds: those to train.
+        fits: number of trainings, over all parts.
+        part, parts: of several jobs that share the trainings, which one this is, from 0: it does every training whose
+            number leaves `part` when divided by `parts`.
+        Others as in Measure.
+    """
+
+    id: str
+    of: Measure
+    seeds: tuple[int, ...]
+    fits: int
+    after: tuple[str, ...] = ()
+    part: int = 0
+    parts: int = 1
+
+    @property
+    def setting(self) -> Setting:
+        return self.of.setting
+
+    @property
+    def task(self) -> str:
+        """The name that opens the task."""
+        return self.of.task
+
+
+@dataclass(frozen=True)
+class Pretrain:
+    """Pre-train one variant of an ablation, unless that is done.
+
+    Attributes:
+        speech: folders of speech, absolute.
+        runs: the folder of runs, absolute.
+        seen: corpora of the benchmark among the speech -> "audio"; None: not known.
+        files: NAME -> file, for recipes that name $NAME.
+    """
+
+    id: str
+    ablation: Ablation
+    variant: str
+    speech: tuple[Path, ...]
+    runs: Path
+    seen: Mapping[str, str] | None
+    files: Mapping[str, str]
+    setting: Setting
+    after: tuple[str, ...] = ()
+
+
+Divided = Extract | Train  # jobs that can be done in parts, side by side
+Job = Divided | Cell | Pretrain
+
+
+def cell_of(job: Job) -> CellName | None:
+    """The cell that a job measures; None where it measures none."""
+    return job.cell if isinstance(job, Cell) else None
+
+
+def with_setting(job: Job, change: Callable[[Setting], Setting]) -> Job:
+    """The job with another setting, its parts as well."""
+    if isinstance(job, Train):
+        return replace(job, of=_measured(job.of, change))
+    return _measured(job, change) if isinstance(job, Measure) else replace(job, setting=change(job.setting))
+
+
+def _measured(job: Measure, change: Callable[[Setting], Setting]) -> Measure:
+    return replace(job, setting=change(job.setting), together=tuple(_measured(part, change) for part in job.together))
 
 
 def parts_of(job: Job) -> tuple[Cell, ...]:
-    """The cells that a job measures, as jobs of their own; of an extraction, none."""
-    if isinstance(job, Extract):
-        return ()
-    return job.parts if isinstance(job, Measure) else (job,)
+    """The cells that a job measures, as jobs of their own."""
+    if isinstance(job, Measure):
+        return job.parts
+    return (job,) if isinstance(job, Late) else ()
 
 
 @dataclass(frozen=True)
@@ -190,7 +264,7 @@ class Outcome:
     """The outcome of a job.
 
     Attributes:
-        cell: the cell that it measured; None for an extraction.
+        cell: the cell that it measured; None where it measured none.
         differs: where a cell was measured again to compare it, the differences from its record.
         failure: why the job failed; empty where it succeeded.
         skipped: whether it was not run because a job that it needs failed.

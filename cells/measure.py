@@ -1,8 +1,7 @@
-"""Runs one job: an extraction, or a cell, from features to its record."""
+"""Runs one job: an extraction, trainings, or a cell, from features to its record."""
 
 from __future__ import annotations
 
-import sys
 import tempfile
 import time
 import traceback
@@ -15,14 +14,16 @@ import numpy as np
 
 import downstreams
 import leaderboard
-from cells import averaging, keeping, keys, runs, sections
-from cells.jobs import PART, Extract, Extracted, Job, Late, Measure, Outcome
+import upstreams
+from cells import averaging, keeping, keys, runs, sections, trainings
+from cells.jobs import PART, Extract, Extracted, Job, Late, Measure, Outcome, Pretrain, Train, cell_of
 from cells.together import of_cell
 from cells.workplace import Workplace
 from commons import device, files, journals
 from commons.corridors.features import together
 from commons.corridors.measured import Measured
 from commons.errors import EmorepError
+from commons.places import Places
 from commons.progress import bar
 
 if TYPE_CHECKING:
@@ -40,12 +41,18 @@ def perform(job: Job, place: Workplace, before: Mapping[str, Outcome]) -> Outcom
     Args:
         before: outcomes of earlier jobs, if this process knows them.
     """
-    cell = None if isinstance(job, Extract) else job.cell
+    cell = cell_of(job)
     try:
         if isinstance(job, Extract):
             features = place.features(job.task, job.upstream, job.needs, job.setting, (job.part, job.parts))
             return Outcome(job.id, extracted=_extracted(features))
+        if isinstance(job, Train):
+            trainings.train(job, place)
+            return Outcome(job.id)
         with runs.claimed(job):
+            if isinstance(job, Pretrain):
+                _pretrain(job)
+                return Outcome(job.id)
             if isinstance(job, Late):
                 return Outcome(job.id, cell, differs=averaging.measure(job, place))
             first, *others = _measure(job, place, {part.id: _before(part, before) for part in job.parts})
@@ -55,6 +62,12 @@ def perform(job: Job, place: Workplace, before: Mapping[str, Outcome]) -> Outcom
             )
     except Exception as error:
         return Outcome(job.id, cell, failure=explain(error, job.setting.results))
+
+
+def _pretrain(job: Pretrain) -> None:
+    own = job.setting.extraction
+    places = Places(cache=own.cache, runs=job.runs)
+    upstreams.train(job.ablation, job.variant, job.speech, places, own.device, own.jobs, seen=job.seen, files=job.files)
 
 
 def _before(job: Measure, before: Mapping[str, Outcome]) -> Extracted | None:
@@ -201,7 +214,8 @@ def _write(
     task = _task(job, place)
     started = time.perf_counter()
     predictions = _predictions(job, task, seeds, features, place)
-    trained = _Trained(task, features, predictions, time.perf_counter() - started)
+    spent = max(time.perf_counter() - started, predictions.training_seconds or 0.0)  # these may have been jobs before
+    trained = _Trained(task, features, predictions, spent)
     return [_record(results, part, seeds, place, trained, extracted[part.id]) for part in parts]
 
 
@@ -272,9 +286,6 @@ def _predictions(
         on = device.choose(job.setting.extraction.device)
         work = place.folder(job)
         keep = keeping.readouts(job)
-        if job.reader.resumes:
-            expected = downstreams.expected(job.reader, features, problem, list(seeds), on, work, keep)
-            print(f"{' · '.join(job.cell)}: {expected}", file=sys.stderr)
         return downstreams.evaluate(job.reader, features, problem, list(seeds), on, progress, work, keep)
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from cells import travel
 from cells.components import components
 from cells.costs import GPU
-from cells.jobs import PART, Extract, Job, Measure, Outcome
+from cells.jobs import PART, Divided, Job, Measure, Outcome, Train
 from cells.provenance import program
 from commons import files
 from commons.errors import EmorepError
@@ -48,11 +48,11 @@ def packed(
     """The jobs in parcels of about `seconds`.
 
     Jobs that depend on each other share a parcel and need no second wave, unless together they are too long: then
-    extractions are split, and cells follow in later waves.
+    extractions and trainings are split, and cells follow in later waves.
 
     Args:
         gpu: whether the processes have a GPU.
-        parts: into which an extraction is split at most.
+        parts: into which an extraction, or the trainings of a cell, are split at most.
     """
     times = {job.id: estimates[job.id].seconds / (GPU if gpu and estimates[job.id].gpu else 1.0) for job in jobs}
     whole: list[tuple[int, list[Job]]] = []  # (wave, jobs that stay together)
@@ -76,27 +76,29 @@ def _components(jobs: Sequence[Job]) -> list[list[Job]]:
 
 
 def _apart(component: Sequence[Job], times: dict[str, float], seconds: float, most: int) -> list[tuple[int, list[Job]]]:
-    """The jobs of a component one by one, each in the wave after those that it needs; long extractions in parts."""
+    """The jobs of a component one by one, each in the wave after those that it needs; long extractions and trainings in
+    parts."""
     waves: dict[str, int] = {}
     split: dict[str, tuple[str, ...]] = {}
     made: list[tuple[int, list[Job]]] = []
     for job in component:
         waves[job.id] = 1 + max((waves[one] for one in job.after if one in waves), default=-1)
-        count = min(most, ceil(times[job.id] / seconds)) if isinstance(job, Extract) else 1
-        if isinstance(job, Extract) and count > 1:
+        count = min(most, ceil(times[job.id] / seconds))
+        count = min(count, job.fits) if isinstance(job, Train) else count
+        if isinstance(job, Divided) and count > 1:
             several = [
                 replace(job, id=f"{job.id}{PART}{part + 1}/{count}", part=part, parts=count) for part in range(count)
             ]
             split[job.id] = tuple(one.id for one in several)
             times |= {one.id: times[job.id] / count for one in several}
-            made += [(waves[job.id], [one]) for one in several]
+            made += [(waves[job.id], [_after(one, split)]) for one in several]
         else:
             made.append((waves[job.id], [_after(job, split)]))
     return made
 
 
 def _after(job: Job, split: Mapping[str, tuple[str, ...]]) -> Job:
-    """The job, after the parts of extractions that were split."""
+    """The job, after the parts of the jobs that were split."""
     after = tuple(part for one in job.after for part in split.get(one, (one,)))
     if not isinstance(job, Measure):
         return replace(job, after=after)

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 import downstreams
 import leaderboard
 import upstreams
-from cells import keeping, keys, late, together
+from cells import keeping, keys, late, together, trainings
 from cells.costs import Costs, Size, joined, size
-from cells.jobs import Cell, CellName, Extract, Job, Late, Measure, Outcome, given
+from cells.jobs import Cell, CellName, Divided, Extract, Job, Late, Measure, Outcome, Train, given
 from cells.late import LateFusion
-from cells.measure import explain
+from cells.measure import explain, standing
 from cells.workplace import Workplace
 from commons.corridors.record import REFERENCE
 from commons.errors import EmorepError
@@ -59,8 +59,9 @@ class _Planner:
 
     def __init__(self, request: Request, place: Workplace, warn: Warn) -> None:
         self.request, self.place, self.warn, self.setting = request, place, warn, request.setting
-        self.jobs: list[Job] = []
+        self.jobs: list[Divided | Cell] = []
         self.extractions: dict[str, int] = {}  # where in `jobs` each is, by its id
+        self.trainings: dict[str, int] = {}  # where in `jobs` they are, by their folder
         self.done: list[CellName] = []
         self.failed: list[Outcome] = []
         self.cells: list[Cell] = []  # of all cells, done or not
@@ -213,7 +214,31 @@ class _Planner:
                 replace(part, after=after[part.task if not part.training else job.task]) for part in job.together
             )
             own = dict.fromkeys(one for part in parts for one in part.after) or after[job.task]
-            self.jobs.append(replace(job, after=tuple(own), needs=needs[job.task], together=parts))
+            job = replace(job, after=tuple(own), needs=needs[job.task], together=parts)
+            self.jobs.append(self._after_training(job) if job.reader.resumes else job)
+
+    def _after_training(self, job: Measure) -> Measure:
+        """The job after that of the long trainings that it needs, which is planned here unless it is already."""
+        task = self.place.read_by(job.modality, job.cell[0], job.task, self.setting)
+        seeds = self._untrained(job)
+        name = str(self.place.folder(job))
+        if name not in self.trainings:
+            self.trainings[name] = len(self.jobs)
+            self.jobs.append(trainings.planned(job, seeds, task.problem))
+        planned = self.jobs[self.trainings[name]]
+        assert isinstance(planned, Train)
+        if more := set(seeds) - set(planned.seeds):  # a cell that shares them lacks other seeds
+            several = trainings.planned(planned.of, sorted(more.union(planned.seeds)), task.problem)
+            self.jobs[self.trainings[name]] = several
+        return replace(job, after=(*job.after, planned.id))
+
+    def _untrained(self, job: Measure) -> list[int]:
+        """The seeds of a job that a record lacks, or whose weights are wanted and were not kept."""
+        if job.mode != "add":
+            return list(job.seeds)
+        records = [standing(part) for part in job.parts]
+        lacking = {seed for seed in job.seeds if not all(one and seed in one.cell.seeds for one in records)}
+        return sorted(lacking.union(*(keeping.lacking(part) for part in job.parts)))
 
     def _extractions(self, asked: str, identity: Identity, needs: frozenset[str]) -> tuple[str, ...]:
         """Plan the extractions that an upstream needs, of its parts where it is a fusion; returns their ids."""

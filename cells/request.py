@@ -84,6 +84,11 @@ class Request:
     engine: Slurm | Ray | None = None
     prefetch: bool = False
 
+    @property
+    def looks(self) -> bool:
+        """Whether the request only looks ahead: no job is done."""
+        return self.dry_run or self.prefetch
+
     def keeps(self, reader: Reader) -> bool:
         """Whether weights of this head are kept: of a training only those of the read-outs that were named."""
         return self.keep_weights and (not self.asked or reader.name in self.asked)

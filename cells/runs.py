@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from cells import travel
-from cells.jobs import Outcome, parts_of
+from cells.jobs import Outcome, Pretrain, Train, parts_of
 from commons import claims as locks
 from commons import files, journals
 from commons.errors import EmorepError
@@ -46,19 +46,25 @@ def claims(results: Path) -> Path:
 
 @contextmanager
 def claimed(job: Job) -> Iterator[None]:
-    """In this context no other process measures a cell of the job; it begins when none does any more.
+    """In this context no other process measures a cell of the job, or pre-trains the same variant; it begins when none
+    does any more.
 
     Cells are claimed one by one: another process may measure some of them together with others.
     """
     with ExitStack() as held:
-        for name in sorted(part.id for part in parts_of(job)):
+        for name in _claims_of(job):
             held.enter_context(locks.claimed(claims(job.setting.results), name))
         yield
 
 
 def is_free(job: Job) -> bool:
-    """Whether no other process measures a cell of the job at this moment."""
-    return all(locks.is_free(claims(job.setting.results), part.id) for part in parts_of(job))
+    """Whether no other process has claimed what the job does at this moment."""
+    return all(locks.is_free(claims(job.setting.results), name) for name in _claims_of(job))
+
+
+def _claims_of(job: Job) -> list[str]:
+    """What a process claims that does a job: its cells, or a variant to pre-train. Trainings claim their folds."""
+    return [job.id] if isinstance(job, Pretrain) else sorted(part.id for part in parts_of(job))
 
 
 @dataclass(frozen=True)
@@ -177,10 +183,9 @@ def begun(
             shutil.rmtree(older.folder, ignore_errors=True)
     name = f"{time.strftime('%Y%m%d-%H%M%S')}-{journals.writer()}"
     run = Run(results / FOLDER / name)
+    spent = _spent(jobs, estimates)
     cells = [
-        [*part.cell, job.id, round(estimates[job.id].seconds / len(parts_of(job)), 1)]
-        for job in jobs
-        for part in parts_of(job)
+        [*part.cell, job.id, round(spent[job.id] / len(parts_of(job)), 1)] for job in jobs for part in parts_of(job)
     ]
     about = {"engine": engine, "host": platform.node(), "pid": os.getpid(), "started": time.time(), "cells": cells,
              "failed": [[*(one.cell or ()), one.failure] for one in failed]}  # fmt: skip
@@ -194,6 +199,17 @@ def begun(
     with files.announced(run.folder / "plan" / f"{journals.writer()}.driver", "{}"):
         yield run
         run.end()
+
+
+def _spent(jobs: Sequence[Job], estimates: Mapping[str, Estimate]) -> dict[str, float]:
+    """Seconds of every job; those of long trainings are dealt to the cells that need them."""
+    spent = {job.id: estimates[job.id].seconds for job in jobs}
+    for own in jobs:
+        if isinstance(own, Train):
+            needing = [job.id for job in jobs if own.id in job.after]
+            for name in needing:
+                spent[name] += spent[own.id] / len(needing)
+    return spent
 
 
 def known(results: Path) -> list[Run]:

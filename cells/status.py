@@ -40,6 +40,7 @@ def lines(run: Run) -> list[str]:
     done = [one for one in cells if _is_done(results, one[:3]) and not _failed(outcomes, one[3])]
     failed = {one[3]: outcomes[one[3]].failure for one in cells if _failed(outcomes, one[3])}
     over = {one[3] for one in done} | set(failed)
+    others = {job: one.failure for job, one in outcomes.items() if one.failure and not one.skipped and job not in failed}
     left = [one for one in cells if one[3] not in over]
     seconds, busy = sum(float(one[4]) for one in left), max(1, len(running))
     state = "cancelled" if run.cancelled else "driven" if run.driven else "its driver has ended"
@@ -52,7 +53,7 @@ def lines(run: Run) -> list[str]:
     for one in running:
         minutes = (time.time() - _number(one.get("since"))) / 60
         said.append(f"  running: {one.get('job')} on {one.get('host')}, process {one.get('pid')}, {minutes:.0f} min")
-    said += [f"  failed: {job}: {why}" for job, why in failed.items()]
+    said += [f"  failed: {job}: {why}" for job, why in (failed | others).items()]
     said += [f"  not planned: {runs.named(map(str, one[:-1]))}: {one[-1]}" for one in _list(about.get("failed"))]
     return said
 

@@ -1,7 +1,7 @@
 """Jobs and outcomes as JSON, in which they travel to other processes and machines.
 
-Every value is plain, so nothing is pickled: dataclasses are written with their name and fields, and only those listed
-here can be read.
+Every value is plain, so nothing is pickled: dataclasses and models are written with their name and fields, and only
+those listed here can be read.
 """
 
 from __future__ import annotations
@@ -11,19 +11,20 @@ from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 
-from cells.jobs import Extract, Extracted, Late, Measure, Outcome, Setting
+from cells.jobs import Extract, Extracted, Late, Measure, Outcome, Pretrain, Setting, Train
 from commons.errors import EmorepError
 from downstreams.reader import Reader
 from tasks import Options
 from upstreams import Extraction, Identity, Named
 from upstreams.inputs.audio import AudioFormat
 from upstreams.inputs.text import TextFormat
+from upstreams.pretraining.ablation import Ablation
 
 TYPES: dict[str, Callable[..., object]] = {
     one.__name__: one
     for one in (
-        Extract, Measure, Late, Setting, Outcome, Extracted, Options, Extraction, Identity, Named, Reader, AudioFormat,
-        TextFormat,
+        Extract, Measure, Late, Train, Pretrain, Ablation, Setting, Outcome, Extracted, Options, Extraction, Identity,
+        Named, Reader, AudioFormat, TextFormat,
     )
 }  # fmt: skip
 CONTAINERS = {"tuple": tuple, "frozenset": frozenset, "list": list}
@@ -54,9 +55,10 @@ def _plain(value: object) -> object:
             items = sorted(value) if kind is frozenset else value
             return {name: [_plain(one) for one in items]}  # type: ignore[attr-defined]
     name = type(value).__name__
-    if TYPES.get(name) is not type(value) or not is_dataclass(value):
+    if TYPES.get(name) is not type(value):
         raise TypeError(f"{name} does not travel")
-    return {name: {field.name: _plain(getattr(value, field.name)) for field in fields(value)}}
+    names = [field.name for field in fields(value)] if is_dataclass(value) else list(type(value).model_fields)
+    return {name: {field: _plain(getattr(value, field)) for field in names}}
 
 
 def _value(plain: object) -> object:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections import OrderedDict
 from dataclasses import replace
@@ -33,7 +32,6 @@ class Workplace:
     def __init__(self) -> None:
         self.models = Models()
         self._tasks: OrderedDict[tuple[str, Options], tuple[Task, float]] = OrderedDict()
-        self._begun: set[Path] = set()
         self._features: tuple[tuple[object, ...], Features] | None = None
 
     def task(self, name: str, setting: Setting) -> Task:
@@ -74,19 +72,15 @@ class Workplace:
     def folder(self, job: Measure) -> Path | None:
         """The folder in which a long training of the job's head keeps its states; None for other heads.
 
-        A training goes on from the states there, and its cells share its results. Where cells are measured again, it
-        begins anew, once in this process.
+        A training goes on from the states there, and its cells share its results. Cells that are measured again have
+        another folder, which the driver of the request empties, see `trainings.begin_anew`.
         """
         if job.upstream is None or not job.reader.resumes:
             return None
         task = self.read_by(job.modality, job.cell[0], job.task, job.setting)
         key = keys.training(task, job.upstream, job.reader, job.setting.reading.skip_bad)
         again = job.mode != "add"
-        folder = job.setting.results / TRAININGS / f"{key[:32]}{'-again' if again else ''}"
-        if again and folder not in self._begun:
-            shutil.rmtree(folder, ignore_errors=True)
-            self._begun.add(folder)
-        return folder
+        return job.setting.results / TRAININGS / f"{key[:32]}{'-again' if again else ''}"
 
     def features(
         self, name: str, upstream: Identity, needs: frozenset[str], setting: Setting, part: tuple[int, int] = (0, 1)

@@ -28,13 +28,14 @@ from downstreams.branches import OfSymbols
 from downstreams.checks import check_dev, fitting
 from downstreams.course import Course, Setup, chosen_rate
 from downstreams.multi_task import MultiTaskHead
-from downstreams.parallel import one_core_each, reported
+from downstreams.parallel import one_core_each, reported, shared
 from downstreams.second_stage import second
 from downstreams.settings import FineTune, FineTuneSpeechEq, of_finetuning
 from downstreams.shelf import Shelf, State, within
 from downstreams.tuned_network import TunedNetwork, average, draws_of
 
 RESULT, RATE = "result", "rate"
+CLAIMS = "claims"  # beside the folders of trainings: processes that share them take different folds and seeds
 _TRIALS = 0.3  # of the progress shown: about what trials of two rates take
 
 
@@ -69,7 +70,8 @@ def evaluate(
         train = partial(
             _of_fold, live, problem=problem, settings=own, device=device, work=work, keep=keep, advance=advance
         )
-        trained = list(pool.map(lambda job: train(*job), jobs))
+        file = None if work is None else work.parent / CLAIMS
+        trained = shared(pool, jobs, lambda job: train(*job), file, lambda job: _name(work, job[1], job[0]))
     states = [state for state, _ in trained]
     setups = [Setup(live, problem, fold, seed, own, device) for seed, fold in jobs]
     parts = [cast(State, state[own.read_out]) for state in states]
@@ -143,6 +145,11 @@ def forget(work: Path) -> None:
 
 def _folder(work: Path | None, fold: Fold, seed: int) -> Path | None:
     return within(work, f"{fold.name} seed {seed}")
+
+
+def _name(work: Path | None, fold: Fold, seed: int) -> str:
+    """A training, as every process that shares it names it."""
+    return f"{work and work.name} {fold.name} seed {seed}"
 
 
 def rates_of(live: Live, settings: FineTune) -> list[float]:

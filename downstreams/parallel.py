@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
 from threading import Lock
+from typing import TypeVar
 
 import torch
 
+from commons import claims
 from commons.progress import Progress
+
+Part = TypeVar("Part")
+Made = TypeVar("Made")
 
 
 @contextmanager
@@ -40,3 +46,32 @@ def reported(progress: Progress | None, total: float) -> Callable[[float], None]
                 progress(done, total)
 
     return advance
+
+
+def shared(
+    pool: ThreadPoolExecutor,
+    parts: Sequence[Part],
+    do: Callable[[Part], Made],
+    file: Path | None,
+    name: Callable[[Part], str],
+) -> list[Made]:
+    """What `do` gives for each part, done side by side in `pool`.
+
+    Args:
+        file: of claims, by which several processes share the work: no two do a part at a time, and parts that another
+            does at the moment come last. None: the work is of this process alone.
+        name: of a part, the same in all processes.
+    """
+    waiting, lock, made = list(range(len(parts))), Lock(), dict[int, Made]()
+
+    def take() -> None:
+        with lock:
+            free = (at for at in waiting if file is None or claims.is_free(file, name(parts[at])))
+            at = next(free, waiting[0])
+            waiting.remove(at)
+        with nullcontext() if file is None else claims.claimed(file, name(parts[at])):
+            made[at] = do(parts[at])
+
+    for _ in pool.map(lambda _: take(), parts):
+        pass
+    return [made[at] for at in range(len(parts))]

@@ -178,16 +178,33 @@ def ablation(name: str) -> Ablation:
     return ablation.load(name)
 
 
+def missing(
+    ablation: Ablation, places: Places, files: Mapping[str, str] | None = None
+) -> dict[tuple[str, str], tuple[tuple[str, str], ...]]:
+    """The (ablation, variant) that are to be trained for an ablation, in order, each with those that come before it.
+
+    Variants may begin with those of another ablation. Those that cannot be trained are among them.
+
+    Args:
+        places: `places.runs` holds the runs.
+        files: NAME -> file, for recipes that name $NAME.
+    """
+    from upstreams.pretraining.ablation import Workshop
+
+    return Workshop((), _runs(places), places.cache, files=files or {}).missing(ablation)
+
+
 def train(
     ablation: Ablation,
+    variant: str,
     speech: Sequence[Path],
     places: Places,
     device: str = "auto",
     jobs: int = 1,
-    seen: dict[str, str] | None = None,
+    seen: Mapping[str, str] | None = None,
     files: Mapping[str, str] | None = None,
-) -> dict[str, str]:
-    """Train the variants of an ablation that are not done. Returns the variants that cannot be trained -> why.
+) -> None:
+    """Train a variant of an ablation, unless that is done.
 
     Args:
         speech: folders of speech.
@@ -196,12 +213,15 @@ def train(
         files: NAME -> file, for recipes that name $NAME.
 
     Raises:
-        UpstreamError: no variant can be trained.
+        UpstreamError: there is no speech, what it begins with is not there, or its training fails.
     """
     from upstreams.pretraining.ablation import Workshop
 
-    runs = places.runs.expanduser().absolute()  # recipes name the run they begin with by its absolute path
-    return Workshop(speech, runs, places.cache, device, jobs, seen, files or {}).train(ablation)
+    Workshop(speech, _runs(places), places.cache, device, jobs, seen, files or {}).train(ablation, variant)
+
+
+def _runs(places: Places) -> Path:
+    return places.runs.expanduser().absolute()  # recipes name the run that they begin with by its absolute path
 
 
 def bit_rate(utterances: pd.DataFrame) -> float:

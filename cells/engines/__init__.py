@@ -61,10 +61,11 @@ def chosen(
 
 def outcomes(request: Request, place: Workplace, plan: Plan, warn: Callable[[str], None]) -> Iterator[Outcome]:
     """The outcomes of a plan's jobs, run by the request's engine, as they end. Raises EmorepError."""
-    from cells import engine_settings, runs
+    from cells import engine_settings, runs, trainings
 
     if not plan.jobs:
         return
+    trainings.begin_anew(plan.jobs, place)
     estimates = plan.costs.of(plan.jobs, plan.sizes)
     with runs.begun(
         request.setting.results, plan.jobs, plan.failed, estimates, engine_settings.name(request.engine)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from cells import parcels
-from cells.jobs import Extract, Job, Outcome, Setting
+from cells.jobs import Job, Outcome, Setting, cell_of, with_setting
 from cells.parcels import Parcel
 
 if TYPE_CHECKING:
@@ -50,14 +50,20 @@ class Cluster:
 
     def submit(self, jobs: Sequence[Job]) -> None:
         """Accept jobs, in an order in which each comes after the jobs that it needs."""
-        there = [replace(job, setting=self._there(job.setting)) for job in jobs]
+        there = [self._there(job) for job in jobs]
         settings = self._settings
         self._parcels += parcels.packed(there, self._estimates, settings.minutes * 60, settings.gpus > 0)
 
-    def _there(self, own: Setting) -> Setting:
-        """The setting of a job with the cores of the machine that will do it."""
+    def _there(self, job: Job) -> Job:
+        """The job with the cores of the machine that will do it."""
         cores = self._settings.cpus
-        return replace(own, reading=replace(own.reading, jobs=cores), extraction=replace(own.extraction, jobs=cores))
+
+        def setting(own: Setting) -> Setting:
+            return replace(
+                own, reading=replace(own.reading, jobs=cores), extraction=replace(own.extraction, jobs=cores)
+            )
+
+        return with_setting(job, setting)
 
     def wait(self) -> Iterator[Outcome]:
         """The outcome of every job, as it ends."""
@@ -107,9 +113,8 @@ class Cluster:
             yield from self._fresh()
         for job in parcel.jobs:
             if job.id not in self._ended:
-                cell = None if isinstance(job, Extract) else job.cell
                 reason = why or "its process ended without a word; run the same command again"
-                self._ended[job.id] = Outcome(job.id, cell, failure=reason)
+                self._ended[job.id] = Outcome(job.id, cell_of(job), failure=reason)
                 self._run.add(self._ended[job.id])
                 yield self._ended[job.id]
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 
 from cells import runs
-from cells.jobs import Extract, Job, Measure, Outcome
+from cells.jobs import Job, Measure, Outcome, cell_of
 from cells.measure import perform
 from cells.runs import Run
 from cells.workplace import Workplace
@@ -74,7 +74,7 @@ class Local:
             return perform(job, self._place, self._ended)
 
     def _skipped(self, job: Job) -> Outcome | None:
-        cell = None if isinstance(job, Extract) else job.cell
+        cell = cell_of(job)
         for before in job.after:
             if before in self._ended and (failure := self._ended[before].failure):
                 if len(job.after) > 1:  # say which part of a fusion it was

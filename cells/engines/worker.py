@@ -19,6 +19,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cells.jobs import with_setting
 from commons import files
 from commons.errors import EmorepError
 
@@ -75,13 +76,14 @@ def end_with_driver(file: str) -> None:
 
 def _here(job: Job, data: str | None) -> Job:
     """The job with the corpora where they are on this machine. Raises EmorepError: they are not there."""
-    reading = job.setting.reading
-    if data is not None:
-        reading = replace(reading, data=Path(os.path.expandvars(data)).expanduser())
-        if not reading.data.is_dir():
-            raise EmorepError(f"{data}: there is no folder {reading.data}; copy the corpora there in `setup`, or leave "
-                              "out `data`")  # fmt: skip
-    return replace(job, setting=replace(job.setting, reading=reading))
+    if data is None:
+        return job
+    folder = Path(os.path.expandvars(data)).expanduser()
+    if not folder.is_dir():
+        raise EmorepError(
+            f"{data}: there is no folder {folder}; copy the corpora there in `setup`, or leave out `data`"
+        )
+    return with_setting(job, lambda own: replace(own, reading=replace(own.reading, data=folder)))
 
 
 @contextmanager

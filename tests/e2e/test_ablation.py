@@ -48,6 +48,8 @@ def test_an_ablation_is_trained_once_and_shown_beside_the_paper(command, tmp_pat
     status, said = command()
     assert status == 1 and "not trained yet; name folders of speech" in said
     data = speech(tmp_path / "speech")
+    status, said = command("--speech", str(data), "--dry-run")
+    assert status == 0 and said.count("pre-train: emotion2vec:mine/") == 5 and not (tmp_path / "runs" / "mine").exists()
     status, said = command("--speech", str(data))
     assert status == 0, said
     runs = tmp_path / "runs" / "mine"

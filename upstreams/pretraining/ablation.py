@@ -15,7 +15,7 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
-from commons import yamlfile
+from commons import claims, yamlfile
 from commons.commands import Stopped
 from commons.errors import EmorepError, Refused, UnknownName, cut
 from commons.faults import faults
@@ -64,6 +64,12 @@ class Ablation(BaseModel):
     def upstream(self, variant: str) -> str:
         """The upstream's name of a variant."""
         return f"{self.method}:{self.name}/{variant}"
+
+    def recipe(self, variant: str) -> Recipe:
+        """The recipe of a variant. Raises UpstreamError: it is wrong; UnknownName: there is no such variant."""
+        if variant not in self.variants:
+            raise UnknownName(f"variant of {self.name}", variant, self.variants)
+        return recipes.load(self.config, self.variants[variant])
 
     @property
     def files(self) -> tuple[str, ...]:
@@ -139,6 +145,10 @@ def weights(name: str, runs: Path) -> Path:
         raise Refused(f"upstream {name}: {error}") from error
 
 
+Run = tuple[str, str]  # (ablation, variant)
+CLAIMS = "claims"  # in the folder of runs: of several processes one trains a variant, and the others wait
+
+
 @dataclass(frozen=True)
 class Workshop:
     """Where and on what variants are trained; `files`: NAME -> file, for recipes that name $NAME."""
@@ -148,68 +158,80 @@ class Workshop:
     cache: Path
     device: str = "auto"
     jobs: int = 1
-    seen: dict[str, str] | None = None
+    seen: Mapping[str, str] | None = None
     files: Mapping[str, str] = field(default_factory=dict)
-    failed: dict[Path, EmorepError] = field(default_factory=dict)  # run -> why; it is not tried again
 
-    def train(self, ablation: Ablation) -> dict[str, str]:
-        """Train the variants that are not done. Returns those that cannot be trained, or whose training failed -> why.
+    def missing(self, ablation: Ablation) -> dict[Run, tuple[Run, ...]]:
+        """The runs that are to be made for an ablation's variants, in order, each with those that come before it.
 
-        Raises UpstreamError where there is no speech to train on, or no variant can be trained.
+        A variant comes after the one that it begins with, which may be another ablation's, and after an earlier one of
+        the same recipe, whose run it shares. Those that cannot be trained are among them: `train` says why.
         """
-        absent: dict[str, str] = {}
+        wanted: dict[Run, tuple[Run, ...]] = {}
+        recipes_of: dict[Run, Recipe | None] = {}  # None while those that come before are looked for
+
+        def add(own: Ablation, variant: str) -> None:
+            run = own.name, variant
+            if run in recipes_of or self._is_made(own, variant):
+                return
+            recipes_of[run], recipe = None, own.recipe(variant)
+            before = [one for one, other in recipes_of.items() if other == recipe][:1]
+            if recipe.init is not None and (first := variant_of(recipe.init)):
+                add(own if first[0] == own.name else load(first[0]), first[1])
+                before.append(first)
+            recipes_of[run], wanted[run] = recipe, tuple(one for one in before if one in wanted)
+
         for variant in ablation.variants:
             try:
-                self.weights_of(ablation, variant)
-            except NoSpeech:
-                raise
-            except EmorepError as error:
-                absent[variant] = " ".join(str(error).split())
-        if len(absent) == len(ablation.variants):
-            reasons = "".join(f"\n  {variant}: {why}" for variant, why in absent.items())
-            raise UpstreamError(f"no variant of {ablation.name} can be trained:{reasons}")
-        return absent
+                add(ablation, variant)
+            except EmorepError:
+                wanted[ablation.name, variant] = ()
+        return wanted
 
-    def weights_of(self, ablation: Ablation, variant: str) -> Path:
-        """The last checkpoint of a variant, which is trained now if it is not there.
+    def _is_made(self, ablation: Ablation, variant: str) -> bool:
+        try:
+            return finished(self._folder(ablation.name, variant), self._recipe(ablation, variant))
+        except EmorepError:  # what it begins with is not there
+            return False
 
-        Where another run here was trained by the same recipe, the variant becomes a link to that run.
+    def train(self, ablation: Ablation, variant: str) -> None:
+        """Train a variant, unless that is done. It becomes a link where another run here is of the same recipe.
+
+        Raises:
+            UpstreamError: there is no speech, what it begins with is not there, or its training fails.
+            Stopped: a signal ended it.
         """
-        if variant not in ablation.variants:
-            raise UnknownName(f"variant of {ablation.name}", variant, ablation.variants)
-        recipe = recipes.load(ablation.config, ablation.variants[variant])
-        recipe = recipe.model_copy(update={"init": self._beginning(recipe.init, ablation)})
+        run = self._folder(ablation.name, variant)
+        with claims.claimed(self.runs / CLAIMS, f"{ablation.name}/{variant}"):
+            recipe = self._recipe(ablation, variant)
+            if not run.exists() and (other := next((r for r in self.runs.glob("*/*") if finished(r, recipe)), None)):
+                run.parent.mkdir(parents=True, exist_ok=True)
+                run.symlink_to(os.path.relpath(other.resolve(), run.parent.resolve()), target_is_directory=True)
+            if not finished(run, recipe):
+                self._launch(recipe, run)
+
+    def _folder(self, ablation: str, variant: str) -> Path:
+        return self.runs / ablation / variant
+
+    def _recipe(self, ablation: Ablation, variant: str) -> Recipe:
+        """The recipe of a variant with the files that it names. Raises UpstreamError: they are not there."""
+        recipe = ablation.recipe(variant)
+        if recipe.init is not None:
+            of_variant = variant_of(recipe.init) is not None
+            first = weights(recipe.init, self.runs) if of_variant else self._given(recipe.init, "begins with")
+            recipe = recipe.model_copy(update={"init": str(first)})
         if recipe.score_file is not None:
             recipe = recipe.model_copy(update={"scores": self._given(recipe.score_file, "follows")})
-        run = self.runs / ablation.name / variant
-        if not run.exists() and (other := next((r for r in self.runs.glob("*/*") if finished(r, recipe)), None)):
-            run.parent.mkdir(parents=True, exist_ok=True)
-            run.symlink_to(os.path.relpath(other.resolve(), run.parent.resolve()), target_is_directory=True)
-        if not finished(run, recipe):
-            self._train(recipe, run)
-        return checkpoints(run)[-1]
+        return recipe
 
-    def _train(self, recipe: Recipe, run: Path) -> None:
+    def _launch(self, recipe: Recipe, run: Path) -> None:
         if not self.data:
-            raise NoSpeech(f"{run} is not trained yet; name folders of speech to train it on with --speech")
+            raise UpstreamError(f"{run} is not trained yet; name folders of speech to train it on with --speech")
         from upstreams.pretraining.launch import launch
 
-        if run in self.failed:
-            raise self.failed[run]
-        try:
-            stopped = launch(recipe, self.data, run, self.cache, self.device, self.jobs, self.seen)
-        except EmorepError as error:
-            self.failed[run] = error
-            raise
-        if stopped:
+        seen = None if self.seen is None else dict(self.seen)
+        if stopped := launch(recipe, self.data, run, self.cache, self.device, self.jobs, seen):
             raise Stopped(stopped)
-
-    def _beginning(self, init: str | None, own: Ablation) -> str | None:
-        """The file that a recipe's `init` names: for $NAME that of `files`, for a variant its checkpoint."""
-        if init is not None and (other := variant_of(init)):
-            name, variant = other
-            return str(self.weights_of(own if name == own.name else load(name), variant))
-        return None if init is None else self._given(init, "begins with")
 
     def _given(self, file: str, uses: str) -> str:
         """The file itself, or for $NAME that of `files`; `uses`: what the variant does with it, for a message."""
@@ -229,7 +251,3 @@ def finished(run: Path, recipe: Recipe) -> bool:
     except (OSError, ValueError, KeyError, AttributeError):
         return False
     return same and (run / name_of(recipe.optimiser.steps)).exists()
-
-
-class NoSpeech(UpstreamError):
-    """There is a variant to train, and no folder of speech was named."""

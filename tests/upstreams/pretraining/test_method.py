@@ -114,7 +114,11 @@ def test_its_ablations_are_upstreams_by_its_name(data: Path, tmp_path: Path) -> 
     content = {"title": "Width", "config": "tiny.yaml", "variants": {"wide": [], "narrow": ["width=4"]}}
     (tmp_path / "mine.yaml").write_text(yaml.safe_dump(content))
     mine = ablation.load(str(tmp_path / "mine.yaml"))
-    assert Workshop([data], tmp_path / "runs", tmp_path / "cache", "cpu").train(mine) == {}
+    shop = Workshop([data], tmp_path / "runs", tmp_path / "cache", "cpu")
+    assert shop.missing(mine) == {("mine", "wide"): (), ("mine", "narrow"): ()}
+    for variant in mine.variants:
+        shop.train(mine, variant)
+    assert shop.missing(mine) == {}
     widths = {}
     for variant in mine.variants:
         name = mine.upstream(variant)
