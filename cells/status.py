@@ -40,7 +40,7 @@ def lines(run: Run) -> list[str]:
     done = [one for one in cells if _is_done(results, one[:3]) and not _failed(outcomes, one[3])]
     failed = {one[3]: outcomes[one[3]].failure for one in cells if _failed(outcomes, one[3])}
     over = {one[3] for one in done} | set(failed)
-    others = {job: one.failure for job, one in outcomes.items() if one.failure and not one.skipped and job not in failed}
+    others = {job: own.failure for job, own in outcomes.items() if own.failure and not (own.skipped or job in failed)}
     left = [one for one in cells if one[3] not in over]
     seconds, busy = sum(float(one[4]) for one in left), max(1, len(running))
     state = "cancelled" if run.cancelled else "driven" if run.driven else "its driver has ended"
