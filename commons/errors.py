@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import traceback
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 LIST = "python run_benchmark.py --list"  # the command that shows all names
@@ -54,6 +54,12 @@ class NotThere(UnknownName):
 def cut(text: str, most: int = LONGEST) -> str:
     """The text, or its beginning and `...` where it is longer than a message should repeat."""
     return text if len(text) <= most else f"{text[:most]}..."
+
+
+def some(names: Sequence[str], most: int = 8) -> str:
+    """The first names, each cut where it is long, and how many more there are."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(cut(name) for name in names[:most]) + more
 
 
 def where(error: BaseException, source: Path | None = None) -> str:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from commons.corridors.utterances import Modality
+from commons.errors import some
 from tasks.errors import TaskError
-from tasks.reading import named
 
 if TYPE_CHECKING:
     from tasks.load_options import Options
@@ -41,6 +41,6 @@ def readable(task: Task, modality: Modality, reader: str, options: Options) -> b
     if options.skip_bad:
         return False
     raise TaskError(
-        f"{task.name}: {len(gone)} of {len(task.utterances)} utterances have no text: {named(gone)}\n"
+        f"{task.name}: {len(gone)} of {len(task.utterances)} utterances have no text: {some(gone)}\n"
         "Give their texts (--text), or leave them out with --skip-bad"
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import chain, zip_longest
 from pathlib import Path
@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 from pydantic import JsonValue, TypeAdapter
 
-from commons.errors import EmorepError
+from commons.errors import EmorepError, some
 from commons.metrics import REGRESSION
 from commons.progress import Progress
 from tasks import corpora, definition, transcripts
@@ -173,11 +173,6 @@ def left_out(audio: AudioFiles) -> list[str]:
     return lines + [f"left out {len(paths)} files: {what}" for what, paths in audio.beside.items() if what]
 
 
-def named(ids: Sequence[str]) -> str:
-    """The first ids, and `...` where there are more."""
-    return ", ".join(ids[:NAMED]) + (", ..." if len(ids) > NAMED else "")
-
-
 def bad_audio(bad: dict[str, str], utterances: pd.DataFrame) -> str:
     """Lines on files that cannot be used: the first of them, each with the reason, and how many more there are."""
     paths = utterances["path"].to_dict()
@@ -242,10 +237,10 @@ def prepare(wanted: Definition, copy: Copy, options: Options, progress: Progress
     marks = ["synthetic"] * corpus.synthetic + ["partial"] * partial
     if bad:
         marks.append(f"skipped:{len(bad)}")
-        notes.append(f"left out {len(bad)} utterances whose audio cannot be used: {named(list(bad))}")
+        notes.append(f"left out {len(bad)} utterances whose audio cannot be used: {some(list(bad), NAMED)}")
     if gone:
         marks.append(f"textless:{len(gone)}")
-        notes.append(f"left out {len(gone)} utterances that have no text: {named(gone)}")
+        notes.append(f"left out {len(gone)} utterances that have no text: {some(gone, NAMED)}")
     if origin and origin.file:
         marks.append(f"other_text:{origin.kind}")
     if corpus.lossless and "path" in rows and rows["path"].str.lower().str.endswith(tuple(corpora.LOSSY)).any():

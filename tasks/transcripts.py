@@ -11,7 +11,7 @@ from typing import Literal
 import pandas as pd
 
 from commons import hashing
-from commons.errors import Refused, UnknownName, cut
+from commons.errors import Refused, UnknownName, cut, some
 from tasks.errors import TaskError
 
 Kind = Literal["gold", "asr"]
@@ -136,8 +136,7 @@ def placed(corpus: str, rows: pd.DataFrame, file: Path | None) -> tuple[pd.DataF
 
 def _listed(ids: Sequence[str], what: str) -> str:
     """How many ids there are, and the first of them."""
-    more = ", ..." if len(ids) > NAMED else ""
-    return f"{len(ids)} {what}{'s' * (len(ids) > 1)} ({', '.join(cut(one, 60) for one in ids[:NAMED])}{more})"
+    return f"{len(ids)} {what}{'s' * (len(ids) > 1)} ({some(ids, NAMED)})"
 
 
 def _hash(text: object) -> str:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from commons import hashing
-from commons.errors import Refused
+from commons.errors import Refused, some
 from upstreams.errors import UpstreamError
 
 if TYPE_CHECKING:
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 NUMBERS = "fiu"  # numpy's kinds of real numbers
 BATCH = 256  # rows of a Parquet file that are read at once
-SHOWN = 5  # columns that a message names
 PICKLED = "arrays of numbers are read, pickled objects never"
 
 
@@ -149,7 +148,7 @@ class Parquet:
             with parquet.ParquetFile(file) as table:
                 schema = table.schema_arrow
                 if "id" not in schema.names:
-                    raise Refused(f"{file}: has no column id (it has {_listed(schema.names)}); add the ids")
+                    raise Refused(f"{file}: has no column id (it has {some(schema.names)}); add the ids")
                 ids = table.read(columns=["id"])
         except (OSError, pyarrow.ArrowException) as error:
             raise unreadable(file, error) from error
@@ -159,7 +158,7 @@ class Parquet:
         if not self._columns or (other and not self._lists):
             raise Refused(
                 f"{file}: beside id, expected one column of lists or else columns of numbers alone; it has "
-                f"{_listed(other or self._columns)}"
+                f"{some(other or self._columns)}"
             )
         self.names = tuple(map(str, ids["id"].to_pylist()))
         if twice := [name for name, count in Counter(self.names).items() if count > 1]:
@@ -227,8 +226,3 @@ def _is_number(kind: pyarrow.DataType) -> bool:
     from pyarrow import types
 
     return bool(types.is_integer(kind) or types.is_floating(kind))
-
-
-def _listed(columns: Sequence[str]) -> str:
-    """The first of some columns."""
-    return ", ".join(columns[:SHOWN]) + (f" and {len(columns) - SHOWN} more" if len(columns) > SHOWN else "")

@@ -29,7 +29,7 @@ from commons import yamlfile
 from commons.corridors.features import NEEDS, Features
 from commons.corridors.record import Seen
 from commons.corridors.utterances import Modality
-from commons.errors import Notice, NotThere, Refused, cut
+from commons.errors import Notice, NotThere, Refused, some
 from commons.faults import faults
 from commons.progress import Progress
 from upstreams import fingerprints
@@ -244,11 +244,14 @@ def matched(utterances: pd.DataFrame, names: Iterable[str], whose: str) -> list[
         chosen.append(name)
     if missing:
         raise UpstreamError(
-            f"{whose}: has no features of {len(missing)} of {len(utterances)} utterances: {_some(missing)}; name each "
-            f"by the utterance's id, or by the path of its audio in the corpus. It holds {_some(sorted(known))}"
+            f"{whose}: has no features of {len(missing)} of {len(utterances)} utterances: {some(missing, SHOWN)}; name "
+            f"each by the utterance's id, or by the path of its audio in the corpus. It holds "
+            f"{some(sorted(known), SHOWN)}"
         )
     if surplus := sorted(known - owner.keys()):
-        message = f"{whose}: {len(surplus)} features are of no utterance of the task and are left out: {_some(surplus)}"
+        message = (
+            f"{whose}: {len(surplus)} features are of no utterance of the task and are left out: {some(surplus, SHOWN)}"
+        )
         warnings.warn(message, Notice, stacklevel=3)
     return chosen
 
@@ -259,11 +262,6 @@ def _paths(path: str) -> Iterator[str]:
     for start in range(len(parts)):
         end = "/".join(parts[start:])
         yield from (end.removesuffix(Path(path).suffix), end)
-
-
-def _some(names: list[str]) -> str:
-    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return ", ".join(cut(name, 80) for name in names[:SHOWN]) + more
 
 
 def _lacking(stores: list[Store], entries: list[Entry]) -> list[Entry]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from commons.corridors.utterances import COLUMNS, VOTES
-from commons.errors import cut
+from commons.errors import cut, some
 from tasks import spellings
 from tasks.definition import VALUES
 from tasks.errors import TaskError
@@ -82,7 +82,7 @@ class Heading:
     def listed(self) -> str:
         """The headings for a message, those in use first; long headings and long lists are cut."""
         names = [cut(" ".join(name.split()), LONGEST) for name in (*self.written.values(), *self.unused)]
-        return ", ".join(names[:MOST]) + (f" and {len(names) - MOST} more" if len(names) > MOST else "")
+        return some(names, MOST)
 
 
 def known(cells: Sequence[str]) -> int:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 
 import pandas as pd
 
+from commons.errors import some
 from commons.progress import Progress
 from tasks import reading
 from tasks.brought import csv_table
@@ -77,4 +78,4 @@ def _split(table: Table) -> str:
 
 def _listed(sizes: Iterable[tuple[object, int]]) -> str:
     named = [f"{name} {count}" for name, count in sizes]
-    return ", ".join(named[:NAMED]) + (f" and {len(named) - NAMED} more" if len(named) > NAMED else "")
+    return some(named, NAMED)

@@ -182,7 +182,7 @@ def test_ids_missing_and_in_excess_are_listed_and_skipped_on_request(tmp_path):
     task = tasks.load("meld", options)
     missing, surplus = task.text_notes
     assert missing == f"meld: asr.csv has no text for 4 utterances ({', '.join([*ids[:3], ids[5]])})"
-    assert "has 9 ids (other0, other1, other2, other3, other4, ...) that the corpus lacks" in surplus
+    assert "has 9 ids (other0, other1, other2, other3, other4 and 4 more) that the corpus lacks" in surplus
     with pytest.raises(TaskError, match=rf"^meld: 4 of {len(ids)} utterances have no text: {ids[0]}, .*\n.*--skip-bad"):
         tasks.readable(task, "text", "words", options)
     skipping = tasks.Options(data, tmp_path / "cache", texts=options.texts, skip_bad=True)

@@ -12,11 +12,12 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from commons.errors import some
 from upstreams.emotion2vec.config import BASE, LARGE, ModelConfig
 from upstreams.emotion2vec.model import Emotion2vec
 from upstreams.errors import UpstreamError
 from upstreams.pretraining import checkpoints
-from upstreams.pretraining.checkpoints import Facts, Stored, refuse_nan, some
+from upstreams.pretraining.checkpoints import Facts, Stored, refuse_nan
 from upstreams.pretraining.mel import LogMel
 
 NAME = "emotion2vec"  # of the method, in the header of our files

@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from commons.errors import some
 from upstreams.emotion2vec import checkpoint, two_views
 from upstreams.emotion2vec.flops import step_flops
 from upstreams.emotion2vec.masked_batch import counts, load
@@ -25,7 +26,6 @@ from upstreams.pretraining.method import Losses, Speech
 
 FRESH = (".extra_tokens", ".decoder.")  # may be absent, or of another size, in the file a run begins with
 SHARED = ("local_encoder", "project_features", "decoder")  # not averaged: the teacher uses the student's
-NAMED = 5  # parameters that a message lists
 
 
 class SelfDistillation:
@@ -126,8 +126,7 @@ def initial(recipe: Recipe) -> Emotion2vec:
     fits = {name: tensor for name, tensor in given.items() if name in own and own[name].shape == tensor.shape}
     if lacking := [name for name in own if name not in fits and not any(part in name for part in FRESH)]:
         raise UpstreamError(
-            f"init {path}: does not fit the recipe's model; missing or of another shape: {', '.join(lacking[:NAMED])}"
-            + (f" and {len(lacking) - NAMED} more" if len(lacking) > NAMED else "")
+            f"init {path}: does not fit the recipe's model; missing or of another shape: {some(lacking)}"
         )
     student.load_state_dict(fits, strict=False)
     return student

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import numpy as np
 
-from commons.errors import EmorepError
+from commons.errors import EmorepError, some
 from upstreams.errors import UpstreamError
 from upstreams.extraction.store import Kept, Row, write_chunk
 from upstreams.frozen import Frozen, out_of_memory
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 
 A = TypeVar("A")
 B = TypeVar("B")
-
-NAMED = 8  # utterances that a message about a batch names
 
 
 class Limits(NamedTuple):
@@ -228,8 +226,7 @@ def _forward(batch: list[Piece], job: Job, upstream: Frozen, results: list[Resul
         outputs = forward([piece.content for piece in batch], upstream, keep)
     except EmorepError as error:
         names = list(dict.fromkeys(job.inputs[piece.owner].name for piece in batch))
-        more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-        raise UpstreamError(f"{error} [on {', '.join(names[:NAMED])}{more}]") from error
+        raise UpstreamError(f"{error} [on {some(names)}]") from error
     for piece, output in zip(batch, outputs, strict=True):
         result = results[piece.owner]
         for kept, part in zip(job.kept, output, strict=True):

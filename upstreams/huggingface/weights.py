@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from commons import hashing
+from commons.errors import some
 from upstreams.errors import REFUSED_PICKLE, UpstreamError
 from upstreams.fingerprints import version
 
@@ -230,8 +231,7 @@ class Stored:
 
 
 def _listed(what: str, names: list[str]) -> list[str]:
-    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return [f"{len(names)} {what}: {', '.join(names[:SHOWN])}{more}"] if names else []
+    return [f"{len(names)} {what}: {some(names, SHOWN)}"] if names else []
 
 
 def _read(

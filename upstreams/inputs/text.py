@@ -6,6 +6,7 @@ from collections.abc import Sequence, Sized
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
+from commons.errors import some
 from upstreams.errors import UpstreamError
 
 if TYPE_CHECKING:
@@ -67,9 +68,8 @@ def texts(utterances: pd.DataFrame) -> list[Text]:
         raise UpstreamError("the utterance table has no column text: the corpus comes without the words that were said")
     rows = [Text(str(name), text if isinstance(text, str) else "") for name, text in utterances["text"].items()]
     if blank := [row.name for row in rows if not row.text.strip()]:
-        more = f" and {len(blank) - SHOWN} more" if len(blank) > SHOWN else ""
         raise UpstreamError(
-            f"no text of {', '.join(blank[:SHOWN])}{more}: it is missing or blank; add the words that were said, or "
+            f"no text of {some(blank, SHOWN)}: it is missing or blank; add the words that were said, or "
             "leave such utterances out with --skip-bad"
         )
     for row in rows:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
+from commons.errors import some
 from upstreams.acoustic import Acoustic, config_of_file
 from upstreams.errors import UpstreamError
 from upstreams.mockingjay.config import ModelConfig
@@ -56,7 +57,7 @@ def _theirs(path: Path) -> Stored:
     if settings is None or not isinstance(weights, Mapping):
         raise UpstreamError(
             f"{path}: no Mockingjay of s3prl; expected `Transformer` and, under `Upstream_Config` or `Config`, "
-            f"`transformer`; it holds {checkpoints.some([str(key) for key in content])}"
+            f"`transformer`; it holds {some([str(key) for key in content])}"
         )
     renamed = s3prl_files.renamed(weights, RENAMED, path)
     head = content.get("SpecHead")

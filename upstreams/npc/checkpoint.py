@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from commons.errors import some
 from upstreams.acoustic import Acoustic, config_of_file
 from upstreams.errors import UpstreamError
 from upstreams.npc.config import ModelConfig
@@ -58,7 +59,7 @@ def _theirs(path: Path) -> Stored:
     if not isinstance(weights, Mapping) or not isinstance(settings, Mapping):
         raise UpstreamError(
             f"{path}: no NPC of s3prl; expected weights under `model` and settings under `config`; it holds "
-            f"{checkpoints.some([str(key) for key in content])}"
+            f"{some([str(key) for key in content])}"
         )
     config = _config(settings, path)
     renamed = s3prl_files.renamed({n: t for n, t in weights.items() if not UNUSED.fullmatch(n)}, RENAMED, path)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
 
 from commons import files, hashing
-from commons.errors import NotThere, Refused
+from commons.errors import NotThere, Refused, some
 from upstreams.errors import UpstreamError
 from upstreams.pretraining.recipe_sections import FREE
 
@@ -206,11 +206,6 @@ def fill(model: nn.Module, weights: Mapping[str, Tensor], path: Path) -> None:
         listed = "; ".join(f"{kind}: {some(names)}" for kind, names in faults.items() if names)
         raise UpstreamError(f"{path} does not fit the network that its settings describe ({listed}); {ANEW}")
     model.load_state_dict(dict(weights))
-
-
-def some(names: list[str], most: int = 8) -> str:
-    """The first names, and how many more there are."""
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
 def _is_whole(content: Mapping[str, object]) -> bool:
