@@ -16,6 +16,7 @@ from commons.corridors.utterances import Modality
 SCHEMA_VERSION = 1
 INTERVALS = 2  # the formula of intervals that records get now, as Scores.intervals says
 REFERENCE = "reference"  # the downstream of reference rows, which do not use the audio
+FLOORS = ("loudness", "pitch")  # upstreams of one thing that is heard: tables show them among the reference rows
 
 Seen = dict[str, Literal["audio", "labels"]] | Literal["unknown"]  # corpora that an upstream was trained on
 

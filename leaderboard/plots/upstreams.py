@@ -12,7 +12,7 @@ from commons.corridors.record import REFERENCE, Record
 from commons.metrics import METRICS, axis_label
 from leaderboard.plots.style import COLOURS, GREY, SEQUENTIAL, figure, short, wrapped
 from leaderboard.plots.style import title as heading
-from leaderboard.records.comparable import aspect, groups
+from leaderboard.records.comparable import aspect, groups, is_floor
 from leaderboard.records.display_names import names, shown
 from leaderboard.records.random_weights import averaged
 from leaderboard.tables.model import figure as number
@@ -31,14 +31,15 @@ def bars(results: Path, records: Sequence[Record], width: str) -> Iterator[tuple
     """For every task and head the upstreams, best first, with 95 % intervals; floors in grey."""
     for measured, references in groups(averaged(records)):
         task, head = measured[0].task, measured[0].cell.downstream
-        everyone = [r for r in (*measured, *references) if r.scores.metrics[task.headline].value is not None]
+        shown_rows = sorted([*measured, *references], key=is_floor)
+        everyone = [r for r in shown_rows if r.scores.metrics[task.headline].value is not None]
         if head == REFERENCE or not everyone:
             continue
         drawn, (axis,) = figure(width, 0.75 + ROW * len(everyone))
         top = METRICS[task.headline].limits[1]
         for row, record in enumerate(everyone):
             score = record.scores.metrics[task.headline]
-            colour = GREY if record.cell.downstream == REFERENCE else COLOURS[0]
+            colour = GREY if is_floor(record) else COLOURS[0]
             value = score.value or 0.0
             axis.barh(row, value, height=0.62, color=colour, alpha=0.75, linewidth=0)
             low, high = (value if bound is None else bound for bound in (score.low, score.high))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from commons.corridors.record import REFERENCE, Record, Task
+from commons.corridors.record import FLOORS, REFERENCE, Record, Task
 from commons.metrics import METRICS
 
 Question = tuple[object, ...]
@@ -48,6 +48,11 @@ def groups(records: Sequence[Record]) -> Iterator[tuple[list[Record], list[Recor
     parts += [(group, []) for asked, group in references.items() if asked not in answered]
     for group, floors in sorted(parts, key=lambda part: (part[0][0].cell.task, part[0][0].cell.downstream)):
         yield sorted(group, key=order), sorted(floors, key=order)
+
+
+def is_floor(record: Record) -> bool:
+    """Whether tables show a record among the reference rows."""
+    return record.cell.downstream == REFERENCE or record.cell.upstream in FLOORS
 
 
 def order(record: Record) -> tuple[bool, float, str]:

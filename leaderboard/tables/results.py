@@ -9,7 +9,7 @@ from commons.corridors.record import REFERENCE, Record
 from commons.marks import explain
 from commons.metrics import METRICS
 from leaderboard import published
-from leaderboard.records.comparable import groups
+from leaderboard.records.comparable import groups, is_floor
 from leaderboard.records.display_names import given, inputs, shown
 from leaderboard.records.random_weights import averaged
 from leaderboard.tables.model import Cell, Table, figure, lettered
@@ -50,7 +50,7 @@ def _of_task(measured: list[Record], references: list[Record], lettering: dict[s
     """
     task, head = measured[0].task, measured[0].cell.downstream
     metrics = [task.headline, *(m for m in task.metrics if m != task.headline)]
-    everyone = [*measured, *references]
+    everyone = sorted([*measured, *references], key=is_floor)
     common = common_marks(measured)
     last, beside = f"last layer {task.headline}", f"published {task.headline}"
     cells: dict[tuple[str, str], Cell] = {}
@@ -78,7 +78,7 @@ def _of_task(measured: list[Record], references: list[Record], lettering: dict[s
         rows=[row_of(record) for record in everyone],
         columns=[c for c in columns if c in metrics or c in filled],
         cells=cells,
-        references=frozenset(row_of(r) for r in everyone if r.cell.downstream == REFERENCE),
+        references=frozenset(row_of(r) for r in everyone if is_floor(r)),
         notes=[
             *(f"{mark}: {explain(mark)}" for mark in sorted(common)),
             *(f"{lettering[mark]} = {mark}: {explain(mark)}" for mark in sorted(loose)),

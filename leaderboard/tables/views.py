@@ -16,7 +16,7 @@ from commons.corridors.record import REFERENCE, Record, Score, Task
 from commons.marks import explain
 from commons.metrics import METRICS
 from leaderboard import published
-from leaderboard.records.comparable import aspect, groups
+from leaderboard.records.comparable import aspect, groups, is_floor
 from leaderboard.records.display_names import names
 from leaderboard.records.further import headlines
 from leaderboard.records.random_weights import averaged, draws_of
@@ -306,14 +306,15 @@ def _table(
     cells: dict[tuple[str, str], Cell],
     notes: Sequence[str] = (),
 ) -> Table:
-    """A table with a row a record, in their order."""
+    """A table with a row a record, in their order, reference rows last."""
+    records = sorted(records, key=is_floor)
     return Table(
         title=title,
         facts=[caption],
         rows=[row_of(record) for record in records],
         columns=columns,
         cells=cells,
-        references=frozenset(row_of(r) for r in records if r.cell.downstream == REFERENCE),
+        references=frozenset(row_of(r) for r in records if is_floor(r)),
         notes=list(notes),
         names=_names(records),
     )

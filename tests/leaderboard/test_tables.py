@@ -10,6 +10,7 @@ from rich.cells import cell_len
 from rich.console import Console
 
 import leaderboard
+from commons.corridors.record import FLOORS
 from commons.marks import MEANING, explain
 from leaderboard.__main__ import main
 from leaderboard.tables.results import tables
@@ -65,6 +66,15 @@ def test_rows_are_ranked_and_references_stand_below(board):
     ansi = printed([r for r in board if r.cell.task == "emodb"], force_terminal=True)
     dim = ["\x1b[2m" in next(line for line in ansi.splitlines() if name in line) for name in ("majority", "fbank")]
     assert dim == [True, False]
+
+
+@pytest.mark.parametrize("floor", FLOORS)
+def test_what_hears_one_thing_stands_among_the_references(make, board, floor):
+    """However high its figure, which is then not the one that is set off as the best."""
+    records = [*(r for r in board if r.cell.task == "emodb"), make(name="emodb", upstream=floor, right=0.99)]
+    (made, *_) = tables([r for r in records if r.cell.task == "emodb"])
+    assert made.rows[3:] == [floor, "reference: majority", "reference: duration"] and floor in made.references
+    assert floor not in made.best(made.columns[0])[0]
 
 
 def test_plain_chance_stands_above_the_majority_class(make):
