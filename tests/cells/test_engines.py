@@ -123,7 +123,6 @@ def test_a_job_runs_in_another_process_and_folder_from_its_arguments_alone(tmp_p
 
 def test_a_job_whose_corpus_changed_since_it_was_planned_fails(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "cache").mkdir()
     root = synthesis.write(tmp_path / "cache")
     lines = ["path,speaker,emotion"]
     for number, wav in enumerate(sorted(root.rglob("*.wav"))[:24]):

@@ -44,8 +44,8 @@ exec "$@"
 
 
 @pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("cache")
+def cache(tmp_path_factory: pytest.TempPathFactory, with_demo: Callable[[Path], Path]) -> Path:
+    return with_demo(tmp_path_factory.mktemp("cache"))
 
 
 @pytest.fixture(scope="module")
