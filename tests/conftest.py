@@ -8,6 +8,7 @@ import pytest
 
 from tasks.corpora.demo import synthesis
 
+os.environ.setdefault("NUMBA_OPT", "0")  # UMAP is compiled in every process: what it compiles to need not be fast
 BESIDE = Path(__file__).resolve().parents[2] / "shared"
 
 
