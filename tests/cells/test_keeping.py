@@ -28,7 +28,7 @@ from upstreams.huggingface.factories import random
 def tiny():
     return random("wav2vec2_base", small=True)
 """
-QUICK = {"steps": 2, "scorings": 2, "averaged": 2, "random_rates": [1e-3]}
+QUICK = {"steps": 2, "batch": 4, "scorings": 2, "averaged": 2, "random_rates": [1e-3]}
 KEPT = [head for head in downstreams.names() if downstreams.resolve(head).keeps]
 
 

@@ -40,7 +40,7 @@ class Words(torch.nn.Module):
     def forward(self, texts):
         return [self.table(torch.tensor(text))[None] for text in texts]
 """
-SETTINGS = "{steps: 8, epochs: 1, scorings: 3, random_rates: [0.01], averaged: 2}"
+SETTINGS = "{steps: 6, epochs: 1, batch: 4, scorings: 3, random_rates: [0.01], averaged: 2}"
 
 
 @pytest.fixture(scope="module")

@@ -32,7 +32,7 @@ class Tiny(torch.nn.Module):
         lower = self.convolution(torch.stack([w.unfold(0, 160, 160) for w in waveforms]))
         return list(torch.stack([lower, lower + self.block(lower).tanh()], dim=1))
 """
-SETTINGS = "{steps: 24, epochs: 1, scorings: 8, random_rates: [0.001, 0.01], trial: 0.5, averaged: 3}"
+SETTINGS = "{steps: 12, epochs: 1, batch: 4, scorings: 4, random_rates: [0.001, 0.01], trial: 0.5, averaged: 3}"
 
 
 WORDS = ("-u", "tiny.py:Tiny", "-t", "demo", "-d", "finetune@quick.yaml", "--limit", "48", "--seeds", "1",
