@@ -130,9 +130,7 @@ def test_every_script_is_run() -> None:
 
 
 @pytest.mark.parametrize("name", sorted(SCRIPTS))
-def test_it_runs(
-    name: str, folders: dict[str, str], tmp_path: Path, with_demo: Callable[[Path], Path]
-) -> None:
+def test_it_runs(name: str, folders: dict[str, str], tmp_path: Path, with_demo: Callable[[Path], Path]) -> None:
     script = SCRIPTS[name]
     there = Path(script.needs).exists() if "/" in script.needs else importlib.util.find_spec(script.needs or "sys")
     if not there:

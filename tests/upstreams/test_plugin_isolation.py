@@ -114,18 +114,21 @@ def no_ctrl_c() -> Iterator[None]:
     signal.signal(signal.SIGINT, before)
 
 
+RAISING = [
+    ("input()", r"Energy failed: EOFError: .*energy\.py, line \d+"),
+    ("__import__('sys').stdin.read(1) or 1 / 0", "ZeroDivisionError"),
+    ("raise KeyboardInterrupt", "Energy failed: KeyboardInterrupt"),
+    ("raise type('Own', (BaseException,), {})('mine')", "Energy failed: Own: mine"),
+    ("raise SystemExit(0)", "Energy failed: SystemExit: 0"),
+    ("raise GeneratorExit", "Energy failed: GeneratorExit"),
+]
+# What a worker process answers to otherwise than this one: its standard input, signals, the end of the process.
+IN_WORKERS = [RAISING[0], RAISING[2], RAISING[4]]
+
+
 @pytest.mark.usefixtures("no_ctrl_c")
-@pytest.mark.parametrize("jobs", [1, 2])
 @pytest.mark.parametrize(
-    ("line", "said"),
-    [
-        ("input()", r"Energy failed: EOFError: .*energy\.py, line \d+"),
-        ("__import__('sys').stdin.read(1) or 1 / 0", "ZeroDivisionError"),
-        ("raise KeyboardInterrupt", "Energy failed: KeyboardInterrupt"),
-        ("raise type('Own', (BaseException,), {})('mine')", "Energy failed: Own: mine"),
-        ("raise SystemExit(0)", "Energy failed: SystemExit: 0"),
-        ("raise GeneratorExit", "Energy failed: GeneratorExit"),
-    ],
+    ("line", "said", "jobs"), [*((*one, 1) for one in RAISING), *((*one, 2) for one in IN_WORKERS)]
 )
 def test_what_a_plugin_raises_is_its_fault(
     tmp_path: Path,
