@@ -27,7 +27,6 @@ from upstreams.huggingface.named_encoders import MODELS
 from upstreams.inputs.audio import decode, segments
 
 NAMES = ("wav2vec2_base", "hubert_base", "wavlm_base", "data2vec_base")
-SMALL = False  # two blocks of each model, for a trial
 Batch = list[torch.Tensor]
 Run = Callable[[Batch], torch.Tensor]  # the (L, T, D) of a batch's first utterance
 
@@ -44,9 +43,9 @@ def error(run: Run, batch: Batch) -> tuple[float, float]:
 
 def ways(name: str, folder: Path) -> dict[str, Run]:
     """Each library's own way to run a batch of mixed lengths."""
-    encoder = factories.random(name, small=SMALL)
+    encoder = factories.random(name)
     module = encoder.build()
-    mended = factories.random(name, small=SMALL)
+    mended = factories.random(name)
     expert = upstreams.load(for_s3prl(MODELS[name].family, module, folder / f"{name}.pt")).model.network()
 
     def transformers(masked: bool) -> Run:

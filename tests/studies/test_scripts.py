@@ -57,7 +57,7 @@ SCRIPTS = {
     "paired_differences": Tiny(("RESULTS", "-u", "a", "-t", "emodb", "--against", "b", "none"),
                                says="| emodb, `probe` |"),
     "fusion_weights": Tiny(("-u", "fbank+mfcc", "-t", "demo", "--limit", "48"), says="`fbank+mfcc`, without |"),
-    "batch_invariance": Tiny(("AUDIO", "--files", "2"), {"NAMES": ["wav2vec2_base"], "SMALL": True}, "emorep"),
+    "batch_invariance": Tiny(("AUDIO", "--files", "2"), {"NAMES": ["wav2vec2_base"]}, "emorep"),
     "interval_coverage": Tiny(("--draws", "2"), {"GROUPS": [4, 6], "MANY": 200}, "over corpora of"),
     "group_gaps": Tiny(("--draws", "2"), {"SPEAKERS": [6]}, "within speakers, alike"),
     "dialogue": Tiny(
