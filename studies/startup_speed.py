@@ -16,6 +16,7 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
+TIMES = 5  # that each is run
 HEAVY = ("torch", "transformers", "s3prl", "sklearn", "umap", "pandas")
 PROBE = """
 import sys, run_benchmark
@@ -53,7 +54,7 @@ def main() -> None:
         first, _ = run(cells)
         for label, arguments in (("--help", ["--help"]), ("--list", ["--list", "--data", options.data]),
                                  ("second run", cells)):  # fmt: skip
-            timed = [run(arguments) for _ in range(5)]
+            timed = [run(arguments) for _ in range(TIMES)]
             print(f"{label:<12} {statistics.median(t for t, _ in timed):6.2f} s, imported {timed[-1][1]}")
         print(f"{'first run':<12} {first:6.2f} s for {len(options.u)} upstreams on {len(options.t)} tasks")
 

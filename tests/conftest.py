@@ -1,10 +1,14 @@
 """What every room's tests share: where real speech and reference data lie, when they are there."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from tasks.corpora.demo import synthesis
+
+os.environ.setdefault("NUMBA_OPT", "0")  # UMAP is compiled in every process: what it compiles to need not be fast
 BESIDE = Path(__file__).resolve().parents[2] / "shared"
 
 
@@ -23,6 +27,27 @@ def _folder(*places: str | Path | None) -> Path:
 def corpora() -> Path:
     """The folder of real, labelled corpora: $EMOREP_DATA, else ../shared/speech/corpora."""
     return _folder(os.environ.get("EMOREP_DATA"), BESIDE / "speech" / "corpora")
+
+
+@pytest.fixture(scope="session")
+def demo_cache(tmp_path_factory) -> Path:
+    """A cache that holds the embedded corpus, which takes a while to make; not to be changed."""
+    cache = tmp_path_factory.mktemp("demo")
+    synthesis.write(cache)
+    return cache
+
+
+@pytest.fixture(scope="session")
+def with_demo(demo_cache) -> Callable[[Path], Path]:
+    """A function that puts the embedded corpus into a cache, and gives the cache."""
+    corpus = synthesis.write(demo_cache)
+
+    def put(cache: Path) -> Path:
+        cache.mkdir(parents=True, exist_ok=True)
+        (cache / corpus.name).symlink_to(corpus)
+        return cache
+
+    return put
 
 
 @pytest.fixture(scope="session")

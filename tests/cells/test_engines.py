@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,8 +22,8 @@ from commons import claims
 from commons.errors import EmorepError
 from downstreams import registry
 from tasks.corpora.demo import synthesis
+from tests import processes
 
-ROOT = Path(__file__).resolve().parents[2]
 ENGINES = {"local": local.Local}
 
 
@@ -114,8 +112,7 @@ def test_a_job_runs_in_another_process_and_folder_from_its_arguments_alone(tmp_p
         "from cells.workplace import Workplace\n"
         "outcome = perform(travel.read(open(sys.argv[1]).read()), Workplace(), {}); sys.exit(outcome.failure or 0)"
     )
-    done = subprocess.run([sys.executable, "-c", code, str(tmp_path / "job")], cwd=tmp_path / "elsewhere",
-                          env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True)  # fmt: skip
+    done = processes.run(code, tmp_path / "job", folder=tmp_path / "elsewhere")
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "here" / "limited" / "fbank" / "demo" / "probe.json").is_file()
     assert not list((tmp_path / "elsewhere").iterdir())
@@ -123,7 +120,6 @@ def test_a_job_runs_in_another_process_and_folder_from_its_arguments_alone(tmp_p
 
 def test_a_job_whose_corpus_changed_since_it_was_planned_fails(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "cache").mkdir()
     root = synthesis.write(tmp_path / "cache")
     lines = ["path,speaker,emotion"]
     for number, wav in enumerate(sorted(root.rglob("*.wav"))[:24]):
@@ -142,7 +138,7 @@ def test_a_job_whose_corpus_changed_since_it_was_planned_fails(tmp_path: Path, m
 
 def test_jobs_of_two_requests_keep_their_own_settings_in_one_workplace(tmp_path: Path) -> None:
     place = Workplace()
-    for limit in (48, 64):
+    for limit in (24, 48):
         request, _, plan = planned(tmp_path / str(limit), "--limit", str(limit))
         assert not any(outcome.failure for outcome in engines.run(local.Local(place), plan.jobs[:2]))
         record = leaderboard.find(request.results, "fbank", "demo", "probe")
@@ -174,7 +170,7 @@ def test_a_head_of_the_network_itself_costs_the_others_nothing(tmp_path: Path) -
         _, place, plan = planned(tmp_path, "-d", "probe", "superb", "emotion2vec", "--seeds", "1")
         extract = plan.jobs[0]
         assert isinstance(extract, Extract) and extract.needs == {"pooled", "frames:last"}
-        outcomes = {one.cell: one.failure for one in engines.run(local.Local(place), plan.jobs[:4])}
+        outcomes = {one.cell: one.failure for one in engines.run(local.Local(place), plan.jobs[:3])}
     assert not outcomes["fbank", "demo", "probe"] and "fine-tuned" in outcomes["fbank", "demo", "superb"]
 
 
@@ -189,7 +185,7 @@ def test_a_record_that_went_while_it_was_compared_is_not_called_the_same(tmp_pat
 
 
 def test_done_cells_load_no_model(tmp_path: Path, monkeypatch) -> None:
-    words = ["-u", "random:emotion2vec@0", "-t", "demo", "--limit", "48", "--jobs", "1"]
+    words = ["-u", "random:emotion2vec@0", "-t", "demo", "--limit", "24", "--jobs", "1"]
     words += [word for name in ("results", "cache") for word in (f"--{name}", str(tmp_path / name))]
     assert run_benchmark.main(words) == 0
     from upstreams.emotion2vec.upstream import Random

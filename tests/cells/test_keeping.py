@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +28,7 @@ from upstreams.huggingface.factories import random
 def tiny():
     return random("wav2vec2_base", small=True)
 """
-QUICK = {"steps": 2, "scorings": 2, "averaged": 2, "random_rates": [1e-3]}
+QUICK = {"steps": 2, "batch": 4, "scorings": 2, "averaged": 2, "random_rates": [1e-3]}
 KEPT = [head for head in downstreams.names() if downstreams.resolve(head).keeps]
 
 
@@ -38,9 +39,10 @@ def own_settings(head: str) -> dict[str, object]:
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(tmp_path_factory: pytest.TempPathFactory, with_demo: Callable[[Path], Path]) -> Path:
     """A folder with the kept weights of every head that can be kept, on the embedded corpus."""
     folder = tmp_path_factory.mktemp("kept")
+    with_demo(folder / "cache")
     (folder / "tiny.py").write_text(TINY)
     names = []
     for head in KEPT:

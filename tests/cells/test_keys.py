@@ -15,8 +15,8 @@ from tasks import definition
 
 
 @pytest.fixture(scope="module")
-def task(tmp_path_factory):
-    return tasks.load("demo", tasks.Options(tmp_path_factory.mktemp("data"), tmp_path_factory.mktemp("cache")))
+def task(tmp_path_factory, demo_cache):
+    return tasks.load("demo", tasks.Options(tmp_path_factory.mktemp("data"), demo_cache))
 
 
 @pytest.fixture

@@ -20,8 +20,8 @@ HEADS = ("probe", "superb")
 
 
 @pytest.fixture(scope="module")
-def cache(tmp_path_factory) -> Path:
-    return tmp_path_factory.mktemp("cache")
+def cache(tmp_path_factory, with_demo) -> Path:
+    return with_demo(tmp_path_factory.mktemp("cache"))
 
 
 def words(results: Path, cache: Path, *upstreams: str, head: str = "probe", task: str = "demo") -> list[str]:

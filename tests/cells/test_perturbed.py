@@ -35,8 +35,8 @@ def table(results: Path, task: str):
 
 
 @pytest.fixture(scope="module")
-def cache(tmp_path_factory) -> Path:
-    return tmp_path_factory.mktemp("cache")
+def cache(tmp_path_factory, with_demo) -> Path:
+    return with_demo(tmp_path_factory.mktemp("cache"))
 
 
 @pytest.fixture(scope="module")

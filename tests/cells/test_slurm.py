@@ -23,7 +23,8 @@ from cells.engines.slurm import Errand
 from commons import device
 from commons.errors import Refused
 from tests.cells.distributed import assert_same, run, stamps, words
-from tests.cells.test_engines import ROOT, planned
+from tests.cells.test_engines import planned
+from tests.processes import ROOT
 
 pytest.importorskip("submitit", reason="needs submitit: pip install emorep[slurm]")
 SBATCH = r"""#!/bin/bash
@@ -44,8 +45,8 @@ exec "$@"
 
 
 @pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("cache")
+def cache(tmp_path_factory: pytest.TempPathFactory, with_demo: Callable[[Path], Path]) -> Path:
+    return with_demo(tmp_path_factory.mktemp("cache"))
 
 
 @pytest.fixture(scope="module")

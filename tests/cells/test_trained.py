@@ -40,12 +40,13 @@ class Words(torch.nn.Module):
     def forward(self, texts):
         return [self.table(torch.tensor(text))[None] for text in texts]
 """
-SETTINGS = "{steps: 8, epochs: 1, scorings: 3, random_rates: [0.01], averaged: 2}"
+SETTINGS = "{steps: 6, epochs: 1, batch: 4, scorings: 3, random_rates: [0.01], averaged: 2}"
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory) -> Path:
+def folder(tmp_path_factory, with_demo) -> Path:
     folder = tmp_path_factory.mktemp("trained")
+    with_demo(folder / "cache")
     (folder / "nets.py").write_text(NETWORKS)
     (folder / "quick.yaml").write_text(SETTINGS)
     setting = understood(parse(["-u", "fbank", "-t", "demo", "--cache", str(folder / "cache")]), print).setting

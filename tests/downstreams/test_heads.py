@@ -6,6 +6,7 @@ import pickle
 import subprocess
 import sys
 from dataclasses import replace
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -19,10 +20,12 @@ from commons.metrics import METRICS, sums
 from downstreams.errors import DownstreamError
 from downstreams.registry import HEADS as HEADS_BY_NAME
 from downstreams.registry import Evaluate, EvaluateInFolder
-from tests.downstreams.problems import CLASSES, KINDS, Ragged, build, features_of, make, short
+from tests.downstreams.problems import CLASSES, KINDS, Ragged, build, features_of, short
+from tests.downstreams.problems import make as made
 
 ROOT = Path(__file__).resolve().parents[2]
 HEADS = downstreams.names()
+make = partial(made, n=160, speakers=4)
 TREATED = [(head, kind) for head in HEADS for kind in KINDS if kind in downstreams.resolve(head).kinds]
 
 
@@ -33,6 +36,18 @@ def run(head, features, problem, seeds=2):
 
 def kind_of(head):
     return downstreams.resolve(head).kinds[0]
+
+
+def two_folds(problem):
+    """The problem with its first two folds alone."""
+    return replace(problem, folds=problem.folds[:2])
+
+
+@cache
+def usual(head, kind):
+    """The predictions of the head, of two seeds, on two folds of the problem that `make` gives: made once."""
+    features, problem = make(kind)
+    return run(head, features, two_folds(problem))
 
 
 def of_fold(predictions, name):
@@ -50,14 +65,14 @@ def of_fold(predictions, name):
 def test_a_fold_is_blind_to_the_labels_of_its_test_speakers(head, kind):
     """Permuting them, wherever they occur, leaves the fold's choices and predictions bit-equal."""
     features, problem = make(kind)
-    before = run(head, features, problem)
+    before = usual(head, kind)
     rng = np.random.default_rng(7)
     for fold in problem.folds[:2]:
         speaker = np.isin(problem.speaker, np.unique(problem.speaker[fold.test]))
         targets = problem.targets.copy()
         targets[speaker] = rng.permutation(targets[speaker])
         assert (targets != problem.targets).any()
-        after = run(head, features, build(kind, targets, problem.speaker.astype(int)))
+        after = run(head, features, two_folds(build(kind, targets, problem.speaker.astype(int))))
         table, *choices = of_fold(before, fold.name)
         table_after, *choices_after = of_fold(after, fold.name)
         assert table.equals(table_after)
@@ -76,8 +91,9 @@ def test_a_fold_is_blind_to_the_features_of_its_test_speakers(head):
     changed.pooled[others] *= -3
     for row in others:
         changed.frames[row] = -3 * changed.frames[row]
+    after = run(head, changed, two_folds(problem))
     (table, *choices), (table_after, *choices_after) = (
-        of_fold(run(head, f, problem), fold.name) for f in (features, changed)
+        of_fold(predictions, fold.name) for predictions in (usual(head, kind_of(head)), after)
     )
     assert choices == choices_after
     kept = ~table["id"].isin(problem.ids[others])
@@ -104,8 +120,8 @@ def test_every_test_utterance_is_predicted_once_a_seed(head, kind):
 
 @pytest.mark.parametrize("head", [head for head in HEADS if kind_of(head) != "regression"])
 def test_what_is_held_out_is_no_test_utterance_and_gives_the_figure_that_chose(head):
-    features, problem = make(kind_of(head))
-    predictions = run(head, features, problem)
+    _, problem = make(kind_of(head))
+    predictions = usual(head, kind_of(head))
     held_out, metric = predictions.held_out, METRICS[problem.select_on]
     scores = held_out[[f"score:{name}" for name in CLASSES]].to_numpy()
     assert np.allclose(scores.sum(1), 1, atol=1e-5)
@@ -122,8 +138,7 @@ def test_what_is_held_out_is_no_test_utterance_and_gives_the_figure_that_chose(h
 
 @pytest.mark.parametrize("head", HEADS)
 def test_by_layer_holds_what_the_chosen_layer_predicted(head):
-    features, problem = make(kind_of(head))
-    predictions = run(head, features, problem)
+    predictions = usual(head, kind_of(head))
     if predictions.by_layer is None:
         pytest.skip("this head chooses no layer")
     for choice in predictions.choices:
@@ -159,7 +174,7 @@ def test_further_test_sets_change_neither_training_nor_predictions_by_a_bit(head
 @pytest.mark.parametrize("head", HEADS)
 def test_the_same_again(head):
     features, problem = make(kind_of(head))
-    first, second = run(head, features, problem), run(head, features, problem)
+    first, second = usual(head, kind_of(head)), run(head, features, two_folds(problem))
     assert first.table.equals(second.table)
     assert first.choices == second.choices
 
@@ -167,8 +182,8 @@ def test_the_same_again(head):
 @pytest.mark.parametrize("head", [head for head in HEADS if not downstreams.resolve(head).deterministic])
 def test_seeds_differ_and_what_one_gives_does_not_depend_on_the_others(head):
     features, problem = make(kind_of(head))
-    both = run(head, features, problem).table
-    alone = downstreams.evaluate(short(head), features, problem, [1]).table
+    both = usual(head, kind_of(head)).table
+    alone = downstreams.evaluate(short(head), features, two_folds(problem), [1]).table
     first, second = (both[both["seed"] == seed].reset_index(drop=True) for seed in (0, 1))
     assert second.equals(alone)
     assert not second.drop(columns="seed").equals(first.drop(columns="seed"))
@@ -176,8 +191,7 @@ def test_seeds_differ_and_what_one_gives_does_not_depend_on_the_others(head):
 
 @pytest.mark.parametrize("head", HEADS)
 def test_outputs_are_of_the_test_rows_of_the_first_seed(head):
-    features, problem = make(kind_of(head))
-    predictions = run(head, features, problem)
+    predictions = usual(head, kind_of(head))
     if predictions.outputs is None:
         pytest.skip("this head has no first layer")
     assert len(predictions.outputs) == (predictions.table["seed"] == 0).sum()
@@ -227,13 +241,13 @@ def test_where_dev_lacks_a_class_ua_is_the_mean_recall_of_those_it_has(head):
 @pytest.mark.parametrize("head", [h for h in HEADS if kind_of(h) in ("classification", "conversation")])
 def test_classes_weigh_alike_where_they_do_in_the_headline_or_where_a_setting_says_so(head):
     """A rare class is predicted more often by a loss that weighs classes alike."""
-    features, problem = make(kind_of(head), signal=0.3)
+    features, problem = made(kind_of(head), signal=0.3)
     rare = np.flatnonzero(problem.targets == 0)
     kept = np.setdiff1d(np.arange(len(problem.ids)), rare[np.arange(len(rare)) % 4 > 0])
     folds = tuple(
         replace(fold, **{part: np.intersect1d(getattr(fold, part), kept) for part in ("train", "dev")},
                 inner=tuple(np.intersect1d(group, kept) for group in fold.inner))
-        for fold in problem.folds
+        for fold in problem.folds[:3]
     )  # fmt: skip
     often = {}
     for metric, weights in (("UA", "headline"), ("UA", "balanced"), ("WA", "headline"), ("WA", "none"), ("UA", "none")):
@@ -269,7 +283,7 @@ def test_features_that_do_not_fit_are_refused(head):
     features, problem = make(kind_of(head))
     fewer = features_of(features.pooled[:-1], Ragged(features.frames[:-1]))
     for wrong in (fewer, replace(features, pooled=None, frames=None, live=None)):
-        with pytest.raises(DownstreamError, match="240 utterances"):
+        with pytest.raises(DownstreamError, match="160 utterances"):
             run(head, wrong, problem)
     features.pooled[17, 0, 2, 3] = np.nan
     features.frames[17][0, 0, 3] = np.inf

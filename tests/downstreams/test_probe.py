@@ -115,11 +115,12 @@ def test_probe_stats_reads_deviations():
 
 
 def test_references_need_no_features():
-    _, problem = make()
+    _, problem = make(n=120, speakers=4)
     seconds = np.exp(problem.targets + 0.1 * np.random.default_rng(0).standard_normal(len(problem.ids)))
+    majority = downstreams.reference("majority", problem, seconds).table
     for fold in problem.folds:
         known = problem.targets[np.concatenate([fold.train, fold.dev])]
-        rows = downstreams.reference("majority", problem, seconds).table.query("fold == @fold.name")
+        rows = majority[majority["fold"] == fold.name]
         assert set(rows["prediction"]) == {CLASSES[np.bincount(known).argmax()]}
     table = downstreams.reference("duration", problem, seconds).table
     assert (table["target"] == table["prediction"]).mean() > 0.9
@@ -127,7 +128,7 @@ def test_references_need_no_features():
 
 @pytest.mark.parametrize("telling", [0, 1])
 def test_the_length_of_texts_is_the_probe_on_their_words_and_characters(telling):
-    _, problem = make(n=120)
+    _, problem = make(n=90, speakers=3)
     lengths = np.random.default_rng(0).integers(1, 30, (len(problem.ids), 2))
     lengths[:, telling] = 4 ** (1 + problem.targets)
     table = downstreams.reference("text_length", problem, lengths).table
@@ -140,7 +141,7 @@ def test_the_length_of_texts_is_the_probe_on_their_words_and_characters(telling)
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("depth", [3, 6])
 def test_last_four_reads_the_mean_of_the_last_four_layers_or_of_all_there_are(kind, depth):
-    features, problem = make(kind, depth=depth)
+    features, problem = make(kind, n=90, speakers=3, depth=depth)
     mean = replace(features, pooled=features.pooled[:, :, -4:].mean(2, keepdims=True))
     expected, given = (
         downstreams.evaluate(reader(head), own, problem, [0]).table

@@ -1,6 +1,7 @@
 """From labels to predictions: what a fold's test speakers are labelled decides nothing of that fold."""
 
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import pytest
@@ -10,6 +11,12 @@ import tasks
 from commons.corridors.problem import Target
 from tasks.splits import folds
 from tests.downstreams.problems import Ragged, features_of, short
+
+
+@pytest.fixture(scope="module")
+def embedded(demo_cache, tmp_path_factory):
+    """The tasks of the embedded corpus by their names, each read once."""
+    return cache(lambda name: tasks.load(name, tasks.Options(tmp_path_factory.mktemp("data"), demo_cache)))
 
 
 def with_further_targets(problem, utterances, rng):
@@ -37,13 +44,12 @@ def other_values(target, rows, rng):
 
 @pytest.mark.parametrize("parts", [(), (3, 7)], ids=["alone", "fused"])
 @pytest.mark.parametrize("head", downstreams.names())
-def test_permuted_labels_of_the_test_speakers_change_nothing_of_their_fold(head, parts, tmp_path_factory):
+def test_permuted_labels_of_the_test_speakers_change_nothing_of_their_fold(head, parts, embedded):
     """The task's own split rules (dev part, inner groups) and the head together, bit for bit; also where features are
     those of two parts, which heads weigh."""
     # Selected by UA, by which the heads of conversations weigh their loss, too.
     reader = short(head)
-    name = "demo" if "classification" in reader.kinds else "demo_next"
-    task = tasks.load(name, tasks.Options(tmp_path_factory.mktemp("data"), tmp_path_factory.mktemp("cache")))
+    task = embedded("demo" if "classification" in reader.kinds else "demo_next")
     problem, rng = task.problem, np.random.default_rng(0)
     if reader.further:
         problem = with_further_targets(problem, task.utterances, rng)
@@ -51,19 +57,20 @@ def test_permuted_labels_of_the_test_speakers_change_nothing_of_their_fold(head,
     pooled[:, :, 1] += problem.targets[:, None, None] * rng.standard_normal(10)
     frames = Ragged([mean[None, None] + rng.standard_normal((3, 1, 10)) for mean in pooled[:, 0, 1]])
     features = replace(features_of(pooled, frames), parts=parts)
-    before = downstreams.evaluate(reader, features, problem, [0])
+    ends = (0, len(problem.folds) - 1)
+    before = downstreams.evaluate(reader, features, replace(problem, folds=tuple(problem.folds[k] for k in ends)), [0])
     assert bool(before.further) == reader.further
     tests = {fold.name: fold.test for fold in problem.folds}
-    for fold in problem.folds:
+    for fold in (problem.folds[k] for k in ends):
         theirs = np.isin(problem.speaker, np.unique(problem.speaker[fold.test])) & problem.has_target
         targets = problem.targets.copy()
         targets[theirs] = rng.permutation(targets[theirs]) // 2  # so that classes are counted otherwise, too
         split = folds.build(tests, problem.ids, problem.speaker, targets, task.definition.dev)
         also = tuple(other_values(target, np.flatnonzero(theirs), rng) for target in problem.also)
-        permuted = replace(problem, targets=targets, folds=split, also=also)
+        permuted = replace(problem, targets=targets, folds=tuple(split[k] for k in ends), also=also)
         after = downstreams.evaluate(reader, features, permuted, [0])
         for predictions in (before, after):
-            assert len(predictions.choices) == len(problem.folds)
+            assert len(predictions.choices) == len(ends)
         rows = [p.table[p.table["fold"] == fold.name].drop(columns="target") for p in (before, after)]
         assert rows[0].equals(rows[1])
         chosen = [[c for c in p.choices if c["fold"] == fold.name] for p in (before, after)]

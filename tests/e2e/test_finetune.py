@@ -1,11 +1,7 @@
 """Fine-tuning as a user meets it: one training, three cells; a killed command goes on; nothing is trained twice."""
 
-import os
 import signal
-import subprocess
-import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -13,12 +9,13 @@ import pytest
 import torch
 
 import leaderboard
+import run_benchmark
 from downstreams import tuned_network
 from downstreams.settings import FineTune
 from downstreams.tuned_network import Batch, TunedNetwork, draws_of
+from tests.processes import Forked
 from tests.upstreams.sounds import extract, noise, plugin, speak
 
-ROOT = Path(__file__).resolve().parents[2]
 ENCODER = """
 import torch
 
@@ -35,39 +32,38 @@ class Tiny(torch.nn.Module):
         lower = self.convolution(torch.stack([w.unfold(0, 160, 160) for w in waveforms]))
         return list(torch.stack([lower, lower + self.block(lower).tanh()], dim=1))
 """
-SETTINGS = "{steps: 24, epochs: 1, scorings: 8, random_rates: [0.001, 0.01], trial: 0.5, averaged: 3}"
+SETTINGS = "{steps: 12, epochs: 1, batch: 4, scorings: 4, random_rates: [0.001, 0.01], trial: 0.5, averaged: 3}"
+
+
+WORDS = ("-u", "tiny.py:Tiny", "-t", "demo", "-d", "finetune@quick.yaml", "--limit", "48", "--seeds", "1",
+         "--jobs", "1")  # fmt: skip
 
 
 @pytest.fixture
-def command(tmp_path):
-    """Starts run_benchmark.py with the tiny encoder on the embedded corpus."""
+def command(tmp_path, monkeypatch, capsys):
+    """Runs the command with the tiny encoder on the embedded corpus in this process; gives what it prints."""
     (tmp_path / "tiny.py").write_text(ENCODER)
     (tmp_path / "quick.yaml").write_text(SETTINGS)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("EMOREP_CACHE", str(tmp_path / "cache"))
 
-    def start(*more):
-        words = ["-u", "tiny.py:Tiny", "-t", "demo", "-d", "finetune@quick.yaml", "--limit", "64", "--seeds", "1"]
-        return subprocess.Popen(
-            [sys.executable, str(ROOT / "run_benchmark.py"), *words, "--jobs", "1", *more],
-            cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-            env=os.environ | {"EMOREP_CACHE": str(tmp_path / "cache"), "OMP_NUM_THREADS": "1"},
-        )  # fmt: skip
+    def run(*more):
+        capsys.readouterr()
+        status = run_benchmark.main([*WORDS, *more])
+        said = capsys.readouterr()
+        assert status == 0, said.err
+        return said.out, said.err
 
-    return start
-
-
-def finished(process):
-    out, err = process.communicate(timeout=500)
-    assert process.returncode == 0, err
-    return out, err
+    return run
 
 
 def test_a_killed_training_goes_on_and_gives_three_cells(command, tmp_path):
     results, work = tmp_path / "results" / "limited", tmp_path / "results" / "limited" / "trainings"
-    out, _ = finished(command("--dry-run"))
+    out, _ = command("--dry-run")
     assert "trainings (folds x seeds), 0 of them done;" in out and out.count("train: ") == 1
     assert not list(results.glob("*/*/*.json"))
 
-    process = command()
+    process = Forked("import run_benchmark; run_benchmark.main()", *WORDS, folder=tmp_path)
     deadline = time.monotonic() + 400
     while not list(work.rglob("result.pt")) and time.monotonic() < deadline:
         assert process.poll() is None, process.communicate()
@@ -75,7 +71,7 @@ def test_a_killed_training_goes_on_and_gives_three_cells(command, tmp_path):
     process.send_signal(signal.SIGKILL)
     process.communicate()
     first = {path: path.stat().st_mtime_ns for path in work.rglob("result.pt")}
-    _, err = finished(command())
+    _, err = command()
     assert "of them done" in err and "0 of them done" not in err
     assert all(path.stat().st_mtime_ns == when for path, when in first.items())
 
@@ -90,7 +86,7 @@ def test_a_killed_training_goes_on_and_gives_three_cells(command, tmp_path):
     table = pd.read_csv(results / "leaderboard.csv")
     assert set(table.loc[table["trained"].notna(), "downstream"]) == set(records)
     assert {path.name for path in work.rglob("*.pt")} == {"result.pt"}
-    out, _ = finished(command("--rerun"))
+    out, _ = command("--rerun")
     assert "5 cells done again: 5 the same, 0 differ" in out
 
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import os
-import subprocess
-import sys
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,14 +15,16 @@ import soundfile
 
 import leaderboard
 from tests.leaderboard import cells
+from tests.processes import run
 from tests.upstreams.text_copies import SENTENCES, store_text
 from upstreams.strength import model as strength
 
 FOLDER = Path(__file__).resolve().parents[2] / "studies"
 LIBRARIES = {"s3prl_checkpoints", "made_up_features"}  # what the others import
-# A process of its own runs main() of a script, with other values of some of its module's names.
+# A process of its own runs main() of a script, with other values of some of its module's names and without warnings.
 RUN = """
-import json, sys
+import json, sys, warnings
+warnings.simplefilter("ignore")
 script, values = sys.argv[1], json.loads(sys.argv[2])
 sys.path.insert(0, {folder!r})
 module = __import__(script)
@@ -90,10 +90,10 @@ SCRIPTS = {
     "reconstruction_speed": Tiny(("npc_small", "--repeats", "1", "--seconds", "24"), says="npc_small"),
     "resampling_speed": Tiny(("--repeats", "1"), {"UTTERANCES": 600, "UPSTREAMS": 3}, "macro_F1"),
     "speecheq_weights": Tiny(
-        tuple("grid -u fbank -t demo --limit 96 --branches gender --grid 0.1 --epochs 1".split()),  # noqa: SIM905
+        tuple("grid -u fbank -t demo --limit 48 --seeds 1 --jobs 1 --branches gender --grid 0.1 --epochs 1".split()),  # noqa: SIM905
         says="| fbank, demo | gender_0.1 |",
     ),
-    "startup_speed": Tiny(("-u", "fbank"), says="second run"),
+    "startup_speed": Tiny(("-u", "fbank"), {"TIMES": 1}, "second run"),
     "strength_check": Tiny(("STRENGTH", "PAIRS"), says="2 pairs"),
     "superb_cost": Tiny(("--head", "--share", "0.001", "--rates", "1", "--threads", "1"),
                    SMALL | {"UTTERANCES": 200, "LAYERS": 2}, "processor time"),
@@ -130,18 +130,18 @@ def test_every_script_is_run() -> None:
 
 
 @pytest.mark.parametrize("name", sorted(SCRIPTS))
-def test_it_runs(name: str, folders: dict[str, str], tmp_path: Path) -> None:
+def test_it_runs(name: str, folders: dict[str, str], tmp_path: Path, with_demo: Callable[[Path], Path]) -> None:
     script = SCRIPTS[name]
     there = Path(script.needs).exists() if "/" in script.needs else importlib.util.find_spec(script.needs or "sys")
     if not there:
         pytest.skip(f"{name}.py needs {script.needs}, which is not here")
     arguments = [folders.get(argument, argument) for argument in script.arguments]
-    command = [sys.executable, "-W", "ignore", "-c", RUN.format(folder=str(FOLDER)), name, json.dumps(script.values)]
-    environment = os.environ | {
+    variables = {
         "OMP_NUM_THREADS": "1",
         "PYTHONPATH": str(FOLDER.parent),
-        "EMOREP_CACHE": str(tmp_path / "cache"),
+        "EMOREP_CACHE": str(with_demo(tmp_path / "cache")),
     }
-    done = subprocess.run([*command, *arguments], capture_output=True, text=True, env=environment, cwd=tmp_path)
+    source = RUN.format(folder=str(FOLDER))
+    done = run(source, name, json.dumps(script.values), *arguments, folder=tmp_path, variables=variables)
     assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
     assert script.says in done.stdout, done.stdout[-2000:]

@@ -1,8 +1,6 @@
 """Audio files, utterance tables and small upstreams for the tests of this room."""
 
 import hashlib
-import subprocess
-import sys
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -102,12 +100,6 @@ def plugin(folder: Path, source: str, name: str = "Energy") -> str:
     path = folder / f"{name.lower()}.py"
     path.write_text(source)
     return f"{path}:{name}"
-
-
-def script(source: str, *arguments: object) -> subprocess.Popen[str]:
-    """Run Python source in a process of its own."""
-    command = [sys.executable, "-c", source, *map(str, arguments)]
-    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 def extract(

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import subprocess
 import time
 import warnings
 from collections.abc import Iterator
@@ -14,7 +13,8 @@ import pytest
 import torch
 
 import upstreams
-from tests.upstreams.sounds import ENERGY, TINY, before_frames, extract, noise, plugin, script, speak, with_init
+from tests.processes import Forked
+from tests.upstreams.sounds import ENERGY, TINY, before_frames, extract, noise, plugin, speak, with_init
 from upstreams import UpstreamError
 
 GREEDY = """
@@ -114,18 +114,21 @@ def no_ctrl_c() -> Iterator[None]:
     signal.signal(signal.SIGINT, before)
 
 
+RAISING = [
+    ("input()", r"Energy failed: EOFError: .*energy\.py, line \d+"),
+    ("__import__('sys').stdin.read(1) or 1 / 0", "ZeroDivisionError"),
+    ("raise KeyboardInterrupt", "Energy failed: KeyboardInterrupt"),
+    ("raise type('Own', (BaseException,), {})('mine')", "Energy failed: Own: mine"),
+    ("raise SystemExit(0)", "Energy failed: SystemExit: 0"),
+    ("raise GeneratorExit", "Energy failed: GeneratorExit"),
+]
+# What a worker process answers to otherwise than this one: its standard input, signals, the end of the process.
+IN_WORKERS = [RAISING[0], RAISING[2], RAISING[4]]
+
+
 @pytest.mark.usefixtures("no_ctrl_c")
-@pytest.mark.parametrize("jobs", [1, 2])
 @pytest.mark.parametrize(
-    ("line", "said"),
-    [
-        ("input()", r"Energy failed: EOFError: .*energy\.py, line \d+"),
-        ("__import__('sys').stdin.read(1) or 1 / 0", "ZeroDivisionError"),
-        ("raise KeyboardInterrupt", "Energy failed: KeyboardInterrupt"),
-        ("raise type('Own', (BaseException,), {})('mine')", "Energy failed: Own: mine"),
-        ("raise SystemExit(0)", "Energy failed: SystemExit: 0"),
-        ("raise GeneratorExit", "Energy failed: GeneratorExit"),
-    ],
+    ("line", "said", "jobs"), [*((*one, 1) for one in RAISING), *((*one, 2) for one in IN_WORKERS)]
 )
 def test_what_a_plugin_raises_is_its_fault(
     tmp_path: Path,
@@ -163,7 +166,7 @@ def test_threads_and_copies_that_a_plugin_leaves_neither_hang_nor_double_the_run
     tmp_path: Path, utterances: pd.DataFrame, left: str, jobs: int
 ) -> None:
     name = plugin(tmp_path, before_frames(LEFT[left]))
-    process = script(RUN, name, tmp_path / "utterances.pkl", tmp_path / "cache", jobs)
+    process = Forked(RUN, name, tmp_path / "utterances.pkl", tmp_path / "cache", jobs)
     out, errors = process.communicate(timeout=600)  # what is left would run for an hour
     assert process.returncode == 0 and out == f"{COUNT}\n", errors
     if left != "child":  # one that ended at once left nothing
@@ -178,7 +181,7 @@ def runs(process: str) -> bool:
         return False
 
 
-def await_calls(process: subprocess.Popen[str], begun: Path, count: int) -> None:
+def await_calls(process: Forked, begun: Path, count: int) -> None:
     """Until so many processes are in a plug-in's call, each of which writes its id to a file."""
     while not begun.exists() or len(begun.read_text().split()) < count:
         assert process.poll() is None, process.communicate()
@@ -192,7 +195,7 @@ def test_a_signal_ends_command_and_workers_with_one_line(
 ) -> None:
     begun = tmp_path / "begun"
     line = f"import time, os; open({str(begun)!r}, 'a').write(str(os.getpid()) + ' '); time.sleep(3600)"
-    process = script(
+    process = Forked(
         f"import signal; signal.signal({int(number)}, signal.SIG_DFL)\n{RUN}",
         plugin(tmp_path, before_frames(line)),
         tmp_path / "utterances.pkl",
@@ -214,7 +217,7 @@ def test_opensmile_is_stopped_with_one_line(tmp_path: Path, jobs: int) -> None:
     pytest.importorskip("opensmile")
     speak(tmp_path, [noise(3, seed) for seed in range(32)]).to_pickle(tmp_path / "utterances.pkl")
     heeding = f"import signal; signal.signal({int(signal.SIGINT)}, signal.SIG_DFL)\n{RUN}"
-    process = script(heeding, "opensmile", tmp_path / "utterances.pkl", tmp_path / "cache", jobs)
+    process = Forked(heeding, "opensmile", tmp_path / "utterances.pkl", tmp_path / "cache", jobs)
     while not list((tmp_path / "cache").rglob("*.safetensors")):
         assert process.poll() is None, process.communicate()
         time.sleep(0.02)
@@ -228,7 +231,7 @@ def test_a_worker_whose_parent_was_killed_ends_in_the_middle_of_a_call(
 ) -> None:
     begun = tmp_path / "begun"
     line = f"import time, os; open({str(begun)!r}, 'a').write(str(os.getpid()) + ' '); time.sleep(3600)"
-    process = script(RUN, plugin(tmp_path, before_frames(line)), tmp_path / "utterances.pkl", tmp_path / "cache", 2)
+    process = Forked(RUN, plugin(tmp_path, before_frames(line)), tmp_path / "utterances.pkl", tmp_path / "cache", 2)
     await_calls(process, begun, 2)
     process.kill()
     process.communicate(timeout=600)  # the workers hold its error output until they end, and a call lasts an hour

@@ -19,6 +19,7 @@ import torch
 import upstreams
 from commons import files
 from commons.corridors.features import Features
+from tests.processes import Forked
 from tests.upstreams.sounds import (
     ENERGY,
     SLOW,
@@ -26,7 +27,6 @@ from tests.upstreams.sounds import (
     extract,
     noise,
     plugin,
-    script,
     speak,
     table,
     with_init,
@@ -148,7 +148,7 @@ def test_kill_9_at_any_moment_loses_a_chunk_a_worker_at_most(
     name = plugin(tmp_path, SLOW)
     kept = 0
     for delay in (0.0, 0.07) if jobs == 1 else (0.05,):
-        process = script(EXTRACT, name, tmp_path / "utterances.pkl", cache, jobs)
+        process = Forked(EXTRACT, name, tmp_path / "utterances.pkl", cache, jobs)
         while len(chunks(cache)) <= kept and process.poll() is None:
             time.sleep(0.005)
         time.sleep(delay)
@@ -164,7 +164,7 @@ def test_kill_9_at_any_moment_loses_a_chunk_a_worker_at_most(
 
 def test_two_processes_share_a_store_and_the_work(tmp_path: Path, utterances: pd.DataFrame, cache: Path) -> None:
     name = plugin(tmp_path, SLOW.replace("0.02", "0.1"))
-    both = [script(EXTRACT, name, tmp_path / "utterances.pkl", cache, 1) for _ in range(2)]
+    both = [Forked(EXTRACT, name, tmp_path / "utterances.pkl", cache, 1) for _ in range(2)]
     answers = [process.communicate() for process in both]
     assert [process.returncode for process in both] == [0, 0], answers
     (first, one), (second, other) = (answer.split() for answer, _ in answers)
@@ -214,7 +214,7 @@ def test_weights_that_differ_in_every_worker_are_refused(tmp_path: Path, utteran
 def test_ctrl_c_leaves_whole_chunks_and_no_other_file(
     tmp_path: Path, utterances: pd.DataFrame, cache: Path, jobs: int
 ) -> None:
-    process = script(EXTRACT, plugin(tmp_path, SLOW), tmp_path / "utterances.pkl", cache, jobs)
+    process = Forked(EXTRACT, plugin(tmp_path, SLOW), tmp_path / "utterances.pkl", cache, jobs)
     while not chunks(cache) and process.poll() is None:
         time.sleep(0.005)
     process.send_signal(signal.SIGINT)
@@ -228,7 +228,7 @@ def test_a_full_disk_names_the_folder_and_leaves_no_half_file(
 ) -> None:
     limit = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (300, 300))"
     name = plugin(tmp_path, ENERGY)
-    process = script(EXTRACT, name, tmp_path / "utterances.pkl", cache, 1, limit)
+    process = Forked(EXTRACT, name, tmp_path / "utterances.pkl", cache, 1, limit)
     _, errors = process.communicate()
     assert process.returncode == 1
     assert errors.startswith(f"error: cannot write features to {cache}/features/") and "--cache" in errors

@@ -37,10 +37,13 @@ def truth(text: str) -> np.ndarray:
     return np.stack([values, 10 * values], axis=1)
 
 
+RAGGED = WORDS.replace("depth,", "ragged, depth,").replace("2, 2", "1, 2, 2")
+
+
 @pytest.mark.parametrize(
-    "source", [WORDS, WINDOWED, WORDS.replace("depth,", "ragged, depth,").replace("2, 2", "1, 2, 2")]
+    ("source", "jobs", "chunk"),
+    [(WORDS, 1, 0), (WINDOWED, 1, 0), (RAGGED, 1, 0), (RAGGED, 1, 1), (WINDOWED, 2, 1)],
 )
-@pytest.mark.parametrize(("jobs", "chunk"), [(1, 0), (2, 1)])
 def test_each_text_has_its_own_mean_deviation_and_frames(tmp_path: Path, source: str, jobs: int, chunk: int) -> None:
     name = plugin(tmp_path, source, "Words")
     features = extract(name, words(TEXTS), {"pooled", "frames:all"}, tmp_path / "cache", jobs=jobs, chunk=chunk)

@@ -58,10 +58,11 @@ class Neighbours:
 
     def _note(self, before: Mapping[str, ModuleType]) -> None:
         """Remember the modules of the folder that were loaded since `before`."""
-        for name, module in list(sys.modules.items()):
-            top = name.partition(".")[0]
+        ours = self._namesakes.names  # few, if any, while thousands of modules are loaded: most are passed over at once
+        for name in [name for name in list(sys.modules) if name not in before or (ours and _top(name) in ours)]:
+            top, module = _top(name), sys.modules[name]
             fresh = name not in before and name not in self._modules and (top in self._modules or top not in before)
-            if top in self._namesakes.names or (fresh and self._holds(module)):
+            if top in ours or (fresh and self._holds(module)):
                 self._modules[name] = module
 
     def files(self) -> list[Path]:
@@ -97,6 +98,11 @@ def top_level_names(source: Path) -> set[str] | None:
             names |= {(alias.asname or alias.name).partition(".")[0] for alias in node.names}
         todo += ast.iter_child_nodes(node)
     return None if {"*", "__getattr__"} & names else names
+
+
+def _top(name: str) -> str:
+    """The package of a module, or the module itself."""
+    return name.partition(".")[0]
 
 
 def _paths(module: ModuleType) -> list[Path]:

@@ -44,6 +44,16 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return speech(tmp_path_factory.mktemp("pretraining") / "speech")
 
 
+LONG = ("log_every=1", "optimiser.steps=50")
+
+
+@pytest.fixture(scope="module")
+def straight(data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[list[dict], dict[str, torch.Tensor]]:
+    """The log and the last weights of a run that nothing stops."""
+    folder = tmp_path_factory.mktemp("straight") / "run"
+    return run(tiny(*LONG), data, folder), weights(folder, 50)
+
+
 def wait_for(log: Path, lines: int) -> None:
     """Until a run in another process has logged so many steps."""
     until = time.monotonic() + 300
@@ -106,37 +116,35 @@ def test_rate_clip_and_precision_may_change_on_the_way_and_the_log_tells(data: P
         run(tiny(*slower, "optimiser.rate=2e-3"), data, tmp_path / "run")
 
 
-def test_a_run_that_is_killed_goes_on_bit_for_bit(data: Path, tmp_path: Path) -> None:
-    changes = ("log_every=1", "optimiser.steps=80")
-    killed = start(data, tmp_path / "killed", *changes)
+def test_a_run_that_is_killed_goes_on_bit_for_bit(data: Path, tmp_path: Path, straight) -> None:
+    killed = start(data, tmp_path / "killed", *LONG)
     wait_for(tmp_path / "killed" / "log.jsonl", 12)
     killed.kill()
     killed.communicate()
-    assert not (tmp_path / "killed" / "step-00000080.safetensors").exists()
-    lines = run(tiny(*changes), data, tmp_path / "killed")
-    straight = run(tiny(*changes), data, tmp_path / "straight")
-    assert [line["step"] for line in lines] == list(range(1, 81))
-    assert [line["loss"] for line in lines] == [line["loss"] for line in straight]
-    assert same(weights(tmp_path / "killed", 80), weights(tmp_path / "straight", 80))
+    assert not (tmp_path / "killed" / "step-00000050.safetensors").exists()
+    lines = run(tiny(*LONG), data, tmp_path / "killed")
+    assert [line["step"] for line in lines] == list(range(1, 51))
+    assert [line["loss"] for line in lines] == [line["loss"] for line in straight[0]]
+    assert same(weights(tmp_path / "killed", 50), straight[1])
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
-def test_a_signal_saves_and_the_same_command_goes_on(data: Path, tmp_path: Path, number: signal.Signals) -> None:
-    changes = ("log_every=1", "optimiser.steps=80")
+def test_a_signal_saves_and_the_same_command_goes_on(
+    data: Path, tmp_path: Path, straight, number: signal.Signals
+) -> None:
     handled = (
         f"import signal; signal.signal({int(number)}, signal.default_int_handler)"  # as where a terminal started it
     )
-    stopped = start(data, tmp_path / "run", *changes, before=handled)
+    stopped = start(data, tmp_path / "run", *LONG, before=handled)
     wait_for(tmp_path / "run" / "log.jsonl", 7)
     stopped.send_signal(number)
     out, err = stopped.communicate(timeout=300)
     state = torch.load(tmp_path / "run" / STATE, weights_only=True)
     step = state["position"]["step"]
-    assert stopped.returncode == 128 + number and f"step {step} of 80" in out and 7 <= step < 80, err
+    assert stopped.returncode == 128 + number and f"step {step} of 50" in out and 7 <= step < 50, err
     assert same(weights(tmp_path / "run", step), state["student"])  # what is done can be used at once
-    run(tiny(*changes), data, tmp_path / "run")
-    run(tiny(*changes), data, tmp_path / "straight")
-    assert same(weights(tmp_path / "run", 80), weights(tmp_path / "straight", 80))
+    run(tiny(*LONG), data, tmp_path / "run")
+    assert same(weights(tmp_path / "run", 50), straight[1])
 
 
 def test_the_log_tells_what_a_run_needs_to_be_judged_by(data: Path, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ import soundfile
 import torch
 import yaml
 
-from tests.upstreams.sounds import ROOT
+from tests.processes import ROOT, Forked
 from upstreams.pretraining import checkpoints, recipe
 from upstreams.pretraining.launch import prepare
 from upstreams.pretraining.method import Speech
@@ -84,31 +84,23 @@ def start(
     processes: int = 1,
     before: str = "",
     variables: dict[str, str] | None = None,
-) -> subprocess.Popen[str]:
+) -> Forked | subprocess.Popen[str]:
     """`python -m upstreams pretrain` of a recipe; `before`: Python that runs first, in the same process; `variables`:
     of the environment."""
     config = run.with_suffix(".yaml")
     config.write_text(yaml.safe_dump(settings))
     words = ["pretrain", str(config), "--data", str(data), "--run", str(run), "--cache", str(data.parent / "cache"),
              "--device", "cpu", *(["--set", *changes] if changes else [])]  # fmt: skip
-    program = ["-m", "upstreams"]
-    if processes > 1:
-        program = [
-            "-m",
-            "torch.distributed.run",
-            "--standalone",
-            f"--nproc-per-node={processes}",
-            "-m",
-            "--",
-            "upstreams",
-        ]
-    elif before:
-        program = ["-c", f"{before}\nimport sys; from upstreams.__main__ import main; sys.exit(main(sys.argv[1:]))"]
-    threads = str(torch.get_num_threads())  # sums are bit for bit alike only among as many threads as here
-    environment = {**os.environ, "OMP_NUM_THREADS": threads, "PYTHONPATH": str(ROOT), **(variables or {})}
+    threads = torch.get_num_threads()  # sums are bit for bit alike only among as many threads as here
+    if processes == 1:
+        program = f"import torch; torch.set_num_threads({threads})\n{before}\n"
+        program += "import sys; from upstreams.__main__ import main; sys.exit(main(sys.argv[1:]))"
+        return Forked(program, *words, variables=variables)
+    program = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}", "-m",
+               "--", "upstreams"]  # fmt: skip
+    environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "PYTHONPATH": str(ROOT), **(variables or {})}
     return subprocess.Popen(
-        [sys.executable, *program, *words],
-        cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        [*program, *words], cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
 
 
@@ -121,7 +113,7 @@ def free_port() -> int:
     raise AssertionError("no port is free")
 
 
-def finish(process: subprocess.Popen[str]) -> str:
+def finish(process: Forked | subprocess.Popen[str]) -> str:
     """What a run prints that has to end well."""
     out, err = process.communicate(timeout=600)
     assert process.returncode == 0, err
