@@ -65,8 +65,10 @@ def run(request: Request) -> int:
     if request.shard:
         plan = groups.shard(plan, request.shard)
     if request.looks:
-        said = forecast.ready(plan) if request.prefetch else forecast.lines(plan, request, place, absent)
-        print(*said, sep="\n")
+        if request.prefetch:
+            print(*forecast.ready(plan, request, absent), sep="\n")
+        else:
+            print(*forecast.lines(plan, request, place, absent), sep="\n")
         return 1 if request.prefetch and plan.failed else 0
     if request.card and plan.jobs:
         warn(forecast.short(plan))

@@ -50,15 +50,28 @@ def _train(request: Request, ablation: Ablation, place: Workplace, warn: Callabl
     """Train the missing variants; returns why each that is still missing is."""
     jobs = _jobs(request, ablation)
     if request.looks:
-        return {job.id: "it is not trained yet" for job in jobs}
-    outcomes = engines.outcomes(request, place, Plan(tuple(jobs), (), ()), warn)
+        return {job.id: _ahead(job) for job in jobs}
+    outcomes = list(engines.outcomes(request, place, Plan(tuple(jobs), (), ()), warn))
+    if len(outcomes) < len(jobs):
+        raise EmorepError("the run was cancelled; what was trained is kept; the same command goes on from there")
     return {outcome.job: " ".join(outcome.failure.split()) for outcome in outcomes if outcome.failure}
+
+
+def _ahead(job: Pretrain) -> str:
+    """What the training of a variant is."""
+    try:
+        recipe = job.ablation.recipe(job.variant)
+    except EmorepError as error:
+        return str(error)
+    steps, seconds = recipe.optimiser.steps, recipe.batch.seconds
+    return f"{steps:,} steps of {seconds:g} s, {steps * seconds / 3600:,.1f} h of audio in all, then its cells"
 
 
 def _jobs(request: Request, ablation: Ablation) -> list[Pretrain]:
     """A job for each variant that is not trained yet; its id is the name of the upstream."""
     known = {ablation.name: ablation}
-    files, jobs = dict(request.files), []
+    files = {name: str(Path(file).expanduser().absolute()) for name, file in request.files}
+    jobs = []
     missing = upstreams.missing(ablation, request.places, files)
     names = {}
     for run in missing:
@@ -69,7 +82,7 @@ def _jobs(request: Request, ablation: Ablation) -> list[Pretrain]:
         jobs.append(
             Pretrain(
                 id=names[run],
-                ablation=known[run[0]],
+                ablation=_anywhere(known[run[0]]),
                 variant=run[1],
                 speech=tuple(folder.expanduser().absolute() for folder in request.speech),
                 runs=request.places.runs.expanduser().absolute(),
@@ -80,6 +93,12 @@ def _jobs(request: Request, ablation: Ablation) -> list[Pretrain]:
             )
         )
     return jobs
+
+
+def _anywhere(ablation: Ablation) -> Ablation:
+    """The ablation with a recipe file of the user's by its absolute path."""
+    path = Path(ablation.config).expanduser()
+    return ablation.model_copy(update={"config": str(path.absolute())}) if path.is_file() else ablation
 
 
 def show(request: Request, records: Sequence[Record], absent: dict[str, str]) -> list[Path]:

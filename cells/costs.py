@@ -9,15 +9,15 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from statistics import median
+from statistics import mean, median
 from typing import TYPE_CHECKING
 
+import downstreams
 from cells.components import components
 from cells.jobs import Extract, Job, Late, Measure, Pretrain, Train
 
 if TYPE_CHECKING:
     from commons.corridors.record import Record
-    from downstreams.reader import Reader
     from tasks.task import Task
     from upstreams import Identity
 
@@ -36,7 +36,6 @@ OTHER_HEAD = (1e-2, 1e-6)
 REFERENCE = 3e-4
 TRAINING = 3.0  # times the cost of a forward pass: what a step of a network costs
 PRETRAINING = 3600.0  # s of a variant of an ablation, of which nothing is known: a parcel of its own
-EPOCHS = 20  # of a head that trains the network, where its settings name none
 CELL = 0.1  # s that a cell costs whatever is in it: opening features, scoring, writing
 GPU = 50.0  # times as fast as a core a GPU is taken to be for packing jobs; not measured
 
@@ -50,6 +49,7 @@ class Size:
         corpus: tasks with the same value share audio files.
         files: distinct utterances with the seconds of each; what two tasks share is extracted once.
         trained: utterances that training parts hold, which is what a head costs by; None: all.
+        each: utterances that a fold trains on, in the mean; None: all.
     """
 
     utterances: int
@@ -58,6 +58,7 @@ class Size:
     corpus: str = ""
     files: Mapping[str, float] | None = None
     trained: int | None = None
+    each: int | None = None
 
 
 def size(task: Task) -> Size:
@@ -70,7 +71,8 @@ def size(task: Task) -> Size:
         names = [name if not change else f"{name}~{change}" for name, change in zip(names, changes, strict=True)]
     files = dict(zip(names, durations, strict=True))
     trained = len(set().union(*(fold.train.tolist() for fold in problem.folds)))  # changed audio is tested alone
-    return Size(len(table), sum(durations), len(problem.folds), files=files, trained=trained)
+    each = round(mean(len(fold.train) for fold in problem.folds))
+    return Size(len(table), sum(durations), len(problem.folds), files=files, trained=trained, each=each)
 
 
 @dataclass(frozen=True)
@@ -165,8 +167,9 @@ class Costs:
     def _training(self, job: Measure, fits: int, own: Size) -> float:
         """Seconds of the long trainings of a cell's head, `fits` of them."""
         assert job.upstream is not None
-        amount = own.utterances * TEXT_SECONDS if job.upstream.modality == "text" else own.seconds
-        return fits * amount * _epochs(job.reader) * TRAINING * self.extraction(job.upstream)
+        each = TEXT_SECONDS if job.upstream.modality == "text" else own.seconds / max(1, own.utterances)
+        used = downstreams.uses(job.reader, own.utterances if own.each is None else own.each)
+        return fits * used * each * TRAINING * self.extraction(job.upstream)
 
     def _cell(self, job: Measure, own: Size, trained: bool) -> Estimate:
         """`trained`: its long trainings are jobs of their own."""
@@ -187,11 +190,6 @@ class Costs:
 def _evaluation(head: str, times: int, values: int) -> float:
     base, each = HEADS.get(head.partition("@")[0], OTHER_HEAD)
     return times * (base + each * values)
-
-
-def _epochs(reader: Reader) -> float:
-    epochs = reader.settings.get("epochs")
-    return float(epochs) if isinstance(epochs, int | float) else EPOCHS
 
 
 def _base(name: str) -> str:

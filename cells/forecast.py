@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Collection
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from cells import trainings
@@ -20,23 +20,27 @@ if TYPE_CHECKING:
 MANY = 200  # jobs; of more, there is a line an upstream
 
 
-def lines(plan: Plan, request: Request, place: Workplace, absent: Collection[str] = ()) -> list[str]:
+def lines(plan: Plan, request: Request, place: Workplace, absent: Mapping[str, str]) -> list[str]:
     """A line for every job (of trainings with their steps and hours), or for every upstream where there are many jobs;
     then what all of them cost.
 
     Args:
-        absent: variants of the ablation that are not trained yet; their cells cannot be planned before.
+        absent: variants of the ablation that are not trained yet, and what that takes; their cells are planned then.
     """
     said = [f"shard {request.shard}: {len(plan.cells)} cells"] if request.shard else []
     said += [f"done already: {len(plan.done)} cells"] if plan.done else []
     said += [f"cannot be run: {' · '.join(filter(None, one.cell or ()))}: {one.failure}" for one in plan.failed]
-    if request.ablation:
-        said += [f"pre-train: {request.ablation.upstream(variant)}, then its cells" for variant in absent]
+    said += _missing(request, absent)
     if absent and not plan.jobs:
         return said
     estimates = plan.costs.of(plan.jobs, plan.sizes)
     said += _jobs(plan, place) if len(plan.jobs) <= MANY else _upstreams(plan, estimates)
     return [*said, *_totals(plan, request, estimates)]
+
+
+def _missing(request: Request, absent: Mapping[str, str]) -> list[str]:
+    own = request.ablation
+    return [f"pre-train: {own.upstream(variant)}: {what}" for variant, what in absent.items()] if own else []
 
 
 def short(plan: Plan) -> str:
@@ -51,8 +55,12 @@ def short(plan: Plan) -> str:
     )
 
 
-def ready(plan: Plan) -> list[str]:
-    """What planning has put on this machine: audited tasks, upstreams with their weights; and what failed."""
+def ready(plan: Plan, request: Request, absent: Mapping[str, str]) -> list[str]:
+    """What planning has put on this machine: audited tasks, upstreams with their weights; what failed or is missing.
+
+    Args:
+        absent: as in `lines`.
+    """
     identities = {job.upstream.named.record_name: job.upstream for job in plan.cells if job.upstream is not None}
     said = [
         f"audited: {name}: {own.utterances:,} utterances, {hours(own.seconds)} of audio, {own.folds} folds"
@@ -60,7 +68,8 @@ def ready(plan: Plan) -> list[str]:
     ]
     said += [f"here: {name}{f', weights of {one.weights}' if one.weights else ''}" for name, one in identities.items()]
     said += [f"failed: {' · '.join(filter(None, one.cell or ()))}: {one.failure}" for one in plan.failed]
-    return [*said, "jobs of these cells need no network"] if not plan.failed else said
+    said += _missing(request, absent)
+    return said if plan.failed or absent else [*said, "jobs of these cells need no network"]
 
 
 def _jobs(plan: Plan, place: Workplace) -> list[str]:
@@ -86,7 +95,7 @@ def _upstreams(plan: Plan, estimates: dict[str, Estimate]) -> list[str]:
     for job in plan.jobs:
         name = _upstream(job)
         counts = extractions if isinstance(job, Extract) else trained if isinstance(job, Train) else cells
-        counts[name] += 1
+        counts[name] += job.fits if isinstance(job, Train) else 1
         seconds[name] += estimates[job.id].seconds
     return [
         f"{name}: {extractions[name]:,} extractions, "

@@ -75,6 +75,7 @@ class Measure:
         key: hash of everything that decides the figures.
         seeds: all seeds that the record must hold in the end.
         mode: `add` missing seeds to the existing record, `replace` it, or `compare` with it and keep it.
+        again: of a cell that is measured again, the run that does so: its long trainings are of that run alone.
         beside: of a reference row, the cells that it is shown with; it runs unless all of them failed. Empty: always.
         texts: of a cell that reads texts of a user's file, the file's stem and a hash of its content; else empty.
         keep: heads whose weights are kept: this one, and those that share its training; empty: none are.
@@ -99,6 +100,7 @@ class Measure:
     texts: str = ""
     keep: tuple[Reader, ...] = ()
     training: str = ""
+    again: str = ""
     together: tuple[Measure, ...] = ()
 
     @property

@@ -10,6 +10,8 @@ from commons import hashing
 from commons.marks import concerning
 
 if TYPE_CHECKING:
+    from pydantic import JsonValue
+
     from downstreams import Reader
     from tasks import Task
     from upstreams import Identity
@@ -45,8 +47,12 @@ def key(task: Task, upstream: Identity | None, reference: str, reader: Reader, s
 
 def training(task: Task, upstream: Identity, reader: Reader, skip_bad: bool) -> str:
     """The key of a long training: its cells differ only in what is made of it."""
-    settings = {name: value for name, value in reader.settings.items() if name not in AFTER_TRAINING}
-    return key(task, upstream, "", replace(reader, settings=settings), skip_bad)
+    return key(task, upstream, "", replace(reader, settings=of_training(reader)), skip_bad)
+
+
+def of_training(reader: Reader) -> dict[str, JsonValue]:
+    """The settings on which a long training depends."""
+    return {name: value for name, value in reader.settings.items() if name not in AFTER_TRAINING}
 
 
 def _answers(upstream: Identity) -> Facts:

@@ -47,7 +47,8 @@ def perform(job: Job, place: Workplace, before: Mapping[str, Outcome]) -> Outcom
             features = place.features(job.task, job.upstream, job.needs, job.setting, (job.part, job.parts))
             return Outcome(job.id, extracted=_extracted(features))
         if isinstance(job, Train):
-            trainings.train(job, place)
+            with runs.attempted(job):  # others prefer other jobs, and share its folds and seeds where there are none
+                trainings.train(job, place)
             return Outcome(job.id)
         with runs.claimed(job):
             if isinstance(job, Pretrain):

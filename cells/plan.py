@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import downstreams
 import leaderboard
 import upstreams
-from cells import keeping, keys, late, together, trainings
+from cells import keeping, keys, late, runs, together, trainings
 from cells.costs import Costs, Size, joined, size
 from cells.jobs import Cell, CellName, Divided, Extract, Job, Late, Measure, Outcome, Train, given
 from cells.late import LateFusion
@@ -44,6 +44,7 @@ class Plan:
         cells: the jobs of all cells, those that are done as well.
         sizes: of every task, by the name that was asked for.
         costs: what the jobs take, by the records of this plan's cells.
+        run: the name of the run that does them.
     """
 
     jobs: tuple[Job, ...]
@@ -52,6 +53,7 @@ class Plan:
     cells: tuple[Cell, ...] = ()
     sizes: Mapping[str, Size] = field(default_factory=dict)
     costs: Costs = field(default_factory=Costs)
+    run: str = field(default_factory=runs.new_name)
 
 
 class _Planner:
@@ -59,6 +61,7 @@ class _Planner:
 
     def __init__(self, request: Request, place: Workplace, warn: Warn) -> None:
         self.request, self.place, self.warn, self.setting = request, place, warn, request.setting
+        self.run = runs.new_name()
         self.jobs: list[Divided | Cell] = []
         self.extractions: dict[str, int] = {}  # where in `jobs` each is, by its id
         self.trainings: dict[str, int] = {}  # where in `jobs` they are, by their folder
@@ -331,13 +334,13 @@ class _Planner:
         """The job with its mode and seeds, given the existing record; None where the cell is done."""
         ours = record if record and record.cell.key == job.key else None
         if ours is None or self.request.force:
-            return replace(job, mode="replace" if self.request.force else "add")
+            return replace(job, mode="replace", again=self.run) if self.request.force else replace(job, mode="add")
         if set(job.seeds) - set(ours.cell.seeds):
             # Verify the stored files before adding seeds; damaged ones are made again.
             leaderboard.find(self.request.results, *job.cell, verify=True, warn=self.warn)
             return job
         if self.request.rerun:
-            return replace(job, mode="compare", seeds=tuple(ours.cell.seeds))
+            return replace(job, mode="compare", again=self.run, seeds=tuple(ours.cell.seeds))
         if keeping.lacking(job):
             self.warn(f"{' · '.join(job.cell)}: done, and its weights were not kept; it is trained again for them")
             return job
@@ -380,4 +383,5 @@ def planned(request: Request, place: Workplace, warn: Warn) -> Plan:
         tuple(planner.cells),
         sizes,
         planner.costs,
+        planner.run,
     )

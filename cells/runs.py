@@ -13,22 +13,24 @@ A run without failures removes its folder at its end; one that was stopped, the 
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import platform
 import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from cells import travel
-from cells.jobs import Outcome, Pretrain, Train, parts_of
+from cells.jobs import Extract, Outcome, Train, parts_of
 from commons import claims as locks
 from commons import files, journals
 from commons.errors import EmorepError
+from leaderboard.records.files import path_of
 
 if TYPE_CHECKING:
     from cells.costs import Estimate
@@ -36,12 +38,18 @@ if TYPE_CHECKING:
 
 FOLDER, CLAIMS = "jobs", "claims"
 SETTLED = 60.0  # s; a younger run may not have said yet that it is alive
+_numbers = itertools.count()  # of this process
 OUTCOMES, RUNNING, LOG = ".jsonl", ".running", ".log"
 
 
 def claims(results: Path) -> Path:
     """The file whose locks say which cells are being measured."""
     return results / FOLDER / CLAIMS
+
+
+def attempted(job: Job) -> AbstractContextManager[None]:
+    """In this context the job is claimed, unless another process has claimed it: then both do it together."""
+    return locks.attempted(claims(job.setting.results), job.id)
 
 
 @contextmanager
@@ -63,8 +71,8 @@ def is_free(job: Job) -> bool:
 
 
 def _claims_of(job: Job) -> list[str]:
-    """What a process claims that does a job: its cells, or a variant to pre-train. Trainings claim their folds."""
-    return [job.id] if isinstance(job, Pretrain) else sorted(part.id for part in parts_of(job))
+    """What a process claims that does a job: its cells, or the job itself, where it measures none."""
+    return sorted(part.id for part in parts_of(job)) or ([] if isinstance(job, Extract) else [job.id])
 
 
 @dataclass(frozen=True)
@@ -113,6 +121,10 @@ class Run:
 
     def outcomes(self) -> dict[str, Outcome]:
         """The last outcome of every job that has one; lines that are not whole are left out."""
+        return {job: outcome for job, (_, outcome) in self._last().items()}
+
+    def _last(self) -> dict[str, tuple[float, Outcome]]:
+        """The last outcome of every job, and when it was."""
         last: dict[str, tuple[float, Outcome]] = {}
         for line in journals.lines(self.folder / "outcomes", OUTCOMES):
             with suppress(ValueError, KeyError, TypeError, EmorepError):
@@ -120,7 +132,36 @@ class Run:
                 outcome = travel.read(json.dumps(entry["outcome"]))
                 if isinstance(outcome, Outcome) and entry["at"] >= last.get(outcome.job, (0.0, outcome))[0]:
                     last[outcome.job] = entry["at"], outcome
-        return {job: outcome for job, (_, outcome) in last.items()}
+        return last
+
+    def failures(self) -> dict[str, str]:
+        """Why jobs failed, by their ids; failures of cells that were measured later are left out."""
+        measured: dict[object, list[float]] = {}  # by job, when each of its cells was
+        for *cell, job, _ in self.cells:
+            measured.setdefault(job, []).append(self._measured(cell))
+        return {
+            job: outcome.failure
+            for job, (at, outcome) in self._last().items()
+            if outcome.failure and min(measured.get(job, [0.0])) < at
+        }
+
+    def done(self) -> list[list[object]]:
+        """The entries of `cells` that have a record, and did not fail since."""
+        failed = self.failures()
+        return [entry for entry in self.cells if self._measured(entry[:3]) and entry[3] not in failed]
+
+    @property
+    def cells(self) -> list[list[object]]:
+        """Of every cell: upstream, task, downstream, the id of its job, estimated seconds."""
+        entries = self.about.get("cells")
+        return [one for one in entries if isinstance(one, list) and len(one) == 5] if isinstance(entries, list) else []
+
+    def _measured(self, cell: Sequence[object]) -> float:
+        """When the record of a cell was written; 0 where there is none."""
+        upstream, task, downstream = map(str, cell)
+        with suppress(OSError):
+            return path_of(self.folder.parents[1], upstream, task, downstream).stat().st_mtime
+        return 0.0
 
     @contextmanager
     def announced(self, job: Job) -> Iterator[None]:
@@ -155,6 +196,11 @@ class Run:
         old = isinstance(began, float) and time.time() - began > SETTLED
         return old and about.get("engine") == "local" and not self.driven and not self.running()
 
+    @property
+    def over(self) -> bool:
+        """Whether nobody works on it any more, and all of its cells are done."""
+        return not self.driven and not self.running() and len(self.done()) == len(self.cells)
+
     def end(self) -> None:
         """Remove the folder where no job failed."""
         if not any(one.failure for one in self.outcomes().values()):
@@ -169,9 +215,19 @@ def _alive(path: Path) -> dict[str, str | float] | None:
     return None
 
 
+def new_name() -> str:
+    """A name that no other run has."""
+    return f"{time.strftime('%Y%m%d-%H%M%S')}-{journals.writer()}-{next(_numbers)}"
+
+
 @contextmanager
 def begun(
-    results: Path, jobs: Sequence[Job], failed: Sequence[Outcome], estimates: Mapping[str, Estimate], engine: str
+    results: Path,
+    name: str,
+    jobs: Sequence[Job],
+    failed: Sequence[Outcome],
+    estimates: Mapping[str, Estimate],
+    engine: str,
 ) -> Iterator[Run]:
     """A new run of jobs, which in this context counts as driven; `failed`: cells that could not be planned.
 
@@ -179,9 +235,8 @@ def begun(
         EmorepError: its folder cannot be written.
     """
     for older in known(results):
-        if older.stopped:
+        if older.stopped or older.over:
             shutil.rmtree(older.folder, ignore_errors=True)
-    name = f"{time.strftime('%Y%m%d-%H%M%S')}-{journals.writer()}"
     run = Run(results / FOLDER / name)
     spent = _spent(jobs, estimates)
     cells = [

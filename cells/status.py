@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import leaderboard
 from cells import runs
 from cells.engines import slurm
 from cells.forecast import hours
-from cells.jobs import Outcome
 from cells.runs import Run
 from leaderboard.records.files import LIMITED
 
@@ -34,36 +31,24 @@ def _cancelled(run: Run) -> list[str]:
 
 def lines(run: Run) -> list[str]:
     """A run in words."""
-    about, results = run.about, run.folder.parents[1]
-    cells = [entry for entry in _list(about.get("cells")) if isinstance(entry, list) and len(entry) == 5]
-    outcomes, running = run.outcomes(), run.running()
-    done = [one for one in cells if _is_done(results, one[:3]) and not _failed(outcomes, one[3])]
-    failed = {one[3]: outcomes[one[3]].failure for one in cells if _failed(outcomes, one[3])}
-    over = {one[3] for one in done} | set(failed)
-    others = {job: own.failure for job, own in outcomes.items() if own.failure and not (own.skipped or job in failed)}
-    left = [one for one in cells if one[3] not in over]
-    seconds, busy = sum(float(one[4]) for one in left), max(1, len(running))
+    about, running = run.about, run.running()
+    done, failures = run.done(), run.failures()
+    failed = [entry for entry in run.cells if entry[3] in failures]
+    left = [entry for entry in run.cells if entry not in done and entry not in failed]
+    seconds, busy = sum(_number(one[4]) for one in left), max(1, len(running))
     state = "cancelled" if run.cancelled else "driven" if run.driven else "its driver has ended"
     began = time.strftime("%Y-%m-%d %H:%M", time.localtime(_number(about.get("started"))))
     said = [
         f"{run.name}: {about.get('engine')} on {about.get('host')}, begun {began}, {state}",
-        f"  done {len(done)} of {len(cells)} cells, running {len(running)}, failed {len(failed)}, left {len(left)}"
+        f"  done {len(done)} of {len(run.cells)} cells, running {len(running)}, failed {len(failed)}, left {len(left)}"
         f" (about {hours(seconds / busy)} with {busy} at work, extraction not counted)",
     ]
     for one in running:
         minutes = (time.time() - _number(one.get("since"))) / 60
         said.append(f"  running: {one.get('job')} on {one.get('host')}, process {one.get('pid')}, {minutes:.0f} min")
-    said += [f"  failed: {job}: {why}" for job, why in (failed | others).items()]
+    said += [f"  failed: {job}: {why}" for job, why in failures.items()]
     said += [f"  not planned: {runs.named(map(str, one[:-1]))}: {one[-1]}" for one in _list(about.get("failed"))]
     return said
-
-
-def _failed(outcomes: Mapping[str, Outcome], job: str) -> bool:
-    return job in outcomes and bool(outcomes[job].failure)
-
-
-def _is_done(results: Path, cell: Sequence[str]) -> bool:
-    return leaderboard.find(results, *cell) is not None
 
 
 def _list(value: object) -> list[list[str]]:

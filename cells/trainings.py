@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import downstreams
-from cells import keeping
-from cells.jobs import Job, Measure, Train
+from cells import keeping, runs
+from cells.jobs import Measure, Train
+from cells.workplace import AGAIN, TRAININGS
 from commons import device
 from commons.progress import bar
 
@@ -29,10 +30,11 @@ def planned(cell: Measure, seeds: Sequence[int], problem: Problem) -> Train:
     return Train(f"train {' '.join(cell.cell)}", cell, tuple(seeds), fits, cell.after)
 
 
-def begin_anew(jobs: Iterable[Job], place: Workplace) -> None:
-    """Forget the earlier trainings of cells that are measured again. The driver does so, before any job starts."""
-    for job in jobs:
-        if isinstance(job, Train) and job.of.mode != "add" and (folder := place.folder(job.of)):
+def forget(results: Path, run: str) -> None:
+    """Remove the trainings of cells that a run measured again, and those of runs that are no more."""
+    for folder in (results / TRAININGS).glob(f"*{AGAIN}*"):
+        name = folder.name.rpartition(AGAIN)[2]
+        if name == run or not (results / runs.FOLDER / name).is_dir():
             shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from upstreams import Identity
 
 TRAININGS = "trainings"  # in the results folder
+AGAIN = "-again-"  # before the name of a run that measures again
 ROWS = 300_000  # utterances of all tasks that are kept: about 300 MB of tables
 
 
@@ -73,14 +74,14 @@ class Workplace:
         """The folder in which a long training of the job's head keeps its states; None for other heads.
 
         A training goes on from the states there, and its cells share its results. Cells that are measured again have
-        another folder, which the driver of the request empties, see `trainings.begin_anew`.
+        one of their run, which it removes in the end.
         """
         if job.upstream is None or not job.reader.resumes:
             return None
         task = self.read_by(job.modality, job.cell[0], job.task, job.setting)
         key = keys.training(task, job.upstream, job.reader, job.setting.reading.skip_bad)
-        again = job.mode != "add"
-        return job.setting.results / TRAININGS / f"{key[:32]}{'-again' if again else ''}"
+        again = f"{AGAIN}{job.again}" if job.again else ""
+        return job.setting.results / TRAININGS / f"{key[:32]}{again}"
 
     def features(
         self, name: str, upstream: Identity, needs: frozenset[str], setting: Setting, part: tuple[int, int] = (0, 1)

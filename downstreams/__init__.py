@@ -144,6 +144,15 @@ def expected(
     return forecast(features, own, reader.settings, seeds, device, work, keep)
 
 
+def uses(reader: Reader, utterances: int) -> float:
+    """How many utterances the steps of one long training on `utterances` read, with the trials of rates."""
+    from downstreams.settings import of_finetuning
+
+    own = of_finetuning(reader.settings)
+    trials = len(own.rates) * own.trial if len(own.rates) > 1 else 0.0
+    return own.steps_of(utterances) * own.batch * (1 + trials)
+
+
 def readout(reader: Reader) -> str:
     """Which of what a long training gives is the reader's; "" for heads that have one result."""
     from downstreams.settings import FineTune

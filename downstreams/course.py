@@ -86,16 +86,7 @@ class Setup:
 
     def steps(self) -> int:
         """Steps of a whole training."""
-        return steps_of(len(self.fold.train), self.settings)
-
-
-def steps_of(utterances: int, settings: FineTune) -> int:
-    """Steps of a whole training on so many utterances.
-
-    >>> steps_of(430, FineTune()), steps_of(3430, FineTune())
-    (1500, 2144)
-    """
-    return max(settings.steps, math.ceil(settings.epochs * utterances / settings.batch))
+        return self.settings.steps_of(len(self.fold.train))
 
 
 def scored_after(steps: int, utterances: int, settings: FineTune) -> list[int]:
@@ -224,13 +215,21 @@ class Course:
         names = {str(entry["step"]) for entry in self.best}
         for name in set(self.shelf.names()) - names - {NOW}:
             self.shelf.drop(name)
-        for name in names - set(self.shelf.names()):
+        missing = names - set(self.shelf.names())
+        if missing - {str(self._step)}:
+            fold = self.setup.fold.name
+            raise DownstreamError(f"fold '{fold}': checkpoints were removed while it trained; run the command again")
+        for name in missing:
             self.shelf.put(name, weights)
 
     def _resume(self) -> None:
         """Take up the state that was kept, if there is one."""
         state = self.shelf.get(NOW)
         if state is None:
+            return
+        best = {str(entry["step"]) for entry in cast(list[Choice], state["best"])}
+        if best - {*self.shelf.names(), str(state["step"])}:  # a checkpoint was removed, so that it begins anew
+            self.shelf.clear()
             return
         weights = cast(State, state["weights"])
         self.network.load(weights)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from itertools import pairwise
+from math import ceil
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, ValidationInfo, field_validator
@@ -229,6 +230,14 @@ class FineTune(Sizes):
     lora: Annotated[int, Field(ge=1, le=1024)] | None = None  # rank of the adapters that are trained; None: none are
     checkpointing: bool = False  # blocks are computed again for gradients: less memory, a third more time
     later: ClassVar[tuple[str, ...]] = ("lora", "checkpointing")
+
+    def steps_of(self, utterances: int) -> int:
+        """Steps of a whole training on so many utterances.
+
+        >>> FineTune().steps_of(430), FineTune().steps_of(3430)
+        (1500, 2144)
+        """
+        return max(self.steps, ceil(self.epochs * utterances / self.batch))
 
     @field_validator("layers")
     @classmethod

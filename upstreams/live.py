@@ -147,7 +147,8 @@ class Live:
             return self._words(row, one)
         audio = self._upstream.audio
         most = None if longest is None else max(1, round(longest * audio.sample_rate))
-        return [torch.from_numpy(samples).to(device) for samples in windows(self._samples(row, one)[:most], audio)]
+        # Copied, so that a waveform begins where products of matrices want it: else their rounding depends on the place.
+        return [torch.tensor(samples, device=device) for samples in windows(self._samples(row, one)[:most], audio)]
 
     def _words(self, row: int, text: Text) -> list[Sized]:
         """The windows of a text, which are kept for the next time."""

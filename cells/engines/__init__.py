@@ -65,12 +65,14 @@ def outcomes(request: Request, place: Workplace, plan: Plan, warn: Callable[[str
 
     if not plan.jobs:
         return
-    trainings.begin_anew(plan.jobs, place)
-    estimates = plan.costs.of(plan.jobs, plan.sizes)
-    with runs.begun(
-        request.setting.results, plan.jobs, plan.failed, estimates, engine_settings.name(request.engine)
-    ) as begun:
-        yield from run(chosen(request, place, begun, estimates, warn), plan.jobs)
+    results, estimates = request.setting.results, plan.costs.of(plan.jobs, plan.sizes)
+    how = engine_settings.name(request.engine)
+    with runs.begun(results, plan.run, plan.jobs, plan.failed, estimates, how) as begun:
+        trainings.forget(results, "")
+        try:
+            yield from run(chosen(request, place, begun, estimates, warn), plan.jobs)
+        finally:
+            trainings.forget(results, plan.run)
 
 
 def run(engine: Engine, jobs: Sequence[Job]) -> Iterator[Outcome]:

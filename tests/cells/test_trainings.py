@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import threading
+import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import pandas as pd
@@ -13,14 +16,16 @@ import pytest
 
 import leaderboard
 import run_benchmark
-from cells import parcels, travel
+from cells import groups, parcels, runs, status, travel
 from cells.costs import CELL, Estimate
-from cells.jobs import PART, Job, Measure, Outcome, Train, with_setting
+from cells.jobs import PART, Job, Measure, Outcome, Train, cell_of, with_setting
 from cells.measure import perform
 from cells.plan import planned
 from cells.request import parse, understood
+from cells.shards import Shard
 from cells.workplace import Workplace
 from commons import claims
+from commons.errors import EmorepError
 from downstreams.parallel import shared
 from tests.cells.test_trained import NETWORKS, SETTINGS
 
@@ -103,10 +108,41 @@ def test_parts_done_anywhere_in_any_order_give_what_one_run_gives(folder: Path, 
 def test_what_is_measured_again_is_trained_again(folder: Path, capsys) -> None:
     """States that an earlier measurement left are forgotten first."""
     (states,) = (path for path in (folder / "alone" / "limited" / "trainings").iterdir() if path.is_dir())
-    shutil.copytree(states, states.with_name(f"{states.name}-again"))
+    shutil.copytree(states, states.with_name(f"{states.name}-again-a-run-that-was-killed"))
     assert run_benchmark.main(words(folder, "alone", "--rerun")) == 0
     said = capsys.readouterr()
     assert "5 cells done again: 5 the same" in said.out and "0 of them done" in said.err
+    assert [path for path in states.parent.iterdir() if path.is_dir()] == [states], (
+        "only what can be gone on from stays"
+    )
+
+
+def test_heads_that_share_a_training_are_in_one_shard(folder: Path) -> None:
+    more = ["-d", f"finetune@{folder / 'quick.yaml'}", f"finetune_ecapa@{folder / 'quick.yaml'}"]
+    plan = planned(understood(parse(words(folder, "none", *more)), print), Workplace(), print)
+    dealt = [groups.shard(plan, Shard(number, 2)) for number in (1, 2)]
+    assert sum(isinstance(job, Train) for part in dealt for job in part.jobs) == 1
+    assert sum(len(part.cells) for part in dealt) == len(plan.cells)
+
+
+def test_a_failure_counts_until_its_cell_is_done(folder: Path, capsys) -> None:
+    """A run that nobody works on is forgotten once a later one has done its cells."""
+    jobs, estimates = jobs_of(folder, "alone")
+    assert not jobs, "all is done"
+    jobs, estimates = jobs_of(folder, "none")
+    results = folder / "alone" / "limited"
+    with suppress(EmorepError), runs.begun(results, "before", jobs, (), estimates, "slurm") as run:
+        for job in jobs:
+            run.add(Outcome(job.id, cell_of(job), failure="its process was killed"))
+        raise EmorepError("the driver ends")
+    failed = [job.id for job in jobs if isinstance(job, Measure)]
+    assert set(failed) <= set(run.failures()) and not run.over
+    for path in results.glob("*/*/*.json"):
+        os.utime(path, (time.time() + 5, time.time() + 5))
+    assert not set(failed) & set(run.failures()) and run.over and len(run.done()) == len(failed)
+    assert status.show(folder / "alone", cancel=False) == 0 and "done 5 of 5 cells" in capsys.readouterr().out
+    with runs.begun(results, "after", (), (), {}, "local"):
+        assert not run.folder.exists()
 
 
 def test_another_seed_trains_that_seed_alone(folder: Path) -> None:

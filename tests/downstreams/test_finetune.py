@@ -12,7 +12,7 @@ import downstreams
 from commons.errors import UnknownName
 from downstreams import course as courses
 from downstreams import schedule, tuned_network
-from downstreams.course import Course, Setup, chosen_rate, scored_after, steps_of
+from downstreams.course import Course, Setup, chosen_rate, scored_after
 from downstreams.errors import DownstreamError
 from downstreams.settings import FineTune
 from downstreams.shelf import Shelf, within
@@ -245,7 +245,7 @@ def test_bf16_is_near_fp32_and_the_choice_is_told():
 
 def test_budget_and_scorings():
     own = FineTune()
-    assert steps_of(430, own) == 1500 and steps_of(10_000, own) == 6250
+    assert own.steps_of(430) == 1500 and own.steps_of(10_000) == 6250
     assert scored_after(1500, 430, own)[-1] == 1500 and len(scored_after(1500, 430, own)) == own.scorings
     assert len(scored_after(6250, 10_000, own)) == 20
     assert setup(head_factor=10.0, head_rates=[1e-4, 1e-3]).head_rate(1e-5) == pytest.approx(1e-4)
