@@ -40,7 +40,6 @@ from upstreams.npc.config import CITE as NPC_PAPERS
 from upstreams.plugins.neighbours import top_level_names
 from upstreams.pretraining import method as methods
 from upstreams.pretraining.checkpoints import checkpoints, group_of_runs, recipe_of, step_of
-from upstreams.strength import CITE as SCORE_PAPERS
 
 HUGGINGFACE, EMOTION2VEC_PARTS = "upstreams.huggingface.factories", "upstreams.emotion2vec.upstream"
 
@@ -255,7 +254,7 @@ def _resolve_checkpoint(name: str, entry: Entry, checkpoint: str) -> Named:
 def _papers(checkpoint: Path, method: str, own: tuple[str, ...]) -> tuple[str, ...]:
     """BibTeX keys of the papers that a run follows: its method's own, and those of frame scores where it used them."""
     recipe = recipe_of(checkpoint, method)
-    return (*own, *SCORE_PAPERS) if recipe and recipe.get("scores") else own
+    return (*own, *methods.SCORE_PAPERS) if recipe and recipe.get("scores") else own
 
 
 def _of_method(name: str) -> Entry:

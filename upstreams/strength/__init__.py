@@ -3,5 +3,3 @@
 Its targets are no labels of strength: `ranking.py` makes them of the emotions of utterances. What descends from it has
 seen those labels.
 """
-
-CITE = ("liu2024ems", "liu2022strengthnet")  # of what is trained on frame scores, in leaderboard/bibliography.bib

@@ -9,7 +9,6 @@ import torch
 
 import upstreams
 from commons.places import Places
-from upstreams import strength
 from upstreams.pretraining import checkpoints
 from upstreams.pretraining import method as methods
 from upstreams.pretraining.checkpoints import Stored
@@ -46,7 +45,7 @@ def test_a_run_on_frame_scores_cites_their_papers_too(tmp_path, method):
     assert upstreams.resolve(f"{method}:mine/plain", Places(runs=tmp_path)).cite == own
     for name in (f"{method}:mine/scored", f"{method}@{file}", f"{method}@{file.parent}"):
         named = upstreams.resolve(name, Places(runs=tmp_path))
-        assert named.cite == (*own, *strength.CITE)
+        assert named.cite == (*own, *methods.SCORE_PAPERS)
         assert set(upstreams.resolve(f"{named.name}+fbank", Places(runs=tmp_path)).cite) == set(named.cite)
 
 
