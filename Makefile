@@ -26,5 +26,5 @@ install: .venv/installed
 	$(PYTHON) -c 'import sys; sys.exit("emorep needs Python 3.11 or later") if sys.version_info < (3, 11) else None'
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet "$$(grep '^torch==' constraints.txt)"
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev,opensmile,phonemes,lora,rooms,slurm,ray]'
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev,opensmile,phonemes,lora,rooms,speech,slurm,ray]'
 	touch $@

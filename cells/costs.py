@@ -209,7 +209,7 @@ def _more(task: str, earlier: list[str], sizes: Mapping[str, Size]) -> tuple[int
 
 def _stored(upstream: Identity, kind: str, utterances: int, seconds: float) -> float:
     """Bytes that the store keeps of some utterances."""
-    if kind == "pooled":
+    if kind.startswith("pooled"):
         return 8.0 * utterances * upstream.depth * upstream.width
     layers = upstream.depth if kind == "frames:all" else 1
     frames = seconds / upstream.step if upstream.step else 40.0 * utterances

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import downstreams
+import upstreams
 from commons import hashing
 from commons.marks import concerning
 
@@ -40,6 +41,8 @@ def key(task: Task, upstream: Identity | None, reference: str, reader: Reader, s
         "precision": "fp32" if upstream is None else upstream.precision,
         "skip_bad": skip_bad and not text,
     }
+    if upstream and (rules := upstreams.pooling_rules(reader.needs)):
+        decides["pooling"] = rules
     if reader.further:
         decides["also"] = task.also_hash
     return hashing.of_json(decides)

@@ -267,7 +267,7 @@ def _record(
             predictions=predictions,
             utterances=task.utterances,
             groups=task.problem.groups,
-            pooled=None if job.training else sections.chosen_layer(features, predictions, trained.task),
+            pooled=None if job.training else sections.chosen_layer(job, features, predictions, trained.task),
         )
         record = leaderboard.record(results, measured, extends)
     if keeping.wanted(job) and job.mode != "compare":

@@ -114,7 +114,7 @@ def upstream(
             name=job.cell[0], title=title, cite=[], modality=job.modality or "audio", input=given(job, asked)
         )
     assert features is not None and extracted is not None
-    named = identity.named
+    named, pooled = identity.named, features.pooled_for(job.reader.needs)
     return record.Upstream(
         name=job.cell[0],
         title=identity.title,
@@ -129,9 +129,7 @@ def upstream(
         seen_by_parts=identity.known_seen if identity.seen == "unknown" else {},
         counts=extracted.counts,
         audio_seconds=extracted.audio_seconds,
-        layer_norms=layer_norms(features.pooled, rows_in(opened, asked))
-        if features.pooled is not None and identity.depth > 1
-        else None,
+        layer_norms=layer_norms(pooled, rows_in(opened, asked)) if pooled is not None and identity.depth > 1 else None,
         modality=identity.modality,
         input=given(job, asked),
         base=f"{named.base}@{job.texts}" if named.base and job.texts else named.base,
@@ -180,14 +178,15 @@ def run(seconds: dict[str, float], extracted: Extracted | None) -> record.Run:
     )
 
 
-def chosen_layer(features: Features | None, predictions: Predictions, asked: Task) -> np.ndarray | None:
+def chosen_layer(job: Measure, features: Features | None, predictions: Predictions, asked: Task) -> np.ndarray | None:
     """(rows of the first seed, D) standardised time-means at the layer that most folds chose; None without a choice."""
-    if features is None or features.pooled is None or predictions.layer is None:
+    pooled = features.pooled_for(job.reader.needs) if features else None
+    if pooled is None or predictions.layer is None:
         return None
     table = predictions.table
     ids = table.loc[table["seed"] == table["seed"].min(), "id"]
     rows = asked.utterances.index.get_indexer(ids)
-    return standardised(features.pooled[rows, 0, predictions.layer])
+    return standardised(pooled[rows, 0, predictions.layer])
 
 
 def standardised(vectors: np.ndarray) -> np.ndarray:

@@ -108,6 +108,7 @@ def evaluate(
     from downstreams.few_labels import drawn
     from downstreams.registry import HEADS
 
+    features = replace(features, pooled=features.pooled_for(reader.needs))
     head = HEADS.find(reader.head)
     if problem.kind not in head.kinds:
         raise DownstreamError(f"{reader.name} treats {' and '.join(head.kinds)}, not {problem.kind}; use probe.")
@@ -183,6 +184,7 @@ def apply(reader: Reader, fitted: Fitted, encoder: Path | None, features: Featur
         from downstreams import fitted_network
 
         fitted = fitted_network.with_values(fitted, encoder)
+    features = replace(features, pooled=features.pooled_for(reader.needs))
     return HEADS.find(reader.head).apply()(fitted, reader.settings, features, device)
 
 

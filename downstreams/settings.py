@@ -69,7 +69,21 @@ class Settings(BaseModel):
         return self.model_dump(mode="json", by_alias=True, exclude=unchanged)
 
 
-class Probe(Settings):
+class Pooling(Settings):
+    """Of heads on pooled features: the frames of an utterance over which they are pooled.
+
+    `segments`: those of the louder half of its segments of half a second; `speech`: those in which there is speech.
+    """
+
+    pooling: Literal["all", "segments", "speech"] = "all"
+    later: ClassVar[tuple[str, ...]] = ("pooling",)
+
+    def needs(self) -> frozenset[str] | None:
+        """The pooled features; None: those of all frames."""
+        return None if self.pooling == "all" else frozenset({f"pooled:{self.pooling}"})
+
+
+class Probe(Pooling):
     """Of `probe` and `probe_stats`.
 
     C, the inverse ridge penalty, is strength / number of features: the kernel of standardised features grows with
@@ -82,14 +96,14 @@ class Probe(Settings):
     strengths: Grid = [0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 1000.0, 10_000.0]
 
 
-class LastLayers(Settings):
+class LastLayers(Pooling):
     """Of `last_four`: the strengths are those of `probe`."""
 
     layers: Annotated[int, Field(ge=1, le=1000)] = 4
     strengths: Grid = [0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 1000.0, 10_000.0]
 
 
-class Superb(Settings):
+class Superb(Pooling):
     """Of `superb`: s3prl's downstream/emotion (config.yaml), and the learning rates that SUPERB chooses from."""
 
     projector: Size = 256
@@ -285,7 +299,7 @@ def of_finetuning(settings: Mapping[str, JsonValue]) -> FineTune:
     return model.model_validate(settings)
 
 
-class _Turns(Settings):
+class _Turns(Pooling):
     """What the heads of conversations share: one schedule for all, so that they differ in the network alone."""
 
     context: bool = True

@@ -44,12 +44,13 @@ def read(file: str, head: str, own: Settings) -> FromFile:
         if key not in names:
             raise UnknownName(f"setting of {head} in {path}", key, [name for name in names if name not in FIXED])
     try:
-        settings = type(own).model_validate(own.plain() | content).plain()
+        made = type(own).model_validate(own.plain() | content)
     except ValidationError as error:
         raise Refused(f"{path}: {faults(error)[0]}") from None
-    digest = of_json({key: settings[key] for key in content})[:8]
+    every = made.model_dump(mode="json", by_alias=True)
+    digest = of_json({key: every[key] for key in content})[:8]
     stem = re.sub(r"[^\w.+-]+", "-", path.stem)  # what would break a table or a line
-    return FromFile(f"{stem}~{digest}", settings)
+    return FromFile(f"{stem}~{digest}", made.plain())
 
 
 def _content(path: Path) -> dict[str, object]:

@@ -126,8 +126,8 @@ def extract(
     Args:
         utterances: index id. For audio the columns path, sha256 (of the file), duration (s) and, where there are parts,
             start, end (s), channel (from 0; absent: the mean); for text the column text.
-        needs: any of "pooled", "frames:last", "frames:all", which are made in one pass, and "live", for which the model
-            is always built.
+        needs: any of commons.corridors.features.NEEDS: pooled features and frames are made in one pass; for "live" the
+            model is always built.
         progress: called with the seconds of audio that are done and those of all that has to be made; of upstreams of
             text with the numbers of texts.
         models: what this process keeps for the next extraction.
@@ -164,11 +164,22 @@ def sources(identity: Identity, needs: Iterable[str]) -> list[tuple[Identity, fr
     or the parts of a fusion.
 
     Raises:
-        UpstreamError: a fusion has no features of that kind.
+        UpstreamError: it has no features of that kind, or what chooses their frames is not installed.
     """
     from upstreams import fusion
 
     return fusion.sources(identity, needs)
+
+
+def pooling_rules(needs: Iterable[str]) -> dict[str, str]:
+    """By which rules frames are chosen for the pooled features that are needed; of all frames there is no rule.
+
+    Raises:
+        UpstreamError: what a rule needs is not installed.
+    """
+    from upstreams.extraction import pooling
+
+    return pooling.rules(needs)
 
 
 def ablation(name: str) -> Ablation:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from commons.errors import EmorepError, Refused
 from upstreams import fingerprints, precomputed
 from upstreams.errors import UpstreamError
+from upstreams.extraction import pooling
 from upstreams.identity import Identity, seen_by_any
 from upstreams.named import Named
 
@@ -109,6 +110,7 @@ def sources(identity: Identity, needs: Iterable[str]) -> list[tuple[Identity, Ne
 
 def _sources(identity: Identity, needs: Needs) -> list[tuple[Identity, Needs]]:
     if not identity.parts:
+        pooling.refuse_absent(identity, needs)
         if identity.named.given:
             precomputed.refuse_absent(identity, needs)
         return [(identity, needs)]

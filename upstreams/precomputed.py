@@ -34,7 +34,7 @@ from commons.faults import faults
 from commons.progress import Progress
 from upstreams import fingerprints
 from upstreams.errors import UpstreamError
-from upstreams.extraction import Extraction
+from upstreams.extraction import Extraction, pooling
 from upstreams.extraction.models import Models
 from upstreams.extraction.store import Kept, Location, Row, Store, write_chunk
 from upstreams.extraction.stored_features import Frames, Locations, Pooled
@@ -198,6 +198,7 @@ def extract(
 def _kinds(identity: Identity, needs: Iterable[str]) -> list[str]:
     """The kinds of features to keep. Raises UpstreamError: there are none of a kind."""
     wanted = set(needs)
+    pooling.refuse_absent(identity, wanted)
     refuse_absent(identity, wanted)
     if "frames:all" in wanted:
         wanted.discard("frames:last")

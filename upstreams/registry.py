@@ -39,7 +39,7 @@ from upstreams.network_upstream import MODEL
 from upstreams.npc.config import CITE as NPC_PAPERS
 from upstreams.plugins.neighbours import top_level_names
 from upstreams.pretraining import method as methods
-from upstreams.pretraining.checkpoints import checkpoints, group_of_runs, step_of
+from upstreams.pretraining.checkpoints import checkpoints, group_of_runs, recipe_of, step_of
 
 HUGGINGFACE, EMOTION2VEC_PARTS = "upstreams.huggingface.factories", "upstreams.emotion2vec.upstream"
 
@@ -247,8 +247,14 @@ def _resolve_checkpoint(name: str, entry: Entry, checkpoint: str) -> Named:
     step = step_of(path) if entry.runs else None
     if step is None:
         return named
-    named = replace(named, group_of_runs=group_of_runs(path, entry.name))
+    named = replace(named, group_of_runs=group_of_runs(path, entry.name), cite=_papers(path, entry.name, entry.cite))
     return replace(named, run=named.record_name.removesuffix(path.name).rstrip("@/"), step=step)
+
+
+def _papers(checkpoint: Path, method: str, own: tuple[str, ...]) -> tuple[str, ...]:
+    """BibTeX keys of the papers that a run follows: its method's own, and those of frame scores where it used them."""
+    recipe = recipe_of(checkpoint, method)
+    return (*own, *methods.SCORE_PAPERS) if recipe and recipe.get("scores") else own
 
 
 def _of_method(name: str) -> Entry:
@@ -266,7 +272,7 @@ def _resolve_variant(name: str, places: Places) -> Named:
     method = methods.find(base)
     return Named(
         name, name, method.upstream, (str(path),), checkpoint=str(path), base=base, ablation=which, variant=variant,
-        group_of_runs=group_of_runs(path, base), cite=method.cite,
+        group_of_runs=group_of_runs(path, base), cite=_papers(path, base, method.cite),
     )  # fmt: skip
 
 

@@ -20,9 +20,12 @@ def features(identity: Identity, parts: Sequence[Features], needs: frozenset[str
     layers = [
         [paired(layer, depth, part.depth) if number is None else number for layer in range(depth)] for part in parts
     ]
-    pooled = frames = None
-    if "pooled" in needs:
-        pooled = PooledParts([cast(Pooled, part.pooled) for part in parts], layers)
+    frames = None
+    pooled = {
+        need: PooledParts([cast(Pooled, part.pooled_for([need])) for part in parts], layers)
+        for need in sorted(needs)
+        if need.startswith("pooled")
+    }
     if wanted := {"frames:last", "frames:all"} & needs:
         kept = tuple(range(depth)) if "frames:all" in wanted else (depth - 1,)
         own = [[of[layer] for layer in kept] for of in layers]
@@ -38,13 +41,14 @@ def features(identity: Identity, parts: Sequence[Features], needs: frozenset[str
         device=max(parts, key=lambda part: part.device != "cpu").device,
         depth=depth,
         width=identity.width,
-        pooled=pooled,
+        pooled=pooled.pop("pooled", None),
         frames=frames,
         counts={"computed": made, "reused": len(parts[0].ids) - made, **counts},
         seconds={phase: sum(part.seconds.get(phase, 0.0) for part in parts) for phase in parts[0].seconds},
         audio_seconds=parts[0].audio_seconds,
         parameters=together((part.parameters, part.counts) for part in parts),
         parts=tuple(part.width for part in parts) if len(parts) > 1 else (),
+        pooled_over=pooled,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
     from commons.corridors.utterances import Modality
 
-NEEDS = ("pooled", "frames:last", "frames:all", "live")  # what a head may ask for
+# What a head may ask for; `pooled:...` is pooled over some frames of each utterance alone.
+NEEDS = ("pooled", "pooled:segments", "pooled:speech", "frames:last", "frames:all", "live")
 Index = int | slice | np.ndarray | tuple[int | slice | np.ndarray, ...]
 
 
@@ -115,6 +116,7 @@ class Features:
             the store.
         parts: widths of the parts that D consists of, where features of several upstreams stand side by side; empty:
             there is one.
+        pooled_over: pooled features over some of the frames, by their name among NEEDS.
     """
 
     ids: np.ndarray
@@ -132,6 +134,12 @@ class Features:
     parameters: int | None
     live: Live | None = None
     parts: tuple[int, ...] = ()
+    pooled_over: Mapping[str, Pooled] = field(default_factory=dict)
+
+    def pooled_for(self, needs: Iterable[str]) -> Pooled | None:
+        """The pooled features that a head with these needs reads; None: they are not there."""
+        own = next((need for need in needs if need.startswith("pooled:")), None)
+        return self.pooled if own is None else self.pooled_over.get(own)
 
 
 def together(parts: Iterable[tuple[int | None, Mapping[str, int]]]) -> int | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from importlib import metadata
 from types import SimpleNamespace
 
 import pytest
@@ -45,7 +46,8 @@ def test_titles_labels_licences_and_papers_decide_nothing(task, upstream) -> Non
     corpus = replace(task.corpus, licence="MIT", cite=("paper2026",))
     reading = replace(task.reading, corpus=corpus, cite={"demo": ("paper2026",)})
     assert key(replace(task, reading=reading), upstream) == key(task, upstream)
-    reader = SimpleNamespace(settings=downstreams.resolve("probe").settings, further=False, cite=("paper2026",))
+    probe = downstreams.resolve("probe")
+    reader = SimpleNamespace(settings=probe.settings, needs=probe.needs, further=False, cite=("paper2026",))
     assert keys.key(task, upstream, "", reader, False) == key(task, upstream)
 
 
@@ -64,6 +66,20 @@ def test_whatever_decides_figures_or_marks_changes_the_key(task, upstream) -> No
     others.append(key(replace(task, marks=("partial",)), upstream))
     others.append(key(replace(task, definition=definition.varied(task.definition, version="another")), upstream))
     assert len({key(task, upstream), *others}) == len(others) + 1
+
+
+def test_the_rule_by_which_frames_are_chosen_decides(task, upstream, tmp_path, monkeypatch) -> None:
+    heads = ["probe"]
+    for pooling in ("segments", "speech"):
+        (tmp_path / f"{pooling}.yaml").write_text(f"pooling: {pooling}\n")
+        heads.append(f"probe@{tmp_path / pooling}.yaml")
+
+    def all_keys(installed: str) -> list[str]:
+        monkeypatch.setattr(metadata, "version", lambda package: installed)
+        return [key(task, upstream, head) for head in heads]
+
+    one, other = all_keys("1.0"), all_keys("2.0")
+    assert one[:2] == other[:2] and len({*one, *other}) == 4  # a detector of another version is another rule
 
 
 def test_what_concerns_audio_alone_decides_nothing_of_text(task, upstream) -> None:

@@ -1,6 +1,7 @@
 """NAME@FILE.yaml: a head with settings of the user's own."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -71,6 +72,28 @@ def test_a_head_runs_with_the_settings_of_the_file(write):
         downstreams.evaluate(mine, *make("regression"), [0])
 
 
+POOLED = [head for head in downstreams.names() if downstreams.resolve(head).needs == {"pooled"}]
+
+
+@pytest.mark.parametrize("head", POOLED)
+def test_a_head_on_pooled_features_reads_those_of_the_frames_that_it_names(write, head):
+    own = downstreams.resolve(head)
+    features, problem = make("conversation" if own.kinds == ("conversation",) else "classification", n=60, speakers=3)
+    assert "pooling" not in own.settings  # so that keys stay as they were
+    assert downstreams.resolve(write(head, "pooling: all\n")).settings == own.settings
+    mine = downstreams.resolve(write(head, "pooling: segments\n"))
+    assert mine.needs == {"pooled:segments"} and mine.settings == own.settings | {"pooling": "segments"}
+    with pytest.raises(DownstreamError, match="was given none"):
+        downstreams.evaluate(mine, features, problem, [0])
+    both = replace(features, pooled=-features.pooled, pooled_over={"pooled:segments": features.pooled})
+    grids = {name: own.settings[name][-1:] for name in ("strengths", "rates") if name in own.settings}
+    quick = short(head, **grids)
+    expected = downstreams.evaluate(quick, features, problem, [0])
+    changed = replace(quick, settings=quick.settings | {"pooling": "segments"})
+    predictions = downstreams.evaluate(changed, both, problem, [0])
+    assert expected.table.equals(predictions.table)
+
+
 @pytest.mark.parametrize(
     ("head", "content", "said"),
     [
@@ -91,6 +114,8 @@ def test_a_head_runs_with_the_settings_of_the_file(write):
         ("probe", "strengths: [10, 1]\n", "strengths: values must ascend"),
         ("probe", "statistics: [mean, mean]\n", "statistics: values must differ"),
         ("probe", "statistics: [median]\n", "statistics.0: Input should be 'mean' or 'std'"),
+        ("last_four", "pooling: loud\n", "pooling: Input should be 'all', 'segments' or 'speech'"),
+        ("attentive", "pooling: speech\n", "unknown setting of attentive"),
         ("emotion2vec", "rate: 0.1\n", "top_rate: must be at least rate, which is 0.1; the file holds"),
         ("emotion2vec", "momentum: 1\n", "momentum: Input should be less than 1"),
         ("context_gru", "dropout: 1.0\n", "dropout: Input should be less than 1"),

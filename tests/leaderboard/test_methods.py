@@ -23,7 +23,7 @@ def test_what_corpora_upstreams_heads_and_methods_cite_are_the_entries_of_the_bi
     papers += [entry.cite for entry in registry.known()]
     papers += [pretraining.find(name).cite for name in pretraining.METHODS]
     papers += [HEADS.find(name).cite for name in HEADS]
-    papers += [emobox.CITE, perturbed.CITE, methods.METHODS]
+    papers += [emobox.CITE, perturbed.CITE, pretraining.SCORE_PAPERS, methods.METHODS]
     assert all(type(cite) is tuple for cite in papers), "a text would be cited letter by letter"
     entries = methods.bibliography()
     assert {key for cite in papers for key in cite} == set(entries), "no entry is missing and none is idle"

@@ -12,7 +12,7 @@ import upstreams
 from commons.corridors.features import Features
 from commons.progress import Progress
 from upstreams import Extraction
-from upstreams.extraction import chunk_jobs
+from upstreams.extraction import chunk_jobs, pooling
 from upstreams.extraction.models import Models
 from upstreams.extraction.store import Kept, Store
 from upstreams.frozen import Frozen
@@ -132,7 +132,8 @@ def extract_in_batches(
     upstream: what runs in place of the name's upstream, and stores its features under that upstream's fingerprint.
     """
     identity = upstreams.identify(upstreams.resolve(name))
-    kept = Kept(identity.named.name, identity.fingerprint, identity.precision, kind, identity.depth, identity.width)
+    who = identity
+    kept = Kept(who.named.name, who.fingerprint, who.precision, kind, who.depth, who.width, pooling.rule(kind))
     Store(cache, kept).prepare()
     job = chunk_jobs.Job(tuple(segments(utterances)), (kept,))
     chunk_jobs.run(job, upstream or upstreams.load(name), cache, limits=limits)

@@ -174,11 +174,12 @@ def test_more_memory_than_the_gpu_has_means_smaller_batches_of_mixed_lengths() -
 
     upstream.model.encode = scarce
     most = 2
-    for one, other in zip(chunk_jobs.forward(waves, upstream, torch.clone), whole, strict=True):
+    batch = [chunk_jobs.Piece(0, wave) for wave in waves]
+    for one, other in zip(chunk_jobs.forward(batch, upstream, lambda _, output: output.clone()), whole, strict=True):
         assert error(one, other) < 1e-5
     most = 0
     with pytest.raises(UpstreamError, match="GPU's memory does not hold"):
-        chunk_jobs.forward(waves, upstream, torch.clone)
+        chunk_jobs.forward(batch, upstream, lambda _, output: output)
 
 
 @pytest.mark.parametrize("name", MODELS)

@@ -179,12 +179,12 @@ class Scarce:
 
 @pytest.mark.parametrize("error", NO_MEMORY)
 def test_out_of_memory_halves_the_batch_and_says_so_when_it_cannot(error: Exception) -> None:
-    batch = [torch.full((160,), float(i)) for i in range(7)]
+    batch = [chunk_jobs.Piece(i, torch.full((160,), float(i))) for i in range(7)]
     model = Scarce(2, error)
-    outputs = chunk_jobs.forward(batch, Frozen(model, "scarce"), torch.clone)
+    outputs = chunk_jobs.forward(batch, Frozen(model, "scarce"), lambda _, output: output.clone())
     assert [int(output[0, 0, 2]) for output in outputs] == list(range(7)) and max(model.sizes) == 7
     with pytest.raises(UpstreamError, match="GPU's memory"):
-        chunk_jobs.forward(batch, Frozen(Scarce(0, error), "scarce"), torch.clone)
+        chunk_jobs.forward(batch, Frozen(Scarce(0, error), "scarce"), lambda _, output: output)
 
 
 class ScarceInPooling(Scarce):

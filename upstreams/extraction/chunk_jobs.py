@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import numpy as np
 
 from commons.errors import EmorepError, some
 from upstreams.errors import UpstreamError
+from upstreams.extraction import pooling
 from upstreams.extraction.store import Kept, Row, write_chunk
 from upstreams.frozen import Frozen, out_of_memory
 from upstreams.inputs import Format, Input
@@ -73,13 +75,17 @@ class Report:
 
 
 class Piece(NamedTuple):
-    """What is run in one go: an utterance or a window of one; `owner`: the number of the utterance in the job.
+    """What is run in one go: an utterance or a window of one.
 
-    `content`: a waveform, or a text as the upstream takes it.
+    Attributes:
+        owner: the number of the utterance in the job.
+        content: a waveform, or a text as the upstream takes it.
+        chosen: of a waveform, the samples over which a kind of features is pooled; all where the kind is not there.
     """
 
     owner: int
     content: Sized
+    chosen: Mapping[str, np.ndarray] = MappingProxyType({})
 
 
 @dataclass
@@ -88,7 +94,7 @@ class Result:
 
     padded: bool = False
     windowed: bool = False
-    moments: Moments | None = None
+    moments: dict[str, Moments] = field(default_factory=dict)  # by kind
     frames: dict[str, list[np.ndarray]] = field(default_factory=dict)  # kind -> (T, L', D) a window
 
 
@@ -151,7 +157,12 @@ def _waveforms(job: Job, upstream: Frozen, results: list[Result], clock: Clock, 
         waveforms = windows(samples, upstream.audio)
         results[owner].padded = len(samples) < upstream.audio.min_samples
         results[owner].windowed = len(waveforms) > 1
-        yield from (Piece(owner, torch.from_numpy(waveform)) for waveform in waveforms)
+        started = time.perf_counter()
+        chosen = pooling.chosen((kept.kind for kept in job.kept), samples, upstream.audio.sample_rate)
+        parts = {kind: windows(own, upstream.audio) for kind, own in chosen.items()}
+        clock["decode"] += time.perf_counter() - started
+        for number, waveform in enumerate(waveforms):
+            yield Piece(owner, torch.from_numpy(waveform), {kind: own[number] for kind, own in parts.items()})
 
 
 def _texts(job: Job, upstream: Frozen, results: list[Result], clock: Clock, threads: int) -> Iterator[Piece]:
@@ -184,46 +195,47 @@ def batches(pieces: Iterable[Piece], limits: Limits, ragged: bool) -> Iterator[l
         yield batch
 
 
-def forward(inputs: Sequence[Sized], upstream: Frozen, keep: Callable[[torch.Tensor], A]) -> list[A]:
-    """What `keep` returns for the output (L, T, D) of each input. A batch too large for the GPU's memory is halved.
+def forward(batch: Sequence[Piece], upstream: Frozen, keep: Callable[[Piece, torch.Tensor], A]) -> list[A]:
+    """What `keep` returns for each piece and its output (L, T, D). A batch too large for the GPU's memory is halved.
 
     Raises UpstreamError: the memory is too small for a single input.
     """
     import torch
 
     try:
-        return [keep(output) for output in upstream(inputs)]
+        outputs = upstream([piece.content for piece in batch])
+        return [keep(piece, output) for piece, output in zip(batch, outputs, strict=True)]
     except RuntimeError as error:
         if not out_of_memory(error):
             raise
-        if len(inputs) == 1:
+        if len(batch) == 1:
             what, lower = "this text", ""
             if isinstance(upstream.takes, AudioFormat):
-                what = f"{len(inputs[0]) / upstream.takes.sample_rate:.1f} s of audio"
+                what = f"{len(batch[0].content) / upstream.takes.sample_rate:.1f} s of audio"
                 lower = ", or lower the upstream's max_seconds"
             raise UpstreamError(
                 f"{upstream.name}: the GPU's memory does not hold {what}; free some of it, use "
                 f"--precision bf16 or --device cpu{lower}"
             ) from error
     torch.cuda.empty_cache()
-    half = len(inputs) // 2
-    return forward(inputs[:half], upstream, keep) + forward(inputs[half:], upstream, keep)
+    half = len(batch) // 2
+    return forward(batch[:half], upstream, keep) + forward(batch[half:], upstream, keep)
 
 
 def _forward(batch: list[Piece], job: Job, upstream: Frozen, results: list[Result]) -> None:
     import torch
 
-    def keep(output: torch.Tensor) -> list[Moments | np.ndarray]:
-        """One for each kind that is kept."""
+    def keep(piece: Piece, output: torch.Tensor) -> list[Moments | np.ndarray | None]:
+        """One for each kind that is kept; None where the piece has no frame that it is pooled over."""
         return [
-            Moments.of(output.float())
-            if kept.kind == "pooled"
+            _pooled(piece, kept.kind, output, upstream)
+            if kept.kind.startswith("pooled")
             else output[list(kept.layers)].transpose(0, 1).to(torch.float16).cpu().numpy()
             for kept in job.kept
         ]
 
     try:
-        outputs = forward([piece.content for piece in batch], upstream, keep)
+        outputs = forward(batch, upstream, keep)
     except EmorepError as error:
         names = list(dict.fromkeys(job.inputs[piece.owner].name for piece in batch))
         raise UpstreamError(f"{error} [on {some(names)}]") from error
@@ -231,16 +243,26 @@ def _forward(batch: list[Piece], job: Job, upstream: Frozen, results: list[Resul
         result = results[piece.owner]
         for kept, part in zip(job.kept, output, strict=True):
             if isinstance(part, Moments):
-                result.moments = part if result.moments is None else result.moments.joined(part)
-            else:
+                before = result.moments.get(kept.kind)
+                result.moments[kept.kind] = part if before is None else before.joined(part)
+            elif part is not None:
                 result.frames.setdefault(kept.kind, []).append(part)
 
 
+def _pooled(piece: Piece, kind: str, output: torch.Tensor, upstream: Frozen) -> Moments | None:
+    import torch
+
+    if (chosen := piece.chosen.get(kind)) is None:
+        return Moments.of(output.float())
+    own = pooling.frames_of(chosen, output.shape[1], upstream.audio.hop or len(chosen))
+    return Moments.of(output[:, torch.from_numpy(own).to(output.device)].float()) if own.any() else None
+
+
 def _tensors(kept: Kept, job: Job, results: list[Result]) -> dict[str, np.ndarray]:
-    if kept.kind == "pooled":
+    if kept.kind.startswith("pooled"):
         import torch
 
-        stacked = [result.moments.pooled() for result in results if result.moments is not None]  # each (2, L, D)
+        stacked = [result.moments[kept.kind].pooled() for result in results]  # each (2, L, D)
         pooled = torch.stack(stacked, dim=2).numpy()  # (2, L, n, D): one layer of all utterances is contiguous
         _check_finite(np.isfinite(pooled).all(axis=(0, 1, 3)), kept, job)
         return {"pooled": pooled}
@@ -254,7 +276,7 @@ def _check_finite(good: np.ndarray, kept: Kept, job: Job) -> None:
     if good.all():
         return
     bad = [one.name for one, fine in zip(job.inputs, good, strict=True) if not fine]
-    limit = "" if kept.kind == "pooled" else ", or too large for float16"
+    limit = "" if kept.kind.startswith("pooled") else ", or too large for float16"
     raise UpstreamError(f"{kept.upstream} gave features that are not finite{limit}, on {', '.join(bad[:3])}")
 
 

@@ -14,7 +14,7 @@ from commons import device as devices
 from commons.corridors.features import NEEDS, Features
 from commons.progress import Progress
 from upstreams.errors import UpstreamError
-from upstreams.extraction import Extraction
+from upstreams.extraction import Extraction, pooling
 from upstreams.extraction.chunk_jobs import Job, Report, chunks, run
 from upstreams.extraction.memory import keep_memory
 from upstreams.extraction.models import Models
@@ -45,6 +45,7 @@ def extract(
     started = time.perf_counter()
     models = models or Models()
     kinds = _kinds(needs)
+    pooling.refuse_absent(identity, kinds)
     device = devices.choose(options.device) if identity.movable else "cpu"
     work = _Work(identity, of_table(utterances, identity.modality), options, device, models)
     stores = [Store(options.cache, kept, models.verified, options.below) for kept in work.kept(kinds)]
@@ -78,7 +79,7 @@ class _Work:
         """What the store keeps, one for each kind."""
         who = self.identity
         return [
-            Kept(who.named.name, who.fingerprint, who.precision, kind, who.depth, who.width)
+            Kept(who.named.name, who.fingerprint, who.precision, kind, who.depth, who.width, pooling.rule(kind))
             for kind in kinds
             if kind != "live"
         ]
@@ -173,10 +174,11 @@ class _Work:
         seconds: float,
     ) -> Features:
         """The features as the heads get them."""
-        who, pooled, frames = self.identity, None, None
+        who, frames = self.identity, None
+        pooled: dict[str, Pooled] = {}
         for store, own in zip(stores, locations, strict=True):
-            if store.kept.kind == "pooled":
-                pooled = Pooled(Locations.of(own), who.depth, who.width)
+            if store.kept.kind.startswith("pooled"):
+                pooled[store.kept.kind] = Pooled(Locations.of(own), who.depth, who.width)
             else:
                 frames = Frames(Locations.of(own), store.kept.layers)
         phases = {phase: sum(getattr(report, phase) for report in reports) for phase in ("decode", "forward", "write")}
@@ -188,13 +190,14 @@ class _Work:
             device=self.device,
             depth=who.depth,
             width=who.width,
-            pooled=pooled,
+            pooled=pooled.pop("pooled", None),
             frames=frames,
             counts=_counts(locations, reports),
             seconds={**phases, "total": seconds},
             audio_seconds=float(utterances["duration"].sum()) if "duration" in utterances.columns else None,
             parameters=next((report.parameters for report in reports if report.parameters), None),
             live=live,
+            pooled_over=pooled,
         )
 
 

@@ -86,21 +86,26 @@ class Kept:
     upstream: str
     fingerprint: str
     precision: str
-    kind: str  # "pooled", "frames:last" or "frames:all"
+    kind: str  # of commons.corridors.features.NEEDS
     depth: int
     width: int
+    rule: str = ""  # by which frames are chosen for pooling, see pooling.py
 
     @property
     def layers(self) -> tuple[int, ...]:
         return (self.depth - 1,) if self.kind == "frames:last" else tuple(range(self.depth))
 
     def folder(self, cache: Path) -> Path:
-        digest = _digest(self.fingerprint, self.kind, self.precision, VERSION)
+        digest = _digest(self.fingerprint, self._made, self.precision, VERSION)
         return cache / "features" / f"{quote(self.upstream, safe='')[:160]}-{digest[:16]}"
 
     def key(self, one: Keyed) -> str:
         """32 hex digits over all that the features of this utterance depend on."""
-        return _digest(one.content, one.rule, self.fingerprint, self.kind, self.precision, VERSION)[:32]
+        return _digest(one.content, one.rule, self.fingerprint, self._made, self.precision, VERSION)[:32]
+
+    @property
+    def _made(self) -> str:
+        return f"{self.kind}: {self.rule}" if self.rule else self.kind
 
 
 @dataclass(frozen=True)

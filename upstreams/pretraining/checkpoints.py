@@ -115,14 +115,20 @@ def header(path: Path, method: str) -> tuple[Mapping[str, object], Facts] | None
     return None
 
 
+def recipe_of(path: Path, method: str) -> Mapping[str, object] | None:
+    """The recipe of the run that wrote a checkpoint, as `Recipe.origin` gives it; None where the file does not tell."""
+    known = header(path, method)
+    recipe = known[1].get("recipe") if known else None
+    return recipe if isinstance(recipe, dict) else None
+
+
 def group_of_runs(path: Path, method: str) -> str | None:
     """What a checkpoint shares with those of runs that differ in the seed alone: recipe, audio and step, hashed.
 
     None where the file does not tell.
     """
-    known = header(path, method)
-    recipe = known[1].get("recipe") if known else None
-    if known is None or not isinstance(recipe, dict):
+    known, recipe = header(path, method), recipe_of(path, method)
+    if known is None or recipe is None:
         return None
     decides = {key: value for key, value in recipe.items() if key not in FREE | {"seed"}}
     decides |= {"audio": known[1].get("audio"), "step": known[1].get("step")}

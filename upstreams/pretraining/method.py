@@ -145,6 +145,7 @@ class Stateful(Protocol):
     def load_state_dict(self, state_dict: dict[str, object], /) -> object: ...
 
 
+SCORE_PAPERS = ("liu2024ems", "liu2022strengthnet")  # BibTeX keys: what runs on frame scores follow, too
 METHODS: dict[str, str] = {  # a package elsewhere may add its own
     name: f"upstreams.{name}.recipe:METHOD" for name in ("emotion2vec", "mockingjay", "npc")
 }

@@ -10,6 +10,7 @@ import torch
 import upstreams
 from commons.places import Places
 from upstreams.pretraining import checkpoints
+from upstreams.pretraining import method as methods
 from upstreams.pretraining.checkpoints import Stored
 from upstreams.pretraining.method import METHODS
 
@@ -34,6 +35,18 @@ def test_runs_of_other_seeds_are_one_group_and_others_are_not(tmp_path, method):
     others = [group("loss", loss={"alpha": 0.0}), group("length", step=8), group("audio", audio="b" * 64)]
     assert len({first, *others}) == 4
     assert upstreams.resolve(f"{method}@{tmp_path / 'mine' / 'two'}").group_of_runs == first
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_run_on_frame_scores_cites_their_papers_too(tmp_path, method):
+    checkpoint(tmp_path / "mine" / "plain", method, scores=None)
+    file = checkpoint(tmp_path / "mine" / "scored", method, scores="scores.parquet")
+    own = methods.find(method).cite
+    assert upstreams.resolve(f"{method}:mine/plain", Places(runs=tmp_path)).cite == own
+    for name in (f"{method}:mine/scored", f"{method}@{file}", f"{method}@{file.parent}"):
+        named = upstreams.resolve(name, Places(runs=tmp_path))
+        assert named.cite == (*own, *methods.SCORE_PAPERS)
+        assert set(upstreams.resolve(f"{named.name}+fbank", Places(runs=tmp_path)).cite) == set(named.cite)
 
 
 def test_other_upstreams_are_of_no_group():
