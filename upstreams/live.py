@@ -147,7 +147,7 @@ class Live:
             return self._words(row, one)
         audio = self._upstream.audio
         most = None if longest is None else max(1, round(longest * audio.sample_rate))
-        # Copied, so that a waveform begins where products of matrices want it: else their rounding depends on the place.
+        # Copied, so that a waveform begins where products of matrices want it: else rounding depends on the place.
         return [torch.tensor(samples, device=device) for samples in windows(self._samples(row, one)[:most], audio)]
 
     def _words(self, row: int, text: Text) -> list[Sized]:
