@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
 from downstreams.aggregators import AttentiveStatistics, MaskedBatchNorm, Mean
+from downstreams.class_loss import Mix
 from downstreams.ecapa import Ecapa
 from downstreams.settings import Sizes
 
@@ -24,12 +25,15 @@ class OnFrames(nn.Module):
         super().__init__()
         self.layers = nn.Parameter(torch.zeros(depth), requires_grad=depth > 1)
 
-    def forward(self, x: Tensor, valid: Tensor, draws: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, x: Tensor, valid: Tensor, draws: torch.Generator | None = None, mix: Mix | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Logits (B, C), and the vectors (B, P) before the classifier, of frames (B, T, L, D).
 
         Args:
             valid: (B, T) bool.
             draws: random numbers for dropout; None: there is none.
+            mix: mixes what utterances are after pooling over time.
         """
         raise NotImplementedError
 
@@ -79,9 +83,12 @@ class FrameHead(OnFrames):
         self.dropout = sizes.dropout
         initialise(self, draws)
 
-    def forward(self, x: Tensor, valid: Tensor, draws: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, x: Tensor, valid: Tensor, draws: torch.Generator | None = None, mix: Mix | None = None
+    ) -> tuple[Tensor, Tensor]:
         """As OnFrames says."""
         vectors = self.pool(self.weighed(x), valid)
+        vectors = vectors if mix is None else mix(vectors)
         if self.hidden is not None and self.norm is not None:
             vectors = self.norm(self.hidden(vectors)).relu()
         kept = vectors if draws is None or self.hidden is None else dropped(vectors, self.dropout, draws)

@@ -35,14 +35,15 @@ Batch = Annotated[int, Field(ge=1, le=65_536)]  # utterances or dialogues
 Epochs = Annotated[int, Field(ge=1, le=10_000)]
 Positive = Annotated[float, Field(gt=0, le=1e37)]  # a step of ten times that still is a float32
 Weight = Annotated[float, Field(ge=0, le=1000)]  # of a loss
-ClassWeights = Literal["headline", "balanced", "none"]
+ClassWeights = Literal["headline", "balanced", "effective", "none"]
 Grid = Annotated[list[Positive], Field(min_length=1, max_length=50), AfterValidator(_ascending)]
 
 
 class Settings(BaseModel):
     """Settings of a head. Unknown keys, values of another type and numbers that are not finite are errors.
 
-    `class_weights`: whether the loss weighs classes alike; `headline`: where the task's headline does.
+    `class_weights`: whether the loss weighs classes alike; `headline`: where the task's headline does; `effective`:
+    rare classes weigh more, but less so than alike.
     `later`: fields that were added after keys of cells were made of the others. They stand among the plain settings
     only where they differ from their defaults, so that those keys stay as they are.
     """
@@ -68,7 +69,34 @@ class Settings(BaseModel):
         return self.model_dump(mode="json", by_alias=True, exclude=unchanged)
 
 
-class Probe(Settings):
+class Solved(Settings):
+    """Of heads that a solver fits."""
+
+    class_weights: Literal["headline", "balanced", "none"] = "headline"
+
+
+class Trained(Settings):
+    """Of heads that are trained step by step: the loss of an utterance in its class, see class_loss.py and balance.py.
+
+    `effective_beta`: with class weights `effective`, a class of n utterances weighs (1 - beta) / (1 - beta ** n).
+    With `focal` above 0 the loss of an utterance is multiplied by (1 - p) ** focal, where p is the probability of its
+    class.
+    """
+
+    effective_beta: Annotated[float, Field(ge=0, lt=1)] = 0.999
+    focal: Annotated[float, Field(ge=0, le=10)] = 0.0
+    later: ClassVar[tuple[str, ...]] = ("effective_beta", "focal")
+
+
+class Mixed(Trained):
+    """Of heads that can be trained on pairs of utterances. `mixup`: both parameters of the beta distribution of the
+    shares of the two; 0: utterances are not mixed."""
+
+    mixup: Annotated[float, Field(ge=0, le=100)] = 0.0
+    later: ClassVar[tuple[str, ...]] = (*Trained.later, "mixup")
+
+
+class Probe(Solved):
     """Of `probe` and `probe_stats`.
 
     C, the inverse ridge penalty, is strength / number of features: the kernel of standardised features grows with
@@ -81,14 +109,14 @@ class Probe(Settings):
     strengths: Grid = [0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 1000.0, 10_000.0]
 
 
-class LastLayers(Settings):
+class LastLayers(Solved):
     """Of `last_four`: the strengths are those of `probe`."""
 
     layers: Annotated[int, Field(ge=1, le=1000)] = 4
     strengths: Grid = [0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 1000.0, 10_000.0]
 
 
-class Superb(Settings):
+class Superb(Mixed):
     """Of `superb`: s3prl's downstream/emotion (config.yaml), and the learning rates that SUPERB chooses from."""
 
     projector: Size = 256
@@ -100,7 +128,7 @@ class Superb(Settings):
     evaluations: Annotated[int, Field(ge=1, le=10_000)] = 30
 
 
-class Emotion2vec(Settings):
+class Emotion2vec(Mixed):
     """Of `emotion2vec`: its iemocap_downstream (Ma et al. 2024).
 
     The weight decay and the label smoothing of that configuration are used by none of its code.
@@ -142,7 +170,7 @@ class Sizes(Settings):
         return value
 
 
-class FrameTraining(Settings):
+class FrameTraining(Mixed):
     """Of heads that are trained on frames: AdamW, warm-up, cosine; rate and epoch are chosen on dev, fold by fold."""
 
     layers: Literal["last", "weighted"] = "last"
@@ -161,26 +189,28 @@ class FrameTraining(Settings):
 class FrameHead(Sizes, FrameTraining):
     """Of `attentive` and `ecapa`."""
 
+    later: ClassVar[tuple[str, ...]] = FrameTraining.later
+
     network: Literal["attentive", "ecapa"]
 
 
-class _Branches(Settings):
+class _Branches(Mixed):
     """The branches of heads that learn emotion state, intensity, phonemes and gender together.
 
     The loss is the sum of the branches' losses, each times its weight: `state`, `intensity`, `phonemes`, `gender`. A
-    branch of weight 0 is off. The state is what the task asks, so it cannot be off. With `focal` above 0 the state's
-    loss of an utterance is multiplied by (1 - p) ** focal, where p is the probability of its class.
+    branch of weight 0 is off. The state is what the task asks, so it cannot be off. Class weights, `focal` and `mixup`
+    are of the state's loss.
     """
 
     network: Literal["speecheq"] = "speecheq"
     state: Positive = 1.0
-    focal: Annotated[float, Field(ge=0, le=10)] = 0.0
     intensity: Weight = 0.3
     phonemes: Weight = 0.3
     gender: Weight = 0.3
     neutral: Literal["masked", "zero"] = "masked"  # intensity of neutral speech: none, or below the lowest level
     projection: Size = 256  # of every frame, shared by all branches
     probes: bool = True  # probes for gender and speaker on the shared vectors
+    later: ClassVar[tuple[str, ...]] = ("effective_beta", "mixup")  # keys always had `focal`
 
     def weights(self) -> dict[str, float]:
         """The weight of the loss of each branch but the state."""
@@ -195,7 +225,7 @@ class SpeechEq(_Branches, FrameTraining):
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.5
 
 
-class FineTune(Sizes):
+class FineTune(Sizes, Mixed):
     """Of `finetune`: the encoder and a head on its frames are trained together, with AdamW, warm-up and cosine.
 
     Every fold has `epochs` passes over its training part, and `steps` steps at least. Dev is scored after every pass,
@@ -228,7 +258,7 @@ class FineTune(Sizes):
     readout: Literal["average", "best", "last"] = "average"
     lora: Annotated[int, Field(ge=1, le=1024)] | None = None  # rank of the adapters that are trained; None: none are
     checkpointing: bool = False  # blocks are computed again for gradients: less memory, a third more time
-    later: ClassVar[tuple[str, ...]] = ("lora", "checkpointing")
+    later: ClassVar[tuple[str, ...]] = (*Mixed.later, "lora", "checkpointing")
 
     @field_validator("layers")
     @classmethod
@@ -265,6 +295,7 @@ class FineTuneSpeechEq(_Branches, FineTune):
     """Of `finetune_speecheq`: the encoder is trained as by `finetune`, with the network of `speecheq` on its frames."""
 
     aggregator: Literal["attentive"] = "attentive"
+    later: ClassVar[tuple[str, ...]] = (*_Branches.later, "lora", "checkpointing")
 
 
 def of_finetuning(settings: Mapping[str, JsonValue]) -> FineTune:
@@ -276,7 +307,7 @@ def of_finetuning(settings: Mapping[str, JsonValue]) -> FineTune:
     return model.model_validate(settings)
 
 
-class _Turns(Settings):
+class _Turns(Trained):
     """What the heads of conversations share: one schedule for all, so that they differ in the network alone."""
 
     context: bool = True

@@ -180,10 +180,11 @@ def _heads(records: Sequence[Record], references: References) -> str:
 
 def _class_weights(records: Sequence[Record]) -> str:
     """What the losses of a head weigh alike, in words after a semicolon; nothing where records do not say."""
-    weights = {r.downstream.class_weights for r in records} - {None}
+    weights = {own for r in records if (own := r.downstream.class_weights) is not None}
     if len(weights) > 1:
         return "; its loss weighs classes alike where the headline does, else utterances"
-    return "".join(f"; its loss weighs {'classes' if own == 'balanced' else 'utterances'} alike" for own in weights)
+    words = {"balanced": "classes alike", "effective": "classes by their effective numbers", "none": "utterances alike"}
+    return "".join(f"; its loss weighs {words[own]}" for own in weights)
 
 
 def _figures(records: Sequence[Record], references: References) -> str:

@@ -187,7 +187,9 @@ class Downstream(Section):
     settings: dict[str, JsonValue] = Field(default={}, description="its settings")
     deterministic: bool = Field(description="whether one seed is all there is to it")
     class_weights: str | None = Field(
-        default=None, description="balanced: the loss weighs classes alike; none: utterances; null: unknown, no classes"
+        default=None,
+        description="balanced: the loss weighs classes alike; effective: by their effective numbers; none: utterances; "
+        "null: unknown, no classes",
     )
     cite: list[str] | None = Field(
         default=None, description="BibTeX keys of its papers; null in records from before there was this key"
