@@ -13,9 +13,10 @@ from torch.nn.utils.rnn import pad_sequence
 from downstreams.aggregators import AttentiveStatistics, MaskedBatchNorm, Mean
 from downstreams.class_loss import Mix
 from downstreams.ecapa import Ecapa
+from downstreams.mscnn import MultiScale
 from downstreams.settings import Sizes
 
-Aggregator = Literal["mean", "attentive", "ecapa"]
+Aggregator = Literal["mean", "attentive", "ecapa", "mscnn"]
 
 
 class OnFrames(nn.Module):
@@ -55,8 +56,8 @@ class OnFrames(nn.Module):
 class FrameHead(OnFrames):
     """Frames of L layers -> logits of C classes.
 
-    mean: time-mean, Linear. attentive: attentive statistics, Linear, layer norm, ReLU, dropout, Linear. ecapa:
-    ECAPA-TDNN, Linear.
+    mean: time-mean, Linear. attentive: attentive statistics, Linear, layer norm, ReLU, dropout, Linear. mscnn: MSCNN,
+    and what follows likewise. ecapa: ECAPA-TDNN, Linear.
     """
 
     def __init__(
@@ -69,16 +70,18 @@ class FrameHead(OnFrames):
         draws: torch.Generator,
     ) -> None:
         super().__init__(depth)
-        pool: Mean | AttentiveStatistics | Ecapa
+        pool: Mean | AttentiveStatistics | Ecapa | MultiScale
         if aggregator == "mean":
             pool = Mean(width)
         elif aggregator == "attentive":
             pool = AttentiveStatistics(width, sizes.attention)
-        else:
+        elif aggregator == "ecapa":
             pool = Ecapa(width, sizes)
-        self.pool = pool
-        self.hidden = nn.Linear(pool.width, sizes.hidden) if aggregator == "attentive" else None
-        self.norm = nn.LayerNorm(sizes.hidden) if aggregator == "attentive" else None
+        else:
+            pool = MultiScale(width, sizes)
+        self.pool, deep = pool, aggregator in ("attentive", "mscnn")
+        self.hidden = nn.Linear(pool.width, sizes.hidden) if deep else None
+        self.norm = nn.LayerNorm(sizes.hidden) if deep else None
         self.classifier = nn.Linear(pool.width if self.hidden is None else sizes.hidden, classes)
         self.dropout = sizes.dropout
         initialise(self, draws)

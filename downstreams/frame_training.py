@@ -1,4 +1,4 @@
-"""`attentive` and `ecapa`: networks on frozen frames. Other heads on frames are trained by the same loop.
+"""`attentive`, `ecapa` and `mscnn`: networks on frozen frames. Other heads on frames are trained by the same loop.
 
 Frames are standardised by the mean and deviation of the fold's training frames. AdamW on batches of 32 under a warm-up
 and a cosine, cross-entropy. Dev is scored after every epoch; the best epoch of the best rate predicts. In training an

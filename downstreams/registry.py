@@ -42,6 +42,7 @@ LINEAR = "downstreams.fitted_linear:apply"
 
 
 SPEECHEQ = "an interpretation of SpeechEQ, of which only the abstract is known"
+MSCNN = "an interpretation of Peng et al. (2021), of which only the abstract is known"
 
 
 class Evaluate(Protocol):
@@ -232,6 +233,15 @@ HEADS = registry.Registry(
             FrameHead(network="ecapa"),
             "ECAPA-TDNN on frames: SE-Res2 blocks, channel-wise attentive statistics (classes)",
             "desplanques2020",
+        ),
+        "mscnn": replace(
+            _on_frames(
+                FrameHead(network="mscnn"),
+                "MSCNN on frames: convolutions of several widths, statistics over time, attention; an interpretation: "
+                "of its paper only the abstract is known (classes)",
+                "peng2021",
+            ),
+            interpretation=MSCNN,
         ),
         "speecheq": Head(
             "emotion state with intensity, phonemes and gender, learnt together on frames; an interpretation: of "

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from itertools import pairwise
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, ValidationInfo, field_validator
 
@@ -17,7 +17,16 @@ PlainSettings = dict[str, JsonValue]
 FIXED = ("version", "network", "context", "readout", "then")
 
 
-def _ascending(values: list[float]) -> list[float]:
+V = TypeVar("V", int, float)
+
+
+def _odd(value: int) -> int:
+    if value % 2 == 0:
+        raise ValueError("must be odd, so that a frame has as many neighbours before as after it")
+    return value
+
+
+def _ascending(values: list[V]) -> list[V]:
     if not all(low < high for low, high in pairwise(values)):
         raise ValueError("values must ascend, each larger than the one before")
     return values
@@ -35,6 +44,7 @@ Batch = Annotated[int, Field(ge=1, le=65_536)]  # utterances or dialogues
 Epochs = Annotated[int, Field(ge=1, le=10_000)]
 Positive = Annotated[float, Field(gt=0, le=1e37)]  # a step of ten times that still is a float32
 Weight = Annotated[float, Field(ge=0, le=1000)]  # of a loss
+Odd = Annotated[int, Field(ge=1, le=999), AfterValidator(_odd)]
 ClassWeights = Literal["headline", "balanced", "effective", "none"]
 Grid = Annotated[list[Positive], Field(min_length=1, max_length=50), AfterValidator(_ascending)]
 
@@ -151,16 +161,21 @@ class Emotion2vec(Mixed):
 
 
 class Sizes(Settings):
-    """Sizes of the networks on frames. Those of ECAPA-TDNN are a quarter of its paper's smaller ones."""
+    """Sizes of the networks on frames. Those of ECAPA-TDNN are a quarter of its paper's smaller ones.
 
-    channels: Size = 128
+    `kernels`: widths of the convolutions of MSCNN in frames; at 50 frames a second 60, 140 and 300 ms.
+    """
+
+    channels: Size = 128  # of MSCNN of each width
     scale: Annotated[int, Field(ge=2, le=64)] = 8  # parts of a Res2 convolution
     joined: Size = 384
     squeeze: Size = 64
     attention: Size = 64
     embedding: Size = 96
-    hidden: Size = 256  # of `attentive`, between statistics and classifier
-    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.5  # of `attentive`, before the classifier
+    hidden: Size = 256  # of `attentive` and `mscnn`, between statistics and classifier
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.5  # of `attentive` and `mscnn`, before the classifier
+    kernels: Annotated[list[Odd], Field(min_length=1, max_length=10), AfterValidator(_ascending)] = [3, 7, 15]
+    later: ClassVar[tuple[str, ...]] = ("kernels",)
 
     @field_validator("scale")
     @classmethod
@@ -187,11 +202,10 @@ class FrameTraining(Mixed):
 
 
 class FrameHead(Sizes, FrameTraining):
-    """Of `attentive` and `ecapa`."""
+    """Of `attentive`, `ecapa` and `mscnn`."""
 
-    later: ClassVar[tuple[str, ...]] = FrameTraining.later
-
-    network: Literal["attentive", "ecapa"]
+    later: ClassVar[tuple[str, ...]] = (*Sizes.later, *FrameTraining.later)
+    network: Literal["attentive", "ecapa", "mscnn"]
 
 
 class _Branches(Mixed):
@@ -235,7 +249,7 @@ class FineTune(Sizes, Mixed):
     """
 
     top: Annotated[int, Field(ge=1, le=1000)] | None = None  # blocks that are trained; None: the whole encoder
-    aggregator: Literal["mean", "attentive", "ecapa"] = "mean"
+    aggregator: Literal["mean", "attentive", "ecapa", "mscnn"] = "mean"
     layers: Literal["last", "weighted"] = "last"
     batch: Batch = 32
     steps: Annotated[int, Field(ge=1, le=1_000_000)] = 1500
@@ -258,7 +272,7 @@ class FineTune(Sizes, Mixed):
     readout: Literal["average", "best", "last"] = "average"
     lora: Annotated[int, Field(ge=1, le=1024)] | None = None  # rank of the adapters that are trained; None: none are
     checkpointing: bool = False  # blocks are computed again for gradients: less memory, a third more time
-    later: ClassVar[tuple[str, ...]] = (*Mixed.later, "lora", "checkpointing")
+    later: ClassVar[tuple[str, ...]] = (*Sizes.later, *Mixed.later, "lora", "checkpointing")
 
     @field_validator("layers")
     @classmethod
@@ -295,7 +309,7 @@ class FineTuneSpeechEq(_Branches, FineTune):
     """Of `finetune_speecheq`: the encoder is trained as by `finetune`, with the network of `speecheq` on its frames."""
 
     aggregator: Literal["attentive"] = "attentive"
-    later: ClassVar[tuple[str, ...]] = (*_Branches.later, "lora", "checkpointing")
+    later: ClassVar[tuple[str, ...]] = (*Sizes.later, *_Branches.later, "lora", "checkpointing")
 
 
 def of_finetuning(settings: Mapping[str, JsonValue]) -> FineTune:

@@ -106,7 +106,7 @@ def test_mixed_utterances_keep_to_the_classes_that_each_may_have():
     assert torch.isfinite(loss) and (logits.grad[[0, 3, 5], 2] == 0).all()
 
 
-@pytest.mark.parametrize("aggregator", ["mean", "attentive", "ecapa"])
+@pytest.mark.parametrize("aggregator", ["mean", "attentive", "ecapa", "mscnn"])
 def test_a_network_mixes_what_its_frames_are_pooled_to(aggregator):
     """Utterances of several lengths; a partner that is the utterance itself changes nothing."""
     head = FrameHead(aggregator, 1, 6, 3, Sizes(**ECAPA | {"dropout": 0.0}), torch.Generator().manual_seed(0)).eval()

@@ -20,7 +20,7 @@ from downstreams.shelf import Shelf, within
 from downstreams.tuned_network import Batch, TunedNetwork, average, draws_of
 from tests.downstreams.problems import ECAPA, MadeUpLive, Ragged, features_of, make, short
 
-AGGREGATORS = ("mean", "attentive", "ecapa")
+AGGREGATORS = ("mean", "attentive", "ecapa", "mscnn")
 READOUTS = ("average", "best", "last")
 
 
