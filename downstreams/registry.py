@@ -19,6 +19,7 @@ from downstreams.settings import (
     LastLayers,
     Probe,
     RecentGru,
+    Selected,
     Settings,
     SpeechEq,
     Superb,
@@ -204,6 +205,16 @@ HEADS = registry.Registry(
             own_classes=True,
             applies=LINEAR,
             cite=("ma2024emotion2vec",),
+        ),
+        "selected": Head(
+            "logistic regression on few time-means of the best layer, selected on each fold's training part "
+            "(ridge for values); for functionals",
+            "downstreams.selected:evaluate",
+            Selected(),
+            deterministic=True,
+            standardises=True,
+            own_classes=True,
+            applies=LINEAR,
         ),
         "superb": Head(
             "SUPERB's head: weighted sum of layers, linear, trained as s3prl does (classes)",

@@ -119,6 +119,16 @@ class Probe(Solved):
     strengths: Grid = [0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 1000.0, 10_000.0]
 
 
+class Selected(Solved):
+    """Of `selected`: `counts` of features are tried, as far as there are so many. Few features need fewer strengths
+    than `probe` has, and none that is weaker than 100."""
+
+    counts: Annotated[list[Size], Field(min_length=1, max_length=50), AfterValidator(_ascending)] = [
+        4, 8, 16, 32, 64, 128, 256
+    ]  # fmt: skip
+    strengths: Grid = [0.1, 1.0, 10.0, 100.0]
+
+
 class LastLayers(Solved):
     """Of `last_four`: the strengths are those of `probe`."""
 

@@ -27,6 +27,8 @@ SAID = {
     "the head is refitted on all that is not test",
     "probe_stats": "as `probe`, on time-mean and time-standard-deviation",
     "last_four": "as `probe`, on the mean of the last four layers' time-means, so that no layer is chosen",
+    "selected": "as `probe`, on those time-means of which the classes explain most of the variance; they are selected "
+    "on each training set anew, and their number is chosen with layer and ridge",
     "superb": "SUPERB's recipe: a learned weighted sum of layers, a linear layer, the mean over time, a linear layer",
     "emotion2vec": "a linear layer, a ReLU, the mean over time and a linear layer on frames of the last layer",
     "context_gru": CONTEXT.format("a GRU over the turns of the dialogue (both ways unless the next turn is asked for)"),

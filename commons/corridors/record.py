@@ -305,6 +305,11 @@ class Chosen(Section):
         default=None,
         description="for each entry of `folds` the weights of the layers that the head learned; null where it has none",
     )
+    features: list[dict[str, float]] | None = Field(
+        default=None,
+        description="for each entry of `folds` the features that the head selected, by name or number, and the norm of "
+        "the weights of each; null where it selects none",
+    )
     curves: list[dict[str, Plain]] = Field(
         default=[],
         description="of a fine-tuned encoder every scoring of dev: fold, seed, epoch, step, train_loss, dev_loss, dev",

@@ -25,6 +25,7 @@ MSCNN = {"channels": 8, "scale": 4, "kernels": [1, 3], "hidden": 16, "attention"
 SHORT = {
     "attentive": {"epochs": 6, "rates": [1e-2], "hidden": 16, "attention": 4},
     "ecapa": ECAPA | {"epochs": 2, "rates": [1e-2]},
+    "selected": {"counts": [4, 12], "strengths": [0.3, 3.0]},
     "mscnn": MSCNN | {"epochs": 2, "rates": [3e-2]},
     "speecheq": {"epochs": 4, "rates": [1e-2], "projection": 16, "hidden": 16, "attention": 4, "probes": False},
     "superb": {"epochs": 20, "evaluations": 5},
