@@ -245,7 +245,7 @@ def _record(
     """
     task, features = _task(job, place), trained.features
     several = job.training or task is not trained.task  # the training predicts other test sets as well
-    predictions = of_cell(trained.predictions, task) if several else trained.predictions
+    predictions = sections.with_names(job, of_cell(trained.predictions, task) if several else trained.predictions)
     if predictions.outputs is not None:
         predictions = replace(predictions, outputs=sections.standardised(predictions.outputs))
     with files.locked(results):

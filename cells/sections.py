@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from importlib import metadata
 from typing import TYPE_CHECKING
 
@@ -196,6 +197,17 @@ def standardised(vectors: np.ndarray) -> np.ndarray:
     """
     spread = vectors.std(0)
     return ((vectors - vectors.mean(0)) / (spread + (spread == 0))).astype("float16")
+
+
+def with_names(job: Measure, predictions: Predictions) -> Predictions:
+    """The predictions with the names of the features that the head selected in place of their numbers, where known."""
+    if not predictions.features or job.upstream is None:
+        return predictions
+    names = upstreams.value_names(job.upstream)
+    if names is None:
+        return predictions
+    named = [{names[int(number)]: size for number, size in own.items()} for own in predictions.features]
+    return replace(predictions, features=named)
 
 
 def rows_in(opened: Task, asked: Task) -> np.ndarray | slice:

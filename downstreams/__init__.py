@@ -69,14 +69,15 @@ def seeds(reader: Reader, wanted: int, draws: int = 0) -> list[int]:
 
 
 def class_weights(reader: Reader, problem: Problem) -> str | None:
-    """`balanced` where the reader's loss on this problem weighs classes alike, else `none`; None without classes."""
+    """`balanced` where the reader's loss on this problem weighs classes alike, `effective` where by their effective
+    numbers, else `none`; None without classes."""
     from downstreams import balance
     from downstreams.registry import CLASSES, HEADS
 
     if problem.kind not in CLASSES:
         return None
     settings = type(HEADS.find(reader.head).settings).model_validate(reader.settings)
-    return "balanced" if balance.balanced(settings.class_weights, problem) else "none"
+    return balance.applied(settings.class_weights, problem)
 
 
 def evaluate(

@@ -22,15 +22,15 @@ from functools import partial
 import numpy as np
 import torch
 from pydantic import JsonValue
-from torch.nn.functional import cross_entropy
 
 from commons.corridors.features import Features, Pooled
 from commons.corridors.predictions import Predictions
 from commons.corridors.problem import Fold, Problem
 from commons.progress import Progress
-from downstreams import balance, chance, choosing, part_weights
+from downstreams import chance, choosing, part_weights
 from downstreams.assembly import FoldResult, assemble
 from downstreams.checks import check_dev, check_finite, dialogues, fitting
+from downstreams.class_loss import ClassLoss
 from downstreams.parallel import one_core_each, reported
 from downstreams.recurrent import Dropout, Network, same
 from downstreams.settings import OfTurns, of_conversation
@@ -70,7 +70,6 @@ class Turns:
 
     Attributes:
         means: (N, L, D).
-        targets: (N,) class indices, -1 = none.
         speaker: (N,) counts the speakers of each dialogue from 0.
         dialogues: rows of each dialogue, in the order of its turns.
     """
@@ -85,7 +84,6 @@ class Turns:
         for layer in range(means.shape[1]):
             check_finite(means[:, layer], problem.ids, f"layer {layer}")
         self.means = torch.as_tensor(means, device=self.device)
-        self.targets = torch.tensor(problem.targets, device=self.device)
         self.dialogues = dialogues(problem)
         speaker = np.zeros(len(means), dtype=np.int64)
         for rows in self.dialogues:
@@ -173,12 +171,9 @@ class Training:
         self._drop = Dropout(settings.dropout, self._draws)
         self._optimiser = torch.optim.Adam(self.network.parameters(), lr=rate, weight_decay=settings.decay)
         self.dialogues = FoldDialogues(turns, fold, settings)
-        self._scored = torch.zeros(len(turns.targets), dtype=torch.bool, device=turns.device)
+        self._scored = torch.zeros(len(turns.means), dtype=torch.bool, device=turns.device)
         self._scored[torch.as_tensor(fold.train, device=turns.device)] = True
-        self._weight: torch.Tensor | None = None
-        if balance.balanced(settings.class_weights, problem):
-            own = balance.weights(problem.targets[fold.train], len(problem.classes))
-            self._weight = torch.as_tensor(own, device=turns.device)
+        self._loss = ClassLoss.of_fold(problem, fold, settings, turns.device)
 
     def epoch(self) -> None:
         """One step a batch, over all training dialogues in random order."""
@@ -186,7 +181,7 @@ class Training:
         for batch in self.dialogues.batches(known, torch.randperm(len(known), generator=self._draws)):
             own = self._scored[batch.rows]
             logits = self.network(batch.x, batch.speaker, batch.lengths, self._drop)[own]
-            cross_entropy(logits, self._turns.targets[batch.rows[own]], self._weight).backward()
+            self._loss.mean(logits, batch.rows[own].cpu().numpy()).backward()
             self._optimiser.step()
             self._optimiser.zero_grad()
 

@@ -17,8 +17,8 @@ from commons.corridors.predictions import Choice
 from commons.corridors.problem import Fold, Problem
 from downstreams import branches, choosing, schedule
 from downstreams.branches import Label
+from downstreams.class_loss import ClassLoss
 from downstreams.errors import DownstreamError
-from downstreams.frame_training import class_weights
 from downstreams.multi_task import Losses
 from downstreams.settings import FineTune, FineTuneSpeechEq
 from downstreams.shelf import Shelf, State
@@ -55,16 +55,11 @@ class Setup:
         cut = live.lengths > settings.longest if live.modality == "audio" else np.zeros(len(live), dtype=bool)
         return branches.labels(self.problem, self.fold, settings.weights(), settings.neutral, ~cut)
 
-    def joint(self, targets: torch.Tensor, weights: torch.Tensor | None) -> Losses | None:
-        """The loss of a head of several targets; None for others.
-
-        Args:
-            targets, weights: (N,) classes that the task asks for, and the weights of these in the loss.
-        """
+    def loss(self) -> ClassLoss | Losses:
+        """The loss in the classes that the task asks for, and with it that of the branches of a head that has them."""
         settings = self.settings
-        if not isinstance(settings, FineTuneSpeechEq):
-            return None
-        return Losses(self.problem, self.labels(), targets, weights, settings.state, settings.focal)
+        own = ClassLoss.of_fold(self.problem, self.fold, settings, self.device)
+        return Losses(self.labels(), own, settings.state) if isinstance(settings, FineTuneSpeechEq) else own
 
     def head_rate(self, rate: float) -> float:
         """The head's rate beside the encoder's."""
@@ -122,10 +117,7 @@ class Course:
         draws = draws_of(fold.name, setup.seed, "batches")
         self._batches = schedule.batches(fold.train, steps, settings.batch, draws)
         self._scored = scored_after(steps, len(fold.train), settings)
-        device = self.network.device
-        self._targets = torch.tensor(setup.problem.targets, device=device)
-        self._weights = class_weights(setup.problem, fold, settings.class_weights, device)
-        self._joint = setup.joint(self._targets, self._weights)
+        self._loss = setup.loss()
         self._resume()
 
     def run(self, advance: Callable[[float], None]) -> None:
@@ -153,9 +145,7 @@ class Course:
         rows = self._batches[step - 1].numpy()
         share = schedule.factor(step, self.steps, settings.warmup)
         schedule.set_rates(self._optimiser, [self.rate * share, setup.head_rate(self.rate) * share])
-        batch = Batch(
-            rows, self._targets[torch.as_tensor(rows, device=self._targets.device)], self._weights, self._joint
-        )
+        batch = Batch(rows, self._loss)
         self._optimiser.zero_grad()
         loss = self.network.backward(batch, draws_of(setup.fold.name, setup.seed, f"dropout {step}"))
         parameters = [own for group in self._optimiser.param_groups for own in group["params"]]

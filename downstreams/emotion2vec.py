@@ -15,16 +15,16 @@ from functools import partial
 import numpy as np
 import torch
 from pydantic import JsonValue
-from torch.nn.functional import cross_entropy
 
 from commons.corridors.features import Features
 from commons.corridors.fitted import Fitted
 from commons.corridors.predictions import Predictions
 from commons.corridors.problem import Fold, Problem
 from commons.progress import Progress
-from downstreams import balance, chance, choosing, own_classes
+from downstreams import chance, choosing, own_classes
 from downstreams.assembly import FoldResult, assemble
 from downstreams.checks import check_dev, fitting
+from downstreams.class_loss import ClassLoss
 from downstreams.held_frames import RESIDENT, HeldFrames
 from downstreams.parallel import one_core_each, reported
 from downstreams.settings import Emotion2vec
@@ -51,11 +51,10 @@ def evaluate(
     own = Emotion2vec.model_validate(settings)
     check_dev(problem, "emotion2vec")
     frames = LastLayer(fitting(features.frames, problem, "frames"), problem.ids, device, resident=RESIDENT)
-    targets = torch.tensor(problem.targets, device=device)
     jobs = [(seed, fold) for seed in seeds for fold in problem.folds]
     advance = reported(progress, len(jobs))
     with one_core_each(device) as pool:
-        train = partial(_train, frames, targets, problem=problem, settings=own, advance=advance)
+        train = partial(_train, frames, problem=problem, settings=own, advance=advance)
         results = list(pool.map(lambda job: train(*job), jobs))
     return assemble(problem, results, time.perf_counter() - started)
 
@@ -96,7 +95,6 @@ class Head:
 
 def _train(
     frames: LastLayer,
-    targets: torch.Tensor,
     seed: int,
     fold: Fold,
     *,
@@ -110,10 +108,7 @@ def _train(
     second = linear(len(problem.classes), settings.hidden, draws)
     parameters = [part.to(frames.device).requires_grad_() for part in (*first, *second)]
     head = Head(*parameters)
-    weights: torch.Tensor | None = None
-    if balance.balanced(settings.class_weights, problem):
-        own = balance.weights(problem.targets[fold.train], len(problem.classes))
-        weights = torch.as_tensor(own, device=frames.device)
+    loss = ClassLoss.of_fold(problem, fold, settings, frames.device)
     optimiser = torch.optim.RMSprop(parameters, lr=settings.rate, momentum=settings.momentum)
     # Their code leaves the cycling of momentum, which falls as the rate rises, at torch's default.
     rates = torch.optim.lr_scheduler.CyclicLR(
@@ -123,10 +118,7 @@ def _train(
     best, best_epoch, kept = -np.inf, 0, head
     for epoch in range(1, settings.epochs + 1):
         for rows in chance.stream(fold.train, len(fold.train), draws).split(settings.batch):
-            for part, x, lengths in frames.parts(rows.numpy()):
-                allowed = own_classes.of_rows(problem, part.cpu().numpy(), frames.device)
-                logits = own_classes.within(head.logits(head.means(x, lengths)), allowed)
-                (cross_entropy(logits, targets[part], weights, reduction="sum") / len(rows)).backward()
+            _backward(frames, head, loss, rows.numpy(), draws)
             optimiser.step()
             optimiser.zero_grad()
         rates.step()
@@ -140,6 +132,17 @@ def _train(
     arrays = {field.name: getattr(kept, field.name).detach().cpu().numpy() for field in fields(Head)}
     fitted = Fitted(fold.name, seed, {}, arrays)
     return FoldResult(fold, seed, {"epoch": best_epoch}, float(best), probabilities, outputs, dev=dev, fitted=fitted)
+
+
+def _backward(frames: LastLayer, head: Head, loss: ClassLoss, rows: np.ndarray, draws: torch.Generator) -> None:
+    """Add the gradients of a batch: part by part, or of all its utterances at once where these are mixed."""
+    mix = loss.mix(len(rows), draws)
+    if mix is not None:
+        means = torch.cat([head.means(x, lengths) for _, x, lengths in frames.parts(rows)])
+        (loss(head.logits(mix(means)), rows, mix) / len(rows)).backward()
+        return
+    for part, x, lengths in frames.parts(rows):
+        (loss(head.logits(head.means(x, lengths)), part.cpu().numpy()) / len(rows)).backward()
 
 
 def apply(own: Fitted, settings: Mapping[str, JsonValue], features: Features, device: str) -> np.ndarray:

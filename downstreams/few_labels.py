@@ -39,11 +39,13 @@ def drawn(
         start = [0] if reader.deterministic else [seed]
         parts.append(_of_seed(seed, evaluate(features, alone, reader.settings, start, device, progress)))
     weights = [weight for part in parts for weight in part.layer_weights or ()]
+    selected = [own for part in parts for own in part.features or ()]
     return replace(
         parts[0],  # figures of layers, and what pictures need, are of the first seed alone
         table=pd.concat([part.table for part in parts], ignore_index=True),
         choices=[choice for part in parts for choice in part.choices],
         layer_weights=weights or None,
+        features=selected or None,
         held_out=all_of([part.held_out for part in parts]),
         curves=[entry for part in parts for entry in part.curves],
         training_seconds=sum(known) if (known := [p.training_seconds for p in parts if p.training_seconds]) else None,

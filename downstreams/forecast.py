@@ -85,14 +85,13 @@ def _step(setup: Setup, workers: int) -> float:
     """How long one step takes on one of `workers` cores, s: the second of two."""
     network = setup.network()
     rows = np.resize(setup.fold.train, setup.settings.batch)
-    targets = torch.tensor(setup.problem.targets[rows], device=network.device)
-    joint = setup.joint(torch.tensor(setup.problem.targets, device=network.device), None)
+    loss = setup.loss()
     seconds = 0.0
     try:
         torch.set_num_threads(1)
         for _ in range(2):
             started = time.perf_counter()
-            network.backward(Batch(rows, targets, None, joint), None)
+            network.backward(Batch(rows, loss), None)
             seconds = time.perf_counter() - started
     finally:
         torch.set_num_threads(workers)

@@ -11,10 +11,12 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
 from downstreams.aggregators import AttentiveStatistics, MaskedBatchNorm, Mean
+from downstreams.class_loss import Mix
 from downstreams.ecapa import Ecapa
+from downstreams.mscnn import MultiScale
 from downstreams.settings import Sizes
 
-Aggregator = Literal["mean", "attentive", "ecapa"]
+Aggregator = Literal["mean", "attentive", "ecapa", "mscnn"]
 
 
 class OnFrames(nn.Module):
@@ -24,12 +26,15 @@ class OnFrames(nn.Module):
         super().__init__()
         self.layers = nn.Parameter(torch.zeros(depth), requires_grad=depth > 1)
 
-    def forward(self, x: Tensor, valid: Tensor, draws: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, x: Tensor, valid: Tensor, draws: torch.Generator | None = None, mix: Mix | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Logits (B, C), and the vectors (B, P) before the classifier, of frames (B, T, L, D).
 
         Args:
             valid: (B, T) bool.
             draws: random numbers for dropout; None: there is none.
+            mix: mixes what utterances are after pooling over time.
         """
         raise NotImplementedError
 
@@ -51,8 +56,8 @@ class OnFrames(nn.Module):
 class FrameHead(OnFrames):
     """Frames of L layers -> logits of C classes.
 
-    mean: time-mean, Linear. attentive: attentive statistics, Linear, layer norm, ReLU, dropout, Linear. ecapa:
-    ECAPA-TDNN, Linear.
+    mean: time-mean, Linear. attentive: attentive statistics, Linear, layer norm, ReLU, dropout, Linear. mscnn: MSCNN,
+    and what follows likewise. ecapa: ECAPA-TDNN, Linear.
     """
 
     def __init__(
@@ -65,23 +70,28 @@ class FrameHead(OnFrames):
         draws: torch.Generator,
     ) -> None:
         super().__init__(depth)
-        pool: Mean | AttentiveStatistics | Ecapa
+        pool: Mean | AttentiveStatistics | Ecapa | MultiScale
         if aggregator == "mean":
             pool = Mean(width)
         elif aggregator == "attentive":
             pool = AttentiveStatistics(width, sizes.attention)
-        else:
+        elif aggregator == "ecapa":
             pool = Ecapa(width, sizes)
-        self.pool = pool
-        self.hidden = nn.Linear(pool.width, sizes.hidden) if aggregator == "attentive" else None
-        self.norm = nn.LayerNorm(sizes.hidden) if aggregator == "attentive" else None
+        else:
+            pool = MultiScale(width, sizes)
+        self.pool, deep = pool, aggregator in ("attentive", "mscnn")
+        self.hidden = nn.Linear(pool.width, sizes.hidden) if deep else None
+        self.norm = nn.LayerNorm(sizes.hidden) if deep else None
         self.classifier = nn.Linear(pool.width if self.hidden is None else sizes.hidden, classes)
         self.dropout = sizes.dropout
         initialise(self, draws)
 
-    def forward(self, x: Tensor, valid: Tensor, draws: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, x: Tensor, valid: Tensor, draws: torch.Generator | None = None, mix: Mix | None = None
+    ) -> tuple[Tensor, Tensor]:
         """As OnFrames says."""
         vectors = self.pool(self.weighed(x), valid)
+        vectors = vectors if mix is None else mix(vectors)
         if self.hidden is not None and self.norm is not None:
             vectors = self.norm(self.hidden(vectors)).relu()
         kept = vectors if draws is None or self.hidden is None else dropped(vectors, self.dropout, draws)

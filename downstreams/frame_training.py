@@ -1,4 +1,4 @@
-"""`attentive` and `ecapa`: networks on frozen frames. Other heads on frames are trained by the same loop.
+"""`attentive`, `ecapa` and `mscnn`: networks on frozen frames. Other heads on frames are trained by the same loop.
 
 Frames are standardised by the mean and deviation of the fold's training frames. AdamW on batches of 32 under a warm-up
 and a cosine, cross-entropy. Dev is scored after every epoch; the best epoch of the best rate predicts. In training an
@@ -17,21 +17,21 @@ from typing import Generic, TypeVar
 import numpy as np
 import torch
 from pydantic import JsonValue
-from torch.nn.functional import cross_entropy
 
 from commons.corridors.features import Features
 from commons.corridors.fitted import Fitted
 from commons.corridors.predictions import Choice, Predictions
 from commons.corridors.problem import Fold, Problem
 from commons.progress import Progress
-from downstreams import balance, chance, choosing, own_classes, part_weights, schedule
+from downstreams import chance, choosing, own_classes, part_weights, schedule
 from downstreams.assembly import FoldResult, assemble
 from downstreams.checks import check_dev, fitting
+from downstreams.class_loss import ClassLoss
 from downstreams.frame_head import Aggregator, FrameHead, OnFrames, padded
 from downstreams.held_frames import HeldFrames
 from downstreams.parallel import one_core_each, reported
-from downstreams.settings import ClassWeights, FrameTraining, Sizes, SpeechEq
 from downstreams.settings import FrameHead as Settings
+from downstreams.settings import FrameTraining, Sizes, SpeechEq
 
 N = TypeVar("N", bound=OnFrames)
 R = TypeVar("R")
@@ -151,8 +151,7 @@ def of_fold(
 ) -> FoldResult:
     """The head of one fold and seed, at its best rate and epoch on dev."""
     scaled, classes = Scaled.by(frames, fold.train), len(problem.classes)
-    weights = class_weights(problem, fold, settings.class_weights, frames.device)
-    targets = torch.tensor(problem.targets, device=frames.device)
+    of_classes = ClassLoss.of_fold(problem, fold, settings, frames.device)
 
     def network(draws: torch.Generator) -> FrameHead:
         return FrameHead(settings.network, frames.depth, frames.width, classes, settings, draws)
@@ -160,8 +159,8 @@ def of_fold(
     def loss(
         network: FrameHead, x: torch.Tensor, valid: torch.Tensor, rows: np.ndarray, draws: torch.Generator
     ) -> torch.Tensor:
-        logits = own_classes.within(network(x, valid, draws)[0], own_classes.of_rows(problem, rows, frames.device))
-        return weighted_loss(logits, targets[torch.as_tensor(rows, device=frames.device)], weights) / len(rows)
+        mix = of_classes.mix(len(rows), draws)
+        return of_classes(network(x, valid, draws, mix)[0], rows, mix) / len(rows)
 
     best = trained(scaled, seed, fold, problem, settings, Plan(network, loss), advance)
     own = (predicted(best.network, scaled, rows) for rows in fold.tests)
@@ -259,18 +258,6 @@ def _epochs(
         if step in scored:
             figure = choosing.figures(problem, fold, predicted(network, frames, fold.dev)[0][None])[0]
             yield (figure if finite else -np.inf), scored.index(step) + 1, network
-
-
-def class_weights(problem: Problem, fold: Fold, setting: ClassWeights, device: torch.device) -> torch.Tensor | None:
-    """(C,) weights of the classes in the loss; None where utterances weigh alike."""
-    if not balance.balanced(setting, problem):
-        return None
-    return torch.as_tensor(balance.weights(problem.targets[fold.train], len(problem.classes)), device=device)
-
-
-def weighted_loss(logits: torch.Tensor, targets: torch.Tensor, weights: torch.Tensor | None) -> torch.Tensor:
-    """The sum of the utterances' cross-entropies, each times the weight of its class."""
-    return cross_entropy(logits, targets, weights, reduction="sum")
 
 
 @torch.no_grad()

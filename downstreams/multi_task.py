@@ -9,17 +9,13 @@ from typing import cast
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
 
-from commons.corridors.problem import Problem
-from downstreams import branches, own_classes
+from downstreams import branches
 from downstreams.aggregators import AttentiveStatistics
 from downstreams.branches import Branch, Label
+from downstreams.class_loss import ClassLoss, Mix
 from downstreams.frame_head import OnFrames, dropped, initialise
-from downstreams.frame_training import weighted_loss
 from downstreams.settings import FineTuneSpeechEq, SpeechEq
-
-SMALLEST = 1e-6  # of 1 - p, whose power has no gradient at 0
 
 
 class MultiTaskHead(OnFrames):
@@ -63,14 +59,21 @@ class MultiTaskHead(OnFrames):
         """Frames (B, T, P) as all branches share them."""
         return self.frame_norm(self.projection(self.weighed(x))).relu()
 
-    def shared(self, frames: Tensor, valid: Tensor) -> Tensor:
-        """Vectors (B, H) as all branches but the phonemes share them."""
-        return self.norm(self.hidden(self.pool(frames, valid))).relu()
+    def shared(self, pooled: Tensor) -> Tensor:
+        """Vectors (B, H) as all branches but the phonemes share them, of what `pool` gives."""
+        return self.norm(self.hidden(pooled)).relu()
 
-    def forward(self, x: Tensor, valid: Tensor, draws: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
+    def kept(self, vectors: Tensor, draws: torch.Generator | None) -> Tensor:
+        """The vectors after dropout, for which random numbers are drawn; None: there is none."""
+        return vectors if draws is None else dropped(vectors, self.dropout, draws)
+
+    def forward(
+        self, x: Tensor, valid: Tensor, draws: torch.Generator | None = None, mix: Mix | None = None
+    ) -> tuple[Tensor, Tensor]:
         """As OnFrames says."""
-        vectors = self.shared(self.projected(x), valid)
-        return self.classifier(vectors if draws is None else dropped(vectors, self.dropout, draws)), vectors
+        pooled = self.pool(self.projected(x), valid)
+        vectors = self.shared(pooled if mix is None else mix(pooled))
+        return self.classifier(self.kept(vectors, draws)), vectors
 
 
 @dataclass(frozen=True)
@@ -78,18 +81,14 @@ class Losses:
     """The loss of the network on one fold.
 
     Attributes:
-        targets: (N,) classes that the task asks for.
-        weights: (C,) of the classes; None: utterances weigh alike.
-        state: weight of the loss of these classes.
-        focal: how much less well-known utterances count in it (Lin et al. 2017); 0: they count as others.
+        of_classes: the loss in the classes that the task asks for. Mixed utterances count in it alone; then `rows` are
+            the whole batch.
+        state: its weight.
     """
 
-    problem: Problem
     labels: Sequence[Label]
-    targets: Tensor
-    weights: Tensor | None
+    of_classes: ClassLoss
     state: float
-    focal: float = 0.0
 
     def __call__(
         self,
@@ -108,21 +107,12 @@ class Losses:
         """
         whole = rows if batch is None else batch
         frames = network.projected(x)
-        vectors = network.shared(frames, valid)
-        kept = vectors if draws is None else dropped(vectors, network.dropout, draws)
-        allowed = own_classes.of_rows(self.problem, rows, x.device)
-        logits = own_classes.within(network.classifier(kept), allowed)
-        true = self.targets[torch.as_tensor(rows, device=self.targets.device)]
-        total = self.state * self._of_state(logits, true) / len(whole)
+        pooled = network.pool(frames, valid)
+        kept = network.kept(network.shared(pooled), draws)
+        mix = self.of_classes.mix(len(rows), draws)
+        to_classify = kept if mix is None else network.kept(network.shared(mix(pooled)), draws)
+        total = self.state * self.of_classes(network.classifier(to_classify), rows, mix) / len(whole)
         for label in self.labels:
             own = branches.loss(network.branch(label.target.name), label, frames, valid, kept, rows, whole)
             total = total if own is None else total + label.weight * own
         return total
-
-    def _of_state(self, logits: Tensor, true: Tensor) -> Tensor:
-        """The sum of the losses of some utterances in the classes that the task asks for."""
-        if not self.focal:
-            return weighted_loss(logits, true, self.weights)
-        known = (-cross_entropy(logits, true, reduction="none")).exp()
-        losses = cross_entropy(logits, true, self.weights, reduction="none")
-        return ((1 - known).clamp(min=SMALLEST) ** self.focal * losses).sum()

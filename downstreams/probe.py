@@ -33,7 +33,7 @@ from commons.corridors.predictions import Choice, Predictions
 from commons.corridors.problem import Fold, Problem
 from commons.metrics import METRICS, ORDINAL, REGRESSION, sums
 from commons.progress import Progress
-from downstreams import balance, cumulative, fitted_linear, logistic, own_classes, part_weights, ridge
+from downstreams import balance, cumulative, fitted_linear, logistic, own_classes, part_weights, ridge, selection
 from downstreams.assembly import HeldOut, all_of, fold_table, held_out_table
 from downstreams.checks import check_finite, fitting
 from downstreams.cumulative import Cumulative
@@ -74,11 +74,13 @@ def read(
     device: str,
     progress: Progress | None = None,
     widths: tuple[int, ...] = (),
+    counts: Sequence[int] = (),
 ) -> Predictions:
     """The probe's predictions from pooled features (N, 2, L, D), or (N, 1, L, D) where it reads means alone.
 
     Args:
         widths: of the parts of D, see part_weights.py; empty: there is one.
+        counts: of features to select, ascending, of which one is chosen for each fold and layer; empty: all are read.
 
     Raises:
         DownstreamError: the features are not finite.
@@ -93,10 +95,8 @@ def read(
         for layer in range(depth):
             rows = np.concatenate([pooled[:, s, layer] for s in statistics], axis=1)
             check_finite(rows, problem.ids, f"layer {layer}")
-            fit_fold = partial(
-                _fit_fold, rows, problem, owner=owner, strengths=strengths, balanced=balanced, device=device
-            )
-            for f, fit in enumerate(pool.map(fit_fold, problem.folds)):
+            fit_fold = partial(_fit_fold, rows, problem, counts, owner=owner, strengths=strengths, balanced=balanced)
+            for f, fit in enumerate(pool.map(partial(fit_fold, device=device), problem.folds)):
                 fits[f].append(fit)
                 if progress:
                     progress(layer * len(problem.folds) + f + 1, depth * len(problem.folds))
@@ -122,6 +122,7 @@ class _LayerFit:
     model: Linear | Cumulative  # of the columns that vary
     varies: np.ndarray  # (D,) bool
     held_out: HeldOut | None  # of classes, where something was held out
+    features: dict[str, float] | None  # where they were selected: the number of each -> norm of its weights
 
 
 @dataclass(frozen=True)
@@ -132,6 +133,7 @@ class _Choice:
         best, lowest: index of the strength that is taken, and of that of the smallest loss.
         loss, figure: of the former, on the inner groups left out; NaN where nothing was left out.
         rows: (m,) utterances that were left out once; outputs: (m, C), what the fits without them gave.
+        parts: (m,) of these in the loss.
     """
 
     best: int
@@ -140,11 +142,13 @@ class _Choice:
     figure: float
     rows: np.ndarray
     outputs: torch.Tensor | None
+    parts: np.ndarray
 
 
 def _fit_fold(
     rows: np.ndarray,
     problem: Problem,
+    counts: Sequence[int],
     fold: Fold,
     *,
     owner: np.ndarray,
@@ -152,32 +156,25 @@ def _fit_fold(
     balanced: bool,
     device: str,
 ) -> _LayerFit:
-    """The fit on rows (N, D); `owner` (D,): the part that each column belongs to."""
+    """The fit on rows (N, D); `owner` (D,): the part that each column belongs to; `counts`: as in `read`."""
     known = np.concatenate([fold.train, fold.dev])
     varies = np.ptp(rows[known], axis=0) > 0  # a column constant on what may be trained on carries nothing
     x = torch.as_tensor(rows[known][:, varies], device=device)
     y = torch.as_tensor(_asked(problem)[known], device=device)
     weights = part_weights.factors(owner[varies])
-    solve = partial(
-        _fit,
-        problem,
-        factors=None if weights is None else weights.to(device),
-        balanced=balanced,
-        allowed=own_classes.of_rows(problem, known, device),
-    )
-    penalties = (strengths / max(1, x.shape[1])).to(device)
+    factors = None if weights is None else weights.to(device)
+    plain = partial(_fit, problem, balanced=balanced, allowed=own_classes.of_rows(problem, known, device))
     near = int((strengths <= FAR).sum()) or len(strengths)
-    chosen = _chosen(problem, fold, known, x, y, penalties, near, balanced, solve)
+    width = x.shape[1]
+    tried = []
+    for count in sorted({min(count, width) for count in counts}) or [width]:
+        solve = partial(plain if count == width else partial(selection.fit, plain, count), factors=factors)
+        penalties = (strengths / max(1, count)).to(device)
+        tried.append((solve, penalties, _chosen(problem, fold, known, x, y, penalties, near, balanced, solve)))
+    solve, penalties, chosen = tried[_fewest([own for _, _, own in tried], problem)]
     best = chosen.best
     everything = torch.ones(1, len(known), dtype=torch.bool, device=device)
     final = solve(x, y, everything, penalties[best : best + 1], FINAL_TOLERANCE)
-    tests = [torch.as_tensor(rows[own][:, varies], device=device) for own in fold.tests]
-    outputs = [
-        fitted_linear.predicted(
-            final, _alike(test, x) if problem.test_standardised else test, own_classes.of_rows(problem, own, device)
-        )
-        for test, own in zip(tests, fold.tests, strict=True)
-    ]
     return _LayerFit(
         strength=round(strengths[best].item(), 6),  # float32 0.1 is 0.1
         lowest=round(strengths[chosen.lowest].item(), 6),
@@ -185,13 +182,39 @@ def _fit_fold(
         converged=bool(final.converged.all()),
         loss=chosen.loss,
         figure=chosen.figure,
-        test=np.concatenate(outputs),
+        test=np.concatenate([_answers(problem, final, x, rows[own][:, varies], own) for own in fold.tests]),
         model=final,
         varies=varies,
         held_out=None
         if chosen.outputs is None or problem.kind == REGRESSION
         else HeldOut(chosen.rows, chosen.outputs.softmax(1).cpu().numpy()),
+        features=_features(final, varies) if counts else None,
     )
+
+
+def _answers(
+    problem: Problem, model: Linear | Cumulative, x: torch.Tensor, rows: np.ndarray, own: np.ndarray
+) -> np.ndarray:
+    """What the model of the training rows x gives for the `rows` of a test set, which is the utterances `own`."""
+    test = torch.as_tensor(rows, device=x.device)
+    test = _alike(test, x) if problem.test_standardised else test
+    return fitted_linear.predicted(model, test, own_classes.of_rows(problem, own, x.device))
+
+
+def _fewest(tried: Sequence[_Choice], problem: Problem) -> int:
+    """Index of the fewest features that one cannot tell from those of the smallest loss; the middle where no group is
+    left out."""
+    rows = tried[0].rows
+    if not len(rows):
+        return len(tried) // 2
+    return strongest(np.stack([own.parts for own in tried], 1), problem.groups[rows])
+
+
+def _features(model: Linear | Cumulative, varies: np.ndarray) -> dict[str, float]:
+    """The numbers of the features that a model reads, from 0, each with the norm of its weights; largest first."""
+    norms = selection.importance(model).cpu().numpy()
+    order = np.argsort(-norms, kind="stable")[: np.count_nonzero(norms)]
+    return {str(np.flatnonzero(varies)[column]): round(float(norms[column]), 6) for column in order}
 
 
 def _chosen(
@@ -212,7 +235,8 @@ def _chosen(
     """
     groups = [group for group in fold.inner or (fold.dev,) if len(group)]
     if not groups:
-        return _Choice(len(penalties) // 2, len(penalties) // 2, np.nan, np.nan, known[:0], None)
+        middle = len(penalties) // 2
+        return _Choice(middle, middle, np.nan, np.nan, known[:0], None, np.zeros(0))
     left_out = np.stack([np.isin(known, group) for group in groups])
     some = left_out.any(0)
 
@@ -238,7 +262,7 @@ def _chosen(
     n_classes = None if problem.kind == REGRESSION else len(problem.classes)
     counted = sums(problem.targets[known][some], predicted.cpu().numpy(), n_classes=n_classes)
     figure = float(METRICS[problem.select_on](counted)[0])
-    return _Choice(best, lowest, float(losses[:, best].sum()), figure, known[some], own[..., best])
+    return _Choice(best, lowest, float(losses[:, best].sum()), figure, known[some], own[..., best], losses[:, best])
 
 
 def strongest(losses: np.ndarray, groups: np.ndarray) -> int:
@@ -334,12 +358,15 @@ def _predictions(
     """Tables from what every fold and layer gave: fits[fold][layer]."""
     choices: list[Choice] = []
     chosen_layers: list[int] = []
-    tables, fitted, marks, held_out = [], [], set[str](), []
+    tables, fitted, marks, held_out, features = [], [], set[str](), [], list[dict[str, float]]()
     for fold, layers in zip(problem.folds, fits, strict=True):
         losses = [fit.loss for fit in layers]
         layer = len(layers) - 1 if np.isnan(losses).all() else int(np.argmin(losses))  # the lowest of equals
         best = layers[layer]
-        chosen = {"layer": layer, "strength": best.strength, "lowest": best.lowest, "edge": best.edge}
+        chosen: Choice = {"layer": layer, "strength": best.strength, "lowest": best.lowest, "edge": best.edge}
+        if best.features is not None:
+            chosen["features"] = len(best.features)
+            features.append(best.features)
         choices.append({"fold": fold.name, "seed": 0, **chosen, "dev": best.figure, "loss": best.loss})
         chosen_layers.append(layer)
         tables.append(fold_table(problem, fold, 0, best.test))
@@ -360,5 +387,6 @@ def _predictions(
         held_out=all_of(held_out),
         marks=tuple(sorted(marks)),
         fitted=fitted,
+        features=features or None,
         seconds=seconds,
     )

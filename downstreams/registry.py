@@ -19,6 +19,7 @@ from downstreams.settings import (
     LastLayers,
     Probe,
     RecentGru,
+    Selected,
     Settings,
     SpeechEq,
     Superb,
@@ -42,6 +43,7 @@ LINEAR = "downstreams.fitted_linear:apply"
 
 
 SPEECHEQ = "an interpretation of SpeechEQ, of which only the abstract is known"
+MSCNN = "an interpretation of Peng et al. (2021), of which only the abstract is known"
 
 
 class Evaluate(Protocol):
@@ -204,6 +206,16 @@ HEADS = registry.Registry(
             applies=LINEAR,
             cite=("ma2024emotion2vec",),
         ),
+        "selected": Head(
+            "logistic regression on few time-means of the best layer, selected on each fold's training part "
+            "(ridge for values); for functionals",
+            "downstreams.selected:evaluate",
+            Selected(),
+            deterministic=True,
+            standardises=True,
+            own_classes=True,
+            applies=LINEAR,
+        ),
         "superb": Head(
             "SUPERB's head: weighted sum of layers, linear, trained as s3prl does (classes)",
             "downstreams.superb:evaluate",
@@ -232,6 +244,15 @@ HEADS = registry.Registry(
             FrameHead(network="ecapa"),
             "ECAPA-TDNN on frames: SE-Res2 blocks, channel-wise attentive statistics (classes)",
             "desplanques2020",
+        ),
+        "mscnn": replace(
+            _on_frames(
+                FrameHead(network="mscnn"),
+                "MSCNN on frames: convolutions of several widths, statistics over time, attention; an interpretation: "
+                "of its paper only the abstract is known (classes)",
+                "peng2021",
+            ),
+            interpretation=MSCNN,
         ),
         "speecheq": Head(
             "emotion state with intensity, phonemes and gender, learnt together on frames; an interpretation: of "

@@ -15,7 +15,7 @@ from downstreams.assembly import FoldResult
 from downstreams.course import Setup
 from downstreams.frame_training import of_fold
 from downstreams.held_frames import HeldFrames
-from downstreams.settings import FrameHead, Sizes
+from downstreams.settings import FrameHead, Mixed, Sizes
 from downstreams.tuned_network import TunedNetwork
 
 
@@ -38,7 +38,8 @@ def second(network: TunedNetwork, setup: Setup, facts: Choice) -> FoldResult:
     Raises:
         DownstreamError: a frame is not finite in float16.
     """
-    sizes = {name: getattr(setup.settings, name) for name in Sizes.model_fields if name != "version"}
+    alike = Sizes.model_fields.keys() | Mixed.model_fields.keys()
+    sizes = {name: getattr(setup.settings, name) for name in alike - {"version"}}
     own = {"network": "ecapa", "rates": setup.settings.then_rates, "epochs": setup.settings.then_epochs}
     settings = FrameHead.model_validate(sizes | own)
     frames = HeldFrames(TunedFrames(network, len(setup.problem.ids)), setup.problem.ids, setup.device)

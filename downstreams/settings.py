@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from itertools import pairwise
 from math import ceil
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, ValidationInfo, field_validator
 
@@ -18,7 +18,16 @@ PlainSettings = dict[str, JsonValue]
 FIXED = ("version", "network", "context", "readout", "then")
 
 
-def _ascending(values: list[float]) -> list[float]:
+V = TypeVar("V", int, float)
+
+
+def _odd(value: int) -> int:
+    if value % 2 == 0:
+        raise ValueError("must be odd, so that a frame has as many neighbours before as after it")
+    return value
+
+
+def _ascending(values: list[V]) -> list[V]:
     if not all(low < high for low, high in pairwise(values)):
         raise ValueError("values must ascend, each larger than the one before")
     return values
@@ -36,14 +45,17 @@ Batch = Annotated[int, Field(ge=1, le=65_536)]  # utterances or dialogues
 Epochs = Annotated[int, Field(ge=1, le=10_000)]
 Positive = Annotated[float, Field(gt=0, le=1e37)]  # a step of ten times that still is a float32
 Weight = Annotated[float, Field(ge=0, le=1000)]  # of a loss
-ClassWeights = Literal["headline", "balanced", "none"]
+Odd = Annotated[int, Field(ge=1, le=999), AfterValidator(_odd)]
+ClassWeights = Literal["headline", "balanced", "effective", "none"]
+COUNTS = [4, 8, 16, 32, 64, 128, 256]
 Grid = Annotated[list[Positive], Field(min_length=1, max_length=50), AfterValidator(_ascending)]
 
 
 class Settings(BaseModel):
     """Settings of a head. Unknown keys, values of another type and numbers that are not finite are errors.
 
-    `class_weights`: whether the loss weighs classes alike; `headline`: where the task's headline does.
+    `class_weights`: whether the loss weighs classes alike; `headline`: where the task's headline does; `effective`:
+    rare classes weigh more, but less so than alike.
     `later`: fields that were added after keys of cells were made of the others. They stand among the plain settings
     only where they differ from their defaults, so that those keys stay as they are.
     """
@@ -83,7 +95,32 @@ class Pooling(Settings):
         return None if self.pooling == "all" else frozenset({f"pooled:{self.pooling}"})
 
 
-class Probe(Pooling):
+class Solved(Settings):
+    """Of heads that a solver fits."""
+
+    class_weights: Literal["headline", "balanced", "none"] = "headline"
+
+
+class Trained(Settings):
+    """Of heads that are trained step by step: the loss of an utterance in its class, see class_loss.py and balance.py.
+
+    `effective_beta`: with class weights `effective`, a class of n utterances weighs (1 - beta) / (1 - beta ** n).
+    `focal`: the loss of an utterance whose class has the probability p is multiplied by (1 - p) ** focal.
+    """
+
+    effective_beta: Annotated[float, Field(ge=0, lt=1)] = 0.999
+    focal: Annotated[float, Field(ge=0, le=10)] = 0.0
+    later: ClassVar[tuple[str, ...]] = ("effective_beta", "focal")
+
+
+class Mixed(Trained):
+    """Of heads that can be trained on mixed pairs. `mixup`: both parameters of the beta distribution of shares; 0: off."""
+
+    mixup: Annotated[float, Field(ge=0, le=100)] = 0.0
+    later: ClassVar[tuple[str, ...]] = (*Trained.later, "mixup")
+
+
+class Probe(Solved, Pooling):
     """Of `probe` and `probe_stats`.
 
     C, the inverse ridge penalty, is strength / number of features: the kernel of standardised features grows with
@@ -96,16 +133,25 @@ class Probe(Pooling):
     strengths: Grid = [0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 1000.0, 10_000.0]
 
 
-class LastLayers(Pooling):
+class Selected(Solved):
+    """Of `selected`: `counts` of features are tried, as far as there are so many. Few features need fewer strengths
+    than `probe` has, and none that is weaker than 100."""
+
+    counts: Annotated[list[Size], Field(min_length=1, max_length=50), AfterValidator(_ascending)] = COUNTS
+    strengths: Grid = [0.1, 1.0, 10.0, 100.0]
+
+
+class LastLayers(Solved, Pooling):
     """Of `last_four`: the strengths are those of `probe`."""
 
     layers: Annotated[int, Field(ge=1, le=1000)] = 4
     strengths: Grid = [0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 1000.0, 10_000.0]
 
 
-class Superb(Pooling):
+class Superb(Mixed, Pooling):
     """Of `superb`: s3prl's downstream/emotion (config.yaml), and the learning rates that SUPERB chooses from."""
 
+    later: ClassVar[tuple[str, ...]] = (*Pooling.later, *Mixed.later)
     projector: Size = 256
     batch: Batch = 32
     clip: Positive = 1.0
@@ -115,7 +161,7 @@ class Superb(Pooling):
     evaluations: Annotated[int, Field(ge=1, le=10_000)] = 30
 
 
-class Emotion2vec(Settings):
+class Emotion2vec(Mixed):
     """Of `emotion2vec`: its iemocap_downstream (Ma et al. 2024).
 
     The weight decay and the label smoothing of that configuration are used by none of its code.
@@ -138,16 +184,21 @@ class Emotion2vec(Settings):
 
 
 class Sizes(Settings):
-    """Sizes of the networks on frames. Those of ECAPA-TDNN are a quarter of its paper's smaller ones."""
+    """Sizes of the networks on frames. Those of ECAPA-TDNN are a quarter of its paper's smaller ones.
 
-    channels: Size = 128
+    `kernels`: widths of the convolutions of MSCNN in frames; at 50 frames a second 60, 140 and 300 ms.
+    """
+
+    channels: Size = 128  # of MSCNN of each width
     scale: Annotated[int, Field(ge=2, le=64)] = 8  # parts of a Res2 convolution
     joined: Size = 384
     squeeze: Size = 64
     attention: Size = 64
     embedding: Size = 96
-    hidden: Size = 256  # of `attentive`, between statistics and classifier
-    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.5  # of `attentive`, before the classifier
+    hidden: Size = 256  # of `attentive` and `mscnn`, between statistics and classifier
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.5  # of `attentive` and `mscnn`, before the classifier
+    kernels: Annotated[list[Odd], Field(min_length=1, max_length=10), AfterValidator(_ascending)] = [3, 7, 15]
+    later: ClassVar[tuple[str, ...]] = ("kernels",)
 
     @field_validator("scale")
     @classmethod
@@ -157,7 +208,7 @@ class Sizes(Settings):
         return value
 
 
-class FrameTraining(Settings):
+class FrameTraining(Mixed):
     """Of heads that are trained on frames: AdamW, warm-up, cosine; rate and epoch are chosen on dev, fold by fold."""
 
     layers: Literal["last", "weighted"] = "last"
@@ -174,28 +225,29 @@ class FrameTraining(Settings):
 
 
 class FrameHead(Sizes, FrameTraining):
-    """Of `attentive` and `ecapa`."""
+    """Of `attentive`, `ecapa` and `mscnn`."""
 
-    network: Literal["attentive", "ecapa"]
+    later: ClassVar[tuple[str, ...]] = (*Sizes.later, *FrameTraining.later)
+    network: Literal["attentive", "ecapa", "mscnn"]
 
 
-class _Branches(Settings):
+class _Branches(Mixed):
     """The branches of heads that learn emotion state, intensity, phonemes and gender together.
 
     The loss is the sum of the branches' losses, each times its weight: `state`, `intensity`, `phonemes`, `gender`. A
-    branch of weight 0 is off. The state is what the task asks, so it cannot be off. With `focal` above 0 the state's
-    loss of an utterance is multiplied by (1 - p) ** focal, where p is the probability of its class.
+    branch of weight 0 is off. The state is what the task asks, so it cannot be off. Class weights, `focal` and `mixup`
+    are of the state's loss.
     """
 
     network: Literal["speecheq"] = "speecheq"
     state: Positive = 1.0
-    focal: Annotated[float, Field(ge=0, le=10)] = 0.0
     intensity: Weight = 0.3
     phonemes: Weight = 0.3
     gender: Weight = 0.3
     neutral: Literal["masked", "zero"] = "masked"  # intensity of neutral speech: none, or below the lowest level
     projection: Size = 256  # of every frame, shared by all branches
     probes: bool = True  # probes for gender and speaker on the shared vectors
+    later: ClassVar[tuple[str, ...]] = ("effective_beta", "mixup")  # keys always had `focal`
 
     def weights(self) -> dict[str, float]:
         """The weight of the loss of each branch but the state."""
@@ -210,7 +262,7 @@ class SpeechEq(_Branches, FrameTraining):
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.5
 
 
-class FineTune(Sizes):
+class FineTune(Sizes, Mixed):
     """Of `finetune`: the encoder and a head on its frames are trained together, with AdamW, warm-up and cosine.
 
     Every fold has `epochs` passes over its training part, and `steps` steps at least. Dev is scored after every pass,
@@ -220,7 +272,7 @@ class FineTune(Sizes):
     """
 
     top: Annotated[int, Field(ge=1, le=1000)] | None = None  # blocks that are trained; None: the whole encoder
-    aggregator: Literal["mean", "attentive", "ecapa"] = "mean"
+    aggregator: Literal["mean", "attentive", "ecapa", "mscnn"] = "mean"
     layers: Literal["last", "weighted"] = "last"
     batch: Batch = 32
     steps: Annotated[int, Field(ge=1, le=1_000_000)] = 1500
@@ -243,7 +295,7 @@ class FineTune(Sizes):
     readout: Literal["average", "best", "last"] = "average"
     lora: Annotated[int, Field(ge=1, le=1024)] | None = None  # rank of the adapters that are trained; None: none are
     checkpointing: bool = False  # blocks are computed again for gradients: less memory, a third more time
-    later: ClassVar[tuple[str, ...]] = ("lora", "checkpointing")
+    later: ClassVar[tuple[str, ...]] = (*Sizes.later, *Mixed.later, "lora", "checkpointing")
 
     def steps_of(self, utterances: int) -> int:
         """Steps of a whole training on so many utterances.
@@ -288,6 +340,7 @@ class FineTuneSpeechEq(_Branches, FineTune):
     """Of `finetune_speecheq`: the encoder is trained as by `finetune`, with the network of `speecheq` on its frames."""
 
     aggregator: Literal["attentive"] = "attentive"
+    later: ClassVar[tuple[str, ...]] = (*Sizes.later, *_Branches.later, "lora", "checkpointing")
 
 
 def of_finetuning(settings: Mapping[str, JsonValue]) -> FineTune:
@@ -299,9 +352,10 @@ def of_finetuning(settings: Mapping[str, JsonValue]) -> FineTune:
     return model.model_validate(settings)
 
 
-class _Turns(Pooling):
+class _Turns(Trained, Pooling):
     """What the heads of conversations share: one schedule for all, so that they differ in the network alone."""
 
+    later: ClassVar[tuple[str, ...]] = (*Pooling.later, *Trained.later)
     context: bool = True
     projector: Size = 100
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.5

@@ -22,7 +22,8 @@ from commons.progress import Progress
 from downstreams import branch_answers, branches, chance, own_classes, schedule, shared_probes
 from downstreams.assembly import FoldResult, assemble, joined
 from downstreams.branches import Label, OfSymbols
-from downstreams.frame_training import LONGEST, PART, Plan, Scaled, class_weights, each_fold, predicted, trained
+from downstreams.class_loss import ClassLoss
+from downstreams.frame_training import LONGEST, PART, Plan, Scaled, each_fold, predicted, trained
 from downstreams.held_frames import HeldFrames
 from downstreams.multi_task import Losses, MultiTaskHead
 from downstreams.settings import SpeechEq
@@ -81,9 +82,7 @@ def _of_fold(
             *sizes, settings, labels, draws, lambda name: chance.generator(f"{fold.name}\n{name}", seed)
         )
 
-    weights = class_weights(problem, fold, settings.class_weights, frames.device)
-    targets = torch.tensor(problem.targets, device=frames.device)
-    loss = Losses(problem, labels, targets, weights, settings.state, settings.focal)
+    loss = Losses(labels, ClassLoss.of_fold(problem, fold, settings, frames.device), settings.state)
     best = trained(scaled, seed, fold, problem, settings, Plan(network, loss), advance)
     answers = [predicted(best.network, scaled, rows) for rows in fold.tests]
     vectors = answers[0][1]  # branches and probes are tested on the first test set alone

@@ -22,9 +22,10 @@ from commons.corridors.fitted import Fitted
 from commons.corridors.predictions import Predictions
 from commons.corridors.problem import Fold, Problem
 from commons.progress import Progress
-from downstreams import balance, chance, choosing, own_classes, weighted_sum
+from downstreams import chance, choosing, own_classes, weighted_sum
 from downstreams.assembly import FoldResult, assemble
 from downstreams.checks import check_dev, check_finite, fitting
+from downstreams.class_loss import ClassLoss, Mix
 from downstreams.parallel import one_core_each, reported
 from downstreams.settings import Superb
 from downstreams.weighted_sum import Heads
@@ -90,12 +91,13 @@ class Training:
         targets: torch.Tensor,
         factors: torch.Tensor | None = None,
         allowed: torch.Tensor | None = None,
+        loss: Callable[[torch.Tensor], torch.Tensor] | None = None,
     ) -> None:
         """One step on a batch of each problem, (Q, n, L, D) and (Q, n); `factors` (Q, n) of the losses, None: 1.
 
-        `allowed` (Q, n, C): the classes that each utterance may have; None: all.
+        `allowed` (Q, n, C): the classes that each utterance may have; None: all. `loss`: as that of Heads.gradients.
         """
-        gradients = self.heads.gradients(x, targets, self.clip, factors, allowed)
+        gradients = self.heads.gradients(x, targets, self.clip, factors, allowed, loss)
         for r, rate in enumerate(self.rates):
             state = ([part[r] for part in parts] for parts in (self.heads, gradients, self._first, self._second))
             adam(*state, [], self._counts[r], fused=True, lr=rate, beta1=0.9, beta2=0.999, eps=1e-8,
@@ -123,7 +125,9 @@ def _train(
     streams = [chance.stream(fold.train, last * batch, g) for fold, g in zip(folds, generators, strict=True)]
     order = torch.stack(streams).to(x.device).view(len(folds), last, batch).transpose(0, 1).contiguous()
 
-    weights = _class_weights(problem, folds, settings).to(x.device)
+    losses = [ClassLoss.of_fold(problem, fold, settings, x.device) for fold in folds]
+    ones = torch.ones(len(problem.classes), device=x.device)
+    weights = torch.stack([ones if own.weights is None else own.weights for own in losses])
     allowed = own_classes.of_rows(problem, np.arange(len(y)), x.device)
     problems = torch.arange(len(folds), device=x.device)[:, None]
     training = Training(heads, rates, settings.clip)
@@ -132,7 +136,8 @@ def _train(
     best_steps = np.zeros(figures.shape, dtype=int)
     for step, rows in enumerate(order, start=1):
         inputs = x.index_select(0, rows.view(-1)).view(*rows.shape, *x.shape[1:])
-        training.step(inputs, y[rows], weights[problems, y[rows]], None if allowed is None else allowed[rows])
+        inputs, loss = _other_loss(inputs, rows, losses, generators)
+        training.step(inputs, y[rows], weights[problems, y[rows]], None if allowed is None else allowed[rows], loss)
         for q, (fold, (steps_of, every)) in enumerate(zip(folds, plans, strict=True)):
             if step % every or step > steps_of:
                 continue
@@ -149,13 +154,27 @@ def _train(
     ]
 
 
-def _class_weights(problem: Problem, folds: Sequence[Fold], settings: Superb) -> torch.Tensor:
-    """(Q, C) factor of every class in the loss of every fold."""
-    n_classes = len(problem.classes)
-    if not balance.balanced(settings.class_weights, problem):
-        return torch.ones(len(folds), n_classes)
-    own = [balance.weights(problem.targets[fold.train], n_classes) for fold in folds]
-    return torch.as_tensor(np.stack(own))
+def _other_loss(
+    inputs: torch.Tensor, rows: torch.Tensor, losses: Sequence[ClassLoss], generators: Sequence[torch.Generator]
+) -> tuple[torch.Tensor, Callable[[torch.Tensor], torch.Tensor] | None]:
+    """The inputs (Q, n, L, D) of a step, mixed where utterances are, and their loss; None where it is cross-entropy.
+
+    The head is affine, so mixing its inputs mixes what it makes of them anywhere on the way to the logits.
+    """
+    if not (losses[0].focal or losses[0].mixup):
+        return inputs, None
+    mixes: list[Mix | None] = [own.mix(rows.shape[1], draws) for own, draws in zip(losses, generators, strict=True)]
+    mixed = torch.stack([own if mix is None else mix(own) for own, mix in zip(inputs, mixes, strict=True)])
+
+    def loss(logits: torch.Tensor) -> torch.Tensor:
+        each = [
+            own(logits[r, q], rows[q].cpu().numpy(), mix)
+            for q, (own, mix) in enumerate(zip(losses, mixes, strict=True))
+            for r in range(len(logits))
+        ]
+        return torch.stack(each).sum() / rows.shape[1]
+
+    return mixed, loss
 
 
 def _rows(x: torch.Tensor, rows: np.ndarray) -> torch.Tensor:

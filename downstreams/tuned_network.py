@@ -15,8 +15,8 @@ from torch import Tensor
 from commons.corridors.features import Live
 from downstreams import chance, schedule
 from downstreams.branches import Label, OfSymbols
+from downstreams.class_loss import ClassLoss
 from downstreams.frame_head import FrameHead, OnFrames, padded
-from downstreams.frame_training import weighted_loss
 from downstreams.multi_task import Losses, MultiTaskHead
 from downstreams.settings import FineTune, FineTuneSpeechEq
 from downstreams.shelf import State
@@ -28,15 +28,15 @@ AT_ONCE = {"audio": {"cpu": 60.0, "cuda": 400.0}, "text": {"cpu": 12_000.0, "cud
 
 @dataclass(frozen=True)
 class Batch:
-    """Some utterances of one step, their targets, and what the loss of each class is multiplied with (None: 1).
-
-    `joint` is the loss of a head of several targets, which takes the place of that of these targets.
-    """
+    """Some utterances of one step, and their loss; a head of several targets has `Losses`."""
 
     rows: np.ndarray
-    targets: Tensor
-    weights: Tensor | None
-    joint: Losses | None = None
+    loss: ClassLoss | Losses
+
+    @property
+    def mixes(self) -> bool:
+        """Whether its utterances are mixed with each other."""
+        return (self.loss.of_classes if isinstance(self.loss, Losses) else self.loss).mixup > 0
 
 
 class TunedNetwork:
@@ -124,12 +124,12 @@ class TunedNetwork:
     def backward(self, batch: Batch, draws: torch.Generator | None) -> float:
         """Add the gradients of a batch; returns its loss, the mean over its utterances.
 
-        The batch is computed in parts. What counts over all utterances at once, a batch norm of the head, still counts
-        over the whole batch: then the frames of all parts are computed first, and again for their gradients.
+        The batch is computed in parts. What takes all utterances at once, a batch norm of the head or mixup, takes the
+        whole batch: then the frames of all parts are computed first, and again for their gradients.
         """
         self.head.train()
         parts = schedule.parts(np.arange(len(batch.rows)), self.lengths[batch.rows], self._at_once)
-        if len(parts) > 1 and self.head.norms():
+        if len(parts) > 1 and (self.head.norms() or batch.mixes):
             return self._backward_whole(batch, parts, draws)
         total = 0.0
         for part in parts:
@@ -154,11 +154,11 @@ class TunedNetwork:
 
     def _loss(self, frames: list[Tensor], batch: Batch, part: np.ndarray, draws: torch.Generator | None) -> Tensor:
         x, valid = padded(frames)
-        if batch.joint is not None and isinstance(self.head, MultiTaskHead):
-            return batch.joint(self.head, x, valid, batch.rows[part], draws, batch.rows)
-        logits, _ = self.head(x, valid, draws)
-        chosen = torch.as_tensor(part, device=batch.targets.device)
-        return weighted_loss(logits, batch.targets[chosen], batch.weights) / len(batch.rows)
+        if isinstance(batch.loss, Losses):
+            assert isinstance(self.head, MultiTaskHead)
+            return batch.loss(self.head, x, valid, batch.rows[part], draws, batch.rows)
+        mix = batch.loss.mix(len(part), draws)
+        return batch.loss(self.head(x, valid, draws, mix)[0], batch.rows[part], mix) / len(batch.rows)
 
     def frames(self, rows: Sequence[int] | np.ndarray, longest: float | None = None) -> list[Tensor]:
         """Frames (T_i, L', D) float32 of some utterances, of the layers that the head reads."""

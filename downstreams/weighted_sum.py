@@ -10,7 +10,7 @@ are dW1 = W2' G and dW2 = G W1': a step never multiplies a batch with W1.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -75,6 +75,7 @@ class Heads:
         clip: float = math.inf,
         factors: torch.Tensor | None = None,
         allowed: torch.Tensor | None = None,
+        loss: Callable[[torch.Tensor], torch.Tensor] | None = None,
     ) -> Heads:
         """Gradients of the mean cross-entropy, each head's scaled down to the norm `clip` where it is above.
 
@@ -83,17 +84,16 @@ class Heads:
             targets: (Q, n) class indices.
             factors: (Q, n) of the utterances' losses; None: 1.
             allowed: (Q, n, C) bool, the classes that each may have; None: all.
+            loss: another loss of logits (R, Q, n, C), in place of the cross-entropy with all that is said of it.
         """
         weights, bias = self.product()
         sums = self.sums(x)
         logits = sums @ weights.mT + bias[..., None, :]
-        if allowed is not None:
-            logits = logits.masked_fill_(~allowed, -math.inf)
-        residual = logits.softmax(-1)
-        chosen = targets[None, ..., None].expand(len(residual), -1, -1, 1)
-        residual.scatter_add_(-1, chosen, residual.new_full((), -1.0).expand_as(chosen)).div_(x.shape[1])
-        if factors is not None:
-            residual.mul_(factors[None, ..., None])
+        if loss is not None:
+            logits.requires_grad_()
+            (residual,) = torch.autograd.grad(loss(logits), logits)
+        else:
+            residual = _residual(logits, targets, factors, allowed)
 
         d_weights, d_bias = residual.mT @ sums, residual.sum(2)
         share = self.layers.softmax(-1)
@@ -114,6 +114,18 @@ class Heads:
             d_classifier * scale[..., None],
             d_bias * scale,
         )
+
+
+def _residual(
+    logits: torch.Tensor, targets: torch.Tensor, factors: torch.Tensor | None, allowed: torch.Tensor | None
+) -> torch.Tensor:
+    """The gradient of the mean cross-entropy by the logits (R, Q, n, C), which it writes over."""
+    if allowed is not None:
+        logits = logits.masked_fill_(~allowed, -math.inf)
+    residual = logits.softmax(-1)
+    chosen = targets[None, ..., None].expand(len(residual), -1, -1, 1)
+    residual.scatter_add_(-1, chosen, residual.new_full((), -1.0).expand_as(chosen)).div_(logits.shape[2])
+    return residual if factors is None else residual.mul_(factors[None, ..., None])
 
 
 def initial(

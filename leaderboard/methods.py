@@ -27,6 +27,8 @@ SAID = {
     "the head is refitted on all that is not test",
     "probe_stats": "as `probe`, on time-mean and time-standard-deviation",
     "last_four": "as `probe`, on the mean of the last four layers' time-means, so that no layer is chosen",
+    "selected": "as `probe`, on those time-means of which the classes explain most of the variance; they are selected "
+    "on each training set anew, and their number is chosen with layer and ridge",
     "superb": "SUPERB's recipe: a learned weighted sum of layers, a linear layer, the mean over time, a linear layer",
     "emotion2vec": "a linear layer, a ReLU, the mean over time and a linear layer on frames of the last layer",
     "context_gru": CONTEXT.format("a GRU over the turns of the dialogue (both ways unless the next turn is asked for)"),
@@ -180,10 +182,11 @@ def _heads(records: Sequence[Record], references: References) -> str:
 
 def _class_weights(records: Sequence[Record]) -> str:
     """What the losses of a head weigh alike, in words after a semicolon; nothing where records do not say."""
-    weights = {r.downstream.class_weights for r in records} - {None}
+    weights = {own for r in records if (own := r.downstream.class_weights) is not None}
     if len(weights) > 1:
         return "; its loss weighs classes alike where the headline does, else utterances"
-    return "".join(f"; its loss weighs {'classes' if own == 'balanced' else 'utterances'} alike" for own in weights)
+    words = {"balanced": "classes alike", "effective": "classes by their effective numbers", "none": "utterances alike"}
+    return "".join(f"; its loss weighs {words[own]}" for own in weights)
 
 
 def _figures(records: Sequence[Record], references: References) -> str:

@@ -25,6 +25,7 @@ from torch.nn.functional import cross_entropy
 from torch.utils.flop_counter import FlopCounterMode
 
 import upstreams
+from downstreams.class_loss import ClassLoss
 from downstreams.settings import FineTune
 from downstreams.tuned_network import Batch, TunedNetwork, draws_of
 from upstreams.frozen import Frozen
@@ -48,10 +49,11 @@ def main() -> None:
             f"{options.upstream}: {options.utterances} utterances, {live.lengths.sum():.0f} s of audio; one core, fp32"
         )
         whole = _network(live)
-        steps = {"ours": _step(whole, Batch(rows, targets, None))}
+        loss = ClassLoss(targets)
+        steps = {"ours": _step(whole, Batch(rows, loss))}
         if upstream.depth > TOP:
             top = _network(live.top(TOP))
-            steps[f"ours, top {TOP}"] = _step(top, Batch(rows, targets, None))
+            steps[f"ours, top {TOP}"] = _step(top, Batch(rows, loss))
         if (plain := _plain(upstream, segments, targets)) is not None:
             steps["plain transformers loop"] = plain[0]
         with FlopCounterMode(display=False) as counter:
@@ -61,7 +63,7 @@ def main() -> None:
             print(f"  {name}: {own:.2f} s a step")
         share = counter.get_total_flops() / seconds["ours"] / peak
         print(f"  ours: {share:.0%} of the peak of matrix products ({peak / 1e9:.0f} GFLOP/s)")
-        _padding("ours", lambda one: whole.backward(Batch(one, targets[one], None), None), rows)
+        _padding("ours", lambda one: whole.backward(Batch(one, loss), None), rows)
         if plain is not None:
             _padding("plain transformers loop", plain[1], rows)
 

@@ -235,6 +235,24 @@ def _runs(places: Places) -> Path:
     return places.runs.expanduser().absolute()  # recipes name the run that they begin with by its absolute path
 
 
+def value_names(identity: Identity) -> list[str] | None:
+    """What the D values of an upstream with one frame for each utterance are called, `family: name` where it knows
+    families; None where it does not say. Those of a fusion are its parts', after the part's name.
+
+    Raises:
+        UpstreamError: it cannot be built, or its names do not fit its values.
+    """
+    from upstreams.build import build
+
+    named = identity.named
+    if len(identity.parts) > 1:
+        several = [(part, value_names(part) or list(map(str, range(part.width)))) for part in identity.parts]
+        return [f"{part.named.record_name}: {name}" for part, own in several for name in own]
+    if named.given or named.parts or identity.step != float("inf"):
+        return None
+    return build(named).value_names()
+
+
 def bit_rate(utterances: pd.DataFrame) -> float:
     """kbit/s of the files that the codec of a table's changed utterances writes, over up to 50 of them.
 

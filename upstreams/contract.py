@@ -48,6 +48,8 @@ class Upstream(Protocol):
                               the CPU in fp32
         bf16()                prepares it to run in bf16; its features may then be of any float type. Without this
                               method, an upstream that can move runs under autocast
+        value_names           of an upstream with one frame for each utterance: D names that differ, for pictures of the
+                              values that a head selects; "family: name" where they belong to families
         fingerprint()         str that changes with anything that changes its features. An upstream of a file needs
                               none: the file, its checkpoint and the modules beside it that it imports are always
                               hashed, and without this method its weights too: all modules and tensors that it holds,

@@ -75,6 +75,17 @@ def count(model: object, name: str, fact: str, default: int | None = None) -> in
     raise UpstreamError(f"{name}: needs `{fact}`, a whole number of at least 1; {given}")
 
 
+def value_names(model: object, name: str, width: int) -> list[str] | None:
+    """What its values are called; None where it does not say."""
+    value = getattr(model, "value_names", None)
+    if value is None:
+        return None
+    several = list(value) if isinstance(value, list | tuple) else []
+    if len(several) == width == len({own for own in several if isinstance(own, str) and own}):
+        return several
+    raise UpstreamError(f"{name}: `value_names` is a list of {width} names that differ, one of each value")
+
+
 def seen(model: object, name: str) -> Seen:
     """The corpora that it was trained on, in lower case."""
     value = getattr(model, "seen", None)

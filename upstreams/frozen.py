@@ -74,6 +74,11 @@ class Frozen:
         self.ragged = bool(getattr(model, "ragged", False))
         self.movable = callable(getattr(model, "to", None))
 
+    def value_names(self) -> list[str] | None:
+        """What its values are called; None where it does not say. Raises UpstreamError where they do not fit it."""
+        with self.asked("its value_names"):
+            return facts.value_names(self._model, self.name, self.width)
+
     @property
     def audio(self) -> AudioFormat:
         """The audio that it takes. Raises UpstreamError: it reads texts."""

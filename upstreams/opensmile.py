@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from upstreams.errors import UpstreamError
 from upstreams.fingerprints import recipe, version
@@ -12,6 +11,37 @@ from upstreams.fingerprints import recipe, version
 if TYPE_CHECKING:
     import numpy as np
     import torch
+
+
+# What the name of a functional begins with -> its family; the first that fits, in the order of the list.
+FAMILIES = (
+    ("pitch", ("F0",)),
+    ("voice quality", ("jitter", "shimmer", "HNR", "logHNR", "logRelF0", "voicing")),
+    ("formants", ("F1", "F2", "F3")),
+    ("cepstrum", ("mfcc",)),
+    ("loudness", ("loudness", "equivalentSoundLevel", "audspec_lengthL1norm", "pcm_RMSenergy")),
+    ("tempo", ("VoicedSegments", "MeanVoiced", "StddevVoiced", "MeanUnvoiced", "StddevUnvoiced")),
+    ("spectrum", ("alphaRatio", "hammarberg", "slope", "spectralFlux", "audSpec", "audspec", "pcm_fft", "pcm_zcr")),
+)
+
+
+class Smile(Protocol):
+    """What is used of opensmile.Smile."""
+
+    feature_names: list[str]
+
+    def __call__(self, waveform: np.ndarray, rate: int) -> np.ndarray: ...
+
+
+def family(name: str) -> str:
+    """The family of a functional by its name in eGeMAPS or ComParE; `other` where none fits.
+
+    >>> family("F0semitoneFrom27.5Hz_sma3nz_amean"), family("loudnessPeaksPerSec"), family("mfcc1V_sma3nz_amean")
+    ('pitch', 'tempo', 'cepstrum')
+    """
+    if name == "loudnessPeaksPerSec":
+        return "tempo"
+    return next((own for own, beginnings in FAMILIES if name.startswith(beginnings)), "other")
 
 
 class Functionals:
@@ -24,7 +54,7 @@ class Functionals:
 
     def __init__(self, feature_set: str, title: str, width: int) -> None:
         self.feature_set, self.title, self.width = feature_set, title, width
-        self._smile: Callable[[np.ndarray, int], np.ndarray] | None = None
+        self._smile: Smile | None = None
 
     def fingerprint(self) -> str:
         try:
@@ -34,15 +64,23 @@ class Functionals:
                 f"{self.title} needs the package opensmile, which is not installed; run: pip install -e .[opensmile]"
             ) from None
 
-    def __call__(self, waveforms: list[torch.Tensor]) -> list[torch.Tensor]:
-        import torch
+    @property
+    def value_names(self) -> list[str]:
+        """openSMILE's names of the functionals, each after its family."""
+        return [f"{family(name)}: {name}" for name in self._opened().feature_names]
 
+    def _opened(self) -> Smile:
         if self._smile is None:
             import opensmile
 
             sets, level = opensmile.FeatureSet, opensmile.FeatureLevel.Functionals
             self._smile = opensmile.Smile(sets[self.feature_set], level)
-        smile = self._smile
+        return self._smile
+
+    def __call__(self, waveforms: list[torch.Tensor]) -> list[torch.Tensor]:
+        import torch
+
+        smile = self._opened()
         # openSMILE calls back into Python. In the main thread a signal would interrupt that callback, where Python can
         # only print the exception; in another thread it never does.
         with ThreadPoolExecutor(1) as thread:

@@ -56,6 +56,8 @@ class Predictions:
         training_seconds: time of all trainings, summed, also of those that were done before; None for such heads.
         fitted: the heads themselves, one for each fold and seed, where they can be kept; those that train an encoder
             give them on demand.
+        features: of heads that select features, for each of `choices`: the number of each feature, or its name, and how
+            large its weights are.
         seconds: wall time.
         further: predictions of further targets, of heads that learn several.
     """
@@ -73,5 +75,6 @@ class Predictions:
     trainable: int | None = None
     training_seconds: float | None = None
     fitted: list[Fitted] = field(default_factory=list)
+    features: list[dict[str, float]] | None = None
     seconds: float = 0.0
     further: tuple[Further, ...] = ()

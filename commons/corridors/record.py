@@ -187,7 +187,9 @@ class Downstream(Section):
     settings: dict[str, JsonValue] = Field(default={}, description="its settings")
     deterministic: bool = Field(description="whether one seed is all there is to it")
     class_weights: str | None = Field(
-        default=None, description="balanced: the loss weighs classes alike; none: utterances; null: unknown, no classes"
+        default=None,
+        description="balanced: the loss weighs classes alike; effective: by their effective numbers; none: utterances; "
+        "null: unknown, no classes",
     )
     cite: list[str] | None = Field(
         default=None, description="BibTeX keys of its papers; null in records from before there was this key"
@@ -302,6 +304,11 @@ class Chosen(Section):
     layer_weights: list[list[float]] | None = Field(
         default=None,
         description="for each entry of `folds` the weights of the layers that the head learned; null where it has none",
+    )
+    features: list[dict[str, float]] | None = Field(
+        default=None,
+        description="for each entry of `folds` the features that the head selected, by name or number, and the norm of "
+        "the weights of each; null where it selects none",
     )
     curves: list[dict[str, Plain]] = Field(
         default=[],

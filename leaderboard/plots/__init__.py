@@ -27,6 +27,7 @@ KINDS = {
         "leaderboard.plots.reliability:reliability",
     ),
     "layers": ("figures of every layer; learned weights", "leaderboard.plots.layers:layers"),
+    "features": ("features that a head selected: how often, their weights", "leaderboard.plots.features:features"),
     "confusion": ("confusion matrices", "leaderboard.plots.matrices:confusion"),
     "transfer": ("trained on one corpus, tested on another (transfer: cells)", "leaderboard.plots.matrices:transfer"),
     "shots": ("figures over labels a class (shots: cells)", "leaderboard.plots.curves:shots"),

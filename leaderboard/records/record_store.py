@@ -120,6 +120,7 @@ def _all_seeds(path: Path, measured: Measured, extends: Record | None) -> _AllSe
         dev_by_layer=_mean_over_folds(made.dev_by_layer),
         folds=_plain(made.choices),
         layer_weights=made.layer_weights,
+        features=made.features,
         curves=_plain(made.curves),
     )
     if extends:
@@ -353,8 +354,9 @@ def _mean_over_folds(dev_by_layer: np.ndarray | None) -> list[float | None] | No
 def _extended(before: Chosen, more: Chosen) -> Chosen:
     """The recorded choices with those of more seeds after them; what belongs to the first seed alone stays."""
     weights = None if before.layer_weights is None else [*before.layer_weights, *(more.layer_weights or [])]
-    added = {"folds": before.folds + more.folds, "layer_weights": weights, "curves": before.curves + more.curves}
-    return before.model_copy(update=added)
+    features = None if before.features is None else [*before.features, *(more.features or [])]
+    added = {"folds": before.folds + more.folds, "layer_weights": weights, "features": features}
+    return before.model_copy(update={**added, "curves": before.curves + more.curves})
 
 
 def _earlier_runs(extends: Record, run: Run) -> list[Run]:

@@ -4,11 +4,28 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 import leaderboard
 import run_benchmark
 import tasks
 import upstreams
 from downstreams.registry import HEADS
+
+
+def test_records_name_the_features_that_a_head_selects(tmp_path: Path) -> None:
+    pytest.importorskip("opensmile")
+    (tmp_path / "few.yaml").write_text("counts: [2, 3]\nstrengths: [1.0]\n")
+    folders = [word for name in ("results", "cache") for word in (f"--{name}", str(tmp_path / name))]
+    heads = ["-d", f"selected@{tmp_path / 'few.yaml'}"]
+    words = ["-u", "opensmile", "-t", "demo", *heads, "--limit", "48", "--jobs", "1", *folders]
+    assert run_benchmark.main(words) == 0
+    records, _ = leaderboard.load(tmp_path / "results" / "limited")
+    of = {record.cell.upstream: record.chosen for record in records}
+    own, names = of["opensmile"], upstreams.value_names(upstreams.identify(upstreams.resolve("opensmile")))
+    assert [len(one) for one in own.features] == [choice["features"] for choice in own.folds]
+    assert all(set(one) <= set(names) for one in own.features)
+    assert of["majority"].features is None
 
 
 def test_records_say_what_is_to_be_cited(tmp_path: Path) -> None:

@@ -18,12 +18,13 @@ from downstreams.held_frames import HeldFrames
 from downstreams.settings import Sizes
 from tests.downstreams.problems import ECAPA, Ragged, features_of, make, short
 
-AGGREGATORS = ("mean", "attentive", "ecapa")
+AGGREGATORS = ("mean", "attentive", "ecapa", "mscnn")
 LENGTHS = (1, 7, 30, 2, 12)
 
 
 def network(aggregator, depth=2, width=6, **sizes):
-    return FrameHead(aggregator, depth, width, 3, Sizes(**(ECAPA | {"dropout": 0.0} | sizes)), chance.generator("f", 0))
+    own = ECAPA | {"kernels": [1, 3, 5], "dropout": 0.0} | sizes
+    return FrameHead(aggregator, depth, width, 3, Sizes(**own), chance.generator("f", 0))
 
 
 def frames(lengths=LENGTHS, depth=2, width=6, dtype=torch.float64):
@@ -110,7 +111,7 @@ def test_every_parameter_learns(aggregator):
         assert shifts or not parameter.requires_grad or (known[name].abs().max() > 0), name
 
 
-@pytest.mark.parametrize("aggregator", ("attentive", "ecapa"))
+@pytest.mark.parametrize("aggregator", ("attentive", "ecapa", "mscnn"))
 def test_weighted_layers_are_read_and_recorded(aggregator):
     features, problem = make()
     problem = replace(problem, folds=problem.folds[:2])
@@ -130,7 +131,7 @@ def test_features_of_any_scale_give_the_same():
     features, problem = make()
     problem = replace(problem, folds=problem.folds[:2])
     larger = Ragged([(f.astype(np.float32) * 64).astype(np.float16) for f in features.frames])
-    for head in ("attentive", "ecapa"):
+    for head in ("attentive", "ecapa", "mscnn"):
         own, other = (
             downstreams.evaluate(short(head), features_of(features.pooled, x), problem, [0]).table
             for x in (features.frames, larger)
@@ -149,6 +150,23 @@ def test_a_very_long_utterance_trains_on_its_beginning_and_is_predicted_whole():
     assert np.isfinite(logits).all() and len(vectors) == 3
     table = downstreams.evaluate(short("ecapa", epochs=1), long, problem, [0]).table
     assert np.isfinite(table.filter(like="score:").to_numpy()).all()
+
+
+def test_a_wider_scale_of_mscnn_sees_further():
+    """A frame that changes reaches the frames that a kernel covers: with one frame a scale each, only itself."""
+    own = [torch.zeros(21, 1, 6), torch.zeros(21, 1, 6)]
+    own[1][10] = 5.0
+    x, valid = padded(own)
+    pool = network("mscnn", 1).eval().pool
+    for scale, kernel in zip(pool.scales, (1, 3, 5), strict=True):
+        given = scale(x[:, :, 0], valid)
+        assert (given[0] != given[1]).any(1).nonzero()[:, 0].tolist() == [*range(10 - kernel // 2, 11 + kernel // 2)]
+
+
+def test_scales_of_mscnn_are_odd_and_ascend():
+    for wrong in ([2, 3], [5, 3], [3, 3], []):
+        with pytest.raises(ValueError, match="kernels"):
+            Sizes(kernels=wrong)
 
 
 def test_predictions_come_in_the_order_of_the_rows():

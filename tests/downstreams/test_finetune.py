@@ -12,6 +12,7 @@ import downstreams
 from commons.errors import UnknownName
 from downstreams import course as courses
 from downstreams import schedule, tuned_network
+from downstreams.class_loss import ClassLoss
 from downstreams.course import Course, Setup, chosen_rate, scored_after
 from downstreams.errors import DownstreamError
 from downstreams.settings import FineTune
@@ -19,7 +20,7 @@ from downstreams.shelf import Shelf, within
 from downstreams.tuned_network import Batch, TunedNetwork, average, draws_of
 from tests.downstreams.problems import ECAPA, MadeUpLive, Ragged, features_of, make, short
 
-AGGREGATORS = ("mean", "attentive", "ecapa")
+AGGREGATORS = ("mean", "attentive", "ecapa", "mscnn")
 READOUTS = ("average", "best", "last")
 
 
@@ -36,9 +37,9 @@ def network(aggregator="mean", **changed):
     return TunedNetwork(setup().live, 3, settings(aggregator=aggregator, **changed), draws_of("f", 0, "head"), "cpu")
 
 
-def batch(rows=range(16)):
+def batch(rows=range(16), **settings):
     rows = np.array(rows)
-    return Batch(rows, torch.tensor(rows % 3), torch.tensor([0.5, 1.0, 2.0]))
+    return Batch(rows, ClassLoss(torch.arange(120) % 3, torch.tensor([0.5, 1.0, 2.0]), **settings))
 
 
 def gradients(made, given, draws=None):
@@ -47,14 +48,16 @@ def gradients(made, given, draws=None):
     return loss, {name: own.grad for name, own in named if own.grad is not None}
 
 
+@pytest.mark.parametrize("mixup", [0.0, 0.5])
 @pytest.mark.parametrize("aggregator", AGGREGATORS)
-def test_parts_of_a_batch_give_the_loss_and_the_gradients_of_the_whole(aggregator, monkeypatch):
-    """Also where a batch norm counts over all utterances: 1e-5."""
-    loss, whole = gradients(network(aggregator), batch())
+def test_parts_of_a_batch_give_the_loss_and_the_gradients_of_the_whole(aggregator, mixup, monkeypatch):
+    """Also where a batch norm counts over all utterances, or these are mixed: 1e-5."""
+    given, draws = batch(mixup=mixup), [draws_of("f", 0, "dropout") if mixup else None for _ in range(2)]
+    loss, whole = gradients(network(aggregator), given, draws[0])
     monkeypatch.setitem(tuned_network.AT_ONCE["audio"], "cpu", 0.2)
     in_parts = network(aggregator)
     assert len(schedule.parts(np.arange(16), in_parts.lengths[:16], 0.2)) > 3
-    again, parts = gradients(in_parts, batch())
+    again, parts = gradients(in_parts, given, draws[1])
     assert abs(loss - again) < 1e-5
     assert whole.keys() == parts.keys()
     for name, gradient in whole.items():

@@ -260,7 +260,7 @@ def test_classes_weigh_alike_where_they_do_in_the_headline_or_where_a_setting_sa
 
 # What saturates goes on for long with rates that are merely large.
 LONG = ("finetune", "finetune_ecapa", "finetune_lora", "finetune_speecheq", "finetune_top3")
-FAR = dict.fromkeys(("superb", "attentive", "ecapa", "speecheq", *LONG), 1e30)
+FAR = dict.fromkeys(("superb", "attentive", "ecapa", "mscnn", "speecheq", *LONG), 1e30)
 FAR |= dict.fromkeys(("context_gru", "dialogue_rnn", "no_context", "recent_gru"), 1e37)
 DIVERGING = {head: {"rates": [1e-3, far]} for head, far in FAR.items()} | {"emotion2vec": {"top_rate": 1e30}}
 DIVERGED = {head: {"rates": [far]} for head, far in FAR.items()} | {"emotion2vec": {"rate": 1e30, "top_rate": 1e30}}
@@ -344,6 +344,8 @@ def test_the_settings_that_keys_hold_are_those_that_they_held_before():
     assert settings == {
         "probe": probe | {"statistics": ["mean"]},
         "probe_stats": probe | {"statistics": ["mean", "std"]},
+        "selected": {"version": 1, "counts": [4, 8, 16, 32, 64, 128, 256],
+                     "strengths": [0.1, 1.0, 10.0, 100.0]},
         "last_four": {"version": 1, "layers": 4, "strengths": probe["strengths"]},
         "superb": {"version": 1, "projector": 256, "batch": 32, "clip": 1.0, "rates": [1e-5, 1e-4, 1e-3],
                    "epochs": 271, "steps": 30_000, "evaluations": 30},
@@ -351,6 +353,7 @@ def test_the_settings_that_keys_hold_are_those_that_they_held_before():
                         "rise": 10, "momentum": 0.9},
         "attentive": frames | {"network": "attentive"},
         "ecapa": frames | {"network": "ecapa"},
+        "mscnn": frames | {"network": "mscnn"},
         "finetune": sizes | tuned | {"top": None},
         "finetune_ecapa": sizes | tuned | {"top": None, "then": "ecapa"},
         "finetune_top3": sizes | tuned | {"top": 3},

@@ -9,6 +9,7 @@ import torch
 import downstreams
 from downstreams import branches
 from downstreams.branches import OfLevels, OfSymbols
+from downstreams.class_loss import ClassLoss
 from downstreams.errors import DownstreamError
 from downstreams.multi_task import Losses, MultiTaskHead
 from downstreams.settings import SpeechEq
@@ -52,7 +53,7 @@ def pieces(problem, n=6):
     labels = branches.labels(problem, fold, {"intensity": 1, "phonemes": 1, "gender": 1}, "masked", whole)
     draws = torch.Generator().manual_seed(0)
     network = MultiTaskHead(1, 10, len(problem.classes), TINY, labels, draws, lambda name: draws)
-    losses = Losses(problem, labels, torch.tensor(problem.targets), None, 1.0)
+    losses = Losses(labels, ClassLoss(torch.tensor(problem.targets)), 1.0)
     rows = fold.train[:n]
     return network, losses, torch.randn(n, 15, 1, 10, generator=draws), torch.ones(n, 15, dtype=torch.bool), rows
 
@@ -126,7 +127,7 @@ def test_utterances_without_a_label_change_nothing_of_the_loss_of_the_others(mad
     has = label.usable[rows]
     assert 0 < has.sum() < len(rows)
     frames = network.projected(x)
-    vectors, branch = network.shared(frames, valid), network.branch(name)
+    vectors, branch = network.shared(network.pool(frames, valid)), network.branch(name)
     everyone = branches.loss(branch, label, frames, valid, vectors, rows, rows)
     alone = branches.loss(branch, label, frames[has], valid[has], vectors[has], rows[has], rows[has])
     torch.testing.assert_close(everyone, alone)
@@ -138,12 +139,17 @@ def test_the_parts_of_a_batch_sum_to_its_loss(made):
     torch.testing.assert_close(sum(parts), losses(network, x, valid, rows, None))
 
 
-def test_a_focal_loss_lets_what_is_known_count_less(made):
-    network, losses, x, valid, rows = pieces(replace(made[1], also=()))
-    plain = [losses(network, x[[i]], valid[[i]], rows[[i]], None).item() for i in range(len(rows))]
-    focal = replace(losses, focal=2.0)
-    less = [focal(network, x[[i]], valid[[i]], rows[[i]], None).item() for i in range(len(rows))]
-    np.testing.assert_allclose(less, [(1 - np.exp(-own)) ** 2 * own for own in plain], rtol=1e-5)
+def test_mixup_mixes_the_state_and_leaves_the_other_branches_as_they_are(made):
+    """Where the state weighs nothing, and without dropout, the loss is that of the branches of utterances alone."""
+    network, losses, x, valid, rows = pieces(made[1])
+    network.dropout = 0.0
+    mixed = replace(losses, of_classes=replace(losses.of_classes, mixup=1.0))
+    alone, together = (
+        [own(network, x, valid, rows, torch.Generator().manual_seed(1)) for own in (replace(loss, state=0.0), loss)]
+        for loss in (losses, mixed)
+    )
+    torch.testing.assert_close(alone[0], together[0])
+    assert abs(alone[1] - together[1]) > 1e-3
 
 
 def test_padding_is_no_frame_of_a_sequence():

@@ -12,7 +12,7 @@ from matplotlib.text import Text
 import leaderboard
 from leaderboard import plots
 from leaderboard.__main__ import main
-from leaderboard.plots import curves, layers, style
+from leaderboard.plots import curves, features, layers, style
 from leaderboard.plots.layers import weights
 from leaderboard.plots.training import curves as training_curves
 from leaderboard.plots.training import forest
@@ -81,6 +81,15 @@ def trained(record):
     ]  # fmt: skip
 
 
+def selected(seed):
+    """Features that a head selected in four folds: long names of several families, or numbers."""
+    random = np.random.default_rng(seed)
+    families = ("pitch", "voice quality", "cepstrum", "spectrum", "loudness", "formants", "tempo", "other", "more")
+    names = [f"{families[i % 9]}: {'long' * 6}Name{i}_sma3nz_percentile50.0" for i in range(40)]
+    names = [str(i) for i in range(40)] if seed % 2 else names
+    return [{names[i]: float(random.uniform(0.1, 1)) for i in random.choice(40, 30, replace=False)} for _ in range(4)]
+
+
 def loaded(results):
     """Records, with weights and norms of layers as a head with weighted layers leaves them."""
     records, _ = leaderboard.load(results)
@@ -88,10 +97,11 @@ def loaded(results):
     cut = []
     for index, record in enumerate(records):
         learned = np.random.default_rng(index).dirichlet(np.ones(depth), 5).tolist()
+        chosen = {"layer_weights": learned, "curves": trained(record), "features": selected(index)}
         cut.append(
             record.model_copy(
                 update={
-                    "chosen": record.chosen.model_copy(update={"layer_weights": learned, "curves": trained(record)}),
+                    "chosen": record.chosen.model_copy(update=chosen),
                     "upstream": record.upstream.model_copy(update={"layer_norms": [1.0 + i for i in range(depth)]}),
                 }
             )
@@ -175,6 +185,24 @@ def test_a_forest_is_of_heads_of_one_upstream_and_filled_where_significant(crowd
     dots = [line.get_xdata()[0] for line in axis.lines if line.get_marker() == "o"]
     assert dots[1] == pytest.approx(by_head["finetune"] - by_head["probe"])
     assert axis.get_xlabel() == "difference in UA (%)"
+
+
+def test_features_are_counted_over_folds_and_weighed_within_them():
+    often, weights = features.carried([{"a: 1": 3.0, "a: 2": 1.0}, {"a: 1": 2.0}, {"b: 3": 5.0, "a: 1": 5.0}])
+    assert often == pytest.approx({"a: 1": 1.0, "a: 2": 1 / 3, "b: 3": 1 / 3})
+    assert weights == pytest.approx({"a: 1": 2.25 / 3, "a: 2": 0.25 / 3, "b: 3": 0.5 / 3})
+    assert features.by_family(weights) == pytest.approx({"a": 2.5 / 3, "b": 0.5 / 3})
+    assert features.members(often, "a") == pytest.approx(4 / 3)
+    assert list(features.by_family(weights)) == ["a", "b"] and features.by_family({"a: 1": 0.5, "2": 0.5}) == {}
+
+
+def test_features_that_most_folds_selected_come_first(crowd):
+    record = next(r for r in loaded(crowd) if r.chosen.features)
+    often, _ = features.carried(record.chosen.features)
+    ((_, drawn),) = features.features(crowd, [record], "page")
+    shares = [bar.get_width() for bar in drawn.axes[0].patches][::-1]
+    assert shares == sorted((100 * own for own in often.values()), reverse=True)[: len(shares)]
+    assert len(drawn.axes) == 3
 
 
 def test_curves_are_drawn_once_a_training(crowd):

@@ -1,0 +1,41 @@
+"""MSCNN: convolutions of several widths over frames, statistics of what they give, and attention that these ask for.
+
+An interpretation of Peng et al. (ICASSP 2021), of which only the abstract is known here: multi-scale convolutions, a
+unit that pools statistics, and attention on top of it, on audio and on text. Here frames of either are all that there
+is. Widths, sizes, statistics and the form of the attention are ours.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from downstreams.aggregators import over_time, statistics
+from downstreams.ecapa import Convolution
+from downstreams.settings import Sizes
+
+
+class MultiScale(nn.Module):
+    """(B, T, D) frames, (B, T) valid -> (B, 4 K channels), of K widths of convolutions.
+
+    Of every scale: mean, deviation and maximum over time, and the mean under weights of frames that depend on the frame
+    and on these three.
+    """
+
+    def __init__(self, inputs: int, sizes: Sizes) -> None:
+        super().__init__()
+        channels = sizes.channels * len(sizes.kernels)
+        self.width = 4 * channels
+        self.scales = nn.ModuleList(Convolution(inputs, sizes.channels, kernel) for kernel in sizes.kernels)
+        self.hidden = nn.Linear(channels, sizes.attention)
+        self.ask = nn.Linear(3 * channels, sizes.attention)
+        self.score = nn.Linear(sizes.attention, 1)
+
+    def forward(self, x: Tensor, valid: Tensor) -> Tensor:
+        """(B, 4 K channels)."""
+        kept = x * valid[..., None]
+        scales = torch.cat([scale(kept, valid) for scale in self.scales], dim=2)
+        highest = scales.masked_fill(~valid[..., None], -torch.inf).amax(1)
+        whole = torch.cat([statistics(scales, over_time(torch.zeros_like(scales), valid)), highest], dim=1)
+        weights = over_time(self.score((self.hidden(scales) + self.ask(whole)[:, None]).tanh()), valid)
+        return torch.cat([whole, (weights * scales).sum(1)], dim=1)
