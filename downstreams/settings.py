@@ -114,7 +114,7 @@ class Trained(Settings):
 
 
 class Mixed(Trained):
-    """Of heads that can be trained on mixed pairs. `mixup`: both parameters of the shares' beta distribution; 0: off."""
+    """Of heads that can be trained on mixed pairs. `mixup`: parameters of the beta distribution of shares; 0: off."""
 
     mixup: Annotated[float, Field(ge=0, le=100)] = 0.0
     later: ClassVar[tuple[str, ...]] = (*Trained.later, "mixup")
