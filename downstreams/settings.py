@@ -133,7 +133,7 @@ class Probe(Solved, Pooling):
     strengths: Grid = [0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 1000.0, 10_000.0]
 
 
-class Selected(Solved):
+class Selected(Solved, Pooling):
     """Of `selected`: `counts` of features are tried, as far as there are so many. Few features need fewer strengths
     than `probe` has, and none that is weaker than 100."""
 

@@ -117,7 +117,7 @@ def test_weighted_layers_are_read_and_recorded(aggregator):
     problem = replace(problem, folds=problem.folds[:2])
     rng = np.random.default_rng(0)
     layers = Ragged([np.stack([rng.standard_normal(f[:, 0].shape), f[:, 0]], axis=1) for f in features.frames])
-    reader = short(aggregator, layers="weighted", epochs=8)
+    reader = short(aggregator, layers="weighted", epochs=16)
     assert reader.needs == {"frames:all"} and short(aggregator).needs == {"frames:last"}
     predictions = downstreams.evaluate(reader, features_of(features.pooled, layers), problem, [0])
     assert len(predictions.layer_weights) == len(problem.folds)

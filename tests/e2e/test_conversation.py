@@ -11,10 +11,12 @@ from tasks import definition
 
 @pytest.mark.parametrize("head", ["context_gru", "dialogue_rnn", "no_context"])
 def test_a_head_of_conversations_is_refused_elsewhere_before_anything_is_read(head, tmp_path, capsys):
-    status = run_benchmark.main(["-u", "fbank", "-t", "emodb", "-d", head, "--data", str(tmp_path)])
+    data = tmp_path / "data"
+    data.mkdir()
+    status = run_benchmark.main(["-u", "fbank", "-t", "emodb", "-d", head, "--data", str(data)])
     assert status == 2
     assert f"{head} treats conversation, and emodb is classification; use -d probe" in capsys.readouterr().err
-    assert not list(tmp_path.iterdir())
+    assert not list(data.iterdir())
 
 
 @pytest.mark.parametrize("name", tasks.names())
