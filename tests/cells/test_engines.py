@@ -216,6 +216,6 @@ def test_a_job_of_several_cells_claims_and_lists_each(tmp_path: Path) -> None:
             if not (child := os.fork()):  # claims exclude other processes
                 os._exit(int(runs.is_free(both)))
             assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == int(held != other.id)
-    with runs.begun(both.setting.results, [both], (), plan.costs.of([both], plan.sizes), "local") as begun:
+    with runs.begun(both.setting.results, plan.run, [both], (), plan.costs.of([both], plan.sizes), "local") as begun:
         assert [entry[:4] for entry in begun.about["cells"]] == [[*own.cell, "both"] for own in (one, other)]
         assert "done 0 of 2 cells" in status.lines(begun)[1] and "driven" in status.lines(begun)[0]

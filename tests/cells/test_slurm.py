@@ -200,7 +200,7 @@ def test_split_extractions_give_what_whole_ones_give(local: Path, tmp_path: Path
     request, _, plan = planned(tmp_path)
     estimates = plan.costs.of(plan.jobs, plan.sizes)
     settings = Workers(minutes=0.0003)
-    with runs.begun(request.setting.results, plan.jobs, (), estimates, "slurm") as begun:
+    with runs.begun(request.setting.results, plan.run, plan.jobs, (), estimates, "slurm") as begun:
         outcomes = list(engines.run(Cluster(InThisProcess(), settings, begun, estimates), plan.jobs))
     extracted = [one.extracted for one in outcomes if one.extracted]
     assert len(extracted) > 2 and sum(one.counts["computed"] for one in extracted) == 2 * 48
@@ -214,7 +214,7 @@ def test_a_parcel_that_is_started_again_does_what_is_left(local: Path, cache: Pa
     request, _, plan = planned(tmp_path)
     estimates = plan.costs.of(plan.jobs, plan.sizes)
     (parcel,) = parcels.packed(plan.jobs, estimates, 1e9, gpu=False)
-    with runs.begun(request.setting.results, plan.jobs, (), estimates, "slurm") as begun:
+    with runs.begun(request.setting.results, plan.run, plan.jobs, (), estimates, "slurm") as begun:
         errand = Errand(str(parcels.write(parcel, begun.folder, {}, None)))
         begun.cancel()
         assert begun.driven
@@ -265,7 +265,9 @@ def test_settings_of_slurm_are_checked(lines: str, message: str, tmp_path: Path)
 
 def test_cancel_ends_the_jobs_of_a_run_whose_driver_is_gone(tmp_path: Path, slurm: Path, capsys) -> None:
     request, _, plan = planned(tmp_path)
-    with runs.begun(request.setting.results, plan.jobs, (), plan.costs.of(plan.jobs, plan.sizes), "slurm") as begun:
+    with runs.begun(
+        request.setting.results, plan.run, plan.jobs, (), plan.costs.of(plan.jobs, plan.sizes), "slurm"
+    ) as begun:
         (begun.folder / "plan" / "slurm.json").write_text('{"slurm": true, "jobs": ["77", "; rm -rf /"]}')
         assert run(tmp_path / "results", tmp_path / "cache", "--cancel") == 0
         assert begun.cancelled and (slurm / "cancelled").read_text() == "77\n"

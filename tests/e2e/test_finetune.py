@@ -11,6 +11,7 @@ import torch
 import leaderboard
 import run_benchmark
 from downstreams import tuned_network
+from downstreams.class_loss import ClassLoss
 from downstreams.settings import FineTune
 from downstreams.tuned_network import Batch, TunedNetwork, draws_of
 from tests.processes import Forked
@@ -123,11 +124,11 @@ def test_a_padded_batch_of_waveforms_is_its_utterances_alone(tmp_path, monkeypat
         return {name: own.grad.clone() for name, own in named if own.grad is not None}
 
     together, alone = network(), network()
-    loss = together.backward(Batch(np.arange(4), targets, None), None)
+    loss = together.backward(Batch(np.arange(4), ClassLoss(targets, None)), None)
     monkeypatch.setitem(tuned_network.AT_ONCE["audio"], "cpu", 0.01)
     parts = network()
-    in_parts = parts.backward(Batch(np.arange(4), targets, None), None)
-    single = [alone.backward(Batch(np.array([row]), targets[[row]], None), None) for row in range(4)]
+    in_parts = parts.backward(Batch(np.arange(4), ClassLoss(targets, None)), None)
+    single = [alone.backward(Batch(np.array([row]), ClassLoss(targets, None)), None) for row in range(4)]
     assert loss == pytest.approx(in_parts, abs=1e-5) and loss == pytest.approx(np.mean(single), abs=1e-5)
     whole, summed = gradients(together), gradients(alone)
     assert whole.keys() == summed.keys() == gradients(parts).keys() and len(whole) > 8
@@ -141,7 +142,7 @@ def test_silence_and_audio_that_is_cut_give_finite_losses(tmp_path):
     table = speak(tmp_path, [np.zeros(16000, np.float32), noise(0.4)])
     live = extract("random:emotion2vec", table, {"live"}, tmp_path / "cache").live
     made = TunedNetwork(live, 2, FineTune(longest=0.5), draws_of("fold", 0, "head"), "cpu")
-    assert np.isfinite(made.backward(Batch(np.arange(2), torch.tensor([0, 1]), None), None))
+    assert np.isfinite(made.backward(Batch(np.arange(2), ClassLoss(torch.tensor([0, 1]), None)), None))
     assert all(own.grad is None or own.grad.isfinite().all() for own in made.encoder.parameters())
     whole, cut = (len(made.frames([0], longest)[0]) for longest in (None, 0.5))
     assert cut < 0.6 * whole
