@@ -72,10 +72,15 @@ def run(request: Request) -> int:
         return 1 if request.prefetch and plan.failed else 0
     if request.card and plan.jobs:
         warn(forecast.short(plan))
-    board = Board(request, plan)
+    board, ended = Board(request, plan), 0
     for outcome in engines.outcomes(request, place, plan, warn):
         board.add(outcome)
-    return board.show(absent)
+        ended += 1
+    status = board.show(absent)
+    if ended < len(plan.jobs):
+        warn(f"the run was cancelled: {ended} of {len(plan.jobs)} jobs have ended; {KEPT}")
+        return 1
+    return status
 
 
 def tabulate(request: Request) -> None:

@@ -16,7 +16,7 @@ import upstreams
 from cells import engine_settings, late, shards
 from cells.jobs import Setting
 from commons import commands, device, places
-from commons.errors import Refused
+from commons.errors import Refused, cut
 from commons.places import Places
 from leaderboard.records.files import LIMITED
 from upstreams.facts import seen_of
@@ -209,7 +209,7 @@ def understood(options: argparse.Namespace, tell: Callable[[str], None]) -> Requ
         engine=engine_settings.chosen(options.engine, options.engine_config, options.address),
         texts=tasks.texts(options.text, names, tables),
         ablation=ablation,
-        speech=tuple(Path(folder).expanduser() for folder in options.speech),
+        speech=tuple(_speech(folder) for folder in options.speech),
         seen=seen_of(options.seen),
         files=tuple((name, os.environ[name]) for name in (ablation.files if ablation else ()) if os.environ.get(name)),
     )  # fmt: skip
@@ -232,3 +232,11 @@ def _suit(readers: Sequence[Reader], named: Sequence[str]) -> None:
         if kind is not None and kind not in reader.kinds:
             able = " and ".join(reader.kinds)
             raise Refused(f"{reader.name} treats {able}, and {name} is {kind}; use -d probe")
+
+
+def _speech(name: str) -> Path:
+    """A folder of --speech. Raises Refused: there is none."""
+    folder = Path(name).expanduser()
+    if not folder.is_dir():
+        raise Refused(f"--speech {cut(name)}: there is no such folder; name folders of speech to train variants on")
+    return folder

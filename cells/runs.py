@@ -8,7 +8,7 @@
     RESULTS/jobs/RUN/logs/*.log             what jobs on other machines printed, a file for each
     RESULTS/jobs/claims                     locks of cells, so that no two processes measure one
 
-A run without failures removes its folder at its end; one that was stopped, the next run does.
+A run without failures removes its folder at its end; of one that was stopped, the next run does that does what it left.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from leaderboard.records.files import path_of
 
 if TYPE_CHECKING:
     from cells.costs import Estimate
-    from cells.jobs import Job
+    from cells.jobs import CellName, Job
 
 FOLDER, CLAIMS = "jobs", "claims"
 SETTLED = 60.0  # s; a younger run may not have said yet that it is alive
@@ -150,6 +150,11 @@ class Run:
         failed = self.failures()
         return [entry for entry in self.cells if self._measured(entry[:3]) and entry[3] not in failed]
 
+    def left(self) -> set[CellName]:
+        """The cells that are not done, failed ones among them."""
+        done = self.done()
+        return {(str(one[0]), str(one[1]), str(one[2])) for one in self.cells if one not in done}
+
     @property
     def cells(self) -> list[list[object]]:
         """Of every cell: upstream, task, downstream, the id of its job, estimated seconds."""
@@ -190,7 +195,7 @@ class Run:
 
     @property
     def stopped(self) -> bool:
-        """Whether it was one of the local engine, and was stopped: the next run plans anew what it left."""
+        """Whether it was one of the local engine, and was stopped: what it left, a later run plans anew."""
         about = self.about
         began = about.get("started")
         old = isinstance(began, float) and time.time() - began > SETTLED
@@ -202,8 +207,9 @@ class Run:
         return not self.driven and not self.running() and len(self.done()) == len(self.cells)
 
     def end(self) -> None:
-        """Remove the folder where no job failed."""
-        if not any(one.failure for one in self.outcomes().values()):
+        """Remove the folder where no job failed, unless somebody ended the run before all was done."""
+        left = self.cancelled and len(self.done()) < len(self.cells)
+        if not left and not any(one.failure for one in self.outcomes().values()):
             shutil.rmtree(self.folder, ignore_errors=True)
 
 
@@ -234,8 +240,9 @@ def begun(
     Raises:
         EmorepError: its folder cannot be written.
     """
+    mine = {part.cell for job in jobs for part in parts_of(job)}
     for older in known(results):
-        if older.stopped or older.over:
+        if older.over or (older.stopped and older.left() <= mine):
             shutil.rmtree(older.folder, ignore_errors=True)
     run = Run(results / FOLDER / name)
     spent = _spent(jobs, estimates)

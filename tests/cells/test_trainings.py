@@ -18,6 +18,7 @@ import leaderboard
 import run_benchmark
 from cells import groups, parcels, runs, status, travel
 from cells.costs import CELL, Estimate
+from cells.engines import local
 from cells.jobs import PART, Job, Measure, Outcome, Train, cell_of, with_setting
 from cells.measure import perform
 from cells.plan import planned
@@ -148,6 +149,29 @@ def test_a_failure_counts_until_its_cell_is_done(folder: Path, capsys) -> None:
 def test_another_seed_trains_that_seed_alone(folder: Path) -> None:
     (training,) = (job for job in jobs_of(folder, "alone", "--seeds", "2")[0] if isinstance(job, Train))
     assert training.seeds == (1,)
+
+
+def test_a_cancelled_run_says_so_and_is_known_until_its_cells_are_done(folder: Path, monkeypatch, capsys) -> None:
+    results, perform_all = folder / "cancelled" / "limited", local.perform
+
+    def cancelling(job, place, before):
+        for run in runs.known(results):
+            run.cancel()
+        return perform_all(job, place, before)
+
+    wanted = ["-u", "fbank", "mfcc", "-t", "demo", "--limit", "48", "--jobs", "1", "--results", str(results.parent),
+              "--cache", str(folder / "cache")]  # fmt: skip
+    with monkeypatch.context() as patched:
+        patched.setattr(local, "perform", cancelling)
+        assert run_benchmark.main(wanted) == 1
+    assert "the run was cancelled: 1 of 6 jobs have ended" in capsys.readouterr().err
+    (run,) = runs.known(results)
+    assert run.cancelled and len(run.left()) == 4
+    with runs.begun(results, "other cells", (), (), {}, "local"):
+        assert run.folder.exists()
+    assert run_benchmark.main(wanted) == 0
+    with runs.begun(results, "later", (), (), {}, "local"):
+        assert not run.folder.exists()
 
 
 def test_a_setting_reaches_all_parts_of_a_job(folder: Path) -> None:
