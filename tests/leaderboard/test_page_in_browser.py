@@ -327,7 +327,7 @@ def test_many_rows_are_drawn_as_they_come_in_sight(make, results, show):
     )
     tab.set_viewport_size({"width": 1200, "height": 800})
     tab.locator(".scroll").first.evaluate("box => { box.scrollTop = box.scrollHeight; }")
-    tab.locator("tbody th", has_text="u299").wait_for()
+    tab.locator("section:visible tbody th", has_text="u299").wait_for()
     assert rows.count() < 100
     tab.locator("tr:has(th:text-is('u290')) button").focus()
     for _ in range(60):
@@ -395,7 +395,7 @@ def test_frozen_and_trained_systems_are_never_in_one_list(mixed, show):
     tab.get_by_label("Head").select_option("finetune")
     assert chosen() == "encoder (all)" and names(tab) == ["hubert"]
     tab.get_by_role("button", name="Reset").click()
-    tab.locator("tbody th:text-is('fbank')").wait_for()
+    tab.locator("section:visible tbody th:text-is('fbank')").wait_for()
     assert chosen() == ""
 
 
