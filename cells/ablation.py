@@ -84,7 +84,7 @@ def _jobs(request: Request, ablation: Ablation) -> list[Pretrain]:
                 id=names[run],
                 ablation=_anywhere(known[run[0]]),
                 variant=run[1],
-                speech=tuple(folder.expanduser().absolute() for folder in request.speech),
+                speech=tuple(folder.absolute() for folder in request.speech),
                 runs=request.places.runs.expanduser().absolute(),
                 seen=request.seen,
                 files=files,

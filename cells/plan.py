@@ -334,7 +334,7 @@ class _Planner:
         """The job with its mode and seeds, given the existing record; None where the cell is done."""
         ours = record if record and record.cell.key == job.key else None
         if ours is None or self.request.force:
-            return replace(job, mode="replace", again=self.run) if self.request.force else replace(job, mode="add")
+            return replace(job, mode="replace", again=self.run) if self.request.force else job
         if set(job.seeds) - set(ours.cell.seeds):
             # Verify the stored files before adding seeds; damaged ones are made again.
             leaderboard.find(self.request.results, *job.cell, verify=True, warn=self.warn)

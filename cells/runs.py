@@ -8,7 +8,7 @@
     RESULTS/jobs/RUN/logs/*.log             what jobs on other machines printed, a file for each
     RESULTS/jobs/claims                     locks of cells, so that no two processes measure one
 
-A run without failures removes its folder at its end; of one that was stopped, the next run does that does what it left.
+A run without failures removes its folder at its end; that of a stopped one goes when a later run does its cells.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from leaderboard.records.files import path_of
 
 if TYPE_CHECKING:
     from cells.costs import Estimate
-    from cells.jobs import CellName, Job
+    from cells.jobs import Job
 
 FOLDER, CLAIMS = "jobs", "claims"
 SETTLED = 60.0  # s; a younger run may not have said yet that it is alive
@@ -145,15 +145,10 @@ class Run:
             if outcome.failure and min(measured.get(job, [0.0])) < at
         }
 
-    def done(self) -> list[list[object]]:
-        """The entries of `cells` that have a record, and did not fail since."""
+    def left(self) -> list[list[object]]:
+        """The entries of `cells` that are not done: those without a record, and those that failed since."""
         failed = self.failures()
-        return [entry for entry in self.cells if self._measured(entry[:3]) and entry[3] not in failed]
-
-    def left(self) -> set[CellName]:
-        """The cells that are not done, failed ones among them."""
-        done = self.done()
-        return {(str(one[0]), str(one[1]), str(one[2])) for one in self.cells if one not in done}
+        return [entry for entry in self.cells if entry[3] in failed or not self._measured(entry[:3])]
 
     @property
     def cells(self) -> list[list[object]]:
@@ -204,12 +199,11 @@ class Run:
     @property
     def over(self) -> bool:
         """Whether nobody works on it any more, and all of its cells are done."""
-        return not self.driven and not self.running() and len(self.done()) == len(self.cells)
+        return not self.driven and not self.running() and not self.left()
 
     def end(self) -> None:
         """Remove the folder where no job failed, unless somebody ended the run before all was done."""
-        left = self.cancelled and len(self.done()) < len(self.cells)
-        if not left and not any(one.failure for one in self.outcomes().values()):
+        if not (self.cancelled and self.left()) and not any(one.failure for one in self.outcomes().values()):
             shutil.rmtree(self.folder, ignore_errors=True)
 
 
@@ -240,9 +234,9 @@ def begun(
     Raises:
         EmorepError: its folder cannot be written.
     """
-    mine = {part.cell for job in jobs for part in parts_of(job)}
+    mine: set[tuple[object, ...]] = {part.cell for job in jobs for part in parts_of(job)}
     for older in known(results):
-        if older.over or (older.stopped and older.left() <= mine):
+        if older.over or (older.stopped and mine.issuperset(tuple(entry[:3]) for entry in older.left())):
             shutil.rmtree(older.folder, ignore_errors=True)
     run = Run(results / FOLDER / name)
     spent = _spent(jobs, estimates)
@@ -266,11 +260,13 @@ def begun(
 def _spent(jobs: Sequence[Job], estimates: Mapping[str, Estimate]) -> dict[str, float]:
     """Seconds of every job; those of long trainings are dealt to the cells that need them."""
     spent = {job.id: estimates[job.id].seconds for job in jobs}
-    for own in jobs:
-        if isinstance(own, Train):
-            needing = [job.id for job in jobs if own.id in job.after]
-            for name in needing:
-                spent[name] += spent[own.id] / len(needing)
+    needing: dict[str, list[str]] = {job.id: [] for job in jobs if isinstance(job, Train)}
+    for job in jobs:
+        for before in needing.keys() & set(job.after):
+            needing[before].append(job.id)
+    for training, cells in needing.items():
+        for name in cells:
+            spent[name] += spent[training] / len(cells)
     return spent
 
 

@@ -32,15 +32,16 @@ def _cancelled(run: Run) -> list[str]:
 def lines(run: Run) -> list[str]:
     """A run in words."""
     about, running = run.about, run.running()
-    done, failures = run.done(), run.failures()
-    failed = [entry for entry in run.cells if entry[3] in failures]
-    left = [entry for entry in run.cells if entry not in done and entry not in failed]
+    cells, failures = run.cells, run.failures()
+    failed = [entry for entry in cells if entry[3] in failures]
+    left = [entry for entry in run.left() if entry[3] not in failures]
+    done = len(cells) - len(failed) - len(left)
     seconds, busy = sum(_number(one[4]) for one in left), max(1, len(running))
     state = "cancelled" if run.cancelled else "driven" if run.driven else "its driver has ended"
     began = time.strftime("%Y-%m-%d %H:%M", time.localtime(_number(about.get("started"))))
     said = [
         f"{run.name}: {about.get('engine')} on {about.get('host')}, begun {began}, {state}",
-        f"  done {len(done)} of {len(run.cells)} cells, running {len(running)}, failed {len(failed)}, left {len(left)}"
+        f"  done {done} of {len(cells)} cells, running {len(running)}, failed {len(failed)}, left {len(left)}"
         f" (about {hours(seconds / busy)} with {busy} at work, extraction not counted)",
     ]
     for one in running:
