@@ -6,6 +6,8 @@ utterances without padding.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 
@@ -36,7 +38,8 @@ class AttentiveStatistics(nn.Module):
 
     def forward(self, x: Tensor, valid: Tensor) -> Tensor:
         """(B, 2 D)."""
-        return statistics(x, over_time(self.score(self.hidden(x).tanh()), valid))
+        scores = of_each_frame(lambda frames: self.score(self.hidden(frames).tanh()), x, valid)
+        return statistics(x, over_time(scores, valid))
 
 
 class MaskedBatchNorm(nn.Module):
@@ -82,6 +85,16 @@ class MaskedBatchNorm(nn.Module):
         between = share * (1 - share) * away.square() if self.momentum is None else 0
         self.variance += share * (variance * count / (count - 1).clamp(min=1) - self.variance) + between
         self.mean += share * away
+
+
+def of_each_frame(own: Callable[[Tensor], Tensor], x: Tensor, valid: Tensor) -> Tensor:
+    """(B, T, P): what `own`, (n, D) -> (n, P), gives for each valid frame; 0 for padding.
+
+    Random batches of recordings of many lengths are padding by half and more, on which `own` spends no time.
+    """
+    where = valid.flatten().nonzero()[:, 0]
+    made = own(x.flatten(0, 1).index_select(0, where))
+    return made.new_zeros(valid.numel(), made.shape[1]).index_copy(0, where, made).unflatten(0, valid.shape)
 
 
 def over_time(scores: Tensor, valid: Tensor) -> Tensor:

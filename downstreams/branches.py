@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, ctc_loss, softplus
 
 from commons.corridors.problem import Fold, Problem, Target
+from downstreams.aggregators import of_each_frame
 from downstreams.errors import DownstreamError
 from downstreams.settings import Weight
 
@@ -178,7 +179,8 @@ class OfSymbols(nn.Module):
         """
         sizes = torch.tensor([len(own) for own in values])
         symbols = torch.as_tensor(np.concatenate(values) + 1, device=frames.device)
-        log_p = self.linear(frames).float().log_softmax(2).transpose(0, 1)
+        valid = torch.arange(frames.shape[1], device=frames.device) < lengths[:, None]
+        log_p = of_each_frame(lambda own: self.linear(own).float().log_softmax(1), frames, valid).transpose(0, 1)
         losses = ctc_loss(log_p, symbols, lengths.cpu(), sizes, reduction="none")
         return losses / sizes.to(losses.device)
 

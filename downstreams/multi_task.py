@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from downstreams import branches
-from downstreams.aggregators import AttentiveStatistics
+from downstreams.aggregators import AttentiveStatistics, of_each_frame
 from downstreams.branches import Branch, Label
 from downstreams.class_loss import ClassLoss, Mix
 from downstreams.frame_head import OnFrames, dropped, initialise
@@ -55,9 +55,9 @@ class MultiTaskHead(OnFrames):
         """The module of a branch."""
         return cast(Branch, self.branches[name])
 
-    def projected(self, x: Tensor) -> Tensor:
-        """Frames (B, T, P) as all branches share them."""
-        return self.frame_norm(self.projection(self.weighed(x))).relu()
+    def projected(self, x: Tensor, valid: Tensor) -> Tensor:
+        """Frames (B, T, P) as all branches share them; 0 for padding."""
+        return of_each_frame(lambda own: self.frame_norm(self.projection(own)).relu(), self.weighed(x), valid)
 
     def shared(self, pooled: Tensor) -> Tensor:
         """Vectors (B, H) as all branches but the phonemes share them, of what `pool` gives."""
@@ -71,7 +71,7 @@ class MultiTaskHead(OnFrames):
         self, x: Tensor, valid: Tensor, draws: torch.Generator | None = None, mix: Mix | None = None
     ) -> tuple[Tensor, Tensor]:
         """As OnFrames says."""
-        pooled = self.pool(self.projected(x), valid)
+        pooled = self.pool(self.projected(x, valid), valid)
         vectors = self.shared(pooled if mix is None else mix(pooled))
         return self.classifier(self.kept(vectors, draws)), vectors
 
@@ -106,7 +106,7 @@ class Losses:
             batch: (B,) all utterances of the batch; None: `rows` are all.
         """
         whole = rows if batch is None else batch
-        frames = network.projected(x)
+        frames = network.projected(x, valid)
         pooled = network.pool(frames, valid)
         kept = network.kept(network.shared(pooled), draws)
         mix = self.of_classes.mix(len(rows), draws)

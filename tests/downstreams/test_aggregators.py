@@ -11,7 +11,7 @@ from torch.nn.functional import cross_entropy
 
 import downstreams
 from downstreams import chance, schedule
-from downstreams.aggregators import MaskedBatchNorm
+from downstreams.aggregators import MaskedBatchNorm, of_each_frame
 from downstreams.frame_head import FrameHead, padded
 from downstreams.frame_training import LONGEST, Scaled, predicted
 from downstreams.held_frames import HeldFrames
@@ -70,6 +70,19 @@ def test_a_padded_batch_is_its_utterances_alone(aggregator):
     for name, parameter in alone.named_parameters():
         if parameter.grad is not None:
             assert (parameter.grad - together[name]).abs().max() < 1e-5, name
+
+
+def test_what_is_made_of_each_frame_takes_no_padding():
+    """Whatever stands in padding, infinities included, neither a value nor a gradient comes from it."""
+    x, valid = padded(frames(depth=1))
+    x = x[:, :, 0].masked_fill(~valid[..., None], torch.inf)
+    layer, taken = nn.Linear(6, 4).double(), []
+    made = of_each_frame(lambda own: layer(taken.append(len(own)) or own), x, valid)
+    assert taken == [sum(LENGTHS)] and not made[~valid].any()
+    torch.testing.assert_close(made[valid], layer(x[valid]))
+    made.square().sum().backward()
+    [own] = torch.autograd.grad(layer(x[valid]).square().sum(), [layer.weight])
+    torch.testing.assert_close(layer.weight.grad, own)
 
 
 def test_masked_batch_norm_is_torchs_on_the_valid_frames():

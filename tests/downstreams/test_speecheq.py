@@ -126,7 +126,7 @@ def test_utterances_without_a_label_change_nothing_of_the_loss_of_the_others(mad
     label = next(own for own in losses.labels if own.target.name == name)
     has = label.usable[rows]
     assert 0 < has.sum() < len(rows)
-    frames = network.projected(x)
+    frames = network.projected(x, valid)
     vectors, branch = network.shared(network.pool(frames, valid)), network.branch(name)
     everyone = branches.loss(branch, label, frames, valid, vectors, rows, rows)
     alone = branches.loss(branch, label, frames[has], valid[has], vectors[has], rows[has], rows[has])
