@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from cells import trainings
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from cells.plan import Plan
     from cells.request import Request
     from cells.workplace import Workplace
+    from downstreams.forecast import Forecast
 
 MANY = 200  # jobs; of more, there is a line an upstream
 
@@ -34,8 +36,17 @@ def lines(plan: Plan, request: Request, place: Workplace, absent: Mapping[str, s
     if absent and not plan.jobs:
         return said
     estimates = plan.costs.of(plan.jobs, plan.sizes)
-    said += _jobs(plan, place) if len(plan.jobs) <= MANY else _upstreams(plan, estimates)
-    return [*said, *_totals(plan, request, estimates)]
+    if len(plan.jobs) > MANY:
+        return [*said, *_upstreams(plan, estimates), *_totals(plan, request, estimates)]
+    expected = {job.id: _expected(job, place) for job in plan.jobs if isinstance(job, Train)}
+    measured = {name: own for name, own in expected.items() if not isinstance(own, str)}
+    estimates |= {name: replace(estimates[name], seconds=own.steps * own.seconds) for name, own in measured.items()}
+    said += [*_jobs(plan, expected), *_totals(plan, request, estimates)]
+    return (
+        [*said, "of trainings one step each was measured just now; scoring dev and test is left out"]
+        if measured
+        else said
+    )
 
 
 def _missing(request: Request, absent: Mapping[str, str]) -> list[str]:
@@ -72,13 +83,13 @@ def ready(plan: Plan, request: Request, absent: Mapping[str, str]) -> list[str]:
     return said if plan.failed or absent else [*said, "jobs of these cells need no network"]
 
 
-def _jobs(plan: Plan, place: Workplace) -> list[str]:
+def _jobs(plan: Plan, expected: Mapping[str, Forecast | str]) -> list[str]:
     said: list[str] = []
     for job in plan.jobs:
         if isinstance(job, Extract):
             said.append(f"extract: {job.upstream.named.record_name} · {job.task}")
         elif isinstance(job, Train):
-            said.append(f"train: {' · '.join(job.of.cell)}: {_of(job, place)}")
+            said.append(f"train: {' · '.join(job.of.cell)}: {expected[job.id]}")
         elif isinstance(job, Late):
             parts = " and ".join(name for name, _ in job.parts)
             said.append(f"average: {' · '.join(job.cell)}: the predictions of {parts}")
@@ -163,9 +174,9 @@ def _bytes(count: float) -> str:
     return f"{count / 1e9:,.1f} GB" if count >= 1e9 else f"{count / 1e6:,.1f} MB"
 
 
-def _of(job: Train, place: Workplace) -> str:
+def _expected(job: Train, place: Workplace) -> Forecast | str:
     """The forecast of trainings, or why it cannot be made."""
     try:
-        return str(trainings.forecast(job, place))
+        return trainings.forecast(job, place)
     except Exception as error:
         return explain(error, job.setting.results)
