@@ -39,7 +39,10 @@ class AttentiveStatistics(nn.Module):
     def forward(self, x: Tensor, valid: Tensor) -> Tensor:
         """(B, 2 D)."""
         scores = of_each_frame(lambda frames: self.score(self.hidden(frames).tanh()), x, valid)
-        return statistics(x, over_time(scores, valid))
+        weights = over_time(scores, valid).transpose(1, 2)  # (B, 1, T)
+        mean = weights @ x
+        variance = weights @ (x - mean).square()
+        return torch.cat([mean, variance.clamp(min=LEAST).sqrt()], dim=2)[:, 0]
 
 
 class MaskedBatchNorm(nn.Module):

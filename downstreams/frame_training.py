@@ -113,8 +113,7 @@ class Scaled:
 
     def batch(self, rows: np.ndarray, longest: int | None = None) -> tuple[torch.Tensor, torch.Tensor]:
         """Frames (B, T, L', D) float32 of some utterances, padded, and where they are, (B, T)."""
-        x, valid = padded([own[:longest].float() for own in self.frames.each(rows)])
-        return (x - self.mean) * self.scale * valid[..., None, None], valid
+        return padded([(own[:longest].float() - self.mean) * self.scale for own in self.frames.each(rows)])
 
 
 @dataclass(frozen=True)
