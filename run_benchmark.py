@@ -71,7 +71,7 @@ def run(request: Request) -> int:
             print(*forecast.lines(plan, request, place, absent), sep="\n")
         return 1 if request.prefetch and plan.failed else 0
     if request.card and plan.jobs:
-        warn(forecast.short(plan))
+        warn(forecast.short(plan, place))
     board, ended = Board(request, plan), 0
     for outcome in engines.outcomes(request, place, plan, warn):
         board.add(outcome)

@@ -35,7 +35,7 @@ def lines(plan: Plan, request: Request, place: Workplace, absent: Mapping[str, s
     said += _missing(request, absent)
     if absent and not plan.jobs:
         return said
-    estimates = plan.costs.of(plan.jobs, plan.sizes)
+    estimates = _estimates(plan, place)
     if len(plan.jobs) > MANY:
         return [*said, *_upstreams(plan, estimates), *_totals(plan, request, estimates)]
     expected = {job.id: _expected(job, place) for job in plan.jobs if isinstance(job, Train)}
@@ -54,9 +54,20 @@ def _missing(request: Request, absent: Mapping[str, str]) -> list[str]:
     return [f"pre-train: {own.upstream(variant)}: {what}" for variant, what in absent.items()] if own else []
 
 
-def short(plan: Plan) -> str:
-    """Cells and hours of a plan in one line, for a card."""
+def _estimates(plan: Plan, place: Workplace) -> dict[str, Estimate]:
+    """The estimate of every job; where there are not many, without the features that the store has."""
     estimates = plan.costs.of(plan.jobs, plan.sizes)
+    if len(plan.jobs) <= MANY:
+        for job in plan.jobs:
+            if isinstance(job, Extract) and (whole := estimates[job.id]).seconds:
+                share = min(1.0, plan.costs.extraction(job.upstream) * place.lacking(job) / whole.seconds)
+                estimates[job.id] = replace(whole, seconds=share * whole.seconds, kept=share * whole.kept)
+    return estimates
+
+
+def short(plan: Plan, place: Workplace) -> str:
+    """Cells and hours of a plan in one line, for a card."""
+    estimates = _estimates(plan, place)
     extraction = sum(estimates[job.id].seconds for job in plan.jobs if isinstance(job, Extract))
     seconds = sum(one.seconds for one in estimates.values())
     cells = sum(len(parts_of(job)) for job in plan.jobs)
@@ -144,7 +155,8 @@ def _totals(plan: Plan, request: Request, estimates: dict[str, Estimate]) -> lis
         f"about {hours(seconds)} of one core: {hours(extraction)} extraction, {hours(seconds - extraction)} heads; "
         f"{hours(movable)} of it could be on a GPU ({gpu})",
         f"about {_bytes(kept)} kept: features, records and predictions",
-        f"from {basis}; off by a factor of three at times; features that the store has already are counted as well",
+        f"from {basis}; off by a factor of three at times"
+        + "; features that the store has already are counted as well" * (len(plan.jobs) > MANY),
         *_script(plan, request, estimates),
     ]
 

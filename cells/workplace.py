@@ -16,7 +16,7 @@ from commons.progress import bar
 from upstreams.extraction.models import Models
 
 if TYPE_CHECKING:
-    from cells.jobs import Measure, Setting
+    from cells.jobs import Extract, Measure, Setting
     from commons.corridors.features import Features
     from commons.corridors.utterances import Modality
     from tasks import Options, Task
@@ -82,6 +82,12 @@ class Workplace:
         key = keys.training(task, job.upstream, job.reader, job.setting.reading.skip_bad)
         again = f"{AGAIN}{job.again}" if job.again else ""
         return job.setting.results / TRAININGS / f"{key[:32]}{again}"
+
+    def lacking(self, job: Extract) -> float:
+        """Seconds of audio, or number of texts, of which the store lacks something. Raises EmorepError."""
+        who = job.upstream
+        rows = self.read_by(who.modality, who.named.record_name, job.task, job.setting).utterances
+        return upstreams.lacking(who, rows, job.needs, job.setting.extraction)
 
     def features(
         self, name: str, upstream: Identity, needs: frozenset[str], setting: Setting, part: tuple[int, int] = (0, 1)

@@ -152,6 +152,21 @@ def extract(
     return extraction.extract(identity, utterances, needs, options, progress, models)
 
 
+def lacking(identity: Identity, utterances: pd.DataFrame, needs: Iterable[str], options: Extraction) -> float:
+    """Seconds of audio, or number of texts, of which `extract` would make something; the store's files are not checked.
+
+    Arguments as of `extract`, of an upstream that is no fusion.
+
+    Raises:
+        UpstreamError: the cache cannot be read, or there are no such features.
+    """
+    if identity.named.given:
+        return 0.0
+    from upstreams.extraction import extract as extraction
+
+    return extraction.lacking(identity, utterances, needs, options)
+
+
 def fused(named: Named, parts: Sequence[Identity]) -> Identity:
     """The facts of several upstreams together: what they have seen, their licences, sizes and what they read."""
     from upstreams import fusion

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -54,6 +54,17 @@ def extract(
     return work.features(utterances, stores, locations, reports, live, time.perf_counter() - started)
 
 
+def lacking(identity: Identity, utterances: pd.DataFrame, needs: Iterable[str], options: Extraction) -> float:
+    """What upstreams.lacking returns, for the same arguments."""
+    work = _Work(identity, of_table(utterances, identity.modality), options, "cpu", Models())
+    stores = [Store(options.cache, kept, below=options.below) for kept in work.kept(_kinds(needs))]
+    keys = [[store.kept.key(one) for one in work.inputs] for store in stores]
+    for store in stores:
+        store.refresh()
+    there = [{key for key in own if store.holds(key)} for store, own in zip(stores, keys, strict=True)]
+    return sum(job.amount for job in work.plan([store.kept for store in stores], keys, there))
+
+
 def _kinds(needs: Iterable[str]) -> list[str]:
     wanted = set(needs)
     if unknown := sorted(wanted - set(NEEDS)):
@@ -90,7 +101,7 @@ class _Work:
         reports: list[Report] = []
         for attempt in range(ATTEMPTS + 1):
             there = [store.find(own) for store, own in zip(stores, keys, strict=True)]
-            plan = self._plan([store.kept for store in stores], keys, there)
+            plan = self.plan([store.kept for store in stores], keys, there)
             if not plan:
                 break
             if attempt == ATTEMPTS:
@@ -102,7 +113,7 @@ class _Work:
             reports += self._run(plan, stores, progress)
         return [[known[key] for key in own] for known, own in zip(there, keys, strict=True)], reports
 
-    def _plan(self, kept: list[Kept], keys: list[list[str]], there: list[dict[str, Location]]) -> list[Job]:
+    def plan(self, kept: list[Kept], keys: list[list[str]], there: Sequence[Collection[str]]) -> list[Job]:
         """Jobs for what is missing, each with the kinds to keep. Sorted by length; equal contents are made once."""
         lacking: dict[tuple[int, ...], dict[str, int]] = {}
         for row in range(len(self.inputs)):
