@@ -20,9 +20,11 @@ from upstreams.__main__ import main
 from upstreams.checks import check
 from upstreams.mockingjay.learner import Reconstruction
 from upstreams.pretraining import checkpoints
+from upstreams.pretraining import method as methods
 from upstreams.pretraining.batches import MicroBatch
 from upstreams.pretraining.method import Speech
 from upstreams.pretraining.processes import Processes
+from upstreams.pretraining.recipe_sections import Recipe
 from upstreams.pretraining.train import train
 
 CPU = torch.device("cpu")
@@ -150,6 +152,24 @@ def test_who_trains_on_scores_of_labels_says_which_corpora_are_among_the_speech(
     recipe = with_scores(scores, "intensity")
     with pytest.raises(UpstreamError, match=r"learnt from labels of nemo.*--seen"):
         run(recipe, data, data.parent / "unsaid")
+
+
+def test_what_goes_on_from_such_weights_has_seen_the_labels_too(data: Path, scores: Path, tmp_path: Path) -> None:
+    def trained(name: str, recipe: Recipe, seen: dict[str, str]) -> Path:
+        folder = tmp_path / name
+        train(recipe, packed(data, recipe), folder, CPU, Processes(), lambda step, line: False, seen=seen)
+        return checkpoints.checkpoints(folder)[-1]
+
+    short = ("optimiser.steps=2", "checkpoints=1")
+    first = trained("first", with_scores(scores, "intensity", *short), {"x": "audio"})
+    begun = tiny(*short, f"init={first}")
+    with pytest.raises(UpstreamError, match=r"learnt from labels of nemo.*--seen"):
+        run(begun, data, tmp_path / "unsaid")
+    second = upstreams.load(f"mockingjay@{trained('second', begun, {'nemo': 'audio'})}")
+    assert second.seen == {"x": "audio", "nemo": "labels"}
+    (tuned := tmp_path / "tuned").mkdir()
+    name = second.model.write_tuned(second.model.network(), tuned, {"seen": second.seen})
+    assert methods.SCORE_PAPERS[0] in upstreams.resolve(f"{name}{tuned}").cite
 
 
 def test_scores_of_other_audio_or_of_part_of_it_are_refused(data: Path, tmp_path: Path) -> None:
