@@ -14,7 +14,7 @@ from upstreams.acoustic_inputs import SpectralInputs
 from upstreams.errors import UpstreamError
 from upstreams.mockingjay import checkpoint
 from upstreams.mockingjay.flops import step_flops
-from upstreams.mockingjay.masks import Mask, draw, log_energy
+from upstreams.mockingjay.masks import Mask, draw, log_energy, stretches
 from upstreams.mockingjay.model import Mockingjay
 from upstreams.mockingjay.recipe import Recipe
 from upstreams.pretraining.batches import MicroBatch, Stream, generator
@@ -67,10 +67,13 @@ class Reconstruction:
         return {}
 
     def figures(self, statistics: Tensor, step: Sequence[MicroBatch]) -> dict[str, float]:
-        """How much predictions differ between frames, and the share of frames that was masked."""
+        """How much predictions differ between frames; the share of frames that was masked, and how many are masked
+        without a break (mean)."""
         count = self._count(step)
+        number = sum(len(stretches(mask.covered)) for masks in self._masks(step) for mask in masks)
         frames = sum(int(self.framing.frames(micro.samples).sum()) for micro in step)
-        return {"prediction_var": spread(statistics.view(2, -1), count), "masked_share": count / frames}
+        varied = spread(statistics.view(2, -1), count)
+        return {"prediction_var": varied, "masked_share": count / frames, "masked_stretch": count / number}
 
     def flops(self, step: Sequence[MicroBatch]) -> float:
         """Floating-point operations of a step."""

@@ -110,7 +110,7 @@ def test_it_learns_and_the_log_has_its_figures(data: Path, tmp_path: Path) -> No
     assert lines[-1]["reconstruction_loss"] == lines[-1]["loss"] < 0.98 * lines[0]["loss"]
     for key in ("prediction_var", "masked_share", "frames_per_second", "share_of_peak", "gradient_norm", "memory_mb"):
         assert all(line[key] > 0 for line in lines[:-1]), key
-    assert all(0.1 < line["masked_share"] < 0.2 for line in lines)
+    assert all(0.1 < line["masked_share"] < 0.2 and line["masked_stretch"] >= 7 for line in lines)
 
 
 def test_short_utterances_are_kept(tmp_path: Path) -> None:
