@@ -4,23 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from upstreams.acoustic_beginning import begin
 from upstreams.acoustic_inputs import SpectralInputs
-from upstreams.errors import UpstreamError
 from upstreams.mockingjay import checkpoint
 from upstreams.mockingjay.flops import step_flops
 from upstreams.mockingjay.masks import Mask, draw, log_energy, stretches
 from upstreams.mockingjay.model import Mockingjay
 from upstreams.mockingjay.recipe import Recipe
 from upstreams.pretraining.batches import MicroBatch, Stream, generator
-from upstreams.pretraining.checkpoints import fill
 from upstreams.pretraining.meter import moments, spread
 from upstreams.pretraining.method import Losses, Speech
+
+DECISIVE = ("acoustic", "heads")  # of the network: weights of another mean something else
 
 
 class Reconstruction:
@@ -125,13 +125,6 @@ def initial(recipe: Recipe) -> Mockingjay:
     """The network before the first step, with random weights or those of a file. Raises UpstreamError for a misfit."""
     torch.manual_seed(recipe.seed)
     network = Mockingjay(recipe.network)
-    if recipe.init is None:
-        return network
-    path, own = Path(recipe.init).expanduser(), network.state_dict()
-    given = checkpoint.read(path).weights
-    fresh = [name for name in own if name.startswith(checkpoint.HEADS) and name not in given]
-    if any(name in given and given[name].shape != own[name].shape for name in own):
-        raise UpstreamError(f"init {path}: weights of another shape than those of the recipe's model")
-    kept = {name: tensor for name, tensor in given.items() if name in own or not name.startswith(checkpoint.HEADS)}
-    fill(network, kept | {name: own[name] for name in fresh}, path)
+    if recipe.init is not None:
+        begin(network, network.config, recipe.init, checkpoint, DECISIVE)
     return network

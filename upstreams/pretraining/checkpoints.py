@@ -213,16 +213,20 @@ def refuse_nan(weights: Mapping[str, Tensor], path: Path) -> None:
 
 def fill(model: nn.Module, weights: Mapping[str, Tensor], path: Path) -> None:
     """Load weights into a network. Raises UpstreamError that names what is missing, surplus or of another shape."""
+    if listed := misfit(model, weights):
+        raise UpstreamError(f"{path} does not fit the network that its settings describe ({listed}); {ANEW}")
+    model.load_state_dict(dict(weights))
+
+
+def misfit(model: nn.Module, weights: Mapping[str, Tensor]) -> str:
+    """Which weights of a network are missing, surplus or of another shape; "" where all fit."""
     shapes = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
     faults = {
         "missing": [name for name in shapes if name not in weights],
         "surplus": [name for name in weights if name not in shapes],
         "of another shape": [n for n, t in weights.items() if shapes.get(n, tuple(t.shape)) != tuple(t.shape)],
     }
-    if any(faults.values()):
-        listed = "; ".join(f"{kind}: {some(names)}" for kind, names in faults.items() if names)
-        raise UpstreamError(f"{path} does not fit the network that its settings describe ({listed}); {ANEW}")
-    model.load_state_dict(dict(weights))
+    return "; ".join(f"{kind}: {some(names)}" for kind, names in faults.items() if names)
 
 
 def _is_whole(content: Mapping[str, object]) -> bool:
