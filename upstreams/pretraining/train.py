@@ -48,7 +48,7 @@ def train(
         UpstreamError: NaN, collapse, a full disk, a folder that holds another run. The last whole state is kept.
     """
     folder = RunFolder(run, writes=processes.rank == 0)
-    changes = folder.claim(recipe, speech.pack)
+    changes = folder.claim(recipe, speech.pack, speech.scores.key if speech.scores else "")
     trainer = Trainer.begin(recipe, speech, device, processes)
     learner = trainer.learner
     before = beginnings(recipe)

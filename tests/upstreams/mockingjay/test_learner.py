@@ -21,10 +21,11 @@ from upstreams.checks import check
 from upstreams.mockingjay.learner import Reconstruction
 from upstreams.pretraining import checkpoints
 from upstreams.pretraining import method as methods
+from upstreams.pretraining.ablation import finished
 from upstreams.pretraining.batches import MicroBatch
 from upstreams.pretraining.method import Speech
 from upstreams.pretraining.processes import Processes
-from upstreams.pretraining.recipe_sections import Recipe
+from upstreams.pretraining.recipe_sections import RECORD, SCORES, Recipe
 from upstreams.pretraining.train import train
 
 CPU = torch.device("cpu")
@@ -187,6 +188,30 @@ def test_scores_of_other_audio_or_of_part_of_it_are_refused(data: Path, tmp_path
     for name, said in (("rubbish", "cannot be used"), ("none", "no such file")):
         with pytest.raises(UpstreamError, match=f"{name}.parquet: {said}.*strength score"):
             packed(data, with_scores(tmp_path / f"{name}.parquet", "intensity"))
+
+
+def test_a_run_does_not_go_on_with_other_scores(data: Path, scores: Path, tmp_path: Path) -> None:
+    """Not in its folder, and no ablation takes it for the run that it needs."""
+    file, folder = tmp_path / "scores.parquet", tmp_path / "run"
+    file.write_bytes(scores.read_bytes())
+    recipe = with_scores(file, "intensity", "optimiser.steps=2", "checkpoints=1")
+
+    def go_on() -> None:
+        train(recipe, packed(data, recipe), folder, CPU, Processes(), lambda step, line: False, seen={})
+
+    go_on()
+    go_on()
+    assert finished(folder, recipe)
+    pack = packed(data, tiny()).pack
+    scored(file, pack, {"korean_emotion_tts": "labels"})
+    assert not finished(folder, recipe)
+    with pytest.raises(UpstreamError, match=r"another run \(scores differ\)"):
+        go_on()
+    about = json.loads((folder / RECORD).read_text())
+    del about[SCORES]  # as earlier versions wrote it
+    (folder / RECORD).write_text(json.dumps(about))
+    assert finished(folder, recipe)
+    go_on()
 
 
 def test_recipes_that_need_scores_name_their_file(scores: Path) -> None:
