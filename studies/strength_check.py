@@ -3,9 +3,10 @@
     python studies/strength_check.py strength.safetensors RAVDESS [--limit N]
 
 RAVDESS's speech has 672 pairs: one actor, sentence, repetition and emotion, normal and strong. Printed are the share of
-pairs that are ordered right, by the model and by loudness; and, over frames less their utterance's mean, how the score
-goes with energy, alone and with log F0 and voicing held constant. A model that orders no better than loudness, or whose
-frames follow energy, is an energy tracker.
+pairs that are ordered right, by the model and by loudness, and their difference, each a mean over actors with its 95 %
+interval (bootstrap over actors); and, over frames less their utterance's mean, how the score goes with energy, alone
+and with log F0 and voicing held constant. A model that orders no better than loudness, or whose frames follow energy,
+is an energy tracker.
 """
 
 from __future__ import annotations
@@ -24,16 +25,17 @@ from upstreams.strength import model, scoring
 
 RATE = 16000
 NEUTRAL = "01"  # has no strong form
+DRAWS = 10_000  # of the bootstrap
 
 
-def pairs(root: Path) -> list[tuple[str, Path, Path]]:
-    """(emotion, normal, strong) of each pair, by the parts of RAVDESS's file names."""
+def pairs(root: Path) -> list[tuple[str, str, Path, Path]]:
+    """(emotion, actor, normal, strong) of each pair, by the parts of RAVDESS's file names."""
     files: dict[tuple[str, ...], dict[str, Path]] = defaultdict(dict)
     for path in sorted(root.rglob("*")):
         parts = path.stem.split("-")
         if len(parts) == 7 and parts[0] == "03" and parts[1] == "01" and parts[2] != NEUTRAL:
             files[(parts[2], *parts[4:])][parts[3]] = path
-    return [(key[0], two["01"], two["02"]) for key, two in files.items() if {"01", "02"} <= set(two)]
+    return [(key[0], key[-1], two["01"], two["02"]) for key, two in files.items() if {"01", "02"} <= set(two)]
 
 
 def waveform(path: Path) -> np.ndarray:
@@ -60,6 +62,14 @@ def partial(frames: np.ndarray) -> float:
     return float(np.corrcoef(left.T)[0, 1])
 
 
+def over_actors(right: np.ndarray, actors: list[str], places: str = ".1f") -> str:
+    """Percent: the mean over actors of their means, and its 95 % interval."""
+    own = np.array([100 * right[[one == actor for one in actors]].mean() for actor in sorted(set(actors))])
+    drawn = np.random.default_rng(0).choice(own, (DRAWS, len(own))).mean(1)
+    low, high = np.percentile(drawn, (2.5, 97.5))
+    return f"{own.mean():{places}} [{low:{places}}, {high:{places}}]"
+
+
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("model", type=Path)
@@ -73,15 +83,20 @@ def main() -> None:
     if options.limit:
         several = [several[i] for i in np.linspace(0, len(several) - 1, options.limit).astype(int)]
     right: dict[str, list[tuple[bool, bool]]] = defaultdict(list)
-    frames = []
-    for emotion, normal, strong in several:
+    frames, actors = [], [actor for _, actor, _, _ in several]
+    ordered = []
+    for emotion, _, normal, strong in several:
         (low, quiet, first), (high, loud, second) = measured(network, normal), measured(network, strong)
-        right[emotion].append((high > low, loud > quiet))
+        ordered.append((high > low, loud > quiet))
+        right[emotion].append(ordered[-1])
         frames += [first, second]
-    everything = np.array([pair for some in right.values() for pair in some])
-    print(f"{len(everything)} pairs; model learnt from {', '.join(facts.get('seen', {})) or 'unknown corpora'}")
-    print(f"ordered right: model {100 * everything[:, 0].mean():.1f} %, loudness {100 * everything[:, 1].mean():.1f} %")
-    same = (everything[:, 0] == everything[:, 1]).mean()
+    everything = np.array(ordered).astype(float)
+    learnt = ", ".join(facts.get("seen", {})) or "unknown corpora"
+    print(f"{len(everything)} pairs of {len(set(actors))} actors; model learnt from {learnt}")
+    model_right, loudness_right = everything.T
+    print(f"ordered right, %: model {over_actors(model_right, actors)}, loudness {over_actors(loudness_right, actors)}")
+    print(f"model minus loudness {over_actors(model_right - loudness_right, actors, '+.1f')}")
+    same = (model_right == loudness_right).mean()
     print(f"model and loudness agree on {100 * same:.1f} % of pairs")
     for emotion, some in sorted(right.items()):
         shares = 100 * np.mean(some, axis=0)

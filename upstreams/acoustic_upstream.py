@@ -92,6 +92,9 @@ class Trained(Encoder):
     def fingerprint(self) -> str:
         return self._fingerprint(file=check_file(self.file))
 
+    def origin(self) -> Facts | None:
+        return checkpoints.facts_of(self.file, self.method)
+
     def _facts(self) -> tuple[Config, Facts]:
         """Configuration and facts: from the header of a file of ours, without torch; else the file is read."""
         if about := checkpoints.header(self.file, self.method):

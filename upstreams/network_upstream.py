@@ -75,8 +75,14 @@ class NetworkUpstream:
 
         return Trainable(copy.deepcopy(self.network()).cpu().float(), self.run, self.front, self.split())
 
+    def origin(self) -> Facts | None:
+        """Where its weights come from, for what is made of them; None: they are random, or their file does not say."""
+        return None
+
     def write_tuned(self, network: torch.nn.Module, folder: Path, facts: Facts) -> str:
         """Write the network of `trainable()` into a folder that METHOD@FOLDER reads. Raises UpstreamError."""
+        if before := self.origin():
+            facts = {**facts, "began_with": before}
         stored = Stored(self.method, asdict(network.config), network.state_dict(), facts)  # type: ignore[call-overload]
         checkpoints.write(folder / MODEL, stored)
         return f"{self.method}@"

@@ -39,7 +39,7 @@ from upstreams.network_upstream import MODEL
 from upstreams.npc.config import CITE as NPC_PAPERS
 from upstreams.plugins.neighbours import top_level_names
 from upstreams.pretraining import method as methods
-from upstreams.pretraining.checkpoints import checkpoints, group_of_runs, recipe_of, step_of
+from upstreams.pretraining.checkpoints import checkpoints, group_of_runs, recipes_behind, step_of
 
 HUGGINGFACE, EMOTION2VEC_PARTS = "upstreams.huggingface.factories", "upstreams.emotion2vec.upstream"
 
@@ -243,18 +243,20 @@ def _resolve_checkpoint(name: str, entry: Entry, checkpoint: str) -> Named:
     # A folder may hold more than the weights; its upstream hashes the files that count.
     file, base = path if path.is_file() else None, entry.name if entry.runs else None
     name, arguments = f"{entry.name}@{_shown(path)}", (*entry.arguments, str(path))
-    named = _named(name, entry.target, arguments, None, file, base, entry.cite)
+    cite = _papers(path, entry.name, entry.cite) if entry.runs else entry.cite
+    named = _named(name, entry.target, arguments, None, file, base, cite)
     step = step_of(path) if entry.runs else None
     if step is None:
         return named
-    named = replace(named, group_of_runs=group_of_runs(path, entry.name), cite=_papers(path, entry.name, entry.cite))
+    named = replace(named, group_of_runs=group_of_runs(path, entry.name))
     return replace(named, run=named.record_name.removesuffix(path.name).rstrip("@/"), step=step)
 
 
 def _papers(checkpoint: Path, method: str, own: tuple[str, ...]) -> tuple[str, ...]:
-    """BibTeX keys of the papers that a run follows: its method's own, and those of frame scores where it used them."""
-    recipe = recipe_of(checkpoint, method)
-    return (*own, *methods.SCORE_PAPERS) if recipe and recipe.get("scores") else own
+    """BibTeX keys of the papers that weights follow: their method's own, and those of frame scores where their run, or
+    one of those that it goes on from, used them."""
+    scored = any(recipe.get("scores") for recipe in recipes_behind(checkpoint, method))
+    return (*own, *methods.SCORE_PAPERS) if scored else own
 
 
 def _of_method(name: str) -> Entry:

@@ -117,6 +117,9 @@ class Trained(Encoder):
     def fingerprint(self) -> str:
         return recipe(kind="emotion2vec", revision=REVISION, file=self._file_hash())
 
+    def origin(self) -> Facts | None:
+        return checkpoints.facts_of(self.file, self.method)
+
     def _file_hash(self) -> str:
         return check_file(self.file, self._sha256)
 

@@ -16,7 +16,7 @@ from upstreams.pretraining.checkpoints import Stored
 from upstreams.pretraining.s3prl_files import setting
 
 NAME = "mockingjay"  # of the method, in the header of our files
-HEADS = ("head.", "score_head.")
+HEADS: tuple[str, ...] = ("head.", "score_head.")
 RENAMED = (  # of s3prl's names; the first that fits
     (r"input_representations\.spec_transform\.", "embed."),
     (r"input_representations\.LayerNorm\.", "norm."),

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from upstreams.acoustic_beginning import begin
 from upstreams.acoustic_inputs import SpectralInputs
-from upstreams.errors import UpstreamError
 from upstreams.mockingjay import checkpoint
 from upstreams.mockingjay.flops import step_flops
-from upstreams.mockingjay.masks import Mask, draw, log_energy
+from upstreams.mockingjay.masks import Mask, draw, log_energy, stretches
 from upstreams.mockingjay.model import Mockingjay
 from upstreams.mockingjay.recipe import Recipe
 from upstreams.pretraining.batches import MicroBatch, Stream, generator
-from upstreams.pretraining.checkpoints import fill
 from upstreams.pretraining.meter import moments, spread
 from upstreams.pretraining.method import Losses, Speech
+
+DECISIVE = ("acoustic", "heads")  # of the network: weights of another mean something else
 
 
 class Reconstruction:
@@ -67,10 +67,13 @@ class Reconstruction:
         return {}
 
     def figures(self, statistics: Tensor, step: Sequence[MicroBatch]) -> dict[str, float]:
-        """How much predictions differ between frames, and the share of frames that was masked."""
+        """How much predictions differ between frames; the share of frames that was masked, and how many are masked
+        without a break (mean)."""
         count = self._count(step)
+        number = sum(len(stretches(mask.covered)) for masks in self._masks(step) for mask in masks)
         frames = sum(int(self.framing.frames(micro.samples).sum()) for micro in step)
-        return {"prediction_var": spread(statistics.view(2, -1), count), "masked_share": count / frames}
+        varied = spread(statistics.view(2, -1), count)
+        return {"prediction_var": varied, "masked_share": count / frames, "masked_stretch": count / number}
 
     def flops(self, step: Sequence[MicroBatch]) -> float:
         """Floating-point operations of a step."""
@@ -122,13 +125,6 @@ def initial(recipe: Recipe) -> Mockingjay:
     """The network before the first step, with random weights or those of a file. Raises UpstreamError for a misfit."""
     torch.manual_seed(recipe.seed)
     network = Mockingjay(recipe.network)
-    if recipe.init is None:
-        return network
-    path, own = Path(recipe.init).expanduser(), network.state_dict()
-    given = checkpoint.read(path).weights
-    fresh = [name for name in own if name.startswith(checkpoint.HEADS) and name not in given]
-    if any(name in given and given[name].shape != own[name].shape for name in own):
-        raise UpstreamError(f"init {path}: weights of another shape than those of the recipe's model")
-    kept = {name: tensor for name, tensor in given.items() if name in own or not name.startswith(checkpoint.HEADS)}
-    fill(network, kept | {name: own[name] for name in fresh}, path)
+    if recipe.init is not None:
+        begin(network, network.config, recipe.init, checkpoint, DECISIVE)
     return network

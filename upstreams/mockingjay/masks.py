@@ -44,6 +44,11 @@ def spans(masking: Masking, frames: int) -> int:
     return max(1, round(frames * masking.share / masking.span))
 
 
+def stretches(covered: np.ndarray) -> np.ndarray:
+    """(n, 2) first frame, and the one after the last, of each unbroken stretch that is masked."""
+    return np.flatnonzero(np.diff(np.concatenate([[False], covered, [False]]))).reshape(-1, 2)
+
+
 def _random_starts(masking: Masking, frames: int, rng: np.random.Generator) -> np.ndarray:
     """Drawn without replacement; their spans may overlap."""
     return rng.permutation(max(frames - masking.span, 1))[: spans(masking, frames)]
@@ -79,14 +84,13 @@ def _equal(scores: np.ndarray, span: int, number: int) -> np.ndarray:
 
 
 def _source(covered: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """The dice are thrown once an utterance. Copied frames come in the spans that are masked, from random places."""
+    """The dice are thrown once an utterance. Where they say so, every stretch is a copy of one elsewhere."""
     frames, dice = len(covered), rng.random()
     source = np.arange(frames)
     if dice < ZEROED:
         source[covered] = ZERO
     elif dice < ZEROED + COPIED:
-        edges = np.flatnonzero(np.diff(np.concatenate([[False], covered, [False]])))
-        for start, end in edges.reshape(-1, 2):
+        for start, end in stretches(covered):
             source[start:end] = rng.integers(0, frames - (end - start) + 1) + np.arange(end - start)
     return source
 

@@ -20,7 +20,7 @@ from upstreams.pretraining.checkpoints import Stored
 from upstreams.pretraining.s3prl_files import refuse, section, setting
 
 NAME = "npc"  # of the method, in the header of our files
-HEADS = ("logits.", "codes.", "head.", "score_head.")  # behind the features that are read out
+HEADS: tuple[str, ...] = ("logits.", "codes.", "head.", "score_head.")  # behind the features that are read out
 RENAMED = (  # of s3prl's names; the first that fits
     (r"blocks\.(\d+)\.bn([12])\.running_mean$", r"blocks.\1.norm\2.mean"),
     (r"blocks\.(\d+)\.bn([12])\.running_var$", r"blocks.\1.norm\2.variance"),

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from upstreams.acoustic_beginning import begin
 from upstreams.acoustic_inputs import SpectralInputs
 from upstreams.npc import checkpoint
 from upstreams.npc.flops import step_flops
 from upstreams.npc.model import Npc
 from upstreams.npc.recipe import Recipe
 from upstreams.pretraining.batches import MicroBatch
-from upstreams.pretraining.checkpoints import fill
 from upstreams.pretraining.meter import moments, spread
 from upstreams.pretraining.method import Losses, Speech
+
+DECISIVE = ("acoustic", "kernel", "mask")  # of the network: weights of another mean something else
 
 
 class Prediction:
@@ -94,9 +95,5 @@ def initial(recipe: Recipe) -> Npc:
     torch.manual_seed(recipe.seed)
     network = Npc(recipe.network)
     if recipe.init is not None:
-        path, own = Path(recipe.init).expanduser(), network.state_dict()
-        given = checkpoint.read(path).weights
-        fresh = {name: own[name] for name in own if name.startswith(checkpoint.HEADS) and name not in given}
-        kept = {name: tensor for name, tensor in given.items() if name in own or not name.startswith(checkpoint.HEADS)}
-        fill(network, kept | fresh, path)
+        begin(network, network.config, recipe.init, checkpoint, DECISIVE)
     return network

@@ -15,7 +15,7 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
-from commons import claims, yamlfile
+from commons import claims, hashing, yamlfile
 from commons.commands import Stopped
 from commons.errors import EmorepError, Refused, UnknownName, cut
 from commons.faults import faults
@@ -23,7 +23,7 @@ from upstreams.errors import UpstreamError
 from upstreams.pretraining import recipe as recipes
 from upstreams.pretraining.checkpoints import checkpoints, name_of
 from upstreams.pretraining.method import METHODS, shipped
-from upstreams.pretraining.recipe_sections import DEFAULT, FREE, RECORD, Recipe
+from upstreams.pretraining.recipe_sections import DEFAULT, FREE, RECORD, SCORES, Recipe
 
 OF_FILES = ("init", "scores")  # settings of recipes that name a file
 
@@ -243,9 +243,12 @@ class Workshop:
 
 
 def finished(run: Path, recipe: Recipe) -> bool:
-    """Whether a folder holds this recipe's run, and its last checkpoint."""
+    """Whether a folder holds this recipe's run, and its last checkpoint; of a file of scores the content counts."""
     try:
-        recorded = json.loads((run / RECORD).read_text())["recipe"]
+        record = json.loads((run / RECORD).read_text())
+        recorded = record["recipe"]
+        if recipe.score_file is not None and SCORES in record:
+            recorded = recorded if record[SCORES] == hashing.of_file(Path(recipe.score_file).expanduser()) else {}
         same = all(recorded.get(key) == value for key, value in recipe.plain().items() if key not in FREE)
         same = same and recorded.get("method", DEFAULT) == recipe.method
     except (OSError, ValueError, KeyError, AttributeError):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
@@ -39,6 +39,7 @@ class Facts(TypedDict, total=False):
     hours: float  # of speech
     audio: str  # hash of the speech
     seen: dict[str, str]  # corpora of the benchmark among the speech -> "audio"; of fine-tuned weights also "labels"
+    began_with: Facts  # of the weights with which this training began; absent where they were random, or do not say
     tuned_from: str  # title of the upstream of which these are fine-tuned weights
     licence: str  # of that one
     average_of: list[str]  # names of checkpoints
@@ -115,11 +116,20 @@ def header(path: Path, method: str) -> tuple[Mapping[str, object], Facts] | None
     return None
 
 
-def recipe_of(path: Path, method: str) -> Mapping[str, object] | None:
-    """The recipe of the run that wrote a checkpoint, as `Recipe.origin` gives it; None where the file does not tell."""
+def facts_of(path: Path, method: str) -> Facts | None:
+    """Where a checkpoint comes from, without torch; None where the file is no whole checkpoint of that method."""
     known = header(path, method)
-    recipe = known[1].get("recipe") if known else None
-    return recipe if isinstance(recipe, dict) else None
+    return known[1] if known else None
+
+
+def recipes_behind(path: Path, method: str) -> Iterator[Mapping[str, object]]:
+    """The recipe of the run that wrote a checkpoint, that of the weights with which it began, and so on; none where the
+    file does not tell. Recipes are as `Recipe.origin` gives them."""
+    facts = facts_of(path, method)
+    while isinstance(facts, dict):
+        if isinstance(recipe := facts.get("recipe"), dict):
+            yield recipe
+        facts = facts.get("began_with")
 
 
 def group_of_runs(path: Path, method: str) -> str | None:
@@ -127,11 +137,12 @@ def group_of_runs(path: Path, method: str) -> str | None:
 
     None where the file does not tell.
     """
-    known, recipe = header(path, method), recipe_of(path, method)
-    if known is None or recipe is None:
+    facts = facts_of(path, method)
+    recipe = facts.get("recipe") if facts else None
+    if facts is None or not isinstance(recipe, dict):
         return None
     decides = {key: value for key, value in recipe.items() if key not in FREE | {"seed"}}
-    decides |= {"audio": known[1].get("audio"), "step": known[1].get("step")}
+    decides |= {"audio": facts.get("audio"), "step": facts.get("step")}
     return f"{method}~{hashing.of_json(decides)[:12]}"
 
 
@@ -202,16 +213,20 @@ def refuse_nan(weights: Mapping[str, Tensor], path: Path) -> None:
 
 def fill(model: nn.Module, weights: Mapping[str, Tensor], path: Path) -> None:
     """Load weights into a network. Raises UpstreamError that names what is missing, surplus or of another shape."""
+    if listed := misfit(model, weights):
+        raise UpstreamError(f"{path} does not fit the network that its settings describe ({listed}); {ANEW}")
+    model.load_state_dict(dict(weights))
+
+
+def misfit(model: nn.Module, weights: Mapping[str, Tensor]) -> str:
+    """Which weights of a network are missing, surplus or of another shape; "" where all fit."""
     shapes = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
     faults = {
         "missing": [name for name in shapes if name not in weights],
         "surplus": [name for name in weights if name not in shapes],
         "of another shape": [n for n, t in weights.items() if shapes.get(n, tuple(t.shape)) != tuple(t.shape)],
     }
-    if any(faults.values()):
-        listed = "; ".join(f"{kind}: {some(names)}" for kind, names in faults.items() if names)
-        raise UpstreamError(f"{path} does not fit the network that its settings describe ({listed}); {ANEW}")
-    model.load_state_dict(dict(weights))
+    return "; ".join(f"{kind}: {some(names)}" for kind, names in faults.items() if names)
 
 
 def _is_whole(content: Mapping[str, object]) -> bool:

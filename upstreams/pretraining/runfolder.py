@@ -1,6 +1,6 @@
 """What a run writes. Every file is written aside and renamed, so that a run can be stopped at any moment.
 
-RUN/recipe.json                what decides the run: the recipe and a hash of its audio
+RUN/recipe.json                what decides the run: the recipe, and hashes of its audio and of its file of frame scores
 RUN/skipped.json               files that are left out, and why
 RUN/log.jsonl                  a line every `log_every` steps
 RUN/state.pt                   the last training state, from which the run goes on
@@ -26,7 +26,7 @@ from upstreams.pretraining.batches import Position
 from upstreams.pretraining.checkpoints import Facts, Stored, checkpoints, name_of, write
 from upstreams.pretraining.method import Learner, Stateful
 from upstreams.pretraining.pack import Pack
-from upstreams.pretraining.recipe_sections import FREE, RECORD, Recipe
+from upstreams.pretraining.recipe_sections import FREE, RECORD, SCORES, Recipe
 
 SKIPPED, LOG, STATE = "skipped.json", "log.jsonl", "state.pt"
 MENDABLE = {"optimiser.rate", "optimiser.clip", "precision"}  # may change when a run goes on; the log says so
@@ -41,25 +41,28 @@ class RunFolder:
     path: Path
     writes: bool = True
 
-    def claim(self, recipe: Recipe, pack: Pack) -> dict[str, tuple[object, object]]:
+    def claim(self, recipe: Recipe, pack: Pack, scores: str = "") -> dict[str, tuple[object, object]]:
         """Settings of MENDABLE that changed since the run began: name -> (before, now). Writes what the run is.
 
-        Raises UpstreamError if the folder holds another run; the message names what differs.
+        `scores`: hash of the file of frame scores. Raises UpstreamError if the folder holds another run; the message
+        names what differs.
         """
-        asked = {"version": VERSION, "audio": pack.key, "recipe": recipe.plain()}
+        asked = {"version": VERSION, "audio": pack.key, "recipe": recipe.plain()} | ({SCORES: scores} if scores else {})
         try:
             before = json.loads((self.path / RECORD).read_text())
         except FileNotFoundError:
             before = None
         except ValueError as error:
             raise UpstreamError(f"{self.path / RECORD} is damaged ({error}); name another folder with --run") from error
+        if isinstance(before, dict) and SCORES in asked:
+            before.setdefault(SCORES, scores)  # runs of earlier versions do not say
         pairs = () if before is None else _differences(before, asked)
         differs = {name: (then, now) for name, then, now in pairs if name not in FREE}
         goes_on = set(differs) <= MENDABLE and (not differs or self.saved() < recipe.optimiser.steps)
         if not goes_on:
             raise UpstreamError(
                 f"{self.path} holds another run ({', '.join(sorted(differs))} differ); name another folder with --run, "
-                "or ask for the same recipe and audio to go on"
+                "or ask for the same recipe, audio and scores to go on"
             )
         if self.writes:
             with self._explained():

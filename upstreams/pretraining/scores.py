@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from commons import files
+from commons import files, hashing
 from upstreams.errors import UpstreamError
 from upstreams.pretraining.batches import SAMPLE_RATE, Framing
 from upstreams.pretraining.pack import Pack
@@ -95,12 +95,18 @@ def _parts(pack: Pack) -> dict[str, list[int]]:
 
 
 class Scores:
-    """The scores of a pack's utterances. `seen`: corpora whose labels they were learnt from -> "labels"."""
+    """The scores of a pack's utterances.
+
+    Attributes:
+        seen: corpora whose labels they were learnt from -> "labels".
+        key: hash of their file.
+    """
 
     def __init__(self, path: Path, pack: Pack) -> None:
         """Raises UpstreamError: no such file, not one of scores, or it lacks files of the pack or is of other audio."""
         table, about = _load(path)
         self.seen: dict[str, str] = about["seen"]
+        self.key = hashing.of_file(path)
         own = hash_of(pack)
         known: dict[str, str] = about["audio"]
         _refuse(path, own, known)

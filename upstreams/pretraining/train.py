@@ -19,7 +19,7 @@ from upstreams.errors import UpstreamError
 from upstreams.pretraining import method as methods
 from upstreams.pretraining import stops
 from upstreams.pretraining.batches import MicroBatch, Position, Stream, batches, generator
-from upstreams.pretraining.checkpoints import Facts
+from upstreams.pretraining.checkpoints import Facts, facts_of
 from upstreams.pretraining.meter import Line, Meter, Sums
 from upstreams.pretraining.method import Learner, Speech, Stateful
 from upstreams.pretraining.pack import Pack
@@ -48,13 +48,14 @@ def train(
         UpstreamError: NaN, collapse, a full disk, a folder that holds another run. The last whole state is kept.
     """
     folder = RunFolder(run, writes=processes.rank == 0)
-    changes = folder.claim(recipe, speech.pack)
+    changes = folder.claim(recipe, speech.pack, speech.scores.key if speech.scores else "")
     trainer = Trainer.begin(recipe, speech, device, processes)
     learner = trainer.learner
-    if seen is None and speech.scores and speech.scores.seen:
+    before = beginnings(recipe)
+    if seen is None and (labels := labelled(before, speech)):
         raise UpstreamError(
-            f"the scores were learnt from labels of {', '.join(speech.scores.seen)}, which the checkpoints have to "
-            "say: name all corpora of the benchmark among the speech with --seen (or none)"
+            f"the scores, or the weights it begins with, were learnt from labels of {', '.join(labels)}, which the "
+            "checkpoints have to say: name all corpora of the benchmark among the speech with --seen (or none)"
         )
     start = folder.resume(trainer.state)
     processes.agree(beginning(recipe, speech.pack, start, learner))
@@ -79,7 +80,7 @@ def train(
             stops.check_collapse(line, position, recipe, learner, folder)
         stop = processes.any(watch(following.step, line))
         if stop or following.step in checkpoint_steps(recipe):
-            folder.publish(following.step, recipe.method, learner, origin(recipe, speech, seen))
+            folder.publish(following.step, recipe.method, learner, origin(recipe, speech, before, seen))
         if stop or following.step % recipe.save_every == 0 or following.step == recipe.optimiser.steps:
             folder.save(following, trainer.state)
         if stop:
@@ -187,12 +188,26 @@ def checkpoint_steps(recipe: Recipe) -> set[int]:
     return {round(steps * i / number) for i in range(1, number + 1)} - {0}
 
 
-def origin(recipe: Recipe, speech: Speech, seen: dict[str, str] | None) -> Facts:
+def origin(recipe: Recipe, speech: Speech, before: Facts, seen: dict[str, str] | None) -> Facts:
     """What a checkpoint says of where it comes from. It is passed on, so it names no folder of this machine.
 
-    Corpora whose labels the scores were learnt from are seen with their labels.
+    `before`: the same of the weights that it began with; what these have seen is seen here, too.
     """
     facts: Facts = {"recipe": recipe.origin(), "hours": round(speech.pack.hours, 2), "audio": speech.pack.key}
+    if before:
+        facts["began_with"] = before
     if seen is not None:
-        facts["seen"] = seen | (speech.scores.seen if speech.scores else {})
+        facts["seen"] = before.get("seen", {}) | seen | labelled(before, speech)
     return facts
+
+
+def beginnings(recipe: Recipe) -> Facts:
+    """Where the weights of `init` come from; empty where there are none, or their file does not say."""
+    path = None if recipe.init is None else Path(recipe.init).expanduser()
+    return (facts_of(path, recipe.method) if path else None) or {}
+
+
+def labelled(before: Facts, speech: Speech) -> dict[str, str]:
+    """Corpus -> "labels" of those whose labels taught the scores, or the weights that the run began with."""
+    own = {corpus: how for corpus, how in before.get("seen", {}).items() if how == "labels"}
+    return own | (speech.scores.seen if speech.scores else {})

@@ -52,7 +52,8 @@ def _train(arguments: argparse.Namespace) -> int:
     audio = training.audio_of(rows)
     ranked = training.targets(audio, Extraction(places.chosen(arguments).cache, "cpu", arguments.jobs))
     for emotion, share in ranked.ordered.items():
-        print(f"{emotion}: {100 * share:.1f} % of pairs ranked above neutral; mean strength "
+        print(f"{emotion}: {100 * share:.1f} % of pairs ranked above neutral, on the utterances that the ranking was "
+              f"fitted to; mean strength "
               f"{ranked.values[audio['emotion'] == emotion].mean():.2f}")  # fmt: skip
 
     def shown(epoch: training.Epoch) -> None:

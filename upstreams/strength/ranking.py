@@ -25,7 +25,7 @@ RANGE = (1.0, 99.0)  # percentiles that become 0 and 1; a single odd utterance t
 class Strengths:
     """values: (N,) in 0..1; a neutral utterance has the mean of its values for all emotions.
 
-    ordered: emotion -> share of the pairs that are ranked right.
+    ordered: emotion -> share of the pairs, those that it was fitted to, that are ranked right.
     """
 
     values: np.ndarray
@@ -33,7 +33,10 @@ class Strengths:
 
 
 def strengths(functionals: np.ndarray, table: pd.DataFrame, seed: int = 1) -> Strengths:
-    """Strengths of the utterances of a table (speaker, emotion), from their (N, D) functionals."""
+    """Strengths of the utterances of a table (speaker, emotion), from their (N, D) functionals.
+
+    Of every emotion a speaker has neutral utterances, too (`table.load` sees to it).
+    """
     z = _standardised(functionals)
     emotion, speaker = table["emotion"].to_numpy(), table["speaker"].to_numpy()
     neutral = emotion == NEUTRAL
@@ -41,8 +44,6 @@ def strengths(functionals: np.ndarray, table: pd.DataFrame, seed: int = 1) -> St
     for number, name in enumerate(sorted(set(emotion) - {NEUTRAL})):
         rng = np.random.default_rng((seed, number))
         strong, weak = _pairs(emotion == name, neutral, speaker, rng)
-        if not len(strong):
-            continue
         alike = [_alike(part, speaker, rng) for part in (emotion == name, neutral)]
         differences = z[strong] - z[weak]
         w = _fit(differences, np.concatenate([z[a] - z[b] for a, b in alike]))

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from commons.errors import some
 from upstreams.errors import UpstreamError
 
 NEUTRAL = "neutral"
@@ -19,14 +20,20 @@ def load(paths: Sequence[Path]) -> pd.DataFrame:
     """One table of all files, with columns path, speaker, emotion and corpus ("" where a file has none).
 
     Paths are relative to the file's folder. Speakers of two files are never one. Raises UpstreamError: no such file,
-    columns or values missing, an audio file missing, or no speaker with neutral and emotional utterances.
+    columns or values missing, an audio file missing, or an emotion of which no speaker has neutral utterances too.
     """
     table = pd.concat([_one(path) for path in paths], ignore_index=True)
-    pairs = [speaker for speaker, emotions in table.groupby("speaker")["emotion"] if _both(emotions)]
-    if not pairs:
+    named, others = ", ".join(map(str, paths)), set(table["emotion"]) - {NEUTRAL}
+    calm = table["speaker"].isin(table["speaker"][table["emotion"] == NEUTRAL])
+    ranked = set(table["emotion"][calm]) - {NEUTRAL}
+    if not ranked:
         raise UpstreamError(
-            f"{', '.join(map(str, paths))}: no speaker has both {NEUTRAL!r} and other emotions, so there is nothing to "
-            f"rank; the word in the column emotion has to be {NEUTRAL!r}"
+            f"{named}: no speaker has both {NEUTRAL!r} and other emotions, so there is nothing to rank; the word in "
+            f"the column emotion has to be {NEUTRAL!r}"
+        )
+    if alone := sorted(others - ranked):
+        raise UpstreamError(
+            f"{named}: no speaker of {some(alone)} has {NEUTRAL!r} utterances to rank it against; leave its lines out"
         )
     return table
 
@@ -40,21 +47,18 @@ def seen(table: pd.DataFrame) -> dict[str, str] | None:
 def held_out(table: pd.DataFrame, share: float = 0.2) -> np.ndarray:
     """(N,) True for utterances of the speakers kept for choosing the epoch: the last of each corpus, at least one.
 
-    Raises UpstreamError where a corpus has one speaker, so that none would be left to train on.
+    Of a corpus with one speaker none is kept. Raises UpstreamError where all corpora have one: there is none to keep.
     """
     kept = np.zeros(len(table), bool)
     for corpus in sorted(set(table["corpus"])):
         rows = table[table["corpus"] == corpus]
         speakers = sorted(set(rows["speaker"]))
-        if len(speakers) == 1 and table["corpus"].nunique() == 1:
-            raise UpstreamError(f"{corpus or 'the table'} has one speaker; two are needed, one of them to choose by")
         number = max(1, round(share * len(speakers))) if len(speakers) > 1 else 0
         kept |= table["speaker"].isin(speakers[len(speakers) - number :]).to_numpy()
+    if not kept.any():
+        of = some([corpus for corpus in sorted(set(table["corpus"])) if corpus]) or "the table"
+        raise UpstreamError(f"{of}: one speaker each; a corpus with two is needed, one of them to choose the epoch by")
     return kept
-
-
-def _both(emotions: pd.Series) -> bool:
-    return bool((emotions == NEUTRAL).any() and (emotions != NEUTRAL).any())
 
 
 def _one(path: Path) -> pd.DataFrame:

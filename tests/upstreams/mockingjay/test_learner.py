@@ -20,9 +20,12 @@ from upstreams.__main__ import main
 from upstreams.checks import check
 from upstreams.mockingjay.learner import Reconstruction
 from upstreams.pretraining import checkpoints
+from upstreams.pretraining import method as methods
+from upstreams.pretraining.ablation import finished
 from upstreams.pretraining.batches import MicroBatch
 from upstreams.pretraining.method import Speech
 from upstreams.pretraining.processes import Processes
+from upstreams.pretraining.recipe_sections import RECORD, SCORES, Recipe
 from upstreams.pretraining.train import train
 
 CPU = torch.device("cpu")
@@ -108,7 +111,7 @@ def test_it_learns_and_the_log_has_its_figures(data: Path, tmp_path: Path) -> No
     assert lines[-1]["reconstruction_loss"] == lines[-1]["loss"] < 0.98 * lines[0]["loss"]
     for key in ("prediction_var", "masked_share", "frames_per_second", "share_of_peak", "gradient_norm", "memory_mb"):
         assert all(line[key] > 0 for line in lines[:-1]), key
-    assert all(0.1 < line["masked_share"] < 0.2 for line in lines)
+    assert all(0.1 < line["masked_share"] < 0.2 and line["masked_stretch"] >= 7 for line in lines)
 
 
 def test_short_utterances_are_kept(tmp_path: Path) -> None:
@@ -152,6 +155,24 @@ def test_who_trains_on_scores_of_labels_says_which_corpora_are_among_the_speech(
         run(recipe, data, data.parent / "unsaid")
 
 
+def test_what_goes_on_from_such_weights_has_seen_the_labels_too(data: Path, scores: Path, tmp_path: Path) -> None:
+    def trained(name: str, recipe: Recipe, seen: dict[str, str]) -> Path:
+        folder = tmp_path / name
+        train(recipe, packed(data, recipe), folder, CPU, Processes(), lambda step, line: False, seen=seen)
+        return checkpoints.checkpoints(folder)[-1]
+
+    short = ("optimiser.steps=2", "checkpoints=1")
+    first = trained("first", with_scores(scores, "intensity", *short), {"x": "audio"})
+    begun = tiny(*short, f"init={first}")
+    with pytest.raises(UpstreamError, match=r"learnt from labels of nemo.*--seen"):
+        run(begun, data, tmp_path / "unsaid")
+    second = upstreams.load(f"mockingjay@{trained('second', begun, {'nemo': 'audio'})}")
+    assert second.seen == {"x": "audio", "nemo": "labels"}
+    (tuned := tmp_path / "tuned").mkdir()
+    name = second.model.write_tuned(second.model.network(), tuned, {"seen": second.seen})
+    assert methods.SCORE_PAPERS[0] in upstreams.resolve(f"{name}{tuned}").cite
+
+
 def test_scores_of_other_audio_or_of_part_of_it_are_refused(data: Path, tmp_path: Path) -> None:
     pack = packed(data, tiny()).pack
     lacking = scored(tmp_path / "lacking.parquet", pack, leave_out=pack.names[3])
@@ -167,6 +188,30 @@ def test_scores_of_other_audio_or_of_part_of_it_are_refused(data: Path, tmp_path
     for name, said in (("rubbish", "cannot be used"), ("none", "no such file")):
         with pytest.raises(UpstreamError, match=f"{name}.parquet: {said}.*strength score"):
             packed(data, with_scores(tmp_path / f"{name}.parquet", "intensity"))
+
+
+def test_a_run_does_not_go_on_with_other_scores(data: Path, scores: Path, tmp_path: Path) -> None:
+    """Not in its folder, and no ablation takes it for the run that it needs."""
+    file, folder = tmp_path / "scores.parquet", tmp_path / "run"
+    file.write_bytes(scores.read_bytes())
+    recipe = with_scores(file, "intensity", "optimiser.steps=2", "checkpoints=1")
+
+    def go_on() -> None:
+        train(recipe, packed(data, recipe), folder, CPU, Processes(), lambda step, line: False, seen={})
+
+    go_on()
+    go_on()
+    assert finished(folder, recipe)
+    pack = packed(data, tiny()).pack
+    scored(file, pack, {"korean_emotion_tts": "labels"})
+    assert not finished(folder, recipe)
+    with pytest.raises(UpstreamError, match=r"another run \(scores differ\)"):
+        go_on()
+    about = json.loads((folder / RECORD).read_text())
+    del about[SCORES]  # as earlier versions wrote it
+    (folder / RECORD).write_text(json.dumps(about))
+    assert finished(folder, recipe)
+    go_on()
 
 
 def test_recipes_that_need_scores_name_their_file(scores: Path) -> None:

@@ -7,7 +7,7 @@ from typing import get_args
 import numpy as np
 import pytest
 
-from upstreams.mockingjay.masks import ZERO, Mask, draw, spans
+from upstreams.mockingjay.masks import ZERO, Mask, draw, spans, stretches
 from upstreams.mockingjay.recipe import Masking, MaskKind
 
 KINDS = get_args(MaskKind)
@@ -62,8 +62,17 @@ def test_they_mask_where_scores_are_high_or_low() -> None:
     scores = curve(1000)
     means = {kind: scores[several(kind, 1000, 1)[0].covered].mean() for kind in KINDS}
     assert means["intensity_low"] < means["random"] < means["intensity_equal"] <= means["intensity"]
-    spans_of = np.diff(np.flatnonzero(np.diff(np.r_[0, several("intensity_equal", 1000, 1)[0].covered, 0])))[::2]
+    spans_of = np.diff(stretches(several("intensity_equal", 1000, 1)[0].covered))
     assert (spans_of % 7 == 0).sum() >= len(spans_of) - 1  # whole spans side by side, the last cut short
+
+
+def test_a_stretch_is_copied_whole_from_another_place() -> None:
+    copies = [mask for mask in several("random", 298, 200) if (mask.source[mask.covered] != ZERO).all()]
+    moved = [mask for mask in copies if (mask.source != np.arange(298)).any()]
+    assert moved
+    for mask in moved:
+        assert mask.covered.sum() == np.diff(stretches(mask.covered)).sum()
+        assert all((np.diff(mask.source[first:end]) == 1).all() for first, end in stretches(mask.covered))
 
 
 def test_a_large_share_is_reached_where_no_span_fits_any_more() -> None:

@@ -120,8 +120,12 @@ def test_a_run_begins_with_a_checkpoint_of_s3prl(tmp_path: Path) -> None:
     fits = (f"init={file}", "model.dim=48", "model.ffn=96")
     begun, given = initial(tiny(*fits)).state_dict(), checkpoint.read(file).weights
     assert begun.keys() == given.keys() and all(torch.equal(begun[name], given[name]) for name in given)
-    with pytest.raises(UpstreamError, match="another shape"):
+    with pytest.raises(UpstreamError, match=r"init .*states\.ckpt: does not fit the recipe's model \(of another shape"):
         initial(tiny(f"init={file}"))
+    with pytest.raises(UpstreamError, match="has heads 4, that of the recipe's model 3"):
+        initial(tiny(*fits, "model.heads=3"))
+    with pytest.raises(UpstreamError, match=r"has acoustic Acoustic\(kind='log_mel'"):
+        initial(tiny(*fits[1:], f"init={of_s3prl(tmp_path / 'online.ckpt', ONLINE)}"))
 
 
 def test_it_passes_the_check(tmp_path: Path) -> None:

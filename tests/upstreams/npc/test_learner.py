@@ -144,6 +144,8 @@ def test_its_checkpoints_are_upstreams(data: Path, tmp_path: Path) -> None:
     assert (whole - lean).abs().max() < 0.02 * whole.abs().max()
     begun = Prediction(tiny(f"init={file}"), packed(data, tiny()), CPU).network.state_dict()
     assert torch.equal(begun["masked.0.weight"], checkpoints.read(Path(file)).weights["masked.0.weight"])
+    with pytest.raises(UpstreamError, match="has kernel 15, that of the recipe's model 17"):  # as many taps, elsewhere
+        Prediction(tiny(f"init={file}", "model.kernel=17", "model.mask=7"), packed(data, tiny()), CPU)
 
 
 def test_operations_are_counted(data: Path) -> None:

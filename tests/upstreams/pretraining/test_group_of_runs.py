@@ -15,11 +15,15 @@ from upstreams.pretraining.checkpoints import Stored
 from upstreams.pretraining.method import METHODS
 
 
-def checkpoint(run: Path, method: str, step: int = 4, audio: str = "a" * 64, **recipe: object) -> Path:
-    """A file such as pre-training writes, with next to no weights."""
+def checkpoint(
+    run: Path, method: str, step: int = 4, audio: str = "a" * 64, before: Path | None = None, **recipe: object
+) -> Path:
+    """A file such as pre-training writes, with next to no weights; `before`: what the run began with."""
     run.mkdir(parents=True, exist_ok=True)
     path = run / checkpoints.name_of(step)
     facts = {"step": step, "audio": audio, "recipe": {"seed": 1, "loss": {"alpha": 1.0}, "log_every": 5} | recipe}
+    if before is not None:
+        facts["began_with"] = checkpoints.facts_of(before, method)
     checkpoints.write(path, Stored(method, {}, {"w": torch.ones(1)}, facts))
     return path
 
@@ -47,6 +51,18 @@ def test_a_run_on_frame_scores_cites_their_papers_too(tmp_path, method):
         named = upstreams.resolve(name, Places(runs=tmp_path))
         assert named.cite == (*own, *methods.SCORE_PAPERS)
         assert set(upstreams.resolve(f"{named.name}+fbank", Places(runs=tmp_path)).cite) == set(named.cite)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_so_does_all_that_comes_from_such_a_run(tmp_path, method):
+    scored = checkpoint(tmp_path / "mine" / "scored", method, scores="scores.parquet")
+    begun = checkpoint(tmp_path / "mine" / "begun", method, before=scored, init=scored.name)
+    again = checkpoint(tmp_path / "mine" / "again", method, before=begun, init=begun.name)
+    average, released = checkpoints.average(again.parent, 1), tmp_path / "passed_on.safetensors"
+    checkpoints.release(again, released, lambda whole: whole)
+    for name in (f"{method}@{begun}", f"{method}:mine/again", f"{method}@{average}", f"{method}@{released}"):
+        cite = upstreams.resolve(name, Places(runs=tmp_path)).cite
+        assert cite == (*methods.find(method).cite, *methods.SCORE_PAPERS), name
 
 
 def test_other_upstreams_are_of_no_group():

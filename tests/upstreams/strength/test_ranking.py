@@ -60,6 +60,7 @@ def test_a_table_is_checked_and_its_lines_named(tmp_path: Path) -> None:
         "path,speaker,emotion\n0.wav,a,neutral\n1.wav,,anger\n": "line 3: has no speaker",
         "path,speaker,emotion\nnone.wav,a,neutral\n": r"1 of its audio files are not there, such as .*none\.wav",
         "path,speaker,emotion\n0.wav,a,neutral\n1.wav,b,anger\n": "no speaker has both 'neutral' and other emotions",
+        "path,speaker,emotion\n0.wav,a,neutral\n1.wav,a,joy\n2.wav,b,fear\n": "no speaker of fear has 'neutral'",
     }
     for text, said in cases.items():
         with pytest.raises(UpstreamError, match=said):
@@ -79,5 +80,6 @@ def test_held_out_speakers_are_whole_and_of_every_corpus(tmp_path: Path) -> None
     assert tables.seen(table) == {"one": "labels", "two": "labels"}
     unknown = tables.load([written(tmp_path, "path,speaker,emotion\n0.wav,a,neutral\n1.wav,a,anger\n")])
     assert tables.seen(unknown) is None
-    with pytest.raises(UpstreamError, match="has one speaker"):
-        tables.held_out(unknown)
+    for table in (unknown, pd.concat([unknown.assign(corpus=c, speaker=f"{c}/a") for c in ("one", "two")])):
+        with pytest.raises(UpstreamError, match="one speaker each"):
+            tables.held_out(table)
