@@ -140,6 +140,18 @@ def test_without_sentences_there_are_no_pairs(tmp_path, table):
     assert made.further["intensity"].pairs == [] and "pairs" not in made.further["intensity"].metrics
 
 
+def test_pairs_are_counted_where_only_another_corpus_tells_repetitions_and_never_without_a_sentence(tmp_path, table):
+    def right(name, **columns):
+        return record(tmp_path / name, table.assign(**columns)).further["intensity"].metrics["pairs"]
+
+    some = np.arange(len(table)) % 2 == 0
+    part = right("part", repetition=np.where(some, "1", None))
+    assert part == right("told", repetition=np.where(some, "1", "none"))
+    alone = right("alone", sentence=np.where(some, table["sentence"], None))
+    assert alone == right("each", sentence=np.where(some, table["sentence"], table.index))
+    assert part.value is not None and part != alone
+
+
 def test_answers_of_strange_utterances_are_refused(tmp_path, table):
     gender = answers(table, (0,))[0]
     strange = replace(gender, table=gender.table.assign(id="nobody"))
