@@ -225,6 +225,15 @@ def test_a_sequence_that_does_not_fit_its_frames_is_left_out_and_counted(made):
     assert predictions.table.equals(run(features, masked(problem, "phonemes", [row])).table)
 
 
+def test_where_no_sequence_fits_its_frames_the_branch_is_off_and_all_are_counted(made):
+    features, problem = made
+    long = np.array([np.zeros(12, dtype=np.int64)] * len(problem.ids) + [None], dtype=object)[:-1]
+    also = tuple(replace(own, values=long) if own.kind == "sequence" else own for own in problem.also)
+    predictions = run(features, replace(problem, also=also))
+    assert predictions.choices[0]["phonemes_unread"] == len(problem.folds[0].train)
+    assert "without:phonemes" in predictions.marks and "phonemes" not in {one.name for one in predictions.further}
+
+
 def test_a_target_of_another_kind_is_refused_by_name(made):
     features, problem = made
     level = problem.also[0]
