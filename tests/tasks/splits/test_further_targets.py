@@ -118,6 +118,25 @@ def test_what_joined_corpora_lack_is_masked(ask, tmp_path):
         assert (target.mask == (task.utterances["corpus"] == "emodb")).all()
 
 
+def test_levels_are_those_of_arousal_where_a_user_says_so(tmp_path):
+    layouts.TREES["iemocap"](tmp_path)
+    layouts.emodb(tmp_path)
+
+    def levels(name, **said):
+        task = tasks.load(name, tasks.Options(tmp_path, tmp_path / "cache", **said))
+        return task, [target for target in task.full_problem.also if target.name == "intensity"]
+
+    for name in ("iemocap", "unified:emodb,iemocap"):
+        (plain, none), (task, (target,)) = levels(name), levels(name, by_arousal=True)
+        assert none == [] and task.audit.hash == plain.audit.hash
+        rows = task.utterances
+        there = rows["arousal"].notna() & (rows["emotion"] != "neutral")
+        assert (target.mask == there).all() and set(target.values[there]) == set(range(len(target.classes)))
+        places = (rows["arousal"][there] - 1) / 4
+        assert (np.abs(places - np.array(target.places)[target.values[there]]) <= 1 / 8).all()
+    assert levels("iemocap_arousal", by_arousal=True)[1] == []
+
+
 @pytest.mark.parametrize("corpus", OF_CLASSES)
 def test_tasks_of_classes_have_all_that_their_corpus_has(corpus, tmp_path):
     """Those on other folds or labels, too: a head of several targets then learns the same on each."""
