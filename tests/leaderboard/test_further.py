@@ -110,12 +110,12 @@ def test_verify_names_a_figure_and_a_file_that_were_changed(tmp_path, table):
 def test_tables_and_csv_show_them_and_say_what_the_head_is(tmp_path, table):
     made = record(tmp_path, table)
     (shown,) = ending.tables([made])
-    assert NOTE in shown.title
+    assert NOTE in shown.heading
     further = ["gender UA", "intensity UA", "PER", "gender probe UA"]
     assert [column for column in shown.columns if column in further] == further
     assert shown.cell("fbank", "PER").value == made.further["phonemes"].metrics["PER"].value
     for name in ("metric", "task", "class", "cost"):
-        assert all(NOTE in one.title for one in tables.view(name, tmp_path, [made])[0])
+        assert all(NOTE in one.heading for one in tables.view(name, tmp_path, [made])[0])
     header, row = (line.split(",") for line in text([made]).splitlines())
     figures = {name: own for name, own in zip(header, row, strict=True) if "_probe_" in name}
     assert set(figures) == {f"{name}{part}" for name in ("gender_probe_UA", "speaker_probe_WA")
