@@ -75,8 +75,10 @@ def test_a_corpus_stands_beside_itself_trained_alone(tmp_path, table):
     (shown,) = tables
     assert problems == [] and shown.rows == [*CORPORA, "all"]
     assert "an interpretation" not in shown.heading
-    told = {"downstream": records[0].downstream.model_copy(update={"interpretation": "an interpretation of a paper"})}
-    assert "an interpretation" in view("unified", tmp_path, [records[0].model_copy(update=told)])[0][0].heading
+    changed = {
+        "downstream": records[0].downstream.model_copy(update={"interpretation": "an interpretation of a paper"})
+    }
+    assert "an interpretation" in view("unified", tmp_path, [records[0].model_copy(update=changed)])[0][0].heading
     assert shown.columns == ["unified", "alone", "majority, alone", "classes"]
     for corpus in CORPORA:
         for one, column in zip(records, shown.columns, strict=False):
