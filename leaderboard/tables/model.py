@@ -90,7 +90,7 @@ class Table:
         names: row: its head, where that is not the key itself.
         lettering: mark: its letter, where several tables share letters; else each table counts from `a`.
         published: lines on published figures, each with whether its protocol is the one here.
-        interpretation: of which paper the head is an interpretation; empty for other heads.
+        interpretation: of which paper the head is an interpretation; None for other heads.
         narrower: what to leave out in this order where a terminal is too narrow: (column, `interval` or `column`).
     """
 
@@ -106,7 +106,7 @@ class Table:
     lettering: Mapping[str, str] = field(default_factory=dict)
     published: list[tuple[str, bool]] = field(default_factory=list)
     narrower: list[tuple[str, str]] = field(default_factory=list)
-    interpretation: str = ""
+    interpretation: str | None = None
 
     @property
     def heading(self) -> str:

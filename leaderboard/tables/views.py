@@ -312,7 +312,7 @@ def _table(
         references=frozenset(row_of(r) for r in records if is_floor(r)),
         notes=list(notes),
         names=_names(records),
-        interpretation=next((r.downstream.interpretation for r in records if not is_floor(r)), ""),
+        interpretation=next((r.downstream.interpretation for r in records if not is_floor(r)), None),
     )
 
 
