@@ -68,6 +68,7 @@ class Request:
     force: bool = False
     rerun: bool = False
     skip_bad: bool = False
+    by_arousal: bool = False
     dry_run: bool = False
     card: bool = False
     ablation: Ablation | None = None
@@ -104,7 +105,7 @@ class Request:
         where = self.places
         reading = tasks.Options(
             where.data, where.cache, where.emobox, self.skip_bad, self.limit, self.jobs, self.audio, self.labels,
-            self.texts, noise=self.noise, below=where.below,
+            self.texts, noise=self.noise, below=where.below, by_arousal=self.by_arousal,
         )  # fmt: skip
         return Setting(
             results=self.results.absolute(),
@@ -152,6 +153,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--skip-bad", action="store_true", help="leave out undecodable files and utterances without text, and say so")
     add("--text", nargs="+", metavar="CORPUS=FILE", default=[],
         help="transcripts for a corpus: a table of id and text (of a recogniser) or text_gold")  # fmt: skip
+    add("--by-arousal", action="store_true",
+        help="heads that learn intensity: levels of IEMOCAP and MSP-Podcast from their rated arousal")  # fmt: skip
     add("--ablation", metavar="NAME", help="variants of a pre-training, as upstreams")
     add("--speech", nargs="+", default=[], metavar="DIR", help="of --ablation: what it is trained on")
     add("--seen", nargs="+", metavar="CORPUS", help="corpora of the benchmark among --speech, or none")
@@ -204,7 +207,7 @@ def understood(options: argparse.Namespace, tell: Callable[[str], None]) -> Requ
         places=where,
         **{k: getattr(options, k)
            for k in ["seeds", "device", "precision", "jobs", "limit", "force", "rerun", "skip_bad", "dry_run", "audio",
-                     "labels", "keep_weights", "noise", "prefetch"]},
+                     "labels", "keep_weights", "noise", "prefetch", "by_arousal"]},
         shard=None if options.shard is None else shards.which(options.shard, os.environ),
         engine=engine_settings.chosen(options.engine, options.engine_config, options.address),
         texts=tasks.texts(options.text, names, tables),
@@ -213,6 +216,8 @@ def understood(options: argparse.Namespace, tell: Callable[[str], None]) -> Requ
         seen=seen_of(options.seen),
         files=tuple((name, os.environ[name]) for name in (ablation.files if ablation else ()) if os.environ.get(name)),
     )  # fmt: skip
+    if request.by_arousal and not any(reader.further for reader in request.readers):
+        raise Refused("--by-arousal is for heads that learn intensity; name speecheq or finetune_speecheq with -d")
     _suit(request.readers, [name for name in request.tasks if name in options.task])
     if request.device == "cuda" and request.engine is None:  # elsewhere the worker looks for its GPU
         device.choose(request.device)

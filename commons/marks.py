@@ -23,7 +23,8 @@ MEANING = {
     "sentences_unknown": "the sentences of the corpus are not known: the same text may be in test and in training",
     SENTENCES: "sentences of test are in training too: a phoneme error rate then also says how well these sentences "
     "are known",
-    WITHOUT: "a head of several branches was trained without this one: no training utterance has its label",
+    WITHOUT: "a head of several branches was trained without this one: no training utterance has its label, or, of "
+    "phonemes, frames enough for them",
     "dialogues_shared": "by protocol, dialogues of test are in training too",
     "audio_shared": "some recordings of test are in training too: an official split or two corpora hold them twice",
     "dev_speakers_shared": "speakers of the training part are in dev too; none of test",

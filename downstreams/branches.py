@@ -53,7 +53,8 @@ def labels(problem: Problem, fold: Fold, weights: dict[str, Weight], neutral: st
 
     Args:
         weights: branch -> the weight of its loss.
-        neutral: `masked`: neutral utterances have no intensity; `zero`: they lie below the lowest level.
+        neutral: `masked`: neutral utterances have no intensity; `zero`: they lie below the lowest level, those of
+            speakers who have utterances with a level.
         whole: (N,) bool: the utterances whose sequence training can read from their frames.
 
     Raises:
@@ -94,11 +95,11 @@ def _label(problem: Problem, fold: Fold, target: Target, weight: float, neutral:
     if target.kind != "ordinal":
         return Label(target, weight, target.values, target.mask & train)
     levels, values = len(target.classes), target.values
-    calm = is_neutral(problem)
-    if neutral == "zero" and (calm & train).any():
-        levels, values = levels + 1, np.where(calm, 0, np.where(values < 0, -1, values + 1))
-    else:
-        values = np.where(calm, -1, values)
+    values = np.where(is_neutral(problem), -1, values)
+    # In corpora without levels neutral speech has no place either: there 0 would be all that is learnt.
+    lowest = is_neutral(problem) & np.isin(problem.speaker, problem.speaker[train & (values >= 0)])
+    if neutral == "zero" and (lowest & train).any():
+        levels, values = levels + 1, np.where(lowest, 0, np.where(values < 0, -1, values + 1))
     return Label(target, weight, values, (values >= 0) & train, levels)
 
 

@@ -15,7 +15,7 @@ from torch.nn.functional import cross_entropy
 from commons.corridors.features import Live
 from commons.corridors.predictions import Choice
 from commons.corridors.problem import Fold, Problem
-from downstreams import branches, choosing, schedule
+from downstreams import branches, choosing, own_classes, schedule
 from downstreams.branches import Label
 from downstreams.class_loss import ClassLoss
 from downstreams.errors import DownstreamError
@@ -170,7 +170,9 @@ class Course:
         logits = self.network.predict(dev)[0]
         if not np.isfinite(logits).all():
             raise self._fault(dev, "output on dev")
-        loss = cross_entropy(torch.as_tensor(logits), torch.as_tensor(setup.problem.targets[dev]))
+        allowed = own_classes.of_rows(setup.problem, dev, "cpu")
+        bounded = own_classes.within(torch.as_tensor(logits), allowed)
+        loss = cross_entropy(bounded, torch.as_tensor(setup.problem.targets[dev]))
         losses, self._losses = self._losses, []
         return {
             "epoch": len(self.curve) + 1,

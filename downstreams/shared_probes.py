@@ -1,8 +1,8 @@
 """What the vectors that the branches of a head share tell of gender and speaker: `probe` on them.
 
 Gender: trained on the fold's training part, tested on its test speakers. Speaker: trained on four fifths of the
-sentences of the fold's training part, tested on the same speakers' other sentences. Strengths are chosen within what
-the probe is trained on: speakers or sentences are left out.
+sentences of the fold's training part (of two on one), tested on the same speakers' other sentences. Strengths are
+chosen within what the probe is trained on: speakers or sentences are left out.
 """
 
 from __future__ import annotations

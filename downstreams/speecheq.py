@@ -17,7 +17,7 @@ from pydantic import JsonValue
 
 from commons.corridors.features import Features
 from commons.corridors.predictions import Further, Predictions
-from commons.corridors.problem import Fold, Problem
+from commons.corridors.problem import Fold, Problem, Target
 from commons.progress import Progress
 from downstreams import branch_answers, branches, chance, own_classes, schedule, shared_probes
 from downstreams.assembly import FoldResult, assemble, joined
@@ -90,7 +90,8 @@ def _of_fold(
     if settings.probes and np.isfinite(best.figure):
         known = predicted(best.network, scaled, fold.train)[1]
         further += shared_probes.probed(problem, fold, seed, known, vectors)
-    unread = {f"{label.target.name}_unread": n for label in labels if (n := _unread(label, fold))}
+    asked = (target for target in problem.also if settings.weights().get(target.name, 0) > 0)
+    unread = {f"{target.name}_unread": n for target in asked if (n := _unread(target, fold, whole))}
     result = FoldResult(
         fold,
         seed,
@@ -104,9 +105,9 @@ def _of_fold(
     return _Made(result, further, labels)
 
 
-def _unread(label: Label, fold: Fold) -> int:
+def _unread(target: Target, fold: Fold, whole: np.ndarray) -> int:
     """How many training utterances have a sequence that their frames are too few for, or too many to be taken whole."""
-    return int((label.target.mask & ~label.usable)[fold.train].sum()) if label.target.kind == "sequence" else 0
+    return int((target.mask & ~whole)[fold.train].sum()) if target.kind == "sequence" else 0
 
 
 def _further(

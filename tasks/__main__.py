@@ -144,7 +144,8 @@ def _intensity(options: argparse.Namespace) -> int:
         raise TaskError(f"{data}: holds no corpus with levels of intensity (known: {', '.join(scale.levels)})")
     for name in wanted:
         _, rows = reading.table(corpora.module(name).CORPUS, data, cache)
-        print(intensity.contribution(name, rows, options.neutral, options.by_arousal))
+        rows = intensity.by_arousal(name, rows) if options.by_arousal else rows
+        print(intensity.contribution(name, rows, options.neutral))
     return 0
 
 

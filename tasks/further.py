@@ -9,7 +9,9 @@ import numpy as np
 import pandas as pd
 
 from commons.corridors.problem import Target
+from commons.metrics import CLASSIFICATION
 from tasks import definition, intensity, phonemes
+from tasks.definition import Definition
 
 CORPUS = "corpus"  # the column that names the corpus of each row where several are joined
 
@@ -28,6 +30,16 @@ def targets(rows: pd.DataFrame, columns: Sequence[str], corpus: str) -> tuple[Ta
     """
     made = (target for column in columns for target in _made(column, rows, corpus))
     return tuple(target for target in made if target.mask.any())
+
+
+def by_arousal(wanted: Definition) -> Definition:
+    """The definition with intensity among its further targets, where its corpus has it by rated arousal.
+
+    Only tasks of classes: others have no head of several targets.
+    """
+    if wanted.kind != CLASSIFICATION or wanted.corpus not in intensity.read().arousal or "intensity" in wanted.also:
+        return wanted
+    return definition.varied(wanted, also=(*wanted.also, "intensity"))
 
 
 def _made(name: str, rows: pd.DataFrame, corpus: str) -> Iterator[Target]:
@@ -54,13 +66,15 @@ def _words(name: str, column: pd.Series) -> Target:
 
 def _levels(rows: pd.DataFrame, corpus: str) -> Iterator[Target]:
     """Places on the scale of intensity, by corpus; levels of one place, of whatever corpora, are one class."""
-    scale = intensity.read().levels
     corpora = rows[CORPUS].to_numpy() if CORPUS in rows else np.full(len(rows), corpus)
     places, names = np.full(len(rows), np.nan), dict[float, dict[str, None]]()
-    for own in sorted(scale.keys() & set(corpora.tolist())):
+    for own in sorted(set(corpora.tolist())):
         places[corpora == own] = intensity.scaled(own, rows[corpora == own])
-        for level, place in scale[own].items():
-            names.setdefault(place, {})[level] = None
+        known = intensity.levels_of(own)
+        for level, place in known.items():
+            # A corpus has all the levels that its actors were asked for, and of arousal those that occur.
+            if known is not intensity.AROUSAL or (places[corpora == own] == place).any():
+                names.setdefault(place, {})[level] = None
     ascending = sorted(names)
     if len(ascending) > 1:
         values = np.array([-1 if np.isnan(place) else ascending.index(place) for place in places], dtype=np.int64)

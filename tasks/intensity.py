@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Literal, cast
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 FILE = Path(__file__).with_name("intensity.yaml")
 Neutral = Literal["zero", "masked"]
+AROUSAL = MappingProxyType({f"arousal {place:g}": place for place in (0.0, 0.25, 0.5, 0.75, 1.0)})  # level -> place
 
 Place = Annotated[float, Field(ge=0, le=1)]
 
@@ -86,27 +88,45 @@ def places_of(corpus: str, labels: Mapping[str, object]) -> tuple[float, ...]:
     return tuple(places)
 
 
-def scaled(corpus: str, rows: pd.DataFrame, neutral: Neutral = "masked", by_arousal: bool = False) -> np.ndarray:
+def levels_of(corpus: str) -> Mapping[str, float]:
+    """The levels of a corpus with their places: those of intensity.yaml, or those that arousal gives; else none."""
+    scale = read()
+    return scale.levels.get(corpus, AROUSAL if corpus in scale.arousal else {})
+
+
+def by_arousal(corpus: str, rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows with a level from their rated arousal, the nearest quarter of its scale.
+
+    As they are where intensity.yaml has no arousal of the corpus; without a level where an utterance has no arousal.
+    """
+    import numpy as np
+
+    scale = read()
+    if corpus not in scale.arousal or "arousal" not in rows:
+        return rows
+    low, high = scale.arousal[corpus]
+    shares = ((rows["arousal"].to_numpy(dtype=np.float64) - low) / (high - low)).clip(0, 1)
+    names = list(AROUSAL)
+    levels = [None if np.isnan(share) else names[int(share * (len(names) - 1) + 0.5)] for share in shares.tolist()]
+    return rows.assign(intensity=np.array(levels, dtype=object))
+
+
+def scaled(corpus: str, rows: pd.DataFrame, neutral: Neutral = "masked") -> np.ndarray:
     """(N,) float64 place of every utterance of a corpus on the scale; NaN where it has none.
 
     Args:
         rows: its utterances.
-        neutral: neutral utterances are at 0, or have no place. The level that a corpus gives them (RAVDESS: normal) is
-            the level of no emotion, so it is not used.
-        by_arousal: corpora that intensity.yaml names under `arousal` get their places from it.
+        neutral: neutral utterances are at 0, where others have a place, or have no place. The level that a corpus gives
+            them (RAVDESS: normal) is the level of no emotion, so it is not used.
 
     Raises:
         TaskError: an utterance has a level that intensity.yaml does not have.
     """
     import numpy as np
 
-    scale = read()
     places = np.full(len(rows), np.nan)
-    if by_arousal and corpus in scale.arousal and "arousal" in rows:
-        low, high = scale.arousal[corpus]
-        places = ((rows["arousal"].to_numpy(dtype=np.float64) - low) / (high - low)).clip(0, 1)
-    elif "intensity" in rows:
-        known = scale.levels.get(corpus, {})
+    if "intensity" in rows:
+        known = levels_of(corpus)
         strange = rows[rows["intensity"].notna() & ~rows["intensity"].isin(list(known))]
         if len(strange):
             has = ", ".join(known) or "no levels"
@@ -116,11 +136,12 @@ def scaled(corpus: str, rows: pd.DataFrame, neutral: Neutral = "masked", by_arou
             )
         places = rows["intensity"].map(known).to_numpy(dtype=np.float64, copy=True)
     if "emotion" in rows:
-        places[(rows["emotion"] == "neutral").to_numpy()] = 0.0 if neutral == "zero" else np.nan
+        zero = neutral == "zero" and not np.isnan(places).all()
+        places[(rows["emotion"] == "neutral").to_numpy()] = 0.0 if zero else np.nan
     return places
 
 
-def contribution(corpus: str, rows: pd.DataFrame, neutral: Neutral = "masked", by_arousal: bool = False) -> str:
+def contribution(corpus: str, rows: pd.DataFrame, neutral: Neutral = "masked") -> str:
     """A line on what a corpus contributes: how many of its utterances lie where on the scale, and how many nowhere.
 
     Raises:
@@ -128,11 +149,8 @@ def contribution(corpus: str, rows: pd.DataFrame, neutral: Neutral = "masked", b
     """
     import numpy as np
 
-    places = scaled(corpus, rows, neutral, by_arousal)
+    places = scaled(corpus, rows, neutral)
     known = places[~np.isnan(places)]
-    if by_arousal and corpus in read().arousal and len(known):
-        said = f"{len(known)} by arousal, mean {known.mean():.3f}"
-    else:
-        values, counts = np.unique(known, return_counts=True)
-        said = ", ".join(f"{n} at {value:g}" for value, n in zip(values, counts, strict=True)) or "none"
+    values, counts = np.unique(known, return_counts=True)
+    said = ", ".join(f"{n} at {value:g}" for value, n in zip(values, counts, strict=True)) or "none"
     return f"{corpus}: {said}; masked {len(rows) - len(known)} of {len(rows)} utterances"

@@ -23,6 +23,7 @@ class Options:
         texts: (corpus, file) of transcripts that replace the corpus's own (`--text`).
         with_text: leave out utterances without text (counted and marked).
         noise: folder of recordings that babble is made of; None: another corpus under `data`.
+        by_arousal: levels of intensity come from rated arousal where intensity.yaml has that of a corpus.
         below: caches whose index of audio contents is read and never written.
     """
 
@@ -38,6 +39,7 @@ class Options:
     with_text: bool = False
     noise: Path | None = None
     below: tuple[Path, ...] = ()
+    by_arousal: bool = False
 
     def absolute(self) -> Options:
         """The same with absolute folders, `~` expanded."""

@@ -9,7 +9,7 @@ from typing import cast
 from commons import registry
 from commons.errors import LIST, UnknownName
 from commons.progress import Progress
-from tasks import brought, catalogue, definition, reading
+from tasks import brought, catalogue, definition, further, intensity, reading
 from tasks.derived import parsing
 from tasks.derived.kinds import KINDS, Derived
 from tasks.load_options import Options
@@ -35,6 +35,9 @@ def _load(name: str, options: Options, progress: Progress | None, opened: Opened
         raise UnknownName("task", name, catalogue.names(), LIST)
     wanted = definition.read(definition.path(name))
     usable = reading.read(wanted, options, progress)
+    if options.by_arousal:
+        rows = intensity.by_arousal(wanted.corpus, usable.utterances)
+        wanted, usable = further.by_arousal(wanted), replace(usable, utterances=rows)
     problem, notes = problems.split(wanted, usable)
     made = finish(usable, wanted, problem, notes)
     whole = not usable.limited and "partial" not in made.marks and not usable.bad_files and made.has_audio

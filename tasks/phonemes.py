@@ -7,6 +7,7 @@ comes with the extra `phonemes` (phonemizer and espeakng-loader, GPL-3.0); witho
 from __future__ import annotations
 
 import logging
+import re
 import unicodedata
 from collections import Counter
 from collections.abc import Sequence
@@ -32,6 +33,7 @@ ABSENT = (
     "espeakng-loader, GPL-3.0)"
 )
 WORD, SOUND = "|", " "
+_NOT_SPOKEN = re.compile(r"\[[^\]]*\]|<[^>]*>")  # such as [LAUGHTER] in IEMOCAP: sounds that are no words
 _SOUNDS: dict[tuple[str, str], str] = {}  # (voice, text) -> what espeak-ng made of it
 
 
@@ -168,7 +170,8 @@ def of(rows: pd.DataFrame, place: str) -> Phonemes:
     """
     sounds, notes = [str(own) if own else "" for own in _column(rows, "phonemes")], []
     own = [bool(one.strip()) for one in sounds]
-    texts, languages = _column(rows, "text"), _column(rows, "language")
+    texts = [" ".join(_NOT_SPOKEN.sub(" ", text).split()) for text in _column(rows, "text")]
+    languages = _column(rows, "language")
     asked: dict[str, set[str]] = {}
     unspoken: Counter[str] = Counter()
     for text, language, has in zip(texts, languages, own, strict=True):
@@ -252,6 +255,5 @@ def _speak(asked: dict[str, set[str]]) -> str:
 
 
 def _transcribed(backend: EspeakBackend, texts: Sequence[str], separator: Separator) -> list[str]:
-    """What espeak-ng makes of each text; lines are joined, for it takes a line by itself."""
-    lines = [" ".join(text.split()) for text in texts]
-    return [str(sounds) for sounds in backend.phonemize(lines, separator=separator, strip=True)]
+    """What espeak-ng makes of each text, which is one line."""
+    return [str(sounds) for sounds in backend.phonemize(list(texts), separator=separator, strip=True)]

@@ -40,6 +40,8 @@ def scores(given: Given) -> Section:
     lines = [
         "figures pooled over folds, with 95 % intervals over groups; ranks: those that the tests over groups allow"
     ]
+    said = {r.cell.downstream: r.downstream.interpretation for r in used if r.downstream.interpretation}
+    lines += [f"{head}: {words}" for head, words in said.items()]
     table = Table("scores", [], rows, columns, cells, corner="task · head")
     return Section("Scores", lines, [table], [*used, *floors])
 

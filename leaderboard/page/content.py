@@ -18,7 +18,7 @@ from leaderboard.records.comparable import Question, aspect, groups, question
 from leaderboard.records.display_names import inputs, names
 from leaderboard.records.openings import openings
 from leaderboard.records.random_weights import averaged
-from leaderboard.tables.views import real_time_factor, titled
+from leaderboard.tables.views import real_time_factor
 
 # What no view of the page shows of a record's task and upstream.
 UNSHOWN_OF_TASK = {"derived", "aspect", "base", "sources", "source_corpora", "shots", "also"}
@@ -142,7 +142,7 @@ def _summary(
         )  # fmt: skip
     return {
         "name": name, "task": task.name, "head": first.cell.downstream, "trained": first.downstream.trained or "",
-        "title": titled(task.title, first), "metric": metric,
+        "title": " · ".join(filter(None, (task.title, first.downstream.interpretation))), "metric": metric,
         "unit": METRICS[metric].reads, "higher": METRICS[metric].higher_is_better,
         "language": task.language, "family": task.family or task.corpus, "corpus": task.corpus,
         "licence": task.licence, "version": task.version, "audit": task.audit, "limit": first.cell.limit,

@@ -153,7 +153,9 @@ def _with_groups(one: Predicted, utterances: pd.DataFrame, groups: np.ndarray, p
     rows = utterances.index.get_indexer(pd.Index(one.table["id"]))
     if (rows < 0).any():
         raise LeaderboardError(f"predictions of {one.name}: {one.table['id'].iloc[rows.argmin()]!r} is no utterance")
-    added = {name: utterances[name].to_numpy(dtype=object)[rows] for name in pairs}
+    # What a corpus does not tell, such as repetitions, is alike in all its utterances; without NEEDED one is alone.
+    known = {name: utterances[name] if name in NEEDED else utterances[name].fillna("") for name in pairs}
+    added = {name: column.to_numpy(dtype=object)[rows] for name, column in known.items()}
     return one.table.assign(group=groups.astype(object)[rows], **added)
 
 

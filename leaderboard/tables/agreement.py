@@ -49,6 +49,7 @@ def _table(several: Sequence[System]) -> Table:
     over = plural(record.scores.counts.groups, record.task.group_by)
     return Table(
         title=f"{record.task.name} · {record.cell.downstream} · agreement",
+        interpretation=record.downstream.interpretation,
         facts=[
             f"{record.task.title}, head {record.cell.downstream}: Jensen-Shannon divergence to the votes (bits) and "
             "accuracy on the class of most votes",

@@ -96,6 +96,7 @@ def _table(first: Record, name: str, states: Sequence[tuple[System, Variant]], m
     guess = 1 - 1 / len(task.classes)
     return Table(
         title=f"{task.name} · {head} · calibration, {name}",
+        interpretation=first.downstream.interpretation,
         facts=[
             f"{task.title}, head {head}: {WORDS[name]}",
             f"{plural(counts.n, 'utterance')}; 95 % intervals over {plural(counts.groups, task.group_by)}; equal "

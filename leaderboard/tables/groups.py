@@ -66,6 +66,7 @@ def _table(several: Sequence[tuple[System, Groups]], column: str, what: str) -> 
     levels = list(own.names) if what == "UA" and len(own.names) <= WIDEST else []
     return Table(
         title=f"{task.name} · {head} · {what} by {column}",
+        interpretation=first.record.downstream.interpretation,
         facts=_facts(first, own, column, what),
         rows=[row_of(system.record) for system, _ in several],
         columns=[*levels, *([AGAINST] if what == "UA" else [name for name, _, _ in wanted])],
@@ -143,6 +144,7 @@ def _of_speakers(several: Sequence[System]) -> Table | None:
     older = [one.record.cell.upstream for one in several if one.record.files.facts is None]
     return Table(
         title=f"{record.task.name} · {record.cell.downstream} · speakers",
+        interpretation=record.downstream.interpretation,
         facts=[
             f"UA of every speaker over the classes that she speaks, {record.task.title}, head "
             f"{record.cell.downstream}; {chance(record.task)}",

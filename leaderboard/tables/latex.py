@@ -74,7 +74,7 @@ def _can_be_set(character: str) -> bool:
 
 def _table(table: Table, spread: str, label: str) -> str:
     letters = table.letters()
-    parts, caption = _parts(table, spread), f"{'; '.join(table.facts)}."
+    parts, caption = _parts(table, spread), f"{'; '.join(filter(None, [*table.facts, table.interpretation]))}."
     if any(first for first, _ in map(table.best, table.columns)):
         caption += f" {BOLD}"
     star = "*" if len(parts) > 1 or _width(table, table.columns, spread, 8) > COLUMN else ""

@@ -30,7 +30,7 @@ def markdown(tables: Sequence[Table]) -> str:
 
 
 def _table(table: Table) -> str:
-    head = [f"### {escape(plain(table.title))}", "", *(f"{escape(plain(line))}  " for line in table.facts), ""]
+    head = [f"### {escape(plain(table.heading))}", "", *(f"{escape(plain(line))}  " for line in table.facts), ""]
     columns = [(table.corner, [table.name(row) for row in table.rows])]
     columns += [(column, table.texts(column)) for column in table.columns]
     lines = [[escape(plain(title)) for title, _ in columns], ["---"] * len(columns)]

@@ -90,6 +90,7 @@ class Table:
         names: row: its head, where that is not the key itself.
         lettering: mark: its letter, where several tables share letters; else each table counts from `a`.
         published: lines on published figures, each with whether its protocol is the one here.
+        interpretation: of which paper the head is an interpretation; None for other heads.
         narrower: what to leave out in this order where a terminal is too narrow: (column, `interval` or `column`).
     """
 
@@ -105,6 +106,12 @@ class Table:
     lettering: Mapping[str, str] = field(default_factory=dict)
     published: list[tuple[str, bool]] = field(default_factory=list)
     narrower: list[tuple[str, str]] = field(default_factory=list)
+    interpretation: str | None = None
+
+    @property
+    def heading(self) -> str:
+        """The title, and of which paper the head is an interpretation."""
+        return " · ".join(filter(None, (self.title, self.interpretation)))
 
     def cell(self, row: str, column: str) -> Cell:
         """The cell of a row and column; an empty one where there is none."""

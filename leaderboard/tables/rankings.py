@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from leaderboard.records.comparable import Question, aspect, question
 from leaderboard.records.display_names import inputs, names, shown
 from leaderboard.records.random_weights import is_of
 from leaderboard.tables.model import Cell, Table, figure
-from leaderboard.tables.views import of_record, titled
+from leaderboard.tables.views import of_record
 from leaderboard.text import NONE, plural, probability
 
 
@@ -38,9 +39,9 @@ def rankings(results: Path, records: Sequence[Record], *, pairs: bool = False) -
     made: list[Table] = []
     for part in parts:
         place = standing(part)
-        made.append(_ranking(place))
+        made += _told([_ranking(place)], part)
         if pairs and place.pairs:
-            made.append(_pairs_table(f"{_title(part)}: all pairs", place.pairs, place.metric, called))
+            made += _told([_pairs_table(f"{_title(part)}: all pairs", place.pairs, place.metric, called)], part)
     several_kinds, left = kinds(parts)
     for several in several_kinds:
         if len(several) < 2:
@@ -48,9 +49,9 @@ def rankings(results: Path, records: Sequence[Record], *, pairs: bool = False) -
         over = across(several)
         title = f"over corpora · {_about(several)}"
         if len(over.upstreams) > 1:
-            made.append(_over_corpora(title, over, called, inputs(records)))
+            made += _told([_over_corpora(title, over, called, inputs(records))], several[0])
             if pairs:
-                made += _pairs_over_corpora(title, over, called)
+                made += _told(_pairs_over_corpora(title, over, called), several[0])
         else:
             problems.append(f"{title}: fewer than two upstreams have every task; choose tasks with -t")
     return made, [*problems, *left]
@@ -95,14 +96,18 @@ def two_upstreams(
     for heads in dict.fromkeys((a.record.cell.downstream, b.record.cell.downstream) for a, b in couples):
         own = [(a, b) for a, b in couples if (a.record.cell.downstream, b.record.cell.downstream) == heads]
         head = " and ".join(dict.fromkeys(heads))
-        made.append(_couples_table(titled(f"{one} and {other} · {head}", own[0][0].record), own, (one, other)))
+        tables = [_couples_table(f"{one} and {other} · {head}", own, (one, other))]
         several_kinds, left = kinds([[a, b] for a, b in own])
         problems += left
         for several in several_kinds:
             if len(several) > 1:
                 over = across(several)
                 title = f"{one} and {other} over corpora · {_about(several)}"
-                made += [_over_corpora(title, over, called, inputs(records)), *_pairs_over_corpora(title, over, called)]
+                tables += [
+                    _over_corpora(title, over, called, inputs(records)),
+                    *_pairs_over_corpora(title, over, called),
+                ]
+        made += _told(tables, [a for couple in own for a in couple])
     return made, problems
 
 
@@ -138,6 +143,7 @@ def two_folders(
             problems.append(str(error))
     labels = (first.name, second.name) if first.name != second.name else (str(first), str(second))
     made = [_couples_table(f"{labels[0]} and {labels[1]}", couples, labels)] if couples else []
+    made = _told(made, [a for couple in couples for a in couple])
     for folder, own, other in ((first, before, after), (second, after, before)):
         if alone := [" · ".join(name) for name in own if name not in other and name[2] != REFERENCE]:
             problems.append(f"only in {folder}: {', '.join(alone)}")
@@ -147,12 +153,18 @@ def two_folders(
 def _about(parts: Sequence[Sequence[Answer]]) -> str:
     """The head of some parts, and the aspect that their tasks ask for."""
     record = parts[0][0].record
-    return titled(" · ".join(filter(None, (aspect(record.task), record.cell.downstream))), record)
+    return " · ".join(filter(None, (aspect(record.task), record.cell.downstream)))
 
 
 def _title(part: Sequence[Answer]) -> str:
     record = part[0].record
-    return titled(f"{record.cell.task} · {record.cell.downstream}", record)
+    return f"{record.cell.task} · {record.cell.downstream}"
+
+
+def _told(tables: Sequence[Table], answers: Sequence[Answer]) -> list[Table]:
+    """The tables with a word on the heads of the answers that they show, where these are an interpretation."""
+    said = dict.fromkeys(one.record.downstream.interpretation for one in answers)
+    return [replace(table, interpretation="; ".join(filter(None, said))) for table in tables]
 
 
 def _ranking(place: Standing) -> Table:

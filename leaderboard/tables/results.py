@@ -22,7 +22,6 @@ from leaderboard.tables.views import (
     marks_of,
     of_record,
     row_of,
-    titled,
 )
 from leaderboard.text import NONE, plural
 
@@ -73,7 +72,8 @@ def _of_task(measured: list[Record], references: list[Record], lettering: dict[s
     further = list(dict.fromkeys(column for record in measured for column in further_cells(record)))
     columns = ("input", "layer", "trained", *metrics, *further, last, beside, "marks")
     return Table(
-        title=titled(f"{task.name} · {head}", measured[0]),
+        title=f"{task.name} · {head}",
+        interpretation=measured[0].downstream.interpretation,
         facts=_facts(measured[0], several=several),
         rows=[row_of(record) for record in everyone],
         columns=[c for c in columns if c in metrics or c in filled],

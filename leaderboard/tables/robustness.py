@@ -69,6 +69,7 @@ def _of_upstream(base: str, head: str, metric: str, name: str, own: Changes) -> 
     counts = record.scores.counts
     return Table(
         title=f"{base} · changed test audio · {name} · {head}",
+        interpretation=record.downstream.interpretation,
         facts=[
             f"{metric} where the audio of test is changed and that of training is not; change: less the figure on "
             f"clean audio, paired; unchanged: share of predictions that stay; {plural(counts.n, 'utterance')}; 95 % "
@@ -117,7 +118,16 @@ def _summary(
         f"head {head}; area: mean {metric} from 0 to 30 dB of noise as a share of the clean one, 95 % intervals over "
         "groups; a suite has figures where all of it was measured"
     ]
-    return Table(f"{base} · robustness · {head}", facts, rows, columns, cells, names=dict(called)), problems
+    any_one = next(record for own in upstreams.values() for record in own.values())
+    return Table(
+        f"{base} · robustness · {head}",
+        facts,
+        rows,
+        columns,
+        cells,
+        names=dict(called),
+        interpretation=any_one.downstream.interpretation,
+    ), problems
 
 
 def _of_suites(own: Changes, metric: str) -> dict[str, Cell]:

@@ -41,7 +41,7 @@ def show(tables: Sequence[Table], console: Console | None = None, *, published: 
     """
     console = console or terminal()
     for table in tables:
-        console.print(Text(plain(table.title), style="bold"))
+        console.print(Text(plain(table.heading), style="bold"))
         for line in table.facts:
             _print(plain(line), console)
         console.print()

@@ -82,6 +82,7 @@ def tables(records: Sequence[Record]) -> list[Table]:
             if beside := own(record, records, target):
                 mine[row, "own folds"] = of_record(beside, metric)
     made, called = [], names(records)
+    about = {record.cell.downstream: record.downstream.interpretation for record in records}
     for (name, head, metric), mine in cells.items():
         upstream = called[name]
         rows = sorted({row for row, _ in mine}, key=lambda row: row.split(ARROW)[::-1])
@@ -94,5 +95,15 @@ def tables(records: Sequence[Record]) -> list[Table]:
             "those of the corpus tested, on the same classes; 95 % intervals over groups; floors of each, and what of "
             "its classes was merged and left out: `python -m leaderboard table`"
         )
-        made.append(Table(f"transfer · {upstream} · {head}", [caption], rows, columns, mine, corner="trained → tested"))
+        made.append(
+            Table(
+                f"transfer · {upstream} · {head}",
+                [caption],
+                rows,
+                columns,
+                mine,
+                corner="trained → tested",
+                interpretation=about[head],
+            )
+        )
     return made

@@ -67,6 +67,7 @@ def _table(
         [*columns, "classes"],
         cells,
         corner="corpus",
+        interpretation=first.downstream.interpretation,
     )
 
 

@@ -52,7 +52,7 @@ def by_metric(results: Path, records: Sequence[Record]) -> Made:
         beside = ["published"] if any(column == "published" for _, column in cells) else []
         made.append(
             _table(
-                titled(f"{task.name} · {head}", measured[0]),
+                f"{task.name} · {head}",
                 _caption(measured[0], f"{task.title} ({task.language}), head {head}"),
                 everyone,
                 [*metrics, *further, *beside],
@@ -89,7 +89,7 @@ def by_task(head: str, metric: str, about: str, parts: Parts) -> Table:
     rows = {row for row, _ in cells}
     everyone = [record for part in parts for several in part for record in several]
     return Table(
-        title=titled(" · ".join(filter(None, ("all tasks", about, head))), parts[0][0][0]),
+        title=" · ".join(filter(None, ("all tasks", about, head))),
         facts=[
             f"{metric} of every task, head {head}, pooled over folds; 95 % intervals over groups",
             *([f"chance: {', '.join(by_chance)}"] if by_chance else []),
@@ -103,6 +103,7 @@ def by_task(head: str, metric: str, about: str, parts: Parts) -> Table:
         references=frozenset(references),
         notes=notes,
         names=_names(everyone),
+        interpretation=parts[0][0][0].downstream.interpretation,
     )
 
 
@@ -161,8 +162,9 @@ def _by_mean(results: Path, records: Sequence[Record], by: str, column_of: Calla
         rows = _ranked({row for row, _ in cells}, sorted(columns), cells, metric)
         tasks = "; ".join(f"{c}: {', '.join(p[0].record.task.name for p in columns[c])}" for c in sorted(columns))
         caption = f"{metric} by {by}, head {head}, one vote a corpus family ({tasks}); 95 % intervals over groups"
-        title = titled(" · ".join(filter(None, (f"by {by}", about, head))), own[0][0].record)
-        made.append(Table(title, [caption], rows, sorted(columns), cells, names=names(records)))
+        title, first = " · ".join(filter(None, (f"by {by}", about, head))), own[0][0].record
+        made.append(Table(title, [caption], rows, sorted(columns), cells, names=names(records),
+                          interpretation=first.downstream.interpretation))  # fmt: skip
     return made, [*problems, *left]
 
 
@@ -176,9 +178,7 @@ def by_class(results: Path, records: Sequence[Record]) -> Made:
         everyone = [*measured, *references]
         cells = {(row_of(r), name): _scored(score, "UA") for r in everyone for name, score in r.scores.recall.items()}
         caption = _caption(measured[0], f"Recall of each class, {task.title}, head {head}")
-        made.append(
-            _table(titled(f"{task.name} · {head} · recall", measured[0]), caption, everyone, list(task.classes), cells)
-        )
+        made.append(_table(f"{task.name} · {head} · recall", caption, everyone, list(task.classes), cells))
     return made, []
 
 
@@ -195,7 +195,7 @@ def by_pairs(results: Path, records: Sequence[Record]) -> Made:
         alike = ", ".join(task.pairs)
         caption = _caption(measured[0], f"Pairs of one {alike} ordered right by level, {task.title}, head {head}")
         columns = [*sorted(measured[0].scores.pairs), "all"]
-        made.append(_table(titled(f"{task.name} · {head} · pairs", measured[0]), caption, everyone, columns, cells))
+        made.append(_table(f"{task.name} · {head} · pairs", caption, everyone, columns, cells))
     return made, []
 
 
@@ -230,7 +230,7 @@ def by_cost(results: Path, records: Sequence[Record]) -> Made:
         task, head = measured[0].task, measured[0].cell.downstream
         seconds = measured[0].upstream.audio_seconds
         caption = f"Cost on {task.title}, head {head}" + (f", {seconds / 60:.1f} min of audio" if seconds else "")
-        made.append(_table(titled(f"{task.name} · {head} · cost", measured[0]), caption, measured, filled, cells))
+        made.append(_table(f"{task.name} · {head} · cost", caption, measured, filled, cells))
     return made, []
 
 
@@ -262,11 +262,6 @@ def of_record(record: Record, metric: str, marks: tuple[str, ...] = ()) -> Cell:
 def further_cells(record: Record) -> dict[str, Cell]:
     """The figures that a head of several targets has beside those of the task, by the heads of their columns."""
     return {column: _scored(score, metric) for column, (metric, score) in headlines(record).items()}
-
-
-def titled(title: str, record: Record) -> str:
-    """A title, and of which paper the record's head is an interpretation."""
-    return " · ".join(filter(None, (title, record.downstream.interpretation)))
 
 
 def chance(task: Task) -> str:
@@ -317,6 +312,7 @@ def _table(
         references=frozenset(row_of(r) for r in records if is_floor(r)),
         notes=list(notes),
         names=_names(records),
+        interpretation=next((r.downstream.interpretation for r in records if not is_floor(r)), None),
     )
 
 

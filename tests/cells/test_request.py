@@ -44,6 +44,8 @@ def test_what_contradicts_itself_is_refused(capsys: pytest.CaptureFixture[str]) 
     with pytest.raises(SystemExit, match="2"):
         run_benchmark.main(["-u", "fbank", "-t", "demo", "--force", "--rerun"])
     assert "not allowed with" in capsys.readouterr().err
+    assert run_benchmark.main(["-u", "fbank", "-t", "demo", "-d", "probe", "--by-arousal"]) == 2
+    assert "name speecheq or finetune_speecheq with -d" in capsys.readouterr().err
 
 
 def test_one_cause_is_told_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

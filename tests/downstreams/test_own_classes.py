@@ -54,6 +54,16 @@ def test_a_row_is_given_one_of_its_own_classes(head, made):
     np.testing.assert_allclose(scores.sum(1), 1, atol=1e-5)
 
 
+def test_the_loss_on_dev_that_decides_between_equal_epochs_is_over_own_classes(made):
+    features, problem = made
+    problem = joined(replace(problem, folds=problem.folds[:2]))
+    predictions = downstreams.evaluate(short("finetune_speecheq", readout="last"), features, problem, [0])
+    last = {entry["fold"]: entry["dev_loss"] for entry in predictions.curves}
+    for fold, table in predictions.held_out.groupby("fold"):
+        own = [row[f"score:{row['target']}"] for _, row in table.iterrows()]
+        assert last[fold] == pytest.approx(-np.log(own).mean(), rel=1e-4)
+
+
 @pytest.mark.parametrize("head", UNABLE)
 def test_a_head_that_cannot_says_so(head, made):
     features, problem = made

@@ -206,11 +206,24 @@ def test_neutral_speech_has_no_intensity_or_lies_below_the_lowest_level(made, ne
         assert (label.values[~calm] == level[~calm]).all()
     else:
         assert label.usable[fold.train][calm[fold.train]].all() and label.levels == 3
-        assert (label.values[calm] == 0).all() and (label.values[~calm & (level >= 0)] > 0).all()
+        assert (label.values[fold.train][calm[fold.train]] == 0).all() and (
+            label.values[~calm & (level >= 0)] > 0
+        ).all()
     (further,) = run(features, problem, neutral=neutral, gender=0.0, phonemes=0.0).further
     assert not np.isin(further.table["id"], problem.ids[calm]).any()  # it is never scored
     scores = further.table[["score:normal", "score:strong"]].to_numpy()
     np.testing.assert_allclose(scores.sum(1), 1, atol=1e-5)
+
+
+def test_neutral_speech_of_speakers_without_levels_has_no_intensity(made):
+    problem = replace(made[1], classes=("anger", "neutral", "sadness"))
+    fold = problem.folds[0]
+    unlevelled = np.flatnonzero(problem.speaker == problem.speaker[fold.train[0]])
+    problem = masked(problem, "intensity", unlevelled)
+    (label,) = branches.labels(problem, fold, {"intensity": 1.0}, "zero", np.ones(len(problem.ids), dtype=bool))
+    assert not label.usable[unlevelled].any()
+    others = np.setdiff1d(fold.train, unlevelled)
+    assert label.usable[others][problem.targets[others] == 1].all()
 
 
 def test_a_sequence_that_does_not_fit_its_frames_is_left_out_and_counted(made):
@@ -223,6 +236,15 @@ def test_a_sequence_that_does_not_fit_its_frames_is_left_out_and_counted(made):
     predictions = run(features, replace(problem, also=tuple(also)))
     assert predictions.choices[0]["phonemes_unread"] == 1
     assert predictions.table.equals(run(features, masked(problem, "phonemes", [row])).table)
+
+
+def test_where_no_sequence_fits_its_frames_the_branch_is_off_and_all_are_counted(made):
+    features, problem = made
+    long = np.array([np.zeros(12, dtype=np.int64)] * len(problem.ids) + [None], dtype=object)[:-1]
+    also = tuple(replace(own, values=long) if own.kind == "sequence" else own for own in problem.also)
+    predictions = run(features, replace(problem, also=also))
+    assert predictions.choices[0]["phonemes_unread"] == len(problem.folds[0].train)
+    assert "without:phonemes" in predictions.marks and "phonemes" not in {one.name for one in predictions.further}
 
 
 def test_a_target_of_another_kind_is_refused_by_name(made):

@@ -49,6 +49,8 @@ def test_permuted_labels_of_the_test_speakers_change_nothing_of_their_fold(head,
     those of two parts, which heads weigh."""
     # Selected by UA, by which the heads of conversations weigh their loss, too.
     reader = short(head)
+    if reader.further:
+        reader = short(head, probes=True)
     task = embedded("demo" if "classification" in reader.kinds else "demo_next")
     problem, rng = task.problem, np.random.default_rng(0)
     if reader.further:

@@ -44,6 +44,10 @@ def test_a_card_holds_every_section_and_the_figures_of_its_records(board, result
     assert table.cell("emodb · probe", "ranks").shown.endswith("of 3") and "majority" in table.columns
     assert [source for source in scores.sources if source.startswith("hubert/emodb/probe.json")]
     assert not any("UA by" in line for line in problems)
+    assert not any("probe:" in line for line in scores.lines)
+    another = own.model_copy(update={"downstream": own.downstream.model_copy(update={"interpretation": "of a paper"})})
+    [section, *_] = [s for s in collect(results, [another], "hubert")[0].sections if s.title == "Scores"]
+    assert "probe: of a paper" in section.lines
 
 
 def test_what_was_not_measured_has_its_command(board, results):

@@ -110,12 +110,12 @@ def test_verify_names_a_figure_and_a_file_that_were_changed(tmp_path, table):
 def test_tables_and_csv_show_them_and_say_what_the_head_is(tmp_path, table):
     made = record(tmp_path, table)
     (shown,) = ending.tables([made])
-    assert NOTE in shown.title
+    assert NOTE in shown.heading
     further = ["gender UA", "intensity UA", "PER", "gender probe UA"]
     assert [column for column in shown.columns if column in further] == further
     assert shown.cell("fbank", "PER").value == made.further["phonemes"].metrics["PER"].value
     for name in ("metric", "task", "class", "cost"):
-        assert all(NOTE in one.title for one in tables.view(name, tmp_path, [made])[0])
+        assert all(NOTE in one.heading for one in tables.view(name, tmp_path, [made])[0])
     header, row = (line.split(",") for line in text([made]).splitlines())
     figures = {name: own for name, own in zip(header, row, strict=True) if "_probe_" in name}
     assert set(figures) == {f"{name}{part}" for name in ("gender_probe_UA", "speaker_probe_WA")
@@ -138,6 +138,18 @@ def test_draws_of_random_weights_are_shown_by_their_mean(tmp_path, table):
 def test_without_sentences_there_are_no_pairs(tmp_path, table):
     made = record(tmp_path, table.drop(columns="sentence"))
     assert made.further["intensity"].pairs == [] and "pairs" not in made.further["intensity"].metrics
+
+
+def test_pairs_are_counted_where_only_another_corpus_tells_repetitions_and_never_without_a_sentence(tmp_path, table):
+    def right(name, **columns):
+        return record(tmp_path / name, table.assign(**columns)).further["intensity"].metrics["pairs"]
+
+    some = np.arange(len(table)) % 2 == 0
+    part = right("part", repetition=np.where(some, "1", None))
+    assert part == right("told", repetition=np.where(some, "1", "none"))
+    alone = right("alone", sentence=np.where(some, table["sentence"], None))
+    assert alone == right("each", sentence=np.where(some, table["sentence"], table.index))
+    assert part.value is not None and part != alone
 
 
 def test_answers_of_strange_utterances_are_refused(tmp_path, table):

@@ -74,6 +74,11 @@ def test_a_corpus_stands_beside_itself_trained_alone(tmp_path, table):
     tables, problems = view("unified", tmp_path, records)
     (shown,) = tables
     assert problems == [] and shown.rows == [*CORPORA, "all"]
+    assert "an interpretation" not in shown.heading
+    changed = {
+        "downstream": records[0].downstream.model_copy(update={"interpretation": "an interpretation of a paper"})
+    }
+    assert "an interpretation" in view("unified", tmp_path, [records[0].model_copy(update=changed)])[0][0].heading
     assert shown.columns == ["unified", "alone", "majority, alone", "classes"]
     for corpus in CORPORA:
         for one, column in zip(records, shown.columns, strict=False):

@@ -14,8 +14,9 @@ from leaderboard.comparison.answers import answers
 from leaderboard.comparison.corpora import mean_over
 from leaderboard.records import record_store
 from leaderboard.records.files import path_of
-from leaderboard.tables import FORMS, VIEWS, ablations, latex, view, views
-from leaderboard.tables.model import Cell, Table
+from leaderboard.tables import FORMS, VIEWS, ablations, latex, print_in, view, views
+from leaderboard.tables.model import Cell, Look, Table
+from leaderboard.tables.rankings import rankings
 from tests.leaderboard import cells
 from tests.leaderboard.test_tables import HOSTILE, PUBLISHED
 
@@ -66,6 +67,19 @@ def test_latex_says_best_second_spread_marks_and_published(board, results):
     assert r"\textit{majority}" in text and r"\begin{table*}" in text
     std = latex.latex([table], "std")
     assert r"$\pm$" in std and r"{\scriptsize[" not in std and r"{\scriptsize[" not in latex.latex([table], "none")
+
+
+@pytest.mark.parametrize("by", BY)
+def test_every_table_says_that_its_head_is_an_interpretation_of_a_paper(by, board, results, capsys):
+    note = "an interpretation of a paper"
+    records = [r.model_copy(update={"downstream": r.downstream.model_copy(update={"interpretation": note})})
+               for r in board]  # fmt: skip
+    tables, _ = view(by, results, records)
+    assert tables
+    tables += rankings(results, records, pairs=True)[0] if by == "task" else []
+    for form in FORMS:
+        print_in(form, tables, Look())
+        assert capsys.readouterr().out.count(note) >= len(tables), form
 
 
 def test_captions_say_what_bold_means_and_what_guessing_gives(board, results):

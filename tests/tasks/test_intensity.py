@@ -42,7 +42,8 @@ def test_utterances_lie_at_their_level_and_neutral_ones_as_asked(neutral):
 
 def test_a_corpus_without_levels_has_no_places():
     given = rows([None, None]).drop(columns="intensity")
-    assert np.isnan(intensity.scaled("esd", given)).all()
+    for neutral in ("masked", "zero"):
+        assert np.isnan(intensity.scaled("esd", given.assign(emotion="neutral"), neutral)).all()
     assert intensity.contribution("esd", given) == "esd: none; masked 2 of 2 utterances"
 
 
@@ -53,10 +54,12 @@ def test_a_level_that_the_map_does_not_know_is_refused(corpus):
 
 
 def test_arousal_gives_places_only_where_it_is_asked_for():
-    given = rows([None, None, None], arousal=[1.0, 3.0, 5.0]).drop(columns="intensity")
+    given = rows([None] * 5, arousal=[1.0, 3.0, 4.4, 5.0, np.nan]).drop(columns="intensity")
     assert np.isnan(intensity.scaled("iemocap", given)).all()
-    np.testing.assert_array_equal(intensity.scaled("iemocap", given, by_arousal=True), [0, 0.5, 1])
-    assert "3 by arousal, mean 0.500" in intensity.contribution("iemocap", given, by_arousal=True)
+    levelled = intensity.by_arousal("iemocap", given)
+    np.testing.assert_array_equal(intensity.scaled("iemocap", levelled), [0, 0.5, 0.75, 1, np.nan])
+    assert "1 at 0.75, 1 at 1; masked 1 of 5" in intensity.contribution("iemocap", levelled)
+    assert intensity.by_arousal("emodb", given) is given
 
 
 @pytest.mark.parametrize(

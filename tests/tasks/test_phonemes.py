@@ -99,6 +99,13 @@ def test_texts_of_every_language_become_symbols(espeak, language):
     assert (made.by_espeak, made.without) == (2, 0)
 
 
+def test_names_of_sounds_in_brackets_are_not_spoken(espeak):
+    said, alone, marked = words(
+        of(("I know.", "en", None), ("[LAUGHTER]", "en", None), ("[LAUGHTER] I <breath>\nknow.", "en", None))
+    )
+    assert said == marked and alone == ""
+
+
 def test_the_languages_of_known_texts_are_spoken_as_they_are_known(espeak):
     assert words(of((TEXTS["de"], "de", None))) == ["dɛɾlapənliːktaʊfdeːmaɪsçraŋk".replace("ː", "")]
 

@@ -7,10 +7,16 @@ import pandas as pd
 import pytest
 
 import tasks
+from commons.metrics import CLASSIFICATION
 from tasks import catalogue, corpora, definition, further, intensity, reading
 from tests.tasks import layouts
 
-SHIPPED = [name for name in catalogue.names() if definition.read(definition.path(name)).also and name != "demo"]
+SHIPPED = [definition.read(definition.path(name)) for name in catalogue.names()]
+OF_CLASSES = {  # corpus -> its tasks
+    one.corpus: [other for other in SHIPPED if (other.corpus, other.kind) == (one.corpus, CLASSIFICATION)]
+    for one in SHIPPED
+    if one.kind == CLASSIFICATION and one.corpus != "demo"
+}
 ALSO = ("gender", "intensity", "valence", "phonemes")
 
 
@@ -112,11 +118,31 @@ def test_what_joined_corpora_lack_is_masked(ask, tmp_path):
         assert (target.mask == (task.utterances["corpus"] == "emodb")).all()
 
 
-@pytest.mark.parametrize("name", SHIPPED)
-def test_tasks_name_what_their_corpora_have(name, tmp_path):
-    wanted = definition.read(definition.path(name))
-    layouts.TREES[wanted.corpus](tmp_path)
-    _, rows = reading.table(corpora.module(wanted.corpus).CORPUS, tmp_path, tmp_path / "cache")
-    has = set(rows) | ({"phonemes"} if "text" in rows else set())
-    assert set(wanted.also) <= has
-    assert ("intensity" in wanted.also) <= (wanted.corpus in intensity.read().levels)
+def test_levels_are_those_of_arousal_where_a_user_says_so(tmp_path):
+    layouts.TREES["iemocap"](tmp_path)
+    layouts.emodb(tmp_path)
+
+    def levels(name, **said):
+        task = tasks.load(name, tasks.Options(tmp_path, tmp_path / "cache", **said))
+        return task, [target for target in task.full_problem.also if target.name == "intensity"]
+
+    for name in ("iemocap", "unified:emodb,iemocap"):
+        (plain, none), (task, (target,)) = levels(name), levels(name, by_arousal=True)
+        assert none == [] and task.audit.hash == plain.audit.hash
+        rows = task.utterances
+        there = rows["arousal"].notna() & (rows["emotion"] != "neutral")
+        assert (target.mask == there).all() and set(target.values[there]) == set(range(len(target.classes)))
+        places = (rows["arousal"][there] - 1) / 4
+        assert (np.abs(places - np.array(target.places)[target.values[there]]) <= 1 / 8).all()
+    assert levels("iemocap_arousal", by_arousal=True)[1] == []
+
+
+@pytest.mark.parametrize("corpus", OF_CLASSES)
+def test_tasks_of_classes_have_all_that_their_corpus_has(corpus, tmp_path):
+    """Those on other folds or labels, too: a head of several targets then learns the same on each."""
+    layouts.TREES[corpus](tmp_path)
+    _, rows = reading.table(corpora.module(corpus).CORPUS, tmp_path, tmp_path / "cache")
+    has = {name for name in ("gender", "text") if name in rows and rows[name].notna().any()}
+    has |= {"intensity"} & set(rows) if corpus in intensity.read().levels else set()
+    for asked in OF_CLASSES[corpus]:
+        assert set(asked.also) == {"phonemes" if name == "text" else name for name in has}, asked.name
