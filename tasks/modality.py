@@ -26,11 +26,6 @@ def readable(task: Task, modality: Modality, reader: str, options: Options) -> b
         corpus = task.corpus
         get = f"python -m tasks check {corpus.name} says how to get audio" if corpus.folders else "add a column path"
         raise TaskError(f"{task.name}: {reader} reads audio, and {corpus.name} has labels and texts only here; {get}")
-    if "audio" not in modality and "perturbation" in task.utterances:
-        base = task.derivation.base if task.derivation else task.corpus.name
-        raise TaskError(
-            f"{task.name}: {reader} reads text, and only the audio of test is changed here; ask for {base} instead"
-        )
     if "text" not in modality or not (gone := task.textless):
         return True
     if len(gone) == len(task.utterances):
@@ -44,3 +39,12 @@ def readable(task: Task, modality: Modality, reader: str, options: Options) -> b
         f"{task.name}: {len(gone)} of {len(task.utterances)} utterances have no text: {some(gone)}\n"
         "Give their texts (--text), or leave them out with --skip-bad"
     )
+
+
+def refuse_unchanged(task: Task, modality: Modality, reader: str) -> None:
+    """Raise TaskError where only audio is changed and an upstream reads none; a fusion that reads both may."""
+    if "audio" not in modality and "perturbation" in task.utterances:
+        base = task.derivation.base if task.derivation else task.corpus.name
+        raise TaskError(
+            f"{task.name}: {reader} reads text, and only the audio of test is changed here; ask for {base} instead"
+        )

@@ -184,4 +184,6 @@ def test_a_copy_without_audio_and_an_upstream_of_texts_are_refused_in_words(tmp_
     task = load("perturbed:demo,white@10")
     assert tasks.readable(task, "audio", "fbank", tasks.Options(tmp_path, tmp_path))
     with pytest.raises(TaskError, match="words reads text, and only the audio of test is changed here; ask for demo"):
-        tasks.readable(task, "text", "words", tasks.Options(tmp_path, tmp_path))
+        tasks.refuse_unchanged(task, "text", "words")
+    tasks.refuse_unchanged(task, "audio+text", "both")
+    tasks.refuse_unchanged(load("demo"), "text", "words")
