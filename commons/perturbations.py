@@ -135,8 +135,12 @@ def parse(name: str) -> Perturbation:
 def expand(names: str) -> list[Perturbation]:
     """The perturbations of names and suites joined by +, in the order given, each once.
 
-    Raises UnknownName, Refused: as `parse`.
+    Raises UnknownName, Refused: as `parse`; Refused also where nothing stands before or after a +.
     """
+    if not all(name.strip() for name in names.split(AND)):
+        raise Refused(
+            f"{names!r}: a change is missing; expected KIND@LEVEL, several joined by {AND}, as in white@10+gsm"
+        )
     several = [one for name in names.split(AND) for one in SUITES.get(name.strip(), (name.strip(),))]
     return list(dict.fromkeys(parse(name) for name in several))
 

@@ -81,7 +81,8 @@ def _over_levels(
     for axis in axes[::across]:
         axis.set_ylabel(axis_label(metric))
     heading(drawn, title, width)
-    legend_below(drawn, max(axes, key=lambda axis: len(axis.get_legend_handles_labels()[1])), width)
+    said = "bars: 95 % intervals; hollow: clean" + ("; dotted: chance" if metric == "UA" else "")
+    legend_below(drawn, max(axes, key=lambda axis: len(axis.get_legend_handles_labels()[1])), width, said)
     return drawn
 
 
@@ -114,7 +115,7 @@ def _changes(upstreams: Upstreams, labels: Sequence[str], metric: str, title: st
     axis.set_yticks(range(len(rows)), [change.name for change in rows])
     axis.set_ylim(len(rows) - 0.4, -0.6)
     axis.grid(axis="y", linewidth=0.3, color=GREY, alpha=0.3)
-    axis.set_xlabel(f"{axis_label(metric)}: changed less clean")
+    axis.set_xlabel(f"{axis_label(metric)}: changed less clean, 95 % intervals")
     heading(drawn, title, width)
     legend_below(drawn, axis, width)
     return drawn

@@ -20,6 +20,7 @@ from tasks import definition
 from tasks.derived import noise
 from tasks.derived.kinds import Derived
 from tasks.errors import TaskError
+from tasks.modality import how_to_get_audio
 from tasks.splits import audit
 from tasks.splits.problems import text
 from tasks.task import Task
@@ -37,7 +38,8 @@ def changed(derived: Derived, loaded: Sequence[Task]) -> Task:
     (base,), changes = loaded, perturbations.expand(derived.option)
     if not base.has_audio:
         raise TaskError(
-            f"{derived.name}: {base.corpus.name} has labels and texts only here, and there is no audio to change"
+            f"{derived.name}: {base.corpus.name} has labels and texts only here, and there is no audio to change; "
+            f"{how_to_get_audio(base)}"
         )
     tested = np.unique(np.concatenate([fold.test for fold in base.problem.folds]))
     pool = noise.pool(base, derived.options) if derived.options and any(c.facts.noise for c in changes) else None

@@ -11,7 +11,7 @@ import leaderboard
 from commons.perturbations import SUITES, parse
 from leaderboard import page
 from leaderboard.__main__ import main
-from leaderboard.cards import pdf
+from leaderboard.cards import markdown, pdf
 from leaderboard.cards.content import collect
 from leaderboard.cards.formats import FORMATS, path_of
 from leaderboard.errors import LeaderboardError, NoResult
@@ -150,3 +150,10 @@ def test_no_browser_is_a_clear_word(board, results, monkeypatch):
 def test_a_pdf_is_printed(board, results):
     assert main(["card", "-u", "hubert", "--format", "pdf", "--results", str(results)]) == 0
     assert path_of(results, "hubert", "pdf").read_bytes().startswith(b"%PDF")
+
+
+def test_a_card_in_markdown_says_each_heading_once(make, results):
+    make()
+    text = markdown.document(collect(results, leaderboard.load(results)[0], "fbank")[0])
+    headings = [line.lstrip("# ").lower() for line in text.splitlines() if line.startswith("#")]
+    assert len(headings) == len(set(headings)) and "## Scores" in text

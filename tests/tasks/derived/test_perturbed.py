@@ -163,6 +163,9 @@ def test_names_and_suites(demo_cache):
         UnknownName, match=r"unknown perturbation 'whit': did you mean white\?.*known: babble.*hard.*zeros"
     ):
         meant("perturbed:demo,whit@5")
+    for name in ("white@5+", "+white@5", "white@5++gsm"):
+        with pytest.raises(Refused, match="a change is missing; expected KIND@LEVEL, several joined by"):
+            meant(f"perturbed:demo,{name}")
     for kind in KINDS:
         wrong = [f"{kind}@loud", kind, f"{kind}@1e9", f"{kind}@nan"] if KINDS.find(kind).unit else [f"{kind}@3"]
         for name in wrong:
@@ -178,7 +181,7 @@ def test_a_copy_without_audio_and_an_upstream_of_texts_are_refused_in_words(tmp_
     layouts.meld(tmp_path)
     layouts.without_audio(tmp_path)
     name = next(n for n in tasks.names() if n.startswith("meld") and tasks.kind(n) == "classification")
-    with pytest.raises(TaskError, match="labels and texts only here, and there is no audio to change"):
+    with pytest.raises(TaskError, match="there is no audio to change; python -m tasks check meld says how"):
         tasks.load(f"perturbed:{name},white@10", tasks.Options(tmp_path, tmp_path / "cache"))
     load, _ = demo
     task = load("perturbed:demo,white@10")
