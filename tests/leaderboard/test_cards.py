@@ -157,3 +157,11 @@ def test_a_card_in_markdown_says_each_heading_once(make, results):
     text = markdown.document(collect(results, leaderboard.load(results)[0], "fbank")[0])
     headings = [line.lstrip("# ").lower() for line in text.splitlines() if line.startswith("#")]
     assert len(headings) == len(set(headings)) and "## Scores" in text
+
+
+def test_ranks_name_the_upstreams_and_records_that_they_rest_on(make, results):
+    for name, right in (("fbank", 0.9), ("hubert", 0.4), ("other", 0.5)):
+        make(upstream=name, right=right, name="emodb" if name != "other" else "emovo")
+    scores = section(results, "fbank", "Scores")
+    assert any(line.startswith("ranked with hubert,") for line in scores.lines)
+    assert any(source.startswith("hubert/emodb/probe.json") for source in scores.sources)
