@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import soundfile
 
 import tasks
 from commons.corridors.problem import BY_ROW
@@ -137,16 +138,28 @@ def test_without_speech_of_others_there_is_no_babble(tmp_path):
         tasks.load("perturbed:emodb,babble@10", replace(options, noise=tmp_path / "two"))
 
 
-def test_a_codec_that_the_corpus_went_through_is_marked(tmp_path):
-    layouts.emodb(tmp_path)
-    base = tasks.load("emodb", tasks.Options(tmp_path, tmp_path / "cache"))
-    paths = base.utterances["path"].str.replace(".wav", ".opus")
-    opus = replace(base, reading=replace(base.reading, utterances=base.utterances.assign(path=paths)))
+CODED = [
+    ("ogg", "OPUS", "opus@1"),
+    ("mp3", "MPEG_LAYER_III", "mp3@0.9"),
+    ("wav", "ULAW", "mulaw"),
+    ("wav", "GSM610", "gsm"),
+]
+
+
+@pytest.mark.parametrize(("ending", "encoding", "kind"), CODED)
+def test_a_codec_that_the_corpus_went_through_is_marked(tmp_path, demo, ending, encoding, kind):
+    """By what the files hold, whatever they are called."""
+    load, base = demo
+    file = tmp_path / f"one.{ending}"
+    soundfile.write(
+        file, np.zeros(8000, np.float32), 8000, encoding, format={"ogg": "OGG", "mp3": "MP3"}.get(ending, "WAV")
+    )
+    coded = replace(base, reading=replace(base.reading, utterances=base.utterances.assign(path=str(file))))
     options = tasks.Options(tmp_path, tmp_path / "cache")
-    for name, marked in (("opus@1", True), ("mp3@0.9", False), ("white@3", False)):
-        task = tasks.load(f"perturbed:emodb,{name}", options, None, {"emodb": opus}.get)
-        assert ("codec_twice" in task.marks) == marked
-    assert "codec_twice" not in tasks.load("perturbed:emodb,opus@1", options, None, {"emodb": base}.get).marks
+    for name in (kind, "white@3", "opus@0" if encoding != "OPUS" else "mp3@0"):
+        marks = tasks.load(f"perturbed:demo,{name}", options, None, {"demo": coded}.get).marks
+        assert ("codec_twice" in marks) == (name == kind)
+    assert "codec_twice" not in load(f"perturbed:demo,{kind}").marks
 
 
 def test_names_and_suites(demo_cache):
