@@ -146,10 +146,16 @@ def expand(names: str) -> list[Perturbation]:
 
 
 def refuse_absent(perturbation: Perturbation) -> None:
-    """Raise Refused where a package that it needs is not installed."""
+    """Raise Refused where a package that it needs is not installed, or libsndfile lacks its codec."""
     package, extra = perturbation.facts.package
     if package and importlib.util.find_spec(package) is None:
         raise Refused(f"{perturbation.name} needs {package}; install it with: pip install 'emorep[{extra}]'")
+    if codec := perturbation.facts.codec:
+        import soundfile
+
+        if codec not in soundfile.available_subtypes():
+            version = soundfile.__libsndfile_version__
+            raise Refused(f"{perturbation.name} needs {codec}, which libsndfile {version} lacks; update libsndfile")
 
 
 def joined(several: Sequence[Perturbation]) -> str:

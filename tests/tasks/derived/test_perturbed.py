@@ -1,6 +1,7 @@
 """`perturbed:`: test audio changed beside the clean one, training as it was."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ import soundfile
 import tasks
 from commons.corridors.problem import BY_ROW
 from commons.errors import Refused, UnknownName
-from commons.perturbations import KINDS, SUITES
+from commons.perturbations import KINDS, SUITES, Kind, refuse_absent
 from tasks.derived import noise
 from tasks.errors import TaskError
 from tasks.splits import audit
@@ -188,6 +189,12 @@ def test_names_and_suites(demo_cache):
         meant("perturbed:demo_arousal,white@10")
     with pytest.raises(Refused, match="expected perturbed:TASK,KIND@LEVEL, as in perturbed:emodb,white@10"):
         meant("perturbed:demo")
+
+
+def test_a_codec_that_libsndfile_lacks_is_refused_before_the_work():
+    lacking = SimpleNamespace(name="aac", facts=Kind("AAC, there and back", codec="NO_SUCH"))
+    with pytest.raises(Refused, match=r"^aac needs NO_SUCH, which libsndfile .* lacks; update libsndfile$"):
+        refuse_absent(lacking)
 
 
 def test_a_copy_without_audio_and_an_upstream_of_texts_are_refused_in_words(tmp_path, demo):
