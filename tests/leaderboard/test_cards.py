@@ -165,3 +165,14 @@ def test_ranks_name_the_upstreams_and_records_that_they_rest_on(make, results):
     scores = section(results, "fbank", "Scores")
     assert any(line.startswith("ranked with hubert,") for line in scores.lines)
     assert any(source.startswith("hubert/emodb/probe.json") for source in scores.sources)
+
+
+def test_the_cost_of_a_training_that_answered_changes_as_well_is_said(make, results):
+    make()
+    make(pooled=False, **cells.change("white", 10))
+    records = leaderboard.load(results)[0]
+    (training,) = {r.cell.training for r in records if r.task.perturbation}
+    for key, said in (("another", False), (training, True)):
+        own = [r.model_copy(update={"cell": r.cell.model_copy(update={"key": key})}) for r in records]
+        (cost,) = (s for s in collect(results, own, "fbank")[0].sections if s.title == "Cost")
+        assert any("changes were answered" in line for line in cost.lines) == said
