@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import downstreams
 import leaderboard
+import tasks
 import upstreams
 from cells import keeping, keys, late, runs, together, trainings
 from cells.costs import Costs, Size, joined, size
@@ -185,6 +186,7 @@ class _Planner:
         """Jobs of an upstream's cells on one task that are not done, each with the task as the upstream reads it."""
         who = identity.named.record_name
         try:
+            tasks.refuse_unchanged(self.tasks[asked], identity.modality, who)
             task = self.place.read_by(identity.modality, who, asked, self.setting)
         except Exception as error:
             self._fail(who, self.tasks[asked].name, error)

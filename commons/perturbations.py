@@ -25,7 +25,7 @@ class Kind:
         low, high: the least and the greatest level.
         example: a level, for messages.
         noise: speech of other corpora is mixed in, so a pool of it is needed.
-        codec: the name that files of this codec end with; empty: it is no codec of files.
+        codec: what libsndfile calls the encoding of files that went through it; empty: it is no codec.
         package: a package that it needs beyond the usual ones, and the extra that brings it; empty: none.
         revision: raised when the samples of the kind change; part of every key.
     """
@@ -62,10 +62,10 @@ KINDS = Registry(
         ),
         "telephone": Kind("the band of a telephone, 300 to 3400 Hz"),
         "resampled": Kind("resampled to this rate and back", "Hz", 2000, 48000, "8000"),
-        "opus": Kind("Opus, there and back", "compression", 0.0, 1.0, "1", codec="opus"),
-        "mp3": Kind("MP3, there and back", "compression", 0.0, 0.99, "0.9", codec="mp3"),
-        "mulaw": Kind("8 kHz and mu-law, there and back"),
-        "gsm": Kind("8 kHz and GSM 06.10, there and back"),
+        "opus": Kind("Opus, there and back", "compression", 0.0, 1.0, "1", codec="OPUS"),
+        "mp3": Kind("MP3, there and back", "compression", 0.0, 0.99, "0.9", codec="MPEG_LAYER_III"),
+        "mulaw": Kind("8 kHz and mu-law, there and back", codec="ULAW"),
+        "gsm": Kind("8 kHz and GSM 06.10, there and back", codec="GSM610"),
         "gain": Kind("louder or softer", "dB", -120, 60, "-6"),
         "clip": Kind("the loudest samples are cut off at one level", "% of samples", 0.001, 50, "1"),
         "cut-start": Kind("so much is cut off at the start, at most half", "ms", 0.1, 10_000, "30"),
@@ -135,17 +135,27 @@ def parse(name: str) -> Perturbation:
 def expand(names: str) -> list[Perturbation]:
     """The perturbations of names and suites joined by +, in the order given, each once.
 
-    Raises UnknownName, Refused: as `parse`.
+    Raises UnknownName, Refused: as `parse`; Refused also where nothing stands before or after a +.
     """
+    if not all(name.strip() for name in names.split(AND)):
+        raise Refused(
+            f"{names!r}: a change is missing; expected KIND@LEVEL, several joined by {AND}, as in white@10+gsm"
+        )
     several = [one for name in names.split(AND) for one in SUITES.get(name.strip(), (name.strip(),))]
     return list(dict.fromkeys(parse(name) for name in several))
 
 
 def refuse_absent(perturbation: Perturbation) -> None:
-    """Raise Refused where a package that it needs is not installed."""
+    """Raise Refused where a package that it needs is not installed, or libsndfile lacks its codec."""
     package, extra = perturbation.facts.package
     if package and importlib.util.find_spec(package) is None:
         raise Refused(f"{perturbation.name} needs {package}; install it with: pip install 'emorep[{extra}]'")
+    if codec := perturbation.facts.codec:
+        import soundfile
+
+        if codec not in soundfile.available_subtypes():
+            version = soundfile.__libsndfile_version__
+            raise Refused(f"{perturbation.name} needs {codec}, which libsndfile {version} lacks; update libsndfile")
 
 
 def joined(several: Sequence[Perturbation]) -> str:

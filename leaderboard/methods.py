@@ -132,8 +132,8 @@ def _tasks(records: Sequence[Record], references: References, openings: dict[str
 def _changed(measured: Sequence[Record]) -> list[str]:
     """A sentence on each task whose test audio was changed."""
     said = []
-    for base in dict.fromkeys(asked[0] for asked in by_question(measured)):
-        several = [own for asked, own in by_question(measured).items() if asked[0] == base]
+    for base in dict.fromkeys(asked.base for asked in by_question(measured)):
+        several = [own for asked, own in by_question(measured).items() if asked.base == base]
         changes = dict.fromkeys(c.name for upstreams in several for own in upstreams.values() for c in own)
         said.append(
             f"Robustness on {escape(base)}: the audio of test alone was changed ({', '.join(changes)}; kind@level), "

@@ -36,6 +36,7 @@ __all__ = [
     "load",
     "names",
     "readable",
+    "refuse_unchanged",
     "resolve",
     "suites",
     "texts",
@@ -192,6 +193,13 @@ def readable(task: Task, modality: Modality, reader: str, options: Options) -> b
     from tasks import modality as of_upstreams
 
     return of_upstreams.readable(task, modality, reader, options)
+
+
+def refuse_unchanged(task: Task, modality: Modality, reader: str) -> None:
+    """Raise TaskError where only audio is changed and an upstream, `reader`, reads none."""
+    from tasks import modality as of_upstreams
+
+    of_upstreams.refuse_unchanged(task, modality, reader)
 
 
 def load(

@@ -46,7 +46,9 @@ def expand(name: str, options: Options, tell: Callable[[str], None]) -> list[str
     wanted += [f"shots:{task},{k}" for k in SHOTS]
     if "votes" in KINDS and columns is not None and "votes" in columns:
         wanted.append(f"votes:{task}")
-    if "perturbed" in KINDS:
+    if columns is not None and "path" not in columns:
+        tell(f"{name} leaves out perturbed:{task}: the copy has labels and texts only, and there is no audio to change")
+    elif "perturbed" in KINDS:
         wanted += [f"perturbed:{task},{changes}" for changes in CHANGES]
     if not brought.is_table(task):
         wanted.append(f"{ACROSS}:here,{task}")

@@ -23,13 +23,9 @@ def readable(task: Task, modality: Modality, reader: str, options: Options) -> b
         TaskError: the audio or all texts are missing; or some texts are, and `skip_bad` is false.
     """
     if "audio" in modality and not task.has_audio:
-        corpus = task.corpus
-        get = f"python -m tasks check {corpus.name} says how to get audio" if corpus.folders else "add a column path"
-        raise TaskError(f"{task.name}: {reader} reads audio, and {corpus.name} has labels and texts only here; {get}")
-    if "audio" not in modality and "perturbation" in task.utterances:
-        base = task.derivation.base if task.derivation else task.corpus.name
         raise TaskError(
-            f"{task.name}: {reader} reads text, and only the audio of test is changed here; ask for {base} instead"
+            f"{task.name}: {reader} reads audio, and {task.corpus.name} has labels and texts only here; "
+            f"{how_to_get_audio(task)}"
         )
     if "text" not in modality or not (gone := task.textless):
         return True
@@ -44,3 +40,18 @@ def readable(task: Task, modality: Modality, reader: str, options: Options) -> b
         f"{task.name}: {len(gone)} of {len(task.utterances)} utterances have no text: {some(gone)}\n"
         "Give their texts (--text), or leave them out with --skip-bad"
     )
+
+
+def how_to_get_audio(task: Task) -> str:
+    """What to do where a copy has labels and texts only, for messages."""
+    corpus = task.corpus
+    return f"python -m tasks check {corpus.name} says how to get audio" if corpus.folders else "add a column path"
+
+
+def refuse_unchanged(task: Task, modality: Modality, reader: str) -> None:
+    """Raise TaskError where only audio is changed and an upstream reads none; a fusion that reads both may."""
+    if "audio" not in modality and "perturbation" in task.utterances:
+        base = task.derivation.base if task.derivation else task.corpus.name
+        raise TaskError(
+            f"{task.name}: {reader} reads text, and only the audio of test is changed here; ask for {base} instead"
+        )

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
-from commons.corridors.utterances import COLUMNS, VOTES
+from commons.corridors.utterances import COLUMNS, PEOPLE, VOTES
 from tasks.errors import TaskError
 
 
@@ -15,8 +15,8 @@ def table(rows: Sequence[Mapping[str, object]]) -> pd.DataFrame:
     """A reader's rows as the utterance table, sorted by id; columns without any value are left out.
 
     Args:
-        rows: one mapping an utterance: `id`, any of `COLUMNS`, and `votes:<class>`; `path` is an absolute pathlib.Path,
-            or None in all rows; `labels` may name the file that the row came from; messages name it.
+        rows: one mapping an utterance: `id`, any of `COLUMNS` and `PEOPLE`, and `votes:<class>`; `path` is an absolute
+            pathlib.Path, or None in all rows; `labels` may name the file that the row came from; messages name it.
 
     Raises:
         TaskError: two rows have the same id (both files are named), or an id or a path leads out of the corpus.
@@ -33,7 +33,10 @@ def table(rows: Sequence[Mapping[str, object]]) -> pd.DataFrame:
         origin[utterance] = source
         paths.append(os.path.join(here, path) if path else None)
     there: set[str] = set().union(*rows)
-    columns = [*(column for column in COLUMNS if column in there), *sorted(c for c in there if c.startswith(VOTES))]
+    columns = [
+        *(column for column in (*COLUMNS, *PEOPLE) if column in there),
+        *sorted(c for c in there if c.startswith(VOTES)),
+    ]
     frame = pd.DataFrame(
         {column: [row.get(column) for row in rows] for column in columns},
         index=pd.Index(list(origin), name="id", dtype=str),

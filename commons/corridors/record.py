@@ -349,7 +349,8 @@ class Files(Section):
     facts: File | None = Field(
         default=None,
         description="Parquet of what the corpus tells of each test utterance besides the columns of the predictions: "
-        "intensity, style, session, sentence; null where it tells none, and in records from before there was this key",
+        "intensity, style, session, sentence, age, accent, race, ethnicity; null where it tells none, and in records "
+        "from before there was this key",
     )
     held_out: File | None = Field(
         default=None,

@@ -36,6 +36,8 @@ COLUMNS = (
     "partition",
     "fold",
 )
+# What corpora tell of speakers beside their gender; groups are compared by it, and nothing else reads it.
+PEOPLE = ("age", "accent", "race", "ethnicity")  # age in years, or a word
 VOTES = "votes:"  # begins further columns: the number of annotators who named a class, as `votes:anger`
 # Columns that tasks of changed audio have beside them.
 CHANGED = (

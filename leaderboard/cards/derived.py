@@ -168,8 +168,7 @@ def robustness(given: Given) -> Section:
     summaries = [table for table in tables if " · robustness · " in table.title]
     single = [table for table in tables if " · changed test audio · " in table.title]
     lines = [*ROBUST * bool(used), *dict.fromkeys(note for table in single for note in table.notes)]
-    draws = len({record.cell.upstream for record in used}) > 1  # of random weights
-    each = [replace(one, title=one.title if draws else _short(one.title), facts=[], notes=[]) for one in single]
+    each = [replace(one, title=_short(one.title), facts=[], notes=[]) for one in single]
     shown = [*_one_of(summaries), *each]
     if not _hears(given):
         return Section("Robustness", [*lines, "it reads texts, and only audio can be changed"], shown, used)
@@ -205,7 +204,7 @@ def _one_of(summaries: Sequence[Table]) -> list[Table]:
     cells: dict[tuple[str, str], Cell] = {}
     for table in summaries:
         for row in table.rows:
-            own = _short(table.title) + (f" · {table.name(row)}" if len(table.rows) > 1 else "")
+            own = _short(table.title)
             cells |= {(column, own): cell for column in table.columns if (cell := table.cells.get((row, column)))}
     rows, columns = (list(dict.fromkeys(keys)) for keys in ([r for r, _ in cells], [c for _, c in cells]))
     return [Table("robustness", [], rows, columns, cells, corner="all changes")] if rows else []

@@ -76,6 +76,9 @@ def cost(given: Given) -> Section:
     lines = [
         "real-time factor: seconds of forward passes for a second of audio; known where nothing came from the store"
     ]
+    trainings = {record.cell.training for record in given.own if is_changed(record)}
+    if trainings & {record.cell.key for record in used}:
+        lines.append("head: of a task whose audio was changed too, the time in which all changes were answered with it")
     missing = []
     if all(real_time_factor(r) is None for r in used):
         fresh = given.command(given.tasks[0], more="--force --cache EMPTY_FOLDER")

@@ -9,6 +9,7 @@ from leaderboard.cards.model import Given, Section
 from leaderboard.comparison.answers import answers
 from leaderboard.comparison.standings import Standing, significant_pairs, standing
 from leaderboard.records.comparable import question
+from leaderboard.records.display_names import shown
 from leaderboard.records.random_weights import averaged, is_of
 from leaderboard.tables.calibration import by_calibration
 from leaderboard.tables.groups import AGAINST, by_group
@@ -42,8 +43,14 @@ def scores(given: Given) -> Section:
     ]
     said = {r.cell.downstream: r.downstream.interpretation for r in used if r.downstream.interpretation}
     lines += [f"{head}: {words}" for head, words in said.items()]
+    everyone = [answer.record for place in places.values() for answer in place.answers]
+    beside = [record for record in everyone if not is_of(record, [given.upstream])]
+    if beside:
+        lines.append(
+            f"ranked with {', '.join(sorted({shown(record) for record in beside}))}, where these were measured"
+        )
     table = Table("scores", [], rows, columns, cells, corner="task · head")
-    return Section("Scores", lines, [table], [*used, *floors])
+    return Section("Scores", lines, [table], [*used, *floors, *beside])
 
 
 def _places(given: Given) -> dict[tuple[object, ...], Standing]:

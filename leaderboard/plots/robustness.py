@@ -10,7 +10,7 @@ from commons.metrics import axis_label
 from commons.perturbations import KINDS
 from leaderboard.plots.style import GREY, distinct, figure, legend_below, line_style
 from leaderboard.plots.style import title as heading
-from leaderboard.records.changed_audio import by_question, place
+from leaderboard.records.changed_audio import Changes, by_question, place
 from leaderboard.records.display_names import names as named
 
 if TYPE_CHECKING:
@@ -18,9 +18,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from commons.corridors.record import Record
-    from commons.perturbations import Perturbation
 
-    Upstreams = Mapping[str, Mapping[Perturbation, Record]]
+    Upstreams = Mapping[str, Changes]
 
 MOST = 12  # upstreams in one picture
 
@@ -28,10 +27,11 @@ MOST = 12  # upstreams in one picture
 def robustness(results: Path, records: Sequence[Record], width: str) -> Iterator[tuple[tuple[str, ...], Figure]]:
     """For every task and head: a picture of figures over the level of noise, and one of what each change does."""
     called = named(records)
-    for (base, head, _, metric, _), upstreams in by_question(records).items():
+    for asked, upstreams in by_question(records).items():
+        base, head, metric = asked.base, asked.head, asked.metric
         some = dict(list(upstreams.items())[:MOST])
         labels = distinct([called[upstream] for upstream in some], 40 if width == "page" else 30)
-        title = f"{base} · {head}"
+        title = " · ".join(filter(None, (base, head, asked.apart)))
         noises = [kind for kind in KINDS if KINDS.find(kind).unit == "dB SNR" and _levels(some, kind) > 1]
         if noises:
             yield (base, head, "levels"), _over_levels(some, labels, noises, metric, title, width)
@@ -43,7 +43,7 @@ def _levels(upstreams: Upstreams, kind: str) -> int:
     return max(sum(change.kind == kind for change in own) for own in upstreams.values())
 
 
-def _of_kind(own: Mapping[Perturbation, Record], kind: str) -> dict[float, Record]:
+def _of_kind(own: Changes, kind: str) -> dict[float, Record]:
     """An upstream's records of one kind of noise by their levels."""
     return {c.level: record for c, record in own.items() if c.kind == kind and c.level is not None}
 
@@ -81,7 +81,8 @@ def _over_levels(
     for axis in axes[::across]:
         axis.set_ylabel(axis_label(metric))
     heading(drawn, title, width)
-    legend_below(drawn, max(axes, key=lambda axis: len(axis.get_legend_handles_labels()[1])), width)
+    said = "bars: 95 % intervals; hollow: clean" + ("; dotted: chance" if metric == "UA" else "")
+    legend_below(drawn, max(axes, key=lambda axis: len(axis.get_legend_handles_labels()[1])), width, said)
     return drawn
 
 
@@ -114,7 +115,7 @@ def _changes(upstreams: Upstreams, labels: Sequence[str], metric: str, title: st
     axis.set_yticks(range(len(rows)), [change.name for change in rows])
     axis.set_ylim(len(rows) - 0.4, -0.6)
     axis.grid(axis="y", linewidth=0.3, color=GREY, alpha=0.3)
-    axis.set_xlabel(f"{axis_label(metric)}: changed less clean")
+    axis.set_xlabel(f"{axis_label(metric)}: changed less clean, 95 % intervals")
     heading(drawn, title, width)
     legend_below(drawn, axis, width)
     return drawn

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from commons.corridors.record import File, Record, Task
-from commons.corridors.utterances import VOTES
+from commons.corridors.utterances import PEOPLE, VOTES
 from commons.files import write
 from commons.hashing import of_file
 from commons.marks import UNVERIFIED
@@ -25,7 +25,13 @@ if TYPE_CHECKING:
 
 CHANGED = "its sha256 is not the recorded one; run the cell again"
 KEPT = ("speaker", "gender", "language", "dialogue", "corpus")
-FACTS = ("intensity", "style", "session", "sentence")  # in a file of their own, since predictions are compared by bytes
+FACTS = (
+    "intensity",
+    "style",
+    "session",
+    "sentence",
+    *PEOPLE,
+)  # in a file of their own, since predictions are compared by bytes
 
 
 def kept(task: Task) -> list[str]:

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from commons.corridors.record import REFERENCE, FoldScore, Further, Record, Score
+from commons.corridors.record import REFERENCE, AgainstClean, FoldScore, Further, Record, Score
 from commons.marks import DRAWS, IMPORTED
 from leaderboard.records.comparable import question
 
@@ -63,6 +63,7 @@ def _mean(draws: Sequence[Record]) -> Record:
             "confusion": _sum([s.confusion for s in several]),
             "last_layer": _averages([s.last_layer for s in several]),
             "by_layer": _by_place([s.by_layer for s in several]),
+            "against_clean": _against_clean([s.against_clean for s in several]),
         }
     )
     marks = sorted({mark for draw in draws for mark in draw.marks} | {f"{DRAWS}:{len(draws)}"})
@@ -79,6 +80,18 @@ def _further(draws: Sequence[Record]) -> dict[str, Further]:
             by_seed = {m: [_average(own.by_seed.get(m, [])) for own in several] for m in first.by_seed}
             made[name] = first.model_copy(update={"metrics": metrics, "by_seed": by_seed})
     return made
+
+
+def _against_clean(several: Sequence[AgainstClean | None]) -> AgainstClean | None:
+    """What a change of the audio does, means over draws; None where nothing was changed."""
+    known = [one for one in several if one is not None]
+    if len(known) < len(several):
+        return None
+    return AgainstClean(
+        unchanged=_score([one.unchanged for one in known]),
+        clean=_average([one.clean for one in known]),
+        change=_score([one.change for one in known]),
+    )
 
 
 def _fold(several: Sequence[FoldScore]) -> FoldScore:

@@ -116,8 +116,9 @@ def _without_facts(record: Record, older: Sequence[str], systems: int) -> list[s
     why = "the corpus has none, or they were" if len(older) == systems else "they were"
     cell = record.cell
     return [
-        f"intensity, style, session, sentence: none stored of {who}; {why} measured before they were kept, and are "
-        f"measured again by python run_benchmark.py -u {' '.join(older)} -t {cell.task} -d {cell.downstream} --force"
+        f"age, accent, intensity, style, session, sentence: none stored of {who}; {why} measured before they were "
+        f"kept, and are measured again by python run_benchmark.py -u {' '.join(older)} -t {cell.task} "
+        f"-d {cell.downstream} --force"
     ]
 
 

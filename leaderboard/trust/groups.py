@@ -20,13 +20,15 @@ from scipy.special import stdtrit
 from scipy.stats import beta
 
 from commons.corridors.record import Score, Task
+from commons.corridors.utterances import PEOPLE
 from commons.metrics import recalls, sums
 from leaderboard.records.intervals import LEVEL, freedom, jackknife, leave_one_out, standard_error
 
 Figure = Callable[[np.ndarray], np.ndarray]  # counts (..., C, C) -> percent (...)
 
 # What groups are made by, in the order of tables; speakers have a table of their own.
-COLUMNS = ("gender", "language", "intensity", "style", "session", "sentence")
+COLUMNS = ("gender", *PEOPLE, "language", "intensity", "style", "session", "sentence")
+AGES = (0, 30, 45, 60)  # years, where groups of ages in numbers begin
 MOST = 12  # groups of a column; of more, tables and pictures say little
 FEWEST = 2  # classes that all groups must hold
 
@@ -73,7 +75,7 @@ def grouped(table: pd.DataFrame, task: Task, column: str) -> Groups | None:
     if column not in table:
         return None
     known = table[table[column].notna()]
-    level, names = pd.factorize(known[column].astype(str), sort=True)
+    level, names = pd.factorize(_named(known[column]), sort=True)
     if not 2 <= len(names) <= MOST:
         return None
     unit, units = pd.factorize(known["group"].astype(str), sort=True)
@@ -87,6 +89,19 @@ def grouped(table: pd.DataFrame, task: Task, column: str) -> Groups | None:
     statistics = counts.reshape(len(seeds), len(units), len(names), *counts.shape[1:])
     held = (statistics[0].sum((0, -1)) > 0).all(0)
     return Groups(column, list(names), statistics, held) if held.sum() >= FEWEST else None
+
+
+def _named(values: pd.Series) -> pd.Series:
+    """The names of the groups that values make; ages in years are put into a few spans."""
+    words = values.astype(str)
+    years = pd.to_numeric(words, errors="coerce") if values.name == "age" else None
+    if years is None or years.isna().any():
+        return words
+    ends = (*AGES[1:], np.inf)
+    spans = [
+        f"{first} to {end - 1}" if end < np.inf else f"{first} and more" for first, end in zip(AGES, ends, strict=True)
+    ]
+    return pd.cut(years, (*AGES, np.inf), right=False, labels=spans).astype(str)
 
 
 def ua_of(classes: np.ndarray) -> Figure:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from commons.corridors.utterances import COLUMNS, VOTES
+from commons.corridors.utterances import COLUMNS, PEOPLE, VOTES
 from commons.errors import cut, some
 from tasks import spellings
 from tasks.definition import VALUES
@@ -110,7 +110,7 @@ def understood(sheet: Sheet, asked: str) -> Heading:
         names[name] = position
         if mapping:
             mapped |= mapping_of(f"{sheet.file}, heading {name}", re.split(r"[;|,]", mapping))
-    place = {name: where for name, where in names.items() if name in KNOWN or _of_votes(name)}
+    place = {name: where for name, where in names.items() if name in KNOWN or name in PEOPLE or _of_votes(name)}
     left = {name: where for name, where in names.items() if name not in place}
     notes = _renamed(sheet, place, left, asked)
     if asked and asked not in place and (named := _plain(left).get(spellings.plain(asked))):

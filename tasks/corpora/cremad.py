@@ -47,6 +47,7 @@ CORPUS = Corpus(
     },
 )
 
+DEMOGRAPHICS = ("Age", "Race", "Ethnicity")
 EMOTIONS = {
     "ANG": "anger",
     "DIS": "disgust",
@@ -76,8 +77,9 @@ VOICE = 1  # the modality that begins a row number of tabulatedVotes.csv: 1 voic
 VOTES = {emotion[0].upper(): emotion for emotion in EMOTIONS.values()}
 
 
-def _rows(path: Path, columns: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
-    """The named columns of a table, its heading in any case; nothing where the copy lacks the file."""
+def _rows(path: Path, columns: tuple[str, ...], more: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """The named columns of a table, its heading in any case, and `more`, empty where the table lacks them; nothing
+    where the copy lacks the file."""
     if not path.exists():
         return
     heading, *rows = csv.reader(lines(path))
@@ -86,7 +88,8 @@ def _rows(path: Path, columns: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
     if lacking:
         raise TaskError(f"{path}: has no column {', '.join(lacking)}; put the corpus's own file in its place")
     for row in rows:
-        yield tuple(row[places[column.casefold()]] for column in columns)
+        known = {column: row[places[column.casefold()]] for column in (*columns, *more) if column.casefold() in places}
+        yield tuple(known.get(column, "") for column in (*columns, *more))
 
 
 def _votes(table: Path) -> dict[str, dict[str, float]]:
@@ -119,7 +122,8 @@ def read(root: Path) -> pd.DataFrame:
         for name, vote in _rows(table, ("FileName", "VoiceVote"))
     }
     single = _votes(label_file(root, "processedResults/tabulatedVotes.csv"))
-    sexes = {actor: sex.lower() for actor, sex in _rows(label_file(root, "VideoDemographics.csv"), ("ActorID", "Sex"))}
+    actors = _rows(label_file(root, "VideoDemographics.csv"), ("ActorID", "Sex"), DEMOGRAPHICS)
+    people = {actor: (sex.lower(), *more) for actor, sex, *more in actors}
     rows = []
     for stem, path in audio_by_stem(root, CORPUS).items():
         name = re.fullmatch(r"(\d{4})_([A-Z]{3})_([A-Z]{3})_([A-Z]+)", stem)
@@ -127,12 +131,14 @@ def read(root: Path) -> pd.DataFrame:
             raise TaskError(
                 f"{path}: not a CREMA-D name (as 1001_DFA_ANG_XX: actor, sentence, emotion, level); move it"
             )
+        sex, *more = people.get(name[1], [None])
         rows.append(
             {
                 "id": stem,
                 "path": path,
                 "speaker": name[1],
-                "gender": sexes.get(name[1]),
+                "gender": sex,
+                **{column.lower(): value or None for column, value in zip(DEMOGRAPHICS, more, strict=False)},
                 "language": CORPUS.language,
                 "emotion": code(EMOTIONS, name[3], "emotion", path),
                 "votes": votes.get(stem),

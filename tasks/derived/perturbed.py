@@ -20,6 +20,7 @@ from tasks import definition
 from tasks.derived import noise
 from tasks.derived.kinds import Derived
 from tasks.errors import TaskError
+from tasks.modality import how_to_get_audio
 from tasks.splits import audit
 from tasks.splits.problems import text
 from tasks.task import Task
@@ -37,7 +38,8 @@ def changed(derived: Derived, loaded: Sequence[Task]) -> Task:
     (base,), changes = loaded, perturbations.expand(derived.option)
     if not base.has_audio:
         raise TaskError(
-            f"{derived.name}: {base.corpus.name} has labels and texts only here, and there is no audio to change"
+            f"{derived.name}: {base.corpus.name} has labels and texts only here, and there is no audio to change; "
+            f"{how_to_get_audio(base)}"
         )
     tested = np.unique(np.concatenate([fold.test for fold in base.problem.folds]))
     pool = noise.pool(base, derived.options) if derived.options and any(c.facts.noise for c in changes) else None
@@ -55,8 +57,8 @@ def changed(derived: Derived, loaded: Sequence[Task]) -> Task:
     )
     notes = [f"the audio of test is changed, that of training is not: {_said(change)}" for change in changes]
     notes += [f"babble: {noise.TALKERS} of {len(pool.recordings)} recordings of {pool.name}"] if pool else []
-    paths = base.utterances["path"].str.lower()
-    twice = any(c.facts.codec and paths.str.endswith(f".{c.facts.codec}").any() for c in changes)
+    codecs = {change.facts.codec for change in changes} - {""}
+    twice = bool(codecs) and not codecs.isdisjoint(_encodings(base.utterances["path"]))
     return replace(
         base,
         name=wanted.name,
@@ -67,6 +69,19 @@ def changed(derived: Derived, loaded: Sequence[Task]) -> Task:
         marks=(*base.marks, *["codec_twice"] * twice),
         notes=(*base.notes, *notes),
     )
+
+
+def _encodings(paths: pd.Series) -> set[str]:
+    """What libsndfile calls the encodings of a corpus's files, from one file of every ending."""
+    import soundfile
+
+    made = set()
+    for path in paths.groupby(paths.str.lower().str.rpartition(".")[2]).first():
+        try:
+            made.add(str(soundfile.info(path).subtype))
+        except (OSError, soundfile.LibsndfileError):
+            continue  # extraction says what is wrong with it
+    return made
 
 
 def _title(base: Task, changes: Sequence[Perturbation]) -> str:

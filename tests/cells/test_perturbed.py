@@ -2,10 +2,12 @@
 
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 import leaderboard
 import run_benchmark
+import tasks
 from cells.board import Board
 from cells.jobs import Extract, Measure, Outcome
 from cells.plan import planned as plan_of
@@ -123,6 +125,18 @@ def test_texts_and_late_fusion_are_refused_in_words(tmp_path, cache):
     assert "late fusion averages predictions for unchanged audio" in failed
     plan = planned(*words(tmp_path, cache, "perturbed:demo,white@10", upstream="text_ngrams"))
     assert any("reads text" in one.failure for one in plan.failed)
+
+
+def test_of_a_fusion_with_texts_the_audio_is_changed(tmp_path, cache):
+    ids = tasks.load("demo", tasks.Options(cache, cache)).utterances.index
+    spoken = pd.DataFrame({"id": ids, "text": [f"words {place % 7}" for place, _ in enumerate(ids)]})
+    spoken.to_csv(tmp_path / "words.csv", index=False)
+    both = "fbank+text_ngrams"
+    arguments = [*words(tmp_path, cache, "perturbed:demo,white@0", upstream=both), "--text"]
+    assert run_benchmark.main([*arguments, f"demo={tmp_path / 'words.csv'}"]) == 0
+    (made,) = (r for r in leaderboard.load(tmp_path / "limited")[0] if r.task.perturbation)
+    assert made.upstream.parts == ["fbank", "text_ngrams"] and made.upstream.modality == "audio+text"
+    assert made.scores.against_clean and made.scores.against_clean.unchanged.value < 100
 
 
 def test_a_failure_is_that_of_all_cells_of_the_job(tmp_path, cache, capsys):

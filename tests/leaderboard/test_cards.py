@@ -11,7 +11,7 @@ import leaderboard
 from commons.perturbations import SUITES, parse
 from leaderboard import page
 from leaderboard.__main__ import main
-from leaderboard.cards import pdf
+from leaderboard.cards import markdown, pdf
 from leaderboard.cards.content import collect
 from leaderboard.cards.formats import FORMATS, path_of
 from leaderboard.errors import LeaderboardError, NoResult
@@ -91,11 +91,13 @@ def test_changed_recordings_stand_against_unchanged_ones_and_what_lacks_of_a_sui
                    for t in section(results, "fbank", s).tables for row in t.rows)  # fmt: skip
 
 
-def test_draws_of_random_weights_each_have_their_changes(make, results):
+def test_draws_of_random_weights_are_one_row_of_every_change(make, results):
     for draw in (0, 1):
-        make(upstream=f"random:net@{draw}", pooled=False, **cells.change("white", 10))
-    summary, *each = section(results, "random:net", "Robustness").tables
-    assert len(set(summary.columns)) == 2 and len({table.title for table in each}) == 2
+        make(upstream=f"random:net@{draw}", pooled=False, right=0.3 + draw / 3, **cells.change("white", 10))
+    changed = [r.scores.metrics["UA"].value for r in leaderboard.load(results)[0] if r.task.perturbation]
+    summary, own = section(results, "random:net", "Robustness").tables
+    assert len(summary.columns) == 1 and own.rows == ["clean", "white@10"]
+    assert own.cell("white@10", "UA").value == pytest.approx(sum(changed) / 2)
 
 
 def test_only_what_can_be_measured_is_asked_for(make, results):
@@ -152,3 +154,29 @@ def test_no_browser_is_a_clear_word(board, results, monkeypatch):
 def test_a_pdf_is_printed(board, results):
     assert main(["card", "-u", "hubert", "--format", "pdf", "--results", str(results)]) == 0
     assert path_of(results, "hubert", "pdf").read_bytes().startswith(b"%PDF")
+
+
+def test_a_card_in_markdown_says_each_heading_once(make, results):
+    make()
+    text = markdown.document(collect(results, leaderboard.load(results)[0], "fbank")[0])
+    headings = [line.lstrip("# ").lower() for line in text.splitlines() if line.startswith("#")]
+    assert len(headings) == len(set(headings)) and "## Scores" in text
+
+
+def test_ranks_name_the_upstreams_and_records_that_they_rest_on(make, results):
+    for name, right in (("fbank", 0.9), ("hubert", 0.4), ("other", 0.5)):
+        make(upstream=name, right=right, name="emodb" if name != "other" else "emovo")
+    scores = section(results, "fbank", "Scores")
+    assert any(line.startswith("ranked with hubert,") for line in scores.lines)
+    assert any(source.startswith("hubert/emodb/probe.json") for source in scores.sources)
+
+
+def test_the_cost_of_a_training_that_answered_changes_as_well_is_said(make, results):
+    make()
+    make(pooled=False, **cells.change("white", 10))
+    records = leaderboard.load(results)[0]
+    (training,) = {r.cell.training for r in records if r.task.perturbation}
+    for key, said in (("another", False), (training, True)):
+        own = [r.model_copy(update={"cell": r.cell.model_copy(update={"key": key})}) for r in records]
+        (cost,) = (s for s in collect(results, own, "fbank")[0].sections if s.title == "Cost")
+        assert any("changes were answered" in line for line in cost.lines) == said

@@ -6,6 +6,7 @@ import pytest
 from sklearn.metrics import precision_score, recall_score
 
 import leaderboard
+from commons.corridors.utterances import PEOPLE
 from leaderboard.__main__ import main
 from leaderboard.tables import view
 from leaderboard.trust import groups
@@ -48,6 +49,24 @@ def test_figures_of_a_group_are_those_of_scikit_learn(one, column):
             for place, (_, figure, _) in enumerate(groups.figures(task, own, what)):
                 mine = figure(own.statistics[:, :, index].sum(1)).mean()
                 assert mine == pytest.approx(100 * np.mean(several, axis=0)[place])
+
+
+@pytest.mark.parametrize("column", PEOPLE)
+def test_groups_are_made_by_all_that_a_corpus_tells_of_its_speakers(make, results, column):
+    make(table=cells.utterances(320, 8).assign(**{column: lambda t: np.where(t["gender"] == "male", "one", "two")}))
+    tables, _ = view("group", results, leaderboard.load(results)[0])
+    assert any(table.title == f"emodb · probe · UA by {column}" for table in tables)
+
+
+def test_ages_in_years_are_put_into_spans(one):
+    speakers = sorted(set(one.table["speaker"]))
+    ages = dict(zip(speakers, ["19", "29", "30", "44", "45", "61", "70", "88"], strict=True))
+    own = groups.grouped(one.table.assign(age=one.table["speaker"].map(ages)), one.record.task, "age")
+    assert own.names == ["0 to 29", "30 to 44", "45 to 59", "60 and more"]
+    assert [int(own.units(index).sum()) for index in range(4)] == [2, 2, 1, 3]
+    words = groups.grouped(one.table.assign(age=one.table["gender"].map({"male": "old", "female": "20"})),
+                           one.record.task, "age")  # fmt: skip
+    assert words.names == ["20", "old"], "an age that is no number stays a word"
 
 
 def test_a_gap_is_the_worst_against_the_best_and_its_interval_grows_with_the_number_of_groups(one):

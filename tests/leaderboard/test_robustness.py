@@ -6,7 +6,7 @@ import pytest
 import leaderboard
 from commons.perturbations import SUITES, parse
 from leaderboard.__main__ import main
-from leaderboard.comparison import noise_areas
+from leaderboard.comparison import over_changes
 from leaderboard.tables import FORMS, robustness
 from tests.leaderboard import cells
 from tests.leaderboard.test_tables import HOSTILE
@@ -66,11 +66,11 @@ def test_an_area_is_the_trapezoid_over_the_clean_figure(results, records):
     own = white(records)
     value = {r.task.perturbation.level: r.scores.metrics["UA"].value for r in own}
     by_hand = ((value[0] + value[10]) / 2 * 10 + (value[10] + value[30]) / 2 * 20) / 30
-    made = noise_areas.area(results, own)
+    made = over_changes.area(results, own)
     assert made.value == pytest.approx(100 * by_hand / own[0].scores.against_clean.clean)
     assert made.low < made.value < made.high
     with pytest.raises(leaderboard.LeaderboardError, match="0 and 30 dB of one training"):
-        noise_areas.area(results, [r for r in own if r.task.perturbation.level])
+        over_changes.area(results, [r for r in own if r.task.perturbation.level])
 
 
 def test_an_area_of_predictions_that_stay_is_the_whole(tmp_path):
@@ -78,7 +78,7 @@ def test_an_area_of_predictions_that_stay_is_the_whole(tmp_path):
     for level in LEVELS:
         cells.make(tmp_path, right=0.7, seed=99, depth=None, pooled=False, **cells.change("white", level))
     own = leaderboard.load(tmp_path)[0]
-    made = noise_areas.area(tmp_path, own)
+    made = over_changes.area(tmp_path, own)
     assert made.value == pytest.approx(100) and made.error == pytest.approx(0, abs=1e-9)
     assert {r.scores.against_clean.unchanged.value for r in own} == {100.0}
     assert {r.scores.against_clean.change.value for r in own} == {0.0}
@@ -94,6 +94,45 @@ def test_a_table_has_a_row_for_each_change_and_a_summary(results, records):
         assert own.cell(name, "change").value == record.scores.against_clean.change.value
     assert {"area white, %", "small: mean change", "small: least unchanged, %"} <= set(summary.columns)
     assert "hard: mean change" not in summary.columns  # it was not measured whole
+
+
+def test_the_mean_change_of_a_suite_is_that_of_its_changes_with_an_interval(results, records):
+    own = [r for r in records if r.cell.task.partition(",")[2] in SUITES["small"]]
+    changes = [r.scores.against_clean.change for r in own]
+    made = over_changes.mean_change(results, own)
+    assert made.value == pytest.approx(np.mean([change.value for change in changes]))
+    widths = [change.high - change.low for change in changes]
+    assert 0 < made.high - made.low <= max(widths) + 1e-9
+    (cell,) = (table.cell("fbank", "small: mean change") for table in robustness.by_robustness(results, records)[0]
+               if " · robustness · " in table.title)  # fmt: skip
+    assert (cell.value, cell.low, cell.high) == (made.value, made.low, made.high)
+
+
+def test_upstreams_that_were_given_other_audio_are_not_in_one_table(tmp_path):
+    """Babble of another corpus is another audit of the task."""
+    for upstream, audit in (("one", "a"), ("two", "a"), ("other", "b")):
+        for level in (0, 30):
+            cells.make(tmp_path, upstream=upstream, audit=f"{audit}{level}", depth=None, pooled=False,
+                       **cells.change("babble", level))  # fmt: skip
+    made = robustness.by_robustness(tmp_path, leaderboard.load(tmp_path)[0])[0]
+    first, second = (table for table in made if " · robustness · " in table.title)
+    assert set(first.rows) == {"one", "two"} and second.rows == ["other"]
+    assert any("not comparable with the table above" in fact for fact in second.facts)
+
+
+def test_draws_of_random_weights_are_one_row(tmp_path):
+    for draw in range(3):
+        for level in LEVELS:
+            cells.make(tmp_path, upstream=f"random:net@{draw}" if draw else "random:net", right=0.3 + draw / 10,
+                       seed=draw, depth=None, pooled=False, **cells.change("white", level))  # fmt: skip
+    records = leaderboard.load(tmp_path)[0]
+    summary, own = robustness.by_robustness(tmp_path, records)[0]
+    assert summary.rows == ["random:net"]
+    each = [[r for r in records if r.upstream.draw == draw] for draw in range(3)]
+    areas = [over_changes.area(tmp_path, draw) for draw in each]
+    assert summary.cell("random:net", "area white, %").value == pytest.approx(np.mean([a.value for a in areas]))
+    changes = [r.scores.against_clean.change.value for r in records if r.task.perturbation.level == 10]
+    assert own.cell("white@10", "change").value == pytest.approx(np.mean(changes))
 
 
 def test_other_views_leave_changed_audio_aside_unless_it_is_named(results, capsys):

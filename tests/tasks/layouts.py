@@ -288,7 +288,7 @@ def cremad(data: Path) -> Path:
     single = ['"","A","D","F","H","N","S","fileName","numResponses","agreement","emoVote","meanEmoResp"']
     people = ["ActorID,Age,Sex,Race,Ethnicity"]
     for actor in range(1001, 1007):
-        people.append(f"{actor},51,{'Male' if actor % 2 else 'Female'},Caucasian,Not Hispanic")
+        people.append(f"{actor},{actor - 980},{'Male' if actor % 2 else 'Female'},Caucasian,Not Hispanic")
         for place, emotion in enumerate(("ANG", "DIS", "FEA", "HAP", "NEU", "SAD")):
             level = "XX" if emotion == "NEU" else ("HI", "MD", "LO")[(actor - 1001 + place) % 3]
             name = f"{actor}_IEO_{emotion}_{level}"

@@ -17,6 +17,15 @@ def test_a_card_holds_what_the_corpus_allows_and_names_what_it_does_not(tmp_path
     assert any("across-languages:here,cremad" in line for line in said), "no other corpus is at hand"
 
 
+def test_a_card_of_a_copy_without_audio_asks_for_no_changed_audio(tmp_path):
+    layouts.meld(tmp_path)
+    layouts.without_audio(tmp_path)
+    said = []
+    names = resolve(["card:meld"], tmp_path, said.append)
+    assert "meld" in names and not any(name.startswith("perturbed:") for name in names)
+    assert any(line.startswith("card:meld leaves out perturbed:meld:") for line in said)
+
+
 def test_a_card_of_values_or_of_no_task_is_refused(tmp_path):
     layouts.iemocap(tmp_path, sessions=(1,))
     with pytest.raises(EmorepError, match="asks for regression"):

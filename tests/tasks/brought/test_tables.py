@@ -337,3 +337,18 @@ def test_check_counts_a_table_before_a_run(tmp_path, capsys):
     file = rewritten(file, ("s3,calm", "s3,joy"))
     assert main(["check", str(file), "--cache", str(tmp_path / "cache")]) == 1
     assert re.search(r"cannot be run: .*train has no utterance of joy", capsys.readouterr().out)
+
+
+def test_what_a_table_tells_of_speakers_is_kept_and_changes_no_key(tmp_path):
+    file = table(tmp_path)
+    plain = load(file, tmp_path)
+    head, *rows = file.read_text().splitlines()
+    file.write_text("\n".join([f"{head},Age,accent", *(f"{row},{20 + i % 3},north" for i, row in enumerate(rows)), ""]))
+    task = load(file, tmp_path)
+    assert set(task.utterances["age"]) == {"20", "21", "22"} and set(task.utterances["accent"]) == {"north"}
+    assert task.audit.folds_hash == plain.audit.folds_hash
+    assert tasks.load(f"csv:{file}#Age", tasks.Options(tmp_path, tmp_path / "cache")).problem.classes == (
+        "20",
+        "21",
+        "22",
+    )

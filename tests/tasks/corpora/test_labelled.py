@@ -61,6 +61,7 @@ def test_cremads_votes_are_kept_and_ties_have_no_label(tmp_path):
     rows = read("cremad", layouts.cremad(tmp_path))
     assert rows.loc["1001_IEO_DIS_MD", "votes"] == "anger:neutral" and rows.vote.isna().sum() == 1
     assert rows.loc["1002_IEO_ANG_MD", ["vote", "gender", "intensity"]].tolist() == ["anger", "female", "medium"]
+    assert rows.loc["1002_IEO_ANG_MD", ["age", "race", "ethnicity"]].tolist() == ["22", "Caucasian", "Not Hispanic"]
     task = tasks.load("cremad_vote", tasks.Options(tmp_path, tmp_path / "cache"))
     assert task.counts["excluded"] == {"none": 1}
     shutil.rmtree(tmp_path / "CREMA-D" / "processedResults")

@@ -1,14 +1,16 @@
 """`perturbed:`: test audio changed beside the clean one, training as it was."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import soundfile
 
 import tasks
 from commons.corridors.problem import BY_ROW
 from commons.errors import Refused, UnknownName
-from commons.perturbations import KINDS, SUITES
+from commons.perturbations import KINDS, SUITES, Kind, refuse_absent
 from tasks.derived import noise
 from tasks.errors import TaskError
 from tasks.splits import audit
@@ -137,16 +139,28 @@ def test_without_speech_of_others_there_is_no_babble(tmp_path):
         tasks.load("perturbed:emodb,babble@10", replace(options, noise=tmp_path / "two"))
 
 
-def test_a_codec_that_the_corpus_went_through_is_marked(tmp_path):
-    layouts.emodb(tmp_path)
-    base = tasks.load("emodb", tasks.Options(tmp_path, tmp_path / "cache"))
-    paths = base.utterances["path"].str.replace(".wav", ".opus")
-    opus = replace(base, reading=replace(base.reading, utterances=base.utterances.assign(path=paths)))
+CODED = [
+    ("ogg", "OPUS", "opus@1"),
+    ("mp3", "MPEG_LAYER_III", "mp3@0.9"),
+    ("wav", "ULAW", "mulaw"),
+    ("wav", "GSM610", "gsm"),
+]
+
+
+@pytest.mark.parametrize(("ending", "encoding", "kind"), CODED)
+def test_a_codec_that_the_corpus_went_through_is_marked(tmp_path, demo, ending, encoding, kind):
+    """By what the files hold, whatever they are called."""
+    load, base = demo
+    file = tmp_path / f"one.{ending}"
+    soundfile.write(
+        file, np.zeros(8000, np.float32), 8000, encoding, format={"ogg": "OGG", "mp3": "MP3"}.get(ending, "WAV")
+    )
+    coded = replace(base, reading=replace(base.reading, utterances=base.utterances.assign(path=str(file))))
     options = tasks.Options(tmp_path, tmp_path / "cache")
-    for name, marked in (("opus@1", True), ("mp3@0.9", False), ("white@3", False)):
-        task = tasks.load(f"perturbed:emodb,{name}", options, None, {"emodb": opus}.get)
-        assert ("codec_twice" in task.marks) == marked
-    assert "codec_twice" not in tasks.load("perturbed:emodb,opus@1", options, None, {"emodb": base}.get).marks
+    for name in (kind, "white@3", "opus@0" if encoding != "OPUS" else "mp3@0"):
+        marks = tasks.load(f"perturbed:demo,{name}", options, None, {"demo": coded}.get).marks
+        assert ("codec_twice" in marks) == (name == kind)
+    assert "codec_twice" not in load(f"perturbed:demo,{kind}").marks
 
 
 def test_names_and_suites(demo_cache):
@@ -163,6 +177,9 @@ def test_names_and_suites(demo_cache):
         UnknownName, match=r"unknown perturbation 'whit': did you mean white\?.*known: babble.*hard.*zeros"
     ):
         meant("perturbed:demo,whit@5")
+    for name in ("white@5+", "+white@5", "white@5++gsm"):
+        with pytest.raises(Refused, match="a change is missing; expected KIND@LEVEL, several joined by"):
+            meant(f"perturbed:demo,{name}")
     for kind in KINDS:
         wrong = [f"{kind}@loud", kind, f"{kind}@1e9", f"{kind}@nan"] if KINDS.find(kind).unit else [f"{kind}@3"]
         for name in wrong:
@@ -174,14 +191,22 @@ def test_names_and_suites(demo_cache):
         meant("perturbed:demo")
 
 
+def test_a_codec_that_libsndfile_lacks_is_refused_before_the_work():
+    lacking = SimpleNamespace(name="aac", facts=Kind("AAC, there and back", codec="NO_SUCH"))
+    with pytest.raises(Refused, match=r"^aac needs NO_SUCH, which libsndfile .* lacks; update libsndfile$"):
+        refuse_absent(lacking)
+
+
 def test_a_copy_without_audio_and_an_upstream_of_texts_are_refused_in_words(tmp_path, demo):
     layouts.meld(tmp_path)
     layouts.without_audio(tmp_path)
     name = next(n for n in tasks.names() if n.startswith("meld") and tasks.kind(n) == "classification")
-    with pytest.raises(TaskError, match="labels and texts only here, and there is no audio to change"):
+    with pytest.raises(TaskError, match="there is no audio to change; python -m tasks check meld says how"):
         tasks.load(f"perturbed:{name},white@10", tasks.Options(tmp_path, tmp_path / "cache"))
     load, _ = demo
     task = load("perturbed:demo,white@10")
     assert tasks.readable(task, "audio", "fbank", tasks.Options(tmp_path, tmp_path))
     with pytest.raises(TaskError, match="words reads text, and only the audio of test is changed here; ask for demo"):
-        tasks.readable(task, "text", "words", tasks.Options(tmp_path, tmp_path))
+        tasks.refuse_unchanged(task, "text", "words")
+    tasks.refuse_unchanged(task, "audio+text", "both")
+    tasks.refuse_unchanged(load("demo"), "text", "words")
