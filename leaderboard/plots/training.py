@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from commons.corridors.predictions import Plain
 from commons.corridors.record import Record
@@ -31,12 +31,16 @@ MOST = 24  # rows of a picture
 def curves(results: Path, records: Sequence[Record], width: str) -> Iterator[tuple[tuple[str, ...], Figure]]:
     """For every fine-tuned cell: the figure on dev and both losses over steps, a line a fold, of the first seed.
 
-    Read-outs of one training have the same curves, so those of the main one alone are drawn.
+    Read-outs of one training have the same curves, so those of one alone are drawn: of the main one where it is there.
     """
+    cells = {(record.cell.upstream, record.cell.task, record.cell.downstream) for record in records}
+    drawn_of: set[tuple[str, str, str]] = set()
     for record in records:
-        head = record.cell.downstream
-        if not record.chosen.curves or ":" in head:
+        upstream, task, head = record.cell.upstream, record.cell.task, record.cell.downstream
+        main = (upstream, task, _parts(head).main)
+        if not record.chosen.curves or main in drawn_of or (main in cells and main[2] != head):
             continue
+        drawn_of.add(main)
         across = 2 if width == "page" else 1
         drawn, axes = figure(width, 2.5 if width == "page" else 4.6, 2 // across, across)
         _folds(record, axes)
@@ -98,14 +102,32 @@ def _couples(several: Sequence[Answer]) -> Iterator[tuple[Answer, Answer]]:
     for upstream in dict.fromkeys(answer.upstream for answer in several):
         own = {a.record.cell.downstream: a for a in several if a.upstream == upstream}
         for head, answer in own.items():
-            if ":" in head.partition("@")[0]:
+            called = _parts(head)
+            if called.main != head:
                 continue
-            others = [name for name in own if name != head and name.partition("@")[0].startswith(f"{head}:")]
-            first = head.rpartition("_")[0]
+            others = [name for name in own if name != head and _parts(name).main == head]
+            first = called.head.rpartition("_")[0] + called.file  # with the settings of the same file
             others += [first] if first in own else []
             others += [NO_CONTEXT] if NO_CONTEXT in own and head in OF_CONTEXT else []
             others += [BASE] if BASE in own and head != BASE and BASE not in others else []
             yield from ((answer, own[other]) for other in others)
+
+
+class _Parts(NamedTuple):
+    """The parts of a head's name: HEAD, or HEAD:READOUT, with the @FILE~hash of settings of a user's own."""
+
+    head: str
+    file: str
+
+    @property
+    def main(self) -> str:
+        """The name of its training's main read-out."""
+        return self.head + self.file
+
+
+def _parts(name: str) -> _Parts:
+    head, at, file = name.partition("@")
+    return _Parts(head.partition(":")[0], at + file)
 
 
 def _words(first: Answer, second: Answer) -> str:
