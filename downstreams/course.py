@@ -45,7 +45,8 @@ class Setup:
     def network(self) -> TunedNetwork:
         """The network as training begins with it."""
         draws = draws_of(self.fold.name, self.seed, "head")
-        return TunedNetwork(self.live, len(self.problem.classes), self.settings, draws, self.device, self.labels())
+        forms = [label.form for label in self.labels()]
+        return TunedNetwork(self.live, len(self.problem.classes), self.settings, draws, self.device, forms)
 
     def labels(self) -> list[Label]:
         """The branches of a head of several targets; none of others. Sequences are of utterances that are not cut."""

@@ -282,9 +282,9 @@ def _branches(network: TunedNetwork, setup: Setup, vectors: np.ndarray) -> State
     for label in setup.labels():
         name, own = label.target.name, head.branch(label.target.name)
         if isinstance(own, OfSymbols):
-            made[name] = [one.tolist() for one in network.decoded(name, setup.fold.test)]
+            made[name] = [one.tolist() for one in network.decoded(own, setup.fold.test)]
         else:
-            made[name] = torch.as_tensor(branch_answers.shares(own, label, vectors, network.device))
+            made[name] = torch.as_tensor(branch_answers.shares(own, label.form, vectors, network.device))
     if not setup.settings.probes:
         return {"branches": made}
     return {"branches": made, "known": torch.as_tensor(network.predict(setup.fold.train)[1])}
