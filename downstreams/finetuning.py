@@ -86,7 +86,7 @@ def evaluate(
         for state, (seed, fold) in zip(states, jobs, strict=True)
         for entry in cast(list[Choice], state["curve"])
     ]
-    return _with_facts(made, curves, states)
+    return _with_facts(made, curves, states, own.second_stage)
 
 
 def _with_branches(
@@ -112,10 +112,10 @@ def _with_branches(
     return replace(made, further=joined(further), marks=(*made.marks, *marks))
 
 
-def _with_facts(made: Predictions, curves: list[Choice], states: Sequence[State]) -> Predictions:
+def _with_facts(made: Predictions, curves: list[Choice], states: Sequence[State], stage: str) -> Predictions:
     """The predictions with the curves, the number of trained values and the time that all trainings took."""
     seconds = sum(cast(float, state["seconds"]) for state in states)
-    seconds += sum(cast(float, own["seconds"]) for state in states if isinstance(own := state.get("ecapa"), dict))
+    seconds += sum(cast(float, cast(State, state[stage])["seconds"]) for state in states if stage)
     return replace(made, curves=curves, trainable=cast(int, states[0]["trainable"]), training_seconds=seconds)
 
 
@@ -130,7 +130,7 @@ def is_done(work: Path | None, setup: Setup, keep: Collection[str] = ()) -> bool
     A second stage needs the encoder of the first.
     """
     needed = {RESULT, *fitted_network.states_of(keep, setup.settings)}
-    needed |= set() if setup.settings.then == "nothing" else {setup.settings.then}
+    needed |= {setup.settings.second_stage} - {""}
     return needed <= set(Shelf(_folder(work, setup.fold, setup.seed)).names())
 
 
@@ -181,13 +181,14 @@ def _of_fold(
         course = Course(setup, cast(float, facts["rate"]), setup.steps(), training, settings.averaged)
         course.run(lambda part: advance(part * (1 - _TRIALS)))
         state, network = _results(course, facts, shelf, fitted_network.states_of(keep, settings))
-        if settings.then != "nothing":
-            shelf.put(settings.then, _second(network, setup, state, shelf))
+        if settings.second_stage:
+            shelf.put(settings.second_stage, _second(network, setup, state, shelf))
         shelf.put(RESULT, state)  # last: with it the fold is done
     training.clear()
     shelf.drop(RATE)
     state = cast(State, shelf.get(RESULT))
-    return (state if settings.then == "nothing" else state | {settings.then: shelf.get(settings.then)}), shelf
+    stage = settings.second_stage
+    return (state | {stage: shelf.get(stage)} if stage else state), shelf
 
 
 def _second(network: TunedNetwork, setup: Setup, state: State, shelf: Shelf) -> State:
@@ -196,7 +197,7 @@ def _second(network: TunedNetwork, setup: Setup, state: State, shelf: Shelf) -> 
     facts = dict(cast(Choice, cast(State, state["average"])["choice"]))
     first = facts.pop("dev")
     made = second(network, setup, facts | {"first_stage": first})
-    fitted_network.put_head(shelf, setup.settings.then, made.fitted)
+    fitted_network.put_head(shelf, setup.settings.second_stage, made.fitted)
     return {
         "choice": {**made.choice, "dev": made.figure},
         "logits": torch.as_tensor(made.probabilities).log(),

@@ -42,7 +42,7 @@ def states_of(keep: Collection[str], settings: FineTune) -> set[str]:
     for readout in keep:
         first = readout in ("average", "best", "last")
         names.add(ENCODER + (readout if first else "average"))
-        names |= {HEAD + readout} if first or settings.then == readout else set()
+        names |= {HEAD + readout} if first or settings.second_stage == readout else set()
     return names
 
 
@@ -82,7 +82,7 @@ class Encoder:
             EmorepError: it cannot be written.
         """
         settings = self.setup.settings
-        name = ENCODER + (settings.readout if settings.then == "nothing" else "average")
+        name = ENCODER + ("average" if settings.second_stage else settings.readout)
         network = self.setup.network()
         network.load_encoder(cast(dict[str, Tensor], self.shelf.get(name)))
         form = self.setup.live.write(self.setup.live.merged(network.encoder), folder, seen)
@@ -127,7 +127,7 @@ def apply(own: Fitted, settings: Mapping[str, JsonValue], features: Features, de
     head, forms = state_of(own), branch_answers.forms_of(own)
     network = TunedNetwork(live, len(head["classifier.bias"]), as_applied, torch.Generator(), device, forms)
     network.load_encoder(values)
-    if asked.then != "nothing":
+    if asked.then == "ecapa":
         frames = HeldFrames(TunedFrames(network, len(features.ids)), features.ids, device)
         return of_frames(own, asked.then, asked, frames)
     network.head.load_state_dict(head)

@@ -59,7 +59,7 @@ class Forecast:
         text = f"{self.trainings} trainings (folds x seeds), {self.done} of them done"
         if not left:
             return text
-        then = f", then {self.then_steps:,} of {self.then_seconds:.2g} s" if self.then_steps else ""
+        then = f", then {self.then_steps:,} of the second stage of {self.then_seconds:.2g} s" if self.then_steps else ""
         return (
             f"{text}; {self.steps:,} steps of {self.seconds:.2g} s{then}, {min(left, self.side_by_side)} side by side: "
             f"about {self.hours:.1f} h; memory with one of them: {self.memory / 1024:.1f} GB"

@@ -61,7 +61,7 @@ def _settings(setup: Setup) -> Settings:
 
 def steps(setup: Setup) -> int:
     """How many steps the stage has, at all rates together; 0 where there is none."""
-    if setup.settings.then == "nothing":
+    if not setup.settings.second_stage:
         return 0
     settings = _settings(setup)
     return len(settings.rates) * steps_of(settings, len(setup.fold.train))

@@ -143,6 +143,20 @@ def test_two_stages_share_the_first_with_finetune(tmp_path, monkeypatch):
     assert both.training_seconds > first.training_seconds
 
 
+def test_second_stages_of_other_settings_are_not_taken_for_each_other(tmp_path):
+    """They share a first stage, and its folder."""
+    features, problem = make(n=120)
+    problem = replace(problem, folds=problem.folds[:1])
+    first, other = (short("finetune_ecapa", then_rates=[rate]) for rate in (1e-2, 3e-2))
+    evaluate(first, features, problem, tmp_path / "shared")
+    after = evaluate(other, features, problem, tmp_path / "shared")
+    alone = evaluate(other, features, problem, tmp_path / "alone")
+    assert after.table.equals(alone.table) and after.choices == alone.choices
+    assert after.choices[0]["ecapa_rate"] == 3e-2
+    again = evaluate(first, features, problem, tmp_path / "shared")
+    assert again.choices[0]["ecapa_rate"] == 1e-2
+
+
 class Killed(BaseException):
     """What a kill is to a test."""
 

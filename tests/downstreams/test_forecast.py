@@ -39,7 +39,7 @@ def test_the_second_stage_is_counted():
     assert own.hours == pytest.approx(
         (own.steps * own.seconds + own.then_steps * own.then_seconds) / 3600 / own.side_by_side
     )
-    assert f", then {own.then_steps} of " in str(own) and ", then" not in str(first)
+    assert f", then {own.then_steps} of the second stage of " in str(own) and ", then" not in str(first)
 
 
 def test_faults_are_those_of_the_training():
