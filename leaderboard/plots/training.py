@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from commons.corridors.predictions import Plain
 from commons.corridors.record import Record
 from commons.metrics import axis_label
-from leaderboard.plots.style import COLOURS, GREY, figure, line_style, short, wrapped
+from leaderboard.plots.style import COLOURS, GREY, distinct, figure, line_style, short
 from leaderboard.plots.style import title as heading
 from leaderboard.records.comparable import question
 from leaderboard.records.display_names import shown
@@ -50,6 +50,8 @@ def curves(results: Path, records: Sequence[Record], width: str) -> Iterator[tup
 
 
 def _folds(record: Record, axes: Sequence[Axes]) -> None:
+    from matplotlib.ticker import MaxNLocator
+
     figures, losses = axes
     entries = [entry for entry in record.chosen.curves if entry["seed"] == record.chosen.curves[0]["seed"]]
     folds = list(dict.fromkeys(str(entry["fold"]) for entry in entries))
@@ -64,6 +66,7 @@ def _folds(record: Record, axes: Sequence[Axes]) -> None:
     losses.set_ylabel("loss: dev; pale: train")
     for axis in axes:
         axis.set_xlabel("step")
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     if len(folds) <= NAMED:
         figures.legend(title="test fold", ncols=2, fontsize=5, title_fontsize=5.5)
 
@@ -91,7 +94,8 @@ def forest(results: Path, records: Sequence[Record], width: str) -> Iterator[tup
         couples = list(itertools.islice(_couples(several), MOST))
         if not couples:
             continue
-        rows = [(_words(a, b), effect, adjusted <= SIGNIFICANT) for (a, b), (effect, _, adjusted) in
+        longest = 44 if width == "page" else 26
+        rows = [(_words(a, b, longest), effect, adjusted <= SIGNIFICANT) for (a, b), (effect, _, adjusted) in
                 zip(couples, compare(couples), strict=True)]  # fmt: skip
         task = couples[0][0].record.task
         yield (task.name,), _forest(rows, f"difference in {axis_label(task.headline)}", task.name, width)
@@ -130,19 +134,25 @@ def _parts(name: str) -> _Parts:
     return _Parts(head.partition(":")[0], at + file)
 
 
-def _words(first: Answer, second: Answer) -> str:
-    heads = f"{first.record.cell.downstream} - {second.record.cell.downstream}"
-    return f"{shown(first.record)}: {heads}"
+def _words(first: Answer, second: Answer, longest: int) -> str:
+    """The upstream and both heads, in as many lines as they need."""
+    upstream, one, other = shown(first.record), first.record.cell.downstream, second.record.cell.downstream
+    for lines in ([f"{upstream}: {one} - {other}"], [f"{upstream}:", f"{one} - {other}"]):
+        if all(len(line) <= longest for line in lines):
+            return "\n".join(lines)
+    return "\n".join(short(line, longest) for line in (f"{upstream}:", f"{one} -", other))
 
 
 def _forest(rows: Sequence[tuple[str, Effect, bool]], label: str, title: str, width: str) -> Figure:
-    drawn, (axis,) = figure(width, 0.8 + 0.24 * len(rows))
+    names = distinct([words for words, _, _ in rows], 200)
+    lines = max(words.count("\n") + 1 for words in names)
+    drawn, (axis,) = figure(width, 0.8 + max(0.24, 0.1 * lines) * len(rows))
     axis.axvline(0, color=GREY, linewidth=0.8)
     for place, (_, effect, significant) in enumerate(rows):
         if effect.low == effect.low:  # an interval is known
             axis.plot([effect.low, effect.high], [place, place], color=COLOURS[0], linewidth=1.4)
         axis.plot(effect.value, place, marker="o", color=COLOURS[0], markerfacecolor=COLOURS[0] if significant else "w")
-    axis.set_yticks(range(len(rows)), wrapped([words for words, _, _ in rows], 44 if width == "page" else 26))
+    axis.set_yticks(range(len(rows)), names)
     axis.tick_params(axis="y", labelsize=5)
     axis.set_ylim(len(rows) - 0.5, -0.5)
     axis.set_xlabel(label)

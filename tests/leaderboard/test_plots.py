@@ -202,7 +202,7 @@ def test_a_forest_compares_read_outs_and_stages_of_one_training_alone(tmp_path, 
         cells.make(tmp_path, head=head, seed=seed, seeds=1, table=cells.utterances(speakers=4))
     drawn = [axis for _, one in forest(tmp_path, leaderboard.load(tmp_path)[0], "page") for axis in one.axes]
     rows = [label.get_text().replace("\n", " ") for axis in drawn for label in axis.get_yticklabels()]
-    assert {row.partition(": ")[2] for row in rows} == pairs
+    assert {row.partition(": ")[2] for row in rows} == pairs, "no name is cut"
 
 
 def test_features_are_counted_over_folds_and_weighed_within_them():
