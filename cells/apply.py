@@ -128,7 +128,7 @@ def mean(several: Sequence[Answers]) -> Answers:
         further.setdefault(own.name, []).append(own)
     scores = np.mean([one.scores.astype(np.float64) for one in several], axis=0)
     if left_out := [name for name, own in further.items() if own[0].scores is None and len(several) > 1]:
-        warn(f"left out: {', '.join(left_out)}: sequences of several heads have no mean; name one with --fold and --seed")
+        warn(f"{', '.join(left_out)} left out: sequences of several heads have no mean; name one by --fold and --seed")
     return Answers(scores, tuple(_of_all(own) for name, own in further.items() if name not in left_out))
 
 

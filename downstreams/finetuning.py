@@ -177,10 +177,11 @@ def _of_fold(
     if is_done(work, setup, keep):
         advance(1)
     else:
-        facts = _rate(setup, shelf, folder, lambda part: advance(part * _TRIALS))
+        facts, before = _rate(setup, shelf, folder, lambda part: advance(part * _TRIALS))
         course = Course(setup, cast(float, facts["rate"]), setup.steps(), training, settings.averaged)
         course.run(lambda part: advance(part * (1 - _TRIALS)))
         state, network = _results(course, facts, shelf, fitted_network.states_of(keep, settings))
+        state["seconds"] = course.seconds + before
         if settings.second_stage:
             shelf.put(settings.second_stage, _second(network, setup, state, shelf))
         shelf.put(RESULT, state)  # last: with it the fold is done
@@ -208,25 +209,25 @@ def _second(network: TunedNetwork, setup: Setup, state: State, shelf: Shelf) -> 
     }
 
 
-def _rate(setup: Setup, shelf: Shelf, folder: Path | None, advance: Callable[[float], None]) -> Choice:
-    """The encoder's rate with the figures of all that were tried, and the head's rate."""
+def _rate(setup: Setup, shelf: Shelf, folder: Path | None, advance: Callable[[float], None]) -> tuple[Choice, float]:
+    """The encoder's rate with the figures of all that were tried, and the head's rate; and the time of all trials, s."""
     rates = rates_of(setup.live, setup.settings)
     if len(rates) == 1:
         advance(1)
-        return _facts(setup, rates[0], rates)
+        return _facts(setup, rates[0], rates), 0.0
     steps = max(1, round(setup.steps() * setup.settings.trial))
     shelves = [Shelf(within(folder, f"rate {rate:g}")) for rate in rates]
     state = shelf.get(RATE)
     if state is None:
         courses = (Course(setup, rate, steps, own, 1) for rate, own in zip(rates, shelves, strict=True))
-        rate, words = chosen_rate(courses, lambda part: advance(part / len(rates)))
-        state = {"choice": _facts(setup, rate, rates) | {"tried": words}}
+        rate, words, seconds = chosen_rate(courses, lambda part: advance(part / len(rates)))
+        state = {"choice": _facts(setup, rate, rates) | {"tried": words}, "seconds": seconds}
         shelf.put(RATE, state)
     else:
         advance(1)
     for own in shelves:
         own.clear()
-    return cast(Choice, state["choice"])
+    return cast(Choice, state["choice"]), cast(float, state.get("seconds", 0.0))  # earlier versions kept no time
 
 
 def _facts(setup: Setup, rate: float, rates: Sequence[float]) -> Choice:
@@ -244,7 +245,7 @@ def _results(course: Course, facts: Choice, shelf: Shelf, kept: Collection[str])
     best = course.checkpoints()
     weights = {"last": network.weights(), "best": best[0], "average": average(best)}
     steps = {"last": [course.curve[-1]], "best": course.best[:1], "average": course.best}
-    state: State = {"curve": course.curve, "seconds": course.seconds, "trainable": network.size()}
+    state: State = {"curve": course.curve, "trainable": network.size()}
     for name, own in weights.items():
         network.load(own)
         if name == "average":

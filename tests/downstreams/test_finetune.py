@@ -207,10 +207,17 @@ def test_the_rate_is_that_of_the_best_short_training_and_one_that_diverged_is_no
         own = setup()
         return chosen_rate((Course(own, rate, 12, Shelf(None), 1) for rate in rates), lambda part: None)
 
-    rate, words = tried(1e-3, 1e30)
-    assert rate == 1e-3 and "1e+30: diverged" in words
-    with pytest.raises(DownstreamError, match=r"fold '0': .* not finite at step \d+ of 12, at rate 1e\+30"):
+    rate, words, seconds = tried(1e-3, 1e30)
+    assert rate == 1e-3 and "1e+30: diverged" in words and seconds > 0
+    said = r"fold '0': .* not finite at step \d+ of 12, at rate 1e\+30 .*none is finite: 1e\+30, 1e\+31"
+    with pytest.raises(DownstreamError, match=said):
         tried(1e30, 1e31)
+
+
+def test_the_time_of_all_trials_is_told():
+    trials = [Course(setup(), rate, 12, Shelf(None), 1) for rate in (1e-3, 1e-2)]
+    _, _, seconds = chosen_rate(trials, lambda part: None)
+    assert seconds == sum(own.seconds for own in trials) > max(own.seconds for own in trials) > 0
 
 
 def test_random_weights_have_rates_of_their_own():
