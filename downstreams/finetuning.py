@@ -210,7 +210,7 @@ def _second(network: TunedNetwork, setup: Setup, state: State, shelf: Shelf) -> 
 
 
 def _rate(setup: Setup, shelf: Shelf, folder: Path | None, advance: Callable[[float], None]) -> tuple[Choice, float]:
-    """The encoder's rate with the figures of all that were tried, and the head's rate; and the time of all trials, s."""
+    """The rates of encoder and head with the figures of all that were tried; and the time of the trials, s."""
     rates = rates_of(setup.live, setup.settings)
     if len(rates) == 1:
         advance(1)
