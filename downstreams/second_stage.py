@@ -71,7 +71,8 @@ def step(network: TunedNetwork, setup: Setup, rows: np.ndarray) -> Callable[[], 
     """A step of the stage on some utterances, whose frames are computed now: what takes its time, for a forecast."""
     settings, draws = _settings(setup), chance.generator(setup.fold.name, setup.seed)
     with torch.no_grad():
-        x, valid = padded([own[:LONGEST, -1:] for own in network.frames(rows)])
+        each = (network.frames([row], network.longest)[0] for row in rows)  # one by one: there is room for that
+        x, valid = padded([own[:LONGEST, -1:] for own in each])
     head = FrameHead("ecapa", 1, x.shape[-1], len(setup.problem.classes), settings, draws).to(network.device)
     of_classes = ClassLoss.of_fold(setup.problem, setup.fold, settings, setup.device)
     return lambda: loss(of_classes, head, x, valid, rows, draws).backward()
