@@ -157,9 +157,10 @@ def uses(reader: Reader, utterances: int) -> float:
 
 def readout(reader: Reader) -> str:
     """Which of what a long training gives is the reader's; "" for heads that have one result."""
+    from downstreams.readouts import read_out
     from downstreams.settings import of_finetuning
 
-    return of_finetuning(reader.settings).read_out if reader.resumes else ""
+    return read_out(of_finetuning(reader.settings)) if reader.resumes else ""
 
 
 def forget(work: Path) -> None:

@@ -22,7 +22,7 @@ from commons.corridors.features import Features, Live
 from commons.corridors.predictions import Choice, Predictions
 from commons.corridors.problem import Fold, Problem
 from commons.progress import Progress
-from downstreams import branch_answers, choosing, fitted_network, own_classes, shared_probes
+from downstreams import branch_answers, choosing, fitted_network, own_classes, readouts, shared_probes
 from downstreams.assembly import FoldResult, assemble, joined
 from downstreams.branches import OfSymbols
 from downstreams.checks import check_dev, fitting
@@ -74,7 +74,7 @@ def evaluate(
         trained = shared(pool, jobs, lambda job: train(*job), file, lambda job: _name(work, job[1], job[0]))
     states = [state for state, _ in trained]
     setups = [Setup(live, problem, fold, seed, own, device) for seed, fold in jobs]
-    parts = [cast(State, state[own.read_out]) for state in states]
+    parts = [cast(State, state[readouts.read_out(own)]) for state in states]
     results = [
         _read_out(part, shelf, setup, keep) for part, (_, shelf), setup in zip(parts, trained, setups, strict=True)
     ]
@@ -86,7 +86,7 @@ def evaluate(
         for state, (seed, fold) in zip(states, jobs, strict=True)
         for entry in cast(list[Choice], state["curve"])
     ]
-    return _with_facts(made, curves, states, own.second_stage)
+    return _with_facts(made, curves, states, readouts.second_stage(own))
 
 
 def _with_branches(
@@ -130,7 +130,7 @@ def is_done(work: Path | None, setup: Setup, keep: Collection[str] = ()) -> bool
     A second stage needs the encoder of the first.
     """
     needed = {RESULT, *fitted_network.states_of(keep, setup.settings)}
-    needed |= {setup.settings.second_stage} - {""}
+    needed |= {readouts.second_stage(setup.settings)} - {""}
     return needed <= set(Shelf(_folder(work, setup.fold, setup.seed)).names())
 
 
@@ -182,13 +182,13 @@ def _of_fold(
         course.run(lambda part: advance(part * (1 - _TRIALS)))
         state, network = _results(course, facts, shelf, fitted_network.states_of(keep, settings))
         state["seconds"] = course.seconds + before
-        if settings.second_stage:
-            shelf.put(settings.second_stage, _second(network, setup, state, shelf))
+        if readouts.second_stage(settings):
+            shelf.put(readouts.second_stage(settings), _second(network, setup, state, shelf))
         shelf.put(RESULT, state)  # last: with it the fold is done
     training.clear()
     shelf.drop(RATE)
     state = cast(State, shelf.get(RESULT))
-    stage = settings.second_stage
+    stage = readouts.second_stage(settings)
     return (state | {stage: shelf.get(stage)} if stage else state), shelf
 
 
@@ -198,7 +198,7 @@ def _second(network: TunedNetwork, setup: Setup, state: State, shelf: Shelf) -> 
     facts = dict(cast(Choice, cast(State, state["average"])["choice"]))
     first = facts.pop("dev")
     made = second(network, setup, facts | {"first_stage": first})
-    fitted_network.put_head(shelf, setup.settings.second_stage, made.fitted)
+    fitted_network.put_head(shelf, readouts.second_stage(setup.settings), made.fitted)
     return {
         "choice": {**made.choice, "dev": made.figure},
         "logits": torch.as_tensor(made.probabilities).log(),
@@ -303,6 +303,6 @@ def _read_out(own: State, shelf: Shelf, setup: Setup, keep: Collection[str]) -> 
     logits = cast(torch.Tensor | None, own.get("dev"))  # states of earlier versions lack it
     dev = None if logits is None else own_classes.probabilities(logits.numpy(), problem, fold.dev)
     fitted = None
-    if setup.settings.read_out in keep:
+    if readouts.read_out(setup.settings) in keep:
         fitted = fitted_network.fitted(shelf, setup, str(choice["precision"]))
     return FoldResult(fold, seed, choice, figure, probabilities, vectors, layers, dev, fitted)

@@ -19,7 +19,7 @@ from torch import Tensor
 from commons import files
 from commons.corridors.features import Features
 from commons.corridors.fitted import Answers, Fitted
-from downstreams import branch_answers
+from downstreams import branch_answers, readouts
 from downstreams.course import Setup
 from downstreams.errors import DownstreamError
 from downstreams.frame_training import arrays_of, of_frames, state_of
@@ -42,7 +42,7 @@ def states_of(keep: Collection[str], settings: FineTune) -> set[str]:
     for readout in keep:
         first = readout in ("average", "best", "last")
         names.add(ENCODER + (readout if first else "average"))
-        names |= {HEAD + readout} if first or settings.second_stage == readout else set()
+        names |= {HEAD + readout} if first or readouts.second_stage(settings) == readout else set()
     return names
 
 
@@ -62,7 +62,7 @@ def put_head(shelf: Shelf, readout: str, made: Fitted | None) -> None:
 
 def fitted(shelf: Shelf, setup: Setup, precision: str) -> Fitted:
     """The head of a fold and seed, whose weights the shelf has."""
-    head = cast(dict[str, Tensor], shelf.get(HEAD + setup.settings.read_out))
+    head = cast(dict[str, Tensor], shelf.get(HEAD + readouts.read_out(setup.settings)))
     arrays = {name: own.numpy() for name, own in head.items()}
     facts = {"precision": precision, **branch_answers.facts_of([label.form for label in setup.labels()])}
     return Fitted(setup.fold.name, setup.seed, facts, arrays, Encoder(shelf, setup))
@@ -82,7 +82,7 @@ class Encoder:
             EmorepError: it cannot be written.
         """
         settings = self.setup.settings
-        name = ENCODER + ("average" if settings.second_stage else settings.readout)
+        name = ENCODER + ("average" if readouts.second_stage(settings) else settings.readout)
         network = self.setup.network()
         network.load_encoder(cast(dict[str, Tensor], self.shelf.get(name)))
         form = self.setup.live.write(self.setup.live.merged(network.encoder), folder, seen)

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from commons.corridors.predictions import Choice
-from downstreams import chance
+from downstreams import chance, readouts
 from downstreams.assembly import FoldResult
 from downstreams.class_loss import ClassLoss
 from downstreams.course import Setup
@@ -61,7 +61,7 @@ def _settings(setup: Setup) -> Settings:
 
 def steps(setup: Setup) -> int:
     """How many steps the stage has, at all rates together; 0 where there is none."""
-    if not setup.settings.second_stage:
+    if not readouts.second_stage(setup.settings):
         return 0
     settings = _settings(setup)
     return len(settings.rates) * steps_of(settings, len(setup.fold.train))

@@ -13,8 +13,6 @@ from typing import Annotated, ClassVar, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, ValidationInfo, field_validator
 
-from commons import hashing
-
 PlainSettings = dict[str, JsonValue]
 # What says which head it is: a settings file cannot set it.
 FIXED = ("version", "network", "context", "readout", "then")
@@ -320,22 +318,6 @@ class FineTune(Sizes, Mixed):
         if value[0] > value[1]:
             raise ValueError("are the lowest and the highest rate, in this order")
         return value
-
-    @property
-    def read_out(self) -> str:
-        """Which of what a training gives is the cell's: average, best, last, or the name of its second stage."""
-        return self.second_stage or self.readout
-
-    @property
-    def second_stage(self) -> str:
-        """A name of the second stage, with a hash of its own rates and epochs where these are not the default; "" where
-        there is none. Stages that differ share one first stage, and must not be taken for each other."""
-        if self.then == "nothing":
-            return ""
-        names, fields = ("then_rates", "then_epochs"), type(self).model_fields
-        own = {name: getattr(self, name) for name in names}
-        usual = all(own[name] == fields[name].default for name in names)
-        return self.then if usual else f"{self.then} {hashing.of_json(own)[:8]}"
 
     def needs(self) -> frozenset[str]:
         """The network itself."""
