@@ -14,7 +14,7 @@ def read_out(settings: FineTune) -> str:
 
 
 def second_stage(settings: FineTune) -> str:
-    """The name of the second stage, with a hash of its rates and epochs where these are not the default; "" without one.
+    """The name of the second stage, with a hash of its rates and epochs where these are not the usual; "" without one.
 
     Stages that differ may share one first stage, and must not be taken for each other.
     """
