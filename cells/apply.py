@@ -1,7 +1,8 @@
 """`emorep apply CELL a.wav b.wav`: what the kept heads of a cell give for files of the user's own.
 
 A cell has a fitted head for each fold and seed. Their probabilities (of values, their predictions) are averaged, unless
-one fold or one seed is named.
+one fold or one seed is named. What a head learnt beside, such as gender, stands in further columns; sequences, which
+have no mean, where one head answers.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,10 +23,10 @@ from commons import commands, device, places
 from commons.errors import EmorepError, NotThere, Refused, UnknownName, cut
 
 if TYPE_CHECKING:
-    import numpy as np
     import pandas as pd
 
     from cells.kept_heads import Head
+    from commons.corridors.fitted import Answers, FurtherAnswers
     from commons.corridors.record import Record
     from commons.places import Places
 
@@ -71,7 +73,7 @@ def _apply(options: argparse.Namespace) -> int:
     heads = heads_of(results, record, options.fold, options.seed)
     table = _inputs(options, where, heads[0].modality)
     applied = Applied(where, device.choose(options.device), options.upstream, table)
-    made = _mean([applied.to(head) for head in heads])
+    made = mean([applied.to(head) for head in heads])
     _say(heads)
     _write(_rows(made, heads[0].classes, table), options.out)
     return 0
@@ -115,11 +117,27 @@ def _inputs(options: argparse.Namespace, where: Places, modality: str) -> pd.Dat
     return applied_to.with_texts(table, options.text) if wants_text else table
 
 
-def _mean(several: Sequence[np.ndarray]) -> np.ndarray:
-    """The mean of what the heads give, as float64."""
+def mean(several: Sequence[Answers]) -> Answers:
+    """The mean of what the heads give, as float64. Sequences have none: they stay where there is one head."""
     import numpy as np
 
-    return np.mean([one.astype(np.float64) for one in several], axis=0)
+    from commons.corridors.fitted import Answers
+
+    further: dict[str, list[FurtherAnswers]] = {}
+    for own in (one for answers in several for one in answers.further):
+        further.setdefault(own.name, []).append(own)
+    scores = np.mean([one.scores.astype(np.float64) for one in several], axis=0)
+    if left_out := [name for name, own in further.items() if own[0].scores is None and len(several) > 1]:
+        warn(f"{', '.join(left_out)} left out: sequences of several heads have no mean; name one by --fold and --seed")
+    return Answers(scores, tuple(_of_all(own) for name, own in further.items() if name not in left_out))
+
+
+def _of_all(several: Sequence[FurtherAnswers]) -> FurtherAnswers:
+    """The mean of what those heads give that learnt a target."""
+    import numpy as np
+
+    scores = [one.scores.astype(np.float64) for one in several if one.scores is not None]
+    return replace(several[0], scores=np.mean(scores, axis=0)) if scores else several[0]
 
 
 def _say(heads: Sequence[Head]) -> None:
@@ -133,17 +151,24 @@ def _say(heads: Sequence[Head]) -> None:
     )
 
 
-def _rows(made: np.ndarray, classes: Sequence[str], table: pd.DataFrame) -> pd.DataFrame:
-    """A row for each utterance: its name, the probability of each class, and the prediction."""
+def _rows(made: Answers, classes: Sequence[str], table: pd.DataFrame) -> pd.DataFrame:
+    """A row for each utterance: its name, the probability of each class, and the prediction; then further targets."""
     import numpy as np
     import pandas as pd
 
-    name = "file" if "path" in table.columns else "id"
-    rows = pd.DataFrame({name: list(table.index)})
+    rows = pd.DataFrame({"file" if "path" in table.columns else "id": list(table.index)})
     if not classes:
-        return rows.assign(prediction=made)
-    scores = pd.DataFrame(made, columns=[f"score:{one}" for one in classes])
-    return pd.concat([rows, scores], axis=1).assign(prediction=np.asarray(classes, dtype=object)[made.argmax(1)])
+        return rows.assign(prediction=made.scores)
+
+    def columns(prefix: str, name: str, names: Sequence[str], scores: np.ndarray) -> pd.DataFrame:
+        shares = pd.DataFrame(scores, columns=[f"{prefix}:{one}" for one in names])
+        return shares.assign(**{name: np.asarray(names, dtype=object)[scores.argmax(1)]})
+
+    several = [rows, columns("score", "prediction", classes, made.scores)]
+    for own in made.further:
+        texts = pd.DataFrame({own.name: own.sequences})
+        several.append(texts if own.scores is None else columns(own.name, own.name, own.classes, own.scores))
+    return pd.concat(several, axis=1)
 
 
 def _write(rows: pd.DataFrame, out: Path | None) -> None:

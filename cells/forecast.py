@@ -40,7 +40,7 @@ def lines(plan: Plan, request: Request, place: Workplace, absent: Mapping[str, s
         return [*said, *_upstreams(plan, estimates), *_totals(plan, request, estimates)]
     expected = {job.id: _expected(job, place) for job in plan.jobs if isinstance(job, Train)}
     measured = {name: own for name, own in expected.items() if not isinstance(own, str)}
-    estimates |= {name: replace(estimates[name], seconds=own.steps * own.seconds) for name, own in measured.items()}
+    estimates |= {name: replace(estimates[name], seconds=own.core_seconds) for name, own in measured.items()}
     said += [*_jobs(plan, expected), *_totals(plan, request, estimates)]
     return (
         [*said, "of trainings one step each was measured just now; scoring dev and test is left out"]

@@ -35,8 +35,6 @@ SAME = 1e-5  # of probabilities; of values times their deviation: more is anothe
 def refusal(task: Task, upstream: Identity, reader: Reader) -> str:
     """Why the weights of a cell cannot be kept; "" where they can."""
     if not reader.keeps:
-        if reader.further:
-            return f"{reader.name} has several branches, which are not kept"
         return f"{reader.name} reads more than the utterance itself, so it cannot be applied to other files"
     if task.problem.test_standardised:
         return "its task standardises test features by their own statistics, which a file of its own does not have"

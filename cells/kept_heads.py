@@ -17,11 +17,11 @@ from downstreams.reader import Reader
 from upstreams.extraction.models import Models
 
 if TYPE_CHECKING:
-    import numpy as np
     import pandas as pd
     from pydantic import JsonValue
 
     from commons.corridors.features import Features
+    from commons.corridors.fitted import Answers
     from commons.corridors.record import Record
     from commons.places import Places
     from upstreams import Identity
@@ -98,8 +98,8 @@ class Applied:
         self._models = Models()
         self._features: tuple[str, Features] | None = None
 
-    def to(self, head: Head) -> np.ndarray:
-        """Probabilities (n, C) of the head's classes, or (n,) values.
+    def to(self, head: Head) -> Answers:
+        """What the head gives for the utterances.
 
         Raises:
             EmorepError: the upstream is not the one of the head, or an utterance cannot be used.

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from commons.corridors.features import Features
-    from commons.corridors.fitted import Fitted
+    from commons.corridors.fitted import Answers, Fitted
     from commons.corridors.predictions import Predictions
     from commons.corridors.problem import Problem
     from commons.corridors.utterances import Modality
@@ -157,9 +157,10 @@ def uses(reader: Reader, utterances: int) -> float:
 
 def readout(reader: Reader) -> str:
     """Which of what a long training gives is the reader's; "" for heads that have one result."""
-    from downstreams.settings import FineTune
+    from downstreams.readouts import read_out
+    from downstreams.settings import of_finetuning
 
-    return FineTune.model_validate(reader.settings).read_out if reader.resumes else ""
+    return read_out(of_finetuning(reader.settings)) if reader.resumes else ""
 
 
 def forget(work: Path) -> None:
@@ -169,8 +170,8 @@ def forget(work: Path) -> None:
     finetuning.forget(work)
 
 
-def apply(reader: Reader, fitted: Fitted, encoder: Path | None, features: Features, device: str = "cpu") -> np.ndarray:
-    """What a fitted head gives for utterances: probabilities (n, C) of classes, or (n,) values.
+def apply(reader: Reader, fitted: Fitted, encoder: Path | None, features: Features, device: str = "cpu") -> Answers:
+    """What a fitted head gives for utterances.
 
     Args:
         encoder: the folder of its encoder, where it was fine-tuned.

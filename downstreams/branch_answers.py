@@ -1,29 +1,33 @@
-"""From what branches give for test to tables of predictions, and marks on the branches that a task allows.
+"""What branches give: tables of predictions on test, answers of a fitted head, marks on what a task allows.
 
 All of test is answered, and then what has the label is kept: so an answer depends on no label at all.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import cast
 
 import numpy as np
 import pandas as pd
 import torch
+from pydantic import JsonValue
 
+from commons.corridors.fitted import Fitted, FurtherAnswers
 from commons.corridors.predictions import Further
 from commons.corridors.problem import Fold, Problem, Target
 from commons.marks import SENTENCES, WITHOUT
 from downstreams import branches
 from downstreams.assembly import fold_rows
-from downstreams.branches import Label, OfClasses, OfLevels
+from downstreams.branches import Form, Label, OfClasses, OfLevels, OfSymbols
+from downstreams.multi_task import MultiTaskHead
 
 
 @torch.no_grad()
-def shares(own: OfClasses | OfLevels, label: Label, vectors: np.ndarray, device: torch.device) -> np.ndarray:
+def shares(own: OfClasses | OfLevels, form: Form, vectors: np.ndarray, device: torch.device) -> np.ndarray:
     """(n, C) probabilities of the target's classes or levels, from vectors (n, H)."""
     given = own.probabilities(torch.as_tensor(vectors, device=device)).cpu().numpy()
-    return branches.of_its_own_levels(label, given)
+    return branches.of_its_own_levels(form, given)
 
 
 def of_classes(label: Label, problem: Problem, fold: Fold, seed: int, given: np.ndarray) -> Further:
@@ -41,18 +45,54 @@ def of_sequences(label: Label, problem: Problem, fold: Fold, seed: int, given: S
     there = branches.scored_rows(problem, target, fold.test)
     rows = fold.test[there]
 
-    def text(symbols: np.ndarray) -> str:
-        return " ".join(target.classes[symbol] for symbol in symbols)
-
     facts = {"id": problem.ids[rows], "fold": fold.name, "seed": seed}
-    answers = [text(own) for own, kept in zip(given, there, strict=True) if kept]
-    return _further(
-        target, pd.DataFrame(facts | {"target": [text(target.values[row]) for row in rows], "prediction": answers})
-    )
+    answers = [_text(own, target.classes) for own, kept in zip(given, there, strict=True) if kept]
+    true = [_text(target.values[row], target.classes) for row in rows]
+    return _further(target, pd.DataFrame(facts | {"target": true, "prediction": answers}))
+
+
+def _text(symbols: np.ndarray, names: tuple[str, ...]) -> str:
+    return " ".join(names[symbol] for symbol in symbols)
 
 
 def _further(target: Target, table: pd.DataFrame) -> Further:
     return Further(target.name, branches.BRANCHES[target.name], target.classes, target.places, table)
+
+
+def facts_of(forms: Sequence[Form]) -> dict[str, JsonValue]:
+    """What a fitted head's facts say of its branches; nothing where there are none."""
+    several: list[JsonValue] = [{"name": one.name, "classes": list(one.classes), "levels": one.levels} for one in forms]
+    return {"branches": several} if several else {}
+
+
+def forms_of(own: Fitted) -> list[Form]:
+    """The branches that a fitted head has; none where its facts name none."""
+    several = cast(list[dict[str, JsonValue]], own.facts.get("branches", []))
+    return [Form(str(one["name"]), tuple(cast(list[str], one["classes"])), cast(int, one["levels"])) for one in several]
+
+
+def of_fitted(
+    network: MultiTaskHead,
+    forms: Sequence[Form],
+    vectors: np.ndarray,
+    device: torch.device,
+    decoded: Callable[[OfSymbols], list[np.ndarray]],
+) -> tuple[FurtherAnswers, ...]:
+    """The answers of all branches for n utterances.
+
+    Args:
+        vectors: (n, H), as the branches share them.
+        decoded: gives the symbols of each utterance, by a branch.
+    """
+    made = []
+    for form in forms:
+        own = network.branch(form.name)
+        if isinstance(own, OfSymbols):
+            texts = tuple(_text(symbols, form.classes) for symbols in decoded(own))
+            made.append(FurtherAnswers(form.name, form.classes, sequences=texts))
+        else:
+            made.append(FurtherAnswers(form.name, form.classes, shares(own, form, vectors, device)))
+    return tuple(made)
 
 
 def marks(problem: Problem, weights: dict[str, float], labels: Sequence[Sequence[Label]]) -> tuple[str, ...]:

@@ -30,6 +30,21 @@ BRANCHES: dict[str, Literal["classification", "ordinal", "sequence"]] = {
 
 
 @dataclass(frozen=True)
+class Form:
+    """What the module of a branch is made from.
+
+    Attributes:
+        name: of the branch and its target.
+        classes: of the target: its classes, levels from low to high, or symbols.
+        levels: how many levels are learnt; of a target that is not ordinal 0.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    levels: int = 0
+
+
+@dataclass(frozen=True)
 class Label:
     """A further target as a branch learns it on one fold.
 
@@ -46,6 +61,11 @@ class Label:
     values: np.ndarray
     usable: np.ndarray
     levels: int = 0
+
+    @property
+    def form(self) -> Form:
+        """What its branch is made from."""
+        return Form(self.target.name, self.target.classes, self.levels)
 
 
 def labels(problem: Problem, fold: Fold, weights: dict[str, Weight], neutral: str, whole: np.ndarray) -> list[Label]:
@@ -195,11 +215,11 @@ class OfSymbols(nn.Module):
 Branch = OfClasses | OfLevels | OfSymbols
 
 
-def branch(label: Label, vectors: int, frames: int) -> Branch:
+def branch(form: Form, vectors: int, frames: int) -> Branch:
     """The module of a branch on vectors or frames of these widths."""
-    if label.target.kind == "sequence":
-        return OfSymbols(frames, len(label.target.classes))
-    return OfLevels(vectors, label.levels) if label.levels else OfClasses(vectors, len(label.target.classes))
+    if BRANCHES[form.name] == "sequence":
+        return OfSymbols(frames, len(form.classes))
+    return OfLevels(vectors, form.levels) if form.levels else OfClasses(vectors, len(form.classes))
 
 
 def loss(
@@ -228,9 +248,9 @@ def loss(
     return losses.sum() / int(label.usable[batch].sum())
 
 
-def of_its_own_levels(label: Label, probabilities: np.ndarray) -> np.ndarray:
+def of_its_own_levels(form: Form, probabilities: np.ndarray) -> np.ndarray:
     """(n, C) probabilities of the levels that the target has, where the branch also learnt the place of neutral."""
-    if label.levels <= len(label.target.classes):
+    if form.levels <= len(form.classes):
         return probabilities
     kept = probabilities[:, 1:]
     return kept / np.maximum(kept.sum(1, keepdims=True), np.finfo(kept.dtype).tiny)

@@ -45,7 +45,8 @@ class Setup:
     def network(self) -> TunedNetwork:
         """The network as training begins with it."""
         draws = draws_of(self.fold.name, self.seed, "head")
-        return TunedNetwork(self.live, len(self.problem.classes), self.settings, draws, self.device, self.labels())
+        forms = [label.form for label in self.labels()]
+        return TunedNetwork(self.live, len(self.problem.classes), self.settings, draws, self.device, forms)
 
     def labels(self) -> list[Label]:
         """The branches of a head of several targets; none of others. Sequences are of utterances that are not cut."""
@@ -151,15 +152,15 @@ class Course:
         parameters = [own for group in self._optimiser.param_groups for own in group["params"]]
         norm = float(torch.nn.utils.clip_grad_norm_(parameters, settings.clip))
         if not (math.isfinite(loss) and math.isfinite(norm)):
-            raise self._fault(rows, "loss" if not math.isfinite(loss) else "gradient")
+            raise self._fault(rows, "loss" if not math.isfinite(loss) else "gradient", step)
         self._optimiser.step()
         return loss
 
-    def _fault(self, rows: np.ndarray, what: str) -> DownstreamError:
-        """The error for something that is not finite: that of an utterance, or of training."""
+    def _fault(self, rows: np.ndarray, what: str, step: int) -> DownstreamError:
+        """The error for something that is not finite at a step: that of an utterance, or of training."""
         setup = self.setup
         return setup.fault(rows) or Diverged(
-            f"fold '{setup.fold.name}': the {what} is not finite at step {self._step + 1} of {self.steps}, at rate "
+            f"fold '{setup.fold.name}': the {what} is not finite at step {step} of {self.steps}, at rate "
             f"{self.rate:g} of the encoder and {setup.head_rate(self.rate):g} of the head: training overflows; set "
             "smaller `rates`"
         )
@@ -169,7 +170,7 @@ class Course:
         setup, dev = self.setup, self.setup.fold.dev
         logits = self.network.predict(dev)[0]
         if not np.isfinite(logits).all():
-            raise self._fault(dev, "output on dev")
+            raise self._fault(dev, "output on dev", self._step)
         allowed = own_classes.of_rows(setup.problem, dev, "cpu")
         bounded = own_classes.within(torch.as_tensor(logits), allowed)
         loss = cross_entropy(bounded, torch.as_tensor(setup.problem.targets[dev]))
@@ -242,24 +243,26 @@ def _by_dev(entry: Choice) -> tuple[float, float, float]:
     return -dev, loss, step
 
 
-def chosen_rate(courses: Iterable[Course], advance: Callable[[float], None]) -> tuple[float, str]:
+def chosen_rate(courses: Iterable[Course], advance: Callable[[float], None]) -> tuple[float, str, float]:
     """The encoder's rate whose short training is the best on dev, and every rate with its figure, in words.
 
-    A rate that diverged is not chosen.
+    And the time that all of them took, s. A rate that diverged is not chosen.
 
     Raises:
         Diverged: all rates did.
     """
     figures: dict[float, float] = {}
     first: Diverged | None = None
+    seconds = 0.0
     for course in courses:
         try:
             course.run(advance)
             figures[course.rate] = cast(float, course.best[0]["dev"])
         except Diverged as error:
             figures[course.rate], first = -math.inf, first or error
+        seconds += course.seconds
     rate = max(figures, key=lambda own: figures[own])  # the lowest rate of equals
     if first is not None and not math.isfinite(figures[rate]):
-        raise first
+        raise Diverged(f"{first} (tried, and none is finite: {', '.join(f'{own:g}' for own in figures)})")
     words = [f"{own:g}: {f'{figure:.1f}' if math.isfinite(figure) else 'diverged'}" for own, figure in figures.items()]
-    return rate, ", ".join(words)
+    return rate, ", ".join(words), seconds

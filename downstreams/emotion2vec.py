@@ -17,7 +17,7 @@ import torch
 from pydantic import JsonValue
 
 from commons.corridors.features import Features
-from commons.corridors.fitted import Fitted
+from commons.corridors.fitted import Answers, Fitted
 from commons.corridors.predictions import Predictions
 from commons.corridors.problem import Fold, Problem
 from commons.progress import Progress
@@ -145,8 +145,8 @@ def _backward(frames: LastLayer, head: Head, loss: ClassLoss, rows: np.ndarray, 
         (loss(head.logits(head.means(x, lengths)), part.cpu().numpy()) / len(rows)).backward()
 
 
-def apply(own: Fitted, settings: Mapping[str, JsonValue], features: Features, device: str) -> np.ndarray:
-    """Probabilities (n, C) of a fitted head; `settings` are not needed: its weights say all.
+def apply(own: Fitted, settings: Mapping[str, JsonValue], features: Features, device: str) -> Answers:
+    """The answers of a fitted head; `settings` are not needed: its weights say all.
 
     Raises:
         DownstreamError: an utterance has no frames, or one that is not finite.
@@ -154,7 +154,7 @@ def apply(own: Fitted, settings: Mapping[str, JsonValue], features: Features, de
     assert features.frames is not None
     frames = LastLayer(features.frames, features.ids, device, resident=RESIDENT)
     head = Head(*(torch.tensor(own.arrays[field.name], device=device) for field in fields(Head)))
-    return torch.as_tensor(_outputs(frames, head, np.arange(len(features.ids)))[1]).softmax(1).numpy()
+    return Answers(torch.as_tensor(_outputs(frames, head, np.arange(len(features.ids)))[1]).softmax(1).numpy())
 
 
 @torch.no_grad()

@@ -22,7 +22,7 @@ from commons.corridors.features import Features, Live
 from commons.corridors.predictions import Choice, Predictions
 from commons.corridors.problem import Fold, Problem
 from commons.progress import Progress
-from downstreams import branch_answers, choosing, fitted_network, own_classes, shared_probes
+from downstreams import branch_answers, choosing, fitted_network, own_classes, readouts, shared_probes
 from downstreams.assembly import FoldResult, assemble, joined
 from downstreams.branches import OfSymbols
 from downstreams.checks import check_dev, fitting
@@ -74,7 +74,7 @@ def evaluate(
         trained = shared(pool, jobs, lambda job: train(*job), file, lambda job: _name(work, job[1], job[0]))
     states = [state for state, _ in trained]
     setups = [Setup(live, problem, fold, seed, own, device) for seed, fold in jobs]
-    parts = [cast(State, state[own.read_out]) for state in states]
+    parts = [cast(State, state[readouts.read_out(own)]) for state in states]
     results = [
         _read_out(part, shelf, setup, keep) for part, (_, shelf), setup in zip(parts, trained, setups, strict=True)
     ]
@@ -86,7 +86,7 @@ def evaluate(
         for state, (seed, fold) in zip(states, jobs, strict=True)
         for entry in cast(list[Choice], state["curve"])
     ]
-    return _with_facts(made, curves, states)
+    return _with_facts(made, curves, states, readouts.second_stage(own))
 
 
 def _with_branches(
@@ -112,10 +112,10 @@ def _with_branches(
     return replace(made, further=joined(further), marks=(*made.marks, *marks))
 
 
-def _with_facts(made: Predictions, curves: list[Choice], states: Sequence[State]) -> Predictions:
+def _with_facts(made: Predictions, curves: list[Choice], states: Sequence[State], stage: str) -> Predictions:
     """The predictions with the curves, the number of trained values and the time that all trainings took."""
     seconds = sum(cast(float, state["seconds"]) for state in states)
-    seconds += sum(cast(float, own["seconds"]) for state in states if isinstance(own := state.get("ecapa"), dict))
+    seconds += sum(cast(float, cast(State, state[stage])["seconds"]) for state in states if stage)
     return replace(made, curves=curves, trainable=cast(int, states[0]["trainable"]), training_seconds=seconds)
 
 
@@ -130,7 +130,7 @@ def is_done(work: Path | None, setup: Setup, keep: Collection[str] = ()) -> bool
     A second stage needs the encoder of the first.
     """
     needed = {RESULT, *fitted_network.states_of(keep, setup.settings)}
-    needed |= set() if setup.settings.then == "nothing" else {setup.settings.then}
+    needed |= {readouts.second_stage(setup.settings)} - {""}
     return needed <= set(Shelf(_folder(work, setup.fold, setup.seed)).names())
 
 
@@ -177,17 +177,19 @@ def _of_fold(
     if is_done(work, setup, keep):
         advance(1)
     else:
-        facts = _rate(setup, shelf, folder, lambda part: advance(part * _TRIALS))
+        facts, before = _rate(setup, shelf, folder, lambda part: advance(part * _TRIALS))
         course = Course(setup, cast(float, facts["rate"]), setup.steps(), training, settings.averaged)
         course.run(lambda part: advance(part * (1 - _TRIALS)))
         state, network = _results(course, facts, shelf, fitted_network.states_of(keep, settings))
-        if settings.then != "nothing":
-            shelf.put(settings.then, _second(network, setup, state, shelf))
+        state["seconds"] = course.seconds + before
+        if readouts.second_stage(settings):
+            shelf.put(readouts.second_stage(settings), _second(network, setup, state, shelf))
         shelf.put(RESULT, state)  # last: with it the fold is done
     training.clear()
     shelf.drop(RATE)
     state = cast(State, shelf.get(RESULT))
-    return (state if settings.then == "nothing" else state | {settings.then: shelf.get(settings.then)}), shelf
+    stage = readouts.second_stage(settings)
+    return (state | {stage: shelf.get(stage)} if stage else state), shelf
 
 
 def _second(network: TunedNetwork, setup: Setup, state: State, shelf: Shelf) -> State:
@@ -196,7 +198,7 @@ def _second(network: TunedNetwork, setup: Setup, state: State, shelf: Shelf) -> 
     facts = dict(cast(Choice, cast(State, state["average"])["choice"]))
     first = facts.pop("dev")
     made = second(network, setup, facts | {"first_stage": first})
-    fitted_network.put_head(shelf, setup.settings.then, made.fitted)
+    fitted_network.put_head(shelf, readouts.second_stage(setup.settings), made.fitted)
     return {
         "choice": {**made.choice, "dev": made.figure},
         "logits": torch.as_tensor(made.probabilities).log(),
@@ -207,25 +209,25 @@ def _second(network: TunedNetwork, setup: Setup, state: State, shelf: Shelf) -> 
     }
 
 
-def _rate(setup: Setup, shelf: Shelf, folder: Path | None, advance: Callable[[float], None]) -> Choice:
-    """The encoder's rate with the figures of all that were tried, and the head's rate."""
+def _rate(setup: Setup, shelf: Shelf, folder: Path | None, advance: Callable[[float], None]) -> tuple[Choice, float]:
+    """The rates of encoder and head with the figures of all that were tried; and the time of the trials, s."""
     rates = rates_of(setup.live, setup.settings)
     if len(rates) == 1:
         advance(1)
-        return _facts(setup, rates[0], rates)
+        return _facts(setup, rates[0], rates), 0.0
     steps = max(1, round(setup.steps() * setup.settings.trial))
     shelves = [Shelf(within(folder, f"rate {rate:g}")) for rate in rates]
     state = shelf.get(RATE)
     if state is None:
         courses = (Course(setup, rate, steps, own, 1) for rate, own in zip(rates, shelves, strict=True))
-        rate, words = chosen_rate(courses, lambda part: advance(part / len(rates)))
-        state = {"choice": _facts(setup, rate, rates) | {"tried": words}}
+        rate, words, seconds = chosen_rate(courses, lambda part: advance(part / len(rates)))
+        state = {"choice": _facts(setup, rate, rates) | {"tried": words}, "seconds": seconds}
         shelf.put(RATE, state)
     else:
         advance(1)
     for own in shelves:
         own.clear()
-    return cast(Choice, state["choice"])
+    return cast(Choice, state["choice"]), cast(float, state.get("seconds", 0.0))  # earlier versions kept no time
 
 
 def _facts(setup: Setup, rate: float, rates: Sequence[float]) -> Choice:
@@ -243,7 +245,7 @@ def _results(course: Course, facts: Choice, shelf: Shelf, kept: Collection[str])
     best = course.checkpoints()
     weights = {"last": network.weights(), "best": best[0], "average": average(best)}
     steps = {"last": [course.curve[-1]], "best": course.best[:1], "average": course.best}
-    state: State = {"curve": course.curve, "seconds": course.seconds, "trainable": network.size()}
+    state: State = {"curve": course.curve, "trainable": network.size()}
     for name, own in weights.items():
         network.load(own)
         if name == "average":
@@ -282,9 +284,9 @@ def _branches(network: TunedNetwork, setup: Setup, vectors: np.ndarray) -> State
     for label in setup.labels():
         name, own = label.target.name, head.branch(label.target.name)
         if isinstance(own, OfSymbols):
-            made[name] = [one.tolist() for one in network.decoded(name, setup.fold.test)]
+            made[name] = [one.tolist() for one in network.decoded(own, setup.fold.test)]
         else:
-            made[name] = torch.as_tensor(branch_answers.shares(own, label, vectors, network.device))
+            made[name] = torch.as_tensor(branch_answers.shares(own, label.form, vectors, network.device))
     if not setup.settings.probes:
         return {"branches": made}
     return {"branches": made, "known": torch.as_tensor(network.predict(setup.fold.train)[1])}
@@ -301,6 +303,6 @@ def _read_out(own: State, shelf: Shelf, setup: Setup, keep: Collection[str]) -> 
     logits = cast(torch.Tensor | None, own.get("dev"))  # states of earlier versions lack it
     dev = None if logits is None else own_classes.probabilities(logits.numpy(), problem, fold.dev)
     fitted = None
-    if setup.settings.read_out in keep:
+    if readouts.read_out(setup.settings) in keep:
         fitted = fitted_network.fitted(shelf, setup, str(choice["precision"]))
     return FoldResult(fold, seed, choice, figure, probabilities, vectors, layers, dev, fitted)

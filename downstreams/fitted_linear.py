@@ -10,7 +10,7 @@ import torch
 from pydantic import JsonValue
 
 from commons.corridors.features import Features, Pooled
-from commons.corridors.fitted import Fitted
+from commons.corridors.fitted import Answers, Fitted
 from downstreams.checks import check_finite
 from downstreams.cumulative import Cumulative
 from downstreams.errors import DownstreamError
@@ -41,8 +41,8 @@ def fitted(
     return Fitted(fold, 0, facts, {"varies": varies, **arrays})
 
 
-def apply(own: Fitted, settings: Mapping[str, JsonValue], features: Features, device: str) -> np.ndarray:
-    """Probabilities (n, C) of classes, or (n,) values; `settings` are not needed: all is in the fitted model.
+def apply(own: Fitted, settings: Mapping[str, JsonValue], features: Features, device: str) -> Answers:
+    """The answers of a fitted model; `settings` are not needed: all is in it.
 
     Raises:
         DownstreamError: a feature is not finite, or the features have other sizes.
@@ -59,7 +59,7 @@ def apply(own: Fitted, settings: Mapping[str, JsonValue], features: Features, de
         for number in range(cast(int, own.facts["models"]))
     ]
     model = Cumulative(tuple(models)) if own.facts["model"] == "cumulative" else models[0]
-    return predicted(model, torch.as_tensor(rows[:, varies], device=device))
+    return Answers(predicted(model, torch.as_tensor(rows[:, varies], device=device)))
 
 
 def rows_of(pooled: Pooled, layers: Sequence[int], statistics: Sequence[int]) -> np.ndarray:

@@ -7,7 +7,7 @@ A read-out has two states on the shelf: its head, and the trained weights of its
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
 
@@ -18,13 +18,15 @@ from torch import Tensor
 
 from commons import files
 from commons.corridors.features import Features
-from commons.corridors.fitted import Fitted
+from commons.corridors.fitted import Answers, Fitted
+from downstreams import branch_answers, readouts
 from downstreams.course import Setup
 from downstreams.errors import DownstreamError
-from downstreams.frame_training import arrays_of, of_frames
+from downstreams.frame_training import arrays_of, of_frames, state_of
 from downstreams.held_frames import HeldFrames
+from downstreams.multi_task import MultiTaskHead
 from downstreams.second_stage import TunedFrames
-from downstreams.settings import FineTune
+from downstreams.settings import FineTune, of_finetuning
 from downstreams.shelf import Shelf
 from downstreams.tuned_network import TunedNetwork
 
@@ -40,7 +42,7 @@ def states_of(keep: Collection[str], settings: FineTune) -> set[str]:
     for readout in keep:
         first = readout in ("average", "best", "last")
         names.add(ENCODER + (readout if first else "average"))
-        names |= {HEAD + readout} if first or settings.then == readout else set()
+        names |= {HEAD + readout} if first or readouts.second_stage(settings) == readout else set()
     return names
 
 
@@ -60,9 +62,10 @@ def put_head(shelf: Shelf, readout: str, made: Fitted | None) -> None:
 
 def fitted(shelf: Shelf, setup: Setup, precision: str) -> Fitted:
     """The head of a fold and seed, whose weights the shelf has."""
-    head = cast(dict[str, Tensor], shelf.get(HEAD + setup.settings.read_out))
+    head = cast(dict[str, Tensor], shelf.get(HEAD + readouts.read_out(setup.settings)))
     arrays = {name: own.numpy() for name, own in head.items()}
-    return Fitted(setup.fold.name, setup.seed, {"precision": precision}, arrays, Encoder(shelf, setup))
+    facts = {"precision": precision, **branch_answers.facts_of([label.form for label in setup.labels()])}
+    return Fitted(setup.fold.name, setup.seed, facts, arrays, Encoder(shelf, setup))
 
 
 @dataclass(frozen=True)
@@ -79,7 +82,7 @@ class Encoder:
             EmorepError: it cannot be written.
         """
         settings = self.setup.settings
-        name = ENCODER + (settings.readout if settings.then == "nothing" else "average")
+        name = ENCODER + ("average" if readouts.second_stage(settings) else settings.readout)
         network = self.setup.network()
         network.load_encoder(cast(dict[str, Tensor], self.shelf.get(name)))
         form = self.setup.live.write(self.setup.live.merged(network.encoder), folder, seen)
@@ -106,8 +109,8 @@ def with_values(own: Fitted, folder: Path) -> Fitted:
     return Fitted(own.fold, own.seed, own.facts, {**own.arrays, **values})
 
 
-def apply(own: Fitted, settings: Mapping[str, JsonValue], features: Features, device: str) -> np.ndarray:
-    """Probabilities (n, C) of a fine-tuned network.
+def apply(own: Fitted, settings: Mapping[str, JsonValue], features: Features, device: str) -> Answers:
+    """The answers of a fine-tuned network, those of its branches among them.
 
     `features.live` is of the encoder that was written; where no upstream reads that, of the upstream as it was, and
     the trained values are put in their places.
@@ -116,20 +119,29 @@ def apply(own: Fitted, settings: Mapping[str, JsonValue], features: Features, de
         DownstreamError: an utterance has features that are not finite.
     """
     assert features.live is not None
-    asked = FineTune.model_validate(settings)
+    asked = of_finetuning(settings)
     values = {name[len(TRAINED) :]: torch.tensor(one) for name, one in own.arrays.items() if name.startswith(TRAINED)}
     live = features.live.top(asked.top) if values and asked.top is not None else features.live
     plain = {"top": None, "lora": None, "checkpointing": False, "precision": own.facts["precision"]}
-    as_applied = FineTune.model_validate({**asked.plain(), **plain})
-    head = {name.removeprefix("head."): torch.tensor(one) for name, one in own.arrays.items() if name[:5] == "head."}
-    network = TunedNetwork(live, len(head["classifier.bias"]), as_applied, torch.Generator(), device)
+    as_applied = of_finetuning({**asked.plain(), **plain})
+    head, forms = state_of(own), branch_answers.forms_of(own)
+    network = TunedNetwork(live, len(head["classifier.bias"]), as_applied, torch.Generator(), device, forms)
     network.load_encoder(values)
-    if asked.then != "nothing":
+    if asked.then == "ecapa":
         frames = HeldFrames(TunedFrames(network, len(features.ids)), features.ids, device)
         return of_frames(own, asked.then, asked, frames)
     network.head.load_state_dict(head)
-    made = network.probabilities(np.arange(len(features.ids)))
-    if not np.isfinite(made).all():
-        bad = features.ids[~np.isfinite(made).all(1)][0]
+    rows = np.arange(len(features.ids))
+    logits, vectors = network.predict(rows)
+    if not np.isfinite(logits).all():
+        bad = features.ids[~np.isfinite(logits).all(1)][0]
         raise DownstreamError(f"utterance '{bad}' has features that are not finite; replace its file")
-    return made
+    made = Answers(torch.as_tensor(logits).softmax(1).numpy())
+    if not isinstance(network.head, MultiTaskHead):
+        return made
+    return replace(
+        made,
+        further=branch_answers.of_fitted(
+            network.head, forms, vectors, network.device, lambda branch: network.decoded(branch, rows)
+        ),
+    )

@@ -19,7 +19,7 @@ import torch
 from pydantic import JsonValue
 
 from commons.corridors.features import Features
-from commons.corridors.fitted import Fitted
+from commons.corridors.fitted import Answers, Fitted
 from commons.corridors.predictions import Choice, Predictions
 from commons.corridors.problem import Fold, Problem
 from commons.progress import Progress
@@ -107,6 +107,12 @@ class Scaled:
         factors = part_weights.factors(part_weights.owners(frames.widths or (frames.width,)))
         return cls(frames, mean.float(), scale.float() if factors is None else scale.float() * factors.to(scale.device))
 
+    @classmethod
+    def of(cls, own: Fitted, frames: HeldFrames) -> Scaled:
+        """Standardised as a fitted head says."""
+        mean, scale = (torch.tensor(own.arrays[f"scaled.{name}"], device=frames.device) for name in ("mean", "scale"))
+        return cls(frames, mean, scale)
+
     def arrays(self) -> dict[str, np.ndarray]:
         """Mean and scale."""
         return {"scaled.mean": _plain(self.mean), "scaled.scale": _plain(self.scale)}
@@ -155,13 +161,7 @@ def of_fold(
     def network(draws: torch.Generator) -> FrameHead:
         return FrameHead(settings.network, frames.depth, frames.width, classes, settings, draws)
 
-    def loss(
-        network: FrameHead, x: torch.Tensor, valid: torch.Tensor, rows: np.ndarray, draws: torch.Generator
-    ) -> torch.Tensor:
-        mix = of_classes.mix(len(rows), draws)
-        return of_classes(network(x, valid, draws, mix)[0], rows, mix) / len(rows)
-
-    best = trained(scaled, seed, fold, problem, settings, Plan(network, loss), advance)
+    best = trained(scaled, seed, fold, problem, settings, Plan(network, partial(loss, of_classes)), advance)
     own = (predicted(best.network, scaled, rows) for rows in fold.tests)
     logits, vectors = map(np.concatenate, zip(*own, strict=True))
     return FoldResult(
@@ -177,8 +177,21 @@ def of_fold(
     )
 
 
-def apply(own: Fitted, settings: Mapping[str, JsonValue], features: Features, device: str) -> np.ndarray:
-    """Probabilities (n, C) of a fitted head.
+def loss(
+    of_classes: ClassLoss,
+    network: FrameHead,
+    x: torch.Tensor,
+    valid: torch.Tensor,
+    rows: np.ndarray,
+    draws: torch.Generator,
+) -> torch.Tensor:
+    """The loss of a network on some utterances, their mean, as `Plan` has it."""
+    mix = of_classes.mix(len(rows), draws)
+    return of_classes(network(x, valid, draws, mix)[0], rows, mix) / len(rows)
+
+
+def apply(own: Fitted, settings: Mapping[str, JsonValue], features: Features, device: str) -> Answers:
+    """The answers of a fitted head.
 
     Raises:
         DownstreamError: an utterance has no frames, or one that is not finite.
@@ -189,25 +202,23 @@ def apply(own: Fitted, settings: Mapping[str, JsonValue], features: Features, de
     return of_frames(own, sizes.network, sizes, frames)
 
 
-def of_frames(own: Fitted, network: Aggregator, sizes: Sizes, frames: HeldFrames) -> np.ndarray:
-    """Probabilities (n, C) of all frames that are held, by a network of frame_head.py."""
-    made = network_of(own, network, sizes, frames.depth, frames.width).to(frames.device)
-    mean, scale = (torch.tensor(own.arrays[f"scaled.{name}"], device=frames.device) for name in ("mean", "scale"))
-    logits, _ = predicted(made, Scaled(frames, mean, scale), np.arange(len(frames.lengths)))
-    return torch.as_tensor(logits).softmax(1).numpy()
+def of_frames(own: Fitted, network: Aggregator, sizes: Sizes, frames: HeldFrames) -> Answers:
+    """The answers to all frames that are held, by a network of frame_head.py."""
+    state = state_of(own)
+    made = FrameHead(network, frames.depth, frames.width, len(state["classifier.bias"]), sizes, torch.Generator())
+    made.load_state_dict(state)
+    logits, _ = predicted(made.to(frames.device), Scaled.of(own, frames), np.arange(len(frames.lengths)))
+    return Answers(torch.as_tensor(logits).softmax(1).numpy())
 
 
-def arrays_of(network: FrameHead) -> dict[str, np.ndarray]:
+def arrays_of(network: OnFrames) -> dict[str, np.ndarray]:
     """The weights of a network, and the statistics of its batch norms."""
     return {f"head.{name}": _plain(own) for name, own in network.state_dict().items()}
 
 
-def network_of(own: Fitted, network: Aggregator, sizes: Sizes, depth: int, width: int) -> FrameHead:
-    """The network of such arrays."""
-    state = {name.removeprefix("head."): torch.tensor(one) for name, one in own.arrays.items() if name[:5] == "head."}
-    made = FrameHead(network, depth, width, len(state["classifier.bias"]), sizes, torch.Generator())
-    made.load_state_dict(state)
-    return made.eval()
+def state_of(own: Fitted) -> dict[str, torch.Tensor]:
+    """What such arrays of a fitted head say of its network."""
+    return {name.removeprefix("head."): torch.tensor(one) for name, one in own.arrays.items() if name[:5] == "head."}
 
 
 def _plain(tensor: torch.Tensor) -> np.ndarray:
@@ -235,6 +246,11 @@ def trained(
     return Best(network, float(best), choice)
 
 
+def steps_of(settings: FrameTraining, utterances: int) -> int:
+    """Steps of a training on so many utterances at one rate."""
+    return max(settings.epochs, round(settings.epochs * utterances / settings.batch))
+
+
 def _epochs(
     frames: Scaled, seed: int, fold: Fold, rate: float, problem: Problem, settings: FrameTraining, plan: Plan[N]
 ) -> Iterator[tuple[float, int, N]]:
@@ -242,7 +258,7 @@ def _epochs(
     draws = chance.generator(fold.name, seed)
     network = plan.network(draws).to(frames.frames.device)
     optimiser = torch.optim.AdamW(network.parameters(), rate, weight_decay=settings.decay)
-    steps = max(settings.epochs, round(settings.epochs * len(fold.train) / settings.batch))
+    steps = steps_of(settings, len(fold.train))
     scored = schedule.rounds(steps, settings.epochs)
     finite = True
     for step, rows in enumerate(schedule.batches(fold.train, steps, settings.batch, draws), start=1):

@@ -12,14 +12,14 @@ from torch import Tensor, nn
 
 from downstreams import branches
 from downstreams.aggregators import AttentiveStatistics, of_each_frame
-from downstreams.branches import Branch, Label
+from downstreams.branches import Branch, Form, Label
 from downstreams.class_loss import ClassLoss, Mix
 from downstreams.frame_head import OnFrames, dropped, initialise
 from downstreams.settings import FineTuneSpeechEq, SpeechEq
 
 
 class MultiTaskHead(OnFrames):
-    """Frames of L layers -> logits of the C classes that the task asks for; `branches` has a module for each label.
+    """Frames of L layers -> logits of the C classes that the task asks for; `branches` has a module for each form.
 
     Of every frame: Linear, layer norm, ReLU; phonemes are read from it. Of an utterance: attentive statistics, Linear,
     layer norm, ReLU, dropout; the state, the intensity and the gender are read from it.
@@ -31,7 +31,7 @@ class MultiTaskHead(OnFrames):
         width: int,
         classes: int,
         settings: SpeechEq | FineTuneSpeechEq,
-        labels: Sequence[Label],
+        forms: Sequence[Form],
         draws: torch.Generator,
         draws_of: Callable[[str], torch.Generator],
     ) -> None:
@@ -46,10 +46,10 @@ class MultiTaskHead(OnFrames):
         self.dropout = settings.dropout
         initialise(self, draws)
         self.branches = nn.ModuleDict()
-        for label in labels:
-            own = branches.branch(label, settings.hidden, settings.projection)
-            initialise(own, draws_of(label.target.name))
-            self.branches[label.target.name] = own
+        for form in forms:
+            own = branches.branch(form, settings.hidden, settings.projection)
+            initialise(own, draws_of(form.name))
+            self.branches[form.name] = own
 
     def branch(self, name: str) -> Branch:
         """The module of a branch."""

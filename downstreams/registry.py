@@ -28,11 +28,10 @@ from downstreams.settings import (
 if TYPE_CHECKING:  # numpy and pandas, which a list of names does not need
     from pathlib import Path
 
-    import numpy as np
     from pydantic import JsonValue
 
     from commons.corridors.features import Features
-    from commons.corridors.fitted import Fitted
+    from commons.corridors.fitted import Answers, Fitted
     from commons.corridors.predictions import Predictions
     from commons.corridors.problem import Problem
     from commons.progress import Progress
@@ -80,11 +79,9 @@ class EvaluateInFolder(Protocol):
 
 
 class Apply(Protocol):
-    """What a fitted head gives for new features: probabilities (n, C) of classes, or (n,) values."""
+    """What a fitted head gives for new features."""
 
-    def __call__(
-        self, own: Fitted, settings: Mapping[str, JsonValue], features: Features, device: str
-    ) -> np.ndarray: ...
+    def __call__(self, own: Fitted, settings: Mapping[str, JsonValue], features: Features, device: str) -> Answers: ...
 
 
 @dataclass(frozen=True)
@@ -264,6 +261,7 @@ HEADS = registry.Registry(
             own_classes=True,
             further=True,
             interpretation=SPEECHEQ,
+            applies="downstreams.speecheq:apply",
             cite=("kang2022",),
         ),
         "finetune": _finetune(
@@ -285,7 +283,6 @@ HEADS = registry.Registry(
             kinds=("classification",),
             own_classes=True,
             further=True,
-            applies="",  # the branches have no form as a fitted head
             interpretation=SPEECHEQ,
             cite=("kang2022", "morais2022"),
         ),

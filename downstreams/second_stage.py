@@ -6,16 +6,22 @@ checkpoints are averaged, and the second stage is the head `ecapa` with its own 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
+import torch
 
 from commons.corridors.predictions import Choice
+from downstreams import chance, readouts
 from downstreams.assembly import FoldResult
+from downstreams.class_loss import ClassLoss
 from downstreams.course import Setup
-from downstreams.frame_training import of_fold
+from downstreams.frame_head import FrameHead, padded
+from downstreams.frame_training import LONGEST, loss, of_fold, steps_of
 from downstreams.held_frames import HeldFrames
-from downstreams.settings import FrameHead, Mixed, Sizes
+from downstreams.settings import FrameHead as Settings
+from downstreams.settings import Mixed, Sizes
 from downstreams.tuned_network import TunedNetwork
 
 
@@ -38,11 +44,35 @@ def second(network: TunedNetwork, setup: Setup, facts: Choice) -> FoldResult:
     Raises:
         DownstreamError: a frame is not finite in float16.
     """
-    alike = Sizes.model_fields.keys() | Mixed.model_fields.keys()
-    sizes = {name: getattr(setup.settings, name) for name in alike - {"version"}}
-    own = {"network": "ecapa", "rates": setup.settings.then_rates, "epochs": setup.settings.then_epochs}
-    settings = FrameHead.model_validate(sizes | own)
+    settings = _settings(setup)
     frames = HeldFrames(TunedFrames(network, len(setup.problem.ids)), setup.problem.ids, setup.device)
     made = of_fold(frames, setup.seed, setup.fold, problem=setup.problem, settings=settings, advance=lambda part: None)
     chosen = {f"ecapa_{name}": made.choice[name] for name in ("rate", "epoch")}
     return replace(made, choice=facts | chosen, layer_weights=None)
+
+
+def _settings(setup: Setup) -> Settings:
+    """Those of the head `ecapa`."""
+    alike = Sizes.model_fields.keys() | Mixed.model_fields.keys()
+    sizes = {name: getattr(setup.settings, name) for name in alike - {"version"}}
+    own = {"network": "ecapa", "rates": setup.settings.then_rates, "epochs": setup.settings.then_epochs}
+    return Settings.model_validate(sizes | own)
+
+
+def steps(setup: Setup) -> int:
+    """How many steps the stage has, at all rates together; 0 where there is none."""
+    if not readouts.second_stage(setup.settings):
+        return 0
+    settings = _settings(setup)
+    return len(settings.rates) * steps_of(settings, len(setup.fold.train))
+
+
+def step(network: TunedNetwork, setup: Setup, rows: np.ndarray) -> Callable[[], None]:
+    """A step of the stage on some utterances, whose frames are computed now: what takes its time, for a forecast."""
+    settings, draws = _settings(setup), chance.generator(setup.fold.name, setup.seed)
+    with torch.no_grad():
+        each = (network.frames([row], network.longest)[0] for row in rows)  # one by one: there is room for that
+        x, valid = padded([own[:LONGEST, -1:] for own in each])
+    head = FrameHead("ecapa", 1, x.shape[-1], len(setup.problem.classes), settings, draws).to(network.device)
+    of_classes = ClassLoss.of_fold(setup.problem, setup.fold, settings, setup.device)
+    return lambda: loss(of_classes, head, x, valid, rows, draws).backward()

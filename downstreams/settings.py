@@ -319,11 +319,6 @@ class FineTune(Sizes, Mixed):
             raise ValueError("are the lowest and the highest rate, in this order")
         return value
 
-    @property
-    def read_out(self) -> str:
-        """Which of what a training gives is the cell's: average, best, last, or that of the second stage."""
-        return self.readout if self.then == "nothing" else self.then
-
     def needs(self) -> frozenset[str]:
         """The network itself."""
         return frozenset({"live"})

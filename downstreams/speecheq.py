@@ -16,6 +16,7 @@ import torch
 from pydantic import JsonValue
 
 from commons.corridors.features import Features
+from commons.corridors.fitted import Answers, Fitted
 from commons.corridors.predictions import Further, Predictions
 from commons.corridors.problem import Fold, Problem, Target
 from commons.progress import Progress
@@ -23,7 +24,7 @@ from downstreams import branch_answers, branches, chance, own_classes, schedule,
 from downstreams.assembly import FoldResult, assemble, joined
 from downstreams.branches import Label, OfSymbols
 from downstreams.class_loss import ClassLoss
-from downstreams.frame_training import LONGEST, PART, Plan, Scaled, each_fold, predicted, trained
+from downstreams.frame_training import LONGEST, PART, Plan, Scaled, arrays_of, each_fold, predicted, state_of, trained
 from downstreams.held_frames import HeldFrames
 from downstreams.multi_task import Losses, MultiTaskHead
 from downstreams.settings import SpeechEq
@@ -76,10 +77,12 @@ def _of_fold(
     whole = branches.readable(problem, frames.lengths, LONGEST)
     labels = branches.labels(problem, fold, settings.weights(), settings.neutral, whole)
 
+    forms = [label.form for label in labels]
+
     def network(draws: torch.Generator) -> MultiTaskHead:
         sizes = frames.depth, frames.width, len(problem.classes)
         return MultiTaskHead(
-            *sizes, settings, labels, draws, lambda name: chance.generator(f"{fold.name}\n{name}", seed)
+            *sizes, settings, forms, draws, lambda name: chance.generator(f"{fold.name}\n{name}", seed)
         )
 
     loss = Losses(labels, ClassLoss.of_fold(problem, fold, settings, frames.device), settings.state)
@@ -101,6 +104,7 @@ def _of_fold(
         np.concatenate([own for _, own in answers]),
         best.network.layer_weights(),
         own_classes.probabilities(predicted(best.network, scaled, fold.dev)[0], problem, fold.dev),
+        Fitted(fold.name, seed, branch_answers.facts_of(forms), arrays_of(best.network) | scaled.arrays()),
     )
     return _Made(result, further, labels)
 
@@ -117,8 +121,30 @@ def _further(
     own = network.branch(label.target.name)
     if isinstance(own, OfSymbols):
         return branch_answers.of_sequences(label, problem, fold, seed, decoded(network, own, frames, fold.test))
-    shares = branch_answers.shares(own, label, vectors, frames.frames.device)
+    shares = branch_answers.shares(own, label.form, vectors, frames.frames.device)
     return branch_answers.of_classes(label, problem, fold, seed, shares)
+
+
+def apply(own: Fitted, settings: Mapping[str, JsonValue], features: Features, device: str) -> Answers:
+    """The answers of a fitted head, those of its branches among them.
+
+    Raises:
+        DownstreamError: an utterance has no frames, or one that is not finite.
+    """
+    assert features.frames is not None
+    sizes = SpeechEq.model_validate(settings)
+    forms, state = branch_answers.forms_of(own), state_of(own)
+    frames = HeldFrames(features.frames, features.ids, device, sizes.layers == "last")
+    widths = frames.depth, frames.width, len(state["classifier.bias"])
+    network = MultiTaskHead(*widths, sizes, forms, torch.Generator(), lambda name: torch.Generator())
+    network.load_state_dict(state)
+    network.to(frames.device)
+    scaled, rows = Scaled.of(own, frames), np.arange(len(frames.lengths))
+    logits, vectors = predicted(network, scaled, rows)
+    further = branch_answers.of_fitted(
+        network, forms, vectors, frames.device, lambda branch: decoded(network, branch, scaled, rows)
+    )
+    return Answers(torch.as_tensor(logits).softmax(1).numpy(), further)
 
 
 @torch.no_grad()

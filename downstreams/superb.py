@@ -18,7 +18,7 @@ from pydantic import JsonValue
 from torch.optim.adam import adam
 
 from commons.corridors.features import Features
-from commons.corridors.fitted import Fitted
+from commons.corridors.fitted import Answers, Fitted
 from commons.corridors.predictions import Predictions
 from commons.corridors.problem import Fold, Problem
 from commons.progress import Progress
@@ -210,8 +210,8 @@ def _result(
     )
 
 
-def apply(own: Fitted, settings: Mapping[str, JsonValue], features: Features, device: str) -> np.ndarray:
-    """Probabilities (n, C) of a fitted head; `settings` are not needed: its weights say all.
+def apply(own: Fitted, settings: Mapping[str, JsonValue], features: Features, device: str) -> Answers:
+    """The answers of a fitted head; `settings` are not needed: its weights say all.
 
     Raises:
         DownstreamError: a feature is not finite.
@@ -220,4 +220,4 @@ def apply(own: Fitted, settings: Mapping[str, JsonValue], features: Features, de
     means = np.ascontiguousarray(features.pooled[:, 0])
     check_finite(means, features.ids, "a layer")
     heads = Heads.of_arrays(own.arrays, device)
-    return heads.logits(torch.as_tensor(means, device=device)[None])[0, 0].softmax(-1).cpu().numpy()
+    return Answers(heads.logits(torch.as_tensor(means, device=device)[None])[0, 0].softmax(-1).cpu().numpy())

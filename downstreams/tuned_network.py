@@ -14,7 +14,7 @@ from torch import Tensor
 
 from commons.corridors.features import Live
 from downstreams import chance, schedule
-from downstreams.branches import Label, OfSymbols
+from downstreams.branches import Form, OfSymbols
 from downstreams.class_loss import ClassLoss
 from downstreams.frame_head import FrameHead, OnFrames, padded
 from downstreams.multi_task import Losses, MultiTaskHead
@@ -53,9 +53,9 @@ class TunedNetwork:
         settings: FineTune,
         draws: torch.Generator,
         device: str,
-        labels: Sequence[Label] = (),
+        forms: Sequence[Form] = (),
     ) -> None:
-        """`labels`: the branches of a head of several targets."""
+        """`forms`: of the branches of a head of several targets."""
         self.live, self.settings, self.device = live, settings, torch.device(device)
         self.encoder = live.network()
         if settings.lora is not None:
@@ -66,7 +66,7 @@ class TunedNetwork:
             live.checkpoint(self.encoder)
         self.encoder.to(self.device)
         depth = live.depth if settings.layers == "weighted" else 1
-        self.head = _head(depth, live.width, classes, settings, draws, labels).to(self.device)
+        self.head = _head(depth, live.width, classes, settings, draws, forms).to(self.device)
         self.longest = settings.longest if live.modality == "audio" else None
         self.lengths = live.lengths if self.longest is None else np.minimum(live.lengths, self.longest)
         self.precision = settings.precision if settings.precision != "auto" else faster(self.device)
@@ -177,17 +177,11 @@ class TunedNetwork:
         logits, vectors = (torch.cat(own).cpu().numpy()[place] for own in zip(*outputs, strict=True))
         return logits, vectors
 
-    def probabilities(self, rows: np.ndarray) -> np.ndarray:
-        """(n, C) of whole utterances."""
-        return torch.as_tensor(self.predict(rows)[0]).softmax(1).numpy()
-
     @torch.no_grad()
-    def decoded(self, name: str, rows: np.ndarray) -> list[np.ndarray]:
+    def decoded(self, own: OfSymbols, rows: np.ndarray) -> list[np.ndarray]:
         """The symbols that a branch of the head gives for whole utterances."""
         self.head.eval()
         assert isinstance(self.head, MultiTaskHead)
-        own = self.head.branch(name)
-        assert isinstance(own, OfSymbols)
         made: dict[int, np.ndarray] = {}
         for part in schedule.parts(rows, self.live.lengths, self._at_once):
             x, valid = padded(self.frames(part))
@@ -226,13 +220,13 @@ class TunedNetwork:
 
 
 def _head(
-    depth: int, width: int, classes: int, settings: FineTune, draws: torch.Generator, labels: Sequence[Label]
+    depth: int, width: int, classes: int, settings: FineTune, draws: torch.Generator, forms: Sequence[Form]
 ) -> OnFrames:
     """The head that the settings name. Random numbers of branches come after all others, each from its own seed."""
     if not isinstance(settings, FineTuneSpeechEq):
         return FrameHead(settings.aggregator, depth, width, classes, settings, draws)
     start = draws.initial_seed()
-    return MultiTaskHead(depth, width, classes, settings, labels, draws, lambda name: chance.generator(name, start))
+    return MultiTaskHead(depth, width, classes, settings, forms, draws, lambda name: chance.generator(name, start))
 
 
 def faster(device: torch.device) -> Literal["bf16", "fp32"]:

@@ -1,4 +1,4 @@
-"""Fitted heads (downstreams -> cells): what one fold and seed was trained to, as plain arrays."""
+"""Fitted heads (downstreams -> cells): what one fold and seed was trained to, as plain arrays, and what it gives."""
 
 from __future__ import annotations
 
@@ -41,3 +41,33 @@ class Fitted:
     facts: Mapping[str, JsonValue]
     arrays: Mapping[str, np.ndarray] = field(repr=False)
     encoder: TunedEncoder | None = None
+
+
+@dataclass(frozen=True)
+class FurtherAnswers:
+    """What a fitted head gives of a further target for n utterances.
+
+    Attributes:
+        name: of the target.
+        classes: its classes, or levels from low to high; of a sequence its symbols.
+        scores: (n, C) probabilities; None: it is a sequence.
+        sequences: of a sequence, each utterance's symbols, with spaces between them.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    scores: np.ndarray | None = None
+    sequences: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What a fitted head gives for n utterances.
+
+    Attributes:
+        scores: (n, C) probabilities of classes or levels, or (n,) values.
+        further: of a head that learnt further targets, its answers to each.
+    """
+
+    scores: np.ndarray
+    further: tuple[FurtherAnswers, ...] = ()

@@ -5,12 +5,12 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from commons.corridors.predictions import Plain
 from commons.corridors.record import Record
 from commons.metrics import axis_label
-from leaderboard.plots.style import COLOURS, GREY, figure, line_style, short, wrapped
+from leaderboard.plots.style import COLOURS, GREY, distinct, figure, line_style, short
 from leaderboard.plots.style import title as heading
 from leaderboard.records.comparable import question
 from leaderboard.records.display_names import shown
@@ -31,12 +31,16 @@ MOST = 24  # rows of a picture
 def curves(results: Path, records: Sequence[Record], width: str) -> Iterator[tuple[tuple[str, ...], Figure]]:
     """For every fine-tuned cell: the figure on dev and both losses over steps, a line a fold, of the first seed.
 
-    Read-outs of one training have the same curves, so those of the main one alone are drawn.
+    Read-outs of one training have the same curves, so those of one alone are drawn: of the main one where it is there.
     """
+    cells = {(record.cell.upstream, record.cell.task, record.cell.downstream) for record in records}
+    drawn_of: set[tuple[str, str, str]] = set()
     for record in records:
-        head = record.cell.downstream
-        if not record.chosen.curves or ":" in head:
+        upstream, task, head = record.cell.upstream, record.cell.task, record.cell.downstream
+        main = (upstream, task, _parts(head).main)
+        if not record.chosen.curves or main in drawn_of or (main in cells and main[2] != head):
             continue
+        drawn_of.add(main)
         across = 2 if width == "page" else 1
         drawn, axes = figure(width, 2.5 if width == "page" else 4.6, 2 // across, across)
         _folds(record, axes)
@@ -46,6 +50,8 @@ def curves(results: Path, records: Sequence[Record], width: str) -> Iterator[tup
 
 
 def _folds(record: Record, axes: Sequence[Axes]) -> None:
+    from matplotlib.ticker import MaxNLocator
+
     figures, losses = axes
     entries = [entry for entry in record.chosen.curves if entry["seed"] == record.chosen.curves[0]["seed"]]
     folds = list(dict.fromkeys(str(entry["fold"]) for entry in entries))
@@ -60,6 +66,7 @@ def _folds(record: Record, axes: Sequence[Axes]) -> None:
     losses.set_ylabel("loss: dev; pale: train")
     for axis in axes:
         axis.set_xlabel("step")
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     if len(folds) <= NAMED:
         figures.legend(title="test fold", ncols=2, fontsize=5, title_fontsize=5.5)
 
@@ -87,7 +94,8 @@ def forest(results: Path, records: Sequence[Record], width: str) -> Iterator[tup
         couples = list(itertools.islice(_couples(several), MOST))
         if not couples:
             continue
-        rows = [(_words(a, b), effect, adjusted <= SIGNIFICANT) for (a, b), (effect, _, adjusted) in
+        longest = 44 if width == "page" else 26
+        rows = [(_words(a, b, longest), effect, adjusted <= SIGNIFICANT) for (a, b), (effect, _, adjusted) in
                 zip(couples, compare(couples), strict=True)]  # fmt: skip
         task = couples[0][0].record.task
         yield (task.name,), _forest(rows, f"difference in {axis_label(task.headline)}", task.name, width)
@@ -98,29 +106,53 @@ def _couples(several: Sequence[Answer]) -> Iterator[tuple[Answer, Answer]]:
     for upstream in dict.fromkeys(answer.upstream for answer in several):
         own = {a.record.cell.downstream: a for a in several if a.upstream == upstream}
         for head, answer in own.items():
-            if ":" in head.partition("@")[0]:
+            called = _parts(head)
+            if called.main != head:
                 continue
-            others = [name for name in own if name != head and name.partition("@")[0].startswith(f"{head}:")]
-            first = head.rpartition("_")[0]
+            others = [name for name in own if name != head and _parts(name).main == head]
+            first = called.head.rpartition("_")[0] + called.file  # with the settings of the same file
             others += [first] if first in own else []
             others += [NO_CONTEXT] if NO_CONTEXT in own and head in OF_CONTEXT else []
             others += [BASE] if BASE in own and head != BASE and BASE not in others else []
             yield from ((answer, own[other]) for other in others)
 
 
-def _words(first: Answer, second: Answer) -> str:
-    heads = f"{first.record.cell.downstream} - {second.record.cell.downstream}"
-    return f"{shown(first.record)}: {heads}"
+class _Parts(NamedTuple):
+    """The parts of a head's name: HEAD, or HEAD:READOUT, with the @FILE~hash of settings of a user's own."""
+
+    head: str
+    file: str
+
+    @property
+    def main(self) -> str:
+        """The name of its training's main read-out."""
+        return self.head + self.file
+
+
+def _parts(name: str) -> _Parts:
+    head, at, file = name.partition("@")
+    return _Parts(head.partition(":")[0], at + file)
+
+
+def _words(first: Answer, second: Answer, longest: int) -> str:
+    """The upstream and both heads, in as many lines as they need."""
+    upstream, one, other = shown(first.record), first.record.cell.downstream, second.record.cell.downstream
+    for lines in ([f"{upstream}: {one} - {other}"], [f"{upstream}:", f"{one} - {other}"]):
+        if all(len(line) <= longest for line in lines):
+            return "\n".join(lines)
+    return "\n".join(short(line, longest) for line in (f"{upstream}:", f"{one} -", other))
 
 
 def _forest(rows: Sequence[tuple[str, Effect, bool]], label: str, title: str, width: str) -> Figure:
-    drawn, (axis,) = figure(width, 0.8 + 0.24 * len(rows))
+    names = distinct([words for words, _, _ in rows], 200)
+    lines = max(words.count("\n") + 1 for words in names)
+    drawn, (axis,) = figure(width, 0.8 + max(0.24, 0.1 * lines) * len(rows))
     axis.axvline(0, color=GREY, linewidth=0.8)
     for place, (_, effect, significant) in enumerate(rows):
         if effect.low == effect.low:  # an interval is known
             axis.plot([effect.low, effect.high], [place, place], color=COLOURS[0], linewidth=1.4)
         axis.plot(effect.value, place, marker="o", color=COLOURS[0], markerfacecolor=COLOURS[0] if significant else "w")
-    axis.set_yticks(range(len(rows)), wrapped([words for words, _, _ in rows], 44 if width == "page" else 26))
+    axis.set_yticks(range(len(rows)), names)
     axis.tick_params(axis="y", labelsize=5)
     axis.set_ylim(len(rows) - 0.5, -0.5)
     axis.set_xlabel(label)

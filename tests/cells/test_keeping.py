@@ -18,7 +18,9 @@ import run_benchmark
 from cells import applied_to, apply
 from cells.request import parse, understood
 from cells.workplace import Workplace
+from commons.corridors.fitted import Answers, FurtherAnswers
 from commons.corridors.record import REFERENCE
+from leaderboard.records import further
 from tests.cells.test_texts import WORDS
 from tests.downstreams.problems import SHORT
 
@@ -79,7 +81,8 @@ def test_the_heads_of_a_fold_give_its_recorded_predictions(folder: Path) -> None
     records = [one for one in leaderboard.load(results(folder))[0] if one.cell.downstream != REFERENCE]
     kept = {one.cell.downstream.partition("@")[0]: one for one in records if leaderboard.kept(results(folder), one)}
     assert sorted(kept) == sorted(KEPT), "further read-outs were not named, and are not kept"
-    assert not [path for path in (results(folder) / "trainings").rglob("*.pt") if path.stem not in ("result", "ecapa")]
+    left = {path.stem.partition(" ")[0] for path in (results(folder) / "trainings").rglob("*.pt")}
+    assert left == {"result", "ecapa"}, "no weights"
     table = utterances(folder)
     for head, record in kept.items():
         stored = leaderboard.predictions(results(folder), record)
@@ -93,7 +96,33 @@ def test_the_heads_of_a_fold_give_its_recorded_predictions(folder: Path) -> None
         columns = [f"score:{name}" for name in record.task.classes]
         assert np.abs(made[columns].to_numpy() - own[columns].to_numpy()).max() < 1e-5, head
         assert made["prediction"].tolist() == own["prediction"].tolist()
+        for name, beside in further.stored(at, record).items():
+            there = beside.table[beside.table["fold"] == fold].set_index("id")
+            answers = made.set_index(own.index).loc[there.index]
+            for column in there.filter(like="score:"):
+                assert np.abs(answers[column.replace("score", name)] - there[column]).max() < 1e-5, (head, column)
+            assert answers[name].fillna("").tolist() == there["prediction"].tolist()
+        assert set(record.further) == (
+            {"gender", "intensity", "phonemes"} if downstreams.resolve(head).further else set()
+        )
     assert leaderboard.verify(results(folder)) == []
+
+
+def test_probabilities_of_further_targets_are_averaged_and_sequences_are_left_out(folder: Path, capsys) -> None:
+    [record] = [one for one in leaderboard.load(results(folder))[0] if one.cell.downstream.startswith("speecheq@")]
+    where, files = ("-u", f"{folder}/tiny.py:tiny"), utterances(folder)["path"].tolist()[:2]
+    cell = "/".join((record.cell.upstream, record.cell.task, record.cell.downstream))
+    whole = applied(folder, cell, *files, *where)
+    each = [applied(folder, cell, *files, "--fold", fold, *where) for fold in record.task.folds]
+    gender = [name for name in whole if name.startswith("gender:")]
+    assert np.allclose(whole[gender], np.mean([one[gender] for one in each], axis=0), atol=1e-6)
+    assert np.allclose(whole[gender].sum(axis=1), 1, atol=1e-6) and len(gender) == 2
+    several = [
+        Answers(one[gender].to_numpy(), (FurtherAnswers("phonemes", ("a",), sequences=("a", "")),)) for one in each
+    ]
+    capsys.readouterr()
+    assert apply.mean(several).further == () and "phonemes" in capsys.readouterr().err
+    assert apply.mean(several[:1]).further == several[0].further and not capsys.readouterr().err
 
 
 def test_a_kept_encoder_is_an_upstream_whose_cells_are_marked(folder: Path) -> None:

@@ -143,6 +143,20 @@ def test_two_stages_share_the_first_with_finetune(tmp_path, monkeypatch):
     assert both.training_seconds > first.training_seconds
 
 
+def test_second_stages_of_other_settings_are_not_taken_for_each_other(tmp_path):
+    """They share a first stage, and its folder."""
+    features, problem = make(n=120)
+    problem = replace(problem, folds=problem.folds[:1])
+    first, other = (short("finetune_ecapa", then_rates=[rate]) for rate in (1e-2, 3e-2))
+    evaluate(first, features, problem, tmp_path / "shared")
+    after = evaluate(other, features, problem, tmp_path / "shared")
+    alone = evaluate(other, features, problem, tmp_path / "alone")
+    assert after.table.equals(alone.table) and after.choices == alone.choices
+    assert after.choices[0]["ecapa_rate"] == 3e-2
+    again = evaluate(first, features, problem, tmp_path / "shared")
+    assert again.choices[0]["ecapa_rate"] == 1e-2
+
+
 class Killed(BaseException):
     """What a kill is to a test."""
 
@@ -193,10 +207,17 @@ def test_the_rate_is_that_of_the_best_short_training_and_one_that_diverged_is_no
         own = setup()
         return chosen_rate((Course(own, rate, 12, Shelf(None), 1) for rate in rates), lambda part: None)
 
-    rate, words = tried(1e-3, 1e30)
-    assert rate == 1e-3 and "1e+30: diverged" in words
-    with pytest.raises(DownstreamError, match=r"fold '0': .* not finite at step \d+ of 12, at rate 1e\+30"):
+    rate, words, seconds = tried(1e-3, 1e30)
+    assert rate == 1e-3 and "1e+30: diverged" in words and seconds > 0
+    said = r"fold '0': .* not finite at step \d+ of 12, at rate 1e\+30 .*none is finite: 1e\+30, 1e\+31"
+    with pytest.raises(DownstreamError, match=said):
         tried(1e30, 1e31)
+
+
+def test_the_time_of_all_trials_is_told():
+    trials = [Course(setup(), rate, 12, Shelf(None), 1) for rate in (1e-3, 1e-2)]
+    _, _, seconds = chosen_rate(trials, lambda part: None)
+    assert seconds == sum(own.seconds for own in trials) > max(own.seconds for own in trials) > 0
 
 
 def test_random_weights_have_rates_of_their_own():

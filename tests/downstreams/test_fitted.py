@@ -7,17 +7,22 @@ import pytest
 import torch
 
 import downstreams
-from tests.downstreams.problems import MadeUpLive, make, short
+from tests.downstreams.problems import MadeUpLive, make, make_several, short
 
 KEPT = [head for head in downstreams.names() if downstreams.resolve(head).keeps]
 KINDS_OF_MODEL = ("classification", "regression", "ordinal")  # conversations are classified as other utterances are
-READOUTS = ("average", "best", "last", "ecapa")
+READOUTS = ("average", "best", "last")
 
 
 def small(kind="classification"):
     """Two folds of three speakers."""
     features, problem = make(kind, n=45, depth=2, width=8, speakers=3)
     return features, replace(problem, folds=problem.folds[:2])
+
+
+def kept(reader):
+    """All read-outs of a training."""
+    return {*READOUTS, downstreams.readout(reader)}
 
 
 @pytest.mark.parametrize(
@@ -27,7 +32,7 @@ def small(kind="classification"):
 def test_a_fitted_head_gives_the_recorded_predictions_again(tmp_path, head, kind):
     features, problem = small(kind)
     reader = short(head)
-    predictions = downstreams.evaluate(reader, features, problem, [0], work=tmp_path / "work", keep=READOUTS)
+    predictions = downstreams.evaluate(reader, features, problem, [0], work=tmp_path / "work", keep=kept(reader))
     table = predictions.table.set_index(["fold", "id"])
     assert [(one.fold, one.seed) for one in predictions.fitted] == [(fold.name, 0) for fold in problem.folds]
     for one, fold in zip(predictions.fitted, problem.folds, strict=True):
@@ -37,8 +42,40 @@ def test_a_fitted_head_gives_the_recorded_predictions_again(tmp_path, head, kind
         made = downstreams.apply(reader, one, encoder, features)
         own = table.loc[fold.name].loc[problem.ids[fold.test]]
         wanted = own.filter(like="score:").to_numpy() if problem.classes else own["prediction"].to_numpy()
-        assert np.abs(made[fold.test] - wanted).max() < 1e-5
-        assert len(made) == len(problem.ids)
+        assert np.abs(made.scores[fold.test] - wanted).max() < 1e-5
+        assert len(made.scores) == len(problem.ids) and made.further == ()
+
+
+@pytest.mark.parametrize("head", [head for head in KEPT if downstreams.resolve(head).further])
+@pytest.mark.parametrize("neutral", ["masked", "zero"])
+def test_a_fitted_head_gives_the_recorded_further_predictions_again(tmp_path, head, neutral):
+    features, problem = make_several(n=60)
+    problem = replace(problem, folds=problem.folds[:2], classes=("anger", "neutral", "sadness"))
+    reader = short(head, neutral=neutral)
+    predictions = downstreams.evaluate(reader, features, problem, [0], work=tmp_path / "work", keep=kept(reader))
+    for one, fold in zip(predictions.fitted, problem.folds, strict=True):
+        encoder = tmp_path / fold.name if one.encoder else None
+        if one.encoder:
+            one.encoder.write(encoder, {"demo": "labels"})
+        made = {own.name: own for own in downstreams.apply(reader, one, encoder, features).further}
+        assert list(made) == [own.name for own in predictions.further] == ["intensity", "gender", "phonemes"]
+        for recorded in predictions.further:
+            own, table = made[recorded.name], recorded.table.query("fold == @fold.name")
+            rows = np.searchsorted(problem.ids, table["id"])
+            assert len(rows) and own.classes == recorded.classes
+            if own.scores is None:
+                assert [own.sequences[row] for row in rows] == table["prediction"].tolist()
+            else:
+                assert np.abs(own.scores[rows] - table.filter(like="score:").to_numpy()).max() < 1e-5
+
+
+def test_the_other_read_outs_of_a_head_with_branches_are_kept_too(tmp_path):
+    features, problem = make_several(n=60)
+    problem = replace(problem, folds=problem.folds[:1])
+    for readout in ("best", "last"):
+        reader = short("finetune_speecheq", readout=readout)
+        assert downstreams.readout(reader) == readout
+        assert len(downstreams.evaluate(reader, features, problem, [0], work=tmp_path, keep=[readout]).fitted) == 1
 
 
 def test_weights_stay_until_they_are_forgotten_and_results_after_that(tmp_path):

@@ -27,6 +27,21 @@ def test_steps_hours_and_what_is_done(tmp_path):
     )
 
 
+def test_the_second_stage_is_counted():
+    features, problem = make(n=120)
+    problem = replace(problem, folds=problem.folds[:2])
+    own = downstreams.expected(short("finetune_ecapa", then_rates=[1e-3, 1e-2]), features, problem, [0])
+    first = downstreams.expected(short("finetune"), features, problem, [0])
+    epochs, batch, rates = 2, 32, 2
+    trained = [len(fold.train) for fold in problem.folds]
+    assert own.then_steps == sum(rates * max(epochs, round(epochs * n / batch)) for n in trained)
+    assert (first.then_steps, first.then_seconds, own.steps) == (0, 0.0, first.steps) and own.then_seconds > 0
+    assert own.hours == pytest.approx(
+        (own.steps * own.seconds + own.then_steps * own.then_seconds) / 3600 / own.side_by_side
+    )
+    assert f", then {own.then_steps} of the second stage of " in str(own) and ", then" not in str(first)
+
+
 def test_faults_are_those_of_the_training():
     features, problem = make(n=120)
     with pytest.raises(DownstreamError, match="reads the network itself"):

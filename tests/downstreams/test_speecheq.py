@@ -52,7 +52,8 @@ def pieces(problem, n=6):
     whole = branches.readable(problem, np.full(len(problem.ids), 15), 3000)
     labels = branches.labels(problem, fold, {"intensity": 1, "phonemes": 1, "gender": 1}, "masked", whole)
     draws = torch.Generator().manual_seed(0)
-    network = MultiTaskHead(1, 10, len(problem.classes), TINY, labels, draws, lambda name: draws)
+    forms = [label.form for label in labels]
+    network = MultiTaskHead(1, 10, len(problem.classes), TINY, forms, draws, lambda name: draws)
     losses = Losses(labels, ClassLoss(torch.tensor(problem.targets)), 1.0)
     rows = fold.train[:n]
     return network, losses, torch.randn(n, 15, 1, 10, generator=draws), torch.ones(n, 15, dtype=torch.bool), rows

@@ -187,6 +187,24 @@ def test_a_forest_is_of_heads_of_one_upstream_and_filled_where_significant(crowd
     assert axis.get_xlabel() == "difference in UA (%)"
 
 
+@pytest.mark.parametrize(
+    ("heads", "pairs"),
+    [
+        (
+            ("finetune@mine~1", "finetune:last@mine~1", "finetune_ecapa@mine~1"),
+            {"finetune@mine~1 - finetune:last@mine~1", "finetune_ecapa@mine~1 - finetune@mine~1"},
+        ),
+        (("finetune", "finetune:last@mine~1", "finetune_ecapa@mine~1"), set()),
+    ],
+)
+def test_a_forest_compares_read_outs_and_stages_of_one_training_alone(tmp_path, heads, pairs):
+    for seed, head in enumerate(heads):
+        cells.make(tmp_path, head=head, seed=seed, seeds=1, table=cells.utterances(speakers=4))
+    drawn = [axis for _, one in forest(tmp_path, leaderboard.load(tmp_path)[0], "page") for axis in one.axes]
+    rows = [label.get_text().replace("\n", " ") for axis in drawn for label in axis.get_yticklabels()]
+    assert {row.partition(": ")[2] for row in rows} == pairs, "no name is cut"
+
+
 def test_features_are_counted_over_folds_and_weighed_within_them():
     often, weights = features.carried([{"a: 1": 3.0, "a: 2": 1.0}, {"a: 1": 2.0}, {"b: 3": 5.0, "a: 1": 5.0}])
     assert often == pytest.approx({"a: 1": 1.0, "a: 2": 1 / 3, "b: 3": 1 / 3})
@@ -211,6 +229,8 @@ def test_curves_are_drawn_once_a_training(crowd):
     assert {head for _, _, head in made} == {"finetune", "finetune_ecapa"}
     for drawn in made.values():
         assert [len(axis.lines) for axis in drawn.axes] == [8, 16]
+    last = [r for r in records if r.cell.downstream == "finetune:last"]
+    assert [head for (_, _, head), _ in training_curves(crowd, last, "page")] == ["finetune:last"]
 
 
 def test_bars_of_one_speaker_claim_no_interval(lone):
