@@ -69,7 +69,7 @@ def run(request: Request) -> int:
             print(*forecast.ready(plan, request, absent), sep="\n")
         else:
             print(*forecast.lines(plan, request, place, absent), sep="\n")
-        return 1 if request.prefetch and plan.failed else 0
+        return 1 if plan.failed else 0
     if request.card and plan.jobs:
         warn(forecast.short(plan, place))
     board, ended = Board(request, plan), 0

@@ -107,13 +107,22 @@ class _Planner:
                 self._fail(named.record_name, task.name, error)
             return error
         todo: dict[str, list[tuple[Measure, Task]]] = {}  # by the task whose cell trains
-        for asked, task in self.tasks.items():
+        for asked, task in self._readable(identity).items():
             todo.setdefault(together.base_of(asked, task), []).extend(self._cells(asked, identity))
         for own in todo.values():
             self._add(identity, own)
         if not self.costs.known(named.record_name):  # from cells that this request does not ask for
             self.costs.learn(leaderboard.examples(self.request.results, named.record_name, EXAMPLES))
         return identity
+
+    def _readable(self, identity: Identity) -> dict[str, Task]:
+        """The tasks that an upstream is measured on: of a card, one that reads texts is not on changed audio."""
+        if not self.request.card or identity.modality != "text":
+            return self.tasks
+        own = {asked: one for asked, one in self.tasks.items() if not (one.derivation and one.derivation.perturbation)}
+        if len(own) < len(self.tasks):
+            self.warn(f"{identity.named.record_name} reads text: its card leaves changed audio out")
+        return own
 
     def _late(self, fusion: LateFusion) -> None:
         """The jobs of a late fusion on all tasks."""

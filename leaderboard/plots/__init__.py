@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from leaderboard.errors import LeaderboardError
-from leaderboard.records.changed_audio import aside
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -48,6 +47,7 @@ def draw(
         asked: tasks that somebody named; of others, records of changed audio are in their own picture alone.
     """
     from leaderboard.plots.style import styled
+    from leaderboard.records.changed_audio import aside
 
     module, function = KINDS[kind][1].split(":")
     if kind != "robustness":

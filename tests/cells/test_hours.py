@@ -41,3 +41,15 @@ def test_features_that_the_store_has_take_no_time(tmp_path) -> None:
     assert place.lacking(few) == 0
     new = whole.drop(old.index)
     assert len(new) and place.lacking(more) == pytest.approx(new.sum())
+
+
+def test_a_card_of_an_upstream_of_texts_leaves_changed_audio_out(tmp_path) -> None:
+    """That is said once and is no failure; asked for by name, changed audio is one."""
+    folders = ["--results", str(tmp_path / "r"), "--cache", str(tmp_path / "c"), "--device", "cpu", "--limit", "96"]
+    place = Workplace()
+    for name, refused in (("card:demo", False), ("perturbed:demo,gain@-6", True)):
+        said: list[str] = []
+        asked = ["-u", "text_ngrams", "-t", name, "-d", "probe", *folders]
+        plan = planned(understood(parse(asked), said.append), place, said.append)
+        assert any("only the audio of test is changed" in one.failure for one in plan.failed) == refused
+        assert said.count("text_ngrams reads text: its card leaves changed audio out") == (not refused)
