@@ -250,3 +250,14 @@ def test_a_signal_that_comes_in_a_callback_is_not_lost() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=15)
     assert (done.returncode, done.stdout, done.stderr) == (143, "stopped by SIGTERM\n", "")
+
+
+@pytest.mark.parametrize("asked", [None, "ACTIVE"])
+def test_idle_threads_sleep_unless_somebody_wants_otherwise(asked: str | None) -> None:
+    """Also in processes that a command starts, which inherit its environment."""
+    environment = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
+    environment |= {"OMP_WAIT_POLICY": asked} if asked else {}
+    code = "import os; from commons import early; early.begin(); print(os.environ['OMP_WAIT_POLICY'])"
+    command = [sys.executable, "-c", code]
+    made = subprocess.run(command, capture_output=True, text=True, check=True, env=environment, cwd=ROOT)
+    assert made.stdout.strip() == (asked or "PASSIVE")
