@@ -24,11 +24,12 @@ GRID = (0.03, 0.1, 0.3, 1.0)
 BRANCHES = ("intensity", "phonemes", "gender")
 
 
-def points(branches: list[str], grid: list[float]) -> dict[str, dict[str, float]]:
-    """Name -> weights: the state alone, every branch alone with each weight, and all branches with each weight."""
+def points(branches: list[str], grid: list[float], together: bool) -> dict[str, dict[str, float]]:
+    """Name -> weights: the state alone, every branch alone with each weight (not where they are only to be together),
+    and all branches with each weight."""
     off = dict.fromkeys(BRANCHES, 0.0)
     made = {"state": off}
-    for branch, weight in itertools.product(branches, grid):
+    for branch, weight in itertools.product([] if together else branches, grid):
         made[f"{branch}_{weight:g}"] = off | {branch: weight}
     for weight in grid:
         made[f"all_{weight:g}"] = off | dict.fromkeys(branches, weight)
@@ -52,13 +53,14 @@ def main() -> None:
     parser.add_argument("-t", "--task", nargs="+", default=["nemo"])
     parser.add_argument("--branches", nargs="+", default=["phonemes", "gender"], choices=BRANCHES)
     parser.add_argument("--grid", nargs="+", type=float, default=list(GRID))
+    parser.add_argument("--together", action="store_true", help="no branch alone")
     parser.add_argument("--epochs", type=int, help="fewer, for a trial")
     options, rest = parser.parse_known_args()
     results = options.results.resolve()
     folder = results / "settings"
     folder.mkdir(parents=True, exist_ok=True)
     heads = {}
-    for name, weights in points(options.branches, options.grid).items():
+    for name, weights in points(options.branches, options.grid, options.together).items():
         content = {**weights, "probes": "false"} | ({"epochs": options.epochs} if options.epochs else {})
         file = folder / f"{name}.yaml"
         file.write_text("".join(f"{key}: {value}\n" for key, value in content.items()))
