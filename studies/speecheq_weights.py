@@ -68,6 +68,7 @@ def main() -> None:
     asked = ["-u", *options.upstream, "-t", *options.task, "-d", *heads.values()]
     command = [sys.executable, "run_benchmark.py", *asked, "--results", str(results), *rest]
     subprocess.run(command, check=True, cwd=Path(__file__).resolve().parents[1])
+    results = results / "limited" if "--limit" in rest else results  # where smoke runs are
     print("| upstream, task | weights | dev | test | beside, on test |\n|---|---|---|---|---|")
     for upstream, task in itertools.product(options.upstream, options.task):
         for name, head in heads.items():
