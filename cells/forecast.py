@@ -42,11 +42,8 @@ def lines(plan: Plan, request: Request, place: Workplace, absent: Mapping[str, s
     measured = {name: own for name, own in expected.items() if not isinstance(own, str)}
     estimates |= {name: replace(estimates[name], seconds=own.core_seconds) for name, own in measured.items()}
     said += [*_jobs(plan, expected), *_totals(plan, request, estimates)]
-    return (
-        [*said, "of trainings one step each was measured just now; scoring dev and test is left out"]
-        if measured
-        else said
-    )
+    said += ["of trainings one step each was measured just now; scoring dev and test is left out"] * bool(measured)
+    return said
 
 
 def _missing(request: Request, absent: Mapping[str, str]) -> list[str]:
