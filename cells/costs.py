@@ -31,7 +31,8 @@ TEXT_SECONDS = 1.0  # a text costs a network about what this many seconds of aud
 # Of a head, for every fold, seed and utterance: seconds, and seconds for each value that is read of the utterance.
 HEADS = {"probe": (1e-4, 1e-6), "probe_stats": (1e-4, 2e-6), "last_four": (1e-4, 1e-6), "selected": (1e-2, 2e-5),
          "superb": (7e-4, 1e-6),
-         "emotion2vec": (2e-2, 0.0), "attentive": (5e-2, 0.0), "ecapa": (2e-1, 0.0), "mscnn": (2e-1, 0.0),
+         "emotion2vec": (2e-2, 0.0), "attentive": (5e-2, 0.0), "speecheq": (1e-1, 0.0),
+         "ecapa": (2e-1, 0.0), "mscnn": (2e-1, 0.0),
          "context_gru": (5e-3, 1e-6),
          "recent_gru": (5e-3, 1e-6), "dialogue_rnn": (2.6e-2, 1e-6), "no_context": (3e-3, 1e-6)}  # fmt: skip
 OTHER_HEAD = (1e-2, 1e-6)
