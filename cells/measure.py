@@ -24,7 +24,7 @@ from commons.corridors.features import together
 from commons.corridors.measured import Measured
 from commons.errors import EmorepError
 from commons.places import Places
-from commons.progress import bar
+from commons.progress import bar, of_task
 
 if TYPE_CHECKING:
     from commons.corridors.features import Features
@@ -283,7 +283,7 @@ def _predictions(
         lengths = task.text_lengths if job.modality == "text" else task.utterances.get("duration", np.empty(0))
         return downstreams.reference(job.reference, task.problem, np.asarray(lengths))
     problem = task.problem_of(job.reader.further)
-    with bar(f"{task.name}: {job.cell[0]}, {job.reader.name}", "fits") as progress:
+    with bar(of_task(task.name, f"{job.cell[0]}, {job.reader.name}"), "fits") as progress:
         on = device.choose(job.setting.extraction.device)
         work = place.folder(job)
         keep = keeping.readouts(job)

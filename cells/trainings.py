@@ -13,7 +13,7 @@ from cells import keeping, runs
 from cells.jobs import Measure, Train
 from cells.workplace import AGAIN, TRAININGS
 from commons import device
-from commons.progress import bar
+from commons.progress import bar, of_task
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -44,7 +44,7 @@ def train(job: Train, place: Workplace) -> None:
     expected = str(own.expected(job)) if job.parts == 1 else f"part {job.part + 1} of {job.parts} of its trainings"
     print(f"{' · '.join(cell.cell)}: {expected}", file=sys.stderr)
     for seeds, problem in _of_part(job, own.problem):
-        with bar(f"{cell.recorded_task}: {cell.cell[0]}, {cell.reader.name}", "fits") as progress:
+        with bar(of_task(cell.recorded_task, f"{cell.cell[0]}, {cell.reader.name}"), "fits") as progress:
             downstreams.evaluate(cell.reader, own.features, problem, seeds, own.device, progress, own.work, own.keep)
 
 

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING
 import tasks
 import upstreams
 from cells import keys
-from commons.errors import cut
-from commons.progress import bar
+from commons.progress import bar, of_task
 from upstreams.extraction.models import Models
 
 if TYPE_CHECKING:
@@ -62,7 +61,7 @@ class Workplace:
         key = name, reading
         if key not in self._tasks:
             started = time.perf_counter()
-            with bar(f"{name}: checking audio", "files") as progress:
+            with bar(of_task(name, "checking audio"), "files") as progress:
                 task = tasks.load(name, reading, progress, lambda each: self._tasks.get((each, reading), (None,))[0])
             self._tasks[key] = task, time.perf_counter() - started
             while len(self._tasks) > 1 and sum(len(kept.utterances) for kept, _ in self._tasks.values()) > ROWS:
@@ -102,7 +101,7 @@ class Workplace:
             self._features = None  # close them before others are opened
             who = upstream.named.record_name
             rows = self.read_by(upstream.modality, who, name, setting).utterances.iloc[part[0] :: part[1]]
-            with bar(f"{cut(name, 60)}: {who}", "texts" if upstream.modality == "text" else "s of audio") as progress:
+            with bar(of_task(name, who), "texts" if upstream.modality == "text" else "s of audio") as progress:
                 made = upstreams.extract(upstream, rows, needs, setting.extraction, progress, self.models)
             self._features = key, made
         return self._features[1]

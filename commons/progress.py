@@ -8,6 +8,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Protocol
 
+from commons.errors import cut
+
+LONGEST_TASK = 60  # characters of a task's name
 LINE_EVERY = 60  # s between lines where there is no terminal
 
 
@@ -21,6 +24,11 @@ def log(what: Sequence[str], became: str) -> None:
     """Print a line on work that is done, where there is no progress bar."""
     if not sys.stderr.isatty():
         print(f"{time.strftime('%H:%M:%S')} {' · '.join(what)}: {became}", file=sys.stderr, flush=True)
+
+
+def of_task(task: str, what: str) -> str:
+    """The label of a bar for work on a task; names of tasks may be far longer than a line."""
+    return f"{cut(task, LONGEST_TASK)}: {what}"
 
 
 @contextmanager
