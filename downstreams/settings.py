@@ -241,9 +241,9 @@ class _Branches(Mixed):
 
     network: Literal["speecheq"] = "speecheq"
     state: Positive = 1.0
-    intensity: Weight = 0.3
-    phonemes: Weight = 0.3
-    gender: Weight = 0.3
+    intensity: Weight = 0.1
+    phonemes: Weight = 0.1
+    gender: Weight = 0.1
     neutral: Literal["masked", "zero"] = "masked"  # intensity of neutral speech: none, or below the lowest level
     projection: Size = 256  # of every frame, shared by all branches
     probes: bool = True  # probes for gender and speaker on the shared vectors

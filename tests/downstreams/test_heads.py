@@ -337,7 +337,7 @@ def test_the_settings_that_keys_hold_are_those_that_they_held_before():
              "then_epochs": 30, "readout": "average"}  # fmt: skip
     frames = sizes | {"layers": "last", "batch": 32, "rates": [3e-4, 1e-3, 3e-3], "decay": 0.01,
               "warmup": 0.1, "epochs": 30, "clip": 5.0}  # fmt: skip
-    branches = {"network": "speecheq", "state": 1.0, "focal": 0.0, "intensity": 0.3, "phonemes": 0.3, "gender": 0.3,
+    branches = {"network": "speecheq", "state": 1.0, "focal": 0.0, "intensity": 0.1, "phonemes": 0.1, "gender": 0.1,
                 "neutral": "masked", "projection": 256, "probes": True}  # fmt: skip
     settings = {head: dict(downstreams.resolve(head).settings) for head in HEADS}
     assert {own.pop("class_weights") for own in settings.values()} == {"headline"}
