@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import NamedTuple
+from zlib import crc32
 
 import numpy as np
 
@@ -36,6 +37,7 @@ def draw(masking: Masking, frames: int, rng: np.random.Generator, scores: np.nda
     else:
         wanted = -scores if masking.kind == "intensity_low" else scores
         covered = _equal(wanted, masking.span, int(random.sum()))
+        covered = _moved(covered, scores) if masking.kind == "intensity_moved" else covered
     return Mask(covered, _source(covered, rng))
 
 
@@ -81,6 +83,15 @@ def _equal(scores: np.ndarray, span: int, number: int) -> np.ndarray:
     free = np.flatnonzero(~covered)  # gaps between spans, where so many frames are masked that no span fits any more
     covered[free[np.argsort(-scores[free], kind="stable")[:left]]] = True
     return covered
+
+
+def _moved(covered: np.ndarray, scores: np.ndarray) -> np.ndarray:
+    """The same mask some frames later, what leaves the end coming back at the beginning.
+
+    How many frames depends on the scores alone: so it has nothing to do with where they are high, and is the same in
+    every epoch, as the places are that scores choose.
+    """
+    return np.roll(covered, np.random.default_rng(crc32(scores.tobytes())).integers(1, max(len(covered), 2)))
 
 
 def _source(covered: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -15,8 +15,8 @@ from upstreams.pretraining.batches import SAMPLE_RATE
 from upstreams.pretraining.method import Method
 from upstreams.pretraining.recipe_sections import OFF, Count, Section, network_of
 
-MaskKind = Literal["random", "intensity", "intensity_equal", "intensity_low", "energy"]
-SCORED = ("intensity", "intensity_equal", "intensity_low")  # masks that need frame scores
+MaskKind = Literal["random", "intensity", "intensity_equal", "intensity_low", "intensity_moved", "energy"]
+SCORED = ("intensity", "intensity_equal", "intensity_low", "intensity_moved")  # masks that need frame scores
 OF_RECIPE = ("acoustic", "longest", "target", "score")  # fields of the network that other sections decide
 
 
@@ -24,7 +24,8 @@ class Masking(Section):
     """Which spans of frames are masked.
 
     kind: random; intensity, as published; intensity_equal, intensity_low and energy, which mask as many frames as
-        `random` would, where scores or energy are highest, or scores lowest.
+        `random` would, where scores or energy are highest, or scores lowest; intensity_moved, the mask of
+        intensity_equal at another place of the utterance.
     """
 
     kind: MaskKind = "random"

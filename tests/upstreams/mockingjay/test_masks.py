@@ -48,7 +48,7 @@ def test_published_intensity_masks_far_less_since_its_spans_overlap() -> None:
     assert intensity < 0.5 * random
 
 
-@pytest.mark.parametrize("kind", ["intensity_equal", "intensity_low", "energy"])
+@pytest.mark.parametrize("kind", sorted(set(KINDS) - {"random", "intensity"}))
 @pytest.mark.parametrize("frames", [30, 298, 1498])
 def test_equal_kinds_mask_as_many_frames_as_random_with_the_same_draws(kind: str, frames: int) -> None:
     for seed in range(50):
@@ -64,6 +64,21 @@ def test_they_mask_where_scores_are_high_or_low() -> None:
     assert means["intensity_low"] < means["random"] < means["intensity_equal"] <= means["intensity"]
     spans_of = np.diff(stretches(several("intensity_equal", 1000, 1)[0].covered))
     assert (spans_of % 7 == 0).sum() >= len(spans_of) - 1  # whole spans side by side, the last cut short
+
+
+def test_a_moved_mask_has_the_same_gaps_at_places_that_scores_do_not_decide() -> None:
+    rng, inside, turned = np.random.default_rng(0), [], 0
+    for seed in range(200):
+        scores = curve(600) + 0.01 * rng.standard_normal(600)
+        equal, moved, again = (
+            draw(Masking(kind=kind), 600, np.random.default_rng(own), scores).covered
+            for kind, own in (("intensity_equal", seed), ("intensity_moved", seed), ("intensity_moved", seed))
+        )
+        assert (moved == again).all()
+        turned += any((np.roll(equal, by) == moved).all() for by in range(1, 600))
+        inside.append(scores[moved].mean() - scores.mean())
+    assert turned == 200
+    assert abs(np.mean(inside)) < 3 * np.std(inside) / 200**0.5 + 0.02
 
 
 def test_a_stretch_is_copied_whole_from_another_place() -> None:
