@@ -22,14 +22,21 @@ from commons.corridors.features import Features, Live
 from commons.corridors.predictions import Choice, Predictions
 from commons.corridors.problem import Fold, Problem
 from commons.progress import Progress
-from downstreams import branch_answers, choosing, fitted_network, own_classes, readouts, shared_probes
+from downstreams import (
+    branch_answers,
+    choosing,
+    fitted_network,
+    own_classes,
+    readouts,
+    second_stage,
+    shared_probes,
+)
 from downstreams.assembly import FoldResult, assemble, joined
 from downstreams.branches import OfSymbols
 from downstreams.checks import check_dev, fitting
 from downstreams.course import Course, Setup, chosen_rate
 from downstreams.multi_task import MultiTaskHead
 from downstreams.parallel import one_core_each, reported, shared
-from downstreams.second_stage import second
 from downstreams.settings import FineTune, FineTuneSpeechEq, of_finetuning
 from downstreams.shelf import Shelf, State, within
 from downstreams.tuned_network import TunedNetwork, average, draws_of
@@ -116,7 +123,8 @@ def _with_facts(made: Predictions, curves: list[Choice], states: Sequence[State]
     """The predictions with the curves, the number of trained values and the time that all trainings took."""
     seconds = sum(cast(float, state["seconds"]) for state in states)
     seconds += sum(cast(float, cast(State, state[stage])["seconds"]) for state in states if stage)
-    return replace(made, curves=curves, trainable=cast(int, states[0]["trainable"]), training_seconds=seconds)
+    first = states[0] | (cast(State, states[0][stage]) if stage else {})  # stages of earlier versions have no number
+    return replace(made, curves=curves, trainable=cast(int, first["trainable"]), training_seconds=seconds)
 
 
 def live_of(live: Live, settings: FineTune) -> Live:
@@ -197,7 +205,7 @@ def _second(network: TunedNetwork, setup: Setup, state: State, shelf: Shelf) -> 
     started = time.perf_counter()
     facts = dict(cast(Choice, cast(State, state["average"])["choice"]))
     first = facts.pop("dev")
-    made = second(network, setup, facts | {"first_stage": first})
+    made = second_stage.second(network, setup, facts | {"first_stage": first})
     fitted_network.put_head(shelf, readouts.second_stage(setup.settings), made.fitted)
     return {
         "choice": {**made.choice, "dev": made.figure},
@@ -206,6 +214,7 @@ def _second(network: TunedNetwork, setup: Setup, state: State, shelf: Shelf) -> 
         "layers": None,
         "dev": None if made.dev is None else torch.as_tensor(made.dev).log(),
         "seconds": time.perf_counter() - started,
+        "trainable": second_stage.size(network, setup),
     }
 
 

@@ -59,6 +59,18 @@ def _settings(setup: Setup) -> Settings:
     return Settings.model_validate(sizes | own)
 
 
+def size(network: TunedNetwork, setup: Setup) -> int:
+    """How many values both stages train: those of the encoder, and ECAPA-TDNN."""
+    head = _head(network, setup, chance.generator(setup.fold.name, setup.seed))
+    return sum(own.numel() for own in (*network.trained().values(), *head.parameters()))
+
+
+def _head(network: TunedNetwork, setup: Setup, draws: torch.Generator) -> FrameHead:
+    """ECAPA-TDNN at its beginning."""
+    classes = len(setup.problem.classes)
+    return FrameHead("ecapa", 1, network.live.width, classes, _settings(setup), draws).to(network.device)
+
+
 def steps(setup: Setup) -> int:
     """How many steps the stage has, at all rates together; 0 where there is none."""
     if not readouts.second_stage(setup.settings):
@@ -73,6 +85,6 @@ def step(network: TunedNetwork, setup: Setup, rows: np.ndarray) -> Callable[[], 
     with torch.no_grad():
         each = (network.frames([row], network.longest)[0] for row in rows)  # one by one: there is room for that
         x, valid = padded([own[:LONGEST, -1:] for own in each])
-    head = FrameHead("ecapa", 1, x.shape[-1], len(setup.problem.classes), settings, draws).to(network.device)
+    head = _head(network, setup, draws)
     of_classes = ClassLoss.of_fold(setup.problem, setup.fold, settings, setup.device)
     return lambda: loss(of_classes, head, x, valid, rows, draws).backward()

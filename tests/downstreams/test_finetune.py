@@ -15,7 +15,9 @@ from downstreams import schedule, tuned_network
 from downstreams.class_loss import ClassLoss
 from downstreams.course import Course, Setup, chosen_rate, scored_after
 from downstreams.errors import DownstreamError
+from downstreams.frame_head import FrameHead
 from downstreams.settings import FineTune
+from downstreams.settings import FrameHead as OnFrames
 from downstreams.shelf import Shelf, within
 from downstreams.tuned_network import Batch, TunedNetwork, average, draws_of
 from tests.downstreams.problems import ECAPA, MadeUpLive, Ragged, features_of, make, short
@@ -141,6 +143,12 @@ def test_two_stages_share_the_first_with_finetune(tmp_path, monkeypatch):
     assert first.curves == both.curves and not first.table.equals(both.table)
     assert [choice["first_stage"] for choice in both.choices] == [choice["dev"] for choice in first.choices]
     assert both.training_seconds > first.training_seconds
+    width, classes = features.live.width, len(problem.classes)
+    ecapa = FrameHead(
+        "ecapa", 1, width, classes, OnFrames.model_validate(sizes | {"network": "ecapa"}), torch.Generator()
+    )
+    head = sum(own.numel() for own in ecapa.parameters())
+    assert both.trainable == first.trainable - (width + 1) * classes + head  # ECAPA in place of the linear layer
 
 
 def test_second_stages_of_other_settings_are_not_taken_for_each_other(tmp_path):
