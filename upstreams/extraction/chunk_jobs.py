@@ -6,6 +6,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -15,7 +16,7 @@ import numpy as np
 
 from commons.errors import EmorepError, some
 from upstreams.errors import UpstreamError
-from upstreams.extraction import pooling
+from upstreams.extraction import pooling, products
 from upstreams.extraction.store import Kept, Row, write_chunk
 from upstreams.frozen import Frozen, out_of_memory
 from upstreams.inputs import Format, Input
@@ -203,7 +204,8 @@ def forward(batch: Sequence[Piece], upstream: Frozen, keep: Callable[[Piece, tor
     import torch
 
     try:
-        outputs = upstream([piece.content for piece in batch])
+        with products.fast() if upstream.device == "cpu" and upstream.movable else nullcontext():
+            outputs = upstream([piece.content for piece in batch])
         return [keep(piece, output) for piece, output in zip(batch, outputs, strict=True)]
     except RuntimeError as error:
         if not out_of_memory(error):

@@ -110,15 +110,23 @@ class Norm(nn.Module):
         if not self.training:
             return F.batch_norm(x, self.mean, self.variance, self.weight, self.bias, eps=EPS)
         if kept is None:
-            mean, variance = x.float().mean((0, 2)), x.float().var((0, 2), correction=0)
-            count = float(x.shape[0] * x.shape[2])
-        else:
-            count = float(kept.sum())
-            mean = (x.float() * kept).sum((0, 2)) / count
-            variance = ((x.float() - mean[:, None]).square() * kept).sum((0, 2)) / count
-        self.sums = (count * torch.stack([mean, variance + mean.square()])).detach().double()
+            return self._of_all(x)
+        count = float(kept.sum())
+        mean = (x.float() * kept).sum((0, 2)) / count
+        variance = ((x.float() - mean[:, None]).square() * kept).sum((0, 2)) / count
+        self._sum(mean.detach(), variance.detach(), count)
         scale = self.weight * torch.rsqrt(variance + EPS)
         return (x * scale[:, None] + (self.bias - mean * scale)[:, None]).to(x.dtype)
+
+    def _of_all(self, x: Tensor) -> Tensor:
+        """Where nothing is padding, torch's fused batch norm does the same in less time."""
+        mean, variance, count = torch.zeros_like(self.mean), torch.zeros_like(self.mean), x.shape[0] * x.shape[2]
+        y = F.batch_norm(x, mean, variance, self.weight, self.bias, training=True, momentum=1.0, eps=EPS)
+        self._sum(mean, variance * (count - 1) / count, count)  # torch keeps the unbiased variance
+        return y
+
+    def _sum(self, mean: Tensor, variance: Tensor, count: float) -> None:
+        self.sums = (count * torch.stack([mean, variance + mean.square()])).double()
 
     def follow(self, sums: Tensor, count: int) -> None:
         """Move the running statistics towards those of a step, (2, dim) sums over so many frames."""

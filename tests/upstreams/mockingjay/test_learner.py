@@ -20,6 +20,7 @@ from upstreams import UpstreamError
 from upstreams.__main__ import main
 from upstreams.checks import check
 from upstreams.mockingjay.learner import Reconstruction
+from upstreams.mockingjay.model import Mockingjay
 from upstreams.mockingjay.recipe import MaskKind
 from upstreams.pretraining import checkpoints
 from upstreams.pretraining import method as methods
@@ -50,6 +51,24 @@ def with_scores(scores: Path, kind: str, *changes: str):
 def batch(speech: Speech, *utterances: int) -> MicroBatch:
     rows = np.array(utterances)
     return MicroBatch(0, rows, np.zeros(len(rows), int), speech.pack.lengths[rows])
+
+
+def test_attention_in_training_in_bf16_is_the_fused_one() -> None:
+    """Products take its place on a processor: the same weights, none for padding, the same gradients."""
+    torch.manual_seed(0)
+    config = tiny(*STILL).network
+    block, x = Mockingjay(config).blocks[0], torch.randn(2, 40, config.dim)
+    valid = torch.arange(40) < torch.tensor([[40], [25]])
+    given = {}
+    for name, precision in (("plain", torch.bfloat16), ("fused", torch.float32)):
+        inputs = x.clone().requires_grad_()
+        with torch.autocast("cpu", precision, enabled=precision == torch.bfloat16):
+            attended = block.train()._attend(inputs, valid)
+        attended.float()[valid].square().sum().backward()
+        assert not inputs.grad[~valid].any()
+        given[name] = (attended.float()[valid], inputs.grad)
+    for plain, fused in zip(given["plain"], given["fused"], strict=True):
+        assert float((plain - fused).norm() / fused.norm()) < 0.02
 
 
 def gradient(learner: Reconstruction, micro: MicroBatch, step: list[MicroBatch]) -> tuple[float, torch.Tensor]:

@@ -80,14 +80,14 @@ def test_padding_is_in_no_statistic_of_a_norm() -> None:
     given = norm(x + 100 * ~valid[:, None], valid[:, None]).transpose(1, 2)[valid]
     torch.testing.assert_close(given, expected, atol=1e-5, rtol=1e-5)
     torch.testing.assert_close(norm(x, None), theirs.train()(x), atol=1e-5, rtol=1e-5)
-    fresh = Norm(6).train()
-    fresh(x, valid[:, None])
-    assert fresh.sums is not None
-    fresh.follow(fresh.sums, 27)
-    again = torch.nn.BatchNorm1d(6).train()
-    again(frames)
-    torch.testing.assert_close(fresh.mean, again.running_mean)
-    torch.testing.assert_close(fresh.variance, again.running_var)
+    for kept, real in ((valid[:, None], frames), (None, x.transpose(1, 2).flatten(0, 1))):
+        fresh, again = Norm(6).train(), torch.nn.BatchNorm1d(6).train()
+        fresh(x, kept)
+        assert fresh.sums is not None and not fresh.sums.requires_grad
+        fresh.follow(fresh.sums, len(real))
+        again(real)
+        torch.testing.assert_close(fresh.mean, again.running_mean)
+        torch.testing.assert_close(fresh.variance, again.running_var)
 
 
 def test_running_statistics_follow_a_step_however_it_is_split(data: Path) -> None:
