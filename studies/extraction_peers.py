@@ -4,7 +4,8 @@
     python studies/extraction_peers.py [FOLDER] --memory N N [--model NAME]
 
 The same for all: decode (soundfile, soxr), one utterance at a time, mean and standard deviation over time of every
-layer, in host memory; emorep also writes its store. Same random weights, one thread. Each way is a process of its own
+layer, in host memory; emorep also writes its store; "plain" is without what upstreams/extraction/products.py does.
+Same random weights, one thread. Each way is a process of its own
 that has built its model and run one file before; they take turns, in another order each round. Printed: medians of
 seconds by the clock and of the processor's, which others on a machine disturb less, and how many times faster than
 s3prl (the median of the rounds' own ratios; both clocks). On a GPU emorep batches, as it does in extraction, and
@@ -31,9 +32,11 @@ import pandas as pd
 from extraction_speed import table
 
 import upstreams
+from upstreams.extraction import products
 from upstreams.inputs.audio import Segment, decode, segments
 
-WAYS = ("s3prl", "transformers", "emorep fp32", "emorep bf16")
+PLAIN = "emorep fp32 plain"
+WAYS = ("s3prl", "transformers", PLAIN, "emorep fp32", "emorep bf16")
 
 
 def ours(name: str, precision: str, device: str) -> Callable[[list[Segment]], None]:
@@ -98,6 +101,8 @@ def serve(way: str, name: str, device: str, pickled: str) -> None:
 
     torch.set_num_threads(1)
     parts = segments(pd.read_pickle(pickled))
+    if way == PLAIN:
+        products._gains = lambda: False
     extract = ours(name, way.split()[1], device) if way.startswith("emorep") else theirs(way, name, device)
     extract(parts[:1])
     print("ready", flush=True)
@@ -145,7 +150,7 @@ def speed(pickled: Path, name: str, rounds: int, device: str) -> None:
     for process in processes.values():
         process.terminate()
     audio = float(pd.read_pickle(pickled)["duration"].sum())
-    print(f"{'':<14}{'s':>8}{'cpu s':>8}{'h/h':>8}{'MB':>8}{'times s3prl':>13}{'by cpu':>8}")
+    print(f"{'':<18}{'s':>8}{'cpu s':>8}{'h/h':>8}{'MB':>8}{'times s3prl':>13}{'by cpu':>8}")
     for way in WAYS:
         clock, cpu = (statistics.median(run[which] for run in took[way]) for which in (0, 1))
         ratios = [
@@ -153,7 +158,7 @@ def speed(pickled: Path, name: str, rounds: int, device: str) -> None:
             for which in (0, 1)
         ]
         print(
-            f"{way:<14}{clock:>8.1f}{cpu:>8.1f}{audio / clock:>8.1f}{took[way][-1][2]:>8.0f}"
+            f"{way:<18}{clock:>8.1f}{cpu:>8.1f}{audio / clock:>8.1f}{took[way][-1][2]:>8.0f}"
             f"{ratios[0]:>13.2f}{ratios[1]:>8.2f}"
         )
 

@@ -71,6 +71,7 @@ SCRIPTS = {
     "emotion2vec_funasr": Tiny(needs="funasr"),
     "extraction_speed": Tiny(("AUDIO", "--files", "2", "--repeats", "1", "--upstreams", "fbank"), says="fbank"),
     "finetuning_speed": Tiny(("random:emotion2vec", "--utterances", "2", "--repeats", "1"), {"PEAK": 64}, "top 3"),
+    "frame_head_speed": Tiny(("--utterances", "3", "--repeats", "1"), says="speecheq, the state alone"),
     "heads_agree": Tiny(("RESULTS",), says="tau"),
     "page_size": Tiny(("--upstreams", "3", "--tasks", "2", "--runs", "1"), says="table painted after",
                  needs="/usr/bin/chromium"),
