@@ -4,7 +4,7 @@
 
 ours: `finetune` in parts of like length; ours, top 3: the same of the last three blocks, on what those below gave
 once; plain: a transformers loop that pads the whole batch, with the library's own model (for names of wav2vec 2.0's
-kind). All have AdamW, fp32, a frozen convolutional front end and no dropout. Times are processor time of one core,
+kind). All have AdamW, a frozen convolutional front end and no dropout, and fp32 where bf16 is not named. Times are processor time of one core,
 which other programs disturb less than the clock. Utterances are noise, of lengths like EmoDB's.
 """
 
@@ -51,6 +51,7 @@ def main() -> None:
         whole = _network(live)
         loss = ClassLoss(targets)
         steps = {"ours": _step(whole, Batch(rows, loss))}
+        steps["ours, bf16"] = _step(_network(live, "bf16"), Batch(rows, loss))
         if upstream.depth > TOP:
             top = _network(live.top(TOP))
             steps[f"ours, top {TOP}"] = _step(top, Batch(rows, loss))
@@ -87,8 +88,9 @@ def _noise(folder: Path, count: int) -> list[Segment]:
     return made
 
 
-def _network(live: Live) -> TunedNetwork:
-    return TunedNetwork(live, CLASSES, FineTune(), draws_of("study", 0, "head"), "cpu")
+def _network(live: Live, precision: str = "fp32") -> TunedNetwork:
+    settings = FineTune.model_validate({"precision": precision})
+    return TunedNetwork(live, CLASSES, settings, draws_of("study", 0, "head"), "cpu")
 
 
 def _step(network: TunedNetwork, batch: Batch) -> Callable[[], object]:
