@@ -196,7 +196,8 @@ def understood(options: argparse.Namespace, tell: Callable[[str], None]) -> Requ
     if options.audio and not options.audio.expanduser().is_dir():
         raise Refused(f"{options.audio}: there is no such folder; name the folder of your table's audio with --audio")
     ablation = upstreams.ablation(options.ablation) if options.ablation else None
-    names = tuple(tasks.resolve(options.task, where.data, tell, where.emobox, options.audio, options.labels))
+    own = (options.audio, options.labels, options.noise)
+    names = tuple(tasks.resolve(options.task, where.data, tell, where.emobox, *own))
     tables = tasks.Options(where.data, where.cache, where.emobox, audio=options.audio, labels=options.labels)
     request = Request(
         upstreams=tuple(dict.fromkeys(late.resolve(name, where) for name in asked)),

@@ -4,8 +4,9 @@
 
 ours: `finetune` in parts of like length; ours, top 3: the same of the last three blocks, on what those below gave
 once; plain: a transformers loop that pads the whole batch, with the library's own model (for names of wav2vec 2.0's
-kind). All have AdamW, a frozen convolutional front end and no dropout, and fp32 where bf16 is not named. Times are processor time of one core,
-which other programs disturb less than the clock. Utterances are noise, of lengths like EmoDB's.
+kind). All have AdamW, a frozen convolutional front end and no dropout, and fp32 where bf16 is not named. Times are
+processor time of one core, which other programs disturb less than the clock. Utterances are noise, of lengths like
+EmoDB's.
 """
 
 from __future__ import annotations

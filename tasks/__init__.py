@@ -101,6 +101,7 @@ def resolve(
     emobox: Path | None = None,
     audio: Path | None = None,
     labels: Path | None = None,
+    noise: Path | None = None,
 ) -> list[str]:
     """Names of the tasks asked for, in the order given; suites are expanded and repetitions removed.
 
@@ -108,7 +109,7 @@ def resolve(
         data: folder that holds one folder a corpus.
         tell: called with a line on the tasks of a suite that a derived task leaves out, and why.
         emobox: folder of EmoBox's fold files; None: the folder EmoBox under `data`.
-        audio, labels: of users' tables, as in `Options`.
+        audio, labels, noise: as in `Options`.
 
     Raises:
         UnknownName: a name is no task, suite or derived task.
@@ -117,7 +118,7 @@ def resolve(
     """
     from tasks import resolving
 
-    return resolving.resolve(names, Options(data, Path(), emobox, audio=audio, labels=labels), tell)
+    return resolving.resolve(names, Options(data, Path(), emobox, audio=audio, labels=labels, noise=noise), tell)
 
 
 def is_card(name: str) -> bool:

@@ -107,6 +107,12 @@ def describe(data: Path) -> list[Listing]:
     return rows
 
 
+def of_others(family: str, data: Path) -> list[str]:
+    """Corpora under `data` that are complete, of real speech, and of another family."""
+    there = dict.fromkeys(row.corpus for row in describe(data) if row.state == "complete" and not row.synthetic)
+    return [name for name in there if corpora.module(name).CORPUS.family != family]
+
+
 def unread(data: Path) -> list[str]:
     """Folders under `data` that cannot be read, each with the reason."""
     denied = search.tree(data).denied

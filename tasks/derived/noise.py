@@ -55,10 +55,8 @@ def pool(base: Task, options: Options) -> Pool:
     if options.noise is not None:
         return _of_folder(base, options.noise, options)
     why = []
-    for name in dict.fromkeys(row.corpus for row in catalogue.describe(options.data) if row.state == "complete"):
+    for name in catalogue.of_others(base.family, options.data):
         corpus = corpora.module(name).CORPUS
-        if corpus.synthetic or corpus.family == base.family:
-            continue
         try:
             rows = reading.table(corpus, options.data, options.cache)[1]
             if "start" in rows or "path" not in rows:

@@ -154,7 +154,7 @@ def expand(name: str, options: Options, tell: Tell) -> list[str]:
     parsed = []
     for one in asked:
         try:
-            parsed.append(parse(one, options))
+            parsed.append(_made(one, options))
         except EmorepError as error:
             if alone and one == asked[-1] and not parsed:
                 raise
@@ -165,6 +165,20 @@ def expand(name: str, options: Options, tell: Tell) -> list[str]:
         tell("\n  ".join([f"{name} leaves out", *left]))
     own = [derived.base for derived in parsed] if kind in TRANSFERS else []  # the diagonal of the matrix
     return list(dict.fromkeys([*(task for derived in parsed for task in _with_own(derived)), *own]))
+
+
+def _made(name: str, options: Options) -> Derived:
+    """As `parse`, of one of several names. Raises Refused also where there is no speech to make its babble of."""
+    derived = parse(name, options)
+    change = derived.derivation.perturbation
+    if change and change.facts.noise and options.noise is None:
+        family = _base(derived.base, derived.kind, options)[1].family
+        if not catalogue.of_others(family, options.data):
+            raise Refused(
+                f"{name}: babble needs speech of other people: name a folder of recordings with --noise DIR, or put "
+                f"another corpus under {options.data}"
+            )
+    return derived
 
 
 def _split(name: str) -> tuple[str, list[str]]:

@@ -139,6 +139,15 @@ def test_without_speech_of_others_there_is_no_babble(tmp_path):
         tasks.load("perturbed:emodb,babble@10", replace(options, noise=tmp_path / "two"))
 
 
+def test_a_suite_leaves_babble_out_where_there_is_no_speech_for_it(demo_cache, tmp_path):
+    lines, babble = [], [f"perturbed:demo,babble@{level}" for level in (30, 20, 10, 0)]
+    without = tasks.resolve(["perturbed:demo,hard"], demo_cache, lines.append)
+    assert not set(babble) & set(without) and "perturbed:demo,white@10" in without
+    assert all(f"{name}: babble needs speech of other people: name a folder" in lines[0] for name in babble)
+    assert set(babble) < set(tasks.resolve(["perturbed:demo,hard"], demo_cache, noise=tmp_path))
+    assert tasks.resolve([babble[0]], demo_cache)[1:] == babble[:1]  # what is named alone fails when it is loaded
+
+
 CODED = [
     ("ogg", "OPUS", "opus@1"),
     ("mp3", "MPEG_LAYER_III", "mp3@0.9"),
