@@ -111,10 +111,22 @@ def _table(first: Record, name: str, states: Sequence[tuple[System, Variant]], m
             "bracket, not across heads",
             "surest: accuracy on the utterances with the highest confidence",
             *[JOINED] * bool(task.corpora),
+            *_beyond(states),
             *more,
         ],
         names={row_of(system.record): shown(system.record) for system, _ in states},
     )
+
+
+def _beyond(states: Sequence[tuple[System, Variant]]) -> list[str]:
+    """A note on each system of which temperatures lie at an end of what was looked through."""
+    least, most = calibration.COLDEST, calibration.HOTTEST
+    return [
+        f"{shown(system.record)}: {count} of {len(variant.temperatures)} temperatures lie at an end of {least:g} to "
+        f"{most:g}, between which they were looked for: what was held out asks for more, and says little"
+        for system, variant in states
+        if (count := calibration.at_end(variant.temperatures))
+    ]
 
 
 def _cell(score: Score, metric: str) -> Cell:

@@ -131,6 +131,11 @@ def correction(probabilities: np.ndarray, target: np.ndarray, prior: bool, tempe
     return Correction(float(np.exp(best.x)), shift)
 
 
+def at_end(temperatures: Sequence[float]) -> int:
+    """How many temperatures lie at an end of what was looked through: the best ones are beyond it, or there is none."""
+    return sum(not 1.01 * COLDEST < own < HOTTEST / 1.01 for own in temperatures)
+
+
 def corrected(test: Answers, known: Answers, prior: bool, temperature: bool) -> tuple[Answers, list[float]]:
     """Test answers after the correction of every fit, and the fits' temperatures.
 

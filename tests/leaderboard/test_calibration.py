@@ -133,6 +133,20 @@ def test_tables_before_and_after_and_a_command_where_it_is_not_known(board, resu
     assert len(made[-1].temperatures) == 2 * 8, "one for each seed and fold"
 
 
+def test_a_temperature_at_an_end_of_the_search_is_told(board, results, monkeypatch):
+    wrong = drawn(seed=1)
+    wrong = replace(wrong, target=wrong.probabilities.argmin(1))
+    _, temperatures = corrected(drawn(seed=2), wrong, False, True)
+    assert temperatures == [pytest.approx(calibration.HOTTEST, rel=1e-2)] and calibration.at_end(temperatures) == 1
+    assert calibration.at_end([0.1, 1.0, 10.0]) == 0
+    for hottest, told in ((0.06, True), (1e9, False)):
+        monkeypatch.setattr(calibration, "HOTTEST", hottest)
+        notes = view("calibration", results, board)[0][-1].notes
+        assert (
+            any(line.startswith("fbank: 16 of 16 temperatures lie at an end of 0.05 to 0.06") for line in notes) == told
+        )
+
+
 def test_the_temperature_of_a_record_never_sees_test_labels(board, results):
     ((one, _),) = systems(results, board, [])
     target = one.table["target"].to_numpy(copy=True)
