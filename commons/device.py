@@ -1,4 +1,4 @@
-"""The device to compute on, the number of processor cores, and memory at its highest."""
+"""The device to compute on and what is fast there, the number of processor cores, and memory at its highest."""
 
 from __future__ import annotations
 
@@ -23,6 +23,16 @@ def peak_memory(device: str = "cpu") -> float:
 
         return torch.cuda.max_memory_allocated(device) / 2**20
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
+
+
+def bf16_pays(device: str) -> bool:
+    """Whether torch is faster in bf16: on a GPU, and on a processor that has instructions for it."""
+    if device.partition(":")[0] != "cpu":
+        return True
+    import torch
+
+    tests = (getattr(torch.cpu, name, None) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"))
+    return any(test() for test in tests if test is not None)
 
 
 def choose(asked: str) -> str:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from commons.corridors.features import Live
+from commons.device import bf16_pays
 from downstreams import chance, schedule
 from downstreams.branches import Form, OfSymbols
 from downstreams.class_loss import ClassLoss
@@ -230,11 +231,8 @@ def _head(
 
 
 def faster(device: torch.device) -> Literal["bf16", "fp32"]:
-    """The precision that pays on a device: bf16 on a GPU, and on a processor that has instructions for it."""
-    if device.type != "cpu":
-        return "bf16"
-    tests = (getattr(torch.cpu, name, None) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"))
-    return "bf16" if any(test() for test in tests if test is not None) else "fp32"
+    """The precision that pays on a device."""
+    return "bf16" if bf16_pays(device.type) else "fp32"
 
 
 def average(several: Iterable[State]) -> State:

@@ -59,13 +59,13 @@ class StrengthNet(nn.Module):
             )
             bins = (bins - 1) // 3 + 1
         features = config.channels[-1] * bins
-        self.strength_rnn = nn.LSTM(features, config.hidden, batch_first=True, bidirectional=True)
-        self.emotion_rnn = nn.LSTM(features, config.hidden, batch_first=True, bidirectional=True)
+        self.strength_rnn, self.emotion_rnn = (BothWays(features, config.hidden) for _ in range(2))
         self.dense, self.score = nn.Linear(2 * config.hidden, config.hidden), nn.Linear(config.hidden, 1)
         self.emotion = nn.Linear(2 * config.hidden, len(config.classes))
         for convolution in (one for one in self.modules() if isinstance(one, nn.Conv2d)):
             nn.init.kaiming_normal_(convolution.weight, nonlinearity="relu")  # twelve in a row keep their scale
             nn.init.zeros_(convolution.bias)  # type: ignore[arg-type]
+        self.to(memory_format=torch.channels_last)  # in which its convolutions take three quarters of the time
 
     def forward(self, mel: Tensor, frames: Tensor) -> Output:
         valid = torch.arange(mel.shape[1], device=mel.device) < frames[:, None]
@@ -74,19 +74,31 @@ class StrengthNet(nn.Module):
             for convolution in stage:  # type: ignore[union-attr]
                 x = F.relu(convolution(x * kept))
         x = x.transpose(1, 2).flatten(2)
-        score = self.score(self._dropped(F.relu(self.dense(self._dropped(self._along(self.strength_rnn, x, frames))))))
+        score = self.score(self._dropped(F.relu(self.dense(self._dropped(self.strength_rnn(x, frames))))))
         rows = score[..., 0] * valid
-        states = self._along(self.emotion_rnn, x, frames)
+        states = self.emotion_rnn(x, frames)
         return Output(rows, rows.sum(1) / frames, self.emotion((states * valid[..., None]).sum(1) / frames[:, None]))
 
     def _dropped(self, x: Tensor) -> Tensor:
         return F.dropout(x, self.config.dropout, self.training)
 
-    @staticmethod
-    def _along(rnn: nn.LSTM, x: Tensor, frames: Tensor) -> Tensor:
-        packed = nn.utils.rnn.pack_padded_sequence(x, frames.cpu(), batch_first=True, enforce_sorted=False)
-        states, _ = nn.utils.rnn.pad_packed_sequence(rnn(packed)[0], batch_first=True, total_length=x.shape[1])
-        return states
+
+class BothWays(nn.Module):
+    """A bidirectional LSTM, (B, T, D) -> (B, T, 2 H), in which padding behind the frames changes no state of a frame.
+
+    torch's own leaves padding out by packed sequences, whose gradients on a CPU take time in the square of the length:
+    half of a training step. Here the second LSTM reads every utterance from its own end.
+    """
+
+    def __init__(self, width: int, hidden: int) -> None:
+        super().__init__()
+        self.ahead, self.back = (nn.LSTM(width, hidden, batch_first=True) for _ in range(2))
+
+    def forward(self, x: Tensor, frames: Tensor) -> Tensor:
+        at, ends = torch.arange(x.shape[1], device=x.device), frames.to(x.device)[:, None]
+        turned = torch.where(at < ends, ends - 1 - at, at)[..., None]
+        back = self.back(x.gather(1, turned.expand_as(x)))[0]
+        return torch.cat([self.ahead(x)[0], back.gather(1, turned.expand_as(back))], dim=2)
 
 
 def log_mel(waveform: Tensor) -> Tensor:

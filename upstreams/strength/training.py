@@ -16,6 +16,7 @@ import torch
 import torch.nn.functional as F
 
 from commons import hashing
+from commons.device import bf16_pays
 from upstreams.errors import UpstreamError
 from upstreams.inputs.audio import Segment, decode
 from upstreams.pretraining.batches import SAMPLE_RATE
@@ -111,7 +112,8 @@ def fit(
         losses = []
         for rows in _batches(train, mels, settings, number):
             mel, frames = padded([mels[row].float() for row in rows])
-            output = network.train()(mel, frames)
+            with torch.autocast("cpu", torch.bfloat16, enabled=bf16_pays("cpu")):
+                output = Output(*(own.float() for own in network.train()(mel, frames)))
             loss = _loss(output, frames, strength[rows], emotion[rows])
             optimiser.zero_grad()
             loss.backward()

@@ -61,6 +61,26 @@ def test_nothing_depends_on_padding_or_on_level() -> None:
     torch.testing.assert_close(louder, mels[1], atol=0.02, rtol=0)
 
 
+def test_both_ways_is_the_lstm_of_torch_on_packed_sequences() -> None:
+    """Its states and its gradients, whatever lies behind the frames."""
+    torch.manual_seed(0)
+    both, theirs = model.BothWays(5, 4), torch.nn.LSTM(5, 4, batch_first=True, bidirectional=True)
+    for name, own in theirs.named_parameters():
+        part = both.back if name.endswith("_reverse") else both.ahead
+        part.get_parameter(name.removesuffix("_reverse")).data.copy_(own.data)
+    x, frames = torch.randn(3, 9, 5), torch.tensor([9, 4, 1])
+    valid = torch.arange(9) < frames[:, None]
+    packed = torch.nn.utils.rnn.pack_padded_sequence(x, frames, batch_first=True, enforce_sorted=False)
+    expected = torch.nn.utils.rnn.pad_packed_sequence(theirs(packed)[0], batch_first=True)[0]
+    given = both(x.masked_fill(~valid[..., None], 7.0), frames)
+    torch.testing.assert_close(given[valid], expected[valid])
+    weights = torch.randn_like(expected[valid])
+    (given[valid] * weights).sum().backward()
+    (expected[valid] * weights).sum().backward()
+    torch.testing.assert_close(both.back.weight_hh_l0.grad, theirs.weight_hh_l0_reverse.grad)
+    torch.testing.assert_close(both.ahead.weight_ih_l0.grad, theirs.weight_ih_l0.grad)
+
+
 def test_it_learns_strengths_on_speakers_held_out() -> None:
     rng = np.random.default_rng(2)
     wanted = rng.uniform(0, 1, 90)
