@@ -6,10 +6,9 @@ utterances without padding.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import batch_norm
 
 LEAST = 1e-5  # variance, below which a deviation has no gradient
 
@@ -27,6 +26,60 @@ class Mean(nn.Module):
         return (x * kept).sum(1) / kept.sum(1)
 
 
+class Frames:
+    """The valid frames of a batch as rows, one utterance behind another: padding then costs nothing.
+
+    Random batches of recordings of many lengths are padding by half and more.
+    """
+
+    def __init__(self, valid: Tensor) -> None:
+        """`valid`: (B, T) bool; every utterance has a frame."""
+        self.valid, counts = valid, valid.sum(1)
+        self._where = valid.flatten().nonzero()[:, 0]
+        self._owner = torch.arange(len(valid), device=valid.device).repeat_interleave(counts)
+        self._sizes = counts.tolist()
+
+    def rows(self, x: Tensor) -> Tensor:
+        """(B, T, C) -> (N, C)."""
+        return x.flatten(0, 1).index_select(0, self._where)
+
+    def spread(self, rows: Tensor) -> Tensor:
+        """(N, C) -> (B, T, C) with 0 for padding."""
+        padded = rows.new_zeros(self.valid.numel(), rows.shape[1]).index_copy(0, self._where, rows)
+        return padded.unflatten(0, self.valid.shape)
+
+    def apart(self, rows: Tensor) -> list[Tensor]:
+        """(N, C) -> (T_i, C) of each utterance."""
+        return list(rows.split(self._sizes))
+
+    def each(self, vectors: Tensor) -> Tensor:
+        """(B, C) -> (N, C): that of its utterance for every frame."""
+        return vectors.index_select(0, self._owner)
+
+    def sums(self, rows: Tensor) -> Tensor:
+        """(N, C) -> (B, C): over the frames of each utterance."""
+        return torch.stack([own.sum(0) for own in rows.split(self._sizes)])
+
+    def means(self, rows: Tensor) -> Tensor:
+        """(N, C) -> (B, C)."""
+        return torch.stack([own.mean(0) for own in rows.split(self._sizes)])
+
+    def highest(self, rows: Tensor) -> Tensor:
+        """(N, C) -> (B, C)."""
+        return torch.stack([own.amax(0) for own in rows.split(self._sizes)])
+
+    def shares(self, scores: Tensor) -> Tensor:
+        """(N, C) -> weights (N, C) that sum to 1 over the frames of each utterance, in every column."""
+        return torch.cat([own.softmax(0) for own in scores.split(self._sizes)])
+
+    def statistics(self, rows: Tensor, weights: Tensor | None = None) -> Tensor:
+        """(N, C) -> mean and deviation over time, (B, 2 C), under weights (N, C) or (N, 1); None: equal ones."""
+        over_time = self.means if weights is None else lambda own: self.sums(weights * own)
+        mean = over_time(rows)
+        variance = over_time((rows - self.each(mean)).square())
+        return torch.cat([mean, variance.clamp(min=LEAST).sqrt()], dim=1)
+
+
 class AttentiveStatistics(nn.Module):
     """Mean and deviation over time under weights that a small network gives every frame (Okabe et al., 2018)."""
 
@@ -38,18 +91,19 @@ class AttentiveStatistics(nn.Module):
 
     def forward(self, x: Tensor, valid: Tensor) -> Tensor:
         """(B, 2 D)."""
-        scores = of_each_frame(lambda frames: self.score(self.hidden(frames).tanh()), x, valid)
-        weights = over_time(scores, valid).transpose(1, 2)  # (B, 1, T)
-        mean = weights @ x
-        variance = weights @ (x - mean).square()
-        return torch.cat([mean, variance.clamp(min=LEAST).sqrt()], dim=2)[:, 0]
+        frames = Frames(valid)
+        return self.of(frames.rows(x), frames)
+
+    def of(self, rows: Tensor, frames: Frames) -> Tensor:
+        """Rows of frames (N, D) -> (B, 2 D)."""
+        return frames.statistics(rows, frames.shares(self.score(self.hidden(rows).tanh())))
 
 
-class MaskedBatchNorm(nn.Module):
-    """Batch norm (Ioffe and Szegedy, 2015) over (B, T, C) whose statistics are those of valid frames alone.
+class FrameNorm(nn.Module):
+    """Batch norm (Ioffe and Szegedy, 2015) over the valid frames of a batch, (N, C) -> (N, C).
 
-    Frames of padding become 0. In training the running statistics follow with `momentum`; where that is None, they are
-    those of all frames since `forget`.
+    In training the running statistics follow with `momentum`; where that is None, they are those of all frames since
+    `forget`.
     """
 
     mean: Tensor
@@ -64,49 +118,29 @@ class MaskedBatchNorm(nn.Module):
         self.register_buffer("variance", torch.ones(channels))
         self.register_buffer("frames", torch.zeros((), dtype=torch.float64))
 
-    def forward(self, x: Tensor, valid: Tensor) -> Tensor:
-        """(B, T, C)."""
-        kept = valid[..., None]
-        mean, variance = self.mean, self.variance
-        if self.training:
-            count = kept.sum()
-            mean = (x * kept).sum((0, 1)) / count
-            variance = ((x - mean) * kept).square().sum((0, 1)) / count
-            self._follow(mean.detach(), variance.detach(), count)
-        return ((x - mean) * (variance + self.eps).rsqrt() * self.weight + self.bias) * kept
+    def forward(self, rows: Tensor) -> Tensor:
+        """(N, C)."""
+        if not self.training:
+            return batch_norm(rows, self.mean, self.variance, self.weight, self.bias, eps=self.eps)
+        count = len(rows)
+        if count == 1:  # which torch refuses; its mean is the frame itself
+            self._follow(rows[0].detach(), torch.zeros_like(self.variance), count)
+            return (rows - rows) * self.weight + self.bias
+        mean, variance = torch.zeros_like(self.mean), torch.zeros_like(self.variance)
+        made = batch_norm(rows, mean, variance, self.weight, self.bias, training=True, momentum=1.0, eps=self.eps)
+        self._follow(mean, variance * (count - 1) / count, count)  # torch keeps the unbiased variance
+        return made
 
     def forget(self) -> None:
         """Start the running statistics anew; the next batch gives the first ones."""
         self.frames.zero_()
 
-    def _follow(self, mean: Tensor, variance: Tensor, count: Tensor) -> None:
+    def _follow(self, mean: Tensor, variance: Tensor, count: int) -> None:
         """Bring the running statistics nearer to those of a batch."""
         self.frames += count
         share = count / self.frames if self.momentum is None else self.momentum
         away = mean - self.mean
         # Of several batches together, the variance has a part between their means.
         between = share * (1 - share) * away.square() if self.momentum is None else 0
-        self.variance += share * (variance * count / (count - 1).clamp(min=1) - self.variance) + between
+        self.variance += share * (variance * count / max(count - 1, 1) - self.variance) + between
         self.mean += share * away
-
-
-def of_each_frame(own: Callable[[Tensor], Tensor], x: Tensor, valid: Tensor) -> Tensor:
-    """(B, T, P): what `own`, (n, D) -> (n, P), gives for each valid frame; 0 for padding.
-
-    Random batches of recordings of many lengths are padding by half and more, on which `own` spends no time.
-    """
-    where = valid.flatten().nonzero()[:, 0]
-    made = own(x.flatten(0, 1).index_select(0, where))
-    return made.new_zeros(valid.numel(), made.shape[1]).index_copy(0, where, made).unflatten(0, valid.shape)
-
-
-def over_time(scores: Tensor, valid: Tensor) -> Tensor:
-    """Weights (B, T, C) that sum to 1 over the frames of each utterance, from scores of the same shape."""
-    return scores.masked_fill(~valid[..., None], -torch.inf).softmax(1)
-
-
-def statistics(x: Tensor, weights: Tensor) -> Tensor:
-    """Mean and deviation over time, (B, 2 C), of (B, T, C) under weights that sum to 1 over time."""
-    mean = (weights * x).sum(1, keepdim=True)
-    variance = (weights * (x - mean).square()).sum(1)
-    return torch.cat([mean[:, 0], variance.clamp(min=LEAST).sqrt()], dim=1)

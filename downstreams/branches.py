@@ -14,9 +14,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, ctc_loss, softplus
+from torch.nn.utils.rnn import pad_sequence
 
 from commons.corridors.problem import Fold, Problem, Target
-from downstreams.aggregators import of_each_frame
 from downstreams.errors import DownstreamError
 from downstreams.settings import Weight
 
@@ -192,23 +192,22 @@ class OfSymbols(nn.Module):
         super().__init__()
         self.linear = nn.Linear(width, symbols + 1)
 
-    def losses(self, frames: Tensor, lengths: Tensor, values: Sequence[np.ndarray]) -> Tensor:
+    def losses(self, frames: Sequence[Tensor], values: Sequence[np.ndarray]) -> Tensor:
         """(n,) negative log-likelihoods of the sequences, each divided by its number of symbols.
 
         Args:
-            frames: (n, T, P), of which the first `lengths` of each utterance are valid; as many as `least` says.
+            frames: (T_i, P) of each utterance, as many as `least` says.
         """
-        sizes = torch.tensor([len(own) for own in values])
-        symbols = torch.as_tensor(np.concatenate(values) + 1, device=frames.device)
-        valid = torch.arange(frames.shape[1], device=frames.device) < lengths[:, None]
-        log_p = of_each_frame(lambda own: self.linear(own).float().log_softmax(1), frames, valid).transpose(0, 1)
-        losses = ctc_loss(log_p, symbols, lengths.cpu(), sizes, reduction="none")
+        lengths, sizes = (torch.tensor([len(own) for own in several]) for several in (frames, values))
+        symbols = torch.as_tensor(np.concatenate(values) + 1, device=frames[0].device)
+        log_p = self.linear(torch.cat(list(frames))).float().log_softmax(1).split(lengths.tolist())
+        losses = ctc_loss(pad_sequence(log_p), symbols, lengths, sizes, reduction="none")
         return losses / sizes.to(losses.device)
 
-    def decoded(self, frames: Tensor, lengths: Tensor) -> list[np.ndarray]:
-        """The most probable output of every frame, without repetitions and blanks."""
-        outputs = self.linear(frames).argmax(2).cpu()
-        kept = [own[:length].unique_consecutive() for own, length in zip(outputs, lengths.tolist(), strict=True)]
+    def decoded(self, frames: Sequence[Tensor]) -> list[np.ndarray]:
+        """The most probable output of every frame (T_i, P) of each utterance, without repetitions and blanks."""
+        outputs = self.linear(torch.cat(list(frames))).argmax(1).cpu().split([len(own) for own in frames])
+        kept = [own.unique_consecutive() for own in outputs]
         return [(own[own > 0] - 1).numpy() for own in kept]
 
 
@@ -223,28 +222,27 @@ def branch(form: Form, vectors: int, frames: int) -> Branch:
 
 
 def loss(
-    own: Branch, label: Label, frames: Tensor, valid: Tensor, vectors: Tensor, rows: np.ndarray, batch: np.ndarray
+    own: Branch, label: Label, frames: Sequence[Tensor], vectors: Tensor, rows: np.ndarray, batch: np.ndarray
 ) -> Tensor | None:
     """The loss of a branch on some utterances of a batch: their sum, over how many of the batch have the label.
 
     None where none of the utterances has it.
 
     Args:
-        frames, valid, vectors: (n, T, P), (n, T), (n, H) of the utterances `rows`.
+        frames, vectors: (T_i, P) of each, and (n, H), of the utterances `rows`.
         batch: (B,) all utterances of the batch, of which `rows` are some.
     """
     has = np.flatnonzero(label.usable[rows])
     if not len(has):
         return None
-    some, values = torch.as_tensor(has, device=vectors.device), label.values[rows[has]]
+    values = label.values[rows[has]]
     if isinstance(own, OfSymbols):
-        lengths = valid[some].sum(1)
-        fits = [i for i, (length, one) in enumerate(zip(lengths.tolist(), values, strict=True)) if length >= least(one)]
-        if not fits:
+        fit = [(frames[i], one) for i, one in zip(has.tolist(), values, strict=True) if len(frames[i]) >= least(one)]
+        if not fit:
             return None
-        losses = own.losses(frames[some[fits]], lengths[fits], list(values[fits]))
+        losses = own.losses(*zip(*fit, strict=True))
     else:
-        losses = own.losses(vectors[some], values)
+        losses = own.losses(vectors[torch.as_tensor(has, device=vectors.device)], values)
     return losses.sum() / int(label.usable[batch].sum())
 
 

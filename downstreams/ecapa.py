@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from downstreams.aggregators import MaskedBatchNorm, over_time, statistics
+from downstreams.aggregators import FrameNorm, Frames
 from downstreams.settings import Sizes
 
 DILATIONS = (2, 3, 4)
@@ -27,40 +27,39 @@ class Ecapa(nn.Module):
         self.join = Convolution(channels * len(DILATIONS), joined, 1)
         self.attend = Convolution(3 * joined, sizes.attention, 1)
         self.score = nn.Linear(sizes.attention, joined)
-        self.norm = MaskedBatchNorm(2 * joined)
+        self.norm = FrameNorm(2 * joined)
         self.embed = nn.Linear(2 * joined, sizes.embedding)
-        self.last = MaskedBatchNorm(sizes.embedding)
+        self.last = FrameNorm(sizes.embedding)
 
     def forward(self, x: Tensor, valid: Tensor) -> Tensor:
         """(B, embedding)."""
-        total = self.first(x * valid[..., None], valid)
+        frames = Frames(valid)
+        total = self.first(frames.rows(x), frames)
         outputs = []
         for block in self.blocks:  # each reads the sum of all before it
-            outputs.append(block(total, valid))
+            outputs.append(block(total, frames))
             total = total + outputs[-1]
-        joined = self.join(torch.cat(outputs, dim=2), valid)
-        whole = statistics(joined, over_time(torch.zeros_like(joined), valid))
-        context = torch.cat([joined, whole[:, None].expand(-1, joined.shape[1], -1)], dim=2)
-        weights = over_time(self.score(self.attend(context, valid).tanh()), valid)
-        each = valid.new_ones(len(x), 1)  # an utterance is one row of the last two norms
-        pooled = self.norm(statistics(joined, weights)[:, None], each)
-        return self.last(self.embed(pooled), each)[:, 0]
+        joined = self.join(torch.cat(outputs, dim=1), frames)
+        context = torch.cat([joined, frames.each(frames.statistics(joined))], dim=1)
+        weights = frames.shares(self.score(self.attend(context, frames).tanh()))
+        pooled = self.norm(frames.statistics(joined, weights))
+        return self.last(self.embed(pooled))
 
 
 class Convolution(nn.Module):
-    """Convolution to the same length, ReLU, batch norm: (B, T, C) -> (B, T, C')."""
+    """Convolution to the same length, ReLU, batch norm: rows of frames (N, C) -> (N, C')."""
 
     def __init__(self, inputs: int, outputs: int, kernel: int, dilation: int = 1) -> None:
         super().__init__()
         self.conv = nn.Conv1d(inputs, outputs, kernel, dilation=dilation, padding=dilation * (kernel - 1) // 2)
-        self.norm = MaskedBatchNorm(outputs)
+        self.norm = FrameNorm(outputs)
 
-    def forward(self, x: Tensor, valid: Tensor) -> Tensor:
-        if self.conv.kernel_size == (1,):  # a matrix product over channels, which stay innermost
-            y = nn.functional.linear(x, self.conv.weight[..., 0], self.conv.bias)
+    def forward(self, rows: Tensor, frames: Frames) -> Tensor:
+        if self.conv.kernel_size == (1,):  # a matrix product over channels
+            made = nn.functional.linear(rows, self.conv.weight[..., 0], self.conv.bias)
         else:
-            y = self.conv(x.transpose(1, 2)).transpose(1, 2)
-        return self.norm(y.relu(), valid)
+            made = frames.rows(self.conv(frames.spread(rows).transpose(1, 2)).transpose(1, 2))
+        return self.norm(made.relu())
 
 
 class Block(nn.Module):
@@ -75,17 +74,16 @@ class Block(nn.Module):
         self.squeeze = nn.Linear(channels, sizes.squeeze)
         self.excite = nn.Linear(sizes.squeeze, channels)
 
-    def forward(self, x: Tensor, valid: Tensor) -> Tensor:
-        y = self.leave(self._res2(self.enter(x, valid), valid), valid)
-        mean = y.sum(1) / valid.sum(1, keepdim=True)  # the norm has made padding 0
-        scale = self.excite(self.squeeze(mean).relu()).sigmoid()
-        return x + y * scale[:, None]
+    def forward(self, rows: Tensor, frames: Frames) -> Tensor:
+        made = self.leave(self._res2(self.enter(rows, frames), frames), frames)
+        scale = self.excite(self.squeeze(frames.means(made)).relu()).sigmoid()
+        return rows + made * frames.each(scale)
 
-    def _res2(self, x: Tensor, valid: Tensor) -> Tensor:
+    def _res2(self, rows: Tensor, frames: Frames) -> Tensor:
         """Channels in parts; the convolution of a part reads it and what the part before gave (Gao et al., 2021)."""
-        first, *others = x.chunk(len(self.parts) + 1, dim=2)
+        first, *others = rows.chunk(len(self.parts) + 1, dim=1)
         outputs, before = [first], torch.zeros_like(first)
         for own, convolution in zip(others, self.parts, strict=True):
-            before = convolution(own + before, valid)
+            before = convolution(own + before, frames)
             outputs.append(before)
-        return torch.cat(outputs, dim=2)
+        return torch.cat(outputs, dim=1)

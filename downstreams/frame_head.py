@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
-from downstreams.aggregators import AttentiveStatistics, MaskedBatchNorm, Mean
+from downstreams.aggregators import AttentiveStatistics, FrameNorm, Mean
 from downstreams.class_loss import Mix
 from downstreams.ecapa import Ecapa
 from downstreams.mscnn import MultiScale
@@ -48,9 +48,9 @@ class OnFrames(nn.Module):
         """The weights of the layers, which sum to 1; None where there is one layer."""
         return None if len(self.layers) == 1 else self.layers.detach().softmax(0).tolist()
 
-    def norms(self) -> list[MaskedBatchNorm]:
+    def norms(self) -> list[FrameNorm]:
         """Its batch norms, whose statistics training has to make."""
-        return [module for module in self.modules() if isinstance(module, MaskedBatchNorm)]
+        return [module for module in self.modules() if isinstance(module, FrameNorm)]
 
 
 class FrameHead(OnFrames):

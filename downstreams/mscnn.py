@@ -10,7 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from downstreams.aggregators import over_time, statistics
+from downstreams.aggregators import Frames
 from downstreams.ecapa import Convolution
 from downstreams.settings import Sizes
 
@@ -33,9 +33,9 @@ class MultiScale(nn.Module):
 
     def forward(self, x: Tensor, valid: Tensor) -> Tensor:
         """(B, 4 K channels)."""
-        kept = x * valid[..., None]
-        scales = torch.cat([scale(kept, valid) for scale in self.scales], dim=2)
-        highest = scales.masked_fill(~valid[..., None], -torch.inf).amax(1)
-        whole = torch.cat([statistics(scales, over_time(torch.zeros_like(scales), valid)), highest], dim=1)
-        weights = over_time(self.score((self.hidden(scales) + self.ask(whole)[:, None]).tanh()), valid)
-        return torch.cat([whole, (weights * scales).sum(1)], dim=1)
+        frames = Frames(valid)
+        rows = frames.rows(x)
+        scales = torch.cat([scale(rows, frames) for scale in self.scales], dim=1)
+        whole = torch.cat([frames.statistics(scales), frames.highest(scales)], dim=1)
+        weights = frames.shares(self.score((self.hidden(scales) + frames.each(self.ask(whole))).tanh()))
+        return torch.cat([whole, frames.sums(weights * scales)], dim=1)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from downstreams import branches
-from downstreams.aggregators import AttentiveStatistics, of_each_frame
+from downstreams.aggregators import AttentiveStatistics, Frames
 from downstreams.branches import Branch, Form, Label
 from downstreams.class_loss import ClassLoss, Mix
 from downstreams.frame_head import OnFrames, dropped, initialise
@@ -55,9 +55,14 @@ class MultiTaskHead(OnFrames):
         """The module of a branch."""
         return cast(Branch, self.branches[name])
 
-    def projected(self, x: Tensor, valid: Tensor) -> Tensor:
-        """Frames (B, T, P) as all branches share them; 0 for padding."""
-        return of_each_frame(lambda own: self.frame_norm(self.projection(own)).relu(), self.weighed(x), valid)
+    def projected(self, x: Tensor, frames: Frames) -> Tensor:
+        """Rows of frames (N, P) as all branches share them."""
+        return self.frame_norm(self.projection(frames.rows(self.weighed(x)))).relu()
+
+    def each_projected(self, x: Tensor, valid: Tensor) -> list[Tensor]:
+        """The same, (T_i, P) of each utterance."""
+        frames = Frames(valid)
+        return frames.apart(self.projected(x, frames))
 
     def shared(self, pooled: Tensor) -> Tensor:
         """Vectors (B, H) as all branches but the phonemes share them, of what `pool` gives."""
@@ -71,7 +76,8 @@ class MultiTaskHead(OnFrames):
         self, x: Tensor, valid: Tensor, draws: torch.Generator | None = None, mix: Mix | None = None
     ) -> tuple[Tensor, Tensor]:
         """As OnFrames says."""
-        pooled = self.pool(self.projected(x, valid), valid)
+        frames = Frames(valid)
+        pooled = self.pool.of(self.projected(x, frames), frames)
         vectors = self.shared(pooled if mix is None else mix(pooled))
         return self.classifier(self.kept(vectors, draws)), vectors
 
@@ -106,13 +112,15 @@ class Losses:
             batch: (B,) all utterances of the batch; None: `rows` are all.
         """
         whole = rows if batch is None else batch
-        frames = network.projected(x, valid)
-        pooled = network.pool(frames, valid)
+        frames = Frames(valid)
+        projected = network.projected(x, frames)
+        pooled = network.pool.of(projected, frames)
         kept = network.kept(network.shared(pooled), draws)
         mix = self.of_classes.mix(len(rows), draws)
         to_classify = kept if mix is None else network.kept(network.shared(mix(pooled)), draws)
         total = self.state * self.of_classes(network.classifier(to_classify), rows, mix) / len(whole)
+        apart = frames.apart(projected)
         for label in self.labels:
-            own = branches.loss(network.branch(label.target.name), label, frames, valid, kept, rows, whole)
+            own = branches.loss(network.branch(label.target.name), label, apart, kept, rows, whole)
             total = total if own is None else total + label.weight * own
         return total

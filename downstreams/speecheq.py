@@ -154,5 +154,5 @@ def decoded(network: MultiTaskHead, own: OfSymbols, frames: Scaled, rows: np.nda
     made: dict[int, np.ndarray] = {}
     for part in schedule.parts(rows, frames.frames.lengths, PART):
         x, valid = frames.batch(part)
-        made |= dict(zip(part.tolist(), own.decoded(network.projected(x, valid), valid.sum(1)), strict=True))
+        made |= dict(zip(part.tolist(), own.decoded(network.each_projected(x, valid)), strict=True))
     return [made[row] for row in rows.tolist()]

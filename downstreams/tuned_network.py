@@ -186,7 +186,7 @@ class TunedNetwork:
         made: dict[int, np.ndarray] = {}
         for part in schedule.parts(rows, self.live.lengths, self._at_once):
             x, valid = padded(self.frames(part))
-            made |= dict(zip(part.tolist(), own.decoded(self.head.projected(x, valid), valid.sum(1)), strict=True))
+            made |= dict(zip(part.tolist(), own.decoded(self.head.each_projected(x, valid)), strict=True))
         return [made[row] for row in rows.tolist()]
 
     @torch.no_grad()

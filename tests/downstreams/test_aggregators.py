@@ -11,7 +11,7 @@ from torch.nn.functional import cross_entropy
 
 import downstreams
 from downstreams import chance, schedule
-from downstreams.aggregators import MaskedBatchNorm, of_each_frame
+from downstreams.aggregators import FrameNorm, Frames
 from downstreams.frame_head import FrameHead, padded
 from downstreams.frame_training import LONGEST, Scaled, predicted
 from downstreams.held_frames import HeldFrames
@@ -76,23 +76,22 @@ def test_what_is_made_of_each_frame_takes_no_padding():
     """Whatever stands in padding, infinities included, neither a value nor a gradient comes from it."""
     x, valid = padded(frames(depth=1))
     x = x[:, :, 0].masked_fill(~valid[..., None], torch.inf)
-    layer, taken = nn.Linear(6, 4).double(), []
-    made = of_each_frame(lambda own: layer(taken.append(len(own)) or own), x, valid)
-    assert taken == [sum(LENGTHS)] and not made[~valid].any()
+    layer, own = nn.Linear(6, 4).double(), Frames(valid)
+    rows = own.rows(x)
+    made = own.spread(layer(rows))
+    assert len(rows) == sum(LENGTHS) and not made[~valid].any()
     torch.testing.assert_close(made[valid], layer(x[valid]))
     made.square().sum().backward()
     [own] = torch.autograd.grad(layer(x[valid]).square().sum(), [layer.weight])
     torch.testing.assert_close(layer.weight.grad, own)
 
 
-def test_masked_batch_norm_is_torchs_on_the_valid_frames():
-    ours, theirs = MaskedBatchNorm(6).double().train(), nn.BatchNorm1d(6).double().train()
+def test_the_norm_of_frames_is_torchs():
+    ours, theirs = FrameNorm(6).double().train(), nn.BatchNorm1d(6).double().train()
     for _ in range(3):
         own = [one[:, 0].requires_grad_() for one in frames()]
-        x, valid = padded([one[:, None] for one in own])
-        output, expected = ours(x[:, :, 0], valid), theirs(torch.cat(own))
-        assert (output[valid] - expected).abs().max() < 1e-12
-        assert (output[~valid] == 0).all()
+        output, expected = ours(torch.cat(own)), theirs(torch.cat(own))
+        assert (output - expected).abs().max() < 1e-12
         ours_gradients = torch.autograd.grad(output.square().sum() + output.sin().sum(), own, retain_graph=True)
         theirs_gradients = torch.autograd.grad(expected.square().sum() + expected.sin().sum(), own)
         for one, other in zip(ours_gradients, theirs_gradients, strict=True):
@@ -102,13 +101,12 @@ def test_masked_batch_norm_is_torchs_on_the_valid_frames():
 
 
 def test_statistics_made_anew_are_those_of_all_frames_together():
-    norm = MaskedBatchNorm(6, momentum=None).double().train()
+    norm = FrameNorm(6, momentum=None).double().train()
     batches = [[one[:, 0] for one in frames(lengths)] for lengths in (LENGTHS, (40, 3), (5,))]
-    norm(torch.full((2, 3, 6), 1e3, dtype=torch.float64), torch.ones(2, 3, dtype=torch.bool))
+    norm(torch.full((6, 6), 1e3, dtype=torch.float64))
     norm.forget()
     for own in batches:
-        x, valid = padded([one[:, None] for one in own])
-        norm(x[:, :, 0], valid)
+        norm(torch.cat(own))
     every = torch.cat([one for own in batches for one in own])
     assert torch.allclose(norm.mean, every.mean(0))
     assert torch.allclose(norm.variance, every.var(0), rtol=0.05)  # within batches it is that of each batch
@@ -170,9 +168,9 @@ def test_a_wider_scale_of_mscnn_sees_further():
     own = [torch.zeros(21, 1, 6), torch.zeros(21, 1, 6)]
     own[1][10] = 5.0
     x, valid = padded(own)
-    pool = network("mscnn", 1).eval().pool
+    together, pool = Frames(valid), network("mscnn", 1).eval().pool
     for scale, kernel in zip(pool.scales, (1, 3, 5), strict=True):
-        given = scale(x[:, :, 0], valid)
+        given = together.spread(scale(together.rows(x[:, :, 0]), together))
         assert (given[0] != given[1]).any(1).nonzero()[:, 0].tolist() == [*range(10 - kernel // 2, 11 + kernel // 2)]
 
 

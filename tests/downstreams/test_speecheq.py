@@ -127,10 +127,10 @@ def test_utterances_without_a_label_change_nothing_of_the_loss_of_the_others(mad
     label = next(own for own in losses.labels if own.target.name == name)
     has = label.usable[rows]
     assert 0 < has.sum() < len(rows)
-    frames = network.projected(x, valid)
-    vectors, branch = network.shared(network.pool(frames, valid)), network.branch(name)
-    everyone = branches.loss(branch, label, frames, valid, vectors, rows, rows)
-    alone = branches.loss(branch, label, frames[has], valid[has], vectors[has], rows[has], rows[has])
+    frames, vectors, branch = network.each_projected(x, valid), network(x, valid)[1], network.branch(name)
+    everyone = branches.loss(branch, label, frames, vectors, rows, rows)
+    own = [frames[i] for i in np.flatnonzero(has)]
+    alone = branches.loss(branch, label, own, vectors[has], rows[has], rows[has])
     torch.testing.assert_close(everyone, alone)
 
 
@@ -153,15 +153,13 @@ def test_mixup_mixes_the_state_and_leaves_the_other_branches_as_they_are(made):
     assert abs(alone[1] - together[1]) > 1e-3
 
 
-def test_padding_is_no_frame_of_a_sequence():
+def test_a_sequence_is_read_as_if_it_were_alone():
     branch = OfSymbols(4, 3)
-    x, values = torch.randn(2, 9, 4), [np.array([0, 2]), np.array([1])]
-    lengths = torch.tensor([5, 9])
-    changed = x.clone()
-    changed[0, 5:] = 100.0
-    torch.testing.assert_close(branch.losses(x, lengths, values), branch.losses(changed, lengths, values))
-    for one, other in zip(branch.decoded(x, lengths), branch.decoded(changed, lengths), strict=True):
-        assert one.tolist() == other.tolist()
+    frames, values = [torch.randn(5, 4), torch.randn(9, 4)], [np.array([0, 2]), np.array([1])]
+    alone = [branch.losses([one], [value])[0] for one, value in zip(frames, values, strict=True)]
+    torch.testing.assert_close(branch.losses(frames, values), torch.stack(alone))
+    for one, together in zip(frames, branch.decoded(frames), strict=True):
+        assert branch.decoded([one])[0].tolist() == together.tolist()
 
 
 def test_symbols_are_aligned_with_frames_that_nobody_marked():
@@ -169,16 +167,14 @@ def test_symbols_are_aligned_with_frames_that_nobody_marked():
     directions = torch.randn(3, 8, generator=draws)
     values = [np.array(own) for own in ([0, 1, 2], [2, 0], [1, 0, 1], [2, 1], [0, 2, 1], [1, 2, 0])]
     frames = [directions[torch.as_tensor(own)].repeat_interleave(4, 0) for own in values]
-    lengths = torch.tensor([len(own) for own in frames])
-    x = torch.nn.utils.rnn.pad_sequence(frames, batch_first=True)
     torch.manual_seed(0)
     branch = OfSymbols(8, 3)
     optimiser = torch.optim.Adam(branch.parameters(), 0.1)
     for _ in range(60):
         optimiser.zero_grad()
-        branch.losses(x, lengths, values).mean().backward()
+        branch.losses(frames, values).mean().backward()
         optimiser.step()
-    assert [own.tolist() for own in branch.decoded(x, lengths)] == [own.tolist() for own in values]
+    assert [own.tolist() for own in branch.decoded(frames)] == [own.tolist() for own in values]
 
 
 @pytest.mark.parametrize("levels", [2, 4])
