@@ -100,6 +100,16 @@ def test_the_norm_of_frames_is_torchs():
     assert torch.allclose(ours.variance, theirs.running_var)
 
 
+def test_the_norm_of_one_frame_is_its_bias():
+    norm = FrameNorm(6).double().train()
+    with torch.no_grad():
+        norm.bias.uniform_()
+    x = torch.randn(1, 6, dtype=torch.float64, requires_grad=True)
+    made = norm(x)
+    assert torch.equal(made[0], norm.bias) and not torch.autograd.grad(made.sum(), x)[0].any()
+    assert torch.allclose(norm.mean, 0.1 * x[0]) and (norm.variance == 0.9).all()
+
+
 def test_statistics_made_anew_are_those_of_all_frames_together():
     norm = FrameNorm(6, momentum=None).double().train()
     batches = [[one[:, 0] for one in frames(lengths)] for lengths in (LENGTHS, (40, 3), (5,))]
