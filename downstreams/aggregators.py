@@ -58,19 +58,19 @@ class Frames:
 
     def sums(self, rows: Tensor) -> Tensor:
         """(N, C) -> (B, C): over the frames of each utterance."""
-        return torch.stack([own.sum(0) for own in rows.split(self._sizes)])
+        return torch.stack([own.sum(0) for own in self.apart(rows)])
 
     def means(self, rows: Tensor) -> Tensor:
         """(N, C) -> (B, C)."""
-        return torch.stack([own.mean(0) for own in rows.split(self._sizes)])
+        return torch.stack([own.mean(0) for own in self.apart(rows)])
 
     def highest(self, rows: Tensor) -> Tensor:
         """(N, C) -> (B, C)."""
-        return torch.stack([own.amax(0) for own in rows.split(self._sizes)])
+        return torch.stack([own.amax(0) for own in self.apart(rows)])
 
     def shares(self, scores: Tensor) -> Tensor:
         """(N, C) -> weights (N, C) that sum to 1 over the frames of each utterance, in every column."""
-        return torch.cat([own.softmax(0) for own in scores.split(self._sizes)])
+        return torch.cat([own.softmax(0) for own in self.apart(scores)])
 
     def statistics(self, rows: Tensor, weights: Tensor | None = None) -> Tensor:
         """(N, C) -> mean and deviation over time, (B, 2 C), under weights (N, C) or (N, 1); None: equal ones."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from commons import perturbations
 from commons.registry import Registry
@@ -90,6 +91,14 @@ class Derived:
             perturbation=changes[0] if len(changes) == 1 else None,
             opens=self.base,
         )
+
+
+def no_babble(data: Path) -> str:
+    """What is said where there is no speech under `data` to make babble of."""
+    return (
+        "babble needs speech of other people: name a folder of recordings with --noise DIR, or put another corpus "
+        f"under {data}"
+    )
 
 
 CONTROL = ("classification", "conversation")

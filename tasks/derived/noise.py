@@ -13,6 +13,7 @@ from commons import hashing
 from commons.errors import EmorepError
 from tasks import catalogue, corpora, reading
 from tasks.copies import audio_check
+from tasks.derived.kinds import no_babble
 from tasks.errors import TaskError
 from tasks.load_options import Options
 from tasks.task import Task
@@ -65,10 +66,7 @@ def pool(base: Task, options: Options) -> Pool:
             return _made(name, neutral if len(neutral) >= FEWEST else rows, base, options)
         except EmorepError as error:
             why.append(str(error))
-    raise TaskError(
-        "babble needs speech of other people: name a folder of recordings with --noise DIR, or put another corpus "
-        f"under {options.data}" + "".join(f"\n  {line}" for line in why)
-    )
+    raise TaskError(no_babble(options.data) + "".join(f"\n  {line}" for line in why))
 
 
 def _of_folder(base: Task, folder: Path, options: Options) -> Pool:

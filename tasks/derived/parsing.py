@@ -15,7 +15,7 @@ from commons.errors import LIST, EmorepError, Refused, UnknownName
 from tasks import brought, catalogue, corpora, definition, label_algebra
 from tasks.corpora import Corpus
 from tasks.definition import Definition
-from tasks.derived.kinds import ACROSS, KINDS, PERTURBED, TRANSFERS, UNIFIED, Derived
+from tasks.derived.kinds import ACROSS, KINDS, PERTURBED, TRANSFERS, UNIFIED, Derived, no_babble
 from tasks.load_options import Options
 
 Tell = Callable[[str], None]
@@ -174,10 +174,7 @@ def _made(name: str, options: Options) -> Derived:
     if change and change.facts.noise and options.noise is None:
         family = _base(derived.base, derived.kind, options)[1].family
         if not catalogue.of_others(family, options.data):
-            raise Refused(
-                f"{name}: babble needs speech of other people: name a folder of recordings with --noise DIR, or put "
-                f"another corpus under {options.data}"
-            )
+            raise Refused(f"{name}: {no_babble(options.data)}")
     return derived
 
 
