@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import argparse
 import os
+from dataclasses import replace
 from pathlib import Path
 
 from commons import places
 from commons.commands import MOST_JOBS, whole
 from upstreams.errors import UpstreamError
-
-EPOCHS, LONG = 30, 500  # at most; the published patience of 30 epochs needs more of them to have an effect
 
 
 def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -21,9 +20,7 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     train = several.add_parser("train", help="learn it from tables of emotions")
     train.add_argument("tables", nargs="+", type=Path, metavar="CSV", help="path,speaker,emotion[,corpus]: whole files")
     train.add_argument("--output", type=Path, required=True, metavar="FILE", help="such as strength.safetensors")
-    train.add_argument(
-        "--epochs", type=whole(1), metavar="N", help=f"at most (default: {EPOCHS}; with --published {LONG})"
-    )
+    train.add_argument("--epochs", type=whole(1), metavar="N", help="default: 8; with --published at most, 500")
     train.add_argument("--published", action="store_true", help="the paper's rate, batch and patience; slow")
     train.add_argument("--seed", type=whole(0), default=1, metavar="N")
     score = several.add_parser("score", help="write the scores of folders of speech")
@@ -60,9 +57,8 @@ def _train(arguments: argparse.Namespace) -> int:
         print(f"epoch {epoch.number}: loss {epoch.loss:.3f}; speakers held out: error {epoch.error:.3f} (a constant "
               f"{epoch.constant:.3f}), emotion {100 * epoch.accuracy:.0f} %", flush=True)  # fmt: skip
 
-    settings = training.Settings(epochs=arguments.epochs or EPOCHS, seed=arguments.seed)
-    if arguments.published:
-        settings = training.Settings(arguments.epochs or LONG, 1e-4, 64, 30, seed=arguments.seed)
+    usual = training.PUBLISHED if arguments.published else training.Settings()
+    settings = replace(usual, epochs=arguments.epochs or usual.epochs, seed=arguments.seed)
     network = training.fit(training.spectra(audio), ranked.values, audio["emotion"], held_out, settings, shown)
     facts: Facts = {"hours": round(float(audio["duration"].sum()) / 3600, 2)}
     if (seen := table.seen(rows)) is not None:

@@ -18,13 +18,15 @@ from upstreams.__main__ import main
 from upstreams.pretraining import scores
 from upstreams.strength import model, scoring, training
 from upstreams.strength.model import Config, StrengthNet
+from upstreams.strength.variation import varied
 
 
 def wave(strength: float, seconds: float, rng: np.random.Generator) -> np.ndarray:
-    """A noisy tone that rises and trembles with the strength; its level does not tell it."""
+    """A noisy tone that rises, trembles and throbs with the strength; its level does not tell it."""
     t = np.arange(int(16000 * seconds)) / 16000
     tone = np.sin(2 * np.pi * (150 + 900 * strength) * t + 20 * strength * np.sin(2 * np.pi * 5 * t))
-    sound = tone + 0.1 * rng.standard_normal(len(t))
+    throbbing = 1 - 0.9 * strength * np.sin(np.pi * 5 * t) ** 2
+    sound = tone * throbbing + 0.1 * rng.standard_normal(len(t))
     return (rng.uniform(0.02, 0.3) * sound / np.abs(sound).max()).astype(np.float32)
 
 
@@ -44,7 +46,7 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "table.csv"
 
 
-def test_nothing_depends_on_padding_or_on_level() -> None:
+def test_nothing_depends_on_padding_on_level_or_on_colour() -> None:
     torch.manual_seed(0)
     network = StrengthNet(Config(("a", "b", "c"), (4, 4, 8, 8), 16)).eval()
     waves = [torch.from_numpy(wave(0.5, seconds, np.random.default_rng(1))) for seconds in (0.4, 1.5)]
@@ -57,6 +59,8 @@ def test_nothing_depends_on_padding_or_on_level() -> None:
             torch.testing.assert_close(alone.strength[0], together.strength[row], atol=1e-5, rtol=1e-4)
             torch.testing.assert_close(alone.emotion[0], together.emotion[row], atol=1e-5, rtol=1e-4)
             assert float(alone.strength[0]) == pytest.approx(float(alone.frames.mean()), rel=1e-5)
+        coloured = network((mels[1] + torch.linspace(-1, 1, 80))[None], torch.tensor([len(mels[1])]))
+        torch.testing.assert_close(coloured.frames[0], together.frames[1], atol=1e-5, rtol=1e-4)
         louder = model.log_mel(2 * waves[1])
     torch.testing.assert_close(louder, mels[1], atol=0.02, rtol=0)
 
@@ -81,13 +85,25 @@ def test_both_ways_is_the_lstm_of_torch_on_packed_sequences() -> None:
     torch.testing.assert_close(both.ahead.weight_ih_l0.grad, theirs.weight_ih_l0.grad)
 
 
+def test_varied_speech_is_another_of_about_its_length_with_few_gaps() -> None:
+    mel, rng = torch.randn(100, 80), np.random.default_rng(0)
+    several = [varied(mel, rng) for _ in range(20)]
+    assert len({len(one) for one in several}) > 5 and all(
+        86 <= len(one) <= 117 and one.shape[1] == 80 for one in several
+    )
+    for one in several:
+        assert (one == 0).all(1).sum() <= 2 * 20 and (one == 0).all(0).sum() <= 2 * 15
+    again = varied(mel, np.random.default_rng(0))
+    assert torch.equal(again, several[0]) and varied(mel[:1], rng).shape[1] == 80
+
+
 def test_it_learns_strengths_on_speakers_held_out() -> None:
     rng = np.random.default_rng(2)
     wanted = rng.uniform(0, 1, 90)
     mels = [model.log_mel(torch.from_numpy(wave(s, 0.5, rng))).half() for s in wanted]
     emotions, held = pd.Series(np.where(wanted > 0.5, "anger", "neutral")), np.arange(90) >= 70
     epochs: list[training.Epoch] = []
-    settings = training.Settings(epochs=12, rate=3e-3, batch=10, channels=(4, 4, 8, 8))
+    settings = training.Settings(epochs=12, rate=1e-2, batch=10, channels=(8, 8, 16, 16))
     network = training.fit(mels, wanted, emotions, held, settings, epochs.append)
     assert min(epoch.error for epoch in epochs) < 0.6 * epochs[0].constant
     assert epochs[-1].loss < epochs[0].loss and not network.training
