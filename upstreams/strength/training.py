@@ -34,7 +34,7 @@ FUNCTIONALS = "opensmile"  # the upstream whose values are ranked
 
 @dataclass(frozen=True)
 class Settings:
-    """How it is trained; PUBLISHED is as the paper does.
+    """How it is trained; PUBLISHED: as in the paper.
 
     patience: epochs without a smaller error on held-out speakers, after which training ends; None: it does not, and the
     rate falls to zero. varied: each epoch hears other voices (`variation.py`).
@@ -50,7 +50,7 @@ class Settings:
     seed: int = 1
 
 
-PUBLISHED = Settings(500, 1e-4, 0.0, 64, 30, False)
+PUBLISHED = Settings(epochs=500, rate=1e-4, decay=0.0, batch=64, patience=30, varied=False)
 
 
 @dataclass(frozen=True)
