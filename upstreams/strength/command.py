@@ -10,6 +10,7 @@ from pathlib import Path
 from commons import places
 from commons.commands import MOST_JOBS, whole
 from upstreams.errors import UpstreamError
+from upstreams.strength.settings import PUBLISHED, USUAL
 
 
 def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -20,7 +21,12 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     train = several.add_parser("train", help="learn it from tables of emotions")
     train.add_argument("tables", nargs="+", type=Path, metavar="CSV", help="path,speaker,emotion[,corpus]: whole files")
     train.add_argument("--output", type=Path, required=True, metavar="FILE", help="such as strength.safetensors")
-    train.add_argument("--epochs", type=whole(1), metavar="N", help="default: 8; with --published at most, 500")
+    train.add_argument(
+        "--epochs",
+        type=whole(1),
+        metavar="N",
+        help=f"default: {USUAL.epochs}; with --published at most, {PUBLISHED.epochs}",
+    )
     train.add_argument("--published", action="store_true", help="the paper's rate, batch and patience; slow")
     train.add_argument("--seed", type=whole(0), default=1, metavar="N")
     score = several.add_parser("score", help="write the scores of folders of speech")
@@ -57,7 +63,7 @@ def _train(arguments: argparse.Namespace) -> int:
         print(f"epoch {epoch.number}: loss {epoch.loss:.3f}; speakers held out: error {epoch.error:.3f} (a constant "
               f"{epoch.constant:.3f}), emotion {100 * epoch.accuracy:.0f} %", flush=True)  # fmt: skip
 
-    usual = training.PUBLISHED if arguments.published else training.Settings()
+    usual = PUBLISHED if arguments.published else USUAL
     settings = replace(usual, epochs=arguments.epochs or usual.epochs, seed=arguments.seed)
     network = training.fit(training.spectra(audio), ranked.values, audio["emotion"], held_out, settings, shown)
     facts: Facts = {"hours": round(float(audio["duration"].sum()) / 3600, 2)}

@@ -24,33 +24,13 @@ from upstreams.pretraining.batches import SAMPLE_RATE
 from upstreams.pretraining.recipe_sections import Optimiser
 from upstreams.strength.model import Config, Output, StrengthNet, log_mel, padded
 from upstreams.strength.ranking import Strengths, strengths
+from upstreams.strength.settings import Settings
 from upstreams.strength.variation import varied
 
 if TYPE_CHECKING:
     from upstreams.extraction import Extraction
 
 FUNCTIONALS = "opensmile"  # the upstream whose values are ranked
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How it is trained; PUBLISHED: as in the paper.
-
-    patience: epochs without a smaller error on held-out speakers, after which training ends; None: it does not, and the
-    rate falls to zero. varied: each epoch hears other voices (`variation.py`).
-    """
-
-    epochs: int = 8
-    rate: float = 5e-4
-    decay: float = 1e-2  # of weights
-    batch: int = 32
-    patience: int | None = None
-    varied: bool = True
-    channels: tuple[int, ...] = (16, 32, 64, 128)
-    seed: int = 1
-
-
-PUBLISHED = Settings(epochs=500, rate=1e-4, decay=0.0, batch=64, patience=30, varied=False)
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ def varied(mel: Tensor, rng: np.random.Generator) -> Tensor:
     bands, tempo = np.exp(WARP * rng.uniform(-1, 1, 2))
     mel = _read(mel.T, torch.arange(mel.shape[1]) * bands).T
     mel = _read(mel, torch.arange(max(2, round(len(mel) * tempo))) / tempo)
-    mel = mel - mel.mean(0)
+    mel = mel - mel.mean(0)  # as the network does, so that a gap at zero is one at the mean
     for _ in range(MASKS):
         for rows, widest in ((mel, FRAMES), (mel.T, BANDS)):
             width = int(rng.integers(min(widest, len(rows) // 5) + 1))

@@ -18,6 +18,7 @@ from upstreams.__main__ import main
 from upstreams.pretraining import scores
 from upstreams.strength import model, scoring, training
 from upstreams.strength.model import Config, StrengthNet
+from upstreams.strength.settings import Settings
 from upstreams.strength.variation import varied
 
 
@@ -103,7 +104,7 @@ def test_it_learns_strengths_on_speakers_held_out() -> None:
     mels = [model.log_mel(torch.from_numpy(wave(s, 0.5, rng))).half() for s in wanted]
     emotions, held = pd.Series(np.where(wanted > 0.5, "anger", "neutral")), np.arange(90) >= 70
     epochs: list[training.Epoch] = []
-    settings = training.Settings(epochs=12, rate=1e-2, batch=10, channels=(8, 8, 16, 16))
+    settings = Settings(epochs=12, rate=1e-2, batch=10, channels=(8, 8, 16, 16))
     network = training.fit(mels, wanted, emotions, held, settings, epochs.append)
     assert min(epoch.error for epoch in epochs) < 0.6 * epochs[0].constant
     assert epochs[-1].loss < epochs[0].loss and not network.training

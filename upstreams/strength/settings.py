@@ -1,0 +1,27 @@
+"""The settings of a training. Imports no torch, so that --help can name them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How it is trained: USUAL, or PUBLISHED, as in the paper.
+
+    patience: epochs without a smaller error on held-out speakers, after which training ends; None: it does not, and the
+    rate falls to zero. varied: each epoch hears other voices (`variation.py`).
+    """
+
+    epochs: int = 8
+    rate: float = 5e-4
+    decay: float = 1e-2  # of weights
+    batch: int = 32
+    patience: int | None = None
+    varied: bool = True
+    channels: tuple[int, ...] = (16, 32, 64, 128)
+    seed: int = 1
+
+
+USUAL = Settings()
+PUBLISHED = Settings(epochs=500, rate=1e-4, decay=0.0, batch=64, patience=30, varied=False)
