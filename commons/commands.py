@@ -44,6 +44,9 @@ GRACE = 2.0  # s to wait for threads that still run at the end
 MOST_JOBS, MOST_SEEDS = 1024, 1000  # limits of `--jobs` and `--seeds`; more is a typing error
 LONGEST_PATH = 4095  # characters; Linux allows no longer paths
 PIPE = 141  # the status of a program whose output is no longer read: 128 + SIGPIPE
+HELD = re.compile(
+    rf"<frozen importlib.*|.*{re.escape(os.sep)}soundfile\.py"
+)  # files of code that cannot be interrupted
 WORD = re.compile(rf"\S{{{2 * LONGEST},}}")  # longer than any path that people type
 PLAIN = {"–": "-", "—": "-", "−": "-", "·": ".", "…": "...", "±": "+-", "×": "x", "→": "->", "≥": ">=", "≤": "<=",
          "„": '"', "“": '"', "”": '"', "’": "'", "≈": "~", "─": "-", "│": "|", "━": "=", "┃": "|"}  # fmt: skip
@@ -91,7 +94,7 @@ def run(
         arguments: arguments of the command; None: those of the process, which then ends here.
     """
     survive_encodings()
-    with _plain_notices(), _signals() as watch:
+    with _plain_notices(), stoppable() as watch:
         status = _status(work, tell, stopped, words, arguments, watch)
     if arguments is None:
         if watch.number:  # interrupted libraries may crash when Python shuts them down
@@ -218,20 +221,23 @@ def finish(status: int) -> NoReturn:
 class _Watch:
     """Handles signals, and ends a process that still runs PATIENCE seconds after a signal."""
 
-    def __init__(self) -> None:
+    def __init__(self, second: Callable[[int], object]) -> None:
+        self._second = second
         self._timer: threading.Timer | None = None
-        self._waits = 0  # times that a signal waited for the end of an import
+        self._waits = 0  # times that a signal waited for code that cannot be interrupted
         self.number = 0
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
-        """The signal handler: the first signal raises Stopped, the second ends the process.
+        """The signal handler: the first signal raises Stopped.
 
-        While a module is imported, the signal is sent again a little later: an exception in the middle of the import
-        of a compiled module can make its library abort the process.
+        Code that cannot be interrupted is finished first: the signal is sent again a little later.
         """
-        if self.number or self._waits * AGAIN > PATIENCE:
+        if self.number:
+            self._second(number)
+            return
+        if self._waits * AGAIN > PATIENCE:
             end_at_once(number)
-        if _imports(frame):
+        if _holds(frame):
             self._waits += 1
             self._send_again(number)
             return
@@ -266,22 +272,31 @@ class _Watch:
             self._timer.cancel()
 
 
-def _imports(frame: FrameType | None) -> bool:
-    """Whether code is run by an import."""
+def _holds(frame: FrameType | None) -> bool:
+    """Whether code runs that cannot be interrupted by an exception: an import, or soundfile.
+
+    In the middle of the import of a compiled module it can make the module's library abort the process. libsndfile
+    calls back into Python, where the exception would be lost, and the rest of the file with it, without an error.
+    """
     while frame:
-        if frame.f_code.co_filename.startswith("<frozen importlib"):
+        if HELD.fullmatch(frame.f_code.co_filename):
             return True
         frame = frame.f_back
     return False
 
 
 @contextmanager
-def _signals() -> Iterator[_Watch]:
-    """In this context, signals raise Stopped in the main thread; signals that were ignored (nohup, &) stay ignored."""
-    watch = _Watch()
+def stoppable(
+    numbers: Sequence[signal.Signals] = SIGNALS, second: Callable[[int], object] = end_at_once
+) -> Iterator[_Watch]:
+    """In this context, the first signal raises Stopped in the main thread, and `second` is called with the next ones.
+
+    Signals that were ignored (nohup, &) stay ignored.
+    """
+    watch = _Watch(second)
     before = {}
     if threading.current_thread() is threading.main_thread():
-        before = {number: signal.signal(number, watch) for number in _heeded()}
+        before = {number: signal.signal(number, watch) for number in _heeded(numbers)}
     hook = sys.unraisablehook
 
     def unraisable(what: UnraisableHookArgs) -> None:
@@ -300,8 +315,8 @@ def _signals() -> Iterator[_Watch]:
             signal.signal(number, handler)
 
 
-def _heeded() -> list[signal.Signals]:
-    return [number for number in SIGNALS if signal.getsignal(number) not in (signal.SIG_IGN, None)]
+def _heeded(numbers: Sequence[signal.Signals]) -> list[signal.Signals]:
+    return [number for number in numbers if signal.getsignal(number) not in (signal.SIG_IGN, None)]
 
 
 def _closed(stream: IO[str]) -> bool:

@@ -252,6 +252,30 @@ def test_a_signal_that_comes_in_a_callback_is_not_lost() -> None:
     assert (done.returncode, done.stdout, done.stderr) == (143, "stopped by SIGTERM\n", "")
 
 
+def test_a_signal_while_a_file_is_decoded_cuts_nothing_off() -> None:
+    """libsndfile takes an exception in the file that it reads for the file's end, and says nothing."""
+    code = (
+        "import io, os, signal, time, numpy, soundfile; from commons import commands\n"
+        "class File(io.BytesIO):\n"
+        "    def readinto(self, buffer):\n"
+        "        if self.tell() > 1000 and not sent:\n"
+        "            sent.append(True)\n"
+        "            os.kill(os.getpid(), signal.SIGTERM)\n"
+        "        return super().readinto(buffer)\n"
+        "sent, read = [], []\n"
+        "def work():\n"
+        "    file = File()\n"
+        "    soundfile.write(file, numpy.ones(100_000), 16000, format='WAV')\n"
+        "    file.seek(0)\n"
+        "    read.append(len(soundfile.read(file)[0]))\n"
+        "    time.sleep(30)\n"
+        "    return 0\n"
+        "commands.run(work, lambda said: print(said, *read))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=15)
+    assert (done.returncode, done.stdout, done.stderr) == (143, "stopped by SIGTERM 100000\n", "")
+
+
 @pytest.mark.parametrize("asked", [None, "ACTIVE"])
 def test_idle_threads_sleep_unless_somebody_wants_otherwise(asked: str | None) -> None:
     """Also in processes that a command starts, which inherit its environment."""

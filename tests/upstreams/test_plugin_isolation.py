@@ -226,6 +226,24 @@ def test_opensmile_is_stopped_with_one_line(tmp_path: Path, jobs: int) -> None:
     assert (process.returncode, errors) == (128 + signal.SIGINT, "stopped by SIGINT; kept\n")
 
 
+def test_a_worker_that_is_asked_to_end_in_a_callback_ends_with_one_line(
+    tmp_path: Path, utterances: pd.DataFrame
+) -> None:
+    """Python swallows what is raised in a weak reference's callback."""
+    lines = (
+        "import os, signal, time, weakref",
+        "thing = type('Thing', (), {})()",
+        "kept = weakref.ref(thing, lambda _: (os.kill(os.getpid(), signal.SIGTERM), time.sleep(0.1)))",
+        "del thing",
+        "time.sleep(3600)",
+    )
+    name = plugin(tmp_path, before_frames("; ".join(lines)))
+    process = Forked(RUN, name, tmp_path / "utterances.pkl", tmp_path / "cache", 2)
+    _, errors = process.communicate(timeout=600)
+    assert process.returncode == 1 and "a worker process ended with status 1" in errors
+    assert len(errors.splitlines()) == 1
+
+
 def test_a_worker_whose_parent_was_killed_ends_in_the_middle_of_a_call(
     tmp_path: Path, utterances: pd.DataFrame
 ) -> None:

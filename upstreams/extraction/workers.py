@@ -175,23 +175,19 @@ def main(jobs: int, replies: int) -> None:
     """The whole run of a worker, by the descriptors of its pipes; ends the process."""
     for number in (signal.SIGINT, signal.SIGHUP):  # the parent gets them too, and ends its workers
         signal.signal(number, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, _terminate)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # the parent's own, also where it was started with it ignored
     status = 0
-    try:
-        for descriptor in (jobs, replies):
-            os.set_inheritable(descriptor, False)
-        os.dup2(2, 1)  # an upstream may print
-        with os.fdopen(replies, "w") as answers:
-            _serve(_Lines(jobs), answers)
-    except commands.Stopped:
-        status = 1
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    commands.finish(status)
-
-
-def _terminate(number: int, _: object) -> None:
-    signal.signal(number, signal.SIG_IGN)  # a second signal must not interrupt the end
-    raise commands.Stopped(number)  # so that a file half written is removed
+    with commands.stoppable([signal.SIGTERM], second=lambda _: None):  # must not interrupt the end
+        try:
+            for descriptor in (jobs, replies):
+                os.set_inheritable(descriptor, False)
+            os.dup2(2, 1)  # an upstream may print
+            with os.fdopen(replies, "w") as answers:
+                _serve(_Lines(jobs), answers)
+        except commands.Stopped:  # it came through the code that removes a file half written
+            status = 1
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        commands.finish(status)
 
 
 class _Lines:
