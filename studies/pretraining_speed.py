@@ -38,7 +38,7 @@ def made_up(hours: float) -> Pack:
     lengths = rng.integers(2 * SAMPLE_RATE, 8 * SAMPLE_RATE, round(hours * 720))
     noise = rng.integers(-3000, 3000, 8 * SAMPLE_RATE).astype("<i2")
     zeros = np.zeros(len(lengths), int)
-    return Pack((noise,), ("noise",) * len(lengths), zeros, zeros, lengths, (Path("noise"),), {}, "noise")
+    return Pack((noise,), ("noise",) * len(lengths), zeros, zeros, zeros, lengths, (Path("noise"),), {}, "noise")
 
 
 def step_of(trainer: Trainer, work, clock=time.perf_counter) -> float:

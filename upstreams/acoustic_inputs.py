@@ -30,15 +30,14 @@ class SpectralInputs:
         rows = zip(waveforms, micro.samples.tolist(), strict=True)
         return padded([self.acoustic.measure(waveform[:samples]) for waveform, samples in rows])
 
-    def scores(self, micro: MicroBatch, wanted: bool) -> Tensor:
-        """(B, T, 1), zeros behind the shorter ones; all zeros where they are not wanted."""
+    def scores(self, micro: MicroBatch) -> Tensor:
+        """(B, T, 1), zeros behind the shorter ones."""
         frames = int(self.acoustic.frames(micro.samples).max())
         scores = np.zeros((len(micro.samples), frames, 1), np.float32)
-        if wanted:
-            rows = zip(micro.utterances.tolist(), micro.starts.tolist(), micro.samples.tolist(), strict=True)
-            for row, place in enumerate(rows):
-                values = self.scores_of(*place)
-                scores[row, : len(values), 0] = values
+        rows = zip(micro.utterances.tolist(), micro.starts.tolist(), micro.samples.tolist(), strict=True)
+        for row, place in enumerate(rows):
+            values = self.scores_of(*place)
+            scores[row, : len(values), 0] = values
         return torch.from_numpy(scores).to(self.device)
 
     def scores_of(self, utterance: int, start: int, samples: int) -> np.ndarray:

@@ -16,7 +16,10 @@ import soundfile
 import leaderboard
 from tests.leaderboard import cells
 from tests.processes import run
+from tests.upstreams.mockingjay.small import scored
 from tests.upstreams.text_copies import SENTENCES, store_text
+from upstreams.pretraining import recipe as recipes
+from upstreams.pretraining.launch import prepare
 from upstreams.strength import model as strength
 
 FOLDER = Path(__file__).resolve().parents[2] / "studies"
@@ -84,6 +87,7 @@ SCRIPTS = {
         says="frames/s",
     ),
     "engine_overhead": Tiny(("--cells", "4", "--engines", "local", "--processes", "2"), says="0 damaged, verify: 0"),
+    "masks_check": Tiny(("SCORES", "--data", "PAIRS", "--cache", "CACHE", "--utterances", "4"), says="intensity_moved"),
     "plan_speed": Tiny(("--upstreams", "2", "--tasks", "1", "--utterances", "24"), says="second: 14 jobs"),
     "probe_speed": Tiny(("--repeats", "1", "--threads", "1", "--whole"), {"UTTERANCES": 200, "WIDTH": 8, "LAYERS": 2},
                   "predictions agree"),
@@ -122,7 +126,10 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     for name in ("01-05-01-01-01-01", "01-05-02-01-01-01", "01-04-01-01-01-02", "01-04-02-01-01-02"):
         soundfile.write(folder / "pairs" / f"03-{name}.wav", 0.1 * draws.normal(size=16000), 16000)
     strength.save(folder / "strength", strength.StrengthNet(strength.Config(("a", "b"), (2, 2, 2, 2), 4)), {})
-    return {"AUDIO": str(folder / "audio"), "RESULTS": str(folder / "results"), "TEXTS": str(folder / "texts.csv"),
+    recipe, cache = recipes.load("mockingjay_small"), folder / "cache"
+    scores = scored(folder / "scores.parquet", prepare(recipe, [folder / "pairs"], cache).pack)
+    return {"SCORES": str(scores), "CACHE": str(cache), "AUDIO": str(folder / "audio"),
+            "RESULTS": str(folder / "results"), "TEXTS": str(folder / "texts.csv"),
             "MODEL": f"hf:{model}", "PAIRS": str(folder / "pairs"), "STRENGTH": str(folder / "strength")}  # fmt: skip
 
 

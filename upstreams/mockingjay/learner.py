@@ -49,16 +49,17 @@ class Reconstruction:
         masks = self._masks(step)[number]
         target, valid = self.inputs.spectra(micro)
         covered, source = self._tensors(masks, target.shape[1])
-        masked, scores = _replaced(target, source), self.inputs.scores(micro, self.recipe.loss.score != "off")
-        given = masked if self.recipe.loss.score != "as_published" else masked + _replaced(scores, source)
-        last = self.network(given, valid)[-1]
+        given = _replaced(target, source)
+        scores = None if self.recipe.loss.score == "off" else self.inputs.scores(micro)
+        published = self.recipe.loss.score == "as_published"
+        alone = _replaced(scores, source) if scores is not None and published else None
+        last = self.network(given if alone is None else given + alone, valid)[-1]
         predicted = self.network.reconstruct(last[covered]).float()
         count = self._count(step)
         terms = [(predicted - target[covered]).abs().sum() / (count * target.shape[2])]
-        if self.recipe.loss.score != "off":
-            if self.recipe.loss.score == "as_published":
-                alone = _replaced(scores, source).expand(-1, -1, target.shape[2])
-                last = self.network(alone, valid)[-1]
+        if scores is not None:
+            if alone is not None:
+                last = self.network(alone.expand(-1, -1, target.shape[2]), valid)[-1]
             rated = self.network.rate(last[covered]).float()
             terms.append((rated - scores[covered][:, 0]).abs().sum() / count)
         return Losses(torch.stack(terms), moments(predicted).flatten())

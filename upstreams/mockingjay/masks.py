@@ -30,9 +30,10 @@ def draw(masking: Masking, frames: int, rng: np.random.Generator, scores: np.nda
     scores: (frames,) by which spans are chosen; not used by `random`.
     """
     random = _covered(_random_starts(masking, frames, rng), masking.span, frames)
-    if masking.kind == "random" or scores is None:
-        covered = random
-    elif masking.kind == "intensity":
+    if masking.kind == "random":
+        return Mask(random, _source(random, rng))
+    assert scores is not None
+    if masking.kind == "intensity":
         covered = _covered(_high_starts(masking, scores, rng), masking.span, frames)
     else:
         wanted = -scores if masking.kind == "intensity_low" else scores
@@ -88,14 +89,14 @@ def _equal(scores: np.ndarray, span: int, number: int) -> np.ndarray:
 def _moved(covered: np.ndarray, scores: np.ndarray) -> np.ndarray:
     """The same mask some frames later, what leaves the end coming back at the beginning.
 
-    How many frames depends on the scores alone: so it has nothing to do with where they are high, and is the same in
-    every epoch, as the places are that scores choose.
+    How many frames is a hash of the scores: so it has nothing to do with where they are high, and is the same in every
+    epoch, as the places are that scores choose.
     """
     return np.roll(covered, np.random.default_rng(crc32(scores.tobytes())).integers(1, max(len(covered), 2)))
 
 
 def _source(covered: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """The dice are thrown once an utterance. Where they say so, every stretch is a copy of one elsewhere."""
+    """The dice are thrown once an utterance: masked frames are zeros, or a copy of frames elsewhere, or themselves."""
     frames, dice = len(covered), rng.random()
     source = np.arange(frames)
     if dice < ZEROED:

@@ -51,7 +51,7 @@ class Prediction:
         target, valid = self.inputs.spectra(micro)
         given, scores = target, None
         if self.recipe.loss.score == "as_published":
-            scores = self.inputs.scores(micro, True)
+            scores = self.inputs.scores(micro)
             given = target + scores if valid is None else (target + scores) * valid[..., None]
         summed = self.network(given, valid)[-1]
         rows = torch.ones(target.shape[:2], dtype=torch.bool, device=target.device) if valid is None else valid

@@ -244,12 +244,12 @@ class Workshop:
 
 def finished(run: Path, recipe: Recipe) -> bool:
     """Whether a folder holds this recipe's run, and its last checkpoint; of a file of scores the content counts."""
+    file = recipe.score_file
     try:
         record = json.loads((run / RECORD).read_text())
         recorded = record["recipe"]
-        if recipe.score_file is not None and SCORES in record:
-            recorded = recorded if record[SCORES] == hashing.of_file(Path(recipe.score_file).expanduser()) else {}
-        same = all(recorded.get(key) == value for key, value in recipe.plain().items() if key not in FREE)
+        same = all(recorded.get(key) == value for key, value in recipe.plain().items() if key not in FREE | {SCORES})
+        same = same and record.get(SCORES) == (None if file is None else hashing.of_file(Path(file).expanduser()))
         same = same and recorded.get("method", DEFAULT) == recipe.method
     except (OSError, ValueError, KeyError, AttributeError):
         return False

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, TypedDict
 from commons import files, hashing
 from commons.errors import NotThere, Refused, some
 from upstreams.errors import UpstreamError
-from upstreams.pretraining.recipe_sections import FREE
+from upstreams.pretraining.recipe_sections import FREE, SCORES
 
 if TYPE_CHECKING:
     import torch
@@ -38,6 +38,7 @@ class Facts(TypedDict, total=False):
     recipe: dict[str, object]
     hours: float  # of speech
     audio: str  # hash of the speech
+    scores: str  # hash of the file of frame scores
     seen: dict[str, str]  # corpora of the benchmark among the speech -> "audio"; of fine-tuned weights also "labels"
     began_with: Facts  # of the weights with which this training began; absent where they were random, or do not say
     tuned_from: str  # title of the upstream of which these are fine-tuned weights
@@ -133,7 +134,7 @@ def recipes_behind(path: Path, method: str) -> Iterator[Mapping[str, object]]:
 
 
 def group_of_runs(path: Path, method: str) -> str | None:
-    """What a checkpoint shares with those of runs that differ in the seed alone: recipe, audio and step, hashed.
+    """What a checkpoint shares with those of runs that differ in the seed alone: recipe, audio, scores, step, hashed.
 
     None where the file does not tell.
     """
@@ -141,8 +142,8 @@ def group_of_runs(path: Path, method: str) -> str | None:
     recipe = facts.get("recipe") if facts else None
     if facts is None or not isinstance(recipe, dict):
         return None
-    decides = {key: value for key, value in recipe.items() if key not in FREE | {"seed"}}
-    decides |= {"audio": facts.get("audio"), "step": facts.get("step")}
+    decides = {key: value for key, value in recipe.items() if key not in FREE | {"seed", SCORES}}
+    decides |= {"audio": facts.get("audio"), "step": facts.get("step"), SCORES: facts.get("scores")}
     return f"{method}~{hashing.of_json(decides)[:12]}"
 
 

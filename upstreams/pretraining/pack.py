@@ -55,7 +55,8 @@ class Pack:
     """N utterances; long files are several."""
 
     shards: tuple[np.ndarray, ...]  # memory-mapped int16
-    names: tuple[str, ...]  # file of each utterance
+    names: tuple[str, ...]  # file of each utterance, below its folder
+    files: np.ndarray  # (N,) number of the file: two may have one name, below two folders
     shard: np.ndarray  # (N,) index into shards
     start: np.ndarray  # (N,) first sample in the shard
     lengths: np.ndarray  # (N,) samples
@@ -274,21 +275,29 @@ def _join(shards: list[Shard], unread: dict[Path, str], folders: Sequence[Path])
     """The pack of all shards. Raises UpstreamError where they hold no utterance."""
     skipped = {str(path): why for path, why in unread.items()}
     skipped |= {str(shard.files[number].path): why for shard in shards for number, why in shard.contents.skipped}
+    before = np.cumsum([0, *(len(shard.files) for shard in shards)])
     rows = [
-        (shard.files[number].name, index, start, length)
+        (shard.files[number].name, before[index] + number, index, start, length)
         for index, shard in enumerate(shards)
         for number, start, length in shard.contents.utterances
     ]
     if not rows:
         reasons = "; ".join(f"{name}: {why}" for name, why in list(skipped.items())[:3])
         raise UpstreamError(f"no file under {', '.join(map(str, folders))} can be used ({reasons})")
-    names, index, start, length = zip(*rows, strict=True)
+    names, number, index, start, length = zip(*rows, strict=True)
     everything = [(shard.contents.sha256, shard.contents.utterances) for shard in shards]
     key = hashlib.sha256(json.dumps(everything).encode()).hexdigest()
     return Pack(
-        tuple(np.memmap(s.pcm, "<i2", "r") if s.contents.utterances else np.zeros(0, "<i2") for s in shards),
-        names, np.array(index), np.array(start), np.array(length), tuple(s.pcm for s in shards), skipped, key,
-    )  # fmt: skip
+        shards=tuple(np.memmap(s.pcm, "<i2", "r") if s.contents.utterances else np.zeros(0, "<i2") for s in shards),
+        names=names,
+        files=np.array(number),
+        shard=np.array(index),
+        start=np.array(start),
+        lengths=np.array(length),
+        paths=tuple(s.pcm for s in shards),
+        skipped=skipped,
+        key=key,
+    )
 
 
 def hashes(paths: Sequence[Path], place: Path, pool: ThreadPoolExecutor) -> tuple[dict[Path, str], dict[Path, str]]:

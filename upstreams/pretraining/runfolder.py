@@ -44,8 +44,8 @@ class RunFolder:
     def claim(self, recipe: Recipe, pack: Pack, scores: str = "") -> dict[str, tuple[object, object]]:
         """Settings of MENDABLE that changed since the run began: name -> (before, now). Writes what the run is.
 
-        `scores`: hash of the file of frame scores. Raises UpstreamError if the folder holds another run; the message
-        names what differs.
+        `scores`: hash of the file of frame scores, which counts in place of the file's path. Raises UpstreamError if
+        the folder holds another run; the message names what differs.
         """
         asked = {"version": VERSION, "audio": pack.key, "recipe": recipe.plain()} | ({SCORES: scores} if scores else {})
         try:
@@ -54,10 +54,8 @@ class RunFolder:
             before = None
         except ValueError as error:
             raise UpstreamError(f"{self.path / RECORD} is damaged ({error}); name another folder with --run") from error
-        if isinstance(before, dict) and SCORES in asked:
-            before.setdefault(SCORES, scores)  # runs of earlier versions do not say
-        pairs = () if before is None else _differences(before, asked)
-        differs = {name: (then, now) for name, then, now in pairs if name not in FREE}
+        pairs = () if before is None else _differences(_deciding(before), _deciding(asked))
+        differs = {name: (then, now) for name, then, now in pairs}
         goes_on = set(differs) <= MENDABLE and (not differs or self.saved() < recipe.optimiser.steps)
         if not goes_on:
             raise UpstreamError(
@@ -163,6 +161,13 @@ class RunFolder:
         except (OSError, RuntimeError) as error:
             why = getattr(error, "strerror", None) or error
             raise UpstreamError(f"cannot be written in {self.path}: {why}; free some space; {GOES_ON}") from error
+
+
+def _deciding(record: object) -> object:
+    """What RECORD says, without settings that decide nothing; of frame scores the content counts, not the place."""
+    if not (isinstance(record, dict) and isinstance(record.get("recipe"), dict)):
+        return record
+    return {**record, "recipe": {key: value for key, value in record["recipe"].items() if key not in FREE | {SCORES}}}
 
 
 def _step(line: str) -> int | None:

@@ -66,32 +66,26 @@ def hash_of(pack: Pack) -> dict[str, str]:
     Raises UpstreamError where two files have one name, below two folders.
     """
     digests: dict[str, str] = {}
-    for name, parts in _parts(pack).items():
-        digest = hashlib.sha256()
-        end = pack.start[parts[0]]
-        for part in parts:
-            if pack.shard[part] != pack.shard[parts[0]] or pack.start[part] != end:
-                raise UpstreamError(f"two files are called {name}, below two folders; name a folder that holds both")
-            end = pack.start[part] + pack.lengths[part]
-            digest.update(pack.shards[pack.shard[part]][pack.start[part] : end].tobytes())
-        digests[name] = digest.hexdigest()[:32]
+    for parts in _parts(pack):
+        if (name := pack.names[parts[0]]) in digests:
+            raise UpstreamError(f"two files are called {name}, below two folders; name a folder that holds both")
+        first, last = pack.start[parts[0]], pack.start[parts[-1]] + pack.lengths[parts[-1]]
+        samples = pack.shards[pack.shard[parts[0]]][first:last]
+        digests[name] = hashlib.sha256(samples.tobytes()).hexdigest()[:32]
     return digests
 
 
 def offsets(pack: Pack) -> np.ndarray:
     """(N,) samples of its file that lie before each utterance of a pack."""
     before = np.zeros(len(pack), int)
-    for parts in _parts(pack).values():
+    for parts in _parts(pack):
         before[parts] = pack.start[parts] - pack.start[parts[0]]
     return before
 
 
-def _parts(pack: Pack) -> dict[str, list[int]]:
-    """File -> its utterances, in order."""
-    parts: dict[str, list[int]] = {}
-    for utterance, name in enumerate(pack.names):
-        parts.setdefault(name, []).append(utterance)
-    return parts
+def _parts(pack: Pack) -> list[np.ndarray]:
+    """The utterances of each file, in order; they follow one another."""
+    return np.split(np.arange(len(pack)), np.flatnonzero(np.diff(pack.files)) + 1)
 
 
 class Scores:

@@ -194,6 +194,8 @@ def origin(recipe: Recipe, speech: Speech, before: Facts, seen: dict[str, str] |
     `before`: the same of the weights that it began with; what these have seen is seen here, too.
     """
     facts: Facts = {"recipe": recipe.origin(), "hours": round(speech.pack.hours, 2), "audio": speech.pack.key}
+    if speech.scores:
+        facts["scores"] = speech.scores.key
     if before:
         facts["began_with"] = before
     if seen is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from commons import places
@@ -27,7 +27,7 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
         metavar="N",
         help=f"default: {USUAL.epochs}; with --published at most, {PUBLISHED.epochs}",
     )
-    train.add_argument("--published", action="store_true", help="the paper's rate, batch and patience; slow")
+    train.add_argument("--published", action="store_true", help="the paper's rate, batch, patience and dropout; slow")
     train.add_argument("--seed", type=whole(0), default=1, metavar="N")
     score = several.add_parser("score", help="write the scores of folders of speech")
     score.add_argument("model", type=Path, metavar="FILE", help="that train wrote")
@@ -45,6 +45,7 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
 
 
 def _train(arguments: argparse.Namespace) -> int:
+    from commons import hashing
     from upstreams.extraction import Extraction
     from upstreams.pretraining.checkpoints import Facts
     from upstreams.strength import model, table, training
@@ -52,7 +53,7 @@ def _train(arguments: argparse.Namespace) -> int:
     _writable(arguments.output)
     rows = table.load(arguments.tables)
     held_out = table.held_out(rows)
-    audio = training.audio_of(rows)
+    audio = training.audio_of(rows, arguments.jobs)
     ranked = training.targets(audio, Extraction(places.chosen(arguments).cache, "cpu", arguments.jobs))
     for emotion, share in ranked.ordered.items():
         print(f"{emotion}: {100 * share:.1f} % of pairs ranked above neutral, on the utterances that the ranking was "
@@ -60,13 +61,20 @@ def _train(arguments: argparse.Namespace) -> int:
               f"{ranked.values[audio['emotion'] == emotion].mean():.2f}")  # fmt: skip
 
     def shown(epoch: training.Epoch) -> None:
-        print(f"epoch {epoch.number}: loss {epoch.loss:.3f}; speakers held out: error {epoch.error:.3f} (a constant "
-              f"{epoch.constant:.3f}), emotion {100 * epoch.accuracy:.0f} %", flush=True)  # fmt: skip
+        error = (
+            f"error {epoch.error:.3f} (a constant {epoch.constant:.3f}, the best for them {epoch.best_constant:.3f})"
+        )
+        accuracy = f"emotion {100 * epoch.accuracy:.0f} %"
+        print(f"epoch {epoch.number}: loss {epoch.loss:.3f}; speakers held out: {error}, {accuracy}", flush=True)
 
     usual = PUBLISHED if arguments.published else USUAL
     settings = replace(usual, epochs=arguments.epochs or usual.epochs, seed=arguments.seed)
     network = training.fit(training.spectra(audio), ranked.values, audio["emotion"], held_out, settings, shown)
-    facts: Facts = {"hours": round(float(audio["duration"].sum()) / 3600, 2)}
+    facts: Facts = {
+        "recipe": asdict(settings),
+        "hours": round(float(audio["duration"].sum()) / 3600, 2),
+        "audio": hashing.of_json(list(audio["sha256"])),
+    }
     if (seen := table.seen(rows)) is not None:
         facts["seen"] = seen
     model.save(arguments.output, network, facts)

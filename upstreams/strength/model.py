@@ -28,10 +28,10 @@ class Config:
     """channels: of the four stages of three convolutions; after each, `dropped` of them are left out in training."""
 
     classes: tuple[str, ...]
-    channels: tuple[int, ...] = (16, 32, 64, 128)
+    channels: tuple[int, ...]
     hidden: int = 128
-    dropped: float = 0.1
-    dropout: float = 0.4
+    dropped: float = 0.0
+    dropout: float = 0.0
 
 
 class Output(NamedTuple):

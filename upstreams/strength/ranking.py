@@ -17,7 +17,7 @@ from scipy.optimize import minimize
 from upstreams.strength.table import NEUTRAL
 
 MOST_PAIRS = 50_000  # of an emotion, of each kind; beyond it they are drawn
-WEIGHT = 1.0  # of the mean loss of pairs, beside half the squared norm / 100
+RIDGE = 0.01  # of half the squared norm, beside the mean losses of pairs
 RANGE = (1.0, 99.0)  # percentiles that become 0 and 1; a single odd utterance then decides nothing
 
 
@@ -82,7 +82,7 @@ def _pairs(
 
 
 def _alike(members: np.ndarray, speaker: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Every utterance of a kind beside another of its speaker."""
+    """Every utterance of a kind beside one of its speaker, drawn without replacement; now and then it is itself."""
     firsts, seconds = [], []
     for _, rows in _speakers(members, speaker):
         firsts.append(rows)
@@ -91,12 +91,12 @@ def _alike(members: np.ndarray, speaker: np.ndarray, rng: np.random.Generator) -
 
 
 def _fit(ranked: np.ndarray, alike: np.ndarray) -> np.ndarray:
-    """The w that minimises |w|^2 / 200 + mean max(0, 1 - w ranked)^2 + mean (w alike)^2."""
+    """The w that minimises RIDGE/2 |w|^2 + mean max(0, 1 - w ranked)^2 + mean (w alike)^2."""
 
     def loss(w: np.ndarray) -> tuple[float, np.ndarray]:
         short, apart = np.maximum(0, 1 - ranked @ w), alike @ w
-        value = w @ w / 200 + WEIGHT * (np.mean(short**2) + np.mean(apart**2))
-        slope = w / 100 + WEIGHT * 2 * (apart @ alike / len(alike) - short @ ranked / len(ranked))
+        value = RIDGE / 2 * w @ w + np.mean(short**2) + np.mean(apart**2)
+        slope = RIDGE * w + 2 * (apart @ alike / len(alike) - short @ ranked / len(ranked))
         return value, slope
 
     return minimize(loss, np.zeros(ranked.shape[1]), jac=True, method="L-BFGS-B").x

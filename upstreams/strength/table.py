@@ -19,10 +19,11 @@ MADE = "`python -m tasks table` writes such tables"
 def load(paths: Sequence[Path]) -> pd.DataFrame:
     """One table of all files, with columns path, speaker, emotion and corpus ("" where a file has none).
 
-    Paths are relative to the file's folder. Speakers of two files are never one. Raises UpstreamError: no such file,
-    columns or values missing, an audio file missing, or an emotion of which no speaker has neutral utterances too.
+    Paths are relative to the file's folder. A name is one speaker within a corpus, or, where a file names no corpus,
+    within that file. Raises UpstreamError: no such file, columns or values missing, an audio file missing, or an
+    emotion of which no speaker has neutral utterances too.
     """
-    table = pd.concat([_one(path) for path in paths], ignore_index=True)
+    table = pd.concat([_one(path, number) for number, path in enumerate(paths)], ignore_index=True)
     named, others = ", ".join(map(str, paths)), set(table["emotion"]) - {NEUTRAL}
     calm = table["speaker"].isin(table["speaker"][table["emotion"] == NEUTRAL])
     ranked = set(table["emotion"][calm]) - {NEUTRAL}
@@ -61,9 +62,9 @@ def held_out(table: pd.DataFrame, share: float = 0.2) -> np.ndarray:
     return kept
 
 
-def _one(path: Path) -> pd.DataFrame:
+def _one(path: Path, number: int) -> pd.DataFrame:
     try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False)
+        table = pd.read_csv(path, dtype=str, keep_default_na=False).apply(lambda column: column.str.strip())
     except (OSError, ValueError) as error:
         raise UpstreamError(f"{path}: cannot be used as a table ({error}); {MADE}") from error
     if missing := [name for name in WANTED if name not in table]:
@@ -75,7 +76,7 @@ def _one(path: Path) -> pd.DataFrame:
     if gone := [str(file) for file in files if not file.is_file()]:
         raise UpstreamError(f"{path}: {len(gone)} of its audio files are not there, such as {gone[0]}")
     corpus = table.get("corpus", pd.Series("", table.index))
-    speaker = corpus.where(corpus != "", path.stem) + "/" + table["speaker"]
+    speaker = corpus.where(corpus != "", str(number)) + "/" + table["speaker"]
     return pd.DataFrame(
-        {"path": [str(f) for f in files], "speaker": speaker, "emotion": table["emotion"].str.strip(), "corpus": corpus}
+        {"path": [str(f) for f in files], "speaker": speaker, "emotion": table["emotion"], "corpus": corpus}
     )

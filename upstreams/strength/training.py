@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -30,6 +29,7 @@ from upstreams.strength.variation import varied
 if TYPE_CHECKING:
     from upstreams.extraction import Extraction
 
+CLIP = 5.0  # norm of the gradients
 FUNCTIONALS = "opensmile"  # the upstream whose values are ranked
 
 
@@ -41,10 +41,11 @@ class Epoch:
     loss: float
     error: float  # mean absolute error of utterances' strengths
     constant: float  # the same of the training mean, which is what guessing gives
+    best_constant: float  # the same of their own median, which no guess knows
     accuracy: float  # of the emotion
 
 
-def audio_of(table: pd.DataFrame) -> pd.DataFrame:
+def audio_of(table: pd.DataFrame, jobs: int) -> pd.DataFrame:
     """The table as extraction takes it: with hashes and durations. Raises UpstreamError for a file that is no audio."""
     import soundfile
 
@@ -54,7 +55,7 @@ def audio_of(table: pd.DataFrame) -> pd.DataFrame:
         except (OSError, soundfile.LibsndfileError) as error:
             raise UpstreamError(f"{path}: cannot be decoded ({error}); leave it out of the table") from error
 
-    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+    with ThreadPoolExecutor(jobs) as pool:
         digests, seconds = zip(*pool.map(facts, table["path"]), strict=True)
     whole = table.assign(sha256=digests, duration=seconds)
     return whole.set_index(pd.Index([str(i) for i in range(len(whole))], name="id"))
@@ -93,12 +94,14 @@ def fit(
     """The network of the epoch with the smallest error on held-out speakers. `watch` is called after each epoch."""
     torch.manual_seed(settings.seed)
     classes = tuple(sorted(set(emotions)))
-    network = StrengthNet(Config(classes, settings.channels))
+    network = StrengthNet(Config(classes, settings.channels, dropped=settings.dropped, dropout=settings.dropout))
     optimiser = torch.optim.AdamW(network.parameters(), settings.rate, weight_decay=settings.decay)
     strength = torch.from_numpy(wanted).float()
     emotion = torch.tensor([classes.index(one) for one in emotions])
     train, dev = np.flatnonzero(~held_out), np.flatnonzero(held_out)
-    constant = float((strength[dev] - strength[train].mean()).abs().mean())
+    constant, best_constant = (
+        float((strength[dev] - one).abs().mean()) for one in (strength[train].mean(), strength[dev].median())
+    )
     best, smallest, since = copy.deepcopy(network.state_dict()), float("inf"), 0
     rng, rates = np.random.default_rng(settings.seed), _rates(settings, len(train))
     for number in range(1, settings.epochs + 1):
@@ -112,11 +115,11 @@ def fit(
             optimiser.param_groups[0]["lr"] = next(rates)
             optimiser.zero_grad()
             loss.backward()
-            torch.nn.utils.clip_grad_norm_(network.parameters(), 5.0)
+            torch.nn.utils.clip_grad_norm_(network.parameters(), CLIP)
             optimiser.step()
             losses.append(loss.item())
         error, accuracy = _errors(network.eval(), dev, mels, strength, emotion, settings)
-        watch(Epoch(number, float(np.mean(losses)), error, constant, accuracy))
+        watch(Epoch(number, float(np.mean(losses)), error, constant, best_constant, accuracy))
         since += 1
         if error < smallest:
             best, smallest, since = copy.deepcopy(network.state_dict()), error, 0

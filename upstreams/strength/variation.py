@@ -16,7 +16,8 @@ MASKS, BANDS, FRAMES = 2, 15, 20  # gaps of bands and of frames, each, and the w
 def varied(mel: Tensor, rng: np.random.Generator) -> Tensor:
     """(T, F) -> (T', F) less its mean of every band: bands and tempo stretched, some bands and frames at the mean.
 
-    Stretched bands are those of a longer or shorter vocal tract (Jaitly and Hinton 2013); gaps are those of SpecAugment
+    Stretched bands are roughly those of a longer or shorter vocal tract (Jaitly and Hinton 2013), which stretches Hz,
+    not mel bands; gaps are those of SpecAugment
     (Park et al., Interspeech 2019, without its warping of time).
     """
     bands, tempo = np.exp(WARP * rng.uniform(-1, 1, 2))

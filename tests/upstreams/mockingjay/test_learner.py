@@ -26,9 +26,12 @@ from upstreams.pretraining import checkpoints
 from upstreams.pretraining import method as methods
 from upstreams.pretraining.ablation import finished
 from upstreams.pretraining.batches import MicroBatch
+from upstreams.pretraining.checkpoints import group_of_runs, name_of
+from upstreams.pretraining.launch import prepare
 from upstreams.pretraining.method import Speech
 from upstreams.pretraining.processes import Processes
-from upstreams.pretraining.recipe_sections import RECORD, SCORES, Recipe
+from upstreams.pretraining.recipe_sections import Recipe
+from upstreams.pretraining.scores import Scored, Scores, hash_of, write
 from upstreams.pretraining.train import train
 
 CPU = torch.device("cpu")
@@ -212,27 +215,57 @@ def test_scores_of_other_audio_or_of_part_of_it_are_refused(data: Path, tmp_path
 
 
 def test_a_run_does_not_go_on_with_other_scores(data: Path, scores: Path, tmp_path: Path) -> None:
-    """Not in its folder, and no ablation takes it for the run that it needs."""
+    """Not in its folder, and no ablation takes it for the run that it needs; where the file lies says nothing."""
     file, folder = tmp_path / "scores.parquet", tmp_path / "run"
     file.write_bytes(scores.read_bytes())
-    recipe = with_scores(file, "intensity", "optimiser.steps=2", "checkpoints=1")
+    short = ("optimiser.steps=2", "checkpoints=1")
 
-    def go_on() -> None:
+    def go_on(recipe: Recipe) -> None:
         train(recipe, packed(data, recipe), folder, CPU, Processes(), lambda step, line: False, seen={})
 
-    go_on()
-    go_on()
-    assert finished(folder, recipe)
-    pack = packed(data, tiny()).pack
-    scored(file, pack, {"korean_emotion_tts": "labels"})
-    assert not finished(folder, recipe)
+    go_on(with_scores(file, "intensity", *short))
+    for recipe in (with_scores(file, "intensity", *short), with_scores(scores, "intensity", *short)):
+        go_on(recipe)
+        assert finished(folder, recipe)
+    scored(file, packed(data, tiny()).pack, {"korean_emotion_tts": "labels"})
+    others = with_scores(file, "intensity", *short)
+    assert not finished(folder, others) and not finished(folder, tiny(*short))
     with pytest.raises(UpstreamError, match=r"another run \(scores differ\)"):
-        go_on()
-    about = json.loads((folder / RECORD).read_text())
-    del about[SCORES]  # as earlier versions wrote it
-    (folder / RECORD).write_text(json.dumps(about))
-    assert finished(folder, recipe)
-    go_on()
+        go_on(others)
+    groups = set()
+    for recipe in (with_scores(scores, "intensity", "seed=2", *short), others):
+        run = tmp_path / f"run-{recipe.seed}"
+        train(recipe, packed(data, recipe), run, CPU, Processes(), lambda step, line: False, seen={})
+        groups.add(group_of_runs(last := run / name_of(2), "mockingjay"))
+    assert last.is_file() and len(groups | {group_of_runs(folder / name_of(2), "mockingjay")}) == 2
+
+
+def test_scores_of_a_part_are_those_of_its_place_in_the_file(tmp_path: Path) -> None:
+    """Of a crop, and of a later part of a long file: scores here are the time."""
+    (folder := tmp_path / "speech").mkdir()
+    for name, seconds in (("a", 0.9), ("b", 3.5)):
+        noise = np.random.default_rng(0).standard_normal(round(16000 * seconds))
+        soundfile.write(folder / f"{name}.wav", 0.1 * noise, 16000)
+    recipe = tiny()
+    pack, times = packed(folder, recipe).pack, np.arange(0, 4, 0.016)
+    assert pack.names == ("a.wav", "b.wav", "b.wav", "b.wav")
+    rows = [Scored(name, audio, times, times) for name, audio in hash_of(pack).items()]
+    write(tmp_path / "scores.parquet", rows, {}, "time")
+    own, framing = Scores(tmp_path / "scores.parquet", pack), recipe.network.acoustic
+    for utterance, before in enumerate((0, 0, pack.lengths[1], pack.lengths[1] + pack.lengths[2])):
+        for start, samples in ((0, 8000), (4000, 6400)):
+            found = own.of(utterance, start, samples, framing)
+            middle = (before + start + 160 * np.arange(len(found)) + 200) / 16000
+            assert len(found) == framing.frames(np.array(samples)) and np.abs(found - middle).max() < 1e-5
+
+
+def test_files_of_one_name_below_two_folders_have_no_scores(tmp_path: Path) -> None:
+    for name, own in (("a", 0.1), ("b", 0.2)):
+        (tmp_path / name).mkdir()
+        soundfile.write(tmp_path / name / "x.wav", np.full(9000, own), 16000)
+    pack = prepare(tiny(), [tmp_path / "a", tmp_path / "b"], tmp_path / "cache").pack
+    with pytest.raises(UpstreamError, match=r"two files are called x\.wav"):
+        hash_of(pack)
 
 
 def test_recipes_that_need_scores_name_their_file(scores: Path) -> None:

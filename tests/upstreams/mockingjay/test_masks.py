@@ -48,6 +48,19 @@ def test_published_intensity_masks_far_less_since_its_spans_overlap() -> None:
     assert intensity < 0.5 * random
 
 
+@pytest.mark.parametrize("frames", [298, 1498])
+def test_its_spans_begin_among_the_2n_frames_of_highest_score(frames: int) -> None:
+    """As published: the n highest of them, where spans fit in behind them."""
+    scores = np.random.default_rng(0).permutation(frames).astype(float)
+    masking = Masking(kind="intensity")
+    number = spans(masking, frames)
+    high = np.argsort(-scores)[: 2 * number]
+    starts = high[high < frames - masking.span][:number]
+    expected = np.zeros(frames, bool)
+    expected[(starts[:, None] + np.arange(masking.span)).ravel()] = True
+    assert len(starts) == number and (draw(masking, frames, np.random.default_rng(0), scores).covered == expected).all()
+
+
 @pytest.mark.parametrize("kind", sorted(set(KINDS) - {"random", "intensity"}))
 @pytest.mark.parametrize("frames", [30, 298, 1498])
 def test_equal_kinds_mask_as_many_frames_as_random_with_the_same_draws(kind: str, frames: int) -> None:

@@ -8,13 +8,17 @@ import resource
 import signal
 import time
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 import torch
 
 import upstreams
+from tests.upstreams.mockingjay import small as mockingjay
+from tests.upstreams.npc import small as npc
 from tests.upstreams.pretraining.training import (
     STILL,
+    TINY,
     finish,
     free_port,
     packed,
@@ -70,14 +74,27 @@ def test_two_processes_equal_one(data: Path, tmp_path: Path) -> None:
     assert max(float((one[name] - begun[name]).abs().max()) for name in one) > 1e-2  # it did learn
 
 
-def together(data: Path, *runs: Path, changes: tuple[tuple[str, ...], ...] = ((), ())) -> list[tuple[int, str]]:
+def together(
+    data: Path, *runs: Path, changes: tuple[tuple[str, ...], ...] = ((), ()), settings: dict[str, object] = TINY
+) -> list[tuple[int, str]]:
     """Two processes of one run, as on two machines: each with a folder and settings of its own; status, errors."""
     meeting = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
     started = [
-        start(data, run, *own, variables={**meeting, "RANK": str(rank), "LOCAL_RANK": "0"})
+        start(data, run, *own, settings=settings, variables={**meeting, "RANK": str(rank), "LOCAL_RANK": "0"})
         for rank, (run, own) in enumerate(zip(runs, changes, strict=True))
     ]
     return [(process.wait(timeout=600), process.communicate()[1]) for process in started]
+
+
+@pytest.mark.parametrize("method", [mockingjay, npc])
+def test_so_do_those_of_other_methods(method: ModuleType, data: Path, tmp_path: Path) -> None:
+    """With batch norms, codes and dropout: what is drawn follows from the micro-batch, in whichever process."""
+    said = together(data, tmp_path / "a", tmp_path / "b", settings=method.TINY)
+    assert [status for status, _ in said] == [0, 0], said
+    log = run(method.tiny(), data, tmp_path / "one")
+    assert log[-1]["loss"] < log[0]["loss"]
+    one, two = weights(tmp_path / "one", 20), weights(tmp_path / "a", 20)
+    assert max(float((one[name] - two[name]).abs().max()) for name in one) < 1e-4
 
 
 def test_processes_that_are_not_at_one_place_of_one_run_refuse(data: Path, tmp_path: Path) -> None:

@@ -58,6 +58,7 @@ def test_a_table_is_checked_and_its_lines_named(tmp_path: Path) -> None:
     cases = {
         "path,speaker\n0.wav,a\n": "has no column emotion",
         "path,speaker,emotion\n0.wav,a,neutral\n1.wav,,anger\n": "line 3: has no speaker",
+        "path,speaker,emotion\n0.wav,a,neutral\n1.wav,a, \n": "line 3: has no emotion",
         "path,speaker,emotion\nnone.wav,a,neutral\n": r"1 of its audio files are not there, such as .*none\.wav",
         "path,speaker,emotion\n0.wav,a,neutral\n1.wav,b,anger\n": "no speaker has both 'neutral' and other emotions",
         "path,speaker,emotion\n0.wav,a,neutral\n1.wav,a,joy\n2.wav,b,fear\n": "no speaker of fear has 'neutral'",
@@ -67,6 +68,17 @@ def test_a_table_is_checked_and_its_lines_named(tmp_path: Path) -> None:
             tables.load([written(tmp_path, text, *files)])
     with pytest.raises(UpstreamError, match="cannot be used as a table"):
         tables.load([tmp_path / "none.csv"])
+
+
+def test_speakers_of_files_without_a_corpus_are_apart(tmp_path: Path) -> None:
+    several = [tmp_path / name for name in ("one", "two")]
+    for folder in several:
+        folder.mkdir()
+    files = [
+        written(folder, "path,speaker,emotion\n0.wav,a,neutral\n1.wav,a,anger\n", "0.wav", "1.wav")
+        for folder in several
+    ]
+    assert files[0].name == files[1].name and tables.load(files)["speaker"].nunique() == 2
 
 
 def test_held_out_speakers_are_whole_and_of_every_corpus(tmp_path: Path) -> None:

@@ -108,6 +108,7 @@ def test_it_learns_strengths_on_speakers_held_out() -> None:
     network = training.fit(mels, wanted, emotions, held, settings, epochs.append)
     assert min(epoch.error for epoch in epochs) < 0.6 * epochs[0].constant
     assert epochs[-1].loss < epochs[0].loss and not network.training
+    assert all(0 < epoch.best_constant <= epoch.constant for epoch in epochs)
 
 
 def test_from_a_table_to_scores_that_masks_follow(table: Path, tmp_path: Path, capsys) -> None:
@@ -117,7 +118,7 @@ def test_from_a_table_to_scores_that_masks_follow(table: Path, tmp_path: Path, c
     said = capsys.readouterr().out
     assert "anger: 100.0 % of pairs" in said and "epoch 1: loss" in said
     _, facts = model.load(file)
-    assert facts["seen"] == {"mine": "labels"}
+    assert facts["seen"] == {"mine": "labels"} and facts["recipe"]["epochs"] == 1 and facts["audio"]
     speech, pictures = table.parent / "speech", tmp_path / "pictures"
     words = ["strength", "score", str(file), "--data", str(speech), "--output", str(out), "--pictures", str(pictures)]
     assert main([*words, "--min-seconds", "0.3", "--max-seconds", "0.8", *common]) == 0
