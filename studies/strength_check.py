@@ -5,8 +5,8 @@
 RAVDESS's speech has 672 pairs: one actor, sentence, repetition and emotion, normal and strong. Printed are the share of
 pairs that are ordered right, by the model and by loudness, and their difference, each a mean over actors with its 95 %
 interval (bootstrap over actors); and, over frames less their utterance's mean, how the score goes with energy, alone
-and with log F0 and voicing held constant. A model that orders no better than loudness, or whose frames follow energy,
-is an energy tracker.
+and with log F0 and voicing held constant. A model whose frames follow energy is an energy tracker; one that orders no
+better than loudness may be replaced by it.
 """
 
 from __future__ import annotations
@@ -44,10 +44,10 @@ def waveform(path: Path) -> np.ndarray:
     return mono if rate == RATE else soxr.resample(mono, rate, RATE)
 
 
-def measured(network: model.StrengthNet, path: Path) -> tuple[float, float, np.ndarray]:
+def measured(network: model.StrengthNet, path: Path, speaker: torch.Tensor) -> tuple[float, float, np.ndarray]:
     """The utterance's score, its loudness in dB, and (T, 4) of its frames: score, log energy, log F0, voicing."""
     wave = waveform(path)
-    times, scores = scoring.frames(network, torch.from_numpy(wave))
+    times, scores = scoring.frames(network, torch.from_numpy(wave), speaker)
     prosody = Prosody().frames(wave)
     rows = np.minimum(np.rint(times * 100).astype(int), len(prosody) - 1)
     frames = np.column_stack([scores, prosody[rows, 2], prosody[rows, 0], prosody[rows, 1]])
@@ -84,9 +84,12 @@ def main() -> None:
         several = [several[i] for i in np.linspace(0, len(several) - 1, options.limit).astype(int)]
     right: dict[str, list[tuple[bool, bool]]] = defaultdict(list)
     frames, actors = [], [actor for _, actor, _, _ in several]
+    paths = {actor: [path for pair in several if pair[1] == actor for path in pair[2:]] for actor in set(actors)}
+    speakers = {actor: model.colour(model.log_mel(torch.from_numpy(waveform(path))) for path in own)
+                for actor, own in paths.items()}  # fmt: skip
     ordered = []
-    for emotion, _, normal, strong in several:
-        (low, quiet, first), (high, loud, second) = measured(network, normal), measured(network, strong)
+    for emotion, actor, *both in several:
+        (low, quiet, first), (high, loud, second) = (measured(network, path, speakers[actor]) for path in both)
         ordered.append((high > low, loud > quiet))
         right[emotion].append(ordered[-1])
         frames += [first, second]

@@ -10,7 +10,7 @@ from pathlib import Path
 from commons import places
 from commons.commands import MOST_JOBS, whole
 from upstreams.errors import UpstreamError
-from upstreams.strength.settings import PUBLISHED, USUAL
+from upstreams.strength.settings import PUBLISHED, SHIPPED, USUAL
 
 
 def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -30,7 +30,9 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     train.add_argument("--published", action="store_true", help="the paper's rate, batch, patience and dropout; slow")
     train.add_argument("--seed", type=whole(0), default=1, metavar="N")
     score = several.add_parser("score", help="write the scores of folders of speech")
-    score.add_argument("model", type=Path, metavar="FILE", help="that train wrote")
+    score.add_argument(
+        "model", nargs="?", type=Path, default=SHIPPED, metavar="FILE", help="that train wrote; default: ours"
+    )
     score.add_argument(
         "--data", dest="speech", nargs="+", type=Path, required=True, metavar="DIR", help="folders of speech"
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -45,7 +45,7 @@ class Output(NamedTuple):
 class StrengthNet(nn.Module):
     """Log-mel energies (B, T, 80) and numbers of frames (B,) -> Output.
 
-    Nothing depends on padding, and nothing on the mean of a band: it tells of speaker and microphone.
+    Energies are taken relative to the speaker, less the speaker's `colour`. Nothing depends on padding.
     """
 
     def __init__(self, config: Config) -> None:
@@ -73,8 +73,7 @@ class StrengthNet(nn.Module):
 
     def forward(self, mel: Tensor, frames: Tensor) -> Output:
         valid = torch.arange(mel.shape[1], device=mel.device) < frames[:, None]
-        mean = (mel * valid[..., None]).sum(1) / frames[:, None]
-        x, kept = (mel - mean[:, None])[:, None], valid[:, None, :, None]
+        x, kept = mel[:, None], valid[:, None, :, None]
         for stage in self.stages:
             for convolution in stage:  # type: ignore[union-attr]
                 x = F.relu(convolution(x * kept))
@@ -116,6 +115,18 @@ def log_mel(waveform: Tensor) -> Tensor:
     return (energies - energies.mean()) / SCALE
 
 
+def colour(mels: Iterable[Tensor]) -> Tensor:
+    """(80,) the mean of every band over all frames of a speaker's utterances: that of the voice and the microphone.
+
+    Strengths are relative to the speaker, so energies have to be, too.
+    """
+    total, frames = torch.zeros(MEL_BINS, dtype=torch.float64), 0
+    for mel in mels:
+        total += mel.double().sum(0)
+        frames += len(mel)
+    return (total / frames).float()
+
+
 def times(frames: int) -> Tensor:
     """(frames,) seconds, the middle of each frame."""
     return (torch.arange(frames) * HOP + FFT / 2) / SAMPLE_RATE
@@ -127,8 +138,8 @@ def padded(mels: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
 
 
 def save(path: Path, network: StrengthNet, facts: Facts) -> None:
-    """Write a network. Raises UpstreamError where it cannot be written."""
-    checkpoints.write(path, Stored(NAME, asdict(network.config), network.state_dict(), facts))
+    """Write a network, in half precision. Raises UpstreamError where it cannot be written."""
+    checkpoints.write(path, Stored(NAME, asdict(network.config), network.state_dict(), facts), torch.float16)
 
 
 def load(path: Path) -> tuple[StrengthNet, Facts]:

@@ -1,8 +1,11 @@
-"""The settings of a training. Imports no torch, so that --help can name them."""
+"""The settings of a training, and the file that ships. Imports no torch, so that --help can name them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
+
+SHIPPED = Path(__file__).parent / "weights" / "strength.safetensors"  # weights/README.md
 
 
 @dataclass(frozen=True)
@@ -10,8 +13,8 @@ class Settings:
     """How it is trained: USUAL, or with the rate, batch, patience and dropout of the paper, PUBLISHED.
 
     Attributes:
-        patience: epochs without a smaller error on held-out speakers, after which training ends; None: it does not, and
-            the rate falls to zero.
+        patience: epochs without a smaller error on held-out speakers, after which training ends, and the best epoch
+            is taken; None: no epoch is chosen, and the rate falls to zero.
         varied: each epoch gets other voices (`variation.py`).
         dropout: of values before and after the LSTMs; dropped: of the channels of convolutions.
     """

@@ -21,7 +21,7 @@ from upstreams.errors import UpstreamError
 from upstreams.inputs.audio import Segment, decode
 from upstreams.pretraining.batches import SAMPLE_RATE
 from upstreams.pretraining.recipe_sections import Optimiser
-from upstreams.strength.model import Config, Output, StrengthNet, log_mel, padded
+from upstreams.strength.model import Config, Output, StrengthNet, colour, log_mel, padded
 from upstreams.strength.ranking import Strengths, strengths
 from upstreams.strength.settings import Settings
 from upstreams.strength.variation import varied
@@ -77,10 +77,15 @@ def targets(audio: pd.DataFrame, options: Extraction) -> Strengths:
 
 
 def spectra(audio: pd.DataFrame) -> list[torch.Tensor]:
-    """Log-mel energies of every utterance, in half precision: all are kept in memory."""
+    """Log-mel energies of every utterance relative to its speaker, in half precision: all are kept in memory."""
     rows = zip(audio["path"], audio["sha256"], strict=True)
     waveforms = (decode(Segment(path, sha256, None, None, None, 0.0), SAMPLE_RATE) for path, sha256 in rows)
-    return [log_mel(torch.from_numpy(waveform)).half() for waveform in waveforms]
+    mels = [log_mel(torch.from_numpy(waveform)).half() for waveform in waveforms]
+    for _, own in audio.reset_index().groupby("speaker").groups.items():
+        mean = colour(mels[row] for row in own)
+        for row in own:
+            mels[row] = (mels[row].float() - mean).half()
+    return mels
 
 
 def fit(
@@ -91,7 +96,10 @@ def fit(
     settings: Settings,
     watch: Callable[[Epoch], None],
 ) -> StrengthNet:
-    """The network of the epoch with the smallest error on held-out speakers. `watch` is called after each epoch."""
+    """The network of the last epoch; with `patience`, of the one with the smallest error on held-out speakers.
+
+    `watch` is called after each epoch.
+    """
     torch.manual_seed(settings.seed)
     classes = tuple(sorted(set(emotions)))
     network = StrengthNet(Config(classes, settings.channels, dropped=settings.dropped, dropout=settings.dropout))
@@ -125,7 +133,8 @@ def fit(
             best, smallest, since = copy.deepcopy(network.state_dict()), error, 0
         if since == settings.patience:
             break
-    network.load_state_dict(best)
+    if settings.patience is not None:
+        network.load_state_dict(best)
     return network.eval()
 
 

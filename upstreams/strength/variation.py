@@ -14,16 +14,14 @@ MASKS, BANDS, FRAMES = 2, 15, 20  # gaps of bands and of frames, each, and the w
 
 
 def varied(mel: Tensor, rng: np.random.Generator) -> Tensor:
-    """(T, F) -> (T', F) less its mean of every band: bands and tempo stretched, some bands and frames at the mean.
+    """(T, F) relative to the speaker -> (T', F): bands and tempo stretched, some bands and frames at the mean.
 
     Stretched bands are roughly those of a longer or shorter vocal tract (Jaitly and Hinton 2013), which stretches Hz,
-    not mel bands; gaps are those of SpecAugment
-    (Park et al., Interspeech 2019, without its warping of time).
+    not mel bands; gaps are those of SpecAugment (Park et al., Interspeech 2019, without its warping of time).
     """
     bands, tempo = np.exp(WARP * rng.uniform(-1, 1, 2))
     mel = _read(mel.T, torch.arange(mel.shape[1]) * bands).T
     mel = _read(mel, torch.arange(max(2, round(len(mel) * tempo))) / tempo)
-    mel = mel - mel.mean(0)  # as the network does, so that a gap at zero is one at the mean
     for _ in range(MASKS):
         for rows, widest in ((mel, FRAMES), (mel.T, BANDS)):
             width = int(rng.integers(min(widest, len(rows) // 5) + 1))

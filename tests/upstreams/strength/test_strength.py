@@ -17,6 +17,7 @@ from tests.upstreams.pretraining.training import packed
 from upstreams.__main__ import main
 from upstreams.pretraining import scores
 from upstreams.strength import model, scoring, training
+from upstreams.strength import table as tables
 from upstreams.strength.model import Config, StrengthNet
 from upstreams.strength.settings import Settings
 from upstreams.strength.variation import varied
@@ -47,7 +48,7 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "table.csv"
 
 
-def test_nothing_depends_on_padding_on_level_or_on_colour() -> None:
+def test_nothing_depends_on_padding_or_on_level() -> None:
     torch.manual_seed(0)
     network = StrengthNet(Config(("a", "b", "c"), (4, 4, 8, 8), 16)).eval()
     waves = [torch.from_numpy(wave(0.5, seconds, np.random.default_rng(1))) for seconds in (0.4, 1.5)]
@@ -60,10 +61,21 @@ def test_nothing_depends_on_padding_on_level_or_on_colour() -> None:
             torch.testing.assert_close(alone.strength[0], together.strength[row], atol=1e-5, rtol=1e-4)
             torch.testing.assert_close(alone.emotion[0], together.emotion[row], atol=1e-5, rtol=1e-4)
             assert float(alone.strength[0]) == pytest.approx(float(alone.frames.mean()), rel=1e-5)
-        coloured = network((mels[1] + torch.linspace(-1, 1, 80))[None], torch.tensor([len(mels[1])]))
-        torch.testing.assert_close(coloured.frames[0], together.frames[1], atol=1e-5, rtol=1e-4)
         louder = model.log_mel(2 * waves[1])
     torch.testing.assert_close(louder, mels[1], atol=0.02, rtol=0)
+
+
+def test_scores_are_relative_to_the_speaker_or_else_to_the_folder(table: Path) -> None:
+    rows, bands = tables.load([table]), torch.linspace(-1, 1, 80)
+    mels = training.spectra(training.audio_of(rows, 1))
+    for speaker in set(rows["speaker"]):
+        own = torch.cat([mels[row] for row in np.flatnonzero(rows["speaker"] == speaker)]).float()
+        assert own.mean(0).abs().max() < 2e-3 and own.std() > 0.1
+    whole = [model.log_mel(torch.from_numpy(wave(0.5, 1.0, np.random.default_rng(i)))) for i in range(3)]
+    torch.testing.assert_close(model.colour(mel + bands for mel in whole), model.colour(whole) + bands)
+    pack = packed(table.parent / "speech", tiny()).pack
+    of_all = model.colour(model.log_mel(torch.from_numpy(pack.samples(i))) for i in range(len(pack)))
+    torch.testing.assert_close(scoring.colours(pack), {Path(): of_all})
 
 
 def test_both_ways_is_the_lstm_of_torch_on_packed_sequences() -> None:
@@ -137,9 +149,9 @@ def test_scores_lie_at_the_middle_of_their_frames(table: Path) -> None:
     torch.manual_seed(0)
     network = StrengthNet(Config(("a", "b"), (2, 2, 2, 2), 4)).eval()
     pack = packed(table.parent / "speech", tiny()).pack
-    name = pack.names[4]
+    name, speaker = pack.names[4], scoring.colours(pack)[Path()]
     scored = next(one for one in scoring.of_pack(network, pack) if one.id == name)
-    at, values = scoring.frames(network, torch.from_numpy(pack.samples(4)))
+    at, values = scoring.frames(network, torch.from_numpy(pack.samples(4)), speaker)
     assert np.array_equal(scored.scores, values) and at[0] == pytest.approx(0.016)
     assert len(at) == (pack.lengths[4] - 512) // 256 + 1
     assert scored.audio == scores.hash_of(pack)[name]
