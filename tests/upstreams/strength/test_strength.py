@@ -157,6 +157,15 @@ def test_scores_lie_at_the_middle_of_their_frames(table: Path) -> None:
     assert scored.audio == scores.hash_of(pack)[name]
 
 
+def test_the_model_that_ships_scores_speech_and_says_whose_labels_it_has_seen(table: Path, tmp_path: Path) -> None:
+    speech, out = table.parent / "speech", tmp_path / "scores.parquet"
+    words = ["--data", str(speech), "--output", str(out), "--cache", str(tmp_path / "cache"), "--jobs", "1"]
+    assert main(["strength", "score", "--min-seconds", "0.3", *words]) == 0
+    rows, about = pq.read_table(out).to_pandas(), json.loads(pq.read_schema(out).metadata[b"emorep"])
+    assert rows["score"].between(-0.5, 1.5).all() and rows["score"].std() > 0.01
+    assert about["seen"] == dict.fromkeys(("nemo", "korean_emotion_tts"), "labels")
+
+
 def test_bad_requests_are_one_line(table: Path, tmp_path: Path, capsys) -> None:
     unknown = tmp_path / "unknown.safetensors"
     model.save(unknown, StrengthNet(Config(("a", "b"), (2, 2, 2, 2), 4)), {})
