@@ -254,9 +254,9 @@ def test_scores_of_a_part_are_those_of_its_place_in_the_file(tmp_path: Path) -> 
     own, framing = Scores(tmp_path / "scores.parquet", pack), recipe.network.acoustic
     for utterance, before in enumerate((0, 0, pack.lengths[1], pack.lengths[1] + pack.lengths[2])):
         for start, samples in ((0, 8000), (4000, 6400)):
-            scored = own.of(utterance, start, samples, framing)
-            middle = (before + start + 160 * np.arange(len(scored)) + 200) / 16000
-            assert len(scored) == framing.frames(np.array(samples)) and np.abs(scored - middle).max() < 1e-5
+            values = own.of(utterance, start, samples, framing)
+            middle = (before + start + 160 * np.arange(len(values)) + 200) / 16000
+            assert len(values) == framing.frames(np.array(samples)) and np.abs(values - middle).max() < 1e-5
 
 
 def test_files_of_one_name_below_two_folders_have_no_scores(tmp_path: Path) -> None:
