@@ -66,7 +66,7 @@ def task(job: Measure | Late, asked: Task) -> record.Task:
         notes=[*asked.notes, *(asked.text_notes if "text" in modality else ())],
         marks=concerning(asked.marks, modality),
         derived=made.kind if made else None,
-        aspect=made.aspect if made else "",
+        aspect=made.aspect if made else definition.aspect,
         base=made.base if made else None,
         sources=list(made.sources) if made else [],
         source_corpora=list(made.source_corpora) if made else [],

@@ -30,6 +30,7 @@ FOLDER = Path(__file__).parent / "definitions"
 
 # Unit of resampling -> the column of the utterance table that holds it.
 GROUPS = {"speaker": "speaker", "dialogue": "dialogue", "video": "dialogue", "sentence": "sentence", "utterance": ""}
+EMOTION = ("emotion", "vote")  # columns that tell the emotion, as acted or as others name it
 VALUES = ("arousal", "valence", "dominance", "sentiment")  # columns that a regression may ask for
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -176,6 +177,16 @@ class Definition(_Strict):
     def heads(self) -> tuple[str, ...]:
         """The default downstreams."""
         return (self.downstream,) if isinstance(self.downstream, str) else self.downstream
+
+    @property
+    def aspect(self) -> str:
+        """What it asks where that is not the emotion of the utterance: `intensity`, `polarity`, `arousal`, `next turn`.
+
+        Only figures of one aspect are averaged.
+        """
+        if self.next_turn:
+            return "next turn"
+        return "" if self.target in EMOTION else self.target
 
     @property
     def family(self) -> str:

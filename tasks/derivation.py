@@ -13,7 +13,8 @@ class Derivation:
 
     Attributes:
         kind: transfer, shots, gender ...
-        aspect: what it asks: `gender`, `shots 4`, `labels anger+sadness`; only figures of one aspect are averaged.
+        aspect: what it asks: `gender`, `shots 4`, `labels anger+sadness`, `polarity shots 4` where its base asks for
+            something else than emotion; only figures of one aspect are averaged.
         base: the task that it is made of; of a transfer the task that is tested; of corpora that are joined and all
             tested, their suite or tasks.
         opens: the name that opens the base, which names a user's file where `base` does not.

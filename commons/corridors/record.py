@@ -95,8 +95,8 @@ class Task(Section):
     derived: str | None = Field(default=None, description="kind of a derived task: transfer, shots, gender ...")
     aspect: str | None = Field(
         default=None,
-        description="what a derived task asks, so that only figures alike are averaged: gender, shots 4, labels a+b; "
-        "empty for others; null in records from before there was this key",
+        description="what a task asks: gender, shots 4, labels a+b, intensity, polarity, next turn; empty where it is "
+        "emotion; only figures of one aspect are averaged; null in records from before there was this key",
     )
     base: str | None = Field(
         default=None,

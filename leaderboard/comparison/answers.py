@@ -88,7 +88,9 @@ def _of_draws(draws: Sequence[Answer]) -> Answer:
 def kinds(parts: Sequence[list[Answer]]) -> tuple[list[list[list[Answer]]], list[str]]:
     """Parts whose figures may be averaged: of one head, headline metric and aspect, one part a task.
 
-    Of several versions of a task the one with most upstreams is taken, and a line names each that is left out.
+    Of several versions of a task the one with most upstreams is taken. Tasks whose figure is undefined for everyone are
+    left out, and so are those of a corpus family whose groups are smaller than those of its other tasks (dialogues,
+    where others have speakers): the same people would count as further groups.
 
     Returns:
         parts of every kind, and a line for every part left out.
@@ -100,6 +102,9 @@ def kinds(parts: Sequence[list[Answer]]) -> tuple[list[list[list[Answer]]], list
         if record.cell.limit is not None:
             continue
         task = record.task
+        if all(a.record.scores.metrics[task.headline].value is None for a in part):
+            left.append(f"{task.name} is in no mean over tasks: its {task.headline} is undefined")
+            continue
         system = record.cell.downstream, record.downstream.trained
         own = by_kind.setdefault((*system, task.headline, aspect(task)), {})
         if task.name in own:
@@ -110,7 +115,29 @@ def kinds(parts: Sequence[list[Answer]]) -> tuple[list[list[list[Answer]]], list
             )
         else:
             own[task.name] = part
-    return [[own[name] for name in sorted(own)] for own in by_kind.values()], left
+    made = []
+    for own in by_kind.values():
+        kept, smaller = _of_one_unit([own[name] for name in sorted(own)])
+        made.append(kept)
+        left += smaller
+    return made, left
+
+
+def _of_one_unit(parts: list[list[Answer]]) -> tuple[list[list[Answer]], list[str]]:
+    """The parts of every family that are grouped by its largest unit, of fewest groups; a line for each other."""
+    tasks = [part[0].record.task for part in parts]
+    sizes: dict[str, list[tuple[int, str]]] = {}
+    for part, task in zip(parts, tasks, strict=True):
+        sizes.setdefault(family_of(task), []).append((len(part[0].groups), task.group_by))
+    units = {family: min(known)[1] for family, known in sizes.items()}
+    kept = [part for part, task in zip(parts, tasks, strict=True) if task.group_by == units[family_of(task)]]
+    left = [
+        f"{task.name} is in no mean over tasks: its groups are {task.group_by}s, those of other tasks of "
+        f"{family_of(task)} are {units[family_of(task)]}s"
+        for task in tasks
+        if task.group_by != units[family_of(task)]
+    ]
+    return kept, left
 
 
 def same_utterances(first: Answer, second: Answer) -> None:

@@ -28,7 +28,8 @@ class Across:
     Ranks, from 1 to K, follow from each as `rank_intervals` says.
 
     `pairs`: on further speakers of these corpora. `pairs_corpora`: on further corpora, a family being a draw.
-    `clean`: means over the tasks on which none of these upstreams is contaminated (None: there is no such task).
+    `clean`: means over the tasks on which none of these upstreams is known to be contaminated (None: there is no such
+    task, or a mean is undefined).
     """
 
     metric: str
@@ -36,7 +37,7 @@ class Across:
     upstreams: list[str]
     means: list[Effect]
     clean_tasks: list[str]
-    clean: list[float] | None
+    clean: list[float | None] | None
     incomplete: dict[str, list[str]]  # upstream left out: the tasks it lacks
     pairs: list[Pair]
     needed: float
@@ -160,8 +161,10 @@ def _clean(
     tasks: Sequence[Task],
     families: dict[str, list[str]],
     values: Sequence[np.ndarray],
-) -> tuple[list[str], list[float] | None]:
-    """The tasks on which none of these upstreams is contaminated, and every upstream's mean over them (None: no task).
+) -> tuple[list[str], list[float | None] | None]:
+    """The tasks on which none of these upstreams is known to be contaminated, and every upstream's mean over them.
+
+    No means where there is no such task; None for a mean that is undefined.
 
     Args:
         values: for every upstream its (T,) figures of the tasks.
@@ -174,7 +177,8 @@ def _clean(
         return clean_tasks, None
     kept = {f: [t for t in members if t not in dirty] for f, members in families.items()}
     kept = {f: members for f, members in kept.items() if members}
-    return clean_tasks, [float(np.mean(_votes(own, tasks, kept))) for own in values]
+    means = [float(np.mean(_votes(own, tasks, kept))) for own in values]
+    return clean_tasks, [mean if np.isfinite(mean) else None for mean in means]
 
 
 def mean_over(members: Sequence[Answer]) -> Effect:

@@ -154,7 +154,7 @@ function overview(host) {
           higher ? form.top : Math.max(...[...means.values()].map((m) => m[3] ?? m[1]))]) });
     }
     if (means.size && table.mean.clean?.length) {
-      columns.push({ title: "clean tasks", hint: "the same mean over tasks on which none of these upstreams is contaminated",
+      columns.push({ title: "clean tasks", hint: "the same mean over tasks on which none of these upstreams is known to be contaminated",
         descending: higher, value: (row) => mean(row)?.[6] ?? null, cell: (row) => figure(mean(row)?.[6], form) });
     }
     for (const index of boards) {
@@ -173,7 +173,7 @@ function overview(host) {
       notes.push(make("p", {}, `Over corpora: one vote for each of ${Object.values(table.mean.families).map((t) => t.join(" + ")).join(", ")}; ` +
         `upstreams that lack one of these tasks have none. Ranks are on further speakers of these corpora.`));
       if (table.mean.clean) {
-        notes.push(make("p", {}, table.mean.clean.length ? `Clean tasks: the same mean over ${table.mean.clean.join(", ")}, on which none of these upstreams is contaminated.` :
+        notes.push(make("p", {}, table.mean.clean.length ? `Clean tasks: the same mean over ${table.mean.clean.join(", ")}, on which none of these upstreams is known to be contaminated.` :
           "On every task some upstream is contaminated: there is no mean over clean tasks."));
       }
     } else if (table.mean) {

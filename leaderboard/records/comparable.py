@@ -16,7 +16,7 @@ def question(record: Record) -> Question:
 
 
 def aspect(task: Task) -> str:
-    """What a derived task asks, as `gender`, `shots 4`, `labels anger+sadness`; empty for other tasks.
+    """What a task asks, as `gender`, `shots 4`, `labels anger+sadness`, `intensity`; empty where it asks for emotion.
 
     Only figures of one aspect are averaged.
     """

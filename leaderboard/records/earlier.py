@@ -16,6 +16,9 @@ DERIVED = ("gender", "sentence", "speaker", *OPTIONS, *TRANSFERS)
 VARIANT = re.compile(r"(?P<base>emotion2vec):(?P<ablation>.+)/(?P<variant>[^/]+)")
 # After the step comes `.safetensors`, and a hash that may be digits as well.
 CHECKPOINT = re.compile(r"(?P<run>emotion2vec@.*?)step-(?P<step>\d+)[^/]*")
+# Tasks of ours that ask for something else than emotion, which records did not tell.
+ASKS = {r"\w+_(arousal|valence|dominance|intensity)": r"\1", r"\w+_next": "next turn",
+        r"meld3|(meld|mosei|mosi)_binary": "polarity", "mosei|mosi": "sentiment"}  # fmt: skip
 RANDOM = re.compile(r"random:(?P<base>[^@+#]+)(?:@(?P<draw>\d+))?")  # of a fusion, the record says it
 
 
@@ -29,7 +32,7 @@ def completed(record: Record) -> Record:
         drawn = record.upstream.model_copy(update={"draw": int(random["draw"] or 0)})
         record = record.model_copy(update={"upstream": drawn})
     if record.task.aspect is not None:
-        return record
+        return record.model_copy(update={"task": asking(record.task)})
     update = {"task": derivation(record.task), "upstream": lineage(record.upstream)}
     return record.model_copy(update=update)
 
@@ -41,7 +44,7 @@ def derivation(task: Task) -> Task:
     """
     kind, _, arguments = task.name.partition(":")
     if kind not in DERIVED or not arguments:
-        return task.model_copy(update={"aspect": ""})
+        return asking(task.model_copy(update={"aspect": ""}))
     update: dict[str, object] = {"derived": kind, "aspect": kind, "base": arguments}
     if kind in TRANSFERS and "," in arguments:
         source, _, target = arguments.partition(",")
@@ -52,6 +55,14 @@ def derivation(task: Task) -> Task:
         if kind == "shots" and option.strip().isdigit():
             update["shots"] = int(option)
     return task.model_copy(update=update)
+
+
+def asking(task: Task) -> Task:
+    """The task with its aspect as its name has it, where it is a task of ours and says none."""
+    if task.aspect or task.derived:
+        return task
+    said = [match.expand(aspect) for asks, aspect in ASKS.items() if (match := re.fullmatch(asks, task.name))]
+    return task.model_copy(update={"aspect": said[0]}) if said else task
 
 
 def lineage(upstream: Upstream) -> Upstream:

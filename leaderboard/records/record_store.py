@@ -56,7 +56,7 @@ def record(results: Path, measured: Measured, extends: Record | None) -> Record:
     from leaderboard.records.scoring import score
 
     if measured.task.aspect is None:
-        raise LeaderboardError("record: task.aspect is null; it says what a derived task asks, and is empty for others")
+        raise LeaderboardError("record: task.aspect is null; it says what a task asks, and is empty for emotion")
     path = path_of(results, measured.cell.upstream, measured.cell.task, measured.cell.downstream)
     whole = _all_seeds(path, measured, extends)
     task, upstream, run = measured.task, measured.upstream, measured.run

@@ -231,7 +231,7 @@ def _over_corpora(title: str, over: Across, called: dict[str, str], reads: dict[
     notes = [(RANK if ranked else NO_RANK) + "; the last column: on further corpora"]
     if several:
         clean = ", ".join(over.clean_tasks)
-        notes.append(f"clean tasks: the same mean over {clean}, on which none of these upstreams is contaminated")
+        notes.append(f"clean tasks: the same mean over {clean}, on which no upstream here is known to be contaminated")
     elif over.clean is None:
         notes.append("on every task some upstream is contaminated: there is no mean over clean tasks")
     for name, lacking in over.incomplete.items():

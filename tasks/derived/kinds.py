@@ -74,6 +74,12 @@ class Derived:
         return label_algebra.shared([tuple(task.labels) for task in self.definitions])
 
     @property
+    def _aspect(self) -> str:
+        """What it asks: its kind with its option, and what its base asks, unless it asks for a column of its own."""
+        own = f"{self.kind} {self.option}" if self.kind in ("shots", "labels", PERTURBED) else self.kind
+        return own if self.kind in COLUMNS else " ".join(filter(None, (self.definitions[0].aspect, own)))
+
+    @property
     def derivation(self) -> Derivation:
         """How it came from its tasks, for records and tables."""
         base, *sources = self.definitions
@@ -83,7 +89,7 @@ class Derived:
         changes = perturbations.expand(self.option) if self.kind == PERTURBED else []
         return Derivation(
             kind=self.kind,
-            aspect=f"{self.kind} {self.option}" if self.kind in ("shots", "labels", PERTURBED) else self.kind,
+            aspect=self._aspect,
             base=base.name,
             sources=named,
             source_corpora=tuple(source.corpus for source in sources),
@@ -105,6 +111,7 @@ CONTROL = ("classification", "conversation")
 ACROSS, PERTURBED = "across-languages", "perturbed"
 TRANSFERS = ("transfer", "transfer-standardised")
 UNIFIED = ("unified", "alone")
+COLUMNS = ("gender", "sentence", "speaker", "votes")  # kinds that ask for something else than their base
 KINDS = Registry(
     "kind of derived task",
     {

@@ -17,6 +17,7 @@ from leaderboard.boards import merging
 from leaderboard.records import files, record_store
 from leaderboard.records.comparable import aspect
 from leaderboard.tables import transfers, views
+from tasks import catalogue, definition
 from tests.leaderboard import cells
 
 HERE = Path(__file__).parent
@@ -25,6 +26,12 @@ TASKS = {
     "emodb": {},
     "emobox:emodb": {},
     "csv:my/table": {},
+    "csv:my/calls_arousal": {},
+    "iemocap_arousal": {"aspect": "arousal"},
+    "ravdess_intensity": {"aspect": "intensity"},
+    "iemocap_next": {"aspect": "next turn"},
+    "meld_binary": {"aspect": "polarity"},
+    "mosi": {"aspect": "sentiment"},
     "transfer:emodb,urdu": {"derived": "transfer", "aspect": "transfer", "base": "urdu", "sources": ["emodb"]},
     "transfer-standardised:a, b": {
         "derived": "transfer-standardised", "aspect": "transfer-standardised", "base": "b", "sources": ["a"],
@@ -111,6 +118,12 @@ def test_a_filled_record_keeps_its_checksum(results):
     assert transfers.pair(record.task) == ("transfer", "emodb", "urdu")
     path.write_text(content.replace('"transfer:emodb,urdu"', '"transfer:emovo,urdu"', 1))
     assert record_store.examine(results, path)[1]
+
+
+@pytest.mark.parametrize("name", catalogue.names())
+def test_what_our_tasks_ask_is_filled_in(results, name):
+    """Earlier records said it of derived tasks alone."""
+    assert as_read(results, name, "fbank").task.aspect == definition.read(definition.path(name)).aspect
 
 
 def test_facts_that_a_record_tells_are_never_taken_from_names(make, results):

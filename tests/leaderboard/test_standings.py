@@ -119,3 +119,36 @@ def test_only_figures_alike_are_averaged_and_one_version_of_a_task(make, results
     assert asked == [{"emobox:emodb", "emodb", "urdu"}, {"gender:emodb", "gender:urdu"}, {"shots:emodb,5"}]
     assert len(several[0][-1]) == 3, "the version that most upstreams answered"
     assert len(left) == 1 and left[0].startswith("urdu: version 2, audit aaaaaaaa is in no mean over tasks")
+
+
+def test_tasks_that_ask_for_something_else_are_not_averaged_with_emotion(make, results):
+    board(make, results, names=("emodb", "urdu", "emodb_intensity", "emodb_next"))
+    several, left = kinds(answers(results, leaderboard.load(results)[0])[0])
+    asked = [{part[0].record.task.name for part in own} for own in several]
+    assert asked == [{"emodb", "urdu"}, {"emodb_intensity"}, {"emodb_next"}] and not left
+
+
+def test_people_do_not_count_again_as_their_dialogues(make, results):
+    """Of one family only tasks of one unit are averaged, the largest."""
+    board(make, results)
+    make(name="emodb_dialogue", upstream="good", right=0.9, table=cells.utterances(300, 60, seed=1), family="emodb",
+         group_by="dialogue")  # fmt: skip
+    make(name="urdu", upstream="good", table=cells.utterances(300, 60, seed=2), family="urdu", group_by="dialogue")
+    records = [r for r in leaderboard.load(results)[0] if r.cell.upstream == "good"]
+    (several,), left = kinds(answers(results, records)[0])
+    assert [part[0].record.task.name for part in several] == ["emodb", "urdu"]
+    assert left == [
+        "emodb_dialogue is in no mean over tasks: its groups are dialogues, those of other tasks of emodb are speakers"
+    ]
+
+
+def test_a_task_whose_figure_is_undefined_empties_no_mean(make, results):
+    board(make, results, names=("emodb", "urdu"))
+    table = cells.utterances(300, 10, seed=3)
+    table = table[table["emotion"] != "anger"].reset_index(drop=True)
+    for upstream, right in ORDER:
+        make(name="emovo", upstream=upstream, right=right, table=table, family="emovo")
+    (several,), left = kinds(answers(results, leaderboard.load(results)[0])[0])
+    assert [part[0].record.task.name for part in several] == ["emodb", "urdu"]
+    assert left == ["emovo is in no mean over tasks: its UA is undefined"]
+    assert across(several).ranks == [1, 2, 3]

@@ -107,6 +107,7 @@ class Recipe(recipe_sections.Recipe):
     """A recipe of emotion2vec. Its `model` has a `preset` (base, large, small), and what differs from it."""
 
     against_collapse: ClassVar[str] = "a higher teacher.decay"
+    unused: ClassVar[tuple[str, ...]] = ()
 
     masking: Masking = Masking()
     teacher: Teacher = Teacher()

@@ -83,7 +83,7 @@ class Batch(Section):
 
     seconds: Positive = 62.5  # 1e6 samples
     micro_batches: Count = 16
-    clones: Count = 8  # masks of an utterance, each a clone of it; methods besides emotion2vec draw one
+    clones: Count = 8  # masks of an utterance, each a clone of it
     equal_lengths: bool = True  # an utterance is cut to the shortest of its micro-batch; False: padded
 
 
@@ -128,6 +128,7 @@ class Recipe(Section):
     """Everything that decides a run, besides its audio. A method's recipe is a subclass with further sections."""
 
     against_collapse: ClassVar[str] = "other settings"  # what a run that collapsed may be begun anew with
+    unused: ClassVar[tuple[str, ...]] = ("batch.clones", "collapse.target")  # a method with a teacher uses them
 
     method: str = DEFAULT
     model: dict[str, object] = {}  # of the method's network
@@ -146,6 +147,15 @@ class Recipe(Section):
     def _longest(self) -> Self:
         if self.batch.seconds < (self.audio.crop_seconds or self.audio.max_seconds):
             raise ValueError("batch.seconds is less than the longest utterance (audio.crop_seconds or max_seconds)")
+        return self
+
+    @model_validator(mode="after")
+    def _used(self) -> Self:
+        for name in self.unused:
+            section, key = name.split(".")
+            settings: Section = getattr(self, section)
+            if getattr(settings, key) != type(settings).model_fields[key].default:
+                raise ValueError(f"{name} decides nothing in {self.method}; leave it out")
         return self
 
     @property

@@ -176,6 +176,13 @@ def test_a_derived_task_says_how_it_came_from_others(tmp_path, name, expected):
     assert task.derivation == expected and task.name == parsing.parse(name, tasks.Options(tmp_path, tmp_path)).name
 
 
+@pytest.mark.parametrize(
+    ("name", "aspect"), [("shots:meld_binary,2", "polarity shots 2"), ("gender:demo_next", "gender")]
+)
+def test_what_the_base_asks_is_kept_where_its_target_is(tmp_path, name, aspect):
+    assert parsing.parse(name, tasks.Options(tmp_path, tmp_path)).derivation.aspect == aspect
+
+
 def test_a_task_of_its_own_came_from_no_other(demo_cache):
     assert tasks.load("demo", tasks.Options(demo_cache, demo_cache)).derivation is None
 

@@ -111,6 +111,16 @@ def test_an_unknown_method_is_refused(tmp_path: Path) -> None:
             recipe.load(str(tmp_path / "mine.yaml"))
 
 
+@pytest.mark.parametrize("name", [name for name in method.METHODS if method.find(name).recipe.unused])
+def test_a_setting_that_decides_nothing_is_refused_and_its_default_is_not(name: str) -> None:
+    """A run's folder holds every setting, so its recipe must be readable again."""
+    for setting, value in (("batch.clones", 8), ("collapse.target", 0.1)):
+        section, key = setting.split(".")
+        assert recipe.check({"method": name, section: {key: value}}, "mine").method == name
+        with pytest.raises(UpstreamError, match=rf"mine is no recipe:\n  .*{setting} decides nothing in {name}"):
+            recipe.check({"method": name, section: {key: value / 2}}, "mine")
+
+
 def test_a_variant_does_not_change_the_method(tmp_path: Path) -> None:
     (tmp_path / "mine.yaml").write_text("title: mine\nconfig: small\nvariants: {x: [], y: [method=npc]}")
     with pytest.raises(UpstreamError, match="a variant cannot set method"):
