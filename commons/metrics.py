@@ -34,6 +34,7 @@ REGRESSION: Final = "regression"
 ORDINAL: Final = "ordinal"
 DISTRIBUTION: Final = "distribution"
 SEQUENCE: Final = "sequence"
+WIDE: Final = 32  # classes; beyond, F1 adds up rows and columns, since its one product would hold C^3 numbers
 ROUNDING: Final = 4 * np.finfo(np.float64).eps  # relative rounding error of a sum, for each of its terms
 
 
@@ -108,13 +109,18 @@ def f1_scores(counts: np.ndarray) -> np.ndarray:
     [0.727 0.667]
     """
     counts = np.asarray(counts, dtype=np.float64)
-    classes = np.arange(counts.shape[-1])
-    rows_and_columns = np.zeros((len(classes),) * 3)  # one product, which is faster than two sums over short axes
-    rows_and_columns[classes, :, classes] += 1
-    rows_and_columns[:, classes, classes] += 1
-    below = counts.reshape(*counts.shape[:-2], len(classes) ** 2) @ rows_and_columns.reshape(-1, len(classes))
+    below = counts.sum(-1) + counts.sum(-2) if counts.shape[-1] > WIDE else _rows_and_columns(counts)
     hits = 2 * np.diagonal(counts, axis1=-2, axis2=-1)
     return np.divide(hits, below, out=np.zeros(below.shape), where=below != 0)
+
+
+def _rows_and_columns(counts: np.ndarray) -> np.ndarray:
+    """(..., C) sums of every class's row and column: one product, which is faster than two sums over short axes."""
+    classes = np.arange(counts.shape[-1])
+    both = np.zeros((len(classes),) * 3)
+    both[classes, :, classes] += 1
+    both[:, classes, classes] += 1
+    return counts.reshape(*counts.shape[:-2], len(classes) ** 2) @ both.reshape(-1, len(classes))
 
 
 def wa(counts: np.ndarray) -> np.ndarray:

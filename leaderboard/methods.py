@@ -10,7 +10,7 @@ from commons.corridors.record import REFERENCE, Record
 from commons.marks import IMPORTED, explain
 from leaderboard.comparison.permutation import DRAWS, ENUMERATED
 from leaderboard.records.changed_audio import aside, by_question
-from leaderboard.records.comparable import question
+from leaderboard.records.comparable import question, unit
 from leaderboard.records.display_names import inputs, names, shown
 from leaderboard.records.random_weights import averaged, draws_of
 from leaderboard.tables.markdown import escape
@@ -191,7 +191,7 @@ def _class_weights(records: Sequence[Record]) -> str:
 
 def _figures(records: Sequence[Record], references: References) -> str:
     tukey, westfall = (references.cite([key]) for key in METHODS)
-    units = sorted({f"{r.task.group_by}s" for r in records})
+    units = sorted({f"{unit(r)}s" for r in records})
     versions = sorted({r.run.emorep for r in records})
     return plain(
         f"Figures are pooled over folds and averaged over seeds. Intervals are 95 %, over {' and '.join(units)}: "

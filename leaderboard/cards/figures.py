@@ -8,7 +8,7 @@ from commons.corridors.record import REFERENCE, Record
 from leaderboard.cards.model import Given, Section
 from leaderboard.comparison.answers import answers
 from leaderboard.comparison.standings import Standing, significant_pairs, standing
-from leaderboard.records.comparable import question
+from leaderboard.records.comparable import question, unit
 from leaderboard.records.display_names import shown
 from leaderboard.records.random_weights import averaged, is_of
 from leaderboard.tables.calibration import by_calibration
@@ -31,7 +31,7 @@ def scores(given: Given) -> Section:
         cells[row, "figure"] = of_record(record, metric, tuple(record.marks))
         cells[row, "chance"] = Cell(text=figure(100 / len(record.task.classes), "UA") if metric == "UA" else NONE)
         cells[row, "ranks"] = Cell(text=_rank(places.get((*question(record), record.cell.downstream)), given.upstream))
-        cells[row, "tested"] = Cell(text=plural(record.scores.counts.groups, record.task.group_by))
+        cells[row, "tested"] = Cell(text=plural(record.scores.counts.groups, unit(record)))
         for floor in given.everyone:
             if floor.cell.downstream == REFERENCE and question(floor) == question(record):
                 cells[row, floor.cell.upstream] = of_record(floor, metric)

@@ -14,7 +14,7 @@ from leaderboard import published
 from leaderboard.comparison.answers import answers, kinds
 from leaderboard.comparison.corpora import Across, across
 from leaderboard.comparison.standings import Standing, significant_pairs, standing
-from leaderboard.records.comparable import Question, aspect, groups, question
+from leaderboard.records.comparable import Question, aspect, groups, question, unit
 from leaderboard.records.display_names import inputs, names
 from leaderboard.records.openings import openings
 from leaderboard.records.random_weights import averaged
@@ -147,7 +147,7 @@ def _summary(
         "language": task.language, "family": task.family or task.corpus, "corpus": task.corpus,
         "licence": task.licence, "version": task.version, "audit": task.audit, "limit": first.cell.limit,
         "n": counts.n, "speakers": counts.speakers, "folds": counts.folds, "groups": counts.groups,
-        "group_by": task.group_by, "classes": len(task.classes), "opened": opened.get(task.name, 0),
+        "group_by": unit(first), "classes": len(task.classes), "opened": opened.get(task.name, 0),
         "ranked": len(place.answers) if place and place.pairs else 0,
         "pairs": len(place.pairs) if place else 0, "significant": significant,
         "needed": place.needed if place else None,

@@ -79,7 +79,7 @@ function sections(board, task, record) {
     counted: listed(task.counts),
     tested: `${plural(scores.counts.n, "utterance")}, ${scores.counts.speakers === null ? "speakers unknown" :
       plural(scores.counts.speakers, "speaker")}, ${plural(scores.counts.folds, "fold")}`,
-    intervals: `over ${plural(scores.counts.groups, task.group_by)}`,
+    intervals: `over ${plural(scores.counts.groups, board.group_by)}`,
     audit: `${task.audit} (of ids, targets, folds, audio)`,
     "certificate": `python -m tasks audit ${task.name}`,
     "test opened": `${plural(opened(board), "time")}, all heads and versions`,

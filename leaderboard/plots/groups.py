@@ -11,6 +11,7 @@ import numpy as np
 from commons.corridors.record import Record
 from leaderboard.plots.style import COLOURS, GREY, MARKERS, TALLEST, figure, legend_below, wrapped
 from leaderboard.plots.style import title as heading
+from leaderboard.records.comparable import unit
 from leaderboard.records.display_names import shown
 from leaderboard.text import plural
 from leaderboard.trust import groups as by
@@ -72,7 +73,7 @@ def _of_groups(made: Sequence[tuple[System, by.Groups]], width: str) -> Figure:
                 axis.plot(value, place, marker="o", markersize=6, markerfacecolor="none", color=colour, linewidth=0)
         axis.plot(values, places, marker=MARKERS[index // len(COLOURS) % len(MARKERS)], color=colour, linewidth=0,
                   label=name)  # fmt: skip
-    inside = plural(record.scores.counts.groups, record.task.group_by)
+    inside = plural(record.scores.counts.groups, unit(record))
     lacking = int((~first.classes).sum())
     over = f" over {int(first.classes.sum())} of {len(first.classes)} classes" if lacking else ""
     ring = "; ring: no interval" if alone else ""

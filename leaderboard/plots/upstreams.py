@@ -12,7 +12,7 @@ from commons.corridors.record import REFERENCE, Record
 from commons.metrics import METRICS, axis_label
 from leaderboard.plots.style import COLOURS, GREY, SEQUENTIAL, figure, short, wrapped
 from leaderboard.plots.style import title as heading
-from leaderboard.records.comparable import aspect, groups, is_floor
+from leaderboard.records.comparable import aspect, groups, is_floor, unit
 from leaderboard.records.display_names import names, shown
 from leaderboard.records.random_weights import averaged
 from leaderboard.tables.model import figure as number
@@ -52,7 +52,7 @@ def bars(results: Path, records: Sequence[Record], width: str) -> Iterator[tuple
         axis.set_xlim(lowest, highest * room if not np.isfinite(top) else min(highest, top) * room)
         axis.set_xticks([tick for tick in axis.get_xticks() if lowest <= tick <= min(top, highest * room)])
         _names(axis, [shown(r) for r in everyone], width)
-        over = plural(measured[0].scores.counts.groups, task.group_by)
+        over = plural(measured[0].scores.counts.groups, unit(measured[0]))
         drawn_interval = any(r.scores.metrics[task.headline].low is not None for r in everyone)
         axis.set_xlabel(axis_label(task.headline) + (f", 95 % interval over {over}" if drawn_interval else f", {over}"))
         heading(drawn, f"{task.name} · {head}", width)

@@ -8,6 +8,7 @@ from commons.corridors.record import FLOORS, REFERENCE, Record, Task
 from commons.metrics import METRICS
 
 Question = tuple[object, ...]
+UTTERANCE = "utterance"  # the unit of resampling of tasks without a larger one
 
 
 def question(record: Record) -> Question:
@@ -21,6 +22,12 @@ def aspect(task: Task) -> str:
     Only figures of one aspect are averaged.
     """
     return task.aspect or ""
+
+
+def unit(record: Record) -> str:
+    """What the intervals of a record leave out one at a time: `speaker`, or `utterance block` where it has many."""
+    task, counts = record.task, record.scores.counts
+    return "utterance block" if task.group_by == UTTERANCE and counts.groups < counts.n else task.group_by
 
 
 def called_class(task: Task) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -15,10 +16,13 @@ from commons.corridors.record import INTERVALS, AgainstClean, Counts, FoldScore,
 from commons.corridors.utterances import VOTES
 from commons.metrics import CLASSIFICATION, DISTRIBUTION, METRICS, ORDINAL, REGRESSION, Metric, recalls, sums
 from leaderboard.errors import LeaderboardError
+from leaderboard.records.comparable import UTTERANCE
 from leaderboard.records.intervals import LEVEL, freedom, jackknife, leave_one_out, shares, standard_error
 
 Outcomes = ordinal.Outcomes | votes.Outcomes
 COLUMNS = ("id", "fold", "seed", "target", "prediction", "group")
+MOST = 5_000_000  # numbers in the statistics of a seed; tasks with more of them leave out blocks of utterances
+FEWEST = 30  # blocks: with fewer, intervals would be wider for it
 
 
 @dataclass(frozen=True)
@@ -113,7 +117,7 @@ def score(table: pd.DataFrame, task: Task) -> Scores:
 def _rows(table: pd.DataFrame, task: Task) -> _Rows:
     """The rows of a table as indices. Raises LeaderboardError for a class or fold that the task does not have."""
     seeds, seed = np.unique(table["seed"].to_numpy(), return_inverse=True)
-    group, groups = pd.factorize(table["group"])
+    group, groups = pd.factorize(resampled(table["group"], task))
     return _Rows(
         target=_values(table["target"], task),
         prediction=_values(table["prediction"], task),
@@ -126,6 +130,25 @@ def _rows(table: pd.DataFrame, task: Task) -> _Rows:
         classes=len(task.classes) or None,
         outcomes=_outcomes(table, task),
     )
+
+
+def resampled(groups: pd.Series, task: Task) -> pd.Series:
+    """The unit of resampling of every row: its group, as text.
+
+    Where that is the utterance and the statistics would be too large (a task that asks for one of 231 speakers), it is
+    a block of utterances, which their ids alone decide: the grouped jackknife (Quenouille 1956), with at least 30.
+    """
+    names = groups.astype(str)
+    wide = len(task.classes) ** 2
+    if task.group_by != UTTERANCE or names.nunique() * wide <= MOST:
+        return names
+    count = max(FEWEST, MOST // wide)
+    return names.map({name: f"block {_dealt(name, count)} of {count}" for name in names.unique()})
+
+
+def _dealt(name: str, count: int) -> int:
+    """A number from 0 to count - 1, the same in every process."""
+    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8]) % count
 
 
 def needed(task: Task) -> list[str]:
@@ -220,7 +243,7 @@ def _fold_scores(rows: _Rows, by_fold: np.ndarray, known: Mapping[str, Metric], 
 
 def by_group(table: pd.DataFrame, task: Task) -> tuple[np.ndarray, list[str]]:
     """Additive statistics (S, G, ...) of a table's seeds and groups, and the G groups' names, sorted."""
-    group, names = pd.factorize(table["group"].astype(str), sort=True)
+    group, names = pd.factorize(resampled(table["group"], task), sort=True)
     _, seed = np.unique(table["seed"].to_numpy(), return_inverse=True)
     target, whole = _values(table["target"], task), seed * len(names) + group
     flat = sums(

@@ -11,6 +11,7 @@ import pandas as pd
 from commons.corridors.record import Record
 from commons.corridors.utterances import VOTES
 from commons.metrics import DISTRIBUTION, METRICS
+from leaderboard.records.comparable import unit
 from leaderboard.records.display_names import shown
 from leaderboard.records.intervals import jackknife, shares
 from leaderboard.records.scoring import by_group
@@ -46,7 +47,7 @@ def _table(several: Sequence[System]) -> Table:
     first = several[0].table["seed"] == several[0].table["seed"].min()
     most = _most(several[0])[first.to_numpy()]
     sizes = [f"{stratum} {int(((most > above) & (most <= top)).sum())}" for stratum, (above, top) in STRATA.items()]
-    over = plural(record.scores.counts.groups, record.task.group_by)
+    over = plural(record.scores.counts.groups, unit(record))
     return Table(
         title=f"{record.task.name} · {record.cell.downstream} · agreement",
         interpretation=record.downstream.interpretation,

@@ -9,6 +9,7 @@ import numpy as np
 
 from commons.corridors.record import Record, Score
 from commons.errors import EmorepError
+from leaderboard.records.comparable import unit
 from leaderboard.records.display_names import shown
 from leaderboard.tables.model import Cell, Table, figure
 from leaderboard.tables.views import row_of
@@ -99,7 +100,7 @@ def _table(first: Record, name: str, states: Sequence[tuple[System, Variant]], m
         interpretation=first.downstream.interpretation,
         facts=[
             f"{task.title}, head {head}: {WORDS[name]}",
-            f"{plural(counts.n, 'utterance')}; 95 % intervals over {plural(counts.groups, task.group_by)}; equal "
+            f"{plural(counts.n, 'utterance')}; 95 % intervals over {plural(counts.groups, unit(first))}; equal "
             f"probabilities give Brier {figure(guess, 'Brier')}, log loss {figure(np.log(len(task.classes)), 'Brier')}",
         ],
         rows=[row_of(system.record) for system, _ in states],

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from commons.corridors.record import Record
+from leaderboard.records.comparable import unit
 from leaderboard.records.display_names import shown
 from leaderboard.tables.model import Cell, Table, figure
 from leaderboard.tables.views import chance, row_of
@@ -81,14 +82,14 @@ def _facts(first: System, own: Groups, column: str, what: str) -> list[str]:
     task, record = first.record.task, first.record
     lacking = [name for name, held in zip(task.classes, own.classes, strict=True) if not held]
     pairs = len(own.names) * (len(own.names) - 1) // 2
-    inside = [f"{name}: {plural(int(n.sum()), 'utterance')} of {plural(int(own.units(i).sum()), task.group_by)}"
+    inside = [f"{name}: {plural(int(n.sum()), 'utterance')} of {plural(int(own.units(i).sum()), unit(record))}"
               for i, (name, n) in enumerate(zip(own.names, own.sizes, strict=True))]  # fmt: skip
     words = {"UA": "UA of each group", "recall": "Recall of each class", "precision": "Precision of each class"}[what]
     lines = [f"{words} by {column}, {task.title}, head {record.cell.downstream}; {chance(task)}", "; ".join(inside)]
     if lacking:
         lines.append(f"left out, since some group has none: {', '.join(lacking)}")
     several = f", adjusted for the {pairs} pairs among which it was chosen" if pairs > 1 else ""
-    return [*lines, f"differences in points, {AGAINST}; 95 % intervals over {task.group_by}s{several}"]
+    return [*lines, f"differences in points, {AGAINST}; 95 % intervals over {unit(record)}s{several}"]
 
 
 def _of_chance(random: dict[str, float], what: str) -> str:

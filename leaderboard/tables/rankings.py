@@ -18,7 +18,7 @@ from leaderboard.comparison.permutation import smallest_p
 from leaderboard.comparison.standings import SIGNIFICANT, Pair, Standing, compare, significant_pairs, standing
 from leaderboard.comparison.statistics import Effect
 from leaderboard.errors import LeaderboardError
-from leaderboard.records.comparable import Question, aspect, question
+from leaderboard.records.comparable import Question, aspect, question, unit
 from leaderboard.records.display_names import inputs, names, shown
 from leaderboard.records.random_weights import is_of
 from leaderboard.tables.model import Cell, Table, figure
@@ -170,7 +170,7 @@ def _told(tables: Sequence[Table], answers: Sequence[Answer]) -> list[Table]:
 def _ranking(place: Standing) -> Table:
     """The ranks of one task and head."""
     record, metric, k = place.answers[0].record, place.metric, len(place.answers)
-    groups = plural(len(place.answers[0].groups), record.task.group_by)
+    groups = plural(len(place.answers[0].groups), unit(record))
     facts = [f"[95 % interval] over {groups}; {METRICS[metric].reads}; task version {record.task.version}"]
     if k < 2:
         facts.append("one upstream only: nothing to compare it with")

@@ -9,7 +9,7 @@ from commons.corridors.record import REFERENCE, Record
 from commons.marks import explain
 from commons.metrics import METRICS
 from leaderboard import published
-from leaderboard.records.comparable import groups, is_floor
+from leaderboard.records.comparable import groups, is_floor, unit
 from leaderboard.records.display_names import given, inputs, shown
 from leaderboard.records.random_weights import averaged
 from leaderboard.tables.model import Cell, Table, figure, lettered
@@ -119,7 +119,7 @@ def _facts(record: Record, *, several: bool) -> list[str]:
     lines = [f"{task.title} ({task.language}): {', '.join(sizes)}"]
     if task.classes:
         lines.append(f"{len(task.classes)} classes: {', '.join(task.classes)}; {chance(task)}")
-    lines.append(f"[95 % interval] over {plural(counts.groups, task.group_by)}; {METRICS[task.headline].reads}")
+    lines.append(f"[95 % interval] over {plural(counts.groups, unit(record))}; {METRICS[task.headline].reads}")
     if several:
         version = f"version {task.version}, audit {task.audit[:8]}"
         lines.append(f"{version}; results on other folds or utterances have their own tables")

@@ -14,6 +14,7 @@ from commons.perturbations import KINDS, SUITES
 from leaderboard.comparison import over_changes
 from leaderboard.comparison.statistics import Effect
 from leaderboard.records.changed_audio import Changes, Question, by_question, change_of, draws, is_changed, members
+from leaderboard.records.comparable import unit
 from leaderboard.records.display_names import names
 from leaderboard.tables.model import Cell, Table
 from leaderboard.tables.views import of_record
@@ -76,7 +77,7 @@ def _of_upstream(asked: Question, name: str, own: Changes) -> Table:
         facts=[
             f"{metric} where the audio of test is changed and that of training is not; change: less the figure on "
             f"clean audio, paired; unchanged: share of predictions that stay; {plural(counts.n, 'utterance')}; 95 % "
-            f"intervals over {plural(counts.groups, record.task.group_by)}"
+            f"intervals over {plural(counts.groups, unit(record))}"
         ],
         rows=["clean", *(change.name for change in own)],
         columns=[metric, CHANGE, UNCHANGED, *[RATE] * any(column == RATE for _, column in cells)],

@@ -17,6 +17,7 @@ from statistics import stdev
 from commons.corridors.record import Record
 from commons.metrics import DISTRIBUTION, METRICS, ORDINAL, SEQUENCE
 from leaderboard.records import files
+from leaderboard.records.comparable import unit
 from leaderboard.records.display_names import given, shown
 from leaderboard.records.record_store import load
 from leaderboard.tables.model import Table
@@ -120,7 +121,7 @@ COLUMNS: list[Column] = [
     ("n", "utterances tested", lambda r: r.scores.counts.n),
     ("speakers", "speakers tested", lambda r: r.scores.counts.speakers),
     ("groups", "groups that the intervals rest on", lambda r: r.scores.counts.groups),
-    ("group_by", "what these groups are", lambda r: r.task.group_by),
+    ("group_by", "what these groups are", unit),
     ("folds", "test folds", lambda r: r.scores.counts.folds),
     ("seeds", "seeds of the head", lambda r: r.scores.counts.seeds),
     ("marks", "warnings, joined by ;", lambda r: ";".join(r.marks)),

@@ -16,7 +16,7 @@ from commons.corridors.record import REFERENCE, Record, Score, Task
 from commons.marks import explain
 from commons.metrics import METRICS
 from leaderboard import published
-from leaderboard.records.comparable import aspect, groups, is_floor
+from leaderboard.records.comparable import aspect, groups, is_floor, unit
 from leaderboard.records.display_names import names
 from leaderboard.records.further import headlines
 from leaderboard.records.random_weights import averaged, draws_of
@@ -343,7 +343,7 @@ def _caption(record: Record, words: str) -> str:
     sizes = f"{plural(counts.n, 'utterance')}, {plural(counts.folds, 'fold')}"
     if task.classes:
         sizes += f"; {chance(task)}"
-    return f"{words}: {sizes}; 95 % intervals over {plural(counts.groups, task.group_by)}"
+    return f"{words}: {sizes}; 95 % intervals over {plural(counts.groups, unit(record))}"
 
 
 def _beside(record: Record) -> Cell | None:

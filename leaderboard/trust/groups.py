@@ -23,6 +23,7 @@ from commons.corridors.record import Score, Task
 from commons.corridors.utterances import PEOPLE
 from commons.metrics import recalls, sums
 from leaderboard.records.intervals import LEVEL, freedom, jackknife, leave_one_out, standard_error
+from leaderboard.records.scoring import resampled
 
 Figure = Callable[[np.ndarray], np.ndarray]  # counts (..., C, C) -> percent (...)
 
@@ -78,7 +79,7 @@ def grouped(table: pd.DataFrame, task: Task, column: str) -> Groups | None:
     level, names = pd.factorize(_named(known[column]), sort=True)
     if not 2 <= len(names) <= MOST:
         return None
-    unit, units = pd.factorize(known["group"].astype(str), sort=True)
+    unit, units = pd.factorize(resampled(known["group"], task), sort=True)
     seed, seeds = pd.factorize(known["seed"], sort=True)
     classes = pd.Index(task.classes)
     place = (seed * len(units) + unit) * len(names) + level

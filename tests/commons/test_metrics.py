@@ -53,6 +53,15 @@ def test_statistics_of_groups_add_up_to_those_of_all(seed):
     np.testing.assert_allclose(values.sum(0), sums(t.astype(float), p.astype(float))[0])
 
 
+def test_f1_of_many_classes_is_that_of_few():
+    """Beyond some classes it adds up sums, since the product of before would hold their number to the third."""
+    t, p = _labels(0, classes=40, n=400)
+    assert f1_scores(sums(t, p, n_classes=40)) == pytest.approx(f1_score(t, p, average=None, zero_division=0)[None])
+    few, many = np.zeros((33, 33)), sums(t % 32, p % 32, n_classes=32)[0]
+    few[:32, :32] = many
+    np.testing.assert_allclose(f1_scores(few)[:32], f1_scores(many), rtol=1e-15)
+
+
 def test_metrics_take_leading_axes_and_need_no_loop():
     t, p = _labels(0)
     groups = np.arange(len(t)) % 3

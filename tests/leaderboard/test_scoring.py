@@ -10,11 +10,13 @@ from scipy.stats import pearsonr
 from sklearn import metrics as sk
 
 import leaderboard
-from commons.metrics import recalls, sums
+from commons.corridors.record import Record, Task
+from commons.metrics import METRICS, recalls, sums
 from leaderboard import LeaderboardError
-from leaderboard.records.intervals import jackknife
+from leaderboard.records.comparable import unit
+from leaderboard.records.intervals import jackknife, shares
 from leaderboard.records.record_store import checksum
-from leaderboard.records.scoring import score
+from leaderboard.records.scoring import MOST, by_group, resampled, score
 from tests.leaderboard import cells
 from tests.leaderboard.cells import CLASSES
 from tests.leaderboard.test_records import rewrite
@@ -65,6 +67,48 @@ def test_the_recall_of_a_class_of_few_speakers_is_less_sure(make, results):
     recall = record.scores.recall["anger"]
     assert (recall.low, recall.high) == pytest.approx((100 * low[0], 100 * high[0]))
     assert low[0] < low_of_all[0] < high_of_all[0] < high[0]
+
+
+def many_speakers(classes: int = 100, n: int = 1200) -> tuple[pd.DataFrame, Task]:
+    """Two seeds of answers of a control task that asks who speaks; every utterance is a group."""
+    random, ids = np.random.default_rng(0), [f"u{i}" for i in range(n)]
+    names, target = np.array([f"c{i:03}" for i in range(classes)]), np.arange(n) % classes
+    parts = []
+    for seed in range(2):
+        guess = np.where(random.random(n) < 0.6, target, random.integers(0, classes, n))
+        own = {"id": ids, "group": ids, "fold": "a", "target": names[target], "prediction": names[guess]}
+        parts.append(pd.DataFrame(own).assign(seed=seed))
+    asked = cells.sections(cells.utterances(), classes=list(names), group_by="utterance", folds=["a"])
+    return pd.concat(parts), Task.model_validate(asked["task"])
+
+
+def test_utterances_of_many_classes_are_dealt_into_blocks():
+    """Their statistics are bounded; figures stay, and the order of the rows does not matter."""
+    table, task = many_speakers()
+    statistics, names = by_group(table, task)
+    assert statistics[0].size <= MOST and 400 < len(names) <= MOST // 100**2
+    shuffled, again = by_group(table.sample(frac=1, random_state=1), task)
+    assert names == again and np.array_equal(statistics, shuffled)
+    made = score(table, task)
+    assert made.counts.groups == len(names) and made.counts.n == 1200
+    record = Record.model_construct(task=task, scores=made)
+    assert unit(record) == "utterance block"
+    value = np.mean([sk.balanced_accuracy_score(t.target, t.prediction) for _, t in table.groupby("seed")])
+    assert made.metrics["UA"].value == pytest.approx(100 * value)
+    _, low, high, _ = jackknife(statistics, METRICS["WA"], (0.0, 100.0), shares(statistics[0], METRICS["WA"]))
+    wa = made.metrics["WA"]
+    assert (wa.low, wa.high) == pytest.approx((float(low), float(high)))
+    p = wa.value / 100
+    assert (wa.high - wa.low) / 4 == pytest.approx(100 * (p * (1 - p) / 1200) ** 0.5, rel=0.35)  # as of utterances
+
+
+def test_blocks_are_at_least_thirty_and_of_utterances_alone():
+    table, task = many_speakers(classes=10, n=60)
+    assert by_group(table, task)[1] == sorted(table["id"].unique())  # small: as before
+    wide = task.model_copy(update={"classes": [f"c{i:03}" for i in range(1000)]})
+    blocks = resampled(table["group"], wide)
+    assert 20 < blocks.nunique() <= 30 and set(blocks) <= {f"block {i} of 30" for i in range(30)}
+    assert resampled(table["group"], wide.model_copy(update={"group_by": "speaker"})).nunique() == 60
 
 
 def test_regression_is_scipys(make, results):
