@@ -144,7 +144,7 @@ def _pairs_of_speakers(
     ]
     parts, groups = _parts(complete, families)
     tested = all_pairs(parts, metric, groups)
-    return pairs_of(list(differences), effects, tested), smallest_p(groups), tested.needed
+    return pairs_of(list(differences), effects, tested), tested.smallest, tested.needed
 
 
 def _pairs_of_corpora(votes: Mapping[tuple[str, str], np.ndarray]) -> list[Pair]:

@@ -20,12 +20,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from commons.metrics import METRICS
-from leaderboard.comparison.permutation import ENUMERATED, ROUNDING, contributions, signs
+from leaderboard.comparison.permutation import ENUMERATED, HELD, ROUNDING, chunks, contributions, signs
 from leaderboard.records.intervals import same_seeds
 
 LEVEL = 0.05
 PRIOR = 10  # groups: the weight of the median spread of all pairs
-HELD = 2_000_000  # numbers that are held at once
 FEWER = 2_000  # swaps of metrics that are computed anew for each, beyond
 MANY = 500  # pairs
 
@@ -41,11 +40,13 @@ class Tested:
         adjusted: (n,) family-wise over all of them; 1 where undefined.
         needed: the difference that the median pair would need to be significant among all pairs, in the metric's
             unit; infinite where no difference could be, NaN without pairs.
+        smallest: the smallest p that there can be, 1/P with P swaps.
     """
 
     p: np.ndarray
     adjusted: np.ndarray
     needed: float
+    smallest: float
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,9 @@ class Part:
     weight: float = 1.0
 
 
-def step_down(differences: Differences, squares: np.ndarray, swaps: np.ndarray, prior: float = PRIOR) -> Tested:
+def step_down(
+    differences: Differences, squares: np.ndarray, swaps: np.ndarray, prior: float = PRIOR, width: int = 0
+) -> Tested:
     """Test n pairs together, with adjusted p by the step-down max-T (Westfall and Young 1993).
 
     T, s and the adjusted p are defined at the top of this module; p and adjusted p are from 1/P to 1.
@@ -83,6 +86,7 @@ def step_down(differences: Differences, squares: np.ndarray, swaps: np.ndarray, 
         squares: (n,) sum over groups of the squared parts d_g of each difference.
         swaps: (P, G) of `signs`; the first row swaps nothing.
         prior: weight of the median spread, in groups; 0 where the differences have no common unit.
+        width: numbers that `differences` holds for each swap, besides the swap and its result.
 
     >>> parts = np.array([[1.0, 0.5], [2.0, -0.5], [3.0, 0.5], [2.0, 0.0]])  # 4 groups, 2 differences
     >>> tested = step_down(lambda rows: rows @ parts, (parts**2).sum(0), signs(4))
@@ -91,7 +95,7 @@ def step_down(differences: Differences, squares: np.ndarray, swaps: np.ndarray, 
     """
     n, groups = len(squares), swaps.shape[1]
     if not n:
-        return Tested(np.empty(0), np.empty(0), np.nan)
+        return Tested(np.empty(0), np.empty(0), np.nan, 1 / len(swaps))
     known = np.isfinite(squares) & (squares > 0)
     shared = np.median(squares[known]) if known.any() else 0.0
     scale = np.sqrt((prior * shared + groups * np.where(known, squares, 0.0)) / (prior + groups))
@@ -103,10 +107,8 @@ def step_down(differences: Differences, squares: np.ndarray, swaps: np.ndarray, 
     least = seen - ROUNDING * np.sqrt(groups)  # swaps that tie with what was seen count as tied
     order = np.argsort(seen, kind="stable")
     alone, together, largest = np.zeros(n), np.zeros(n), []
-    step = max(1, HELD // n)
-    for start in range(0, len(swaps), step):
-        moved = differences(swaps[start : start + step].astype(np.float64))
-        sizes = np.abs(np.nan_to_num(moved, copy=False)) * factor
+    for rows in chunks(swaps, max(n, width)):
+        sizes = np.abs(np.nan_to_num(differences(rows), copy=False)) * factor
         alone += (sizes >= least).sum(axis=0)
         sizes = np.maximum.accumulate(sizes[:, order], axis=1)
         together[order] += (sizes >= least[order]).sum(axis=0)
@@ -116,7 +118,7 @@ def step_down(differences: Differences, squares: np.ndarray, swaps: np.ndarray, 
     p = np.where(undefined, np.nan, alone / len(swaps))
     limit = _critical(np.concatenate(largest)[1:], len(swaps))
     needed = limit * np.median(scale[known]) if known.any() else np.nan
-    return Tested(p, np.where(undefined, 1.0, adjusted), float(needed))
+    return Tested(p, np.where(undefined, 1.0, adjusted), float(needed), 1 / len(swaps))
 
 
 def _critical(largest: np.ndarray, swaps: int) -> float:
@@ -194,12 +196,13 @@ def all_pairs(parts: Sequence[Part], metric: str, groups: int) -> Tested:
             own[part.at] += part.weight * np.stack(shares, axis=1)
         return of_systems(own, swaps)
     several = [Part(same_seeds(part.systems), part.at, part.weight) for part in parts]
-    squares = list(_squares(several, metric, groups))
+    squares, moved = list(_squares(several, metric, groups)), [_Swapped(part, metric) for part in several]
 
     def differences(rows: np.ndarray) -> np.ndarray:
-        return sum((part.weight * _swapped(part, metric, rows[:, part.at]) for part in several), np.zeros(()))
+        return sum((part.weight * own(rows) for part, own in zip(several, moved, strict=True)), np.zeros(()))
 
-    return step_down(differences, np.concatenate([*squares, np.empty(0)]), swaps)
+    width = max(own.width for own in moved)
+    return step_down(differences, np.concatenate([*squares, np.empty(0)]), swaps, width=width)
 
 
 def of_couples(couples: Sequence[Couple], groups: int) -> Tested:
@@ -217,37 +220,50 @@ def of_couples(couples: Sequence[Couple], groups: int) -> Tested:
     """
     parts = [Part(same_seeds([c.first, c.second]), c.at) for c in couples]
     squares = [next(_squares([part], c.metric, groups)) for part, c in zip(parts, couples, strict=True)]
-    columns = np.zeros((groups, len(couples)))
+    columns, anew = np.zeros((groups, len(couples))), {}
     for index, couple in enumerate(couples):
         if METRICS[couple.metric].linear:
             columns[couple.at, index] = contributions(couple.first, couple.second, couple.metric)
+        else:
+            anew[index] = _Swapped(parts[index], couple.metric)
 
     def differences(rows: np.ndarray) -> np.ndarray:
         moved = rows @ columns
-        for index, (part, couple) in enumerate(zip(parts, couples, strict=True)):
-            if not METRICS[couple.metric].linear:
-                moved[:, index] = _swapped(part, couple.metric, rows[:, part.at])[:, 0]
+        for index, own in anew.items():
+            moved[:, index] = own(rows)[:, 0]
         return moved
 
-    return step_down(differences, np.concatenate([*squares, np.empty(0)]), signs(groups), prior=0)
+    width = max((own.width for own in anew.values()), default=0)
+    return step_down(differences, np.concatenate([*squares, np.empty(0)]), signs(groups), prior=0, width=width)
 
 
-def _swapped(part: Part, metric: str, rows: np.ndarray) -> np.ndarray:
-    """(c, pairs) differences of all pairs under some swaps, (c, G): every figure is computed from its own sums."""
-    figure, systems = METRICS[metric], np.stack(list(part.systems))  # (K, S, G, ...)
-    flat = np.moveaxis(systems, 2, 0).reshape(systems.shape[2], -1)  # (G, K S ...)
-    shape = (len(rows), *systems.shape[:2], *systems.shape[3:])
-    kept, given = (((1 + sign * rows) / 2 @ flat).reshape(shape) for sign in (1, -1))
-    pairs = len(systems) * (len(systems) - 1) // 2
-    moved = np.empty((len(rows), pairs))
-    for some in _slices(len(rows), systems[:, :, 0].size):
-        start = 0
-        for i in range(len(systems) - 1):
-            here = slice(start, start := start + len(systems) - 1 - i)
-            first = figure(kept[some, i, None] + given[some, i + 1 :])
-            second = figure(kept[some, i + 1 :] + given[some, i, None])
-            moved[some, here] = (first - second).mean(axis=-1)
-    return moved
+class _Swapped:
+    """The differences of all pairs of a part's systems under some swaps, every figure computed from its own sums.
+
+    Attributes:
+        width: numbers that are held for each swap.
+    """
+
+    def __init__(self, part: Part, metric: str) -> None:
+        systems = np.stack(list(part.systems))  # (K, S, G, ...)
+        self._figure, self._at = METRICS[metric], part.at
+        self._flat = np.moveaxis(systems, 2, 0).reshape(systems.shape[2], -1)  # (G, K S ...)
+        self._shape = (*systems.shape[:2], *systems.shape[3:])
+        self.width = 2 * self._flat.shape[1]
+
+    def __call__(self, rows: np.ndarray) -> np.ndarray:
+        """(c, pairs) differences under swaps of all groups, (c, G)."""
+        own, number = rows[:, self._at], self._shape[0]
+        kept, given = (((1 + sign * own) / 2 @ self._flat).reshape(len(rows), *self._shape) for sign in (1, -1))
+        moved = np.empty((len(rows), number * (number - 1) // 2))
+        for some in _slices(len(rows), self._flat.shape[1]):
+            start = 0
+            for i in range(number - 1):
+                here = slice(start, start := start + number - 1 - i)
+                first = self._figure(kept[some, i, None] + given[some, i + 1 :])
+                second = self._figure(kept[some, i + 1 :] + given[some, i, None])
+                moved[some, here] = (first - second).mean(axis=-1)
+        return moved
 
 
 def _slices(rows: int, width: int) -> Iterator[slice]:

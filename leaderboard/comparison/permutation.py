@@ -22,7 +22,7 @@ from commons.metrics import METRICS
 
 ENUMERATED = 12  # groups up to which every swap is tried
 DRAWS = 10_000  # swaps drawn beyond
-CHUNK = 1000  # swaps computed at once
+HELD = 2_000_000  # numbers that are held at once
 ROUNDING = 1e-9  # of the statistic: swaps that tie with what was seen count as tied
 
 
@@ -41,7 +41,9 @@ def signs(groups: int) -> np.ndarray:
         return (1 - 2 * bits).astype(np.int8)
     drawn = np.random.default_rng(0).integers(0, 2, (DRAWS + 1, groups), dtype=np.int8)
     drawn[0] = 0
-    return 1 - 2 * drawn
+    drawn *= -2  # in place, since there may be tens of thousands of groups
+    drawn += 1
+    return drawn
 
 
 def smallest_p(groups: int) -> float:
@@ -95,7 +97,7 @@ def p_values(parts: np.ndarray, swaps: np.ndarray) -> np.ndarray:
     [0.25]
     """
     seen = np.abs(parts.sum(axis=0)) - ROUNDING * np.abs(parts).sum(axis=0)
-    reached = sum((np.abs(rows @ parts) >= seen).sum(axis=0) for rows in _chunks(swaps))
+    reached = sum((np.abs(rows @ parts) >= seen).sum(axis=0) for rows in chunks(swaps, parts.shape[1]))
     return np.where(np.isnan(seen), np.nan, reached / len(swaps))
 
 
@@ -121,16 +123,18 @@ def swap_test(first: np.ndarray, second: np.ndarray, metric: str, swaps: np.ndar
     middle = (first + second).sum(axis=1) / 2
     halves = ((first - second) / 2).reshape(*first.shape[:2], -1)
     differences = []
-    for rows in _chunks(swaps):
+    for rows in chunks(swaps, halves[:, 0].size):
         moved = (rows @ halves).reshape(len(first), len(rows), *shape)
         differences.append((figure(middle[:, None] + moved) - figure(middle[:, None] - moved)).mean(axis=0))
     sizes = np.abs(np.concatenate(differences))
     return float(np.mean(sizes >= sizes[0] * (1 - ROUNDING))) if np.isfinite(sizes[0]) else np.nan
 
 
-def _chunks(swaps: np.ndarray) -> Iterator[np.ndarray]:
-    for start in range(0, len(swaps), CHUNK):
-        yield swaps[start : start + CHUNK].astype(np.float64)
+def chunks(swaps: np.ndarray, width: int) -> Iterator[np.ndarray]:
+    """Swaps (c, G) as float64, as many at once as fit where each makes up to `width` numbers; one at least."""
+    step = max(1, HELD // max(width, swaps.shape[1], 1))
+    for start in range(0, len(swaps), step):
+        yield swaps[start : start + step].astype(np.float64)
 
 
 def _same_seeds(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -11,7 +11,7 @@ import numpy as np
 from commons.metrics import METRICS
 from leaderboard.comparison.answers import Answer, family_of
 from leaderboard.comparison.familywise import Couple, Part, Tested, all_pairs, of_couples
-from leaderboard.comparison.permutation import signs, smallest_p, swap_test
+from leaderboard.comparison.permutation import signs, swap_test
 from leaderboard.comparison.ranks import rank_intervals
 from leaderboard.comparison.statistics import Effect, between, detectable, difference
 from leaderboard.records.intervals import freedom, leave_one_out, shares
@@ -116,15 +116,15 @@ def standing(several: Sequence[Answer]) -> Standing:
     tested = all_pairs([Part([a.statistics for a in several], np.arange(n_groups))], metric, n_groups)
     pairs = pairs_of(list(itertools.combinations(names, 2)), effects, tested)
     ranks, last = ranks_of(names, pairs, metric)
-    smallest, size = smallest_p(n_groups), detectable(np.array([e.error for e in effects]), df)
-    size = size if smallest <= SIGNIFICANT else np.nan  # else no size is found
-    return Standing(several, pairs, ranks, last, smallest, size, tested.needed)
+    size = detectable(np.array([e.error for e in effects]), df)
+    size = size if tested.smallest <= SIGNIFICANT else np.nan  # else no size is found
+    return Standing(several, pairs, ranks, last, tested.smallest, size, tested.needed)
 
 
 def pairs_of(names: Sequence[tuple[str, str]], effects: Sequence[Effect], tested: Tested) -> list[Pair]:
     """The pairs of these names, each with its difference and the p of its test, in the order given.
 
-    >>> tested = Tested(np.array([0.01]), np.array([0.03]), 4.0)
+    >>> tested = Tested(np.array([0.01]), np.array([0.03]), 4.0, 0.001)
     >>> pairs_of([("a", "b")], [Effect(5.0, 1.0, 9.0, 2.0)], tested)[0].adjusted
     0.03
     """

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from commons.metrics import METRICS, REGRESSION
+from leaderboard.comparison import familywise, permutation
 from leaderboard.comparison.familywise import (
     PRIOR,
     Couple,
@@ -159,4 +160,25 @@ def test_power_of_40_upstreams():
 
 def test_many_upstreams_have_fewer_swaps_where_each_is_computed_anew():
     assert len(swaps_for("macro_F1", 24, 200)) == 2001 and len(swaps_for("UA", 24, 200)) == 10_001
+    few, every = (
+        all_pairs([Part(systems("macro_F1", 33, groups=13), np.arange(13))], m, 13) for m in ("macro_F1", "UA")
+    )
+    assert few.smallest == few.p.min() == 1 / 2001 and every.smallest == 1 / 10_001, "not that of swaps never made"
     assert len(swaps_for("macro_F1", 24, 12)) == 10_001 and len(swaps_for("macro_F1", 12, 200)) == 2048
+
+
+@pytest.mark.parametrize("metric", ["UA", "macro_F1"])
+def test_what_is_held_at_once_is_bounded_by_groups_and_classes(metric, monkeypatch):
+    """One pair on many groups, or of many classes: swaps come in chunks, by the widest of what each makes."""
+    several, held = systems(metric, 2, groups=20), []
+    whole = all_pairs([Part(several, np.arange(20))], metric, 20)
+    alone = swap_test(*several[:2], metric, signs(20))
+    monkeypatch.setattr(permutation, "HELD", 3000)
+    counted = permutation.chunks
+    for module in (permutation, familywise):
+        monkeypatch.setattr(module, "chunks", lambda *of: (held.append(rows.shape) or rows for rows in counted(*of)))
+    assert all_pairs([Part(several, np.arange(20))], metric, 20).adjusted == pytest.approx(whole.adjusted)
+    assert swap_test(*several[:2], metric, signs(20)) == pytest.approx(alone)
+    of_couples([Couple(several[0], several[1], metric, np.arange(20))], 20)
+    numbers = 20 if metric == "UA" else 2 * 9  # groups, or seeds times counts of 3 classes: at least that many a swap
+    assert {groups for _, groups in held} == {20} and max(rows for rows, _ in held) * numbers <= 3000
