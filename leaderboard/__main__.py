@@ -174,11 +174,11 @@ def _plot(options: argparse.Namespace) -> int:
         records, damage = _records(options.results)
         records, lost = _intact(options.results, _chosen(options, records, changed=True))
         damage |= lost
-        made, lacking = plots.write(options.results, records, options.kind or list(KINDS), widths, out, options.task)
-        if options.kind:
-            damage |= bool(lacking)
-            for line in lacking:
-                print(line, file=sys.stderr)
+        kinds = options.kind or list(KINDS)
+        made, lacking, stopped = plots.write(options.results, records, kinds, widths, out, options.task)
+        for line in (*(lacking if options.kind else []), *stopped):
+            damage = True
+            print(line, file=sys.stderr)
     if options.kind or options.log:
         for path in made:
             print(path)

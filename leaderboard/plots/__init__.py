@@ -8,6 +8,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from commons.errors import EmorepError, cut
 from leaderboard.errors import LeaderboardError
 
 if TYPE_CHECKING:
@@ -69,11 +70,11 @@ def write(
     widths: Sequence[str],
     out: Path,
     asked: Sequence[str] | None = None,
-) -> tuple[list[Path], list[str]]:
+) -> tuple[list[Path], list[str], list[str]]:
     """Draw and save pictures; names of column-wide files end in `-column`.
 
     Returns:
-        the files, and a line for every kind of which nothing could be drawn.
+        the files, a line for every kind of which nothing could be drawn, and one for every kind that a fault stopped.
 
     Raises:
         LeaderboardError: nothing could be drawn, or a file cannot be written.
@@ -81,19 +82,31 @@ def write(
     from leaderboard.plots.style import save
 
     made: list[Path] = []
-    lacking = []
+    lacking, stopped = [], []
     for kind in kinds:
         before = len(made)
-        for width in widths:
-            for name, figure in draw(results, records, kind, width, asked):
-                path, again = out / (name + "-column" * (width == "column")), 2
-                while path.parent / f"{path.name}.pdf" in made:  # two names may look alike, as versions of a task do
-                    path, again = out / f"{name}-{again}{'-column' * (width == 'column')}", again + 1
-                made += save(figure, path)
-        if len(made) == before:
-            lacking.append(f"{kind}: nothing is drawn, since no result here has what it shows ({KINDS[kind][0]})")
-    if not made:
+        try:
+            for width in widths:
+                for name, figure in draw(results, records, kind, width, asked):
+                    made += save(figure, _free(out, name, "-column" * (width == "column"), made))
+        except EmorepError:
+            raise
+        except Exception as error:  # a fault in one picture costs the later ones of its kind, and no other kind
+            after = f"after {made[-1].stem}" if len(made) > before else "the first"
+            stopped.append(f"{kind}: a picture cannot be drawn, {after}: {type(error).__name__}: {cut(str(error))}")
+        else:
+            if len(made) == before:
+                lacking.append(f"{kind}: nothing is drawn, since no result here has what it shows ({KINDS[kind][0]})")
+    if not made and not stopped:
         raise LeaderboardError(
             f"{results}: no result for {', '.join(kinds)}: {'; '.join(KINDS[kind][0] for kind in kinds)}"
         )
-    return made, lacking
+    return made, lacking, stopped
+
+
+def _free(out: Path, name: str, ending: str, made: Sequence[Path]) -> Path:
+    """A path without its suffix, numbered where two names look alike, as those of a task's versions do."""
+    path, again = out / f"{name}{ending}", 2
+    while path.parent / f"{path.name}.pdf" in made:
+        path, again = out / f"{name}-{again}{ending}", again + 1
+    return path

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from commons.corridors.record import Record
-from leaderboard.plots.style import COLOURS, GREY, MARKERS, TALLEST, figure, legend_below, wrapped
+from leaderboard.plots.style import COLOURS, GREY, MARKERS, TALLEST, figure, legend_below, pages, wrapped
 from leaderboard.plots.style import title as heading
 from leaderboard.records.comparable import unit
 from leaderboard.records.display_names import shown
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-T = TypeVar("T")
 ROW, LINE = 0.3, 0.09  # inches a system takes, at least, and each of its groups
 REST = 1.8  # inches for title, axis and legend
 SPREAD = 0.6  # of a row that the dots of its groups take
@@ -33,10 +32,10 @@ def groups(results: Path, records: Sequence[Record], width: str) -> Iterator[tup
         task, head = several[0].record.task, several[0].record.cell.downstream
         for column in by.COLUMNS:
             made = [(one, own) for one in several if (own := by.grouped(one.table, task, column))]
-            for number, part in _pages(made, _row(made[0][1])) if made else ():
+            for number, part in pages(made, _fitting(_row(made[0][1]))) if made else ():
                 yield (task.name, head, column, *number), _of_groups(part, width)
         speakers = [(one, mine) for one in several if (mine := by.of_speakers(one.table, task))]
-        for number, some in _pages(speakers, ROW):
+        for number, some in pages(speakers, _fitting(ROW)):
             yield (task.name, head, "speakers", *number), _of_speakers(some, width)
 
 
@@ -45,11 +44,9 @@ def _row(own: by.Groups) -> float:
     return max(ROW, LINE * len(own.names))
 
 
-def _pages(made: Sequence[T], row: float) -> Iterator[tuple[tuple[str, ...], Sequence[T]]]:
-    """The systems that fit into each picture, and its number where there are several."""
-    size = max(1, int((TALLEST - REST) / row))
-    for number, start in enumerate(range(0, len(made), size), start=1):
-        yield (str(number),) if len(made) > size else (), made[start : start + size]
+def _fitting(row: float) -> int:
+    """How many systems fit into a picture, each of which takes `row` inches."""
+    return max(1, int((TALLEST - REST) / row))
 
 
 def _of_groups(made: Sequence[tuple[System, by.Groups]], width: str) -> Figure:

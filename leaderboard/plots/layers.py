@@ -38,7 +38,7 @@ def layers(results: Path, records: Sequence[Record], width: str) -> Iterator[tup
     for measured, _ in groups(averaged(records)):
         task, head = measured[0].task, measured[0].cell.downstream
         deep = [r for r in measured if head != REFERENCE and (r.upstream.depth or 1) > 1]
-        curves = [r for r in deep if r.scores.by_layer]
+        curves = [r for r in deep if any(v is not None for v in r.scores.by_layer or ())]  # test may lack a class
         weighted = [r for r in deep if r.chosen.layer_weights]
         panels = [*(["figures"] * bool(curves)), *(["weights"] * bool(weighted))]
         if not panels:

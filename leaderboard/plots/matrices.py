@@ -10,7 +10,7 @@ import numpy as np
 
 from commons.corridors.record import REFERENCE, Record
 from commons.metrics import METRICS
-from leaderboard.plots.style import SEQUENTIAL, TALLEST, WIDTHS, figure, short, wrapped
+from leaderboard.plots.style import SEQUENTIAL, TALLEST, WIDTHS, figure, pages, short, wrapped
 from leaderboard.plots.style import title as heading
 from leaderboard.plots.upstreams import annotate
 from leaderboard.records.comparable import groups
@@ -87,9 +87,8 @@ def _pages(
     beside = -(-len(panels) // -(-len(panels) // beside))  # 5 panels stand as 3 and 2, not 4 and 1
     height = min((WIDTHS[width] - 0.9) / max(beside, 1.6), 2.6) + 0.35
     room = beside * max(1, int((TALLEST - 0.8) / height))
-    for start in range(0, len(panels), room):
-        part = name if len(panels) <= room else (*name, str(start // room + 1))
-        yield part, _panels(panels[start : start + room], labels, sides, title, width, form, span, beside, height)
+    for number, some in pages(panels, room):
+        yield (*name, *number), _panels(some, labels, sides, title, width, form, span, beside, height)
 
 
 def _panels(

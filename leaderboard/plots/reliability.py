@@ -10,7 +10,7 @@ import numpy as np
 
 from commons.corridors.record import Record
 from commons.errors import EmorepError
-from leaderboard.plots.style import COLOURS, GREY, figure, legend_below, wrapped
+from leaderboard.plots.style import COLOURS, GREY, figure, legend_below, pages, wrapped
 from leaderboard.plots.style import title as heading
 from leaderboard.records.display_names import shown
 from leaderboard.trust import calibration
@@ -31,12 +31,9 @@ def reliability(results: Path, records: Sequence[Record], width: str) -> Iterato
     """For every task and head a panel for each system, as many pictures as that takes."""
     for several in systems(results, records, []):
         made = [(system, own) for system in several if (own := _known(results, system))]
-        size = PANELS[width] * MOST
-        for number, start in enumerate(range(0, len(made), size)):
-            part = made[start : start + size]
+        for number, part in pages(made, PANELS[width] * MOST):
             task, head = part[0][0].record.task, part[0][0].record.cell.downstream
-            name = (task.name, head, *([str(number + 1)] if len(made) > size else []))
-            yield name, _figure(part, f"{task.name} · {head}", width)
+            yield (task.name, head, *number), _figure(part, f"{task.name} · {head}", width)
 
 
 def _known(results: Path, system: System) -> list[Variant]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from commons.metrics import axis_label
 from commons.perturbations import KINDS
-from leaderboard.plots.style import GREY, distinct, figure, legend_below, line_style
+from leaderboard.plots.style import GREY, distinct, figure, legend_below, line_style, pages
 from leaderboard.plots.style import title as heading
 from leaderboard.records.changed_audio import Changes, by_question, place
 from leaderboard.records.display_names import names as named
@@ -29,13 +29,14 @@ def robustness(results: Path, records: Sequence[Record], width: str) -> Iterator
     called = named(records)
     for asked, upstreams in by_question(records).items():
         base, head, metric = asked.base, asked.head, asked.metric
-        some = dict(list(upstreams.items())[:MOST])
-        labels = distinct([called[upstream] for upstream in some], 40 if width == "page" else 30)
+        every = distinct([called[upstream] for upstream in upstreams], 40 if width == "page" else 30)
         title = " · ".join(filter(None, (base, head, asked.apart)))
-        noises = [kind for kind in KINDS if KINDS.find(kind).unit == "dB SNR" and _levels(some, kind) > 1]
-        if noises:
-            yield (base, head, "levels"), _over_levels(some, labels, noises, metric, title, width)
-        yield (base, head, "changes"), _changes(some, labels, metric, title, width)
+        for number, part in pages(list(zip(every, upstreams, strict=True)), MOST):
+            labels, some = [label for label, _ in part], {upstream: upstreams[upstream] for _, upstream in part}
+            noises = [kind for kind in KINDS if KINDS.find(kind).unit == "dB SNR" and _levels(some, kind) > 1]
+            if noises:
+                yield (base, head, "levels", *number), _over_levels(some, labels, noises, metric, title, width)
+            yield (base, head, "changes", *number), _changes(some, labels, metric, title, width)
 
 
 def _levels(upstreams: Upstreams, kind: str) -> int:

@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING, TypedDict, TypeVar
 
 from leaderboard.records.files import put
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from matplotlib.typing import RcKeyType
 
+T = TypeVar("T")
 WIDTHS = {"column": 3.35, "page": 7.0}  # inches
 TALLEST = 9.0  # inches; a page holds no more
 DPI = 200
@@ -124,6 +125,12 @@ def wrapped(names: Sequence[str], longest: int) -> list[str]:
         lines = [name] if len(name) <= longest else lines
         made.append("\n".join(lines) if len(lines) <= 2 and all(len(line) <= longest for line in lines) else cut)
     return made
+
+
+def pages(rows: Sequence[T], size: int) -> Iterator[tuple[tuple[str, ...], Sequence[T]]]:
+    """At most `size` rows for each picture, and what its file name ends with: a number where there are several."""
+    for number, start in enumerate(range(0, len(rows), size), start=1):
+        yield (str(number),) if len(rows) > size else (), rows[start : start + size]
 
 
 def title(drawn: Figure, text: str, width: str) -> None:

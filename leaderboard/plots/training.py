@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from commons.corridors.predictions import Plain
 from commons.corridors.record import Record
 from commons.metrics import axis_label
-from leaderboard.plots.style import COLOURS, GREY, distinct, figure, line_style, short
+from leaderboard.plots.style import COLOURS, GREY, distinct, figure, line_style, pages, short
 from leaderboard.plots.style import title as heading
 from leaderboard.records.comparable import question
 from leaderboard.records.display_names import shown
@@ -81,7 +80,7 @@ def forest(results: Path, records: Sequence[Record], width: str) -> Iterator[tup
 
     Every head is compared with `probe`, heads of conversations with `no_context` as well, the average with the other
     read-outs of its training, and a head of two stages with its first one. A dot is full where the difference is
-    significant among all rows of the picture.
+    significant among all rows of the task.
     """
     from leaderboard.comparison.answers import answers
     from leaderboard.comparison.standings import SIGNIFICANT, compare
@@ -91,14 +90,13 @@ def forest(results: Path, records: Sequence[Record], width: str) -> Iterator[tup
         for answer in part:
             asked.setdefault(question(answer.record), []).append(answer)
     for several in asked.values():
-        couples = list(itertools.islice(_couples(several), MOST))
-        if not couples:
-            continue
+        couples, task = list(_couples(several)), several[0].record.task
         longest = 44 if width == "page" else 26
-        rows = [(_words(a, b, longest), effect, adjusted <= SIGNIFICANT) for (a, b), (effect, _, adjusted) in
-                zip(couples, compare(couples), strict=True)]  # fmt: skip
-        task = couples[0][0].record.task
-        yield (task.name,), _forest(rows, f"difference in {axis_label(task.headline)}", task.name, width)
+        names = distinct([_words(a, b, longest) for a, b in couples], 200)
+        rows = [(name, effect, adjusted <= SIGNIFICANT)
+                for name, (effect, _, adjusted) in zip(names, compare(couples), strict=True)]  # fmt: skip
+        for number, some in pages(rows, MOST):
+            yield (task.name, *number), _forest(some, f"difference in {axis_label(task.headline)}", task.name, width)
 
 
 def _couples(several: Sequence[Answer]) -> Iterator[tuple[Answer, Answer]]:
@@ -144,7 +142,7 @@ def _words(first: Answer, second: Answer, longest: int) -> str:
 
 
 def _forest(rows: Sequence[tuple[str, Effect, bool]], label: str, title: str, width: str) -> Figure:
-    names = distinct([words for words, _, _ in rows], 200)
+    names = [words for words, _, _ in rows]
     lines = max(words.count("\n") + 1 for words in names)
     drawn, (axis,) = figure(width, 0.8 + max(0.24, 0.1 * lines) * len(rows))
     axis.axvline(0, color=GREY, linewidth=0.8)

@@ -96,15 +96,15 @@ def ranks(results: Path, records: Sequence[Record], width: str) -> Iterator[tupl
                                  f"{record.cell.task} · {record.cell.downstream}")  # fmt: skip
             yield (record.cell.task, record.cell.downstream), drawn
     for several in kinds(parts)[0]:
-        over, head = across(several), several[0][0].record.cell.downstream
-        if len(several) > 1 and len(over.upstreams) > 1:
+        if len(several) < 2:
+            continue
+        over, record = across(several), several[0][0].record
+        if len(over.upstreams) > 1:
             votes = len(over.families)
-            words = f"{votes} corpus {'family' if votes == 1 else 'families'} · {head}"
-            about = aspect(several[0][0].record.task)
-            yield (
-                tuple(filter(None, ("over-corpora", about, head))),
-                _rank_figure([called[u] for u in over.upstreams], over.ranks, over.last, width, words),
-            )
+            about = tuple(filter(None, (aspect(record.task), record.cell.downstream, over.metric)))
+            words = " · ".join((f"{votes} corpus {'family' if votes == 1 else 'families'}", *about))
+            drawn = _rank_figure([called[u] for u in over.upstreams], over.ranks, over.last, width, words)
+            yield ("over-corpora", *about), drawn
 
 
 def annotate(axis: Axes, image: AxesImage, texts: Sequence[Sequence[str]], size: float = 6) -> None:

@@ -394,7 +394,7 @@ def test_one_corpus_family_is_one(make, results):
             make(upstream=name, name=task, corpus=task, family="ravdess", seed=i, right=0.3 + 0.3 * i)
     figures = [drawn for _, drawn in plots.draw(results, leaderboard.load(results)[0], "ranks", "page")]
     titles = [text.get_text() for drawn in figures for text in drawn.findobj(Text)]
-    assert "1 corpus family · probe" in titles and not any("families" in title for title in titles)
+    assert "1 corpus family · probe · UA" in titles and not any("families" in title for title in titles)
 
 
 def test_lines_of_a_log_that_are_no_numbers_are_passed_over(tmp_path):
