@@ -19,7 +19,8 @@ _SPECIAL = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "&": r"\&", "%": r"\%", "$": r"$\mathdollar$", "#": r"\#",
     "_": r"\_", "~": r"$\sim$", "^": r"\^{}", "<": "$<$", ">": "$>$", "|": r"$|$", "`": r"\`{}", '"': "{''}", "–": "--",
     "·": r"$\cdot$", "[": "{[}", "]": "{]}",
-    "→": r"$\to$",
+    "→": r"$\to$", "±": r"$\pm$", "−": "$-$", "×": r"$\times$", "≤": r"$\le$", "≥": r"$\ge$", "≈": r"$\approx$",
+    "…": r"\dots{}", "—": "---", "„": ",,", "“": "``", "”": "{''}", "’": "'",
 }  # fmt: skip
 # What LaTeX's default fonts (OT1) can set: these letters, and these accents over ASCII ones.
 _LETTERS = frozenset("ßæÆøØœŒłŁ")

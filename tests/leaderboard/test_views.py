@@ -1,5 +1,6 @@
 """Tables for papers: what is best, what stands beside it, and that LaTeX takes them whatever the names."""
 
+import ast
 import os
 import re
 import shutil
@@ -9,6 +10,7 @@ import subprocess
 import pytest
 
 import leaderboard
+from commons.commands import PLAIN
 from leaderboard.__main__ import main
 from leaderboard.comparison.answers import answers
 from leaderboard.comparison.corpora import mean_over
@@ -253,3 +255,20 @@ def test_latex_compiles_whatever_the_names(board, make, results, tmp_path):
     done = subprocess.run([program, *words, "all.tex"], cwd=tmp_path, capture_output=True, text=True, errors="replace")
     assert done.returncode == 0, done.stdout[-2000:]
     assert (tmp_path / "all.pdf").stat().st_size > 10_000
+
+
+def test_latex_can_set_every_sign_that_the_program_itself_writes():
+    """Those that terminals may lack, and those of the texts from which tables are made; frames are of terminals."""
+    sources = [*(cells.ROOT / "leaderboard").rglob("*.py"), cells.ROOT / "commons/marks.py"]
+    ours = {
+        sign
+        for path in sources
+        if path.name != "latex.py"
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+        for sign in node.value
+        if not sign.isascii()
+    }
+    assert {"±", "−", "…", "·"} <= ours
+    assert [sign for sign in sorted(ours | set(PLAIN) - set("─│━┃\N{REPLACEMENT CHARACTER}")) if "?" in latex.escape(sign)] == []
+    assert latex.escape("43.2 ± 1.1") == r"43.2 $\pm$ 1.1" and latex.escape("今") == "?"
