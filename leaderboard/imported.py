@@ -66,11 +66,13 @@ def import_predictions(
     table = _answers(file, cell.task, asked)
     key = hashlib.sha256(file.read_bytes() + cell.task.audit.encode()).hexdigest()
     upstream = Upstream.model_validate({"name": name, "title": "imported predictions", "seen": seen, "cite": []})
-    return leaderboard.record(results, _measured(cell, asked, table, upstream, head, key))
+    deterministic = table["seed"].nunique() == 1
+    system = Downstream(name=head, deterministic=deterministic, trained=_trained(records, cell, head), cite=[])
+    return leaderboard.record(results, _measured(cell, asked, table, upstream, system, key))
 
 
 def _measured(
-    like: Record, asked: pd.DataFrame, table: pd.DataFrame, upstream: Upstream, head: str, key: str
+    like: Record, asked: pd.DataFrame, table: pd.DataFrame, upstream: Upstream, system: Downstream, key: str
 ) -> Measured:
     """Imported predictions as a cell with the task of the cell `like`; `asked`: that cell's rows by utterance id."""
     import numpy as np
@@ -80,7 +82,7 @@ def _measured(
         cell=Cell(
             upstream=upstream.name,
             task=like.cell.task,
-            downstream=head,
+            downstream=system.name,
             key=key,
             precision="unknown",
             seeds=seeds,
@@ -88,12 +90,25 @@ def _measured(
         ),
         task=like.task,
         upstream=upstream,
-        downstream=Downstream(name=head, deterministic=len(seeds) == 1, cite=[]),
+        downstream=system,
         run=Run(device="unknown", emorep=metadata.version("emorep")),
         predictions=Predictions(table, marks=(IMPORTED,)),
         utterances=asked[[column for column in kept(like.task) if column in asked]],
         groups=np.asarray(asked["group"], dtype=object),
     )
+
+
+def _trained(records: Sequence[Record], like: Record, head: str) -> str | None:
+    """What the measured cells of this question and head trained, so that the imported one stands among them.
+
+    None where they stayed frozen, where they differ, and where there is none.
+    """
+    trained = {
+        record.downstream.trained
+        for record in records
+        if record.cell.downstream == head and question(record) == question(like) and IMPORTED not in record.marks
+    }
+    return trained.pop() if len(trained) == 1 else None
 
 
 def _answers(file: Path, task: Task, asked: pd.DataFrame) -> pd.DataFrame:

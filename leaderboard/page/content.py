@@ -14,17 +14,15 @@ from leaderboard import published
 from leaderboard.comparison.answers import answers, kinds
 from leaderboard.comparison.corpora import Across, across
 from leaderboard.comparison.standings import Standing, significant_pairs, standing
-from leaderboard.records.comparable import Question, aspect, groups, question, unit
+from leaderboard.records.comparable import Question, groups, question, unit
 from leaderboard.records.display_names import inputs, names
 from leaderboard.records.openings import openings
 from leaderboard.records.random_weights import averaged
-from leaderboard.tables.views import real_time_factor
+from leaderboard.tables.views import Kind, kind_of, real_time_factor
 
 # What no view of the page shows of a record's task and upstream.
 UNSHOWN_OF_TASK = {"derived", "aspect", "base", "sources", "source_corpora", "shots", "also"}
 UNSHOWN_OF_UPSTREAM = {"layer_norms", "modality", "base", "ablation", "variant", "run", "step", "group_of_runs"}
-# Head, headline metric, aspect, what was trained ("": frozen): what figures must share to stand in one table.
-Kind = tuple[str, str, str, str]
 
 
 def collect(results: Path, records: Sequence[Record]) -> tuple[dict[str, object], list[object], list[str]]:
@@ -37,7 +35,7 @@ def collect(results: Path, records: Sequence[Record]) -> tuple[dict[str, object]
     for several in several_kinds:
         over = across(several)
         if len(several) > 1 and len(over.upstreams) > 1:
-            means[_kind(several[0][0].record)] = over
+            means[kind_of(several[0][0].record)] = over
     summary, details = assemble(records, places, means, openings(results), partial(_layer_intervals, results))
     return summary | {"unranked": len(problems)}, details, problems
 
@@ -76,7 +74,7 @@ def assemble(
     tables: dict[Kind, list[int]] = {}
     for index, (measured, _) in enumerate(several):
         if measured[0].cell.downstream != REFERENCE:
-            tables.setdefault(_kind(measured[0]), []).append(index)
+            tables.setdefault(kind_of(measured[0]), []).append(index)
     several_kinds = [
         {
             "head": kind[0],
@@ -212,10 +210,6 @@ def _details(record: Record, layer_intervals: object) -> dict[str, object]:
 
 def _board(record: Record) -> Question:
     return *question(record), record.cell.downstream, record.downstream.trained
-
-
-def _kind(record: Record) -> Kind:
-    return record.cell.downstream, record.task.headline, aspect(record.task), record.downstream.trained or ""
 
 
 def _top(metric: Metric) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -9,7 +10,7 @@ from commons.corridors.record import REFERENCE, Record
 from commons.marks import explain
 from commons.metrics import METRICS
 from leaderboard import published
-from leaderboard.records.comparable import groups, is_floor, unit
+from leaderboard.records.comparable import groups, is_floor, question, unit
 from leaderboard.records.display_names import given, inputs, shown
 from leaderboard.records.random_weights import averaged
 from leaderboard.tables.model import Cell, Table, figure, lettered
@@ -32,8 +33,9 @@ def tables(records: Sequence[Record]) -> list[Table]:
     lettering = _lettering(records)
     parts = list(groups(records))
     cells = [(measured[0].cell.task, measured[0].cell.downstream) for measured, _ in parts]
+    asked = Counter(cell for cell, _ in {(cell, question(own[0])) for cell, (own, _) in zip(cells, parts, strict=True)})
     made = [
-        _of_task(measured, references, lettering, several=cells.count(cell) > 1)
+        _of_task(measured, references, lettering, several=asked[cell] > 1)
         for (measured, references), cell in zip(parts, cells, strict=True)
     ]
     for kind, own in by_kind(records).items():

@@ -27,7 +27,8 @@ from leaderboard.text import plural
 if TYPE_CHECKING:
     from leaderboard.comparison.answers import Answer
 
-Kind = tuple[str, str, str]  # head, headline metric, aspect: what figures must share to stand in one table
+# Head, headline metric, aspect, what was trained ("": frozen): what figures must share to stand in one table.
+Kind = tuple[str, str, str, str]
 Parts = list[tuple[list[Record], list[Record]]]  # measured and references, a pair a task
 Made = tuple[list[Table], list[str]]  # tables, and a line for every record that could not be used
 
@@ -64,11 +65,11 @@ def by_metric(results: Path, records: Sequence[Record]) -> Made:
 
 
 def by_tasks(results: Path, records: Sequence[Record]) -> Made:
-    """Upstreams by tasks, for every head, headline metric and aspect."""
+    """Upstreams by tasks, for every kind."""
     return [by_task(*kind, parts) for kind, parts in by_kind(averaged(records)).items()], []
 
 
-def by_task(head: str, metric: str, about: str, parts: Parts) -> Table:
+def by_task(head: str, metric: str, about: str, trained: str, parts: Parts) -> Table:
     """Upstreams by the tasks of one kind; those measured on most tasks first, and of these the best on average."""
     cells: dict[tuple[str, str], Cell] = {}
     columns: list[str] = []
@@ -91,7 +92,7 @@ def by_task(head: str, metric: str, about: str, parts: Parts) -> Table:
     return Table(
         title=" · ".join(filter(None, ("all tasks", about, head))),
         facts=[
-            f"{metric} of every task, head {head}, pooled over folds; 95 % intervals over groups",
+            f"{metric} of every task, {_system(head, trained)}, pooled over folds; 95 % intervals over groups",
             *([f"chance: {', '.join(by_chance)}"] if by_chance else []),
         ],
         rows=[
@@ -146,7 +147,7 @@ def _by_mean(results: Path, records: Sequence[Record], by: str, column_of: Calla
     several_kinds, left = kinds(parts)
     made = []
     for own in several_kinds:
-        head, metric, about = kind_of(own[0][0].record)
+        head, metric, about, trained = kind_of(own[0][0].record)
         columns: dict[str, list[list[Answer]]] = {}
         for part in own:
             columns.setdefault(column_of(part[0].record.task), []).append(part)
@@ -161,7 +162,8 @@ def _by_mean(results: Path, records: Sequence[Record], by: str, column_of: Calla
                     cells[upstream, column] = Cell(mean.value, low, high, None, metric, tuple(sorted(marks)))
         rows = _ranked({row for row, _ in cells}, sorted(columns), cells, metric)
         tasks = "; ".join(f"{c}: {', '.join(p[0].record.task.name for p in columns[c])}" for c in sorted(columns))
-        caption = f"{metric} by {by}, head {head}, one vote a corpus family ({tasks}); 95 % intervals over groups"
+        caption = f"{metric} by {by}, {_system(head, trained)}, one vote a corpus family ({tasks}); "
+        caption += "95 % intervals over groups"
         title, first = " · ".join(filter(None, (f"by {by}", about, head))), own[0][0].record
         made.append(Table(title, [caption], rows, sorted(columns), cells, names=names(records),
                           interpretation=first.downstream.interpretation))  # fmt: skip
@@ -280,8 +282,13 @@ def common_marks(measured: Sequence[Record]) -> set[str]:
 
 
 def kind_of(record: Record) -> Kind:
-    """Head, headline metric and aspect of a record."""
-    return record.cell.downstream, record.task.headline, aspect(record.task)
+    """Head, headline metric and aspect of a record, and what was trained of its upstream."""
+    return record.cell.downstream, record.task.headline, aspect(record.task), record.downstream.trained or ""
+
+
+def _system(head: str, trained: str) -> str:
+    """The head of a kind, and what was trained with it, in words."""
+    return f"head {head}" + (f", trained: {trained}" if trained else "")
 
 
 def by_kind(records: Sequence[Record]) -> dict[Kind, Parts]:

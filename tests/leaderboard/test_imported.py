@@ -8,6 +8,10 @@ import pytest
 
 import leaderboard
 from leaderboard.__main__ import main
+from leaderboard.imported import import_predictions
+from leaderboard.records.comparable import groups
+from leaderboard.tables.results import tables
+from leaderboard.tables.views import by_tasks
 from tests.leaderboard.cells import CLASSES
 
 
@@ -190,3 +194,44 @@ def test_names_are_bounded(mine, results, capsys):
             main(["import", str(path), "--name", name, "-t", "emodb", "--results", str(results)])
         said = capsys.readouterr().err
         assert "a name is one line" in said and len(said) < 2000
+
+
+def trained_like(results, name, words):
+    """Say in a measured record what it trained, as heads that train do."""
+    record = leaderboard.find(results, *name)
+    own = record.model_copy(update={"downstream": record.downstream.model_copy(update={"trained": words})})
+    return [own if r.cell == record.cell else r for r in leaderboard.load(results)[0]]
+
+
+def test_an_imported_one_of_a_head_that_trains_stands_among_the_measured_ones(mine, make, results):
+    own, path = mine
+    own[["id", "prediction"]].to_csv(path, index=False)
+    make(upstream="fbank", head="finetune")
+    records = trained_like(results, ("fbank", "emodb", "finetune"), "encoder (all)")
+    asked = {"name": "mine", "task": "emodb", "like": "fbank"}
+    brought = import_predictions(results, records, path, head="finetune", **asked)
+    assert brought.downstream.trained == "encoder (all)"
+    assert import_predictions(results, records, path, head="probe", **asked).downstream.trained is None
+    (part,) = (measured for measured, _ in groups([*records, brought]) if len(measured) > 1)
+    assert {record.cell.upstream for record in part} == {"mine", "fbank"}
+    make(upstream="mfcc", head="finetune")
+    both = [*records, leaderboard.find(results, "mfcc", "emodb", "finetune")]  # frozen under the same name
+    assert import_predictions(results, both, path, head="finetune", **asked).downstream.trained is None
+
+
+def test_what_was_trained_parts_tables_and_is_no_other_fold(make, results):
+    for upstream in ("fbank", "mfcc"):
+        for name in ("emodb", "urdu"):
+            make(upstream=upstream, name=name)
+    records = trained_like(results, ("mfcc", "emodb", "probe"), "encoder")
+    records = [r if r.cell.task == "emodb" or r.cell.upstream == "fbank" else
+               r.model_copy(update={"downstream": r.downstream.model_copy(update={"trained": "encoder"})})
+               for r in records]  # fmt: skip
+    shown = tables(records)
+    assert not any("other folds" in fact for table in shown for fact in table.facts)
+    side_by_side = [table for table in shown if table.title == "all tasks · probe"]
+    assert [sorted(table.columns) for table in side_by_side] == [["emodb", "urdu"]] * 2
+    frozen, trained = sorted(by_tasks(results, records)[0], key=lambda table: len(table.facts[0]))
+    assert frozen.rows == ["fbank"] and trained.rows == ["mfcc"] and "trained: encoder" in trained.facts[0]
+    other = make(upstream="opensmile", version=2)
+    assert any("other folds" in fact for table in tables([*records, other]) for fact in table.facts)
