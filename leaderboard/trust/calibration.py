@@ -26,7 +26,7 @@ from commons.metrics import OF_PROBABILITIES, mean_of
 from leaderboard.errors import LeaderboardError
 from leaderboard.records import parquet
 from leaderboard.records.intervals import jackknife
-from leaderboard.trust.systems import System, where
+from leaderboard.trust.systems import System, of_draws, where
 
 BINS = 10
 DRAWS = 200  # of outcomes of a calibrated system
@@ -87,13 +87,12 @@ def held_out(results: Path, system: System) -> Answers | None:
         LeaderboardError: a file cannot be read, or is not the recorded one.
     """
     tables = []
-    for number, record in enumerate(system.draws):
+    for record in system.draws:
         table = parquet.held_out(where(results, record), record)
         if table is None or set(table["seed"]) != set(record.cell.seeds):
             return None
-        seeds = np.unique(table["seed"], return_inverse=True)[1]
-        tables.append(table.assign(seed=seeds + number * (seeds.max() + 1)))
-    return answers(pd.concat(tables, ignore_index=True), system.record.task)
+        tables.append(table)
+    return answers(of_draws(tables), system.record.task)
 
 
 @dataclass(frozen=True)

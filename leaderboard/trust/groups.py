@@ -134,6 +134,9 @@ def scores(groups: Groups) -> list[Score]:
 def gap(groups: Groups, figure: Figure, classes: np.ndarray) -> Gap | None:
     """The worst group against the best in a figure; None where a figure is undefined.
 
+    There is no interval where one of both is 0 or 100 %: that every speaker has it does not tell how far off the next
+    might be, as in `jackknife`.
+
     Args:
         classes: (C,) bool, the classes that the figure rests on.
     """
@@ -144,6 +147,8 @@ def gap(groups: Groups, figure: Figure, classes: np.ndarray) -> Gap | None:
     if worst == best:  # all are equal
         worst, best = 0, len(values) - 1
     error, df = _error(groups, worst, best, figure, classes)
+    if values[worst] <= 0 or values[best] >= 100:
+        error = np.nan
     pairs = len(values) * (len(values) - 1) / 2
     reach = stdtrit(df, 1 - (1 - LEVEL) / 2 / pairs) * error
     value = float(values[worst] - values[best])

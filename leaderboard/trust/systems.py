@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from math import lcm
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +25,7 @@ class System:
     Attributes:
         record: its record; of several draws, their mean.
         draws: the records that it stands for.
-        table: predictions of all of them, each seed of each draw a seed of its own.
+        table: predictions of all of them, with seeds as `of_draws` numbers them.
     """
 
     record: Record
@@ -54,16 +55,30 @@ def systems(results: Path, records: Sequence[Record], problems: list[str]) -> It
 def _predictions(results: Path, draws: Sequence[Record]) -> pd.DataFrame:
     """The predictions of some records under each other, with what is known of their utterances."""
     tables = []
-    for number, record in enumerate(draws):
+    for record in draws:
         path = where(results, record)
         table = parquet.read(path, record)
         facts = parquet.facts(path, record)
         if facts is not None:
             fresh = [name for name in facts.columns if name not in table]
             table = table.assign(**{name: facts[name].reindex(table["id"]).to_numpy() for name in fresh})
-        seeds = np.unique(table["seed"], return_inverse=True)[1]
-        tables.append(table.assign(seed=seeds + number * (seeds.max() + 1)))
-    return pd.concat(tables, ignore_index=True)
+        tables.append(table)
+    return of_draws(tables)
+
+
+def of_draws(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """The tables of some draws under each other, each `seed` of each draw a seed of its own, from 0.
+
+    Where draws have different numbers of seeds, those of each are repeated up to the least common multiple, so that
+    draws count alike, as in ranks.
+    """
+    seeds = [np.unique(table["seed"], return_inverse=True)[1] for table in tables]
+    counts = [int(own.max()) + 1 for own in seeds]
+    each, parts = lcm(*counts), []
+    for number, (table, own, count) in enumerate(zip(tables, seeds, counts, strict=True)):
+        first = number * each
+        parts += [table.assign(seed=own + start) for start in range(first, first + each, count)]
+    return pd.concat(parts, ignore_index=True)
 
 
 def where(results: Path, record: Record) -> Path:

@@ -183,3 +183,21 @@ def test_joined_corpora_say_over_which_classes_probabilities_are(make, results):
         own = make(table=table, name=f"t{len(corpora)}", corpora=corpora)
         tables, _ = view("calibration", results, [own])
         assert any("joined corpora" in note for note in tables[0].notes) == bool(corpora)
+
+
+def test_draws_of_different_numbers_of_seeds_hold_out_their_own(results):
+    """Held-out answers have the seeds of the predictions that they correct, draw by draw."""
+    table = cells.utterances()
+    for draw, seeds in enumerate((3, 1)):
+        made, predictions = cells.sections(table, upstream=f"random:fbank@{draw}"), cells.predict(table, seeds=seeds)
+        made["cell"]["seeds"] = list(range(seeds))
+        own = predictions.table.drop(columns="prediction")
+        leaderboard.record(results, cells.measured(made, replace(predictions, held_out=own), table))
+    records = [r.model_copy(update={"upstream": r.upstream.model_copy(update={"draw": i})})
+               for i, r in enumerate(leaderboard.load(results)[0])]  # fmt: skip
+    ((system,),) = systems(results, records, [])
+    made, held = calibration.answers(system.table, system.record.task), calibration.held_out(results, system)
+    assert np.bincount(held.seed).tolist() == np.bincount(made.seed).tolist() == [120] * 6
+    for seed in range(6):
+        own = [one.probabilities[one.seed == seed].sum(0) for one in (made, held)]
+        assert own[0] == pytest.approx(own[1])

@@ -1,9 +1,11 @@
 """Groups of utterances: a group's figures, how sure a gap is, and what is said where nothing can be compared."""
 
+import math
+
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.metrics import precision_score, recall_score
+from sklearn.metrics import balanced_accuracy_score, precision_score, recall_score
 
 import leaderboard
 from commons.corridors.utterances import PEOPLE
@@ -152,3 +154,33 @@ def test_draws_of_random_weights_are_one_row(make, results):
     ((system,),) = systems(results, records, [])
     assert system.table["seed"].nunique() == 6
     assert len(view("group", results, records)[0][0].rows) == 1
+
+
+@pytest.mark.parametrize("counts", [(3, 1), (3, 2), (1, 3, 2)])
+def test_draws_of_different_numbers_of_seeds_keep_them_apart_and_count_alike(make, results, counts):
+    table = cells.utterances()
+    for draw, seeds in enumerate(counts):
+        make(table=table, upstream=f"random:fbank@{draw}", seed=draw, right=0.3 + 0.3 * draw, seeds=seeds)
+    records = [r.model_copy(update={"upstream": r.upstream.model_copy(update={"draw": i})})
+               for i, r in enumerate(leaderboard.load(results)[0])]  # fmt: skip
+    ((system,),) = systems(results, records, [])
+    rows = system.table.groupby("seed").size()
+    assert rows.index.tolist() == list(range(len(counts) * math.lcm(*counts))) and set(rows) == {len(table)}
+    each = [balanced_accuracy_score(own["target"], own["prediction"]) for _, own in system.table.groupby("seed")]
+    assert 100 * np.mean(each) == pytest.approx(system.record.scores.metrics["UA"].value), "that of the mean record"
+
+
+NONE, SOME, MORE, ALL = [0] * 6, [3, 4, 5] * 2, [6, 7, 8] * 2, [10] * 6  # right of 10 a class, of each speaker
+
+
+@pytest.mark.parametrize(
+    ("worst", "best", "known"),
+    [(SOME, MORE, True), (SOME, ALL, False), (NONE, SOME, False), (ALL, ALL, False), (NONE, ALL, False)],
+)
+def test_a_gap_at_an_end_of_the_range_has_no_interval(worst, best, known):
+    """Nobody is certain of the next speaker, though those of this corpus agree."""
+    counts = [[[[a, 10 - a], [10 - a, a]] for a in both] for both in zip(worst, best, strict=True)]
+    made = groups.Groups("gender", ["f", "m"], np.array(counts, dtype=float)[None], np.ones(2, bool))
+    gap = groups.gap(made, groups.ua_of(made.classes), made.classes)
+    assert gap.value == pytest.approx(10 * (np.mean(worst) - np.mean(best)))
+    assert [end is not None for end in (gap.low, gap.high)] == [known, known]
