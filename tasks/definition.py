@@ -30,8 +30,8 @@ FOLDER = Path(__file__).parent / "definitions"
 
 # Unit of resampling -> the column of the utterance table that holds it.
 GROUPS = {"speaker": "speaker", "dialogue": "dialogue", "video": "dialogue", "sentence": "sentence", "utterance": ""}
-EMOTION = ("emotion", "vote")  # columns that tell the emotion, as acted or as others name it
 VALUES = ("arousal", "valence", "dominance", "sentiment")  # columns that a regression may ask for
+EMOTION = ("emotion", "vote", *VALUES)  # columns that tell the emotion: as acted, as others name it, its dimensions
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -180,7 +180,7 @@ class Definition(_Strict):
 
     @property
     def aspect(self) -> str:
-        """What it asks where that is not the emotion of the utterance: `intensity`, `polarity`, `arousal`, `next turn`.
+        """What it asks where that is not the emotion of the utterance: `intensity`, `polarity`, `next turn`.
 
         Only figures of one aspect are averaged.
         """

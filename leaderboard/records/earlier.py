@@ -17,8 +17,7 @@ VARIANT = re.compile(r"(?P<base>emotion2vec):(?P<ablation>.+)/(?P<variant>[^/]+)
 # After the step comes `.safetensors`, and a hash that may be digits as well.
 CHECKPOINT = re.compile(r"(?P<run>emotion2vec@.*?)step-(?P<step>\d+)[^/]*")
 # Tasks of ours that ask for something else than emotion, which records did not tell.
-ASKS = {r"\w+_(arousal|valence|dominance|intensity)": r"\1", r"\w+_next": "next turn",
-        r"meld3|(meld|mosei|mosi)_binary": "polarity", "mosei|mosi": "sentiment"}  # fmt: skip
+ASKS = {r"\w+_intensity": "intensity", r"\w+_next": "next turn", r"meld3|(meld|mosei|mosi)_binary": "polarity"}
 RANDOM = re.compile(r"random:(?P<base>[^@+#]+)(?:@(?P<draw>\d+))?")  # of a fusion, the record says it
 
 
@@ -61,7 +60,7 @@ def asking(task: Task) -> Task:
     """The task with its aspect as its name has it, where it is a task of ours and says none."""
     if task.aspect or task.derived:
         return task
-    said = [match.expand(aspect) for asks, aspect in ASKS.items() if (match := re.fullmatch(asks, task.name))]
+    said = [aspect for asks, aspect in ASKS.items() if re.fullmatch(asks, task.name)]
     return task.model_copy(update={"aspect": said[0]}) if said else task
 
 
