@@ -128,14 +128,19 @@ class Task:
         return rows.index[transcripts.blank(rows["text"])].tolist()
 
 
-def finish(reading: Reading, wanted: Definition, problem: Problem, notes: Sequence[str]) -> Task:
+def finish(
+    reading: Reading, wanted: Definition, problem: Problem, notes: Sequence[str], official: bool | None = None
+) -> Task:
     """The task, with its splits proved, and the marks and notes that tables must show.
+
+    Args:
+        official: as in `audit.prove`; None: a split by the column `partition` is.
 
     Raises:
         TaskError: the train part of a fold lacks a class, or the audit fails.
     """
     rows, labelled = reading.utterances, problem.has_target
-    official = wanted.folds.by == "partition"
+    official = wanted.folds.by == "partition" if official is None else official
     proof = audit.prove(wanted.name, wanted.version, wanted.corpus, rows, problem, wanted.speakers_shared, official)
     lacking = _missing_classes(wanted, problem)
     marks, notes = list(reading.marks), [*reading.notes, *notes, *([] if reading.limited else lacking)]

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import combinations
 
 import numpy as np
 import pandas as pd
 
 from tasks.corpora import Corpus
-from tasks.reading import MEASURED, Reading, counted
+from tasks.errors import TaskError
+from tasks.reading import MEASURED, NAMED, Reading, counted
 from tasks.task import Task
 
 NAMES = ("speaker", "session", "dialogue", "sentence")  # columns whose values are unique within a corpus only
@@ -29,6 +31,39 @@ def prefix_names(family: str, rows: pd.DataFrame) -> None:
 def prefixed(family: str, values: np.ndarray) -> np.ndarray:
     """(n,) the values with the family before them."""
     return np.array([f"{family}:{value}" for value in values])
+
+
+def check_kin(name: str, loaded: Sequence[Task]) -> None:
+    """Raise TaskError where it cannot be told which speakers two corpora of one family share; `name`: of the task.
+
+    A user's table of a known corpus's recordings may call its speakers otherwise. Its names are those of the other
+    corpus where recordings that are in both have one name, and some name is in both.
+    """
+    for one, other in combinations(loaded, 2):
+        if one.family != other.family:
+            continue
+        both = f"{name}: {one.name} and {other.name} may hold the same speakers"
+        if "speaker" not in one.utterances or "speaker" not in other.utterances:
+            raise TaskError(f"{both}, and the speakers are unknown")
+        known = one.reading.same_as or other.reading.same_as
+        if not known:  # the readers of a family name speakers alike
+            continue
+        theirs, others = _speakers(one), _speakers(other)
+        common = theirs.keys() & others.keys()
+        differing = sorted({f"{theirs[a]} is {others[a]}" for a in common if theirs[a] != others[a]})
+        if differing or not set(theirs.values()) & set(others.values()):
+            which = f" ({', '.join(differing[:NAMED])})" if differing else ""
+            raise TaskError(
+                f"{both}, recordings of {known}, under other names{which}; give speakers the names that {known} has, "
+                "so that none is in train and test"
+            )
+
+
+def _speakers(task: Task) -> dict[str, str]:
+    """The speaker of each recording by the hash of its samples; by its id where there is no audio."""
+    rows = task.utterances
+    recordings = rows["samples_sha256"] if task.has_audio else rows.index
+    return dict(zip(recordings.tolist(), rows["speaker"].tolist(), strict=True))
 
 
 def together(loaded: Sequence[Task], tables: Sequence[pd.DataFrame]) -> pd.DataFrame:

@@ -58,16 +58,18 @@ def joined(derived: Derived, loaded: Sequence[Task]) -> Task:
     is not trained on. Further targets (`also`) are dropped: their values may differ in meaning between corpora.
 
     Raises:
-        TaskError: too few speakers are left to train on, or the speakers of corpora of one family are unknown.
+        TaskError: too few speakers are left to train on, the speakers of corpora of one family are unknown or cannot be
+            matched, or a recording is in train and test.
     """
     target, *sources = loaded
     wanted = derived.classes
     parts = [_part(each, wanted, target) for each in loaded]
-    tested, *trained = parts
+    tested = parts[0]
     rows = joining.together(loaded, [part.rows for part in parts])
-    same_family = any(part.task.corpus.family == target.corpus.family for part in trained)
-    if same_family and "speaker" not in rows:
-        raise TaskError(f"{derived.name}: both corpora may hold the same speakers, and the speakers are unknown")
+    same_family = any(source.family == target.family for source in sources)
+    if same_family and derived.kind == ACROSS:
+        raise TaskError(f"{derived.name}: {target.name} holds recordings of {target.known_corpus}, which trains")
+    joining.check_kin(derived.name, loaded)
     dev = "fifth" if derived.kind == ACROSS else "speakers"  # a dev part must not take a whole language
     asked = _definition(derived, tested, sources, dev, same_family)
     standardised = derived.kind == "transfer-standardised"
@@ -86,7 +88,7 @@ def joined(derived: Derived, loaded: Sequence[Task]) -> Task:
     notes += [f"{'tests' if part is tested else 'trains'} on {_sizes(part, wanted)}" for part in parts]
     if same_family:
         notes.append(f"the same speakers in both corpora: folds of {target.name}, trained without its test speakers")
-    made = finish(_reading(parts, rows), asked, problem, notes)
+    made = finish(_reading(parts, rows), asked, problem, notes, official=False)
     marks = list(made.marks)
     if any("speaker~label" in part.task.marks for part in parts) and "speaker~label" not in marks:
         marks.append("speaker~label")
@@ -144,10 +146,9 @@ def _part(task: Task, wanted: tuple[str, ...], target: Task) -> _Part:
     groups = task.problem.groups[kept]
     if task is not target:
         rows.index = joining.prefixed_ids(task.corpus.name, rows)
-    if task.corpus.family != target.corpus.family:
-        family = task.corpus.family
-        joining.prefix_names(family, rows)
-        speakers, units, groups = (joining.prefixed(family, values) for values in (speakers, units, groups))
+    if task.family != target.family:
+        joining.prefix_names(task.family, rows)
+        speakers, units, groups = (joining.prefixed(task.family, values) for values in (speakers, units, groups))
     notes = explained(task, merged, excluded)
     return _Part(task, rows, targets[kept], units, speakers, groups, merged, excluded, notes)
 

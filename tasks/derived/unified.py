@@ -52,8 +52,10 @@ def joined(derived: Derived, loaded: Sequence[Task]) -> Task:
     """The task on the utterances of all loaded tasks.
 
     Raises:
-        TaskError: too few speakers are left to train on, or a fold's train lacks a class that its test part has.
+        TaskError: too few speakers are left to train on, or a fold's train lacks a class that its test part has; or the
+            speakers of corpora of one family cannot be matched, or a recording is in train and test.
     """
+    joining.check_kin(derived.name, loaded)
     classes = label_algebra.union([task.problem.classes for task in loaded])
     parts = [_part(task, classes) for task in loaded]
     rows = joining.together(loaded, [part.rows for part in parts])
@@ -63,7 +65,7 @@ def joined(derived: Derived, loaded: Sequence[Task]) -> Task:
     asked = _definition(derived, loaded, parts, classes)
     ids, targets = problems.text(rows.index), np.concatenate([part.targets for part in parts])
     speakers, groups = (np.concatenate([getattr(part, of) for part in parts]) for of in ("speakers", "groups"))
-    dealt = deal(speakers, np.repeat([part.task.corpus.family for part in parts], [len(p.rows) for p in parts]))
+    dealt = deal(speakers, np.repeat([part.task.family for part in parts], [len(p.rows) for p in parts]))
     built, notes = _folds(derived, corpora, dealt, ids, speakers, targets)
     problem = Problem(
         ids=ids,

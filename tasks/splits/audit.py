@@ -183,7 +183,7 @@ def _check(
         pairs = _files_in_common(utterances, rest, fold.test)
         raise TaskError(
             f"{where}: the same audio is in train and in test: {'; '.join(pairs[:5])}. "
-            "One file of each pair is wrong; replace it by the corpus's own"
+            "A recording may be in one of them alone: replace a wrong file by the corpus's own, or leave one out"
         )
 
 

@@ -1,11 +1,17 @@
 """Controls, transfer, shots and labels of a user's table."""
 
+import shutil
+from pathlib import Path
+
+import numpy as np
 import pytest
+import soundfile
 
 import tasks
 from commons.errors import EmorepError, Refused
 from tasks.derivation import Derivation
 from tasks.derived import parsing
+from tasks.errors import TaskError
 from tests.tasks import layouts
 from tests.tasks.brought.test_brought import table
 from tests.tasks.brought.test_tables import rewritten
@@ -91,12 +97,71 @@ def test_a_mapping_of_labels_reaches_transfer(there):
 def test_two_tables_may_be_joined_and_a_comma_in_a_path_parts_nothing(there):
     folder = there.data.parent / "work" / "a, b"
     other = table(folder)
+    for path in folder.rglob("*.wav"):
+        audio, rate = soundfile.read(path)
+        soundfile.write(path, audio / 2, rate)
     task, _ = loaded(f"transfer:csv:{other},csv:mine.csv", there)
     assert task.name.endswith(",csv:mine") and task.problem.classes == ("anger", "neutral")
     assert loaded(f"shots:csv:{other},2", there)[0].derivation.shots == 2
     assert loaded(f"speaker:csv:{other}", there)[0].name == "speaker:csv:a, b/mine"
     with pytest.raises(EmorepError, match=r"expected \w+:TASK, as in"):
         tasks.resolve(["speaker:csv:mine.csv,emodb"], there.data)
+
+
+def of_emodb(folder, name, rename, text="", **more):
+    """A table of copies of EmoDB's anger and neutral below the data folder, its speakers renamed."""
+    lines = [",".join(["path,speaker,emotion", *more])]
+    for path in sorted((folder / "EmoDB" / "wav").glob(f"*{text}[WN]a.wav")):
+        (folder.parent / "work" / name).mkdir(exist_ok=True)
+        place = Path(shutil.copy(path, folder.parent / "work" / name))
+        emotion = {"W": "anger", "N": "neutral"}[path.name[5]]
+        lines.append(",".join([f"{name}/{place.name}", rename(path.name[:2]), emotion, *more.values()]))
+    (folder.parent / "work" / f"{name}.csv").write_text("\n".join(lines))
+
+
+@pytest.mark.parametrize("kind", ["transfer:csv:mine.csv=Mine,emodb", "transfer-standardised:emodb,csv:mine.csv=Mine"])
+def test_a_table_of_a_known_corpuss_recordings_is_joined_with_it_where_its_speakers_have_the_same_names(there, kind):
+    of_emodb(there.data, "mine", lambda who: f"s{who}")
+    with pytest.raises(TaskError, match=r"recordings of emodb, under other names \((s03 is 03|03 is s03), .*the names"):
+        loaded(kind, there)
+    of_emodb(there.data, "mine", str)
+    task, _ = loaded(kind, there)
+    who = task.utterances["speaker"].to_numpy()
+    assert "same_family" in task.marks and "audio_shared" not in task.marks and len(task.problem.folds) == 4
+    assert not any(set(who[np.r_[fold.train, fold.dev]]) & set(who[fold.test]) for fold in task.problem.folds)
+
+
+@pytest.mark.parametrize("kind", ["transfer", "unified"])
+def test_two_tables_of_one_corpus_are_refused_where_no_name_of_a_speaker_is_in_both(there, kind):
+    of_emodb(there.data, "one", str, "a01")
+    of_emodb(there.data, "two", lambda who: f"s{who}", "b02")
+    with pytest.raises(TaskError, match="may hold the same speakers, recordings of emodb, under other names; give"):
+        loaded(f"{kind}:csv:one.csv,csv:two.csv", there)
+    of_emodb(there.data, "two", str, "b02")
+    assert ("same_family" in loaded(f"{kind}:csv:one.csv,csv:two.csv", there)[0].marks) == (kind == "transfer")
+
+
+def test_tables_of_one_corpus_are_dealt_into_joint_folds_as_one_family(there):
+    of_emodb(there.data, "one", str, "a01")
+    of_emodb(there.data, "two", str, "b02")
+    task, _ = loaded("unified:csv:one.csv,csv:two.csv", there)
+    assert [len(fold.test) for fold in task.problem.folds] == [4] * 4, "a speaker of both tables is dealt once"
+    assert [fold.name for fold in task.problem.folds] == [f"joint fold {k}" for k in (1, 2, 3, 4)]
+
+
+def test_a_recording_is_in_one_part_of_a_transfer_alone(there):
+    """Of tables whose corpus is not at hand, too: their audio tells."""
+    of_emodb(there.data, "one", str)
+    of_emodb(there.data, "two", lambda who: f"s{who}")
+    shutil.rmtree(there.data / "EmoDB")
+    with pytest.raises(TaskError, match="the same audio is in train and in test"):
+        loaded("transfer:csv:one.csv,csv:two.csv", there)
+
+
+def test_across_languages_trains_on_no_corpus_whose_recordings_a_table_holds(there):
+    of_emodb(there.data, "mine", str, language="Polish")
+    with pytest.raises(TaskError, match="mine holds recordings of emodb, which trains"):
+        loaded("across-languages:ser10,csv:mine.csv", there)
 
 
 def test_across_languages_needs_the_language_of_a_table(there):
