@@ -36,6 +36,7 @@ COLUMNS = (
     "partition",
     "fold",
 )
+ROUNDING = 0.05  # s that `end` may exceed the end of the file, for corpora round it
 # What corpora tell of speakers beside their gender; groups are compared by it, and nothing else reads it.
 PEOPLE = ("age", "accent", "race", "ethnicity")  # age in years, or a word
 VOTES = "votes:"  # begins further columns: the number of annotators who named a class, as `votes:anger`

@@ -12,16 +12,21 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 import pandas as pd
 
 from commons import fileindex, hashing
+from commons.corridors.utterances import ROUNDING
 from commons.fileindex import FileIndex
 from commons.progress import Progress
 
+if TYPE_CHECKING:
+    import soundfile
+
 INDEX = "audio"
+RULE = 2  # by which segments with an end are checked: one far behind the end of the file is refused
 BLOCK = 1 << 18  # frames decoded at once, so that memory does not grow with the length of a file
 UNKNOWN_SIZE = 0xFFFFFFFF  # the size that programs declare when they write WAV to a pipe
 RATES = (2000, 768000)  # Hz; a header that claims less or more is damaged
@@ -37,7 +42,8 @@ class Content:
 
     Attributes:
         sha256: of the file's bytes.
-        samples_sha256: of the decoded samples of the utterance, with rate and channels.
+        samples_sha256: of the decoded samples of the utterance, with rate and channels; of its channel alone where it
+            has one of its own.
         duration: of the utterance, in seconds.
         rate, channels: of the file, rate in Hz.
     """
@@ -60,15 +66,25 @@ class _Item:
     path: str
     start: float
     end: float
+    channel: int | None
 
     @property
     def part(self) -> str:
-        """Which part of the file it is, as the index spells it."""
-        return f"{self.start!r}-{self.end!r}"
+        """Which part of the file it is, as the index spells it, and by which rule it is checked where that changed."""
+        rule = "" if self.end == float("inf") else f", rule {RULE}"
+        return f"{self.start!r}-{self.end!r}{rule}" + ("" if self.channel is None else f", channel {self.channel}")
 
     @property
     def key(self) -> fileindex.Key:
         return self.path, self.part
+
+
+@dataclass(frozen=True)
+class _File:
+    """A file's state in the index and the sha256 of its bytes."""
+
+    state: str
+    sha256: str
 
 
 def examine(
@@ -81,7 +97,7 @@ def examine(
     """Contents of the usable utterances, and reasons for those that cannot be used.
 
     Args:
-        utterances: the utterance table (`path`, and `start`, `end` in seconds where they are segments).
+        utterances: the utterance table (`path`; `start` and `end` in seconds where they are segments; `channel`).
         cache: folder of the index; where it cannot be used, a warning says so and nothing is kept.
         jobs: threads that decode.
         progress: called with (files done, files to do) while files are read that are not in the index.
@@ -90,13 +106,7 @@ def examine(
     Returns:
         A table with the fields of `Content`, indexed by id, of usable utterances; and reasons by id of the others.
     """
-    nothing = pd.Series(np.nan, utterances.index)
-    starts, ends = utterances.get("start", nothing), utterances.get("end", nothing)
-    items = [
-        _Item(path, 0.0 if pd.isna(start) else float(start), float("inf") if pd.isna(end) else float(end))
-        for path, start, end in zip(utterances["path"].tolist(), starts, ends, strict=True)
-    ]
-    ids = utterances.index.tolist()
+    ids, items = utterances.index.tolist(), _items(utterances)
     index = FileIndex(cache / INDEX, [one / INDEX for one in below])
     known = _contents(index.known(item.key for item in items), {item.key: item for item in items})
     todo = [item for item in dict.fromkeys(items) if item not in known]
@@ -123,6 +133,21 @@ def examine(
     return table, {u: bad[item] for u, item in zip(ids, items, strict=True) if item in bad}
 
 
+def _items(utterances: pd.DataFrame) -> list[_Item]:
+    """The audio of each row."""
+    nothing = pd.Series(np.nan, utterances.index)
+    places = (utterances.get(column, nothing) for column in ("start", "end", "channel"))
+    return [
+        _Item(
+            path,
+            0.0 if pd.isna(start) else float(start),
+            float("inf") if pd.isna(end) else float(end),
+            None if pd.isna(channel) else int(channel),
+        )
+        for path, start, end, channel in zip(utterances["path"].tolist(), *places, strict=True)
+    ]
+
+
 def _contents(values: Mapping[fileindex.Key, object], items: Mapping[fileindex.Key, _Item]) -> dict[_Item, Content]:
     """Contents from the index, by item."""
     known = {items[key]: Content(**value) for key, value in values.items() if isinstance(value, dict)}
@@ -132,19 +157,13 @@ def _contents(values: Mapping[fileindex.Key, object], items: Mapping[fileindex.K
 def _examined(items: Sequence[_Item], jobs: int, index: FileIndex) -> Iterator[tuple[_Item, str, Content | BadAudio]]:
     """Each item with its file's state and its content, or the reason why it cannot be used, as they are done.
 
-    A copy of a file that the index knows is hashed, and not decoded.
+    A file is hashed once, whatever the number of its items. A copy of a file that the index knows is not decoded.
     """
+    files: dict[str, _File | BadAudio] = {}
 
-    def hashed(item: _Item) -> tuple[_Item, str, str | BadAudio]:
+    def work(item: _Item, file: _File) -> tuple[_Item, str, Content | BadAudio]:
         try:
-            state = fileindex.state(os.stat(item.path))  # before reading: a file that changes meanwhile is read again
-            return item, state, hashing.of_file(Path(item.path))
-        except OSError as error:
-            return item, "", BadAudio(f"cannot be read ({error.strerror})")
-
-    def work(item: _Item, state: str) -> tuple[_Item, str, Content | BadAudio]:
-        try:
-            return item, state, read(item.path, item.start, item.end)
+            return item, file.state, _content(item, file)
         except BadAudio as error:
             return item, "", error
         except OSError as error:
@@ -152,68 +171,108 @@ def _examined(items: Sequence[_Item], jobs: int, index: FileIndex) -> Iterator[t
 
     with ThreadPoolExecutor(max(1, jobs)) as pool:
         for first in range(0, len(items), WINDOW):
-            some = list(pool.map(hashed, items[first : first + WINDOW]))
-            keys = {item: (sha256, item.part) for item, _, sha256 in some if isinstance(sha256, str)}
-            same = index.same(keys.values())
+            some = items[first : first + WINDOW]
+            fresh = [path for path in dict.fromkeys(item.path for item in some) if path not in files]
+            files.update(zip(fresh, pool.map(_hashed, fresh), strict=True))
+            there = [(item, file) for item in some if isinstance(file := files[item.path], _File)]
+            same = index.same((file.sha256, item.part) for item, file in there)
             decode: list[Future[tuple[_Item, str, Content | BadAudio]]] = []
-            for item, state, sha256 in some:
-                if isinstance(sha256, BadAudio):
-                    yield item, state, sha256
-                elif kept := _contents({keys[item]: same.get(keys[item])}, {keys[item]: item}):
-                    yield item, state, kept[item]
+            for item in some:
+                file = files[item.path]
+                if isinstance(file, BadAudio):
+                    yield item, "", file
+                elif kept := _contents({item.key: same.get((file.sha256, item.part))}, {item.key: item}):
+                    yield item, file.state, kept[item]
                 else:
-                    decode.append(pool.submit(work, item, state))
+                    decode.append(pool.submit(work, item, file))
             for future in as_completed(decode):
                 yield future.result()
 
 
-def read(path: str | Path, start: float = 0.0, end: float = float("inf")) -> Content:
+def _hashed(path: str) -> _File | BadAudio:
+    """A file as it is now; its state is taken first, so that a file that changes meanwhile is read again."""
+    try:
+        return _File(fileindex.state(os.stat(path)), hashing.of_file(Path(path)))
+    except OSError as error:
+        return BadAudio(f"cannot be read ({error.strerror})")
+
+
+def _content(item: _Item, file: _File) -> Content:
+    """The content of an item, whose file is hashed anew where it changed meanwhile. Raises as `read`."""
+    content = read(item.path, item.start, item.end, item.channel, file.sha256)
+    if fileindex.state(os.stat(item.path)) == file.state:
+        return content
+    return read(item.path, item.start, item.end, item.channel)
+
+
+def read(
+    path: str | Path, start: float = 0.0, end: float = float("inf"), channel: int | None = None, sha256: str = ""
+) -> Content:
     """The content of an utterance's audio, which is read to its end.
 
     Args:
         start, end: the utterance's segment of the file, in seconds.
+        channel: the one that is the utterance's, from 0; None: all are.
+        sha256: of the file, where it is known.
 
     Raises:
         BadAudio: the file is empty, truncated, not audio or a git-lfs pointer, declares an impossible rate or sample
-            size, or has no samples or invalid ones.
+            size, has no samples or invalid ones, or lacks the segment or the channel.
         OSError: it cannot be opened.
     """
     import soundfile
 
     if os.path.getsize(path) == 0:
         raise BadAudio("is empty (0 bytes)")
+    sha256 = sha256 or hashing.of_file(Path(path))
     with open(path, "rb") as file:
-        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
         _check_container(file)
     try:
         with soundfile.SoundFile(path) as audio:
-            if not RATES[0] <= audio.samplerate <= RATES[1]:
-                raise BadAudio(
-                    f"claims {audio.samplerate} Hz (possible: {RATES[0]} to {RATES[1]}); its header is damaged"
-                )
-            first = round(start * audio.samplerate)
-            last = audio.frames if end == float("inf") else min(audio.frames, round(end * audio.samplerate))
-            samples = hashlib.sha256(f"{audio.samplerate} {audio.channels}\n".encode())
+            rate, channels = audio.samplerate, audio.channels
+            if not RATES[0] <= rate <= RATES[1]:
+                raise BadAudio(f"claims {rate} Hz (possible: {RATES[0]} to {RATES[1]}); its header is damaged")
             if audio.frames == 0:
                 raise BadAudio("has no samples")
-            if first >= last:
-                seconds = audio.frames / audio.samplerate
-                raise BadAudio(f"lasts {seconds:.2f} s, its segment is from {start} to {end} s")
-            if first:
-                audio.seek(first)
-            left = last - first
-            while left:
-                block = audio.read(min(BLOCK, left), dtype="float32", always_2d=True)
-                if not len(block):
-                    raise BadAudio(f"is truncated: {left} of {audio.frames} samples are missing")
-                if not np.isfinite(block).all():
-                    raise BadAudio("has samples that are not numbers (NaN or infinite)")
-                samples.update(block.tobytes())
-                left -= len(block)
-            duration = (last - first) / audio.samplerate
-            return Content(sha256, samples.hexdigest(), duration, audio.samplerate, audio.channels)
+            if channel is not None and not 0 <= channel < channels:
+                raise BadAudio(f"has no channel {channel} (from 0); it has {channels}")
+            first, last = _bounds(audio, start, end)
+            samples = _samples_sha256(audio, first, last, channel)
+            return Content(sha256, samples, (last - first) / rate, rate, channels)
     except soundfile.LibsndfileError as error:
         raise BadAudio(f"cannot be decoded as audio ({error.error_string.rstrip('.')})") from error
+
+
+def _bounds(audio: soundfile.SoundFile, start: float, end: float) -> tuple[int, int]:
+    """First and last sample of a segment; an end that a corpus rounded up is the file's. Raises BadAudio."""
+    first = round(start * audio.samplerate)
+    last = audio.frames if end == float("inf") else round(end * audio.samplerate)
+    late = last - audio.frames > ROUNDING * audio.samplerate  # as in decoding for an upstream
+    last = min(last, audio.frames)
+    if late or not 0 <= first < last:
+        seconds = audio.frames / audio.samplerate
+        raise BadAudio(f"lasts {seconds:.2f} s, its segment is from {start} to {end} s")
+    return first, last
+
+
+def _samples_sha256(audio: soundfile.SoundFile, first: int, last: int, channel: int | None) -> str:
+    """Hash of the samples of a segment, of one channel alone where it is given. Raises BadAudio."""
+    channels = audio.channels if channel is None else 1
+    samples = hashlib.sha256(f"{audio.samplerate} {channels}\n".encode())
+    if first:
+        audio.seek(first)
+    left = last - first
+    while left:
+        block = audio.read(min(BLOCK, left), dtype="float32", always_2d=True)
+        if not len(block):
+            raise BadAudio(f"is truncated: {left} of {audio.frames} samples are missing")
+        if channel is not None:
+            block = block[:, channel]
+        if not np.isfinite(block).all():
+            raise BadAudio("has samples that are not numbers (NaN or infinite)")
+        samples.update(block.tobytes())
+        left -= len(block)
+    return samples.hexdigest()
 
 
 def _check_container(file: BinaryIO) -> None:

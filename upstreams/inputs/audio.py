@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from commons import perturbations
+from commons.corridors.utterances import ROUNDING
 from upstreams.errors import UpstreamError
 
 if TYPE_CHECKING:
     import pandas as pd
     import soundfile
 
-ROUNDING = 0.05  # s that the times of a corpus may exceed the end of a file
 RULE = "soundfile; one channel, else the mean of all; soxr HQ; float32; 1"  # how files are decoded; part of every key
 
 

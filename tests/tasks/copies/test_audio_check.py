@@ -17,8 +17,10 @@ import pytest
 import soundfile
 
 from commons import fileindex, journals
+from commons.errors import EmorepError
 from tasks.copies import audio_check
 from tests.tasks.layouts import write_audio
+from upstreams.inputs import audio
 
 
 def table(*paths: Path, **columns) -> pd.DataFrame:
@@ -151,6 +153,84 @@ def test_a_segment_has_its_own_samples_and_duration(tmp_path):
         assert result.samples_sha256["segment"] == result.samples_sha256["part"] != result.samples_sha256["all"]
     with pytest.raises(audio_check.BadAudio, match="segment"):
         audio_check.read(path, 1.5, 2.0)
+
+
+@pytest.mark.parametrize(
+    ("place", "why"),
+    [
+        ({"end": 1.06}, "lasts 1.00 s, its segment is from 0.0 to 1.06 s"),
+        ({"start": 0.5, "end": 1.5}, "lasts 1.00 s, its segment is from 0.5 to 1.5 s"),
+        ({"start": -0.1, "end": 0.5}, "segment is from -0.1 to 0.5 s"),
+        ({"start": 1.0}, "segment is from 1.0 to inf s"),
+        ({"channel": 1}, "has no channel 1 (from 0); it has 1"),
+        ({"channel": -1}, "has no channel -1 (from 0); it has 1"),
+        ({"start": 0.2, "end": 1.04}, ""),
+        ({"channel": 0}, ""),
+    ],
+)
+def test_what_is_usable_can_be_extracted_and_nothing_else(tmp_path, place, why):
+    """The rows that the check takes are those that decoding takes."""
+    rows = table(write_audio(tmp_path / "x.wav", 1.0), **{name: [value] for name, value in place.items()})
+    result, bad = audio_check.examine(rows, tmp_path / "cache")
+    assert why in bad["x"] if why else not bad
+    taken = rows.assign(sha256=audio_check.read(rows["path"].iloc[0]).sha256, duration=1.0)
+    (segment,) = audio.segments(taken)
+    if why:
+        with pytest.raises(EmorepError):
+            audio.decode(segment, 16000)
+    else:
+        assert len(audio.decode(segment, 16000)) == round(result.duration["x"] * 16000)
+
+
+def test_segments_in_an_index_of_before_are_checked_by_todays_rule(tmp_path):
+    path = write_audio(tmp_path / "x.wav", 1.0)
+    content = asdict(audio_check.read(path))
+    index = fileindex.FileIndex(tmp_path / "cache" / audio_check.INDEX)
+    index.write([((str(path), "0.0-1.5"), fileindex.state(os.stat(path)), content["sha256"], content)])
+    rows = table(path, path, end=[1.5, 0.5])
+    rows.index = pd.Index(["late", "early"], name="id")
+    result, bad = audio_check.examine(rows, tmp_path / "cache")
+    assert list(bad) == ["late"] and result.duration.to_dict() == {"early": 0.5}
+
+
+def test_a_file_is_hashed_once_whatever_the_number_of_its_segments(tmp_path, monkeypatch):
+    paths = [write_audio(tmp_path / f"{name}.wav", 1.0) for name in "ab"]
+    rows = table(*[path for path in paths for _ in range(5)], start=[i / 5 for i in range(5)] * 2)
+    rows.index = pd.Index([f"{i}" for i in range(10)], name="id")
+    hashed, of_file = [], audio_check.hashing.of_file
+    monkeypatch.setattr(audio_check.hashing, "of_file", lambda path: hashed.append(path) or of_file(path))
+    monkeypatch.setattr(audio_check, "WINDOW", 3)
+    result, bad = audio_check.examine(rows, tmp_path / "cache", jobs=2)
+    assert sorted(hashed) == paths and len(result) == 10 and not bad
+    assert set(result["sha256"]) == {of_file(path) for path in paths}
+
+
+def test_a_file_that_changes_between_hash_and_samples_is_hashed_anew(tmp_path, monkeypatch):
+    path, of_file = write_audio(tmp_path / "x.wav", 1.0), audio_check.hashing.of_file
+
+    def replaced_after(file):
+        made = of_file(file)
+        monkeypatch.setattr(audio_check.hashing, "of_file", of_file)
+        write_audio(tmp_path / "other.wav", 2.0).replace(path)
+        return made
+
+    monkeypatch.setattr(audio_check.hashing, "of_file", replaced_after)
+    result, _ = audio_check.examine(table(path), tmp_path / "cache")
+    assert (result.sha256["x"], result.duration["x"]) == (of_file(path), 2.0)
+    assert audio_check.examine(table(path), tmp_path / "cache")[0].equals(result)
+
+
+def test_a_channel_has_its_own_samples(tmp_path):
+    """Two voices of one call are two recordings; a channel is the same as a file of it alone."""
+    path = write_audio(tmp_path / "call.wav", 1.0, channels=2, subtype="PCM_16")
+    samples, rate = soundfile.read(path, dtype="int16")
+    soundfile.write(tmp_path / "second.wav", samples[:, 1], rate)
+    rows = table(path, path, path, tmp_path / "second.wav", channel=[0, 1, np.nan, np.nan])
+    rows.index = pd.Index(["agent", "client", "both", "second"], name="id")
+    for _ in range(2):  # the second time from the index
+        result, _ = audio_check.examine(rows, tmp_path / "cache")
+        assert result.samples_sha256["client"] == result.samples_sha256["second"]
+        assert result.samples_sha256.nunique() == 3 and result.channels.tolist() == [2, 2, 2, 1]
 
 
 def test_nothing_is_read_twice_unless_it_changed(tmp_path, monkeypatch):
