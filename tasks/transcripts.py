@@ -13,6 +13,7 @@ import pandas as pd
 from commons import hashing
 from commons.errors import Refused, UnknownName, cut, some
 from tasks.errors import TaskError
+from tasks.utterances import without_slashes
 
 Kind = Literal["gold", "asr"]
 HEADINGS: dict[str, Kind] = {"text": "asr", "text_gold": "gold"}  # of the column of texts in a user's file
@@ -92,7 +93,7 @@ def read(file: Path) -> Transcripts:
     id_at, text_at = heading.index("id"), heading.index(columns[0])
     texts: dict[str, str] = {}
     for number, values in sheet.rows:
-        utterance = values[id_at].strip()
+        utterance = without_slashes(values[id_at].strip())
         if not utterance:
             raise TaskError(f"{file}, row {number}: has no id; every text needs the id of its utterance")
         if utterance in texts:

@@ -11,6 +11,11 @@ from commons.corridors.utterances import COLUMNS, PEOPLE, VOTES
 from tasks.errors import TaskError
 
 
+def without_slashes(name: str) -> str:
+    """A name or a path as an id: ids are parts of file names, too."""
+    return name.replace("/", "-").replace("\\", "-")
+
+
 def table(rows: Sequence[Mapping[str, object]]) -> pd.DataFrame:
     """A reader's rows as the utterance table, sorted by id; columns without any value are left out.
 
@@ -19,7 +24,8 @@ def table(rows: Sequence[Mapping[str, object]]) -> pd.DataFrame:
             pathlib.Path, or None in all rows; `labels` may name the file that the row came from; messages name it.
 
     Raises:
-        TaskError: two rows have the same id (both files are named), or an id or a path leads out of the corpus.
+        TaskError: two rows have the same id (both files are named), an id has a slash, or a path leads out of the
+            corpus.
     """
     origin: dict[str, object] = {}
     here, paths = os.getcwd(), []
@@ -28,7 +34,9 @@ def table(rows: Sequence[Mapping[str, object]]) -> pd.DataFrame:
         source = row.get("labels", path)
         if utterance in origin:
             raise TaskError(f"utterance {utterance!r} occurs twice: in {origin[utterance]} and in {source}")
-        if ".." in path.split(os.sep) or "/" in utterance or "\\" in utterance:
+        if utterance != without_slashes(utterance):
+            raise TaskError(f"{source}: the id {utterance!r} has a slash, which ids may not have; put - in its place")
+        if ".." in path.split(os.sep):
             raise TaskError(f"{source}: utterance {utterance!r} points outside its corpus ({path})")
         origin[utterance] = source
         paths.append(os.path.join(here, path) if path else None)

@@ -9,7 +9,7 @@ Other headings of these columns are in `headings.OTHERS`.
     speaker    who speaks; without it the split cannot keep speakers apart, and the task is marked
     partition  train, dev, test. Without dev, some speakers of train are dev where it has three or more, else a fifth.
     fold       in place of `partition`: each value is the test part of one fold
-    id         the utterance's name; without it, the path without suffix, with `-` in place of `/`, or `row 2`
+    id         the utterance's name; without it, the path without suffix, or `row 2`; in both `-` in place of `/`
 
 Without `partition` and `fold`, each speaker is tested in turn; more than ten speakers are put into five groups of
 similar size. `csv:FILE#COLUMN` asks for a column other than `emotion`. In results the task is called NAME for

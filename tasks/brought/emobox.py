@@ -234,7 +234,7 @@ def _audio(key: str, options: Options) -> tuple[Corpus, Path, pd.DataFrame]:
     files = corpora.audio(root) if root else {}
     if root is None or not files:
         raise TaskError(f"{key} is absent. {corpus.how_to_get(options.data)}")
-    rows = [{"id": place.replace("/", "-"), "path": path} for place, path in files.items()]
+    rows = [{"id": utterances.without_slashes(place), "path": path} for place, path in files.items()]
     return corpus, root, utterances.table(rows)
 
 

@@ -39,10 +39,12 @@ class _Seen:
     Attributes:
         empty: column -> words that were read as missing, with the number of rows.
         parts: word for a partition as written -> train, dev or test.
+        ids: id -> name or path as written.
     """
 
     empty: dict[str, Counter[str]] = field(default_factory=dict)
     parts: dict[str, str] = field(default_factory=dict)
+    ids: dict[str, str] = field(default_factory=dict)
 
 
 def table(sheet: Sheet, heading: Heading, folders: Folders) -> tuple[pd.DataFrame, list[str]]:
@@ -84,9 +86,18 @@ def _row(where: str, place: Mapping[str, int], values: list[str], folders: Folde
     if "\0" in named:
         raise TaskError(f"{where}: id {named!r} holds a zero byte; is the table a text file?")
     if "path" not in place:  # a table of texts
-        return row | {"id": named or where.rpartition(", ")[2], "labels": where}
+        return row | {"id": _id(where, named or where.rpartition(", ")[2], seen), "labels": where}
     below, path = table_audio.find(values[place["path"]].strip(), folders, where)
-    return row | {"id": named or str(below.with_suffix("")).replace("/", "-"), "path": path, "labels": where}
+    return row | {"id": _id(where, named or str(below.with_suffix("")), seen), "path": path, "labels": where}
+
+
+def _id(where: str, written: str, seen: _Seen) -> str:
+    """The id from a name or a path. Raises TaskError where another one differs in slashes alone."""
+    utterance = utterances.without_slashes(written)
+    other = seen.ids.setdefault(utterance, written)
+    if other != written:
+        raise TaskError(f"{where}: {written!r} and {other!r} would both have the id {utterance!r}; rename one of them")
+    return utterance
 
 
 def _word(column: str, text: str, seen: _Seen) -> str:

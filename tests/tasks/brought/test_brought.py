@@ -13,6 +13,7 @@ import pytest
 import tasks
 from commons.errors import UnknownName
 from tasks import corpora as registry
+from tasks import transcripts, utterances
 from tasks.__main__ import main
 from tasks.errors import TaskError
 from tests.tasks import layouts
@@ -186,6 +187,26 @@ def test_a_wrong_table_names_file_and_row(tmp_path, old, new, words):
     )
     with pytest.raises(TaskError, match=words):
         load(file, tmp_path)
+
+
+def test_slashes_in_ids_become_dashes_where_no_two_become_one(tmp_path):
+    file = table(tmp_path)
+    head, *rows = file.read_text().splitlines()
+    named = [f"s{i // 4}{'/' if i % 2 else chr(92)}u{i},{row}" for i, row in enumerate(rows)]
+    file.write_text("\n".join([f"id,{head}", *named]))
+    assert load(file, tmp_path).utterances.index.tolist()[:5] == ["s0-u0", "s0-u1", "s0-u2", "s0-u3", "s1-u4"]
+    (tmp_path / "asr.csv").write_text("id,text\ns0/u1,well\n")
+    assert transcripts.read(tmp_path / "asr.csv").texts == {"s0-u1": "well"}
+    file.write_text("\n".join([f"id,{head}", *named, "s0-u1," + rows[0]]))
+    with pytest.raises(TaskError, match=r"row 18: 's0-u1' and 's0/u1' would both have the id 's0-u1'; rename one"):
+        load(file, tmp_path)
+
+
+def test_an_id_of_a_reader_with_a_slash_and_a_path_out_of_the_corpus_have_messages_of_their_own(tmp_path):
+    with pytest.raises(TaskError, match=r"the id 's0/u0' has a slash"):
+        utterances.table([{"id": "s0/u0", "path": tmp_path / "a.wav"}])
+    with pytest.raises(TaskError, match=r"utterance 'u0' points outside its corpus \(.*\.\./a\.wav\)"):
+        utterances.table([{"id": "u0", "path": tmp_path / ".." / "a.wav"}])
 
 
 def test_a_column_of_numbers_that_are_no_values_is_refused(tmp_path):
