@@ -1,7 +1,8 @@
 """`python -m tasks fetch CORPUS` downloads and unpacks a corpus with an open licence; for others it says what to do.
 
 An interrupted download is kept, and the same command continues it. An archive is unpacked beside the corpus's folder;
-once all of it is unpacked, the files are moved into the folder and the archive is removed.
+once all of it is unpacked, the files are moved into the folder and the archive is removed. The next fetch removes what
+a killed one unpacked.
 """
 
 from __future__ import annotations
@@ -9,10 +10,10 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import tempfile
 import urllib.error
 import urllib.request
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from commons import files
@@ -46,17 +47,30 @@ def fetch(corpus: Corpus, data: Path, cache: Path, accepted: bool, progress: Pro
     downloads = cache / "downloads" / corpus.name
     downloads.mkdir(parents=True, exist_ok=True)
     paths = [download(archive, downloads, progress) for archive in corpus.archives]
-    data.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{corpus.name}-", dir=data) as aside:
+    with _aside(corpus, data) as aside:
         for archive, path in zip(corpus.archives, paths, strict=True):
-            archives.unpack(path, Path(aside) / archive.folder, archive.strip)
-            for inner in sorted(Path(aside).glob("*.tar.gz")):
-                archives.unpack(inner, Path(aside))
+            archives.unpack(path, aside / archive.folder, archive.strip)
+            for inner in sorted(aside.glob("*.tar.gz")):
+                archives.unpack(inner, aside)
                 inner.unlink()
-        _move(Path(aside), root)
+        _move(aside, root)
     for path in paths:
         path.unlink()
     return root
+
+
+@contextmanager
+def _aside(corpus: Corpus, data: Path) -> Iterator[Path]:
+    """An empty folder beside the corpus's, which is removed at the end; other processes that unpack there wait."""
+    aside = data / f".fetching-{corpus.name}"
+    with files.locked(data):
+        if aside.exists():
+            shutil.rmtree(aside)
+        aside.mkdir()
+        try:
+            yield aside
+        finally:
+            shutil.rmtree(aside, ignore_errors=True)
 
 
 def download(archive: Archive, folder: Path, progress: Progress | None = None) -> Path:

@@ -167,6 +167,17 @@ def test_files_that_were_there_stay(emodb, tmp_path):
     assert root == other.parent and other.read_text() == "mine" and corpora.count(emodb, root) == 7
 
 
+def test_what_a_killed_fetch_unpacked_is_removed_and_no_part_of_the_corpus(emodb, tmp_path, monkeypatch):
+    half, move, unpacked = tmp_path / "data" / ".fetching-emodb" / "wav" / "half.wav", fetch._move, []
+    half.parent.mkdir(parents=True)
+    half.write_bytes(b"RIFF")
+    monkeypatch.setattr(fetch, "_move", lambda aside, root: unpacked.append(aside) or move(aside, root))
+    root = fetch.fetch(emodb, tmp_path / "data", tmp_path / "cache", accepted=True)
+    assert unpacked == [tmp_path / "data" / ".fetching-emodb"], "the next one finds it, should this one be killed"
+    assert sorted(path.name for path in (tmp_path / "data").iterdir()) == ["emodb"]
+    assert corpora.count(emodb, root) == 7 and not list(root.rglob("half.wav"))
+
+
 @pytest.mark.parametrize("name", [name for name in corpora.names() if not corpora.module(name).CORPUS.archives])
 def test_the_others_come_with_instructions(tmp_path, name, capsys):
     assert main(["fetch", name, *places(tmp_path)]) == 1
