@@ -33,7 +33,7 @@ from downstreams.checks import check_dev, check_finite, dialogues, fitting
 from downstreams.class_loss import ClassLoss
 from downstreams.parallel import one_core_each, reported
 from downstreams.recurrent import Dropout, Network, same
-from downstreams.settings import OfTurns, of_conversation
+from downstreams.turn_settings import OfTurns, of_conversation
 
 
 def evaluate(
@@ -44,7 +44,7 @@ def evaluate(
     device: str,
     progress: Progress | None = None,
 ) -> Predictions:
-    """The head's predictions; `settings` are of one of settings.OfTurns.
+    """The head's predictions; `settings` are of one of turn_settings.OfTurns.
 
     Raises:
         DownstreamError: the features are not those of the problem or not finite, a fold has no dev part, or training

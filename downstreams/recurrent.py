@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.nn.utils.rnn import PackedSequence
 
-from downstreams.settings import DialogueRnn, Gru, OfTurns, RecentGru
+from downstreams.turn_settings import DialogueRnn, Gru, OfTurns, RecentGru
 
 Drop = Callable[[torch.Tensor], torch.Tensor]
 

@@ -10,20 +10,18 @@ from typing import TYPE_CHECKING, Protocol, cast
 from commons import registry
 from commons.corridors.utterances import Modality
 from downstreams.settings import (
-    DialogueRnn,
     Emotion2vec,
     FineTune,
     FineTuneSpeechEq,
     FrameHead,
-    Gru,
     LastLayers,
     Probe,
-    RecentGru,
     Selected,
     Settings,
     SpeechEq,
     Superb,
 )
+from downstreams.turn_settings import DialogueRnn, Gru, RecentGru
 
 if TYPE_CHECKING:  # numpy and pandas, which a list of names does not need
     from pathlib import Path
@@ -289,7 +287,7 @@ HEADS = registry.Registry(
         "finetune_top3": _finetune(FineTune(top=3), "the same of the encoder's last three blocks alone (classes)"),
         "finetune_lora": replace(
             _finetune(
-                FineTune(lora=16, rates=[2.5e-4, 5e-4], random_rates=[2.5e-4, 5e-4]),
+                FineTune.model_validate({"lora": 16, **FineTune.implied({"lora": 16})}),
                 "the same of low-rank adapters on the encoder's feed-forward matrices alone (classes)",
             ),
             cite=("morais2022", "hu2022"),

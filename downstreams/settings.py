@@ -1,4 +1,4 @@
-"""The settings of every head: their defaults, and what may stand in their place.
+"""The settings of heads: their defaults, and what may stand in their place. Of conversations: turn_settings.py.
 
 A cell's key holds all of a head's settings, as plain values in the order of the fields. A changed default is another
 `version`.
@@ -73,6 +73,11 @@ class Settings(BaseModel):
     def trained(self) -> str | None:
         """What of the upstream is trained, in words; None: the upstream stays as it is."""
         return None
+
+    @classmethod
+    def implied(cls, given: Mapping[str, object]) -> PlainSettings:
+        """Defaults that settings of a user's own bring with them."""
+        return {}
 
     def plain(self) -> PlainSettings:
         """All settings as plain values, as they stand in keys and records."""
@@ -262,6 +267,9 @@ class SpeechEq(_Branches, FrameTraining):
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.5
 
 
+LORA_RATES: list[JsonValue] = [2.5e-4, 5e-4]  # few values are trained, and take larger steps
+
+
 class FineTune(Sizes, Mixed):
     """Of `finetune`: the encoder and a head on its frames are trained together, with AdamW, warm-up and cosine.
 
@@ -323,6 +331,14 @@ class FineTune(Sizes, Mixed):
         """The network itself."""
         return frozenset({"live"})
 
+    @classmethod
+    def implied(cls, given: Mapping[str, object]) -> PlainSettings:
+        """The rates of adapters, or those of an encoder without any, where `lora` is given."""
+        if "lora" not in given:
+            return {}
+        grids = ("rates", "random_rates")
+        return {name: cls.model_fields[name].default if given["lora"] is None else LORA_RATES for name in grids}
+
     def trained(self) -> str:
         """The whole encoder, its top blocks, or adapters on their feed-forward matrices."""
         blocks = "all" if self.top is None else f"top {self.top}"
@@ -345,51 +361,3 @@ def of_finetuning(settings: Mapping[str, JsonValue]) -> FineTune:
     """
     model = FineTuneSpeechEq if settings.get("network") == "speecheq" else FineTune
     return model.model_validate(settings)
-
-
-class _Turns(Trained, Pooling):
-    """What the heads of conversations share: one schedule for all, so that they differ in the network alone."""
-
-    later: ClassVar[tuple[str, ...]] = (*Pooling.later, *Trained.later)
-    context: bool = True
-    projector: Size = 100
-    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.5
-    batch: Batch = 8
-    rates: Grid = [3e-4, 1e-3, 3e-3]
-    decay: Annotated[float, Field(ge=0)] = 1e-3
-    epochs: Epochs = 60
-
-
-class Gru(_Turns):
-    """Of `context_gru` and `no_context`."""
-
-    network: Literal["gru"] = "gru"
-    hidden: Size = 100
-
-
-class RecentGru(_Turns):
-    """Of `recent_gru`."""
-
-    network: Literal["recent_gru"] = "recent_gru"
-    hidden: Size = 100
-    layers: Annotated[int, Field(ge=1, le=8)] = 2
-    turns: Annotated[int, Field(ge=1, le=100)] = 6  # the turn itself is the last of them
-
-
-class DialogueRnn(_Turns):
-    """Of `dialogue_rnn`: sizes as in DialogueRNN's published code for MELD (train_MELD.py of conv-emotion)."""
-
-    network: Literal["dialogue_rnn"] = "dialogue_rnn"
-    global_: Size = Field(default=150, alias="global")
-    party: Size = 150
-    emotion: Size = 100
-    hidden: Size = 100
-
-
-OfTurns = Gru | RecentGru | DialogueRnn
-
-
-def of_conversation(settings: Mapping[str, JsonValue]) -> OfTurns:
-    """The settings of a head of conversations, by the network that they name. Raises pydantic's ValidationError."""
-    models: dict[str, type[OfTurns]] = {"recent_gru": RecentGru, "dialogue_rnn": DialogueRnn}
-    return models.get(str(settings.get("network")), Gru).model_validate(settings)

@@ -24,7 +24,7 @@ class FromFile:
 
 
 def read(file: str, head: str, own: Settings) -> FromFile:
-    """The head's own settings with those of a YAML file in their place.
+    """The head's own settings with those of a YAML file in their place, and with the defaults that these imply.
 
     The hash is of the settings that the file holds, not of its bytes: a comment or another order changes nothing.
 
@@ -44,7 +44,7 @@ def read(file: str, head: str, own: Settings) -> FromFile:
         if key not in names:
             raise UnknownName(f"setting of {head} in {path}", key, [name for name in names if name not in FIXED])
     try:
-        made = type(own).model_validate(own.plain() | content)
+        made = type(own).model_validate(own.plain() | own.implied(content) | content)
     except ValidationError as error:
         raise Refused(f"{path}: {faults(error)[0]}") from None
     every = made.model_dump(mode="json", by_alias=True)

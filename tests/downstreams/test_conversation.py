@@ -12,7 +12,7 @@ from commons.corridors.problem import Fold, Problem
 from commons.metrics import METRICS, sums
 from downstreams.recurrent import Network, same
 from downstreams.reference_rows import persistence
-from downstreams.settings import of_conversation
+from downstreams.turn_settings import of_conversation
 from tasks.corpora.demo import synthesis
 from tests.downstreams.problems import Ragged, features_of, reader, short
 

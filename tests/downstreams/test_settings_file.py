@@ -178,3 +178,14 @@ def test_the_own_settings_of_every_head_can_be_written_to_a_file(write, head):
     free = {key: value for key, value in own.items() if key not in FIXED}
     assert downstreams.resolve(write(head, json.dumps(free))).settings == own
     assert not any(isinstance(value, float) and not np.isfinite(value) for value in own.values())
+
+
+def test_adapters_have_the_rates_of_adapters_unless_others_are_named(write):
+    """Few values are trained, which take larger steps; an encoder without adapters has those of encoders."""
+    own, adapted = (downstreams.resolve(head).settings for head in ("finetune", "finetune_lora"))
+    for name in ("rates", "random_rates"):
+        assert adapted[name] == [2.5e-4, 5e-4] != own[name]
+        for head in ("finetune", "finetune_speecheq", "finetune_ecapa", "finetune_lora"):
+            assert downstreams.resolve(write(head, "lora: 8\n")).settings[name] == adapted[name], head
+            assert downstreams.resolve(write(head, "lora: null\n")).settings[name] == own[name], head
+        assert downstreams.resolve(write("finetune", f"lora: 8\n{name}: [3e-5]\n")).settings[name] == [3e-5]
