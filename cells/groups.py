@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import downstreams
 import upstreams
-from cells import keys
 from cells.components import components
 from cells.costs import Costs, Size
 from cells.jobs import Cell, Extract, Job, Late, Measure, parts_of
@@ -43,7 +43,7 @@ def _resources(cell: Cell, sizes: Mapping[str, Size]) -> set[Resource]:
 def _of_upstream(upstream: Identity, reader: Reader, task: str, sizes: Mapping[str, Size]) -> set[Resource]:
     needs = reader.needs - {"live"}
     if not needs:  # read-outs of one training
-        return {("training", upstream.fingerprint, task, hashing.of_json(keys.of_training(reader)))}
+        return {("training", upstream.fingerprint, task, hashing.of_json(downstreams.of_training(reader)))}
     return {(source.fingerprint, sizes[task].corpus) for source, _ in upstreams.sources(upstream, needs)}
 
 

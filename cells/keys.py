@@ -11,14 +11,11 @@ from commons import hashing
 from commons.marks import concerning
 
 if TYPE_CHECKING:
-    from pydantic import JsonValue
-
     from downstreams import Reader
     from tasks import Task
     from upstreams import Identity
 
 Facts = dict[str, object]
-AFTER_TRAINING = ("readout", "then", "then_rates", "then_epochs")  # settings that a long training does not depend on
 
 
 def key(task: Task, upstream: Identity | None, reference: str, reader: Reader, skip_bad: bool) -> str:
@@ -50,12 +47,7 @@ def key(task: Task, upstream: Identity | None, reference: str, reader: Reader, s
 
 def training(task: Task, upstream: Identity, reader: Reader, skip_bad: bool) -> str:
     """The key of a long training: its cells differ only in what is made of it."""
-    return key(task, upstream, "", replace(reader, settings=of_training(reader)), skip_bad)
-
-
-def of_training(reader: Reader) -> dict[str, JsonValue]:
-    """The settings on which a long training depends."""
-    return {name: value for name, value in reader.settings.items() if name not in AFTER_TRAINING}
+    return key(task, upstream, "", replace(reader, settings=downstreams.of_training(reader)), skip_bad)
 
 
 def _answers(upstream: Identity) -> Facts:

@@ -57,6 +57,7 @@ def perform(job: Job, place: Workplace, before: Mapping[str, Outcome]) -> Outcom
             if isinstance(job, Late):
                 return Outcome(job.id, cell, differs=averaging.measure(job, place))
             first, *others = _measure(job, place, {part.id: _before(part, before) for part in job.parts})
+            trainings.drop_folds(job, place)
             several = zip(job.parts[1:], others, strict=True)
             return Outcome(
                 job.id, cell, differs=first, also=tuple(Outcome(one.id, one.cell, differs=own) for one, own in several)

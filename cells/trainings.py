@@ -38,6 +38,13 @@ def forget(results: Path, run: str) -> None:
             shutil.rmtree(folder, ignore_errors=True)
 
 
+def drop_folds(cell: Measure, place: Workplace) -> None:
+    """Remove what the folds of a cell that is done gave; the results of long trainings stay for other cells."""
+    folder = place.folder(cell)
+    if folder is not None and not cell.reader.resumes:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 def train(job: Train, place: Workplace) -> None:
     """Do the trainings, those that are not done already. Raises EmorepError."""
     own, cell = _opened(job, place), job.of

@@ -70,12 +70,12 @@ class Workplace:
         return self._tasks[key]
 
     def folder(self, job: Measure) -> Path | None:
-        """The folder in which a long training of the job's head keeps its states; None for other heads.
+        """The folder in which the job's head keeps the states of its trainings; None for heads that keep none.
 
-        A training goes on from the states there, and its cells share its results. Cells that are measured again have
-        one of their run, which it removes in the end.
+        A training goes on from the states there. The cells of a long one share its results; of others they are removed
+        once the cell is done. Cells that are measured again have a folder of their run, which it removes in the end.
         """
-        if job.upstream is None or not job.reader.resumes:
+        if job.upstream is None or not (job.reader.resumes or job.reader.keeps_folds):
             return None
         task = self.read_by(job.modality, job.cell[0], job.task, job.setting)
         key = keys.training(task, job.upstream, job.reader, job.setting.reading.skip_bad)

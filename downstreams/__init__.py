@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from commons.progress import Progress
     from downstreams.forecast import Forecast
     from downstreams.reader import Reader
+    from downstreams.settings import PlainSettings
 
 
 def names() -> list[str]:
@@ -97,7 +98,8 @@ def evaluate(
         seeds: what one gives does not depend on the others. Of a problem with draws, each is a draw as well.
         device: torch device of the computation.
         progress: called with (done, total) parts of the work.
-        work: folder in which a long training keeps its states, so that it goes on after a kill; it is one cell's own.
+        work: folder in which a head that `resumes` or `keeps_folds` keeps its states, so that it goes on after a kill;
+            it is one cell's own.
         keep: read-outs of a long training, see `readout`, whose weights stay in that folder until `forget`; that of the
             reader is then among the fitted heads. Other heads always give theirs, where they can be kept.
 
@@ -161,6 +163,13 @@ def readout(reader: Reader) -> str:
     from downstreams.settings import of_finetuning
 
     return read_out(of_finetuning(reader.settings)) if reader.resumes else ""
+
+
+def of_training(reader: Reader) -> PlainSettings:
+    """The settings on which a long training depends; cells that differ in others alone share it."""
+    from downstreams.readouts import of_training
+
+    return of_training(reader.settings)
 
 
 def forget(work: Path) -> None:

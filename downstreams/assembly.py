@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
@@ -12,6 +12,7 @@ from commons.corridors.fitted import Fitted
 from commons.corridors.predictions import Choice, Further, Predictions
 from commons.corridors.problem import Fold, Problem
 from downstreams.errors import DownstreamError
+from downstreams.shelf import State
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,7 @@ class FoldResult:
         layer_weights: (L,) that the head learned, where it weighs layers.
         dev: (m, C) probabilities of the fold's dev part, by the same network; None where they were not kept.
         fitted: the head itself, where it can be kept.
+        more: what else it gives of the fold; tensors and plain values.
     """
 
     fold: Fold
@@ -50,6 +52,7 @@ class FoldResult:
     layer_weights: list[float] | None = None
     dev: np.ndarray | None = None
     fitted: Fitted | None = None
+    more: State = field(default_factory=dict)
 
 
 def assemble(problem: Problem, results: list[FoldResult], seconds: float) -> Predictions:
@@ -145,6 +148,6 @@ def joined(several: Sequence[Sequence[Further]]) -> tuple[Further, ...]:
 def overflow(fold: Fold) -> DownstreamError:
     """The error of a head whose training on a fold went beyond what a float holds."""
     return DownstreamError(
-        f"fold '{fold.name}': predictions are not finite, features of this scale let training overflow; "
-        "probe, which standardises them, can read them."
+        f"fold '{fold.name}': predictions are not finite: training overflows; set smaller rates in a settings file, or "
+        "use probe, which is fitted without any"
     )

@@ -5,7 +5,7 @@ All of test is answered, and then what has the label is kept: so an answer depen
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import cast
 
 import numpy as np
@@ -21,6 +21,7 @@ from downstreams import branches
 from downstreams.assembly import fold_rows
 from downstreams.branches import Form, Label, OfClasses, OfLevels, OfSymbols
 from downstreams.multi_task import MultiTaskHead
+from downstreams.shelf import State
 
 
 @torch.no_grad()
@@ -49,6 +50,42 @@ def of_sequences(label: Label, problem: Problem, fold: Fold, seed: int, given: S
     answers = [_text(own, target.classes) for own, kept in zip(given, there, strict=True) if kept]
     true = [_text(target.values[row], target.classes) for row in rows]
     return _further(target, pd.DataFrame(facts | {"target": true, "prediction": answers}))
+
+
+def of_each(
+    labels: Sequence[Label], problem: Problem, fold: Fold, seed: int, given: Mapping[str, object]
+) -> list[Further]:
+    """The answers of all branches for the test utterances that have the labels, from what `kept` gave."""
+    several = []
+    for label in labels:
+        answers = given[label.target.name]
+        if isinstance(answers, torch.Tensor):
+            several.append(of_classes(label, problem, fold, seed, answers.numpy()))
+        else:
+            symbols = [np.array(one, dtype=np.int64) for one in cast(list[list[int]], answers)]
+            several.append(of_sequences(label, problem, fold, seed, symbols))
+    return several
+
+
+def kept(
+    network: MultiTaskHead,
+    labels: Sequence[Label],
+    vectors: np.ndarray,
+    device: torch.device,
+    decoded: Callable[[OfSymbols], list[np.ndarray]],
+) -> State:
+    """What the branches give for n test utterances, by target: probabilities (n, C), or lists of symbols.
+
+    Arguments as of `of_fitted`.
+    """
+    made: State = {}
+    for label in labels:
+        own = network.branch(label.target.name)
+        if isinstance(own, OfSymbols):
+            made[label.target.name] = [one.tolist() for one in decoded(own)]
+        else:
+            made[label.target.name] = torch.as_tensor(shares(own, label.form, vectors, device))
+    return made
 
 
 def _text(symbols: np.ndarray, names: tuple[str, ...]) -> str:

@@ -18,17 +18,13 @@ from commons.corridors.problem import Fold, Problem
 from downstreams import branches, choosing, own_classes, schedule
 from downstreams.branches import Label
 from downstreams.class_loss import ClassLoss
-from downstreams.errors import DownstreamError
+from downstreams.errors import Diverged, DownstreamError
 from downstreams.multi_task import Losses
 from downstreams.settings import FineTune, FineTuneSpeechEq
 from downstreams.shelf import Shelf, State
 from downstreams.tuned_network import Batch, TunedNetwork, draws_of
 
 NOW = "now"  # the state with which a training goes on
-
-
-class Diverged(DownstreamError):
-    """A training went beyond what a float holds."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The error of this room; its message is for the user."""
+"""The errors of this room; their messages are for the user."""
 
 from __future__ import annotations
 
@@ -7,3 +7,7 @@ from commons.errors import EmorepError
 
 class DownstreamError(EmorepError):
     """A head cannot do what was asked; the message says what was expected and what to do."""
+
+
+class Diverged(DownstreamError):
+    """A training went beyond what a float holds."""

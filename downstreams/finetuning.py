@@ -32,7 +32,6 @@ from downstreams import (
     shared_probes,
 )
 from downstreams.assembly import FoldResult, assemble, joined
-from downstreams.branches import OfSymbols
 from downstreams.checks import check_dev, fitting
 from downstreams.course import Course, Setup, chosen_rate
 from downstreams.multi_task import MultiTaskHead
@@ -103,14 +102,7 @@ def _with_branches(
     further, labels = [], [setup.labels() for setup in setups]
     for setup, own, part in zip(setups, labels, parts, strict=True):
         problem, fold, seed = setup.problem, setup.fold, setup.seed
-        given, several = cast(State, part["branches"]), []
-        for label in own:
-            answers = given[label.target.name]
-            if isinstance(answers, torch.Tensor):
-                several.append(branch_answers.of_classes(label, problem, fold, seed, answers.numpy()))
-            else:
-                symbols = [np.array(one, dtype=np.int64) for one in cast(list[list[int]], answers)]
-                several.append(branch_answers.of_sequences(label, problem, fold, seed, symbols))
+        several = branch_answers.of_each(own, problem, fold, seed, cast(State, part["branches"]))
         if settings.probes:
             known, test = (cast(torch.Tensor, part[name]).numpy() for name in ("known", "vectors"))
             several += shared_probes.probed(problem, fold, seed, known, test[: len(fold.test)])
@@ -182,6 +174,7 @@ def _of_fold(
     setup = Setup(live, problem, fold, seed, settings, device)
     folder = _folder(work, fold, seed)
     shelf, training = Shelf(folder), Shelf(within(folder, "training"))
+    stage = Shelf(within(folder, f"rates of {readouts.second_stage(settings)}"))
     if is_done(work, setup, keep):
         advance(1)
     else:
@@ -191,21 +184,25 @@ def _of_fold(
         state, network = _results(course, facts, shelf, fitted_network.states_of(keep, settings))
         state["seconds"] = course.seconds + before
         if readouts.second_stage(settings):
-            shelf.put(readouts.second_stage(settings), _second(network, setup, state, shelf))
+            shelf.put(readouts.second_stage(settings), _second(network, setup, state, shelf, stage))
         shelf.put(RESULT, state)  # last: with it the fold is done
     training.clear()
+    stage.clear()
     shelf.drop(RATE)
     state = cast(State, shelf.get(RESULT))
-    stage = readouts.second_stage(settings)
-    return (state | {stage: shelf.get(stage)} if stage else state), shelf
+    then = readouts.second_stage(settings)
+    return (state | {then: shelf.get(then)} if then else state), shelf
 
 
-def _second(network: TunedNetwork, setup: Setup, state: State, shelf: Shelf) -> State:
-    """The second stage as a read-out; its time is added to that of the training. Its network stays on the shelf."""
+def _second(network: TunedNetwork, setup: Setup, state: State, shelf: Shelf, rates: Shelf) -> State:
+    """The second stage as a read-out; its time is added to that of the training. Its network stays on the shelf.
+
+    What each of its rates gave is on the shelf `rates`, with which a killed stage goes on.
+    """
     started = time.perf_counter()
     facts = dict(cast(Choice, cast(State, state["average"])["choice"]))
     first = facts.pop("dev")
-    made = second_stage.second(network, setup, facts | {"first_stage": first})
+    made = second_stage.second(network, setup, facts | {"first_stage": first}, rates)
     fitted_network.put_head(shelf, readouts.second_stage(setup.settings), made.fitted)
     return {
         "choice": {**made.choice, "dev": made.figure},
@@ -289,13 +286,9 @@ def _branches(network: TunedNetwork, setup: Setup, vectors: np.ndarray) -> State
     """What the branches give for test, and the vectors of train, which probes are trained on."""
     head = network.head
     assert isinstance(head, MultiTaskHead) and isinstance(setup.settings, FineTuneSpeechEq)
-    made: State = {}
-    for label in setup.labels():
-        name, own = label.target.name, head.branch(label.target.name)
-        if isinstance(own, OfSymbols):
-            made[name] = [one.tolist() for one in network.decoded(own, setup.fold.test)]
-        else:
-            made[name] = torch.as_tensor(branch_answers.shares(own, label.form, vectors, network.device))
+    made = branch_answers.kept(
+        head, setup.labels(), vectors, network.device, lambda branch: network.decoded(branch, setup.fold.test)
+    )
     if not setup.settings.probes:
         return {"branches": made}
     return {"branches": made, "known": torch.as_tensor(network.predict(setup.fold.train)[1])}

@@ -128,7 +128,8 @@ def apply(own: Fitted, settings: Mapping[str, JsonValue], features: Features, de
     network = TunedNetwork(live, len(head["classifier.bias"]), as_applied, torch.Generator(), device, forms)
     network.load_encoder(values)
     if asked.then == "ecapa":
-        frames = HeldFrames(TunedFrames(network, len(features.ids)), features.ids, device)
+        every = np.arange(len(features.ids))
+        frames = HeldFrames(TunedFrames(network, len(every), every), features.ids, device)
         return of_frames(own, asked.then, asked, frames)
     network.head.load_state_dict(head)
     rows = np.arange(len(features.ids))

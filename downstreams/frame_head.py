@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
 import torch
@@ -119,3 +119,31 @@ def dropped(x: Tensor, share: float, draws: torch.Generator) -> Tensor:
     """Values with a random share of them set to 0, and the others larger, so that the mean stays."""
     kept = torch.rand(x.shape, generator=draws).to(x.device) >= share
     return x * kept / (1 - share)
+
+
+def mean_of(states: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    """The mean of the weights of several states of one network; of statistics too, which are made anew after it."""
+    return {
+        name: torch.stack([state[name].double() for state in states]).mean(0).to(own.dtype)
+        for name, own in states[0].items()
+    }
+
+
+@torch.no_grad()
+def norms_anew(network: OnFrames, batches: Iterable[tuple[Tensor, Tensor]]) -> None:
+    """Make the statistics of a network's batch norms anew, over batches of padded frames and where these are valid.
+
+    Nothing is taken from `batches` where there is no batch norm.
+    """
+    norms = network.norms()
+    if not norms:
+        return
+    network.train()
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.momentum = None
+        norm.forget()
+    for x, valid in batches:
+        network(x, valid)
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum

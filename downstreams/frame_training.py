@@ -12,7 +12,8 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Generic, TypeVar
+from pathlib import Path
+from typing import Generic, TypeVar, cast
 
 import numpy as np
 import torch
@@ -27,14 +28,16 @@ from downstreams import chance, choosing, own_classes, part_weights, schedule
 from downstreams.assembly import FoldResult, assemble
 from downstreams.checks import check_dev, fitting
 from downstreams.class_loss import ClassLoss
-from downstreams.frame_head import Aggregator, FrameHead, OnFrames, padded
+from downstreams.errors import Diverged
+from downstreams.frame_head import Aggregator, FrameHead, OnFrames, mean_of, norms_anew, padded
 from downstreams.held_frames import HeldFrames
+from downstreams.kept_folds import RESULT, as_state, of_state
 from downstreams.parallel import one_core_each, reported
 from downstreams.settings import FrameHead as Settings
 from downstreams.settings import FrameTraining, Sizes, SpeechEq
+from downstreams.shelf import Shelf, State, within
 
 N = TypeVar("N", bound=OnFrames)
-R = TypeVar("R")
 LONGEST = 3000  # frames of an utterance in training
 PART = 16384  # frames, with padding, that are predicted at once
 
@@ -46,28 +49,35 @@ def evaluate(
     seeds: Sequence[int],
     device: str,
     progress: Progress | None = None,
+    work: Path | None = None,
 ) -> Predictions:
     """The head's predictions; `settings` are those of settings.FrameHead.
+
+    Args:
+        work: folder for the results of folds, with which a killed run goes on; None: they are kept in memory.
 
     Raises:
         DownstreamError: the features are not those of the problem, not finite or none of an utterance; a fold has no
             dev part; training overflows at every rate.
     """
     started = time.perf_counter()
-    results = each_fold(of_fold, features, problem, Settings.model_validate(settings), seeds, device, progress)
+    results = each_fold(of_fold, features, problem, Settings.model_validate(settings), seeds, device, progress, work)
     return assemble(problem, results, time.perf_counter() - started)
 
 
 def each_fold(
-    of_one: Callable[..., R],
+    of_one: Callable[..., FoldResult],
     features: Features,
     problem: Problem,
     settings: Settings | SpeechEq,
     seeds: Sequence[int],
     device: str,
     progress: Progress | None,
-) -> list[R]:
+    work: Path | None,
+) -> list[FoldResult]:
     """What `of_one` gives for every fold and seed, folds side by side: it is called as `of_fold` is.
+
+    What a fold gave, and each rate of one that is not done, is in the folder `work` and is not trained again.
 
     Raises:
         DownstreamError: as `evaluate`.
@@ -77,9 +87,23 @@ def each_fold(
     frames = HeldFrames(given, problem.ids, device, last, features.parts)
     jobs = [(seed, fold) for seed in seeds for fold in problem.folds]
     advance = reported(progress, len(jobs) * len(settings.rates))
+    train = partial(of_one, frames, problem=problem, settings=settings, advance=advance)
+
+    def done(job: tuple[int, Fold]) -> FoldResult:
+        seed, fold = job
+        folder = within(work, f"{fold.name} seed {seed}")
+        shelf, rates = Shelf(folder), Shelf(within(folder, "rates"))
+        state = shelf.get(RESULT)
+        if state is None:
+            state = as_state(train(seed, fold, shelf=rates))
+            shelf.put(RESULT, state)
+        else:
+            advance(len(settings.rates))
+        rates.clear()
+        return of_state(fold, seed, state)
+
     with one_core_each(device) as pool:
-        train = partial(of_one, frames, problem=problem, settings=settings, advance=advance)
-        return list(pool.map(lambda job: train(*job), jobs))
+        return list(pool.map(done, jobs))
 
 
 @dataclass(frozen=True)
@@ -130,10 +154,14 @@ class Plan(Generic[N]):
         network: makes a new network; random numbers are drawn from the generator.
         loss: of a network, with gradients, on padded frames (B, T, L', D), of which (B, T) are valid, of the utterances
             (B,) of a step. Dropout draws from the generator.
+        shelf: for what each rate gave.
+        averaged: how many epochs of a rate, the best on dev, are averaged; 1: the best one is taken as it is.
     """
 
     network: Callable[[torch.Generator], N]
     loss: Callable[[N, torch.Tensor, torch.Tensor, np.ndarray, torch.Generator], torch.Tensor]
+    shelf: Shelf
+    averaged: int = 1
 
 
 @dataclass(frozen=True)
@@ -153,15 +181,23 @@ def of_fold(
     problem: Problem,
     settings: Settings,
     advance: Callable[[float], None],
+    shelf: Shelf,
+    averaged: int = 1,
 ) -> FoldResult:
-    """The head of one fold and seed, at its best rate and epoch on dev."""
+    """The head of one fold and seed, at its best rate and epoch on dev.
+
+    Args:
+        shelf: for what each rate gave; a rate that is there is not trained again.
+        averaged: how many epochs of the best rate are averaged.
+    """
     scaled, classes = Scaled.by(frames, fold.train), len(problem.classes)
     of_classes = ClassLoss.of_fold(problem, fold, settings, frames.device)
 
     def network(draws: torch.Generator) -> FrameHead:
         return FrameHead(settings.network, frames.depth, frames.width, classes, settings, draws)
 
-    best = trained(scaled, seed, fold, problem, settings, Plan(network, partial(loss, of_classes)), advance)
+    plan = Plan(network, partial(loss, of_classes), shelf, averaged)
+    best = trained(scaled, seed, fold, problem, settings, plan, advance)
     own = (predicted(best.network, scaled, rows) for rows in fold.tests)
     logits, vectors = map(np.concatenate, zip(*own, strict=True))
     return FoldResult(
@@ -234,16 +270,60 @@ def trained(
     plan: Plan[N],
     advance: Callable[[float], None],
 ) -> Best[N]:
-    """The network at its best rate and epoch on dev, each rate tried for all epochs."""
-    best, chosen, epoch, network = -np.inf, 0, 0, None
-    for index, rate in enumerate(settings.rates):
-        for figure, after, now in _epochs(frames, seed, fold, rate, problem, settings, plan):
+    """The network at its best rate and epoch on dev, each rate tried for all epochs; or the average of its best epochs.
+
+    Raises:
+        Diverged: at every rate, before the first score on dev.
+    """
+    tried = [_of_rate(frames, seed, fold, rate, problem, settings, plan, advance) for rate in settings.rates]
+    figures = [max(cast(list[float], own["figures"]), default=-np.inf) for own in tried]
+    chosen = figures.index(max(figures))  # the lowest rate of equals
+    if not np.isfinite(figures[chosen]):
+        rates = ", ".join(f"{rate:g}" for rate in settings.rates)
+        raise Diverged(f"{tried[0]['fault']} (tried, and none is finite: {rates})")
+    own, network = tried[chosen], plan.network(chance.generator(fold.name, seed)).to(frames.frames.device)
+    states, epochs = cast(list[dict[str, torch.Tensor]], own["states"]), cast(list[int], own["epochs"])
+    choice = {**choosing.of_grid(settings.rates[chosen], settings.rates), "epoch": epochs[0]}
+    if len(states) == 1:
+        network.load_state_dict(states[0])
+        return Best(network, figures[chosen], choice)
+    network.load_state_dict(mean_of(states))
+    passes = schedule.one_pass(fold.train, settings.batch, chance.generator(f"{fold.name}\nnorms", seed))
+    norms_anew(network, (frames.batch(rows, LONGEST) for rows in passes))
+    figure = choosing.figures(problem, fold, predicted(network, frames, fold.dev)[0][None])[0]
+    return Best(network, float(figure), {**choice, "averaged": " ".join(map(str, epochs))})
+
+
+def _of_rate(
+    frames: Scaled,
+    seed: int,
+    fold: Fold,
+    rate: float,
+    problem: Problem,
+    settings: FrameTraining,
+    plan: Plan[N],
+    advance: Callable[[float], None],
+) -> State:
+    """What one rate gave: the best epochs, best first, with their figures and states; and why it ended early."""
+    name = f"rate {rate!r}"
+    state = plan.shelf.get(name)
+    if state is not None:
+        advance(1)
+        return state
+    best: list[tuple[float, int, dict[str, torch.Tensor]]] = []
+    fault, epoch = "", 0
+    try:
+        for epoch, (figure, network) in enumerate(_epochs(frames, seed, fold, rate, problem, settings, plan), start=1):
+            best.append((figure, epoch, copy.deepcopy(network.state_dict())))
+            best = sorted(best, key=lambda one: -one[0])[: plan.averaged]  # of equals the earlier
             advance(1 / settings.epochs)
-            if network is None or figure > best:
-                best, epoch, chosen, network = figure, after, index, copy.deepcopy(now)
-    assert network is not None
-    choice = {**choosing.of_grid(settings.rates[chosen], settings.rates), "epoch": epoch}
-    return Best(network, float(best), choice)
+    except Diverged as error:
+        fault = str(error)
+    advance(1 - epoch / settings.epochs)
+    figures, epochs, states = (list(own) for own in zip(*best, strict=True)) if best else ([], [], [])
+    state = {"figures": figures, "epochs": epochs, "states": states, "fault": fault}
+    plan.shelf.put(name, state)
+    return state
 
 
 def steps_of(settings: FrameTraining, utterances: int) -> int:
@@ -253,26 +333,32 @@ def steps_of(settings: FrameTraining, utterances: int) -> int:
 
 def _epochs(
     frames: Scaled, seed: int, fold: Fold, rate: float, problem: Problem, settings: FrameTraining, plan: Plan[N]
-) -> Iterator[tuple[float, int, N]]:
-    """(figure on dev, epoch, network) after every epoch at one rate. From a loss that is not finite on, it is -inf."""
+) -> Iterator[tuple[float, N]]:
+    """(figure on dev, network) after every epoch at one rate. Raises Diverged: a value is not finite."""
     draws = chance.generator(fold.name, seed)
     network = plan.network(draws).to(frames.frames.device)
     optimiser = torch.optim.AdamW(network.parameters(), rate, weight_decay=settings.decay)
     steps = steps_of(settings, len(fold.train))
     scored = schedule.rounds(steps, settings.epochs)
-    finite = True
     for step, rows in enumerate(schedule.batches(fold.train, steps, settings.batch, draws), start=1):
+        schedule.set_rates(optimiser, [rate * schedule.factor(step, steps, settings.warmup)])
+        loss = plan.loss(network.train(), *frames.batch(rows.numpy(), LONGEST), rows.numpy(), draws)
+        loss.backward()
+        norm = torch.nn.utils.clip_grad_norm_(network.parameters(), settings.clip)
+        finite = bool(loss.isfinite() & norm.isfinite())
         if finite:
-            schedule.set_rates(optimiser, [rate * schedule.factor(step, steps, settings.warmup)])
-            loss = plan.loss(network.train(), *frames.batch(rows.numpy(), LONGEST), rows.numpy(), draws)
-            loss.backward()
-            norm = torch.nn.utils.clip_grad_norm_(network.parameters(), settings.clip)
-            finite = bool(torch.isfinite(norm))
             optimiser.step()
             optimiser.zero_grad()
-        if step in scored:
-            figure = choosing.figures(problem, fold, predicted(network, frames, fold.dev)[0][None])[0]
-            yield (figure if finite else -np.inf), scored.index(step) + 1, network
+        if finite and step in scored:
+            figure = float(choosing.figures(problem, fold, predicted(network, frames, fold.dev)[0][None])[0])
+            finite = bool(np.isfinite(figure))
+            if finite:
+                yield figure, network
+        if not finite:
+            raise Diverged(
+                f"fold '{fold.name}': a loss, gradient or output is not finite at step {step} of {steps}, at rate "
+                f"{rate:g}: training overflows; set smaller `rates`"
+            )
 
 
 @torch.no_grad()

@@ -31,31 +31,39 @@ class HeldFrames:
         last: bool = True,
         widths: tuple[int, ...] = (),
         resident: int = RESIDENT,
+        rows: np.ndarray | None = None,
     ) -> None:
-        """Raises DownstreamError where an utterance has no frames, or one that is not finite."""
-        self.widths = widths
-        self.device, self._frames, self._layers = torch.device(device), frames, slice(-1, None) if last else slice(None)
+        """Frames that are held in memory are a copy; the given ones are not kept beside it.
+
+        Args:
+            rows: the utterances that are read, the others may have no frames; None: all.
+
+        Raises:
+            DownstreamError: an utterance that is read has no frames, or one has a frame that is not finite.
+        """
+        self.widths, self._layers = widths, slice(-1, None) if last else slice(None)
+        self.device, self._offsets = torch.device(device), frames.offsets
         self.lengths = np.diff(frames.offsets)
-        if not self.lengths.all():
-            raise DownstreamError(f"utterance '{ids[self.lengths == 0][0]}' has no frames, and the head reads frames.")
+        asked = np.arange(len(ids)) if rows is None else rows
+        empty = asked[self.lengths[asked] == 0]
+        if len(empty):
+            raise DownstreamError(f"utterance '{ids[empty[0]]}' has no frames, and the head reads frames.")
         self.depth, self.width = frames[0][:, self._layers].shape[1:]
         total = int(frames.offsets[-1])
         fits = total * self.depth * self.width * 2 <= resident
-        self._held: torch.Tensor | None = None
         held = np.empty((total, self.depth, self.width), np.float16) if fits else None
         for i in range(len(frames)):
             own = frames[i][:, self._layers]
             check_finite(own[None], ids[i : i + 1], "the last layer" if last else "a layer")
             if held is not None:
                 held[frames.offsets[i] : frames.offsets[i + 1]] = own
-        if held is not None:
-            self._held = torch.as_tensor(held, device=self.device)
+        self._held = None if held is None else torch.as_tensor(held, device=self.device)
+        self._frames = frames if held is None else None
 
     def each(self, rows: np.ndarray) -> Iterator[torch.Tensor]:
         """The frames (T, L', D) float16 of some utterances, one after another."""
-        offsets = self._frames.offsets
         for i in rows:
-            if self._held is None:
+            if self._frames is not None:
                 yield torch.as_tensor(self._frames[i][:, self._layers], device=self.device)
-            else:
-                yield self._held[offsets[i] : offsets[i + 1]]
+            elif self._held is not None:
+                yield self._held[self._offsets[i] : self._offsets[i + 1]]

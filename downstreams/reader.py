@@ -34,6 +34,11 @@ class Reader:
         return HEADS.find(self.head).deterministic
 
     @property
+    def keeps_folds(self) -> bool:
+        """Whether it keeps what each fold gave in a folder until all are done."""
+        return HEADS.find(self.head).keeps_folds
+
+    @property
     def resumes(self) -> bool:
         """Whether its training is long, and keeps its states in a folder."""
         return HEADS.find(self.head).resumes

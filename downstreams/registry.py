@@ -57,6 +57,21 @@ class Evaluate(Protocol):
     ) -> Predictions: ...
 
 
+class EvaluateFolds(Protocol):
+    """The same for a head that keeps what each fold gave in the folder `work`, and does not train that again."""
+
+    def __call__(
+        self,
+        features: Features,
+        problem: Problem,
+        settings: Mapping[str, JsonValue],
+        seeds: Sequence[int],
+        device: str,
+        progress: Progress | None = None,
+        work: Path | None = None,
+    ) -> Predictions: ...
+
+
 class EvaluateInFolder(Protocol):
     """The same for a head whose training is long: it keeps its states in the folder `work` and goes on from there.
 
@@ -97,6 +112,7 @@ class Head:
         own_classes: it keeps each row to the classes of `Problem.allowed`, in training and in prediction.
         further: it trains on `Problem.also` as well, which is then a part of a cell's key.
         readouts: what one training gives, the head's own first; each is a cell, called HEAD or HEAD:READOUT.
+        keeps_folds: what a fold gave is kept until all are done: its function is an `EvaluateFolds`.
         resumes: its training is long: its function is an `EvaluateInFolder`.
         interpretation: of which paper, where too little of it is known to repeat it; tables say so.
         applies: "module:function" of its `Apply`; "": its fitted heads cannot be kept.
@@ -113,6 +129,7 @@ class Head:
     own_classes: bool = False
     further: bool = False
     readouts: tuple[str, ...] = ()
+    keeps_folds: bool = False
     resumes: bool = False
     interpretation: str = ""
     applies: str = ""
@@ -131,8 +148,10 @@ class Head:
         return cast(Evaluate, registry.load(self.target))
 
     def within(self, work: Path | None, keep: Collection[str] = ()) -> Evaluate:
-        """The same; a long training keeps its states in the folder `work`, where there is one, and there the weights
-        of the read-outs `keep`."""
+        """The same; its states are in the folder `work`, where there is one and it keeps any, and those of a long
+        training there with the weights of the read-outs `keep`."""
+        if self.keeps_folds:
+            return cast(Evaluate, partial(cast(EvaluateFolds, self.load()), work=work))
         if not self.resumes:
             return self.load()
         return cast(Evaluate, partial(cast(EvaluateInFolder, self.load()), work=work, keep=keep))
@@ -163,6 +182,7 @@ def _on_frames(settings: FrameHead, about: str, cite: str) -> Head:
         needs=frozenset({"frames:last"}),
         kinds=CLASSES,
         own_classes=True,
+        keeps_folds=True,
         applies=f"{room}:apply",
         cite=(cite,),
     )
@@ -259,6 +279,7 @@ HEADS = registry.Registry(
             kinds=("classification",),
             own_classes=True,
             further=True,
+            keeps_folds=True,
             interpretation=SPEECHEQ,
             applies="downstreams.speecheq:apply",
             cite=("kang2022",),
@@ -268,7 +289,7 @@ HEADS = registry.Registry(
         ),
         "finetune_ecapa": replace(
             _finetune(
-                FineTune(then="ecapa"),
+                FineTune(then="ecapa", then_averaged=5),
                 "fine-tuned as by finetune, then frozen, and ECAPA-TDNN trained on its frames: two stages (classes)",
             ),
             readouts=(),

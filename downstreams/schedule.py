@@ -34,6 +34,11 @@ def batches(rows: np.ndarray, steps: int, batch: int, draws: torch.Generator) ->
     return chance.stream(rows, steps * batch, draws).view(steps, batch)
 
 
+def one_pass(rows: np.ndarray, batch: int, draws: torch.Generator) -> list[np.ndarray]:
+    """One pass over all rows in whole batches, at least one."""
+    return [own.numpy() for own in batches(rows, max(1, len(rows) // batch), batch, draws)]
+
+
 def rounds(steps: int, count: int) -> list[int]:
     """The steps after which dev is scored, `count` of them and the last step always.
 

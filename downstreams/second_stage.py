@@ -1,7 +1,8 @@
 """The second stage of `finetune_ecapa`: the fine-tuned encoder is frozen, and ECAPA-TDNN is trained on its frames.
 
 As Morais et al. (2022) do: the first stage trains the encoder with time-means and a linear layer, its five best
-checkpoints are averaged, and the second stage is the head `ecapa` with its own settings.
+checkpoints are averaged, and the second stage is the head `ecapa` with its own settings, of which the five best epochs
+are averaged likewise, with the statistics of batch norms made anew.
 """
 
 from __future__ import annotations
@@ -20,41 +21,53 @@ from downstreams.course import Setup
 from downstreams.frame_head import FrameHead, padded
 from downstreams.frame_training import LONGEST, loss, of_fold, steps_of
 from downstreams.held_frames import HeldFrames
+from downstreams.settings import SIZES, Mixed
 from downstreams.settings import FrameHead as Settings
-from downstreams.settings import Mixed, Sizes
+from downstreams.shelf import Shelf
 from downstreams.tuned_network import TunedNetwork
 
 
 class TunedFrames(list[np.ndarray]):
-    """Last-layer frames (T_i, 1, D) float16 of every utterance by a fine-tuned encoder, in memory."""
+    """Last-layer frames (T_i, 1, D) float16 of the utterances `rows` by a fine-tuned encoder, in memory; the others
+    have none."""
 
     layers: tuple[int, ...] = (-1,)
 
-    def __init__(self, network: TunedNetwork, utterances: int) -> None:
-        super().__init__(network.last_layer(utterances))
+    def __init__(self, network: TunedNetwork, utterances: int, rows: np.ndarray) -> None:
+        made, none = network.last_layer(rows), np.empty((0, 1, network.live.width), np.float16)
+        super().__init__(made.get(row, none) for row in range(utterances))
         self.offsets = np.cumsum([0, *map(len, self)])
 
 
-def second(network: TunedNetwork, setup: Setup, facts: Choice) -> FoldResult:
+def second(network: TunedNetwork, setup: Setup, facts: Choice, shelf: Shelf) -> FoldResult:
     """What ECAPA-TDNN on the frames of the encoder gives for test.
 
     Args:
         facts: what was chosen in the first stage.
+        shelf: for what each rate gave; a rate that is there is not trained again.
 
     Raises:
         DownstreamError: a frame is not finite in float16.
     """
-    settings = _settings(setup)
-    frames = HeldFrames(TunedFrames(network, len(setup.problem.ids)), setup.problem.ids, setup.device)
-    made = of_fold(frames, setup.seed, setup.fold, problem=setup.problem, settings=settings, advance=lambda part: None)
-    chosen = {f"ecapa_{name}": made.choice[name] for name in ("rate", "epoch")}
+    settings, problem, fold = _settings(setup), setup.problem, setup.fold
+    rows = np.unique(np.concatenate([fold.train, fold.dev, fold.tested]))
+    held = HeldFrames(TunedFrames(network, len(problem.ids), rows), problem.ids, setup.device, rows=rows)
+    averaged = setup.settings.then_averaged
+    made = of_fold(
+        held, setup.seed, fold, problem=problem, settings=settings, advance=_silent, shelf=shelf, averaged=averaged
+    )
+    chosen = {f"ecapa_{name}": own for name, own in made.choice.items() if name != "edge"}
     return replace(made, choice=facts | chosen, layer_weights=None)
+
+
+def _silent(part: float) -> None:
+    """The stage is no part of the progress that is shown."""
 
 
 def _settings(setup: Setup) -> Settings:
     """Those of the head `ecapa`."""
-    alike = Sizes.model_fields.keys() | Mixed.model_fields.keys()
-    sizes = {name: getattr(setup.settings, name) for name in alike - {"version"}}
+    alike = (*SIZES, *Mixed.model_fields)
+    sizes = {name: getattr(setup.settings, name) for name in alike if name != "version"}
     own = {"network": "ecapa", "rates": setup.settings.then_rates, "epochs": setup.settings.then_epochs}
     return Settings.model_validate(sizes | own)
 

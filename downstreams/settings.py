@@ -213,6 +213,9 @@ class Sizes(Settings):
         return value
 
 
+SIZES = tuple(name for name in Sizes.model_fields if name not in Settings.model_fields)
+
+
 class FrameTraining(Mixed):
     """Of heads that are trained on frames: AdamW, warm-up, cosine; rate and epoch are chosen on dev, fold by fold."""
 
@@ -300,10 +303,11 @@ class FineTune(Sizes, Mixed):
     then: Literal["nothing", "ecapa"] = "nothing"  # ecapa: that head is trained on frames of the encoder, frozen
     then_rates: Grid = [3e-4, 1e-3, 3e-3]
     then_epochs: Epochs = 30
+    then_averaged: Annotated[int, Field(ge=1, le=5)] = 1  # epochs of that head, the best on dev
     readout: Literal["average", "best", "last"] = "average"
     lora: Annotated[int, Field(ge=1, le=1024)] | None = None  # rank of the adapters that are trained; None: none are
     checkpointing: bool = False  # blocks are computed again for gradients: less memory, a third more time
-    later: ClassVar[tuple[str, ...]] = (*Sizes.later, *Mixed.later, "lora", "checkpointing")
+    later: ClassVar[tuple[str, ...]] = (*Sizes.later, *Mixed.later, "lora", "checkpointing", "then_averaged")
 
     def steps_of(self, utterances: int) -> int:
         """Steps of a whole training on so many utterances.
@@ -351,7 +355,7 @@ class FineTuneSpeechEq(_Branches, FineTune):
     """Of `finetune_speecheq`: the encoder is trained as by `finetune`, with the network of `speecheq` on its frames."""
 
     aggregator: Literal["attentive"] = "attentive"
-    later: ClassVar[tuple[str, ...]] = (*Sizes.later, *_Branches.later, "lora", "checkpointing")
+    later: ClassVar[tuple[str, ...]] = (*Sizes.later, *_Branches.later, "lora", "checkpointing", "then_averaged")
 
 
 def of_finetuning(settings: Mapping[str, JsonValue]) -> FineTune:

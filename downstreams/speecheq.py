@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
@@ -23,20 +25,13 @@ from commons.progress import Progress
 from downstreams import branch_answers, branches, chance, own_classes, schedule, shared_probes
 from downstreams.assembly import FoldResult, assemble, joined
 from downstreams.branches import Label, OfSymbols
+from downstreams.checks import fitting
 from downstreams.class_loss import ClassLoss
 from downstreams.frame_training import LONGEST, PART, Plan, Scaled, arrays_of, each_fold, predicted, state_of, trained
 from downstreams.held_frames import HeldFrames
 from downstreams.multi_task import Losses, MultiTaskHead
 from downstreams.settings import SpeechEq
-
-
-@dataclass(frozen=True)
-class _Made:
-    """What one fold and seed gave: the state, further predictions, and the labels that the branches learnt."""
-
-    result: FoldResult
-    further: list[Further]
-    labels: list[Label]
+from downstreams.shelf import Shelf, State
 
 
 def evaluate(
@@ -46,11 +41,15 @@ def evaluate(
     seeds: Sequence[int],
     device: str,
     progress: Progress | None = None,
+    work: Path | None = None,
 ) -> Predictions:
     """The head's predictions; `settings` are those of settings.SpeechEq.
 
     A branch whose label no utterance of train has is left out in that fold. Where a branch is left out in all folds,
     a mark says so.
+
+    Args:
+        work: as in frame_training.evaluate.
 
     Raises:
         DownstreamError: the features are not those of the problem, not finite or none of an utterance; a fold has no
@@ -58,10 +57,30 @@ def evaluate(
     """
     started = time.perf_counter()
     own = SpeechEq.model_validate(settings)
-    made = each_fold(_of_fold, features, problem, own, seeds, device, progress)
-    predictions = assemble(problem, [one.result for one in made], time.perf_counter() - started)
-    marks = branch_answers.marks(problem, own.weights(), [one.labels for one in made])
-    return replace(predictions, further=joined([one.further for one in made]), marks=marks)
+    results = each_fold(_of_fold, features, problem, own, seeds, device, progress, work)
+    lengths = np.diff(fitting(features.frames, problem, "frames").offsets)
+    labels = [_labels(problem, one.fold, own, lengths) for one in results]
+    further = [_further(problem, one, learnt) for one, learnt in zip(results, labels, strict=True)]
+    marks = branch_answers.marks(problem, own.weights(), labels)
+    predictions = assemble(problem, results, time.perf_counter() - started)
+    return replace(predictions, further=joined(further), marks=marks)
+
+
+def _labels(problem: Problem, fold: Fold, settings: SpeechEq, lengths: np.ndarray) -> list[Label]:
+    """What the branches learn in a fold, of utterances of so many frames (N,)."""
+    whole = branches.readable(problem, lengths, LONGEST)
+    return branches.labels(problem, fold, settings.weights(), settings.neutral, whole)
+
+
+def _further(problem: Problem, own: FoldResult, labels: list[Label]) -> list[Further]:
+    """The predictions of the branches, and of the probes where there are any, which are tested on the first test set
+    alone."""
+    fold, seed, more = own.fold, own.seed, own.more
+    several = branch_answers.of_each(labels, problem, fold, seed, cast(State, more["branches"]))
+    if "known" in more:
+        known = cast(torch.Tensor, more["known"]).numpy()
+        several += shared_probes.probed(problem, fold, seed, known, own.outputs[: len(fold.test)])
+    return several
 
 
 def _of_fold(
@@ -72,11 +91,9 @@ def _of_fold(
     problem: Problem,
     settings: SpeechEq,
     advance: Callable[[float], None],
-) -> _Made:
-    scaled = Scaled.by(frames, fold.train)
-    whole = branches.readable(problem, frames.lengths, LONGEST)
-    labels = branches.labels(problem, fold, settings.weights(), settings.neutral, whole)
-
+    shelf: Shelf,
+) -> FoldResult:
+    scaled, labels = Scaled.by(frames, fold.train), _labels(problem, fold, settings, frames.lengths)
     forms = [label.form for label in labels]
 
     def network(draws: torch.Generator) -> MultiTaskHead:
@@ -86,16 +103,23 @@ def _of_fold(
         )
 
     loss = Losses(labels, ClassLoss.of_fold(problem, fold, settings, frames.device), settings.state)
-    best = trained(scaled, seed, fold, problem, settings, Plan(network, loss), advance)
+    best = trained(scaled, seed, fold, problem, settings, Plan(network, loss, shelf), advance)
     answers = [predicted(best.network, scaled, rows) for rows in fold.tests]
-    vectors = answers[0][1]  # branches and probes are tested on the first test set alone
-    further = [_further(best.network, label, scaled, problem, fold, seed, vectors) for label in labels]
-    if settings.probes and np.isfinite(best.figure):
-        known = predicted(best.network, scaled, fold.train)[1]
-        further += shared_probes.probed(problem, fold, seed, known, vectors)
+    more: State = {
+        "branches": branch_answers.kept(
+            best.network,
+            labels,
+            answers[0][1],
+            frames.device,
+            lambda branch: decoded(best.network, branch, scaled, fold.test),
+        )
+    }
+    if settings.probes:
+        more["known"] = torch.as_tensor(predicted(best.network, scaled, fold.train)[1])
+    whole = branches.readable(problem, frames.lengths, LONGEST)
     asked = (target for target in problem.also if settings.weights().get(target.name, 0) > 0)
     unread = {f"{target.name}_unread": n for target in asked if (n := _unread(target, fold, whole))}
-    result = FoldResult(
+    return FoldResult(
         fold,
         seed,
         {**best.choice, **unread},
@@ -105,24 +129,13 @@ def _of_fold(
         best.network.layer_weights(),
         own_classes.probabilities(predicted(best.network, scaled, fold.dev)[0], problem, fold.dev),
         Fitted(fold.name, seed, branch_answers.facts_of(forms), arrays_of(best.network) | scaled.arrays()),
+        more,
     )
-    return _Made(result, further, labels)
 
 
 def _unread(target: Target, fold: Fold, whole: np.ndarray) -> int:
     """How many training utterances have a sequence that their frames are too few for, or too many to be taken whole."""
     return int((target.mask & ~whole)[fold.train].sum()) if target.kind == "sequence" else 0
-
-
-def _further(
-    network: MultiTaskHead, label: Label, frames: Scaled, problem: Problem, fold: Fold, seed: int, vectors: np.ndarray
-) -> Further:
-    """The answers of a branch for the test utterances that have the label."""
-    own = network.branch(label.target.name)
-    if isinstance(own, OfSymbols):
-        return branch_answers.of_sequences(label, problem, fold, seed, decoded(network, own, frames, fold.test))
-    shares = branch_answers.shares(own, label.form, vectors, frames.frames.device)
-    return branch_answers.of_classes(label, problem, fold, seed, shares)
 
 
 def apply(own: Fitted, settings: Mapping[str, JsonValue], features: Features, device: str) -> Answers:

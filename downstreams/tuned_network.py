@@ -6,7 +6,7 @@ import copy
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, cast
 
 import numpy as np
 import torch
@@ -17,7 +17,7 @@ from commons.device import bf16_pays
 from downstreams import chance, schedule
 from downstreams.branches import Form, OfSymbols
 from downstreams.class_loss import ClassLoss
-from downstreams.frame_head import FrameHead, OnFrames, padded
+from downstreams.frame_head import FrameHead, OnFrames, mean_of, norms_anew, padded
 from downstreams.multi_task import Losses, MultiTaskHead
 from downstreams.settings import FineTune, FineTuneSpeechEq
 from downstreams.shelf import State
@@ -190,31 +190,22 @@ class TunedNetwork:
         return [made[row] for row in rows.tolist()]
 
     @torch.no_grad()
-    def last_layer(self, utterances: int) -> list[np.ndarray]:
-        """Frames (T_i, 1, D) float16 of the last layer, of all utterances."""
+    def last_layer(self, rows: np.ndarray) -> dict[int, np.ndarray]:
+        """Frames (T_i, 1, D) float16 of the last layer, of the utterances `rows`."""
         made: dict[int, np.ndarray] = {}
-        for part in schedule.parts(np.arange(utterances), self.live.lengths, self._at_once):
+        for part in schedule.parts(rows, self.live.lengths, self._at_once):
             for row, own in zip(part, self.frames(part), strict=True):
                 made[int(row)] = own[:, -1:].cpu().numpy().astype(np.float16)
-        return [made[row] for row in range(utterances)]
+        return made
 
-    @torch.no_grad()
     def norms_anew(self, rows: np.ndarray, draws: torch.Generator) -> None:
         """Make the statistics of the head's batch norms anew, over one pass of the training utterances `rows`."""
-        norms = self.head.norms()
-        if not norms:
-            return
-        self.head.train()
-        momenta = [norm.momentum for norm in norms]
-        for norm in norms:
-            norm.momentum = None
-            norm.forget()
-        steps = max(1, len(rows) // self.settings.batch)
-        for batch in schedule.batches(rows, steps, self.settings.batch, draws):
-            parts = schedule.parts(batch.numpy(), self.lengths, self._at_once)
-            self.head(*padded([one for part in parts for one in self.frames(part, self.longest)]))
-        for norm, momentum in zip(norms, momenta, strict=True):
-            norm.momentum = momentum
+        batches = schedule.one_pass(rows, self.settings.batch, draws)
+        several = (schedule.parts(batch, self.lengths, self._at_once) for batch in batches)
+        norms_anew(
+            self.head,
+            (padded([one for part in parts for one in self.frames(part, self.longest)]) for parts in several),
+        )
 
     def _autocast(self) -> AbstractContextManager[None]:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16")
@@ -241,13 +232,8 @@ def average(several: Iterable[State]) -> State:
     mean: State = {}
     for part in ("encoder", "head"):
         own = [state[part] for state in states]
-        assert all(isinstance(one, dict) for one in own)
-        mean[part] = {name: _mean([one[name] for one in own]) for name in own[0]}  # type: ignore[index,attr-defined]
+        mean[part] = mean_of(cast(list[dict[str, Tensor]], own))
     return mean
-
-
-def _mean(tensors: list[Tensor]) -> Tensor:
-    return torch.stack([one.double() for one in tensors]).mean(0).to(tensors[0].dtype)
 
 
 def draws_of(fold: str, seed: int, what: str) -> torch.Generator:

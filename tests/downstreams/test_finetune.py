@@ -151,11 +151,24 @@ def test_two_stages_share_the_first_with_finetune(tmp_path, monkeypatch):
     assert both.trainable == first.trainable - (width + 1) * classes + head  # ECAPA in place of the linear layer
 
 
+def test_a_training_does_not_depend_on_sizes_that_its_head_does_not_have():
+    """Those of ECAPA-TDNN are of the second stage alone, unless ECAPA-TDNN is trained in the first."""
+    own = downstreams.of_training(short("finetune"))
+    assert own == downstreams.of_training(short("finetune_ecapa", embedding=6, kernels=[1], then_averaged=2))
+    assert own == downstreams.of_training(short("finetune", embedding=6, readout="last"))
+    assert own != downstreams.of_training(short("finetune", averaged=2))
+    for head, aggregator in (("finetune", "ecapa"), ("finetune_speecheq", "attentive")):
+        readers = (short(head, aggregator=aggregator, hidden=hidden) for hidden in (8, 16))
+        assert len({str(downstreams.of_training(reader)) for reader in readers}) == 2
+
+
 def test_second_stages_of_other_settings_are_not_taken_for_each_other(tmp_path):
     """They share a first stage, and its folder."""
     features, problem = make(n=120)
     problem = replace(problem, folds=problem.folds[:1])
     first, other = (short("finetune_ecapa", then_rates=[rate]) for rate in (1e-2, 3e-2))
+    others = [first, other, short("finetune_ecapa", embedding=6), short("finetune_ecapa", then_averaged=1)]
+    assert len({downstreams.readout(reader) for reader in others}) == 4
     evaluate(first, features, problem, tmp_path / "shared")
     after = evaluate(other, features, problem, tmp_path / "shared")
     alone = evaluate(other, features, problem, tmp_path / "alone")
