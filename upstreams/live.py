@@ -29,12 +29,14 @@ HELD = 2 << 30  # bytes of decoded audio that are kept, so that not every epoch 
 class Live:
     """An upstream that can be trained, and N utterances: the class behind commons.corridors.features.Live.
 
+    `scratch` is the folder of files that are there while it is; None: the system's.
+
     Raises:
         UpstreamError: the upstream has no network that can be trained.
     """
 
-    def __init__(self, upstream: Frozen, inputs: Sequence[Input]) -> None:
-        self._upstream, self._inputs = upstream, tuple(inputs)
+    def __init__(self, upstream: Frozen, inputs: Sequence[Input], scratch: Path | None = None) -> None:
+        self._upstream, self._inputs, self._scratch = upstream, tuple(inputs), scratch
         self.modality = upstream.modality
         self.hop = upstream.takes.hop if isinstance(upstream.takes, AudioFormat) else None
         self.depth, self.width = upstream.depth, upstream.width
@@ -114,7 +116,7 @@ class Live:
         """
         from upstreams.top_blocks import TopBlocks
 
-        return TopBlocks(self._upstream, self._inputs, self.network(), blocks)
+        return TopBlocks(self._upstream, self._inputs, self.network(), blocks, self._scratch)
 
     def frames(self, network: torch.nn.Module, rows: Sequence[int], longest: float | None = None) -> list[torch.Tensor]:
         """Features (L, T_i, D) of some utterances, in the order of `rows`, on the network's device.

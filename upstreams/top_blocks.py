@@ -8,7 +8,7 @@ import tempfile
 import threading
 from collections.abc import Mapping, Sequence, Sized
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import IO, TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -16,7 +16,8 @@ from upstreams import adapters, tuned
 from upstreams.errors import UpstreamError
 from upstreams.frozen import Frozen
 from upstreams.inputs import Input
-from upstreams.inputs.audio import AudioFormat
+from upstreams.inputs.audio import AudioFormat, decode, windows
+from upstreams.inputs.text import Text
 
 if TYPE_CHECKING:
     import torch
@@ -30,20 +31,25 @@ class _Window(NamedTuple):
     start: int
     size: int
     frames: int
-    seconds: float  # of audio; 0 of text
 
 
 class TopBlocks:
     """The top N blocks of an upstream and N utterances: another class behind commons.corridors.features.Live.
 
-    What the blocks below give of an utterance is computed once, when it is first needed, in fp32. It lies in a
-    temporary file, which goes with this object.
+    What the blocks below give of an utterance is computed once, when it is first needed, in fp32; of one that training
+    cuts, once whole and once cut. It lies in a file without a name, which goes with this object or its process.
     """
 
     depth = 1
 
-    def __init__(self, upstream: Frozen, inputs: Sequence[Input], network: torch.nn.Module, top: int) -> None:
-        """Raises UpstreamError: the upstream does not offer this, or has fewer blocks."""
+    def __init__(
+        self, upstream: Frozen, inputs: Sequence[Input], network: torch.nn.Module, top: int, folder: Path | None
+    ) -> None:
+        """`folder`: where the file lies; None: where the system has its temporary files.
+
+        Raises:
+            UpstreamError: the upstream does not offer this, or has fewer blocks.
+        """
         self._halves, self._whole = halves(upstream, network, top), network
         self.modality, self.width = upstream.modality, upstream.width
         self.hop = upstream.takes.hop if isinstance(upstream.takes, AudioFormat) else None
@@ -51,9 +57,11 @@ class TopBlocks:
         self.lengths = np.array([one.length for one in inputs])
         self._upstream, self._inputs = upstream, inputs
         network.to(upstream.device)
-        self._windows: dict[int, list[_Window]] = {}
-        self._file = tempfile.TemporaryFile()  # noqa: SIM115 - open as long as this object is
-        self._one_at_a_time = threading.Lock()
+        self._windows: dict[tuple[int, float | None], list[_Window]] = {}  # by row, and after how many s it is cut
+        self._folder = Path(tempfile.gettempdir()) if folder is None else folder
+        self._file: IO[bytes] | None = None
+        self._end = 0  # of the file
+        self._one_at_a_time = threading.Lock()  # the blocks below are one network, from which hooks take what it gives
 
     def __len__(self) -> int:
         return len(self._inputs)
@@ -94,7 +102,11 @@ class TopBlocks:
         return tuned.write(self._upstream, whole, folder, seen)
 
     def frames(self, network: torch.nn.Module, rows: Sequence[int], longest: float | None = None) -> list[torch.Tensor]:
-        """Features (1, T_i, D) of the last layer; of audio of several windows, those within `longest` s."""
+        """Features (1, T_i, D) of the last layer; of audio longer than `longest` s, the first so many seconds count.
+
+        Raises:
+            UpstreamError: a file cannot be decoded, or there is no room for what the blocks below give.
+        """
         import torch
 
         device = next(network.parameters()).device
@@ -104,42 +116,68 @@ class TopBlocks:
         return [torch.cat(outputs[end - len(windows) : end], dim=1) for end, windows in zip(ends, own, strict=True)]
 
     def _given(self, row: int, longest: float | None, device: torch.device) -> list[Given]:
-        """What the top blocks get of an utterance: of each window, or of the first ones."""
+        """What the top blocks get of every window of an utterance, or of its first seconds."""
         import torch
 
         from upstreams.halves import Given
 
+        cut = longest if longest is not None and self.modality == "audio" and self.lengths[row] > longest else None
         with self._one_at_a_time:
-            if row not in self._windows:
-                self._windows[row] = self._compute(row)
-        windows = self._windows[row]
-        if longest is not None:
-            ends = np.cumsum([window.seconds for window in windows])
-            windows = windows[: max(1, int((ends <= longest + 1e-6).sum()))]
-        parts = [os.pread(self._file.fileno(), window.size, window.start) for window in windows]
+            if (row, cut) not in self._windows:
+                self._windows[row, cut] = self._compute(row, cut)
+        own = self._windows[row, cut]
+        assert self._file is not None
+        parts = [os.pread(self._file.fileno(), window.size, window.start) for window in own]
         return [
-            Given(torch.frombuffer(bytearray(part), dtype=torch.float32).view(-1, self._values).to(device), own.frames)
-            for part, own in zip(parts, windows, strict=True)
+            Given(
+                torch.frombuffer(bytearray(part), dtype=torch.float32).view(-1, self._values).to(device), window.frames
+            )
+            for part, window in zip(parts, own, strict=True)
         ]
 
-    def _compute(self, row: int) -> list[_Window]:
-        """Write what the top blocks get of every window of an utterance."""
+    def _compute(self, row: int, cut: float | None) -> list[_Window]:
+        """Write what the top blocks get of every window of an utterance, or of its first `cut` s."""
         import torch
 
         own = []
-        for one in self._upstream.loaded(self._inputs[row]):
+        for one in self._loaded(row, cut):
             with torch.no_grad():
                 [given] = self._halves.lower([one.to(self._upstream.device) if isinstance(one, torch.Tensor) else one])
             self._values = given.x.shape[1]
             content = given.x.float().cpu().numpy().tobytes()
-            start = self._file.seek(0, os.SEEK_END)
-            self._file.write(content)
-            own.append(_Window(start, len(content), given.frames, self._seconds(one)))
-        self._file.flush()
+            try:
+                own.append(_Window(self._append(content), len(content), given.frames))
+            except OSError as error:
+                done = sum(self.lengths[each] for each, _ in self._windows) + self.lengths[row]
+                needed = (self._end + len(content)) * self.lengths.sum() / done
+                raise UpstreamError(
+                    f"{self._folder}: what the lower blocks of {self._upstream.name} give cannot be written there "
+                    f"({error.strerror or error}); it takes about {needed / 2**20:,.0f} MB: make room, or name another "
+                    "folder with --cache"
+                ) from error
         return own
 
-    def _seconds(self, one: Sized) -> float:
-        return len(one) / self._upstream.audio.sample_rate if self.modality == "audio" else 0.0
+    def _loaded(self, row: int, cut: float | None) -> list[Sized]:
+        """The windows of an utterance, or of its first `cut` s, as the network takes them."""
+        import torch
+
+        one = self._inputs[row]
+        if cut is None or isinstance(one, Text):
+            return self._upstream.loaded(one)
+        audio = self._upstream.audio
+        samples = decode(one, audio.sample_rate)[: max(1, round(cut * audio.sample_rate))]
+        return [torch.from_numpy(window) for window in windows(samples, audio)]
+
+    def _append(self, content: bytes) -> int:
+        """Write at the end of the file; returns where it begins. Raises OSError."""
+        if self._file is None:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            self._file = tempfile.TemporaryFile(dir=self._folder)  # noqa: SIM115 - open as long as this object is
+        start, left = self._end, memoryview(content)
+        while left:
+            written = os.pwrite(self._file.fileno(), left, self._end)
+            self._end, left = self._end + written, left[written:]
+        return start
 
 
 def halves(upstream: Frozen, network: torch.nn.Module, top: int) -> Halves[Sized]:

@@ -1,6 +1,9 @@
 """Live networks: what fine-tuning trains gives what extraction gives, and takes gradients."""
 
+import errno
+import os
 import re
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -160,16 +163,39 @@ def test_top_blocks_on_what_those_below_gave_are_the_network_with_them_frozen(
 
 
 def test_top_blocks_of_audio_of_several_windows(tmp_path: Path) -> None:
-    """Joined as in extraction; with `longest`, the windows that lie within it, or the first one."""
+    """Joined as in extraction; with `longest`, what the whole network gives of the first seconds, however long."""
     live = extract("random:emotion2vec", speak(tmp_path, [noise(31)]), {"live"}, tmp_path / "cache").live
     top, whole = live.top(2), live.network()
     upper = top.network()
     with torch.no_grad():
-        [expected], [frames] = live.frames(whole, [0]), top.frames(upper, [0])
-        assert torch.allclose(frames[0], expected[-1], atol=1e-4)
-        for longest in (16.0, 1.0):
-            [cut] = top.frames(upper, [0], longest)
-            assert torch.equal(cut, frames[:, : cut.shape[1]]) and abs(cut.shape[1] / frames.shape[1] - 0.5) < 0.01
+        for longest in (None, 30.5, 16.0, 1.0, None):
+            [expected], [frames] = live.frames(whole, [0], longest), top.frames(upper, [0], longest)
+            assert torch.allclose(frames[0], expected[-1], atol=1e-4), longest
+
+
+def test_what_lower_blocks_give_lies_in_the_cache_and_leaves_nothing(
+    tmp_path: Path, utterances: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where there is no room, the folder is named, and how much all utterances need."""
+    cache = tmp_path / "cache"
+    live = extract("random:emotion2vec", utterances, {"live"}, cache).live
+    top, made, of_folder = live.top(1), [], tempfile.TemporaryFile
+    monkeypatch.setattr(tempfile, "TemporaryFile", lambda dir: made.append(dir) or of_folder(dir=dir))
+    upper, rows = top.network(), [0, 1, 2, 3]
+    with torch.no_grad():
+        first, again = top.frames(upper, rows), top.frames(upper, rows)
+    assert all(torch.equal(one, other) for one, other in zip(first, again, strict=True))
+    assert made == [cache] and not any(cache.iterdir())
+    needed = top._end
+
+    def full(*given: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "pwrite", full)
+    with pytest.raises(UpstreamError, match=r"cache: what the lower blocks .*No space left.* MB: make room") as refused:
+        live.top(1).frames(upper, [3])
+    said = float(re.search(r"([\d,]+) MB", str(refused.value))[1].replace(",", ""))
+    assert abs(said - needed / 2**20) <= 1
 
 
 def test_top_blocks_that_are_not_there_are_named(tmp_path: Path, utterances: pd.DataFrame) -> None:

@@ -173,7 +173,7 @@ class _Work:
         """The network with these utterances. Raises UpstreamError: the upstream cannot be trained."""
         from upstreams.live import Live
 
-        return Live(self.models.of(self.identity, self.device), self.inputs)
+        return Live(self.models.of(self.identity, self.device), self.inputs, self.options.cache)
 
     def features(
         self,
