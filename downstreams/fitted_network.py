@@ -85,7 +85,8 @@ class Encoder:
         name = ENCODER + ("average" if readouts.second_stage(settings) else settings.readout)
         network = self.setup.network()
         network.load_encoder(cast(dict[str, Tensor], self.shelf.get(name)))
-        form = self.setup.live.write(self.setup.live.merged(network.encoder), folder, seen)
+        live, plain = self.setup.live, settings.lora is None  # modules with old weight norms cannot be copied
+        form = live.write(network.encoder if plain else live.merged(network.encoder), folder, seen)
         if not form:
             from safetensors.torch import save
 

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from inspect import isclass
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, cast
 
 from commons.errors import EmorepError, UnknownName
 from upstreams.errors import REFUSED_PICKLE, UpstreamError, described
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     import torch
 
     from upstreams.huggingface.named_encoders import Seen
+    from upstreams.s3prl_training import Trainable
 
 ADAPTER = 1  # part of the fingerprint: raise it when the features made of an upstream's output change
 PROBE = (400, 800, 1600, 3200, 8000, 16000)  # samples; the first length that works is the receptive field
@@ -70,7 +71,7 @@ class S3prl:
 
     def __init__(self, name: str, checkpoint: str = "") -> None:
         self.name, self.title = name, f"{name} of s3prl"
-        self.source = Path(checkpoint).name
+        self.source, self._checkpoint = Path(checkpoint).name, checkpoint
         self._expert = _expert(name, checkpoint)
         self.min_samples, first = self._shortest()
         layers = self._layers(first)
@@ -93,6 +94,12 @@ class S3prl:
     def network(self) -> Expert:
         """The upstream of s3prl itself."""
         return self._expert
+
+    def trainable(self) -> Trainable:
+        """It for fine-tuning: built anew, since a copy would give its hidden states to the hooks of this one."""
+        from upstreams.s3prl_training import Trainable
+
+        return Trainable(cast("torch.nn.Module", _expert(self.name, self._checkpoint)), self._layers)
 
     def to(self, device: str) -> None:
         self._expert.to(device)

@@ -114,3 +114,21 @@ def test_adapters_begin_as_the_network_is_and_alone_are_trained():
     reader = short("finetune_lora")
     predictions = downstreams.evaluate(reader, features, problem, [0])
     assert reader.trained == "encoder (lora)" and all(choice["moved"] > 0 for choice in predictions.choices)
+
+
+def test_an_encoder_without_adapters_is_written_uncopied(tmp_path):
+    """torch's older weight norm, which many a module has, refuses to be copied."""
+    features, problem = make(n=60, speakers=3)
+    make_network = features.live.network
+
+    def normed():
+        network = make_network()
+        network.second = torch.nn.utils.weight_norm(network.second)
+        return network
+
+    features.live.network = normed
+    reader = short("finetune")
+    alone = replace(problem, folds=problem.folds[:1])
+    [own] = downstreams.evaluate(reader, features, alone, [0], work=tmp_path / "work", keep=("average",)).fitted
+    assert own.encoder.write(tmp_path / "encoder", {}) == ""
+    assert (tmp_path / "encoder" / "values.safetensors").is_file()

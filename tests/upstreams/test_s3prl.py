@@ -11,7 +11,7 @@ import torch
 
 import upstreams
 from studies.s3prl_checkpoints import for_s3prl
-from tests.upstreams.sounds import ENERGY, noise, plugin
+from tests.upstreams.sounds import ENERGY, extract, noise, plugin, speak
 from upstreams import UnknownName, UpstreamError
 from upstreams.checks import check
 from upstreams.huggingface import factories
@@ -45,8 +45,27 @@ def test_what_s3prl_gives_is_what_its_expert_gives_alone(local: str) -> None:
 
 
 def test_it_passes_the_check(local: str) -> None:
-    assert list(check(local))
-    assert list(check("s3prl:mel"))
+    lines = list(check(local))
+    assert any("fine-tuning: a step trains" in line for line in lines)
+    assert any("cannot be fine-tuned" in line for line in check("s3prl:mel"))
+
+
+def test_it_can_be_fine_tuned(local: str, tmp_path: Path) -> None:
+    """Features and gradients; networks of it do not share anything."""
+    features = extract(local, speak(tmp_path, [noise(0.3), noise(0.9)]), {"pooled", "live"}, tmp_path / "cache")
+    live = features.live
+    network, twin = live.network(), live.network()
+    before = [output.detach() for output in live.frames(twin, [0, 1])]
+    for output, frozen in zip(before, features.pooled[:], strict=True):
+        assert torch.allclose(output.mean(1), torch.from_numpy(frozen[0]), atol=1e-5)
+    front = {id(own) for own in live.front(network)}
+    assert sum(own.dim() == 3 for own in live.front(network)) == 7, "convolutions"
+    sum(output.square().sum() + output[..., 0].sum() for output in live.frames(network, [0, 1])).backward()
+    reached = [own for own in network.parameters() if own.grad is not None and own.grad.abs().max() > 0]
+    assert len([own for own in reached if id(own) not in front]) > 20
+    torch.optim.SGD(network.parameters(), 0.1).step()
+    assert not torch.allclose(live.frames(network, [0])[0], before[0])
+    assert all(torch.equal(one, other) for one, other in zip(before, live.frames(twin, [0, 1]), strict=True))
 
 
 def test_a_fingerprint_follows_the_checkpoint(local: str) -> None:
