@@ -14,8 +14,17 @@ from downstreams import frame_training
 def test_folds_are_kept_until_their_cell_is_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A run that ends in its second fold; the next one trains the others alone, and nothing is left."""
     (tmp_path / "quick.yaml").write_text("{epochs: 1, rates: [0.01], hidden: 4, attention: 4}")
-    wanted = ["-u", "fbank", "-t", "demo", "-d", f"attentive@{tmp_path / 'quick.yaml'}", "--limit", "48",
-              "--seeds", "1", "--jobs", "1", "--results", str(tmp_path / "results"), "--cache", str(tmp_path / "cache")]  # fmt: skip
+    wanted = ["-u", "fbank", "-t", "demo", "-d", f"attentive@{tmp_path / 'quick.yaml'}", "--limit", "48"]
+    wanted += [
+        "--seeds",
+        "1",
+        "--jobs",
+        "1",
+        "--results",
+        f"{tmp_path / 'results'}",
+        "--cache",
+        f"{tmp_path / 'cache'}",
+    ]
     of_fold, trained, most = frame_training.of_fold, list[str](), 1
 
     def counted(frames, seed, fold, **more):

@@ -200,6 +200,6 @@ def test_frames_are_held_once_and_only_of_what_a_fold_reads() -> None:
 
 def test_frames_from_disk_stay_there() -> None:
     features, problem = make(n=60, speakers=3)
-    read, kept = (HeldFrames(features.frames, problem.ids, "cpu", resident=most) for most in (0, 1 << 20))
-    for one, other in zip(read.each(np.arange(60)), kept.each(np.arange(60)), strict=True):
+    on_disk, in_memory = (HeldFrames(features.frames, problem.ids, "cpu", resident=most) for most in (0, 1 << 20))
+    for one, other in zip(on_disk.each(np.arange(60)), in_memory.each(np.arange(60)), strict=True):
         assert torch.equal(one, other)
