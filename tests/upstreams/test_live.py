@@ -168,7 +168,7 @@ def test_top_blocks_of_audio_of_several_windows(tmp_path: Path) -> None:
     top, whole = live.top(2), live.network()
     upper = top.network()
     with torch.no_grad():
-        for longest in (None, 30.5, 16.0, 1.0, None):
+        for longest in (None, 30.5, 1.0):
             [expected], [frames] = live.frames(whole, [0], longest), top.frames(upper, [0], longest)
             assert torch.allclose(frames[0], expected[-1], atol=1e-4), longest
 
