@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 ADAPTER = 1  # part of the fingerprint: raise it when the features made of an upstream's output change
 PROBE = (400, 800, 1600, 3200, 8000, 16000)  # samples; the first length that works is the receptive field
 UNTRAINED = ("fbank", "fbank_no_cmvn", "linear", "mel", "mfcc", "spectrogram", "stft_mag")
+HF = "hf_"  # how names of upstreams begin that call transformers
 SAME = {  # s3prl's names of models in our table, which says what they were trained on
     "wav2vec2_base_960": "wav2vec2_base",
     "wav2vec2": "wav2vec2_base",
@@ -86,7 +87,8 @@ class S3prl:
         return MODELS[SAME[self.name]].seen if self.name in SAME and not self.source else "unknown"
 
     def fingerprint(self) -> str:
-        versions = [version(package) for package in ("s3prl", "torch", "torchaudio")]
+        packages = ("s3prl", "torch", "torchaudio", *(("transformers",) if self.name.startswith(HF) else ()))
+        versions = [version(package) for package in packages]
         return recipe(
             kind="s3prl", adapter=ADAPTER, name=self.name, versions=versions, weights=hash_weights(self._expert)
         )

@@ -12,7 +12,7 @@ import torch
 import upstreams
 from studies.s3prl_checkpoints import for_s3prl
 from tests.upstreams.sounds import ENERGY, extract, noise, plugin, speak
-from upstreams import UnknownName, UpstreamError
+from upstreams import UnknownName, UpstreamError, fingerprints, s3prl
 from upstreams.checks import check
 from upstreams.huggingface import factories
 from upstreams.huggingface.named_encoders import LAYER_NORM
@@ -76,6 +76,32 @@ def test_a_fingerprint_follows_the_checkpoint(local: str) -> None:
     content["model_weight"]["encoder.layer_norm.bias"][0] += 1e-6
     torch.save(content, path)
     assert upstreams.load(local).fingerprint() != before
+
+
+class Halves(torch.nn.Module):
+    """An expert with a frame every two samples."""
+
+    def forward(self, waves: list[torch.Tensor]) -> dict[str, list[torch.Tensor]]:
+        return {"hidden_states": [torch.stack(waves).unfold(1, 2, 2)]}
+
+    def get_downsample_rates(self, key: str) -> int:
+        return 2
+
+
+@pytest.mark.parametrize(
+    ("name", "follows"),
+    [("hf_hubert_custom", True), ("hf_wav2vec2_custom", True), ("hubert_local", False), ("fbank", False)],
+)
+def test_a_fingerprint_follows_transformers_where_the_expert_calls_it(
+    name: str, follows: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(s3prl, "_expert", lambda name, checkpoint: Halves())
+    upstream = s3prl.S3prl(name)
+    before = upstream.fingerprint()
+    monkeypatch.setattr(
+        s3prl, "version", lambda package: "99" if package == "transformers" else fingerprints.version(package)
+    )
+    assert (upstream.fingerprint() != before) == follows
 
 
 def test_filters_were_trained_on_nothing_and_known_models_on_what_their_cards_say() -> None:
