@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import quote
 
+from commons import claims
+
 try:
     import fcntl
 except ImportError:  # a system without such locks: the age of temporary files decides
@@ -21,6 +23,7 @@ LONGEST = 150  # bytes of an encoded name; file systems allow 255, with suffixes
 STALE = 86400.0  # s; an older temporary file is abandoned
 YOUNG = 2.0  # s; a younger temporary file may not be locked yet
 SUFFIX = ".tmp"
+LOCK = ".lock"  # in a folder that processes lock: an empty file
 
 _swept: set[Path] = set()  # folders in which this process has removed abandoned files
 
@@ -112,12 +115,15 @@ def announced(path: Path, content: str) -> Iterator[None]:
 
 
 def abandoned(path: Path) -> bool:
-    """Whether no process holds the lock of a file; False where that cannot be known."""
+    """Whether no process holds the lock of a file; False where that cannot be known.
+
+    It asks for a shared lock: NFS gives an exclusive one of files that are open for writing alone.
+    """
     if fcntl is None:
         return False
     with open(path, "rb") as file:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except OSError:
             return False
         return True
@@ -127,21 +133,15 @@ def abandoned(path: Path) -> bool:
 def locked(folder: Path) -> Iterator[None]:
     """In this context, other processes that lock the same folder wait; the folder is made if it is absent.
 
-    The lock of a process that is killed ends with it.
+    The lock is a claim in a file of the folder: on NFS the lock of a folder itself holds on one machine alone. That of
+    a process that is killed ends with it.
 
     Raises:
         OSError: the folder cannot be made.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    handle = os.open(folder, os.O_RDONLY) if fcntl is not None else -1
-    try:
-        if fcntl is not None:
-            with suppress(OSError):  # a file system without locks
-                fcntl.flock(handle, fcntl.LOCK_EX)
+    with claims.claimed(folder / LOCK, "the folder"):
         yield
-    finally:
-        if handle >= 0:
-            os.close(handle)
 
 
 def encode(name: str) -> str:

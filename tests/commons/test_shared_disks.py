@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
 from pathlib import Path
+
+import pytest
 
 from commons import claims, files, journals
 
@@ -73,3 +77,34 @@ def test_an_announcement_shows_who_is_alive(tmp_path: Path) -> None:
     with files.announced(tmp_path / "alive", "here"):
         assert files.abandoned(tmp_path / "dead") and not files.abandoned(tmp_path / "alive")
     assert not (tmp_path / "alive").exists()
+
+
+def test_who_is_alive_is_known_where_a_lock_asks_for_what_the_file_is_open_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on NFS: an exclusive lock needs a file that is open for writing, a shared one needs reading."""
+    lock = fcntl.flock
+    lacks = {fcntl.LOCK_EX: os.O_RDONLY, fcntl.LOCK_SH: os.O_WRONLY}
+
+    def picky(file, operation: int) -> None:
+        if fcntl.fcntl(file, fcntl.F_GETFL) & os.O_ACCMODE == lacks[operation & ~fcntl.LOCK_NB]:
+            raise OSError(errno.EBADF, "Bad file descriptor")
+        lock(file, operation)
+
+    monkeypatch.setattr(fcntl, "flock", picky)
+    test_an_announcement_shows_who_is_alive(tmp_path)
+
+
+def test_a_locked_folder_is_that_of_one_process_where_folders_themselves_have_no_locks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As between two machines on NFS."""
+    monkeypatch.setattr(fcntl, "flock", lambda file, operation: None)
+
+    def work(number: int) -> None:
+        for _ in range(5):
+            with files.locked(tmp_path / "results"):
+                os.mkdir(tmp_path / "busy")  # raises where another process is in here
+                os.rmdir(tmp_path / "busy")
+
+    children(4, work)
