@@ -313,7 +313,7 @@ def sized(array: np.ndarray, place: str, who: Identity) -> np.ndarray:
 def _write(chunk: list[tuple[Entry, np.ndarray]], stores: list[Store]) -> None:
     for store in stores:
         rows = [Row(store.kept.key(entry), False, False) for entry, _ in chunk]
-        write_chunk(store.folder, rows, _tensors(store.kept, [frames for _, frames in chunk]))
+        write_chunk(store.folder, store.kept, rows, _tensors(store.kept, [frames for _, frames in chunk]))
 
 
 def _tensors(kept: Kept, several: list[np.ndarray]) -> dict[str, np.ndarray]:

@@ -1,16 +1,18 @@
 """The command that keeps the store in bounds."""
 
 import os
+import shutil
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import upstreams
 from tests.upstreams.sounds import ENERGY, extract, noise, plugin, speak
 from upstreams import UpstreamError
 from upstreams.__main__ import main
-from upstreams.extraction import cache
+from upstreams.extraction import cache, store
 
 DAY = 24 * 3600
 
@@ -56,6 +58,26 @@ def test_old_means_not_used_lately(filled: Path, tmp_path: Path) -> None:
     assert cache.prune(filled, older_than=30).files == 3
     assert [folder.upstream for folder in cache.folders(filled)] == ["fbank"]
     assert extract("fbank", utterances, {"pooled"}, filled, jobs=1).counts["computed"] == 0
+
+
+def test_an_extraction_that_has_just_begun_keeps_its_folder(tmp_path: Path) -> None:
+    several = [store.Store(tmp_path, store.Kept(name, 64 * "f", "fp32", "pooled", 1, 2)) for name in ("now", "before")]
+    for one in several:
+        one.prepare()
+    for path in (several[1].folder / "about.json", several[1].folder):
+        age(path, 2)
+    cache.prune(tmp_path, older_than=30)
+    assert [folder.upstream for folder in cache.folders(tmp_path)] == ["now"]
+
+
+def test_a_folder_that_a_prune_removes_meanwhile_is_made_again(tmp_path: Path) -> None:
+    own = store.Store(tmp_path, store.Kept("fbank", 64 * "f", "fp32", "pooled", 1, 2))
+    own.prepare()
+    about = (own.folder / "about.json").read_text()
+    shutil.rmtree(own.folder)
+    rows = [store.Row(32 * "a", False, False)]
+    store.write_chunk(own.folder, own.kept, rows, {"pooled": np.ones((2, 1, 1, 2), np.float32)})
+    assert (own.folder / "about.json").read_text() == about and set(own.find([32 * "a"])) == {32 * "a"}
 
 
 def test_a_size_keeps_the_most_recently_used(filled: Path) -> None:

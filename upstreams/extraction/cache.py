@@ -72,7 +72,8 @@ def prune(
         upstream: only the features of this upstream, by its name or its name in records; without another limit, all of
             them. "unknown": those whose about.json is damaged or missing.
 
-    Other processes may extract meanwhile: they make again what they miss.
+    Other processes may extract meanwhile: they make again what they miss. So a folder that held no chunk is left alone
+    for a day: an extraction may have made it.
 
     Raises:
         UpstreamError: nothing says what to remove, there is nothing of that upstream, or a file cannot be removed.
@@ -96,7 +97,8 @@ def prune(
             removed.append(chunk)
             left -= chunk.size
     if not dry_run:
-        _remove([chunk.path for chunk in removed], own)
+        held = {chunk.path.parent for chunk in chunks}
+        _remove([chunk.path for chunk in removed], [path for path in own if path in held or _left_alone(path)])
     return Removal(len(removed), sum(chunk.size for chunk in removed), left)
 
 
@@ -116,6 +118,14 @@ def _chunks(folder: Path) -> list[_Chunk]:
             continue
         chunks.append(_Chunk(path, state.st_size, max(state.st_atime, state.st_mtime)))
     return chunks
+
+
+def _left_alone(folder: Path) -> bool:
+    """Whether nothing in a folder was made or removed for a day."""
+    try:
+        return time.time() - folder.stat().st_mtime > DAY
+    except OSError:  # it is gone
+        return False
 
 
 def _remove(chunks: list[Path], own: list[Path]) -> None:

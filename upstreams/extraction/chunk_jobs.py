@@ -136,7 +136,7 @@ def run(job: Job, upstream: Frozen, cache: Path, threads: int = 0, limits: Limit
     started = time.perf_counter()
     for kept in job.kept:
         rows = [Row(kept.key(one), r.padded, r.windowed) for one, r in zip(job.inputs, results, strict=True)]
-        write_chunk(kept.folder(cache), rows, _tensors(kept, job, results))
+        write_chunk(kept.folder(cache), kept, rows, _tensors(kept, job, results))
     clock["write"] += time.perf_counter() - started
     return Report(**clock, utterances=len(job.inputs), amount=job.amount, parameters=upstream.parameters)
 

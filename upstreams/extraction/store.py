@@ -245,16 +245,20 @@ class Store:
     def prepare(self) -> None:
         """Make the folder with its about.json; remove what killed processes left half written. Raises UpstreamError."""
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            if read_about(self.folder) is None:
-                text = json.dumps({**vars(self.kept), "version": VERSION}, indent=1)
-                files.write(self.folder / ABOUT, text)
+            _make(self.folder, self.kept)
             files.sweep(self.folder)
         except OSError as error:
             raise unwritable(self.folder, error) from error
 
 
-def write_chunk(folder: Path, rows: list[Row], tensors: dict[str, np.ndarray]) -> Path:
+def _make(folder: Path, kept: Kept) -> None:
+    """Make a folder with its about.json, where they are absent. Raises OSError."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if read_about(folder) is None:
+        files.write(folder / ABOUT, json.dumps({**vars(kept), "version": VERSION}, indent=1))
+
+
+def write_chunk(folder: Path, kept: Kept, rows: list[Row], tensors: dict[str, np.ndarray]) -> Path:
     """Write a chunk whole or not at all. Raises UpstreamError for a full or read-only disk."""
     from safetensors.numpy import save
 
@@ -262,7 +266,11 @@ def write_chunk(folder: Path, rows: list[Row], tensors: dict[str, np.ndarray]) -
     content = save(saved, metadata={"rows": json.dumps(rows)})
     path = folder / f"{hashlib.sha256(content).hexdigest()[:32]}{SUFFIX}"
     try:
-        files.write(path, content)
+        try:
+            files.write(path, content)
+        except FileNotFoundError:  # a prune has removed the folder since it was made
+            _make(folder, kept)
+            files.write(path, content)
     except OSError as error:
         raise unwritable(folder, error) from error
     return path
