@@ -7,6 +7,7 @@ from collections import OrderedDict
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
+from weakref import WeakValueDictionary
 
 import tasks
 import upstreams
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 TRAININGS = "trainings"  # in the results folder
 AGAIN = "-again-"  # before the name of a run that measures again
-ROWS = 300_000  # utterances of all tasks that are kept: about 300 MB of tables
+ROWS = 300_000  # utterances of all tasks that are kept, though nobody else holds them: about 300 MB of tables
 
 
 class Workplace:
@@ -31,12 +32,14 @@ class Workplace:
 
     def __init__(self) -> None:
         self.models = Models()
-        self._tasks: OrderedDict[tuple[str, Options], tuple[Task, float]] = OrderedDict()
+        self._tasks: OrderedDict[tuple[str, Options], Task] = OrderedDict()  # the last used last
+        self._held: WeakValueDictionary[tuple[str, Options], Task] = WeakValueDictionary()  # by anybody, as by a planner
+        self._seconds: dict[tuple[str, Options], float] = {}  # of loading each
         self._features: tuple[tuple[object, ...], Features] | None = None
 
     def task(self, name: str, setting: Setting) -> Task:
         """The task of that name. Raises EmorepError."""
-        return self._opened(name, setting.reading)[0]
+        return self._opened(name, setting.reading)
 
     def read_by(self, modality: Modality | None, reader: str, name: str, setting: Setting) -> Task:
         """The task as upstreams of a modality read it: where that is asked for, without utterances that lack text.
@@ -51,23 +54,29 @@ class Workplace:
         task, reading = self.task(name, setting), setting.reading
         if modality is None or tasks.readable(task, modality, reader, reading):
             return task
-        return self._opened(name, replace(reading, with_text=True))[0]
+        return self._opened(name, replace(reading, with_text=True))
 
     def seconds(self, name: str, setting: Setting) -> float:
         """Wall time of loading the task, s."""
-        return self._opened(name, setting.reading)[1]
+        key = name, setting.reading
+        if key not in self._seconds:
+            self._opened(*key)
+        return self._seconds[key]
 
-    def _opened(self, name: str, reading: Options) -> tuple[Task, float]:
+    def _opened(self, name: str, reading: Options) -> Task:
         key = name, reading
-        if key not in self._tasks:
+        task = self._held.get(key)
+        if task is None:
             started = time.perf_counter()
             with bar(of_task(name, "checking audio"), "files") as progress:
-                task = tasks.load(name, reading, progress, lambda each: self._tasks.get((each, reading), (None,))[0])
-            self._tasks[key] = task, time.perf_counter() - started
-            while len(self._tasks) > 1 and sum(len(kept.utterances) for kept, _ in self._tasks.values()) > ROWS:
+                task = tasks.load(name, reading, progress, lambda each: self._held.get((each, reading)))
+            self._tasks[key] = self._held[key] = task
+            self._seconds[key] = time.perf_counter() - started
+            while len(self._tasks) > 1 and sum(len(kept.utterances) for kept in self._tasks.values()) > ROWS:
                 self._tasks.popitem(last=False)
-        self._tasks.move_to_end(key)
-        return self._tasks[key]
+        elif key in self._tasks:
+            self._tasks.move_to_end(key)
+        return task
 
     def folder(self, job: Measure) -> Path | None:
         """The folder in which the job's head keeps the states of its trainings; None for heads that keep none.

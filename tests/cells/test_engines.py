@@ -12,7 +12,8 @@ import pytest
 import downstreams
 import leaderboard
 import run_benchmark
-from cells import engines, measure, runs, status, travel
+import tasks
+from cells import engines, measure, runs, status, travel, workplace
 from cells.engines import local
 from cells.jobs import Extract, Measure, Outcome
 from cells.plan import planned as plan_of
@@ -45,6 +46,19 @@ def test_the_plan_lists_every_job_after_those_it_needs(tmp_path: Path) -> None:
         assert job.id not in listed
         listed.add(job.id)
     assert not (tmp_path / "results").exists() and not (tmp_path / "cache" / "features").exists(), "only planned"
+
+
+def test_a_plan_loads_each_task_once_however_many_utterances_all_have(tmp_path: Path, monkeypatch) -> None:
+    loaded, load = [], tasks.load
+    monkeypatch.setattr(workplace, "ROWS", 1)
+    monkeypatch.setattr(tasks, "load", lambda name, *others: loaded.append(name) or load(name, *others))
+    asked = ["demo", "perturbed:demo,gain@-6"]
+    _, place, plan = planned(tmp_path, "-t", *asked)
+    assert [name for name in loaded if name in asked] == asked and {job.task for job in plan.jobs} >= {"demo"}
+    setting = plan.jobs[0].setting
+    for name in asked:  # none of them is held any more but the last
+        assert place.task(name, setting).name == name
+    assert loaded.count(asked[0]) == 2
 
 
 def test_jobs_are_plain_values_that_travel(tmp_path: Path) -> None:
