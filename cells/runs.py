@@ -21,7 +21,8 @@ import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -85,6 +86,7 @@ class Run:
 
     folder: Path
     note: Callable[[str], str] | None = None
+    _ended: dict[str, tuple[float, Outcome]] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def name(self) -> str:
@@ -123,16 +125,19 @@ class Run:
         """The last outcome of every job that has one; lines that are not whole are left out."""
         return {job: outcome for job, (_, outcome) in self._last().items()}
 
+    @cached_property
+    def _tail(self) -> journals.Tail:
+        return journals.Tail(self.folder / "outcomes", OUTCOMES)
+
     def _last(self) -> dict[str, tuple[float, Outcome]]:
         """The last outcome of every job, and when it was."""
-        last: dict[str, tuple[float, Outcome]] = {}
-        for line in journals.lines(self.folder / "outcomes", OUTCOMES):
+        for line in self._tail.fresh():
             with suppress(ValueError, KeyError, TypeError, EmorepError):
                 entry = json.loads(line)
                 outcome = travel.read(json.dumps(entry["outcome"]))
-                if isinstance(outcome, Outcome) and entry["at"] >= last.get(outcome.job, (0.0, outcome))[0]:
-                    last[outcome.job] = entry["at"], outcome
-        return last
+                if isinstance(outcome, Outcome) and entry["at"] >= self._ended.get(outcome.job, (0.0, outcome))[0]:
+                    self._ended[outcome.job] = entry["at"], outcome
+        return self._ended
 
     def failures(self) -> dict[str, str]:
         """Why jobs failed, by their ids; failures of cells that were measured later are left out."""

@@ -50,3 +50,24 @@ def lines(folder: Path, suffix: str, *older: Path) -> list[str]:
     """The lines of all files of a journal, after those of older files; half a line of a killed process may be one."""
     paths = [*(path for path in older if path.is_file()), *files(folder, suffix)]
     return [line for path in paths for line in path.read_text(encoding="utf-8", errors="replace").splitlines()]
+
+
+class Tail:
+    """The lines of a journal as they come: each look reads what was appended since the last."""
+
+    def __init__(self, folder: Path, suffix: str) -> None:
+        self._folder, self._suffix = folder, suffix
+        self._given: dict[Path, int] = {}  # bytes of each file whose lines were given
+
+    def fresh(self) -> list[str]:
+        """The lines since the last look; half a line is given once it is whole. Raises OSError: a file is gone."""
+        several: list[str] = []
+        for path in files(self._folder, self._suffix):
+            before = self._given.get(path, 0)
+            with path.open("rb") as file:
+                file.seek(before)
+                text = file.read()
+            end = text.rfind(b"\n") + 1
+            several += text[:end].decode(errors="replace").splitlines()
+            self._given[path] = before + end
+        return several

@@ -233,3 +233,15 @@ def test_a_job_of_several_cells_claims_and_lists_each(tmp_path: Path) -> None:
     with runs.begun(both.setting.results, plan.run, [both], (), plan.costs.of([both], plan.sizes), "local") as begun:
         assert [entry[:4] for entry in begun.about["cells"]] == [[*own.cell, "both"] for own in (one, other)]
         assert "done 0 of 2 cells" in status.lines(begun)[1] and "driven" in status.lines(begun)[0]
+
+
+def test_each_outcome_of_a_run_is_understood_once(tmp_path: Path, monkeypatch) -> None:
+    """A driver looks many times; the last outcome of a job counts."""
+    understand, lines = travel.read, []
+    monkeypatch.setattr(travel, "read", lambda text: lines.append(text) or understand(text))
+    run = runs.Run(tmp_path)
+    for number, why in enumerate(("killed", "", ""), 1):
+        run.add(Outcome(f"job {min(number, 2)}", failure=why))
+        assert len(run.outcomes()) == min(number, 2) and len(lines) == number
+    run.add(Outcome("job 1"))
+    assert not any(outcome.failure for outcome in run.outcomes().values()) and run == runs.Run(tmp_path)

@@ -40,6 +40,18 @@ def test_every_line_of_every_process_is_there(tmp_path: Path) -> None:
     assert len(journals.files(tmp_path / "log", ".txt")) == 8
 
 
+def test_a_tail_gives_each_line_once_and_whole(tmp_path: Path) -> None:
+    tail, other = journals.Tail(tmp_path, ".txt"), tmp_path / "other.txt"
+    assert tail.fresh() == []
+    journals.append(tmp_path, "a\n", ".txt")
+    other.write_bytes("é\nha".encode())
+    assert sorted(tail.fresh()) == ["a", "é"] and tail.fresh() == []
+    with other.open("a") as file:
+        file.write("lf\nc")
+    journals.append(tmp_path, "b\n", ".txt")
+    assert sorted(tail.fresh()) == ["b", "half"] and tail.fresh() == []
+
+
 def test_work_that_is_claimed_is_done_by_one_at_a_time_and_other_work_meanwhile(tmp_path: Path) -> None:
     def work(number: int) -> None:
         with claims.claimed(tmp_path / "claims", "one cell"):
