@@ -26,8 +26,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+import leaderboard
 from cells import travel
-from cells.jobs import Extract, Outcome, Train, parts_of
+from cells.jobs import CellName, Extract, Outcome, Pretrain, Train, parts_of
 from commons import claims as locks
 from commons import files, journals
 from commons.errors import EmorepError
@@ -142,8 +143,9 @@ class Run:
     def failures(self) -> dict[str, str]:
         """Why jobs failed, by their ids; failures of cells that were measured later are left out."""
         measured: dict[object, list[float]] = {}  # by job, when each of its cells was
-        for *cell, job, _ in self.cells:
-            measured.setdefault(job, []).append(self._measured(cell))
+        for *cell, job, _, _, _ in self.cells:
+            if cell[2]:
+                measured.setdefault(job, []).append(self._measured(cell))
         return {
             job: outcome.failure
             for job, (at, outcome) in self._last().items()
@@ -151,15 +153,28 @@ class Run:
         }
 
     def left(self) -> list[list[object]]:
-        """The entries of `cells` that are not done: those without a record, and those that failed since."""
-        failed = self.failures()
-        return [entry for entry in self.cells if entry[3] in failed or not self._measured(entry[:3])]
+        """The entries of `cells` that are not done, or failed since."""
+        failed, ended = self.failures(), self.outcomes()
+        return [entry for entry in self.cells if entry[3] in failed or not self._done(entry, ended)]
+
+    def _done(self, entry: Sequence[object], ended: Mapping[str, Outcome]) -> bool:
+        """Whether this run did an entry, and the record is there, or anybody wrote a record that has what was asked."""
+        upstream, task, downstream, job, _, key, seeds = entry
+        if job in ended:
+            return not downstream or self._measured(entry[:3]) > 0
+        if not key or not isinstance(seeds, list):
+            return False
+        return _answers(self.folder.parents[1], (str(upstream), str(task), str(downstream)), str(key), seeds)
 
     @property
     def cells(self) -> list[list[object]]:
-        """Of every cell: upstream, task, downstream, the id of its job, estimated seconds."""
+        """Of every cell: upstream, task, downstream, the id of its job, estimated seconds, key and seeds.
+
+        The key is empty where the record had it, and all seeds, when the run began: it is measured again. Of a
+        pre-training: the name of its variant, and nothing of a cell.
+        """
         entries = self.about.get("cells")
-        return [one for one in entries if isinstance(one, list) and len(one) == 5] if isinstance(entries, list) else []
+        return [one for one in entries if isinstance(one, list) and len(one) == 7] if isinstance(entries, list) else []
 
     def _measured(self, cell: Sequence[object]) -> float:
         """When the record of a cell was written; 0 where there is none."""
@@ -195,11 +210,13 @@ class Run:
 
     @property
     def stopped(self) -> bool:
-        """Whether it was one of the local engine, and was stopped: what it left, a later run plans anew."""
-        about = self.about
+        """Whether nobody works on it, or will, as no job of it waits on another machine: what it left, a later run
+        plans anew."""
+        about, ended = self.about, self.outcomes()
         began = about.get("started")
         old = isinstance(began, float) and time.time() - began > SETTLED
-        return old and about.get("engine") == "local" and not self.driven and not self.running()
+        waits = about.get("engine") != "local" and not self.cancelled and any(one[3] not in ended for one in self.cells)
+        return old and not waits and not self.driven and not self.running()
 
     @property
     def over(self) -> bool:
@@ -239,15 +256,12 @@ def begun(
     Raises:
         EmorepError: its folder cannot be written.
     """
-    mine: set[tuple[object, ...]] = {part.cell for job in jobs for part in parts_of(job)}
+    cells = _entries(results, jobs, estimates)
+    mine = {tuple(entry[:3]) for entry in cells}
     for older in known(results):
         if older.over or (older.stopped and mine.issuperset(tuple(entry[:3]) for entry in older.left())):
             shutil.rmtree(older.folder, ignore_errors=True)
     run = Run(results / FOLDER / name)
-    spent = _spent(jobs, estimates)
-    cells = [
-        [*part.cell, job.id, round(spent[job.id] / len(parts_of(job)), 1)] for job in jobs for part in parts_of(job)
-    ]
     about = {"engine": engine, "host": platform.node(), "pid": os.getpid(), "started": time.time(), "cells": cells,
              "failed": [[*(one.cell or ()), one.failure] for one in failed]}  # fmt: skip
     try:
@@ -260,6 +274,25 @@ def begun(
     with files.announced(run.folder / "plan" / f"{journals.writer()}.driver", "{}"):
         yield run
         run.end()
+
+
+def _entries(results: Path, jobs: Sequence[Job], estimates: Mapping[str, Estimate]) -> list[list[object]]:
+    """What `Run.cells` gives of a run of these jobs."""
+    spent = _spent(jobs, estimates)
+    entries: list[list[object]] = []
+    for job in jobs:
+        if isinstance(job, Pretrain):
+            entries.append([job.id, "", "", job.id, round(spent[job.id], 1), "", []])
+        for part in parts_of(job):
+            key = "" if _answers(results, part.cell, part.key, part.seeds) else part.key
+            entries.append([*part.cell, job.id, round(spent[job.id] / len(parts_of(job)), 1), key, list(part.seeds)])
+    return entries
+
+
+def _answers(results: Path, cell: CellName, key: str, seeds: Iterable[int]) -> bool:
+    """Whether the record of a cell has this key, and all of these seeds."""
+    record = leaderboard.find(results, *cell)
+    return record is not None and record.cell.key == key and set(seeds) <= set(record.cell.seeds)
 
 
 def _spent(jobs: Sequence[Job], estimates: Mapping[str, Estimate]) -> dict[str, float]:

@@ -38,10 +38,11 @@ def lines(run: Run) -> list[str]:
     done = len(cells) - len(failed) - len(left)
     seconds, busy = sum(_number(one[4]) for one in left), max(1, len(running))
     state = "cancelled" if run.cancelled else "driven" if run.driven else "its driver has ended"
+    what = "cells" if all(one[2] for one in cells) else "variants"  # of an ablation, which have a run of their own
     began = time.strftime("%Y-%m-%d %H:%M", time.localtime(_number(about.get("started"))))
     said = [
         f"{run.name}: {about.get('engine')} on {about.get('host')}, begun {began}, {state}",
-        f"  done {done} of {len(cells)} cells, running {len(running)}, failed {len(failed)}, left {len(left)}"
+        f"  done {done} of {len(cells)} {what}, running {len(running)}, failed {len(failed)}, left {len(left)}"
         f" (about {hours(seconds / busy)} with {busy} at work, extraction not counted)",
     ]
     for one in running:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,12 +14,14 @@ import downstreams
 import leaderboard
 import run_benchmark
 import tasks
-from cells import engines, measure, runs, status, travel, workplace
+import upstreams
+from cells import engines, measure, runs, status, trainings, travel, workplace
+from cells.costs import Costs
 from cells.engines import local
-from cells.jobs import Extract, Measure, Outcome
+from cells.jobs import Extract, Measure, Outcome, Pretrain
 from cells.plan import planned as plan_of
 from cells.request import parse, understood
-from cells.workplace import Workplace
+from cells.workplace import AGAIN, TRAININGS, Workplace
 from commons import claims
 from commons.errors import EmorepError
 from downstreams import registry
@@ -245,3 +248,70 @@ def test_each_outcome_of_a_run_is_understood_once(tmp_path: Path, monkeypatch) -
         assert len(run.outcomes()) == min(number, 2) and len(lines) == number
     run.add(Outcome("job 1"))
     assert not any(outcome.failure for outcome in run.outcomes().values()) and run == runs.Run(tmp_path)
+
+
+def left_behind(request, name: str, jobs, estimates, engine: str = "slurm") -> runs.Run:
+    """A run whose driver has ended before any of its jobs."""
+    with suppress(KeyboardInterrupt), runs.begun(request.results, name, jobs, (), estimates, engine) as run:
+        raise KeyboardInterrupt
+    return run
+
+
+def test_a_run_that_measures_anew_is_done_once_it_did(tmp_path: Path) -> None:
+    """Records of before are no sign of it. What it lacked, other processes may measure as well."""
+    asked = ["-u", "fbank", "-d", "superb"]
+    request, place, plan = planned(tmp_path, *asked, "--seeds", "1")
+    assert not any(one.failure for one in engines.run(local.Local(place), plan.jobs))
+    for words in ["--force"], ["--rerun"], ["--seeds", "2"], ["--skip-bad"]:
+        _, _, plan = planned(tmp_path, *asked, *(words if "--seeds" in words else ["--seeds", "1", *words]))
+        run = left_behind(request, words[0], plan.jobs, plan.costs.of(plan.jobs, plan.sizes))
+        states = request.results / TRAININGS / f"state{AGAIN}{run.name}"
+        states.mkdir(parents=True)
+        cells = len([job for job in plan.jobs if isinstance(job, Measure)])
+        assert cells and f"done 0 of {cells} cells" in status.lines(run)[1] and len(run.left()) == cells
+        left_behind(request, "another", (), {}, "local")
+        trainings.forget(request.results, "")
+        assert run.folder.exists() and states.exists(), "its jobs are still queued"
+        if words[0] in ("--force", "--rerun"):
+            for job in plan.jobs:
+                run.add(Outcome(job.id))
+        else:
+            assert not any(one.failure for one in engines.run(local.Local(place), plan.jobs))
+        assert run.over
+        left_behind(request, "another", (), {}, "local")
+        assert not run.folder.exists()
+
+
+def test_a_run_of_variants_is_over_once_each_is_trained(tmp_path: Path) -> None:
+    request, _, plan = planned(tmp_path)
+    own = upstreams.ablation("ems_place")
+    job = Pretrain("a variant", own, next(iter(own.variants)), (), tmp_path, None, {}, request.setting)
+    run = left_behind(request, "variants", [job], Costs().of([job], plan.sizes))
+    assert not run.over and "done 0 of 1 variants" in status.lines(run)[1]
+    run.add(Outcome(job.id, failure="the disk is full"))
+    assert not run.over and list(run.failures()) == [job.id]
+    run.add(Outcome(job.id))
+    assert run.over and "done 1 of 1 variants" in status.lines(run)[1]
+
+
+@pytest.mark.parametrize(("engine", "cancelled"), [("local", False), ("slurm", True), ("slurm", False)])
+def test_what_a_stopped_run_left_a_later_one_does(
+    engine: str, cancelled: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Unless jobs may still wait on another machine."""
+    monkeypatch.setattr(runs, "SETTLED", 0.0)
+    request, _, plan = planned(tmp_path)
+    estimates = plan.costs.of(plan.jobs, plan.sizes)
+    run = left_behind(request, "before", plan.jobs, estimates, engine)
+    if cancelled:
+        run.cancel()
+    waits = engine == "slurm" and not cancelled
+    left_behind(request, "other cells", plan.jobs[:2], estimates)
+    assert run.folder.exists()
+    left_behind(request, "the same cells", plan.jobs, estimates)
+    assert run.folder.exists() == waits
+    if waits:  # now each of its jobs has ended
+        for job in plan.jobs:
+            run.add(Outcome(job.id, failure="its process was killed"))
+        left_behind(request, "the same cells again", plan.jobs, estimates)
+        assert not run.folder.exists()
