@@ -33,7 +33,7 @@ class Workplace:
     def __init__(self) -> None:
         self.models = Models()
         self._tasks: OrderedDict[tuple[str, Options], Task] = OrderedDict()  # the last used last
-        self._held: WeakValueDictionary[tuple[str, Options], Task] = WeakValueDictionary()  # by anybody, as by a planner
+        self._held: WeakValueDictionary[tuple[str, Options], Task] = WeakValueDictionary()  # by anybody: by a planner
         self._seconds: dict[tuple[str, Options], float] = {}  # of loading each
         self._features: tuple[tuple[object, ...], Features] | None = None
 

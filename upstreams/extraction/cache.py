@@ -97,8 +97,8 @@ def prune(
             removed.append(chunk)
             left -= chunk.size
     if not dry_run:
-        held = {chunk.path.parent for chunk in chunks}
-        _remove([chunk.path for chunk in removed], [path for path in own if path in held or _left_alone(path)])
+        filled = {chunk.path.parent for chunk in chunks}
+        _remove([chunk.path for chunk in removed], [path for path in own if path in filled or _left_alone(path)])
     return Removal(len(removed), sum(chunk.size for chunk in removed), left)
 
 
