@@ -116,9 +116,9 @@ def kinds(parts: Sequence[list[Answer]]) -> tuple[list[list[list[Answer]]], list
         else:
             own[task.name] = part
     made = []
-    for own in by_kind.values():
-        kept, smaller = _of_one_unit([own[name] for name in sorted(own)])
-        made.append(kept)
+    for several in by_kind.values():
+        alike, smaller = _of_one_unit([several[name] for name in sorted(several)])
+        made.append(alike)
         left += smaller
     return made, left
 
