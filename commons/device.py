@@ -1,4 +1,4 @@
-"""The device to compute on and what is fast there, the number of processor cores, and memory at its highest."""
+"""The device to compute on and what is fast there, the number of processor cores, and memory: its end, its highest."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import sys
 from commons.errors import EmorepError
 
 DEVICES = ("auto", "cpu", "cuda")
+NO_MEMORY = ("CUDA out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
 
 
 def cores() -> int:
@@ -23,6 +24,15 @@ def peak_memory(device: str = "cpu") -> float:
 
         return torch.cuda.max_memory_allocated(device) / 2**20
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether the GPU's memory ran out: by torch's own error, or by those that its libraries raise."""
+    import torch
+
+    return isinstance(error, torch.OutOfMemoryError) or (
+        isinstance(error, RuntimeError) and any(text in str(error) for text in NO_MEMORY)
+    )
 
 
 def bf16_pays(device: str) -> bool:

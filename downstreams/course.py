@@ -143,7 +143,6 @@ class Course:
         share = schedule.factor(step, self.steps, settings.warmup)
         schedule.set_rates(self._optimiser, [self.rate * share, setup.head_rate(self.rate) * share])
         batch = Batch(rows, self._loss)
-        self._optimiser.zero_grad()
         loss = self.network.backward(batch, draws_of(setup.fold.name, setup.seed, f"dropout {step}"))
         parameters = [own for group in self._optimiser.param_groups for own in group["params"]]
         norm = float(torch.nn.utils.clip_grad_norm_(parameters, settings.clip))

@@ -6,6 +6,7 @@ import copy
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal, cast
 
 import numpy as np
@@ -19,11 +20,12 @@ from downstreams.branches import Form, OfSymbols
 from downstreams.class_loss import ClassLoss
 from downstreams.frame_head import FrameHead, OnFrames, mean_of, norms_anew, padded
 from downstreams.multi_task import Losses, MultiTaskHead
+from downstreams.room import Room
 from downstreams.settings import FineTune, FineTuneSpeechEq
 from downstreams.shelf import State
 
-# Seconds of audio, or characters of text, with padding, that are computed at once. A character costs about as much as
-# 5 ms of audio: four of them are a word piece, and 50 frames a second.
+# Seconds of audio, or characters of text, with padding, that are computed at once where memory holds them. A character
+# costs about as much as 5 ms of audio: four of them are a word piece, and 50 frames a second.
 AT_ONCE = {"audio": {"cpu": 60.0, "cuda": 400.0}, "text": {"cpu": 12_000.0, "cuda": 80_000.0}}
 
 
@@ -69,9 +71,9 @@ class TunedNetwork:
         depth = live.depth if settings.layers == "weighted" else 1
         self.head = _head(depth, live.width, classes, settings, draws, forms).to(self.device)
         self.longest = settings.longest if live.modality == "audio" else None
-        self.lengths = live.lengths if self.longest is None else np.minimum(live.lengths, self.longest)
+        self.costs, self._whole_costs = live.costs(self.longest), live.costs()
         self.precision = settings.precision if settings.precision != "auto" else faster(self.device)
-        self._at_once = AT_ONCE[live.modality]["cpu" if self.device.type == "cpu" else "cuda"]
+        self._room = Room(AT_ONCE[live.modality]["cpu" if self.device.type == "cpu" else "cuda"])
 
     def trained(self) -> dict[str, torch.nn.Parameter]:
         """The parameters of the encoder that are trained, by name."""
@@ -123,13 +125,34 @@ class TunedNetwork:
         return (away / whole) ** 0.5 if whole else 0.0
 
     def backward(self, batch: Batch, draws: torch.Generator | None) -> float:
-        """Add the gradients of a batch; returns its loss, the mean over its utterances.
+        """Set the gradients to those of a batch; returns its loss, the mean over its utterances.
 
-        The batch is computed in parts. What takes all utterances at once, a batch norm of the head or mixup, takes the
-        whole batch: then the frames of all parts are computed first, and again for their gradients.
+        The batch is computed in parts: smaller ones, all anew, where the GPU's memory runs out.
+
+        Raises:
+            DownstreamError: it does not hold a single utterance.
         """
         self.head.train()
-        parts = schedule.parts(np.arange(len(batch.rows)), self.lengths[batch.rows], self._at_once)
+        costs = self.costs[batch.rows]
+        state, statistics = draws and draws.get_state(), [own.clone() for own in self.head.buffers()]
+        while True:
+            self.encoder.zero_grad()
+            self.head.zero_grad()
+            parts = self._room.parts(np.arange(len(batch.rows)), costs)
+            loss = self._room.tried(partial(self._backward, batch, parts, draws), [costs[part] for part in parts])
+            if loss is not None:
+                return loss
+            if draws is not None and state is not None:
+                draws.set_state(state)
+            for own, before in zip(self.head.buffers(), statistics, strict=True):
+                own.copy_(before)
+
+    def _backward(self, batch: Batch, parts: list[np.ndarray], draws: torch.Generator | None) -> float:
+        """Add the gradients of all parts; returns the loss.
+
+        What takes all utterances at once, a batch norm of the head or mixup, takes the whole batch: then the frames of
+        all parts are computed first, and again for their gradients.
+        """
         if len(parts) > 1 and (self.head.norms() or batch.mixes):
             return self._backward_whole(batch, parts, draws)
         total = 0.0
@@ -172,8 +195,8 @@ class TunedNetwork:
     def predict(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Logits (n, C), and vectors (n, P) before the classifier, of whole utterances."""
         self.head.eval()
-        ordered = schedule.parts(rows, self.live.lengths, self._at_once)
-        outputs = [self.head(*padded(self.frames(part))) for part in ordered]
+        made = self._room.each(rows, self._whole_costs, lambda part: self.head(*padded(self.frames(part))))
+        ordered, outputs = zip(*made, strict=True)
         place = np.argsort(np.concatenate(ordered), kind="stable")[np.argsort(np.argsort(rows, kind="stable"))]
         logits, vectors = (torch.cat(own).cpu().numpy()[place] for own in zip(*outputs, strict=True))
         return logits, vectors
@@ -181,31 +204,29 @@ class TunedNetwork:
     @torch.no_grad()
     def decoded(self, own: OfSymbols, rows: np.ndarray) -> list[np.ndarray]:
         """The symbols that a branch of the head gives for whole utterances."""
-        self.head.eval()
-        assert isinstance(self.head, MultiTaskHead)
+        head = self.head.eval()
+        assert isinstance(head, MultiTaskHead)
         made: dict[int, np.ndarray] = {}
-        for part in schedule.parts(rows, self.live.lengths, self._at_once):
-            x, valid = padded(self.frames(part))
-            made |= dict(zip(part.tolist(), own.decoded(self.head.each_projected(x, valid)), strict=True))
+        for part, symbols in self._room.each(
+            rows, self._whole_costs, lambda part: own.decoded(head.each_projected(*padded(self.frames(part))))
+        ):
+            made |= dict(zip(part.tolist(), symbols, strict=True))
         return [made[row] for row in rows.tolist()]
 
     @torch.no_grad()
     def last_layer(self, rows: np.ndarray) -> dict[int, np.ndarray]:
         """Frames (T_i, 1, D) float16 of the last layer, of the utterances `rows`."""
         made: dict[int, np.ndarray] = {}
-        for part in schedule.parts(rows, self.live.lengths, self._at_once):
-            for row, own in zip(part, self.frames(part), strict=True):
+        for part, several in self._room.each(rows, self._whole_costs, self.frames):
+            for row, own in zip(part, several, strict=True):
                 made[int(row)] = own[:, -1:].cpu().numpy().astype(np.float16)
         return made
 
     def norms_anew(self, rows: np.ndarray, draws: torch.Generator) -> None:
         """Make the statistics of the head's batch norms anew, over one pass of the training utterances `rows`."""
         batches = schedule.one_pass(rows, self.settings.batch, draws)
-        several = (schedule.parts(batch, self.lengths, self._at_once) for batch in batches)
-        norms_anew(
-            self.head,
-            (padded([one for part in parts for one in self.frames(part, self.longest)]) for parts in several),
-        )
+        several = (self._room.each(batch, self.costs, lambda part: self.frames(part, self.longest)) for batch in batches)
+        norms_anew(self.head, (padded([one for _, frames in parts for one in frames]) for parts in several))
 
     def _autocast(self) -> AbstractContextManager[None]:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16")

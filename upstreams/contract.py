@@ -39,6 +39,7 @@ class Upstream(Protocol):
         min_samples 1         receptive field in samples: shorter audio is zero-padded before the call, and counted
         max_seconds 30.0      longer audio is cut into windows, whose frames are joined, and is counted; None: audio of
                               any length comes whole
+        padded_to 0.0         seconds to which it pads every window itself, as Whisper does: what computing one costs
         ragged False          True: one call may hold waveforms of different lengths, and the features of a waveform do
                               not depend on the others. False: all waveforms of a call have one length
         source ""             where its weights came from, for records: a repository and its revision

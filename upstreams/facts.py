@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeGuard
 
 from commons.corridors.utterances import Modality
 from upstreams.errors import UpstreamError
@@ -59,11 +59,23 @@ def _audio_format(model: object, name: str) -> AudioFormat:
     limit = audio.max_seconds
     if limit is None:
         return audio
-    if isinstance(limit, bool) or not isinstance(limit, int | float) or not math.isfinite(limit):
+    if not _finite(limit):
         raise UpstreamError(f"{name}: max_seconds is a number, or None for audio of any length; it is {limit!r}")
     if limit * audio.sample_rate < 2 * audio.min_samples:
         raise UpstreamError(f"{name}: max_seconds {limit} is less than two times min_samples")
     return audio
+
+
+def padded_to(model: object, name: str) -> float:
+    """Seconds to which it pads every input itself; 0 where it pads none."""
+    value = getattr(model, "padded_to", 0.0)
+    if _finite(value) and value >= 0:
+        return float(value)
+    raise UpstreamError(f"{name}: padded_to is a number of seconds, 0 where no input is padded; it is {value!r}")
+
+
+def _finite(value: object) -> TypeGuard[float]:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def count(model: object, name: str, fact: str, default: int | None = None) -> int:

@@ -7,7 +7,10 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from commons.commands import asked_to_stop
+from commons.device import out_of_memory
 from commons.errors import EmorepError
 from upstreams import facts, fingerprints
 from upstreams.errors import UpstreamError, described
@@ -20,7 +23,6 @@ if TYPE_CHECKING:
     import torch
 
 PRECISIONS = ("fp32", "bf16")
-NO_MEMORY = ("CUDA out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
 MOVE_ALL = "its `to(device)` must move everything it holds, and its call must leave the features there"
 SHORT = 1.0  # s; where a call with shorter audio fails, the message speaks of min_samples
 
@@ -71,8 +73,17 @@ class Frozen:
         self.title, self.normalisation = facts.words(model, "title"), facts.words(model, "normalisation")
         self.display_name, self.licence = facts.words(model, "label"), facts.words(model, "licence")
         self.weights = facts.words(model, "source")
+        self._padded_to = facts.padded_to(model, name)
         self.ragged = bool(getattr(model, "ragged", False))
         self.movable = callable(getattr(model, "to", None))
+
+    def costs(self, lengths: np.ndarray, longest: float | None) -> np.ndarray:
+        """(N,) what computing utterances of these lengths takes: seconds of audio, with what the model pads, or
+        characters of text. `longest`: of audio, the first so many seconds are computed; None: all of it."""
+        if self.modality == "text":
+            return lengths
+        own = lengths if longest is None else np.minimum(lengths, longest)
+        return np.ceil(own / self._padded_to) * self._padded_to if self._padded_to else own
 
     def value_names(self) -> list[str] | None:
         """What its values are called; None where it does not say. Raises UpstreamError where they do not fit it."""
@@ -258,15 +269,6 @@ class Frozen:
             raise UpstreamError(f"{self.name} gives features on {device}, and was moved to {self.device}; {MOVE_ALL}")
         if not output.is_floating_point():
             raise UpstreamError(f"{self.name} gave {output.dtype} features; expected floating point")
-
-
-def out_of_memory(error: BaseException) -> bool:
-    """Whether the GPU's memory ran out: by torch's own error, or by those that its libraries raise."""
-    import torch
-
-    return isinstance(error, torch.OutOfMemoryError) or (
-        isinstance(error, RuntimeError) and any(text in str(error) for text in NO_MEMORY)
-    )
 
 
 def _exact_convolutions() -> None:

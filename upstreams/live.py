@@ -55,6 +55,10 @@ class Live:
     def __len__(self) -> int:
         return len(self._inputs)
 
+    def costs(self, longest: float | None = None) -> np.ndarray:
+        """(N,) what computing each utterance takes; see Frozen.costs."""
+        return self._upstream.costs(self.lengths, longest)
+
     def network(self) -> torch.nn.Module:
         """A new copy of the network: on the CPU, in fp32 and eval mode; every parameter takes gradients."""
         import torch

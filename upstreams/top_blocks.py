@@ -66,6 +66,10 @@ class TopBlocks:
     def __len__(self) -> int:
         return len(self._inputs)
 
+    def costs(self, longest: float | None = None) -> np.ndarray:
+        """(N,) what computing each utterance takes; see Frozen.costs."""
+        return self._upstream.costs(self.lengths, longest)
+
     def network(self) -> torch.nn.Module:
         """A new copy of the top blocks: on the CPU, in fp32 and eval mode; every parameter takes gradients."""
         return copy.deepcopy(self._halves.upper).cpu().float().eval().requires_grad_(True)

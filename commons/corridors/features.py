@@ -56,6 +56,11 @@ class Live(Protocol):
 
     def __len__(self) -> int: ...
 
+    def costs(self, longest: float | None = None) -> np.ndarray:
+        """(N,) what computing each utterance takes: seconds of audio, with what the network pads, or characters of
+        text. `longest` as of `frames`."""
+        ...
+
     def network(self) -> torch.nn.Module:
         """A new copy of the upstream's network on the CPU, with parameters that require gradients."""
         ...

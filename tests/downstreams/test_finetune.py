@@ -58,7 +58,7 @@ def test_parts_of_a_batch_give_the_loss_and_the_gradients_of_the_whole(aggregato
     loss, whole = gradients(network(aggregator), given, draws[0])
     monkeypatch.setitem(tuned_network.AT_ONCE["audio"], "cpu", 0.2)
     in_parts = network(aggregator)
-    assert len(schedule.parts(np.arange(16), in_parts.lengths[:16], 0.2)) > 3
+    assert len(schedule.parts(np.arange(16), in_parts.costs[:16], 0.2)) > 3
     again, parts = gradients(in_parts, given, draws[1])
     assert abs(loss - again) < 1e-5
     assert whole.keys() == parts.keys()
@@ -270,7 +270,7 @@ def test_silence_and_a_very_long_utterance_train():
     long = Ragged(frames)
     live = MadeUpLive(long)
     made = TunedNetwork(live, 3, settings(aggregator="ecapa"), draws_of("f", 0, "head"), "cpu")
-    assert made.lengths.max() == 30.0 and len(made.frames([1], 30.0)[0]) == 1500
+    assert made.costs.max() == 30.0 and len(made.frames([1], 30.0)[0]) == 1500
     assert math.isfinite(made.backward(batch(range(4)), None))
     table = evaluate(short("finetune"), features_of(None, long), problem).table
     assert np.isfinite(table.filter(like="score:").to_numpy()).all()

@@ -131,6 +131,26 @@ def test_the_first_seconds_are_those_of_a_shorter_file(tmp_path: Path, utterance
     assert torch.equal(one, other)
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_costs_are_seconds_with_what_the_network_pads(name: str, tmp_path: Path) -> None:
+    """Whisper computes 30 s whatever the length, and each window of a longer file."""
+    utterances = speak(tmp_path, [noise(0.5), noise(31, 1)])
+    live = extract(made(name, tmp_path), utterances, {"live"}, tmp_path / "cache").live
+    padded = name == "whisper_tiny"
+    tops = [live.top(1)] if name in TOPS else []
+    for own in (live, *tops):
+        assert own.costs().tolist() == ([30.0, 60.0] if padded else [0.5, 31.0])
+        assert own.costs(2.0).tolist() == ([30.0, 30.0] if padded else [0.5, 2.0])
+
+
+@pytest.mark.parametrize("wrong", ["'30'", "-1.0", "float('nan')", "True"])
+def test_a_wrong_padding_is_named(tmp_path: Path, wrong: str) -> None:
+    with pytest.raises(UpstreamError, match="padded_to is a number of seconds, 0 where no input is padded; it is"):
+        list(
+            check(plugin(tmp_path, ENERGY.replace("min_samples = 160", f"min_samples = 160\n    padded_to = {wrong}")))
+        )
+
+
 TOPS = ["random:emotion2vec", "wav2vec2_base", "wavlm_base", "wavlm_large", "hubert_large", "whisper_tiny"]
 
 

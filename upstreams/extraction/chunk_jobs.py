@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import numpy as np
 
+from commons.device import out_of_memory
 from commons.errors import EmorepError, some
 from upstreams.errors import UpstreamError
 from upstreams.extraction import pooling, products
 from upstreams.extraction.store import Kept, Row, write_chunk
-from upstreams.frozen import Frozen, out_of_memory
+from upstreams.frozen import Frozen
 from upstreams.inputs import Format, Input
 from upstreams.inputs.audio import AudioFormat, Segment, decode, windows
 from upstreams.inputs.text import Text

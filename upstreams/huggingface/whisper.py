@@ -31,7 +31,7 @@ class Whisper(SpeechEncoder):
         self.width = configuration.count("d_model", 384)
         self._mels = configuration.count("num_mel_bins", 80)
         self._chunk = configuration.count("max_source_positions", POSITIONS) * self.hop // self.sample_rate
-        self.max_seconds = float(self._chunk)
+        self.max_seconds = self.padded_to = float(self._chunk)
         preprocessor.agree(
             sampling_rate=self.sample_rate,
             feature_size=self._mels,

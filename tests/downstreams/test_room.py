@@ -1,0 +1,96 @@
+"""Parts of a batch go by what they cost, and become smaller where the GPU's memory runs out."""
+
+import numpy as np
+import pytest
+import torch
+
+from downstreams import tuned_network
+from downstreams.errors import DownstreamError
+from downstreams.room import Room
+from downstreams.tuned_network import draws_of
+from tests.downstreams.test_finetune import AGGREGATORS, batch, gradients, network
+
+MOST = 0.24  # s at once; 16 utterances of at most 0.1 s make 5 parts of that
+NO_MEMORY = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+
+
+def runs_out(made, monkeypatch, seconds, first=0):
+    """A GPU that holds `seconds` from the call `first` on; returns the seconds of all calls."""
+    own, calls = made.live.frames, []
+
+    def frames(encoder, rows, longest=None):
+        calls.append(len(rows) * float(made.costs[rows].max()))
+        if calls[-1] > seconds and len(calls) > first:
+            raise NO_MEMORY
+        return own(encoder, rows, longest)
+
+    monkeypatch.setattr(made.live, "frames", frames)
+    return calls
+
+
+@pytest.mark.parametrize("mixup", [0.0, 0.5])
+@pytest.mark.parametrize("aggregator", AGGREGATORS)
+def test_a_step_without_memory_is_done_again_in_smaller_parts(aggregator, mixup, monkeypatch):
+    """Loss, gradients, statistics and random numbers are then bit-equal to those of a network with that little room."""
+    given, dropout = batch(mixup=mixup), {"dropout": 0.5, "hidden": 8}
+    monkeypatch.setitem(tuned_network.AT_ONCE["audio"], "cpu", MOST / 2)
+    small = network(aggregator, **dropout)
+    draws = draws_of("f", 0, "dropout")
+    loss, expected = gradients(small, given, draws)
+    monkeypatch.setitem(tuned_network.AT_ONCE["audio"], "cpu", MOST)
+    made, again = network(aggregator, **dropout), draws_of("f", 0, "dropout")
+    made.backward(batch(range(16, 32)), None)
+    made.head.load_state_dict(network(aggregator, **dropout).head.state_dict())
+    calls = runs_out(made, monkeypatch, MOST / 2, first=2)
+    other, after = gradients(made, given, again)
+    assert other == loss and max(calls) > MOST / 2 >= max(calls[4:])
+    assert all(torch.equal(own, after[name]) for name, own in expected.items()) and after.keys() == expected.keys()
+    assert torch.equal(draws.get_state(), again.get_state())
+    for one, own in zip(small.head.buffers(), made.head.buffers(), strict=True):
+        assert torch.equal(one, own)
+
+
+def test_passes_without_memory_go_on_in_smaller_parts(monkeypatch):
+    made, rows = network("ecapa"), np.arange(40)[::-1].copy()
+    expected, frames = made.predict(rows), made.last_layer(120)
+    runs_out(made, monkeypatch, 0.3, first=1)
+    for one, own in zip(made.predict(rows), expected, strict=True):
+        np.testing.assert_allclose(one, own, atol=1e-5)
+    for one, own in zip(made.last_layer(120), frames, strict=True):
+        np.testing.assert_allclose(one, own, atol=2e-3)
+    made.norms_anew(np.arange(40), draws_of("f", 0, "norms"))
+
+
+@pytest.mark.parametrize("do", [lambda made: made.backward(batch(), None), lambda made: made.predict(np.arange(9))])
+def test_memory_too_small_for_one_utterance_says_what_to_set(do, monkeypatch):
+    made = network()
+    runs_out(made, monkeypatch, 0.0)
+    with pytest.raises(DownstreamError, match=r"single utterance.*`checkpointing: true` and `precision: bf16`"):
+        do(made)
+
+
+def test_other_errors_stay_as_they_are():
+    def fails():
+        raise RuntimeError("shapes do not fit")
+
+    with pytest.raises(RuntimeError, match="shapes do not fit"):
+        Room(10.0).tried(fails, [np.ones(4)])
+
+
+def test_parts_go_by_what_the_network_pads(monkeypatch):
+    """An utterance that costs 30 s counts as 30 s, in training and in passes."""
+    monkeypatch.setitem(tuned_network.AT_ONCE["audio"], "cpu", 60.0)
+    own = network().live
+    monkeypatch.setattr(type(own), "costs", lambda self, longest=None: np.full(len(self), 30.0))
+    made, sizes, frames = network(), [], own.frames
+
+    def counted(encoder, rows, longest=None):
+        sizes.append(len(rows))
+        return frames(encoder, rows, longest)
+
+    monkeypatch.setattr(made.live, "frames", counted)
+    made.backward(batch(), None)
+    made.predict(np.arange(16))
+    assert sizes == [2] * 16
+    made.last_layer(16)
+    assert sizes == [2] * 24
