@@ -56,7 +56,8 @@ class Upstream(Protocol):
                               hashed, and without this method its weights too: all modules and tensors that it holds,
                               in lists and dicts as well
         trainable()           a new torch module on the CPU with the same weights, in fp32 and eval mode, whose
-                              parameters take gradients; it is called as the upstream is, and returns the same. An
+                              parameters take gradients, but for those that it froze, which stay so (where it froze
+                              all, all are trained); it is called as the upstream is, and returns the same. An
                               upstream that is a torch module needs none: it is copied. Where the module has an
                               attribute `front`, the name of one of its modules or a tuple of names, fine-tuning
                               freezes these

@@ -60,7 +60,10 @@ class Live:
         return self._upstream.costs(self.lengths, longest)
 
     def network(self) -> torch.nn.Module:
-        """A new copy of the network: on the CPU, in fp32 and eval mode; every parameter takes gradients."""
+        """A new copy of the network: on the CPU, in fp32 and eval mode.
+
+        Its parameters take gradients, but for those that a `trainable()` froze beside others.
+        """
         import torch
 
         with self._one_at_a_time, self._upstream.asked("trainable()"), torch.inference_mode(False):
@@ -71,7 +74,8 @@ class Live:
                 f"{self._upstream.name}: trainable() returned {type(made).__name__}; "
                 "expected a torch module with parameters"
             )
-        return made.eval().requires_grad_(True)
+        partly = callable(make) and any(own.requires_grad for own in made.parameters())
+        return made.eval() if partly else made.eval().requires_grad_(True)
 
     def front(self, network: torch.nn.Module) -> list[torch.nn.Parameter]:
         """The parameters of the network's `front`: a module's name in it, or the names of several; none without it.

@@ -62,7 +62,7 @@ class Live(Protocol):
         ...
 
     def network(self) -> torch.nn.Module:
-        """A new copy of the upstream's network on the CPU, with parameters that require gradients."""
+        """A new copy of the upstream's network on the CPU; those of its parameters that can be trained take gradients."""
         ...
 
     def front(self, network: torch.nn.Module) -> list[torch.nn.Parameter]:

@@ -74,7 +74,9 @@ def test_gradients_reach_the_first_parameters_and_leave_other_copies_alone(
 ) -> None:
     live = extract(made(name, tmp_path), utterances, {"live"}, tmp_path / "cache").live
     network, twin = live.network(), live.network()
-    assert all(parameter.requires_grad and parameter.device.type == "cpu" for parameter in network.parameters())
+    assert all(parameter.device.type == "cpu" for parameter in network.parameters())
+    fixed = {called for called, parameter in network.named_parameters() if not parameter.requires_grad}
+    assert fixed == ({"network.embed_positions.weight"} if name == "whisper_tiny" else set())  # as in transformers
     before = [output.detach() for output in live.frames(twin, [0, 1])]
     # Of a norm over channels the plain sum is constant.
     sum(output.square().sum() + output[..., 0].sum() for output in live.frames(network, [0, 1])).backward()
@@ -87,6 +89,23 @@ def test_gradients_reach_the_first_parameters_and_leave_other_copies_alone(
     assert not torch.allclose(before[0], after[0])
     for one, other in zip(before, live.frames(twin, [0, 1]), strict=True):
         assert torch.equal(one, other.detach())
+
+
+@pytest.mark.parametrize(
+    ("freeze", "taking"), [("", {"layer.weight"}), (".requires_grad_(False)", {"layer.weight", "layer.bias"})]
+)
+def test_what_a_trainable_froze_beside_others_stays_so(
+    tmp_path: Path, utterances: pd.DataFrame, freeze: str, taking: set[str]
+) -> None:
+    (tmp_path / "scale.py").write_text("SCALE = 2.0\n")
+    own = f"""
+    def trainable(self):
+        made = Energy(){freeze}
+        made.layer.bias.requires_grad_(False)
+        return made
+"""
+    live = extract(plugin(tmp_path, MODULE + own), utterances, {"live"}, tmp_path / "cache").live
+    assert {called for called, one in live.network().named_parameters() if one.requires_grad} == taking
 
 
 FRONTS = {

@@ -93,12 +93,13 @@ class Encoder(ABC, Generic[Piece]):
         return self.encode(self.network(), inputs)
 
     def trainable(self) -> torch.nn.Module:
-        """A new module on the CPU, in fp32, that is called as the encoder is. Errors are those of `build`."""
+        """A new module on the CPU, in fp32, that is called as the encoder is; what the library freezes, such as fixed
+        positions, takes no gradients. Errors are those of `build`."""
         from upstreams.trainable import Trainable
 
         own = copy.copy(self)  # an encoder stores the padding of the batch that its module runs
         own._module = None
-        module = own.build()
+        module = own._built().eval()
         own.mend(module)
         return Trainable(module, own.encode, own.front(module), own.split)
 
@@ -127,17 +128,21 @@ class Encoder(ABC, Generic[Piece]):
         return []
 
     def build(self) -> torch.nn.Module:
-        """The module of the library, on the CPU, in eval mode.
+        """The module of the library, frozen, on the CPU, in eval mode.
 
         Raises UpstreamError: the library refuses the configuration, or the weights do not fit it.
         """
+        return self._built().eval().requires_grad_(False)
+
+    def _built(self) -> torch.nn.Module:
+        """The module as the library makes it, with the weights."""
         repair()  # transformers imports torchaudio wherever it is installed
         import torch
 
         try:
             configuration = self.library_configuration()
             with torch.inference_mode(False):
-                module = self.weights.fill(self.library_class(), configuration, self.prefixes, self.unused)
+                return self.weights.fill(self.library_class(), configuration, self.prefixes, self.unused)
         except EmorepError:
             raise
         except Exception as error:  # a wrong value may raise anything in the library
@@ -146,7 +151,6 @@ class Encoder(ABC, Generic[Piece]):
                 f"{self._configuration}: transformers cannot build {self.model} from it: "
                 f"{type(error).__name__}: {error}" + (f" (see {', '.join(keys)})" if keys else "")
             ) from error
-        return module.eval().requires_grad_(False)
 
     def library_configuration(self) -> PretrainedConfig:
         """The configuration as the library takes it."""
