@@ -69,7 +69,7 @@ def _write(results: Path, job: Late, place: Workplace) -> Record:
         task=sections.task(job, task),
         upstream=_upstream(job, task, records),
         downstream=_downstream(records),
-        run=sections.run(seconds, None),
+        run=sections.run(seconds, None, {}),
         predictions=replace(predictions, marks=_marks(records, task)),
         utterances=task.utterances,
         groups=task.problem.groups,

@@ -42,6 +42,7 @@ def perform(job: Job, place: Workplace, before: Mapping[str, Outcome]) -> Outcom
         before: outcomes of earlier jobs, if this process knows them.
     """
     cell = cell_of(job)
+    device.forget_peak()
     try:
         if isinstance(job, Extract):
             features = place.features(job.task, job.upstream, job.needs, job.setting, (job.part, job.parts))
@@ -264,7 +265,7 @@ def _record(
                 job, task, features, trained.task, extracted, extends.upstream.parameters if extends else None
             ),
             downstream=sections.downstream(job, task, predictions, extends),
-            run=sections.run(seconds, extracted),
+            run=sections.run(seconds, extracted, predictions.training_memory),
             predictions=predictions,
             utterances=task.utterances,
             groups=task.problem.groups,

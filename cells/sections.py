@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from importlib import metadata
 from typing import TYPE_CHECKING
@@ -163,14 +164,20 @@ def downstream(job: Measure, asked: Task, predictions: Predictions, extends: rec
     )
 
 
-def run(seconds: dict[str, float], extracted: Extracted | None) -> record.Run:
-    """The section on the run; `seconds`: wall time of load and evaluate."""
+def run(seconds: dict[str, float], extracted: Extracted | None, trained: Mapping[str, float]) -> record.Run:
+    """The section on the run.
+
+    Args:
+        seconds: wall time of load and evaluate.
+        trained: memory of trainings, which may have been in other processes, see Predictions.
+    """
+    gpu = [own for own in (peak_gpu_memory(), trained.get("cuda")) if own is not None]
     phases = extracted.seconds if extracted else {}
     device = extracted.device if extracted else "cpu"
     return record.Run(
         seconds=seconds | {"extract" if phase == "total" else phase: spent for phase, spent in phases.items()},
-        peak_memory_mb=peak_memory(),
-        peak_gpu_memory_mb=peak_gpu_memory(),
+        peak_memory_mb=max(peak_memory(), trained.get("cpu", 0.0)),
+        peak_gpu_memory_mb=max(gpu, default=None),
         device=device,
         processor=processor(device),
         versions=versions(),

@@ -26,6 +26,13 @@ def peak_memory(device: str = "cpu") -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
 
 
+def forget_peak(device: str = "cuda") -> None:
+    """From now on `peak_memory` of a GPU is of what comes; that of this process stays."""
+    torch = sys.modules.get("torch")
+    if device.startswith("cuda") and torch is not None and torch.cuda.is_initialized():
+        torch.cuda.reset_peak_memory_stats(device)
+
+
 def out_of_memory(error: BaseException) -> bool:
     """Whether the GPU's memory ran out: by torch's own error, or by those that its libraries raise."""
     import torch

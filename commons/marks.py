@@ -46,8 +46,8 @@ MEANING = {
     "reference": "a floor to compare with: it does not use the sound",
     "oracle": "it reads the true labels of earlier turns; a model cannot",
     DRAWS: "the mean of this number of draws of random weights; its interval is the mean of theirs",
-    EDGE: "the best strength or learning rate lay at the end of its grid in most folds; a wider one "
-    "(-d NAME@FILE.yaml) is to be tried on the development corpora",
+    EDGE: "the best strength or learning rate lay at the end of its grid in most folds (of two rates: at the same end "
+    "in all); a wider one (-d NAME@FILE.yaml) is to be tried on the development corpora",
     "beyond_random": "a gap beyond the greatest of 1,000 models that guess, on groups of these sizes",
     "unconverged": "a final fit of the head did not converge: its figure may be lower than the head can reach",
 }

@@ -16,6 +16,16 @@ def of_grid(rate: float, rates: Sequence[float]) -> Choice:
     return {"rate": rate, "edge": len(rates) > 1 and rate in (rates[0], rates[-1])}
 
 
+def edges(rates: Sequence[float], chosen: Sequence[float]) -> list[bool]:
+    """For each training whether the rate that it chose is an end of the grid, so that a wider one is to be tried.
+
+    Of two rates each is an end: that says something only where several trainings all choose the same one.
+    """
+    if len(rates) == 2:
+        return [len(chosen) > 1 and len(set(chosen)) == 1] * len(chosen)
+    return [len(rates) > 2 and rate in (rates[0], rates[-1]) for rate in chosen]
+
+
 def figures(problem: Problem, fold: Fold, logits: np.ndarray) -> np.ndarray:
     """(R,) figures of R heads on the fold's dev part, in the metric `select_on`, from their logits (R, n, C).
 

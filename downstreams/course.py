@@ -81,6 +81,11 @@ class Setup:
         return self.settings.steps_of(len(self.fold.train))
 
 
+def grid(live: Live, settings: FineTune) -> tuple[str, list[float]]:
+    """The setting that holds the encoder's rates to choose from, and these rates."""
+    return ("random_rates", settings.random_rates) if live.untrained else ("rates", settings.rates)
+
+
 def scored_after(steps: int, utterances: int, settings: FineTune) -> list[int]:
     """The steps after which dev is scored: after every pass over train, or `scorings` times where there are more.
 
@@ -157,7 +162,7 @@ class Course:
         return setup.fault(rows) or Diverged(
             f"fold '{setup.fold.name}': the {what} is not finite at step {step} of {self.steps}, at rate "
             f"{self.rate:g} of the encoder and {setup.head_rate(self.rate):g} of the head: training overflows; set "
-            "smaller `rates`"
+            f"smaller `{grid(setup.live, setup.settings)[0]}`"
         )
 
     def _score(self) -> Choice:

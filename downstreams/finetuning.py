@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from threading import Event
 from typing import cast
 
 import numpy as np
@@ -21,6 +22,7 @@ from pydantic import JsonValue
 from commons.corridors.features import Features, Live
 from commons.corridors.predictions import Choice, Predictions
 from commons.corridors.problem import Fold, Problem
+from commons.device import forget_peak, peak_memory
 from commons.progress import Progress
 from downstreams import (
     branch_answers,
@@ -32,8 +34,9 @@ from downstreams import (
     shared_probes,
 )
 from downstreams.assembly import FoldResult, assemble, joined
+from downstreams.beginning import BEGUN, as_begun
 from downstreams.checks import check_dev, fitting
-from downstreams.course import Course, Setup, chosen_rate
+from downstreams.course import Course, Setup, chosen_rate, grid
 from downstreams.multi_task import MultiTaskHead
 from downstreams.parallel import one_core_each, reported, shared
 from downstreams.settings import FineTune, FineTuneSpeechEq, of_finetuning
@@ -71,24 +74,27 @@ def evaluate(
     check_dev(problem, "finetune")
     live = live_of(fitting(features.live, problem, "the network itself, with waveforms or texts"), own)
     jobs = [(seed, fold) for seed in seeds for fold in problem.folds]
-    advance = reported(progress, len(jobs))
+    stop = Event()
+    advance = reported(progress, len(jobs), stop)
     with one_core_each(device) as pool:
         train = partial(
             _of_fold, live, problem=problem, settings=own, device=device, work=work, keep=keep, advance=advance
         )
         file = None if work is None else work.parent / CLAIMS
-        trained = shared(pool, jobs, lambda job: train(*job), file, lambda job: _name(work, job[1], job[0]))
+        trained = shared(pool, jobs, lambda job: train(*job), file, lambda job: _name(work, job[1], job[0]), stop)
     states = [state for state, _ in trained]
     setups = [Setup(live, problem, fold, seed, own, device) for seed, fold in jobs]
     parts = [cast(State, state[readouts.read_out(own)]) for state in states]
+    edges = choosing.edges(grid(live, own)[1], [cast(float, cast(Choice, part["choice"])["rate"]) for part in parts])
     results = [
-        _read_out(part, shelf, setup, keep) for part, (_, shelf), setup in zip(parts, trained, setups, strict=True)
+        _read_out(part, edge, shelf, setup, keep)
+        for part, edge, (_, shelf), setup in zip(parts, edges, trained, setups, strict=True)
     ]
     made = assemble(problem, results, time.perf_counter() - started)
     if isinstance(own, FineTuneSpeechEq):
         made = _with_branches(made, own, setups, parts)
     curves = [
-        {"fold": fold.name, "seed": seed, **entry}
+        {"fold": fold.name, "seed": seed, "metric": problem.select_on, **entry}
         for state, (seed, fold) in zip(states, jobs, strict=True)
         for entry in cast(list[Choice], state["curve"])
     ]
@@ -112,11 +118,21 @@ def _with_branches(
 
 
 def _with_facts(made: Predictions, curves: list[Choice], states: Sequence[State], stage: str) -> Predictions:
-    """The predictions with the curves, the number of trained values and the time that all trainings took."""
+    """The predictions with the curves, the number of trained values, and time and memory that all trainings took."""
     seconds = sum(cast(float, state["seconds"]) for state in states)
     seconds += sum(cast(float, cast(State, state[stage])["seconds"]) for state in states if stage)
     first = states[0] | (cast(State, states[0][stage]) if stage else {})  # stages of earlier versions have no number
-    return replace(made, curves=curves, trainable=cast(int, first["trainable"]), training_seconds=seconds)
+    memory: dict[str, float] = {}
+    for state in states:  # those of earlier versions have none
+        for kind, own in cast(dict[str, float], state.get("memory", {})).items():
+            memory[kind] = max(own, memory.get(kind, 0.0))
+    return replace(
+        made,
+        curves=curves,
+        trainable=cast(int, first["trainable"]),
+        training_seconds=seconds,
+        training_memory=memory,
+    )
 
 
 def live_of(live: Live, settings: FineTune) -> Live:
@@ -152,11 +168,6 @@ def _name(work: Path | None, fold: Fold, seed: int) -> str:
     return f"{work and work.name} {fold.name} seed {seed}"
 
 
-def rates_of(live: Live, settings: FineTune) -> list[float]:
-    """The encoder's rates to choose from."""
-    return settings.random_rates if live.untrained else settings.rates
-
-
 def _of_fold(
     live: Live,
     seed: int,
@@ -178,17 +189,28 @@ def _of_fold(
     if is_done(work, setup, keep):
         advance(1)
     else:
-        facts, before = _rate(setup, shelf, folder, lambda part: advance(part * _TRIALS))
+        forget_peak(device)
+        trials = _trials(setup, folder)
+
+        def forget() -> None:
+            shelf.drop(RATE)
+            for own in (training, *trials):
+                own.clear()
+
+        setup = as_begun(setup, shelf, forget)
+        facts, before = _rate(setup, shelf, trials, lambda part: advance(part * _TRIALS))
         course = Course(setup, cast(float, facts["rate"]), setup.steps(), training, settings.averaged)
         course.run(lambda part: advance(part * (1 - _TRIALS)))
         state, network = _results(course, facts, shelf, fitted_network.states_of(keep, settings))
         state["seconds"] = course.seconds + before
         if readouts.second_stage(settings):
             shelf.put(readouts.second_stage(settings), _second(network, setup, state, shelf, stage))
+        state["memory"] = {torch.device(own).type: peak_memory(own) for own in {"cpu", device}}
         shelf.put(RESULT, state)  # last: with it the fold is done
     training.clear()
     stage.clear()
     shelf.drop(RATE)
+    shelf.drop(BEGUN)
     state = cast(State, shelf.get(RESULT))
     then = readouts.second_stage(settings)
     return (state | {then: shelf.get(then)} if then else state), shelf
@@ -215,30 +237,36 @@ def _second(network: TunedNetwork, setup: Setup, state: State, shelf: Shelf, rat
     }
 
 
-def _rate(setup: Setup, shelf: Shelf, folder: Path | None, advance: Callable[[float], None]) -> tuple[Choice, float]:
+def _trials(setup: Setup, folder: Path | None) -> list[Shelf]:
+    """A shelf for the trial of each rate; none where there is one rate alone."""
+    _, rates = grid(setup.live, setup.settings)
+    return [Shelf(within(folder, f"rate {rate:g}")) for rate in rates] if len(rates) > 1 else []
+
+
+def _rate(
+    setup: Setup, shelf: Shelf, trials: Sequence[Shelf], advance: Callable[[float], None]
+) -> tuple[Choice, float]:
     """The rates of encoder and head with the figures of all that were tried; and the time of the trials, s."""
-    rates = rates_of(setup.live, setup.settings)
-    if len(rates) == 1:
+    _, rates = grid(setup.live, setup.settings)
+    if not trials:
         advance(1)
-        return _facts(setup, rates[0], rates), 0.0
+        return _facts(setup, rates[0]), 0.0
     steps = max(1, round(setup.steps() * setup.settings.trial))
-    shelves = [Shelf(within(folder, f"rate {rate:g}")) for rate in rates]
     state = shelf.get(RATE)
     if state is None:
-        courses = (Course(setup, rate, steps, own, 1) for rate, own in zip(rates, shelves, strict=True))
+        courses = (Course(setup, rate, steps, own, 1) for rate, own in zip(rates, trials, strict=True))
         rate, words, seconds = chosen_rate(courses, lambda part: advance(part / len(rates)))
-        state = {"choice": _facts(setup, rate, rates) | {"tried": words}, "seconds": seconds}
+        state = {"choice": _facts(setup, rate) | {"tried": words}, "seconds": seconds}
         shelf.put(RATE, state)
     else:
         advance(1)
-    for own in shelves:
+    for own in trials:
         own.clear()
     return cast(Choice, state["choice"]), cast(float, state.get("seconds", 0.0))  # earlier versions kept no time
 
 
-def _facts(setup: Setup, rate: float, rates: Sequence[float]) -> Choice:
-    edge = len(rates) > 2 and rate in (rates[0], rates[-1])  # of two rates each is an end, which says nothing
-    return {"rate": rate, "edge": edge, "head_rate": setup.head_rate(rate)}
+def _facts(setup: Setup, rate: float) -> Choice:
+    return {"rate": rate, "head_rate": setup.head_rate(rate)}
 
 
 def _results(course: Course, facts: Choice, shelf: Shelf, kept: Collection[str]) -> tuple[State, TunedNetwork]:
@@ -294,10 +322,10 @@ def _branches(network: TunedNetwork, setup: Setup, vectors: np.ndarray) -> State
     return {"branches": made, "known": torch.as_tensor(network.predict(setup.fold.train)[1])}
 
 
-def _read_out(own: State, shelf: Shelf, setup: Setup, keep: Collection[str]) -> FoldResult:
-    """One of the read-outs, that of the settings, as heads give their folds."""
+def _read_out(own: State, edge: bool, shelf: Shelf, setup: Setup, keep: Collection[str]) -> FoldResult:
+    """One of the read-outs, that of the settings, as heads give their folds; `edge`: its rate is an end of the grid."""
     problem, fold, seed = setup.problem, setup.fold, setup.seed
-    choice = dict(cast(Choice, own["choice"]))
+    choice = cast(Choice, own["choice"]) | {"edge": edge}
     figure = cast(float, choice.pop("dev"))
     probabilities = own_classes.probabilities(cast(torch.Tensor, own["logits"]).numpy(), problem, fold.tested)
     vectors = cast(torch.Tensor, own["vectors"]).numpy().astype(np.float32)

@@ -13,11 +13,11 @@ from pydantic import JsonValue
 
 from commons.corridors.features import Features
 from commons.corridors.problem import Problem
-from commons.device import peak_memory
+from commons.device import forget_peak, peak_memory
 from downstreams import second_stage
 from downstreams.checks import check_dev, fitting
-from downstreams.course import Setup
-from downstreams.finetuning import is_done, live_of, rates_of
+from downstreams.course import Setup, grid
+from downstreams.finetuning import is_done, live_of
 from downstreams.settings import of_finetuning
 from downstreams.tuned_network import Batch
 
@@ -80,14 +80,15 @@ def forecast(
     own = of_finetuning(settings)
     check_dev(problem, "finetune")
     live = live_of(fitting(features.live, problem, "the network itself, with waveforms or texts"), own)
-    rates = rates_of(live, own)
+    _, rates = grid(live, own)
     trials = len(rates) * own.trial if len(rates) > 1 else 0.0
     setups = [Setup(live, problem, fold, seed, own, device) for seed in seeds for fold in problem.folds]
     left = [setup for setup in setups if not is_done(work, setup, keep)]
     steps = sum(round(setup.steps() * (1 + trials)) for setup in left)
     workers = torch.get_num_threads() if torch.device(device).type == "cpu" else 1
     side_by_side = max(1, min(workers, len(left)))
-    seconds, then_seconds = _step(left[0], workers) if left else (0.0, 0.0)
+    forget_peak(device)
+    seconds, then_seconds = _step(left[0]) if left else (0.0, 0.0)
     memory = peak_memory(device) if left else 0.0
     then_steps = sum(second_stage.steps(setup) for setup in left)
     return Forecast(
@@ -95,18 +96,18 @@ def forecast(
     )
 
 
-def _step(setup: Setup, workers: int) -> tuple[float, float]:
-    """How long a step takes on one of `workers` cores, s, and one of the second stage; 0 where there is none."""
+def _step(setup: Setup) -> tuple[float, float]:
+    """How long a step takes on one core, s, and one of the second stage; 0 where there is none."""
     network = setup.network()
     rows = np.resize(setup.fold.train, setup.settings.batch)
-    loss = setup.loss()
+    loss, threads = setup.loss(), torch.get_num_threads()
     try:
         torch.set_num_threads(1)
         seconds = _second_of_two(lambda: network.backward(Batch(rows, loss), None))
         there = second_stage.steps(setup) > 0
         return seconds, _second_of_two(second_stage.step(network, setup, rows)) if there else 0.0
     finally:
-        torch.set_num_threads(workers)
+        torch.set_num_threads(threads)
 
 
 def _second_of_two(step: Callable[[], object]) -> float:

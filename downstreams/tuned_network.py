@@ -72,7 +72,7 @@ class TunedNetwork:
         self.head = _head(depth, live.width, classes, settings, draws, forms).to(self.device)
         self.longest = settings.longest if live.modality == "audio" else None
         self.costs, self._whole_costs = live.costs(self.longest), live.costs()
-        self.precision = settings.precision if settings.precision != "auto" else faster(self.device)
+        self.precision = precision_on(settings, self.device)
         self._room = Room(AT_ONCE[live.modality]["cpu" if self.device.type == "cpu" else "cuda"])
 
     def trained(self) -> dict[str, torch.nn.Parameter]:
@@ -240,6 +240,11 @@ def _head(
         return FrameHead(settings.aggregator, depth, width, classes, settings, draws)
     start = draws.initial_seed()
     return MultiTaskHead(depth, width, classes, settings, forms, draws, lambda name: chance.generator(name, start))
+
+
+def precision_on(settings: FineTune, device: torch.device) -> Literal["bf16", "fp32"]:
+    """The precision that the settings ask for, on a device."""
+    return faster(device) if settings.precision == "auto" else settings.precision
 
 
 def faster(device: torch.device) -> Literal["bf16", "fp32"]:

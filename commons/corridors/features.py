@@ -62,7 +62,7 @@ class Live(Protocol):
         ...
 
     def network(self) -> torch.nn.Module:
-        """A new copy of the upstream's network on the CPU; those of its parameters that can be trained take gradients."""
+        """A new copy of the upstream's network on the CPU; its parameters take gradients, but for what stays fixed."""
         ...
 
     def front(self, network: torch.nn.Module) -> list[torch.nn.Parameter]:

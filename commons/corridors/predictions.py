@@ -51,9 +51,12 @@ class Predictions:
         held_out: columns `id fold seed target` and `score:<class>`: probabilities of training and dev utterances,
             each by a fit without it; None for values, or where nothing was held out.
         marks: marks that tables show beside the figures.
-        curves: of trained encoders every scoring of dev: fold, seed, epoch, step, train_loss, dev_loss, dev.
+        curves: of trained encoders every scoring of dev: fold, seed, metric, epoch, step, train_loss, dev_loss, dev (in
+            that metric).
         trainable: how many values were trained, encoder and head together; None for heads that train no encoder.
         training_seconds: time of all trainings, summed, also of those that were done before; None for such heads.
+        training_memory: memory of these trainings at its highest, MB: {"cpu": of a process}, and {"cuda": of torch on
+            the GPU} where they ran on one; empty for such heads.
         fitted: the heads themselves, one for each fold and seed, where they can be kept; those that train an encoder
             give them on demand.
         features: of heads that select features, for each of `choices`: the number of each feature, or its name, and how
@@ -74,6 +77,7 @@ class Predictions:
     curves: list[Choice] = field(default_factory=list)
     trainable: int | None = None
     training_seconds: float | None = None
+    training_memory: dict[str, float] = field(default_factory=dict)
     fitted: list[Fitted] = field(default_factory=list)
     features: list[dict[str, float]] | None = None
     seconds: float = 0.0

@@ -61,7 +61,7 @@ def _folds(record: Record, axes: Sequence[Axes]) -> None:
         figures.plot(steps, _column(own, "dev"), label=short(fold, 12), **style)
         losses.plot(steps, _column(own, "dev_loss"), **style)
         losses.plot(steps, _column(own, "train_loss"), **style, alpha=0.35)
-    figures.set_ylabel(f"dev, {axis_label(record.task.headline)}")
+    figures.set_ylabel(f"dev, {axis_label(str(entries[0].get('metric', record.task.headline)))}")
     losses.set_ylabel("loss: dev; pale: train")
     for axis in axes:
         axis.set_xlabel("step")

@@ -3,14 +3,36 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+import torch
 
 import leaderboard
 import run_benchmark
 import tasks
 import upstreams
+from cells import measure, sections
+from commons import device
 from downstreams.registry import HEADS
+
+
+def test_memory_of_trainings_in_other_processes_counts() -> None:
+    own, other = (sections.run({}, None, memory) for memory in ({}, {"cpu": 1e9, "cuda": 5.0}))
+    assert other.peak_memory_mb == 1e9 > own.peak_memory_mb > 10
+    assert (own.peak_gpu_memory_mb, other.peak_gpu_memory_mb) == (None, 5.0)
+
+
+def test_every_job_begins_with_the_memory_of_none_before(monkeypatch, tmp_path: Path) -> None:
+    forgotten: list[str] = []
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
+    monkeypatch.setattr(torch.cuda, "reset_peak_memory_stats", forgotten.append)
+    monkeypatch.setattr(measure.runs, "claimed", lambda job: pytest.fail("it is not to be done"))
+    job = SimpleNamespace(id="a job", setting=SimpleNamespace(results=tmp_path))
+    with pytest.raises(pytest.fail.Exception):
+        measure.perform(job, None, {})
+    device.forget_peak("cpu")
+    assert forgotten == ["cuda"]
 
 
 def test_records_name_the_features_that_a_head_selects(tmp_path: Path) -> None:

@@ -70,12 +70,14 @@ def lone(tmp_path_factory):
 
 
 def trained(record):
-    """Curves of eight folds as fine-tuning leaves them; none of other heads."""
-    if not record.cell.downstream.startswith("finetune"):
+    """Curves of eight folds as fine-tuning leaves them, of `finetune` as it once did; none of other heads."""
+    head = record.cell.downstream
+    if not head.startswith("finetune"):
         return []
+    metric = {"metric": "WA"} if head == "finetune_ecapa" else {}
     return [
         {"fold": fold, "seed": 0, "epoch": e + 1, "step": 50 * (e + 1), "train_loss": 2 / (e + 1), "dev_loss": 1.5,
-         "dev": 20.0 + 3 * e}
+         "dev": 20.0 + 3 * e, **metric}
         for fold in record.task.folds
         for e in range(12)
     ]  # fmt: skip
@@ -229,6 +231,8 @@ def test_curves_are_drawn_once_a_training(crowd):
     assert {head for _, _, head in made} == {"finetune", "finetune_ecapa"}
     for drawn in made.values():
         assert [len(axis.lines) for axis in drawn.axes] == [8, 16]
+    labels = {head: drawn.axes[0].get_ylabel() for (_, _, head), drawn in made.items()}
+    assert labels == {"finetune": "dev, UA (%)", "finetune_ecapa": "dev, WA (%)"}  # the headline where it is not known
     last = [r for r in records if r.cell.downstream == "finetune:last"]
     assert [head for (_, _, head), _ in training_curves(crowd, last, "page")] == ["finetune:last"]
 
