@@ -98,7 +98,6 @@ def _step(network: TunedNetwork, batch: Batch) -> Callable[[], object]:
     optimiser = torch.optim.AdamW(network.groups(), 1e-5)
 
     def step() -> None:
-        optimiser.zero_grad()
         network.backward(batch, None)
         optimiser.step()
 
