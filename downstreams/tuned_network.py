@@ -225,8 +225,8 @@ class TunedNetwork:
     def norms_anew(self, rows: np.ndarray, draws: torch.Generator) -> None:
         """Make the statistics of the head's batch norms anew, over one pass of the training utterances `rows`."""
         batches = schedule.one_pass(rows, self.settings.batch, draws)
-        several = (self._room.each(batch, self.costs, lambda part: self.frames(part, self.longest)) for batch in batches)
-        norms_anew(self.head, (padded([one for _, frames in parts for one in frames]) for parts in several))
+        whole = (self._room.each(one, self.costs, lambda part: self.frames(part, self.longest)) for one in batches)
+        norms_anew(self.head, (padded([own for _, frames in parts for own in frames]) for parts in whole))
 
     def _autocast(self) -> AbstractContextManager[None]:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16")
