@@ -229,7 +229,10 @@ class TunedNetwork:
         norms_anew(self.head, (padded([own for _, frames in parts for own in frames]) for parts in whole))
 
     def _autocast(self) -> AbstractContextManager[None]:
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16")
+        # Without torch's cache of weights in bf16, which all threads share: a fold that leaves autocast empties it for
+        # those beside it, whose gradients are then added up in another order, and no run would give the same bits.
+        on = self.precision == "bf16"
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=on, cache_enabled=False)
 
 
 def _head(

@@ -276,6 +276,26 @@ def test_silence_and_a_very_long_utterance_train():
     assert np.isfinite(table.filter(like="score:").to_numpy()).all()
 
 
+def test_folds_beside_it_leave_the_bits_of_a_fold_as_they_are():
+    """A thread that leaves autocast empties torch's cache of weights in bf16, and all threads share it."""
+
+    def of_one_by_one(meanwhile):
+        made = network(precision="bf16")
+        together = made.live.frames
+
+        def frames(encoder, rows, longest=None):
+            for number, row in enumerate(rows):
+                if meanwhile and number % 3 == 0:
+                    torch.clear_autocast_cache()
+                yield together(encoder, [row], longest)[0]
+
+        made.live.frames = lambda *given: list(frames(*given))
+        return gradients(made, batch())
+
+    (expected, alone), (loss, beside) = (of_one_by_one(meanwhile) for meanwhile in (False, True))
+    assert loss == expected and all(torch.equal(own, beside[name]) for name, own in alone.items())
+
+
 def test_bf16_is_near_fp32_and_the_choice_is_told():
     exact, near = (setup(precision=precision).network() for precision in ("fp32", "bf16"))
     one, other = exact.backward(batch(), None), near.backward(batch(), None)
