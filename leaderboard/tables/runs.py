@@ -44,7 +44,7 @@ def with_spread(table: Table, groups: Sequence[Sequence[str]], row_of: Mapping[s
             continue
         row = f"runs: {' '.join(own)}"
         rows.append(row)
-        names[row] = f"{_called([table.name(one) for one in own])}: {plural(len(own), 'seed')}"
+        names[row] = f"{common_name([table.name(one) for one in own])}: {plural(len(own), 'seed')}"
         for column in table.columns:
             if cell := _spread([table.cell(one, column) for one in own]):
                 cells[row, column] = cell
@@ -67,7 +67,7 @@ def _spread(several: Sequence[Cell]) -> Cell | None:
     return Cell(text=f"{mean} ± {std} ({least} to {largest}{lacking})")
 
 
-def _called(names: Sequence[str]) -> str:
+def common_name(names: Sequence[str]) -> str:
     """What several runs are called together: how all their names begin, else all names."""
     alike = takewhile(lambda letters: len(set(letters)) == 1, zip(*names, strict=False))
     begin = "".join(letters[0] for letters in alike).rstrip("_-.:/@ ")

@@ -59,6 +59,7 @@ SMALL = {"UTTERANCES": 60, "WIDTH": 16}
 SCRIPTS = {
     "paired_differences": Tiny(("RESULTS", "-u", "a", "-t", "emodb", "--against", "b", "none"),
                                says="| emodb, `probe` |"),
+    "ablation_differences": Tiny(("RESULTS", "ems", "--against", "a"), says="| random_1 - a | "),
     "fusion_weights": Tiny(("-u", "fbank+mfcc", "-t", "demo", "--limit", "48"), says="`fbank+mfcc`, without |"),
     "batch_invariance": Tiny(("AUDIO", "--files", "2"), {"NAMES": ["wav2vec2_base"]}, "emorep"),
     "interval_coverage": Tiny(("--draws", "2"), {"GROUPS": [4, 6], "MANY": 200}, "over corpora of"),
@@ -119,6 +120,8 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     for i, upstream in enumerate("ab"):
         for head in ("probe", "superb"):
             cells.make(folder / "results", upstream=upstream, head=head, seed=i, right=0.4 + 0.3 * i)
+    for i, variant in enumerate(("random_1", "energy_1")):
+        cells.make(folder / "results", upstream=f"emotion2vec:ems/{variant}", seed=i, right=0.5)
     leaderboard.csv(folder / "results")
     pd.DataFrame({"text": SENTENCES}).to_csv(folder / "texts.csv")
     model = store_text("bert", folder / "bert")

@@ -1,0 +1,82 @@
+"""The variants of an ablation against each other, pre-training runs that differ in the seed alone taken together.
+
+    python studies/ablation_differences.py RESULTS ems --against random:mockingjay_small fbank emotion2vec
+
+Prints Markdown from the records: of every task and head the mean over a variant's runs with its 95 % interval over
+speakers and the range of its runs, then the paired difference of every pair. A difference is bold where it is
+significant (p <= 0.05) among all pairs of all tasks of a head, tested together by max-T. The intervals tell of other
+speakers and nothing of other runs: a difference says something of the variants where it is also beyond what the seed
+does, which the ranges show.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+
+from commons.metrics import METRICS
+from leaderboard.comparison.answers import Answer, answers
+from leaderboard.comparison.standings import SIGNIFICANT, compare
+from leaderboard.records.intervals import same_seeds
+from leaderboard.records.random_weights import is_of
+from leaderboard.records.record_store import load
+from leaderboard.records.scoring import pooled
+from leaderboard.tables.runs import common_name, groups_of_runs
+
+
+def systems(part: Sequence[Answer], against: Sequence[str]) -> dict[str, list[Answer]]:
+    """Name -> the answers of its runs: variants by what their names share, and the other upstreams."""
+    own = {a.upstream: a for a in part if a.upstream not in against}
+    groups = groups_of_runs([a.record for a in own.values()])
+    grouped = {upstream for group in groups for upstream in group}
+    groups += [[upstream] for upstream in own if upstream not in grouped]
+    named = {
+        common_name([own[u].record.upstream.variant or u for u in group]): [own[u] for u in group] for group in groups
+    }
+    return named | {a.upstream: [a] for a in part if a.upstream in against}
+
+
+def together(runs: Sequence[Answer]) -> Answer:
+    """One answer whose seeds are those of all runs, each run counting alike."""
+    return Answer(runs[0].record, np.concatenate(same_seeds([a.statistics for a in runs])), runs[0].groups)
+
+
+def row(name: str, runs: Sequence[Answer]) -> str:
+    """Mean over runs [interval], and the range of the runs."""
+    metric = METRICS[runs[0].record.task.headline]
+    score, figures = pooled(together(runs).statistics, metric), [pooled(a.statistics, metric).value for a in runs]
+    interval = f" [{score.low:.1f}, {score.high:.1f}]" if score.low is not None else ""
+    spread = f"{min(figures):.1f} to {max(figures):.1f}" if len(runs) > 1 else "one run"
+    return f"| {name} | {score.value:.1f}{interval} | {spread} |"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("results", type=Path)
+    parser.add_argument("ablation")
+    parser.add_argument("--against", nargs="*", default=[], metavar="NAME", help="upstreams that are no variants")
+    options = parser.parse_args()
+    records = [
+        r for r in load(options.results)[0] if r.upstream.ablation == options.ablation or is_of(r, set(options.against))
+    ]
+    couples: dict[str, dict[tuple[str, str, str], tuple[Answer, Answer]]] = {}
+    for part in answers(options.results, records)[0]:
+        task, head = part[0].record.cell.task, part[0].record.cell.downstream
+        made = systems(part, options.against)
+        print(f"\n| {task}, `{head}` | {part[0].record.task.headline} | runs |\n|---|---|---|")
+        print("\n".join(row(name, runs) for name, runs in made.items()))
+        for one, other in combinations(made, 2):
+            couples.setdefault(head, {})[task, one, other] = together(made[one]), together(made[other])
+    for head, own in couples.items():
+        print(f"\n| `{head}` | | difference | adjusted p |\n|---|---|---|---|")
+        for (task, one, other), (effect, _, p) in zip(own, compare(list(own.values())), strict=True):
+            text = f"{effect.value:+.1f} [{effect.low:+.1f}, {effect.high:+.1f}]"
+            print(f"| {task} | {one} - {other} | {f'**{text}**' if p <= SIGNIFICANT else text} | {p:.2f} |")
+
+
+if __name__ == "__main__":
+    main()
