@@ -3,26 +3,28 @@
     python studies/ablation_differences.py RESULTS ems --against random:mockingjay_small fbank emotion2vec
 
 Prints Markdown from the records: of every task and head the mean over a variant's runs with its 95 % interval over
-speakers and the range of its runs, then the paired difference of every pair. A difference is bold where it is
-significant (p <= 0.05) among all pairs of all tasks of a head, tested together by max-T. The intervals tell of other
-speakers and nothing of other runs: a difference says something of the variants where it is also beyond what the seed
-does, which the ranges show.
+speakers and the range of its runs; then the paired difference of every pair, on each task and in the mean over corpora.
+A difference is bold where it is significant (p <= 0.05) among all pairs of a head, those of the tasks and those of the
+mean each tested together by max-T. The intervals tell of other speakers and nothing of other runs: a difference says
+something of the variants where it is also beyond what the seed does, which the ranges show.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import combinations
 from pathlib import Path
 
 import numpy as np
 
 from commons.metrics import METRICS
-from leaderboard.comparison.answers import Answer, answers
+from leaderboard.comparison.answers import Answer, answers, kinds
+from leaderboard.comparison.corpora import across
 from leaderboard.comparison.standings import SIGNIFICANT, compare
+from leaderboard.comparison.statistics import Effect
 from leaderboard.records.intervals import same_seeds
-from leaderboard.records.random_weights import is_of
+from leaderboard.records.random_weights import draws_of, is_of
 from leaderboard.records.record_store import load
 from leaderboard.records.scoring import pooled
 from leaderboard.tables.runs import common_name, groups_of_runs
@@ -40,18 +42,29 @@ def systems(part: Sequence[Answer], against: Sequence[str]) -> dict[str, list[An
     return named | {a.upstream: [a] for a in part if a.upstream in against}
 
 
-def together(runs: Sequence[Answer]) -> Answer:
-    """One answer whose seeds are those of all runs, each run counting alike."""
-    return Answer(runs[0].record, np.concatenate(same_seeds([a.statistics for a in runs])), runs[0].groups)
+def together(name: str, runs: Sequence[Answer]) -> Answer:
+    """One answer of that name whose seeds are those of all runs, each run counting alike."""
+    record = runs[0].record
+    named = record.model_copy(update={"cell": record.cell.model_copy(update={"upstream": name})})
+    return Answer(named, np.concatenate(same_seeds([a.statistics for a in runs])), runs[0].groups)
 
 
 def row(name: str, runs: Sequence[Answer]) -> str:
     """Mean over runs [interval], and the range of the runs."""
     metric = METRICS[runs[0].record.task.headline]
-    score, figures = pooled(together(runs).statistics, metric), [pooled(a.statistics, metric).value for a in runs]
+    score, figures = pooled(together(name, runs).statistics, metric), [pooled(a.statistics, metric).value for a in runs]
     interval = f" [{score.low:.1f}, {score.high:.1f}]" if score.low is not None else ""
-    spread = f"{min(figures):.1f} to {max(figures):.1f}" if len(runs) > 1 else "one run"
+    draws = draws_of(runs[0].record)
+    spread = f"{min(figures):.1f} to {max(figures):.1f}" if len(runs) > 1 else f"{draws} draws" if draws else "one"
     return f"| {name} | {score.value:.1f}{interval} | {spread} |"
+
+
+def differences(head: str, rows: Iterable[tuple[str, str, str, Effect, float]]) -> None:
+    """Print (task, one, other, difference, adjusted p) as a table."""
+    print(f"\n| `{head}` | | difference | adjusted p |\n|---|---|---|---|")
+    for where, one, other, effect, p in rows:
+        text = f"{effect.value:+.1f} [{effect.low:+.1f}, {effect.high:+.1f}]"
+        print(f"| {where} | {one} - {other} | {f'**{text}**' if p <= SIGNIFICANT else text} | {p:.3f} |")
 
 
 def main() -> None:
@@ -63,19 +76,24 @@ def main() -> None:
     records = [
         r for r in load(options.results)[0] if r.upstream.ablation == options.ablation or is_of(r, set(options.against))
     ]
-    couples: dict[str, dict[tuple[str, str, str], tuple[Answer, Answer]]] = {}
+    parts: dict[str, list[list[Answer]]] = {}  # of every head
     for part in answers(options.results, records)[0]:
         task, head = part[0].record.cell.task, part[0].record.cell.downstream
         made = systems(part, options.against)
         print(f"\n| {task}, `{head}` | {part[0].record.task.headline} | runs |\n|---|---|---|")
         print("\n".join(row(name, runs) for name, runs in made.items()))
-        for one, other in combinations(made, 2):
-            couples.setdefault(head, {})[task, one, other] = together(made[one]), together(made[other])
-    for head, own in couples.items():
-        print(f"\n| `{head}` | | difference | adjusted p |\n|---|---|---|---|")
-        for (task, one, other), (effect, _, p) in zip(own, compare(list(own.values())), strict=True):
-            text = f"{effect.value:+.1f} [{effect.low:+.1f}, {effect.high:+.1f}]"
-            print(f"| {task} | {one} - {other} | {f'**{text}**' if p <= SIGNIFICANT else text} | {p:.2f} |")
+        parts.setdefault(head, []).append([together(name, runs) for name, runs in made.items()])
+    for head, own in parts.items():
+        couples = [couple for part in own for couple in combinations(part, 2)]
+        tested = zip(couples, compare(couples), strict=True)
+        differences(
+            head,
+            ((a.record.task.name, a.upstream, b.upstream, effect, p) for (a, b), (effect, _, p) in tested),
+        )
+        for several in kinds(own)[0]:
+            over = across(several)
+            where = f"mean of {len(several)}"
+            differences(head, ((where, pair.first, pair.second, pair.effect, pair.adjusted) for pair in over.pairs))
 
 
 if __name__ == "__main__":
