@@ -47,7 +47,7 @@ def fetch(corpus: Corpus, data: Path, cache: Path, accepted: bool, progress: Pro
     downloads = cache / "downloads" / corpus.name
     downloads.mkdir(parents=True, exist_ok=True)
     paths = [download(archive, downloads, progress) for archive in corpus.archives]
-    with _aside(corpus, data) as aside:
+    with files.locked(downloads), _aside(corpus, data) as aside:
         for archive, path in zip(corpus.archives, paths, strict=True):
             archives.unpack(path, aside / archive.folder, archive.strip)
             for inner in sorted(aside.glob("*.tar.gz")):
@@ -61,16 +61,15 @@ def fetch(corpus: Corpus, data: Path, cache: Path, accepted: bool, progress: Pro
 
 @contextmanager
 def _aside(corpus: Corpus, data: Path) -> Iterator[Path]:
-    """An empty folder beside the corpus's, which is removed at the end; other processes that unpack there wait."""
+    """An empty folder beside the corpus's, which is removed at the end; what a killed fetch left there goes first."""
     aside = data / f".fetching-{corpus.name}"
-    with files.locked(data):
-        if aside.exists():
-            shutil.rmtree(aside)
-        aside.mkdir()
-        try:
-            yield aside
-        finally:
-            shutil.rmtree(aside, ignore_errors=True)
+    if aside.exists():
+        shutil.rmtree(aside)
+    aside.mkdir(parents=True)
+    try:
+        yield aside
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
 
 
 def download(archive: Archive, folder: Path, progress: Progress | None = None) -> Path:
