@@ -131,7 +131,11 @@ def swap_test(first: np.ndarray, second: np.ndarray, metric: str, swaps: np.ndar
 
 
 def chunks(swaps: np.ndarray, width: int) -> Iterator[np.ndarray]:
-    """Swaps (c, G) as float64, as many at once as fit where each makes up to `width` numbers; one at least."""
+    """Swaps (c, G) as float64, as many at once as fit where each makes up to `width` numbers; one at least.
+
+    >>> [len(some) for some in chunks(signs(4), 1_000_000)]
+    [2, 2, 2, 2]
+    """
     step = max(1, HELD // max(width, swaps.shape[1], 1))
     for start in range(0, len(swaps), step):
         yield swaps[start : start + step].astype(np.float64)

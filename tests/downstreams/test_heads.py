@@ -19,7 +19,7 @@ from commons.errors import UnknownName
 from commons.metrics import METRICS, sums
 from downstreams.errors import DownstreamError
 from downstreams.registry import HEADS as HEADS_BY_NAME
-from downstreams.registry import Evaluate, EvaluateInFolder
+from downstreams.registry import Evaluate, EvaluateFolds, EvaluateInFolder
 from tests.downstreams.problems import CLASSES, KINDS, Ragged, build, features_of, short
 from tests.downstreams.problems import make as made
 
@@ -318,7 +318,8 @@ def test_a_reader_is_plain_and_travels(head):
 @pytest.mark.parametrize("head", HEADS)
 def test_every_head_has_the_signature_of_the_protocol(head):
     facts = HEADS_BY_NAME.find(head)
-    wanted = inspect.signature((EvaluateInFolder if facts.resumes else Evaluate).__call__).parameters.values()
+    protocol = EvaluateInFolder if facts.resumes else EvaluateFolds if facts.keeps_folds else Evaluate
+    wanted = inspect.signature(protocol.__call__).parameters.values()
     assert list(inspect.signature(facts.load()).parameters.values()) == list(wanted)[1:]
 
 
@@ -355,7 +356,7 @@ def test_the_settings_that_keys_hold_are_those_that_they_held_before():
         "ecapa": frames | {"network": "ecapa"},
         "mscnn": frames | {"network": "mscnn"},
         "finetune": sizes | tuned | {"top": None},
-        "finetune_ecapa": sizes | tuned | {"top": None, "then": "ecapa"},
+        "finetune_ecapa": sizes | tuned | {"top": None, "then": "ecapa", "then_averaged": 5},
         "finetune_top3": sizes | tuned | {"top": 3},
         "speecheq": {"version": 1, "attention": 64, "hidden": 256, "dropout": 0.5} | branches
         | {name: frames[name] for name in ("layers", "batch", "rates", "decay", "warmup", "epochs", "clip")},
