@@ -186,13 +186,17 @@ class Frozen:
             raise UpstreamError(f"{self.name}: windows() gave none [on {none[0]}]; every text has at least one")
         return made
 
-    def loaded(self, one: Segment | Text) -> list[Sized]:
-        """The windows of an utterance as it is called with them, on the CPU. Raises UpstreamError: none can be made."""
+    def loaded(self, one: Segment | Text, longest: float | None = None) -> list[Sized]:
+        """The windows of an utterance, or of its first `longest` s of audio, as it is called with them, on the CPU.
+
+        Raises UpstreamError: none can be made.
+        """
         import torch
 
         if isinstance(one, Text):
             return self.windows([one])[0]
-        return [torch.from_numpy(samples) for samples in load(one, self.audio)]
+        # Copied, so that a waveform begins where products of matrices want it: else rounding depends on the place.
+        return [torch.tensor(samples) for samples in load(one, self.audio, longest)]
 
     def __call__(self, inputs: Sequence[Sized]) -> list[torch.Tensor]:
         """Waveforms (1-D float32, CPU), or texts as `windows` gives them -> a (L, T, D) tensor for each.

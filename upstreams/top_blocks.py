@@ -16,8 +16,7 @@ from upstreams import adapters, tuned
 from upstreams.errors import UpstreamError
 from upstreams.frozen import Frozen
 from upstreams.inputs import Input
-from upstreams.inputs.audio import AudioFormat, decode, windows
-from upstreams.inputs.text import Text
+from upstreams.inputs.audio import AudioFormat
 
 if TYPE_CHECKING:
     import torch
@@ -144,7 +143,7 @@ class TopBlocks:
         import torch
 
         own = []
-        for one in self._loaded(row, cut):
+        for one in self._upstream.loaded(self._inputs[row], cut):
             with torch.no_grad():
                 [given] = self._halves.lower([one.to(self._upstream.device) if isinstance(one, torch.Tensor) else one])
             self._values = given.x.shape[1]
@@ -160,17 +159,6 @@ class TopBlocks:
                     "folder with --cache"
                 ) from error
         return own
-
-    def _loaded(self, row: int, cut: float | None) -> list[Sized]:
-        """The windows of an utterance, or of its first `cut` s, as the network takes them."""
-        import torch
-
-        one = self._inputs[row]
-        if cut is None or isinstance(one, Text):
-            return self._upstream.loaded(one)
-        audio = self._upstream.audio
-        samples = decode(one, audio.sample_rate)[: max(1, round(cut * audio.sample_rate))]
-        return [torch.from_numpy(window) for window in windows(samples, audio)]
 
     def _append(self, content: bytes) -> int:
         """Write at the end of the file; returns where it begins. Raises OSError."""

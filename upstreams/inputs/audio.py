@@ -141,9 +141,10 @@ def _changes(utterances: pd.DataFrame) -> list[tuple[str, tuple[tuple[str, str],
     ]
 
 
-def load(segment: Segment, audio: AudioFormat) -> list[np.ndarray]:
-    """The waveforms of an utterance as an upstream takes them; errors as in `decode`."""
-    return windows(decode(segment, audio.sample_rate), audio)
+def load(segment: Segment, audio: AudioFormat, longest: float | None = None) -> list[np.ndarray]:
+    """The waveforms of an utterance, or of its first `longest` s, as an upstream takes them; errors as in `decode`."""
+    most = None if longest is None else max(1, round(longest * audio.sample_rate))
+    return windows(decode(segment, audio.sample_rate)[:most], audio)
 
 
 def windows(samples: np.ndarray, audio: AudioFormat) -> list[np.ndarray]:
