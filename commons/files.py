@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from threading import Lock
 from typing import BinaryIO
 from urllib.parse import quote
 
@@ -25,6 +26,8 @@ YOUNG = 2.0  # s; a younger temporary file may not be locked yet
 SUFFIX = ".tmp"
 LOCK = ".lock"  # in a folder that processes lock: an empty file
 
+_turn: dict[tuple[int, Path], Lock] = {}  # of the threads of a process that lock a folder
+_turns = Lock()
 _swept: set[Path] = set()  # folders in which this process has removed abandoned files
 
 
@@ -131,16 +134,18 @@ def abandoned(path: Path) -> bool:
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """In this context, other processes that lock the same folder wait; the folder is made if it is absent.
+    """In this context, other threads and processes that lock the same folder wait; the folder is made if it is absent.
 
-    The lock is a claim in a file of the folder: on NFS the lock of a folder itself holds on one machine alone. That of
-    a process that is killed ends with it.
+    Between processes the lock is a claim in a file of the folder: on NFS the lock of a folder itself holds on one
+    machine alone. That of a process that is killed ends with it.
 
     Raises:
         OSError: the folder cannot be made.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    with claims.claimed(folder / LOCK, "the folder"):
+    with _turns:
+        turn = _turn.setdefault((os.getpid(), folder.resolve()), Lock())
+    with turn, claims.claimed(folder / LOCK, "the folder"):  # a claim excludes no thread of its process
         yield
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -80,21 +82,8 @@ def test_a_claim_ends_with_its_process(tmp_path: Path) -> None:
     assert claims.is_free(tmp_path / "claims", "one cell")
 
 
-def test_an_announcement_shows_who_is_alive(tmp_path: Path) -> None:
-    def die(number: int) -> None:
-        with files.announced(tmp_path / "dead", "gone"):
-            os._exit(0)
-
-    children(1, die)
-    with files.announced(tmp_path / "alive", "here"):
-        assert files.abandoned(tmp_path / "dead") and not files.abandoned(tmp_path / "alive")
-    assert not (tmp_path / "alive").exists()
-
-
-def test_who_is_alive_is_known_where_a_lock_asks_for_what_the_file_is_open_for(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """As on NFS: an exclusive lock needs a file that is open for writing, a shared one needs reading."""
+def as_on_nfs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An exclusive lock needs a file that is open for writing, a shared one needs reading."""
     lock = fcntl.flock
     lacks = {fcntl.LOCK_EX: os.O_RDONLY, fcntl.LOCK_SH: os.O_WRONLY}
 
@@ -104,7 +93,20 @@ def test_who_is_alive_is_known_where_a_lock_asks_for_what_the_file_is_open_for(
         lock(file, operation)
 
     monkeypatch.setattr(fcntl, "flock", picky)
-    test_an_announcement_shows_who_is_alive(tmp_path)
+
+
+@pytest.mark.parametrize("disk", [lambda monkeypatch: None, as_on_nfs])
+def test_an_announcement_shows_who_is_alive(disk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    disk(monkeypatch)
+
+    def die(number: int) -> None:
+        with files.announced(tmp_path / "dead", "gone"):
+            os._exit(0)
+
+    children(1, die)
+    with files.announced(tmp_path / "alive", "here"):
+        assert files.abandoned(tmp_path / "dead") and not files.abandoned(tmp_path / "alive")
+    assert not (tmp_path / "alive").exists()
 
 
 def test_a_locked_folder_is_that_of_one_process_where_folders_themselves_have_no_locks(
@@ -120,3 +122,19 @@ def test_a_locked_folder_is_that_of_one_process_where_folders_themselves_have_no
                 os.rmdir(tmp_path / "busy")
 
     children(4, work)
+
+
+def test_a_locked_folder_is_that_of_one_thread(tmp_path: Path) -> None:
+    inside = threading.Event()
+
+    def enter() -> None:
+        with files.locked(tmp_path):
+            inside.set()
+
+    with ThreadPoolExecutor(1) as pool:
+        with files.locked(tmp_path):
+            pool.submit(enter)
+            assert not inside.wait(0.3)
+            with files.locked(tmp_path / "another"):
+                pass
+        assert inside.wait(10)
