@@ -14,11 +14,11 @@ again for every swap. familywise.py tests many pairs at once.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from math import lcm
 
 import numpy as np
 
 from commons.metrics import METRICS
+from leaderboard.records.intervals import same_seeds
 
 ENUMERATED = 12  # groups up to which every swap is tried
 DRAWS = 10_000  # swaps drawn beyond
@@ -71,7 +71,7 @@ def contributions(first: np.ndarray, second: np.ndarray, metric: str) -> np.ndar
     >>> print(contributions(first, second, "UA"))
     [7.5 0. ]
     """
-    first, second = _same_seeds(first, second)
+    first, second = same_seeds([first, second])
     a, b = first.sum(axis=1), second.sum(axis=1)
     figure = METRICS[metric]
     whole = (figure(a) - figure(b)).mean(axis=0)
@@ -118,7 +118,7 @@ def swap_test(first: np.ndarray, second: np.ndarray, metric: str, swaps: np.ndar
     """
     if METRICS[metric].linear:
         return float(p_values(contributions(first, second, metric)[:, None], swaps)[0])
-    first, second = _same_seeds(first, second)
+    first, second = same_seeds([first, second])
     shape, figure = first.shape[2:], METRICS[metric]
     middle = (first + second).sum(axis=1) / 2
     halves = ((first - second) / 2).reshape(*first.shape[:2], -1)
@@ -139,9 +139,3 @@ def chunks(swaps: np.ndarray, width: int) -> Iterator[np.ndarray]:
     step = max(1, HELD // max(width, swaps.shape[1], 1))
     for start in range(0, len(swaps), step):
         yield swaps[start : start + step].astype(np.float64)
-
-
-def _same_seeds(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Both with the same number of seeds, so that all seeds of a group are swapped at once; means stay."""
-    seeds = lcm(len(first), len(second))
-    return first[np.arange(seeds) % len(first)], second[np.arange(seeds) % len(second)]
