@@ -35,7 +35,11 @@ def feed_forward(network: torch.nn.Module, who: str) -> list[str]:
     """
     import torch
 
-    linear = [name for name, own in network.named_modules() if isinstance(own, torch.nn.Linear)]
+    linear = [
+        name.removesuffix(".base_layer")  # of a module that has an adapter
+        for name, own in network.named_modules()
+        if isinstance(own, torch.nn.Linear) and ".lora_" not in name
+    ]
     own = getattr(network, "feed_forward", None)
     if own is None or isinstance(own, torch.nn.Module):
         names = [name for name in linear if FEED_FORWARD.fullmatch(name)]

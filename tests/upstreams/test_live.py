@@ -68,6 +68,18 @@ def test_a_live_network_gives_the_frozen_features(name: str, tmp_path: Path, utt
             np.testing.assert_allclose(means.numpy(), features.pooled[row, 0], rtol=1e-5, atol=atol)
 
 
+@pytest.mark.parametrize("name", [*NAMES, "w2v_bert_2", "data2vec_base"])
+def test_a_network_runs_in_bf16_as_in_fp32(name: str, tmp_path: Path, utterances: pd.DataFrame) -> None:
+    live = extract(made(name, tmp_path), utterances, {"live"}, tmp_path / "cache").live
+    network = live.network()
+    whole = live.frames(network, [0, 1, 2, 3])
+    with torch.autocast("cpu", torch.bfloat16, cache_enabled=False):
+        rough = live.frames(network, [0, 1, 2, 3])
+    for one, own in zip(rough, whole, strict=True):
+        assert float((one.float() - own).detach().norm() / own.detach().norm()) < 0.05
+    sum(one.float().square().mean() for one in rough).backward()
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_gradients_reach_the_first_parameters_and_leave_other_copies_alone(
     name: str, tmp_path: Path, utterances: pd.DataFrame

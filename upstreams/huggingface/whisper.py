@@ -81,11 +81,13 @@ class Whisper(SpeechEncoder):
         module.to(torch.bfloat16)
 
     def encode(self, module: torch.nn.Module, inputs: list[torch.Tensor]) -> list[torch.Tensor]:
+        import torch
+
+        device = inputs[0].device
         samples = [waveform.cpu().numpy() for waveform in inputs]
-        mel = self._spectrogram(
-            samples, sampling_rate=self.sample_rate, return_tensors="pt", device=str(inputs[0].device)
-        )
-        features = mel["input_features"].to(inputs[0].device, module.conv1.weight.dtype)
+        with torch.autocast(device.type, enabled=False):  # the library's spectrogram is of fp32 alone
+            mel = self._spectrogram(samples, sampling_rate=self.sample_rate, return_tensors="pt", device=str(device))
+        features = mel["input_features"].to(device, module.conv1.weight.dtype)
         hidden = layers(module(features, output_hidden_states=True))
         assert self.hop is not None
         return [one[:, : -(-len(w) // self.hop)] for one, w in zip(hidden, inputs, strict=True)]
