@@ -38,25 +38,30 @@ class Room:
             else:
                 yield waiting.pop(0), made
 
-    def tried(self, do: Callable[[], Made], parts: Sequence[np.ndarray]) -> Made | None:
+    def tried(
+        self, do: Callable[[], Made], parts: Sequence[np.ndarray], save: Callable[[], bool] | None = None
+    ) -> Made | None:
         """What `do` gives; None where the GPU's memory did not hold it: now there is less room, for smaller parts.
 
         Args:
             parts: costs of the utterances that `do` computes at once, of each part.
+            save: called where all parts are single utterances: whether `do` takes less memory from now on.
 
         Raises:
-            DownstreamError: all parts are single utterances.
+            DownstreamError: all parts are single utterances, and nothing can be saved.
         """
+        single = all(len(part) == 1 for part in parts)
         try:
             return do()
         except RuntimeError as error:
             if not out_of_memory(error):
                 raise
-            if all(len(part) == 1 for part in parts):
+            if single and not (save and save()):
                 raise DownstreamError(
-                    "the GPU's memory does not hold the training with a single utterance at once; set `checkpointing: "
-                    "true` and `precision: bf16` in a settings file, free some of it, or use --device cpu"
+                    "the GPU's memory does not hold the training with a single utterance at once; set `precision: "
+                    "bf16` in a settings file, free some of it, or use --device cpu"
                 ) from error
-        self.most = min(self.most, max(len(part) * float(part.max()) for part in parts)) / 2
+        if not single:
+            self.most = min(self.most, max(len(part) * float(part.max()) for part in parts)) / 2
         torch.cuda.empty_cache()  # out of the `except`, whose traceback keeps what was computed
         return None

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from commons.corridors.features import Live
 from commons.device import bf16_pays
+from commons.errors import EmorepError
 from downstreams import chance, schedule
 from downstreams.branches import Form, OfSymbols
 from downstreams.class_loss import ClassLoss
@@ -65,7 +66,8 @@ class TunedNetwork:
             live.adapt(self.encoder, settings.lora, draws)
         for parameter in live.front(self.encoder):
             parameter.requires_grad_(False)
-        if settings.checkpointing:
+        self._checkpointed = settings.checkpointing
+        if self._checkpointed:
             live.checkpoint(self.encoder)
         self.encoder.to(self.device)
         depth = live.depth if settings.layers == "weighted" else 1
@@ -127,7 +129,8 @@ class TunedNetwork:
     def backward(self, batch: Batch, draws: torch.Generator | None) -> float:
         """Set the gradients to those of a batch; returns its loss, the mean over its utterances.
 
-        The batch is computed in parts: smaller ones, all anew, where the GPU's memory runs out.
+        The batch is computed in parts: smaller ones, all anew, where the GPU's memory runs out. Where it does not hold
+        a single utterance, gradients are checkpointed from then on.
 
         Raises:
             DownstreamError: it does not hold a single utterance.
@@ -139,13 +142,25 @@ class TunedNetwork:
             self.encoder.zero_grad()
             self.head.zero_grad()
             parts = self._room.parts(np.arange(len(batch.rows)), costs)
-            loss = self._room.tried(partial(self._backward, batch, parts, draws), [costs[part] for part in parts])
+            do = partial(self._backward, batch, parts, draws)
+            loss = self._room.tried(do, [costs[part] for part in parts], self._checkpoint)
             if loss is not None:
                 return loss
             if draws is not None and state is not None:
                 draws.set_state(state)
             for own, before in zip(self.head.buffers(), statistics, strict=True):
                 own.copy_(before)
+
+    def _checkpoint(self) -> bool:
+        """Keep the inputs of blocks alone from now on; False where that was done before or cannot be done."""
+        if self._checkpointed:
+            return False
+        try:
+            self.live.checkpoint(self.encoder)
+        except EmorepError:  # it is not known which modules are the blocks
+            return False
+        self._checkpointed = True
+        return True
 
     def _backward(self, batch: Batch, parts: list[np.ndarray], draws: torch.Generator | None) -> float:
         """Add the gradients of all parts; returns the loss.

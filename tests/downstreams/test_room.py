@@ -65,8 +65,29 @@ def test_passes_without_memory_go_on_in_smaller_parts(monkeypatch):
 def test_memory_too_small_for_one_utterance_says_what_to_set(do, monkeypatch):
     made = network()
     runs_out(made, monkeypatch, 0.0)
-    with pytest.raises(DownstreamError, match=r"single utterance.*`checkpointing: true` and `precision: bf16`"):
+    with pytest.raises(DownstreamError, match=r"single utterance.*`precision: bf16`"):
         do(made)
+
+
+@pytest.mark.parametrize("aggregator", AGGREGATORS)
+def test_gradients_are_checkpointed_where_memory_asks(aggregator, monkeypatch):
+    """A GPU that holds one utterance only where the encoder keeps its inputs alone; the gradients are the same."""
+    given, made = batch(), network(aggregator)
+    loss, expected = gradients(network(aggregator), given, None)
+    calls, own = [], made.live.checkpoint
+
+    def checkpointed(encoder):
+        calls.append(encoder)
+        monkeypatch.undo()
+        own(encoder)
+
+    runs_out(made, monkeypatch, 0.0)
+    monkeypatch.setattr(made.live, "checkpoint", checkpointed)
+    other, after = gradients(made, given, None)
+    assert calls == [made.encoder] and other == pytest.approx(loss, abs=1e-6)
+    for name, gradient in expected.items():
+        torch.testing.assert_close(after[name], gradient, rtol=1e-5, atol=1e-6)
+    assert gradients(made, given, None)[0] == other and len(calls) == 1
 
 
 def test_other_errors_stay_as_they_are():
