@@ -9,6 +9,7 @@ longest step between frames; each takes the mean of the frames of another part w
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from commons.errors import EmorepError, Refused
@@ -19,7 +20,7 @@ from upstreams.identity import Identity, seen_by_any
 from upstreams.named import Named
 
 if TYPE_CHECKING:
-    from commons.corridors.features import Features
+    from commons.corridors.features import Features, Live
     from commons.corridors.utterances import Modality
 
 PAIRING = 1  # of the rules by which layers and frames are paired; part of every fingerprint
@@ -114,11 +115,13 @@ def _sources(identity: Identity, needs: Needs) -> list[tuple[Identity, Needs]]:
         if identity.named.given:
             precomputed.refuse_absent(identity, needs)
         return [(identity, needs)]
-    if "live" in needs:
+    if "live" in needs and identity.named.layer is not None:
         raise UpstreamError(
-            f"{identity.named.name}: a fusion is made of frozen features, and the head trains the network; use another "
-            "head, or one of the parts"
+            f"{identity.named.name}: one layer is read of frozen features, and the head trains the network; use "
+            f"another head, or {identity.parts[0].named.name} whole"
         )
+    if "live" in needs:
+        _alignable(identity)
     if frames := sorted(need for need in needs if need.startswith("frames")):
         _alignable(identity)
         number, part = identity.named.layer, identity.parts[0]
@@ -159,6 +162,15 @@ def features(identity: Identity, extracted: Callable[[Identity, Needs], Features
     def view(one: Identity) -> Features:
         if not one.parts:
             return held[one.named]
-        return side_by_side.features(one, [view(part) for part in one.parts], needs)
+        parts = [view(part) for part in one.parts]
+        made = side_by_side.features(one, parts, needs)
+        return replace(made, live=_live(one, parts)) if "live" in needs else made
 
     return view(identity)
+
+
+def _live(identity: Identity, parts: Sequence[Features]) -> Live:
+    from upstreams.fused_live import FusedLive
+
+    steps = [part.step for part in identity.parts if part.step is not None]  # all are known, see _alignable
+    return FusedLive([part.live for part in parts if part.live is not None], steps)

@@ -15,7 +15,7 @@ from upstreams import adapters, tuned
 from upstreams.errors import UpstreamError
 from upstreams.frozen import Frozen
 from upstreams.inputs import Input
-from upstreams.inputs.audio import AudioFormat, Segment, decode, windows
+from upstreams.inputs.audio import Segment, decode, windows
 from upstreams.inputs.text import Text
 
 if TYPE_CHECKING:
@@ -38,7 +38,6 @@ class Live:
     def __init__(self, upstream: Frozen, inputs: Sequence[Input], scratch: Path | None = None) -> None:
         self._upstream, self._inputs, self._scratch = upstream, tuple(inputs), scratch
         self.modality = upstream.modality
-        self.hop = upstream.takes.hop if isinstance(upstream.takes, AudioFormat) else None
         self.depth, self.width = upstream.depth, upstream.width
         self.untrained = upstream.seen == {}
         self.lengths = np.array([one.length for one in inputs])

@@ -131,9 +131,15 @@ def aligned(fine: np.ndarray, step: float, longest: float, count: int) -> np.nda
         return fine[:count]
     if math.isinf(longest):
         return fine.mean(axis=0, dtype=np.float64, keepdims=True).astype(fine.dtype)
-    owner = np.floor((np.arange(len(fine)) + 0.5) * step / longest + 1e-9)
-    bounds = np.searchsorted(owner, np.arange(count + 1))
+    bounds = np.searchsorted(owners(len(fine), step, longest), np.arange(count + 1))
     sums = np.concatenate([np.zeros((1, *fine.shape[1:])), np.cumsum(fine, axis=0, dtype=np.float64)])
     sizes = np.diff(bounds)
     means = (sums[bounds[1:]] - sums[bounds[:-1]]) / np.maximum(sizes, 1)[:, None, None]
     return np.where((sizes > 0)[:, None, None], means, fine[-1]).astype(fine.dtype)
+
+
+def owners(frames: int, step: float, longest: float) -> np.ndarray:
+    """(frames,) int64: of frames `step` apart, the frame of `longest` seconds within which each has its centre."""
+    if math.isinf(longest):
+        return np.zeros(frames, dtype=np.int64)
+    return np.floor((np.arange(frames) + 0.5) * step / longest + 1e-9).astype(np.int64)

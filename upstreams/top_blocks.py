@@ -16,7 +16,6 @@ from upstreams import adapters, tuned
 from upstreams.errors import UpstreamError
 from upstreams.frozen import Frozen
 from upstreams.inputs import Input
-from upstreams.inputs.audio import AudioFormat
 
 if TYPE_CHECKING:
     import torch
@@ -51,7 +50,6 @@ class TopBlocks:
         """
         self._halves, self._whole = halves(upstream, network, top), network
         self.modality, self.width = upstream.modality, upstream.width
-        self.hop = upstream.takes.hop if isinstance(upstream.takes, AudioFormat) else None
         self.untrained = upstream.seen == {}
         self.lengths = np.array([one.length for one in inputs])
         self._upstream, self._inputs = upstream, inputs

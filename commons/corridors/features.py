@@ -48,7 +48,6 @@ class Live(Protocol):
     """The network itself, with the inputs of the N utterances, for fine-tuning."""
 
     modality: Modality  # "audio" or "text"
-    hop: int | None  # samples between frames; None: one frame for each utterance, or pieces of text
     depth: int  # L
     width: int  # D
     untrained: bool  # its weights are random

@@ -125,6 +125,27 @@ def test_probabilities_of_further_targets_are_averaged_and_sequences_are_left_ou
     assert apply.mean(several[:1]).further == several[0].further and not capsys.readouterr().err
 
 
+@pytest.mark.parametrize("head", ["finetune", "finetune_top3", "finetune_lora", "finetune_ecapa"])
+def test_networks_that_are_trained_side_by_side_give_their_recorded_predictions(
+    folder: Path, tmp_path: Path, head: str
+) -> None:
+    (tmp_path / "tiny.py").write_text(TINY.replace("wav2vec2_base", "wavlm_base"))
+    fused, own = f"{folder}/tiny.py:tiny+{tmp_path}/tiny.py:tiny", tmp_path / "results"
+    asked = words(folder, fused, f"{head}@{folder / head}.yaml", "--keep-weights")
+    assert run_benchmark.main([*asked, "--results", str(own)]) == 0
+    own /= "limited"
+    [record] = [one for one in leaderboard.load(own)[0] if leaderboard.kept(own, one)]
+    alone = [one for one in leaderboard.load(results(folder))[0] if one.cell.downstream == record.cell.downstream]
+    assert record.upstream.fusion == "early" and record.downstream.trained == alone[0].downstream.trained
+    assert record.downstream.trainable > 1.5 * alone[0].downstream.trainable
+    stored = leaderboard.predictions(own, record)
+    stored = stored[stored["fold"] == (fold := record.task.folds[0])].set_index("id")
+    at = leaderboard.weights(own, record, 0)[0].parent.with_suffix(".json")
+    made = applied(folder, str(at), *utterances(folder).loc[stored.index, "path"], "--fold", fold, "-u", fused)
+    columns = [f"score:{name}" for name in record.task.classes]
+    assert np.abs(made[columns].to_numpy() - stored[columns].to_numpy()).max() < 1e-5
+
+
 def test_a_kept_encoder_is_an_upstream_whose_cells_are_marked(folder: Path) -> None:
     [record] = [one for one in leaderboard.load(results(folder))[0] if one.cell.downstream.startswith("finetune@")]
     kept, about = leaderboard.weights(results(folder), record, 0)

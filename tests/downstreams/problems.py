@@ -190,7 +190,7 @@ class Encoder(torch.nn.Module):
 class MadeUpLive:
     """What Features.live is, for an encoder on frames (T_i, 1, D) in place of waveforms of 20 ms a frame."""
 
-    modality, hop, depth, untrained = "audio", 320, 2, False
+    modality, depth, untrained = "audio", 2, False
 
     def __init__(self, frames):
         self.frames_of = frames

@@ -5,13 +5,31 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 import upstreams
 from commons.errors import EmorepError
 from commons.places import Places
 from commons.splitting import split
 from tests.upstreams.sounds import ENERGY, TINY, extract, noise, plugin, speak
+from upstreams import fused_live
 from upstreams.side_by_side import aligned, paired
+
+# A network of one layer, 10 ms a frame.
+SOUND = """
+import torch
+
+class Sound(torch.nn.Module):
+    sample_rate, hop, depth, width, min_samples = 16000, 160, 1, 4, 160
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(3)
+        self.layer = torch.nn.Linear(160, 4)
+
+    def forward(self, waveforms):
+        return [self.layer(w.unfold(0, 160, 160))[None] for w in waveforms]
+"""
 
 
 @pytest.fixture(scope="module")
@@ -189,6 +207,63 @@ def test_a_failing_part_is_named(utterances, cache, tmp_path):
         extract(f"fbank+{broken}", utterances, ["pooled"], cache)
 
 
-def test_the_network_of_a_fusion_cannot_be_trained(utterances, cache):
-    with pytest.raises(EmorepError, match="made of frozen features"):
-        extract("fbank+mfcc", utterances, ["live"], cache)
+@pytest.mark.parametrize("other", ["energy", "whisper"])
+def test_a_live_fusion_gives_the_frozen_frames_and_trains_all_parts(utterances, cache, tmp_path, tiny, other):
+    """A module of one layer with frames of 10 ms beside an encoder of three with 20 ms; two encoders."""
+    whisper = TINY.replace("wav2vec2_base", "whisper_tiny")
+    part = plugin(tmp_path, SOUND, "Sound") if other == "energy" else plugin(tmp_path, whisper, "tiny")
+    features = extract(f"{part}+{tiny}", utterances, ["frames:all", "live"], cache)
+    live, parts = features.live, [extract(name, utterances, ["live"], cache).live for name in (part, tiny)]
+    assert (live.depth, live.width, len(live)) == (features.depth, features.width, len(utterances))
+    np.testing.assert_array_equal(live.costs(), parts[0].costs() + parts[1].costs())
+    network = live.network()
+    assert len(live.front(network)) == sum(len(one.front(one.network())) for one in parts)
+    outputs = live.frames(network, [3, 0])
+    for row, output in zip([3, 0], outputs, strict=True):
+        wanted = features.frames[row].transpose(1, 0, 2)
+        np.testing.assert_allclose(output.detach().numpy(), wanted, rtol=2e-3, atol=2e-3 * np.abs(wanted).max())
+    torch.cat([output.square().mean((0, 1)) for output in outputs]).sum().backward()
+    moved = [any(own.grad is not None and bool(own.grad.any()) for own in one.parameters()) for one in network.parts]
+    assert moved == [True, True]
+
+
+def test_top_blocks_and_adapters_of_a_live_fusion_are_those_of_its_parts(utterances, cache, tmp_path, tiny):
+    other = plugin(tmp_path, TINY.replace("wav2vec2_base", "wavlm_base"), "tiny")
+    live = extract(f"{tiny}+{other}", utterances, ["live"], cache).live
+    network = live.network()
+    with torch.no_grad():
+        last = [output[-1:] for output in live.frames(network, [0, 2])]
+        top = live.top(1)
+        for one, own in zip(top.frames(top.network(), [0, 2]), last, strict=True):
+            torch.testing.assert_close(one, own, rtol=1e-3, atol=1e-3)
+        live.adapt(network, 2, torch.Generator().manual_seed(0))
+        for one, own in zip(live.frames(network, [0, 2]), last, strict=True):
+            torch.testing.assert_close(one[-1:], own)  # adapters begin as nothing
+    adapted = {name.split(".")[1] for name, own in network.named_parameters() if own.requires_grad}
+    assert adapted == {"0", "1"} and all("lora" not in name for name, _ in live.merged(network).named_parameters())
+    live.checkpoint(network)
+    assert all(output.requires_grad for output in live.frames(network, [0]))
+
+
+@pytest.mark.parametrize(
+    ("step", "longest"), [(0.01, 0.02), (0.01, 0.025), (0.016, 0.02), (0.02, 0.02), (0.02, np.inf)]
+)
+def test_frames_with_gradients_are_aligned_as_stored_ones(step, longest):
+    fine = np.random.default_rng(0).standard_normal((30, 2, 3)).astype(np.float32)
+    count = 1 if np.isinf(longest) else int(30 * step / longest) + (2 if step < longest else 0)
+    made = fused_live.aligned(torch.tensor(fine.transpose(1, 0, 2)), step, longest, count)
+    np.testing.assert_allclose(made.numpy().transpose(1, 0, 2), aligned(fine, step, longest, count), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("fbank+{tiny}", r"its part fbank fails: .*cannot be fine-tuned"),
+        ("{tiny}#1", r"one layer is read of frozen features"),
+        ("{tiny}#1+{tiny}", r"one layer is read of frozen features"),
+        ("{tiny}+text_ngrams", r"pieces of text"),
+    ],
+)
+def test_what_a_fusion_cannot_train_says_why(utterances, cache, tiny, name, says):
+    with pytest.raises(EmorepError, match=says):
+        extract(name.format(tiny=tiny), utterances, ["live"], cache)
