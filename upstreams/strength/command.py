@@ -36,6 +36,8 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     score.add_argument(
         "--data", dest="speech", nargs="+", type=Path, required=True, metavar="DIR", help="folders of speech"
     )
+    score.add_argument("--speakers", nargs="+", type=Path, default=[], metavar="CSV",
+                       help="path,speaker: who speaks; of other files a folder counts as a speaker")  # fmt: skip
     score.add_argument("--output", type=Path, required=True, metavar="FILE", help="such as scores.parquet")
     score.add_argument("--min-seconds", type=float, default=0.5, metavar="S", help="shorter files are skipped")
     score.add_argument("--max-seconds", type=float, default=20.0, metavar="S", help="longer files are scored in parts")
@@ -50,17 +52,20 @@ def _train(arguments: argparse.Namespace) -> int:
     from commons import hashing
     from upstreams.extraction import Extraction
     from upstreams.pretraining.checkpoints import Facts
-    from upstreams.strength import model, table, training
+    from upstreams.strength import model, ranking, table, training
 
     _writable(arguments.output)
     rows = table.load(arguments.tables)
     held_out = table.held_out(rows)
     audio = training.audio_of(rows, arguments.jobs)
-    ranked = training.targets(audio, Extraction(places.chosen(arguments).cache, "cpu", arguments.jobs))
-    for emotion, share in ranked.ordered.items():
-        print(f"{emotion}: {100 * share:.1f} % of pairs ranked above neutral, on the utterances that the ranking was "
-              f"fitted to; mean strength "
-              f"{ranked.values[audio['emotion'] == emotion].mean():.2f}")  # fmt: skip
+    values = training.functionals(audio, Extraction(places.chosen(arguments).cache, "cpu", arguments.jobs))
+    wanted = ranking.strengths(ranking.learnt(values, audio), values, audio)
+    others = ranking.learnt(values[~held_out], audio[~held_out])
+    shares = ranking.ordered(others, values[held_out], audio[held_out])
+    for emotion in sorted(set(audio["emotion"]) - {table.NEUTRAL}):
+        share = f"{100 * shares[emotion]:.1f} %" if emotion in shares else "none"
+        print(f"{emotion}: {share} of pairs of speakers held out ranked above neutral by the ranking of the others; "
+              f"mean strength {wanted[audio['emotion'] == emotion].mean():.2f}")  # fmt: skip
 
     def shown(epoch: training.Epoch) -> None:
         error = (
@@ -71,7 +76,7 @@ def _train(arguments: argparse.Namespace) -> int:
 
     usual = PUBLISHED if arguments.published else USUAL
     settings = replace(usual, epochs=arguments.epochs or usual.epochs, seed=arguments.seed)
-    network = training.fit(training.spectra(audio), ranked.values, audio["emotion"], held_out, settings, shown)
+    network = training.fit(training.spectra(audio), wanted, audio["emotion"], held_out, settings, shown)
     facts: Facts = {
         "recipe": asdict(settings),
         "hours": round(float(audio["duration"].sum()) / 3600, 2),
@@ -89,7 +94,7 @@ def _score(arguments: argparse.Namespace) -> int:
     from commons.progress import bar
     from upstreams.pretraining import scores
     from upstreams.pretraining.pack import Bounds, build
-    from upstreams.strength import model, scoring
+    from upstreams.strength import model, scoring, table
 
     _writable(arguments.output)
     if not 0 < 2 * arguments.min_seconds <= arguments.max_seconds:
@@ -99,14 +104,18 @@ def _score(arguments: argparse.Namespace) -> int:
         raise UpstreamError(
             f"{arguments.model}: does not say whose labels it was learnt from; train it on tables with a column corpus"
         )
+    speakers = table.speakers(arguments.speakers)
     with bar("decoding speech", "files") as progress:
         bounds = Bounds(arguments.min_seconds, arguments.max_seconds)
         pack = build(arguments.speech, places.chosen(arguments).cache, bounds, arguments.jobs, progress)
+    voices = scoring.voices(pack, arguments.speech, speakers)
     with bar("scoring", "utterances") as progress:
-        scored = list(scoring.of_pack(network, pack, progress))
+        scored = list(scoring.of_pack(network, pack, voices, progress))
     origin = f"{arguments.model.name}, sha256 {hashing.of_file(arguments.model)[:16]}"
     frames = scores.write(arguments.output, scored, facts["seen"], origin)
     print(f"{arguments.output}: {len(scored)} files, {frames} frames; {len(pack.skipped)} files skipped")
+    by_speaker = len({name for name, voice in zip(pack.names, voices, strict=True) if voice in set(speakers.values())})
+    print(f"energies are relative to the speaker in {by_speaker} files, and to all files of a folder in the others")
     if arguments.pictures:
         scoring.pictures(arguments.pictures, pack, scored, 6)
         print(f"{arguments.pictures}: pictures")

@@ -8,7 +8,7 @@ neutral mean, scaled to 0..1, are the strengths.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -22,42 +22,70 @@ RANGE = (1.0, 99.0)  # percentiles that become 0 and 1; a single odd utterance t
 
 
 @dataclass(frozen=True)
-class Strengths:
-    """values: (N,) in 0..1; a neutral utterance has the mean of its values for all emotions.
+class Ranking:
+    """Emotion -> (D,) weights of functionals less their `mean` (D,) and divided by their `scale` (D,)."""
 
-    ordered: emotion -> share of the pairs, those that it was fitted to, that are ranked right.
+    mean: np.ndarray
+    scale: np.ndarray
+    weights: Mapping[str, np.ndarray]
+
+    def values(self, functionals: np.ndarray) -> dict[str, np.ndarray]:
+        """Emotion -> (N,) values of utterances, from their (N, D) functionals: larger where the emotion is stronger."""
+        z = (functionals.astype(float) - self.mean) / self.scale
+        return {emotion: z @ w for emotion, w in self.weights.items()}
+
+
+def learnt(functionals: np.ndarray, table: pd.DataFrame, seed: int = 1) -> Ranking:
+    """The ranking of the utterances of a table (speaker, emotion), from their (N, D) functionals.
+
+    Emotions of which no speaker has neutral utterances, too, are left out.
     """
-
-    values: np.ndarray
-    ordered: Mapping[str, float]
-
-
-def strengths(functionals: np.ndarray, table: pd.DataFrame, seed: int = 1) -> Strengths:
-    """Strengths of the utterances of a table (speaker, emotion), from their (N, D) functionals.
-
-    Of every emotion a speaker has neutral utterances, too (`table.load` sees to it).
-    """
-    z = _standardised(functionals)
+    x = functionals.astype(float)
+    ranking = Ranking(x.mean(0), np.maximum(x.std(0), 1e-9), {})
+    z = (x - ranking.mean) / ranking.scale
+    weights: dict[str, np.ndarray] = {}
     emotion, speaker = table["emotion"].to_numpy(), table["speaker"].to_numpy()
     neutral = emotion == NEUTRAL
-    values, count, ordered = np.zeros(len(table)), np.zeros(len(table)), {}
-    for number, name in enumerate(sorted(set(emotion) - {NEUTRAL})):
+    for number, name in enumerate(_emotions(table)):
         rng = np.random.default_rng((seed, number))
         strong, weak = _pairs(emotion == name, neutral, speaker, rng)
+        if not len(strong):
+            continue
         alike = [_alike(part, speaker, rng) for part in (emotion == name, neutral)]
-        differences = z[strong] - z[weak]
-        w = _fit(differences, np.concatenate([z[a] - z[b] for a, b in alike]))
-        ordered[str(name)] = float((differences @ w > 0).mean())
+        weights[name] = _fit(z[strong] - z[weak], np.concatenate([z[a] - z[b] for a, b in alike]))
+    return replace(ranking, weights=weights)
+
+
+def strengths(ranking: Ranking, functionals: np.ndarray, table: pd.DataFrame) -> np.ndarray:
+    """(N,) in 0..1: how strong the emotion is in the utterances that were ranked.
+
+    A neutral utterance has the mean of its values for all emotions.
+    """
+    emotion, speaker = table["emotion"].to_numpy(), table["speaker"].to_numpy()
+    neutral = emotion == NEUTRAL
+    values, count = np.zeros(len(table)), np.zeros(len(table))
+    for name, own in ranking.values(functionals).items():
         rows = (emotion == name) | neutral
-        own = _scaled((z @ w)[rows] - _neutral_means(z @ w, speaker, neutral)[rows])
-        values[rows] += own
+        values[rows] += _scaled((own - _neutral_means(own, speaker, neutral))[rows])
         count[rows] += 1
-    return Strengths(values / np.maximum(count, 1), ordered)
+    return values / np.maximum(count, 1)
 
 
-def _standardised(functionals: np.ndarray) -> np.ndarray:
-    x = functionals.astype(float)
-    return (x - x.mean(0)) / np.maximum(x.std(0), 1e-9)
+def ordered(ranking: Ranking, functionals: np.ndarray, table: pd.DataFrame, seed: int = 1) -> dict[str, float]:
+    """Emotion -> share of the pairs of utterances of one speaker that are ranked right, the emotional above the neutral
+    one; emotions without pairs are left out."""
+    emotion, speaker = table["emotion"].to_numpy(), table["speaker"].to_numpy()
+    shares: dict[str, float] = {}
+    for number, (name, own) in enumerate(ranking.values(functionals).items()):
+        rng = np.random.default_rng((seed, number))
+        strong, weak = _pairs(emotion == name, emotion == NEUTRAL, speaker, rng)
+        if len(strong):
+            shares[name] = float((own[strong] > own[weak]).mean())
+    return shares
+
+
+def _emotions(table: pd.DataFrame) -> list[str]:
+    return sorted(set(table["emotion"]) - {NEUTRAL})
 
 
 def _speakers(members: np.ndarray, speaker: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from pathlib import Path, PurePath
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -23,16 +24,31 @@ def frames(network: StrengthNet, waveform: torch.Tensor, speaker: torch.Tensor) 
     return times(len(mel)).numpy(), scores.numpy()
 
 
-def of_pack(network: StrengthNet, pack: Pack, progress: Progress | None = None) -> Iterator[Scored]:
+def voices(pack: Pack, folders: Sequence[Path], speakers: Mapping[str, str]) -> list[str]:
+    """Who speaks in each utterance of a pack of these folders: the speaker of its file, or else the folder it lies in.
+
+    Args:
+        speakers: real path of a file -> its speaker.
+    """
+    real: dict[str, str] = {}
+    for name in dict.fromkeys(pack.names):
+        folder = next(folder for folder in folders if (folder / name).is_file())
+        real[name] = os.path.realpath(folder / name)
+    return [speakers.get(real[name]) or os.path.dirname(real[name]) for name in pack.names]
+
+
+def of_pack(
+    network: StrengthNet, pack: Pack, voices: Sequence[str], progress: Progress | None = None
+) -> Iterator[Scored]:
     """Scores of every file of a pack; parts of a long file are scored one by one.
 
-    Who speaks is not known of a pack: energies are relative to all files of the same folder.
+    Energies are relative to all utterances of the same one among the `voices`, as the network was trained.
     """
     digests, before = hash_of(pack), offsets(pack)
-    speakers = colours(pack)
+    own = colours(pack, voices)
     parts: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {}
     for utterance, name in enumerate(pack.names):
-        at, scores = frames(network, torch.from_numpy(pack.samples(utterance)), speakers[PurePath(name).parent])
+        at, scores = frames(network, torch.from_numpy(pack.samples(utterance)), own[voices[utterance]])
         parts.setdefault(name, []).append((at + before[utterance] / SAMPLE_RATE, scores))
         if progress:
             progress(utterance + 1, len(pack))
@@ -41,14 +57,13 @@ def of_pack(network: StrengthNet, pack: Pack, progress: Progress | None = None) 
         yield Scored(name, digests[name], at, scores)
 
 
-def colours(pack: Pack) -> dict[PurePath, torch.Tensor]:
-    """Folder, below the one that was named, -> (80,) the mean of its files' log-mel energies."""
-    folders: dict[PurePath, list[int]] = {}
-    for utterance, name in enumerate(pack.names):
-        folders.setdefault(PurePath(name).parent, []).append(utterance)
+def colours(pack: Pack, voices: Sequence[str]) -> dict[str, torch.Tensor]:
+    """Voice -> (80,) the mean of the log-mel energies of its utterances."""
+    several: dict[str, list[int]] = {}
+    for utterance, voice in enumerate(voices):
+        several.setdefault(voice, []).append(utterance)
     return {
-        folder: colour(log_mel(torch.from_numpy(pack.samples(one))) for one in several)
-        for folder, several in folders.items()
+        voice: colour(log_mel(torch.from_numpy(pack.samples(one))) for one in own) for voice, own in several.items()
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -39,6 +40,19 @@ def load(paths: Sequence[Path]) -> pd.DataFrame:
     return table
 
 
+def speakers(paths: Sequence[Path]) -> dict[str, str]:
+    """Real path of each file of some tables -> its speaker; columns but path, speaker and corpus say nothing.
+
+    Raises UpstreamError: no such table, or columns, values or an audio file missing.
+    """
+    tables = [_one(path, number, WANTED[:2]) for number, path in enumerate(paths)]
+    return {
+        os.path.realpath(path): who
+        for table in tables
+        for path, who in zip(table["path"], table["speaker"], strict=True)
+    }
+
+
 def seen(table: pd.DataFrame) -> dict[str, str] | None:
     """Corpus -> "labels"; None where it is not known of every row."""
     corpora = sorted(set(table["corpus"]))
@@ -62,14 +76,15 @@ def held_out(table: pd.DataFrame, share: float = 0.2) -> np.ndarray:
     return kept
 
 
-def _one(path: Path, number: int) -> pd.DataFrame:
+def _one(path: Path, number: int, wanted: Sequence[str] = WANTED) -> pd.DataFrame:
+    """A table's files with speaker and corpus, and whatever else is wanted; see `load`."""
     try:
         table = pd.read_csv(path, dtype=str, keep_default_na=False).apply(lambda column: column.str.strip())
     except (OSError, ValueError) as error:
         raise UpstreamError(f"{path}: cannot be used as a table ({error}); {MADE}") from error
-    if missing := [name for name in WANTED if name not in table]:
-        raise UpstreamError(f"{path}: has no column {', '.join(missing)}; expected {', '.join(WANTED)}; {MADE}")
-    for name in WANTED:
+    if missing := [name for name in wanted if name not in table]:
+        raise UpstreamError(f"{path}: has no column {', '.join(missing)}; expected {', '.join(wanted)}; {MADE}")
+    for name in wanted:
         if (empty := np.flatnonzero(table[name] == "")).size:
             raise UpstreamError(f"{path}, line {empty[0] + 2}: has no {name}; fill it in, or leave the line out")
     files = [path.parent / name for name in table["path"]]
@@ -77,6 +92,4 @@ def _one(path: Path, number: int) -> pd.DataFrame:
         raise UpstreamError(f"{path}: {len(gone)} of its audio files are not there, such as {gone[0]}")
     corpus = table.get("corpus", pd.Series("", table.index))
     speaker = corpus.where(corpus != "", str(number)) + "/" + table["speaker"]
-    return pd.DataFrame(
-        {"path": [str(f) for f in files], "speaker": speaker, "emotion": table["emotion"], "corpus": corpus}
-    )
+    return table[list(wanted)].assign(path=[str(file) for file in files], speaker=speaker, corpus=corpus)

@@ -22,7 +22,6 @@ from upstreams.inputs.audio import Segment, decode
 from upstreams.pretraining.batches import SAMPLE_RATE
 from upstreams.pretraining.recipe_sections import Optimiser
 from upstreams.strength.model import Config, Output, StrengthNet, colour, log_mel, padded
-from upstreams.strength.ranking import Strengths, strengths
 from upstreams.strength.settings import Settings
 from upstreams.strength.variation import varied
 
@@ -61,8 +60,8 @@ def audio_of(table: pd.DataFrame, jobs: int) -> pd.DataFrame:
     return whole.set_index(pd.Index([str(i) for i in range(len(whole))], name="id"))
 
 
-def targets(audio: pd.DataFrame, options: Extraction) -> Strengths:
-    """Strengths of all utterances, ranked on openSMILE's functionals, which the store keeps."""
+def functionals(audio: pd.DataFrame, options: Extraction) -> np.ndarray:
+    """(N, 88) openSMILE's functionals of all utterances, which the store keeps."""
     from commons.places import Places
     from upstreams import registry
     from upstreams.extraction.extract import extract
@@ -73,7 +72,7 @@ def targets(audio: pd.DataFrame, options: Extraction) -> Strengths:
     identity = identify(named, *models.current(named, "fp32"))
     pooled = extract(identity, audio, ["pooled"], options, None, models).pooled
     assert pooled is not None  # it was asked for
-    return strengths(np.asarray(pooled[:, 0, 0]), audio)
+    return np.asarray(pooled[:, 0, 0])
 
 
 def spectra(audio: pd.DataFrame) -> list[torch.Tensor]:

@@ -10,7 +10,7 @@ import pytest
 
 from upstreams import UpstreamError
 from upstreams.strength import table as tables
-from upstreams.strength.ranking import strengths
+from upstreams.strength.ranking import learnt, ordered, strengths
 
 
 def made_up(speakers: int = 4, each: int = 12) -> tuple[np.ndarray, pd.DataFrame, np.ndarray]:
@@ -30,19 +30,33 @@ def made_up(speakers: int = 4, each: int = 12) -> tuple[np.ndarray, pd.DataFrame
 
 def test_strengths_lie_in_0_to_1_and_follow_the_hidden_ones() -> None:
     x, table, hidden = made_up()
-    result = strengths(x, table)
-    assert result.values.min() >= 0 and result.values.max() <= 1
+    values = strengths(learnt(x, table), x, table)
+    assert values.min() >= 0 and values.max() <= 1
     emotional = table["emotion"] != "neutral"
-    assert np.corrcoef(result.values[emotional], hidden[emotional])[0, 1] > 0.8
-    assert result.values[~emotional].mean() < 0.4 * result.values[emotional].mean()
-    assert set(result.ordered) == {"anger", "joy"} and min(result.ordered.values()) > 0.95
+    assert np.corrcoef(values[emotional], hidden[emotional])[0, 1] > 0.8
+    assert values[~emotional].mean() < 0.4 * values[emotional].mean()
 
 
 def test_they_depend_on_the_seed_alone_and_not_on_scales() -> None:
     x, table, _ = made_up()
-    once = strengths(x, table).values
-    assert np.array_equal(once, strengths(x, table).values)
-    np.testing.assert_allclose(once, strengths(x * [1, 9, 1, 0.1, 1, 1, 1, 1], table).values, atol=1e-3)
+    other = x * [1, 9, 1, 0.1, 1, 1, 1, 1]
+    once = strengths(learnt(x, table), x, table)
+    assert np.array_equal(once, strengths(learnt(x, table), x, table))
+    np.testing.assert_allclose(once, strengths(learnt(other, table), other, table), atol=1e-3)
+
+
+def test_pairs_of_speakers_held_out_are_counted() -> None:
+    x, table, _ = made_up()
+    held = (table["speaker"] == "s3").to_numpy()
+    ranking = learnt(x[~held], table[~held])
+    shares = ordered(ranking, x[held], table[held])
+    assert set(shares) == {"anger", "joy"} and min(shares.values()) > 0.95
+    own, values = table[held], ranking.values(x[held])["joy"]
+    joy, calm = (values[(own["emotion"] == name).to_numpy()] for name in ("joy", "neutral"))
+    assert shares["joy"] == np.mean(joy[:, None] > calm)
+    alone = held & (table["emotion"] != "anger").to_numpy()
+    assert set(ordered(ranking, x[alone], table[alone])) == {"joy"}
+    assert set(learnt(x[alone], table[alone]).weights) == {"joy"}
 
 
 def written(folder: Path, text: str, *files: str) -> Path:

@@ -16,6 +16,7 @@ from tests.upstreams.mockingjay.small import tiny
 from tests.upstreams.pretraining.training import packed
 from upstreams.__main__ import main
 from upstreams.pretraining import scores
+from upstreams.pretraining.pack import Bounds, build
 from upstreams.strength import model, scoring, training
 from upstreams.strength import table as tables
 from upstreams.strength.model import Config, StrengthNet
@@ -73,9 +74,23 @@ def test_scores_are_relative_to_the_speaker_or_else_to_the_folder(table: Path) -
         assert own.mean(0).abs().max() < 2e-3 and own.std() > 0.1
     whole = [model.log_mel(torch.from_numpy(wave(0.5, 1.0, np.random.default_rng(i)))) for i in range(3)]
     torch.testing.assert_close(model.colour(mel + bands for mel in whole), model.colour(whole) + bands)
-    pack = packed(table.parent / "speech", tiny()).pack
-    of_all = model.colour(model.log_mel(torch.from_numpy(pack.samples(i))) for i in range(len(pack)))
-    torch.testing.assert_close(scoring.colours(pack), {Path(): of_all})
+    speech = table.parent / "speech"
+    pack = packed(speech, tiny()).pack
+    known = {path: who for path, who in tables.speakers([table]).items() if who != "mine/c"}
+    voices = scoring.voices(pack, [speech], known)
+    assert voices == [f"mine/{name[0]}" if name[0] != "c" else str(speech) for name in pack.names]
+    for voice, colour in scoring.colours(pack, voices).items():
+        own = [pack.samples(i) for i, one in enumerate(voices) if one == voice]
+        torch.testing.assert_close(colour, model.colour(model.log_mel(torch.from_numpy(one)) for one in own))
+
+
+def test_folders_of_one_name_below_two_roots_are_two_voices(tmp_path: Path) -> None:
+    for number, root in enumerate("ab"):
+        (tmp_path / root / "wav").mkdir(parents=True)
+        soundfile.write(tmp_path / root / "wav" / f"{root}.wav", 0.1 * np.ones(8000 + number, np.float32), 16000)
+    roots = [tmp_path / "a", tmp_path / "b"]
+    pack = build(roots, tmp_path / "cache", Bounds(0.1, 9.0))
+    assert scoring.voices(pack, roots, {}) == [str(tmp_path / root / "wav") for root in "ab"]
 
 
 def test_both_ways_is_the_lstm_of_torch_on_packed_sequences() -> None:
@@ -128,12 +143,13 @@ def test_from_a_table_to_scores_that_masks_follow(table: Path, tmp_path: Path, c
     common = ["--cache", cache, "--jobs", "1"]
     assert main(["strength", "train", str(table), "--output", str(file), "--epochs", "1", *common]) == 0
     said = capsys.readouterr().out
-    assert "anger: 100.0 % of pairs" in said and "epoch 1: loss" in said
+    assert "anger: 100.0 % of pairs of speakers held out ranked above neutral" in said and "epoch 1: loss" in said
     _, facts = model.load(file)
     assert facts["seen"] == {"mine": "labels"} and facts["recipe"]["epochs"] == 1 and facts["audio"]
     speech, pictures = table.parent / "speech", tmp_path / "pictures"
     words = ["strength", "score", str(file), "--data", str(speech), "--output", str(out), "--pictures", str(pictures)]
-    assert main([*words, "--min-seconds", "0.3", "--max-seconds", "0.8", *common]) == 0
+    assert main([*words, "--min-seconds", "0.3", "--max-seconds", "0.8", *common, "--speakers", str(table)]) == 0
+    assert "relative to the speaker in 36 files, and to all files of a folder in the others" in capsys.readouterr().out
     rows = pq.read_table(out).to_pandas()
     assert list(rows.columns) == ["id", "time", "score"] and rows["id"].nunique() == 36
     one = rows[rows["id"] == "aa0.wav"]
@@ -149,9 +165,10 @@ def test_scores_lie_at_the_middle_of_their_frames(table: Path) -> None:
     torch.manual_seed(0)
     network = StrengthNet(Config(("a", "b"), (2, 2, 2, 2), 4)).eval()
     pack = packed(table.parent / "speech", tiny()).pack
-    name, speaker = pack.names[4], scoring.colours(pack)[Path()]
-    scored = next(one for one in scoring.of_pack(network, pack) if one.id == name)
-    at, values = scoring.frames(network, torch.from_numpy(pack.samples(4)), speaker)
+    name, voices = pack.names[4], [one[0] for one in pack.names]
+    scored = next(one for one in scoring.of_pack(network, pack, voices) if one.id == name)
+    colour = scoring.colours(pack, voices)[voices[4]]
+    at, values = scoring.frames(network, torch.from_numpy(pack.samples(4)), colour)
     assert np.array_equal(scored.scores, values) and at[0] == pytest.approx(0.016)
     assert len(at) == (pack.lengths[4] - 512) // 256 + 1
     assert scored.audio == scores.hash_of(pack)[name]
@@ -170,11 +187,13 @@ def test_bad_requests_are_one_line(table: Path, tmp_path: Path, capsys) -> None:
     unknown = tmp_path / "unknown.safetensors"
     model.save(unknown, StrengthNet(Config(("a", "b"), (2, 2, 2, 2), 4)), {})
     speech = ["--data", str(table.parent / "speech"), "--cache", str(tmp_path)]
+    (nobody := tmp_path / "nobody.csv").write_text("path,emotion\n")
     cases = [
         (["train", str(table), "--output", str(tmp_path / "no" / "x.safetensors")], "does not exist; make it"),
         (["score", str(unknown), *speech, "--output", str(tmp_path / "s")], "does not say whose labels"),
         (["score", str(table), *speech, "--output", str(tmp_path / "s")], "is damaged or not whole"),
         (["score", str(unknown), *speech, "--output", str(tmp_path / "s"), "--min-seconds", "0"], "above 0"),
+        (["score", *speech, "--output", str(tmp_path / "s"), "--speakers", str(nobody)], "has no column speaker"),
     ]
     for words, said in cases:
         assert main(["strength", *words]) == 1
