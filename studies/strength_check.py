@@ -1,12 +1,14 @@
 """Check a strength model on RAVDESS, which it never saw: normal against strong intensity, and beside loudness alone.
 
-    python studies/strength_check.py strength.safetensors RAVDESS [--limit N]
+    python studies/strength_check.py strength.safetensors RAVDESS [--table emotions.csv] [--limit N]
 
 RAVDESS's speech has 672 pairs: one actor, sentence, repetition and emotion, normal and strong. Printed are the share of
 pairs that are ordered right, by the model and by loudness, and their difference, each a mean over actors with its 95 %
 interval (bootstrap over actors); and, over frames less their utterance's mean, how the score goes with energy, alone
 and with log F0 and voicing held constant. A model whose frames follow energy is an energy tracker; one that orders no
-better than loudness may be replaced by it.
+better than loudness may be replaced by it. With --table, the table that the model was learnt from, the same share is
+printed of the ranking that made its targets: the mean of its linear functions of openSMILE's functionals, each divided
+by its deviation in the table. What the ranking tells and the network does not is lost in the network.
 """
 
 from __future__ import annotations
@@ -16,12 +18,17 @@ from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import soundfile
 import soxr
 import torch
 
+from commons import places
+from upstreams.extraction import Extraction
 from upstreams.prosody import Prosody
-from upstreams.strength import model, scoring
+from upstreams.strength import model, scoring, training
+from upstreams.strength import table as tables
+from upstreams.strength.ranking import learnt
 
 RATE = 16000
 NEUTRAL = "01"  # has no strong form
@@ -62,6 +69,17 @@ def partial(frames: np.ndarray) -> float:
     return float(np.corrcoef(left.T)[0, 1])
 
 
+def ranked(paths: list[Path], table: Path, cache: Path) -> np.ndarray:
+    """(N,) the mean over emotions of what the ranking of a table gives for some files."""
+    rows, options = tables.load([table]), Extraction(cache, "cpu", 1)
+    known = training.functionals(training.audio_of(rows, 1), options)
+    ranking = learnt(known, rows)
+    files = training.audio_of(pd.DataFrame({"path": [str(path) for path in paths]}), 1)
+    scales = {emotion: own.std() for emotion, own in ranking.values(known).items()}
+    own = ranking.values(training.functionals(files, options))
+    return np.mean([values / scales[emotion] for emotion, values in own.items()], axis=0)
+
+
 def over_actors(right: np.ndarray, actors: list[str], places: str = ".1f") -> str:
     """Percent: the mean over actors of their means, and its 95 % interval."""
     own = np.array([100 * right[[one == actor for one in actors]].mean() for actor in sorted(set(actors))])
@@ -74,6 +92,8 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("model", type=Path)
     options.add_argument("ravdess", type=Path)
+    options.add_argument("--table", type=Path, help="that the model was learnt from: its ranking is checked, too")
+    places.add_to(options, "cache")
     options.add_argument("--limit", type=int, help="only so many pairs, spread over all")
     options = options.parse_args()
     network, facts = model.load(options.model)
@@ -99,6 +119,10 @@ def main() -> None:
     model_right, loudness_right = everything.T
     print(f"ordered right, %: model {over_actors(model_right, actors)}, loudness {over_actors(loudness_right, actors)}")
     print(f"model minus loudness {over_actors(model_right - loudness_right, actors, '+.1f')}")
+    if options.table:
+        files = [path for _, _, *both in several for path in both]
+        low, high = ranked(files, options.table, places.chosen(options).cache).reshape(-1, 2).T
+        print(f"ordered right, %: ranking {over_actors((high > low).astype(float), actors)}")
     same = (model_right == loudness_right).mean()
     print(f"model and loudness agree on {100 * same:.1f} % of pairs")
     for emotion, some in sorted(right.items()):

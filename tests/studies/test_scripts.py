@@ -100,7 +100,7 @@ SCRIPTS = {
         says="| fbank, demo | gender_0.1 |",
     ),
     "startup_speed": Tiny(("-u", "fbank"), {"TIMES": 1}, "second run"),
-    "strength_check": Tiny(("STRENGTH", "PAIRS"), says="2 pairs"),
+    "strength_check": Tiny(("STRENGTH", "PAIRS", "--table", "EMOTIONS"), says="ordered right, %: ranking"),
     "superb_cost": Tiny(("--head", "--share", "0.001", "--rates", "1", "--threads", "1"),
                    SMALL | {"UTTERANCES": 200, "LAYERS": 2}, "processor time"),
     "text_speed": Tiny(("TEXTS", "--model", "MODEL", "--column", "text", "--rounds", "1"), says="times transformers"),
@@ -128,12 +128,16 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     (folder / "pairs").mkdir()
     for name in ("01-05-01-01-01-01", "01-05-02-01-01-01", "01-04-01-01-01-02", "01-04-02-01-01-02"):
         soundfile.write(folder / "pairs" / f"03-{name}.wav", 0.1 * draws.normal(size=16000), 16000)
+    files = sorted((folder / "pairs").iterdir())
+    emotions = {"path": files, "speaker": ["a", "a", "b", "b"], "emotion": ["neutral", "anger"] * 2}
+    pd.DataFrame(emotions).to_csv(folder / "emotions.csv", index=False)
     strength.save(folder / "strength", strength.StrengthNet(strength.Config(("a", "b"), (2, 2, 2, 2), 4)), {})
     recipe, cache = recipes.load("mockingjay_small"), folder / "cache"
     scores = scored(folder / "scores.parquet", prepare(recipe, [folder / "pairs"], cache).pack)
     return {"SCORES": str(scores), "CACHE": str(cache), "AUDIO": str(folder / "audio"),
             "RESULTS": str(folder / "results"), "TEXTS": str(folder / "texts.csv"),
-            "MODEL": f"hf:{model}", "PAIRS": str(folder / "pairs"), "STRENGTH": str(folder / "strength")}  # fmt: skip
+            "MODEL": f"hf:{model}", "PAIRS": str(folder / "pairs"), "STRENGTH": str(folder / "strength"),
+            "EMOTIONS": str(folder / "emotions.csv")}  # fmt: skip
 
 
 def test_every_script_is_run() -> None:
