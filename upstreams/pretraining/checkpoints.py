@@ -126,25 +126,46 @@ def facts_of(path: Path, method: str) -> Facts | None:
 def recipes_behind(path: Path, method: str) -> Iterator[Mapping[str, object]]:
     """The recipe of the run that wrote a checkpoint, that of the weights with which it began, and so on; none where the
     file does not tell. Recipes are as `Recipe.origin` gives them."""
+    yield from (recipe for facts in _behind(path, method) if isinstance(recipe := facts.get("recipe"), dict))
+
+
+def _behind(path: Path, method: str) -> Iterator[Facts]:
+    """Facts of a checkpoint, of the weights with which its run began, and so on; none where the file does not tell."""
     facts = facts_of(path, method)
     while isinstance(facts, dict):
-        if isinstance(recipe := facts.get("recipe"), dict):
-            yield recipe
+        yield facts
         facts = facts.get("began_with")
 
 
 def group_of_runs(path: Path, method: str) -> str | None:
-    """What a checkpoint shares with those of runs that differ in the seed alone: recipe, audio, scores, step, hashed.
+    """What a checkpoint shares with those of runs that differ in seeds alone, hashed: recipe, audio, scores, step, part
+    of the method, and facts of the weights with which the run began; of such a file without facts only its name.
 
     None where the file does not tell.
     """
-    facts = facts_of(path, method)
-    recipe = facts.get("recipe") if facts else None
-    if facts is None or not isinstance(recipe, dict):
+    facts, *before = list(_behind(path, method)) or [Facts()]
+    if not isinstance(facts.get("recipe"), dict):
         return None
-    decides = {key: value for key, value in recipe.items() if key not in FREE | {"seed", SCORES}}
+    decides = _seedless(facts["recipe"])
     decides |= {"audio": facts.get("audio"), "step": facts.get("step"), SCORES: facts.get("scores")}
+    if (named := STEP.fullmatch(path.name)) and named[2]:
+        decides["part"] = named[2]
+    if before:
+        decides["began_with"] = [_deciding(one) for one in before]
     return f"{method}~{hashing.of_json(decides)[:12]}"
+
+
+def _deciding(facts: Facts) -> dict[str, object]:
+    """Facts of weights with which a run began, but for seeds and for what decides nothing."""
+    unused = {"hours", "seen", "licence", "began_with"}
+    kept = {key: value for key, value in facts.items() if key not in unused}
+    recipe = kept.get("recipe")
+    return kept | ({"recipe": _seedless(recipe)} if isinstance(recipe, dict) else {})
+
+
+def _seedless(recipe: Mapping[str, object]) -> dict[str, object]:
+    """What decides a run, but for its seed and its file of scores, of which the content counts."""
+    return {key: value for key, value in recipe.items() if key not in FREE | {"seed", SCORES}}
 
 
 def read(path: Path, method: str | None = None) -> Stored:

@@ -16,11 +16,12 @@ from upstreams.pretraining.method import METHODS
 
 
 def checkpoint(
-    run: Path, method: str, step: int = 4, audio: str = "a" * 64, before: Path | None = None, **recipe: object
-) -> Path:
+    run: Path, method: str, step: int = 4, audio: str = "a" * 64, before: Path | None = None, part: str = "",
+    **recipe: object,
+) -> Path:  # fmt: skip
     """A file such as pre-training writes, with next to no weights; `before`: what the run began with."""
     run.mkdir(parents=True, exist_ok=True)
-    path = run / checkpoints.name_of(step)
+    path = run / checkpoints.name_of(step, part)
     facts = {"step": step, "audio": audio, "recipe": {"seed": 1, "loss": {"alpha": 1.0}, "log_every": 5} | recipe}
     if before is not None:
         facts["began_with"] = checkpoints.facts_of(before, method)
@@ -39,6 +40,26 @@ def test_runs_of_other_seeds_are_one_group_and_others_are_not(tmp_path, method):
     others = [group("loss", loss={"alpha": 0.0}), group("length", step=8), group("audio", audio="b" * 64)]
     assert len({first, *others}) == 4
     assert upstreams.resolve(f"{method}@{tmp_path / 'mine' / 'two'}").group_of_runs == first
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_what_a_run_began_with_and_the_part_of_the_method_count(tmp_path, method):
+    """Of the weights with which runs began, however far back, too, the seed may differ and nothing else."""
+
+    def made(name: str, **settings: object) -> Path:
+        return checkpoint(tmp_path / name, method, **settings)
+
+    def group(file: Path) -> str | None:
+        return upstreams.resolve(f"{method}@{file}").group_of_runs
+
+    plain, reseeded, other = made("plain"), made("reseeded", seed=2), made("other", loss={"alpha": 0.0})
+    init = {"init": plain.name}
+    begun = [made(f"from_{file.parent.name}", before=file, **init) for file in (plain, reseeded, other)]
+    again = [made(f"again_{file.parent.name}", before=file, **init) for file in begun]
+    groups = [group(file) for file in (plain, *begun, *again)]
+    assert groups[1] == groups[2] and groups[4] == groups[5] and len(set(groups)) == 5 and None not in groups
+    teachers = {group(made("plain", part="teacher")), group(made("reseeded", part="teacher", seed=2))}
+    assert len(teachers) == 1 and not teachers & set(groups)
 
 
 @pytest.mark.parametrize("method", METHODS)
