@@ -205,7 +205,7 @@ def ablation(name: str) -> Ablation:
 
 
 def missing(
-    ablation: Ablation, places: Places, files: Mapping[str, str] | None = None
+    ablation: Ablation, places: Places, files: Mapping[str, str] | None = None, speech: Sequence[Path] = ()
 ) -> dict[tuple[str, str], tuple[tuple[str, str], ...]]:
     """The (ablation, variant) that are to be trained for an ablation, in order, each with those that come before it.
 
@@ -214,10 +214,12 @@ def missing(
     Args:
         places: `places.runs` holds the runs.
         files: NAME -> file, for recipes that name $NAME.
+        speech: folders of speech: runs on other speech do not count. Where it is not decoded yet, none does, since
+            nobody knows; `train` does.
     """
     from upstreams.pretraining.ablation import Workshop
 
-    return Workshop((), _runs(places), places.cache, files=files or {}).missing(ablation)
+    return Workshop(speech, _runs(places), places.cache, files=files or {}).missing(ablation)
 
 
 def train(
@@ -230,7 +232,7 @@ def train(
     seen: Mapping[str, str] | None = None,
     files: Mapping[str, str] | None = None,
 ) -> None:
-    """Train a variant of an ablation, unless that is done.
+    """Train a variant of an ablation, unless that is done on this speech (on any, where none is named).
 
     Args:
         speech: folders of speech.

@@ -11,7 +11,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
@@ -19,11 +19,15 @@ from commons import claims, hashing, yamlfile
 from commons.commands import Stopped
 from commons.errors import EmorepError, Refused, UnknownName, cut
 from commons.faults import faults
+from commons.progress import bar
 from upstreams.errors import UpstreamError
 from upstreams.pretraining import recipe as recipes
 from upstreams.pretraining.checkpoints import checkpoints, name_of
 from upstreams.pretraining.method import METHODS, shipped
 from upstreams.pretraining.recipe_sections import DEFAULT, FREE, RECORD, SCORES, Recipe
+
+if TYPE_CHECKING:
+    from upstreams.pretraining.pack import Bounds
 
 OF_FILES = ("init", "scores")  # settings of recipes that name a file
 
@@ -153,13 +157,14 @@ CLAIMS = "claims"  # in the folder of runs: of several processes one trains a va
 class Workshop:
     """Where and on what variants are trained; `files`: NAME -> file, for recipes that name $NAME."""
 
-    data: Sequence[Path]  # folders of speech
+    data: Sequence[Path]  # folders of speech; where there is none, a finished run counts whatever it was trained on
     runs: Path
     cache: Path
     device: str = "auto"
     jobs: int = 1
     seen: Mapping[str, str] | None = None
     files: Mapping[str, str] = field(default_factory=dict)
+    _keys: dict[Bounds, str] = field(default_factory=dict, init=False, repr=False)  # of the speech
 
     def missing(self, ablation: Ablation) -> dict[Run, tuple[Run, ...]]:
         """The runs that are to be made for an ablation's variants, in order, each with those that come before it.
@@ -190,25 +195,55 @@ class Workshop:
 
     def _is_made(self, ablation: Ablation, variant: str) -> bool:
         try:
-            return finished(self._folder(ablation.name, variant), self._recipe(ablation, variant))
+            return self._holds(self._folder(ablation.name, variant), self._recipe(ablation, variant))
         except EmorepError:  # what it begins with is not there
             return False
 
     def train(self, ablation: Ablation, variant: str) -> None:
-        """Train a variant, unless that is done. It becomes a link where another run here is of the same recipe.
+        """Train a variant, unless that is done. It becomes a link where another run here is of the same recipe and
+        speech.
 
         Raises:
-            UpstreamError: there is no speech, what it begins with is not there, or its training fails.
+            UpstreamError: there is no speech, what it begins with is not there, its folder holds a run of another
+                recipe or on other speech, or its training fails.
             Stopped: a signal ended it.
         """
         run = self._folder(ablation.name, variant)
         with claims.claimed(self.runs / CLAIMS, f"{ablation.name}/{variant}"):
             recipe = self._recipe(ablation, variant)
-            if not run.exists() and (other := next((r for r in self.runs.glob("*/*") if finished(r, recipe)), None)):
+            if self._holds(run, recipe, decode=True):
+                return
+            if run.is_symlink() and run.resolve().is_relative_to(self.runs.resolve()):
+                run.unlink()  # a link of ours, to a run that is gone or another by now
+            others = (other for other in self.runs.glob("*/*") if self._holds(other, recipe, decode=True))
+            if not os.path.lexists(run) and (other := next(others, None)):
                 run.parent.mkdir(parents=True, exist_ok=True)
                 run.symlink_to(os.path.relpath(other.resolve(), run.parent.resolve()), target_is_directory=True)
-            if not finished(run, recipe):
+            else:
                 self._launch(recipe, run)
+
+    def _holds(self, run: Path, recipe: Recipe, decode: bool = False) -> bool:
+        """Whether a folder holds this recipe's finished run, on this speech.
+
+        decode: speech that is not decoded yet; it is taken for other speech else.
+        """
+        audio = trained_on(run, recipe)
+        return audio is not None and (not self.data or audio == self._key(recipe, decode))
+
+    def _key(self, recipe: Recipe, decode: bool) -> str | None:
+        """Hash of the speech, as the recipe cuts it; None where it is not decoded."""
+        from upstreams.pretraining.pack import Bounds, build, known_key
+
+        bounds = Bounds(recipe.audio.min_seconds, recipe.audio.max_seconds)
+        if bounds not in self._keys:
+            key = known_key(self.data, self.cache, bounds)
+            if key is None and decode:
+                with bar("decoding speech", "files") as progress:
+                    key = build(self.data, self.cache, bounds, self.jobs, progress).key
+            if key is None:
+                return None
+            self._keys[bounds] = key
+        return self._keys[bounds]
 
     def _folder(self, ablation: str, variant: str) -> Path:
         return self.runs / ablation / variant
@@ -242,8 +277,9 @@ class Workshop:
         return str(Path(self.files[file[1:]]).expanduser().absolute())
 
 
-def finished(run: Path, recipe: Recipe) -> bool:
-    """Whether a folder holds this recipe's run, and its last checkpoint; of a file of scores the content counts."""
+def trained_on(run: Path, recipe: Recipe) -> str | None:
+    """Hash of the speech that this recipe's finished run was trained on; None where a folder holds no such run, or not
+    its last checkpoint. Of a file of scores the content counts."""
     file = recipe.score_file
     try:
         record = json.loads((run / RECORD).read_text())
@@ -251,6 +287,7 @@ def finished(run: Path, recipe: Recipe) -> bool:
         same = all(recorded.get(key) == value for key, value in recipe.plain().items() if key not in FREE | {SCORES})
         same = same and record.get(SCORES) == (None if file is None else hashing.of_file(Path(file).expanduser()))
         same = same and recorded.get("method", DEFAULT) == recipe.method
-    except (OSError, ValueError, KeyError, AttributeError):
-        return False
-    return same and (run / name_of(recipe.optimiser.steps)).exists()
+        audio = str(record["audio"])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+    return audio if same and (run / name_of(recipe.optimiser.steps)).exists() else None

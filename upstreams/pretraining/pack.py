@@ -111,6 +111,20 @@ def build(
     return _join(shards, skipped, folders)
 
 
+def known_key(folders: Sequence[Path], cache: Path, bounds: Bounds) -> str | None:
+    """The key of what `build` gives, told by the cache alone; None where not all of it is decoded, or files changed.
+
+    Raises UpstreamError: a folder is missing, or holds no audio.
+    """
+    place, audio = cache / "packs", _files(folders)
+    known = _known([file.path for file in audio], place) if place.is_dir() else {}
+    if len(known) < len(audio):
+        return None
+    groups = _groups((file, known[file.path]) for file in audio)
+    contents = [_described(_place(group, place, bounds)) for group in groups]
+    return _key([one for one in contents if one]) if all(contents) else None
+
+
 class Changed(UpstreamError):
     """A file whose content is not what the index of hashes says."""
 
@@ -195,9 +209,8 @@ def _groups(files: Iterable[tuple[File, str]]) -> Iterator[list[tuple[File, str]
 
 def _shard(group: list[tuple[File, str]], place: Path, bounds: Bounds, pool: ThreadPoolExecutor) -> Shard:
     """A shard that is there and whole, or made now."""
-    facts = (VERSION, RULE, bounds.min_seconds, bounds.max_seconds, [sha256 for _, sha256 in group])
-    key = hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:32]
-    about, pcm = place / f"{key}.json", place / f"{key}.pcm"
+    about = _place(group, place, bounds)
+    pcm = about.with_suffix(".pcm")
     contents = _stored(about, pcm)
     if contents is None:
         contents = _decode(group, pcm, bounds, pool)
@@ -205,12 +218,26 @@ def _shard(group: list[tuple[File, str]], place: Path, bounds: Bounds, pool: Thr
     return Shard(contents, pcm, tuple(file for file, _ in group))
 
 
+def _place(group: list[tuple[File, str]], place: Path, bounds: Bounds) -> Path:
+    """The JSON file of a group's shard."""
+    facts = (VERSION, RULE, bounds.min_seconds, bounds.max_seconds, [sha256 for _, sha256 in group])
+    return place / f"{hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:32]}.json"
+
+
 def _stored(about: Path, pcm: Path) -> Contents | None:
     """Contents of a shard; None where it is not there or not whole, so that it is made anew."""
     try:
+        contents = _described(about)
+        return contents if contents and contents.sha256 == hashing.of_file(pcm) else None
+    except FileNotFoundError:
+        return None
+
+
+def _described(about: Path) -> Contents | None:
+    """What the JSON file of a shard says, whether its samples are whole or not; None where it is not there or damaged."""
+    try:
         contents = Contents.model_validate_json(about.read_bytes())
-        whole = contents.own in ("", contents.digest()) and contents.sha256 == hashing.of_file(pcm)
-        return contents if whole else None
+        return contents if contents.own in ("", contents.digest()) else None
     except (FileNotFoundError, ValueError, RecursionError):
         return None
 
@@ -285,8 +312,6 @@ def _join(shards: list[Shard], unread: dict[Path, str], folders: Sequence[Path])
         reasons = "; ".join(f"{name}: {why}" for name, why in list(skipped.items())[:3])
         raise UpstreamError(f"no file under {', '.join(map(str, folders))} can be used ({reasons})")
     names, number, index, start, length = zip(*rows, strict=True)
-    everything = [(shard.contents.sha256, shard.contents.utterances) for shard in shards]
-    key = hashlib.sha256(json.dumps(everything).encode()).hexdigest()
     return Pack(
         shards=tuple(np.memmap(s.pcm, "<i2", "r") if s.contents.utterances else np.zeros(0, "<i2") for s in shards),
         names=names,
@@ -296,8 +321,13 @@ def _join(shards: list[Shard], unread: dict[Path, str], folders: Sequence[Path])
         lengths=np.array(length),
         paths=tuple(s.pcm for s in shards),
         skipped=skipped,
-        key=key,
+        key=_key([shard.contents for shard in shards]),
     )
+
+
+def _key(shards: Sequence[Contents]) -> str:
+    everything = [(contents.sha256, contents.utterances) for contents in shards]
+    return hashlib.sha256(json.dumps(everything).encode()).hexdigest()
 
 
 def hashes(paths: Sequence[Path], place: Path, pool: ThreadPoolExecutor) -> tuple[dict[Path, str], dict[Path, str]]:
@@ -306,11 +336,8 @@ def hashes(paths: Sequence[Path], place: Path, pool: ThreadPoolExecutor) -> tupl
     Args:
         place: folder of the index; where it cannot be used, there is a warning and nothing is kept.
     """
-    real = {path: os.path.realpath(path) for path in paths}
     unread: dict[Path, str] = {}
-    index = FileIndex(place / HASHES)
-    kept = index.known((name, WHOLE) for name in real.values())
-    digests = {path: digest for path in paths if isinstance(digest := kept.get((real[path], WHOLE)), str) and digest}
+    index, digests = FileIndex(place / HASHES), _known(paths, place)
     fresh = [path for path in paths if path not in digests]
     for some in _some(fresh):
         rows: list[fileindex.Row] = []
@@ -319,9 +346,16 @@ def hashes(paths: Sequence[Path], place: Path, pool: ThreadPoolExecutor) -> tupl
                 unread[path] = f"cannot be read ({done.strerror or done})"
             else:
                 state, digests[path] = done
-                rows.append(((real[path], WHOLE), state, "", digests[path]))
+                rows.append(((os.path.realpath(path), WHOLE), state, "", digests[path]))
         index.write(rows)
     return digests, unread
+
+
+def _known(paths: Sequence[Path], place: Path) -> dict[Path, str]:
+    """sha256 (hex) of the files that the index in the folder `place` knows as they are now."""
+    real = {path: os.path.realpath(path) for path in paths}
+    kept = FileIndex(place / HASHES).known((name, WHOLE) for name in real.values())
+    return {path: digest for path in paths if isinstance(digest := kept.get((real[path], WHOLE)), str) and digest}
 
 
 def forget(path: Path, place: Path) -> None:

@@ -47,6 +47,11 @@ class RunFolder:
         `scores`: hash of the file of frame scores, which counts in place of the file's path. Raises UpstreamError if
         the folder holds another run; the message names what differs.
         """
+        if self.path.is_symlink() and not self.path.exists():
+            raise UpstreamError(
+                f"{self.path} is a link to {self.path.readlink()}, which is not there; remove the link, or name "
+                "another folder with --run"
+            )
         asked = {"version": VERSION, "audio": pack.key, "recipe": recipe.plain()} | ({SCORES: scores} if scores else {})
         try:
             before = json.loads((self.path / RECORD).read_text())
@@ -59,8 +64,8 @@ class RunFolder:
         goes_on = set(differs) <= MENDABLE and (not differs or self.saved() < recipe.optimiser.steps)
         if not goes_on:
             raise UpstreamError(
-                f"{self.path} holds another run ({', '.join(sorted(differs))} differ); name another folder with --run, "
-                "or ask for the same recipe, audio and scores to go on"
+                f"{self.path} holds another run ({', '.join(sorted(differs))} differ); name another folder with --run "
+                "(of an ablation's runs: --runs), or ask for the same recipe, audio and scores to go on"
             )
         if self.writes:
             with self._explained():

@@ -24,7 +24,7 @@ from upstreams.mockingjay.model import Mockingjay
 from upstreams.mockingjay.recipe import MaskKind
 from upstreams.pretraining import checkpoints
 from upstreams.pretraining import method as methods
-from upstreams.pretraining.ablation import finished
+from upstreams.pretraining.ablation import trained_on
 from upstreams.pretraining.batches import MicroBatch
 from upstreams.pretraining.checkpoints import group_of_runs, name_of
 from upstreams.pretraining.launch import prepare
@@ -226,10 +226,10 @@ def test_a_run_does_not_go_on_with_other_scores(data: Path, scores: Path, tmp_pa
     go_on(with_scores(file, "intensity", *short))
     for recipe in (with_scores(file, "intensity", *short), with_scores(scores, "intensity", *short)):
         go_on(recipe)
-        assert finished(folder, recipe)
+        assert trained_on(folder, recipe) == packed(data, recipe).pack.key
     scored(file, packed(data, tiny()).pack, {"korean_emotion_tts": "labels"})
     others = with_scores(file, "intensity", *short)
-    assert not finished(folder, others) and not finished(folder, tiny(*short))
+    assert trained_on(folder, others) is trained_on(folder, tiny(*short)) is None
     with pytest.raises(UpstreamError, match=r"another run \(scores differ\)"):
         go_on(others)
     groups = set()

@@ -83,6 +83,40 @@ def test_what_is_missing_comes_after_what_it_begins_with_and_what_it_shares(tmp_
     assert (tmp_path / "runs" / "mine" / "twin").is_symlink()
 
 
+def test_a_run_on_other_speech_is_not_taken_for_the_one_that_is_asked_for(tmp_path: Path) -> None:
+    """Neither as a variant's own run nor linked; whether that is so takes no audio to be read where it is decoded."""
+    mine, runs, cache = written(tmp_path, plain=[], twin=[]), tmp_path / "runs", tmp_path / "cache"
+    first, second = speech(tmp_path / "first", 12), speech(tmp_path / "second", 13)
+    shop, other = (Workshop([data], runs, cache, "cpu") for data in (first, second))
+    shop.train(mine, "plain")
+    shop.train(mine, "twin")
+    assert shop.missing(mine) == Workshop([], runs, cache).missing(mine) == {}
+    assert list(other.missing(mine)) == [("mine", "plain"), ("mine", "twin")]
+    with pytest.raises(UpstreamError, match=r"holds another run \(audio differ\).*--runs"):
+        other.train(mine, "plain")
+    other.train(mine, "twin")  # a link of ours gives way to a run of its own
+    assert not (runs / "mine" / "twin").is_symlink() and list(other.missing(mine)) == [("mine", "plain")]
+    anew = Workshop([first], runs, tmp_path / "elsewhere", "cpu")
+    assert ("mine", "plain") in anew.missing(mine)  # nobody knows before it is decoded
+    before = (runs / "mine" / "plain" / "recipe.json").stat().st_mtime_ns
+    anew.train(mine, "plain")
+    assert (runs / "mine" / "plain" / "recipe.json").stat().st_mtime_ns == before
+    assert list(anew.missing(mine)) == [("mine", "twin")]
+
+
+def test_a_link_to_a_run_that_is_gone_gives_way(tmp_path: Path) -> None:
+    """One of ours; a link that leads elsewhere may be to a disk that comes back."""
+    mine, runs = written(tmp_path, plain=[], theirs=["seed=2"]), tmp_path / "runs"
+    (runs / "mine").mkdir(parents=True)
+    (runs / "mine" / "plain").symlink_to("../gone/plain")
+    (runs / "mine" / "theirs").symlink_to(tmp_path / "disk" / "run")
+    shop = Workshop([speech(tmp_path / "speech", 12)], runs, tmp_path / "cache", "cpu")
+    shop.train(mine, "plain")
+    assert checkpoints(runs / "mine" / "plain") and not (runs / "mine" / "plain").is_symlink()
+    with pytest.raises(UpstreamError, match=r"theirs is a link to .*disk/run, which is not there; remove the link"):
+        shop.train(mine, "theirs")
+
+
 def test_files_that_variants_begin_with_are_passed_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The environment itself is read by the command line alone."""
     mine = written(tmp_path, plain=[], theirs=["init=$THEIR_WEIGHTS"])

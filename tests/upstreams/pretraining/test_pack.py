@@ -16,7 +16,7 @@ from commons import fileindex
 from commons.fileindex import FileIndex
 from upstreams import UpstreamError
 from upstreams.pretraining import pack as packs
-from upstreams.pretraining.pack import Bounds, build
+from upstreams.pretraining.pack import Bounds, build, known_key
 
 BOUNDS = Bounds(0.5, 2.0)
 KEY = "f7d4f654e93726f9187be4890bbf9f7a69264c02b3381b51515392112af61e48"  # made by the code of November 2026
@@ -64,6 +64,20 @@ def test_the_key_is_that_of_earlier_versions(tmp_path: Path) -> None:
     (tmp_path / "data" / "bad.wav").write_text("no audio")
     pack = build([tmp_path / "data"], tmp_path, BOUNDS)
     assert (len(pack), pack.key, [path.name for path in pack.paths]) == (5, KEY, [SHARD])
+
+
+def test_the_key_is_known_without_reading_audio_once_all_of_it_is_decoded(tmp_path: Path) -> None:
+    path = write(tmp_path / "data" / "a.wav", 1.5)
+    (path.parent / "bad.wav").write_text("no audio")
+    assert known_key([path.parent], tmp_path, BOUNDS) is None
+    pack = build([path.parent], tmp_path, BOUNDS)
+    pack.paths[0].unlink()  # the samples say no more
+    assert known_key([path.parent], tmp_path, BOUNDS) == pack.key
+    assert known_key([path.parent], tmp_path, Bounds(0.5, 1.0)) is None
+    write(path, 1.4)
+    assert known_key([path.parent], tmp_path, BOUNDS) is None
+    with pytest.raises(UpstreamError, match="no such folder"):
+        known_key([tmp_path / "none"], tmp_path, BOUNDS)
 
 
 def shards(cache: Path) -> dict[str, tuple[int, int]]:
