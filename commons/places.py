@@ -102,6 +102,8 @@ def unwritable(folder: Path) -> str:
     """
     try:
         there = next(place for place in (folder, *folder.absolute().parents) if os.path.lexists(place))
+        if not there.exists():
+            return f"{there} is a link to {there.readlink()}, which is not there; remove it, or bring that back"
         if not there.is_dir():
             return f"{there} is a file; a folder is expected"
         longest = os.pathconf(there, "PC_NAME_MAX")

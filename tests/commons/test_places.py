@@ -21,6 +21,8 @@ def test_what_cannot_be_written_to_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     for folder in (tmp_path / "file", tmp_path / "file" / "below"):
         assert "file is a file; a folder is expected" in places.unwritable(folder)
+    (tmp_path / "link").symlink_to("gone")
+    assert "link is a link to gone, which is not there" in places.unwritable(tmp_path / "link" / "below")
     assert "no file can be written there" in places.unwritable(Path("/proc/x"))
     assert "longer than 255 bytes" in places.unwritable(tmp_path / ("r" * 300) / "results")
 

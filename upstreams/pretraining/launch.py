@@ -11,8 +11,10 @@ from pathlib import Path
 import torch
 
 from commons import device as devices
+from commons import places
 from commons.commands import SIGNALS
 from commons.progress import Progress, bar
+from upstreams.errors import UpstreamError
 from upstreams.pretraining.meter import Line
 from upstreams.pretraining.method import Speech
 from upstreams.pretraining.pack import Bounds, Pack, build
@@ -52,6 +54,8 @@ def launch(
     with joined(place, world) as processes:
         first = processes.rank == 0
         if first:  # the others load what it made
+            if said := places.unwritable(run):
+                raise UpstreamError(said)
             for warning in recipe.warnings():
                 print(f"warning: {warning}", file=sys.stderr)
             speech = prepare(recipe, data, cache, jobs, shown=True)

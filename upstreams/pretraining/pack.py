@@ -234,7 +234,7 @@ def _stored(about: Path, pcm: Path) -> Contents | None:
 
 
 def _described(about: Path) -> Contents | None:
-    """What the JSON file of a shard says, whether its samples are whole or not; None where it is not there or damaged."""
+    """What the JSON file of a shard says, whether its samples are whole or not; None where it is missing or damaged."""
     try:
         contents = Contents.model_validate_json(about.read_bytes())
         return contents if contents.own in ("", contents.digest()) else None

@@ -47,11 +47,6 @@ class RunFolder:
         `scores`: hash of the file of frame scores, which counts in place of the file's path. Raises UpstreamError if
         the folder holds another run; the message names what differs.
         """
-        if self.path.is_symlink() and not self.path.exists():
-            raise UpstreamError(
-                f"{self.path} is a link to {self.path.readlink()}, which is not there; remove the link, or name "
-                "another folder with --run"
-            )
         asked = {"version": VERSION, "audio": pack.key, "recipe": recipe.plain()} | ({SCORES: scores} if scores else {})
         try:
             before = json.loads((self.path / RECORD).read_text())

@@ -67,16 +67,8 @@ def _train(arguments: argparse.Namespace) -> int:
         print(f"{emotion}: {share} of pairs of speakers held out ranked above neutral by the ranking of the others; "
               f"mean strength {wanted[audio['emotion'] == emotion].mean():.2f}")  # fmt: skip
 
-    def shown(epoch: training.Epoch) -> None:
-        error = (
-            f"error {epoch.error:.3f} (a constant {epoch.constant:.3f}, the best for them {epoch.best_constant:.3f})"
-        )
-        accuracy = f"emotion {100 * epoch.accuracy:.0f} %"
-        print(f"epoch {epoch.number}: loss {epoch.loss:.3f}; speakers held out: {error}, {accuracy}", flush=True)
-
     usual = PUBLISHED if arguments.published else USUAL
     settings = replace(usual, epochs=arguments.epochs or usual.epochs, seed=arguments.seed)
-    network = training.fit(training.spectra(audio), wanted, audio["emotion"], held_out, settings, shown)
     facts: Facts = {
         "recipe": asdict(settings),
         "hours": round(float(audio["duration"].sum()) / 3600, 2),
@@ -84,6 +76,17 @@ def _train(arguments: argparse.Namespace) -> int:
     }
     if (seen := table.seen(rows)) is not None:
         facts["seen"] = seen
+
+    def after(epoch: training.Epoch, network: model.StrengthNet) -> None:
+        error = (
+            f"error {epoch.error:.3f} (a constant {epoch.constant:.3f}, the best for them {epoch.best_constant:.3f})"
+        )
+        accuracy = f"emotion {100 * epoch.accuracy:.0f} %"
+        print(f"epoch {epoch.number}: loss {epoch.loss:.3f}; speakers held out: {error}, {accuracy}", flush=True)
+        if settings.patience is not None and epoch.best:  # so that a kill loses no more than what comes after
+            model.save(arguments.output, network, facts)
+
+    network = training.fit(training.spectra(audio), wanted, audio["emotion"], held_out, settings, after)
     model.save(arguments.output, network, facts)
     print(f"{arguments.output}: {sum(p.numel() for p in network.parameters()) / 1e6:.2f} M parameters")
     return 0
@@ -99,6 +102,8 @@ def _score(arguments: argparse.Namespace) -> int:
     _writable(arguments.output)
     if not 0 < 2 * arguments.min_seconds <= arguments.max_seconds:
         raise UpstreamError("--max-seconds must be at least twice --min-seconds, and both above 0")
+    if arguments.pictures and (said := places.unwritable(arguments.pictures)):
+        raise UpstreamError(f"--pictures: {said}")
     network, facts = model.load(arguments.model)
     if "seen" not in facts:
         raise UpstreamError(
@@ -126,3 +131,7 @@ def _writable(path: Path) -> None:
     """Raises UpstreamError before hours of work whose result could not be written."""
     if not path.parent.is_dir():
         raise UpstreamError(f"{path}: the folder {path.parent} does not exist; make it, or name another place")
+    if path.is_dir():
+        raise UpstreamError(f"{path} is a folder; name a file in it")
+    if said := places.unwritable(path.parent):
+        raise UpstreamError(said)

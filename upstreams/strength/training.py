@@ -42,6 +42,7 @@ class Epoch:
     constant: float  # the same of the training mean, which is what guessing gives
     best_constant: float  # the same of their own median, which no guess knows
     accuracy: float  # of the emotion
+    best: bool  # whether no epoch before it had as small an error
 
 
 def audio_of(table: pd.DataFrame, jobs: int) -> pd.DataFrame:
@@ -93,11 +94,11 @@ def fit(
     emotions: pd.Series,
     held_out: np.ndarray,
     settings: Settings,
-    watch: Callable[[Epoch], None],
+    watch: Callable[[Epoch, StrengthNet], None],
 ) -> StrengthNet:
     """The network of the last epoch; with `patience`, of the one with the smallest error on held-out speakers.
 
-    `watch` is called after each epoch.
+    `watch` is called after each epoch, with the network as it is then.
     """
     torch.manual_seed(settings.seed)
     classes = tuple(sorted(set(emotions)))
@@ -126,10 +127,10 @@ def fit(
             optimiser.step()
             losses.append(loss.item())
         error, accuracy = _errors(network.eval(), dev, mels, strength, emotion, settings)
-        watch(Epoch(number, float(np.mean(losses)), error, constant, best_constant, accuracy))
         since += 1
         if error < smallest:
             best, smallest, since = copy.deepcopy(network.state_dict()), error, 0
+        watch(Epoch(number, float(np.mean(losses)), error, constant, best_constant, accuracy, since == 0), network)
         if since == settings.patience:
             break
     if settings.patience is not None:

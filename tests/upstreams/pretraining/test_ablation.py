@@ -113,7 +113,7 @@ def test_a_link_to_a_run_that_is_gone_gives_way(tmp_path: Path) -> None:
     shop = Workshop([speech(tmp_path / "speech", 12)], runs, tmp_path / "cache", "cpu")
     shop.train(mine, "plain")
     assert checkpoints(runs / "mine" / "plain") and not (runs / "mine" / "plain").is_symlink()
-    with pytest.raises(UpstreamError, match=r"theirs is a link to .*disk/run, which is not there; remove the link"):
+    with pytest.raises(UpstreamError, match=r"theirs is a link to .*disk/run, which is not there; remove it"):
         shop.train(mine, "theirs")
 
 

@@ -53,6 +53,15 @@ def test_the_command_says_so_in_one_line_and_reads_no_speech(
     assert line.startswith(f"error: {name} is 'nonsense'")
 
 
+def test_a_run_that_cannot_be_written_is_refused_before_speech_is_decoded(tmp_path: Path, capsys) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "link").symlink_to("gone")
+    for name, said in (("file", "file is a file; a folder is expected"), ("link", "is a link to gone, which is not")):
+        data, run = str(tmp_path / "no_speech"), str(tmp_path / name)
+        assert main(["pretrain", "small", "--data", data, "--run", run, "--device", "cpu"]) == 1
+        assert said in capsys.readouterr().err
+
+
 def test_cache_and_runs_lie_where_the_environment_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EMOREP_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("EMOREP_RUNS", str(tmp_path / "runs"))

@@ -15,11 +15,13 @@ import torch
 from tests.upstreams.mockingjay.small import tiny
 from tests.upstreams.pretraining.training import packed
 from upstreams.__main__ import main
+from upstreams.errors import UpstreamError
 from upstreams.pretraining import scores
 from upstreams.pretraining.pack import Bounds, build
 from upstreams.strength import model, scoring, training
 from upstreams.strength import table as tables
 from upstreams.strength.model import Config, StrengthNet
+from upstreams.strength.ranking import Strengths
 from upstreams.strength.settings import Settings
 from upstreams.strength.variation import varied
 
@@ -132,10 +134,12 @@ def test_it_learns_strengths_on_speakers_held_out() -> None:
     emotions, held = pd.Series(np.where(wanted > 0.5, "anger", "neutral")), np.arange(90) >= 70
     epochs: list[training.Epoch] = []
     settings = Settings(epochs=12, rate=1e-2, batch=10, channels=(8, 8, 16, 16))
-    network = training.fit(mels, wanted, emotions, held, settings, epochs.append)
+    network = training.fit(mels, wanted, emotions, held, settings, lambda epoch, _: epochs.append(epoch))
     assert min(epoch.error for epoch in epochs) < 0.6 * epochs[0].constant
     assert epochs[-1].loss < epochs[0].loss and not network.training
     assert all(0 < epoch.best_constant <= epoch.constant for epoch in epochs)
+    errors = [epoch.error for epoch in epochs]
+    assert [epoch.best for epoch in epochs] == [e < min(errors[:i], default=np.inf) for i, e in enumerate(errors)]
 
 
 def test_from_a_table_to_scores_that_masks_follow(table: Path, tmp_path: Path, capsys) -> None:
@@ -159,6 +163,27 @@ def test_from_a_table_to_scores_that_masks_follow(table: Path, tmp_path: Path, c
     assert len(list(pictures.glob("*.png"))) == 6
     recipe = tiny("masking.kind=intensity", f"scores={out}")
     assert packed(speech, recipe).scores.seen == {"mine": "labels"}
+
+
+@pytest.mark.parametrize(("published", "kept"), [(["--published"], [1.0, 1.0, 3.0]), ([], [None, None, None])])
+def test_a_training_that_is_killed_leaves_its_best_network_so_far(
+    table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, published: list[str], kept: list[float | None]
+) -> None:
+    """Where patience ends it. Else the network of an epoch in the middle is none that anybody wants."""
+    file, states = tmp_path / "strength.safetensors", list[float | None]()
+    network = StrengthNet(Config(("anger", "neutral"), (2, 2, 2, 2), 4))
+
+    def fit(*given) -> StrengthNet:
+        for number, best in enumerate((True, False, True), start=1):
+            network.score.bias.data.fill_(number)
+            given[-1](training.Epoch(number, 1.0, 0.1, 0.2, 0.2, 0.5, best), network)
+            states.append(model.load(file)[0].score.bias.item() if file.exists() else None)
+        raise UpstreamError("killed")
+
+    monkeypatch.setattr(training, "fit", fit)
+    monkeypatch.setattr(training, "targets", lambda audio, _: Strengths(np.zeros(len(audio)), {}))
+    assert main(["strength", "train", str(table), "--output", str(file), "--jobs", "1", *published]) == 1
+    assert states == kept and (not published or model.load(file)[1]["seen"] == {"mine": "labels"})
 
 
 def test_scores_lie_at_the_middle_of_their_frames(table: Path) -> None:
@@ -190,6 +215,9 @@ def test_bad_requests_are_one_line(table: Path, tmp_path: Path, capsys) -> None:
     (nobody := tmp_path / "nobody.csv").write_text("path,emotion\n")
     cases = [
         (["train", str(table), "--output", str(tmp_path / "no" / "x.safetensors")], "does not exist; make it"),
+        (["train", str(table), "--output", str(tmp_path)], "is a folder; name a file in it"),
+        (["train", str(table), "--output", "/proc/strength.safetensors"], "no file can be written there"),
+        (["score", *speech, "--output", str(tmp_path / "s"), "--pictures", str(unknown)], "--pictures: "),
         (["score", str(unknown), *speech, "--output", str(tmp_path / "s")], "does not say whose labels"),
         (["score", str(table), *speech, "--output", str(tmp_path / "s")], "is damaged or not whole"),
         (["score", str(unknown), *speech, "--output", str(tmp_path / "s"), "--min-seconds", "0"], "above 0"),
