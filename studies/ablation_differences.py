@@ -27,7 +27,7 @@ from leaderboard.records.intervals import same_seeds
 from leaderboard.records.random_weights import draws_of, is_of
 from leaderboard.records.record_store import load
 from leaderboard.records.scoring import pooled
-from leaderboard.tables.runs import common_name, groups_of_runs
+from leaderboard.tables.runs import common_names, groups_of_runs
 
 
 def systems(part: Sequence[Answer], against: Sequence[str]) -> dict[str, list[Answer]]:
@@ -36,9 +36,8 @@ def systems(part: Sequence[Answer], against: Sequence[str]) -> dict[str, list[An
     groups = groups_of_runs([a.record for a in own.values()])
     grouped = {upstream for group in groups for upstream in group}
     groups += [[upstream] for upstream in own if upstream not in grouped]
-    named = {
-        common_name([own[u].record.upstream.variant or u for u in group]): [own[u] for u in group] for group in groups
-    }
+    variants = [[own[u].record.upstream.variant or u for u in group] for group in groups]
+    named = {name: [own[u] for u in group] for name, group in zip(common_names(variants), groups, strict=True)}
     return named | {a.upstream: [a] for a in part if a.upstream in against}
 
 

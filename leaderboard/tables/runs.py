@@ -38,13 +38,13 @@ def with_spread(table: Table, groups: Sequence[Sequence[str]], row_of: Mapping[s
         row_of: upstream -> its row; None: rows are called as upstreams.
     """
     cells, names, rows = dict(table.cells), dict(table.names), []
-    for group in groups:
-        own = [row for upstream in group if (row := (row_of or {}).get(upstream, upstream)) in table.rows]
-        if len(own) < 2:
-            continue
+    shown = [[row for one in group if (row := (row_of or {}).get(one, one)) in table.rows] for group in groups]
+    several = [own for own in shown if len(own) > 1]
+    called = common_names([[table.name(row) for row in own] for own in several])
+    for own, name in zip(several, called, strict=True):
         row = f"runs: {' '.join(own)}"
         rows.append(row)
-        names[row] = f"{common_name([table.name(one) for one in own])}: {plural(len(own), 'seed')}"
+        names[row] = f"{name}: {plural(len(own), 'seed')}"
         for column in table.columns:
             if cell := _spread([table.cell(one, column) for one in own]):
                 cells[row, column] = cell
@@ -67,8 +67,19 @@ def _spread(several: Sequence[Cell]) -> Cell | None:
     return Cell(text=f"{mean} ± {std} ({least} to {largest}{lacking})")
 
 
-def common_name(names: Sequence[str]) -> str:
-    """What several runs are called together: how all their names begin, else all names."""
+def common_names(groups: Sequence[Sequence[str]]) -> list[str]:
+    """What the runs of each group are called together: how all their names begin; all names where that is nothing, or
+    where those of another group begin so too.
+
+    >>> common_names([["mask_1", "mask_2"], ["a_x", "a_y"], ["a"]])
+    ['mask', 'a_x, a_y', 'a']
+    """
+    begin = [_beginning(names) for names in groups]
+    return [
+        name if name and begin.count(name) == 1 else ", ".join(names) for name, names in zip(begin, groups, strict=True)
+    ]
+
+
+def _beginning(names: Sequence[str]) -> str:
     alike = takewhile(lambda letters: len(set(letters)) == 1, zip(*names, strict=False))
-    begin = "".join(letters[0] for letters in alike).rstrip("_-.:/@ ")
-    return begin or ", ".join(names)
+    return "".join(letters[0] for letters in alike).rstrip("_-.:/@ ")

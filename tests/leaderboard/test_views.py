@@ -162,6 +162,7 @@ def test_the_spread_of_pretraining_seeds_stands_below_its_variants(make, results
     """Runs with equal weights are one run; variants of other recipes take no part."""
     made = {}
     variants = {"random_1": "ga", "random_2": "gb", "random_3": "gc", "again": "ga", "energy_1": "hd"}
+    variants |= {"mask_a": "ie", "mask_b": "if", "mask_c": "jg", "mask_d": "jh"}  # two recipes whose names begin alike
     for i, (variant, (group, weights)) in enumerate(variants.items()):
         record = make(upstream=f"emotion2vec:ems/{variant}", seed=i)
         upstream = record.upstream.model_copy(update={"group_of_runs": group, "fingerprint": weights * 64})
@@ -172,10 +173,12 @@ def test_the_spread_of_pretraining_seeds_stands_below_its_variants(make, results
     spread = f"{statistics.fmean(own):.1f} ± {statistics.stdev(own):.1f} ({min(own):.1f} to {max(own):.1f})"
     (table,), _ = view("ablation", results, records)
     assert [table.cell(row, "emodb").text for row in table.rows if "3 seeds" in table.name(row)] == [spread]
-    assert len(table.rows) == 6 and any("pre-training runs of one recipe" in note for note in table.notes)
+    assert len(table.rows) == 12 and any("pre-training runs of one recipe" in note for note in table.notes)
     several = {name: f"emotion2vec:ems/{name}" for name in variants if name != "again"}
     shown = ablations.table("ems", "Where", several, records)
-    assert [shown.name(row) for row in shown.rows] == [*several, "random: 3 seeds"]
+    assert [shown.name(row) for row in shown.rows] == [
+        *several, "mask_a, mask_b: 2 seeds", "mask_c, mask_d: 2 seeds", "random: 3 seeds",
+    ]  # fmt: skip
     assert "random: 3 seeds & " in latex.latex([shown])
 
 
