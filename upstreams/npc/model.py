@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -12,6 +13,13 @@ from upstreams.npc.config import ModelConfig
 
 MOMENTUM = 0.1  # share of a step in the running statistics
 EPS = 1e-5
+
+
+class Kept(NamedTuple):
+    """Which frames are no padding, (B, 1, T), and how many: a tensor (), since a number would wait for the GPU."""
+
+    frames: Tensor
+    count: Tensor
 
 
 class Npc(nn.Module):
@@ -38,7 +46,7 @@ class Npc(nn.Module):
 
         valid: (B, T) frames that are no padding; None: all.
         """
-        kept = None if valid is None else valid[:, None]
+        kept = None if valid is None else Kept(valid[:, None], valid.sum())
         x, outputs = spectra.transpose(1, 2), list[Tensor]()
         for block, masked in zip(self.blocks, self.masked, strict=True):
             x = block(x, kept)
@@ -85,11 +93,11 @@ class Block(nn.Module):
         self.linear, self.norm2 = nn.Conv1d(config.dim, config.dim, 1), Norm(config.dim)
         self.residual, self.dropout = residual, config.dropout
 
-    def forward(self, x: Tensor, kept: Tensor | None) -> Tensor:
+    def forward(self, x: Tensor, kept: Kept | None) -> Tensor:
         y = F.relu(self.norm1(self.conv(x), kept))
         y = F.dropout(self.norm2(self.linear(y), kept), self.dropout, self.training)
         y = F.relu(y + x if self.residual else y)
-        return y if kept is None else y * kept
+        return y if kept is None else y * kept.frames
 
 
 class Norm(nn.Module):
@@ -106,15 +114,14 @@ class Norm(nn.Module):
         self.register_buffer("variance", torch.ones(dim))
         self.sums: Tensor | None = None  # (2, dim) of the values and of their squares
 
-    def forward(self, x: Tensor, kept: Tensor | None) -> Tensor:
+    def forward(self, x: Tensor, kept: Kept | None) -> Tensor:
         if not self.training:
             return F.batch_norm(x, self.mean, self.variance, self.weight, self.bias, eps=EPS)
         if kept is None:
             return self._of_all(x)
-        count = float(kept.sum())
-        mean = (x.float() * kept).sum((0, 2)) / count
-        variance = ((x.float() - mean[:, None]).square() * kept).sum((0, 2)) / count
-        self._sum(mean.detach(), variance.detach(), count)
+        mean = (x.float() * kept.frames).sum((0, 2)) / kept.count
+        variance = ((x.float() - mean[:, None]).square() * kept.frames).sum((0, 2)) / kept.count
+        self._sum(mean.detach(), variance.detach(), kept.count)
         scale = self.weight * torch.rsqrt(variance + EPS)
         return (x * scale[:, None] + (self.bias - mean * scale)[:, None]).to(x.dtype)
 
@@ -125,7 +132,7 @@ class Norm(nn.Module):
         self._sum(mean, variance * (count - 1) / count, count)  # torch keeps the unbiased variance
         return y
 
-    def _sum(self, mean: Tensor, variance: Tensor, count: float) -> None:
+    def _sum(self, mean: Tensor, variance: Tensor, count: Tensor | int) -> None:
         self.sums = (count * torch.stack([mean, variance + mean.square()])).double()
 
     def follow(self, sums: Tensor, count: int) -> None:

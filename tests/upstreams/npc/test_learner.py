@@ -18,7 +18,7 @@ from upstreams import UpstreamError
 from upstreams.__main__ import main
 from upstreams.checks import check
 from upstreams.npc.learner import Prediction
-from upstreams.npc.model import Norm
+from upstreams.npc.model import Kept, Norm, Npc
 from upstreams.pretraining import checkpoints
 from upstreams.pretraining.batches import MicroBatch
 from upstreams.pretraining.method import Speech
@@ -77,17 +77,31 @@ def test_padding_is_in_no_statistic_of_a_norm() -> None:
     frames = torch.cat([x[0].T, x[1].T[:7]])
     theirs = torch.nn.BatchNorm1d(6).train()
     expected = theirs(frames)
-    given = norm(x + 100 * ~valid[:, None], valid[:, None]).transpose(1, 2)[valid]
+    kept = Kept(valid[:, None], valid.sum())
+    given = norm(x + 100 * ~valid[:, None], kept).transpose(1, 2)[valid]
     torch.testing.assert_close(given, expected, atol=1e-5, rtol=1e-5)
     torch.testing.assert_close(norm(x, None), theirs.train()(x), atol=1e-5, rtol=1e-5)
-    for kept, real in ((valid[:, None], frames), (None, x.transpose(1, 2).flatten(0, 1))):
+    for of_batch, real in ((kept, frames), (None, x.transpose(1, 2).flatten(0, 1))):
         fresh, again = Norm(6).train(), torch.nn.BatchNorm1d(6).train()
-        fresh(x, kept)
+        fresh(x, of_batch)
         assert fresh.sums is not None and not fresh.sums.requires_grad
         fresh.follow(fresh.sums, len(real))
         again(real)
         torch.testing.assert_close(fresh.mean, again.running_mean)
         torch.testing.assert_close(fresh.variance, again.running_var)
+
+
+def test_a_padded_batch_goes_through_without_waiting_for_the_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing asks a tensor for its value."""
+    network, spectra = Npc(tiny().network).train(), torch.zeros(2, 30, tiny().network.acoustic.width)
+    valid = torch.arange(30) < torch.tensor([[30], [7]])
+
+    def asked(tensor: torch.Tensor) -> float:
+        raise AssertionError("the value is asked for")
+
+    for name in ("__float__", "__int__", "__bool__", "item", "tolist", "cpu"):
+        monkeypatch.setattr(torch.Tensor, name, asked, raising=False)
+    assert network(spectra, valid)[-1].shape == (2, 30, tiny().network.dim)
 
 
 def test_running_statistics_follow_a_step_however_it_is_split(data: Path) -> None:
