@@ -42,6 +42,7 @@ class Reconstruction:
         self.watched = {"prediction": recipe.collapse.prediction}
         self.inputs = SpectralInputs(recipe, speech, self.framing, device)
         self._drawn: tuple[Sequence[MicroBatch], list[list[Mask]]] | None = None
+        self._tally = np.zeros(3)  # masked frames, frames and masked stretches since the last line of the log
 
     def losses(self, micro: MicroBatch, step: Sequence[MicroBatch]) -> Losses:
         """L1 over masked frames, divided by the masked values of the whole step."""
@@ -65,16 +66,19 @@ class Reconstruction:
         return Losses(torch.stack(terms), moments(predicted).flatten())
 
     def moved(self, at: int, step: Sequence[MicroBatch], statistics: Tensor) -> dict[str, float]:
+        """Count what is masked; nothing else moves."""
+        number = sum(len(stretches(mask.covered)) for masks in self._masks(step) for mask in masks)
+        frames = sum(int(self.framing.frames(micro.samples).sum()) for micro in step)
+        self._tally += (self._count(step), frames, number)
         return {}
 
     def figures(self, statistics: Tensor, step: Sequence[MicroBatch]) -> dict[str, float]:
-        """How much predictions differ between frames; the share of frames that was masked, and how many are masked
-        without a break (mean)."""
-        count = self._count(step)
-        number = sum(len(stretches(mask.covered)) for masks in self._masks(step) for mask in masks)
-        frames = sum(int(self.framing.frames(micro.samples).sum()) for micro in step)
-        varied = spread(statistics.view(2, -1), count)
-        return {"prediction_var": varied, "masked_share": count / frames, "masked_stretch": count / number}
+        """How much predictions differ between frames; since the last figures the share of frames that was masked, and
+        how many were masked without a break (mean)."""
+        masked, frames, number = self._tally.tolist()
+        self._tally[:] = 0
+        varied = spread(statistics.view(2, -1), self._count(step))
+        return {"prediction_var": varied, "masked_share": masked / frames, "masked_stretch": masked / number}
 
     def flops(self, step: Sequence[MicroBatch]) -> float:
         """Floating-point operations of a step."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
 import time
 from collections.abc import Callable, Sequence
 from functools import cache
@@ -15,6 +14,7 @@ from upstreams.pretraining.batches import MicroBatch, Position
 from upstreams.pretraining.method import Learner
 from upstreams.pretraining.recipe_sections import Recipe
 
+Clock = Callable[[], float]  # seconds
 Line = dict[str, float]  # of the log: name -> figure
 
 SIZES = {"cpu": 1536, "cuda": 8192}  # of the matrices that the peak is measured with
@@ -40,6 +40,7 @@ class Meter:
 
     def __init__(self, recipe: Recipe, learner: Learner, device: torch.device, processes: int) -> None:
         self.recipe, self.learner, self.device, self.processes = recipe, learner, device, processes
+        self._clock = clock_of(device)
         self._begin()
 
     def line(
@@ -52,7 +53,7 @@ class Meter:
         if after.step % self.recipe.log_every and after.step != self.recipe.optimiser.steps:
             return None
         terms = dict(zip(self.learner.weights, torch.stack(self._losses).mean(0).tolist(), strict=True))
-        seconds = time.perf_counter() - self._since
+        seconds, busy = time.perf_counter() - self._since, self._clock() - self._busy_since
         line = {
             "step": after.step,
             "epoch": at.epoch,
@@ -61,7 +62,7 @@ class Meter:
             **self.learner.figures(sums.statistics, step),
             **moved,
             "frames_per_second": self._frames / seconds,
-            **self._share_of_peak(seconds),
+            **self._share_of_peak(busy),
             "memory_mb": peak_memory(str(self.device)),
             "seconds": seconds,
         }
@@ -71,13 +72,13 @@ class Meter:
     def _share_of_peak(self, seconds: float) -> dict[str, float]:
         if not self._flops:
             return {}
-        return {
-            "share_of_peak": self._flops / seconds / (self.processes * matrix_peak(self.device, self.recipe.precision))
-        }
+        peak = matrix_peak(self.device, self.recipe.precision, self._clock)
+        return {"share_of_peak": self._flops / seconds / (self.processes * peak)}
 
     def _begin(self) -> None:
         self._losses: list[Tensor] = []
-        self._frames, self._flops, self._since = 0, 0.0, time.perf_counter()
+        self._frames, self._flops = 0, 0.0
+        self._since, self._busy_since = time.perf_counter(), self._clock()
 
 
 @torch.no_grad()
@@ -96,9 +97,14 @@ def spread(sums: Tensor, count: int) -> float:
     return float((variance.clamp(min=0) + 1e-6).sqrt().mean())
 
 
+def clock_of(device: torch.device) -> Clock:
+    """What work on a device is timed by: on a CPU all threads' processor time, in which other programs hardly count."""
+    return time.process_time if device.type == "cpu" else time.perf_counter
+
+
 @cache
-def matrix_peak(device: torch.device, precision: str, clock: Callable[[], float] = time.perf_counter) -> float:
-    """FLOP/s of products of square matrices, the median of a few, measured once: how fast this machine can be.
+def matrix_peak(device: torch.device, precision: str, clock: Clock) -> float:
+    """FLOP/s of products of square matrices, the fastest of a few, measured once: how fast this machine can be.
 
     It is measured in this precision, with the threads that torch has at that time.
     """
@@ -112,7 +118,7 @@ def matrix_peak(device: torch.device, precision: str, clock: Callable[[], float]
         torch.mm(a, b)
         synchronize(device)
         seconds.append(clock() - started)
-    return 2 * size**3 / statistics.median(seconds[1:])
+    return 2 * size**3 / min(seconds[1:])
 
 
 def synchronize(device: torch.device) -> None:

@@ -108,8 +108,26 @@ def test_a_padded_batch_equals_its_items_alone(score: str, unequal: Path) -> Non
     parts = [gradient(learner, one, alone) for one in alone]
     assert together == pytest.approx(sum(loss for loss, _ in parts), rel=1e-5)
     torch.testing.assert_close(whole, sum(part for _, part in parts), atol=1e-6, rtol=1e-4)
-    shares = [learner.figures(torch.zeros(learner.statistics), step)["masked_share"] for step in ([both], alone)]
+    shares = [masked(learner, [both]), masked(learner, alone)]
     assert shares[0] == shares[1] == pytest.approx(0.14, abs=0.03)
+
+
+def masked(learner: Reconstruction, *steps: list[MicroBatch]) -> float:
+    """The share that the log has after these steps."""
+    nothing = torch.zeros(learner.statistics)
+    for number, step in enumerate(steps):
+        learner.moved(number, step, nothing)
+    return learner.figures(nothing, steps[-1])["masked_share"]
+
+
+def test_the_log_has_the_share_of_all_steps_since_its_last_line(unequal: Path) -> None:
+    """A long and a short utterance, whose own shares differ: together it is that of a step with both."""
+    long = ("audio.max_seconds=12", "batch.seconds=24")
+    loaded = packed(unequal, tiny(*long))
+    learner = Reconstruction(tiny(*long), loaded, CPU)
+    steps = [[batch(loaded, 0)], [batch(loaded, 1)]]
+    together, own = masked(learner, [batch(loaded, 0, 1)]), [masked(learner, step) for step in steps]
+    assert min(own) < together < max(own) and masked(learner, *steps) == together
 
 
 def test_the_loss_is_l1_over_masked_frames(data: Path) -> None:
@@ -158,7 +176,7 @@ def test_scores_enter_masks_and_losses(data: Path, scores: Path, tmp_path: Path)
         loaded = packed(data, recipe)
         step = [batch(loaded, *range(6))]
         learner = Reconstruction(recipe, loaded, CPU)
-        shares[kind] = learner.figures(torch.zeros(learner.statistics), step)["masked_share"]
+        shares[kind] = masked(learner, step)
     assert shares["intensity"] < shares["random"]
     assert {shares[kind] for kind in get_args(MaskKind) if kind != "intensity"} == {shares["random"]}
     for score in ("as_published", "from_audio"):
