@@ -15,7 +15,6 @@ from torch import Tensor
 
 from commons.corridors.features import Live
 from commons.device import bf16_pays
-from commons.errors import EmorepError
 from downstreams import chance, schedule
 from downstreams.branches import Form, OfSymbols
 from downstreams.class_loss import ClassLoss
@@ -75,7 +74,8 @@ class TunedNetwork:
         self.longest = settings.longest if live.modality == "audio" else None
         self.costs, self._whole_costs = live.costs(self.longest), live.costs()
         self.precision = precision_on(settings, self.device)
-        self._room = Room(AT_ONCE[live.modality]["cpu" if self.device.type == "cpu" else "cuda"])
+        most = AT_ONCE[live.modality]["cpu" if self.device.type == "cpu" else "cuda"]
+        self._room, self._in_passes = Room(most), Room(most)  # passes without gradients take less memory
 
     def trained(self) -> dict[str, torch.nn.Parameter]:
         """The parameters of the encoder that are trained, by name."""
@@ -129,8 +129,8 @@ class TunedNetwork:
     def backward(self, batch: Batch, draws: torch.Generator | None) -> float:
         """Set the gradients to those of a batch; returns its loss, the mean over its utterances.
 
-        The batch is computed in parts: smaller ones, all anew, where the GPU's memory runs out. Where it does not hold
-        a single utterance, gradients are checkpointed from then on.
+        The batch is computed in parts: smaller ones, all anew, where the GPU's memory runs out. Where these would not
+        help the costliest utterance, gradients are checkpointed from then on.
 
         Raises:
             DownstreamError: it does not hold a single utterance.
@@ -152,13 +152,10 @@ class TunedNetwork:
                 own.copy_(before)
 
     def _checkpoint(self) -> bool:
-        """Keep the inputs of blocks alone from now on; False where that was done before or cannot be done."""
+        """Keep the inputs of blocks alone from now on; False: that was done before. Errors as of Live."""
         if self._checkpointed:
             return False
-        try:
-            self.live.checkpoint(self.encoder)
-        except EmorepError:  # it is not known which modules are the blocks
-            return False
+        self.live.checkpoint(self.encoder)
         self._checkpointed = True
         return True
 
@@ -210,7 +207,7 @@ class TunedNetwork:
     def predict(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Logits (n, C), and vectors (n, P) before the classifier, of whole utterances."""
         self.head.eval()
-        made = self._room.each(rows, self._whole_costs, lambda part: self.head(*padded(self.frames(part))))
+        made = self._in_passes.each(rows, self._whole_costs, lambda part: self.head(*padded(self.frames(part))))
         ordered, outputs = zip(*made, strict=True)
         place = np.argsort(np.concatenate(ordered), kind="stable")[np.argsort(np.argsort(rows, kind="stable"))]
         logits, vectors = (torch.cat(own).cpu().numpy()[place] for own in zip(*outputs, strict=True))
@@ -222,7 +219,7 @@ class TunedNetwork:
         head = self.head.eval()
         assert isinstance(head, MultiTaskHead)
         made: dict[int, np.ndarray] = {}
-        for part, symbols in self._room.each(
+        for part, symbols in self._in_passes.each(
             rows, self._whole_costs, lambda part: own.decoded(head.each_projected(*padded(self.frames(part))))
         ):
             made |= dict(zip(part.tolist(), symbols, strict=True))
@@ -232,7 +229,7 @@ class TunedNetwork:
     def last_layer(self, rows: np.ndarray) -> dict[int, np.ndarray]:
         """Frames (T_i, 1, D) float16 of the last layer, of the utterances `rows`."""
         made: dict[int, np.ndarray] = {}
-        for part, several in self._room.each(rows, self._whole_costs, self.frames):
+        for part, several in self._in_passes.each(rows, self._whole_costs, self.frames):
             for row, own in zip(part, several, strict=True):
                 made[int(row)] = own[:, -1:].cpu().numpy().astype(np.float16)
         return made
@@ -240,7 +237,7 @@ class TunedNetwork:
     def norms_anew(self, rows: np.ndarray, draws: torch.Generator) -> None:
         """Make the statistics of the head's batch norms anew, over one pass of the training utterances `rows`."""
         batches = schedule.one_pass(rows, self.settings.batch, draws)
-        whole = (self._room.each(one, self.costs, lambda part: self.frames(part, self.longest)) for one in batches)
+        whole = (self._in_passes.each(one, self.costs, lambda part: self.frames(part, self.longest)) for one in batches)
         norms_anew(self.head, (padded([own for _, frames in parts for own in frames]) for parts in whole))
 
     def _autocast(self) -> AbstractContextManager[None]:

@@ -1,5 +1,7 @@
 """Parts of a batch go by what they cost, and become smaller where the GPU's memory runs out."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
@@ -88,6 +90,39 @@ def test_gradients_are_checkpointed_where_memory_asks(aggregator, monkeypatch):
     for name, gradient in expected.items():
         torch.testing.assert_close(after[name], gradient, rtol=1e-5, atol=1e-6)
     assert gradients(made, given, None)[0] == other and len(calls) == 1
+
+
+def test_a_long_utterance_among_short_ones_does_not_leave_the_others_one_by_one():
+    """A GPU that holds 25 s, and 250 s once gradients are checkpointed: then a batch of 160 s is two parts again."""
+    costs, held, tries = np.append(np.linspace(1.2, 6.0, 31), 30.0), [25.0], []
+    room = Room(400.0)
+
+    def do(parts):
+        tries.append(len(parts))
+        if max(len(part) * costs[part].max() for part in parts) > held[0]:
+            raise NO_MEMORY
+        return parts
+
+    def save():
+        held[0], before = 250.0, held[0]
+        return before < 250.0
+
+    made = None
+    while made is None:
+        parts = room.parts(np.arange(32), costs)
+        made = room.tried(partial(do, parts), [costs[part] for part in parts], save)
+    assert len(made) == 2 and len(tries) <= 7
+    assert len(room.parts(np.arange(32), costs)) == 2, "in the next step, too"
+
+
+def test_passes_are_not_made_smaller_by_what_training_needs(monkeypatch):
+    made = network()
+    runs_out(made, monkeypatch, 0.11)
+    made.backward(batch(), None)
+    monkeypatch.undo()
+    calls = runs_out(made, monkeypatch, 60.0)
+    made.predict(np.arange(16))
+    assert len(calls) == 1
 
 
 def test_other_errors_stay_as_they_are():
