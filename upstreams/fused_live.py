@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from upstreams.errors import UpstreamError
 from upstreams.side_by_side import owners, paired
 
 if TYPE_CHECKING:
@@ -70,9 +71,19 @@ class FusedLive:
         return FusedNetwork([part.merged(inner) for part, inner in self._each(network)])
 
     def checkpoint(self, network: nn.Module) -> None:
-        """From now on keep the inputs of blocks alone, and compute them again for gradients. Errors as of Live."""
+        """From now on keep the inputs of blocks alone, and compute them again for gradients, in each part that can.
+
+        Raises:
+            UpstreamError: no part can.
+        """
+        faults = []
         for part, inner in self._each(network):
-            part.checkpoint(inner)
+            try:
+                part.checkpoint(inner)
+            except UpstreamError as error:
+                faults.append(error)
+        if len(faults) == len(self._parts):
+            raise faults[0]
 
     def write(self, network: nn.Module, folder: Path, seen: Mapping[str, str]) -> str:
         """Nothing: no upstream reads several networks from one folder."""

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from commons.errors import EmorepError
 from downstreams import tuned_network
 from downstreams.errors import DownstreamError
 from downstreams.room import Room
@@ -69,6 +70,17 @@ def test_memory_too_small_for_one_utterance_says_what_to_set(do, monkeypatch):
     runs_out(made, monkeypatch, 0.0)
     with pytest.raises(DownstreamError, match=r"single utterance.*`precision: bf16`"):
         do(made)
+
+
+def test_memory_too_small_says_what_a_network_lacks_for_checkpointing(monkeypatch):
+    def unknown(encoder):
+        raise EmorepError("mine: name them in an attribute `feed_forward` of the network")
+
+    made = network()
+    runs_out(made, monkeypatch, 0.0)
+    monkeypatch.setattr(made.live, "checkpoint", unknown)
+    with pytest.raises(DownstreamError, match=r"single utterance.*checkpointed: mine: name them .* `feed_forward`"):
+        made.backward(batch(), None)
 
 
 @pytest.mark.parametrize("aggregator", AGGREGATORS)

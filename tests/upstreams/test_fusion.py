@@ -1,5 +1,6 @@
 """Early fusion and single layers: views of what the store has of their parts."""
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -243,6 +244,22 @@ def test_top_blocks_and_adapters_of_a_live_fusion_are_those_of_its_parts(utteran
     assert adapted == {"0", "1"} and all("lora" not in name for name, _ in live.merged(network).named_parameters())
     live.checkpoint(network)
     assert all(output.requires_grad for output in live.frames(network, [0]))
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_parts_of_a_live_fusion_that_can_be_are_checkpointed(utterances, cache, tmp_path, tiny, first):
+    """A module of one's own beside an encoder has no known blocks; two such modules have none at all."""
+    own = plugin(tmp_path, SOUND, "Sound")
+    live = extract(f"{own}+{tiny}" if first else f"{tiny}+{own}", utterances, ["live"], cache).live
+    network = live.network()
+    plain = live.frames(network, [0])[0]
+    live.checkpoint(network)
+    assert any(isinstance(one.forward, partial) for one in network.parts[first].modules())
+    assert torch.equal(live.frames(network, [0])[0], plain)
+    other = plugin(tmp_path, SOUND.replace("Sound", "Other"), "Other")
+    none = extract(f"{own}+{other}", utterances, ["live"], cache).live
+    with pytest.raises(EmorepError, match="`feed_forward`"):
+        none.checkpoint(none.network())
 
 
 @pytest.mark.parametrize(
