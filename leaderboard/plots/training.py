@@ -79,8 +79,8 @@ def forest(results: Path, records: Sequence[Record], width: str) -> Iterator[tup
     """For every task: paired differences of heads on one upstream, with 95 % intervals over the groups.
 
     Every head is compared with `probe`, heads of conversations with `no_context` as well, the average with the other
-    read-outs of its training, and a head of two stages with its first one. A dot is full where the difference is
-    significant among all rows of the task.
+    read-outs of its training, a head of two stages with its first one, and a head on a trained encoder with the same
+    one on frozen frames. A dot is full where the difference is significant among all rows of the task.
     """
     from leaderboard.comparison.answers import answers
     from leaderboard.comparison.standings import SIGNIFICANT, compare
@@ -108,8 +108,9 @@ def _couples(several: Sequence[Answer]) -> Iterator[tuple[Answer, Answer]]:
             if called.main != head:
                 continue
             others = [name for name in own if name != head and _parts(name).main == head]
-            first = called.head.rpartition("_")[0] + called.file  # with the settings of the same file
-            others += [first] if first in own else []
+            first, _, frozen = called.head.rpartition("_")  # of finetune_ecapa: finetune, and ecapa on frozen frames
+            names = (name + called.file for name in (first, frozen))  # with the settings of the same file
+            others += [name for name in names if name in own and name != head]
             others += [NO_CONTEXT] if NO_CONTEXT in own and head in OF_CONTEXT else []
             others += [BASE] if BASE in own and head != BASE and BASE not in others else []
             yield from ((answer, own[other]) for other in others)

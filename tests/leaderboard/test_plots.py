@@ -197,6 +197,16 @@ def test_a_forest_is_of_heads_of_one_upstream_and_filled_where_significant(crowd
             {"finetune@mine~1 - finetune:last@mine~1", "finetune_ecapa@mine~1 - finetune@mine~1"},
         ),
         (("finetune", "finetune:last@mine~1", "finetune_ecapa@mine~1"), set()),
+        (
+            ("attentive", "ecapa", "finetune", "finetune_ecapa", "finetune_speecheq", "speecheq"),
+            {
+                "finetune_ecapa - finetune",
+                "finetune_ecapa - ecapa",
+                "finetune_speecheq - finetune",
+                "finetune_speecheq - speecheq",
+            },
+        ),
+        (("ecapa", "finetune_ecapa@mine~1", "ecapa@mine~1"), {"finetune_ecapa@mine~1 - ecapa@mine~1"}),
     ],
 )
 def test_a_forest_compares_read_outs_and_stages_of_one_training_alone(tmp_path, heads, pairs):
