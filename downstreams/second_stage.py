@@ -51,7 +51,8 @@ def second(network: TunedNetwork, setup: Setup, facts: Choice, shelf: Shelf) -> 
     """
     settings, problem, fold = _settings(setup), setup.problem, setup.fold
     rows = np.unique(np.concatenate([fold.train, fold.dev, fold.tested]))
-    held = HeldFrames(TunedFrames(network, len(problem.ids), rows), problem.ids, setup.device, rows=rows)
+    frames = TunedFrames(network, len(problem.ids), rows)
+    held = HeldFrames(frames, problem.ids, setup.device, widths=network.live.widths, rows=rows)
     averaged = setup.settings.then_averaged
     made = of_fold(
         held, setup.seed, fold, problem=problem, settings=settings, advance=_silent, shelf=shelf, averaged=averaged

@@ -38,7 +38,8 @@ class FusedLive:
     def __init__(self, parts: Sequence[Live], steps: Sequence[float]) -> None:
         """`steps`: seconds between frames of each part; infinite: one frame for each utterance."""
         self._parts, self._steps = tuple(parts), tuple(steps)
-        self.depth, self.width = max(part.depth for part in parts), sum(part.width for part in parts)
+        self.widths = tuple(part.width for part in parts)
+        self.depth, self.width = max(part.depth for part in parts), sum(self.widths)
         self.untrained = all(part.untrained for part in parts)
         self.lengths = parts[0].lengths
 

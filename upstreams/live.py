@@ -35,6 +35,8 @@ class Live:
         UpstreamError: the upstream has no network that can be trained.
     """
 
+    widths: tuple[int, ...] = ()
+
     def __init__(self, upstream: Frozen, inputs: Sequence[Input], scratch: Path | None = None) -> None:
         self._upstream, self._inputs, self._scratch = upstream, tuple(inputs), scratch
         self.modality = upstream.modality

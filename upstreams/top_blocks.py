@@ -39,6 +39,7 @@ class TopBlocks:
     """
 
     depth = 1
+    widths: tuple[int, ...] = ()
 
     def __init__(
         self, upstream: Frozen, inputs: Sequence[Input], network: torch.nn.Module, top: int, folder: Path | None

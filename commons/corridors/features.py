@@ -50,6 +50,7 @@ class Live(Protocol):
     modality: Modality  # "audio" or "text"
     depth: int  # L
     width: int  # D
+    widths: tuple[int, ...]  # of the parts that D consists of, of several networks side by side; empty: there is one
     untrained: bool  # its weights are random
     lengths: np.ndarray  # (N,) float64, of each utterance: seconds of audio, or characters of text
 

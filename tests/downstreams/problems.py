@@ -191,6 +191,7 @@ class MadeUpLive:
     """What Features.live is, for an encoder on frames (T_i, 1, D) in place of waveforms of 20 ms a frame."""
 
     modality, depth, untrained = "audio", 2, False
+    widths = ()
 
     def __init__(self, frames):
         self.frames_of = frames

@@ -6,9 +6,13 @@ import numpy as np
 import pytest
 
 import downstreams
+from downstreams import second_stage
+from downstreams.course import Setup
 from downstreams.frame_training import Scaled
 from downstreams.held_frames import HeldFrames
 from downstreams.part_weights import factors, owners
+from downstreams.settings import FineTune
+from downstreams.shelf import Shelf
 from tests.downstreams.problems import make, short
 
 WIDTHS = [(2, 10), (1, 1, 10), (3, 300)]
@@ -40,6 +44,17 @@ def test_frames_of_parts_have_the_same_sum_of_squares():
     x, valid = Scaled.by(frames, problem.folds[0].train).batch(problem.folds[0].train)
     squares = x[valid].square().mean(0)[0].numpy()
     np.testing.assert_allclose(np.bincount(owners((2, 10)), squares), [6, 6], rtol=1e-3)
+
+
+def test_a_second_stage_weighs_the_parts_of_a_trained_fusion_as_heads_on_frozen_frames_do():
+    features, problem = make(n=30, speakers=3)
+    settings = FineTune.model_validate(short("finetune_ecapa", then_epochs=1).settings)
+    setup = Setup(features.live, problem, problem.folds[0], 0, settings, "cpu")
+    scales = []
+    for features.live.widths in ((), (2, 10)):
+        made = second_stage.second(setup.network(), setup, {}, Shelf(None))
+        scales.append(made.fitted.arrays["scaled.scale"][0])
+    np.testing.assert_allclose(scales[1] / scales[0], factors(owners((2, 10))), rtol=1e-5)
 
 
 @pytest.mark.parametrize("width", [40, 400])  # the second is solved in the span of the rows

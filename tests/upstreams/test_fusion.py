@@ -216,6 +216,7 @@ def test_a_live_fusion_gives_the_frozen_frames_and_trains_all_parts(utterances, 
     features = extract(f"{part}+{tiny}", utterances, ["frames:all", "live"], cache)
     live, parts = features.live, [extract(name, utterances, ["live"], cache).live for name in (part, tiny)]
     assert (live.depth, live.width, len(live)) == (features.depth, features.width, len(utterances))
+    assert live.widths == features.parts == tuple(one.width for one in parts) and not parts[0].widths
     np.testing.assert_array_equal(live.costs(), parts[0].costs() + parts[1].costs())
     network = live.network()
     assert len(live.front(network)) == sum(len(one.front(one.network())) for one in parts)
@@ -235,6 +236,7 @@ def test_top_blocks_and_adapters_of_a_live_fusion_are_those_of_its_parts(utteran
     with torch.no_grad():
         last = [output[-1:] for output in live.frames(network, [0, 2])]
         top = live.top(1)
+        assert top.widths == live.widths
         for one, own in zip(top.frames(top.network(), [0, 2]), last, strict=True):
             torch.testing.assert_close(one, own, rtol=1e-3, atol=1e-3)
         live.adapt(network, 2, torch.Generator().manual_seed(0))
