@@ -6,6 +6,8 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from downstreams.errors import DownstreamError, within_memory
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -62,8 +64,6 @@ def seeds(reader: Reader, wanted: int, draws: int = 0) -> list[int]:
     Raises:
         DownstreamError: the problem has draws, and fewer of them.
     """
-    from downstreams.errors import DownstreamError
-
     if 0 < draws < wanted:
         raise DownstreamError(f"{wanted} seeds are asked for, and the task has {draws} draws; ask for fewer")
     return [0] if reader.deterministic and not draws else list(range(wanted))
@@ -81,6 +81,7 @@ def class_weights(reader: Reader, problem: Problem) -> str | None:
     return balance.applied(settings.class_weights, problem)
 
 
+@within_memory()
 def evaluate(
     reader: Reader,
     features: Features,
@@ -104,10 +105,9 @@ def evaluate(
             reader is then among the fitted heads. Other heads always give theirs, where they can be kept.
 
     Raises:
-        DownstreamError: features and problem do not fit, the head cannot treat this kind of problem, or training
-            overflows.
+        DownstreamError: features and problem do not fit, the head cannot treat this kind of problem, training
+            overflows, or a GPU's memory runs out.
     """
-    from downstreams.errors import DownstreamError
     from downstreams.few_labels import drawn
     from downstreams.registry import HEADS
 
@@ -128,6 +128,7 @@ def evaluate(
     return head.within(work, keep)(features, problem, reader.settings, seeds, device, progress)
 
 
+@within_memory()
 def expected(
     reader: Reader,
     features: Features,
@@ -179,6 +180,7 @@ def forget(work: Path) -> None:
     finetuning.forget(work)
 
 
+@within_memory()
 def apply(reader: Reader, fitted: Fitted, encoder: Path | None, features: Features, device: str = "cpu") -> Answers:
     """What a fitted head gives for utterances.
 
@@ -187,7 +189,7 @@ def apply(reader: Reader, fitted: Fitted, encoder: Path | None, features: Featur
         features: hold what the reader `needs`; live ones are of that encoder, where an upstream reads its folder.
 
     Raises:
-        DownstreamError: an utterance has features that are not finite, or of other sizes.
+        DownstreamError: an utterance has features that are not finite, or of other sizes, or a GPU's memory runs out.
     """
     from downstreams.registry import HEADS
 

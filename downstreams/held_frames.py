@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from commons.corridors.features import Frames
+from commons.device import out_of_memory
 from downstreams.checks import check_finite
 from downstreams.errors import DownstreamError
 
@@ -57,8 +58,18 @@ class HeldFrames:
             check_finite(own[None], ids[i : i + 1], "the last layer" if last else "a layer")
             if held is not None:
                 held[frames.offsets[i] : frames.offsets[i + 1]] = own
-        self._held = None if held is None else torch.as_tensor(held, device=self.device)
+        self._held = None if held is None else self._placed(held)
         self._frames = frames if held is None else None
+
+    def _placed(self, held: np.ndarray) -> torch.Tensor:
+        """On the device, or, where its memory does not hold them, in that of the process."""
+        own = torch.as_tensor(held)
+        try:
+            return own.to(self.device)
+        except RuntimeError as error:
+            if not out_of_memory(error):
+                raise
+        return own
 
     def each(self, rows: np.ndarray) -> Iterator[torch.Tensor]:
         """The frames (T, L', D) float16 of some utterances, one after another."""
@@ -66,4 +77,4 @@ class HeldFrames:
             if self._frames is not None:
                 yield torch.as_tensor(self._frames[i][:, self._layers], device=self.device)
             elif self._held is not None:
-                yield self._held[self._offsets[i] : self._offsets[i + 1]]
+                yield self._held[self._offsets[i] : self._offsets[i + 1]].to(self.device)

@@ -1,16 +1,20 @@
 """Parts of a batch go by what they cost, and become smaller where the GPU's memory runs out."""
 
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
 import pytest
 import torch
 
+import downstreams
 from commons.errors import EmorepError
 from downstreams import tuned_network
 from downstreams.errors import DownstreamError
+from downstreams.held_frames import HeldFrames
 from downstreams.room import Room
 from downstreams.tuned_network import draws_of
+from tests.downstreams.problems import TUNED, make, short
 from tests.downstreams.test_finetune import AGGREGATORS, batch, gradients, network
 
 MOST = 0.24  # s at once; 16 utterances of at most 0.1 s make 5 parts of that
@@ -81,6 +85,41 @@ def test_memory_too_small_says_what_a_network_lacks_for_checkpointing(monkeypatc
     monkeypatch.setattr(made.live, "checkpoint", unknown)
     with pytest.raises(DownstreamError, match=r"single utterance.*checkpointed: mine: name them .* `feed_forward`"):
         made.backward(batch(), None)
+
+
+@pytest.mark.parametrize("head", ["finetune", "attentive", "finetune_ecapa"])
+def test_memory_that_runs_out_beside_a_step_s_parts_is_one_clear_message(head, monkeypatch):
+    """An optimiser's first step takes twice the weights; heads on frozen frames and second stages have no parts."""
+    features, problem = make(n=30, speakers=3)
+    problem, left = replace(problem, folds=problem.folds[:1]), [TUNED["steps"] if head == "finetune_ecapa" else 0]
+    step = torch.optim.AdamW.step
+
+    def runs_out_at_last(*given):
+        left[0] -= 1
+        if left[0] < 0:
+            raise NO_MEMORY
+        return step(*given)
+
+    monkeypatch.setattr(torch.optim.AdamW, "step", runs_out_at_last)
+    with pytest.raises(DownstreamError, match=r"^the GPU's memory ran out; .*--device cpu.*`batch`.*`lora`"):
+        downstreams.evaluate(short(head), features, problem, [0])
+
+
+def test_frames_that_a_gpu_does_not_hold_stay_in_the_memory_of_the_process(monkeypatch):
+    features, problem = make(n=30, speakers=3)
+    to, calls = torch.Tensor.to, []
+
+    def moved(own, device):
+        calls.append(len(own))
+        if len(own) > 20:
+            raise NO_MEMORY
+        return to(own, device)
+
+    monkeypatch.setattr(torch.Tensor, "to", moved)
+    frames = HeldFrames(features.frames, problem.ids, "cpu")
+    for row, own in enumerate(frames.each(np.arange(30))):
+        assert np.array_equal(own.numpy(), features.frames[row])
+    assert calls == [frames.lengths.sum(), *frames.lengths]
 
 
 @pytest.mark.parametrize("aggregator", AGGREGATORS)
