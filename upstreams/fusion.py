@@ -170,7 +170,14 @@ def features(identity: Identity, extracted: Callable[[Identity, Needs], Features
 
 
 def _live(identity: Identity, parts: Sequence[Features]) -> Live:
+    """The networks of the parts, which decode audio of one rate once."""
     from upstreams.fused_live import FusedLive
+    from upstreams.inputs.waveforms import Waveforms
+    from upstreams.live import Live as OfOne
 
     steps = [part.step for part in identity.parts if part.step is not None]  # all are known, see _alignable
-    return FusedLive([part.live for part in parts if part.live is not None], steps)
+    several, waveforms = [part.live for part in parts if part.live is not None], Waveforms()
+    for own in several:
+        if isinstance(own, OfOne):
+            own.waveforms = waveforms
+    return FusedLive(several, steps)

@@ -15,15 +15,14 @@ from upstreams import adapters, tuned
 from upstreams.errors import UpstreamError
 from upstreams.frozen import Frozen
 from upstreams.inputs import Input
-from upstreams.inputs.audio import Segment, decode, windows
+from upstreams.inputs.audio import windows
 from upstreams.inputs.text import Text
+from upstreams.inputs.waveforms import Waveforms
 
 if TYPE_CHECKING:
     import torch
 
     from upstreams.top_blocks import TopBlocks
-
-HELD = 2 << 30  # bytes of decoded audio that are kept, so that not every epoch decodes it again
 
 
 class Live:
@@ -43,9 +42,8 @@ class Live:
         self.depth, self.width = upstream.depth, upstream.width
         self.untrained = upstream.seen == {}
         self.lengths = np.array([one.length for one in inputs])
-        self._held: dict[int, np.ndarray] = {}  # waveforms that were decoded before, by row
+        self.waveforms = Waveforms()  # networks side by side have one together
         self._pieces: dict[int, list[Sized]] = {}  # windows of texts, by row
-        self._bytes = 0  # of the waveforms
         self._one_at_a_time = threading.Lock()  # for code that may change settings of the process
         if not _can_train(upstream.model):
             raise UpstreamError(
@@ -157,9 +155,10 @@ class Live:
         if isinstance(one, Text):
             return self._words(row, one)
         audio = self._upstream.audio
+        whole = self.waveforms.of(one, audio.sample_rate)
         most = None if longest is None else max(1, round(longest * audio.sample_rate))
         # Copied, so that a waveform begins where products of matrices want it: else rounding depends on the place.
-        return [torch.tensor(samples, device=device) for samples in windows(self._samples(row, one)[:most], audio)]
+        return [torch.tensor(samples, device=device) for samples in windows(whole[:most], audio)]
 
     def _words(self, row: int, text: Text) -> list[Sized]:
         """The windows of a text, which are kept for the next time."""
@@ -167,16 +166,6 @@ class Live:
             if row not in self._pieces:
                 [self._pieces[row]] = self._upstream.windows([text])
         return self._pieces[row]
-
-    def _samples(self, row: int, segment: Segment) -> np.ndarray:
-        """The waveform of an utterance, which is kept for the next time while there is room."""
-        samples = self._held.get(row)
-        if samples is None:
-            samples = decode(segment, self._upstream.audio.sample_rate)
-            if self._bytes + samples.nbytes <= HELD:
-                self._held[row] = samples
-                self._bytes += samples.nbytes
-        return samples
 
     def _run(self, network: torch.nn.Module, inputs: list[Sized]) -> list[torch.Tensor]:
         """All inputs in one call if the upstream takes any lengths or all are alike, else one by one."""

@@ -14,6 +14,8 @@ from commons.places import Places
 from commons.splitting import split
 from tests.upstreams.sounds import ENERGY, TINY, extract, noise, plugin, speak
 from upstreams import fused_live
+from upstreams.inputs import waveforms
+from upstreams.inputs.audio import decode, segments
 from upstreams.side_by_side import aligned, paired
 
 # A network of one layer, 10 ms a frame.
@@ -246,6 +248,27 @@ def test_top_blocks_and_adapters_of_a_live_fusion_are_those_of_its_parts(utteran
     assert adapted == {"0", "1"} and all("lora" not in name for name, _ in live.merged(network).named_parameters())
     live.checkpoint(network)
     assert all(output.requires_grad for output in live.frames(network, [0]))
+
+
+def test_a_live_fusion_decodes_audio_once_for_all_parts_of_one_rate(utterances, cache, tmp_path, tiny, monkeypatch):
+    """Two parts take 16 kHz, a third one 8 kHz."""
+    names = [tiny, plugin(tmp_path, SOUND, "Sound")]
+    names.append(plugin(tmp_path, SOUND.replace("Sound", "Low").replace("16000", "8000"), "Low"))
+    live, rates = extract("+".join(names), utterances, ["live"], cache).live, []
+    monkeypatch.setattr(waveforms, "decode", lambda one, rate: rates.append(rate) or decode(one, rate))
+    network = live.network()
+    for rows in ([0, 1], [1, 2], [0, 2]):
+        live.frames(network, rows)
+    assert sorted(rates) == [8000] * 3 + [16000] * 3
+
+
+def test_waveforms_beyond_the_room_are_decoded_again(utterances, monkeypatch):
+    several, calls = segments(utterances), []
+    monkeypatch.setattr(waveforms, "decode", lambda one, rate: calls.append(one) or decode(one, rate))
+    own = waveforms.Waveforms(room=4 * 8000)
+    for one in [*several[:2], *several[:2]]:
+        assert np.array_equal(own.of(one, 16000), decode(one, 16000))
+    assert calls == [*several[:2], several[1]]
 
 
 @pytest.mark.parametrize("first", [True, False])
