@@ -11,6 +11,7 @@ import downstreams
 from commons.corridors.features import Features
 from commons.corridors.problem import Fold, Problem, Target
 from upstreams import adapters
+from upstreams.fused_live import FusedLive
 
 KINDS = ("classification", "regression", "conversation", "ordinal")
 CLASSES = ("anger", "happiness", "sadness")
@@ -63,8 +64,8 @@ class Ragged(list):
         self.offsets = np.cumsum([0, *map(len, frames)])
 
 
-def features_of(pooled=None, frames=None):
-    """Features of these parts: (N, 2, L, D) and Ragged."""
+def features_of(pooled=None, frames=None, parts=()):
+    """Features of these arrays, (N, 2, L, D) and Ragged; `parts`: widths of the upstreams that stand side by side."""
     n = len(frames if pooled is None else pooled)
     depth, width = (1, 1) if pooled is None else pooled.shape[2:]
     return Features(
@@ -81,7 +82,8 @@ def features_of(pooled=None, frames=None):
         seconds={},
         audio_seconds=0.0,
         parameters=None,
-        live=None if frames is None else MadeUpLive(frames),
+        live=None if frames is None else live_of(frames, parts),
+        parts=parts,
     )
 
 
@@ -232,6 +234,18 @@ class MadeUpLive:
         most = None if longest is None else max(1, round(longest / 0.02))
         own = [torch.tensor(self.frames_of[row][:most, 0].astype(np.float32)) for row in rows]
         return list(network(torch.cat(own)).split([len(frames) for frames in own], dim=1))
+
+
+def live_of(frames, parts=(), every=1):
+    """A live network on frames, or a fusion of several on their parts; the last has each `every`-th frame alone."""
+    if not parts:
+        return MadeUpLive(frames)
+    ends, steps = np.cumsum(parts), [0.02] * (len(parts) - 1) + [0.02 * every]
+    several = [
+        MadeUpLive(Ragged([one[:: round(step / 0.02), :, end - width : end] for one in frames]))
+        for end, width, step in zip(ends, parts, steps, strict=True)
+    ]
+    return FusedLive(several, steps)
 
 
 class MadeUpTop(MadeUpLive):

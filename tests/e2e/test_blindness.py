@@ -58,7 +58,7 @@ def test_permuted_labels_of_the_test_speakers_change_nothing_of_their_fold(head,
     pooled = rng.standard_normal((len(problem.ids), 2, 3, 10)).astype(np.float32)
     pooled[:, :, 1] += problem.targets[:, None, None] * rng.standard_normal(10)
     frames = Ragged([mean[None, None] + rng.standard_normal((3, 1, 10)) for mean in pooled[:, 0, 1]])
-    features = replace(features_of(pooled, frames), parts=parts)
+    features = features_of(pooled, frames, parts)
     ends = (0, len(problem.folds) - 1)
     before = downstreams.evaluate(reader, features, replace(problem, folds=tuple(problem.folds[k] for k in ends)), [0])
     assert bool(before.further) == reader.further

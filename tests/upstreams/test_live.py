@@ -103,6 +103,27 @@ def test_gradients_reach_the_first_parameters_and_leave_other_copies_alone(
         assert torch.equal(one, other.detach())
 
 
+@pytest.mark.parametrize("name", ["random:emotion2vec", "wav2vec2_base", "whisper_tiny"])
+def test_a_padded_batch_has_the_loss_and_the_gradients_of_its_utterances_alone(
+    name: str, tmp_path: Path, utterances: pd.DataFrame
+) -> None:
+    live = extract(made(name, tmp_path), utterances, {"live"}, tmp_path / "cache").live
+    together, alone = live.network(), live.network()
+    direction = torch.randn(live.width, generator=torch.Generator().manual_seed(0)) / live.width
+
+    def backward(network: torch.nn.Module, rows: list[int]) -> float:
+        loss = sum((output.mean((0, 1)) @ direction) for output in live.frames(network, rows))
+        loss.backward()
+        return float(loss.detach())
+
+    whole, parts = backward(together, [0, 1, 2, 3]), [backward(alone, [row]) for row in (0, 1, 2, 3)]
+    assert whole == pytest.approx(sum(parts), rel=1e-5, abs=1e-5)
+    largest = max(float(own.grad.abs().max()) for own in alone.parameters() if own.grad is not None)
+    for (called, own), other in zip(alone.named_parameters(), together.parameters(), strict=True):
+        if own.grad is not None:
+            assert float((other.grad - own.grad).abs().max()) < 1e-5 * max(1.0, largest), called
+
+
 @pytest.mark.parametrize(
     ("freeze", "taking"), [("", {"layer.weight"}), (".requires_grad_(False)", {"layer.weight", "layer.bias"})]
 )
