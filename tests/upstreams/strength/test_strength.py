@@ -21,7 +21,6 @@ from upstreams.pretraining.pack import Bounds, build
 from upstreams.strength import model, scoring, training
 from upstreams.strength import table as tables
 from upstreams.strength.model import Config, StrengthNet
-from upstreams.strength.ranking import Strengths
 from upstreams.strength.settings import Settings
 from upstreams.strength.variation import varied
 
@@ -181,7 +180,7 @@ def test_a_training_that_is_killed_leaves_its_best_network_so_far(
         raise UpstreamError("killed")
 
     monkeypatch.setattr(training, "fit", fit)
-    monkeypatch.setattr(training, "targets", lambda audio, _: Strengths(np.zeros(len(audio)), {}))
+    monkeypatch.setattr(training, "functionals", lambda audio, _: np.zeros((len(audio), 3)))
     assert main(["strength", "train", str(table), "--output", str(file), "--jobs", "1", *published]) == 1
     assert states == kept and (not published or model.load(file)[1]["seen"] == {"mine": "labels"})
 
