@@ -44,6 +44,7 @@ from downstreams.shelf import Shelf, State, within
 from downstreams.tuned_network import TunedNetwork, average, draws_of
 
 RESULT, RATE = "result", "rate"
+STAGES = "second stages"  # the folder of what rates of second stages gave, whatever their settings
 CLAIMS = "claims"  # beside the folders of trainings: processes that share them take different folds and seeds
 _TRIALS = 0.3  # of the progress shown: about what trials of two rates take
 
@@ -183,36 +184,32 @@ def _of_fold(
     """What the training of one fold and seed gave: all read-outs; from the folder, if it is there. And its shelf, with
     the weights of the read-outs `keep`."""
     setup = Setup(live, problem, fold, seed, settings, device)
-    folder = _folder(work, fold, seed)
-    shelf, training = Shelf(folder), Shelf(within(folder, "training"))
-    stage = Shelf(within(folder, f"rates of {readouts.second_stage(settings)}"))
+    folder, then = _folder(work, fold, seed), readouts.second_stage(settings)
+    shelf, training, trials = Shelf(folder), Shelf(within(folder, "training")), _trials(setup, folder)
+
+    def forget() -> None:
+        shelf.drop(RATE)
+        for own in (training, *trials, *_stages(folder)):
+            own.clear()
+
     if is_done(work, setup, keep):
         advance(1)
     else:
         forget_peak(device)
-        trials = _trials(setup, folder)
-
-        def forget() -> None:
-            shelf.drop(RATE)
-            for own in (training, *trials):
-                own.clear()
-
         setup = as_begun(setup, shelf, forget)
         facts, before = _rate(setup, shelf, trials, lambda part: advance(part * _TRIALS))
         course = Course(setup, cast(float, facts["rate"]), setup.steps(), training, settings.averaged)
         course.run(lambda part: advance(part * (1 - _TRIALS)))
+        shelf.drop(RESULT)  # of an earlier training, which may not have these weights
         state, network = _results(course, facts, shelf, fitted_network.states_of(keep, settings))
         state["seconds"] = course.seconds + before
-        if readouts.second_stage(settings):
-            shelf.put(readouts.second_stage(settings), _second(network, setup, state, shelf, stage))
+        if then:
+            shelf.put(then, _second(network, setup, state, shelf, Shelf(within(folder, STAGES, then))))
         state["memory"] = {torch.device(own).type: peak_memory(own) for own in {"cpu", device}}
         shelf.put(RESULT, state)  # last: with it the fold is done
-    training.clear()
-    stage.clear()
-    shelf.drop(RATE)
+    forget()
     shelf.drop(BEGUN)
     state = cast(State, shelf.get(RESULT))
-    then = readouts.second_stage(settings)
     return (state | {then: shelf.get(then)} if then else state), shelf
 
 
@@ -235,6 +232,14 @@ def _second(network: TunedNetwork, setup: Setup, state: State, shelf: Shelf, rat
         "seconds": time.perf_counter() - started,
         "trainable": second_stage.size(network, setup),
     }
+
+
+def _stages(folder: Path | None) -> list[Shelf]:
+    """The shelves of all second stages that have begun, and that of their folder, last; none in memory."""
+    stages = within(folder, STAGES)
+    if stages is None or not stages.is_dir():
+        return []
+    return [Shelf(own) for own in (*stages.iterdir(), stages)]
 
 
 def _trials(setup: Setup, folder: Path | None) -> list[Shelf]:

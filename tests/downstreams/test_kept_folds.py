@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import weakref
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +16,8 @@ import downstreams
 from commons.corridors.features import Features
 from commons.corridors.predictions import Predictions
 from commons.corridors.problem import Problem
+from commons.errors import Notice
+from downstreams.beginning import BEGUN
 from downstreams.course import Setup
 from downstreams.errors import DownstreamError
 from downstreams.frame_head import mean_of
@@ -120,6 +123,48 @@ def test_a_killed_second_stage_goes_on_after_the_rates_that_are_done(
     pieced = downstreams.evaluate(reader, features, problem, [0], work=tmp_path)
     assert steps.done == of_rate and same(whole, pieced)
     assert len(list(tmp_path.rglob("*.pt"))) == 3, "the result, that of the second stage, and its head"
+
+
+@pytest.mark.parametrize("between", [False, True])
+def test_a_second_stage_takes_no_rates_of_an_encoder_that_was_trained_elsewhere(
+    between: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor where the cells of the first stage, or a stage of other settings, were made `between`."""
+    features, problem = make(n=60, speakers=3)
+    problem = replace(problem, folds=problem.folds[:1])
+    reader, steps = short("finetune_ecapa", then_rates=[3e-3, 1e-2]), Steps(monkeypatch)
+    whole = downstreams.evaluate(reader, features, problem, [0])
+    every, steps.last, steps.done = steps.done, steps.done - 1, 0
+    with pytest.raises(Killed):
+        downstreams.evaluate(reader, features, problem, [0], work=tmp_path)
+    assert [path.stem for path in tmp_path.rglob("rate*.pt")] == ["rate 0.003"]
+    steps.last, steps.done = -1, 0
+    if between:
+        other = short("finetune_ecapa", then_rates=[3e-3], then_epochs=1)
+        downstreams.evaluate(other, features, problem, [0], work=tmp_path)
+    else:
+        Shelf(next(tmp_path.iterdir())).put(BEGUN, {"device": "cuda", "precision": "fp32"})
+    with nullcontext() if between else pytest.warns(Notice, match="begins anew"):
+        steps.done = 0
+        pieced = downstreams.evaluate(reader, features, problem, [0], work=tmp_path)
+    assert steps.done == every and same(whole, pieced)
+    assert not [path for path in tmp_path.rglob("*") if path.is_dir() and path.parent != tmp_path]
+
+
+def test_a_result_of_before_does_not_stand_for_a_training_that_is_killed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`finetune` was done, perhaps elsewhere; what a killed second stage kept is of another encoder then."""
+    features, problem = make(n=60, speakers=3)
+    problem = replace(problem, folds=problem.folds[:1])
+    steps, keep = Steps(monkeypatch), ["ecapa"]
+    downstreams.evaluate(short("finetune"), features, problem, [0], work=tmp_path)
+    steps.done = 0
+    downstreams.evaluate(short("finetune_ecapa"), features, problem, [0])
+    steps.last, steps.done = steps.done - 1, 0
+    with pytest.raises(Killed):
+        downstreams.evaluate(short("finetune_ecapa"), features, problem, [0], work=tmp_path, keep=keep)
+    assert not list(tmp_path.rglob("result.pt")) and list(tmp_path.rglob("encoder average.pt"))
 
 
 def of_ecapa(**settings: object) -> FrameHead:
