@@ -122,7 +122,7 @@ def apply(own: Fitted, settings: Mapping[str, JsonValue], features: Features, de
     assert features.live is not None
     asked = of_finetuning(settings)
     values = {name[len(TRAINED) :]: torch.tensor(one) for name, one in own.arrays.items() if name.startswith(TRAINED)}
-    live = features.live.top(asked.top) if values and asked.top is not None else features.live
+    live = features.live if asked.top is None else features.live.top(asked.top)  # blocks below are in fp32 always
     plain = {"top": None, "lora": None, "checkpointing": False, "precision": own.facts["precision"]}
     as_applied = of_finetuning({**asked.plain(), **plain})
     head, forms = state_of(own), branch_answers.forms_of(own)

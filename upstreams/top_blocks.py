@@ -143,7 +143,8 @@ class TopBlocks:
 
         own = []
         for one in self._upstream.loaded(self._inputs[row], cut):
-            with torch.no_grad():
+            # Not in the bf16 of a training that asks first: folds of both precisions take what is kept.
+            with torch.no_grad(), torch.autocast(torch.device(self._upstream.device).type, enabled=False):
                 [given] = self._halves.lower([one.to(self._upstream.device) if isinstance(one, torch.Tensor) else one])
             self._values = given.x.shape[1]
             content = given.x.float().cpu().numpy().tobytes()

@@ -46,6 +46,19 @@ def test_a_fitted_head_gives_the_recorded_predictions_again(tmp_path, head, kind
         assert len(made.scores) == len(problem.ids) and made.further == ()
 
 
+def test_top_blocks_are_applied_as_they_were_trained(tmp_path):
+    """Also where an upstream reads what was written: in bf16, too, the blocks below were computed in fp32."""
+    features, problem = small()
+    reader, asked = short("finetune_top3"), []
+    one, other = downstreams.evaluate(reader, features, problem, [0], work=tmp_path, keep=kept(reader)).fitted
+    of_top = features.live.top
+    features.live.top = lambda blocks: asked.append(blocks) or of_top(blocks)
+    for own in (one, other):
+        made = downstreams.apply(reader, own, None, features)  # no values beside it
+        assert made.scores.shape == (len(problem.ids), len(problem.classes))
+    assert asked == [3, 3]
+
+
 @pytest.mark.parametrize("head", [head for head in KEPT if downstreams.resolve(head).further])
 @pytest.mark.parametrize("neutral", ["masked", "zero"])
 def test_a_fitted_head_gives_the_recorded_further_predictions_again(tmp_path, head, neutral):

@@ -234,6 +234,21 @@ def test_top_blocks_on_what_those_below_gave_are_the_network_with_them_frozen(
         assert min(abs(own - other) for other in theirs) < 1e-3 * max(1, own)
 
 
+@pytest.mark.parametrize("name", ["random:emotion2vec", "wav2vec2_base", "whisper_tiny"])
+def test_what_lower_blocks_give_is_in_fp32_whoever_asks_first(
+    name: str, tmp_path: Path, utterances: pd.DataFrame
+) -> None:
+    live = extract(made(name, tmp_path), utterances, {"live"}, tmp_path / "cache").live
+    rows, tops = [0, 1], [live.top(1), live.top(1)]
+    networks = [top.network() for top in tops]
+    with torch.no_grad():
+        with torch.autocast("cpu", torch.bfloat16, cache_enabled=False):
+            rough = tops[0].frames(networks[0], rows)
+        several = [top.frames(network, rows) for top, network in zip(tops, networks, strict=True)]
+    assert all(torch.equal(one, other) for one, other in zip(*several, strict=True))
+    assert any(not torch.equal(one.float(), other) for one, other in zip(rough, several[0], strict=True)), "bf16 above"
+
+
 def test_top_blocks_of_audio_of_several_windows(tmp_path: Path) -> None:
     """Joined as in extraction; with `longest`, what the whole network gives of the first seconds, however long."""
     live = extract("random:emotion2vec", speak(tmp_path, [noise(31)]), {"live"}, tmp_path / "cache").live
