@@ -55,7 +55,7 @@ class Upstream(Protocol):
                               none: the file, its checkpoint and the modules beside it that it imports are always
                               hashed, and without this method its weights too: all modules and tensors that it holds,
                               in lists and dicts as well
-        trainable()           a new torch module on the CPU with the same weights, in fp32 and eval mode, whose
+        trainable()           a new torch module on the CPU with a copy of the weights, in fp32 and eval mode, whose
                               parameters take gradients, but for those that it froze, which stay so (where it froze
                               all, all are trained); it is called as the upstream is, and returns the same. An
                               upstream that is a torch module needs none: it is copied. Where the module has an

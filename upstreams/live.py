@@ -45,6 +45,7 @@ class Live:
         self.waveforms = Waveforms()  # networks side by side have one together
         self._pieces: dict[int, list[Sized]] = {}  # windows of texts, by row
         self._one_at_a_time = threading.Lock()  # for code that may change settings of the process
+        self._asked_twice = upstream.source is None  # whether networks are known to share nothing; ours share nothing
         if not _can_train(upstream.model):
             raise UpstreamError(
                 f"{upstream.name} cannot be fine-tuned: it is not a torch module with parameters, and has no "
@@ -62,19 +63,30 @@ class Live:
         """A new copy of the network: on the CPU, in fp32 and eval mode.
 
         Its parameters take gradients, but for those that a `trainable()` froze beside others.
+
+        Raises:
+            UpstreamError: `trainable()` fails, or gives no such module, or one that trains the weights of another.
         """
         import torch
 
         with self._one_at_a_time, self._upstream.asked("trainable()"), torch.inference_mode(False):
             make = getattr(self._upstream.model, "trainable", None)
             made = make() if callable(make) else _copied(self._upstream.model)
+            other = make() if callable(make) and not self._asked_twice else None
         if not isinstance(made, torch.nn.Module) or not any(True for _ in made.parameters()):
             raise UpstreamError(
                 f"{self._upstream.name}: trainable() returned {type(made).__name__}; "
                 "expected a torch module with parameters"
             )
         partly = callable(make) and any(own.requires_grad for own in made.parameters())
-        return made.eval() if partly else made.eval().requires_grad_(True)
+        made = made.eval() if partly else made.eval().requires_grad_(True)
+        if isinstance(other, torch.nn.Module) and not _places(made).isdisjoint(_places(other)):
+            raise UpstreamError(
+                f"{self._upstream.name}: trainable() returns the same weights each time, so that every fold would go on "
+                "with what others trained; return a copy, as of copy.deepcopy"
+            )
+        self._asked_twice = True
+        return made
 
     def front(self, network: torch.nn.Module) -> list[torch.nn.Parameter]:
         """The parameters of the network's `front`: a module's name in it, or the names of several; none without it.
@@ -182,6 +194,11 @@ def _can_train(model: object) -> bool:
     if callable(getattr(model, "trainable", None)):
         return True
     return isinstance(model, torch.nn.Module) and any(True for _ in model.parameters())
+
+
+def _places(network: torch.nn.Module) -> set[int]:
+    """Where the values that take gradients lie in memory."""
+    return {own.untyped_storage().data_ptr() for own in network.parameters() if own.requires_grad and own.numel()}
 
 
 def _copied(model: object) -> object:

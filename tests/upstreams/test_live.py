@@ -141,6 +141,42 @@ def test_what_a_trainable_froze_beside_others_stays_so(
     assert {called for called, one in live.network().named_parameters() if one.requires_grad} == taking
 
 
+@pytest.mark.parametrize(
+    ("returned", "shared"),
+    [
+        ("KEPT", True),
+        ("self", True),
+        ("torch.nn.Sequential(KEPT)", True),
+        ("copy.deepcopy(KEPT)", False),
+        ("torch.nn.Sequential(copy.deepcopy(KEPT), KEPT.requires_grad_(False))", False),
+    ],
+)
+def test_a_trainable_that_returns_the_same_weights_is_refused(
+    tmp_path: Path, utterances: pd.DataFrame, returned: str, shared: bool
+) -> None:
+    """Folds would train each other's; what it froze beside others may be shared."""
+    (tmp_path / "scale.py").write_text("SCALE = 2.0\n")
+    own = f"\n    def trainable(self):\n        return {returned}\n\n\nKEPT = Energy()\n"
+    name = plugin(tmp_path, "import copy\n" + MODULE + own)
+    live = extract(name, utterances, {"live"}, tmp_path / "cache").live
+    words = r"trainable\(\) returns the same weights each time"
+    if not shared:
+        assert all(isinstance(live.network(), torch.nn.Module) for _ in range(2))
+        return
+    with pytest.raises(UpstreamError, match=words):
+        live.network()
+    if returned == "KEPT":
+        assert any(re.search(words, line) for line in check(name))
+
+
+@pytest.mark.parametrize("name", ["random:emotion2vec", "random:mockingjay_small", "random:npc_small", "wavlm_base"])
+def test_networks_of_our_own_share_no_weights(name: str, tmp_path: Path, utterances: pd.DataFrame) -> None:
+    live = extract(made(name, tmp_path), utterances, {"live"}, tmp_path / "cache").live
+    one, other = live.network(), live.network()
+    places = [{own.data_ptr() for own in network.parameters()} for network in (one, other)]
+    assert places[0].isdisjoint(places[1])
+
+
 FRONTS = {
     "random:emotion2vec": 2,  # modules that hold parameters: convolutions, each with a norm
     "wav2vec2_base": 7,
