@@ -63,6 +63,11 @@ class Size:
     trained: int | None = None
     each: int | None = None
 
+    @property
+    def trains(self) -> int:
+        """Utterances by which a head costs."""
+        return self.utterances if self.trained is None else self.trained
+
 
 def size(task: Task) -> Size:
     """The size of a task."""
@@ -122,7 +127,9 @@ class Costs:
         return bool(self._extraction.get(_base(upstream)))
 
     def extraction(self, upstream: Identity) -> float:
-        """Seconds of a core that an upstream takes for a second of audio, or for a text."""
+        """Seconds of a core that an upstream takes for a second of audio, or for a text; a fusion what its parts do."""
+        if upstream.parts:
+            return sum(map(self.extraction, upstream.parts))
         name = _base(upstream.named.record_name)
         if own := self._extraction.get(name):
             return median(own)
@@ -168,11 +175,16 @@ class Costs:
         return Estimate(part * (self.extraction(who) * max(amounts)), who.movable, part * kept)
 
     def _training(self, job: Measure, fits: int, own: Size) -> float:
-        """Seconds of the long trainings of a cell's head, `fits` of them."""
+        """Seconds of the long trainings of a cell's head, `fits` of them, with their second stages."""
         assert job.upstream is not None
         each = TEXT_SECONDS if job.upstream.modality == "text" else own.seconds / max(1, own.utterances)
-        used = downstreams.uses(job.reader, own.utterances if own.each is None else own.each)
-        return fits * used * each * TRAINING * self.extraction(job.upstream)
+        utterances, untrained = own.utterances if own.each is None else own.each, job.upstream.seen == {}
+        steps = sum(
+            downstreams.uses(job.reader, utterances, part.depth - 1, untrained) * self.extraction(part)
+            for part in job.upstream.parts or (job.upstream,)
+        )
+        then = downstreams.second_head(job.reader)
+        return fits * (steps * each * TRAINING + (_evaluation(then, own.trains, 0) if then else 0.0))
 
     def _cell(self, job: Measure, own: Size, trained: bool) -> Estimate:
         """`trained`: its long trainings are jobs of their own."""
@@ -185,8 +197,7 @@ class Costs:
         factor = median(self._heads.get(job.reader.name) or [1.0])
         values = job.upstream.depth * job.upstream.width
         kept += 2.0 * own.utterances * job.upstream.width  # vectors for pictures
-        times = fits * (own.utterances if own.trained is None else own.trained)
-        guess = _evaluation(job.reader.head, times, values)
+        guess = _evaluation(job.reader.head, fits * own.trains, values)
         return Estimate(CELL + factor * guess, not job.reader.deterministic, kept)
 
 

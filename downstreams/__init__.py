@@ -149,13 +149,27 @@ def expected(
     return forecast(features, own, reader.settings, seeds, device, work, keep)
 
 
-def uses(reader: Reader, utterances: int) -> float:
-    """How many utterances the steps of one long training on `utterances` read, with the trials of rates."""
+def uses(reader: Reader, utterances: int, blocks: int, untrained: bool) -> float:
+    """How many utterances the steps of one long training on `utterances` read, with the trials of rates.
+
+    Where top blocks alone are trained, an utterance counts as their share of all `blocks`. Of random weights, which are
+    `untrained`, other rates are tried.
+    """
     from downstreams.settings import of_finetuning
 
     own = of_finetuning(reader.settings)
-    trials = len(own.rates) * own.trial if len(own.rates) > 1 else 0.0
-    return own.steps_of(utterances) * own.batch * (1 + trials)
+    rates = own.random_rates if untrained else own.rates
+    trials = len(rates) * own.trial if len(rates) > 1 else 0.0
+    share = 1.0 if own.top is None else min(1.0, own.top / max(1, blocks))
+    return own.steps_of(utterances) * own.batch * (1 + trials) * share
+
+
+def second_head(reader: Reader) -> str:
+    """The head that a second stage of a long training trains; "" where there is none."""
+    from downstreams.settings import of_finetuning
+
+    then = of_finetuning(reader.settings).then
+    return "" if then == "nothing" else then
 
 
 def readout(reader: Reader) -> str:
