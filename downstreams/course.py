@@ -100,7 +100,9 @@ class Course:
     """A training of `steps` steps with one rate of the encoder.
 
     Attributes:
-        curve: for every scoring of dev: epoch, step, train_loss, dev_loss, dev.
+        curve: for every scoring of dev: epoch, step, train_loss, dev_loss, dev. The first loss is what training minimises
+            (with weights of classes, mixup, branches), that of dev is plain cross-entropy, by which checkpoints are
+            told apart.
         best: the best scorings, best first; of each a checkpoint is on the shelf under its step.
         seconds: time that training took, also before it was killed.
     """

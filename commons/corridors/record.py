@@ -312,8 +312,9 @@ class Chosen(Section):
     )
     curves: list[dict[str, Plain]] = Field(
         default=[],
-        description="of a fine-tuned encoder every scoring of dev: fold, seed, epoch, step, train_loss, dev_loss, dev; "
-        "and metric, that of dev, which records from before there was this key lack",
+        description="of a fine-tuned encoder every scoring of dev: fold, seed, epoch, step, train_loss (what "
+        "training minimises), dev_loss (cross-entropy), dev; and metric, that of dev, which records from before there "
+        "was this key lack",
     )
 
 

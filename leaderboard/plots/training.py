@@ -28,7 +28,9 @@ MOST = 24  # rows of a picture
 
 
 def curves(results: Path, records: Sequence[Record], width: str) -> Iterator[tuple[tuple[str, ...], Figure]]:
-    """For every fine-tuned cell: the figure on dev and both losses over steps, a line a fold, of the first seed.
+    """For every fine-tuned cell: the figure and cross-entropy on dev, and the training loss, over steps, a line a fold.
+
+    They are of the first seed. Dev and training losses differ in kind, see downstreams/course.py.
 
     Read-outs of one training have the same curves, so those of one alone are drawn: of the main one where it is there.
     """
@@ -62,7 +64,7 @@ def _folds(record: Record, axes: Sequence[Axes]) -> None:
         losses.plot(steps, _column(own, "dev_loss"), **style)
         losses.plot(steps, _column(own, "train_loss"), **style, alpha=0.35)
     figures.set_ylabel(f"dev, {axis_label(str(entries[0].get('metric', record.task.headline)))}")
-    losses.set_ylabel("loss: dev; pale: train")
+    losses.set_ylabel("dev: cross-entropy\npale: what training minimises")  # with class weights, mixup, branches
     for axis in axes:
         axis.set_xlabel("step")
         axis.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))

@@ -241,6 +241,7 @@ def test_curves_are_drawn_once_a_training(crowd):
     assert {head for _, _, head in made} == {"finetune", "finetune_ecapa"}
     for drawn in made.values():
         assert [len(axis.lines) for axis in drawn.axes] == [8, 16]
+        assert drawn.axes[1].get_ylabel() == "dev: cross-entropy\npale: what training minimises"
     labels = {head: drawn.axes[0].get_ylabel() for (_, _, head), drawn in made.items()}
     assert labels == {"finetune": "dev, UA (%)", "finetune_ecapa": "dev, WA (%)"}  # the headline where it is not known
     last = [r for r in records if r.cell.downstream == "finetune:last"]
