@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -131,6 +131,18 @@ def all_of(tables: Sequence[pd.DataFrame | None]) -> pd.DataFrame | None:
     """The tables of all folds under each other; None where a fold has none."""
     known = [table for table in tables if table is not None]
     return pd.concat(known, ignore_index=True) if known and len(known) == len(tables) else None
+
+
+def highest(several: Iterable[Mapping[str, float]]) -> dict[str, float]:
+    """The highest value of each name.
+
+    >>> highest([{"cpu": 5.0, "cuda": 9.0}, {"cpu": 7.0}, {}])
+    {'cpu': 7.0, 'cuda': 9.0}
+    """
+    most: dict[str, float] = {}
+    for own in several:
+        most |= {name: max(value, most.get(name, value)) for name, value in own.items()}
+    return most
 
 
 def joined(several: Sequence[Sequence[Further]]) -> tuple[Further, ...]:

@@ -12,7 +12,7 @@ from commons.corridors.features import Features
 from commons.corridors.predictions import Predictions
 from commons.corridors.problem import Problem
 from commons.progress import Progress
-from downstreams.assembly import all_of, joined
+from downstreams.assembly import all_of, highest, joined
 from downstreams.reader import Reader
 from downstreams.registry import HEADS
 
@@ -49,6 +49,7 @@ def drawn(
         held_out=all_of([part.held_out for part in parts]),
         curves=[entry for part in parts for entry in part.curves],
         training_seconds=sum(known) if (known := [p.training_seconds for p in parts if p.training_seconds]) else None,
+        training_memory=highest(part.training_memory for part in parts),
         further=joined([part.further for part in parts]),
         fitted=[one for part in parts for one in part.fitted],
         marks=tuple(sorted({mark for part in parts for mark in part.marks})),

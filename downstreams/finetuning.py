@@ -33,7 +33,7 @@ from downstreams import (
     second_stage,
     shared_probes,
 )
-from downstreams.assembly import FoldResult, assemble, joined
+from downstreams.assembly import FoldResult, assemble, highest, joined
 from downstreams.beginning import BEGUN, as_begun
 from downstreams.checks import check_dev, fitting
 from downstreams.course import Course, Setup, chosen_rate, grid
@@ -123,10 +123,7 @@ def _with_facts(made: Predictions, curves: list[Choice], states: Sequence[State]
     seconds = sum(cast(float, state["seconds"]) for state in states)
     seconds += sum(cast(float, cast(State, state[stage])["seconds"]) for state in states if stage)
     first = states[0] | (cast(State, states[0][stage]) if stage else {})  # stages of earlier versions have no number
-    memory: dict[str, float] = {}
-    for state in states:  # those of earlier versions have none
-        for kind, own in cast(dict[str, float], state.get("memory", {})).items():
-            memory[kind] = max(own, memory.get(kind, 0.0))
+    memory = highest(cast(dict[str, float], state.get("memory", {})) for state in states)  # earlier versions had none
     return replace(
         made,
         curves=curves,

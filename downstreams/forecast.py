@@ -7,19 +7,18 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 from pydantic import JsonValue
 
 from commons.corridors.features import Features
 from commons.corridors.problem import Problem
 from commons.device import forget_peak, peak_memory
-from downstreams import second_stage
+from downstreams import schedule, second_stage
 from downstreams.checks import check_dev, fitting
 from downstreams.course import Setup, grid
 from downstreams.finetuning import is_done, live_of
 from downstreams.settings import of_finetuning
-from downstreams.tuned_network import Batch
+from downstreams.tuned_network import Batch, draws_of
 
 
 @dataclass(frozen=True)
@@ -99,7 +98,8 @@ def forecast(
 def _step(setup: Setup) -> tuple[float, float]:
     """How long a step takes on one core, s, and one of the second stage; 0 where there is none."""
     network = setup.network()
-    rows = np.resize(setup.fold.train, setup.settings.batch)
+    draws = draws_of(setup.fold.name, setup.seed, "batches")
+    rows = schedule.batches(setup.fold.train, 1, setup.settings.batch, draws)[0].numpy()  # the first of the training
     loss, threads = setup.loss(), torch.get_num_threads()
     try:
         torch.set_num_threads(1)

@@ -31,8 +31,12 @@ def features(identity: Identity, parts: Sequence[Features], needs: frozenset[str
         own = [[of[layer] for layer in kept] for of in layers]
         steps = [cast(float, part.step) for part in identity.parts] if len(parts) > 1 else [math.inf]
         frames = FrameParts([cast(Frames, part.frames) for part in parts], own, steps, kept)
-    made = max(part.counts.get("computed", 0) for part in parts)
-    counts = {name: max(part.counts.get(name, 0) for part in parts) for name in ("padded", "windowed")}
+    counts: dict[str, int] = {}
+    if any(part.counts for part in parts):  # else the store has nothing of them: networks that are trained
+        made, padded, windowed = (
+            max(part.counts.get(name, 0) for part in parts) for name in ("computed", "padded", "windowed")
+        )
+        counts = {"computed": made, "reused": len(parts[0].ids) - made, "padded": padded, "windowed": windowed}
     return Features(
         ids=parts[0].ids,
         upstream=identity.named.name,
@@ -43,7 +47,7 @@ def features(identity: Identity, parts: Sequence[Features], needs: frozenset[str
         width=identity.width,
         pooled=pooled.pop("pooled", None),
         frames=frames,
-        counts={"computed": made, "reused": len(parts[0].ids) - made, **counts},
+        counts=counts,
         seconds={phase: sum(part.seconds.get(phase, 0.0) for part in parts) for phase in parts[0].seconds},
         audio_seconds=parts[0].audio_seconds,
         parameters=together((part.parameters, part.counts) for part in parts),

@@ -46,6 +46,15 @@ def test_a_seed_is_a_draw_whatever_others_are_run(head):
     assert not np.array_equal(*values), "the draws train on other utterances"
 
 
+def test_memory_of_trainings_is_the_highest_of_all_draws(monkeypatch):
+    features, problem = make(n=60, speakers=3, depth=2, width=6)
+    problem = drawn(replace(problem, folds=problem.folds[:1]))
+    peaks = iter([100.0, 300.0, 200.0])
+    monkeypatch.setattr("downstreams.finetuning.peak_memory", lambda device: next(peaks))
+    made = downstreams.evaluate(short("finetune", steps=2, scorings=1), features, problem, [0, 1, 2])
+    assert made.training_memory == {"cpu": 300.0}
+
+
 def test_a_head_that_draws_nothing_has_a_seed_a_draw():
     probe, superb = downstreams.resolve("probe"), downstreams.resolve("superb")
     assert downstreams.seeds(probe, 3) == [0] and downstreams.seeds(probe, 3, draws=20) == [0, 1, 2]

@@ -6,6 +6,7 @@ import pytest
 
 import downstreams
 from downstreams.errors import DownstreamError
+from downstreams.tuned_network import TunedNetwork
 from tests.downstreams.problems import make, short
 
 
@@ -25,6 +26,21 @@ def test_steps_hours_and_what_is_done(tmp_path):
     assert str(downstreams.expected(reader, features, problem, [0, 1], work=tmp_path)) == (
         "6 trainings (folds x seeds), 6 of them done"
     )
+
+
+def test_the_step_is_the_first_of_the_training(monkeypatch):
+    """Not of the first utterances of a corpus, which may all be of one class, speaker or length."""
+    features, problem = make(n=120)
+    problem = replace(problem, folds=problem.folds[:1])
+    reader, taken = short("finetune"), []
+    backward = TunedNetwork.backward
+    monkeypatch.setattr(
+        TunedNetwork, "backward", lambda own, batch, draws: taken.append(batch.rows) or backward(own, batch, draws)
+    )
+    downstreams.expected(reader, features, problem, [0])
+    expected = taken[-1].tolist()
+    downstreams.evaluate(reader, features, problem, [0])
+    assert expected == taken[2].tolist() and expected != problem.folds[0].train[: len(expected)].tolist()
 
 
 def test_the_second_stage_is_counted():

@@ -233,7 +233,9 @@ def test_a_live_fusion_gives_the_frozen_frames_and_trains_all_parts(utterances, 
 
 def test_top_blocks_and_adapters_of_a_live_fusion_are_those_of_its_parts(utterances, cache, tmp_path, tiny):
     other = plugin(tmp_path, TINY.replace("wav2vec2_base", "wavlm_base"), "tiny")
-    live = extract(f"{tiny}+{other}", utterances, ["live"], cache).live
+    features = extract(f"{tiny}+{other}", utterances, ["live"], cache)
+    assert features.counts == {}, "nothing was computed for the store, or reused from it"
+    live = features.live
     network = live.network()
     with torch.no_grad():
         last = [output[-1:] for output in live.frames(network, [0, 2])]
