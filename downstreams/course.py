@@ -100,9 +100,8 @@ class Course:
     """A training of `steps` steps with one rate of the encoder.
 
     Attributes:
-        curve: for every scoring of dev: epoch, step, train_loss, dev_loss, dev. The first loss is what training minimises
-            (with weights of classes, mixup, branches), that of dev is plain cross-entropy, by which checkpoints are
-            told apart.
+        curve: for every scoring of dev: epoch, step, train_loss, dev_loss, dev. That of train is what training
+            minimises, with weights of classes, mixup and branches; that of dev is plain cross-entropy.
         best: the best scorings, best first; of each a checkpoint is on the shelf under its step.
         seconds: time that training took, also before it was killed.
     """

@@ -201,7 +201,8 @@ def _of_fold(
         state, network = _results(course, facts, shelf, fitted_network.states_of(keep, settings))
         state["seconds"] = course.seconds + before
         if then:
-            shelf.put(then, _second(network, setup, state, shelf, Shelf(within(folder, STAGES, then))))
+            stage = Shelf(within(folder, STAGES, then))
+            shelf.put(then, _second(network, setup, state, shelf, stage, lambda part: advance(0)))
         state["memory"] = {torch.device(own).type: peak_memory(own) for own in {"cpu", device}}
         shelf.put(RESULT, state)  # last: with it the fold is done
     forget()
@@ -210,15 +211,18 @@ def _of_fold(
     return (state | {then: shelf.get(then)} if then else state), shelf
 
 
-def _second(network: TunedNetwork, setup: Setup, state: State, shelf: Shelf, rates: Shelf) -> State:
+def _second(
+    network: TunedNetwork, setup: Setup, state: State, shelf: Shelf, rates: Shelf, advance: Callable[[float], None]
+) -> State:
     """The second stage as a read-out; its time is added to that of the training. Its network stays on the shelf.
 
-    What each of its rates gave is on the shelf `rates`, with which a killed stage goes on.
+    What each of its rates gave is on the shelf `rates`, with which a killed stage goes on. It is no part of the
+    progress that is shown: `advance` only ends it, once another fold failed.
     """
     started = time.perf_counter()
     facts = dict(cast(Choice, cast(State, state["average"])["choice"]))
     first = facts.pop("dev")
-    made = second_stage.second(network, setup, facts | {"first_stage": first}, rates)
+    made = second_stage.second(network, setup, facts | {"first_stage": first}, rates, advance)
     fitted_network.put_head(shelf, readouts.second_stage(setup.settings), made.fitted)
     return {
         "choice": {**made.choice, "dev": made.figure},

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from threading import Event
 from typing import Generic, TypeVar, cast
 
 import numpy as np
@@ -32,7 +33,7 @@ from downstreams.errors import Diverged
 from downstreams.frame_head import Aggregator, FrameHead, OnFrames, mean_of, norms_anew, padded
 from downstreams.held_frames import HeldFrames
 from downstreams.kept_folds import RESULT, as_state, of_state
-from downstreams.parallel import one_core_each, reported
+from downstreams.parallel import one_core_each, reported, shared
 from downstreams.settings import FrameHead as Settings
 from downstreams.settings import FrameTraining, Sizes, SpeechEq
 from downstreams.shelf import Shelf, State, within
@@ -77,7 +78,8 @@ def each_fold(
 ) -> list[FoldResult]:
     """What `of_one` gives for every fold and seed, folds side by side: it is called as `of_fold` is.
 
-    What a fold gave, and each rate of one that is not done, is in the folder `work` and is not trained again.
+    What a fold gave, and each rate of one that is not done, is in the folder `work` and is not trained again. Where a
+    fold fails, the others end after their epoch.
 
     Raises:
         DownstreamError: as `evaluate`.
@@ -86,7 +88,8 @@ def each_fold(
     given, last = fitting(features.frames, problem, "frames"), settings.layers == "last"
     frames = HeldFrames(given, problem.ids, device, last, features.parts)
     jobs = [(seed, fold) for seed in seeds for fold in problem.folds]
-    advance = reported(progress, len(jobs) * len(settings.rates))
+    stop = Event()
+    advance = reported(progress, len(jobs) * len(settings.rates), stop)
     train = partial(of_one, frames, problem=problem, settings=settings, advance=advance)
 
     def done(job: tuple[int, Fold]) -> FoldResult:
@@ -103,7 +106,7 @@ def each_fold(
         return of_state(fold, seed, state)
 
     with one_core_each(device) as pool:
-        return list(pool.map(done, jobs))
+        return shared(pool, jobs, done, None, str, stop)
 
 
 @dataclass(frozen=True)

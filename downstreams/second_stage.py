@@ -39,12 +39,15 @@ class TunedFrames(list[np.ndarray]):
         self.offsets = np.cumsum([0, *map(len, self)])
 
 
-def second(network: TunedNetwork, setup: Setup, facts: Choice, shelf: Shelf) -> FoldResult:
+def second(
+    network: TunedNetwork, setup: Setup, facts: Choice, shelf: Shelf, advance: Callable[[float], None]
+) -> FoldResult:
     """What ECAPA-TDNN on the frames of the encoder gives for test.
 
     Args:
         facts: what was chosen in the first stage.
         shelf: for what each rate gave; a rate that is there is not trained again.
+        advance: is called after every epoch; what it raises ends the stage.
 
     Raises:
         DownstreamError: a frame is not finite in float16.
@@ -55,14 +58,10 @@ def second(network: TunedNetwork, setup: Setup, facts: Choice, shelf: Shelf) -> 
     held = HeldFrames(frames, problem.ids, setup.device, widths=network.live.widths, rows=rows)
     averaged = setup.settings.then_averaged
     made = of_fold(
-        held, setup.seed, fold, problem=problem, settings=settings, advance=_silent, shelf=shelf, averaged=averaged
+        held, setup.seed, fold, problem=problem, settings=settings, advance=advance, shelf=shelf, averaged=averaged
     )
     chosen = {f"ecapa_{name}": own for name, own in made.choice.items() if name != "edge"}
     return replace(made, choice=facts | chosen, layer_weights=None)
-
-
-def _silent(part: float) -> None:
-    """The stage is no part of the progress that is shown."""
 
 
 def _settings(setup: Setup) -> Settings:

@@ -82,8 +82,8 @@ class Live:
         made = made.eval() if partly else made.eval().requires_grad_(True)
         if isinstance(other, torch.nn.Module) and not _places(made).isdisjoint(_places(other)):
             raise UpstreamError(
-                f"{self._upstream.name}: trainable() returns the same weights each time, so that every fold would go on "
-                "with what others trained; return a copy, as of copy.deepcopy"
+                f"{self._upstream.name}: trainable() returns the same weights each time, so that every fold would go "
+                "on with what others trained; return a copy, as of copy.deepcopy"
             )
         self._asked_twice = True
         return made

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 import downstreams
+from downstreams import frame_training
 from downstreams.course import Course
 from downstreams.errors import DownstreamError
 from downstreams.parallel import Stopped, reported, shared
@@ -85,6 +86,36 @@ def test_a_fold_that_fails_ends_the_training_of_the_others(tmp_path, monkeypatch
     finally:
         torch.set_num_threads(before)
     assert sorted(begun) == ["0", "1"]
+
+
+@pytest.mark.parametrize("head", ["finetune_ecapa", "attentive", "ecapa", "mscnn"])
+def test_a_fold_that_fails_ends_networks_on_frames_of_the_others_after_their_epoch(monkeypatch, head):
+    """Second stages, and heads on frozen frames."""
+    features, problem = make(n=60)
+    problem = replace(problem, folds=problem.folds[:2])
+    both, ended, epochs = threading.Barrier(2, timeout=20), threading.Event(), []
+
+    def failing(frames, seed, fold, rate, problem, settings, plan):
+        both.wait()
+        if fold.name == "1":
+            ended.set()
+            raise DownstreamError("fold '1' overflows")
+        for epoch in range(1, 400):
+            ended.wait(20)
+            time.sleep(0.005)
+            epochs.append(epoch)
+            yield 1.0, plan.network(torch.Generator())
+
+    monkeypatch.setattr(frame_training, "_epochs", failing)
+    more = {"then_rates": [1e-2, 1e-1], "then_epochs": 400} if head == "finetune_ecapa" else {"epochs": 400}
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        with pytest.raises(DownstreamError, match="fold '1' overflows"):
+            downstreams.evaluate(short(head, **more), features, problem, [0])
+    finally:
+        torch.set_num_threads(before)
+    assert 0 < len(epochs) < 100
 
 
 def test_what_is_done_stands_and_no_error_stops_nothing():
