@@ -41,7 +41,7 @@ def evaluate(
     layers = range(max(0, depth - own.layers), depth)
     mean = fitted_linear.rows_of(pooled, layers, [0])[:, None, None]
     reader = Probe(class_weights=own.class_weights, strengths=own.strengths)
-    predictions = probe.read(mean, problem, reader, device, progress)
+    predictions = probe.read(mean, problem, reader, device, progress, features.parts)
     choices = [{name: value for name, value in choice.items() if name != "layer"} for choice in predictions.choices]
     fitted = [replace(one, facts={**one.facts, "layers": list(layers)}) for one in predictions.fitted]
     return replace(predictions, choices=choices, layer=None, by_layer=None, dev_by_layer=None, fitted=fitted)

@@ -147,8 +147,9 @@ class Selected(Solved, Pooling):
 
 
 class LastLayers(Solved, Pooling):
-    """Of `last_four`: the strengths are those of `probe`."""
+    """Of `last_four`: the strengths are those of `probe`. Version 1 let wide parts of a fusion drown narrow ones."""
 
+    version: Literal[2] = 2
     layers: Annotated[int, Field(ge=1, le=1000)] = 4
     strengths: Grid = [0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 1000.0, 10_000.0]
 

@@ -347,7 +347,7 @@ def test_the_settings_that_keys_hold_are_those_that_they_held_before():
         "probe_stats": probe | {"statistics": ["mean", "std"]},
         "selected": {"version": 1, "counts": [4, 8, 16, 32, 64, 128, 256],
                      "strengths": [0.1, 1.0, 10.0, 100.0]},
-        "last_four": {"version": 1, "layers": 4, "strengths": probe["strengths"]},
+        "last_four": {"version": 2, "layers": 4, "strengths": probe["strengths"]},
         "superb": {"version": 1, "projector": 256, "batch": 32, "clip": 1.0, "rates": [1e-5, 1e-4, 1e-3],
                    "epochs": 271, "steps": 30_000, "evaluations": 30},
         "emotion2vec": {"version": 1, "hidden": 256, "batch": 128, "epochs": 100, "rate": 5e-4, "top_rate": 1e-3,

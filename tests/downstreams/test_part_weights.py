@@ -16,7 +16,7 @@ from downstreams.shelf import Shelf
 from tests.downstreams.problems import make, short
 
 WIDTHS = [(2, 10), (1, 1, 10), (3, 300)]
-HEADS = [name for name in downstreams.names() if name.startswith("probe")]
+HEADS = ["probe", "probe_stats", "last_four"]
 
 
 @pytest.mark.parametrize("widths", WIDTHS)
@@ -87,6 +87,13 @@ def test_what_a_probe_does_with_parts_is_scikit_learns_ridge_on_weighted_columns
             theirs = model.fit(z[known], y).predict_proba(z[fold.test])
             scores = mine[[f"score:{name}" for name in problem.classes]].to_numpy()
             np.testing.assert_allclose(scores, theirs, atol=2e-3)
+
+
+def test_last_four_on_a_fusion_of_one_layer_is_probe():
+    features, problem = make(n=60, depth=2, width=40, speakers=3)
+    features = replace(features, pooled=features.pooled[:, :, 1:], depth=1, parts=(4, 36))
+    probe, last_four = (downstreams.evaluate(short(head), features, problem, [0]).table for head in HEADS[::2])
+    assert probe.equals(last_four)
 
 
 @pytest.mark.parametrize("kind", ["classification", "regression", "conversation"])
