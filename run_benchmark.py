@@ -68,7 +68,8 @@ def run(request: Request) -> int:
         if request.prefetch:
             print(*forecast.ready(plan, request, absent), sep="\n")
         else:
-            print(*forecast.lines(plan, request, place, absent), sep="\n")
+            plan, expected = forecast.feasible(plan, place)
+            print(*forecast.lines(plan, request, place, absent, expected), sep="\n")
         return 1 if plan.failed else 0
     if request.card and plan.jobs:
         warn(forecast.short(plan, place))

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 from cells import trainings
 from cells.costs import GPU
-from cells.jobs import Extract, Job, Late, Measure, Train, cell_of, parts_of
+from cells.jobs import Extract, Job, Late, Measure, Outcome, Train, cell_of, parts_of, skipped
 from cells.measure import explain
+from commons.errors import EmorepError
 
 if TYPE_CHECKING:
     from cells.costs import Estimate
@@ -22,12 +23,45 @@ if TYPE_CHECKING:
 MANY = 200  # jobs; of more, there is a line an upstream
 
 
-def lines(plan: Plan, request: Request, place: Workplace, absent: Mapping[str, str]) -> list[str]:
+def feasible(plan: Plan, place: Workplace) -> tuple[Plan, dict[str, Forecast | str]]:
+    """The plan without trainings that fail at their first step, and without what needs them: its cells have failed.
+
+    Then the forecasts of its trainings, by their jobs' ids, or why there is none. Of many jobs nothing is tried.
+    """
+    if len(plan.jobs) > MANY:
+        return plan, {}
+    expected: dict[str, Forecast | str] = {}
+    ended: dict[str, Outcome] = {}
+    for job in plan.jobs:
+        outcome = skipped(job, ended)
+        if outcome is None and isinstance(job, Train):
+            try:
+                expected[job.id] = trainings.forecast(job, place)
+            except EmorepError as error:
+                outcome = Outcome(job.id, failure=str(error))
+            except Exception as error:
+                expected[job.id] = explain(error, job.setting.results)
+        if outcome:
+            ended[job.id] = outcome
+    kept = tuple(job for job in plan.jobs if job.id not in ended)
+    lost = [
+        replace(ended[job.id], cell=part.cell)
+        for job in plan.jobs
+        if job.id in ended and ended[job.id].failure
+        for part in parts_of(job)
+    ]
+    return replace(plan, jobs=kept, failed=(*plan.failed, *lost)), expected
+
+
+def lines(
+    plan: Plan, request: Request, place: Workplace, absent: Mapping[str, str], expected: Mapping[str, Forecast | str]
+) -> list[str]:
     """A line for every job (of trainings with their steps and hours), or for every upstream where there are many jobs;
     then what all of them cost.
 
     Args:
         absent: variants of the ablation that are not trained yet, and what that takes; their cells are planned then.
+        expected: forecasts of trainings, see `feasible`.
     """
     said = [f"shard {request.shard}: {len(plan.cells)} cells"] if request.shard else []
     said += [f"done already: {len(plan.done)} cells"] if plan.done else []
@@ -38,7 +72,6 @@ def lines(plan: Plan, request: Request, place: Workplace, absent: Mapping[str, s
     estimates = _estimates(plan, place)
     if len(plan.jobs) > MANY:
         return [*said, *_upstreams(plan, estimates), *_totals(plan, request, estimates)]
-    expected = {job.id: _expected(job, place) for job in plan.jobs if isinstance(job, Train)}
     measured = {name: own for name, own in expected.items() if not isinstance(own, str)}
     estimates |= {name: replace(estimates[name], seconds=own.core_seconds) for name, own in measured.items()}
     said += [*_jobs(plan, expected), *_totals(plan, request, estimates)]
@@ -181,11 +214,3 @@ def hours(seconds: float) -> str:
 
 def _bytes(count: float) -> str:
     return f"{count / 1e9:,.1f} GB" if count >= 1e9 else f"{count / 1e6:,.1f} MB"
-
-
-def _expected(job: Train, place: Workplace) -> Forecast | str:
-    """The forecast of trainings, or why it cannot be made."""
-    try:
-        return trainings.forecast(job, place)
-    except Exception as error:
-        return explain(error, job.setting.results)

@@ -280,3 +280,20 @@ class Outcome:
     skipped: bool = False
     also: tuple[Outcome, ...] = ()
     extracted: Extracted | None = field(default=None, repr=False)
+
+
+def skipped(job: Job, ended: Mapping[str, Outcome]) -> Outcome | None:
+    """The outcome of a job that is not run: one that it needs failed, or all cells that it stands beside did.
+
+    Args:
+        ended: outcomes by their jobs' ids.
+    """
+    for before in job.after:
+        if before in ended and (failure := ended[before].failure):
+            if len(job.after) > 1:  # say which part of a fusion it was
+                failure = f"{before}: {failure}"
+            return Outcome(job.id, cell_of(job), failure=failure, skipped=True)
+    beside = job.beside if isinstance(job, Measure) else ()
+    if beside and all(one in ended and ended[one].failure for one in beside):
+        return Outcome(job.id, cell_of(job), skipped=True)  # a reference row without a cell to compare it with
+    return None

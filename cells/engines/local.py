@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 
 from cells import runs
-from cells.jobs import Job, Measure, Outcome, cell_of
+from cells.jobs import Job, Outcome, skipped
 from cells.measure import perform
 from cells.runs import Run
 from cells.workplace import Workplace
@@ -43,7 +43,7 @@ class Local:
         """The outcome of every job, as it ends."""
         while self._waiting and not (self._run and self._run.cancelled):
             job = self._next()
-            outcome = self._skipped(job) or self._done(job)
+            outcome = skipped(job, self._ended) or self._done(job)
             self._ended[job.id] = outcome
             if self._run:
                 self._run.add(outcome)
@@ -72,15 +72,3 @@ class Local:
     def _done(self, job: Job) -> Outcome:
         with self._run.announced(job) if self._run else nullcontext(), self._around(job):
             return perform(job, self._place, self._ended)
-
-    def _skipped(self, job: Job) -> Outcome | None:
-        cell = cell_of(job)
-        for before in job.after:
-            if before in self._ended and (failure := self._ended[before].failure):
-                if len(job.after) > 1:  # say which part of a fusion it was
-                    failure = f"{before}: {failure}"
-                return Outcome(job.id, cell, failure=failure, skipped=True)
-        beside = job.beside if isinstance(job, Measure) else ()
-        if beside and all(one in self._ended and self._ended[one].failure for one in beside):
-            return Outcome(job.id, cell, skipped=True)  # a reference row without a cell to compare it with
-        return None

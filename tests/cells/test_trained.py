@@ -88,6 +88,21 @@ def test_the_predictions_of_a_network_of_sound_and_of_one_of_words_are_averaged(
     assert "measure" not in capsys.readouterr().out
 
 
+def test_trainings_that_fail_at_their_first_step_stand_outside_of_the_totals(folder, capsys):
+    """Those of fbank, with their three read-outs; the reference rows stay where another cell does."""
+    asked = words(folder, "{nets}:Sound", "--results", str(folder / "none"), "--dry-run")
+    assert run_benchmark.main(asked) == 0
+    (totals,) = (line for line in capsys.readouterr().out.splitlines() if " trainings of networks, " in line)
+    assert run_benchmark.main([*asked[:2], "fbank", *asked[2:]]) == 1
+    said = capsys.readouterr().out.splitlines()
+    assert totals in said
+    refused = [line for line in said if line.startswith("cannot be run: fbank · demo · finetune")]
+    assert len(refused) == 3 and all("fbank cannot be fine-tuned" in line for line in refused)
+    assert sum("fbank" in line for line in said) == 3
+    assert run_benchmark.main(["-u", "fbank", *asked[2:]]) == 1
+    assert capsys.readouterr().out.splitlines()[3:] == ["nothing is left to do"]
+
+
 def test_a_network_of_sound_beside_one_of_words_is_not_trained(folder):
     request = understood(parse(words(folder, "{nets}:Sound+{nets}:Words")), lambda line: None)
     plan = planned(request, Workplace(), lambda line: None)
