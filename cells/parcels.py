@@ -158,9 +158,7 @@ def write(parcel: Parcel, run: Path, before: Mapping[str, Outcome], data: str | 
         path.parent.mkdir(parents=True, exist_ok=True)
         files.write(path, json.dumps(content))
     except OSError as error:
-        raise EmorepError(
-            f"{path}: cannot be written ({error.strerror or error}); free some space or choose another --results"
-        ) from error
+        raise EmorepError(files.unwritten(path, error)) from error
     return path
 
 

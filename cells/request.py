@@ -184,9 +184,7 @@ def understood(options: argparse.Namespace, tell: Callable[[str], None]) -> Requ
     """
     where = places.chosen(options)
     if where.data != Path(places.DATA) and not os.path.isdir(where.data) and not tasks.unread(where.data):
-        raise Refused(
-            f"{where.data}: there is no such folder; name the folder of your corpora with --data or $EMOREP_DATA"
-        )
+        raise Refused(f"{where.data}: {places.NO_DATA}")
     for option, folder in (("--results", where.results), ("--cache", where.cache)):
         if said := places.unwritable(folder):
             raise Refused(f"{said}; name another with {option}")

@@ -268,9 +268,7 @@ def begun(
         (run.folder / "plan").mkdir(parents=True, exist_ok=True)
         files.write(run.folder / "plan" / "run.json", json.dumps(about))
     except OSError as error:
-        raise EmorepError(
-            f"{run.folder}: cannot be written ({error.strerror or error}); free some space or choose another --results"
-        ) from error
+        raise EmorepError(files.unwritten(run.folder, error)) from error
     with files.announced(run.folder / "plan" / f"{journals.writer()}.driver", "{}"):
         yield run
         run.end()

@@ -10,6 +10,7 @@ from pathlib import Path
 LIST = "python run_benchmark.py --list"  # the command that shows all names
 MANY = 100  # up to this number, all known names are listed; else the NEAREST most similar ones
 NEAREST = 9
+FOLDER = "is a folder; name a file"
 LONGEST = 200  # characters of a user's input that a message repeats
 
 
@@ -40,9 +41,12 @@ class UnknownName(Refused):
 
 
 class NotThere(UnknownName):
-    """A file or folder that does not exist; the message offers similar names in the same folder."""
+    """A file or folder that does not exist, or a folder where a file is wanted; the message offers similar names."""
 
     def __init__(self, what: str, path: Path) -> None:
+        if path.is_dir():
+            EmorepError.__init__(self, f"{what} {cut(str(path))!r} {FOLDER}")
+            return
         if not path.parent.is_dir():
             why = f"there is no folder {path.parent}"
         else:

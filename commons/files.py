@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import time
@@ -24,6 +25,7 @@ LONGEST = 150  # bytes of an encoded name; file systems allow 255, with suffixes
 STALE = 86400.0  # s; an older temporary file is abandoned
 YOUNG = 2.0  # s; a younger temporary file may not be locked yet
 SUFFIX = ".tmp"
+FULL = (errno.ENOSPC, errno.EDQUOT)
 LOCK = ".lock"  # in a folder that processes lock: an empty file
 
 _turn: dict[tuple[int, Path], Lock] = {}  # of the threads of a process that lock a folder
@@ -166,3 +168,9 @@ def encode(name: str) -> str:
         digest = hashlib.sha256(name.encode()).hexdigest()[:16]
         part = f"{part[: LONGEST - 1 - len(digest)]}+{digest}"
     return part
+
+
+def unwritten(path: Path, error: OSError, options: str = "--results") -> str:
+    """That a file cannot be written, why, and what to do; `options`: those that name another place."""
+    space = "free some space, or " * (error.errno in FULL)
+    return f"{path}: cannot be written ({error.strerror or error}); {space}name another place with {options}"

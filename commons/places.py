@@ -15,6 +15,7 @@ from pathlib import Path
 from commons.errors import cut
 
 DATA = "data"  # the folder of corpora unless another is named
+NO_DATA = "there is no such folder; name the folder of your corpora with --data or $EMOREP_DATA"
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol, cast
 import leaderboard
 from commons import places, registry
 from commons.commands import run
+from commons.errors import Refused
 from commons.marks import IMPORTED, UNVERIFIED
 from leaderboard.command_line import parse
 from leaderboard.errors import LeaderboardError, NoResult
@@ -145,6 +146,7 @@ def _compare(options: argparse.Namespace) -> int:
         records, damage = _records(options.results)
         for name in pair:
             if name not in (known := set[str]().union(*map(names_of, records))):
+                _one_folder(pair)
                 raise NoResult("upstream", name, known)
         foreign = {r.cell.upstream for r in records if IMPORTED in r.marks}
         records, lost = _intact(options.results, aside(_chosen(options, records), options.task))
@@ -155,6 +157,16 @@ def _compare(options: argparse.Namespace) -> int:
             tables, problems = rankings.rankings(options.results, records, pairs=options.pairs)
     _print(tables, problems, options.format, Look(options.width))
     return int(damage)
+
+
+def _one_folder(pair: Sequence[str]) -> None:
+    """Raise Refused where one of the two names is a folder's."""
+    folders = [name for name in pair if Path(name).is_dir()]
+    if len(folders) == 1:
+        other = next(name for name in pair if name != folders[0])
+        raise Refused(
+            f"{other}: no such folder, and {folders[0]} is one; name two folders of results, or two upstreams"
+        )
 
 
 def _plot(options: argparse.Namespace) -> int:
@@ -279,7 +291,10 @@ def _merge(options: argparse.Namespace) -> int:
 
     facts = None
     if options.data:
-        facts = cast("Callable[[Places], HasFacts]", registry.load(TARGETS))(places.chosen(options)).of
+        there = places.chosen(options)
+        if not there.data.is_dir():
+            raise Refused(f"{there.data}: {places.NO_DATA}")
+        facts = cast("Callable[[Places], HasFacts]", registry.load(TARGETS))(there).of
     accounts = merging.merge(options.sources, options.into, prefer_new=options.replace, facts=facts)
     for account in accounts:
         counts = [f"{plural(n, 'cell')} {what}" for what, n in account.counts.items() if n]

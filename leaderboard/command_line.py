@@ -8,7 +8,7 @@ from pathlib import Path
 
 from commons import places
 from commons.commands import Parser, called
-from commons.errors import cut
+from commons.errors import FOLDER, cut
 from leaderboard.cards.formats import FORMATS
 from leaderboard.plots import KINDS
 from leaderboard.tables import FORMS, VIEWS
@@ -30,6 +30,7 @@ COMMANDS = {
     "verify": "recompute every figure from its predictions",
     "schema": "explain the columns of the CSV and the keys of a record",
 }
+OF_FILES = ("page", "card", "submit")  # their --out names a file
 LONGEST_NAME = 100
 NARROWEST = 40  # characters of a line that a table needs
 
@@ -165,6 +166,8 @@ def _refusal(options: argparse.Namespace) -> str:
     """Why options that the parser took make no request; empty where they do."""
     if options.command == "compare" and len(options.pair) not in (0, 2):
         return f"compare takes two names, or none; {len(options.pair)} given: {' '.join(options.pair)}"
+    if options.command in OF_FILES and (out := options.out) and out.is_dir():
+        return f"--out {out} {FOLDER}"
     if (out := _goal(options)) and (said := places.unwritable(out)):
         return f"--{'into' if options.command == 'merge' else 'out'}: {said}"
     if options.command == "plot" and (strange := [kind for kind in options.kind if kind not in KINDS]):
@@ -189,6 +192,6 @@ def _refusal(options: argparse.Namespace) -> str:
 def _goal(options: argparse.Namespace) -> Path | None:
     """The folder that --out or --into writes to, where it is given and is no device or pipe."""
     out: Path | None = getattr(options, "out", None) or getattr(options, "into", None)
-    if out is None or options.command not in ("page", "card", "submit"):
+    if out is None or options.command not in OF_FILES:
         return out
     return out.parent if not out.exists() or out.is_file() else None

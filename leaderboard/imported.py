@@ -14,7 +14,7 @@ from commons.corridors.predictions import Predictions
 from commons.corridors.record import Cell, Downstream, Record, Run, Task, Upstream
 from commons.errors import cut
 from commons.marks import IMPORTED, UNVERIFIED
-from leaderboard.errors import LeaderboardError
+from leaderboard.errors import LeaderboardError, NoResult
 from leaderboard.records.comparable import question
 from leaderboard.records.parquet import kept
 
@@ -54,8 +54,9 @@ def import_predictions(
         seen: corpora it was trained on and with what (audio, labels), or "unknown".
 
     Raises:
-        LeaderboardError: no cell or several versions of the task; ids that are missing, unknown or given twice;
-            predictions that are no class or no number; a name that a measured cell has.
+        NoResult: no cell of the task.
+        LeaderboardError: none of the upstream `like`, or several versions of the task; ids that are missing, unknown
+            or given twice; predictions that are no class or no number; a name that a measured cell has.
     """
     cell = _cell(records, task, like)
     if any((r.cell.upstream, r.cell.task, r.cell.downstream) == (name, task, head) and IMPORTED not in r.marks
@@ -139,15 +140,14 @@ def _answers(file: Path, task: Task, asked: pd.DataFrame) -> pd.DataFrame:
 
 def _cell(records: Sequence[Record], task: str, like: str | None) -> Record:
     """A cell of the task, to take targets, folds and groups from."""
-    of_task = [r for r in records if r.cell.task == task and not {IMPORTED, UNVERIFIED} & set(r.marks)]
+    measured = [r for r in records if not {IMPORTED, UNVERIFIED} & set(r.marks)]
+    of_task = [r for r in measured if r.cell.task == task]
+    if not of_task:
+        raise NoResult("task", task, {r.cell.task for r in measured})
     own = [r for r in of_task if like in (None, r.cell.upstream)]
     if not own:
-        known = (
-            ", ".join(sorted({r.cell.upstream for r in of_task})) or "none; run one: run_benchmark.py -u fbank -t ..."
-        )
-        raise LeaderboardError(
-            f"no cell of task {task!r}{f' of {like}' if like else ''} to compare with; there are: {known}"
-        )
+        known = ", ".join(sorted({r.cell.upstream for r in of_task}))
+        raise LeaderboardError(f"no cell of task {task!r} of {like} to compare with; there are: {known}")
     if len({question(r) for r in own}) > 1:
         raise LeaderboardError(f"{task}: the cells here differ in version or utterances; name one upstream with --like")
     return own[0]

@@ -8,7 +8,7 @@ from pathlib import Path
 from commons.corridors.record import REFERENCE, Record
 from leaderboard.cards import derived, facts, figures
 from leaderboard.cards.model import Card, Given
-from leaderboard.errors import NoResult
+from leaderboard.errors import LeaderboardError, NoResult
 from leaderboard.records.display_names import shown
 from leaderboard.records.random_weights import is_of, names_of
 
@@ -18,9 +18,15 @@ def collect(results: Path, records: Sequence[Record], upstream: str) -> tuple[Ca
 
     Raises:
         NoResult: the upstream has no record.
+        LeaderboardError: all of its records are of smoke runs.
     """
     full = [record for record in records if record.cell.limit is None]
     own = [r for r in full if is_of(r, [upstream]) and r.cell.downstream != REFERENCE]
+    if not own and any(is_of(record, [upstream]) for record in records):
+        raise LeaderboardError(
+            f"the cells of {upstream} in {results} are of smoke runs (--limit); a card needs whole ones, measured "
+            "without --limit"
+        )
     if not own:
         known = set[str]().union(*(names_of(r) for r in full if r.cell.downstream != REFERENCE))
         raise NoResult("upstream", upstream, known)

@@ -24,7 +24,8 @@ def write(
 
     Raises:
         NoResult: the upstream has no record.
-        LeaderboardError: the file cannot be written, or there is no browser to print with.
+        LeaderboardError: all of its records are of smoke runs, the file cannot be written, or there is no browser to
+            print with.
     """
     card, problems = content.collect(results, records, upstream)
     path = out or path_of(results, upstream, form)

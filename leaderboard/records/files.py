@@ -73,7 +73,5 @@ def writing(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise LeaderboardError(
-            f"{path}: cannot be written ({error.strerror or error}); free some space or choose another --results; "
-            "the result that stood before still does"
-        ) from error
+        stands = "; what stood there before still does" * path.is_file()
+        raise LeaderboardError(commons.files.unwritten(path, error, "--results or --out") + stands) from error

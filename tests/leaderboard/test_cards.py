@@ -50,6 +50,14 @@ def test_a_card_holds_every_section_and_the_figures_of_its_records(board, result
     assert "probe: of a paper" in section.lines
 
 
+def test_a_card_of_smoke_runs_is_refused_for_what_they_are(board, results):
+    short = [r.model_copy(update={"cell": r.cell.model_copy(update={"limit": 48})}) for r in board]
+    with pytest.raises(LeaderboardError, match=r"cells of hubert in .* are of smoke runs \(--limit\)"):
+        collect(results, short, "hubert")
+    with pytest.raises(NoResult, match="unknown upstream 'huber'"):
+        collect(results, short, "huber")
+
+
 def test_what_was_not_measured_has_its_command(board, results):
     card, _ = collect(results, board, "hubert")
     missing = {what: command for section in card.sections for what, command in section.missing}

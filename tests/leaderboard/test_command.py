@@ -1,5 +1,8 @@
 """python -m leaderboard, and what importing the room costs."""
 
+import errno
+import os
+import re
 import subprocess
 import sys
 
@@ -7,6 +10,8 @@ import pytest
 
 import leaderboard
 from leaderboard.__main__ import main
+from leaderboard.errors import LeaderboardError
+from leaderboard.records.files import writing
 from tests.leaderboard import cells
 
 
@@ -94,6 +99,30 @@ def test_where_pictures_cannot_be_written_is_said_before_the_work(make, results,
             assert "--out: " in capsys.readouterr().err
     with pytest.raises(SystemExit, match="2"):
         main(["page", "--results", str(results), "--out", "/proc/x/page.html"])
+
+
+def test_where_a_file_is_wanted_a_folder_is_refused_before_the_work(make, results, tmp_path, capsys):
+    make()
+    for words in (["page"], ["card", "-u", "fbank"], ["submit", "--name", "me"]):
+        with pytest.raises(SystemExit, match="2"):
+            main([*words, "--results", str(results), "--out", str(tmp_path)])
+        assert f"--out {tmp_path} is a folder; name a file" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("number", "space"), [(errno.ENOSPC, "free some space, or "), (errno.EACCES, "")])
+def test_space_is_asked_for_only_where_there_is_none(tmp_path, number, space):
+    said = re.escape(f"({os.strerror(number)}); {space}name another place with --results or --out")
+    for path, stands in ((tmp_path / "absent", ""), (tmp_path / "there", "; what stood there before still does")):
+        (tmp_path / "there").touch()
+        with pytest.raises(LeaderboardError, match=rf"{said}{stands}$"), writing(path):
+            raise OSError(number, os.strerror(number))
+
+
+def test_results_of_others_are_not_checked_against_a_folder_that_is_not_there(make, results, tmp_path, capsys):
+    make()
+    code, _, err = run(capsys, "merge", results, "--into", tmp_path / "all", "--data", tmp_path / "none")
+    assert code == 2 and "none: there is no such folder; name the folder of your corpora" in err
+    assert not (tmp_path / "all").exists()
 
 
 def test_results_that_are_a_file_are_named(tmp_path, capsys):

@@ -80,6 +80,8 @@ def test_two_folders(make, results, capsys, tmp_path):
     assert "not the same utterances, targets or task version" in err, "other versions are never mixed"
     assert "only in" in err and "good · new · probe" in err
     assert run(capsys, "compare", results, tmp_path)[0] == 1
+    code, _, err = run(capsys, "compare", results, "nosuch", "--results", results)
+    assert code == 2 and f"nosuch: no such folder, and {results} is one" in err
 
 
 def test_what_cannot_be_compared_is_said(make, results, capsys):

@@ -110,8 +110,10 @@ def test_other_mistakes(mine, make, results, tmp_path, capsys):
     assert bring(results, tmp_path / "empty.csv") == 1 and "cannot be read as CSV" in capsys.readouterr().err
     assert main(["import", str(path), "--name", "fbank", "-t", "emodb", "-d", "probe", "--results", str(results)]) == 1
     assert "was measured here" in capsys.readouterr().err
-    assert main(["import", str(path), "--name", "mine", "-t", "urdu", "--results", str(results)]) == 1
-    assert "no cell of task 'urdu'" in capsys.readouterr().err
+    assert main(["import", str(path), "--name", "mine", "-t", "emodbb", "--results", str(results)]) == 2
+    assert "unknown task 'emodbb': did you mean emodb?" in capsys.readouterr().err
+    assert bring(results, path, "--like", "none") == 1
+    assert "no cell of task 'emodb' of none to compare with; there are: fbank" in capsys.readouterr().err
     make(upstream="mfcc", version=2)
     assert bring(results, path) == 1 and "--like" in capsys.readouterr().err
     assert bring(results, path, "--like", "mfcc") == 0
