@@ -9,11 +9,18 @@ from cells import runs
 from cells.engines import slurm
 from cells.forecast import hours
 from cells.runs import Run
+from commons.errors import Refused
 from leaderboard.records.files import LIMITED
 
 
 def show(results: Path, cancel: bool) -> int:
-    """Print what of every run is done, running, failed and left, or end the runs; returns 0."""
+    """Print what of every run is done, running, failed and left, or end the runs; returns 0.
+
+    Raises:
+        Refused: there is no such folder.
+    """
+    if not results.is_dir():
+        raise Refused(f"{results}: no such folder; name the folder of results with --results")
     several = [run for folder in (results, results / LIMITED) for run in runs.known(folder)]
     if not several:
         print(f"{results}: no run is known here: none was begun, or all ended without failures")

@@ -211,7 +211,7 @@ HEADS = registry.Registry(
     "downstream",
     {
         "probe": _probe(Probe(), "logistic regression on the time-mean of the best layer (ridge for values)"),
-        "probe_stats": _probe(Probe(statistics=["mean", "std"]), "the same on time-mean and time-standard-deviation"),
+        "probe_stats": _probe(Probe(statistics=["mean", "std"]), "as probe, on time-mean and time-standard-deviation"),
         "last_four": Head(
             "logistic regression on the mean of the last four layers' time-means (ridge for values)",
             "downstreams.last_layers:evaluate",
@@ -298,18 +298,18 @@ HEADS = registry.Registry(
         "finetune_speecheq": replace(
             _finetune(
                 FineTuneSpeechEq(),
-                "the encoder itself, fine-tuned with the branches of speecheq; an interpretation likewise (classes)",
+                "the encoder itself, fine-tuned with the branches of speecheq; like that, an interpretation (classes)",
             ),
             kinds=("classification",),
             further=True,
             interpretation=SPEECHEQ,
             cite=("kang2022", "morais2022"),
         ),
-        "finetune_top3": _finetune(FineTune(top=3), "the same of the encoder's last three blocks alone (classes)"),
+        "finetune_top3": _finetune(FineTune(top=3), "as finetune, of the encoder's last three blocks alone (classes)"),
         "finetune_lora": replace(
             _finetune(
                 FineTune.model_validate({"lora": 16, **FineTune.implied({"lora": 16})}),
-                "the same of low-rank adapters on the encoder's feed-forward matrices alone (classes)",
+                "as finetune, of low-rank adapters on the encoder's feed-forward matrices alone (classes)",
             ),
             cite=("morais2022", "hu2022"),
         ),

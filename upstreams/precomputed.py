@@ -76,7 +76,13 @@ class Entry:
 
 
 def resolve(path: str) -> Named:
-    """The features of a folder or file. Raises NotThere."""
+    """The features of a folder or file.
+
+    Raises:
+        Refused: no folder is named; NotThere: there is none.
+    """
+    if not path:
+        raise Refused(f"upstream {GIVEN!r}: the folder or file of features is missing; name it as {GIVEN}FOLDER")
     full = Path(path).expanduser().resolve()
     if not full.exists():
         raise NotThere("folder or file of features", full)

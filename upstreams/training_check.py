@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import torch
 
 RATE = 1e-3
+BARRED = "  cannot be fine-tuned: "
 CHANGED = "is one changed in place, as by `x += y`? write `x = x + y`"
 
 
@@ -23,7 +24,7 @@ def line(upstream: Frozen, inputs: Sequence[Sized]) -> str:
         return f"  fine-tuning: {tried(upstream, inputs)}"
     except UpstreamError as error:
         reason = str(error).removeprefix(f"{upstream.name} cannot be fine-tuned: ").removeprefix(f"{upstream.name}: ")
-        return f"  cannot be fine-tuned: {reason}"
+        return f"{BARRED}{reason}"
 
 
 def tried(upstream: Frozen, inputs: Sequence[Sized]) -> str:

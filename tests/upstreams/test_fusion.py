@@ -14,6 +14,8 @@ from commons.places import Places
 from commons.splitting import split
 from tests.upstreams.sounds import ENERGY, TINY, extract, noise, plugin, speak
 from upstreams import fused_live
+from upstreams.checks import check
+from upstreams.checks.made import of_parts
 from upstreams.inputs import waveforms
 from upstreams.inputs.audio import decode, segments
 from upstreams.side_by_side import aligned, paired
@@ -311,3 +313,20 @@ def test_frames_with_gradients_are_aligned_as_stored_ones(step, longest):
 def test_what_a_fusion_cannot_train_says_why(utterances, cache, tiny, name, says):
     with pytest.raises(EmorepError, match=says):
         extract(name.format(tiny=tiny), utterances, ["live"], cache)
+
+
+@pytest.mark.parametrize(
+    ("name", "barred", "says"),
+    [
+        ("{tiny}+fbank", "", "  fine-tuning: its parts can be trained together"),
+        ("{tiny}+fbank", "fbank", "  cannot be fine-tuned: its part fbank cannot be"),
+        ("{tiny}#1", "", "  cannot be fine-tuned: one layer is read of frozen features"),
+        ("{tiny}+text_ngrams", "", "  cannot be fine-tuned: frames of its parts are aligned in time, and"),
+    ],
+)
+def test_a_check_says_whether_parts_can_be_trained_together(tiny, name, barred, says):
+    assert list(of_parts(upstreams.resolve(name.format(tiny=tiny)), barred))[-1].startswith(says)
+
+
+def test_a_check_names_the_part_that_cannot_be_fine_tuned():
+    assert list(check("prosody+fbank"))[-1] == "  cannot be fine-tuned: its part prosody cannot be"

@@ -9,6 +9,7 @@ from upstreams.build import build
 from upstreams.checks import audio, made, text
 from upstreams.composed import resolve
 from upstreams.errors import Unsteady
+from upstreams.training_check import BARRED
 
 
 def check(name: str, places: Places | None = None) -> Iterator[str]:
@@ -23,9 +24,12 @@ def check(name: str, places: Places | None = None) -> Iterator[str]:
         yield from made.of_files(named)
         return
     if named.parts:
+        barred = ""
         for part in dict.fromkeys(named.parts):
-            yield from check(part.name, places)
-        yield from made.of_parts(named)
+            for line in check(part.name, places):
+                barred = barred or part.name * line.startswith(BARRED)
+                yield line
+        yield from made.of_parts(named, barred)
         return
     upstream = build(named)
     parts = text if upstream.modality == "text" else audio

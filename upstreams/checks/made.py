@@ -7,11 +7,13 @@ from collections.abc import Iterator
 
 from upstreams import fusion, precomputed
 from upstreams.checks.comparing import counted
+from upstreams.errors import UpstreamError
 from upstreams.extraction.models import Models
 from upstreams.given_files import opened
 from upstreams.identity import Identity, identify
 from upstreams.named import Named
 from upstreams.side_by_side import paired
+from upstreams.training_check import BARRED
 
 
 def of_files(named: Named) -> Iterator[str]:
@@ -35,8 +37,11 @@ def of_files(named: Named) -> Iterator[str]:
     yield "  all are numbers, finite and of one size"
 
 
-def of_parts(named: Named) -> Iterator[str]:
-    """The facts of a fusion or a layer, and which layers stand beside each other."""
+def of_parts(named: Named, barred: str) -> Iterator[str]:
+    """The facts of a fusion or a layer, which layers stand beside each other, and whether it can be fine-tuned.
+
+    `barred`: a part that cannot be; empty: all can.
+    """
     who = _identity(named, Models())
     yield f"{named.name}: {who.title}"
     yield f"  {counted(who.depth, 'layer')} x {who.width}, reads {who.modality}, seen {who.seen}"
@@ -46,6 +51,18 @@ def of_parts(named: Named) -> Iterator[str]:
         rows = ["+".join(str(paired(layer, who.depth, p.depth)) for p in who.parts) for layer in range(who.depth)]
         yield f"  layers, those of the parts side by side: {', '.join(rows)}"
     yield f"  fingerprint {who.fingerprint}"
+    yield _training(who, barred)
+
+
+def _training(who: Identity, barred: str) -> str:
+    """Whether a fusion can be fine-tuned, or why not; `barred`: as in `of_parts`."""
+    try:
+        fusion.sources(who, {"live"})
+    except UpstreamError as error:
+        return f"{BARRED}{str(error).removeprefix(f'{who.named.name}: ')}"
+    if barred:
+        return f"{BARRED}its part {barred} cannot be"
+    return "  fine-tuning: its parts can be trained together"
 
 
 def _identity(named: Named, models: Models) -> Identity:
