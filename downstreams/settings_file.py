@@ -55,10 +55,8 @@ def read(file: str, head: str, own: Settings) -> FromFile:
 
 def _content(path: Path) -> dict[str, object]:
     """The mapping that the file holds; its values are not checked."""
-    if not path.exists():
-        raise NotThere("settings file", path)
     if not path.is_file():
-        raise Refused(f"{path} is no file; name one with settings, as in superb@FILE.yaml")
+        raise NotThere("settings file", path)
     try:
         return yamlfile.mapping(path, "settings, one `name: value` a line")
     except yamlfile.NotYaml as error:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Options:
-    """Options of a load: plain values that can be sent to another process.
+    """Options of a load: plain values that can be sent to another process. Text may stand for a path.
 
     Attributes:
         data: folder that holds one folder a corpus.
@@ -53,6 +53,6 @@ class Options:
         return replace(made, below=tuple(absolute(one) for one in self.below))
 
 
-def absolute(place: Path) -> Path:
+def absolute(place: Path | str) -> Path:
     """A folder's absolute path, `~` expanded; links are not resolved."""
-    return Path(os.path.abspath(place.expanduser()))
+    return Path(os.path.abspath(Path(place).expanduser()))

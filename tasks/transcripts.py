@@ -11,7 +11,7 @@ from typing import Literal
 import pandas as pd
 
 from commons import hashing
-from commons.errors import Refused, UnknownName, cut, some
+from commons.errors import FOLDER, Refused, UnknownName, cut, some
 from tasks.errors import TaskError
 from tasks.utterances import without_slashes
 
@@ -82,7 +82,8 @@ def read(file: Path) -> Transcripts:
     from tasks import sheets
 
     if not file.is_file():
-        raise TaskError(f"{cut(str(file))}: there is no such file of texts; it is a table with the {EXPECTED}")
+        why = FOLDER if file.is_dir() else "there is no such file of texts"
+        raise TaskError(f"{cut(str(file))}: {why}; it is a table with the {EXPECTED}")
     sheet = sheets.read(file, lambda cells: sum(cell.strip().lower() in ("id", *HEADINGS) for cell in cells))
     heading = [cell.strip().lower() for cell in sheet.heading]
     columns = [name for name in HEADINGS if heading.count(name) == 1]

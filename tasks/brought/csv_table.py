@@ -26,7 +26,7 @@ from pathlib import Path
 import pandas as pd
 
 from commons import hashing
-from commons.errors import Refused, cut
+from commons.errors import FOLDER, Refused, cut
 from commons.metrics import CLASSIFICATION, REGRESSION
 from commons.progress import Progress
 from tasks import catalogue, corpora, definition, reading, sheets, spellings
@@ -181,9 +181,8 @@ def understood(name: str, options: Options) -> Table:
     asked = parse(name)
     file = asked.file
     if not os.path.isfile(file):
-        raise TaskError(
-            f"{cut(name)!r}: there is no file {cut(str(file))!r}; name a table as csv:FILE (columns: docs/tasks.md)"
-        )
+        why = f"{cut(str(file))!r} {FOLDER}" if os.path.isdir(file) else f"there is no file {cut(str(file))!r}"
+        raise TaskError(f"{cut(name)!r}: {why}; name a table as csv:FILE (columns: docs/tasks.md)")
     sheet = sheets.read(file, headings.known)
     heading = headings.understood(sheet, asked.column)
     column = headings.asked_for(heading, asked.column)

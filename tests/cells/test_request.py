@@ -7,7 +7,11 @@ from pathlib import Path
 import pytest
 
 import run_benchmark
+from cells import applied_to, apply
 from cells.request import parse, understood
+from commons.errors import NotThere
+from tasks import transcripts
+from tasks.errors import TaskError
 
 
 def test_folders_of_jobs_are_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -38,6 +42,37 @@ def test_an_ablation_knows_its_speech_and_the_files_of_its_variants(
     monkeypatch.setenv("SCORES", "scores.parquet")
     request = understood(parse(["--ablation", "ems", "-t", "demo", "--speech", ".", *words]), lambda line: None)
     assert request.seen == seen and request.files == (("SCORES", "scores.parquet"),)
+
+
+def test_a_folder_where_a_file_is_wanted_is_called_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("dir.yaml", "dir.json", "data"):
+        (tmp_path / name).mkdir()
+    asked = ["-u", "fbank", "-t", "demo", "-d", "probe", "--data", "data"]
+    for command, words in (
+        (run_benchmark.main, [*asked, "--engine", "slurm", "--engine-config", "dir.yaml"]),
+        (run_benchmark.main, ["-u", "fbank", "-t", "csv:data"]),
+        (apply.main, ["dir.json", "sound.wav"]),
+    ):
+        assert command(words) == 2, words
+        assert "is a folder; name a file" in capsys.readouterr().err, words
+    with pytest.raises(TaskError, match="is a folder; name a file; it is a table with"):
+        transcripts.read(tmp_path / "dir.yaml")
+    with pytest.raises(NotThere, match=r"^audio file 'dir\.yaml' is a folder; name a file$"):
+        applied_to.audio([Path("dir.yaml")], tmp_path / "cache")
+
+
+@pytest.mark.parametrize("option", ["--status", "--cancel"])
+def test_runs_are_looked_for_in_a_folder_that_is_there(
+    tmp_path: Path, option: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+    for name in ("none", "file"):
+        assert run_benchmark.main([option, "--results", str(tmp_path / name)]) == 2
+        assert f"{name}: no such folder; name the folder of results with --results" in capsys.readouterr().err
+    assert run_benchmark.main([option, "--results", str(tmp_path)]) == 0
 
 
 def test_what_contradicts_itself_is_refused(capsys: pytest.CaptureFixture[str]) -> None:

@@ -165,7 +165,7 @@ def test_a_file_that_is_not_there_is_refused_with_the_nearest(write, tmp_path):
     write("superb", "epochs: 3\n")
     with pytest.raises(NotThere, match=r"did you mean mine\.yaml"):
         downstreams.resolve(f"superb@{tmp_path / 'mime.yaml'}")
-    assert "is no file" in refusal(f"superb@{tmp_path}")
+    assert "is a folder; name a file" in refusal(f"superb@{tmp_path}")
     with pytest.raises(Refused, match=r"such as superb@\w+\.yaml"):
         downstreams.resolve("superb@")
     with pytest.raises(UnknownName, match="unknown downstream 'suberb': did you mean superb"):

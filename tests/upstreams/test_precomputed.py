@@ -1,6 +1,7 @@
 """Features that were extracted elsewhere, as an upstream."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ import pandas as pd
 import pytest
 
 import upstreams
-from commons.errors import EmorepError
+from commons.errors import EmorepError, Refused
 from tests.upstreams.sounds import extract, noise, speak
 from upstreams.checks import check
 
@@ -266,3 +267,18 @@ def test_the_folder_of_the_store_says_whose_features_it_holds(utterances, cache,
     (about,) = cache.rglob("about.json")
     assert json.loads(about.read_text())["upstream"] == name
     assert str(tmp_path) not in upstreams.resolve(name).record_name
+
+
+def test_the_documented_line_prints_the_ids_of_a_task(tmp_path, with_demo, monkeypatch, capsys):
+    page = (Path(__file__).parents[2] / "docs" / "fusion.md").read_text(encoding="utf-8")
+    (line,) = re.findall(r'`python -c "(import tasks; .*)"` prints the ids', page)
+    with_demo(tmp_path / "cache")
+    monkeypatch.chdir(tmp_path)
+    exec(line.replace("emodb", "demo"), {})
+    assert len(capsys.readouterr().out.split()) > 100
+
+
+@pytest.mark.parametrize("name", ["features:", "Features:", "fbank+features:"])
+def test_features_of_no_folder_are_refused(name):
+    with pytest.raises(Refused, match="the folder or file of features is missing; name it as features:FOLDER"):
+        upstreams.resolve(name)

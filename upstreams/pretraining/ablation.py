@@ -23,7 +23,7 @@ from commons.progress import bar
 from upstreams.errors import UpstreamError
 from upstreams.pretraining import recipe as recipes
 from upstreams.pretraining.checkpoints import checkpoints, name_of
-from upstreams.pretraining.method import METHODS, shipped
+from upstreams.pretraining.method import METHODS, file_of, shipped
 from upstreams.pretraining.recipe_sections import DEFAULT, FREE, RECORD, SCORES, Recipe
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ class Ablation(BaseModel):
         """The recipe of a variant. Raises UpstreamError: it is wrong; UnknownName: there is no such variant."""
         if variant not in self.variants:
             raise UnknownName(f"variant of {self.name}", variant, self.variants)
-        return recipes.load(self.config, self.variants[variant])
+        return recipes.load(self.config, self.variants[variant], f"variant {variant} of {self.name}")
 
     @property
     def files(self) -> tuple[str, ...]:
@@ -108,11 +108,7 @@ def names() -> list[str]:
 
 def load(name: str) -> Ablation:
     """By name, or from a YAML file, whose `config` is then looked for beside it too. Raises UpstreamError."""
-    path = Path(name).expanduser()
-    if path.suffix not in (".yaml", ".yml"):
-        path = shipped("ablations").get(name, path)
-    if path.suffix not in (".yaml", ".yml") or not path.is_file():
-        raise UnknownName("ablation", name, [*names(), "a YAML file"])
+    path = file_of("ablations", "ablation", name)
     try:
         content = yamlfile.mapping(path, "an ablation: title, config and variants")
         ablation = Ablation.model_validate({"name": path.stem} | content)

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 
-from commons.errors import UnknownName
+from commons.errors import NotThere, UnknownName
 from commons.registry import load
 from upstreams.pretraining.batches import Framing, MicroBatch
 from upstreams.pretraining.recipe_sections import Recipe
@@ -183,3 +183,20 @@ def shipped(kind: str) -> dict[str, Path]:
     """YAML files that ship with the methods, by name; `kind`: configs or ablations. No two have the same name."""
     folders = [find(name).folder / kind for name in METHODS]
     return {path.stem: path for folder in folders for path in sorted(folder.glob("*.yaml"))}
+
+
+def file_of(kind: str, what: str, name: str) -> Path:
+    """A YAML file by its path, or by the name of one that ships, see `shipped`; `what` it is, for messages.
+
+    Raises:
+        UnknownName: no such file ships.
+        NotThere: the path leads to no file.
+    """
+    path = Path(name).expanduser()
+    if path.suffix not in (".yaml", ".yml"):
+        if name not in (known := shipped(kind)):
+            raise UnknownName(what, name, [*known, "a YAML file"])
+        return known[name]
+    if not path.is_file():
+        raise NotThere(what, path)
+    return path

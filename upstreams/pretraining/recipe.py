@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 from pydantic import ValidationError
 
 from commons import yamlfile
-from commons.errors import UnknownName, cut
+from commons.errors import cut
 from commons.faults import faults
 from upstreams.errors import UpstreamError
 from upstreams.pretraining import method as methods
 from upstreams.pretraining.recipe_sections import DEFAULT, Recipe
 
 
-def load(name: str, changes: Sequence[str] = ()) -> Recipe:
-    """The recipe of a YAML file, or of a name of those that ship; `changes`: "section.key=value", values as in YAML.
+def load(name: str, changes: Sequence[str] = (), by: str = "--set") -> Recipe:
+    """The recipe of a YAML file, or of a name of those that ship.
 
-    Raises UpstreamError with the key, its value and what is expected.
+    Args:
+        changes: "section.key=value", values as in YAML; by: what made them, for messages.
+
+    Raises:
+        UpstreamError: a value is wrong; names the key, its value and what is expected.
+        UnknownName, NotThere: there is no such recipe or file.
     """
     path = _file(name)
-    return check(apply(_settings(path), changes), str(path))
+    set_by = {change.partition("=")[0]: by for change in changes}
+    return check(apply(_settings(path), changes, by), f"{path} with {by}" if changes else str(path), set_by)
 
 
 def method_of(name: str) -> str:
@@ -34,8 +41,11 @@ def names() -> list[str]:
     return sorted(methods.shipped("configs"))
 
 
-def check(settings: dict[str, object], source: str) -> Recipe:
-    """The recipe of these settings, which come from `source`. Raises UpstreamError with a line for each fault."""
+def check(settings: dict[str, object], source: str, set_by: Mapping[str, str] = MappingProxyType({})) -> Recipe:
+    """The recipe of these settings, which come from `source`. Raises UpstreamError with a line for each fault.
+
+    `set_by`: of keys that an option or a variant set, that option or variant.
+    """
     asked = settings.get("method", DEFAULT)
     if not isinstance(asked, str) or asked not in methods.METHODS:
         known = ", ".join(methods.METHODS)
@@ -45,41 +55,35 @@ def check(settings: dict[str, object], source: str) -> Recipe:
     try:
         return methods.find(asked).recipe.model_validate(settings)
     except ValidationError as error:
-        raise UpstreamError("\n  ".join([f"{source} is no recipe:", *faults(error)])) from error
+        raise UpstreamError("\n  ".join([f"{source} is no recipe:", *faults(error, set_by=set_by)])) from error
 
 
-def apply(settings: dict[str, object], changes: Sequence[str]) -> dict[str, object]:
-    """A recipe's settings with "section.key=value" set."""
+def apply(settings: dict[str, object], changes: Sequence[str], by: str = "--set") -> dict[str, object]:
+    """A recipe's settings with "section.key=value" set; `by`: as in `load`."""
     for change in changes:
         name, equals, text = change.partition("=")
         *sections, key = name.split(".")
         if not equals or not all((*sections, key)):
-            raise UpstreamError(f"--set {cut(change)!r}: expected KEY=VALUE, such as loss.alpha=0.1")
+            raise UpstreamError(f"{by} {cut(change)!r}: expected KEY=VALUE, such as loss.alpha=0.1")
         try:
             value = yamlfile.parse(text)
         except yamlfile.NotYaml as error:
-            raise UpstreamError(f"--set {cut(change)!r}: the value is {error}") from None
-        settings = _set(settings, sections, key, value)
+            raise UpstreamError(f"{by} {cut(change)!r}: the value is {error}") from None
+        settings = _set(settings, sections, key, value, by)
     return settings
 
 
-def _set(settings: dict[str, object], sections: list[str], key: str, value: object) -> dict[str, object]:
+def _set(settings: dict[str, object], sections: list[str], key: str, value: object, by: str) -> dict[str, object]:
     if not sections:
         return {**settings, key: value}
     below = settings.get(sections[0]) or {}
     if not isinstance(below, dict):
-        raise UpstreamError(f"--set: {sections[0]} is {cut(repr(below))} and has no keys of its own")
-    return {**settings, sections[0]: _set(below, sections[1:], key, value)}
+        raise UpstreamError(f"{by}: {sections[0]} is {cut(repr(below))} and has no keys of its own")
+    return {**settings, sections[0]: _set(below, sections[1:], key, value, by)}
 
 
 def _file(name: str) -> Path:
-    """The file of a recipe, by its path or its name."""
-    path = Path(name).expanduser()
-    if path.suffix not in (".yaml", ".yml"):
-        path = methods.shipped("configs").get(name, path)
-    if path.suffix not in (".yaml", ".yml") or not path.is_file():
-        raise UnknownName("pre-training configuration", name, [*names(), "a YAML file"])
-    return path
+    return methods.file_of("configs", "pre-training configuration", name)
 
 
 def _settings(path: Path) -> dict[str, object]:

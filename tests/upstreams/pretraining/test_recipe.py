@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import upstreams
-from commons.errors import EmorepError, UnknownName
+from commons.errors import EmorepError, NotThere, UnknownName
 from commons.places import Places
 from upstreams import UpstreamError
 from upstreams.__main__ import main
@@ -65,6 +65,28 @@ def test_a_wrong_recipe_is_a_wrong_request(capsys: pytest.CaptureFixture[str]) -
     assert main(["pretrain", "smal", "--data", "nowhere"]) == 2
     said = capsys.readouterr().err
     assert "loss.alpha" in said and "did you mean small" in said
+
+
+def test_what_an_option_or_a_variant_set_is_not_blamed_on_the_file(tmp_path: Path) -> None:
+    for changes, line in (
+        (["foo=1"], "foo: unknown key"),
+        (["optimiser.steps=abc"], "optimiser.steps: Input should be .*; it is 'abc'"),
+        (["loss={alpha: much}"], "loss.alpha: Input should be .*; it is 'much'"),
+    ):
+        with pytest.raises(UpstreamError, match=rf"small\.yaml with --set is no recipe:\n  --set {line}$"):
+            recipe.load("small", changes)
+    (tmp_path / "mine.yaml").write_text("title: mine\nconfig: small\nvariants: {x: [foo=1]}")
+    with pytest.raises(UpstreamError, match=r"with variant x of mine is no recipe:\n  variant x of mine foo: unknown"):
+        ablation.load(str(tmp_path / "mine.yaml")).recipe("x")
+
+
+def test_a_path_that_leads_to_no_file_is_no_unknown_name(tmp_path: Path) -> None:
+    (tmp_path / "folder.yaml").mkdir()
+    for load in (recipe.load, ablation.load):
+        with pytest.raises(NotThere, match=r"none\.yaml': did you mean folder\.yaml\?$"):
+            load(str(tmp_path / "none.yaml"))
+        with pytest.raises(NotThere, match=r"folder\.yaml' is a folder; name a file$"):
+            load(str(tmp_path / "folder.yaml"))
 
 
 @pytest.mark.parametrize(
