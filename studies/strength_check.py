@@ -7,8 +7,9 @@ pairs that are ordered right, by the model and by loudness, and their difference
 interval (bootstrap over actors); and, over frames less their utterance's mean, how the score goes with energy, alone
 and with log F0 and voicing held constant. A model whose frames follow energy is an energy tracker; one that orders no
 better than loudness may be replaced by it. With --table, the table that the model was learnt from, the same share is
-printed of the ranking that made its targets: the mean of its linear functions of openSMILE's functionals, each divided
-by its deviation in the table. What the ranking tells and the network does not is lost in the network.
+printed of the ranking that made its targets, and of one without loudness: the mean of its linear functions of
+openSMILE's functionals, each divided by its deviation in the table. What the ranking tells and the network does not is
+lost in the network.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ import soundfile
 import soxr
 import torch
 
+import upstreams
 from commons import places
 from upstreams.extraction import Extraction
 from upstreams.prosody import Prosody
@@ -32,6 +34,7 @@ from upstreams.strength.ranking import learnt
 
 RATE = 16000
 NEUTRAL = "01"  # has no strong form
+LOUDNESS = ("loudness", "soundlevel")  # in names of functionals
 DRAWS = 10_000  # of the bootstrap
 
 
@@ -69,15 +72,22 @@ def partial(frames: np.ndarray) -> float:
     return float(np.corrcoef(left.T)[0, 1])
 
 
-def ranked(paths: list[Path], table: Path, cache: Path) -> np.ndarray:
-    """(N,) the mean over emotions of what the ranking of a table gives for some files."""
+def ranked(paths: list[Path], table: Path, cache: Path) -> dict[str, np.ndarray]:
+    """(N,) the mean over emotions of what the ranking of a table gives for some files: of all functionals, and of those
+    that loudness has no part in."""
     rows, options = tables.load([table]), Extraction(cache, "cpu", 1)
     known = training.functionals(training.audio_of(rows, 1), options)
-    ranking = learnt(known, rows)
     files = training.audio_of(pd.DataFrame({"path": [str(path) for path in paths]}), 1)
-    scales = {emotion: own.std() for emotion, own in ranking.values(known).items()}
-    own = ranking.values(training.functionals(files, options))
-    return np.mean([values / scales[emotion] for emotion, values in own.items()], axis=0)
+    values = training.functionals(files, options)
+    names = upstreams.load(training.FUNCTIONALS).value_names() or []
+    quiet = np.array([not any(word in name.lower() for word in LOUDNESS) for name in names])
+    made = {}
+    for what, kept in (("ranking", np.ones_like(quiet)), ("ranking without loudness", quiet)):
+        ranking = learnt(known[:, kept], rows)
+        scales = {emotion: own.std() for emotion, own in ranking.values(known[:, kept]).items()}
+        own = ranking.values(values[:, kept])
+        made[what] = np.mean([own[emotion] / scale for emotion, scale in scales.items()], axis=0)
+    return made
 
 
 def over_actors(right: np.ndarray, actors: list[str], places: str = ".1f") -> str:
@@ -121,8 +131,9 @@ def main() -> None:
     print(f"model minus loudness {over_actors(model_right - loudness_right, actors, '+.1f')}")
     if options.table:
         files = [path for _, _, *both in several for path in both]
-        low, high = ranked(files, options.table, places.chosen(options).cache).reshape(-1, 2).T
-        print(f"ordered right, %: ranking {over_actors((high > low).astype(float), actors)}")
+        for what, values in ranked(files, options.table, places.chosen(options).cache).items():
+            low, high = values.reshape(-1, 2).T
+            print(f"ordered right, %: {what} {over_actors((high > low).astype(float), actors)}")
     same = (model_right == loudness_right).mean()
     print(f"model and loudness agree on {100 * same:.1f} % of pairs")
     for emotion, some in sorted(right.items()):
