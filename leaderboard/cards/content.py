@@ -21,8 +21,9 @@ def collect(results: Path, records: Sequence[Record], upstream: str) -> tuple[Ca
         LeaderboardError: all of its records are of smoke runs.
     """
     full = [record for record in records if record.cell.limit is None]
-    own = [r for r in full if is_of(r, [upstream]) and r.cell.downstream != REFERENCE]
-    if not own and any(is_of(record, [upstream]) for record in records):
+    every = [r for r in records if is_of(r, [upstream]) and r.cell.downstream != REFERENCE]
+    own = [record for record in every if record.cell.limit is None]
+    if every and not own:
         raise LeaderboardError(
             f"the cells of {upstream} in {results} are of smoke runs (--limit); a card needs whole ones, measured "
             "without --limit"

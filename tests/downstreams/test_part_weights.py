@@ -52,7 +52,7 @@ def test_a_second_stage_weighs_the_parts_of_a_trained_fusion_as_heads_on_frozen_
     setup = Setup(features.live, problem, problem.folds[0], 0, settings, "cpu")
     scales = []
     for features.live.widths in ((), (2, 10)):
-        made = second_stage.second(setup.network(), setup, {}, Shelf(None))
+        made = second_stage.second(setup.network(), setup, {}, Shelf(None), lambda part: None)
         scales.append(made.fitted.arrays["scaled.scale"][0])
     np.testing.assert_allclose(scales[1] / scales[0], factors(owners((2, 10))), rtol=1e-5)
 

@@ -80,4 +80,4 @@ def test_wrong_requests_are_refused_before_anything_is_trained(command, tmp_path
     assert status == 2 and "is no ablation" in said
     (tmp_path / "mine.yaml").unlink()
     status, said = command()
-    assert status == 2 and "unknown ablation" in said and "losses" in said
+    assert status == 2 and "unknown ablation" in said and "mine.yaml" in said

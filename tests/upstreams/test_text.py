@@ -147,7 +147,7 @@ class Bytes(torch.nn.Module):
         return [self.table(torch.tensor(list(text.encode()))).mean(0)[None, None] for text in texts]
 """
     features = extract(plugin(tmp_path, source, "Bytes"), words(TEXTS), {"pooled", "live"}, tmp_path / "cache")
-    assert features.live is not None and features.pooled is not None and features.live.hop is None
+    assert features.live is not None and features.pooled is not None
     network = features.live.network()
     outputs = features.live.frames(network, [2, 0])
     torch.testing.assert_close(torch.cat(outputs)[:, 0].detach(), torch.from_numpy(features.pooled[[2, 0], 0, 0]))

@@ -41,7 +41,7 @@ def test_the_teacher_leaves_its_beginning_behind(changes: tuple[str, ...]) -> No
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        (["loss.alpha=much"], r"loss\.alpha: .*number.*the file holds 'much'"),
+        (["loss.alpha=much"], r"loss\.alpha: .*number.*it is 'much'"),
         (["loss.alpa=1"], r"loss\.alpa: unknown key"),
         (["model.deep=3"], "model has no deep; known: preset, activation_dropout"),
         (["model.preset=huge"], "'huge' is unknown; expected one of base, large, small"),
