@@ -9,22 +9,11 @@ import run_benchmark
 from cells.plan import planned
 from cells.request import parse, understood
 from cells.workplace import Workplace
+from tests.upstreams.sounds import SOUND
 
-NETWORKS = """
-import torch
-
-
-class Sound(torch.nn.Module):
-    sample_rate, hop, depth, width, seen = 16000, 160, 1, 4, {}
-
-    def __init__(self):
-        super().__init__()
-        torch.manual_seed(3)
-        self.layer = torch.nn.Linear(160, 4)
-
-    def forward(self, waveforms):
-        return [self.layer(w.unfold(0, 160, 160))[None] for w in waveforms]
-
+NETWORKS = (
+    SOUND
+    + """
 
 class Words(torch.nn.Module):
     modality, depth, width, ragged, seen = "text", 1, 3, True, {}
@@ -40,6 +29,7 @@ class Words(torch.nn.Module):
     def forward(self, texts):
         return [self.table(torch.tensor(text))[None] for text in texts]
 """
+)
 SETTINGS = "{steps: 6, epochs: 1, batch: 4, scorings: 3, random_rates: [0.01], averaged: 2}"
 
 

@@ -34,6 +34,23 @@ class Energy:
         return list(torch.stack([values, 10 * values], dim=1))
 """
 
+# A network of one layer, 10 ms a frame.
+SOUND = """
+import torch
+
+
+class Sound(torch.nn.Module):
+    sample_rate, hop, depth, width, min_samples, seen = 16000, 160, 1, 4, 160, {}
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(3)
+        self.layer = torch.nn.Linear(160, 4)
+
+    def forward(self, waveforms):
+        return [self.layer(w.unfold(0, 160, 160))[None] for w in waveforms]
+"""
+
 # wav2vec 2.0 with two blocks of width 32, called by a name as users' files are.
 TINY = """
 from upstreams.huggingface.factories import random

@@ -12,29 +12,13 @@ import upstreams
 from commons.errors import EmorepError
 from commons.places import Places
 from commons.splitting import split
-from tests.upstreams.sounds import ENERGY, TINY, extract, noise, plugin, speak
+from tests.upstreams.sounds import ENERGY, SOUND, TINY, extract, noise, plugin, speak
 from upstreams import fused_live
 from upstreams.checks import check
 from upstreams.checks.made import of_parts
 from upstreams.inputs import waveforms
 from upstreams.inputs.audio import decode, segments
 from upstreams.side_by_side import aligned, paired
-
-# A network of one layer, 10 ms a frame.
-SOUND = """
-import torch
-
-class Sound(torch.nn.Module):
-    sample_rate, hop, depth, width, min_samples = 16000, 160, 1, 4, 160
-
-    def __init__(self):
-        super().__init__()
-        torch.manual_seed(3)
-        self.layer = torch.nn.Linear(160, 4)
-
-    def forward(self, waveforms):
-        return [self.layer(w.unfold(0, 160, 160))[None] for w in waveforms]
-"""
 
 
 @pytest.fixture(scope="module")
