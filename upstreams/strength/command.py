@@ -119,7 +119,8 @@ def _score(arguments: argparse.Namespace) -> int:
     origin = f"{arguments.model.name}, sha256 {hashing.of_file(arguments.model)[:16]}"
     frames = scores.write(arguments.output, scored, facts["seen"], origin)
     print(f"{arguments.output}: {len(scored)} files, {frames} frames; {len(pack.skipped)} files skipped")
-    by_speaker = len({name for name, voice in zip(pack.names, voices, strict=True) if voice in set(speakers.values())})
+    known = set(speakers.values())
+    by_speaker = len({name for name, voice in zip(pack.names, voices, strict=True) if voice in known})
     print(f"energies are relative to the speaker in {by_speaker} files, and to all files of a folder in the others")
     if arguments.pictures:
         scoring.pictures(arguments.pictures, pack, scored, 6)
