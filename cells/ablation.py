@@ -72,7 +72,7 @@ def _jobs(request: Request, ablation: Ablation) -> list[Pretrain]:
     known = {ablation.name: ablation}
     files = {name: str(Path(file).expanduser().absolute()) for name, file in request.files}
     jobs = []
-    missing = upstreams.missing(ablation, request.places, files, request.speech)
+    missing = upstreams.missing(ablation, request.places, files, request.speech, request.seen)
     names = {}
     for run in missing:
         name, variant = run

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
+from commons.errors import EmorepError
 from commons.metrics import METRICS
 from leaderboard.comparison.answers import Answer, answers, kinds
 from leaderboard.comparison.corpora import across
@@ -75,6 +76,8 @@ def main() -> None:
     records = [
         r for r in load(options.results)[0] if r.upstream.ablation == options.ablation or is_of(r, set(options.against))
     ]
+    if not records:
+        raise SystemExit(f"{options.results}: holds no records of the ablation {options.ablation}")
     parts: dict[str, list[list[Answer]]] = {}  # of every head
     for part in answers(options.results, records)[0]:
         task, head = part[0].record.cell.task, part[0].record.cell.downstream
@@ -96,4 +99,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except EmorepError as error:
+        raise SystemExit(str(error)) from None

@@ -18,6 +18,7 @@ import numpy as np
 import torch
 
 from commons import places
+from commons.errors import EmorepError
 from upstreams.mockingjay.masks import draw, log_energy, stretches
 from upstreams.mockingjay.recipe import MaskKind
 from upstreams.pretraining import recipe as recipes
@@ -61,4 +62,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except EmorepError as error:
+        raise SystemExit(str(error)) from None

@@ -205,7 +205,11 @@ def ablation(name: str) -> Ablation:
 
 
 def missing(
-    ablation: Ablation, places: Places, files: Mapping[str, str] | None = None, speech: Sequence[Path] = ()
+    ablation: Ablation,
+    places: Places,
+    files: Mapping[str, str] | None = None,
+    speech: Sequence[Path] = (),
+    seen: Mapping[str, str] | None = None,
 ) -> dict[tuple[str, str], tuple[tuple[str, str], ...]]:
     """The (ablation, variant) that are to be trained for an ablation, in order, each with those that come before it.
 
@@ -216,10 +220,14 @@ def missing(
         files: NAME -> file, for recipes that name $NAME.
         speech: folders of speech: runs on other speech do not count. Where it is not decoded yet, none does, since
             nobody knows; `train` does.
+        seen: as of `train`.
+
+    Raises:
+        UpstreamError: variants follow frame scores, there is speech to train them on, and `seen` is not known.
     """
     from upstreams.pretraining.ablation import Workshop
 
-    return Workshop(speech, _runs(places), places.cache, files=files or {}).missing(ablation)
+    return Workshop(speech, _runs(places), places.cache, seen=seen, files=files or {}).missing(ablation)
 
 
 def train(

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from commons import claims, hashing, yamlfile
 from commons.commands import Stopped
-from commons.errors import EmorepError, Refused, UnknownName, cut
+from commons.errors import EmorepError, Refused, UnknownName, cut, some
 from commons.faults import faults
 from commons.progress import bar
 from upstreams.errors import UpstreamError
@@ -167,6 +167,9 @@ class Workshop:
 
         A variant comes after the one that it begins with, which may be another ablation's, and after an earlier one of
         the same recipe, whose run it shares. Those that cannot be trained are among them: `train` says why.
+
+        Raises UpstreamError where some follow frame scores and `seen` is not known: before the first is trained, since
+        all have to say it, and checkpoints keep what they say.
         """
         wanted: dict[Run, tuple[Run, ...]] = {}
         recipes_of: dict[Run, Recipe | None] = {}  # None while those that come before are looked for
@@ -187,6 +190,12 @@ class Workshop:
                 add(ablation, variant)
             except EmorepError:
                 wanted[ablation.name, variant] = ()
+        scored = [variant for (_, variant), recipe in recipes_of.items() if recipe and recipe.score_file is not None]
+        if scored and self.data and self.seen is None:
+            raise UpstreamError(
+                f"{ablation.name}: {some(scored)} follow scores learnt from labels, which checkpoints have to say: "
+                "name all corpora of the benchmark among the speech with --seen (or none), before any is trained"
+            )
         return wanted
 
     def _is_made(self, ablation: Ablation, variant: str) -> bool:

@@ -179,6 +179,8 @@ def read(path: Path, method: str | None = None) -> Stored:
         with safe_open(path, "pt") as file:
             content = json.loads((file.metadata() or {}).get(HEADER, "null"))
             stored = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except FileNotFoundError:
+        raise UpstreamError(f"{path}: no such file; expected a checkpoint") from None
     except (SafetensorError, OSError, ValueError) as error:
         raise UpstreamError(f"{path} is damaged or not whole ({error}); {ANEW}") from error
     said = content.get("format") if isinstance(content, dict) else None

@@ -7,6 +7,7 @@ belongs to the method (method.Learner).
 from __future__ import annotations
 
 import hashlib
+import json
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -22,9 +23,8 @@ from upstreams.pretraining.batches import MicroBatch, Position, Stream, batches,
 from upstreams.pretraining.checkpoints import Facts, facts_of
 from upstreams.pretraining.meter import Line, Meter, Sums
 from upstreams.pretraining.method import Learner, Speech, Stateful
-from upstreams.pretraining.pack import Pack
 from upstreams.pretraining.processes import Processes
-from upstreams.pretraining.recipe_sections import Recipe
+from upstreams.pretraining.recipe_sections import SCORES, Recipe
 from upstreams.pretraining.runfolder import RunFolder
 
 Watch = Callable[[int, Line | None], bool]
@@ -47,18 +47,18 @@ def train(
     Raises:
         UpstreamError: NaN, collapse, a full disk, a folder that holds another run. The last whole state is kept.
     """
-    folder = RunFolder(run, writes=processes.rank == 0)
-    changes = folder.claim(recipe, speech.pack, speech.scores.key if speech.scores else "")
-    trainer = Trainer.begin(recipe, speech, device, processes)
-    learner = trainer.learner
     before = beginnings(recipe)
     if seen is None and (labels := labelled(before, speech)):
         raise UpstreamError(
             f"the scores, or the weights it begins with, were learnt from labels of {', '.join(labels)}, which the "
             "checkpoints have to say: name all corpora of the benchmark among the speech with --seen (or none)"
         )
+    folder = RunFolder(run, writes=processes.rank == 0)
+    changes = folder.claim(recipe, speech.pack, speech.scores.key if speech.scores else "")
+    trainer = Trainer.begin(recipe, speech, device, processes)
+    learner = trainer.learner
     start = folder.resume(trainer.state)
-    processes.agree(beginning(recipe, speech.pack, start, learner))
+    processes.agree(beginning(recipe, speech, start, learner))
     if changes and start.step:
         folder.log({"step": start.step, "changed": changes})
     meter = Meter(recipe, learner, device, processes.count)
@@ -166,9 +166,9 @@ def seed_of(recipe: Recipe, position: Position, number: int) -> int:
     return int(generator(Stream.TORCH, recipe.seed, position.epoch, position.index, number).integers(2**63))
 
 
-def beginning(recipe: Recipe, pack: Pack, start: Position, learner: Learner) -> dict[str, object]:
-    """Facts that are equal in all processes when they begin; the file of `init` counts by its weights alone."""
-    settings = recipe.model_copy(update={"init": None}).model_dump_json()
+def beginning(recipe: Recipe, speech: Speech, start: Position, learner: Learner) -> dict[str, object]:
+    """Facts that are equal in all processes when they begin; of files the content counts, not where they lie."""
+    settings = json.dumps({key: value for key, value in recipe.plain().items() if key not in {"init", SCORES}})
     weights = hashlib.sha256()
     for network in learner.networks.values():
         for tensor in network.state_dict().values():
@@ -176,7 +176,8 @@ def beginning(recipe: Recipe, pack: Pack, start: Position, learner: Learner) -> 
     return {
         "step": start.step,
         "epoch": f"{start.epoch}, batch {start.index}",
-        "speech": pack.key[:8],
+        "speech": speech.pack.key[:8],
+        "scores": speech.scores.key[:8] if speech.scores else "none",
         "recipe": hashlib.sha256(settings.encode()).hexdigest()[:8],
         "weights": weights.hexdigest()[:8],
     }

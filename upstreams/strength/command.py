@@ -114,13 +114,17 @@ def _score(arguments: argparse.Namespace) -> int:
         bounds = Bounds(arguments.min_seconds, arguments.max_seconds)
         pack = build(arguments.speech, places.chosen(arguments).cache, bounds, arguments.jobs, progress)
     voices = scoring.voices(pack, arguments.speech, speakers)
+    by_speaker = len({name for name, voice in zip(pack.names, voices, strict=True) if voice in set(speakers.values())})
+    if speakers and not by_speaker:
+        raise UpstreamError(
+            f"--speakers: {arguments.speakers[0]} names no file of the speech, but {next(iter(speakers))} and the "
+            "like; name a table of these very files"
+        )
     with bar("scoring", "utterances") as progress:
         scored = list(scoring.of_pack(network, pack, voices, progress))
     origin = f"{arguments.model.name}, sha256 {hashing.of_file(arguments.model)[:16]}"
     frames = scores.write(arguments.output, scored, facts["seen"], origin)
     print(f"{arguments.output}: {len(scored)} files, {frames} frames; {len(pack.skipped)} files skipped")
-    known = set(speakers.values())
-    by_speaker = len({name for name, voice in zip(pack.names, voices, strict=True) if voice in known})
     print(f"energies are relative to the speaker in {by_speaker} files, and to all files of a folder in the others")
     if arguments.pictures:
         scoring.pictures(arguments.pictures, pack, scored, 6)

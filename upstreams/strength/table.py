@@ -60,7 +60,7 @@ def seen(table: pd.DataFrame) -> dict[str, str] | None:
 
 
 def held_out(table: pd.DataFrame, share: float = 0.2) -> np.ndarray:
-    """(N,) True for utterances of the speakers kept for choosing the epoch: the last of each corpus, at least one.
+    """(N,) True for utterances of the speakers that are kept out of training: the last of each corpus, at least one.
 
     Of a corpus with one speaker none is kept. Raises UpstreamError where all corpora have one: there is none to keep.
     """
@@ -72,7 +72,7 @@ def held_out(table: pd.DataFrame, share: float = 0.2) -> np.ndarray:
         kept |= table["speaker"].isin(speakers[len(speakers) - number :]).to_numpy()
     if not kept.any():
         of = some([corpus for corpus in sorted(set(table["corpus"])) if corpus]) or "the table"
-        raise UpstreamError(f"{of}: one speaker each; a corpus with two is needed, one of them to choose the epoch by")
+        raise UpstreamError(f"{of}: one speaker each; a corpus with two is needed, one of them to tell the error on")
     return kept
 
 

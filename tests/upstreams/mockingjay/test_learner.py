@@ -25,14 +25,14 @@ from upstreams.mockingjay.recipe import MaskKind
 from upstreams.pretraining import checkpoints
 from upstreams.pretraining import method as methods
 from upstreams.pretraining.ablation import trained_on
-from upstreams.pretraining.batches import MicroBatch
+from upstreams.pretraining.batches import MicroBatch, Position
 from upstreams.pretraining.checkpoints import group_of_runs, name_of
 from upstreams.pretraining.launch import prepare
 from upstreams.pretraining.method import Speech
 from upstreams.pretraining.processes import Processes
 from upstreams.pretraining.recipe_sections import Recipe
 from upstreams.pretraining.scores import Scored, Scores, hash_of, write
-from upstreams.pretraining.train import train
+from upstreams.pretraining.train import beginning, train
 
 CPU = torch.device("cpu")
 
@@ -195,6 +195,23 @@ def test_who_trains_on_scores_of_labels_says_which_corpora_are_among_the_speech(
     recipe = with_scores(scores, "intensity")
     with pytest.raises(UpstreamError, match=r"learnt from labels of nemo.*--seen"):
         run(recipe, data, data.parent / "unsaid")
+    assert not (data.parent / "unsaid").exists()
+
+
+def test_processes_agree_on_the_content_of_scores_wherever_the_file_lies(
+    data: Path, scores: Path, tmp_path: Path
+) -> None:
+    def facts(file: Path) -> dict[str, object]:
+        recipe = with_scores(file, "intensity")
+        loaded = packed(data, recipe)
+        torch.manual_seed(1)
+        return beginning(recipe, loaded, Position(), Reconstruction(recipe, loaded, CPU))
+
+    here = facts(scores)
+    (copy := tmp_path / "copy.parquet").write_bytes(scores.read_bytes())
+    assert facts(copy) == here
+    other = facts(scored(copy, packed(data, tiny()).pack, {"else": "labels"}))
+    assert {name for name in here if here[name] != other[name]} == {"scores"}
 
 
 def test_what_goes_on_from_such_weights_has_seen_the_labels_too(data: Path, scores: Path, tmp_path: Path) -> None:

@@ -130,6 +130,17 @@ def test_files_that_variants_begin_with_are_passed_by_name(tmp_path: Path, monke
             workshop.train(mine, "theirs")
 
 
+def test_who_forgets_what_runs_have_seen_hears_it_before_the_first_is_trained(tmp_path: Path) -> None:
+    """Where variants follow scores of labels: their checkpoints have to say it, and those of the others could not be
+    told later."""
+    data, runs, cache = speech(tmp_path / "speech"), tmp_path / "runs", tmp_path / "cache"
+    ems = ablation.load("ems")
+    with pytest.raises(UpstreamError, match=r"^ems: intensity_equal_1, .* follow scores .*--seen"):
+        Workshop([data], runs, cache).missing(ems)
+    assert list(Workshop([data], runs, cache, seen={}).missing(ems)) == [("ems", one) for one in ems.variants]
+    assert Workshop([], runs, cache).missing(ems)  # nothing can be trained; what is there may be measured
+
+
 @pytest.mark.parametrize("text", ["", "- a", "a: &a [1]\nb: *a", "title: " + "9" * 5000, "variants: " + "[" * 20_000,
                                   "1: 2", "title: 2020-99-99", "title: " + "x" * 5000])  # fmt: skip
 def test_a_hostile_ablation_is_one_line_that_names_the_file(tmp_path: Path, text: str) -> None:

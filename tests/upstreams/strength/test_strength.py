@@ -212,6 +212,7 @@ def test_bad_requests_are_one_line(table: Path, tmp_path: Path, capsys) -> None:
     model.save(unknown, StrengthNet(Config(("a", "b"), (2, 2, 2, 2), 4)), {})
     speech = ["--data", str(table.parent / "speech"), "--cache", str(tmp_path)]
     (nobody := tmp_path / "nobody.csv").write_text("path,emotion\n")
+    (others := tmp_path / "others.csv").write_text(f"path,speaker\n{table},a\n")
     cases = [
         (["train", str(table), "--output", str(tmp_path / "no" / "x.safetensors")], "does not exist; make it"),
         (["train", str(table), "--output", str(tmp_path)], "is a folder; name a file in it"),
@@ -219,8 +220,10 @@ def test_bad_requests_are_one_line(table: Path, tmp_path: Path, capsys) -> None:
         (["score", *speech, "--output", str(tmp_path / "s"), "--pictures", str(unknown)], "--pictures: "),
         (["score", str(unknown), *speech, "--output", str(tmp_path / "s")], "does not say whose labels"),
         (["score", str(table), *speech, "--output", str(tmp_path / "s")], "is damaged or not whole"),
+        (["score", str(tmp_path / "none"), *speech, "--output", str(tmp_path / "s")], "none: no such file"),
         (["score", str(unknown), *speech, "--output", str(tmp_path / "s"), "--min-seconds", "0"], "above 0"),
         (["score", *speech, "--output", str(tmp_path / "s"), "--speakers", str(nobody)], "has no column speaker"),
+        (["score", *speech, "--output", str(tmp_path / "s"), "--speakers", str(others)], "names no file of the speech"),
     ]
     for words, said in cases:
         assert main(["strength", *words]) == 1
