@@ -37,7 +37,8 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
         "--data", dest="speech", nargs="+", type=Path, required=True, metavar="DIR", help="folders of speech"
     )
     score.add_argument("--speakers", nargs="+", type=Path, default=[], metavar="CSV",
-                       help="path,speaker: who speaks; of other files a folder counts as a speaker")  # fmt: skip
+                       help="path,speaker[,emotion,corpus]: who speaks, and which files are neutral (heeded where the "
+                       "model knows the corpus); of other files a folder counts as a speaker")  # fmt: skip
     score.add_argument("--output", type=Path, required=True, metavar="FILE", help="such as scores.parquet")
     score.add_argument("--min-seconds", type=float, default=0.5, metavar="S", help="shorter files are skipped")
     score.add_argument("--max-seconds", type=float, default=20.0, metavar="S", help="longer files are scored in parts")
@@ -109,15 +110,16 @@ def _score(arguments: argparse.Namespace) -> int:
         raise UpstreamError(
             f"{arguments.model}: does not say whose labels it was learnt from; train it on tables with a column corpus"
         )
-    speakers = table.speakers(arguments.speakers)
+    known = table.voices(arguments.speakers, facts["seen"])
     with bar("decoding speech", "files") as progress:
         bounds = Bounds(arguments.min_seconds, arguments.max_seconds)
         pack = build(arguments.speech, places.chosen(arguments).cache, bounds, arguments.jobs, progress)
-    voices = scoring.voices(pack, arguments.speech, speakers)
-    by_speaker = len({name for name, voice in zip(pack.names, voices, strict=True) if voice in set(speakers.values())})
-    if speakers and not by_speaker:
+    voices = scoring.voices(pack, arguments.speech, known)
+    of_files = dict(zip(pack.names, voices, strict=True))
+    named, calm = {one.name for one in known.values()}, {one.name for one in voices if one.neutral}
+    if known and not named & {one.name for one in voices}:
         raise UpstreamError(
-            f"--speakers: {arguments.speakers[0]} names no file of the speech, but {next(iter(speakers))} and the "
+            f"--speakers: {arguments.speakers[0]} names no file of the speech, but {next(iter(known))} and the "
             "like; name a table of these very files"
         )
     with bar("scoring", "utterances") as progress:
@@ -125,7 +127,10 @@ def _score(arguments: argparse.Namespace) -> int:
     origin = f"{arguments.model.name}, sha256 {hashing.of_file(arguments.model)[:16]}"
     frames = scores.write(arguments.output, scored, facts["seen"], origin)
     print(f"{arguments.output}: {len(scored)} files, {frames} frames; {len(pack.skipped)} files skipped")
-    print(f"energies are relative to the speaker in {by_speaker} files, and to all files of a folder in the others")
+    to_calm = sum(one.name in calm for one in of_files.values())
+    to_all = sum(one.name in named - calm for one in of_files.values())
+    print(f"energies are relative to the speaker's neutral files in {to_calm} files, to all of the speaker's in "
+          f"{to_all}, to all of a folder in {len(of_files) - to_calm - to_all}")  # fmt: skip
     if arguments.pictures:
         scoring.pictures(arguments.pictures, pack, scored, 6)
         print(f"{arguments.pictures}: pictures")

@@ -14,6 +14,7 @@ from upstreams.pretraining.batches import MEL_BINS, SAMPLE_RATE
 from upstreams.pretraining.pack import Pack
 from upstreams.pretraining.scores import Scored, hash_of, offsets
 from upstreams.strength.model import HOP, StrengthNet, colour, log_mel, times
+from upstreams.strength.table import Voice
 
 
 @torch.inference_mode()
@@ -24,31 +25,32 @@ def frames(network: StrengthNet, waveform: torch.Tensor, speaker: torch.Tensor) 
     return times(len(mel)).numpy(), scores.numpy()
 
 
-def voices(pack: Pack, folders: Sequence[Path], speakers: Mapping[str, str]) -> list[str]:
-    """Who speaks in each utterance of a pack of these folders: the speaker of its file, or else the folder it lies in.
+def voices(pack: Pack, folders: Sequence[Path], known: Mapping[str, Voice]) -> list[Voice]:
+    """Who speaks in each utterance of a pack of these folders: the voice of its file, or else the folder it lies in.
 
     Args:
-        speakers: real path of a file -> its speaker.
+        known: real path of a file -> its voice.
     """
     real: dict[str, str] = {}
     for name in dict.fromkeys(pack.names):
         folder = next(folder for folder in folders if (folder / name).is_file())
         real[name] = os.path.realpath(folder / name)
-    return [speakers.get(real[name]) or os.path.dirname(real[name]) for name in pack.names]
+    return [known.get(real[name]) or Voice(os.path.dirname(real[name])) for name in pack.names]
 
 
 def of_pack(
-    network: StrengthNet, pack: Pack, voices: Sequence[str], progress: Progress | None = None
+    network: StrengthNet, pack: Pack, voices: Sequence[Voice], progress: Progress | None = None
 ) -> Iterator[Scored]:
     """Scores of every file of a pack; parts of a long file are scored one by one.
 
-    Energies are relative to all utterances of the same one among the `voices`, as the network was trained.
+    Energies are relative to the neutral utterances of the same voice, as the network was trained; to all, where none is
+    known to be neutral.
     """
     digests, before = hash_of(pack), offsets(pack)
     own = colours(pack, voices)
     parts: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {}
     for utterance, name in enumerate(pack.names):
-        at, scores = frames(network, torch.from_numpy(pack.samples(utterance)), own[voices[utterance]])
+        at, scores = frames(network, torch.from_numpy(pack.samples(utterance)), own[voices[utterance].name])
         parts.setdefault(name, []).append((at + before[utterance] / SAMPLE_RATE, scores))
         if progress:
             progress(utterance + 1, len(pack))
@@ -57,14 +59,14 @@ def of_pack(
         yield Scored(name, digests[name], at, scores)
 
 
-def colours(pack: Pack, voices: Sequence[str]) -> dict[str, torch.Tensor]:
-    """Voice -> (80,) the mean of the log-mel energies of its utterances."""
+def colours(pack: Pack, voices: Sequence[Voice]) -> dict[str, torch.Tensor]:
+    """Name of a voice -> (80,) the mean of the log-mel energies of its neutral utterances, or else of all."""
+    calm = {voice.name for voice in voices if voice.neutral}
     several: dict[str, list[int]] = {}
     for utterance, voice in enumerate(voices):
-        several.setdefault(voice, []).append(utterance)
-    return {
-        voice: colour(log_mel(torch.from_numpy(pack.samples(one))) for one in own) for voice, own in several.items()
-    }
+        if voice.neutral or voice.name not in calm:
+            several.setdefault(voice.name, []).append(utterance)
+    return {name: colour(log_mel(torch.from_numpy(pack.samples(one))) for one in own) for name, own in several.items()}
 
 
 def draw(path: Path, waveform: torch.Tensor, scored: Scored) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -14,7 +15,15 @@ from upstreams.errors import UpstreamError
 
 NEUTRAL = "neutral"
 WANTED = ("path", "speaker", "emotion")
+COLUMNS = (*WANTED, "corpus")
 MADE = "`python -m tasks table` writes such tables"
+
+
+class Voice(NamedTuple):
+    """Who speaks in a file, or the folder that it lies in; and whether it is known to be neutral."""
+
+    name: str
+    neutral: bool = False
 
 
 def load(paths: Sequence[Path]) -> pd.DataFrame:
@@ -40,16 +49,18 @@ def load(paths: Sequence[Path]) -> pd.DataFrame:
     return table
 
 
-def speakers(paths: Sequence[Path]) -> dict[str, str]:
-    """Real path of each file of some tables -> its speaker; columns but path, speaker and corpus say nothing.
+def voices(paths: Sequence[Path], seen: Container[str]) -> dict[str, Voice]:
+    """Real path of each file of some tables -> who speaks how.
+
+    Emotions are heeded of the corpora `seen` alone, whose labels taught the model: scores have seen no others.
 
     Raises UpstreamError: no such table, or columns, values or an audio file missing.
     """
     tables = [_one(path, number, WANTED[:2]) for number, path in enumerate(paths)]
     return {
-        os.path.realpath(path): who
+        os.path.realpath(path): Voice(speaker, emotion == NEUTRAL and corpus in seen)
         for table in tables
-        for path, who in zip(table["path"], table["speaker"], strict=True)
+        for path, speaker, emotion, corpus in zip(*(table[name] for name in COLUMNS), strict=True)
     }
 
 
@@ -77,7 +88,7 @@ def held_out(table: pd.DataFrame, share: float = 0.2) -> np.ndarray:
 
 
 def _one(path: Path, number: int, wanted: Sequence[str] = WANTED) -> pd.DataFrame:
-    """A table's files with speaker and corpus, and whatever else is wanted; see `load`."""
+    """A table's files with speaker, emotion and corpus ("" where it has no such column); see `load`."""
     try:
         table = pd.read_csv(path, dtype=str, keep_default_na=False).apply(lambda column: column.str.strip())
     except (OSError, ValueError) as error:
@@ -90,6 +101,6 @@ def _one(path: Path, number: int, wanted: Sequence[str] = WANTED) -> pd.DataFram
     files = [path.parent / name for name in table["path"]]
     if gone := [str(file) for file in files if not file.is_file()]:
         raise UpstreamError(f"{path}: {len(gone)} of its audio files are not there, such as {gone[0]}")
-    corpus = table.get("corpus", pd.Series("", table.index))
+    corpus, emotion = (table.get(name, pd.Series("", table.index)) for name in ("corpus", "emotion"))
     speaker = corpus.where(corpus != "", str(number)) + "/" + table["speaker"]
-    return table[list(wanted)].assign(path=[str(file) for file in files], speaker=speaker, corpus=corpus)
+    return pd.DataFrame({"path": map(str, files), "speaker": speaker, "emotion": emotion, "corpus": corpus})

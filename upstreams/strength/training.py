@@ -23,6 +23,7 @@ from upstreams.pretraining.batches import SAMPLE_RATE
 from upstreams.pretraining.recipe_sections import Optimiser
 from upstreams.strength.model import Config, Output, StrengthNet, colour, log_mel, padded
 from upstreams.strength.settings import Settings
+from upstreams.strength.table import NEUTRAL
 from upstreams.strength.variation import varied
 
 if TYPE_CHECKING:
@@ -77,12 +78,16 @@ def functionals(audio: pd.DataFrame, options: Extraction) -> np.ndarray:
 
 
 def spectra(audio: pd.DataFrame) -> list[torch.Tensor]:
-    """Log-mel energies of every utterance relative to its speaker, in half precision: all are kept in memory."""
+    """Log-mel energies of every utterance relative to its speaker's neutral ones, or to all where there are none.
+
+    All are kept in memory, in half precision.
+    """
     rows = zip(audio["path"], audio["sha256"], strict=True)
     waveforms = (decode(Segment(path, sha256, None, None, None, 0.0), SAMPLE_RATE) for path, sha256 in rows)
     mels = [log_mel(torch.from_numpy(waveform)).half() for waveform in waveforms]
+    neutral = (audio["emotion"] == NEUTRAL).to_numpy()
     for _, own in audio.reset_index().groupby("speaker").groups.items():
-        mean = colour(mels[row] for row in own)
+        mean = colour(mels[row] for row in own[neutral[own]].tolist() or own)
         for row in own:
             mels[row] = (mels[row].float() - mean).half()
     return mels

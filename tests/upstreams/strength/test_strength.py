@@ -22,6 +22,7 @@ from upstreams.strength import model, scoring, training
 from upstreams.strength import table as tables
 from upstreams.strength.model import Config, StrengthNet
 from upstreams.strength.settings import Settings
+from upstreams.strength.table import Voice
 from upstreams.strength.variation import varied
 
 
@@ -67,21 +68,30 @@ def test_nothing_depends_on_padding_or_on_level() -> None:
     torch.testing.assert_close(louder, mels[1], atol=0.02, rtol=0)
 
 
-def test_scores_are_relative_to_the_speaker_or_else_to_the_folder(table: Path) -> None:
+def test_scores_are_relative_to_the_speakers_neutral_speech_or_else_to_all_or_to_the_folder(table: Path) -> None:
     rows, bands = tables.load([table]), torch.linspace(-1, 1, 80)
-    mels = training.spectra(training.audio_of(rows, 1))
-    for speaker in set(rows["speaker"]):
-        own = torch.cat([mels[row] for row in np.flatnonzero(rows["speaker"] == speaker)]).float()
-        assert own.mean(0).abs().max() < 2e-3 and own.std() > 0.1
+    for left_out in (None, "mine/b"):  # of whom nothing is neutral then
+        some = rows[(rows["speaker"] != left_out) | (rows["emotion"] != "neutral")]
+        mels = training.spectra(training.audio_of(some, 1))
+        for speaker in set(some["speaker"]):
+            reference = (some["emotion"] == "neutral") | (speaker == left_out)
+            own = torch.cat([mels[row] for row in np.flatnonzero((some["speaker"] == speaker) & reference)]).float()
+            assert own.mean(0).abs().max() < 2e-3 and own.std() > 0.1
     whole = [model.log_mel(torch.from_numpy(wave(0.5, 1.0, np.random.default_rng(i)))) for i in range(3)]
     torch.testing.assert_close(model.colour(mel + bands for mel in whole), model.colour(whole) + bands)
     speech = table.parent / "speech"
     pack = packed(speech, tiny()).pack
-    known = {path: who for path, who in tables.speakers([table]).items() if who != "mine/c"}
+    assert not any(one.neutral for one in tables.voices([table], {"nemo": "labels"}).values())
+    known = {path: one for path, one in tables.voices([table], {"mine"}).items() if one.name != "mine/c"}
+    known |= {path: one._replace(neutral=False) for path, one in known.items() if one.name == "mine/b"}
     voices = scoring.voices(pack, [speech], known)
-    assert voices == [f"mine/{name[0]}" if name[0] != "c" else str(speech) for name in pack.names]
+    assert [one.name for one in voices] == [f"mine/{n[0]}" if n[0] != "c" else str(speech) for n in pack.names]
     for voice, colour in scoring.colours(pack, voices).items():
-        own = [pack.samples(i) for i, one in enumerate(voices) if one == voice]
+        own = [
+            pack.samples(i) for i, one in enumerate(voices)
+            if one.name == voice and (voice != "mine/a" or pack.names[i].startswith("an"))
+        ]  # fmt: skip
+        assert len(own) == (6 if voice == "mine/a" else 12)
         torch.testing.assert_close(colour, model.colour(model.log_mel(torch.from_numpy(one)) for one in own))
 
 
@@ -91,7 +101,7 @@ def test_folders_of_one_name_below_two_roots_are_two_voices(tmp_path: Path) -> N
         soundfile.write(tmp_path / root / "wav" / f"{root}.wav", 0.1 * np.ones(8000 + number, np.float32), 16000)
     roots = [tmp_path / "a", tmp_path / "b"]
     pack = build(roots, tmp_path / "cache", Bounds(0.1, 9.0))
-    assert scoring.voices(pack, roots, {}) == [str(tmp_path / root / "wav") for root in "ab"]
+    assert scoring.voices(pack, roots, {}) == [Voice(str(tmp_path / root / "wav")) for root in "ab"]
 
 
 def test_both_ways_is_the_lstm_of_torch_on_packed_sequences() -> None:
@@ -152,7 +162,9 @@ def test_from_a_table_to_scores_that_masks_follow(table: Path, tmp_path: Path, c
     speech, pictures = table.parent / "speech", tmp_path / "pictures"
     words = ["strength", "score", str(file), "--data", str(speech), "--output", str(out), "--pictures", str(pictures)]
     assert main([*words, "--min-seconds", "0.3", "--max-seconds", "0.8", *common, "--speakers", str(table)]) == 0
-    assert "relative to the speaker in 36 files, and to all files of a folder in the others" in capsys.readouterr().out
+    assert (
+        "relative to the speaker's neutral files in 36 files, to all of the speaker's in 0" in capsys.readouterr().out
+    )
     rows = pq.read_table(out).to_pandas()
     assert list(rows.columns) == ["id", "time", "score"] and rows["id"].nunique() == 36
     one = rows[rows["id"] == "aa0.wav"]
@@ -189,9 +201,9 @@ def test_scores_lie_at_the_middle_of_their_frames(table: Path) -> None:
     torch.manual_seed(0)
     network = StrengthNet(Config(("a", "b"), (2, 2, 2, 2), 4)).eval()
     pack = packed(table.parent / "speech", tiny()).pack
-    name, voices = pack.names[4], [one[0] for one in pack.names]
+    name, voices = pack.names[4], [Voice(one[0]) for one in pack.names]
     scored = next(one for one in scoring.of_pack(network, pack, voices) if one.id == name)
-    colour = scoring.colours(pack, voices)[voices[4]]
+    colour = scoring.colours(pack, voices)[voices[4].name]
     at, values = scoring.frames(network, torch.from_numpy(pack.samples(4)), colour)
     assert np.array_equal(scored.scores, values) and at[0] == pytest.approx(0.016)
     assert len(at) == (pack.lengths[4] - 512) // 256 + 1
