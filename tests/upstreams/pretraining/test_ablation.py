@@ -135,7 +135,7 @@ def test_who_forgets_what_runs_have_seen_hears_it_before_the_first_is_trained(tm
     told later."""
     data, runs, cache = speech(tmp_path / "speech"), tmp_path / "runs", tmp_path / "cache"
     ems = ablation.load("ems")
-    with pytest.raises(UpstreamError, match=r"^ems: intensity_equal_1, .* follow scores .*--seen"):
+    with pytest.raises(UpstreamError, match=r"^ems: scores .* guide intensity_equal_1, .*--seen"):
         Workshop([data], runs, cache).missing(ems)
     assert list(Workshop([data], runs, cache, seen={}).missing(ems)) == [("ems", one) for one in ems.variants]
     assert Workshop([], runs, cache).missing(ems)  # nothing can be trained; what is there may be measured
