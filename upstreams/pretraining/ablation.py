@@ -193,7 +193,7 @@ class Workshop:
         scored = [variant for (_, variant), recipe in recipes_of.items() if recipe and recipe.score_file is not None]
         if scored and self.data and self.seen is None:
             raise UpstreamError(
-                f"{ablation.name}: scores that were learnt from labels guide {some(scored)}; checkpoints have to say so: "
+                f"{ablation.name}: scores that were learnt from labels guide {some(scored)}; checkpoints say so: "
                 "name all corpora of the benchmark among the speech with --seen (or none), before any is trained"
             )
         return wanted
