@@ -10,8 +10,9 @@ better than loudness may be replaced by it. The model takes energies relative to
 energies relative to the actor's files of all pairs, and for those relative to the actor's neutral files.
 
 With --table, the table that the model was learnt from, the same share is printed of the ranking that made its targets,
-and of one without the functionals that follow the level: the mean of its linear functions of openSMILE's functionals,
-each divided by its deviation in the table. What the ranking tells and the network does not is lost in the network.
+and of one without the functionals of loudness, flux and slope, most of which follow the level: the mean of its linear
+functions of openSMILE's functionals, each divided by its deviation in the table. What the ranking tells and the network
+does not is lost in the network.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ from upstreams.strength.settings import SHIPPED
 
 RATE = 16000
 NEUTRAL = "01"  # has no strong form
-LEVEL = ("loudness", "soundlevel", "spectralflux", "slopev", "slopeuv")  # in names of functionals that follow the level
+LEVEL = ("loudness", "soundlevel", "spectralflux", "slopev", "slopeuv")  # in names of functionals
 DRAWS = 10_000  # of the bootstrap
 
 
@@ -96,7 +97,7 @@ def partial(frames: np.ndarray) -> float:
 
 def ranked(paths: list[Path], table: Path, cache: Path) -> dict[str, np.ndarray]:
     """(N,) the mean over emotions of what the ranking of a table gives for some files: of all functionals, and of those
-    that do not follow the level."""
+    without LEVEL."""
     rows, options = tables.load([table]), Extraction(cache, "cpu", 1)
     known = training.functionals(training.audio_of(rows, 1), options)
     files = training.audio_of(pd.DataFrame({"path": [str(path) for path in paths]}), 1)
