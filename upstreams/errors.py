@@ -26,6 +26,16 @@ class Unsteady(UpstreamError):
         )
 
 
+class SeenUnknown(UpstreamError):
+    """Labels taught what a run follows or begins with, and nobody said which corpora are among its speech."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(
+            f"{what}, and checkpoints have to say so; name all corpora of the benchmark among the speech with --seen "
+            "(or none)"
+        )
+
+
 def described(error: BaseException, source: Path | None = None) -> str:
     """An exception in words; `source`: with the last line of that file.
 

@@ -6,7 +6,6 @@ each variant sets, and the paper's figures. Its runs lie in RUNS/ABLATION/VARIAN
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,11 +19,12 @@ from commons.commands import Stopped
 from commons.errors import EmorepError, Refused, UnknownName, cut, some
 from commons.faults import faults
 from commons.progress import bar
-from upstreams.errors import UpstreamError
+from upstreams.errors import SeenUnknown, UpstreamError
 from upstreams.pretraining import recipe as recipes
-from upstreams.pretraining.checkpoints import checkpoints, name_of
+from upstreams.pretraining import record
+from upstreams.pretraining.checkpoints import checkpoints, name_of, warn_of_seen
 from upstreams.pretraining.method import METHODS, file_of, shipped
-from upstreams.pretraining.recipe_sections import DEFAULT, FREE, RECORD, SCORES, Recipe
+from upstreams.pretraining.recipe_sections import DEFAULT, Recipe
 
 if TYPE_CHECKING:
     from upstreams.pretraining.pack import Bounds
@@ -192,17 +192,19 @@ class Workshop:
                 wanted[ablation.name, variant] = ()
         scored = [variant for (_, variant), recipe in recipes_of.items() if recipe and recipe.score_file is not None]
         if scored and self.data and self.seen is None:
-            raise UpstreamError(
-                f"{ablation.name}: scores that were learnt from labels guide {some(scored)}; checkpoints say so: "
-                "name all corpora of the benchmark among the speech with --seen (or none), before any is trained"
-            )
+            raise SeenUnknown(f"{ablation.name}: scores that were learnt from labels guide {some(scored)}")
         return wanted
 
     def _is_made(self, ablation: Ablation, variant: str) -> bool:
+        run = self._folder(ablation.name, variant)
         try:
-            return self._holds(self._folder(ablation.name, variant), self._recipe(ablation, variant))
+            recipe = self._recipe(ablation, variant)
+            made = self._holds(run, recipe)
         except EmorepError:  # what it begins with is not there
             return False
+        if made:
+            warn_of_seen(run / name_of(recipe.optimiser.steps), recipe.method, self.seen)
+        return made
 
     def train(self, ablation: Ablation, variant: str) -> None:
         """Train a variant, unless that is done. It becomes a link where another run here is of the same recipe and
@@ -285,14 +287,11 @@ class Workshop:
 def trained_on(run: Path, recipe: Recipe) -> str | None:
     """Hash of the speech that this recipe's finished run was trained on; None where a folder holds no such run, or not
     its last checkpoint. Of a file of scores the content counts."""
-    file = recipe.score_file
     try:
-        record = json.loads((run / RECORD).read_text())
-        recorded = record["recipe"]
-        same = all(recorded.get(key) == value for key, value in recipe.plain().items() if key not in FREE | {SCORES})
-        same = same and record.get(SCORES) == (None if file is None else hashing.of_file(Path(file).expanduser()))
-        same = same and recorded.get("method", DEFAULT) == recipe.method
-        audio = str(record["audio"])
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        before = record.read(run)
+        audio = str(before["audio"]) if isinstance(before, dict) else ""
+        scores = "" if recipe.score_file is None else hashing.of_file(Path(recipe.score_file).expanduser())
+    except (OSError, ValueError, KeyError):
         return None
+    same = not record.differences(before, record.of(recipe, audio, scores))
     return audio if same and (run / name_of(recipe.optimiser.steps)).exists() else None

@@ -9,13 +9,14 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
 
 from commons import files, hashing
-from commons.errors import NotThere, Refused, some
+from commons.errors import Notice, NotThere, Refused, some
 from upstreams.errors import UpstreamError
 from upstreams.pretraining.recipe_sections import FREE, SCORES
 
@@ -121,6 +122,24 @@ def facts_of(path: Path, method: str) -> Facts | None:
     """Where a checkpoint comes from, without torch; None where the file is no whole checkpoint of that method."""
     known = header(path, method)
     return known[1] if known else None
+
+
+def warn_of_seen(path: Path, method: str, seen: Mapping[str, str] | None) -> None:
+    """Warn where the last checkpoint of a finished run says other corpora than `seen`, which comes too late for it."""
+    facts = facts_of(path, method)
+    if seen is None or facts is None:
+        return
+    kept = facts.get("seen")
+    before = facts.get("began_with", {}).get("seen", {})
+    labels = {corpus: how for corpus, how in (kept or {}).items() if how == "labels"}
+    if kept != before | dict(seen) | labels:
+        says = "not known" if kept is None else some(sorted(kept)) or "none"
+        warnings.warn(
+            f"{path} was finished before and keeps what it says of corpora of the benchmark that it has seen: {says}. "
+            "With another --seen, train it anew in another folder",
+            Notice,
+            stacklevel=2,
+        )
 
 
 def recipes_behind(path: Path, method: str) -> Iterator[Mapping[str, object]]:

@@ -15,6 +15,7 @@ from commons import places
 from commons.commands import SIGNALS
 from commons.progress import Progress, bar
 from upstreams.errors import UpstreamError
+from upstreams.pretraining.checkpoints import name_of, warn_of_seen
 from upstreams.pretraining.meter import Line
 from upstreams.pretraining.method import Speech
 from upstreams.pretraining.pack import Bounds, Pack, build
@@ -73,6 +74,8 @@ def launch(
             at = train(recipe, speech, run, place, processes, watch, seen)
         processes.wait()
     if first:
+        if not stopped:
+            warn_of_seen(run / name_of(recipe.optimiser.steps), recipe.method, seen)
         print(f"{run}: step {at.step} of {recipe.optimiser.steps}" + ("; the same command goes on" if stopped else ""))
     return stopped[0] if stopped else 0
 

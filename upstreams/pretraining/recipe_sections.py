@@ -18,8 +18,7 @@ if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
 DEFAULT = "emotion2vec"  # the method of a recipe that names none
-RECORD = "recipe.json"  # in a run's folder: its recipe, and a hash of its audio
-SCORES = "scores"  # in that file: the hash of the file of frame scores, where the run has one
+SCORES = "scores"  # in run folders and checkpoints: the hash of the file of frame scores, where there is one
 FREE = {"log_every", "save_every"}  # settings that decide nothing
 
 Share = Annotated[float, Field(ge=0, le=1)]

@@ -22,15 +22,15 @@ import torch
 from commons import files
 from commons.errors import EmorepError
 from upstreams.errors import UpstreamError, described
+from upstreams.pretraining import record
 from upstreams.pretraining.batches import Position
 from upstreams.pretraining.checkpoints import Facts, Stored, checkpoints, name_of, write
 from upstreams.pretraining.method import Learner, Stateful
 from upstreams.pretraining.pack import Pack
-from upstreams.pretraining.recipe_sections import FREE, RECORD, SCORES, Recipe
+from upstreams.pretraining.recipe_sections import Recipe
 
 SKIPPED, LOG, STATE = "skipped.json", "log.jsonl", "state.pt"
 MENDABLE = {"optimiser.rate", "optimiser.clip", "precision"}  # may change when a run goes on; the log says so
-VERSION = 1
 GOES_ON = "with the same command the run goes on from its last whole state"
 
 
@@ -47,15 +47,15 @@ class RunFolder:
         `scores`: hash of the file of frame scores, which counts in place of the file's path. Raises UpstreamError if
         the folder holds another run; the message names what differs.
         """
-        asked = {"version": VERSION, "audio": pack.key, "recipe": recipe.plain()} | ({SCORES: scores} if scores else {})
+        asked = record.of(recipe, pack.key, scores)
         try:
-            before = json.loads((self.path / RECORD).read_text())
+            differs = record.differences(record.read(self.path), asked)
         except FileNotFoundError:
-            before = None
+            differs = {}
         except ValueError as error:
-            raise UpstreamError(f"{self.path / RECORD} is damaged ({error}); name another folder with --run") from error
-        pairs = () if before is None else _differences(_deciding(before), _deciding(asked))
-        differs = {name: (then, now) for name, then, now in pairs}
+            raise UpstreamError(
+                f"{self.path / record.FILE} is damaged ({error}); name another folder with --run"
+            ) from error
         goes_on = set(differs) <= MENDABLE and (not differs or self.saved() < recipe.optimiser.steps)
         if not goes_on:
             raise UpstreamError(
@@ -65,7 +65,7 @@ class RunFolder:
         if self.writes:
             with self._explained():
                 self.path.mkdir(parents=True, exist_ok=True)
-                files.write(self.path / RECORD, json.dumps(asked, indent=1).encode())
+                files.write(self.path / record.FILE, json.dumps(asked, indent=1).encode())
                 files.write(self.path / SKIPPED, json.dumps(pack.skipped, indent=1, ensure_ascii=False).encode())
         return differs
 
@@ -163,25 +163,9 @@ class RunFolder:
             raise UpstreamError(f"cannot be written in {self.path}: {why}; free some space; {GOES_ON}") from error
 
 
-def _deciding(record: object) -> object:
-    """What RECORD says, without settings that decide nothing; of frame scores the content counts, not the place."""
-    if not (isinstance(record, dict) and isinstance(record.get("recipe"), dict)):
-        return record
-    return {**record, "recipe": {key: value for key, value in record["recipe"].items() if key not in FREE | {SCORES}}}
-
-
 def _step(line: str) -> int | None:
     """The step of a line of the log; None where a run was killed while it wrote the line."""
     try:
         return int(json.loads(line)["step"]) if line.endswith("\n") else None
     except (ValueError, KeyError, TypeError):
         return None
-
-
-def _differences(a: object, b: object, name: str = "") -> Iterator[tuple[str, object, object]]:
-    """(name, value in a, value in b) of each setting that differs. A setting that is absent is None."""
-    if isinstance(a, dict) and isinstance(b, dict):
-        for key in a.keys() | b.keys():
-            yield from _differences(a.get(key), b.get(key), key if name in ("", "recipe") else f"{name}.{key}")
-    elif a != b:
-        yield name, a, b

@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from upstreams.errors import UpstreamError
+from upstreams.errors import SeenUnknown, UpstreamError
 from upstreams.pretraining import method as methods
 from upstreams.pretraining import stops
 from upstreams.pretraining.batches import MicroBatch, Position, Stream, batches, generator
@@ -49,10 +49,7 @@ def train(
     """
     before = beginnings(recipe)
     if seen is None and (labels := labelled(before, speech)):
-        raise UpstreamError(
-            f"the scores, or the weights it begins with, were learnt from labels of {', '.join(labels)}, which the "
-            "checkpoints have to say: name all corpora of the benchmark among the speech with --seen (or none)"
-        )
+        raise SeenUnknown(f"the scores, or the weights it begins with, were learnt from labels of {', '.join(labels)}")
     folder = RunFolder(run, writes=processes.rank == 0)
     changes = folder.claim(recipe, speech.pack, speech.scores.key if speech.scores else "")
     trainer = Trainer.begin(recipe, speech, device, processes)

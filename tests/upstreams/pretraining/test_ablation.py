@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from commons.errors import EmorepError
+from commons.errors import EmorepError, Notice
 from tests.upstreams.pretraining.training import TINY, speech
 from upstreams import UpstreamError
 from upstreams.pretraining import ablation, launch
@@ -102,6 +102,14 @@ def test_a_run_on_other_speech_is_not_taken_for_the_one_that_is_asked_for(tmp_pa
     anew.train(mine, "plain")
     assert (runs / "mine" / "plain" / "recipe.json").stat().st_mtime_ns == before
     assert list(anew.missing(mine)) == [("mine", "twin")]
+
+
+def test_who_says_later_what_a_run_has_seen_hears_that_it_is_too_late(tmp_path: Path) -> None:
+    mine, runs, cache = written(tmp_path, plain=[]), tmp_path / "runs", tmp_path / "cache"
+    data = speech(tmp_path / "speech")
+    Workshop([data], runs, cache, "cpu").train(mine, "plain")
+    with pytest.warns(Notice, match=r"plain/step-00000002\.safetensors was finished before .*: not known\. With"):
+        assert not Workshop([data], runs, cache, seen={}).missing(mine)
 
 
 def test_a_link_to_a_run_that_is_gone_gives_way(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ import pytest
 import torch
 
 import upstreams
+from commons.errors import Notice
 from tests.upstreams.mockingjay import small as mockingjay
 from tests.upstreams.npc import small as npc
 from tests.upstreams.pretraining.training import (
@@ -32,11 +33,11 @@ from tests.upstreams.pretraining.training import (
 from upstreams import UpstreamError
 from upstreams.emotion2vec import checkpoint
 from upstreams.emotion2vec.learner import SelfDistillation, initial
+from upstreams.pretraining import record
 from upstreams.pretraining.checkpoints import average, release
 from upstreams.pretraining.launch import launch
 from upstreams.pretraining.method import released
 from upstreams.pretraining.processes import Processes
-from upstreams.pretraining.recipe_sections import RECORD
 from upstreams.pretraining.runfolder import STATE, RunFolder
 from upstreams.pretraining.train import adamw, train
 
@@ -228,7 +229,7 @@ def test_a_run_of_an_earlier_version_goes_on(data: Path, tmp_path: Path) -> None
     run(tiny(), data, tmp_path / "run", stop_at=1)
     pack = packed(data).pack
     before = json.loads((Path(__file__).parent / "recipe_of_before.json").read_text())
-    (tmp_path / "run" / RECORD).write_text(json.dumps({**before, "audio": pack.key}))
+    (tmp_path / "run" / record.FILE).write_text(json.dumps({**before, "audio": pack.key}))
     assert RunFolder(tmp_path / "run").claim(tiny(), pack) == {}
     state = torch.load(tmp_path / "run" / STATE, weights_only=True)
     assert set(state) == {"position", "student", "teacher", "heads", "optimiser"}
@@ -321,6 +322,18 @@ def test_weights_say_what_they_have_seen(data: Path, tmp_path: Path, said: dict[
     recipe = tiny("optimiser.steps=1")
     train(recipe, packed(data), tmp_path / "run", CPU, Processes(), lambda step, line: False, seen=said)
     assert upstreams.load(f"emotion2vec@{tmp_path / 'run'}").seen == ("unknown" if said is None else said)
+
+
+def test_what_a_finished_run_has_seen_is_not_told_anew(data: Path, tmp_path: Path, recwarn) -> None:
+    """Its checkpoint keeps what was said first; who says something else hears that."""
+    recipe, run = tiny("optimiser.steps=1"), tmp_path / "run"
+    for said in {"nemo": "audio"}, {"nemo": "audio"}, None:
+        launch(recipe, [data], run, tmp_path / "cache", "cpu", seen=said)
+    assert not [warning for warning in recwarn if issubclass(warning.category, Notice)]
+    for other in {}, {"nemo": "audio", "emodb": "audio"}:
+        with pytest.warns(Notice, match=r"step-00000001\.safetensors was finished before .*: nemo\. With another"):
+            launch(recipe, [data], run, tmp_path / "cache", "cpu", seen=other)
+    assert upstreams.load(f"emotion2vec@{run}").seen == {"nemo": "audio"}
 
 
 def test_a_flipped_bit_of_the_state_is_noticed(data: Path, tmp_path: Path) -> None:
