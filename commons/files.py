@@ -38,11 +38,15 @@ def whole(path: Path) -> Iterator[BinaryIO]:
     """A temporary file that is flushed to disk and renamed to `path` at the end; it is removed where that fails.
 
     The first call for a folder also removes temporary files of killed processes there. The writer holds a lock on its
-    temporary file, which shows others that it is alive.
+    temporary file, which shows others that it is alive. A device or a pipe (/dev/stdout) is written to directly.
 
     Raises:
         OSError: the file cannot be written.
     """
+    if path.exists() and not path.is_file():  # a rename would replace it by a file
+        with open(path, "wb") as file:
+            yield file
+        return
     if path.parent not in _swept and sweep(path.parent):
         _swept.add(path.parent)
     aside = path.with_name(f".{path.name[:40]}.{uuid.uuid4().hex[:12]}{SUFFIX}")
@@ -63,17 +67,13 @@ def whole(path: Path) -> Iterator[BinaryIO]:
 
 
 def write(path: Path, content: str | bytes) -> None:
-    """Write a file completely or not at all; a device or a pipe (/dev/stdout) is written to directly.
+    """Write a file completely or not at all, as `whole` does.
 
     Raises:
         OSError: the file cannot be written.
     """
-    data = content.encode() if isinstance(content, str) else content
-    if path.exists() and not path.is_file():  # a rename would replace it by a file
-        path.write_bytes(data)
-        return
     with whole(path) as file:
-        file.write(data)
+        file.write(content.encode() if isinstance(content, str) else content)
 
 
 def sweep(folder: Path) -> bool:

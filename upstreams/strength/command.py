@@ -122,17 +122,18 @@ def _score(arguments: argparse.Namespace) -> int:
             f"--speakers: {arguments.speakers[0]} names no file of the speech, but {next(iter(known))} and the "
             "like; name a table of these very files"
         )
-    with bar("scoring", "utterances") as progress:
-        scored = list(scoring.of_pack(network, pack, voices, progress))
     origin = f"{arguments.model.name}, sha256 {hashing.of_file(arguments.model)[:16]}"
-    frames = scores.write(arguments.output, scored, facts["seen"], origin)
-    print(f"{arguments.output}: {len(scored)} files, {frames} frames; {len(pack.skipped)} files skipped")
+    with bar("scoring", "utterances") as progress:
+        scored = scoring.of_pack(network, pack, voices, progress)
+        if arguments.pictures:
+            scored = scoring.drawn(arguments.pictures, pack, scored, 6)
+        frames = scores.write(arguments.output, scored, facts["seen"], origin)
+    print(f"{arguments.output}: {len(of_files)} files, {frames} frames; {len(pack.skipped)} files skipped")
     to_calm = sum(one.name in calm for one in of_files.values())
     to_all = sum(one.name in named - calm for one in of_files.values())
     print(f"energies are relative to the speaker's neutral files in {to_calm} files, to all of the speaker's in "
           f"{to_all}, to all of a folder in {len(of_files) - to_calm - to_all}")  # fmt: skip
     if arguments.pictures:
-        scoring.pictures(arguments.pictures, pack, scored, 6)
         print(f"{arguments.pictures}: pictures")
     return 0
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +12,7 @@ import torch
 from commons.progress import Progress
 from upstreams.pretraining.batches import MEL_BINS, SAMPLE_RATE
 from upstreams.pretraining.pack import Pack
-from upstreams.pretraining.scores import Scored, hash_of, offsets
+from upstreams.pretraining.scores import Scored, hash_of, offsets, parts_of
 from upstreams.strength.model import HOP, StrengthNet, colour, log_mel, times
 from upstreams.strength.table import Voice
 
@@ -48,15 +48,16 @@ def of_pack(
     """
     digests, before = hash_of(pack), offsets(pack)
     own = colours(pack, voices)
-    parts: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {}
-    for utterance, name in enumerate(pack.names):
-        at, scores = frames(network, torch.from_numpy(pack.samples(utterance)), own[voices[utterance].name])
-        parts.setdefault(name, []).append((at + before[utterance] / SAMPLE_RATE, scores))
+    for parts in parts_of(pack):
+        times, scores = [], []
+        for part in parts:
+            at, values = frames(network, torch.from_numpy(pack.samples(part)), own[voices[part].name])
+            times.append(at + before[part] / SAMPLE_RATE)
+            scores.append(values)
+        name = pack.names[parts[0]]
+        yield Scored(name, digests[name], np.concatenate(times), np.concatenate(scores))
         if progress:
-            progress(utterance + 1, len(pack))
-    for name, several in parts.items():
-        at, scores = (np.concatenate(column) for column in zip(*several, strict=True))
-        yield Scored(name, digests[name], at, scores)
+            progress(int(parts[-1]) + 1, len(pack))
 
 
 def colours(pack: Pack, voices: Sequence[Voice]) -> dict[str, torch.Tensor]:
@@ -87,10 +88,13 @@ def draw(path: Path, waveform: torch.Tensor, scored: Scored) -> None:
     figure.savefig(path, dpi=120)
 
 
-def pictures(folder: Path, pack: Pack, scored: Sequence[Scored], number: int) -> None:
-    """Pictures of files spread over the pack, FOLDER/1.png ...; of a long file its first part."""
+def drawn(folder: Path, pack: Pack, scored: Iterable[Scored], number: int) -> Iterator[Scored]:
+    """The same scores, of which those of files spread over the pack are drawn, FOLDER/1.png ...; of a long file its
+    first part."""
     folder.mkdir(parents=True, exist_ok=True)
-    first = {name: utterance for utterance, name in reversed(list(enumerate(pack.names)))}
-    for index, place in enumerate(np.unique(np.linspace(0, len(scored) - 1, number).round().astype(int)), start=1):
-        one = scored[place]
-        draw(folder / f"{index}.png", torch.from_numpy(pack.samples(first[one.id])), one)
+    files = parts_of(pack)
+    shown = np.unique(np.linspace(0, len(files) - 1, number).round().astype(int)).tolist()
+    for place, one in enumerate(scored):
+        if place in shown:
+            draw(folder / f"{shown.index(place) + 1}.png", torch.from_numpy(pack.samples(files[place][0])), one)
+        yield one

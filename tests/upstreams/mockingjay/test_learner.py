@@ -27,11 +27,9 @@ from upstreams.pretraining import method as methods
 from upstreams.pretraining.ablation import trained_on
 from upstreams.pretraining.batches import MicroBatch, Position
 from upstreams.pretraining.checkpoints import group_of_runs, name_of
-from upstreams.pretraining.launch import prepare
 from upstreams.pretraining.method import Speech
 from upstreams.pretraining.processes import Processes
 from upstreams.pretraining.recipe_sections import Recipe
-from upstreams.pretraining.scores import Scored, Scores, hash_of, write
 from upstreams.pretraining.train import beginning, train
 
 CPU = torch.device("cpu")
@@ -232,23 +230,6 @@ def test_what_goes_on_from_such_weights_has_seen_the_labels_too(data: Path, scor
     assert methods.SCORE_PAPERS[0] in upstreams.resolve(f"{name}{tuned}").cite
 
 
-def test_scores_of_other_audio_or_of_part_of_it_are_refused(data: Path, tmp_path: Path) -> None:
-    pack = packed(data, tiny()).pack
-    lacking = scored(tmp_path / "lacking.parquet", pack, leave_out=pack.names[3])
-    with pytest.raises(UpstreamError, match=rf"1 of {len(pack)} files .*has no scores, such as {pack.names[3]}"):
-        packed(data, with_scores(lacking, "intensity"))
-    other = speech(tmp_path / "speech", 30)
-    soundfile.write(other / "05.wav", np.random.default_rng(9).standard_normal(9000) / 9, 16000)
-    theirs = scored(tmp_path / "theirs.parquet", packed(other, tiny()).pack)
-    with pytest.raises(UpstreamError, match=r"scores of other audio, such as 05\.wav"):
-        packed(data, with_scores(theirs, "intensity"))
-    assert packed(other, with_scores(theirs, "intensity")).scores
-    (tmp_path / "rubbish.parquet").write_bytes(b"rubbish")
-    for name, said in (("rubbish", "cannot be used"), ("none", "no such file")):
-        with pytest.raises(UpstreamError, match=f"{name}.parquet: {said}.*strength score"):
-            packed(data, with_scores(tmp_path / f"{name}.parquet", "intensity"))
-
-
 def test_a_run_does_not_go_on_with_other_scores(data: Path, scores: Path, tmp_path: Path) -> None:
     """Not in its folder, and no ablation takes it for the run that it needs; where the file lies says nothing."""
     file, folder = tmp_path / "scores.parquet", tmp_path / "run"
@@ -273,34 +254,6 @@ def test_a_run_does_not_go_on_with_other_scores(data: Path, scores: Path, tmp_pa
         train(recipe, packed(data, recipe), run, CPU, Processes(), lambda step, line: False, seen={})
         groups.add(group_of_runs(last := run / name_of(2), "mockingjay"))
     assert last.is_file() and len(groups | {group_of_runs(folder / name_of(2), "mockingjay")}) == 2
-
-
-def test_scores_of_a_part_are_those_of_its_place_in_the_file(tmp_path: Path) -> None:
-    """Of a crop, and of a later part of a long file: scores here are the time."""
-    (folder := tmp_path / "speech").mkdir()
-    for name, seconds in (("a", 0.9), ("b", 3.5)):
-        noise = np.random.default_rng(0).standard_normal(round(16000 * seconds))
-        soundfile.write(folder / f"{name}.wav", 0.1 * noise, 16000)
-    recipe = tiny()
-    pack, times = packed(folder, recipe).pack, np.arange(0, 4, 0.016)
-    assert pack.names == ("a.wav", "b.wav", "b.wav", "b.wav")
-    rows = [Scored(name, audio, times, times) for name, audio in hash_of(pack).items()]
-    write(tmp_path / "scores.parquet", rows, {}, "time")
-    own, framing = Scores(tmp_path / "scores.parquet", pack), recipe.network.acoustic
-    for utterance, before in enumerate((0, 0, pack.lengths[1], pack.lengths[1] + pack.lengths[2])):
-        for start, samples in ((0, 8000), (4000, 6400)):
-            values = own.of(utterance, start, samples, framing)
-            middle = (before + start + 160 * np.arange(len(values)) + 200) / 16000
-            assert len(values) == framing.frames(np.array(samples)) and np.abs(values - middle).max() < 1e-5
-
-
-def test_files_of_one_name_below_two_folders_have_no_scores(tmp_path: Path) -> None:
-    for name, own in (("a", 0.1), ("b", 0.2)):
-        (tmp_path / name).mkdir()
-        soundfile.write(tmp_path / name / "x.wav", np.full(9000, own), 16000)
-    pack = prepare(tiny(), [tmp_path / "a", tmp_path / "b"], tmp_path / "cache").pack
-    with pytest.raises(UpstreamError, match=r"two files are called x\.wav"):
-        hash_of(pack)
 
 
 def test_recipes_that_need_scores_name_their_file(scores: Path) -> None:

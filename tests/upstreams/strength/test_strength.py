@@ -170,7 +170,7 @@ def test_from_a_table_to_scores_that_masks_follow(table: Path, tmp_path: Path, c
     one = rows[rows["id"] == "aa0.wav"]
     duration = soundfile.info(speech / "aa0.wav").duration
     assert (np.diff(one["time"]) > 0).all() and duration - 0.05 < one["time"].max() < duration
-    assert json.loads(pq.read_schema(out).metadata[b"emorep"])["seen"] == {"mine": "labels"}
+    assert json.loads(pq.read_metadata(out).metadata[b"emorep"])["seen"] == {"mine": "labels"}
     assert len(list(pictures.glob("*.png"))) == 6
     recipe = tiny("masking.kind=intensity", f"scores={out}")
     assert packed(speech, recipe).scores.seen == {"mine": "labels"}
@@ -214,7 +214,7 @@ def test_the_model_that_ships_scores_speech_and_says_whose_labels_it_has_seen(ta
     speech, out = table.parent / "speech", tmp_path / "scores.parquet"
     words = ["--data", str(speech), "--output", str(out), "--cache", str(tmp_path / "cache"), "--jobs", "1"]
     assert main(["strength", "score", "--min-seconds", "0.3", *words]) == 0
-    rows, about = pq.read_table(out).to_pandas(), json.loads(pq.read_schema(out).metadata[b"emorep"])
+    rows, about = pq.read_table(out).to_pandas(), json.loads(pq.read_metadata(out).metadata[b"emorep"])
     assert rows["score"].between(-0.5, 1.5).all() and rows["score"].std() > 0.01
     assert about["seen"] == dict.fromkeys(("nemo", "korean_emotion_tts"), "labels")
 
