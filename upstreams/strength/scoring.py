@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from commons.errors import cut
 from commons.progress import Progress
 from upstreams.pretraining.batches import MEL_BINS, SAMPLE_RATE
 from upstreams.pretraining.pack import Pack
@@ -80,7 +81,7 @@ def draw(path: Path, waveform: torch.Tensor, scored: Scored) -> None:
     axes.imshow(
         mel, origin="lower", aspect="auto", cmap="Greys", extent=(0, mel.shape[1] * HOP / SAMPLE_RATE, 0, MEL_BINS)
     )
-    axes.set(xlabel="s", ylabel="mel band", title=scored.id, xlim=(0, shown))
+    axes.set(xlabel="s", ylabel="mel band", title=cut(scored.id, 70), xlim=(0, shown))
     score = axes.twinx()
     within = scored.times <= shown
     score.plot(scored.times[within], scored.scores[within], color="tab:red")
