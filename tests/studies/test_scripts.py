@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +17,12 @@ import leaderboard
 from tests.leaderboard import cells
 from tests.processes import run
 from tests.upstreams.mockingjay.small import scored
+from tests.upstreams.npc import small as npc
 from tests.upstreams.text_copies import SENTENCES, store_text
+from upstreams.npc import learner as npc_learner
+from upstreams.pretraining import checkpoints
 from upstreams.pretraining import recipe as recipes
+from upstreams.pretraining.checkpoints import Stored
 from upstreams.pretraining.launch import prepare
 from upstreams.strength import model as strength
 
@@ -77,6 +81,7 @@ SCRIPTS = {
     "finetuning_speed": Tiny(("random:emotion2vec", "--utterances", "2", "--repeats", "1"), {"PEAK": 64}, "top 3"),
     "frame_head_speed": Tiny(("--utterances", "3", "--repeats", "1"), says="speecheq, the state alone"),
     "heads_agree": Tiny(("RESULTS",), says="tau"),
+    "npc_mean_score": Tiny(("NPC", "SCORES", "mean.safetensors"), says="is always added"),
     "page_size": Tiny(("--upstreams", "3", "--tasks", "2", "--runs", "1"), says="table painted after",
                  needs="/usr/bin/chromium"),
     "extraction_peers": Tiny(("AUDIO", "--files", "2", "--memory", "1", "2", "--model", "fbank"), says="2 utterances"),
@@ -141,8 +146,11 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     strength.save(folder / "strength", strength.StrengthNet(strength.Config(("a", "b"), (2, 2, 2, 2), 4)), {})
     recipe, cache = recipes.load("mockingjay_small"), folder / "cache"
     scores = scored(folder / "scores.parquet", prepare(recipe, [folder / "pairs"], cache).pack)
-    return {"SCORES": str(scores), "CACHE": str(cache), "AUDIO": str(folder / "audio"),
-            "RESULTS": str(folder / "results"), "TEXTS": str(folder / "texts.csv"),
+    network = npc.tiny("loss.score=as_published", f"scores={scores}")
+    stored = Stored("npc", asdict(network.network), npc_learner.initial(network).state_dict())
+    checkpoints.write(folder / "npc.safetensors", stored)
+    return {"NPC": str(folder / "npc.safetensors"), "SCORES": str(scores), "CACHE": str(cache),
+            "AUDIO": str(folder / "audio"), "RESULTS": str(folder / "results"), "TEXTS": str(folder / "texts.csv"),
             "MODEL": f"hf:{model}", "PAIRS": str(folder / "pairs"), "STRENGTH": str(folder / "strength"),
             "EMOTIONS": str(folder / "emotions.csv")}  # fmt: skip
 
