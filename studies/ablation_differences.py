@@ -1,8 +1,8 @@
 """The variants of an ablation against each other, pre-training runs that differ in the seed alone taken together.
 
-    python studies/ablation_differences.py RESULTS ems --against random:mockingjay_small fbank emotion2vec
+    python studies/ablation_differences.py RESULTS ems ems_place --against random:mockingjay_small fbank emotion2vec
 
-Prints Markdown from the records: of every task and head the mean over a variant's runs with its 95 % interval over
+Of several ablations all variants stand together, and runs that they share count once. Prints Markdown from the records: of every task and head the mean over a variant's runs with its 95 % interval over
 speakers and the range of its runs; then the paired difference of every pair, on each task and in the mean over corpora.
 A difference is bold where it is significant (p <= 0.05) among all pairs of a head, those of the tasks and those of the
 mean each tested together by max-T. The intervals tell of other speakers and nothing of other runs: a difference says
@@ -70,14 +70,19 @@ def differences(head: str, rows: Iterable[tuple[str, str, str, Effect, float]]) 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("results", type=Path)
-    parser.add_argument("ablation")
+    parser.add_argument("ablations", nargs="+", metavar="ABLATION")
     parser.add_argument("--against", nargs="*", default=[], metavar="NAME", help="upstreams that are no variants")
     options = parser.parse_args()
-    records = [
-        r for r in load(options.results)[0] if r.upstream.ablation == options.ablation or is_of(r, set(options.against))
-    ]
-    if not records:
-        raise SystemExit(f"{options.results}: holds no records of the ablation {options.ablation}")
+    every = load(options.results)[0]
+    shared = {
+        (r.upstream.fingerprint, r.cell.task, r.cell.downstream): r
+        for name in options.ablations
+        for r in every
+        if r.upstream.ablation == name
+    }
+    if not shared:
+        raise SystemExit(f"{options.results}: holds no records of the ablation {' or '.join(options.ablations)}")
+    records = [*shared.values(), *(r for r in every if is_of(r, set(options.against)))]
     parts: dict[str, list[list[Answer]]] = {}  # of every head
     for part in answers(options.results, records)[0]:
         task, head = part[0].record.cell.task, part[0].record.cell.downstream

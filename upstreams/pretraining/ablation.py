@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
-from commons import claims, hashing, yamlfile
+from commons import claims, yamlfile
 from commons.commands import Stopped
 from commons.errors import EmorepError, Refused, UnknownName, cut, some
 from commons.faults import faults
@@ -22,7 +22,7 @@ from commons.progress import bar
 from upstreams.errors import SeenUnknown, UpstreamError
 from upstreams.pretraining import recipe as recipes
 from upstreams.pretraining import record
-from upstreams.pretraining.checkpoints import checkpoints, name_of, warn_of_seen
+from upstreams.pretraining.checkpoints import Facts, checkpoints, facts_of, labels_of, name_of, warn_of_seen
 from upstreams.pretraining.method import METHODS, file_of, shipped
 from upstreams.pretraining.recipe_sections import DEFAULT, Recipe
 
@@ -168,11 +168,12 @@ class Workshop:
         A variant comes after the one that it begins with, which may be another ablation's, and after an earlier one of
         the same recipe, whose run it shares. Those that cannot be trained are among them: `train` says why.
 
-        Raises UpstreamError where some follow frame scores and `seen` is not known: before the first is trained, since
-        all have to say it, and checkpoints keep what they say.
+        Raises UpstreamError where labels guide some and `seen` is not known: before the first is trained, since all
+        have to say it, and checkpoints keep what they say.
         """
         wanted: dict[Run, tuple[Run, ...]] = {}
         recipes_of: dict[Run, Recipe | None] = {}  # None while those that come before are looked for
+        guided: list[str] = []
 
         def add(own: Ablation, variant: str) -> None:
             run = own.name, variant
@@ -184,16 +185,31 @@ class Workshop:
                 add(own if first[0] == own.name else load(first[0]), first[1])
                 before.append(first)
             recipes_of[run], wanted[run] = recipe, tuple(one for one in before if one in wanted)
+            if self._labels_guide(own, variant, recipe):
+                guided.append(variant)
 
         for variant in ablation.variants:
             try:
                 add(ablation, variant)
             except EmorepError:
                 wanted[ablation.name, variant] = ()
-        scored = [variant for (_, variant), recipe in recipes_of.items() if recipe and recipe.score_file is not None]
-        if scored and self.data and self.seen is None:
-            raise SeenUnknown(f"{ablation.name}: scores that were learnt from labels guide {some(scored)}")
+        if guided and self.data and self.seen is None:
+            raise SeenUnknown(f"{ablation.name}: scores or weights that were learnt from labels guide {some(guided)}")
         return wanted
+
+    def _labels_guide(self, ablation: Ablation, variant: str, recipe: Recipe) -> bool:
+        """Whether a run that is to be trained follows scores, or begins with weights, that were learnt from labels.
+
+        One that is finished is not to be trained, though speech has to be decoded before it is known to be the same.
+        """
+        try:
+            whole = self._recipe(ablation, variant)
+        except EmorepError:  # what it begins with is not there, which is then among the others
+            return recipe.score_file is not None
+        if trained_on(self._folder(ablation.name, variant), whole) is not None:
+            return False
+        before = None if whole.init is None else facts_of(Path(whole.init).expanduser(), whole.method)
+        return whole.score_file is not None or bool(labels_of(before or Facts()))
 
     def _is_made(self, ablation: Ablation, variant: str) -> bool:
         run = self._folder(ablation.name, variant)
@@ -218,7 +234,9 @@ class Workshop:
         run = self._folder(ablation.name, variant)
         with claims.claimed(self.runs / CLAIMS, f"{ablation.name}/{variant}"):
             recipe = self._recipe(ablation, variant)
+            last = run / name_of(recipe.optimiser.steps)
             if self._holds(run, recipe, decode=True):
+                warn_of_seen(last, recipe.method, self.seen)
                 return
             if run.is_symlink() and run.resolve().is_relative_to(self.runs.resolve()):
                 run.unlink()  # a link of ours, to a run that is gone or another by now
@@ -226,6 +244,7 @@ class Workshop:
             if not os.path.lexists(run) and (other := next(others, None)):
                 run.parent.mkdir(parents=True, exist_ok=True)
                 run.symlink_to(os.path.relpath(other.resolve(), run.parent.resolve()), target_is_directory=True)
+                warn_of_seen(last, recipe.method, self.seen)
             else:
                 self._launch(recipe, run)
 
@@ -286,12 +305,11 @@ class Workshop:
 
 def trained_on(run: Path, recipe: Recipe) -> str | None:
     """Hash of the speech that this recipe's finished run was trained on; None where a folder holds no such run, or not
-    its last checkpoint. Of a file of scores the content counts."""
+    its last checkpoint."""
     try:
         before = record.read(run)
         audio = str(before["audio"]) if isinstance(before, dict) else ""
-        scores = "" if recipe.score_file is None else hashing.of_file(Path(recipe.score_file).expanduser())
+        same = not record.differences(before, record.of(recipe, audio))
     except (OSError, ValueError, KeyError):
         return None
-    same = not record.differences(before, record.of(recipe, audio, scores))
     return audio if same and (run / name_of(recipe.optimiser.steps)).exists() else None

@@ -124,6 +124,11 @@ def facts_of(path: Path, method: str) -> Facts | None:
     return known[1] if known else None
 
 
+def labels_of(facts: Facts) -> dict[str, str]:
+    """Corpus -> "labels" of those whose labels taught a checkpoint."""
+    return {corpus: how for corpus, how in facts.get("seen", {}).items() if how == "labels"}
+
+
 def warn_of_seen(path: Path, method: str, seen: Mapping[str, str] | None) -> None:
     """Warn where the last checkpoint of a finished run says other corpora than `seen`, which comes too late for it."""
     facts = facts_of(path, method)
@@ -131,8 +136,7 @@ def warn_of_seen(path: Path, method: str, seen: Mapping[str, str] | None) -> Non
         return
     kept = facts.get("seen")
     before = facts.get("began_with", {}).get("seen", {})
-    labels = {corpus: how for corpus, how in (kept or {}).items() if how == "labels"}
-    if kept != before | dict(seen) | labels:
+    if kept != before | dict(seen) | labels_of(facts):
         says = "not known" if kept is None else some(sorted(kept)) or "none"
         warnings.warn(
             f"{path} was finished before and keeps what it says of corpora of the benchmark that it has seen: {says}. "

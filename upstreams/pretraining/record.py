@@ -4,17 +4,31 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
+from commons import hashing
 from upstreams.pretraining.recipe_sections import FREE, SCORES, Recipe
 
 FILE = "recipe.json"
 VERSION = 1
+FILES = {"init", SCORES}  # settings that name files, of which the content counts and not the place
 
 
-def of(recipe: Recipe, audio: str, scores: str) -> dict[str, object]:
-    """What decides a run: its recipe, and hashes of its speech and of its file of frame scores ("": it has none)."""
-    return {"version": VERSION, "audio": audio, "recipe": recipe.plain()} | ({SCORES: scores} if scores else {})
+def of(recipe: Recipe, audio: str) -> dict[str, object]:
+    """What decides a run: its recipe, and hashes of its speech and of the files that the recipe names.
+
+    Raises OSError where such a file cannot be read.
+    """
+    files = {"init": recipe.init, SCORES: recipe.score_file}
+    paths = {key: Path(file).expanduser() for key, file in files.items() if file is not None}
+    hashes = {key: _hash(path, path.stat().st_mtime_ns, path.stat().st_size) for key, path in paths.items()}
+    return {"version": VERSION, "audio": audio, "recipe": recipe.plain(), **hashes}
+
+
+@cache
+def _hash(path: Path, changed: int, size: int) -> str:
+    return hashing.of_file(path)
 
 
 def read(run: Path) -> object:
@@ -25,7 +39,7 @@ def read(run: Path) -> object:
 def differences(before: object, asked: object) -> dict[str, tuple[object, object]]:
     """Name -> (value before, value that is asked for) of each setting that differs; None for one that is absent.
 
-    Settings that decide nothing are left out. Of a file of frame scores the content counts, not its place.
+    Settings that decide nothing are left out.
     """
     return {name: (then, now) for name, then, now in _differing(_deciding(before), _deciding(asked))}
 
@@ -33,7 +47,7 @@ def differences(before: object, asked: object) -> dict[str, tuple[object, object
 def _deciding(record: object) -> object:
     if not (isinstance(record, dict) and isinstance(record.get("recipe"), dict)):
         return record
-    return {**record, "recipe": {key: value for key, value in record["recipe"].items() if key not in FREE | {SCORES}}}
+    return {**record, "recipe": {key: value for key, value in record["recipe"].items() if key not in FREE | FILES}}
 
 
 def _differing(a: object, b: object, name: str = "") -> Iterator[tuple[str, object, object]]:

@@ -1,6 +1,6 @@
 """What a run writes. Every file is written aside and renamed, so that a run can be stopped at any moment.
 
-RUN/recipe.json                what decides the run: the recipe, and hashes of its audio and of its file of frame scores
+RUN/recipe.json                what decides the run: the recipe, and hashes of its audio and of the files it names
 RUN/skipped.json               files that are left out, and why
 RUN/log.jsonl                  a line every `log_every` steps
 RUN/state.pt                   the last training state, from which the run goes on
@@ -41,13 +41,12 @@ class RunFolder:
     path: Path
     writes: bool = True
 
-    def claim(self, recipe: Recipe, pack: Pack, scores: str = "") -> dict[str, tuple[object, object]]:
+    def claim(self, recipe: Recipe, pack: Pack) -> dict[str, tuple[object, object]]:
         """Settings of MENDABLE that changed since the run began: name -> (before, now). Writes what the run is.
 
-        `scores`: hash of the file of frame scores, which counts in place of the file's path. Raises UpstreamError if
-        the folder holds another run; the message names what differs.
+        Raises UpstreamError if the folder holds another run; the message names what differs.
         """
-        asked = record.of(recipe, pack.key, scores)
+        asked = record.of(recipe, pack.key)
         try:
             differs = record.differences(record.read(self.path), asked)
         except FileNotFoundError:
@@ -60,7 +59,7 @@ class RunFolder:
         if not goes_on:
             raise UpstreamError(
                 f"{self.path} holds another run ({', '.join(sorted(differs))} differ); name another folder with --run "
-                "(of an ablation's runs: --runs), or ask for the same recipe, audio and scores to go on"
+                "(of an ablation's runs: --runs), or ask for the same recipe, audio and files to go on"
             )
         if self.writes:
             with self._explained():

@@ -18,13 +18,13 @@ from torch import Tensor
 
 from upstreams.errors import SeenUnknown, UpstreamError
 from upstreams.pretraining import method as methods
-from upstreams.pretraining import stops
+from upstreams.pretraining import record, stops
 from upstreams.pretraining.batches import MicroBatch, Position, Stream, batches, generator
-from upstreams.pretraining.checkpoints import Facts, facts_of
+from upstreams.pretraining.checkpoints import Facts, facts_of, labels_of
 from upstreams.pretraining.meter import Line, Meter, Sums
 from upstreams.pretraining.method import Learner, Speech, Stateful
 from upstreams.pretraining.processes import Processes
-from upstreams.pretraining.recipe_sections import SCORES, Recipe
+from upstreams.pretraining.recipe_sections import Recipe
 from upstreams.pretraining.runfolder import RunFolder
 
 Watch = Callable[[int, Line | None], bool]
@@ -50,10 +50,10 @@ def train(
     before = beginnings(recipe)
     if seen is None and (labels := labelled(before, speech)):
         raise SeenUnknown(f"the scores, or the weights it begins with, were learnt from labels of {', '.join(labels)}")
-    folder = RunFolder(run, writes=processes.rank == 0)
-    changes = folder.claim(recipe, speech.pack, speech.scores.key if speech.scores else "")
     trainer = Trainer.begin(recipe, speech, device, processes)
     learner = trainer.learner
+    folder = RunFolder(run, writes=processes.rank == 0)
+    changes = folder.claim(recipe, speech.pack)
     start = folder.resume(trainer.state)
     processes.agree(beginning(recipe, speech, start, learner))
     if changes and start.step:
@@ -165,7 +165,7 @@ def seed_of(recipe: Recipe, position: Position, number: int) -> int:
 
 def beginning(recipe: Recipe, speech: Speech, start: Position, learner: Learner) -> dict[str, object]:
     """Facts that are equal in all processes when they begin; of files the content counts, not where they lie."""
-    settings = json.dumps({key: value for key, value in recipe.plain().items() if key not in {"init", SCORES}})
+    settings = json.dumps({key: value for key, value in recipe.plain().items() if key not in record.FILES})
     weights = hashlib.sha256()
     for network in learner.networks.values():
         for tensor in network.state_dict().values():
@@ -209,5 +209,4 @@ def beginnings(recipe: Recipe) -> Facts:
 
 def labelled(before: Facts, speech: Speech) -> dict[str, str]:
     """Corpus -> "labels" of those whose labels taught the scores, or the weights that the run began with."""
-    own = {corpus: how for corpus, how in before.get("seen", {}).items() if how == "labels"}
-    return own | (speech.scores.seen if speech.scores else {})
+    return labels_of(before) | (speech.scores.seen if speech.scores else {})

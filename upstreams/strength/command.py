@@ -12,6 +12,8 @@ from commons.commands import MOST_JOBS, whole
 from upstreams.errors import UpstreamError
 from upstreams.strength.settings import PUBLISHED, SHIPPED, USUAL
 
+PICTURES = 6  # of scores, over the spectrograms of files spread over the speech
+
 
 def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command to the others."""
@@ -124,9 +126,9 @@ def _score(arguments: argparse.Namespace) -> int:
         )
     origin = f"{arguments.model.name}, sha256 {hashing.of_file(arguments.model)[:16]}"
     with bar("scoring", "utterances") as progress:
+        shown: list[scores.Scored] = []
         scored = scoring.of_pack(network, pack, voices, progress)
-        if arguments.pictures:
-            scored = scoring.drawn(arguments.pictures, pack, scored, 6)
+        scored = scoring.noting(scored, scoring.spread(pack, PICTURES), shown)
         frames = scores.write(arguments.output, scored, facts["seen"], origin)
     print(f"{arguments.output}: {len(of_files)} files, {frames} frames; {len(pack.skipped)} files skipped")
     to_calm = sum(one.name in calm for one in of_files.values())
@@ -134,7 +136,8 @@ def _score(arguments: argparse.Namespace) -> int:
     print(f"energies are relative to the speaker's neutral files in {to_calm} files, to all of the speaker's in "
           f"{to_all}, to all of a folder in {len(of_files) - to_calm - to_all}")  # fmt: skip
     if arguments.pictures:
-        print(f"{arguments.pictures}: pictures")
+        scoring.pictures(arguments.pictures, pack, shown)
+        print(f"{arguments.pictures}: {len(shown)} pictures")
     return 0
 
 

@@ -11,6 +11,7 @@ import torch
 
 from commons.errors import cut
 from commons.progress import Progress
+from upstreams.errors import UpstreamError
 from upstreams.pretraining.batches import MEL_BINS, SAMPLE_RATE
 from upstreams.pretraining.pack import Pack
 from upstreams.pretraining.scores import Scored, hash_of, offsets, parts_of
@@ -32,11 +33,12 @@ def voices(pack: Pack, folders: Sequence[Path], known: Mapping[str, Voice]) -> l
     Args:
         known: real path of a file -> its voice.
     """
-    real: dict[str, str] = {}
+    of_files: dict[str, Voice] = {}
     for name in dict.fromkeys(pack.names):
-        folder = next(folder for folder in folders if (folder / name).is_file())
-        real[name] = os.path.realpath(folder / name)
-    return [known.get(real[name]) or Voice(os.path.dirname(real[name])) for name in pack.names]
+        file = next(folder / name for folder in folders if (folder / name).is_file())
+        # A link's own folder: what links lead to may lie together, or each file in a folder of its own.
+        of_files[name] = known.get(os.path.realpath(file)) or Voice(str(file.parent))
+    return [of_files[name] for name in pack.names]
 
 
 def of_pack(
@@ -89,13 +91,25 @@ def draw(path: Path, waveform: torch.Tensor, scored: Scored) -> None:
     figure.savefig(path, dpi=120)
 
 
-def drawn(folder: Path, pack: Pack, scored: Iterable[Scored], number: int) -> Iterator[Scored]:
-    """The same scores, of which those of files spread over the pack are drawn, FOLDER/1.png ...; of a long file its
-    first part."""
-    folder.mkdir(parents=True, exist_ok=True)
-    files = parts_of(pack)
-    shown = np.unique(np.linspace(0, len(files) - 1, number).round().astype(int)).tolist()
-    for place, one in enumerate(scored):
-        if place in shown:
-            draw(folder / f"{shown.index(place) + 1}.png", torch.from_numpy(pack.samples(files[place][0])), one)
+def spread(pack: Pack, number: int) -> set[str]:
+    """So many files, spread over the pack."""
+    files = list(dict.fromkeys(pack.names))
+    return {files[place] for place in np.linspace(0, len(files) - 1, number).round().astype(int)}
+
+
+def noting(scored: Iterable[Scored], wanted: set[str], noted: list[Scored]) -> Iterator[Scored]:
+    """The same scores; those of the files that are wanted are put into a list, too."""
+    for one in scored:
+        if one.id in wanted:
+            noted.append(one)
         yield one
+
+
+def pictures(folder: Path, pack: Pack, scored: Sequence[Scored]) -> None:
+    """A picture of each, FOLDER/1.png ...; of a long file its first part. Raises UpstreamError: none can be made."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for number, one in enumerate(scored, start=1):
+        try:
+            draw(folder / f"{number}.png", torch.from_numpy(pack.samples(pack.names.index(one.id))), one)
+        except OSError as error:
+            raise UpstreamError(f"{folder}: pictures cannot be written ({error.strerror or error})") from error

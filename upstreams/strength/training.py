@@ -103,7 +103,8 @@ def fit(
 ) -> StrengthNet:
     """The network of the last epoch; with `patience`, of the one with the smallest error on held-out speakers.
 
-    `watch` is called after each epoch, with the network as it is then.
+    `watch` is called after each epoch, with the network as it is then. Raises UpstreamError where the training
+    diverges.
     """
     torch.manual_seed(settings.seed)
     classes = tuple(sorted(set(emotions)))
@@ -125,6 +126,8 @@ def fit(
             with torch.autocast("cpu", torch.bfloat16, enabled=bf16_pays("cpu")):
                 output = Output(*(own.float() for own in network.train()(mel, frames)))
             loss = _loss(output, frames, strength[rows], emotion[rows])
+            if not loss.isfinite():
+                raise UpstreamError(f"epoch {number}: the loss is no number; train with another --seed")
             optimiser.param_groups[0]["lr"] = next(rates)
             optimiser.zero_grad()
             loss.backward()

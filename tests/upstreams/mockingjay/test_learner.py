@@ -15,7 +15,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import upstreams
 from tests.upstreams.mockingjay.small import STILL, scored, tiny
-from tests.upstreams.pretraining.training import packed, run, same, speech, weights
+from tests.upstreams.pretraining.training import packed, run, same, speech, unequal, weights
 from upstreams import UpstreamError
 from upstreams.__main__ import main
 from upstreams.checks import check
@@ -81,25 +81,13 @@ def gradient(learner: Reconstruction, micro: MicroBatch, step: list[MicroBatch])
     return float(loss.detach()), torch.cat(parts)
 
 
-@pytest.fixture(scope="module")
-def unequal(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An utterance of 1 s and one of 10 s."""
-    folder = tmp_path_factory.mktemp("unequal") / "speech"
-    folder.mkdir()
-    rng = np.random.default_rng(3)
-    for seconds in (1, 10):
-        wave = 0.05 * rng.standard_normal(16000 * seconds) * (1.1 + np.sin(np.arange(16000 * seconds) / 900))
-        soundfile.write(folder / f"{seconds:02}.wav", wave, 16000, subtype="PCM_16")
-    return folder
-
-
 @pytest.mark.parametrize("score", ["off", "as_published", "from_audio"])
-def test_a_padded_batch_equals_its_items_alone(score: str, unequal: Path) -> None:
+def test_a_padded_batch_equals_its_items_alone(score: str, tmp_path: Path) -> None:
     """s3prl takes lengths from frames whose sum is 0 (its issues 342, 346); here padding is in no loss and no mask."""
-    long = ("audio.max_seconds=12", "batch.seconds=24", *STILL)
-    file = scored(unequal.parent / "scores.parquet", packed(unequal, tiny(*long)).pack)
+    data, long = unequal(tmp_path / "speech"), ("audio.max_seconds=12", "batch.seconds=24", *STILL)
+    file = scored(tmp_path / "scores.parquet", packed(data, tiny(*long)).pack)
     recipe = with_scores(file, "intensity_equal", f"loss.score={score}", *long)
-    loaded = packed(unequal, recipe)
+    loaded = packed(data, recipe)
     learner = Reconstruction(recipe, loaded, CPU)
     both, alone = batch(loaded, 0, 1), [batch(loaded, 0), batch(loaded, 1)]
     together, whole = gradient(learner, both, [both])

@@ -108,8 +108,15 @@ def test_who_says_later_what_a_run_has_seen_hears_that_it_is_too_late(tmp_path: 
     mine, runs, cache = written(tmp_path, plain=[]), tmp_path / "runs", tmp_path / "cache"
     data = speech(tmp_path / "speech")
     Workshop([data], runs, cache, "cpu").train(mine, "plain")
-    with pytest.warns(Notice, match=r"plain/step-00000002\.safetensors was finished before .*: not known\. With"):
+    said = r"plain/step-00000002\.safetensors was finished before .*: not known\. With"
+    with pytest.warns(Notice, match=said):
         assert not Workshop([data], runs, cache, seen={}).missing(mine)
+    with pytest.warns(Notice, match=said):  # nobody knew before the speech was decoded
+        Workshop([data], runs, tmp_path / "elsewhere", "cpu", seen={}).train(mine, "plain")
+    twin = mine.model_copy(update={"name": "other", "variants": {"twin": ()}})
+    with pytest.warns(Notice, match=said.replace("plain", "twin")):
+        Workshop([data], runs, cache, "cpu", seen={}).train(twin, "twin")
+    assert (runs / "other" / "twin").is_symlink()
 
 
 def test_a_link_to_a_run_that_is_gone_gives_way(tmp_path: Path) -> None:
@@ -147,6 +154,36 @@ def test_who_forgets_what_runs_have_seen_hears_it_before_the_first_is_trained(tm
         Workshop([data], runs, cache).missing(ems)
     assert list(Workshop([data], runs, cache, seen={}).missing(ems)) == [("ems", one) for one in ems.variants]
     assert Workshop([], runs, cache).missing(ems)  # nothing can be trained; what is there may be measured
+
+
+def test_runs_that_are_finished_or_begin_with_labels_are_asked_of_as_they_should(tmp_path: Path) -> None:
+    """Of the former nothing is asked, though speech that is not decoded may be other speech."""
+    data, runs, cache = speech(tmp_path / "speech"), tmp_path / "runs", tmp_path / "cache"
+    mine = written(tmp_path, plain=[], theirs=["init=$THEIRS"])
+    Workshop([data], runs, cache, "cpu", seen={"x": "labels"}).train(mine, "plain")
+    theirs = {"THEIRS": str(checkpoints(runs / "mine" / "plain")[-1])}
+    with pytest.raises(UpstreamError, match=r"weights that were learnt from labels guide theirs,"):
+        Workshop([data], runs, cache, files=theirs).missing(mine)
+    Workshop([data], runs, cache, "cpu", seen={}, files=theirs).train(mine, "theirs")
+    assert list(Workshop([data], runs, tmp_path / "new", files=theirs).missing(mine)) == [
+        ("mine", n) for n in mine.variants
+    ]
+
+
+def test_of_weights_that_runs_begin_with_the_content_counts(tmp_path: Path) -> None:
+    data, runs, cache = speech(tmp_path / "speech"), tmp_path / "runs", tmp_path / "cache"
+    mine = written(tmp_path, plain=[], other=["seed=2"], theirs=["init=$THEIRS"])
+    shop = Workshop([data], runs, cache, "cpu")
+    for variant in ("plain", "other"):
+        shop.train(mine, variant)
+    first, other = (checkpoints(runs / "mine" / variant)[-1] for variant in ("plain", "other"))
+    (file := tmp_path / "theirs.safetensors").write_bytes(first.read_bytes())
+    begun = Workshop([data], runs, cache, "cpu", files={"THEIRS": str(file)})
+    begun.train(mine, "theirs")
+    assert not begun.missing(mine) and not Workshop([data], runs, cache, files={"THEIRS": str(first)}).missing(mine)
+    file.write_bytes(other.read_bytes())
+    with pytest.raises(UpstreamError, match=r"holds another run \(init differ\)"):
+        begun.train(mine, "theirs")
 
 
 @pytest.mark.parametrize("text", ["", "- a", "a: &a [1]\nb: *a", "title: " + "9" * 5000, "variants: " + "[" * 20_000,

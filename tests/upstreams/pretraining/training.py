@@ -58,6 +58,16 @@ def speech(folder: Path, number: int = 24) -> Path:
     return folder
 
 
+def unequal(folder: Path) -> Path:
+    """An utterance of 1 s and one of 10 s."""
+    folder.mkdir()
+    rng = np.random.default_rng(3)
+    for seconds in (1, 10):
+        wave = 0.05 * rng.standard_normal(16000 * seconds) * (1.1 + np.sin(np.arange(16000 * seconds) / 900))
+        soundfile.write(folder / f"{seconds:02}.wav", wave, 16000, subtype="PCM_16")
+    return folder
+
+
 def packed(folder: Path, recipe: Recipe | None = None) -> Speech:
     """The speech of a folder, decoded into the cache beside it."""
     return prepare(recipe or tiny(), [folder], folder.parent / "cache")

@@ -104,6 +104,22 @@ def test_folders_of_one_name_below_two_roots_are_two_voices(tmp_path: Path) -> N
     assert scoring.voices(pack, roots, {}) == [Voice(str(tmp_path / root / "wav")) for root in "ab"]
 
 
+def test_links_are_of_the_speaker_whose_folder_they_lie_in(tmp_path: Path) -> None:
+    """Wherever they lead: all to one folder, as in caches of downloads, or each to a folder of its own."""
+    speech = tmp_path / "speech"
+    for number, name in enumerate(("a/1.wav", "a/2.wav", "b/3.wav")):
+        store = tmp_path / "store" / ("" if number else "own")
+        for folder in (store, (speech / name).parent):
+            folder.mkdir(parents=True, exist_ok=True)
+        soundfile.write(store / f"{number}.wav", 0.1 * np.ones(8000 + number, np.float32), 16000)
+        (speech / name).symlink_to(store / f"{number}.wav")
+    pack = build([speech], tmp_path / "cache", Bounds(0.1, 9.0))
+    assert pack.names == ("a/1.wav", "a/2.wav", "b/3.wav")
+    known = {str(tmp_path / "store" / "2.wav"): Voice("mine/c")}
+    assert scoring.voices(pack, [speech], {}) == [Voice(str(speech / one)) for one in "aab"]
+    assert scoring.voices(pack, [speech], known)[2] == Voice("mine/c")
+
+
 def test_both_ways_is_the_lstm_of_torch_on_packed_sequences() -> None:
     """Its states and its gradients, whatever lies behind the frames."""
     torch.manual_seed(0)
@@ -149,6 +165,16 @@ def test_it_learns_strengths_on_speakers_held_out() -> None:
     assert all(0 < epoch.best_constant <= epoch.constant for epoch in epochs)
     errors = [epoch.error for epoch in epochs]
     assert [epoch.best for epoch in epochs] == [e < min(errors[:i], default=np.inf) for i, e in enumerate(errors)]
+
+
+@pytest.mark.parametrize("patience", [None, 3])
+def test_a_training_that_diverges_leaves_no_network(patience: int | None) -> None:
+    mels = [torch.zeros(20, 80).half() for _ in range(8)]
+    mels[3][5, 5] = torch.nan
+    emotions, held = pd.Series(["anger", "neutral"] * 4), np.arange(8) >= 6
+    settings = Settings(epochs=1, rate=1e-2, batch=2, channels=(2, 2, 2, 2), patience=patience)
+    with pytest.raises(UpstreamError, match="epoch 1: the loss is no number"):
+        training.fit(mels, np.zeros(8), emotions, held, settings, lambda epoch, _: None)
 
 
 def test_from_a_table_to_scores_that_masks_follow(table: Path, tmp_path: Path, capsys) -> None:
@@ -217,6 +243,18 @@ def test_the_model_that_ships_scores_speech_and_says_whose_labels_it_has_seen(ta
     rows, about = pq.read_table(out).to_pandas(), json.loads(pq.read_metadata(out).metadata[b"emorep"])
     assert rows["score"].between(-0.5, 1.5).all() and rows["score"].std() > 0.01
     assert about["seen"] == dict.fromkeys(("nemo", "korean_emotion_tts"), "labels")
+
+
+def test_pictures_that_cannot_be_written_cost_no_scores(table: Path, tmp_path: Path, monkeypatch, capsys) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(scoring, "draw", full)
+    out, pictures = tmp_path / "scores.parquet", tmp_path / "pictures"
+    words = ["--data", str(table.parent / "speech"), "--output", str(out), "--cache", str(tmp_path), "--jobs", "1"]
+    assert main(["strength", "score", "--min-seconds", "0.3", *words, "--pictures", str(pictures)]) == 1
+    assert f"{pictures}: pictures cannot be written (No space left" in capsys.readouterr().err
+    assert pq.read_table(out).num_rows
 
 
 def test_bad_requests_are_one_line(table: Path, tmp_path: Path, capsys) -> None:
