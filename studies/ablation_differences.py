@@ -2,11 +2,12 @@
 
     python studies/ablation_differences.py RESULTS ems ems_place --against random:mockingjay_small fbank emotion2vec
 
-Of several ablations all variants stand together, and runs that they share count once. Prints Markdown from the records: of every task and head the mean over a variant's runs with its 95 % interval over
-speakers and the range of its runs; then the paired difference of every pair, on each task and in the mean over corpora.
-A difference is bold where it is significant (p <= 0.05) among all pairs of a head, those of the tasks and those of the
-mean each tested together by max-T. The intervals tell of other speakers and nothing of other runs: a difference says
-something of the variants where it is also beyond what the seed does, which the ranges show.
+Of several ablations all variants stand together, and runs that they share count once. Prints Markdown from the records:
+of every task and head the mean over a variant's runs with its 95 % interval over speakers and the range of its runs;
+then the paired difference of every pair, on each task and in the mean over corpora. A difference is bold where it is
+significant (p <= 0.05) among all pairs of a head, those of the tasks and those of the mean each tested together by
+max-T. The intervals tell of other speakers and nothing of other runs: a difference says something of the variants where
+it is also beyond what the seed does, which the ranges show.
 """
 
 from __future__ import annotations
