@@ -19,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
+from commons.corridors.record import Record
 from commons.errors import EmorepError
 from commons.metrics import METRICS
 from leaderboard.comparison.answers import Answer, answers, kinds
@@ -30,6 +31,12 @@ from leaderboard.records.random_weights import draws_of, is_of
 from leaderboard.records.record_store import load
 from leaderboard.records.scoring import pooled
 from leaderboard.tables.runs import common_names, groups_of_runs
+
+
+def of_ablations(records: Iterable[Record], ablations: Sequence[str]) -> list[Record]:
+    """The records of variants of these ablations; of a run that several have, one for each task and head."""
+    own = [record for record in records if record.upstream.ablation in ablations]
+    return list({(one.upstream.fingerprint, one.cell.task, one.cell.downstream): one for one in own}.values())
 
 
 def systems(part: Sequence[Answer], against: Sequence[str]) -> dict[str, list[Answer]]:
@@ -75,15 +82,10 @@ def main() -> None:
     parser.add_argument("--against", nargs="*", default=[], metavar="NAME", help="upstreams that are no variants")
     options = parser.parse_args()
     every = load(options.results)[0]
-    shared = {
-        (r.upstream.fingerprint, r.cell.task, r.cell.downstream): r
-        for name in options.ablations
-        for r in every
-        if r.upstream.ablation == name
-    }
-    if not shared:
+    variants = of_ablations(every, options.ablations)
+    if not variants:
         raise SystemExit(f"{options.results}: holds no records of the ablation {' or '.join(options.ablations)}")
-    records = [*shared.values(), *(r for r in every if is_of(r, set(options.against)))]
+    records = [*variants, *(r for r in every if is_of(r, set(options.against)))]
     parts: dict[str, list[list[Answer]]] = {}  # of every head
     for part in answers(options.results, records)[0]:
         task, head = part[0].record.cell.task, part[0].record.cell.downstream

@@ -9,6 +9,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 
+from commons.corridors.record import Record
 from leaderboard.comparison.answers import Answer
 from leaderboard.records.scoring import METRICS, pooled
 from tests.leaderboard import cells
@@ -69,3 +70,16 @@ def test_groups_whose_names_begin_alike_are_all_kept(study: ModuleType, board: B
     runs["x"] = board.answer("emotion2vec:ems/x", None, (8, 6))
     made = study.systems(list(runs.values()), [])
     assert made == {"x_a, x_b": [runs["x_a"], runs["x_b"]], "x_c, x_d": [runs["x_c"], runs["x_d"]], "x": [runs["x"]]}
+
+
+def test_a_run_that_two_ablations_share_counts_once(study: ModuleType, board: Board) -> None:
+    def record(ablation: str, run: str, task: str) -> Record:
+        one = board.answer("", None, (5, 5)).record
+        upstream = one.upstream.model_copy(update={"ablation": ablation, "fingerprint": run})
+        return one.model_copy(update={"upstream": upstream, "cell": one.cell.model_copy(update={"task": task})})
+
+    made = (("a", "1"), ("b", "1"), ("b", "2"), ("c", "3"))
+    records = [record(*one, task) for one in made for task in ("emodb", "emovo")]
+    for asked, runs in ((["a", "b"], "12"), (["a"], "1"), (["b", "c"], "123")):
+        given = sorted((r.cell.task, r.upstream.fingerprint) for r in study.of_ablations(records, asked))
+        assert given == [(task, run) for task in ("emodb", "emovo") for run in runs]

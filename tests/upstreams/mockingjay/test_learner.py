@@ -106,10 +106,10 @@ def masked(learner: Reconstruction, *steps: list[MicroBatch]) -> float:
     return learner.figures(nothing, steps[-1])["masked_share"]
 
 
-def test_the_log_has_the_share_of_all_steps_since_its_last_line(unequal: Path) -> None:
+def test_the_log_has_the_share_of_all_steps_since_its_last_line(tmp_path: Path) -> None:
     """A long and a short utterance, whose own shares differ: together it is that of a step with both."""
     long = ("audio.max_seconds=12", "batch.seconds=24")
-    loaded = packed(unequal, tiny(*long))
+    loaded = packed(unequal(tmp_path / "speech"), tiny(*long))
     learner = Reconstruction(tiny(*long), loaded, CPU)
     steps = [[batch(loaded, 0)], [batch(loaded, 1)]]
     together, own = masked(learner, [batch(loaded, 0, 1)]), [masked(learner, step) for step in steps]
