@@ -38,7 +38,8 @@ class SelfDistillation:
         self.recipe, self.speech, self.device = recipe, speech, device
         self.framing = recipe.network
         self.student = initial(recipe).to(device).train()
-        self.heads = Heads(recipe.loss, self.framing.dim).to(device)
+        width = speech.frames.width if speech.frames else 0
+        self.heads = Heads(recipe.loss, self.framing.dim, width).to(device)
         self.teacher = teacher_of(self.student)
         self.trained = [self.student, self.heads]
         self.state = {"student": self.student, "teacher": self.teacher, "heads": self.heads}

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from upstreams.emotion2vec.config import ModelConfig
-from upstreams.emotion2vec.recipe import Recipe
+from upstreams.emotion2vec.recipe import Recipe, SideTarget
 from upstreams.pretraining.batches import MEL_HOP, MEL_WINDOW, MicroBatch, gains, masked_count, span_masks
 from upstreams.pretraining.mel import LogMel
 from upstreams.pretraining.method import Speech
@@ -27,7 +27,7 @@ class Inputs:
     masked_at: Tensor  # (2, M) row and frame of every masked frame
     kept: Tensor  # (B * C, K) frames that the student encodes
     kept_valid: Tensor | None  # (B * C, K)
-    tracks: Tensor | None  # (B, T, 3), see tracks.py; 80 bands more with log_mel; None: no side targets
+    sides: Tensor | None  # (B, T, .) the recipe's side targets, in their order; None: there are none
 
     @property
     def clones(self) -> int:
@@ -57,11 +57,6 @@ def load(speech: Speech, micro: MicroBatch, recipe: Recipe, network: ModelConfig
         )
     valid = np.arange(frames.max()) < frames[:, None]
     visible = valid.repeat(clones, axis=0) & ~masked
-    side, wanted = None, recipe.loss.side_targets
-    if wanted and speech.tracks is not None:
-        side = torch.from_numpy(speech.tracks.of(micro, network, factors))
-    if side is not None and "log_mel" in wanted:
-        side = torch.cat([side, mel_at(torch.from_numpy(waveforms), network, int(frames.max()))], dim=2)
     kept_counts = visible.sum(1)
     kept = np.argsort(~visible, axis=1, kind="stable")[:, : kept_counts.max()]
     kept_valid = np.arange(kept_counts.max()) < kept_counts[:, None]
@@ -73,8 +68,29 @@ def load(speech: Speech, micro: MicroBatch, recipe: Recipe, network: ModelConfig
         torch.from_numpy(np.stack(masked.nonzero())),
         torch.from_numpy(kept),
         None if kept_valid.all() else torch.from_numpy(kept_valid),
-        side,
+        sides(speech, micro, recipe, network, waveforms, factors),
     )
+
+
+def sides(
+    speech: Speech,
+    micro: MicroBatch,
+    recipe: Recipe,
+    network: ModelConfig,
+    waveforms: np.ndarray,
+    factors: np.ndarray,
+) -> Tensor | None:
+    """(B, T, .) the recipe's side targets, in their order; `factors` (B,): what the waveforms were multiplied by."""
+    of: dict[SideTarget, Tensor] = {}
+    wanted = recipe.loss.side_targets
+    if speech.tracks is not None:
+        tracks = torch.from_numpy(speech.tracks.of(micro, network, factors))
+        of |= {"f0": tracks[:, :, :2], "log_energy": tracks[:, :, 2:]}
+    if "log_mel" in wanted:
+        of["log_mel"] = mel_at(torch.from_numpy(waveforms), network, int(network.frames(micro.samples).max()))
+    if speech.frames is not None:
+        of["teacher"] = torch.from_numpy(speech.frames.of(micro, network))
+    return torch.cat([of[target] for target in wanted], dim=2) if wanted else None
 
 
 def mel_at(waveforms: Tensor, network: ModelConfig, frames: int) -> Tensor:

@@ -36,12 +36,12 @@ def terms(student: Emotion2vec, teacher: Emotion2vec, heads: Heads, inputs: Inpu
     prediction, embedding, means = predict(student, features, inputs, recipe)
     clone, t = inputs.masked_at
     predicted, target = prediction[clone, t], frame_y[clone // inputs.clones, t]
-    scale, wanted = recipe.loss.scale, recipe.loss.side_targets
+    scale = recipe.loss.scale
     side = summary = torch.zeros((), device=predicted.device)
-    if inputs.tracks is not None:
-        side = side_loss(heads, predicted, inputs.tracks[clone // inputs.clones, t], wanted)
+    if inputs.sides is not None:
+        side = side_loss(heads, predicted, inputs.sides[clone // inputs.clones, t])
         if recipe.loss.summary:
-            summary = summary_loss(heads, means, inputs.tracks, inputs.valid, wanted)
+            summary = summary_loss(heads, means, inputs.sides, inputs.valid)
     return Terms(
         squared(predicted, target, scale),
         squared(embedding, utterance_y.repeat_interleave(inputs.clones, 0), scale),

@@ -16,7 +16,16 @@ from upstreams.emotion2vec.official import CITE
 from upstreams.pretraining import recipe_sections
 from upstreams.pretraining.batches import SAMPLE_RATE
 from upstreams.pretraining.method import Method
-from upstreams.pretraining.recipe_sections import AtLeast0, Count, Part, Positive, Section, Share, network_of
+from upstreams.pretraining.recipe_sections import (
+    AtLeast0,
+    Count,
+    Part,
+    Positive,
+    Section,
+    Share,
+    TeacherFrames,
+    network_of,
+)
 
 PRESETS = {"base": BASE, "large": LARGE, "small": SMALL}
 TOKENS = {"chunk": 10, "token": 1, "global": 0}  # utterance embeddings, where the recipe's model names no number
@@ -25,7 +34,7 @@ LAG = 0.05  # share of the initial weights in the last teacher, above which peop
 UtteranceLoss = Literal["chunk", "token", "global"]
 UtteranceTarget = Literal["layer_norm", "raw_mean", "as_published"]
 Weighting = Literal["mean", "released"]
-SideTarget = Literal["log_energy", "f0", "log_mel"]
+SideTarget = Literal["log_energy", "f0", "log_mel", "teacher"]
 
 
 class Masking(Section):
@@ -89,7 +98,7 @@ class Loss(Section):
     utterance_target: UtteranceTarget = "layer_norm"
     weighting: Weighting = "mean"
     scale: Positive | None = None  # of squared distances; None: 1/sqrt(D)
-    side_targets: tuple[SideTarget, ...] = ()  # log_energy, f0, log_mel: not of the paper
+    side_targets: tuple[SideTarget, ...] = ()  # not of the paper; teacher: the frames of `distil`
     side: AtLeast0 = 1.0  # weight of the loss of side targets, frame by frame
     summary: AtLeast0 = 0.0  # weight of the loss of their statistics over the utterance
     views: Views | None = None  # not of the paper
@@ -109,6 +118,7 @@ class Recipe(recipe_sections.Recipe):
     against_collapse: ClassVar[str] = "a higher teacher.decay"
     unused: ClassVar[tuple[str, ...]] = ()
 
+    distil: TeacherFrames | None = None  # not of the paper
     masking: Masking = Masking()
     teacher: Teacher = Teacher()
     loss: Loss = Loss()
@@ -124,6 +134,8 @@ class Recipe(recipe_sections.Recipe):
             raise ValueError("model.decoder_depth is 0: masked frames cannot be predicted without a decoder")
         if self.loss.views and self.loss.views.seconds < self.audio.min_seconds:
             raise ValueError("loss.views.seconds must be at least audio.min_seconds")
+        if ("teacher" in self.loss.side_targets) != (self.distil is not None):
+            raise ValueError("loss.side_targets has teacher where distil names an upstream, and only there")
         shortest = int(network.frames(np.array(self.audio.min_seconds * SAMPLE_RATE)))
         if shortest < 2 * self.masking.span:
             raise ValueError(f"audio.min_seconds leaves {shortest} frames, fewer than two spans of masking.span")
@@ -138,14 +150,27 @@ class Recipe(recipe_sections.Recipe):
 
     @property
     def needs_tracks(self) -> bool:
-        return bool(self.loss.side_targets or (self.loss.views and self.loss.views.statistics))
+        measured = {"log_energy", "f0"} & set(self.loss.side_targets)
+        return bool(measured or (self.loss.views and self.loss.views.statistics))
+
+    @property
+    def teacher_frames(self) -> TeacherFrames | None:
+        return self.distil
 
     def plain(self) -> dict[str, object]:
-        """Its settings as plain values; without `loss.views` where there are none, as in files of earlier versions."""
+        """Its settings as plain values; without `loss.views` and `distil` where there are none, as in files of earlier
+        versions."""
         settings, loss = super().plain(), self.loss.model_dump(mode="json")
         if self.loss.views is None:
             del loss["views"]
+        if self.distil is None:
+            del settings["distil"]
         return settings | {"loss": loss}
+
+    def origin(self) -> dict[str, object]:
+        """Of the upstream that teaches it only the name, without the place of its weights."""
+        named = {} if self.distil is None else {"distil": self.distil.model_dump() | {"upstream": self.distil.named}}
+        return super().origin() | named
 
     def warnings(self) -> list[str]:
         """Whether the teacher cannot keep up in so short a run."""

@@ -1,4 +1,5 @@
-"""Side targets: beside the teacher's output, the student predicts energy, pitch and spectrum, which are measured.
+"""Side targets: beside the teacher's output, the student predicts energy, pitch and spectrum, which are measured,
+and the frames of another upstream, which are given.
 
 It predicts them for every masked frame. It also predicts their statistics over the utterance, from the time-mean of its
 last layer: that mean is what most heads use, and instance-normalised frame targets teach nothing about it.
@@ -6,19 +7,13 @@ last layer: that mean is what most heads use, and instance-normalised frame targ
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor, nn
 
 from upstreams.emotion2vec.recipe import Loss, SideTarget
 from upstreams.pretraining.batches import MEL_BINS
 
-COLUMNS: dict[str, tuple[int, ...]] = {  # of the tracks: f0 with voicing
-    "log_energy": (2,),
-    "f0": (0, 1),
-    "log_mel": tuple(range(3, 3 + MEL_BINS)),
-}
+WIDTHS: dict[SideTarget, int] = {"log_energy": 1, "f0": 2, "log_mel": MEL_BINS}  # f0 with voicing
 SPREAD = (
     0.5,
     0.25,
@@ -29,39 +24,34 @@ SPREAD = (
 class Heads(nn.Module):
     """A linear layer for frames and one for utterances. Only training uses them: no checkpoint holds them."""
 
-    def __init__(self, loss: Loss, dim: int) -> None:
+    def __init__(self, loss: Loss, dim: int, teacher: int = 0) -> None:
+        """`teacher`: width of the frames of the upstream that is distilled."""
         super().__init__()
-        count = len(columns(loss.side_targets))
+        self.widths = tuple(WIDTHS.get(target, teacher) for target in loss.side_targets)
+        count = sum(self.widths)
         if loss.side_targets:
             self.frames = nn.Linear(dim, count)
         if loss.side_targets and loss.summary:
             self.summary = nn.Linear(dim, 3 * count)
 
 
-def columns(side_targets: Sequence[SideTarget]) -> list[int]:
-    """Columns of the tracks that these targets take."""
-    return [column for target in side_targets for column in COLUMNS[target]]
-
-
-def weights(side_targets: Sequence[SideTarget], like: Tensor) -> Tensor:
+def weights(heads: Heads, like: Tensor) -> Tensor:
     """(columns,): the columns of each target share a weight of 1."""
-    return torch.tensor([1 / len(COLUMNS[t]) for t in side_targets for _ in COLUMNS[t]], device=like.device)
+    return torch.tensor([1 / width for width in heads.widths for _ in range(width)], device=like.device)
 
 
-def side_loss(heads: Heads, predicted: Tensor, tracks: Tensor, side_targets: Sequence[SideTarget]) -> Tensor:
-    """Weighted squared error summed over (M, D) predictions of masked frames, for (M, .) tracks; pitch where voiced."""
-    wanted = tracks[:, columns(side_targets)]
+def side_loss(heads: Heads, predicted: Tensor, wanted: Tensor) -> Tensor:
+    """Weighted squared error summed over (M, D) predictions of masked frames, for (M, .) targets; those that are NaN do
+    not count."""
     error = torch.where(wanted.isnan(), 0.0, heads.frames(predicted).float() - wanted.nan_to_num())
-    return (error.square() * weights(side_targets, error)).sum()
+    return (error.square() * weights(heads, error)).sum()
 
 
-def summary_loss(
-    heads: Heads, means: Tensor, tracks: Tensor, valid: Tensor | None, side_targets: Sequence[SideTarget]
-) -> Tensor:
-    """Weighted squared error summed over (B * C, D) time-means of clones, for (B, T, .) tracks of whole utterances."""
-    wanted = statistics(tracks[:, :, columns(side_targets)], valid)
+def summary_loss(heads: Heads, means: Tensor, sides: Tensor, valid: Tensor | None) -> Tensor:
+    """Weighted squared error summed over (B * C, D) time-means of clones, for (B, T, .) targets of whole utterances."""
+    wanted = statistics(sides, valid)
     error = heads.summary(means).float() - wanted.repeat_interleave(len(means) // len(wanted), 0)
-    return (error.square() * weights(side_targets, error).repeat(3)).sum() / 3
+    return (error.square() * weights(heads, error).repeat(3)).sum() / 3
 
 
 def statistics(tracks: Tensor, valid: Tensor | None) -> Tensor:

@@ -181,6 +181,7 @@ def ours(file: str = "") -> Trained:
         return Trained(config, path, said, facts.get("seen", "unknown"), licence=facts.get("licence", ""))
     amounts = [f"{facts['hours']:g} h"] if "hours" in facts else []
     amounts += [f"{facts['step']:g} steps"] if "step" in facts else []
+    amounts += [f"taught by {facts['teacher']['title']}"] if "teacher" in facts else []
     return Trained(config, path, f"emotion2vec ({', '.join(['ours', *amounts])})", facts.get("seen", "unknown"))
 
 

@@ -7,7 +7,7 @@ batches.py      which utterances a step takes, and masks      mel.py        log-
 train.py        all of training                               launch.py     the same with progress and signals
 meter.py        the log's figures                             processes.py  one process, or torchrun's
 runfolder.py    what a run writes                             checkpoints.py  its checkpoints: names, files, average
-record.py       what decides a run
+record.py       what decides a run                            given_frames.py  frames of a teacher
 stops.py        why a run stops by itself: NaN, collapse
 ablation.py     runs that differ in one thing                 command.py    the command lines
 """

@@ -309,7 +309,8 @@ def trained_on(run: Path, recipe: Recipe) -> str | None:
     try:
         before = record.read(run)
         audio = str(before["audio"]) if isinstance(before, dict) else ""
-        same = not record.differences(before, record.of(recipe, audio))
+        teacher = before.get("teacher") if isinstance(before, dict) else None
+        same = not record.differences(before, record.of(recipe, audio, teacher))
     except (OSError, ValueError, KeyError):
         return None
     return audio if same and (run / name_of(recipe.optimiser.steps)).exists() else None

@@ -31,6 +31,15 @@ LONGEST = 1 << 20  # bytes of a header that is read without the weights
 ANEW = "make or download it again"
 
 
+class Teacher(TypedDict):
+    """Of which upstream a network learnt to predict the frames."""
+
+    title: str
+    layer: int
+    fingerprint: str
+    seen: dict[str, str] | str  # of that one; "unknown"
+
+
 class Facts(TypedDict, total=False):
     """Where a checkpoint comes from; nothing is computed from it."""
 
@@ -40,6 +49,7 @@ class Facts(TypedDict, total=False):
     hours: float  # of speech
     audio: str  # hash of the speech
     scores: str  # hash of the file of frame scores
+    teacher: Teacher  # absent where no other upstream taught it
     seen: dict[str, str]  # corpora of the benchmark among the speech -> "audio"; of fine-tuned weights also "labels"
     began_with: Facts  # of the weights with which this training began; absent where they were random, or do not say
     tuned_from: str  # title of the upstream of which these are fine-tuned weights
@@ -124,9 +134,21 @@ def facts_of(path: Path, method: str) -> Facts | None:
     return known[1] if known else None
 
 
-def labels_of(facts: Facts) -> dict[str, str]:
-    """Corpus -> "labels" of those whose labels taught a checkpoint."""
-    return {corpus: how for corpus, how in facts.get("seen", {}).items() if how == "labels"}
+def all_seen(said: Mapping[str, str], facts: Facts, labels: Mapping[str, str]) -> dict[str, str] | None:
+    """What a run's checkpoints have seen: what is said of its speech, what taught it, and what it began with.
+
+    `labels`: corpora whose labels taught it, by whichever way. None: not known, since of its teacher it is not.
+    """
+    of_teacher = facts["teacher"]["seen"] if "teacher" in facts else {}
+    if isinstance(of_teacher, str):
+        return None
+    return facts.get("began_with", {}).get("seen", {}) | dict(said) | dict(of_teacher) | dict(labels)
+
+
+def labels_of(facts: Facts | Teacher) -> dict[str, str]:
+    """Corpus -> "labels" of those whose labels taught a checkpoint, or a teacher."""
+    seen = facts.get("seen", {})
+    return {corpus: how for corpus, how in seen.items() if how == "labels"} if isinstance(seen, dict) else {}
 
 
 def warn_of_seen(path: Path, method: str, seen: Mapping[str, str] | None) -> None:
@@ -135,8 +157,7 @@ def warn_of_seen(path: Path, method: str, seen: Mapping[str, str] | None) -> Non
     if seen is None or facts is None:
         return
     kept = facts.get("seen")
-    before = facts.get("began_with", {}).get("seen", {})
-    if kept != before | dict(seen) | labels_of(facts):
+    if kept != all_seen(seen, facts, labels_of(facts)):
         says = "not known" if kept is None else some(sorted(kept)) or "none"
         warnings.warn(
             f"{path} was finished before and keeps what it says of corpora of the benchmark that it has seen: {says}. "
@@ -171,6 +192,8 @@ def group_of_runs(path: Path, method: str) -> str | None:
         return None
     decides = _seedless(facts["recipe"])
     decides |= {"audio": facts.get("audio"), "step": facts.get("step"), SCORES: facts.get("scores")}
+    if "teacher" in facts:
+        decides["teacher"] = facts["teacher"]["fingerprint"]
     if (named := STEP.fullmatch(path.name)) and named[2]:
         decides["part"] = named[2]
     if before:

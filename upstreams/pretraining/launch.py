@@ -16,6 +16,7 @@ from commons.commands import SIGNALS
 from commons.progress import Progress, bar
 from upstreams.errors import UpstreamError
 from upstreams.pretraining.checkpoints import name_of, warn_of_seen
+from upstreams.pretraining.given_frames import GivenFrames
 from upstreams.pretraining.meter import Line
 from upstreams.pretraining.method import Speech
 from upstreams.pretraining.pack import Bounds, Pack, build
@@ -59,11 +60,11 @@ def launch(
                 raise UpstreamError(said)
             for warning in recipe.warnings():
                 print(f"warning: {warning}", file=sys.stderr)
-            speech = prepare(recipe, data, cache, jobs, shown=True)
+            speech = prepare(recipe, data, cache, jobs, True, str(place))
             _introduce(speech.pack)
         processes.wait()
         if not first:
-            speech = prepare(recipe, data, cache, jobs, shown=False)
+            speech = prepare(recipe, data, cache, jobs, False, str(place))
         with _bar(f"{run}", "steps", first) as progress, _stop_signals() as stopped:
 
             def watch(step: int, line: Line | None) -> bool:
@@ -80,19 +81,26 @@ def launch(
     return stopped[0] if stopped else 0
 
 
-def prepare(recipe: Recipe, data: Sequence[Path], cache: Path, jobs: int = 1, shown: bool = False) -> Speech:
-    """The decoded speech, and its tracks and scores where the recipe needs them; loaded where the cache has them.
+def prepare(
+    recipe: Recipe, data: Sequence[Path], cache: Path, jobs: int = 1, shown: bool = False, device: str = "cpu"
+) -> Speech:
+    """The decoded speech, and its tracks, scores and frames where the recipe needs them; the cache keeps them.
 
-    Raises UpstreamError: nothing can be decoded, or the file of scores is none, or of other audio.
+    Raises UpstreamError: nothing can be decoded, the file of scores is none or of other audio, or the upstream whose
+    frames are needed fails.
     """
     bounds = Bounds(recipe.audio.min_seconds, recipe.audio.max_seconds)
     with _bar("decoding speech", "files", shown) as progress:
         pack = build(data, cache, bounds, jobs, progress)
     scores = None if recipe.score_file is None else Scores(Path(recipe.score_file).expanduser(), pack)
-    if not recipe.needs_tracks:
-        return Speech(pack, scores=scores)
-    with _bar("energy and pitch", "utterances", shown) as progress:
-        return Speech(pack, Tracks(pack, jobs, progress), scores)
+    tracks = frames = None
+    if recipe.needs_tracks:
+        with _bar("energy and pitch", "utterances", shown) as progress:
+            tracks = Tracks(pack, jobs, progress)
+    if recipe.teacher_frames:
+        with _bar("frames of the teacher", "utterances", shown) as progress:
+            frames = GivenFrames(pack, recipe.teacher_frames, device, progress)
+    return Speech(pack, tracks, scores, frames)
 
 
 def device_of(asked: str, world: World) -> torch.device:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     import torch
 
     from upstreams.pretraining.checkpoints import Stored
+    from upstreams.pretraining.given_frames import GivenFrames
     from upstreams.pretraining.pack import Pack
     from upstreams.pretraining.scores import Scores
     from upstreams.pretraining.tracks import Tracks
@@ -62,11 +63,12 @@ class Method:
 
 @dataclass(frozen=True)
 class Speech:
-    """What a run trains on. `tracks` and `scores`: where the recipe needs them."""
+    """What a run trains on. `tracks`, `scores` and `frames`: where the recipe needs them."""
 
     pack: Pack
     tracks: Tracks | None = None
     scores: Scores | None = None
+    frames: GivenFrames | None = None
 
     def waveforms(self, micro: MicroBatch, gains: np.ndarray) -> np.ndarray:
         """(B, n) float32, each multiplied by its own of the (B,) `gains`, with zeros behind the shorter ones."""

@@ -123,6 +123,19 @@ class Stop(Section):
     after: Annotated[int, Field(ge=0)] = 5000
 
 
+class TeacherFrames(Section):
+    """Frames of another upstream that a method learns to predict (given_frames.py)."""
+
+    upstream: str  # by name, such as whisper_base@FOLDER
+    layer: Annotated[int, Field(ge=0)] | None = None  # None: the last
+    width: Count = 64  # principal axes of the frames that are kept
+
+    @property
+    def named(self) -> str:
+        """The upstream without the place of its weights."""
+        return Path(self.upstream.partition("@")[0]).name
+
+
 class Recipe(Section):
     """Everything that decides a run, besides its audio. A method's recipe is a subclass with further sections."""
 
@@ -165,6 +178,11 @@ class Recipe(Section):
     @property
     def score_file(self) -> str | None:
         """The file of frame scores that training needs (scores.py); None: it needs none."""
+        return None
+
+    @property
+    def teacher_frames(self) -> TeacherFrames | None:
+        """The frames of another upstream that training needs; None: it needs none."""
         return None
 
     def warnings(self) -> list[str]:

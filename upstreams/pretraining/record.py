@@ -15,15 +15,16 @@ VERSION = 1
 FILES = {"init", SCORES}  # settings that name files, of which the content counts and not the place
 
 
-def of(recipe: Recipe, audio: str) -> dict[str, object]:
+def of(recipe: Recipe, audio: str, teacher: object = None) -> dict[str, object]:
     """What decides a run: its recipe, and hashes of its speech and of the files that the recipe names.
 
-    Raises OSError where such a file cannot be read.
+    `teacher`: fingerprint of the upstream whose frames are learnt. Raises OSError where a file cannot be read.
     """
     files = {"init": recipe.init, SCORES: recipe.score_file}
     paths = {key: Path(file).expanduser() for key, file in files.items() if file is not None}
     hashes = {key: _hash(path, path.stat().st_mtime_ns, path.stat().st_size) for key, path in paths.items()}
-    return {"version": VERSION, "audio": audio, "recipe": recipe.plain(), **hashes}
+    taught = {} if teacher is None else {"teacher": teacher}
+    return {"version": VERSION, "audio": audio, "recipe": recipe.plain(), **hashes, **taught}
 
 
 @cache

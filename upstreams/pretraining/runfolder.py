@@ -25,8 +25,7 @@ from upstreams.errors import UpstreamError, described
 from upstreams.pretraining import record
 from upstreams.pretraining.batches import Position
 from upstreams.pretraining.checkpoints import Facts, Stored, checkpoints, name_of, write
-from upstreams.pretraining.method import Learner, Stateful
-from upstreams.pretraining.pack import Pack
+from upstreams.pretraining.method import Learner, Speech, Stateful
 from upstreams.pretraining.recipe_sections import Recipe
 
 SKIPPED, LOG, STATE = "skipped.json", "log.jsonl", "state.pt"
@@ -41,12 +40,13 @@ class RunFolder:
     path: Path
     writes: bool = True
 
-    def claim(self, recipe: Recipe, pack: Pack) -> dict[str, tuple[object, object]]:
+    def claim(self, recipe: Recipe, speech: Speech) -> dict[str, tuple[object, object]]:
         """Settings of MENDABLE that changed since the run began: name -> (before, now). Writes what the run is.
 
         Raises UpstreamError if the folder holds another run; the message names what differs.
         """
-        asked = record.of(recipe, pack.key)
+        pack, frames = speech.pack, speech.frames
+        asked = record.of(recipe, pack.key, frames.teacher["fingerprint"] if frames else None)
         try:
             differs = record.differences(record.read(self.path), asked)
         except FileNotFoundError:

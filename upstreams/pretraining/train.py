@@ -20,7 +20,7 @@ from upstreams.errors import SeenUnknown, UpstreamError
 from upstreams.pretraining import method as methods
 from upstreams.pretraining import record, stops
 from upstreams.pretraining.batches import MicroBatch, Position, Stream, batches, generator
-from upstreams.pretraining.checkpoints import Facts, facts_of, labels_of
+from upstreams.pretraining.checkpoints import Facts, all_seen, facts_of, labels_of
 from upstreams.pretraining.meter import Line, Meter, Sums
 from upstreams.pretraining.method import Learner, Speech, Stateful
 from upstreams.pretraining.processes import Processes
@@ -49,11 +49,12 @@ def train(
     """
     before = beginnings(recipe)
     if seen is None and (labels := labelled(before, speech)):
-        raise SeenUnknown(f"the scores, or the weights it begins with, were learnt from labels of {', '.join(labels)}")
+        corpora = ", ".join(labels)
+        raise SeenUnknown(f"the scores, the teacher or the weights it begins with were learnt from labels of {corpora}")
     trainer = Trainer.begin(recipe, speech, device, processes)
     learner = trainer.learner
     folder = RunFolder(run, writes=processes.rank == 0)
-    changes = folder.claim(recipe, speech.pack)
+    changes = folder.claim(recipe, speech)
     start = folder.resume(trainer.state)
     processes.agree(beginning(recipe, speech, start, learner))
     if changes and start.step:
@@ -175,6 +176,7 @@ def beginning(recipe: Recipe, speech: Speech, start: Position, learner: Learner)
         "epoch": f"{start.epoch}, batch {start.index}",
         "speech": speech.pack.key[:8],
         "scores": speech.scores.key[:8] if speech.scores else "none",
+        "teacher": speech.frames.teacher["fingerprint"][:8] if speech.frames else "none",
         "recipe": hashlib.sha256(settings.encode()).hexdigest()[:8],
         "weights": weights.hexdigest()[:8],
     }
@@ -196,8 +198,10 @@ def origin(recipe: Recipe, speech: Speech, before: Facts, seen: dict[str, str] |
         facts["scores"] = speech.scores.key
     if before:
         facts["began_with"] = before
-    if seen is not None:
-        facts["seen"] = before.get("seen", {}) | seen | labelled(before, speech)
+    if speech.frames:
+        facts["teacher"] = speech.frames.teacher
+    if seen is not None and (every := all_seen(seen, facts, labelled(before, speech))) is not None:
+        facts["seen"] = every
     return facts
 
 
@@ -208,5 +212,6 @@ def beginnings(recipe: Recipe) -> Facts:
 
 
 def labelled(before: Facts, speech: Speech) -> dict[str, str]:
-    """Corpus -> "labels" of those whose labels taught the scores, or the weights that the run began with."""
-    return labels_of(before) | (speech.scores.seen if speech.scores else {})
+    """Corpus -> "labels" of those whose labels taught the scores, the teacher, or the weights that it began with."""
+    of_scores = speech.scores.seen if speech.scores else {}
+    return labels_of(before) | of_scores | (labels_of(speech.frames.teacher) if speech.frames else {})

@@ -230,7 +230,7 @@ def test_a_run_of_an_earlier_version_goes_on(data: Path, tmp_path: Path) -> None
     pack = packed(data).pack
     before = json.loads((Path(__file__).parent / "recipe_of_before.json").read_text())
     (tmp_path / "run" / record.FILE).write_text(json.dumps({**before, "audio": pack.key}))
-    assert RunFolder(tmp_path / "run").claim(tiny(), pack) == {}
+    assert RunFolder(tmp_path / "run").claim(tiny(), packed(data)) == {}
     state = torch.load(tmp_path / "run" / STATE, weights_only=True)
     assert set(state) == {"position", "student", "teacher", "heads", "optimiser"}
     assert state["position"] == {"step": 1, "epoch": 0, "index": 1}

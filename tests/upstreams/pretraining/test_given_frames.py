@@ -1,0 +1,157 @@
+"""Frames of a teacher: its own, at the right places, computed once; and a run that learns them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import upstreams
+from commons.errors import EmorepError, Notice
+from tests.upstreams.pretraining.training import packed, run, speech, tiny
+from upstreams import UpstreamError
+from upstreams.pretraining.batches import MicroBatch
+from upstreams.pretraining.checkpoints import checkpoints, facts_of, group_of_runs
+from upstreams.pretraining.given_frames import GivenFrames
+from upstreams.pretraining.launch import launch
+from upstreams.pretraining.pack import Bounds, Pack, build
+from upstreams.pretraining.recipe_sections import TeacherFrames
+
+TEACHER = "fbank"
+DISTIL = ("loss.side_targets=[teacher]", f"distil.upstream={TEACHER}", "distil.width=8")
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return speech(tmp_path_factory.mktemp("given") / "speech", 12)
+
+
+def of(frames: GivenFrames, pack: Pack, start: int, samples: int) -> np.ndarray:
+    rows = np.flatnonzero(pack.lengths >= 9600)
+    micro = MicroBatch(0, rows, np.full(len(rows), start), np.full(len(rows), samples))
+    return frames.of(micro, tiny().network)
+
+
+def test_they_are_the_teachers_own_along_axes_of_most_variance(data: Path) -> None:
+    """Nothing but a turn and a scale when all axes are kept; fewer axes are the first of these."""
+    pack, network = packed(data).pack, tiny().network
+    model = upstreams.load(TEACHER)
+    whole = GivenFrames(pack, TeacherFrames(upstream=TEACHER, width=model.width))
+    utterance = int(np.argmax(pack.lengths))
+    samples = int(pack.lengths[utterance])
+    given = whole.of(MicroBatch(0, np.array([utterance]), np.array([0]), np.array([samples])), network)[0]
+    raw = model([torch.from_numpy(pack.samples(utterance))])[0][-1].numpy()
+    middle = np.arange(len(given)) * network.hop + network.min_samples / 2
+    near = raw[(middle / samples * len(raw)).astype(int)]
+    distances = [np.linalg.norm(part[:, None] - part[None], axis=2) for part in (given, near)]
+    assert distances[0] == pytest.approx(distances[1] * distances[0].mean() / distances[1].mean(), rel=0.02, abs=0.02)
+    few = GivenFrames(pack, TeacherFrames(upstream=TEACHER, width=4))
+    everything = of(whole, pack, 0, 9600)
+    part = of(few, pack, 0, 9600)
+    assert part.shape[2] == few.width == 4 and 0.3 < part.reshape(-1, 4).var(0).mean() < 3
+    scale = np.abs(everything[..., 0]).mean() / np.abs(part[..., 0]).mean()
+    assert part * scale == pytest.approx(everything[..., :4], abs=0.02)
+
+
+def test_they_follow_the_crop(data: Path) -> None:
+    pack = packed(data).pack
+    frames = GivenFrames(pack, TeacherFrames(upstream=TEACHER, width=8))
+    hop = tiny().network.hop
+    assert np.array_equal(of(frames, pack, 10 * hop, 4800), of(frames, pack, 0, 4800 + 10 * hop)[:, 10:])
+
+
+def test_they_are_computed_once_and_anew_where_a_file_is_damaged(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For each layer; of a run that was killed the shards that are done are kept."""
+    monkeypatch.setattr("upstreams.pretraining.pack.LONGEST", 4 / 256)
+    pack = build([data], tmp_path, Bounds(0.3, 1.2))
+    assert len(pack.paths) == 3
+    compute, computed = GivenFrames._computed, list[int]()
+
+    def counted(self: GivenFrames, model: object, utterance: int) -> np.ndarray:
+        computed.append(utterance)
+        if len(computed) == 6:
+            raise UpstreamError("killed")
+        return compute(self, model, utterance)
+
+    monkeypatch.setattr(GivenFrames, "_computed", counted)
+    wanted = TeacherFrames(upstream=TEACHER, width=8)
+    with pytest.raises(UpstreamError, match="killed"):
+        GivenFrames(pack, wanted)
+    first = GivenFrames(pack, wanted)
+    assert computed == [*range(6), *range(4, 12)]
+    file = next(path for path in sorted(tmp_path.glob("packs/*.frames")) if path.stem.startswith(pack.paths[0].stem))
+    content = bytearray(file.read_bytes())
+    content[7] ^= 1
+    file.write_bytes(content)
+    again = GivenFrames(pack, wanted)
+    assert computed[14:] == [*range(4)] and np.array_equal(of(first, pack, 0, 9600), of(again, pack, 0, 9600))
+
+
+def test_a_network_learns_them_and_says_who_taught_it(data: Path, tmp_path: Path, recwarn) -> None:
+    recipe = tiny(*DISTIL, "loss.summary=2", "optimiser.steps=60", "batch.equal_lengths=true")
+    lines = run(recipe, data, tmp_path / "run")
+    assert lines[-1]["side_loss"] < 0.98 * lines[0]["side_loss"]
+    assert lines[-1]["summary_loss"] < lines[0]["summary_loss"]
+    last = checkpoints(tmp_path / "run")[-1]
+    teacher = facts_of(last, "emotion2vec")["teacher"]
+    assert teacher["layer"] == 0 and teacher["fingerprint"] == upstreams.load(TEACHER).fingerprint()
+    assert f"taught by {teacher['title']}" in upstreams.load(f"emotion2vec@{last}").title
+    one = tiny(*DISTIL, "optimiser.steps=1")
+    for said in ({"x": "audio"}, {"x": "audio"}):
+        launch(one, [data], tmp_path / "said", tmp_path / "cache", "cpu", seen=said)
+    assert upstreams.load(f"emotion2vec@{tmp_path / 'said'}").seen == {"x": "audio"}
+    assert not [warning for warning in recwarn if issubclass(warning.category, Notice)]
+
+
+def test_of_whom_a_teacher_has_learnt_a_network_has_learnt_too(data: Path, tmp_path: Path) -> None:
+    file = tmp_path / "theirs.py"
+    groups = set()
+    for number, (seen, expected) in enumerate(
+        {"'unknown'": "unknown", "{'y': 'audio'}": {"x": "audio", "y": "audio"}}.items()
+    ):
+        file.write_text(PLUGIN.replace("SEEN", seen))
+        recipe = tiny(*DISTIL[:1], f"distil.upstream={file}:Bands", "optimiser.steps=1", "checkpoints=1")
+        folder = tmp_path / str(number)
+        launch(recipe, [data], folder, tmp_path / "cache", "cpu", seen={"x": "audio"})
+        assert upstreams.load(f"emotion2vec@{folder}").seen == expected
+        said = facts_of(last := checkpoints(folder)[-1], "emotion2vec")
+        assert str(tmp_path) not in str(said) and said["recipe"]["distil"]["upstream"] == "theirs.py:Bands"
+        groups.add(group_of_runs(last, "emotion2vec"))
+    assert len(groups) == 2
+    file.write_text(PLUGIN.replace("SEEN", "{'y': 'labels'}"))
+    with pytest.raises(UpstreamError, match=r"teacher or .* learnt from labels of y, .*--seen"):
+        run(recipe, data, tmp_path / "unsaid")
+    with pytest.raises(UpstreamError, match=r"holds another run \(teacher differ\)"):
+        launch(recipe, [data], folder, tmp_path / "cache", "cpu", seen={"x": "audio"})
+
+
+PLUGIN = """
+import torch
+
+class Bands:
+    sample_rate, hop, depth, width, min_samples, seen = 16000, 320, 1, 4, 400, SEEN
+
+    def __call__(self, waveforms):
+        return [wave.unfold(0, 400, 320)[:, :4].clone()[None] for wave in waveforms]
+"""
+
+
+@pytest.mark.parametrize(("wanted", "said"), [
+    ({"upstream": "opensmile"}, "gives no frames of speech at 16 kHz"),
+    ({"upstream": "text_ngrams"}, "gives no frames of speech at 16 kHz"),
+    ({"upstream": TEACHER, "layer": 3}, "has layers 0 to 0, and no layer 3"),
+    ({"upstream": "fbenk"}, "fbank"),
+])  # fmt: skip
+def test_a_teacher_that_cannot_be_is_refused(data: Path, wanted: dict[str, object], said: str) -> None:
+    with pytest.raises(EmorepError, match=said):
+        GivenFrames(packed(data).pack, TeacherFrames(**wanted))
+
+
+def test_a_recipe_names_the_teacher_where_it_is_a_target() -> None:
+    for changes in (DISTIL[:1], DISTIL[1:]):
+        with pytest.raises(UpstreamError, match=r"loss\.side_targets has teacher where distil names an upstream"):
+            tiny(*changes)

@@ -1,0 +1,153 @@
+"""Frames of another upstream for the packed speech: a teacher's, which a method learns to predict.
+
+    CACHE/packs/<32 hex>.<12 hex>.frames   float16 (frames, D) of a shard's utterances, one after another
+    CACHE/packs/<32 hex>.<12 hex>.frames.json   how many frames each has, sha256 of all
+
+They are computed once and shared by runs whose teacher and layer are the same. A run takes their principal axes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from commons import files, hashing
+from commons.progress import Progress
+from upstreams.errors import UpstreamError
+from upstreams.inputs.audio import AudioFormat, windows
+from upstreams.pretraining.batches import SAMPLE_RATE, Framing, MicroBatch
+from upstreams.pretraining.checkpoints import Teacher
+from upstreams.pretraining.pack import Pack
+from upstreams.pretraining.recipe_sections import TeacherFrames
+
+if TYPE_CHECKING:
+    from upstreams.frozen import Frozen
+
+VERSION = 1
+SAMPLE = 400  # utterances, spread over the pack, whose frames tell mean and axes
+
+
+class GivenFrames:
+    """The frames of a teacher for a pack, made once.
+
+    Attributes:
+        teacher: what checkpoints say of it.
+        width: values in a frame.
+    """
+
+    def __init__(
+        self, pack: Pack, wanted: TeacherFrames, device: str = "cpu", progress: Progress | None = None
+    ) -> None:
+        """Raises UpstreamError: there is no such upstream or layer, its frames are not finite, or the disk is full;
+        shards that are done are kept. Refused, UnknownName: the upstream's name is wrong."""
+        import upstreams
+
+        model = upstreams.load(wanted.upstream, device)
+        self._layer = _layer(model, wanted)
+        fingerprint, self._pack = model.fingerprint(), pack
+        self.teacher: Teacher = {
+            "title": model.title or model.name,
+            "layer": self._layer,
+            "fingerprint": fingerprint,
+            "seen": model.seen if isinstance(model.seen, str) else dict[str, str](model.seen),
+        }
+        self._shards = []
+        self._start, self._frames = np.zeros(len(pack), int), np.zeros(len(pack), int)
+        suffix = hashing.of_json([VERSION, fingerprint, self._layer])[:12]
+        for index, path in enumerate(pack.paths):
+            rows = np.flatnonzero(pack.shard == index)
+            frames, counts = self._shard(model, rows, path.with_suffix(f".{suffix}.frames"))
+            self._shards.append(frames)
+            self._frames[rows], self._start[rows] = counts, np.cumsum(counts) - counts
+            if progress:
+                progress(int(rows[-1]) + 1 if len(rows) else 0, len(pack))
+        self.width = min(wanted.width, model.width)
+        self._mean, self._axes = self._principal()
+
+    def of(self, micro: MicroBatch, framing: Framing) -> np.ndarray:
+        """(B, T, width) float32: the teacher's frame at the middle of each frame, along the principal axes.
+
+        The teacher's frames are taken to be spread evenly over the utterance.
+        """
+        frames = framing.frames(micro.samples)
+        given = np.zeros((len(frames), frames.max(), self.width), np.float32)
+        for row, (utterance, start, t) in enumerate(zip(micro.utterances, micro.starts, frames, strict=True)):
+            middle = start + np.arange(t) * framing.hop + framing.min_samples / 2
+            place = (middle / self._pack.lengths[utterance] * self._frames[utterance]).astype(int)
+            own = self._of(int(utterance))
+            given[row, :t] = (own[np.minimum(place, len(own) - 1)].astype(np.float32) - self._mean) @ self._axes
+        return given
+
+    def _of(self, utterance: int) -> np.ndarray:
+        """(frames, D) float16."""
+        start = self._start[utterance]
+        shard: np.ndarray = self._shards[self._pack.shard[utterance]]
+        return shard[start : start + self._frames[utterance]]
+
+    def _principal(self) -> tuple[np.ndarray, np.ndarray]:
+        """(D,) mean of frames, and (D, width) their first axes, scaled so that values along them vary by about 1."""
+        some = np.unique(np.linspace(0, len(self._pack) - 1, SAMPLE).round().astype(int))
+        frames = np.concatenate([self._of(int(utterance)) for utterance in some]).astype(np.float64)
+        mean = frames.mean(0)
+        variances, axes = np.linalg.eigh(np.cov(frames, rowvar=False))
+        axes = axes[:, ::-1][:, : self.width]
+        kept = variances[::-1][: self.width].clip(min=0).mean()
+        signs = np.sign(axes[np.abs(axes).argmax(0), np.arange(self.width)])
+        return mean.astype(np.float32), (axes * signs / max(np.sqrt(kept), 1e-12)).astype(np.float32)
+
+    def _shard(self, model: Frozen, rows: np.ndarray, path: Path) -> tuple[np.ndarray, list[int]]:
+        """(frames, D) float16 of a shard's utterances and how many each has: mapped from a whole file, or made now."""
+        about = path.with_suffix(".frames.json")
+        try:
+            said = json.loads(about.read_text())
+            counts = [int(count) for count in said["counts"]]
+            whole = said["sha256"] == hashing.of_file(path) and len(counts) == len(rows)
+        except (FileNotFoundError, ValueError, KeyError, TypeError):
+            whole = False
+        if not whole:
+            counts, digest = [], hashlib.sha256()
+            try:
+                with files.whole(path) as out:
+                    for row in rows:
+                        made = self._computed(model, int(row))
+                        content = made.tobytes()
+                        out.write(content)
+                        digest.update(content)
+                        counts.append(len(made))
+                files.write(about, json.dumps({"counts": counts, "sha256": digest.hexdigest()}))
+            except OSError as error:
+                raise UpstreamError(
+                    f"cannot write {path}: {error.strerror or error}; free space or name another folder with --cache; "
+                    "shards that are done are kept"
+                ) from error
+        if not len(rows):
+            return np.zeros((0, model.width), "<f2"), counts
+        return np.memmap(path, "<f2", "r").reshape(-1, model.width), counts
+
+    def _computed(self, model: Frozen, utterance: int) -> np.ndarray:
+        """(frames, D) float16 of an utterance."""
+        parts = [torch.from_numpy(part) for part in windows(self._pack.samples(utterance), model.audio)]
+        frames = torch.cat([made[self._layer].float() for part in parts for made in model([part])])
+        given = frames.cpu().numpy().astype("<f2")
+        if not np.isfinite(given).all():
+            raise UpstreamError(
+                f"{model.name}: layer {self._layer} of {self._pack.names[utterance]} is not finite in half precision; "
+                "name another layer"
+            )
+        return given
+
+
+def _layer(model: Frozen, wanted: TeacherFrames) -> int:
+    """The layer that is wanted. Raises UpstreamError: the upstream has no frames of 16 kHz audio, or no such layer."""
+    takes = model.takes
+    if not isinstance(takes, AudioFormat) or takes.one_frame or takes.sample_rate != SAMPLE_RATE:
+        raise UpstreamError(f"{model.name} gives no frames of speech at 16 kHz; name another upstream as teacher")
+    layer = model.depth - 1 if wanted.layer is None else wanted.layer
+    if layer >= model.depth:
+        raise UpstreamError(f"{model.name} has layers 0 to {model.depth - 1}, and no layer {layer}")
+    return layer
