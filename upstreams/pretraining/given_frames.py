@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from upstreams.frozen import Frozen
 
 VERSION = 1
+LEAST = 1e-6  # variance along an axis, as a share of the first one's, below which it is rounding
 SAMPLE = 400  # utterances, spread over the pack, whose frames tell mean and axes
 
 
@@ -90,15 +91,15 @@ class GivenFrames:
         return shard[start : start + self._frames[utterance]]
 
     def _principal(self) -> tuple[np.ndarray, np.ndarray]:
-        """(D,) mean of frames, and (D, width) their first axes, scaled so that values along them vary by about 1."""
+        """(D,) mean of frames, and (D, width) their first principal axes, scaled so that values along each vary by 1:
+        as with other side targets, none outweighs the others."""
         some = np.unique(np.linspace(0, len(self._pack) - 1, SAMPLE).round().astype(int))
         frames = np.concatenate([self._of(int(utterance)) for utterance in some]).astype(np.float64)
         mean = frames.mean(0)
-        variances, axes = np.linalg.eigh(np.cov(frames, rowvar=False))
-        axes = axes[:, ::-1][:, : self.width]
-        kept = variances[::-1][: self.width].clip(min=0).mean()
+        variances, axes = (part[..., ::-1][..., : self.width] for part in np.linalg.eigh(np.cov(frames, rowvar=False)))
+        scale = np.sqrt(variances.clip(min=LEAST * variances[0]))
         signs = np.sign(axes[np.abs(axes).argmax(0), np.arange(self.width)])
-        return mean.astype(np.float32), (axes * signs / max(np.sqrt(kept), 1e-12)).astype(np.float32)
+        return mean.astype(np.float32), (axes * signs / scale).astype(np.float32)
 
     def _shard(self, model: Frozen, rows: np.ndarray, path: Path) -> tuple[np.ndarray, list[int]]:
         """(frames, D) float16 of a shard's utterances and how many each has: mapped from a whole file, or made now."""

@@ -6,10 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import soundfile
 import torch
 
-from tests.upstreams.pretraining.training import packed, run, tiny
+from tests.upstreams.pretraining.training import buzzes, packed, run, tiny
 from upstreams.emotion2vec.masked_batch import load, mel_at
 from upstreams.emotion2vec.recipe import Loss
 from upstreams.emotion2vec.sides import SPREAD, Heads, side_loss, statistics
@@ -19,19 +18,10 @@ from upstreams.pretraining.method import Speech
 from upstreams.pretraining.pack import Pack
 from upstreams.pretraining.tracks import CENTRE, SCALE, Tracks
 
-RISE = np.linspace(0, 1, 16000)
-
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Buzzes of 110 to 220 Hz that grow louder and end in silence."""
-    folder = tmp_path_factory.mktemp("sides") / "speech"
-    folder.mkdir()
-    for index, hertz in enumerate(np.linspace(110, 220, 8)):
-        buzz = sum(np.sin(2 * np.pi * hertz * k * np.arange(16000) / 16000) / k for k in range(1, 12))
-        wave = np.concatenate([0.02 * 4**RISE * buzz, np.zeros(3200)])
-        soundfile.write(folder / f"{index}.wav", wave.astype(np.float32), 16000, subtype="FLOAT")
-    return folder
+    return buzzes(tmp_path_factory.mktemp("sides") / "speech")
 
 
 @pytest.fixture(scope="module")

@@ -58,6 +58,17 @@ def speech(folder: Path, number: int = 24) -> Path:
     return folder
 
 
+def buzzes(folder: Path) -> Path:
+    """Eight buzzes of 110 to 220 Hz that grow louder in a second and end in silence."""
+    folder.mkdir()
+    rise = 0.02 * 4 ** np.linspace(0, 1, 16000)
+    for index, hertz in enumerate(np.linspace(110, 220, 8)):
+        buzz = sum(np.sin(2 * np.pi * hertz * k * np.arange(16000) / 16000) / k for k in range(1, 12))
+        wave = np.concatenate([rise * buzz, np.zeros(3200)])
+        soundfile.write(folder / f"{index}.wav", wave.astype(np.float32), 16000, subtype="FLOAT")
+    return folder
+
+
 def unequal(folder: Path) -> Path:
     """An utterance of 1 s and one of 10 s."""
     folder.mkdir()
