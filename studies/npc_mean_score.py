@@ -1,6 +1,6 @@
 """NPC trained `as_published` has no frame scores when it is read: a checkpoint in which their mean takes their place.
 
-    python studies/npc_mean_score.py runs/ems_npc/published/step-00020000.safetensors scores.parquet mean.safetensors
+    python studies/npc_mean_score.py runs/ems_npc/published/step-00014000.safetensors scores.parquet mean.safetensors
     python run_benchmark.py -u 'npc@runs/ems_npc/published' npc@mean.safetensors -t emodb
 
 In training the score was added to every value of a frame of the input. Its mean over all frames, times the sum of the
@@ -25,11 +25,11 @@ FIRST = "blocks.0.conv"
 
 
 def main() -> None:
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("checkpoint", type=Path)
-    options.add_argument("scores", type=Path, help="that the run followed")
-    options.add_argument("output", type=Path, help="such as mean.safetensors")
-    options = options.parse_args()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("checkpoint", type=Path)
+    parser.add_argument("scores", type=Path, help="that the run followed")
+    parser.add_argument("output", type=Path, help="such as mean.safetensors")
+    options = parser.parse_args()
     mean = float(np.mean(pq.read_table(options.scores, columns=["score"])["score"].to_numpy()))
     stored = checkpoint.read(options.checkpoint)
     facts = Facts(began_with=stored.facts)  # no run's own recipe, so this counts as no seed of it

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from commons.corridors.record import Seen
 
 SEEN = ("audio", "labels")
+UNKNOWN = "unknown"  # among corpora: it was trained on others as well, which nobody names
 
 
 def modality(model: object, name: str) -> Modality:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from upstreams.facts import UNKNOWN
 from upstreams.frozen import Frozen
 from upstreams.pretraining.checkpoints import Facts
 
@@ -13,8 +14,6 @@ if TYPE_CHECKING:
     import torch
 
     from commons.corridors.record import Seen
-
-UNKNOWN = "unknown"  # among corpora: it was trained on others as well, which nobody names
 
 
 def write(upstream: Frozen, network: torch.nn.Module, folder: Path, labels: Mapping[str, str]) -> str:

@@ -80,17 +80,22 @@ def sides(
     waveforms: np.ndarray,
     factors: np.ndarray,
 ) -> Tensor | None:
-    """(B, T, .) the recipe's side targets, in their order; `factors` (B,): what the waveforms were multiplied by."""
-    of: dict[SideTarget, Tensor] = {}
+    """(B, T, .) the recipe's side targets, in their order; None: there are none, or nothing was measured.
+
+    `factors` (B,): what the waveforms were multiplied by.
+    """
     wanted = recipe.loss.side_targets
-    if speech.tracks is not None:
+    if not wanted or (recipe.needs_tracks and speech.tracks is None):
+        return None
+    of: dict[SideTarget, Tensor] = {}
+    if speech.tracks is not None and {"f0", "log_energy"} & set(wanted):
         tracks = torch.from_numpy(speech.tracks.of(micro, network, factors))
         of |= {"f0": tracks[:, :, :2], "log_energy": tracks[:, :, 2:]}
     if "log_mel" in wanted:
         of["log_mel"] = mel_at(torch.from_numpy(waveforms), network, int(network.frames(micro.samples).max()))
     if speech.frames is not None:
-        of["teacher"] = torch.from_numpy(speech.frames.of(micro, network))
-    return torch.cat([of[target] for target in wanted], dim=2) if wanted else None
+        of["distil"] = torch.from_numpy(speech.frames.of(micro, network))
+    return torch.cat([of[target] for target in wanted], dim=2)
 
 
 def mel_at(waveforms: Tensor, network: ModelConfig, frames: int) -> Tensor:

@@ -34,7 +34,7 @@ LAG = 0.05  # share of the initial weights in the last teacher, above which peop
 UtteranceLoss = Literal["chunk", "token", "global"]
 UtteranceTarget = Literal["layer_norm", "raw_mean", "as_published"]
 Weighting = Literal["mean", "released"]
-SideTarget = Literal["log_energy", "f0", "log_mel", "teacher"]
+SideTarget = Literal["log_energy", "f0", "log_mel", "distil"]
 
 
 class Masking(Section):
@@ -98,7 +98,7 @@ class Loss(Section):
     utterance_target: UtteranceTarget = "layer_norm"
     weighting: Weighting = "mean"
     scale: Positive | None = None  # of squared distances; None: 1/sqrt(D)
-    side_targets: tuple[SideTarget, ...] = ()  # not of the paper; teacher: the frames of `distil`
+    side_targets: tuple[SideTarget, ...] = ()  # not of the paper; distil: the frames of that upstream
     side: AtLeast0 = 1.0  # weight of the loss of side targets, frame by frame
     summary: AtLeast0 = 0.0  # weight of the loss of their statistics over the utterance
     views: Views | None = None  # not of the paper
@@ -134,8 +134,8 @@ class Recipe(recipe_sections.Recipe):
             raise ValueError("model.decoder_depth is 0: masked frames cannot be predicted without a decoder")
         if self.loss.views and self.loss.views.seconds < self.audio.min_seconds:
             raise ValueError("loss.views.seconds must be at least audio.min_seconds")
-        if ("teacher" in self.loss.side_targets) != (self.distil is not None):
-            raise ValueError("loss.side_targets has teacher where distil names an upstream, and only there")
+        if ("distil" in self.loss.side_targets) != (self.distil is not None):
+            raise ValueError("loss.side_targets has distil where distil names an upstream, and only there")
         shortest = int(network.frames(np.array(self.audio.min_seconds * SAMPLE_RATE)))
         if shortest < 2 * self.masking.span:
             raise ValueError(f"audio.min_seconds leaves {shortest} frames, fewer than two spans of masking.span")
@@ -169,8 +169,12 @@ class Recipe(recipe_sections.Recipe):
 
     def origin(self) -> dict[str, object]:
         """Of the upstream that teaches it only the name, without the place of its weights."""
-        named = {} if self.distil is None else {"distil": self.distil.model_dump() | {"upstream": self.distil.named}}
-        return super().origin() | named
+        if self.distil is None:
+            return super().origin()
+        import upstreams
+
+        name = upstreams.resolve(self.distil.upstream).record_name
+        return super().origin() | {"distil": self.distil.model_dump() | {"upstream": name}}
 
     def warnings(self) -> list[str]:
         """Whether the teacher cannot keep up in so short a run."""

@@ -24,12 +24,10 @@ from upstreams.pretraining import recipe as recipes
 from upstreams.pretraining import record
 from upstreams.pretraining.checkpoints import Facts, checkpoints, facts_of, labels_of, name_of, warn_of_seen
 from upstreams.pretraining.method import METHODS, file_of, shipped
-from upstreams.pretraining.recipe_sections import DEFAULT, Recipe
+from upstreams.pretraining.recipe_sections import DEFAULT, SCORES, Recipe
 
 if TYPE_CHECKING:
     from upstreams.pretraining.pack import Bounds
-
-OF_FILES = ("init", "scores")  # settings of recipes that name a file
 
 
 class Ablation(BaseModel):
@@ -80,7 +78,7 @@ class Ablation(BaseModel):
         """NAMEs of the files of the user's own that variants use, as `init=$NAME`, in other ablations too."""
         wanted: dict[str, None] = {}
         changes = [change.partition("=") for several in self.variants.values() for change in several]
-        for key, file in ((key, file) for key, _, file in changes if key in OF_FILES):
+        for key, file in ((key, file) for key, _, file in changes if key in ("init", SCORES)):
             other = variant_of(file) if key == "init" else None
             if file.startswith("$"):
                 wanted[file[1:]] = None
@@ -194,11 +192,11 @@ class Workshop:
             except EmorepError:
                 wanted[ablation.name, variant] = ()
         if guided and self.data and self.seen is None:
-            raise SeenUnknown(f"{ablation.name}: scores or weights that were learnt from labels guide {some(guided)}")
+            raise SeenUnknown(f"{ablation.name}: scores, weights or a teacher learnt from labels guide {some(guided)}")
         return wanted
 
     def _labels_guide(self, ablation: Ablation, variant: str, recipe: Recipe) -> bool:
-        """Whether a run that is to be trained follows scores, or begins with weights, that were learnt from labels.
+        """Whether a run that is to be trained follows scores, weights or a teacher that were learnt from labels.
 
         One that is finished is not to be trained, though speech has to be decoded before it is known to be the same.
         """
@@ -209,7 +207,7 @@ class Workshop:
         if trained_on(self._folder(ablation.name, variant), whole) is not None:
             return False
         before = None if whole.init is None else facts_of(Path(whole.init).expanduser(), whole.method)
-        return whole.score_file is not None or bool(labels_of(before or Facts()))
+        return whole.score_file is not None or bool(labels_of(before or Facts())) or _teacher_has_labels(whole)
 
     def _is_made(self, ablation: Ablation, variant: str) -> bool:
         run = self._folder(ablation.name, variant)
@@ -303,14 +301,24 @@ class Workshop:
         return str(Path(self.files[file[1:]]).expanduser().absolute())
 
 
+def _teacher_has_labels(recipe: Recipe) -> bool:
+    if recipe.teacher_frames is None:
+        return False
+    from upstreams.pretraining.given_frames import teacher_of
+
+    try:
+        return bool(labels_of(teacher_of(recipe.teacher_frames)))
+    except EmorepError:  # training says what is wrong with it
+        return False
+
+
 def trained_on(run: Path, recipe: Recipe) -> str | None:
     """Hash of the speech that this recipe's finished run was trained on; None where a folder holds no such run, or not
     its last checkpoint."""
     try:
         before = record.read(run)
         audio = str(before["audio"]) if isinstance(before, dict) else ""
-        teacher = before.get("teacher") if isinstance(before, dict) else None
-        same = not record.differences(before, record.of(recipe, audio, teacher))
-    except (OSError, ValueError, KeyError):
+        same = not record.differences(before, record.of(recipe, audio))
+    except (OSError, ValueError, KeyError, EmorepError):
         return None
     return audio if same and (run / name_of(recipe.optimiser.steps)).exists() else None

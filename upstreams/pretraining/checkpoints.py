@@ -37,7 +37,7 @@ class Teacher(TypedDict):
     title: str
     layer: int
     fingerprint: str
-    seen: dict[str, str] | str  # of that one; "unknown"
+    seen: dict[str, str]  # as of checkpoints; "unknown" among its corpora: others as well, which nobody names
 
 
 class Facts(TypedDict, total=False):
@@ -134,25 +134,22 @@ def facts_of(path: Path, method: str) -> Facts | None:
     return known[1] if known else None
 
 
-def all_seen(said: Mapping[str, str], facts: Facts, labels: Mapping[str, str]) -> dict[str, str] | None:
+def all_seen(said: Mapping[str, str], facts: Facts, labels: Mapping[str, str]) -> dict[str, str]:
     """What a run's checkpoints have seen: what is said of its speech, what taught it, and what it began with.
 
-    `labels`: corpora whose labels taught it, by whichever way. None: not known, since of its teacher it is not.
+    `labels`: corpora whose labels taught it, by whichever way.
     """
     of_teacher = facts["teacher"]["seen"] if "teacher" in facts else {}
-    if isinstance(of_teacher, str):
-        return None
-    return facts.get("began_with", {}).get("seen", {}) | dict(said) | dict(of_teacher) | dict(labels)
+    return facts.get("began_with", {}).get("seen", {}) | dict(said) | of_teacher | dict(labels)
 
 
 def labels_of(facts: Facts | Teacher) -> dict[str, str]:
     """Corpus -> "labels" of those whose labels taught a checkpoint, or a teacher."""
-    seen = facts.get("seen", {})
-    return {corpus: how for corpus, how in seen.items() if how == "labels"} if isinstance(seen, dict) else {}
+    return {corpus: how for corpus, how in facts.get("seen", {}).items() if how == "labels"}
 
 
 def warn_of_seen(path: Path, method: str, seen: Mapping[str, str] | None) -> None:
-    """Warn where the last checkpoint of a finished run says other corpora than `seen`, which comes too late for it."""
+    """Warn where a checkpoint says other corpora than `seen`, which comes too late for it."""
     facts = facts_of(path, method)
     if seen is None or facts is None:
         return
@@ -160,7 +157,7 @@ def warn_of_seen(path: Path, method: str, seen: Mapping[str, str] | None) -> Non
     if kept != all_seen(seen, facts, labels_of(facts)):
         says = "not known" if kept is None else some(sorted(kept)) or "none"
         warnings.warn(
-            f"{path} was finished before and keeps what it says of corpora of the benchmark that it has seen: {says}. "
+            f"{path} was written before and keeps what it says of corpora of the benchmark that it has seen: {says}. "
             "With another --seen, train it anew in another folder",
             Notice,
             stacklevel=2,
@@ -205,6 +202,8 @@ def _deciding(facts: Facts) -> dict[str, object]:
     """Facts of weights with which a run began, but for seeds and for what decides nothing."""
     unused = {"hours", "seen", "licence", "began_with"}
     kept = {key: value for key, value in facts.items() if key not in unused}
+    if "teacher" in facts:
+        kept["teacher"] = facts["teacher"]["fingerprint"]
     recipe = kept.get("recipe")
     return kept | ({"recipe": _seedless(recipe)} if isinstance(recipe, dict) else {})
 

@@ -19,6 +19,7 @@ import torch
 from commons import files, hashing
 from commons.progress import Progress
 from upstreams.errors import UpstreamError
+from upstreams.facts import UNKNOWN
 from upstreams.inputs.audio import AudioFormat, windows
 from upstreams.pretraining.batches import SAMPLE_RATE, Framing, MicroBatch
 from upstreams.pretraining.checkpoints import Teacher
@@ -46,20 +47,11 @@ class GivenFrames:
     ) -> None:
         """Raises UpstreamError: there is no such upstream or layer, its frames are not finite, or the disk is full;
         shards that are done are kept. Refused, UnknownName: the upstream's name is wrong."""
-        import upstreams
-
-        model = upstreams.load(wanted.upstream, device)
-        self._layer = _layer(model, wanted)
-        fingerprint, self._pack = model.fingerprint(), pack
-        self.teacher: Teacher = {
-            "title": model.title or model.name,
-            "layer": self._layer,
-            "fingerprint": fingerprint,
-            "seen": model.seen if isinstance(model.seen, str) else dict[str, str](model.seen),
-        }
+        model, self.teacher = _loaded(wanted, device)
+        self._pack, self._layer = pack, self.teacher["layer"]
         self._shards = []
         self._start, self._frames = np.zeros(len(pack), int), np.zeros(len(pack), int)
-        suffix = hashing.of_json([VERSION, fingerprint, self._layer])[:12]
+        suffix = hashing.of_json([VERSION, self.teacher["fingerprint"], self._layer])[:12]
         for index, path in enumerate(pack.paths):
             rows = np.flatnonzero(pack.shard == index)
             frames, counts = self._shard(model, rows, path.with_suffix(f".{suffix}.frames"))
@@ -93,10 +85,17 @@ class GivenFrames:
     def _principal(self) -> tuple[np.ndarray, np.ndarray]:
         """(D,) mean of frames, and (D, width) their first principal axes, scaled so that values along each vary by 1:
         as with other side targets, none outweighs the others."""
-        some = np.unique(np.linspace(0, len(self._pack) - 1, SAMPLE).round().astype(int))
-        frames = np.concatenate([self._of(int(utterance)) for utterance in some]).astype(np.float64)
-        mean = frames.mean(0)
-        variances, axes = (part[..., ::-1][..., : self.width] for part in np.linalg.eigh(np.cov(frames, rowvar=False)))
+        some = np.unique(np.linspace(0, len(self._pack) - 1, SAMPLE).round().astype(int)).tolist()
+        width = self._of(some[0]).shape[1]
+        count, total, products = 0, np.zeros(width), np.zeros((width, width))
+        for utterance in some:
+            frames = self._of(utterance).astype(np.float64)
+            count, total, products = count + len(frames), total + frames.sum(0), products + frames.T @ frames
+        mean = total / count
+        covariance = products / count - np.outer(mean, mean)
+        variances, axes = (part[..., ::-1][..., : self.width] for part in np.linalg.eigh(covariance))
+        if variances[0] <= 0:
+            raise UpstreamError(f"{self.teacher['title']}: its frames are all alike; name another layer or upstream")
         scale = np.sqrt(variances.clip(min=LEAST * variances[0]))
         signs = np.sign(axes[np.abs(axes).argmax(0), np.arange(self.width)])
         return mean.astype(np.float32), (axes * signs / scale).astype(np.float32)
@@ -132,7 +131,8 @@ class GivenFrames:
 
     def _computed(self, model: Frozen, utterance: int) -> np.ndarray:
         """(frames, D) float16 of an utterance."""
-        parts = [torch.from_numpy(part) for part in windows(self._pack.samples(utterance), model.audio)]
+        # Copied, as in extraction: rounding depends on where in memory a waveform begins.
+        parts = [torch.tensor(part) for part in windows(self._pack.samples(utterance), model.audio)]
         frames = torch.cat([made[self._layer].float() for part in parts for made in model([part])])
         given = frames.cpu().numpy().astype("<f2")
         if not np.isfinite(given).all():
@@ -143,12 +143,28 @@ class GivenFrames:
         return given
 
 
-def _layer(model: Frozen, wanted: TeacherFrames) -> int:
-    """The layer that is wanted. Raises UpstreamError: the upstream has no frames of 16 kHz audio, or no such layer."""
+def teacher_of(wanted: TeacherFrames) -> Teacher:
+    """What checkpoints say of a teacher. Errors as of GivenFrames, but for those of its frames."""
+    return _loaded(wanted, "cpu")[1]
+
+
+def _loaded(wanted: TeacherFrames, device: str) -> tuple[Frozen, Teacher]:
+    """The teacher, and what checkpoints say of it.
+
+    Raises UpstreamError: it gives no frames of 16 kHz audio, or has no such layer; otherwise as upstreams.load.
+    """
+    import upstreams
+
+    model = upstreams.load(wanted.upstream, device)
     takes = model.takes
     if not isinstance(takes, AudioFormat) or takes.one_frame or takes.sample_rate != SAMPLE_RATE:
         raise UpstreamError(f"{model.name} gives no frames of speech at 16 kHz; name another upstream as teacher")
     layer = model.depth - 1 if wanted.layer is None else wanted.layer
     if layer >= model.depth:
         raise UpstreamError(f"{model.name} has layers 0 to {model.depth - 1}, and no layer {layer}")
-    return layer
+    return model, {
+        "title": model.title or upstreams.resolve(wanted.upstream).record_name,
+        "layer": layer,
+        "fingerprint": model.fingerprint(),
+        "seen": {UNKNOWN: "audio"} if isinstance(model.seen, str) else dict[str, str](model.seen),
+    }

@@ -15,8 +15,7 @@ from commons import places
 from commons.commands import SIGNALS
 from commons.progress import Progress, bar
 from upstreams.errors import UpstreamError
-from upstreams.pretraining.checkpoints import name_of, warn_of_seen
-from upstreams.pretraining.given_frames import GivenFrames
+from upstreams.pretraining.given_frames import GivenFrames, teacher_of
 from upstreams.pretraining.meter import Line
 from upstreams.pretraining.method import Speech
 from upstreams.pretraining.pack import Bounds, Pack, build
@@ -60,11 +59,11 @@ def launch(
                 raise UpstreamError(said)
             for warning in recipe.warnings():
                 print(f"warning: {warning}", file=sys.stderr)
-            speech = prepare(recipe, data, cache, jobs, True, str(place))
+            speech = prepare(recipe, data, cache, jobs, shown=True, device=str(place))
             _introduce(speech.pack)
         processes.wait()
         if not first:
-            speech = prepare(recipe, data, cache, jobs, False, str(place))
+            speech = prepare(recipe, data, cache, jobs, shown=False, device=str(place))
         with _bar(f"{run}", "steps", first) as progress, _stop_signals() as stopped:
 
             def watch(step: int, line: Line | None) -> bool:
@@ -75,8 +74,6 @@ def launch(
             at = train(recipe, speech, run, place, processes, watch, seen)
         processes.wait()
     if first:
-        if not stopped:
-            warn_of_seen(run / name_of(recipe.optimiser.steps), recipe.method, seen)
         print(f"{run}: step {at.step} of {recipe.optimiser.steps}" + ("; the same command goes on" if stopped else ""))
     return stopped[0] if stopped else 0
 
@@ -89,6 +86,8 @@ def prepare(
     Raises UpstreamError: nothing can be decoded, the file of scores is none or of other audio, or the upstream whose
     frames are needed fails.
     """
+    if recipe.teacher_frames:
+        teacher_of(recipe.teacher_frames)  # before hours of decoding, whether there is such an upstream
     bounds = Bounds(recipe.audio.min_seconds, recipe.audio.max_seconds)
     with _bar("decoding speech", "files", shown) as progress:
         pack = build(data, cache, bounds, jobs, progress)

@@ -130,11 +130,6 @@ class TeacherFrames(Section):
     layer: Annotated[int, Field(ge=0)] | None = None  # None: the last
     width: Count = 64  # principal axes of the frames that are kept
 
-    @property
-    def named(self) -> str:
-        """The upstream without the place of its weights."""
-        return Path(self.upstream.partition("@")[0]).name
-
 
 class Recipe(Section):
     """Everything that decides a run, besides its audio. A method's recipe is a subclass with further sections."""
@@ -185,6 +180,12 @@ class Recipe(Section):
         """The frames of another upstream that training needs; None: it needs none."""
         return None
 
+    @property
+    def files(self) -> dict[str, str]:
+        """Setting -> the file that it names."""
+        named = {"init": self.init, SCORES: self.score_file}
+        return {key: file for key, file in named.items() if file is not None}
+
     def warnings(self) -> list[str]:
         """What people should know before such a run begins."""
         return []
@@ -204,5 +205,4 @@ class Recipe(Section):
 
     def origin(self) -> dict[str, object]:
         """The same for a checkpoint that is passed on: of files only the names."""
-        files = {"init": self.init, "scores": self.score_file}
-        return self.plain() | {key: Path(file).name for key, file in files.items() if file is not None}
+        return self.plain() | {key: Path(file).name for key, file in self.files.items()}

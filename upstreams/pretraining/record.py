@@ -1,30 +1,32 @@
-"""RUN/recipe.json: what decides a run, and what of it differs from what is asked for. Imports no torch."""
+"""RUN/recipe.json: what decides a run, and what of it differs from what is asked for. Imports no torch by itself."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 
 from commons import hashing
-from upstreams.pretraining.recipe_sections import FREE, SCORES, Recipe
+from upstreams.pretraining.recipe_sections import FREE, Recipe
 
 FILE = "recipe.json"
 VERSION = 1
-FILES = {"init", SCORES}  # settings that name files, of which the content counts and not the place
+CONTENTS = ("init", "scores", "distil")  # settings that name files or an upstream: the content counts, not the place
 
 
-def of(recipe: Recipe, audio: str, teacher: object = None) -> dict[str, object]:
-    """What decides a run: its recipe, and hashes of its speech and of the files that the recipe names.
+def of(recipe: Recipe, audio: str) -> dict[str, object]:
+    """What decides a run: its recipe, and hashes of its speech and of the files and the upstream that the recipe names.
 
-    `teacher`: fingerprint of the upstream whose frames are learnt. Raises OSError where a file cannot be read.
+    Raises OSError: a file cannot be read; EmorepError: there is no such upstream.
     """
-    files = {"init": recipe.init, SCORES: recipe.score_file}
-    paths = {key: Path(file).expanduser() for key, file in files.items() if file is not None}
+    paths = {key: Path(file).expanduser() for key, file in recipe.files.items()}
     hashes = {key: _hash(path, path.stat().st_mtime_ns, path.stat().st_size) for key, path in paths.items()}
-    taught = {} if teacher is None else {"teacher": teacher}
-    return {"version": VERSION, "audio": audio, "recipe": recipe.plain(), **hashes, **taught}
+    if recipe.teacher_frames:
+        from upstreams.pretraining.given_frames import teacher_of
+
+        hashes["distil"] = teacher_of(recipe.teacher_frames)["fingerprint"]
+    return {"version": VERSION, "audio": audio, "recipe": recipe.plain(), **hashes}
 
 
 @cache
@@ -40,15 +42,29 @@ def read(run: Path) -> object:
 def differences(before: object, asked: object) -> dict[str, tuple[object, object]]:
     """Name -> (value before, value that is asked for) of each setting that differs; None for one that is absent.
 
-    Settings that decide nothing are left out.
+    Settings that decide nothing are left out. Of contents the hashes are compared, or the names where one record has
+    none, as those of earlier versions.
     """
-    return {name: (then, now) for name, then, now in _differing(_deciding(before), _deciding(asked))}
+    hashed = [key for key in CONTENTS if all(isinstance(one, dict) and key in one for one in (before, asked))]
+    several = _differing(_deciding(before, hashed), _deciding(asked, hashed))
+    return {name: (then, now) for name, then, now in several}
 
 
-def _deciding(record: object) -> object:
+def without_places(settings: Mapping[str, object], hashed: Collection[str] = CONTENTS) -> dict[str, object]:
+    """Settings of a recipe, without those that name the contents `hashed`; of the upstream's section the rest stays."""
+    kept = {key: value for key, value in settings.items() if key not in hashed}
+    distil = settings.get("distil")
+    if "distil" in hashed and isinstance(distil, dict):
+        kept["distil"] = {key: value for key, value in distil.items() if key != "upstream"}
+    return kept
+
+
+def _deciding(record: object, hashed: Collection[str]) -> object:
     if not (isinstance(record, dict) and isinstance(record.get("recipe"), dict)):
         return record
-    return {**record, "recipe": {key: value for key, value in record["recipe"].items() if key not in FREE | FILES}}
+    settings = {key: value for key, value in record["recipe"].items() if key not in FREE}
+    kept = {key: value for key, value in record.items() if key not in CONTENTS or key in hashed}
+    return {**kept, "recipe": without_places(settings, hashed)}
 
 
 def _differing(a: object, b: object, name: str = "") -> Iterator[tuple[str, object, object]]:

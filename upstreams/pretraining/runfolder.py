@@ -1,6 +1,6 @@
 """What a run writes. Every file is written aside and renamed, so that a run can be stopped at any moment.
 
-RUN/recipe.json                what decides the run: the recipe, and hashes of its audio and of the files it names
+RUN/recipe.json                what decides the run: the recipe, and hashes of its audio and of what it names
 RUN/skipped.json               files that are left out, and why
 RUN/log.jsonl                  a line every `log_every` steps
 RUN/state.pt                   the last training state, from which the run goes on
@@ -25,7 +25,8 @@ from upstreams.errors import UpstreamError, described
 from upstreams.pretraining import record
 from upstreams.pretraining.batches import Position
 from upstreams.pretraining.checkpoints import Facts, Stored, checkpoints, name_of, write
-from upstreams.pretraining.method import Learner, Speech, Stateful
+from upstreams.pretraining.method import Learner, Stateful
+from upstreams.pretraining.pack import Pack
 from upstreams.pretraining.recipe_sections import Recipe
 
 SKIPPED, LOG, STATE = "skipped.json", "log.jsonl", "state.pt"
@@ -40,13 +41,12 @@ class RunFolder:
     path: Path
     writes: bool = True
 
-    def claim(self, recipe: Recipe, speech: Speech) -> dict[str, tuple[object, object]]:
+    def claim(self, recipe: Recipe, pack: Pack) -> dict[str, tuple[object, object]]:
         """Settings of MENDABLE that changed since the run began: name -> (before, now). Writes what the run is.
 
         Raises UpstreamError if the folder holds another run; the message names what differs.
         """
-        pack, frames = speech.pack, speech.frames
-        asked = record.of(recipe, pack.key, frames.teacher["fingerprint"] if frames else None)
+        asked = record.of(recipe, pack.key)
         try:
             differs = record.differences(record.read(self.path), asked)
         except FileNotFoundError:

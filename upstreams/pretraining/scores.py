@@ -159,10 +159,12 @@ def _read(file: pq.ParquetFile) -> dict[str, np.ndarray]:
     row = 0
     for number in range(file.num_row_groups):
         group = file.read_row_group(number)
+        if not len(group):
+            continue
         ids = group.column("id").combine_chunks()
         codes = ids.indices.to_numpy()
         values[:, row : row + len(group)] = [group.column(name).to_numpy() for name in COLUMNS[1:]]
-        for place in [0, *np.flatnonzero(np.diff(codes)) + 1][: len(group)]:
+        for place in [0, *np.flatnonzero(np.diff(codes)) + 1]:
             name = ids.dictionary[int(codes[place])].as_py()
             if name not in names[-1:]:
                 names.append(name)
@@ -172,7 +174,7 @@ def _read(file: pq.ParquetFile) -> dict[str, np.ndarray]:
         raise ValueError("some scores are no numbers")
     if len(set(names)) < len(names):
         raise ValueError("rows of a file lie apart")
-    return dict(zip(names, np.split(values, first[1:], axis=1), strict=bool(names)))
+    return dict(zip(names, np.split(values, first[1:], axis=1), strict=True)) if names else {}
 
 
 def _refuse(path: Path, own: dict[str, str], known: dict[str, str]) -> None:

@@ -20,7 +20,7 @@ from upstreams.errors import SeenUnknown, UpstreamError
 from upstreams.pretraining import method as methods
 from upstreams.pretraining import record, stops
 from upstreams.pretraining.batches import MicroBatch, Position, Stream, batches, generator
-from upstreams.pretraining.checkpoints import Facts, all_seen, facts_of, labels_of
+from upstreams.pretraining.checkpoints import Facts, all_seen, facts_of, labels_of, warn_of_seen
 from upstreams.pretraining.meter import Line, Meter, Sums
 from upstreams.pretraining.method import Learner, Speech, Stateful
 from upstreams.pretraining.processes import Processes
@@ -54,9 +54,11 @@ def train(
     trainer = Trainer.begin(recipe, speech, device, processes)
     learner = trainer.learner
     folder = RunFolder(run, writes=processes.rank == 0)
-    changes = folder.claim(recipe, speech)
+    changes = folder.claim(recipe, speech.pack)
     start = folder.resume(trainer.state)
     processes.agree(beginning(recipe, speech, start, learner))
+    if folder.writes and start.step and (last := folder.last_checkpoint()):
+        warn_of_seen(last, recipe.method, seen)
     if changes and start.step:
         folder.log({"step": start.step, "changed": changes})
     meter = Meter(recipe, learner, device, processes.count)
@@ -166,7 +168,7 @@ def seed_of(recipe: Recipe, position: Position, number: int) -> int:
 
 def beginning(recipe: Recipe, speech: Speech, start: Position, learner: Learner) -> dict[str, object]:
     """Facts that are equal in all processes when they begin; of files the content counts, not where they lie."""
-    settings = json.dumps({key: value for key, value in recipe.plain().items() if key not in record.FILES})
+    settings = json.dumps(record.without_places(recipe.plain()))
     weights = hashlib.sha256()
     for network in learner.networks.values():
         for tensor in network.state_dict().values():
@@ -200,8 +202,8 @@ def origin(recipe: Recipe, speech: Speech, before: Facts, seen: dict[str, str] |
         facts["began_with"] = before
     if speech.frames:
         facts["teacher"] = speech.frames.teacher
-    if seen is not None and (every := all_seen(seen, facts, labelled(before, speech))) is not None:
-        facts["seen"] = every
+    if seen is not None:
+        facts["seen"] = all_seen(seen, facts, labelled(before, speech))
     return facts
 
 

@@ -37,7 +37,7 @@ def voices(pack: Pack, folders: Sequence[Path], known: Mapping[str, Voice]) -> l
     for name in dict.fromkeys(pack.names):
         file = next(folder / name for folder in folders if (folder / name).is_file())
         # A link's own folder: what links lead to may lie together, or each file in a folder of its own.
-        of_files[name] = known.get(os.path.realpath(file)) or Voice(str(file.parent))
+        of_files[name] = known.get(os.path.realpath(file)) or Voice(os.path.abspath(file.parent))
     return [of_files[name] for name in pack.names]
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 import yaml
 
 from commons.errors import EmorepError, Notice
-from tests.upstreams.pretraining.training import TINY, speech
+from tests.upstreams.pretraining.training import PLUGIN, TINY, speech
 from upstreams import UpstreamError
 from upstreams.pretraining import ablation, launch
 from upstreams.pretraining.ablation import Workshop
@@ -108,7 +109,7 @@ def test_who_says_later_what_a_run_has_seen_hears_that_it_is_too_late(tmp_path: 
     mine, runs, cache = written(tmp_path, plain=[]), tmp_path / "runs", tmp_path / "cache"
     data = speech(tmp_path / "speech")
     Workshop([data], runs, cache, "cpu").train(mine, "plain")
-    said = r"plain/step-00000002\.safetensors was finished before .*: not known\. With"
+    said = r"plain/step-00000002\.safetensors was written before .*: not known\. With"
     with pytest.warns(Notice, match=said):
         assert not Workshop([data], runs, cache, seen={}).missing(mine)
     with pytest.warns(Notice, match=said):  # nobody knew before the speech was decoded
@@ -150,7 +151,7 @@ def test_who_forgets_what_runs_have_seen_hears_it_before_the_first_is_trained(tm
     told later."""
     data, runs, cache = speech(tmp_path / "speech"), tmp_path / "runs", tmp_path / "cache"
     ems = ablation.load("ems")
-    with pytest.raises(UpstreamError, match=r"^ems: scores .* guide intensity_equal_1, .*--seen"):
+    with pytest.raises(UpstreamError, match=r"^ems: scores, .* guide intensity_equal_1, .*--seen"):
         Workshop([data], runs, cache).missing(ems)
     assert list(Workshop([data], runs, cache, seen={}).missing(ems)) == [("ems", one) for one in ems.variants]
     assert Workshop([], runs, cache).missing(ems)  # nothing can be trained; what is there may be measured
@@ -162,7 +163,7 @@ def test_runs_that_are_finished_or_begin_with_labels_are_asked_of_as_they_should
     mine = written(tmp_path, plain=[], theirs=["init=$THEIRS"])
     Workshop([data], runs, cache, "cpu", seen={"x": "labels"}).train(mine, "plain")
     theirs = {"THEIRS": str(checkpoints(runs / "mine" / "plain")[-1])}
-    with pytest.raises(UpstreamError, match=r"weights that were learnt from labels guide theirs,"):
+    with pytest.raises(UpstreamError, match=r"a teacher learnt from labels guide theirs,"):
         Workshop([data], runs, cache, files=theirs).missing(mine)
     Workshop([data], runs, cache, "cpu", seen={}, files=theirs).train(mine, "theirs")
     assert list(Workshop([data], runs, tmp_path / "new", files=theirs).missing(mine)) == [
@@ -181,9 +182,28 @@ def test_of_weights_that_runs_begin_with_the_content_counts(tmp_path: Path) -> N
     begun = Workshop([data], runs, cache, "cpu", files={"THEIRS": str(file)})
     begun.train(mine, "theirs")
     assert not begun.missing(mine) and not Workshop([data], runs, cache, files={"THEIRS": str(first)}).missing(mine)
+    written_before = runs / "mine" / "theirs" / "recipe.json"
+    before = json.loads(content := written_before.read_text())
+    written_before.write_text(json.dumps({key: value for key, value in before.items() if key != "init"}))
+    assert not begun.missing(mine), "earlier versions had the path alone"
+    assert list(Workshop([data], runs, cache, files={"THEIRS": str(first)}).missing(mine)) == [("mine", "theirs")]
+    written_before.write_text(content)
     file.write_bytes(other.read_bytes())
     with pytest.raises(UpstreamError, match=r"holds another run \(init differ\)"):
         begun.train(mine, "theirs")
+
+
+def test_a_run_of_another_teacher_of_the_same_name_is_not_taken_for_the_one_that_is_asked_for(tmp_path: Path) -> None:
+    (teacher := tmp_path / "theirs.py").write_text(PLUGIN.replace("SEEN", "{}"))
+    mine = written(tmp_path, taught=["loss.side_targets=[distil]", f"distil.upstream={teacher}:Bands"])
+    shop = Workshop([speech(tmp_path / "speech", 12)], tmp_path / "runs", tmp_path / "cache", "cpu")
+    shop.train(mine, "taught")
+    assert not shop.missing(mine)
+    teacher.write_text(PLUGIN.replace("SEEN", "{}").replace(":4", "-4:"))
+    assert list(shop.missing(mine)) == [("mine", "taught")]
+    teacher.write_text(PLUGIN.replace("SEEN", "{'y': 'labels'}"))
+    with pytest.raises(UpstreamError, match="a teacher learnt from labels guide taught,"):
+        shop.missing(mine)
 
 
 @pytest.mark.parametrize("text", ["", "- a", "a: &a [1]\nb: *a", "title: " + "9" * 5000, "variants: " + "[" * 20_000,

@@ -10,7 +10,7 @@ import torch
 
 import upstreams
 from commons.errors import EmorepError, Notice
-from tests.upstreams.pretraining.training import buzzes, packed, run, speech, tiny
+from tests.upstreams.pretraining.training import PLUGIN, buzzes, packed, run, speech, tiny
 from upstreams import UpstreamError
 from upstreams.pretraining.batches import MicroBatch
 from upstreams.pretraining.checkpoints import checkpoints, facts_of, group_of_runs
@@ -20,7 +20,7 @@ from upstreams.pretraining.pack import Bounds, Pack, build
 from upstreams.pretraining.recipe_sections import TeacherFrames
 
 TEACHER = "fbank"
-DISTIL = ("loss.side_targets=[teacher]", f"distil.upstream={TEACHER}", "distil.width=2")
+DISTIL = ("loss.side_targets=[distil]", f"distil.upstream={TEACHER}", "distil.width=2")
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +54,14 @@ def test_they_are_the_teachers_own_along_axes_that_vary_alike(data: Path) -> Non
     few = GivenFrames(pack, TeacherFrames(upstream=TEACHER, width=4))
     assert few.width == 4
     assert np.allclose(of(few, pack, 0, 9600), of(whole, pack, 0, 9600)[..., :4], atol=1e-4)
+
+
+def test_a_teacher_may_have_one_value_a_frame_but_not_the_same_one_always(data: Path, tmp_path: Path) -> None:
+    pack = packed(data).pack
+    assert of(GivenFrames(pack, TeacherFrames(upstream="loudness")), pack, 0, 9600).shape[2] == 1
+    (file := tmp_path / "still.py").write_text(PLUGIN.replace("SEEN", "{}").replace(".clone()", ".mul(0)"))
+    with pytest.raises(UpstreamError, match="its frames are all alike"):
+        GivenFrames(pack, TeacherFrames(upstream=f"{file}:Bands"))
 
 
 def test_they_follow_the_crop(data: Path) -> None:
@@ -113,7 +121,7 @@ def test_of_whom_a_teacher_has_learnt_a_network_has_learnt_too(data: Path, tmp_p
     file = tmp_path / "theirs.py"
     groups = set()
     for number, (seen, expected) in enumerate(
-        {"'unknown'": "unknown", "{'y': 'audio'}": {"x": "audio", "y": "audio"}}.items()
+        {"'unknown'": {"x": "audio", "unknown": "audio"}, "{'y': 'audio'}": {"x": "audio", "y": "audio"}}.items()
     ):
         file.write_text(PLUGIN.replace("SEEN", seen))
         recipe = tiny(*DISTIL[:1], f"distil.upstream={file}:Bands", "optimiser.steps=1", "checkpoints=1")
@@ -121,25 +129,17 @@ def test_of_whom_a_teacher_has_learnt_a_network_has_learnt_too(data: Path, tmp_p
         launch(recipe, [data], folder, tmp_path / "cache", "cpu", seen={"x": "audio"})
         assert upstreams.load(f"emotion2vec@{folder}").seen == expected
         said = facts_of(last := checkpoints(folder)[-1], "emotion2vec")
-        assert str(tmp_path) not in str(said) and said["recipe"]["distil"]["upstream"] == "theirs.py:Bands"
+        assert str(tmp_path) not in str(said) and said["recipe"]["distil"]["upstream"].startswith("theirs.py:Bands~")
         groups.add(group_of_runs(last, "emotion2vec"))
+        onwards = tiny(f"init={last}", "optimiser.steps=1", "checkpoints=1")
+        launch(onwards, [data], tmp_path / f"{number} onwards", tmp_path / "cache", "cpu", seen={"z": "audio"})
+        assert upstreams.load(f"emotion2vec@{tmp_path / f'{number} onwards'}").seen == expected | {"z": "audio"}
     assert len(groups) == 2
     file.write_text(PLUGIN.replace("SEEN", "{'y': 'labels'}"))
     with pytest.raises(UpstreamError, match=r"teacher or .* learnt from labels of y, .*--seen"):
         run(recipe, data, tmp_path / "unsaid")
-    with pytest.raises(UpstreamError, match=r"holds another run \(teacher differ\)"):
+    with pytest.raises(UpstreamError, match=r"holds another run \(distil differ\)"):
         launch(recipe, [data], folder, tmp_path / "cache", "cpu", seen={"x": "audio"})
-
-
-PLUGIN = """
-import torch
-
-class Bands:
-    sample_rate, hop, depth, width, min_samples, seen = 16000, 320, 1, 4, 400, SEEN
-
-    def __call__(self, waveforms):
-        return [wave.unfold(0, 400, 320)[:, :4].clone()[None] for wave in waveforms]
-"""
 
 
 @pytest.mark.parametrize(("wanted", "said"), [
@@ -155,5 +155,5 @@ def test_a_teacher_that_cannot_be_is_refused(data: Path, wanted: dict[str, objec
 
 def test_a_recipe_names_the_teacher_where_it_is_a_target() -> None:
     for changes in (DISTIL[:1], DISTIL[1:]):
-        with pytest.raises(UpstreamError, match=r"loss\.side_targets has teacher where distil names an upstream"):
+        with pytest.raises(UpstreamError, match=r"loss\.side_targets has distil where distil names an upstream"):
             tiny(*changes)

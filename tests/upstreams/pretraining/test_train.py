@@ -7,6 +7,7 @@ import random
 import resource
 import signal
 import time
+from contextlib import nullcontext
 from pathlib import Path
 from types import ModuleType
 
@@ -230,7 +231,7 @@ def test_a_run_of_an_earlier_version_goes_on(data: Path, tmp_path: Path) -> None
     pack = packed(data).pack
     before = json.loads((Path(__file__).parent / "recipe_of_before.json").read_text())
     (tmp_path / "run" / record.FILE).write_text(json.dumps({**before, "audio": pack.key}))
-    assert RunFolder(tmp_path / "run").claim(tiny(), packed(data)) == {}
+    assert RunFolder(tmp_path / "run").claim(tiny(), pack) == {}
     state = torch.load(tmp_path / "run" / STATE, weights_only=True)
     assert set(state) == {"position", "student", "teacher", "heads", "optimiser"}
     assert state["position"] == {"step": 1, "epoch": 0, "index": 1}
@@ -331,9 +332,17 @@ def test_what_a_finished_run_has_seen_is_not_told_anew(data: Path, tmp_path: Pat
         launch(recipe, [data], run, tmp_path / "cache", "cpu", seen=said)
     assert not [warning for warning in recwarn if issubclass(warning.category, Notice)]
     for other in {}, {"nemo": "audio", "emodb": "audio"}:
-        with pytest.warns(Notice, match=r"step-00000001\.safetensors was finished before .*: nemo\. With another"):
+        with pytest.warns(Notice, match=r"step-00000001\.safetensors was written before .*: nemo\. With another"):
             launch(recipe, [data], run, tmp_path / "cache", "cpu", seen=other)
     assert upstreams.load(f"emotion2vec@{run}").seen == {"nemo": "audio"}
+
+
+def test_what_a_run_has_seen_is_warned_about_where_it_goes_on_with_something_else(data: Path, tmp_path: Path) -> None:
+    recipe, speech, stop = tiny("optimiser.steps=4"), packed(data), lambda step, line: step == 2
+    for seen in (None, {"nemo": "audio"}):
+        said = pytest.warns(Notice, match=r"step-00000002\.safetensors was written before .*: not known\.")
+        with said if seen else nullcontext():
+            train(recipe, speech, tmp_path / "run", CPU, Processes(), stop, seen)
 
 
 def test_a_flipped_bit_of_the_state_is_noticed(data: Path, tmp_path: Path) -> None:
