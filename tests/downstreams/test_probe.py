@@ -129,10 +129,12 @@ def test_references_need_no_features():
 @pytest.mark.parametrize("telling", [0, 1])
 def test_the_length_of_texts_is_the_probe_on_their_words_and_characters(telling):
     _, problem = make(n=90, speakers=3)
-    lengths = np.random.default_rng(0).integers(1, 30, (len(problem.ids), 2))
-    lengths[:, telling] = 4 ** (1 + problem.targets)
+    rng = np.random.default_rng(0)
+    lengths = rng.integers(1, 30, (len(problem.ids), 2))
+    # Classes overlap: weak ridges take many steps to tell apart those that do not.
+    lengths[:, telling] = 4 ** (1 + problem.targets) * np.exp(rng.normal(0, 0.5, len(problem.ids)))
     table = downstreams.reference("text_length", problem, lengths).table
-    assert (table["target"] == table["prediction"]).mean() > 0.95
+    assert (table["target"] == table["prediction"]).mean() > 0.75
     pooled = np.log(lengths).astype(np.float32)[:, None, None].repeat(2, axis=1)
     again = downstreams.evaluate(downstreams.resolve("probe"), features_of(pooled), problem, [0]).table
     assert table["prediction"].tolist() == again["prediction"].tolist()
