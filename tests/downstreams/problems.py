@@ -22,10 +22,14 @@ DIALOGUE_RNN = GRU | {"global": 16, "party": 16, "emotion": 16}
 TUNED = {"steps": 24, "epochs": 1, "scorings": 8, "rates": [3e-3], "head_rates": [5e-2, 5e-2], "batch": 16,
          "precision": "fp32"}  # fmt: skip
 ECAPA = {"channels": 16, "scale": 4, "joined": 16, "squeeze": 4, "attention": 4, "embedding": 8}
+PROBE = {"strengths": [0.3, 3.0, 30.0]}
 MSCNN = {"channels": 8, "scale": 4, "kernels": [1, 3], "hidden": 16, "attention": 4}
 SHORT = {
     "attentive": {"epochs": 6, "rates": [1e-2], "hidden": 16, "attention": 4},
     "ecapa": ECAPA | {"epochs": 2, "rates": [1e-2]},
+    "probe": PROBE,
+    "probe_stats": PROBE,
+    "last_four": PROBE,
     "selected": {"counts": [4, 12], "strengths": [0.3, 3.0]},
     "mscnn": MSCNN | {"epochs": 2, "rates": [3e-2]},
     "speecheq": {"epochs": 4, "rates": [1e-2], "projection": 16, "hidden": 16, "attention": 4, "probes": False},

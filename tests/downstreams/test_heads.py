@@ -58,12 +58,13 @@ def of_fold(predictions, name):
     held_out = predictions.held_out
     if held_out is not None:
         held_out = held_out[held_out["fold"] == name].to_dict("list")
-    return table.drop(columns="target"), [predictions.choices[index] for index in chosen], weights, held_out
+    table = table.drop(columns="target").reset_index(drop=True)
+    return table, [predictions.choices[index] for index in chosen], weights, held_out
 
 
 @pytest.mark.parametrize(("head", "kind"), TREATED)
 def test_a_fold_is_blind_to_the_labels_of_its_test_speakers(head, kind):
-    """Permuting them, wherever they occur, leaves the fold's choices and predictions bit-equal."""
+    """Permuting them, wherever they occur, leaves the fold's choices and predictions bit-equal; it is alone then."""
     features, problem = make(kind)
     before = usual(head, kind)
     rng = np.random.default_rng(7)
@@ -72,7 +73,9 @@ def test_a_fold_is_blind_to_the_labels_of_its_test_speakers(head, kind):
         targets = problem.targets.copy()
         targets[speaker] = rng.permutation(targets[speaker])
         assert (targets != problem.targets).any()
-        after = run(head, features, two_folds(build(kind, targets, problem.speaker.astype(int))))
+        other = build(kind, targets, problem.speaker.astype(int))
+        alone = tuple(own for own in other.folds if own.name == fold.name)
+        after = run(head, features, replace(other, folds=alone))
         table, *choices = of_fold(before, fold.name)
         table_after, *choices_after = of_fold(after, fold.name)
         assert table.equals(table_after)
@@ -247,7 +250,7 @@ def test_classes_weigh_alike_where_they_do_in_the_headline_or_where_a_setting_sa
     folds = tuple(
         replace(fold, **{part: np.intersect1d(getattr(fold, part), kept) for part in ("train", "dev")},
                 inner=tuple(np.intersect1d(group, kept) for group in fold.inner))
-        for fold in problem.folds[:3]
+        for fold in problem.folds[:2]
     )  # fmt: skip
     often = {}
     for metric, weights in (("UA", "headline"), ("UA", "balanced"), ("WA", "headline"), ("WA", "none"), ("UA", "none")):

@@ -86,7 +86,7 @@ def test_a_head_on_pooled_features_reads_those_of_the_frames_that_it_names(write
     with pytest.raises(DownstreamError, match="was given none"):
         downstreams.evaluate(mine, features, problem, [0])
     both = replace(features, pooled=-features.pooled, pooled_over={"pooled:segments": features.pooled})
-    grids = {name: own.settings[name][-1:] for name in ("strengths", "rates") if name in own.settings}
+    grids = {name: own.settings[name][:1] for name in ("strengths", "rates") if name in own.settings}
     quick = short(head, **grids)
     expected = downstreams.evaluate(quick, features, problem, [0])
     changed = replace(quick, settings=quick.settings | {"pooling": "segments"})

@@ -64,13 +64,13 @@ class SelfDistillation:
         recipe = self.recipe
         inputs = load(self.speech, micro, recipe, self.framing).to(self.device)
         part = terms(self.student, self.teacher, self.heads, inputs, recipe)
-        masked, clones = counts(recipe, self.framing, step)
-        own, _ = counts(recipe, self.framing, [micro])
-        of_utterances = utterance_weight(recipe.loss.weighting, clones, own / masked)
+        whole, own = counts(recipe, self.framing, step), counts(recipe, self.framing, [micro])
+        of_utterances = utterance_weight(recipe.loss.weighting, whole.utterances, own.masked / whole.masked)
         every = {
-            "frame_loss": (part.frame, 1 / masked),
+            "frame_loss": (part.frame, 1 / whole.masked),
             "utterance_loss": (part.utterance, of_utterances),
-            "side_loss": (part.side, 1 / masked),
+            "side_loss": (part.side, 1 / whole.masked),
+            "visible_loss": (part.visible, 1 / whole.kept),
             "summary_loss": (part.summary, of_utterances),
         }
         statistics = part.moments.flatten()
@@ -95,7 +95,7 @@ class SelfDistillation:
     def figures(self, statistics: Tensor, step: Sequence[MicroBatch]) -> dict[str, float]:
         """How much targets and predictions differ between frames; utterance targets and embeddings of views, between
         utterances."""
-        masked, _ = counts(self.recipe, self.framing, step)
+        masked = counts(self.recipe, self.framing, step).masked
         own = 3 * 2 * self.framing.dim
         targets, predictions, utterances = statistics[:own].view(3, 2, -1)
         figures = {
@@ -139,6 +139,8 @@ def weights_of(recipe: Recipe) -> dict[str, float]:
     weights = {"frame_loss": loss.frame, "utterance_loss": loss.alpha}
     if loss.side_targets:
         weights["side_loss"] = loss.side
+    if loss.visible:
+        weights["visible_loss"] = loss.visible
     if loss.summary:
         weights["summary_loss"] = loss.summary
     if loss.views and loss.views.weight:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -38,11 +39,19 @@ class Inputs:
         return Inputs(**moved)
 
 
-def counts(recipe: Recipe, network: ModelConfig, step: Sequence[MicroBatch]) -> tuple[int, int]:
-    """Masked frames, and utterances, of a step: all its micro-batches, every clone counted."""
-    frames = np.concatenate([network.frames(micro.samples) for micro in step])
+class Counts(NamedTuple):
+    """Of a step: all its micro-batches, every clone counted."""
+
+    masked: int  # frames
+    kept: int  # frames that the student sees
+    utterances: int
+
+
+def counts(recipe: Recipe, network: ModelConfig, step: Sequence[MicroBatch]) -> Counts:
+    """What the losses of a step are divided by."""
+    frames, clones = np.concatenate([network.frames(micro.samples) for micro in step]), recipe.batch.clones
     masked = sum(masked_count(int(t), recipe.masking.share) for t in frames)
-    return masked * recipe.batch.clones, len(frames) * recipe.batch.clones
+    return Counts(masked * clones, (int(frames.sum()) - masked) * clones, len(frames) * clones)
 
 
 def load(speech: Speech, micro: MicroBatch, recipe: Recipe, network: ModelConfig) -> Inputs:

@@ -25,27 +25,43 @@ class Terms(NamedTuple):
     frame: Tensor  # over masked frames
     utterance: Tensor  # over clones
     side: Tensor  # over masked frames
+    visible: Tensor  # over frames that the student sees
     summary: Tensor  # over clones
     moments: Tensor  # (3, 2, D): see meter.moments, of frame targets, predictions, utterance targets
+
+
+class Predicted(NamedTuple):
+    """What the student makes of B utterances with C clones each."""
+
+    frames: Tensor  # (B * C, T, D) predictions for all frames
+    embedding: Tensor  # (B * C, D) the mean of the tokens' outputs, or (global) of the encoded frames'
+    visible: Tensor  # (B * C, K, D) the last layer, of the frames that it gets
+    means: Tensor  # (B * C, D) their means
 
 
 def terms(student: Emotion2vec, teacher: Emotion2vec, heads: Heads, inputs: Inputs, recipe: Recipe) -> Terms:
     """The losses of a micro-batch (emotion2vec, 3.2 and 3.3); those of side targets are ours."""
     features, _ = student.local(inputs.waveforms, inputs.lengths)
     frame_y, utterance_y = targets(teacher, features.detach(), inputs, recipe)
-    prediction, embedding, means = predict(student, features, inputs, recipe)
+    made = predict(student, features, inputs, recipe)
     clone, t = inputs.masked_at
-    predicted, target = prediction[clone, t], frame_y[clone // inputs.clones, t]
+    predicted, target = made.frames[clone, t], frame_y[clone // inputs.clones, t]
     scale = recipe.loss.scale
-    side = summary = torch.zeros((), device=predicted.device)
+    side = visible = summary = torch.zeros((), device=predicted.device)
     if inputs.sides is not None:
-        side = side_loss(heads, predicted, inputs.sides[clone // inputs.clones, t])
+        side = side_loss(heads, heads.frames, predicted, inputs.sides[clone // inputs.clones, t])
+        if recipe.loss.visible:
+            rows = torch.arange(len(inputs.kept), device=clone.device)[:, None] // inputs.clones
+            wanted = inputs.sides[rows, inputs.kept]
+            there = ... if inputs.kept_valid is None else inputs.kept_valid
+            visible = side_loss(heads, heads.visible, made.visible[there], wanted[there])
         if recipe.loss.summary:
-            summary = summary_loss(heads, means, inputs.sides, inputs.valid)
+            summary = summary_loss(heads, made.means, inputs.sides, inputs.valid)
     return Terms(
         squared(predicted, target, scale),
-        squared(embedding, utterance_y.repeat_interleave(inputs.clones, 0), scale),
+        squared(made.embedding, utterance_y.repeat_interleave(inputs.clones, 0), scale),
         side,
+        visible,
         summary,
         torch.stack([moments(target), moments(predicted), moments(utterance_y)]),
     )
@@ -63,12 +79,9 @@ def targets(teacher: Emotion2vec, features: Tensor, inputs: Inputs, recipe: Reci
     return frame_targets(ffn, valid, layers), utterance_targets(ffn, valid, layers, kind)
 
 
-def predict(student: Emotion2vec, features: Tensor, inputs: Inputs, recipe: Recipe) -> tuple[Tensor, Tensor, Tensor]:
-    """Predictions (B * C, T, D) for all frames, utterance embeddings and means of the encoded frames, both (B * C, D).
-
-    The local features are computed once an utterance; each clone masks them and encodes the others. The embedding is
-    the mean of the tokens' outputs, or (global) of the encoded frames'.
-    """
+def predict(student: Emotion2vec, features: Tensor, inputs: Inputs, recipe: Recipe) -> Predicted:
+    """What the student predicts: the local features are computed once an utterance; each clone masks them and encodes
+    the others."""
     valid = None if inputs.valid is None else inputs.valid.repeat_interleave(inputs.clones, 0)
     x = student.positioned(features.repeat_interleave(inputs.clones, 0), valid, inputs.masked)
     where = inputs.kept[:, :, None].expand(-1, -1, x.shape[-1])
@@ -76,11 +89,11 @@ def predict(student: Emotion2vec, features: Tensor, inputs: Inputs, recipe: Reci
     frames = encoded.hidden[-1]
     means = frames.mean(1) if inputs.kept_valid is None else time_mean(frames, inputs.kept_valid)
     embedding = means if recipe.loss.utterance_loss == "global" else encoded.tokens.mean(1)
-    visible = F.dropout(frames, student.config.decoder_dropout, student.training)
-    noise = recipe.masking.noise * torch.randn(x.shape, dtype=visible.dtype, device=x.device)
+    known = F.dropout(frames, student.config.decoder_dropout, student.training)
+    noise = recipe.masking.noise * torch.randn(x.shape, dtype=known.dtype, device=x.device)
     if inputs.kept_valid is not None:
-        visible = torch.where(inputs.kept_valid[:, :, None], visible, noise[:, : visible.shape[1]])
-    return student.decode(noise.scatter(1, where, visible), valid), embedding, means
+        known = torch.where(inputs.kept_valid[:, :, None], known, noise[:, : known.shape[1]])
+    return Predicted(student.decode(noise.scatter(1, where, known), valid), embedding, frames, means)
 
 
 def instance_norm(x: Tensor, valid: Tensor) -> Tensor:

@@ -90,7 +90,7 @@ class Views(Section):
 
 
 class Loss(Section):
-    """frame * L_frm + alpha * L_utt + side * L_side + summary * L_summary, and the losses of views."""
+    """frame * L_frm + alpha * L_utt + side * L_side + visible * L_visible + summary * L_summary, and those of views."""
 
     frame: AtLeast0 = 1.0
     alpha: AtLeast0 = 1.0
@@ -99,7 +99,8 @@ class Loss(Section):
     weighting: Weighting = "mean"
     scale: Positive | None = None  # of squared distances; None: 1/sqrt(D)
     side_targets: tuple[SideTarget, ...] = ()  # not of the paper; distil: the frames of that upstream
-    side: AtLeast0 = 1.0  # weight of the loss of side targets, frame by frame
+    side: AtLeast0 = 1.0  # weight of the loss of side targets on masked frames, from the decoder
+    visible: AtLeast0 = 0.0  # weight of their loss on the frames that the student sees, from its last layer
     summary: AtLeast0 = 0.0  # weight of the loss of their statistics over the utterance
     views: Views | None = None  # not of the paper
 
@@ -109,6 +110,8 @@ class Loss(Section):
             raise ValueError("frame and alpha are both 0: there is nothing to learn")
         if self.summary and not self.side_targets:
             raise ValueError("summary has a weight, but there are no side_targets to summarise")
+        if self.visible and not self.side_targets:
+            raise ValueError("visible has a weight, but there are no side_targets to predict")
         return self
 
 
@@ -158,11 +161,13 @@ class Recipe(recipe_sections.Recipe):
         return self.distil
 
     def plain(self) -> dict[str, object]:
-        """Its settings as plain values; without `loss.views` and `distil` where there are none, as in files of earlier
-        versions."""
+        """Its settings as plain values; without `loss.views`, `loss.visible` and `distil` where there are none, as in
+        files of earlier versions."""
         settings, loss = super().plain(), self.loss.model_dump(mode="json")
         if self.loss.views is None:
             del loss["views"]
+        if not self.loss.visible:
+            del loss["visible"]
         if self.distil is None:
             del settings["distil"]
         return settings | {"loss": loss}

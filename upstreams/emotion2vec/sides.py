@@ -1,8 +1,9 @@
 """Side targets: beside the teacher's output, the student predicts energy, pitch and spectrum, which are measured,
 and the frames of another upstream, which are given.
 
-It predicts them for every masked frame. It also predicts their statistics over the utterance, from the time-mean of its
-last layer: that mean is what most heads use, and instance-normalised frame targets teach nothing about it.
+It predicts them for every masked frame, from the decoder's output, and may predict them for the frames that it sees,
+from its last layer. It also predicts their statistics over the utterance, from the time-mean of its last layer: that
+mean is what most heads use, and instance-normalised frame targets teach nothing about it.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ SPREAD = (
 
 
 class Heads(nn.Module):
-    """A linear layer for frames and one for utterances. Only training uses them: no checkpoint holds them."""
+    """Linear layers for masked frames, for visible ones and for utterances. No checkpoint holds them."""
 
     def __init__(self, loss: Loss, dim: int, teacher: int = 0) -> None:
         """`teacher`: width of the frames of the upstream that is distilled."""
@@ -33,6 +34,8 @@ class Heads(nn.Module):
             self.frames = nn.Linear(dim, count)
         if loss.side_targets and loss.summary:
             self.summary = nn.Linear(dim, 3 * count)
+        if loss.visible:
+            self.visible = nn.Linear(dim, count)
 
 
 def weights(heads: Heads, like: Tensor) -> Tensor:
@@ -40,10 +43,10 @@ def weights(heads: Heads, like: Tensor) -> Tensor:
     return torch.tensor([1 / width for width in heads.widths for _ in range(width)], device=like.device)
 
 
-def side_loss(heads: Heads, predicted: Tensor, wanted: Tensor) -> Tensor:
-    """Weighted squared error summed over (M, D) predictions of masked frames, for (M, .) targets; those that are NaN do
-    not count."""
-    error = torch.where(wanted.isnan(), 0.0, heads.frames(predicted).float() - wanted.nan_to_num())
+def side_loss(heads: Heads, layer: nn.Linear, frames: Tensor, wanted: Tensor) -> Tensor:
+    """Weighted squared error of one of the heads' layers, summed over (M, D) frames, for (M, .) targets; those that are
+    NaN do not count."""
+    error = torch.where(wanted.isnan(), 0.0, layer(frames).float() - wanted.nan_to_num())
     return (error.square() * weights(heads, error)).sum()
 
 

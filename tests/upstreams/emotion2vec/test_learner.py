@@ -50,7 +50,7 @@ def plain_loss(student, teacher, step: list[MicroBatch], spoken: Speech, recipe:
         inputs = Inputs(**{**vars(inputs), "waveforms": inputs.waveforms.double()})
         features, _ = student.local(inputs.waveforms, inputs.lengths)
         frame_y, utterance_y = targets(teacher, features.detach(), inputs, recipe)
-        prediction, embedding, _ = predict(student, features, inputs, recipe)
+        prediction, embedding, *_ = predict(student, features, inputs, recipe)
         distances = (prediction - frame_y.repeat_interleave(inputs.clones, 0)).square().sum(-1)
         frames.append(distances[inputs.masked].sum() / recipe.network.dim**0.5)
         far = (embedding - utterance_y.repeat_interleave(inputs.clones, 0)).square().sum(-1)

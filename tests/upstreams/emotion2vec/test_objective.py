@@ -94,7 +94,7 @@ def test_losses_agree_with_a_plain_float64_computation(spoken: Speech, changes: 
     inputs = load(spoken, micro, recipe, recipe.network)
     assert inputs.valid is not None and inputs.kept_valid is not None  # the batch is padded
     sums = terms(student, teacher, torch.nn.Identity(), inputs, recipe)
-    masked, clones = counts(recipe, recipe.network, [micro])
+    masked, _, clones = counts(recipe, recipe.network, [micro])
     frame = float(sums.frame.detach()) / masked
     utterance = float(sums.utterance.detach()) * utterance_weight(recipe.loss.weighting, clones, 1.0)
     assert (frame, utterance) == pytest.approx(by_hand(student, teacher, spoken, recipe), rel=2e-4, abs=1e-9)

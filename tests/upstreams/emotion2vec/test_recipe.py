@@ -47,6 +47,8 @@ def test_the_teacher_leaves_its_beginning_behind(changes: tuple[str, ...]) -> No
         (["model.preset=huge"], "'huge' is unknown; expected one of base, large, small"),
         (["model.dim=100"], "no multiple"),
         (["loss.alpha=0", "loss.frame=0"], "nothing to learn"),
+        (["loss.side_targets=[]", "loss.visible=1", "loss.summary=0"], "no side_targets to predict"),
+        (["loss.side_targets=[]", "loss.summary=1"], "no side_targets to summarise"),
         (["teacher.layers=9"], "the model has 4 blocks"),
         (["loss.utterance_loss=token", "model.tokens=3"], r"takes model\.tokens 1, found 3"),
         (["model.decoder_depth=0"], "without a decoder"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,9 @@ import pytest
 import torch
 
 from tests.upstreams.pretraining.training import buzzes, packed, run, tiny
-from upstreams.emotion2vec.masked_batch import load, mel_at
+from upstreams.emotion2vec.masked_batch import counts, load, mel_at
+from upstreams.emotion2vec.model import Emotion2vec
+from upstreams.emotion2vec.objective import predict, terms
 from upstreams.emotion2vec.recipe import Loss
 from upstreams.emotion2vec.sides import SPREAD, Heads, side_loss, statistics
 from upstreams.pretraining.batches import MEL_HOP, MEL_WINDOW, MicroBatch, gain
@@ -57,7 +60,7 @@ def test_what_is_unvoiced_has_no_pitch_to_learn() -> None:
     with torch.no_grad():
         out = learnt.frames(predicted)
         wanted = (out[1, 0] - 0.3) ** 2 + (out[0, 1] + 1) ** 2 + (out[1, 1] - 1) ** 2
-        assert side_loss(learnt, predicted, tracks[:, :2]) == pytest.approx(float(wanted) / 2)
+        assert side_loss(learnt, learnt.frames, predicted, tracks[:, :2]) == pytest.approx(float(wanted) / 2)
 
 
 def test_statistics_are_those_of_what_is_there() -> None:
@@ -86,6 +89,37 @@ def test_an_utterances_statistics_are_learnt(data: Path, tmp_path: Path) -> None
     changes = ("loss.side_targets=[log_energy,f0,log_mel]", "loss.summary=5", "optimiser.steps=60")
     lines = run(tiny(*changes), data, tmp_path / "run")
     assert lines[-1]["summary_loss"] < 0.7 * lines[0]["summary_loss"]
+
+
+@pytest.mark.parametrize("equal", [True, False])
+def test_visible_frames_are_predicted_from_the_last_layer(pack: Pack, equal: bool) -> None:
+    """Each of its own frame's targets, as a loop over clones and frames gives it; padding is no frame."""
+    recipe = tiny("loss.side_targets=[log_mel]", "loss.visible=1")
+    torch.manual_seed(0)
+    student = Emotion2vec(recipe.network)
+    heads = Heads(recipe.loss, recipe.network.dim)
+    micro = MicroBatch(0, np.arange(3), np.zeros(3, int), np.array([9600] * 3 if equal else [9600, 6400, 8000]))
+    inputs = load(Speech(pack), micro, recipe, recipe.network)
+    assert (inputs.kept_valid is None) == equal and inputs.sides is not None
+    with torch.no_grad():
+        features, _ = student.eval().local(inputs.waveforms, inputs.lengths)
+        last = predict(student, features, inputs, recipe).visible
+        sum_, frames = 0.0, 0
+        for clone, kept in enumerate(inputs.kept.tolist()):
+            for place, t in enumerate(kept):
+                if inputs.kept_valid is None or inputs.kept_valid[clone, place]:
+                    wanted = inputs.sides[clone // inputs.clones, t]
+                    sum_ += float((heads.visible(last[clone, place]) - wanted).square().mean())
+                    frames += 1
+        own = terms(student, copy.deepcopy(student), heads, inputs, recipe).visible
+    assert float(own) == pytest.approx(sum_, rel=1e-4)
+    assert frames == counts(recipe, recipe.network, [micro]).kept
+
+
+def test_what_visible_frames_hold_is_learnt(data: Path, tmp_path: Path) -> None:
+    changes = ("loss.side_targets=[log_mel]", "loss.side=0", "loss.visible=2", "optimiser.steps=40")
+    lines = run(tiny(*changes), data, tmp_path / "run")
+    assert lines[-1]["visible_loss"] < 0.7 * lines[0]["visible_loss"]
 
 
 def test_side_targets_are_learnt_and_leave_the_checkpoint_as_it_is(data: Path, tmp_path: Path) -> None:
