@@ -164,9 +164,9 @@ def test_a_kept_encoder_is_an_upstream_whose_cells_are_marked(folder: Path) -> N
 def test_all_folds_are_averaged_and_the_upstream_must_be_the_same(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    [record] = [one for one in leaderboard.load(results(folder))[0] if one.cell.downstream == "probe"
+    [record] = [one for one in leaderboard.load(results(folder))[0] if one.cell.downstream.startswith("probe@")
                 and one.cell.upstream.startswith("tiny")]  # fmt: skip
-    cell, files = f"{record.cell.upstream}/demo/probe", utterances(folder)["path"].tolist()[:2]
+    cell, files = f"{record.cell.upstream}/demo/{record.cell.downstream}", utterances(folder)["path"].tolist()[:2]
     where = ("-u", f"{folder}/tiny.py:tiny")
     whole = applied(folder, cell, *files, *where)
     assert "the mean of" in capsys.readouterr().err
