@@ -25,18 +25,20 @@ def step_flops(recipe: Recipe, network: ModelConfig, step: Sequence[MicroBatch])
 
 
 def parts(recipe: Recipe, network: ModelConfig, samples: np.ndarray) -> dict[str, float]:
-    """The same by part, for utterances of (B,) samples."""
+    """The same by part, for utterances of (B,) samples; teacher and decoder where a loss needs them."""
     frames = network.frames(samples).astype(float)
     kept = np.array([t - masked_count(int(t), recipe.masking.share) for t in frames])
     student = BACKWARD * recipe.batch.clones
-    return {
+    of = {
         "local encoder": BACKWARD * local(network, samples),
-        "teacher": positional(network, frames) + blocks(network, frames),
         "student, positional": student * positional(network, frames),
         "student, blocks": student * blocks(network, kept),
-        "decoder": student * decoder(network, frames),
-        **(_views(recipe.loss.views, network, samples) if recipe.loss.views else {}),
     }
+    if recipe.loss.from_average:
+        of["teacher"] = positional(network, frames) + blocks(network, frames)
+    if recipe.loss.decodes:
+        of["decoder"] = student * decoder(network, frames)
+    return of | (_views(recipe.loss.views, network, samples) if recipe.loss.views else {})
 
 
 def _views(views: Views, network: ModelConfig, samples: np.ndarray) -> dict[str, float]:

@@ -47,7 +47,7 @@ class SelfDistillation:
         self.config = asdict(self.framing)
         self.statistics = 3 * 2 * self.framing.dim
         self.weights = weights_of(recipe)
-        self.watched = {"target": recipe.collapse.target}
+        self.watched = {"target": recipe.collapse.target} if recipe.loss.from_average else {}
         if recipe.loss.frame:  # else nothing teaches the decoder
             self.watched["prediction"] = recipe.collapse.prediction
         self.views = recipe.loss.views
@@ -98,11 +98,12 @@ class SelfDistillation:
         masked = counts(self.recipe, self.framing, step).masked
         own = 3 * 2 * self.framing.dim
         targets, predictions, utterances = statistics[:own].view(3, 2, -1)
-        figures = {
-            "target_var": spread(targets, masked),
-            "prediction_var": spread(predictions, masked),
-            "utterance_target_var": spread(utterances, self._utterances(step)),
-        }
+        figures = {}
+        if self.recipe.loss.from_average:
+            figures["target_var"] = spread(targets, masked)
+            if self.recipe.loss.decodes:
+                figures["prediction_var"] = spread(predictions, masked)
+            figures["utterance_target_var"] = spread(utterances, self._utterances(step))
         if self.views:
             embeddings = statistics[own : own + 2 * self.views.width].view(2, -1)
             figures["view_var"] = spread(embeddings, 2 * self._utterances(step))
@@ -136,8 +137,8 @@ def initial(recipe: Recipe) -> Emotion2vec:
 def weights_of(recipe: Recipe) -> dict[str, float]:
     """Name of each loss that the recipe has -> its weight."""
     loss = recipe.loss
-    weights = {"frame_loss": loss.frame, "utterance_loss": loss.alpha}
-    if loss.side_targets:
+    weights = {"frame_loss": loss.frame, "utterance_loss": loss.alpha} if loss.from_average else {}
+    if loss.side and loss.side_targets:
         weights["side_loss"] = loss.side
     if loss.visible:
         weights["visible_loss"] = loss.visible

@@ -33,38 +33,46 @@ class Terms(NamedTuple):
 class Predicted(NamedTuple):
     """What the student makes of B utterances with C clones each."""
 
-    frames: Tensor  # (B * C, T, D) predictions for all frames
+    frames: Tensor | None  # (B * C, T, D) predictions for all frames; None: no loss needs them
     embedding: Tensor  # (B * C, D) the mean of the tokens' outputs, or (global) of the encoded frames'
     visible: Tensor  # (B * C, K, D) the last layer, of the frames that it gets
     means: Tensor  # (B * C, D) their means
 
 
 def terms(student: Emotion2vec, teacher: Emotion2vec, heads: Heads, inputs: Inputs, recipe: Recipe) -> Terms:
-    """The losses of a micro-batch (emotion2vec, 3.2 and 3.3); those of side targets are ours."""
+    """The losses of a micro-batch (emotion2vec, 3.2 and 3.3); those of side targets are ours.
+
+    The teacher and the decoder are left out where no loss needs them: what they would give then counts as 0.
+    """
+    loss = recipe.loss
     features, _ = student.local(inputs.waveforms, inputs.lengths)
-    frame_y, utterance_y = targets(teacher, features.detach(), inputs, recipe)
     made = predict(student, features, inputs, recipe)
+    frame = utterance = side = visible = summary = torch.zeros((), device=features.device)
+    statistics = torch.zeros(3, 2, student.config.dim, dtype=torch.float64, device=features.device)
     clone, t = inputs.masked_at
-    predicted, target = made.frames[clone, t], frame_y[clone // inputs.clones, t]
-    scale = recipe.loss.scale
-    side = visible = summary = torch.zeros((), device=predicted.device)
+    predicted = None if made.frames is None else made.frames[clone, t]
+    if loss.from_average:
+        frame_y, utterance_y = targets(teacher, features.detach(), inputs, recipe)
+        target = frame_y[clone // inputs.clones, t]
+        utterance = squared(made.embedding, utterance_y.repeat_interleave(inputs.clones, 0), loss.scale)
+        statistics[0], statistics[2] = moments(target), moments(utterance_y)
+        if predicted is not None:
+            frame = squared(predicted, target, loss.scale)
+            statistics[1] = moments(predicted)
     if inputs.sides is not None:
-        side = side_loss(heads, heads.frames, predicted, inputs.sides[clone // inputs.clones, t])
-        if recipe.loss.visible:
+        if predicted is not None:
+            side = side_loss(heads, heads.frames, predicted, inputs.sides[clone // inputs.clones, t])
+        if loss.visible:
             rows = torch.arange(len(inputs.kept), device=clone.device)[:, None] // inputs.clones
             wanted = inputs.sides[rows, inputs.kept]
             there = ... if inputs.kept_valid is None else inputs.kept_valid
             visible = side_loss(heads, heads.visible, made.visible[there], wanted[there])
-        if recipe.loss.summary:
-            summary = summary_loss(heads, made.means, inputs.sides, inputs.valid)
-    return Terms(
-        squared(predicted, target, scale),
-        squared(made.embedding, utterance_y.repeat_interleave(inputs.clones, 0), scale),
-        side,
-        visible,
-        summary,
-        torch.stack([moments(target), moments(predicted), moments(utterance_y)]),
-    )
+        if loss.summary:
+            pooled = made.means
+            if loss.pooled == "mean_and_deviation":
+                pooled = torch.cat([pooled, time_deviation(made.visible, pooled, inputs.kept_valid)], dim=1)
+            summary = summary_loss(heads, pooled, inputs.sides, inputs.valid)
+    return Terms(frame, utterance, side, visible, summary, statistics)
 
 
 @torch.no_grad()
@@ -89,6 +97,8 @@ def predict(student: Emotion2vec, features: Tensor, inputs: Inputs, recipe: Reci
     frames = encoded.hidden[-1]
     means = frames.mean(1) if inputs.kept_valid is None else time_mean(frames, inputs.kept_valid)
     embedding = means if recipe.loss.utterance_loss == "global" else encoded.tokens.mean(1)
+    if not recipe.loss.decodes:
+        return Predicted(None, embedding, frames, means)
     known = F.dropout(frames, student.config.decoder_dropout, student.training)
     noise = recipe.masking.noise * torch.randn(x.shape, dtype=known.dtype, device=x.device)
     if inputs.kept_valid is not None:
@@ -108,6 +118,12 @@ def time_mean(x: Tensor, valid: Tensor) -> Tensor:
     """(B, D): the mean of (B, T, D) over the valid frames."""
     weight = valid.unsqueeze(-1).to(x.dtype)
     return (x * weight).sum(1) / weight.sum(1)
+
+
+def time_deviation(x: Tensor, means: Tensor, valid: Tensor | None) -> Tensor:
+    """(B, D): the standard deviation of (B, T, D) over the valid frames, whose (B, D) means are known."""
+    squares = (x - means[:, None]).square()
+    return ((squares.mean(1) if valid is None else time_mean(squares, valid)) + EPS).sqrt()
 
 
 def frame_targets(ffn: Sequence[Tensor], valid: Tensor, layers: int) -> Tensor:

@@ -34,6 +34,7 @@ LAG = 0.05  # share of the initial weights in the last teacher, above which peop
 UtteranceLoss = Literal["chunk", "token", "global"]
 UtteranceTarget = Literal["layer_norm", "raw_mean", "as_published"]
 Weighting = Literal["mean", "released"]
+Pooled = Literal["mean", "mean_and_deviation"]
 SideTarget = Literal["log_energy", "f0", "log_mel", "distil"]
 
 
@@ -102,17 +103,30 @@ class Loss(Section):
     side: AtLeast0 = 1.0  # weight of the loss of side targets on masked frames, from the decoder
     visible: AtLeast0 = 0.0  # weight of their loss on the frames that the student sees, from its last layer
     summary: AtLeast0 = 0.0  # weight of the loss of their statistics over the utterance
+    pooled: Pooled = "mean"  # over time, of the student's last layer: what these statistics are predicted from
     views: Views | None = None  # not of the paper
 
     @model_validator(mode="after")
     def _some(self) -> Self:
-        if self.frame == self.alpha == 0 and self.views is None:
-            raise ValueError("frame and alpha are both 0: there is nothing to learn")
+        if not (self.from_average or self.visible or self.summary or self.views):
+            raise ValueError("frame, alpha, visible and summary are all 0: there is nothing to learn")
         if self.summary and not self.side_targets:
             raise ValueError("summary has a weight, but there are no side_targets to summarise")
+        if self.pooled != "mean" and not self.summary:
+            raise ValueError("pooled decides nothing where summary is 0; leave it out")
         if self.visible and not self.side_targets:
             raise ValueError("visible has a weight, but there are no side_targets to predict")
         return self
+
+    @property
+    def from_average(self) -> bool:
+        """Whether anything is learnt from the average of the student, or it is side targets and views alone."""
+        return bool(self.frame or self.alpha)
+
+    @property
+    def decodes(self) -> bool:
+        """Whether masked frames are predicted."""
+        return bool(self.frame or (self.side and self.side_targets))
 
 
 class Recipe(recipe_sections.Recipe):
@@ -161,13 +175,15 @@ class Recipe(recipe_sections.Recipe):
         return self.distil
 
     def plain(self) -> dict[str, object]:
-        """Its settings as plain values; without `loss.views`, `loss.visible` and `distil` where there are none, as in
-        files of earlier versions."""
+        """Its settings as plain values; without `loss.views`, `loss.visible`, `loss.pooled` and `distil` where they
+        decide nothing, as in files of earlier versions."""
         settings, loss = super().plain(), self.loss.model_dump(mode="json")
         if self.loss.views is None:
             del loss["views"]
         if not self.loss.visible:
             del loss["visible"]
+        if self.loss.pooled == "mean":
+            del loss["pooled"]
         if self.distil is None:
             del settings["distil"]
         return settings | {"loss": loss}

@@ -2,8 +2,8 @@
 and the frames of another upstream, which are given.
 
 It predicts them for every masked frame, from the decoder's output, and may predict them for the frames that it sees,
-from its last layer. It also predicts their statistics over the utterance, from the time-mean of its last layer: that
-mean is what most heads use, and instance-normalised frame targets teach nothing about it.
+from its last layer. It also predicts their statistics over the utterance, from the time-mean of its last layer (or mean
+and deviation): these are what most heads use, and instance-normalised frame targets teach nothing about them.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Heads(nn.Module):
         if loss.side_targets:
             self.frames = nn.Linear(dim, count)
         if loss.side_targets and loss.summary:
-            self.summary = nn.Linear(dim, 3 * count)
+            self.summary = nn.Linear(dim * (1 if loss.pooled == "mean" else 2), 3 * count)
         if loss.visible:
             self.visible = nn.Linear(dim, count)
 
@@ -50,10 +50,11 @@ def side_loss(heads: Heads, layer: nn.Linear, frames: Tensor, wanted: Tensor) ->
     return (error.square() * weights(heads, error)).sum()
 
 
-def summary_loss(heads: Heads, means: Tensor, sides: Tensor, valid: Tensor | None) -> Tensor:
-    """Weighted squared error summed over (B * C, D) time-means of clones, for (B, T, .) targets of whole utterances."""
+def summary_loss(heads: Heads, pooled: Tensor, sides: Tensor, valid: Tensor | None) -> Tensor:
+    """Weighted squared error summed over the (B * C, .) pooled frames of clones, for (B, T, .) targets of whole
+    utterances."""
     wanted = statistics(sides, valid)
-    error = heads.summary(means).float() - wanted.repeat_interleave(len(means) // len(wanted), 0)
+    error = heads.summary(pooled).float() - wanted.repeat_interleave(len(pooled) // len(wanted), 0)
     return (error.square() * weights(heads, error).repeat(3)).sum() / 3
 
 

@@ -3,7 +3,9 @@
     CACHE/packs/<32 hex>.<12 hex>.frames   float16 (frames, D) of a shard's utterances, one after another
     CACHE/packs/<32 hex>.<12 hex>.frames.json   how many frames each has, sha256 of all
 
-They are computed once and shared by runs whose teacher and layer are the same. A run takes their principal axes.
+They are computed once and shared by runs whose teacher and layer are the same. A run takes what they hold besides their
+place in the utterance (a third of the variance of Whisper's, which has embeddings of places; a student that gets a part
+of an utterance cannot know it), along the axes along which utterances differ most.
 """
 
 from __future__ import annotations
@@ -31,7 +33,8 @@ if TYPE_CHECKING:
 
 VERSION = 1
 LEAST = 1e-6  # variance along an axis, as a share of the first one's, below which it is rounding
-SAMPLE = 400  # utterances, spread over the pack, whose frames tell mean and axes
+SAMPLE = 2000  # utterances, spread over the pack, whose frames tell means and axes
+FEW = 20  # utterances that a mean needs, to be more its own than that of all frames
 
 
 class GivenFrames:
@@ -40,6 +43,8 @@ class GivenFrames:
     Attributes:
         teacher: what checkpoints say of it.
         width: values in a frame.
+        means: (longest, D) of the teacher's frames at each place in an utterance.
+        axes: (D, width), those that are taken.
     """
 
     def __init__(
@@ -50,20 +55,23 @@ class GivenFrames:
         model, self.teacher = _loaded(wanted, device)
         self._pack, self._layer = pack, self.teacher["layer"]
         self._shards = []
-        self._start, self._frames = np.zeros(len(pack), int), np.zeros(len(pack), int)
+        self._start, self._counts = np.zeros(len(pack), int), np.zeros(len(pack), int)
         suffix = hashing.of_json([VERSION, self.teacher["fingerprint"], self._layer])[:12]
         for index, path in enumerate(pack.paths):
             rows = np.flatnonzero(pack.shard == index)
             frames, counts = self._shard(model, rows, path.with_suffix(f".{suffix}.frames"))
             self._shards.append(frames)
-            self._frames[rows], self._start[rows] = counts, np.cumsum(counts) - counts
+            self._counts[rows], self._start[rows] = counts, np.cumsum(counts) - counts
             if progress:
                 progress(int(rows[-1]) + 1 if len(rows) else 0, len(pack))
         self.width = min(wanted.width, model.width)
-        self._mean, self._axes = self._principal()
+        some = np.unique(np.linspace(0, len(pack) - 1, SAMPLE).round().astype(int)).tolist()
+        self.means = self._means(some)
+        self.axes = self._axes_of(some)
 
     def of(self, micro: MicroBatch, framing: Framing) -> np.ndarray:
-        """(B, T, width) float32: the teacher's frame at the middle of each frame, along the principal axes.
+        """(B, T, width) float32: the teacher's frame at the middle of each frame, less the mean at its place, along the
+        axes.
 
         The teacher's frames are taken to be spread evenly over the utterance.
         """
@@ -71,34 +79,51 @@ class GivenFrames:
         given = np.zeros((len(frames), frames.max(), self.width), np.float32)
         for row, (utterance, start, t) in enumerate(zip(micro.utterances, micro.starts, frames, strict=True)):
             middle = start + np.arange(t) * framing.hop + framing.min_samples / 2
-            place = (middle / self._pack.lengths[utterance] * self._frames[utterance]).astype(int)
-            own = self._of(int(utterance))
-            given[row, :t] = (own[np.minimum(place, len(own) - 1)].astype(np.float32) - self._mean) @ self._axes
+            place = (middle / self._pack.lengths[utterance] * self._counts[utterance]).astype(int)
+            own = self.frames(int(utterance))
+            place = np.minimum(place, len(own) - 1)
+            given[row, :t] = (own[place].astype(np.float32) - self.means[place]) @ self.axes
         return given
 
-    def _of(self, utterance: int) -> np.ndarray:
-        """(frames, D) float16."""
+    def frames(self, utterance: int) -> np.ndarray:
+        """(frames, D) float16: all that the teacher gives for an utterance."""
         start = self._start[utterance]
         shard: np.ndarray = self._shards[self._pack.shard[utterance]]
-        return shard[start : start + self._frames[utterance]]
+        return shard[start : start + self._counts[utterance]]
 
-    def _principal(self) -> tuple[np.ndarray, np.ndarray]:
-        """(D,) mean of frames, and (D, width) their first principal axes, scaled so that values along each vary by 1:
-        as with other side targets, none outweighs the others."""
-        some = np.unique(np.linspace(0, len(self._pack) - 1, SAMPLE).round().astype(int)).tolist()
-        width = self._of(some[0]).shape[1]
-        count, total, products = 0, np.zeros(width), np.zeros((width, width))
+    def _means(self, some: list[int]) -> np.ndarray:
+        """(longest, D): the mean of frames at each place in an utterance; where few utterances reach, nearly that of
+        all frames."""
+        width = self.frames(some[0]).shape[1]
+        total, count = np.zeros((self._counts.max(), width)), np.zeros((self._counts.max(), 1))
         for utterance in some:
-            frames = self._of(utterance).astype(np.float64)
-            count, total, products = count + len(frames), total + frames.sum(0), products + frames.T @ frames
-        mean = total / count
-        covariance = products / count - np.outer(mean, mean)
-        variances, axes = (part[..., ::-1][..., : self.width] for part in np.linalg.eigh(covariance))
-        if variances[0] <= 0:
+            frames = self.frames(utterance)
+            total[: len(frames)] += frames
+            count[: len(frames)] += 1
+        means: np.ndarray = (total + FEW * total.sum(0) / count.sum()) / (count + FEW)
+        return means.astype(np.float32)
+
+    def _axes_of(self, some: list[int]) -> np.ndarray:
+        """(D, width): the axes along which the means of utterances differ most, scaled so that frames vary by 1 along
+        each: as with other side targets, none outweighs the others.
+
+        The axes along which frames differ most are those of sounds: of Whisper's, 64 of them tell emotions much worse
+        than 64 of these (docs/pretraining.md).
+        """
+        width = self.means.shape[1]
+        of_utterances, count, products = np.zeros((len(some), width)), 0, np.zeros((width, width))
+        for row, utterance in enumerate(some):
+            frames = self.frames(utterance) - self.means[: self._counts[utterance]].astype(np.float64)
+            of_utterances[row] = frames.mean(0)
+            count, products = count + len(frames), products + frames.T @ frames
+        of_utterances -= of_utterances.mean(0)
+        axes: np.ndarray = np.linalg.eigh(of_utterances.T @ of_utterances)[1][:, ::-1][:, : self.width]
+        variances = (products / count @ axes * axes).sum(0)
+        if variances.max() <= 0:
             raise UpstreamError(f"{self.teacher['title']}: its frames are all alike; name another layer or upstream")
-        scale = np.sqrt(variances.clip(min=LEAST * variances[0]))
+        scale = np.sqrt(variances.clip(min=LEAST * variances.max()))
         signs = np.sign(axes[np.abs(axes).argmax(0), np.arange(self.width)])
-        return mean.astype(np.float32), (axes * signs / scale).astype(np.float32)
+        return (axes * signs / scale).astype(np.float32)
 
     def _shard(self, model: Frozen, rows: np.ndarray, path: Path) -> tuple[np.ndarray, list[int]]:
         """(frames, D) float16 of a shard's utterances and how many each has: mapped from a whole file, or made now."""

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import torch
 
-from tests.upstreams.pretraining.training import buzzes, packed, run, tiny
+from tests.upstreams.pretraining.training import STILL, buzzes, packed, run, tiny
 from upstreams.emotion2vec.masked_batch import counts, load, mel_at
 from upstreams.emotion2vec.model import Emotion2vec
-from upstreams.emotion2vec.objective import predict, terms
+from upstreams.emotion2vec.objective import predict, terms, time_deviation, time_mean
 from upstreams.emotion2vec.recipe import Loss
 from upstreams.emotion2vec.sides import SPREAD, Heads, side_loss, statistics
 from upstreams.pretraining.batches import MEL_HOP, MEL_WINDOW, MicroBatch, gain
@@ -20,6 +20,8 @@ from upstreams.pretraining.mel import LogMel
 from upstreams.pretraining.method import Speech
 from upstreams.pretraining.pack import Pack
 from upstreams.pretraining.tracks import CENTRE, SCALE, Tracks
+
+SIDES_ALONE = ("loss.frame=0", "loss.alpha=0", "loss.side=0")
 
 
 @pytest.fixture(scope="module")
@@ -85,10 +87,20 @@ def test_bands_are_those_in_the_middle_of_a_frame(pack: Pack) -> None:
             assert torch.allclose(bands[:, t], alone[:, 0], atol=1e-5)
 
 
-def test_an_utterances_statistics_are_learnt(data: Path, tmp_path: Path) -> None:
-    changes = ("loss.side_targets=[log_energy,f0,log_mel]", "loss.summary=5", "optimiser.steps=60")
-    lines = run(tiny(*changes), data, tmp_path / "run")
+@pytest.mark.parametrize("pooled", ["mean", "mean_and_deviation"])
+def test_an_utterances_statistics_are_learnt(data: Path, tmp_path: Path, pooled: str) -> None:
+    changes = ("loss.side_targets=[log_energy,f0,log_mel]", "loss.summary=5", f"loss.pooled={pooled}")
+    lines = run(tiny(*changes, "optimiser.steps=60"), data, tmp_path / "run")
     assert lines[-1]["summary_loss"] < 0.7 * lines[0]["summary_loss"]
+
+
+def test_deviations_are_those_of_valid_frames() -> None:
+    frames = torch.randn(2, 7, 3, generator=torch.Generator().manual_seed(0))
+    valid = torch.tensor([[True] * 7, [True] * 4 + [False] * 3])
+    made = time_deviation(frames, time_mean(frames, valid), valid)
+    wanted = torch.stack([frames[0].std(0, correction=0), frames[1, :4].std(0, correction=0)])
+    assert torch.allclose(made, wanted, atol=1e-4)
+    assert torch.allclose(time_deviation(frames[:1], frames[:1].mean(1), None), wanted[:1], atol=1e-4)
 
 
 @pytest.mark.parametrize("equal", [True, False])
@@ -120,6 +132,32 @@ def test_what_visible_frames_hold_is_learnt(data: Path, tmp_path: Path) -> None:
     changes = ("loss.side_targets=[log_mel]", "loss.side=0", "loss.visible=2", "optimiser.steps=40")
     lines = run(tiny(*changes), data, tmp_path / "run")
     assert lines[-1]["visible_loss"] < 0.7 * lines[0]["visible_loss"]
+
+
+def test_without_losses_of_masked_frames_neither_teacher_nor_decoder_is_computed(
+    data: Path, pack: Pack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other losses and their gradients are the same; the log has theirs alone."""
+    targets = ("loss.side_targets=[log_mel]", "loss.visible=2", "loss.summary=3")
+    micro = MicroBatch(0, np.arange(3), np.zeros(3, int), np.array([9600, 6400, 8000]))
+    gradients = []
+    for changes in (targets, (*targets, *SIDES_ALONE)):
+        recipe = tiny(*STILL, *changes)
+        torch.manual_seed(0)
+        student = Emotion2vec(recipe.network)
+        teacher, heads = copy.deepcopy(student), Heads(recipe.loss, recipe.network.dim)
+        inputs = load(Speech(pack), micro, recipe, recipe.network)
+        made = terms(student, teacher, heads, inputs, recipe)
+        (made.visible + made.summary).backward()
+        gradients.append(
+            [None if p.grad is None else p.grad.clone() for b in student.all_blocks() for p in b.parameters()]
+        )
+        monkeypatch.setattr(Emotion2vec, "decode", None)
+    assert all(torch.equal(one, other) for one, other in zip(*gradients, strict=True))
+    recipe = tiny(*targets, *SIDES_ALONE, "optimiser.steps=40")
+    lines = run(recipe, data, tmp_path / "run")
+    assert lines[-1]["visible_loss"] < 0.7 * lines[0]["visible_loss"]
+    assert {name for name in lines[0] if name.endswith(("_loss", "_var"))} == {"visible_loss", "summary_loss"}
 
 
 def test_side_targets_are_learnt_and_leave_the_checkpoint_as_it_is(data: Path, tmp_path: Path) -> None:
