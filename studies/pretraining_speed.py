@@ -89,6 +89,8 @@ def main() -> None:
     trainers = {}
     for precision in options.precision:
         recipe = recipes.load(options.recipe, [*options.set, f"precision={precision}"])
+        if recipe.teacher_frames:
+            raise SystemExit("there are no teacher's frames of made-up audio: a recipe with distil cannot be timed")
         trainers[precision] = Trainer.begin(recipe, Speech(pack), device, Processes())
     work = next(batches(recipe, pack.lengths, Position()))
     samples = np.concatenate([micro.samples for micro in work[1]])

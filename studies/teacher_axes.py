@@ -4,8 +4,8 @@
     python run_benchmark.py -u features:AXES/all features:AXES/utterances features:AXES/frames -t TASK -d probe_stats
 
 AXES/utterances: along the axes that training takes, along which the means of utterances differ most (given_frames.py).
-AXES/frames: along as many along which frames differ most. AXES/all: as they are. Frames that a run has computed for the
-same folders are used again.
+AXES/frames: along as many along which frames differ most. AXES/all: along all. Of all, the mean at each place in an
+utterance is taken away first. Frames that a run has computed for the same folders are used again.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def along_frames(given: GivenFrames, utterances: int) -> np.ndarray:
     depth = given.means.shape[1]
     products, count = np.zeros((depth, depth)), 0
     for utterance in range(utterances):
-        frames = given.frames(utterance) - given.means[: len(given.frames(utterance))].astype(np.float64)
+        frames = given.centred(utterance).astype(np.float64)
         products, count = products + frames.T @ frames, count + len(frames)
     principal: np.ndarray = np.linalg.eigh(products / count)[1][:, ::-1][:, : given.width]
     return principal
@@ -47,14 +47,16 @@ def main() -> None:
     given = GivenFrames(pack, TeacherFrames(upstream=options.upstream, layer=options.layer, width=options.width))
     depth = given.means.shape[1]
     ways = {"all": np.eye(depth), "utterances": given.axes, "frames": along_frames(given, len(pack))}
-    for utterance, name in enumerate(pack.names):
-        frames = given.frames(utterance)
-        frames = frames - given.means[: len(frames)]
+    names = dict(zip(pack.files.tolist(), pack.names, strict=True))
+    if len(set(names.values())) < len(names):
+        raise SystemExit("files of several folders have one name; give one folder at a time")
+    for number, name in names.items():
+        frames = np.concatenate([given.centred(part) for part in np.flatnonzero(pack.files == number).tolist()])
         for way, axes in ways.items():
             file = options.output / way / f"{name}.npy"
             file.parent.mkdir(parents=True, exist_ok=True)
             np.save(file, (frames @ axes).astype(np.float16))
-    print(f"{len(pack)} utterances, {given.width} of {depth} axes: {options.output}")
+    print(f"{len(names)} files, {given.width} of {depth} axes: {options.output}")
 
 
 if __name__ == "__main__":

@@ -25,15 +25,15 @@ def step_flops(recipe: Recipe, network: ModelConfig, step: Sequence[MicroBatch])
 
 
 def parts(recipe: Recipe, network: ModelConfig, samples: np.ndarray) -> dict[str, float]:
-    """The same by part, for utterances of (B,) samples; teacher and decoder where a loss needs them."""
+    """The same by part, for utterances of (B,) samples; what no loss needs is not computed."""
     frames = network.frames(samples).astype(float)
     kept = np.array([t - masked_count(int(t), recipe.masking.share) for t in frames])
     student = BACKWARD * recipe.batch.clones
-    of = {
-        "local encoder": BACKWARD * local(network, samples),
-        "student, positional": student * positional(network, frames),
-        "student, blocks": student * blocks(network, kept),
-    }
+    of = dict[str, float]()
+    if recipe.loss.of_masked:
+        of["local encoder"] = BACKWARD * local(network, samples)
+        of["student, positional"] = student * positional(network, frames)
+        of["student, blocks"] = student * blocks(network, kept)
     if recipe.loss.from_average:
         of["teacher"] = positional(network, frames) + blocks(network, frames)
     if recipe.loss.decodes:

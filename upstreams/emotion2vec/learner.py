@@ -137,7 +137,11 @@ def initial(recipe: Recipe) -> Emotion2vec:
 def weights_of(recipe: Recipe) -> dict[str, float]:
     """Name of each loss that the recipe has -> its weight."""
     loss = recipe.loss
-    weights = {"frame_loss": loss.frame, "utterance_loss": loss.alpha} if loss.from_average else {}
+    weights = {}
+    if loss.from_average and loss.decodes:
+        weights["frame_loss"] = loss.frame
+    if loss.from_average:
+        weights["utterance_loss"] = loss.alpha
     if loss.side and loss.side_targets:
         weights["side_loss"] = loss.side
     if loss.visible:

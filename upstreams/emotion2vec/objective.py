@@ -42,13 +42,16 @@ class Predicted(NamedTuple):
 def terms(student: Emotion2vec, teacher: Emotion2vec, heads: Heads, inputs: Inputs, recipe: Recipe) -> Terms:
     """The losses of a micro-batch (emotion2vec, 3.2 and 3.3); those of side targets are ours.
 
-    The teacher and the decoder are left out where no loss needs them: what they would give then counts as 0.
+    Where no loss needs the teacher, the decoder or the student's masked utterances, they are not computed, and their
+    terms are 0.
     """
-    loss = recipe.loss
+    loss, device = recipe.loss, inputs.waveforms.device
+    frame = utterance = side = visible = summary = torch.zeros((), device=device)
+    statistics = torch.zeros(3, 2, student.config.dim, dtype=torch.float64, device=device)
+    if not loss.of_masked:
+        return Terms(frame, utterance, side, visible, summary, statistics)
     features, _ = student.local(inputs.waveforms, inputs.lengths)
     made = predict(student, features, inputs, recipe)
-    frame = utterance = side = visible = summary = torch.zeros((), device=features.device)
-    statistics = torch.zeros(3, 2, student.config.dim, dtype=torch.float64, device=features.device)
     clone, t = inputs.masked_at
     predicted = None if made.frames is None else made.frames[clone, t]
     if loss.from_average:

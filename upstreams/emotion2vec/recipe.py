@@ -108,8 +108,11 @@ class Loss(Section):
 
     @model_validator(mode="after")
     def _some(self) -> Self:
-        if not (self.from_average or self.visible or self.summary or self.views):
-            raise ValueError("frame, alpha, visible and summary are all 0: there is nothing to learn")
+        if not (self.of_masked or self.views):
+            raise ValueError(
+                "frame, alpha, visible, summary and side (with side_targets) are all 0, and there are no views: there "
+                "is nothing to learn"
+            )
         if self.summary and not self.side_targets:
             raise ValueError("summary has a weight, but there are no side_targets to summarise")
         if self.pooled != "mean" and not self.summary:
@@ -120,13 +123,18 @@ class Loss(Section):
 
     @property
     def from_average(self) -> bool:
-        """Whether anything is learnt from the average of the student, or it is side targets and views alone."""
+        """Whether utterances with masked frames are to predict what the average of the student gives for them whole."""
         return bool(self.frame or self.alpha)
 
     @property
     def decodes(self) -> bool:
         """Whether masked frames are predicted."""
         return bool(self.frame or (self.side and self.side_targets))
+
+    @property
+    def of_masked(self) -> bool:
+        """Whether anything is learnt from utterances with masked frames; else from views alone."""
+        return bool(self.from_average or self.decodes or self.visible or self.summary)
 
 
 class Recipe(recipe_sections.Recipe):

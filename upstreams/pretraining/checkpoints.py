@@ -13,7 +13,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING, NotRequired, TypedDict
 
 from commons import files, hashing
 from commons.errors import Notice, NotThere, Refused, some
@@ -37,6 +37,7 @@ class Teacher(TypedDict):
     title: str
     layer: int
     fingerprint: str
+    targets: NotRequired[int]  # the way in which targets are made of its frames; not there: the first one
     seen: dict[str, str]  # as of checkpoints; "unknown" among its corpora: others as well, which nobody names
 
 
@@ -178,6 +179,11 @@ def _behind(path: Path, method: str) -> Iterator[Facts]:
         facts = facts.get("began_with")
 
 
+def taught_by(teacher: Teacher) -> str:
+    """What of a teacher decides a run."""
+    return f"{teacher['fingerprint']}:{teacher.get('targets', 1)}"
+
+
 def group_of_runs(path: Path, method: str) -> str | None:
     """What a checkpoint shares with those of runs that differ in seeds alone, hashed: recipe, audio, scores, step, part
     of the method, and facts of the weights with which the run began; of such a file without facts only its name.
@@ -190,7 +196,7 @@ def group_of_runs(path: Path, method: str) -> str | None:
     decides = _seedless(facts["recipe"])
     decides |= {"audio": facts.get("audio"), "step": facts.get("step"), SCORES: facts.get("scores")}
     if "teacher" in facts:
-        decides["teacher"] = facts["teacher"]["fingerprint"]
+        decides["teacher"] = taught_by(facts["teacher"])
     if (named := STEP.fullmatch(path.name)) and named[2]:
         decides["part"] = named[2]
     if before:
@@ -203,7 +209,7 @@ def _deciding(facts: Facts) -> dict[str, object]:
     unused = {"hours", "seen", "licence", "began_with"}
     kept = {key: value for key, value in facts.items() if key not in unused}
     if "teacher" in facts:
-        kept["teacher"] = facts["teacher"]["fingerprint"]
+        kept["teacher"] = taught_by(facts["teacher"])
     recipe = kept.get("recipe")
     return kept | ({"recipe": _seedless(recipe)} if isinstance(recipe, dict) else {})
 

@@ -31,10 +31,11 @@ from upstreams.pretraining.recipe_sections import TeacherFrames
 if TYPE_CHECKING:
     from upstreams.frozen import Frozen
 
-VERSION = 1
+VERSION = 1  # of the files
+TARGETS = 2  # raise it when something else is made of the same frames: runs of before are then others
 LEAST = 1e-6  # variance along an axis, as a share of the first one's, below which it is rounding
 SAMPLE = 2000  # utterances, spread over the pack, whose frames tell means and axes
-FEW = 20  # utterances that a mean needs, to be more its own than that of all frames
+FEW = 20  # utterances that have to reach a place until its own mean counts as much as that of all frames
 
 
 class GivenFrames:
@@ -56,7 +57,7 @@ class GivenFrames:
         self._pack, self._layer = pack, self.teacher["layer"]
         self._shards = []
         self._start, self._counts = np.zeros(len(pack), int), np.zeros(len(pack), int)
-        suffix = hashing.of_json([VERSION, self.teacher["fingerprint"], self._layer])[:12]
+        suffix = hashing.of_json([VERSION, model.fingerprint(), self._layer])[:12]
         for index, path in enumerate(pack.paths):
             rows = np.flatnonzero(pack.shard == index)
             frames, counts = self._shard(model, rows, path.with_suffix(f".{suffix}.frames"))
@@ -91,6 +92,12 @@ class GivenFrames:
         shard: np.ndarray = self._shards[self._pack.shard[utterance]]
         return shard[start : start + self._counts[utterance]]
 
+    def centred(self, utterance: int) -> np.ndarray:
+        """(frames, D) float32: the same, less the mean at each place."""
+        frames = self.frames(utterance)
+        less: np.ndarray = frames - self.means[: len(frames)]
+        return less
+
     def _means(self, some: list[int]) -> np.ndarray:
         """(longest, D): the mean of frames at each place in an utterance; where few utterances reach, nearly that of
         all frames."""
@@ -107,18 +114,19 @@ class GivenFrames:
         """(D, width): the axes along which the means of utterances differ most, scaled so that frames vary by 1 along
         each: as with other side targets, none outweighs the others.
 
-        The axes along which frames differ most are those of sounds: of Whisper's, 64 of them tell emotions much worse
-        than 64 of these (docs/pretraining.md).
+        The axes along which frames differ most are those of sounds (docs/pretraining.md compares both). As there may be
+        more axes than utterances, a little of how frames differ decides where means do not.
         """
         width = self.means.shape[1]
         of_utterances, count, products = np.zeros((len(some), width)), 0, np.zeros((width, width))
         for row, utterance in enumerate(some):
-            frames = self.frames(utterance) - self.means[: self._counts[utterance]].astype(np.float64)
+            frames = self.centred(utterance).astype(np.float64)
             of_utterances[row] = frames.mean(0)
             count, products = count + len(frames), products + frames.T @ frames
         of_utterances -= of_utterances.mean(0)
-        axes: np.ndarray = np.linalg.eigh(of_utterances.T @ of_utterances)[1][:, ::-1][:, : self.width]
-        variances = (products / count @ axes * axes).sum(0)
+        within, between = products / count, of_utterances.T @ of_utterances / len(some)
+        axes: np.ndarray = np.linalg.eigh(between + LEAST * within)[1][:, ::-1][:, : self.width]
+        variances = (within @ axes * axes).sum(0)
         if variances.max() <= 0:
             raise UpstreamError(f"{self.teacher['title']}: its frames are all alike; name another layer or upstream")
         scale = np.sqrt(variances.clip(min=LEAST * variances.max()))
@@ -191,5 +199,6 @@ def _loaded(wanted: TeacherFrames, device: str) -> tuple[Frozen, Teacher]:
         "title": model.title or upstreams.resolve(wanted.upstream).record_name,
         "layer": layer,
         "fingerprint": model.fingerprint(),
+        "targets": TARGETS,
         "seen": {UNKNOWN: "audio"} if isinstance(model.seen, str) else dict[str, str](model.seen),
     }

@@ -128,7 +128,7 @@ class TeacherFrames(Section):
 
     upstream: str  # by name, such as whisper_base@FOLDER
     layer: Annotated[int, Field(ge=0)] | None = None  # None: the last
-    width: Count = 64  # principal axes of the frames that are kept
+    width: Count = 64  # axes of the frames that are kept: those along which utterances differ most
 
 
 class Recipe(Section):

@@ -23,9 +23,10 @@ def of(recipe: Recipe, audio: str) -> dict[str, object]:
     paths = {key: Path(file).expanduser() for key, file in recipe.files.items()}
     hashes = {key: _hash(path, path.stat().st_mtime_ns, path.stat().st_size) for key, path in paths.items()}
     if recipe.teacher_frames:
+        from upstreams.pretraining.checkpoints import taught_by
         from upstreams.pretraining.given_frames import teacher_of
 
-        hashes["distil"] = teacher_of(recipe.teacher_frames)["fingerprint"]
+        hashes["distil"] = taught_by(teacher_of(recipe.teacher_frames))
     return {"version": VERSION, "audio": audio, "recipe": recipe.plain(), **hashes}
 
 

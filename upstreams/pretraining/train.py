@@ -20,7 +20,7 @@ from upstreams.errors import SeenUnknown, UpstreamError
 from upstreams.pretraining import method as methods
 from upstreams.pretraining import record, stops
 from upstreams.pretraining.batches import MicroBatch, Position, Stream, batches, generator
-from upstreams.pretraining.checkpoints import Facts, all_seen, facts_of, labels_of, warn_of_seen
+from upstreams.pretraining.checkpoints import Facts, all_seen, facts_of, labels_of, taught_by, warn_of_seen
 from upstreams.pretraining.meter import Line, Meter, Sums
 from upstreams.pretraining.method import Learner, Speech, Stateful
 from upstreams.pretraining.processes import Processes
@@ -178,7 +178,7 @@ def beginning(recipe: Recipe, speech: Speech, start: Position, learner: Learner)
         "epoch": f"{start.epoch}, batch {start.index}",
         "speech": speech.pack.key[:8],
         "scores": speech.scores.key[:8] if speech.scores else "none",
-        "teacher": speech.frames.teacher["fingerprint"][:8] if speech.frames else "none",
+        "teacher": taught_by(speech.frames.teacher)[-10:] if speech.frames else "none",
         "recipe": hashlib.sha256(settings.encode()).hexdigest()[:8],
         "weights": weights.hexdigest()[:8],
     }

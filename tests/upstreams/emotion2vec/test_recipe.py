@@ -46,7 +46,7 @@ def test_the_teacher_leaves_its_beginning_behind(changes: tuple[str, ...]) -> No
         (["model.deep=3"], "model has no deep; known: preset, activation_dropout"),
         (["model.preset=huge"], "'huge' is unknown; expected one of base, large, small"),
         (["model.dim=100"], "no multiple"),
-        (["loss.alpha=0", "loss.frame=0", "loss.summary=0"], "nothing to learn"),
+        (["loss.alpha=0", "loss.frame=0", "loss.summary=0", "loss.side=0"], "nothing to learn"),
         (["loss.side_targets=[]", "loss.visible=1", "loss.summary=0"], "no side_targets to predict"),
         (["loss.side_targets=[]", "loss.summary=1"], "no side_targets to summarise"),
         (["loss.summary=0", "loss.pooled=mean_and_deviation"], "pooled decides nothing where summary is 0"),
@@ -104,6 +104,26 @@ def test_impossible_recipes_are_refused_by_key(changes: list[str], said: str) ->
 def test_tokens_follow_from_the_utterance_loss() -> None:
     tokens = {kind: recipe.load("base", [f"loss.utterance_loss={kind}"]).network.tokens for kind in TOKENS}
     assert tokens == {"chunk": 10, "token": 1, "global": 0}
+
+
+def test_settings_that_earlier_versions_lacked_are_written_where_they_decide_something() -> None:
+    later = {"views", "visible", "pooled"}
+    assert not later & set(recipe.load("small").plain()["loss"])
+    changes = ["loss.visible=1", "loss.pooled=mean_and_deviation", "loss.views.kind=contrastive"]
+    assert later <= set(recipe.load("small", changes).plain()["loss"])
+
+
+def test_what_no_loss_needs_is_not_counted() -> None:
+    """Side targets of the frames that the student sees need neither teacher nor decoder; views need nothing else."""
+    samples, targets = np.full(4, 9600), ["loss.frame=0", "loss.alpha=0", "loss.side=0"]
+    every = {"local encoder", "teacher", "student, positional", "student, blocks", "decoder"}
+    for changes, left in (
+        ([], every),
+        ([*targets, "loss.visible=1"], every - {"teacher", "decoder"}),
+        ([*targets, "loss.summary=0", "loss.views.kind=contrastive"], {"views"}),
+    ):
+        made = recipe.load("small", changes)
+        assert set(parts(made, made.network, samples)) == left
 
 
 @pytest.mark.parametrize("stem", ["waveform", "log_mel"])

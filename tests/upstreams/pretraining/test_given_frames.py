@@ -63,15 +63,17 @@ def test_the_axes_are_those_along_which_utterances_differ(data: Path, monkeypatc
     pack = packed(data).pack
 
     def computed(self: GivenFrames, model: object, utterance: int) -> np.ndarray:
-        frames = np.zeros((50, upstreams.load(TEACHER).width), "<f2")
-        order = np.random.default_rng(utterance).permutation(50)
-        frames[:, 0] = np.resize([9, -9], 50)[order]
-        frames[:, 1] = np.arange(50)
-        frames[:, 2] = utterance % 3 + np.resize([0.5, -0.5], 50)[order]
+        count = 30 + 2 * utterance
+        frames = np.zeros((count, upstreams.load(TEACHER).width), "<f2")
+        order = np.random.default_rng(utterance).permutation(count)
+        frames[:, 0] = np.resize([9, -9], count)[order]
+        frames[:, 1] = np.arange(count)  # larger in the mean of longer utterances
+        frames[:, 2] = utterance % 3 + np.resize([0.5, -0.5], count)[order]
         return frames
 
     monkeypatch.setattr(GivenFrames, "_computed", computed)
     monkeypatch.setattr("upstreams.pretraining.given_frames.VERSION", 0)  # not the frames of other tests
+    monkeypatch.setattr("upstreams.pretraining.given_frames.FEW", 0)  # a place's mean is its own
     frames = GivenFrames(pack, TeacherFrames(upstream=TEACHER, width=1))
     micro = MicroBatch(0, np.arange(3), np.zeros(3, int), pack.lengths[:3])
     given = frames.of(micro, tiny().network)[:, :, 0]
@@ -138,6 +140,19 @@ def test_a_network_learns_them_and_says_who_taught_it(data: Path, tmp_path: Path
         launch(one, [data], tmp_path / "said", tmp_path / "cache", "cpu", seen=said)
     assert upstreams.load(f"emotion2vec@{tmp_path / 'said'}").seen == {"x": "audio"}
     assert not [warning for warning in recwarn if issubclass(warning.category, Notice)]
+
+
+def test_a_run_with_other_targets_of_the_same_frames_is_another(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe, groups = tiny(*DISTIL, "optimiser.steps=1"), set()
+    for folder in ("before", "now"):
+        run(recipe, data, tmp_path / folder)
+        groups.add(group_of_runs(checkpoints(tmp_path / folder)[-1], "emotion2vec"))
+        monkeypatch.setattr("upstreams.pretraining.given_frames.TARGETS", 99)
+    assert len(groups) == 2
+    with pytest.raises(UpstreamError, match=r"holds another run \(distil differ\)"):
+        run(recipe, data, tmp_path / "before")
 
 
 def test_of_whom_a_teacher_has_learnt_a_network_has_learnt_too(data: Path, tmp_path: Path) -> None:
