@@ -108,8 +108,10 @@ SCRIPTS = {
     "strength_check": Tiny(("PAIRS", "--model", "STRENGTH", "--table", "EMOTIONS"), says="neutral files:"),
     "superb_cost": Tiny(("--head", "--share", "0.001", "--rates", "1", "--threads", "1"),
                    SMALL | {"UTTERANCES": 200, "LAYERS": 2}, "processor time"),
-    "teacher_axes": Tiny(("PAIRS", "--cache", "CACHE", "--upstream", "fbank", "--width", "2", "--output", "AXES"),
-                         says="2 of 80 axes"),
+    "teacher_axes": Tiny(
+        tuple("PAIRS --cache CACHE --upstream fbank --width 2 --output AXES --held mfcc".split()),  # noqa: SIM905
+        says="mfcc, layer 0: 0.",
+    ),
     "text_speed": Tiny(("TEXTS", "--model", "MODEL", "--column", "text", "--rounds", "1"), says="times transformers"),
     "utterance_table": Tiny(("--utterances", "500"), says="after that"),
     "wide_features": Tiny(("--rows", "40", "--features", "90", "--repeats", "1"), says="the same class for"),
