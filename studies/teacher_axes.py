@@ -18,6 +18,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from sklearn.linear_model import Ridge
+from sklearn.metrics import r2_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 import upstreams
 from commons import places
@@ -27,7 +31,7 @@ from upstreams.pretraining.recipe_sections import TeacherFrames
 
 BOUNDS = Bounds(1.0, 20.0)  # seconds, those of the recipe `lever`
 UTTERANCES, FITTED = 500, 0.7  # drawn for --held; the share of them that the map is fitted on
-RIDGE = 1e-3  # of the mean square of a standardised value
+RIDGE = 1e-3  # strength, as a share of the number of frames
 
 
 def along_frames(given: GivenFrames, utterances: int) -> np.ndarray:
@@ -71,19 +75,10 @@ def held(given: GivenFrames, pack: Pack, name: str) -> None:
         wanted.append(own[place.astype(int)])
     for layer in range(model.depth):
         train, test = (np.concatenate([one[layer] for one in part]) for part in (layers[:fitted], layers[fitted:]))
-        share = explained(train, np.concatenate(wanted[:fitted]), test, np.concatenate(wanted[fitted:]))
+        linear = make_pipeline(StandardScaler(), Ridge(RIDGE * len(train))).fit(train, np.concatenate(wanted[:fitted]))
+        share = r2_score(np.concatenate(wanted[fitted:]), linear.predict(test), multioutput="raw_values")
         parts = [share[:16].mean(), share[16:64].mean(), share[64:].mean()] if len(share) > 64 else [share.mean()]
         print(f"{name}, layer {layer}: {', '.join(f'{part:.2f}' for part in parts)}")
-
-
-def explained(x: np.ndarray, y: np.ndarray, new: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-    """(axes,): share of the variance of `wanted` (M, axes) that ridge regression of `y` on `x` explains from `new`."""
-    mean, spread = x.mean(0), x.std(0) + 1e-6
-    x, new = (x - mean) / spread, (new - mean) / spread
-    products = x.T @ x + RIDGE * len(x) * np.eye(x.shape[1])
-    predicted = new @ np.linalg.solve(products, x.T @ (y - y.mean(0))) + y.mean(0)
-    share: np.ndarray = 1 - np.square(predicted - wanted).mean(0) / wanted.var(0)
-    return share
 
 
 def main() -> None:

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 VERSION = 1  # of the files
 TARGETS = 2  # raise it when something else is made of the same frames: runs of before are then others
-LEAST = 1e-6  # variance along an axis, as a share of the first one's, below which it is rounding
+LEAST = 1e-6  # share of a variance below which it is rounding
 SAMPLE = 2000  # utterances, spread over the pack, whose frames tell means and axes
 FEW = 20  # utterances that have to reach a place until its own mean counts as much as that of all frames
 

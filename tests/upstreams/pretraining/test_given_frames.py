@@ -52,6 +52,9 @@ def test_they_are_the_teachers_own_along_axes_that_vary_alike(data: Path) -> Non
     rest = wanted - inputs @ np.linalg.lstsq(inputs, wanted, rcond=None)[0]
     assert np.abs(rest).max() < 0.01 * wanted.std()
     assert np.abs(rows[:, :8].var(0) - 1).max() < 0.3  # of every other frame
+    means = np.stack([whole.centred(utterance).mean(0) for utterance in range(len(pack))]) @ whole.axes[:, :8]
+    apart = np.corrcoef(means, rowvar=False) - np.eye(8)
+    assert np.abs(apart).max() < 0.01  # of utterances
     few = GivenFrames(pack, TeacherFrames(upstream=TEACHER, width=4))
     assert few.width == 4
     assert np.allclose(of(few, pack, 0, 9600), of(whole, pack, 0, 9600)[..., :4], atol=1e-4)
