@@ -8,6 +8,7 @@ train.py        all of training                               launch.py     the 
 meter.py        the log's figures                             processes.py  one process, or torchrun's
 runfolder.py    what a run writes                             checkpoints.py  its checkpoints: names, files, average
 record.py       what decides a run                            given_frames.py  frames of a teacher
+shard_files.py  files of frames beside the packed speech
 stops.py        why a run stops by itself: NaN, collapse
 ablation.py     runs that differ in one thing                 command.py    the command lines
 """

@@ -1,7 +1,6 @@
 """Frames of another upstream for the packed speech: a teacher's, which a method learns to predict.
 
-    CACHE/packs/<32 hex>.<12 hex>.frames   float16 (frames, D) of a shard's utterances, one after another
-    CACHE/packs/<32 hex>.<12 hex>.frames.json   how many frames each has, sha256 of all
+    CACHE/packs/<32 hex>.<12 hex>.frames   (frames, D), see shard_files.py
 
 They are computed once and shared by runs whose teacher and layer are the same. A run takes what they hold besides their
 place in the utterance (a third of the variance of Whisper's, which has embeddings of places; a student that gets a part
@@ -10,15 +9,12 @@ of an utterance cannot know it), along the axes along which utterances differ mo
 
 from __future__ import annotations
 
-import hashlib
-import json
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
-from commons import files, hashing
+from commons import hashing
 from commons.progress import Progress
 from upstreams.errors import UpstreamError
 from upstreams.facts import UNKNOWN
@@ -27,6 +23,7 @@ from upstreams.pretraining.batches import SAMPLE_RATE, Framing, MicroBatch
 from upstreams.pretraining.checkpoints import Teacher
 from upstreams.pretraining.pack import Pack
 from upstreams.pretraining.recipe_sections import TeacherFrames
+from upstreams.pretraining.shard_files import mapped
 
 if TYPE_CHECKING:
     from upstreams.frozen import Frozen
@@ -60,7 +57,8 @@ class GivenFrames:
         suffix = hashing.of_json([VERSION, model.fingerprint(), self._layer])[:12]
         for index, path in enumerate(pack.paths):
             rows = np.flatnonzero(pack.shard == index)
-            frames, counts = self._shard(model, rows, path.with_suffix(f".{suffix}.frames"))
+            made = (self._computed(model, int(row)) for row in rows)
+            frames, counts = mapped(path.with_suffix(f".{suffix}.frames"), {}, model.width, len(rows), made)
             self._shards.append(frames)
             self._counts[rows], self._start[rows] = counts, np.cumsum(counts) - counts
             if progress:
@@ -132,35 +130,6 @@ class GivenFrames:
         scale = np.sqrt(variances.clip(min=LEAST * variances.max()))
         signs = np.sign(axes[np.abs(axes).argmax(0), np.arange(self.width)])
         return (axes * signs / scale).astype(np.float32)
-
-    def _shard(self, model: Frozen, rows: np.ndarray, path: Path) -> tuple[np.ndarray, list[int]]:
-        """(frames, D) float16 of a shard's utterances and how many each has: mapped from a whole file, or made now."""
-        about = path.with_suffix(".frames.json")
-        try:
-            said = json.loads(about.read_text())
-            counts = [int(count) for count in said["counts"]]
-            whole = said["sha256"] == hashing.of_file(path) and len(counts) == len(rows)
-        except (FileNotFoundError, ValueError, KeyError, TypeError):
-            whole = False
-        if not whole:
-            counts, digest = [], hashlib.sha256()
-            try:
-                with files.whole(path) as out:
-                    for row in rows:
-                        made = self._computed(model, int(row))
-                        content = made.tobytes()
-                        out.write(content)
-                        digest.update(content)
-                        counts.append(len(made))
-                files.write(about, json.dumps({"counts": counts, "sha256": digest.hexdigest()}))
-            except OSError as error:
-                raise UpstreamError(
-                    f"cannot write {path}: {error.strerror or error}; free space or name another folder with --cache; "
-                    "shards that are done are kept"
-                ) from error
-        if not len(rows):
-            return np.zeros((0, model.width), "<f2"), counts
-        return np.memmap(path, "<f2", "r").reshape(-1, model.width), counts
 
     def _computed(self, model: Frozen, utterance: int) -> np.ndarray:
         """(frames, D) float16 of an utterance."""

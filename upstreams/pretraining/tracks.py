@@ -1,22 +1,19 @@
 """Energy, pitch and voicing of the packed speech every 10 ms: targets that are measured and need no labels.
 
-CACHE/packs/<32 hex>.tracks   float16 (frames, 3) of a shard's utterances, one after another; with it .tracks.json
+CACHE/packs/<32 hex>.tracks   (frames, 3), see shard_files.py
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import numpy as np
 
-from commons import files, hashing
 from commons.progress import Progress
-from upstreams.errors import UpstreamError
 from upstreams.pretraining.batches import Framing, MicroBatch
 from upstreams.pretraining.pack import Pack
+from upstreams.pretraining.shard_files import mapped
 from upstreams.prosody import Prosody
 
 HOP = 160  # samples
@@ -32,13 +29,15 @@ class Tracks:
     def __init__(self, pack: Pack, jobs: int = 1, progress: Progress | None = None) -> None:
         """Raises UpstreamError for a full disk; shards that are done are kept."""
         self._frames = pack.lengths // HOP + 1
+        facts = {"version": VERSION, "prosody": Prosody().fingerprint()}
         self._shards = []
         self._start = np.zeros(len(pack), int)
         with ThreadPoolExecutor(jobs) as pool:
             for index, path in enumerate(pack.paths):
                 rows = np.flatnonzero(pack.shard == index)
                 self._start[rows] = np.cumsum(self._frames[rows]) - self._frames[rows]
-                self._shards.append(_shard(pack, rows, path, pool))
+                frames = _measured(pack, rows, pool)
+                self._shards.append(mapped(path.with_suffix(".tracks"), facts, len(NAMES), len(rows), frames)[0])
                 if progress:
                     progress(int(rows[-1]) + 1 if len(rows) else 0, len(pack))
         self._of = pack.shard
@@ -63,23 +62,6 @@ class Tracks:
         return tracks
 
 
-def _shard(pack: Pack, rows: np.ndarray, pcm: Path, pool: ThreadPoolExecutor) -> np.ndarray:
-    """(frames, 3) float16 of a shard's utterances, mapped from a file that is there and whole, or made now."""
-    path, about = pcm.with_suffix(".tracks"), pcm.with_suffix(".tracks.json")
-    facts = {"version": VERSION, "prosody": Prosody().fingerprint()}
-    try:
-        whole = json.loads(about.read_text()) == {**facts, "sha256": hashing.of_file(path)}
-    except (FileNotFoundError, ValueError):
-        whole = False
-    if not whole:
-        measured = list(pool.map(lambda row: Prosody().frames(pack.samples(int(row)))[:, :3].astype("<f2"), rows))
-        content = np.concatenate(measured or [np.zeros((0, 3), "<f2")]).tobytes()
-        try:
-            files.write(path, content)
-            files.write(about, json.dumps({**facts, "sha256": hashlib.sha256(content).hexdigest()}))
-        except OSError as error:
-            raise UpstreamError(
-                f"cannot write {path}: {error.strerror or error}; free space or name another folder with --cache; "
-                "shards that are done are kept"
-            ) from error
-    return np.memmap(path, "<f2", "r").reshape(-1, 3) if len(rows) else np.zeros((0, 3), "<f2")
+def _measured(pack: Pack, rows: np.ndarray, pool: ThreadPoolExecutor) -> Iterator[np.ndarray]:
+    """(frames, 3) of each utterance; begun when the first is asked for."""
+    yield from pool.map(lambda row: Prosody().frames(pack.samples(int(row)))[:, : len(NAMES)], rows)
