@@ -66,20 +66,16 @@ def of_fold(predictions, name):
 def test_a_fold_is_blind_to_the_labels_of_its_test_speakers(head, kind):
     """Permuting them, wherever they occur, leaves the fold, which is then alone, bit-equal: choices and predictions."""
     features, problem = make(kind)
-    before = usual(head, kind)
-    rng = np.random.default_rng(7)
-    for fold in problem.folds[:2]:
-        speaker = np.isin(problem.speaker, np.unique(problem.speaker[fold.test]))
-        targets = problem.targets.copy()
-        targets[speaker] = rng.permutation(targets[speaker])
-        assert (targets != problem.targets).any()
-        other = build(kind, targets, problem.speaker.astype(int))
-        alone = tuple(own for own in other.folds if own.name == fold.name)
-        after = run(head, features, replace(other, folds=alone))
-        table, *choices = of_fold(before, fold.name)
-        table_after, *choices_after = of_fold(after, fold.name)
-        assert table.equals(table_after)
-        assert choices == choices_after
+    fold = problem.folds[0]
+    speaker = np.isin(problem.speaker, np.unique(problem.speaker[fold.test]))
+    targets = problem.targets.copy()
+    targets[speaker] = np.random.default_rng(7).permutation(targets[speaker])
+    assert (targets != problem.targets).any()
+    other = build(kind, targets, problem.speaker.astype(int))
+    after = run(head, features, replace(other, folds=other.folds[:1]))
+    (table, *choices), (table_after, *choices_after) = (of_fold(own, fold.name) for own in (usual(head, kind), after))
+    assert table.equals(table_after)
+    assert choices == choices_after
 
 
 @pytest.mark.parametrize("head", HEADS)
@@ -106,7 +102,7 @@ def test_a_fold_is_blind_to_the_features_of_its_test_speakers(head):
 @pytest.mark.parametrize(("head", "kind"), TREATED)
 def test_every_test_utterance_is_predicted_once_a_seed(head, kind):
     features, problem = make(kind, signal=1.6)
-    predictions = run(head, features, problem)
+    predictions = run(head, features, problem, seeds=1 if kind != kind_of(head) else 2)
     table = predictions.table
     assert list(table.columns[:5]) == ["id", "fold", "seed", "target", "prediction"]
     for _, rows in table.groupby("seed"):
@@ -233,7 +229,7 @@ def test_where_dev_lacks_a_class_ua_is_the_mean_recall_of_those_it_has(head):
 
     reader = short(head, class_weights="none")
     ua, wa = (
-        downstreams.evaluate(reader, features, with_dev(problem, two_classes, select_on=metric), [0, 1])
+        downstreams.evaluate(reader, features, with_dev(problem, two_classes, select_on=metric), [0])
         for metric in ("UA", "WA")
     )
     assert ua.choices == wa.choices
@@ -250,7 +246,7 @@ def test_classes_weigh_alike_where_they_do_in_the_headline_or_where_a_setting_sa
     folds = tuple(
         replace(fold, **{part: np.intersect1d(getattr(fold, part), kept) for part in ("train", "dev")},
                 inner=tuple(np.intersect1d(group, kept) for group in fold.inner))
-        for fold in problem.folds[:3]
+        for fold in problem.folds[:2]
     )  # fmt: skip
     often = {}
     for metric, weights in (("UA", "headline"), ("UA", "balanced"), ("WA", "headline"), ("WA", "none"), ("UA", "none")):
