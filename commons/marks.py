@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from commons.corridors.utterances import Modality
 
 EDGE, DRAWS, IMPORTED, UNVERIFIED = "edge", "draws", "imported", "unverified"
-OLD_INTERVALS, SENTENCES, WITHOUT = "old_intervals", "sentences_shared", "without"
+OLD_INTERVALS, SENTENCES, WITHOUT, ONE_SEED = "old_intervals", "sentences_shared", "without", "one_seed"
 # Marks of a task that concern only upstreams that read its audio, or only those that read its texts.
 OF_AUDIO = ("lossy_audio", "identical_audio", "audio_shared", "skipped", "codec_twice")
 OF_TEXT = ("other_text", "textless")
@@ -48,6 +48,8 @@ MEANING = {
     DRAWS: "the mean of this number of draws of random weights; its interval is the mean of theirs",
     EDGE: "the best strength or learning rate lay at the end of its grid in most folds (of two rates: at the same end "
     "in all); a wider one (-d NAME@FILE.yaml) is to be tried on the development corpora",
+    ONE_SEED: "the head was trained with one seed: how far another would lead is not known, and its interval does not "
+    "count that",
     "beyond_random": "a gap beyond the greatest of 1,000 models that guess, on groups of these sizes",
     "unconverged": "a final fit of the head did not converge: its figure may be lower than the head can reach",
 }

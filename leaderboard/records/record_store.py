@@ -18,7 +18,7 @@ from commons.corridors.record import SCHEMA_VERSION, Cell, Chosen, File, Files, 
 from commons.errors import EmorepError
 from commons.files import write
 from commons.hashing import of_compact_json
-from commons.marks import EDGE, OLD_INTERVALS
+from commons.marks import EDGE, OLD_INTERVALS, ONE_SEED
 from leaderboard.errors import LeaderboardError
 from leaderboard.records import earlier, further, parquet
 from leaderboard.records.files import encode, path_of, paths, sweep, writing
@@ -129,10 +129,12 @@ def _all_seeds(path: Path, measured: Measured, extends: Record | None) -> _AllSe
             raise LeaderboardError("\n".join([*damage, remedy]))
         table = parquet.extended(parquet.read(path, extends), table)
         chosen = _extended(extends.chosen, chosen)
-        marks |= set(extends.marks) - {EDGE, OLD_INTERVALS}
+        marks |= set(extends.marks) - {EDGE, OLD_INTERVALS, ONE_SEED}
         cell = cell.model_copy(update={"seeds": sorted({*extends.cell.seeds, *cell.seeds})})
     if sum(choice.get("edge") is True for choice in chosen.folds) > len(chosen.folds) / 2:
         marks.add(EDGE)
+    if len(cell.seeds) == 1 and not measured.downstream.deterministic:
+        marks.add(ONE_SEED)
     beside = further.beside(
         made.further, measured.utterances, measured.groups, further.stored(path, extends) if extends else {}
     )

@@ -40,8 +40,8 @@ def test_what_is_written_is_found_again(make, results):
     assert leaderboard.verify(results) == []
 
 
-def seeds_recorded(results, seeds, extends=None, edge=False, commit=None, **changed):
-    """Record some seeds of one made-up head that draws; what a seed gives does not depend on the others."""
+def seeds_recorded(results, seeds, extends=None, edge=False, commit=None, draws=True, **changed):
+    """Record some seeds of one made-up head, which draws or says that it does not; no seed depends on the others."""
     table = cells.utterances()
     drawn = [cells.predict(table, seeds=1, depth=None, seed=10 + s) for s in seeds]
     for s, one in zip(seeds, drawn, strict=True):
@@ -54,6 +54,7 @@ def seeds_recorded(results, seeds, extends=None, edge=False, commit=None, **chan
     )
     made = cells.sections(table, head="superb", **changed)
     made["cell"]["seeds"] = list(seeds)
+    made["downstream"]["deterministic"] = not draws
     made["run"]["git_commit"] = commit
     return leaderboard.record(results, cells.measured(made, predictions, table), extends)
 
@@ -94,6 +95,13 @@ def test_edge_is_said_where_most_choices_lay_at_one(results):
     at_ends = seeds_recorded(results, [0], edge=True)
     assert "edge" in at_ends.marks
     assert "edge" not in seeds_recorded(results, [1, 2], extends=at_ends).marks
+
+
+def test_one_seed_of_a_head_that_draws_is_marked_until_there_is_another(results, tmp_path):
+    one = seeds_recorded(results, [1])
+    assert "one_seed" in one.marks
+    assert "one_seed" not in seeds_recorded(results, [0], extends=one).marks
+    assert "one_seed" not in seeds_recorded(tmp_path / "other", [0], draws=False).marks, "one is all there is"
 
 
 def test_the_parquets_hold_what_the_design_says(make, results):
