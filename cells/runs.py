@@ -49,7 +49,7 @@ def claims(results: Path) -> Path:
     return results / FOLDER / CLAIMS
 
 
-def attempted(job: Job) -> AbstractContextManager[None]:
+def attempted(job: Job) -> AbstractContextManager[bool]:
     """In this context the job is claimed, unless another process has claimed it: then both do it together."""
     return locks.attempted(claims(job.setting.results), job.id)
 

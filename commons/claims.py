@@ -57,11 +57,11 @@ def claimed(file: Path, work: str) -> Iterator[None]:
 
 
 @contextmanager
-def attempted(file: Path, work: str) -> Iterator[None]:
-    """In this context the work is claimed, unless another process claims it."""
+def attempted(file: Path, work: str) -> Iterator[bool]:
+    """In this context the work is claimed, unless another process claims it; gives whether it is."""
     taken = _taken(file, work)
     try:
-        yield
+        yield taken
     finally:
         if taken:
             _let_go(file, work)

@@ -206,8 +206,10 @@ class Recipe(recipe_sections.Recipe):
         return super().origin() | {"distil": self.distil.model_dump() | {"upstream": name}}
 
     def warnings(self) -> list[str]:
-        """Whether the teacher cannot keep up in so short a run."""
-        teacher, steps = self.teacher, self.optimiser.steps
+        """Whether the teacher cannot keep up in so short a run, where something is learnt from it."""
+        teacher, steps, views = self.teacher, self.optimiser.steps, self.loss.views
+        if not (self.loss.from_average or (views and views.weight and views.kind == "distillation")):
+            return []
         share = teacher.initial_share(steps)
         if share <= LAG:
             return []

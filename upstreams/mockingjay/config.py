@@ -46,7 +46,7 @@ class ModelConfig:
     def __post_init__(self) -> None:
         for name in ("layers", "dim", "heads", "ffn"):
             value = getattr(self, name)
-            if not isinstance(value, int) or value < 1:
+            if type(value) is not int or value < 1:
                 raise UpstreamError(f"{name} {value!r}: expected a whole number of at least 1")
         if self.dim % self.heads:
             raise UpstreamError(f"dim {self.dim} is no multiple of heads {self.heads}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -56,10 +57,10 @@ class ModelConfig:
         return (self.kernel - self.mask) // 2 - block - 1
 
     def __post_init__(self) -> None:
-        for name in ("blocks", "dim", "kernel", "mask", "groups"):
-            value = getattr(self, name)
-            if not isinstance(value, int) or value < 1:
-                raise UpstreamError(f"{name} {value!r}: expected a whole number of at least 1")
+        for name in ("blocks", "dim", "kernel", "mask", "groups", "codes"):
+            value, least = getattr(self, name), int(name != "codes")
+            if type(value) is not int or value < least:
+                raise UpstreamError(f"{name} {value!r}: expected a whole number of at least {least}")
         if self.kernel % 2 == 0 or self.mask % 2 == 0:
             raise UpstreamError(f"kernel {self.kernel} and mask {self.mask}: expected odd numbers of frames")
         if self.taps(self.blocks - 1) < 1:
@@ -69,8 +70,8 @@ class ModelConfig:
             )
         if self.dim % self.groups:
             raise UpstreamError(f"dim {self.dim} is no multiple of groups {self.groups}")
-        if not 0 <= self.dropout < 1 or self.temperature <= 0 or self.codes < 0:
-            raise UpstreamError("expected dropout from 0 to below 1, temperature above 0, and codes of at least 0")
+        if not (0 <= self.dropout < 1 and 0 < self.temperature < math.inf):
+            raise UpstreamError("expected dropout from 0 to below 1, and a temperature above 0")
 
 
 BASE = ModelConfig()

@@ -9,6 +9,7 @@ from pydantic import model_validator
 
 from upstreams.npc.config import CITE, PRESETS, ModelConfig, Score
 from upstreams.pretraining import recipe_sections
+from upstreams.pretraining.batches import SAMPLE_RATE
 from upstreams.pretraining.method import Method
 from upstreams.pretraining.recipe_sections import OFF, Section, network_of
 
@@ -29,7 +30,10 @@ class Recipe(recipe_sections.Recipe):
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
-        _ = self.network
+        acoustic = self.network.acoustic
+        if self.audio.min_seconds * SAMPLE_RATE < acoustic.least_samples:
+            least = acoustic.least_samples / SAMPLE_RATE
+            raise ValueError(f"audio.min_seconds {self.audio.min_seconds:g} is below two frames, {least:g} s")
         if (self.loss.score == "off") != (self.scores is None):
             raise ValueError(
                 f"loss.score is {self.loss.score} and scores {self.scores}; as_published needs a file of frame scores "

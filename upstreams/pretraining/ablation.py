@@ -318,7 +318,7 @@ def trained_on(run: Path, recipe: Recipe) -> str | None:
     try:
         before = record.read(run)
         audio = str(before["audio"]) if isinstance(before, dict) else ""
-        same = not record.differences(before, record.of(recipe, audio))
+        same = not record.differences(before, record.of_finished(recipe, audio))
     except (OSError, ValueError, KeyError, EmorepError):
         return None
     return audio if same and (run / name_of(recipe.optimiser.steps)).exists() else None

@@ -273,6 +273,10 @@ def _samples(path: Path, sha256: str, bounds: Bounds) -> np.ndarray | str:
     try:
         waveform = decode(Segment(str(path), sha256, None, None, None, 0.0), SAMPLE_RATE)
     except EmorepError as error:
+        if isinstance(error.__cause__, OSError):  # the disk's or the network's fault, which may pass: no reason to keep
+            reason = error.__cause__.strerror or error.__cause__
+            said = f"{path} cannot be read ({reason}); run again, shards that are done are kept"
+            raise UpstreamError(said) from error
         # The reason is kept under the hash of the content, so it has to be about that content.
         try:
             same = hashing.of_file(path) == sha256

@@ -78,7 +78,8 @@ class Audio(Section):
 
 
 class Batch(Section):
-    """A step takes `micro_batches` (over all processes) of up to `seconds` of audio each."""
+    """A step takes about `micro_batches` (over all processes) of up to `seconds` of audio each: those of an epoch are
+    shared evenly among its steps."""
 
     seconds: Positive = 62.5  # 1e6 samples
     micro_batches: Count = 16

@@ -5,6 +5,7 @@ RUN/skipped.json               files that are left out, and why
 RUN/log.jsonl                  a line every `log_every` steps
 RUN/state.pt                   the last training state, from which the run goes on
 RUN/step-00001000.safetensors  the network at that step: an upstream, `emotion2vec@RUN/step-00001000.safetensors`
+RUN/claims                     empty; the process that trains locks it
 RUN/step-00001000.teacher.safetensors  a further part at that step, an upstream by its own name; `RUN/*` leaves it out
 """
 
@@ -19,7 +20,7 @@ from pathlib import Path
 
 import torch
 
-from commons import files
+from commons import claims, files
 from commons.errors import EmorepError
 from upstreams.errors import UpstreamError, described
 from upstreams.pretraining import record
@@ -29,7 +30,7 @@ from upstreams.pretraining.method import Learner, Stateful
 from upstreams.pretraining.pack import Pack
 from upstreams.pretraining.recipe_sections import Recipe
 
-SKIPPED, LOG, STATE = "skipped.json", "log.jsonl", "state.pt"
+SKIPPED, LOG, STATE, CLAIMS = "skipped.json", "log.jsonl", "state.pt", "claims"
 MENDABLE = {"optimiser.rate", "optimiser.clip", "precision"}  # may change when a run goes on; the log says so
 GOES_ON = "with the same command the run goes on from its last whole state"
 
@@ -40,6 +41,25 @@ class RunFolder:
 
     path: Path
     writes: bool = True
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """In this context no other process writes here.
+
+        Raises UpstreamError: one does, or the folder cannot be made.
+        """
+        if not self.writes:
+            yield
+            return
+        with self._explained():
+            self.path.mkdir(parents=True, exist_ok=True)
+        with claims.attempted(self.path.resolve() / CLAIMS, "training") as taken:
+            if not taken:
+                raise UpstreamError(
+                    f"another process trains in {self.path}; wait for it, or name another folder with --run (of an "
+                    "ablation's runs: --runs)"
+                )
+            yield
 
     def claim(self, recipe: Recipe, pack: Pack) -> dict[str, tuple[object, object]]:
         """Settings of MENDABLE that changed since the run began: name -> (before, now). Writes what the run is.
@@ -63,7 +83,6 @@ class RunFolder:
             )
         if self.writes:
             with self._explained():
-                self.path.mkdir(parents=True, exist_ok=True)
                 files.write(self.path / record.FILE, json.dumps(asked, indent=1).encode())
                 files.write(self.path / SKIPPED, json.dumps(pack.skipped, indent=1, ensure_ascii=False).encode())
         return differs

@@ -27,8 +27,8 @@ def check_collapse(line: Line, position: Position, recipe: Recipe, learner: Lear
             raise UpstreamError(
                 f"collapsed at step {line['step']} (epoch {position.epoch}, batch {position.index}): "
                 f"{what}s differ by only {line[f'{what}_var']:.2g} ({what}_var), less than the "
-                f"recipe's limit {least:g}; the state at step {folder.saved()} is kept in {folder.path}; "
-                f"go on with a lower optimiser.rate, or begin anew with {recipe.against_collapse}: {way_on(folder)}"
+                f"recipe's limit {least:g}; "
+                + way_on(folder, "a lower optimiser.rate", f", or begin anew with {recipe.against_collapse}")
             )
 
 
@@ -38,18 +38,21 @@ def not_finite(
     """A message: where NaN or infinity came up, and what to do."""
     broken = [number for number, loss in enumerate(losses.sum(1).tolist()) if not math.isfinite(loss)]
     files = [pack.names[u] for number in broken for u in micro_batches[number].utterances]
-    where = f"in micro-batch {', '.join(map(str, broken))} ({', '.join(files[:NAMED])} ...)" if broken else (
+    more = " ..." if len(files) > NAMED else ""
+    where = f"in micro-batch {', '.join(map(str, broken))} ({', '.join(files[:NAMED])}{more})" if broken else (
         "in the gradient alone, while all losses are finite"
     )  # fmt: skip
     return (
         f"NaN or infinity at step {position.step + 1} (epoch {position.epoch}, batch {position.index}) {where}; "
-        f"the state at step {folder.saved()} is kept in {folder.path}; "
-        f"go on with a lower optimiser.rate, a lower optimiser.clip or precision fp32: {way_on(folder)}"
+        + way_on(folder, "a lower optimiser.rate, a lower optimiser.clip or precision fp32")
     )
 
 
-def way_on(folder: RunFolder) -> str:
-    """How a run that failed can go on from its state, or another one from its last checkpoint."""
+def way_on(folder: RunFolder, remedy: str, anew: str = "") -> str:
+    """How a run that failed can go on from its state with a remedy, or another one from its last checkpoint."""
+    if not (step := folder.saved()):
+        return f"no state was saved yet; begin again with {remedy}{anew}"
     go_on = "the same command with --set optimiser.rate=..."
-    last = folder.last_checkpoint()
-    return f"{go_on}, or a run of its own, --run OTHER --set init={last}" if last else go_on
+    if last := folder.last_checkpoint():
+        go_on += f", or a run of its own, --run OTHER --set init={last}"
+    return f"the state at step {step} is kept in {folder.path}; go on with {remedy}{anew}: {go_on}"

@@ -52,8 +52,21 @@ def train(
         corpora = ", ".join(labels)
         raise SeenUnknown(f"the scores, the teacher or the weights it begins with were learnt from labels of {corpora}")
     trainer = Trainer.begin(recipe, speech, device, processes)
-    learner = trainer.learner
     folder = RunFolder(run, writes=processes.rank == 0)
+    with folder.alone():
+        return _trained(trainer, speech, folder, watch, before, seen)
+
+
+def _trained(
+    trainer: Trainer,
+    speech: Speech,
+    folder: RunFolder,
+    watch: Watch,
+    before: Facts,
+    seen: dict[str, str] | None,
+) -> Position:
+    """What `train` does once no other process can write into the folder."""
+    recipe, learner, processes = trainer.recipe, trainer.learner, trainer.processes
     changes = folder.claim(recipe, speech.pack)
     start = folder.resume(trainer.state)
     processes.agree(beginning(recipe, speech, start, learner))
@@ -61,7 +74,7 @@ def train(
         warn_of_seen(last, recipe.method, seen)
     if changes and start.step:
         folder.log({"step": start.step, "changed": changes})
-    meter = Meter(recipe, learner, device, processes.count)
+    meter = Meter(recipe, learner, trainer.device, processes.count)
 
     for position, micro_batches, following in batches(recipe, speech.pack.lengths, start):
         sums = trainer.backward(position, micro_batches)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import os
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -99,12 +100,14 @@ def _score(arguments: argparse.Namespace) -> int:
     from commons import hashing
     from commons.progress import bar
     from upstreams.pretraining import scores
+    from upstreams.pretraining.batches import SAMPLE_RATE
     from upstreams.pretraining.pack import Bounds, build
     from upstreams.strength import model, scoring, table
 
     _writable(arguments.output)
-    if not 0 < 2 * arguments.min_seconds <= arguments.max_seconds:
-        raise UpstreamError("--max-seconds must be at least twice --min-seconds, and both above 0")
+    least = model.FFT / SAMPLE_RATE
+    if not 2 * least <= 2 * arguments.min_seconds <= arguments.max_seconds < math.inf:
+        raise UpstreamError(f"expected --min-seconds of at least {least:g}, and --max-seconds of at least twice that")
     if arguments.pictures and (said := places.unwritable(arguments.pictures)):
         raise UpstreamError(f"--pictures: {said}")
     network, facts = model.load(arguments.model)

@@ -206,6 +206,15 @@ def test_a_run_of_another_teacher_of_the_same_name_is_not_taken_for_the_one_that
         shop.missing(mine)
 
 
+def test_a_finished_run_needs_no_teacher(tmp_path: Path) -> None:
+    """Its checkpoints are measured where its teacher is not, such as on another machine."""
+    (teacher := tmp_path / "theirs.py").write_text(PLUGIN.replace("SEEN", "{}"))
+    mine = written(tmp_path, taught=["loss.side_targets=[distil]", f"distil.upstream={teacher}:Bands"])
+    Workshop([speech(tmp_path / "speech", 12)], tmp_path / "runs", tmp_path / "cache", "cpu").train(mine, "taught")
+    teacher.unlink()
+    assert not Workshop([], tmp_path / "runs", tmp_path / "cache", "cpu").missing(mine)
+
+
 @pytest.mark.parametrize("text", ["", "- a", "a: &a [1]\nb: *a", "title: " + "9" * 5000, "variants: " + "[" * 20_000,
                                   "1: 2", "title: 2020-99-99", "title: " + "x" * 5000])  # fmt: skip
 def test_a_hostile_ablation_is_one_line_that_names_the_file(tmp_path: Path, text: str) -> None:

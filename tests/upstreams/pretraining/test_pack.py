@@ -49,6 +49,25 @@ def test_bad_files_are_named_and_skipped_and_long_ones_cut(tmp_path: Path) -> No
     assert not any("BytesIO" in reason or str(data) in reason for reason in why.values())
 
 
+def test_a_file_that_cannot_be_read_for_the_moment_is_not_left_out_for_good(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a network's disk that is away: its content is not to blame."""
+    paths = [write(tmp_path / "data" / f"{name}.wav", 1.0) for name in "ab"]
+    whole, failed = packs.decode, [OSError(5, "Input/output error")]
+
+    def decode(segment, rate):
+        if segment.path == str(paths[1]) and failed:
+            raise UpstreamError(f"{segment.path}: cannot be decoded") from failed.pop()
+        return whole(segment, rate)
+
+    monkeypatch.setattr(packs, "decode", decode)
+    with pytest.raises(UpstreamError, match=r"b\.wav cannot be read \(Input/output error\); run again"):
+        build([tmp_path / "data"], tmp_path, BOUNDS)
+    pack = build([tmp_path / "data"], tmp_path, BOUNDS)
+    assert pack.names == ("a.wav", "b.wav") and not pack.skipped
+
+
 def test_samples_are_those_of_the_file(tmp_path: Path) -> None:
     path = write(tmp_path / "data" / "a.wav", 1.5)
     samples = build([path.parent], tmp_path, BOUNDS).samples(0)

@@ -143,6 +143,23 @@ def test_a_setting_that_decides_nothing_is_refused_and_its_default_is_not(name: 
             recipe.check({"method": name, section: {key: value / 2}}, "mine")
 
 
+@pytest.mark.parametrize(
+    "setting",
+    [
+        "model.codes=1.5",
+        "model.codes=true",
+        "model.codes=-1",
+        "model.blocks=true",
+        "model.temperature=.nan",
+        "model.temperature=.inf",
+        "audio.min_seconds=0.03",
+    ],
+)
+def test_an_impossible_network_of_npc_is_refused_before_speech_is_decoded(setting: str) -> None:
+    with pytest.raises(UpstreamError, match=rf"is no recipe:\n.*{setting.partition('=')[0].partition('.')[2]}"):
+        recipe.load("npc_small", [setting])
+
+
 def test_a_variant_does_not_change_the_method(tmp_path: Path) -> None:
     (tmp_path / "mine.yaml").write_text("title: mine\nconfig: small\nvariants: {x: [], y: [method=npc]}")
     with pytest.raises(UpstreamError, match="a variant cannot set method"):

@@ -189,6 +189,25 @@ def test_nan_is_reported_with_its_place_and_the_last_state_kept(data: Path, tmp_
     assert state.read_bytes() == poisoned != whole and position["step"] == 3
 
 
+def test_nan_before_anything_was_saved_says_that_there_is_nothing_to_go_on_from(data: Path, tmp_path: Path) -> None:
+    with pytest.raises(UpstreamError, match=r"NaN or infinity at step \d .*; no state was saved yet; begin again with"):
+        run(tiny("optimiser.rate=1e30"), data, tmp_path / "run")
+
+
+def test_a_second_process_does_not_write_into_the_folder_of_one_that_trains(data: Path, tmp_path: Path) -> None:
+    first = start(data, tmp_path / "run", *LONG)
+    wait_for(tmp_path / "run" / "log.jsonl", 1)
+    try:
+        with pytest.raises(
+            UpstreamError, match=r"another process trains in .*run; wait for it, or name "
+        ):
+            run(tiny(*LONG), data, tmp_path / "run")
+    finally:
+        first.kill()
+        first.communicate(timeout=600)
+    assert run(tiny(*LONG), data, tmp_path / "run")[-1]["step"] == 50, "a claim ends with its process"
+
+
 def test_collapse_is_reported_and_the_last_state_kept(data: Path, tmp_path: Path) -> None:
     for key in ("target", "prediction"):
         changes = (f"collapse.{key}=50", "collapse.after=10", "save_every=5")
@@ -283,6 +302,8 @@ def test_a_teacher_that_cannot_keep_up_is_warned_of(
         launch(tiny("optimiser.steps=40", f"teacher.end_decay={decay}", f"teacher.decay={decay}"), [data],
                tmp_path / decay, data.parent / "cache", "cpu")  # fmt: skip
         assert ("96 % of the teacher's weights" in capsys.readouterr().err) == warned
+    slow = ("teacher.end_decay=0.999", "teacher.decay=0.999", "loss.side_targets=[log_mel]")
+    assert tiny(*slow).warnings() and not tiny(*slow, "loss.frame=0", "loss.alpha=0").warnings()
 
 
 def test_a_run_begins_with_the_weights_it_is_given(data: Path, tmp_path: Path) -> None:

@@ -274,7 +274,8 @@ def test_bad_requests_are_one_line(table: Path, tmp_path: Path, capsys) -> None:
         (["score", str(unknown), *speech, "--output", str(tmp_path / "s")], "does not say whose labels"),
         (["score", str(table), *speech, "--output", str(tmp_path / "s")], "is damaged or not whole"),
         (["score", str(tmp_path / "none"), *speech, "--output", str(tmp_path / "s")], "none: no such file"),
-        (["score", str(unknown), *speech, "--output", str(tmp_path / "s"), "--min-seconds", "0"], "above 0"),
+        (["score", str(unknown), *speech, "--output", str(tmp_path / "s"), "--min-seconds", "0"], "at least 0.032"),
+        (["score", *speech, "--output", str(tmp_path / "s"), "--max-seconds", "inf"], "at least 0.032"),
         (["score", *speech, "--output", str(tmp_path / "s"), "--speakers", str(nobody)], "has no column speaker"),
         (["score", *speech, "--output", str(tmp_path / "s"), "--speakers", str(others)], "names no file of the speech"),
     ]
