@@ -78,7 +78,8 @@ class Measure:
         again: of a cell that is measured again, the run that does so: its long trainings are of that run alone.
         beside: of a reference row, the cells that it is shown with; it runs unless all of them failed. Empty: always.
         texts: of a cell that reads texts of a user's file, the file's stem and a hash of its content; else empty.
-        keep: heads whose weights are kept: this one, and those that share its training; empty: none are.
+        keep: heads whose weights are kept, each with the key of its cell: this one, and those that share its training;
+            empty: none are.
         training: of a cell whose test audio is changed, the key of its training, which is that of the clean cell.
         together: cells that this job measures by one training, itself among them, each with its own task; empty: it
             measures one. `task` then opens the task that has all of their test sets.
@@ -98,7 +99,7 @@ class Measure:
     after: tuple[str, ...] = ()
     beside: tuple[str, ...] = ()
     texts: str = ""
-    keep: tuple[Reader, ...] = ()
+    keep: tuple[tuple[Reader, str], ...] = ()
     training: str = ""
     again: str = ""
     together: tuple[Measure, ...] = ()

@@ -11,7 +11,6 @@ import numpy as np
 
 import downstreams
 import leaderboard
-from cells import sections
 from commons import files
 from commons.corridors.fitted import Fitted
 from commons.errors import EmorepError
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
     from pydantic import JsonValue
 
     from cells.jobs import Measure
-    from cells.workplace import Workplace
     from commons.corridors.predictions import Predictions
     from commons.corridors.record import Record
     from downstreams import Reader
@@ -49,29 +47,34 @@ def _given(named: Named) -> bool:
 
 def wanted(job: Measure) -> bool:
     """Whether the weights of the job's cell are kept."""
-    return job.reader.name in {reader.name for reader in job.keep}
+    return job.reader.name in {reader.name for reader, _ in job.keep}
 
 
 def readouts(job: Measure) -> list[str]:
-    """Of which read-outs the job's training keeps the weights: of its own, and of others that lack theirs."""
-    others = [reader for reader in job.keep if reader.name == job.reader.name or _lacking(job, reader)]
+    """Of which read-outs the job's training keeps the weights: of its own, and of others that lack theirs or are
+    measured again as well."""
+    others = [r for r, key in job.keep if r.name == job.reader.name or job.again or _lacking(job, r, key)]
     return [name for reader in others if (name := downstreams.readout(reader))]
 
 
 def lacking(job: Measure) -> list[int]:
     """The seeds of a job whose weights are wanted, and are not there."""
-    return _lacking(job, job.reader) if wanted(job) else []
+    return _lacking(job, job.reader, job.key) if wanted(job) else []
 
 
-def _lacking(job: Measure, reader: Reader) -> list[int]:
+def _lacking(job: Measure, reader: Reader, key: str) -> list[int]:
     """The seeds of a job whose weights are not there, of a cell that shares its training."""
     results, (upstream, task, _) = job.setting.results, job.cell
     record = leaderboard.find(results, upstream, task, reader.name)
-    return sorted(set(job.seeds) - set(leaderboard.kept(results, record) if record else ()))
+    ours = record if record and record.cell.key == key else None
+    return sorted(set(job.seeds) - set(leaderboard.kept(results, ours) if ours else ()))
 
 
-def write(job: Measure, task: Task, predictions: Predictions, place: Workplace) -> None:
-    """Write the fitted heads, a folder for each seed. What their training kept of it is removed where nobody needs it.
+def write(job: Measure, task: Task, predictions: Predictions, work: Path | None) -> None:
+    """Write the fitted heads, a folder for each seed.
+
+    Args:
+        work: the folder of the training, which keeps weights until `forget`.
 
     Raises:
         EmorepError: they cannot be written.
@@ -80,15 +83,15 @@ def write(job: Measure, task: Task, predictions: Predictions, place: Workplace) 
         own = [one for one in predictions.fitted if one.seed == seed]
 
         def fill(folder: Path, own: Sequence[Fitted] = own) -> dict[str, JsonValue]:
-            folds = {one.fold: _put(folder, one, job, task) for one in own}
+            folds = {one.fold: _put(folder, one, task) for one in own}
             return {**_about(job, task), "folds": cast("JsonValue", folds)}
 
         folder = leaderboard.keep(job.setting.results, job.cell, job.key, seed, fill)
         print(f"weights: {folder}", file=sys.stderr)
-    _forget(job, place)
+    forget(job, work)
 
 
-def _put(folder: Path, one: Fitted, job: Measure, task: Task) -> dict[str, JsonValue]:
+def _put(folder: Path, one: Fitted, task: Task) -> dict[str, JsonValue]:
     """Write the head of a fold; returns what the index says of it."""
     from safetensors.numpy import save
 
@@ -98,9 +101,13 @@ def _put(folder: Path, one: Fitted, job: Measure, task: Task) -> dict[str, JsonV
     files.write(own / HEAD, save(arrays))
     form: JsonValue = None
     if one.encoder is not None:
-        about = sections.task(job, task)
-        form = one.encoder.write(own / ENCODER, dict.fromkeys(about.source_corpora or [about.corpus], "labels"))
+        form = one.encoder.write(own / ENCODER, dict.fromkeys(corpora(task), "labels"))
     return {"folder": own.name, "facts": dict(one.facts), "encoder": form}
+
+
+def corpora(task: Task) -> tuple[str, ...]:
+    """The corpora whose labels a head of the task is trained on."""
+    return (task.derivation.source_corpora if task.derivation else ()) or task.known_corpora
 
 
 def _about(job: Measure, task: Task) -> dict[str, JsonValue]:
@@ -120,10 +127,14 @@ def _about(job: Measure, task: Task) -> dict[str, JsonValue]:
     }
 
 
-def _forget(job: Measure, place: Workplace) -> None:
-    """Remove what a training kept of its weights, where all cells that wanted some have theirs."""
-    work = place.folder(job)
-    if work is not None and not any(_lacking(job, reader) for reader in job.keep):
+def forget(job: Measure, work: Path | None) -> None:
+    """Remove what a training kept of its weights, where no cell that is to come wants some.
+
+    The folder of cells that are measured again is removed in the end of their run.
+    """
+    names = [reader.name for reader, _ in job.keep]
+    later = job.keep[names.index(job.reader.name) + 1 :]
+    if work is not None and not job.again and not any(_lacking(job, reader, key) for reader, key in later):
         downstreams.forget(work)
 
 

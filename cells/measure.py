@@ -158,8 +158,9 @@ def _with_weights(job: Measure, place: Workplace) -> Differs:
     predictions = _predictions(job, task, lacking, features, place)
     differs = keeping.differences(record, leaderboard.predictions(job.setting.results, record), predictions)
     if differs:
+        keeping.forget(job, place.folder(job))
         return differs
-    keeping.write(job, task, predictions, place)
+    keeping.write(job, task, predictions, place.folder(job))
     return None
 
 
@@ -218,7 +219,7 @@ def _write(
     started = time.perf_counter()
     predictions = _predictions(job, task, seeds, features, place)
     spent = max(time.perf_counter() - started, predictions.training_seconds or 0.0)  # these may have been jobs before
-    trained = _Trained(task, features, predictions, spent)
+    trained = _Trained(task, features, predictions, spent, place.folder(job))
     return [_record(results, part, seeds, place, trained, extracted[part.id]) for part in parts]
 
 
@@ -230,6 +231,7 @@ class _Trained:
     features: Features | None
     predictions: Predictions
     seconds: float
+    work: Path | None  # its folder
 
 
 def _record(
@@ -273,7 +275,7 @@ def _record(
         )
         record = leaderboard.record(results, measured, extends)
     if keeping.wanted(job) and job.mode != "compare":
-        keeping.write(job, task, predictions, place)
+        keeping.write(job, task, predictions, trained.work)
     return record
 
 

@@ -358,17 +358,20 @@ class _Planner:
         self.done.append(job.cell)
         return None
 
-    def _kept(self, task: Task, identity: Identity, reader: Reader) -> tuple[Reader, ...]:
-        """The heads whose weights the training of a head keeps: its own, and those of cells that share it."""
+    def _kept(self, task: Task, identity: Identity, reader: Reader) -> tuple[tuple[Reader, str], ...]:
+        """The heads whose weights the training of a head keeps, with the keys of their cells: its own, and those of
+        cells that share it."""
         if self.request.keeps(reader) and (why := keeping.refusal(task, identity, reader)):
             self.warn(f"{identity.named.record_name} · {task.name} · {reader.name}: weights are not kept: {why}")
             return ()
         kept = [one for one in self._readers(task) if self.request.keeps(one)]
-        if not reader.resumes:
-            return tuple(one for one in kept if one.name == reader.name)
         skip_bad = self.request.skip_bad
-        own = keys.training(task, identity, reader, skip_bad)
-        return tuple(one for one in kept if one.resumes and keys.training(task, identity, one, skip_bad) == own)
+        if reader.resumes:
+            own = keys.training(task, identity, reader, skip_bad)
+            kept = [one for one in kept if one.resumes and keys.training(task, identity, one, skip_bad) == own]
+        else:
+            kept = [one for one in kept if one.name == reader.name]
+        return tuple((one, keys.key(task, identity, "", one, skip_bad)) for one in kept)
 
     def _fail(self, upstream: str, task: str, error: Exception, head: str = "") -> None:
         """Store a failure: of all cells of a task, of an upstream on a task, or of one cell."""

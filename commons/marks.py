@@ -47,7 +47,7 @@ MEANING = {
     "oracle": "it reads the true labels of earlier turns; a model cannot",
     DRAWS: "the mean of this number of draws of random weights; its interval is the mean of theirs",
     EDGE: "the best strength or learning rate lay at the end of its grid in most folds (of two rates: at the same end "
-    "in all); a wider one (-d NAME@FILE.yaml) is to be tried on the development corpora",
+    "in all of a seed); a wider one (-d NAME@FILE.yaml) is to be tried on the development corpora",
     ONE_SEED: "the head was trained with one seed: how far another would lead is not known, and its interval does not "
     "count that",
     "beyond_random": "a gap beyond the greatest of 1,000 models that guess, on groups of these sizes",

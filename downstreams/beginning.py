@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
+from typing import cast
 
 import numpy as np
 import torch
@@ -17,7 +18,7 @@ from downstreams.tuned_network import precision_on
 BEGUN = "begun"  # the state that says how; of trainings that earlier versions began it lacks
 
 
-def as_begun(setup: Setup, shelf: Shelf, forget: Callable[[], None]) -> Setup:
+def as_begun(setup: Setup, shelf: Shelf, forget: Callable[[], None], keep: Collection[str] = ()) -> Setup:
     """The setup with the precision in which its training began, be it now.
 
     A training that began on a device of another kind, or in bf16 where that does not pay, begins anew.
@@ -25,6 +26,7 @@ def as_begun(setup: Setup, shelf: Shelf, forget: Callable[[], None]) -> Setup:
     Args:
         shelf: of the fold and seed.
         forget: removes what the training has done.
+        keep: the states of its weights that are to stay on the shelf.
 
     Raises:
         DownstreamError: it begins, and an utterance of dev or test has features that are not finite.
@@ -42,9 +44,15 @@ def as_begun(setup: Setup, shelf: Shelf, forget: Callable[[], None]) -> Setup:
         state = None
     if state is None:
         _look(setup)
-        state = {"device": kind, "precision": usual}
+        state = {"device": kind, "precision": usual, "keep": sorted(keep)}
         shelf.put(BEGUN, state)
     return replace(setup, settings=setup.settings.model_copy(update={"precision": state["precision"]}))
+
+
+def to_be_kept(shelf: Shelf) -> set[str]:
+    """The states of weights that a training which has begun and is not done is to leave on the shelf."""
+    state = shelf.get(BEGUN) or {}
+    return set(cast(list[str], state.get("keep", [])))
 
 
 def _look(setup: Setup) -> None:

@@ -17,9 +17,9 @@ def of_grid(rate: float, rates: Sequence[float]) -> Choice:
 
 
 def edges(rates: Sequence[float], chosen: Sequence[float]) -> list[bool]:
-    """For each training whether the rate that it chose is an end of the grid, so that a wider one is to be tried.
+    """For each fold of a seed whether the rate that it chose is an end of the grid, so that a wider one is to be tried.
 
-    Of two rates each is an end: that says something only where several trainings all choose the same one.
+    Of two rates each is an end: that says something only where several folds all choose the same one.
     """
     if len(rates) == 2:
         return [len(chosen) > 1 and len(set(chosen)) == 1] * len(chosen)

@@ -260,8 +260,9 @@ def chosen_rate(courses: Iterable[Course], advance: Callable[[float], None]) -> 
             course.run(advance)
             figures[course.rate] = cast(float, course.best[0]["dev"])
         except Diverged as error:
-            figures[course.rate], first = -math.inf, first or error
+            figures[course.rate], first = -math.inf, first or error.with_traceback(None)  # which holds the course
         seconds += course.seconds
+        del course  # its network and optimiser are not kept beside those of the next
     rate = max(figures, key=lambda own: figures[own])  # the lowest rate of equals
     if first is not None and not math.isfinite(figures[rate]):
         raise Diverged(f"{first} (tried, and none is finite: {', '.join(f'{own:g}' for own in figures)})")

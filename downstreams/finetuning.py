@@ -34,7 +34,7 @@ from downstreams import (
     shared_probes,
 )
 from downstreams.assembly import FoldResult, assemble, highest, joined
-from downstreams.beginning import BEGUN, as_begun
+from downstreams.beginning import BEGUN, as_begun, to_be_kept
 from downstreams.checks import check_dev, fitting
 from downstreams.course import Course, Setup, chosen_rate, grid
 from downstreams.multi_task import MultiTaskHead
@@ -86,7 +86,9 @@ def evaluate(
     states = [state for state, _ in trained]
     setups = [Setup(live, problem, fold, seed, own, device) for seed, fold in jobs]
     parts = [cast(State, state[readouts.read_out(own)]) for state in states]
-    edges = choosing.edges(grid(live, own)[1], [cast(float, cast(Choice, part["choice"])["rate"]) for part in parts])
+    rates = [cast(float, cast(Choice, part["choice"])["rate"]) for part in parts]
+    of_seeds = [[rate for rate, (other, _) in zip(rates, jobs, strict=True) if other == seed] for seed in seeds]
+    edges = [edge for several in of_seeds for edge in choosing.edges(grid(live, own)[1], several)]
     results = [
         _read_out(part, edge, shelf, setup, keep)
         for part, edge, (_, shelf), setup in zip(parts, edges, trained, setups, strict=True)
@@ -189,17 +191,22 @@ def _of_fold(
         for own in (training, *trials, *_stages(folder)):
             own.clear()
 
+    states = fitted_network.states_of(keep, settings)
     if is_done(work, setup, keep):
         advance(1)
+        if not to_be_kept(shelf) <= set(shelf.names()):
+            return _done(shelf, then), shelf  # another command's training for weights goes on where it was killed
     else:
         forget_peak(device)
-        setup = as_begun(setup, shelf, forget)
+        setup = as_begun(setup, shelf, forget, states)
         facts, before = _rate(setup, shelf, trials, lambda part: advance(part * _TRIALS))
         course = Course(setup, cast(float, facts["rate"]), setup.steps(), training, settings.averaged)
         course.run(lambda part: advance(part * (1 - _TRIALS)))
         shelf.drop(RESULT)  # of an earlier training, which may not have these weights
-        state, network = _results(course, facts, shelf, fitted_network.states_of(keep, settings))
+        state, network = _results(course, facts, shelf, states)
         state["seconds"] = course.seconds + before
+        del course  # its optimiser
+        network.encoder.zero_grad()
         if then:
             stage = Shelf(within(folder, STAGES, then))
             shelf.put(then, _second(network, setup, state, shelf, stage, lambda part: advance(0)))
@@ -207,8 +214,13 @@ def _of_fold(
         shelf.put(RESULT, state)  # last: with it the fold is done
     forget()
     shelf.drop(BEGUN)
+    return _done(shelf, then), shelf
+
+
+def _done(shelf: Shelf, then: str) -> State:
+    """The results of a fold that is done, with those of its second stage `then`, if it has one."""
     state = cast(State, shelf.get(RESULT))
-    return (state | {then: shelf.get(then)} if then else state), shelf
+    return state | {then: shelf.get(then)} if then else state
 
 
 def _second(

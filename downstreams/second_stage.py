@@ -54,8 +54,9 @@ def second(
     """
     settings, problem, fold = _settings(setup), setup.problem, setup.fold
     rows = np.unique(np.concatenate([fold.train, fold.dev, fold.tested]))
-    frames = TunedFrames(network, len(problem.ids), rows)
-    held = HeldFrames(frames, problem.ids, setup.device, widths=network.live.widths, rows=rows)
+    ids, widths = problem.ids, network.live.widths
+    # No name for the frames, so that they are gone once they are copied.
+    held = HeldFrames(TunedFrames(network, len(ids), rows), ids, setup.device, widths=widths, rows=rows)
     averaged = setup.settings.then_averaged
     made = of_fold(
         held, setup.seed, fold, problem=problem, settings=settings, advance=advance, shelf=shelf, averaged=averaged
@@ -75,7 +76,8 @@ def _settings(setup: Setup) -> Settings:
 def size(network: TunedNetwork, setup: Setup) -> int:
     """How many values both stages train: those of the encoder, and ECAPA-TDNN."""
     head = _head(network, setup, chance.generator(setup.fold.name, setup.seed))
-    return sum(own.numel() for own in (*network.trained().values(), *head.parameters()))
+    trained = (*network.trained().values(), *(own for own in head.parameters() if own.requires_grad))
+    return sum(own.numel() for own in trained)
 
 
 def _head(network: TunedNetwork, setup: Setup, draws: torch.Generator) -> FrameHead:

@@ -19,7 +19,7 @@ class Derivation:
             tested, their suite or tasks.
         opens: the name that opens the base, which names a user's file where `base` does not.
         sources: the task, or the suite of across-languages, that it trains on in place of its base.
-        source_corpora: the corpora of `sources`.
+        source_corpora: the corpora of `sources`; of a user's table the known corpus whose recordings it holds.
         shots: training utterances of each class, where their number is limited.
         perturbation: the change of the test audio; None where there is none, or several.
     """

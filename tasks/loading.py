@@ -10,6 +10,7 @@ from commons import registry
 from commons.errors import LIST, UnknownName
 from commons.progress import Progress
 from tasks import brought, catalogue, definition, further, intensity, reading
+from tasks.derivation import Derivation
 from tasks.derived import parsing
 from tasks.derived.kinds import KINDS, Derived
 from tasks.load_options import Options
@@ -29,8 +30,8 @@ def _load(name: str, options: Options, progress: Progress | None, opened: Opened
         return brought.load(name, options, progress)
     if ":" in name:
         derived = parsing.parse(name, options)
-        made = _make(derived, [opened(each) or _load(each, options, progress, opened) for each in derived.tasks])
-        return replace(made, derivation=derived.derivation)
+        loaded = [opened(each) or _load(each, options, progress, opened) for each in derived.tasks]
+        return replace(_make(derived, loaded), derivation=_derivation(derived, loaded))
     if not definition.path(name).exists():
         raise UnknownName("task", name, catalogue.names(), LIST)
     wanted = definition.read(definition.path(name))
@@ -43,6 +44,13 @@ def _load(name: str, options: Options, progress: Progress | None, opened: Opened
     whole = not usable.limited and "partial" not in made.marks and not usable.bad_files and made.has_audio
     differs = fold_lists.check(made.audit, options.cache) if whole else None
     return replace(made, notes=(*made.notes, differs)) if differs else made
+
+
+def _derivation(derived: Derived, loaded: Sequence[Task]) -> Derivation:
+    """How the task came from others; of a user's table as source, with the known corpus whose recordings it holds."""
+    made = derived.derivation
+    known = tuple(source.known_corpus for source in loaded[1:])
+    return replace(made, source_corpora=known) if made.source_corpora else made
 
 
 def _make(derived: Derived, loaded: Sequence[Task]) -> Task:

@@ -59,6 +59,7 @@ class Reading:
         cite: what is to be cited (corpora, folds of others) -> its BibTeX keys; no keys where none are known.
         texts: corpus -> where its texts come from; empty where it has none.
         joined: corpus -> its classes, of corpora that are joined and all tested; empty for others.
+        known: these corpora, or the known ones whose recordings they hold.
     """
 
     corpus: Corpus
@@ -73,6 +74,7 @@ class Reading:
     cite: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     texts: Mapping[str, Texts] = field(default_factory=dict)
     joined: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    known: tuple[str, ...] = ()
 
 
 def counted(**counts: object) -> dict[str, JsonValue]:

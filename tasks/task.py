@@ -78,7 +78,7 @@ class Task:
     @property
     def known_corpora(self) -> tuple[str, ...]:
         """The same of all corpora that are joined and tested; of other tasks the one."""
-        return tuple(self.reading.joined) or (self.known_corpus,)
+        return self.reading.known or (self.known_corpus,)
 
     @property
     def family(self) -> str:

@@ -89,13 +89,16 @@ class Live:
         return made
 
     def front(self, network: torch.nn.Module) -> list[torch.nn.Parameter]:
-        """The parameters of the network's `front`: a module's name in it, or the names of several; none without it.
+        """The parameters of the network's `front`: a module's name in it, or the names of several; none without it, or
+        where it is a module itself.
 
         Raises:
             UpstreamError: the network has no module of such a name.
         """
-        names = getattr(network, "front", ())
-        names = (names,) if isinstance(names, str) else tuple(names)
+        import torch
+
+        own = getattr(network, "front", ())
+        names = (own,) if isinstance(own, str) else () if isinstance(own, torch.nn.Module) else tuple(own)
         modules = dict(network.named_modules())
         if unknown := [name for name in names if name not in modules]:
             raise UpstreamError(

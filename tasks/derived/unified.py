@@ -84,7 +84,13 @@ def joined(derived: Derived, loaded: Sequence[Task]) -> Task:
     excluded = {task.name: task.counts.get("excluded", {}) for task in loaded}
     merged = {task.name: task.counts.get("merged", {}) for task in loaded}
     reading = joining.reading(loaded, _corpus(parts), rows, merged, excluded)
-    reading = replace(reading, same_as="", joined={c: own[c] for c in own if tested[corpora == c].any()})
+    asked_of = [part for part in parts if tested[corpora == part.corpus].any()]
+    reading = replace(
+        reading,
+        same_as="",
+        joined={part.corpus: own[part.corpus] for part in asked_of},
+        known=tuple(dict.fromkeys(part.task.known_corpus for part in asked_of)),
+    )
     made = finish(reading, asked, problem, notes)
     inherited = [m for m in ("speaker~label", "speakers_unknown") if any(m in task.marks for task in loaded)]
     return replace(made, marks=tuple(dict.fromkeys([*made.marks, *inherited])))

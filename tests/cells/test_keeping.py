@@ -15,7 +15,8 @@ import yaml
 import downstreams
 import leaderboard
 import run_benchmark
-from cells import applied_to, apply
+import tasks
+from cells import applied_to, apply, keeping
 from cells.request import parse, understood
 from cells.workplace import Workplace
 from commons.corridors.fitted import Answers, FurtherAnswers
@@ -23,6 +24,8 @@ from commons.corridors.record import REFERENCE
 from leaderboard.records import further
 from tests.cells.test_texts import WORDS
 from tests.downstreams.problems import SHORT
+from tests.tasks import layouts
+from tests.tasks.derived.test_of_tables import of_emodb
 
 TINY = """
 from upstreams.huggingface.factories import random
@@ -159,6 +162,29 @@ def test_a_kept_encoder_is_an_upstream_whose_cells_are_marked(folder: Path) -> N
         "contaminated:labels" in one.marks for one in marked
     )
     assert marked[0].upstream.seen == {"demo": "labels"}
+
+
+@pytest.mark.parametrize(
+    ("name", "corpora"),
+    [
+        ("csv:mine.csv=Mine", {"emodb"}),
+        ("unified:csv:mine.csv=Mine,urdu", {"emodb", "urdu"}),
+        ("transfer:csv:mine.csv=Mine,urdu", {"emodb"}),
+        ("transfer:emodb,urdu", {"emodb"}),
+        ("emodb", {"emodb"}),
+    ],
+)
+def test_the_corpora_that_teach_a_kept_encoder_are_named_one_by_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, corpora: set[str]
+) -> None:
+    """Of a table that holds recordings of EmoDB, EmoDB: that is what its cells are marked by."""
+    layouts.emodb(tmp_path / "data")
+    layouts.urdu(tmp_path / "data")
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+    of_emodb(tmp_path / "data", "mine", str)
+    task = tasks.load(name, tasks.Options(tmp_path / "data", tmp_path / "cache"))
+    assert set(keeping.corpora(task)) == corpora
 
 
 def test_all_folds_are_averaged_and_the_upstream_must_be_the_same(

@@ -27,6 +27,7 @@ from cells.shards import Shard
 from cells.workplace import Workplace
 from commons import claims
 from commons.errors import EmorepError
+from downstreams.course import Course
 from downstreams.parallel import shared
 from tests.cells.test_trained import NETWORKS, SETTINGS
 
@@ -116,6 +117,26 @@ def test_what_is_measured_again_is_trained_again(folder: Path, capsys) -> None:
     assert [path for path in states.parent.iterdir() if path.is_dir()] == [states], (
         "only what can be gone on from stays"
     )
+
+
+@pytest.mark.parametrize("more", [(), ("--force",)])
+def test_weights_of_several_read_outs_are_of_one_training(folder: Path, monkeypatch, more: tuple[str, ...]) -> None:
+    run, courses = Course.run, []
+
+    def counted(course, advance):
+        courses.append(course.steps)
+        run(course, advance)
+
+    monkeypatch.setattr(Course, "run", counted)
+    (folder / "quicker.yaml").write_text(SETTINGS.replace("steps: 6", "steps: 4"))
+    heads = [f"finetune{part}@{folder / 'quicker.yaml'}" for part in ("", ":best")]
+    assert run_benchmark.main(words(folder, "kept", "-d", *heads, "--keep-weights", *more)) == 0
+    where = folder / "kept" / "limited"
+    measured = [one for one in leaderboard.load(where)[0] if one.cell.downstream.startswith("finetune")]
+    held = {one.cell.downstream.partition("@")[0]: leaderboard.kept(where, one) for one in measured}
+    assert held == {"finetune": [0], "finetune:best": [0], "finetune:last": []}
+    assert len(courses) == len(measured[0].task.folds)
+    assert not [path for path in where.rglob("trainings/**/*.pt") if path.stem != "result"]
 
 
 def test_heads_that_share_a_training_are_in_one_shard(folder: Path) -> None:

@@ -45,7 +45,7 @@ def test_a_training_that_cannot_go_on_as_it_began_begins_anew_and_says_so(monkey
     words = rf"fold '0', seed 0: .*began on {state['device']} in {state['precision']};.* on cpu in fp32, .*begins anew"
     with pytest.warns(Notice, match=words):
         assert as_begun(setup(precision="auto"), shelf, lambda: removed.append(1)).settings.precision == "fp32"
-    assert removed == [1] and shelf.get(BEGUN) == {"device": "cpu", "precision": "fp32"}
+    assert removed == [1] and shelf.get(BEGUN) == {"device": "cpu", "precision": "fp32", "keep": []}
 
 
 def test_what_was_done_on_another_device_is_not_used(tmp_path, monkeypatch):
@@ -121,6 +121,23 @@ def test_a_grid_of_two_rates_has_an_edge_where_all_folds_take_one(rates, edge):
     reader = short("finetune", rates=rates, steps=6, scorings=1, head_rates=[1e-7, 5e-2], head_factor=1.0)
     made = downstreams.evaluate(reader, features, problem, [0])
     assert [choice["edge"] for choice in made.choices] == [edge] * 2
+
+
+def test_edges_are_those_of_a_seed_whatever_others_are_run(monkeypatch):
+    """Folds of the first seed take different rates, those of the second the same one."""
+    features, problem = make(n=60)
+    problem = replace(problem, folds=problem.folds[:2])
+
+    def chosen(courses, advance):
+        rates = {course.rate: course.setup for course in courses}
+        setup = rates[min(rates)]
+        return (max if setup.seed or setup.fold.name == "0" else min)(rates), "", 0.0
+
+    monkeypatch.setattr(finetuning, "chosen_rate", chosen)
+    reader = short("finetune", rates=[1e-3, 1e-2], steps=2, scorings=1)
+    both = downstreams.evaluate(reader, features, problem, [0, 1]).choices
+    alone = [choice for seed in (0, 1) for choice in downstreams.evaluate(reader, features, problem, [seed]).choices]
+    assert both == alone and [choice["edge"] for choice in both] == [False, False, True, True]
 
 
 def test_memory_is_the_highest_of_all_trainings():

@@ -1,7 +1,9 @@
 """Fine-tuning on a tiny encoder: batches, read-outs, states that survive a kill, faults that are named."""
 
 import copy
+import gc
 import math
+import weakref
 from dataclasses import replace
 
 import numpy as np
@@ -147,7 +149,7 @@ def test_two_stages_share_the_first_with_finetune(tmp_path, monkeypatch):
     ecapa = FrameHead(
         "ecapa", 1, width, classes, OnFrames.model_validate(sizes | {"network": "ecapa"}), torch.Generator()
     )
-    head = sum(own.numel() for own in ecapa.parameters())
+    head = sum(own.numel() for own in ecapa.parameters() if own.requires_grad)
     assert both.trainable == first.trainable - (width + 1) * classes + head  # ECAPA in place of the linear layer
 
 
@@ -215,6 +217,30 @@ def test_a_killed_training_goes_on_and_ends_bit_equal(tmp_path, monkeypatch, aft
     assert [path.stem for path in tmp_path.rglob("*.pt")] == ["result"]
 
 
+def test_who_reads_results_leaves_a_training_for_weights_that_was_killed(tmp_path, monkeypatch):
+    features, problem = make(n=60)
+    problem, run = replace(problem, folds=problem.folds[:1]), Course.run
+    reader, steps = short("finetune", steps=6, scorings=3), []
+    whole = evaluate(reader, features, problem, tmp_path)
+
+    def killed(course, advance):
+        def counted(share):
+            steps.append(course._step)
+            if len(steps) == 5:
+                raise Killed
+            advance(share)
+
+        run(course, counted)
+
+    monkeypatch.setattr(Course, "run", killed)
+    with pytest.raises(Killed):
+        downstreams.evaluate(reader, features, problem, [0], work=tmp_path, keep=["average"])
+    assert steps == [0, 1, 2, 3, 4]
+    assert evaluate(short("finetune", steps=6, scorings=3, readout="last"), features, problem, tmp_path).curves
+    again = downstreams.evaluate(reader, features, problem, [0], work=tmp_path, keep=["average"])
+    assert steps[5] == 3 and again.table.equals(whole.table) and len(again.fitted) == 1
+
+
 def test_no_more_checkpoints_than_asked_for_at_any_time(tmp_path):
     own, seen = setup(scorings=12, steps=48), []
     shelf = Shelf(tmp_path / "a")
@@ -233,6 +259,25 @@ def test_the_rate_is_that_of_the_best_short_training_and_one_that_diverged_is_no
     said = r"fold '0': .* not finite at step \d+ of 12, at rate 1e\+30 .*none is finite: 1e\+30, 1e\+31"
     with pytest.raises(DownstreamError, match=said):
         tried(1e30, 1e31)
+
+
+def test_of_a_trial_that_is_over_nothing_stays_in_memory():
+    gone = []
+
+    def tried():
+        for rate in (1e30, 1e-3):
+            assert all(one() is None for one in gone)
+            course = Course(setup(), rate, 12, Shelf(None), 1)
+            gone.append(weakref.ref(course.network))
+            yield course
+            del course
+
+    gc.disable()  # nothing waits for the collector
+    try:
+        chosen_rate(tried(), lambda part: None)
+        assert all(one() is None for one in gone)
+    finally:
+        gc.enable()
 
 
 def test_the_time_of_all_trials_is_told():

@@ -15,6 +15,7 @@ from tests.upstreams.sounds import ENERGY, extract, noise, plugin, speak, with_i
 from upstreams import UpstreamError
 from upstreams.checks import check
 from upstreams.extraction.models import Models
+from upstreams.live import Live
 
 TINY = """
 from upstreams.huggingface.factories import random
@@ -201,12 +202,29 @@ def test_the_front_end_holds_the_convolutions(name: str, tmp_path: Path, utteran
     assert all(own.grad is None for own in front)
 
 
+def with_front(folder: Path, utterances: pd.DataFrame, front: str) -> Live:
+    """A network of a user's with this attribute `front`."""
+    (folder / "scale.py").write_text("SCALE = 2.0\n")
+    source = MODULE.replace(
+        "        torch.manual_seed(3)", f"        self.front = {front}\n        torch.manual_seed(3)"
+    )
+    live = extract(plugin(folder, source), utterances, {"live"}, folder / "cache").live
+    assert live is not None
+    return live
+
+
 def test_a_front_that_is_not_there_is_named(tmp_path: Path, utterances: pd.DataFrame) -> None:
-    (tmp_path / "scale.py").write_text("SCALE = 2.0\n")
-    source = MODULE.replace("        torch.manual_seed(3)", "        self.front = 'stem'\n        torch.manual_seed(3)")
-    live = extract(plugin(tmp_path, source), utterances, {"live"}, tmp_path / "cache").live
+    live = with_front(tmp_path, utterances, "'stem'")
     with pytest.raises(UpstreamError, match="`front` names 'stem', and the network has no module of that name"):
         live.front(live.network())
+
+
+@pytest.mark.parametrize("module", ["torch.nn.Linear(2, 2)", "torch.nn.Sequential(torch.nn.Linear(2, 2))"])
+def test_a_module_that_is_called_front_is_trained_with_the_rest(
+    tmp_path: Path, utterances: pd.DataFrame, module: str
+) -> None:
+    live = with_front(tmp_path, utterances, module)
+    assert live.front(live.network()) == []
 
 
 def test_the_first_seconds_are_those_of_a_shorter_file(tmp_path: Path, utterances: pd.DataFrame) -> None:

@@ -113,8 +113,8 @@ def batches(recipe: Recipe, lengths: np.ndarray, at: Position) -> Iterator[tuple
 def epoch_plan(recipe: Recipe, lengths: np.ndarray, epoch: int) -> list[list[MicroBatch]]:
     """The steps of an epoch, each a list of micro-batches; every utterance is in exactly one of these.
 
-    A micro-batch holds up to `batch.seconds`, padding included. An epoch's micro-batches are shared evenly among so many
-    steps that each has about `batch.micro_batches`.
+    A micro-batch holds up to `batch.seconds`, padding included. An epoch's micro-batches are shared evenly among so
+    many steps that each has about `batch.micro_batches`.
     """
     audio, batch = recipe.audio, recipe.batch
     taken = lengths if audio.crop_seconds is None else np.minimum(lengths, round(audio.crop_seconds * SAMPLE_RATE))

@@ -198,9 +198,7 @@ def test_a_second_process_does_not_write_into_the_folder_of_one_that_trains(data
     first = start(data, tmp_path / "run", *LONG)
     wait_for(tmp_path / "run" / "log.jsonl", 1)
     try:
-        with pytest.raises(
-            UpstreamError, match=r"another process trains in .*run; wait for it, or name "
-        ):
+        with pytest.raises(UpstreamError, match=r"another process trains in .*run; wait for it, or name "):
             run(tiny(*LONG), data, tmp_path / "run")
     finally:
         first.kill()
