@@ -11,6 +11,7 @@ import numpy as np
 
 import downstreams
 import leaderboard
+from cells import keys
 from commons import files
 from commons.corridors.fitted import Fitted
 from commons.errors import EmorepError
@@ -43,6 +44,18 @@ def refusal(task: Task, upstream: Identity, reader: Reader) -> str:
 
 def _given(named: Named) -> bool:
     return bool(named.given) or any(_given(part) for part in named.parts)
+
+
+def together(
+    asked: Sequence[Reader], reader: Reader, task: Task, upstream: Identity, skip_bad: bool
+) -> tuple[tuple[Reader, str], ...]:
+    """The heads among `asked` that the training of `reader` gives, each with the key of its cell."""
+    if reader.resumes:
+        own = keys.training(task, upstream, reader, skip_bad)
+        kept = [one for one in asked if one.resumes and keys.training(task, upstream, one, skip_bad) == own]
+    else:
+        kept = [one for one in asked if one.name == reader.name]
+    return tuple((one, keys.key(task, upstream, "", one, skip_bad)) for one in kept)
 
 
 def wanted(job: Measure) -> bool:

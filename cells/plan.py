@@ -364,14 +364,8 @@ class _Planner:
         if self.request.keeps(reader) and (why := keeping.refusal(task, identity, reader)):
             self.warn(f"{identity.named.record_name} · {task.name} · {reader.name}: weights are not kept: {why}")
             return ()
-        kept = [one for one in self._readers(task) if self.request.keeps(one)]
-        skip_bad = self.request.skip_bad
-        if reader.resumes:
-            own = keys.training(task, identity, reader, skip_bad)
-            kept = [one for one in kept if one.resumes and keys.training(task, identity, one, skip_bad) == own]
-        else:
-            kept = [one for one in kept if one.name == reader.name]
-        return tuple((one, keys.key(task, identity, "", one, skip_bad)) for one in kept)
+        asked = [one for one in self._readers(task) if self.request.keeps(one)]
+        return keeping.together(asked, reader, task, identity, self.request.skip_bad)
 
     def _fail(self, upstream: str, task: str, error: Exception, head: str = "") -> None:
         """Store a failure: of all cells of a task, of an upstream on a task, or of one cell."""
