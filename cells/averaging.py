@@ -83,7 +83,8 @@ def _record(job: Late, part: str, key: str) -> Record:
     stored = leaderboard.find(job.setting.results, part, job.recorded_task, job.reader.name, verify=True)
     if stored is None or stored.cell.key != key:
         where = f"{part} on {job.recorded_task} with {job.reader.name}"
-        raise EmorepError(f"{job.cell[0]}: the record of its part {where} is gone or was replaced; run again")
+        why = "is gone, damaged or another by now; run that part again with --force"
+        raise EmorepError(f"{job.cell[0]}: the record of its part {where} {why}")
     return stored
 
 

@@ -13,7 +13,7 @@ import downstreams
 import leaderboard
 import tasks
 import upstreams
-from cells import keeping, keys, late, runs, together, trainings
+from cells import keeping, keys, late, replacing, runs, together, trainings
 from cells.costs import Costs, Size, joined, size
 from cells.jobs import Cell, CellName, Divided, Extract, Job, Late, Measure, Outcome, Train, given
 from cells.late import LateFusion
@@ -344,6 +344,8 @@ class _Planner:
     def _decide(self, job: Measure, record: Record | None) -> Measure | None:
         """The job with its mode and seeds, given the existing record; None where the cell is done."""
         ours = record if record and record.cell.key == job.key else None
+        if record and not (ours or self.request.force) and (line := replacing.told(record, job)):
+            self.warn(line)
         if ours is None or self.request.force:
             return replace(job, mode="replace", again=self.run) if self.request.force else job
         if set(job.seeds) - set(ours.cell.seeds):

@@ -193,7 +193,13 @@ def understood(options: argparse.Namespace, tell: Callable[[str], None]) -> Requ
     asked = dict.fromkeys(one for name in options.upstream for one in late.expand(name, where))
     if options.audio and not options.audio.expanduser().is_dir():
         raise Refused(f"{options.audio}: there is no such folder; name the folder of your table's audio with --audio")
+    if options.labels and not options.labels.expanduser().is_file():
+        raise Refused(f"{options.labels}: there is no such file; --labels names one that maps labels to classes")
+    if options.noise and not options.noise.expanduser().is_dir():
+        raise Refused(f"{options.noise}: there is no such folder; name a folder of speech with --noise")
     ablation = upstreams.ablation(options.ablation) if options.ablation else None
+    if not ablation and (options.seen or options.speech):
+        raise Refused("--seen and --speech are of pre-training; name the variants to train with --ablation")
     own = (options.audio, options.labels, options.noise)
     names = tuple(tasks.resolve(options.task, where.data, tell, where.emobox, *own))
     tables = tasks.Options(where.data, where.cache, where.emobox, audio=options.audio, labels=options.labels)

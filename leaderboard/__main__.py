@@ -155,6 +155,8 @@ def _compare(options: argparse.Namespace) -> int:
             tables, problems = rankings.two_upstreams(options.results, records, pair[0], pair[1], foreign)
         else:
             tables, problems = rankings.rankings(options.results, records, pairs=options.pairs)
+        if not (tables or problems):
+            raise LeaderboardError(f"no result of this choice in {options.results} can be compared")
     _print(tables, problems, options.format, Look(options.width))
     return int(damage)
 
@@ -245,10 +247,14 @@ def _card(options: argparse.Namespace) -> int:
 
 
 def _methods(options: argparse.Namespace) -> int:
+    from commons.corridors.record import REFERENCE
     from leaderboard import methods
 
     records, damage = _records(options.results)
-    print(methods.methods(_chosen(options, records), leaderboard.openings(options.results)), end="")
+    chosen = _chosen(options, records)
+    if all(record.cell.downstream == REFERENCE for record in chosen):
+        raise LeaderboardError(f"no result of this choice in {options.results}")
+    print(methods.methods(chosen, leaderboard.openings(options.results)), end="")
     return int(damage)
 
 

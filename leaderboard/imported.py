@@ -176,6 +176,8 @@ def _read(file: Path, task: Task) -> pd.DataFrame:
     if task.classes:
         if strange := sorted(set(given["prediction"]) - set(task.classes)):
             raise LeaderboardError(f"{file}: {cut(strange[0])!r} is no class of {task.name}: {', '.join(task.classes)}")
+        if scored:
+            _check_scores(file, given, task.classes)
     else:
         for name in {"prediction", "target"} & set(given):
             limits = (-LARGEST, LARGEST)
@@ -187,6 +189,22 @@ def _read(file: Path, task: Task) -> pd.DataFrame:
     if len(np.unique(seeds)) > MOST_SEEDS:
         raise LeaderboardError(f"{file}: {len(np.unique(seeds))} seeds; up to {MOST_SEEDS} are taken")
     return given.assign(seed=seeds)
+
+
+def _check_scores(file: Path, given: pd.DataFrame, classes: Sequence[str]) -> None:
+    """Raise LeaderboardError where the scores of an utterance are all 0, or its prediction has not the highest."""
+    import numpy as np
+    import pandas as pd
+
+    scores = given[[f"score:{name}" for name in classes]].to_numpy()
+    own = scores[np.arange(len(given)), pd.Index(classes).get_indexer(pd.Index(given["prediction"]))]
+    for wrong, why in (
+        (scores.sum(1) == 0, "has scores that are all 0"),
+        (own < scores.max(1), "has a prediction that is not the class with the highest score"),
+    ):
+        if wrong.any():
+            first = cut(given["id"][wrong].iloc[0])
+            raise LeaderboardError(f"{file}: {first} {why}; correct it, or leave the scores out")
 
 
 def _texts(file: Path) -> pd.DataFrame:

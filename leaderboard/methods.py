@@ -156,7 +156,8 @@ def _upstreams(records: Sequence[Record], references: References) -> str:
         what = f", reads {_shown(reads[record.cell.upstream])}" if reads else ""
         said.append(f"{_shown(name)}{title}{sizes}{fused}{of_draws}{what}{references.cite(up.cite)}")
     legend = " Gold texts were written by people, ASR texts by a recogniser of speech." if reads else ""
-    return plain(f"Upstreams, frozen: {'; '.join(said)}.{legend}")
+    frozen = ", frozen" if all(r.downstream.trained is None for r in records) else ""
+    return plain(f"Upstreams{frozen}: {'; '.join(said)}.{legend}")
 
 
 def _imported(records: Sequence[Record]) -> list[str]:
@@ -176,7 +177,8 @@ def _heads(records: Sequence[Record], references: References) -> str:
         known = "deterministic" if record.downstream.deterministic else plural(seeds, "seed")
         weighs = _class_weights([r for r in records if r.cell.downstream == head])
         cited = references.cite(record.downstream.cite)
-        said.append(f"`{plain(head).replace('`', '')}`: {words} ({known}{weighs}){cited}")
+        trains = f"; trains the {record.downstream.trained}" if record.downstream.trained else ""
+        said.append(f"`{plain(head).replace('`', '')}`: {words} ({known}{weighs}{trains}){cited}")
     return plain(f"Heads: {'; '.join(said)}.")
 
 

@@ -262,14 +262,18 @@ class _Board:
     def _gives_way(self, place: Path, mine: Record, one: Brought, account: Account) -> bool:
         """Whether the board's own record gives way to one that comes; what differs is added to the account."""
         comparison = compared(mine, parquet.stored(place, mine), one.record, one.table)
-        if comparison.verdict is Verdict.MORE_SEEDS:
+        ours, theirs = ({*r.cell.seeds} for r in (mine, one.record))
+        proved, comes_proved = (UNVERIFIED not in r.marks for r in (mine, one.record))
+        unproved = comparison.verdict is Verdict.MORE_SEEDS and proved and not comes_proved
+        if comparison.verdict is Verdict.MORE_SEEDS and not unproved:
             return True
         if comparison.verdict is Verdict.SAME:
-            gains = UNVERIFIED in mine.marks and UNVERIFIED not in one.record.marks
+            gains = comes_proved and not proved and ours <= theirs
             account.counts["as the board has"] += not gains
             return gains
         taken = "it takes the board's place" if self._prefer_new else "the board's stands (--replace takes this one)"
-        account.lines.append(f"conflict: {_called(mine)}: {comparison.verdict.value}; {taken}")
+        doubt = ", which cannot be proved here" if unproved else ""
+        account.lines.append(f"conflict: {_called(mine)}: {comparison.verdict.value}{doubt}; {taken}")
         account.lines += [f"  {line}" for line in comparison.lines]
         account.wrong |= comparison.verdict is not Verdict.ROUNDING
         account.counts["kept the board's"] += not self._prefer_new

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import re
 
-from commons.corridors.record import INTERVALS, Record, Task, Upstream
-from commons.marks import IMPORTED, OLD_INTERVALS
+from commons.corridors.record import INTERVALS, REFERENCE, Record, Task, Upstream
+from commons.marks import IMPORTED, OLD_INTERVALS, ONE_SEED
 
 TRANSFERS = ("transfer", "transfer-standardised", "across-languages")
 OPTIONS = ("shots", "labels")  # kinds whose last argument is no task
@@ -23,9 +23,12 @@ RANDOM = re.compile(r"random:(?P<base>[^@+#]+)(?:@(?P<draw>\d+))?")  # of a fusi
 
 def completed(record: Record) -> Record:
     """The record with all fields that were added since it was written, marked where its intervals are of an earlier
-    formula; a later record as it is."""
-    if record.scores.intervals < INTERVALS and OLD_INTERVALS not in record.marks:
-        record = record.model_copy(update={"marks": sorted([*record.marks, OLD_INTERVALS])})
+    formula or a head that draws has one seed; a later record as it is."""
+    draws = not (record.downstream.deterministic or IMPORTED in record.marks or record.cell.downstream == REFERENCE)
+    lacking = {OLD_INTERVALS} if record.scores.intervals < INTERVALS else set()
+    lacking |= {ONE_SEED} if draws and len(record.cell.seeds) == 1 else set()
+    if lacking - {*record.marks}:
+        record = record.model_copy(update={"marks": sorted({*record.marks, *lacking})})
     random = None if IMPORTED in record.marks else RANDOM.fullmatch(record.upstream.name)
     if record.upstream.draw is None and random:
         drawn = record.upstream.model_copy(update={"draw": int(random["draw"] or 0)})

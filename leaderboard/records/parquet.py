@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from commons.corridors.predictions import Predictions
 
-CHANGED = "its sha256 is not the recorded one; run the cell again"
+CHANGED = "its sha256 is not the recorded one; run the cell again with --force"
 KEPT = ("speaker", "gender", "language", "dialogue", "corpus")
 FACTS = (
     "intensity",

@@ -9,6 +9,7 @@ import numpy as np
 
 from commons.corridors.record import Record, Score
 from commons.errors import EmorepError
+from commons.marks import IMPORTED
 from leaderboard.records.comparable import unit
 from leaderboard.records.display_names import shown
 from leaderboard.tables.model import Cell, Table, figure
@@ -69,13 +70,13 @@ def _not_known(older: Sequence[System]) -> list[str]:
     """A note on the systems whose corrections are not known, with the command that measures them again."""
     if not older:
         return []
-    names, labels = ([of(system.record) for system in older] for of in (lambda r: r.cell.upstream, shown))
-    _, task, head = _cell_of(older[0])
-    again = f"python run_benchmark.py -u {' '.join(names)} -t {task} -d {head} --force"
-    return [
-        f"corrected probabilities are not known of {', '.join(labels)}: nothing was held out, or it was measured "
-        f"before that was kept; to measure it again: {again}"
-    ]
+    said = f"corrected probabilities are not known of {', '.join(shown(system.record) for system in older)}: "
+    own = (system.record for system in older)
+    if names := [r.cell.upstream for r in own if IMPORTED not in r.marks and r.upstream.fusion != "late"]:
+        _, task, head = _cell_of(older[0])
+        again = f"python run_benchmark.py -u {' '.join(names)} -t {task} -d {head} --force"
+        return [f"{said}nothing was held out, or it was measured before that was kept; to measure it again: {again}"]
+    return [f"{said}of imported predictions and of late fusions nothing is held out"]
 
 
 def _table(first: Record, name: str, states: Sequence[tuple[System, Variant]], more: Sequence[str]) -> Table:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from commons.corridors.record import Record
+from commons.marks import IMPORTED
 from leaderboard.records.comparable import unit
 from leaderboard.records.display_names import shown
 from leaderboard.tables.model import Cell, Table, figure
@@ -143,7 +144,8 @@ def _of_speakers(several: Sequence[System]) -> Table | None:
     if not rows:
         return None
     record = several[0].record
-    older = [one.record.cell.upstream for one in several if one.record.files.facts is None]
+    measured = (one.record for one in several if IMPORTED not in one.record.marks)
+    older = [record.cell.upstream for record in measured if record.files.facts is None]
     return Table(
         title=f"{record.task.name} · {record.cell.downstream} · speakers",
         interpretation=record.downstream.interpretation,

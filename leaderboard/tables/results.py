@@ -12,7 +12,7 @@ from commons.metrics import METRICS
 from leaderboard import published
 from leaderboard.records.comparable import groups, is_floor, question, unit
 from leaderboard.records.display_names import given, inputs, shown
-from leaderboard.records.random_weights import averaged
+from leaderboard.records.random_weights import averaged, draws_of
 from leaderboard.tables.model import Cell, Table, figure, lettered
 from leaderboard.tables.views import (
     by_kind,
@@ -53,7 +53,9 @@ def _of_task(measured: list[Record], references: list[Record], lettering: dict[s
     metrics = [task.headline, *(m for m in task.metrics if m != task.headline)]
     everyone = sorted([*measured, *references], key=is_floor)
     common = common_marks(measured)
-    last, beside = f"last layer {task.headline}", f"published {task.headline}"
+    several_seeds = any(r.scores.counts.seeds > 1 and not draws_of(r) for r in measured)
+    last = f"last layer {task.headline}" + (", first seed" if several_seeds else "")  # as records have it
+    beside = f"published {task.headline}"
     cells: dict[tuple[str, str], Cell] = {}
     of_text = bool(inputs(measured))
     for record in everyone:

@@ -86,7 +86,7 @@ def by_task(head: str, metric: str, about: str, trained: str, parts: Parts) -> T
         for record in (*measured, *floors):
             own = tuple(m for m in marks_of(record) if m not in common)
             cells[row_of(record), column] = of_record(record, metric, own)
-        references |= {row_of(r) for r in floors}
+        references |= {row_of(r) for r in (*measured, *floors) if is_floor(r)}
     rows = {row for row, _ in cells}
     everyone = [record for part in parts for several in part for record in several]
     return Table(
@@ -160,12 +160,15 @@ def _by_mean(results: Path, records: Sequence[Record], by: str, column_of: Calla
                     marks = {m for a in mine for m in a.record.marks if m.startswith(("contaminated", "seen"))}
                     low, high = (None if math.isnan(value) else value for value in (mean.low, mean.high))
                     cells[upstream, column] = Cell(mean.value, low, high, None, metric, tuple(sorted(marks)))
-        rows = _ranked({row for row, _ in cells}, sorted(columns), cells, metric)
+        references = {a.upstream for part in own for a in part if is_floor(a.record)}
+        shown = {row for row, _ in cells}
+        rows = [*_ranked(shown - references, sorted(columns), cells, metric),
+                *_ranked(shown & references, sorted(columns), cells, metric)]  # fmt: skip
         tasks = "; ".join(f"{c}: {', '.join(p[0].record.task.name for p in columns[c])}" for c in sorted(columns))
         caption = f"{metric} by {by}, {_system(head, trained)}, one vote a corpus family ({tasks}); "
         caption += "95 % intervals over groups"
         title, first = " · ".join(filter(None, (f"by {by}", about, head))), own[0][0].record
-        made.append(Table(title, [caption], rows, sorted(columns), cells, names=names(records),
+        made.append(Table(title, [caption], rows, sorted(columns), cells, frozenset(references), names=names(records),
                           interpretation=first.downstream.interpretation))  # fmt: skip
     return made, [*problems, *left]
 

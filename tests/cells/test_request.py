@@ -9,7 +9,7 @@ import pytest
 import run_benchmark
 from cells import applied_to, apply
 from cells.request import parse, understood
-from commons.errors import NotThere
+from commons.errors import NotThere, Refused
 from tasks import transcripts
 from tasks.errors import TaskError
 
@@ -81,6 +81,19 @@ def test_what_contradicts_itself_is_refused(capsys: pytest.CaptureFixture[str]) 
     assert "not allowed with" in capsys.readouterr().err
     assert run_benchmark.main(["-u", "fbank", "-t", "demo", "-d", "probe", "--by-arousal"]) == 2
     assert "name speecheq or finetune_speecheq with -d" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("--labels none.csv", "none.csv: there is no such file"),
+        ("--noise none", "none: there is no such folder; name a folder of speech"),
+        ("--seen emodb", "--seen and --speech are of pre-training"),
+    ],
+)
+def test_options_that_name_nothing_or_decide_nothing_are_refused(words: str, said: str) -> None:
+    with pytest.raises(Refused, match=said):
+        understood(parse(["-u", "fbank", "-t", "demo", *words.split()]), print)
 
 
 def test_one_cause_is_told_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

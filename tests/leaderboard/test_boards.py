@@ -139,6 +139,25 @@ def test_further_seeds_are_taken_and_fewer_are_not(tmp_path):
     assert back.counts["as the board has"] == 1
 
 
+@pytest.mark.parametrize("archive_first", [False, True])
+def test_neither_proof_nor_a_seed_is_lost_to_the_other(tmp_path, archive_first):
+    """Of a closed corpus an archive has no targets: it cannot be proved without a copy, and takes no proved one's place
+    for a further seed; nor does the proved one take its place, and with it the seed."""
+    one, two, board, path = (tmp_path / name for name in ("one", "two", "board", "a.zip"))
+    for folder, seeds in ((one, [0]), (two, [0, 1])):
+        made = cells.sections(TABLE, licence=CLOSED)
+        made["cell"]["seeds"] = seeds
+        leaderboard.record(folder, cells.measured(made, cells.predict(TABLE, seeds=len(seeds), depth=None), TABLE))
+    archive.pack(two, leaderboard.load(two)[0], path, "Ben")
+    first, second = (path, one) if archive_first else (one, path)
+    told(board, first)
+    account, text = told(board, second)
+    stands = leaderboard.find(board, "fbank", "emodb", "probe", verify=True)
+    assert stands.cell.seeds == ([0, 1] if archive_first else [0]) and (UNVERIFIED in stands.marks) == archive_first
+    conflict = "further seeds, which cannot be proved here; the board's stands (--replace takes this one)"
+    assert account.wrong == (conflict in text) == (not archive_first)
+
+
 @pytest.mark.parametrize("how", ["figure", "bytes", "place", "huge", "name", "smoke"])
 def test_a_record_that_proves_nothing_is_refused_by_name(tmp_path, monkeypatch, how):
     board, theirs = tmp_path / "board", tmp_path / "theirs"

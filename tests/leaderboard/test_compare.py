@@ -96,6 +96,14 @@ def test_what_cannot_be_compared_is_said(make, results, capsys):
         main(["compare", "good"])
 
 
+@pytest.mark.parametrize("command", ["compare", "methods"])
+def test_a_choice_without_a_cell_is_said(make, results, capsys, command):
+    make(upstream="a")
+    make(upstream="b", head="superb")
+    assert main([command, "-u", "a", "-d", "superb", "--results", str(results)]) == 1
+    assert "no result of this choice" in capsys.readouterr().err
+
+
 def test_one_speaker_has_no_interval_and_no_test(make, results, capsys):
     make_board(make, names=("emodb",), speakers=1)
     code, out, _ = run(capsys, "compare", "--results", results)

@@ -14,7 +14,7 @@ import leaderboard
 from commons.corridors.record import Record
 from leaderboard import LeaderboardError
 from leaderboard.boards import merging
-from leaderboard.records import files, record_store
+from leaderboard.records import earlier, files, record_store
 from leaderboard.records.comparable import aspect
 from leaderboard.tables import transfers, views
 from tasks import catalogue, definition
@@ -144,6 +144,16 @@ def test_a_cell_must_tell_what_its_task_asks(results):
     silent = replace(measured, task=measured.task.model_copy(update={"aspect": None}))
     with pytest.raises(LeaderboardError, match=r"task\.aspect"):
         leaderboard.record(results, silent)
+
+
+def test_one_seed_of_a_head_that_draws_is_marked_in_records_of_before(make):
+    record = make()
+    for deterministic, seeds, marked in ((True, [0], False), (False, [0], True), (False, [0, 1], False)):
+        changed = {
+            "cell": record.cell.model_copy(update={"seeds": seeds}),
+            "downstream": record.downstream.model_copy(update={"deterministic": deterministic}),
+        }
+        assert ("one_seed" in earlier.completed(record.model_copy(update=changed)).marks) == marked
 
 
 def test_intervals_of_an_earlier_formula_are_marked_until_they_are_computed_again(make, results, tmp_path):

@@ -159,6 +159,22 @@ def test_scores_are_from_0_to_1(mine, results, capsys, score):
     assert f"{score!r} is not a score from 0 to 1" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("scores", "said"),
+    [((0, 0, 0, 0), "has scores that are all 0"), ((0.1, 0.2, 0.3, 0.4), "is not the class with the highest score")],
+)
+def test_scores_are_of_the_prediction(mine, results, capsys, scores, said):
+    own, path = mine
+    own = own.assign(**{f"score:{name}": (own["prediction"] == name).astype(float) for name in CLASSES})
+    own.to_csv(path, index=False)
+    assert bring(results, path) == 0
+    own.loc[own.index[0], [f"score:{name}" for name in CLASSES]] = scores
+    own.loc[own.index[0], "prediction"] = CLASSES[0]
+    own.to_csv(path, index=False)
+    assert bring(results, path) == 1
+    assert f"{own['id'].iloc[0]} " in (line := capsys.readouterr().err) and said in line
+
+
 @pytest.mark.parametrize("value", ["inf", "nan", "1e200", "x" * 5000])
 def test_values_are_finite_numbers(make, results, tmp_path, capsys, value):
     record = make(kind="regression", name="moods")

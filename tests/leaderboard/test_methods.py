@@ -54,6 +54,14 @@ def test_the_paragraph_names_what_is_shown_and_nothing_else(make, results, capsy
     assert "chen2022" not in capsys.readouterr().out
 
 
+def test_what_was_trained_is_not_called_frozen(make):
+    record = make(head="finetune")
+    assert "Upstreams, frozen: " in methods.methods([record])
+    tuned = record.model_copy(update={"downstream": record.downstream.model_copy(update={"trained": "encoder (all)"})})
+    said = methods.methods([tuned])
+    assert "Upstreams: " in said and "frozen" not in said and "; trains the encoder (all))" in said
+
+
 def test_nothing_is_cited_but_what_records_say(make):
     """Names decide nothing; of records from before, which say nothing, and of unknown keys there is no reference."""
     old = make(upstream="wavlm_base", head="superb")

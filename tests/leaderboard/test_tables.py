@@ -192,7 +192,7 @@ def test_markdown_has_every_column_and_row(board):
         assert not line.startswith("|") or line.endswith("|")
     emodb = text.split("### emodb")[1].split("###")[0]
     header = next(line for line in emodb.splitlines() if line.startswith("| upstream"))
-    assert header == "| upstream | layer | UA | WA | WF1 | last layer UA | published UA | marks |"
+    assert header == "| upstream | layer | UA | WA | WF1 | last layer UA, first seed | published UA | marks |"
     assert "| *majority* |" in emodb and "| opensmile |" in emodb
 
 

@@ -110,6 +110,16 @@ def test_hostile_names_are_only_text_in_every_table(make, results, capsys, by, f
             assert not any(re.search(r"[`<]|\]\(", line) for line in rows)
 
 
+@pytest.mark.parametrize("by", ["task", "language", "family"])
+def test_loudness_and_pitch_are_floors_in_tables_over_tasks_too(make, results, by):
+    for name, right in (("loudness", 0.9), ("fbank", 0.4)):
+        for task in ("emodb", "emovo"):
+            make(name=task, upstream=name, right=right, family=task)
+    for table in view(by, results, leaderboard.load(results)[0])[0]:
+        assert table.references == {"loudness"} and table.rows == ["fbank", "loudness"]
+        assert all(table.best(column)[0] == set() for column in table.columns), "one alone is not the best"
+
+
 def test_language_and_family_means_are_those_of_the_comparison(board, results):
     (table,), problems = view("language", results, board)
     assert table.columns == ["de", "en"] and not problems
