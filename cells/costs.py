@@ -111,11 +111,12 @@ class Costs:
         """Take the times of earlier records for those of the same upstreams and heads."""
         for record in records:
             self.records += 1
+            faster = 1.0 if record.run.device == "cpu" else GPU  # estimates are of a core
             upstream, spent, counts = record.upstream, record.run.seconds, record.scores.counts
             phases = sum(spent.get(phase, 0.0) for phase in ("decode", "forward", "write"))
             whole = not upstream.counts.get("reused") and upstream.counts.get("computed")
             if whole and upstream.audio_seconds and phases:
-                self._extraction[_base(record.cell.upstream)].append(phases / upstream.audio_seconds)
+                self._extraction[_base(record.cell.upstream)].append(faster * phases / upstream.audio_seconds)
             # Records of changed audio name the time of the training that they share.
             if "evaluate" in spent and upstream.depth and upstream.width and not record.cell.training:
                 values = upstream.depth * upstream.width

@@ -136,6 +136,7 @@ class Delivery:
         run: folder of the run.
         before: outcomes of jobs on which these rest.
         data: the folder of corpora where the jobs are done, if it is another one.
+        here: the working folder of the driver, in which names of users' tables begin.
         program: the versions with which these jobs were planned.
     """
 
@@ -143,6 +144,7 @@ class Delivery:
     jobs: tuple[Job, ...]
     before: tuple[Outcome, ...]
     data: str | None
+    here: Path
     program: Mapping[str, str]
 
 
@@ -151,7 +153,8 @@ def write(parcel: Parcel, run: Path, before: Mapping[str, Outcome], data: str | 
     needed = dict.fromkeys(one for job in parcel.jobs for one in job.after if one in before)
     content = {
         "run": str(run), "jobs": [travel.write(job) for job in parcel.jobs],
-        "before": [travel.write(before[one]) for one in needed], "data": data, "program": program(),
+        "before": [travel.write(before[one]) for one in needed], "data": data, "here": str(Path.cwd()),
+        "program": program(),
     }  # fmt: skip
     path = run / "parcels" / f"{parcel.number:04d}.json"
     try:
@@ -171,7 +174,7 @@ def read(path: Path) -> Delivery:
         raise EmorepError(f"{path}: cannot be read ({error}); share the results folder with this machine") from error
     refuse_another(theirs)
     jobs, before = (tuple(travel.read(line) for line in content[name]) for name in ("jobs", "before"))
-    return Delivery(Path(content["run"]), jobs, before, content["data"], theirs)  # type: ignore[arg-type]
+    return Delivery(Path(content["run"]), jobs, before, content["data"], Path(content["here"]), theirs)  # type: ignore[arg-type]
 
 
 def refuse_another(theirs: Mapping[str, str]) -> None:

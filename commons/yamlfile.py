@@ -95,10 +95,16 @@ class _Loader(_Base):  # type: ignore[misc, valid-type]
         made: dict[Hashable, object] = super().construct_mapping(node, deep)
         return made
 
-    def number(self, node: yaml.ScalarNode) -> int:
+    def number(self, node: yaml.ScalarNode) -> int | str:
+        if ":" in node.value:  # a number to base 60 in YAML 1.1: here a time, as Slurm writes it
+            return str(node.value)
         if len(node.value) > 100 or abs(value := self.construct_yaml_int(node)) > LARGEST_NUMBER:
             raise yaml.YAMLError(f"the number {cut(node.value, 30)} is too large")
         return value
+
+    def fraction(self, node: yaml.ScalarNode) -> float | str:
+        made: float | str = str(node.value) if ":" in node.value else self.construct_yaml_float(node)
+        return made
 
 
 _PLAIN = ("null", "bool", "int", "float", "str", "seq", "map")
@@ -107,6 +113,7 @@ _Loader.yaml_constructors = {f"{_TAG}{name}": yaml.SafeLoader.yaml_constructors[
     None: yaml.SafeLoader.construct_undefined
 }
 _Loader.add_constructor(f"{_TAG}int", _Loader.number)
+_Loader.add_constructor(f"{_TAG}float", _Loader.fraction)
 _Loader.yaml_implicit_resolvers = {
     first: [(tag, pattern) for tag, pattern in several if tag != f"{_TAG}timestamp"]
     for first, several in yaml.SafeLoader.yaml_implicit_resolvers.items()

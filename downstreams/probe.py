@@ -188,7 +188,7 @@ def _fit_fold(
         held_out=None
         if chosen.outputs is None or problem.kind == REGRESSION
         else HeldOut(chosen.rows, chosen.outputs.softmax(1).cpu().numpy()),
-        features=_features(final, varies) if counts else None,
+        features=_features(final, varies, factors) if counts else None,
     )
 
 
@@ -210,9 +210,9 @@ def _fewest(tried: Sequence[_Choice], problem: Problem) -> int:
     return strongest(np.stack([own.parts for own in tried], 1), problem.groups[rows])
 
 
-def _features(model: Linear | Cumulative, varies: np.ndarray) -> dict[str, float]:
+def _features(model: Linear | Cumulative, varies: np.ndarray, factors: torch.Tensor | None) -> dict[str, float]:
     """The numbers of the features that a model reads, from 0, each with the norm of its weights; largest first."""
-    norms = selection.importance(model).cpu().numpy()
+    norms = selection.importance(model, factors).cpu().numpy()
     order = np.argsort(-norms, kind="stable")[: np.count_nonzero(norms)]
     return {str(np.flatnonzero(varies)[column]): round(float(norms[column]), 6) for column in order}
 

@@ -67,9 +67,14 @@ def fit(
     return _whole([(columns, *_models(part)) for columns, part in parts], x, factors)
 
 
-def importance(model: Linear | Cumulative) -> Tensor:
-    """(D,) norm of each column's weights over classes, for a deviation of the column; of the first problem."""
-    return torch.cat([one.weights[..., 0] for one in _models(model)], 1).norm(dim=1)
+def importance(model: Linear | Cumulative, factors: Tensor | None = None) -> Tensor:
+    """(D,) norm of each column's weights over classes, for a deviation of the column; of the first problem.
+
+    Args:
+        factors: by which standardised columns were multiplied, see part_weights.py.
+    """
+    norms = torch.cat([one.weights[..., 0] for one in _models(model)], 1).norm(dim=1)
+    return norms if factors is None else norms * factors
 
 
 def _models(model: Linear | Cumulative) -> tuple[Linear, ...]:

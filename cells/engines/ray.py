@@ -54,16 +54,20 @@ class Ray:
 
     def _refuse_small(self) -> None:
         """Raise EmorepError where no machine has what one job asks for: it would wait for ever."""
-        wanted = {"CPU": float(self._settings.cpus), "GPU": self._settings.gpus, **self._settings.resources}
+        own = self._settings
+        wanted = {"CPU": float(own.cpus), "GPU": own.gpus, "memory": (own.memory or 0.0) * 1e9, **own.resources}
         machines = [node["Resources"] for node in self._ray.nodes() if node["Alive"]]
         if any(all(own.get(what, 0.0) >= count for what, count in wanted.items()) for own in machines):
             return
-        asked = ", ".join(f"{count:g} {what}" for what, count in wanted.items() if count)
-        most = {what: max((own.get(what, 0.0) for own in machines), default=0.0) for what in wanted}
-        there = ", ".join(f"{count:g} {what}" for what, count in most.items())
+        asked = ", ".join(_amount(what, count) for what, count in wanted.items() if count)
+        there = ", ".join(
+            _amount(what, max((own.get(what, 0.0) for own in machines), default=0.0))
+            for what, count in wanted.items()
+            if count or what in ("CPU", "GPU")
+        )
         raise EmorepError(
             f"no machine of the Ray cluster has what one job asks for ({asked}; the largest have {there}); ask for "
-            "less in --engine-config (cpus, gpus, resources)"
+            "less in --engine-config (cpus, gpus, memory, resources)"
         )
 
     def start(self, files: Sequence[Path]) -> list[str]:
@@ -105,6 +109,10 @@ class Ray:
         for handle in handles:
             with suppress(Exception):  # a task that has ended, or a cluster that is gone
                 self._ray.cancel(self._tasks[handle], force=True)
+
+
+def _amount(what: str, count: float) -> str:
+    return f"{count / 1e9:.3g} GB of memory" if what == "memory" else f"{count:g} {what}"
 
 
 def _gone(error: object) -> EmorepError:

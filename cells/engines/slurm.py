@@ -8,12 +8,15 @@ from __future__ import annotations
 import json
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from math import ceil
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING
 
 from commons import device, files
@@ -29,6 +32,7 @@ HOUSE = str(Path(__file__).resolve().parents[2])
 NAME = "emorep"
 WARNING = 120  # s from the signal of Slurm until it ends a job
 ENDING = 5.0  # s to wait for processes of this machine that were asked to end
+LONGEST = 1000  # jobs of an array; Slurm's MaxArraySize is 1001 unless a cluster sets another
 IDS = "plan/slurm.json"  # in the run's folder: ids of its jobs, so that others can end them
 
 
@@ -47,13 +51,42 @@ class Errand:
 
         if self.bound:
             end_with_driver(self.file)
-        carry_out(self.file)
+        with _ended_by_slurm():
+            carry_out(self.file)
 
     def checkpoint(self) -> object:
         """What to start again after preemption or at the time limit: the same, which does what is left."""
         from submitit.helpers import DelayedSubmission
 
         return DelayedSubmission(self)
+
+    __submitit_checkpoint__ = checkpoint  # as submitit calls it from 1.5 on
+
+
+@contextmanager
+def _ended_by_slurm() -> Iterator[None]:
+    """In this context a job that submitit does not queue again at Slurm's signal ends the process.
+
+    submitit raises an error then, which a cell would take for its own.
+    """
+    before = {number: signal.getsignal(number) for number in (signal.SIGUSR1, signal.SIGUSR2)}
+
+    def end(number: int, frame: FrameType | None) -> None:
+        handler = before[signal.Signals(number)]
+        assert callable(handler)
+        try:
+            handler(number, frame)
+        except Exception as error:
+            raise SystemExit(str(error)) from error
+
+    heeded = [number for number, handler in before.items() if callable(handler)]
+    for number in heeded:
+        signal.signal(number, end)
+    try:
+        yield
+    finally:
+        for number in heeded:
+            signal.signal(number, before[number])
 
 
 class Slurm:
@@ -125,9 +158,9 @@ class Slurm:
             self._submit([self._waiting.pop(0)])
 
     def _submit(self, parcels: Sequence[tuple[str, Path]]) -> None:
-        executor = _executor(self._settings, self._run.folder / "slurm", self._there)
+        arrays = [parcels[first : first + LONGEST] for first in range(0, len(parcels), LONGEST)]
         try:
-            made = executor.map_array(Errand.__call__, [Errand(str(path), not self._there) for _, path in parcels])
+            made = [job for own in arrays for job in self._array([path for _, path in own], len(arrays))]
         except (subprocess.CalledProcessError, EmorepError, OSError, RuntimeError) as error:
             raise EmorepError(
                 f"Slurm refuses the jobs: {_said(error)}; correct --engine-config, and run again"
@@ -136,6 +169,14 @@ class Slurm:
         ids = sorted({job.job_id.partition("_")[0] for job in self._jobs.values()})
         with suppress(OSError):
             files.write(self._run.folder / IDS, json.dumps({"slurm": self._there, "jobs": ids}))
+
+    def _array(self, paths: Sequence[Path], arrays: int) -> list[submitit.Job[None]]:
+        """The jobs of an array, one of several that share what may run at a time."""
+        own = self._settings.model_copy(update={"at_once": max(1, self._settings.at_once // arrays)})
+        executor = _executor(own, self._run.folder / "slurm", self._there)
+        # Errands themselves, not their method: submitit looks for `checkpoint` on what it starts.
+        jobs: list[submitit.Job[None]] = executor.submit_array([Errand(str(path), not self._there) for path in paths])
+        return jobs
 
     def _why(self, job: submitit.Job[None]) -> str:
         """Why a job ended before its work was done."""
@@ -190,6 +231,8 @@ def _parameters(settings: config.Slurm, there: bool) -> Mapping[str, object]:
         own |= {
             "slurm_array_parallelism": settings.at_once,
             "slurm_setup": list(settings.setup),
+            # From 22.05 to 23.02 srun does not take over what sbatch was asked for, and a step has one core.
+            "slurm_srun_args": [f"--cpus-per-task={settings.cpus}"],
             "slurm_signal_delay_s": min(WARNING, settings.time * 30),
             "slurm_additional_parameters": {"requeue": True}
             | {name: value for name, value in settings.others.items() if value is not False},
@@ -198,7 +241,8 @@ def _parameters(settings: config.Slurm, there: bool) -> Mapping[str, object]:
 
 
 def script(settings: config.Slurm, results: Path, count: int) -> str:
-    """The script that sbatch would get for so many jobs: an array, unless it is one."""
+    """The script that sbatch would get for so many jobs: an array, unless it is one; the first of several arrays where
+    there are more jobs than an array holds."""
     _imported()
     from submitit.slurm import slurm
 
@@ -206,7 +250,8 @@ def script(settings: config.Slurm, results: Path, count: int) -> str:
     sbatch = {
         "job_name": own["name"], "time": own["timeout_min"], "cpus_per_task": own["cpus_per_task"],
         "gpus_per_node": own.get("gpus_per_node"), "mem": _memory(settings.memory),
-        "array_parallelism": settings.at_once, "setup": list(settings.setup) or None,
+        "array_parallelism": max(1, settings.at_once // ceil(count / LONGEST)), "srun_args": own["slurm_srun_args"],
+        "setup": list(settings.setup) or None,
         "signal_delay_s": own["slurm_signal_delay_s"], "additional_parameters": own["slurm_additional_parameters"],
     }  # fmt: skip
     folder = results.absolute() / "jobs" / "RUN" / "slurm"
@@ -214,7 +259,7 @@ def script(settings: config.Slurm, results: Path, count: int) -> str:
     command = f"{python} -u -m submitit.core._submit {shlex.quote(str(folder))}"
     text: Callable[..., str] = slurm._make_sbatch_string
     given = {name: value for name, value in sbatch.items() if value is not None}
-    return text(command, folder, map_count=count if count > 1 else None, **given)
+    return text(command, folder, map_count=min(count, LONGEST) if count > 1 else None, **given)
 
 
 def _memory(size: float | None) -> str | None:

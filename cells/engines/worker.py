@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -48,6 +48,8 @@ def carry_out(file: str) -> None:
     except EmorepError as error:
         files.write(path.with_suffix(REFUSED), f"{error} (on {platform.node()})")
         return
+    with suppress(OSError):  # a folder that is not there is missed only by who names a table in it
+        os.chdir(delivery.here)
     run = Run(delivery.run, note=lambda job: f"(on {platform.node()}; output: {Run(delivery.run).log(job)})")
     done = {one: outcome for one, outcome in run.outcomes().items() if not outcome.failure}  # before it was killed
     before = {outcome.job: outcome for outcome in delivery.before} | done

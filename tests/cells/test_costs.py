@@ -1,12 +1,13 @@
 """What long trainings are taken to cost: rates that are tried, blocks, second stages, encoders side by side."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
 import downstreams
 import upstreams
-from cells.costs import HEADS, Costs, Size
+from cells.costs import GPU, HEADS, Costs, Size
 from cells.jobs import Measure
 from upstreams import Identity
 
@@ -55,3 +56,15 @@ def test_encoders_side_by_side_cost_their_sum(trained: Identity) -> None:
     assert Costs().extraction(two) == pytest.approx(2 * Costs().extraction(trained))
     for head in ("finetune", "finetune_top3"):
         assert seconds(head, two) == pytest.approx(2 * seconds(head, trained))
+
+
+def test_what_a_gpu_took_is_not_taken_for_the_time_of_a_core(trained: Identity) -> None:
+    def learnt(device: str) -> float:
+        costs = Costs()
+        upstream = SimpleNamespace(counts={"computed": 9}, audio_seconds=100.0, depth=None, width=None)
+        run = SimpleNamespace(seconds={"forward": 2.0}, device=device)
+        cell = SimpleNamespace(upstream=trained.named.record_name, training=None)
+        costs.learn([SimpleNamespace(upstream=upstream, run=run, cell=cell, scores=SimpleNamespace(counts=None))])
+        return costs.extraction(trained)
+
+    assert learnt("cpu") == pytest.approx(0.02) and learnt("cuda") == pytest.approx(0.02 * GPU)

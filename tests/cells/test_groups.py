@@ -68,6 +68,15 @@ def test_a_shard_comes_from_the_command_line_or_from_slurm(text, environment, sh
     assert shards.which(text, {"SLURM_ARRAY_TASK_STEP": "1"} | environment) == shard
 
 
+@pytest.mark.parametrize("own", ["3", "7"])
+def test_an_array_with_gaps_is_refused(own: str) -> None:
+    """Such as --array=3,7: which of 16 parts were meant cannot be known."""
+    slurm = {"SLURM_ARRAY_TASK_ID": own, "SLURM_ARRAY_TASK_MIN": "3", "SLURM_ARRAY_TASK_MAX": "7",
+             "SLURM_ARRAY_TASK_COUNT": "2", "SLURM_ARRAY_TASK_STEP": "1"}  # fmt: skip
+    with pytest.raises(Refused, match=r"numbers follow each other.*--shard \$SLURM_ARRAY_TASK_ID/16"):
+        shards.which("", slurm)
+
+
 @pytest.mark.parametrize("text", ["0/4", "5/4", "4", "a/b", "1/0", "-1/4", ""])
 def test_what_is_no_shard_is_refused(text) -> None:
     with pytest.raises(Refused, match="--shard"):

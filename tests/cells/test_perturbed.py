@@ -147,3 +147,9 @@ def test_a_failure_is_that_of_all_cells_of_the_job(tmp_path, cache, capsys):
     board.add(Outcome(job.id, job.cell, failure="the disk is full"))
     assert board.show({}) == 1
     assert capsys.readouterr().out.count("the disk is full") == 4
+
+
+def test_a_variant_that_was_not_trained_is_a_failure(tmp_path, cache):
+    arguments = words(tmp_path, cache, "demo")
+    board = Board(understood(parse(arguments), print), planned(*arguments))
+    assert board.show({}) == 0 and board.show({"wide": "out of memory"}) == 1

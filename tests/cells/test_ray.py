@@ -52,6 +52,9 @@ def test_ray_gives_what_this_machine_gives_though_a_machine_is_lost(cluster, tmp
     assert_same(results, tmp_path / "local")
     assert run(tmp_path / "none", tmp_path / "cache", *settings(tmp_path, "cpus: 64"), *address) == 1
     assert "no machine of the Ray cluster has what one job asks for (64 CPU" in capsys.readouterr().err
+    much = settings(tmp_path, "cpus: 1", "memory: 100000")
+    assert run(tmp_path / "none", tmp_path / "cache", *much, *address) == 1
+    assert "asks for (1 CPU, 1e+05 GB of memory; the largest have" in capsys.readouterr().err
 
 
 def test_settings_of_ray_are_checked(tmp_path: Path) -> None:

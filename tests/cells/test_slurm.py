@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 import leaderboard
 from cells import engine_settings, engines, parcels, runs
 from cells.engine_settings import Workers
+from cells.engines import slurm as slurm_engine
 from cells.engines import worker
 from cells.engines.cluster import Cluster
 from cells.engines.slurm import Errand
@@ -27,6 +31,8 @@ from tests.cells.test_engines import planned
 from tests.processes import ROOT
 
 pytest.importorskip("submitit", reason="needs submitit: pip install emorep[slurm]")
+from submitit.helpers import DelayedSubmission
+
 SBATCH = r"""#!/bin/bash
 grep -q nowhere "$1" && { echo "sbatch: error: invalid partition specified: nowhere" >&2; exit 1; }
 echo "Submitted batch job 77"
@@ -230,6 +236,63 @@ def test_a_parcel_that_is_started_again_does_what_is_left(local: Path, cache: Pa
         assert stamps(tmp_path / "results") == before and len(before) == 4
     assert not begun.driven
     assert not begun.folder.exists(), "a run without failures leaves nothing"
+
+
+def test_a_parcel_begins_in_the_folder_of_its_driver(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Names of users' tables begin there."""
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path)
+    _, _, plan = planned(tmp_path)
+    (parcel,) = parcels.packed(plan.jobs[:1], plan.costs.of(plan.jobs, plan.sizes), 1e9, gpu=False)
+    path = parcels.write(replace(parcel, jobs=()), tmp_path / "run", {}, None)
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    worker.carry_out(str(path))
+    assert Path.cwd() == tmp_path
+
+
+def test_what_slurm_starts_can_be_queued_again_and_no_array_is_longer_than_slurm_allows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """submitit looks for `checkpoint` on what is pickled."""
+    arrays: list[tuple[int, list[Errand]]] = []
+
+    class Executor:
+        def __init__(self, settings: engine_settings.Slurm, folder: Path, there: bool) -> None:
+            self.at_once = settings.at_once
+
+        def submit_array(self, errands: list[Errand]) -> list[SimpleNamespace]:
+            arrays.append((self.at_once, errands))
+            return [SimpleNamespace(job_id=f"{len(arrays)}_{n}", done=lambda: True) for n in range(len(errands))]
+
+    monkeypatch.setattr(slurm_engine, "_executor", Executor)
+    monkeypatch.setattr(slurm_engine, "LONGEST", 2)
+    monkeypatch.setattr(slurm_engine.shutil, "which", lambda name: name)
+    engine = slurm_engine.Slurm(engine_settings.Slurm(at_once=10), runs.Run(tmp_path), print)
+    assert len(engine.start([tmp_path / f"{n}.json" for n in range(5)])) == 5
+    assert [(at_once, len(errands)) for at_once, errands in arrays] == [(3, 2), (3, 2), (3, 1)]
+    for _, errands in arrays:
+        for errand in pickle.loads(pickle.dumps(errands)):
+            assert DelayedSubmission(errand)._checkpoint_function().function.file == errand.file
+            assert callable(errand.checkpoint)
+
+
+def test_a_job_that_slurm_ends_is_no_failure_of_its_cell() -> None:
+    """submitit's handler raises where a job is not queued again, inside whatever runs."""
+
+    def raises(number: int, frame: object) -> None:
+        raise RuntimeError("Job not requeued because: timed-out too many times.")
+
+    before = signal.signal(signal.SIGUSR2, raises)
+    try:
+        with pytest.raises(SystemExit, match="timed-out too many times"), slurm_engine._ended_by_slurm():
+            try:
+                os.kill(os.getpid(), signal.SIGUSR2)
+                time.sleep(1)
+            except Exception:
+                pytest.fail("the cell would take it for its own")
+        assert signal.getsignal(signal.SIGUSR2) is raises
+    finally:
+        signal.signal(signal.SIGUSR2, before)
 
 
 def test_a_worker_without_the_corpora_or_of_another_version_says_so(cache: Path, tmp_path: Path, monkeypatch) -> None:

@@ -19,6 +19,11 @@ def test_plain_values_are_read_and_numbers_are_what_people_mean() -> None:
     assert result == {"a": 0.001, "b": [1, 2.5, True, None, "text"], "c": {"d": -7}, "e": "2020-01-31", "f": 1e5}
 
 
+def test_times_are_texts_and_no_numbers_to_base_60() -> None:
+    """As Slurm writes them; in YAML 1.1, 2:00:00 is 7200."""
+    assert parse("a: 2:00:00\nb: 16:00\nc: 1:30.5\nd: 12\n") == {"a": "2:00:00", "b": "16:00", "c": "1:30.5", "d": 12}
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [

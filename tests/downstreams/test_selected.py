@@ -48,6 +48,18 @@ def test_a_number_that_says_as_much_as_the_best_is_taken_and_too_few_are_not():
     assert {choice["features"] for choice in made.choices} <= {3, 12} and 3 in {c["features"] for c in made.choices}
 
 
+def test_a_weight_is_for_a_deviation_of_its_column_whatever_its_part():
+    """Standardised columns of a fusion are multiplied by a factor of their part."""
+    draws = torch.Generator().manual_seed(0)
+    x = torch.randn(60, 4, generator=draws) * torch.tensor([1.0, 5.0, 0.2, 3.0])
+    y, members = torch.arange(60) % 3, torch.ones(1, 60, dtype=torch.bool)
+    for factors in (None, torch.tensor([2.0, 0.5, 0.5, 0.5])):
+        model = logistic.fit(x, y, members, torch.ones(1), 3, 1e-6, False, factors)
+        step = torch.diag(x.std(0, unbiased=False))  # of one column after the other
+        moved = (step * model.scale.reshape(-1)).double() @ model.weights[..., 0].double()
+        assert torch.allclose(selection.importance(model, factors).double(), moved.norm(dim=1), rtol=1e-3)
+
+
 def test_all_features_are_the_probe():
     features, problem = make(n=60, depth=2, speakers=3)
     last = features_of(features.pooled[:, :, 1:], features.frames)
