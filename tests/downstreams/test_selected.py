@@ -56,7 +56,7 @@ def test_a_weight_is_for_a_deviation_of_its_column_whatever_its_part():
     for factors in (None, torch.tensor([2.0, 0.5, 0.5, 0.5])):
         model = logistic.fit(x, y, members, torch.ones(1), 3, 1e-6, False, factors)
         step = torch.diag(x.std(0, unbiased=False))  # of one column after the other
-        moved = (step * model.scale.reshape(-1)).double() @ model.weights[..., 0].double()
+        moved = (step / model.scale).double() @ model.weights[..., 0].double()
         assert torch.allclose(selection.importance(model, factors).double(), moved.norm(dim=1), rtol=1e-3)
 
 
