@@ -197,9 +197,11 @@ def _table(options: argparse.Namespace) -> int:
     there = places.chosen(options)
     rows = []
     for name in options.task:
-        loaded = tasks.load(name, tasks.Options(absolute(there.data), absolute(there.cache), jobs=options.jobs))
+        loaded = tasks.load(
+            name, tasks.Options(absolute(there.data), absolute(there.cache), there.emobox, jobs=options.jobs)
+        )
         table = loaded.utterances
-        if "start" in table or "speaker" not in table or "emotion" not in table:
+        if "path" not in table or "start" in table or "speaker" not in table or "emotion" not in table:
             raise TaskError(f"{name}: needs whole files, each with a speaker and an emotion, and has not all of these")
         rows.append(table[["path", "speaker", "emotion"]].assign(corpus=loaded.known_corpus))
     _write(options.output, pd.concat(rows).to_csv(index=False))

@@ -56,6 +56,7 @@ class Reading:
         bad_files: number of utterances left out because their audio cannot be used, or because they have no text.
         limited: whether this is a smoke run on some utterances, whose splits need no warnings.
         same_as: the known corpus whose recordings a user's table holds; empty where there is none.
+        renamed: `1 is 01`, of speakers of a user's table that this corpus's reader names otherwise.
         cite: what is to be cited (corpora, folds of others) -> its BibTeX keys; no keys where none are known.
         texts: corpus -> where its texts come from; empty where it has none.
         joined: corpus -> its classes, of corpora that are joined and all tested; empty for others.
@@ -71,6 +72,7 @@ class Reading:
     bad_files: int = 0
     limited: bool = False
     same_as: str = ""
+    renamed: tuple[str, ...] = ()
     cite: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     texts: Mapping[str, Texts] = field(default_factory=dict)
     joined: Mapping[str, tuple[str, ...]] = field(default_factory=dict)

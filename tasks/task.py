@@ -172,7 +172,7 @@ def _shared_parts(
     """Add marks and notes on what test shares with train and dev, and dev with train; `protocol`: it allows that."""
     for what, mark in (("speakers", "speakers_shared"), ("dialogues", "dialogues_shared"), ("audio", "audio_shared")):
         most = max(fold.rest_and_test.get(what, 0) for fold in proof.folds)
-        if most and (what != "dialogues" or official):
+        if most and (what != "dialogues" or official or reading.known):
             marks.append(mark)
             by = ", by the protocol" if protocol else ""
             notes.append(f"{most} {what} of test are in train or dev too{by}")

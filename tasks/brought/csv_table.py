@@ -154,7 +154,7 @@ def load(name: str, options: Options, progress: Progress | None) -> Task:
     same = same_recordings.compare(usable.utterances, options.data) if "sha256" in usable.utterances else None
     if same:
         cite = {same.corpus: corpora.module(same.corpus).CORPUS.cite}
-        usable = replace(usable, same_as=same.corpus, notes=(*usable.notes, same.note), cite=cite)
+        usable = replace(usable, same_as=same.corpus, renamed=same.renamed, notes=(*usable.notes, same.note), cite=cite)
     problem, more = problems.split(table.definition, usable)
     return finish(usable, table.definition, problem, more)
 
@@ -189,7 +189,12 @@ def understood(name: str, options: Options) -> Table:
     headings.check(file, heading, column)
     if not sheet.rows:
         raise TaskError(f"{file}: holds no row below its heading")
-    rows, notes = table_rows.table(sheet, heading, Folders(file.parent, options.audio and absolute(options.audio)))
+    heading = table_rows.without_words(sheet, heading, column)
+    folders = Folders(file.parent, options.audio and absolute(options.audio))
+    if folders.audio and not folders.audio.is_dir():
+        raise TaskError(f"--audio {options.audio}: there is no such folder; name the folder of the table's audio")
+    rows, notes = table_rows.table(sheet, heading, folders)
+    notes += _elsewhere(rows, folders)
     if "path" not in rows and "text" not in rows:
         raise TaskError(f"{file}: names no audio files, and its column text is empty; give one of the two")
     column = _target(file, column, rows, heading)
@@ -201,6 +206,16 @@ def understood(name: str, options: Options) -> Table:
     notes += [f"{unlabelled} of {len(rows)} rows have no label in {column}, and are left out"] * bool(unlabelled)
     notes += [f"columns that are not used: {', '.join(heading.unused)}"] * bool(heading.unused)
     return Table(asked, rows, corpus, wanted, tuple(notes))
+
+
+def _elsewhere(rows: pd.DataFrame, folders: Folders) -> list[str]:
+    """A note on files that are not in the folder that the user names."""
+    if folders.audio is None or "path" not in rows:
+        return []
+    outside = [path for path in rows["path"].dropna() if not Path(path).is_relative_to(folders.audio)]
+    if not outside:
+        return []
+    return [f"{len(outside)} of {len(rows)} audio files are not in the folder of --audio, but in the table's"]
 
 
 def _target(file: Path, column: str, rows: pd.DataFrame, heading: Heading) -> str:
@@ -260,7 +275,7 @@ def _definition(asked: Asked, corpus: Corpus, column: str, rows: pd.DataFrame, l
         labels=labels.classes,
         drop=labels.drop,
         folds=_rule(asked.file, rows[rows[column].notna()], corpus.speakers),
-        dev=_dev(rows),
+        dev=_dev(rows[rows[column].notna()]),
         metrics=("CCC", "Pearson", "MAE") if regression else ("WA", "UA", "WF1", "macro_F1"),
         headline="CCC" if regression else "UA",
         downstream="probe",
@@ -280,9 +295,11 @@ def _rule(file: Path, rows: pd.DataFrame, speakers: int) -> FoldRule:
             more = f" and {len(gone) - 1} more of {len(rows)} rows" if len(gone) > 1 else ""
             how = ", or drop the column" if column == "speaker" and by != "speaker" else ""
             raise TaskError(f"{file}: {column} is empty for {gone[0]!r}{more}; fill it in for all rows{how}")
+    if by == "partition" and (lacking := {"train", "test"} - set(rows["partition"])):
+        raise TaskError(f"{file}: no row with a label has partition {' or '.join(sorted(lacking))}")
     if by != "speaker":
         return FoldRule(by=by, inner="speaker" if speakers else "")
-    return FoldRule(by="speaker", k=GROUPS if speakers > MOST_SINGLE_SPEAKERS else None)
+    return FoldRule(by="speaker", k=GROUPS if rows["speaker"].nunique() > MOST_SINGLE_SPEAKERS else None)
 
 
 def _dev(rows: pd.DataFrame) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from commons.corridors.utterances import COLUMNS, PEOPLE, VOTES
+from commons.corridors.utterances import CHANGED, COLUMNS, PEOPLE, VOTES
 from commons.errors import cut, some
 from tasks import spellings
 from tasks.definition import VALUES
@@ -37,7 +37,8 @@ OTHERS = {
     "dialogue": ("dialog", "dialogue id", "dialog id"),
     "session": ("session id",),
 }  # fmt: skip
-MEASURED = ("sha256", "samples_sha256", "duration", "text_sha256")  # columns that are added when a table is read
+# Columns that are added when a table is read, or that say how its audio is changed.
+MEASURED = ("sha256", "samples_sha256", "duration", "text_sha256", *CHANGED)
 # A table without these columns is refused, so that any spelling of their letters is taken where one column has it.
 NEEDED = {
     "path": re.compile(
@@ -115,7 +116,7 @@ def understood(sheet: Sheet, asked: str) -> Heading:
     notes = _renamed(sheet, place, left, asked)
     if asked and asked not in place and (named := _plain(left).get(spellings.plain(asked))):
         if asked in MEASURED:
-            raise TaskError(f"{sheet.file}: column {asked} has the name of a measured column; rename it")
+            raise TaskError(f"{sheet.file}: column {asked} has a name that has a meaning of its own here; rename it")
         place[asked] = left.pop(named)
     heading = sheet.heading
     unused = tuple(sorted(heading[where] for where in left.values()))

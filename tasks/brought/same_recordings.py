@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from commons.errors import EmorepError
 from tasks import corpora
 from tasks.copies import search
 from tasks.corpora import Corpus
@@ -20,11 +21,16 @@ MOST = 100  # files of the table that are compared
 
 @dataclass(frozen=True)
 class Same:
-    """A corpus at hand that holds most of the files compared, and how many of how many."""
+    """A corpus at hand that holds most of the files compared, and how many of how many.
+
+    Attributes:
+        renamed: `1 is 01`, of speakers that the corpus's reader names otherwise; sorted.
+    """
 
     corpus: str
     same: int
     compared: int
+    renamed: tuple[str, ...] = ()
 
     @property
     def note(self) -> str:
@@ -39,7 +45,7 @@ def compare(utterances: pd.DataFrame, data: Path) -> Same | None:
     """The corpus under `data` that holds more than half of the table's files, byte by byte; None where none does.
 
     Args:
-        utterances: with the columns `path` and `sha256` (of the file).
+        utterances: with the columns `path` and `sha256` (of the file), and `speaker` if it is known.
     """
     files = dict(zip(utterances["path"].tolist(), utterances["sha256"].tolist(), strict=True))
     paths = list(files)[:: max(1, -(-len(files) // MOST))]
@@ -50,10 +56,34 @@ def compare(utterances: pd.DataFrame, data: Path) -> Same | None:
             wanted[size].append((corpus, path))
     hits: Counter[str] = Counter()
     hashes: dict[str, str] = {}
+    places: defaultdict[str, dict[str, str]] = defaultdict(dict)  # corpus -> path of the table -> its own path
     for path in paths:
-        hits.update({corpus for corpus, other in wanted[sizes[path]] if _equal(path, files[path], other, hashes)})
+        equal = [(corpus, other) for corpus, other in wanted[sizes[path]] if _equal(path, files[path], other, hashes)]
+        hits.update({corpus for corpus, _ in equal})
+        for corpus, other in equal:
+            places[corpus][path] = other
     corpus, same = next(iter(hits.most_common(1)), ("", 0))
-    return Same(corpus, same, len(paths)) if same > len(paths) / 2 else None
+    if same <= len(paths) / 2:
+        return None
+    return Same(corpus, same, len(paths), _renamed(utterances, places[corpus], corpus, data))
+
+
+def _renamed(utterances: pd.DataFrame, equal: dict[str, str], corpus: str, data: Path) -> tuple[str, ...]:
+    """Speakers that the table names otherwise than the reader of the corpus does; none where this cannot be told."""
+    if "speaker" not in utterances:
+        return ()
+    below = search.tree(data)
+    root = search.locate(corpora.module(corpus).CORPUS, below).root
+    try:
+        rows = corpora.module(corpus).read(root) if root else None
+    except EmorepError:  # its own task says what is wrong
+        return ()
+    if rows is None or not {"path", "speaker"} <= set(rows):
+        return ()
+    known = dict(zip(rows["path"].map(os.path.realpath), rows["speaker"], strict=True))
+    named = zip(utterances["path"], utterances["speaker"], strict=True)
+    pairs = {(own, known.get(os.path.realpath(equal[path]))) for path, own in named if path in equal}
+    return tuple(sorted(f"{own} is {other}" for own, other in pairs if other is not None and own != other))
 
 
 def _recordings(data: Path) -> Iterator[tuple[str, str, int]]:

@@ -45,14 +45,18 @@ def find(written: str, folders: Folders, where: str) -> tuple[PurePosixPath, Pat
     """
     if "\0" in written:
         raise TaskError(f"{where}: path {written!r} holds a zero byte; is the table a text file?")
+    if not written:
+        raise TaskError(f"{where}: path is empty; name its audio file")
     slashed = written.replace("\\", "/")
     place = PurePosixPath(slashed)
     foreign = _DRIVE.match(slashed) is not None
     if place.name and (place.is_absolute() or ".." in place.parts) and not foreign:
         full = PurePosixPath(os.path.normpath(folders.table / place))
         inside = next((root for root in folders.roots if full.is_relative_to(root)), None)
-        if inside is not None:
+        if inside is not None and full != PurePosixPath(inside):
             return _suffixed(full.relative_to(inside), [inside])
+        if inside is not None:
+            raise TaskError(f"{where}: path {written!r} is a folder; name the audio file in it")
         foreign = True
     if place.name and not foreign:
         return _suffixed(place, folders.roots)
@@ -72,10 +76,15 @@ def find(written: str, folders: Folders, where: str) -> tuple[PurePosixPath, Pat
     )
 
 
+def has_suffix(place: PurePosixPath) -> bool:
+    """Whether a name ends as those of audio files do; dots may be elsewhere in it, too."""
+    return place.suffix.lower() in corpora.SUFFIXES
+
+
 def _suffixed(place: PurePosixPath, roots: tuple[Path, ...] | list[Path]) -> tuple[PurePosixPath, Path]:
     """The path with a suffix, below a root and absolute: of the first root that has the file, else of the first."""
     known = (*corpora.SUFFIXES, "")
-    options = [place] if place.suffix else [place.with_name(place.name + suffix) for suffix in known]
+    options = [place] if has_suffix(place) else [place.with_name(place.name + suffix) for suffix in known]
     if len(roots) > 1 or len(options) > 1:
         for root in roots:
             for option in options:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 
 import pandas as pd
 
@@ -13,7 +13,8 @@ from commons.corridors.utterances import COLUMNS, VOTES
 from tasks import spellings, utterances
 from tasks.brought import table_audio
 from tasks.brought.headings import KNOWN, Heading
-from tasks.brought.table_audio import Folders
+from tasks.brought.table_audio import Folders, has_suffix
+from tasks.definition import VALUES
 from tasks.errors import TaskError
 from tasks.sheets import Sheet
 
@@ -28,6 +29,7 @@ SPARE = (
     "dialogue",
     "session",
 )  # `nan` is missing
+NAMES = ("speaker", "dialogue", "session")  # NA may be initials
 LONG = ("text", "phonemes", "sentence")  # columns whose values may have line breaks
 NAMED = 10  # at most this many values are listed in one note
 
@@ -68,6 +70,27 @@ def table(sheet: Sheet, heading: Heading, folders: Folders) -> tuple[pd.DataFram
     return rows, notes + _genders(rows)
 
 
+def without_words(sheet: Sheet, heading: Heading, asked: str) -> Heading:
+    """The heading without columns of values that hold words, such as MELD's `sentiment`, unless they are asked for."""
+    asked = asked or next((name for name in ("emotion", *VALUES) if name in heading.place), "")
+    wordy = [
+        name
+        for name in VALUES
+        if name in heading.place and name != asked and _words(values[heading.place[name]] for _, values in sheet.rows)
+    ]
+    if not wordy:
+        return heading
+    notes = tuple(f"column {heading.written[name]} holds words, no values, and is not used" for name in wordy)
+    place = {name: where for name, where in heading.place.items() if name not in wordy}
+    return replace(heading, place=place, notes=(*heading.notes, *notes))
+
+
+def _words(cells: Iterable[str]) -> bool:
+    """Whether all that is written is words and no numbers."""
+    written = [cell.strip() for cell in cells if cell.strip() and cell.strip().casefold() not in spellings.NO_LABEL]
+    return bool(written) and all(spellings.number(cell) is None for cell in written)
+
+
 def _row(where: str, place: Mapping[str, int], values: list[str], folders: Folders, seen: _Seen) -> dict[str, object]:
     row: dict[str, object] = {}
     for column in (name for name in place if name not in ("id", "path")):
@@ -88,7 +111,8 @@ def _row(where: str, place: Mapping[str, int], values: list[str], folders: Folde
     if "path" not in place:  # a table of texts
         return row | {"id": _id(where, named or where.rpartition(", ")[2], seen), "labels": where}
     below, path = table_audio.find(values[place["path"]].strip(), folders, where)
-    return row | {"id": _id(where, named or str(below.with_suffix("")), seen), "path": path, "labels": where}
+    plain = below.with_suffix("") if has_suffix(below) else below
+    return row | {"id": _id(where, named or str(plain), seen), "path": path, "labels": where}
 
 
 def _id(where: str, written: str, seen: _Seen) -> str:
@@ -102,7 +126,7 @@ def _id(where: str, written: str, seen: _Seen) -> str:
 
 def _word(column: str, text: str, seen: _Seen) -> str:
     """The text; empty where it is a word for a missing value."""
-    words = spellings.NO_VALUE if column in SPARE else spellings.NO_LABEL
+    words = spellings.NO_VALUE if column in NAMES else spellings.NO_LABEL
     if text.casefold() in words and (column in SPARE or column == "emotion" or column not in COLUMNS):
         seen.empty.setdefault(column, Counter())[text] += 1
         return ""

@@ -36,8 +36,8 @@ def prefixed(family: str, values: np.ndarray) -> np.ndarray:
 def check_kin(name: str, loaded: Sequence[Task]) -> None:
     """Raise TaskError where it cannot be told which speakers two corpora of one family share; `name`: of the task.
 
-    A user's table of a known corpus's recordings may call its speakers otherwise. Its names are those of the other
-    corpus where recordings that are in both have one name, and some name is in both.
+    A user's table of a known corpus's recordings may call its speakers otherwise than the corpus's reader does. Its
+    names are those of another table where recordings that are in both have one name, and some name is in both.
     """
     for one, other in combinations(loaded, 2):
         if one.family != other.family:
@@ -51,6 +51,8 @@ def check_kin(name: str, loaded: Sequence[Task]) -> None:
         theirs, others = _speakers(one), _speakers(other)
         common = theirs.keys() & others.keys()
         differing = sorted({f"{theirs[a]} is {others[a]}" for a in common if theirs[a] != others[a]})
+        if not (one.reading.same_as and other.reading.same_as):  # a table, and a corpus that its reader names
+            differing = sorted({*differing, *one.reading.renamed, *other.reading.renamed})
         if differing or not set(theirs.values()) & set(others.values()):
             which = f" ({', '.join(differing[:NAMED])})" if differing else ""
             raise TaskError(

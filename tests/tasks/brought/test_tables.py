@@ -1,6 +1,8 @@
 """Tables as people write them: encodings, separators, headings, labels, paths, names."""
 
 import re
+import shutil
+from dataclasses import replace
 
 import pytest
 
@@ -352,3 +354,81 @@ def test_what_a_table_tells_of_speakers_is_kept_and_changes_no_key(tmp_path):
         "21",
         "22",
     )
+
+
+def test_files_that_lie_elsewhere_than_the_user_says_are_counted(tmp_path):
+    file = table(tmp_path)
+    shutil.copytree(tmp_path / "sound", tmp_path / "enhanced" / "sound")
+    (tmp_path / "enhanced" / "sound" / "s0_calm_1.wav").unlink()
+    options = tasks.Options(tmp_path / "nowhere", tmp_path / "cache", audio=tmp_path / "enhanced")
+    task = tasks.load(f"csv:{file}", options)
+    assert any(
+        "1 of 16 audio files are not in the folder of --audio, but in the table's" in note for note in task.notes
+    )
+    assert str(tmp_path) not in "".join(task.notes)
+    with pytest.raises(TaskError, match="no such folder; name the folder of the table's audio"):
+        tasks.load(f"csv:{file}", replace(options, audio=tmp_path / "none"))
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ((("sound/s0_calm_1.wav", ""),), "row 4: path is empty; name its audio file"),
+        ((("sound/s0_calm_1.wav", "sound/.."),), "path 'sound/..' is a folder; name the audio file in it"),
+    ],
+)
+def test_a_path_that_names_no_file_is_one_line(tmp_path, change, said):
+    with pytest.raises(TaskError, match=re.escape(said)):
+        load(rewritten(table(tmp_path), *change), tmp_path)
+
+
+@pytest.mark.parametrize("column", ["perturbation", "noise", "duration"])
+def test_a_column_that_would_change_the_audio_cannot_be_asked_for(tmp_path, column):
+    file = rewritten(table(tmp_path), ("path,speaker,emotion", f"path,speaker,{column}"), (",calm", ",white@5"))
+    with pytest.raises(TaskError, match=f"column {column} has a name that has a meaning of its own here; rename it"):
+        load(file, tmp_path, f"#{column}")
+
+
+def test_names_with_dots_find_their_audio_and_stay_apart(tmp_path):
+    file = rewritten(table(tmp_path), (".wav", ""), ("_anger_1", "_anger.1"), ("_anger_2", "_anger.2"))
+    for sound in (tmp_path / "sound").glob("*_anger_?.wav"):
+        sound.rename(sound.with_name(sound.name.replace("anger_", "anger.")))
+    assert "sound-s0_anger.1" in (ids := load(file, tmp_path).utterances.index) and len(ids) == 16
+
+
+def test_rows_without_a_label_decide_no_split(tmp_path):
+    file = table(tmp_path, "path,speaker,emotion,partition")
+    rewritten(file, ("anger,dev", ",dev"), ("calm,dev", ",dev"))
+    fold = load(file, tmp_path).problem.folds[0]
+    assert len(fold.dev), "dev is made of speakers of train, as where there is none"
+    rewritten(file, ("anger,test", ",test"), ("calm,test", ",test"))
+    with pytest.raises(TaskError, match="no row with a label has partition test"):
+        load(file, tmp_path)
+    many = table(tmp_path, speakers=12)
+    rewritten(many, *((f"s{n},{label}", f"s{n},") for n in (10, 11) for label in ("anger", "calm")))
+    assert len(load(many, tmp_path).problem.folds) == 10
+
+
+def test_na_is_no_gender_though_it_may_be_a_speaker(tmp_path):
+    file = rewritten(table(tmp_path), ("path,speaker,emotion", "path,speaker,emotion,gender"),
+                     *((f"s{n},{label}", f"{'NA' if n == 1 else f's{n}'},{label},{'NA' if n == 1 else 'female'}")
+                       for n in range(4) for label in ("anger", "calm")))  # fmt: skip
+    rows = load(file, tmp_path).utterances
+    assert set(rows["speaker"]) == {"s0", "NA", "s2", "s3"} and set(rows["gender"].dropna()) == {"female"}
+
+
+def test_a_column_of_values_that_holds_words_is_left_out_and_told(tmp_path):
+    """As in MELD's own tables: the emotion is asked for."""
+    file = rewritten(table(tmp_path), ("path,speaker,emotion", "path,speaker,emotion,sentiment"),
+                     (",anger", ",anger,negative"), (",calm", ",calm,neutral"))  # fmt: skip
+    task = load(file, tmp_path)
+    assert task.problem.classes == ("anger", "calm")
+    assert any("column sentiment holds words, no values, and is not used" in note for note in task.notes)
+
+
+def test_a_table_of_texts_has_no_files_to_write(tmp_path, capsys):
+    (tmp_path / "mine.csv").write_text("text,speaker,emotion\n" + "\n".join(
+        f"words {n},s{n % 4},{('anger', 'calm')[n // 4 % 2]}" for n in range(16)) + "\n")  # fmt: skip
+    assert main(["table", f"csv:{tmp_path / 'mine.csv'}", "--output", str(tmp_path / "o.csv"), "--data",
+                 str(tmp_path / "data"), "--cache", str(tmp_path / "cache")]) == 1  # fmt: skip
+    assert "needs whole files" in capsys.readouterr().err

@@ -131,6 +131,20 @@ def test_a_table_of_a_known_corpuss_recordings_is_joined_with_it_where_its_speak
     assert not any(set(who[np.r_[fold.train, fold.dev]]) & set(who[fold.test]) for fold in task.problem.folds)
 
 
+@pytest.mark.parametrize("kind", ["transfer:csv:mine.csv=Mine,ravdess_song", "unified:csv:mine.csv=Mine,ravdess_song"])
+def test_a_table_of_speech_is_not_joined_with_song_where_some_speakers_have_other_names(there, kind):
+    """The two have no recording in common: the corpus's own reader says who speaks. 10 is 10 in both, 1 is 01."""
+    ravdess = layouts.ravdess(there.data)
+    lines = ["path,speaker,emotion"]
+    for path in sorted(ravdess.rglob("03-01-0[45]-*.wav")):
+        place = Path(shutil.copy(path, there.data.parent / "work"))
+        parts = path.stem.split("-")
+        lines.append(f"{place.name},{int(parts[6])},{'sadness' if parts[2] == '04' else 'anger'}")
+    (there.data.parent / "work" / "mine.csv").write_text("\n".join(lines))
+    with pytest.raises(TaskError, match=r"recordings of ravdess, under other names \(1 is 01"):
+        loaded(kind, there)
+
+
 @pytest.mark.parametrize("kind", ["transfer", "unified"])
 def test_two_tables_of_one_corpus_are_refused_where_no_name_of_a_speaker_is_in_both(there, kind):
     of_emodb(there.data, "one", str, "a01")
