@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
-from commons.errors import cut
+from commons.errors import Refused, cut
 
 DATA = "data"  # the folder of corpora unless another is named
 NO_DATA = "there is no such folder; name the folder of your corpora with --data or $EMOREP_DATA"
@@ -64,6 +64,14 @@ def of_environment(environment: Mapping[str, str] = os.environ) -> Places:
     """The places that the environment names, which are the defaults of command lines."""
     given = {name: Path(environment[key]).expanduser() for name, key in FROM.items() if environment.get(key)}
     return layered(Places(below=(), **given))
+
+
+def expanded(path: str) -> Path:
+    """The path with `~` as the home of a user. Raises Refused: there is no such user."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise Refused(f"{cut(path)!r}: there is no home of such a user; write out the path") from error
 
 
 def add_to(parser: argparse.ArgumentParser, *names: str) -> None:

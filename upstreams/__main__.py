@@ -98,7 +98,8 @@ def _label(arguments: argparse.Namespace) -> int:
 
     name, _, file = arguments.upstream.partition("@")
     where = places.chosen(arguments)
-    classifier = Classifier(name.casefold(), file, arguments.device, str(where.modelscope))
+    own = str(places.expanded(file)) if file else ""
+    classifier = Classifier(name.casefold(), own, arguments.device, str(where.modelscope))
     table = csv.writer(sys.stdout)
     table.writerow(["file", "label", *classifier.labels])
     failed = False

@@ -161,6 +161,11 @@ class Frozen:
         with self.asked("fingerprint()"):
             own = getattr(self._model, "fingerprint", None)
             weights = own() if callable(own) else fingerprints.hash_weights(self._model)
+        if not (isinstance(weights, str) and weights):
+            raise UpstreamError(
+                f"{self.name}: fingerprint() gave {type(weights).__name__}; expected a text that changes with whatever "
+                "decides its features, such as a hexdigest()"
+            )
         files = [path for path in (self.source, self.checkpoint) if path]
         beside = (self._neighbours.folder, self._neighbours.files()) if self._neighbours else None
         return fingerprints.of_upstream(weights, files, beside, self.takes, self.depth, self.width)
@@ -184,6 +189,12 @@ class Frozen:
             raise UpstreamError(f"{error} [on {current}]") from error
         if none := [one.name for one, windows in zip(texts, made, strict=True) if not windows]:
             raise UpstreamError(f"{self.name}: windows() gave none [on {none[0]}]; every text has at least one")
+        whole = (all(isinstance(window, Sized) for window in windows) for windows in made)
+        if odd := [one.name for one, right in zip(texts, whole, strict=True) if not right]:
+            raise UpstreamError(
+                f"{self.name}: windows() gave no list of windows [on {odd[0]}]; expected a list of lists of numbers, "
+                "one a window"
+            )
         return made
 
     def loaded(self, one: Segment | Text, longest: float | None = None) -> list[Sized]:

@@ -173,9 +173,9 @@ class Parquet:
             with parquet.ParquetFile(self._file) as table:
                 for batch in table.iter_batches(BATCH):
                     ids = [str(name) for name in batch["id"].to_pylist()]
-                    for name, array in zip(ids, self._arrays(batch, ids), strict=True):
-                        if name in wanted:
-                            yield name, array
+                    rows = [row for row, name in enumerate(ids) if name in wanted]
+                    own = [ids[row] for row in rows]
+                    yield from zip(own, self._arrays(batch.take(rows), own), strict=True)
         except (OSError, pyarrow.ArrowException) as error:
             raise unreadable(self._file, error) from error
 

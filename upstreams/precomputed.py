@@ -31,6 +31,7 @@ from commons.corridors.record import Seen
 from commons.corridors.utterances import Modality
 from commons.errors import Notice, NotThere, Refused, some
 from commons.faults import faults
+from commons.places import expanded
 from commons.progress import Progress
 from upstreams import fingerprints
 from upstreams.errors import UpstreamError
@@ -83,7 +84,7 @@ def resolve(path: str) -> Named:
     """
     if not path:
         raise Refused(f"upstream {GIVEN!r}: the folder or file of features is missing; name it as {GIVEN}FOLDER")
-    full = Path(path).expanduser().resolve()
+    full = expanded(path).resolve()
     if not full.exists():
         raise NotThere("folder or file of features", full)
     here = Path.cwd()

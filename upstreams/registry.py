@@ -27,7 +27,7 @@ from typing import Literal
 
 from commons.corridors.utterances import Modality
 from commons.errors import LIST, EmorepError, NotThere, Refused, UnknownName, cut
-from commons.places import Places
+from commons.places import Places, expanded
 from commons.registry import Registry
 from upstreams.emotion2vec.official import CITE as EMOTION2VEC_PAPERS
 from upstreams.emotion2vec.official import MODELS as EMOTION2VEC
@@ -160,6 +160,8 @@ def resolve(name: str, places: Places) -> Named:
         UnknownName: there is no such name, or no such file.
         Refused: the name takes no such seed or checkpoint, or has a wrong form.
     """
+    if name.endswith("@"):
+        raise Refused(f"upstream {name!r}: nothing stands after @; name a file, folder, run or seed, or leave @ out")
     if match := USER_FILE.fullmatch(name):
         return _resolve_file(match["file"], match["object"], match["checkpoint"])
     kind, _, rest = name.partition(":")
@@ -219,7 +221,7 @@ def _named(
 
 def _unknown(name: str) -> EmorepError:
     """The error for a name that has no upstream."""
-    if name and Path(name).expanduser().is_dir():
+    if name and expanded(name).is_dir():
         return Refused(
             f"upstream {cut(name)!r}: a folder; say what it holds: hf:{cut(name)} for a model of transformers, "
             f"emotion2vec@{cut(name)} for a pre-training run"
@@ -280,7 +282,7 @@ def _resolve_variant(name: str, places: Places) -> Named:
 
 def _resolve_hub(origin: str, places: Places) -> Named:
     target = f"{HUGGINGFACE}:unnamed"
-    if Path(origin).expanduser().is_dir():
+    if expanded(origin).is_dir():
         path = _existing(origin, "folder")
         return _named(f"hf:{_shown(path)}", target, (str(path),))
     repository, _, revision = origin.partition("@")
@@ -347,7 +349,7 @@ def _checkpoints(run: Path) -> list[Path]:
 
 
 def _existing(path: str, what: str) -> Path:
-    full = Path(path).expanduser().resolve()
+    full = expanded(path).resolve()
     if full.exists():
         return full
     raise NotThere(what, full)

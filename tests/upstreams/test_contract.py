@@ -42,6 +42,13 @@ def test_a_strangers_ten_lines_are_enough(tmp_path: Path) -> None:
     assert upstream([torch.ones(1600)])[0].shape == (1, 10, 1)
 
 
+@pytest.mark.parametrize("given", ["None", "b'1234'", "''", "7"])
+def test_a_fingerprint_is_a_text(tmp_path: Path, given: str) -> None:
+    name = plugin(tmp_path, MODULE + f"\n    def fingerprint(self):\n        return {given}\n")
+    with pytest.raises(UpstreamError, match=r"fingerprint\(\) gave \w+; expected a text that changes with"):
+        upstreams.load(name).fingerprint()
+
+
 @pytest.mark.parametrize(
     ("old", "new", "words"),
     [

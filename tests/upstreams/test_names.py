@@ -84,6 +84,22 @@ def test_seeds_and_checkpoints_that_make_no_sense_are_refused() -> None:
         assert len(str(refused.value)) < 200
 
 
+@pytest.mark.parametrize(
+    "name", ["emotion2vec@", "wavlm_base@", "random:emotion2vec@", "fbank@", "s3prl:npc@", "hf:some/one@"]
+)
+def test_nothing_after_the_sign_is_no_name_of_what_ships(name: str) -> None:
+    """As of emotion2vec@$RUN, where RUN is not set."""
+    with pytest.raises(Refused, match="nothing stands after @"):
+        upstreams.resolve(name)
+
+
+@pytest.mark.parametrize("name", ["hf:~nobody-of-this-name/x", "features:~nobody-of-this-name/x",
+                                  "emotion2vec@~nobody-of-this-name/x", "~nobody-of-this-name"])  # fmt: skip
+def test_a_home_that_is_not_there_is_one_line(name: str) -> None:
+    with pytest.raises(Refused, match="there is no home of such a user"):
+        upstreams.resolve(name)
+
+
 def test_labels_hold_no_absolute_path_and_tell_files_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     names = []
     for folder in ("p1", "p2"):

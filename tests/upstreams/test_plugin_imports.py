@@ -59,6 +59,21 @@ def test_neighbours_of_one_name_are_told_apart(tmp_path: Path, source: str) -> N
     assert not left
 
 
+def test_modules_of_folders_that_a_file_puts_on_the_path_are_its_own(tmp_path: Path) -> None:
+    """As when a research repository is wrapped: each has its `model.py`, and is part of the fingerprint."""
+    names = []
+    for scale in (1, 2):
+        (repository := tmp_path / f"repository{scale}").mkdir()
+        (repository / "model.py").write_text(f"SCALE = {scale}\n")
+        first = f"import sys\nsys.path.insert(0, {str(repository)!r})\n"
+        names.append(made(tmp_path / f"own{scale}", first + TOP.replace("from scale", "from model"), 0.0))
+    one, two = map(upstreams.load, names)
+    assert [value(one), value(two), value(one)] == [1, 2, 1] and "model" not in sys.modules
+    before = two.fingerprint()
+    (tmp_path / "repository2" / "model.py").write_text("SCALE = 3.5\n")
+    assert upstreams.load(names[1]).fingerprint() != before
+
+
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_late_imports_work_in_extraction(tmp_path: Path, jobs: int) -> None:
     utterances = speak(tmp_path, [noise(0.1, i) for i in range(4)])

@@ -95,6 +95,14 @@ def test_a_parquet_of_columns_is_one_vector_an_utterance(utterances, cache, tmp_
     np.testing.assert_allclose(features.pooled[:, 0, 0], list(own.values()), rtol=1e-6)
 
 
+def test_what_is_wrong_of_utterances_outside_the_task_does_not_matter(utterances, cache, tmp_path):
+    own = arrays(SHAPES["vector"])
+    frame = pd.DataFrame({"id": [*own, "elsewhere"], "values": [*(list(map(float, a)) for a in own.values()), None]})
+    frame.to_parquet(tmp_path / "own.parquet")
+    features = extract(f"features:{tmp_path / 'own.parquet'}", utterances, ["pooled"], cache)
+    np.testing.assert_allclose(features.pooled[:, 0, 0], list(own.values()), rtol=1e-6)
+
+
 PARQUETS = {
     "no id": ({"name": ["u0"], "a": [1.0]}, r"has no column id \(it has name, a\)"),
     "no values": ({"id": ["u0"]}, "expected one column of lists or else columns of numbers"),

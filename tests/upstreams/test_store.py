@@ -297,6 +297,16 @@ def test_folders_and_keys_are_those_of_earlier_versions() -> None:
     assert kept.key(whole) == "00f6d04705954ecf36c4d085748d0494"
 
 
+def test_the_same_weights_under_another_path_are_extracted_once(tmp_path: Path, utterances: pd.DataFrame) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+    first = plugin(tmp_path / "a", ENERGY)
+    second = plugin(tmp_path / "b", ENERGY)
+    assert first != second
+    made = [extract(name, utterances[:4], {"pooled"}, tmp_path / "cache") for name in (first, second)]
+    assert [own.counts["computed"] for own in made] == [4, 0] and np.array_equal(made[0].pooled, made[1].pooled)
+
+
 def test_names_that_are_no_file_names_have_folders_of_their_own(tmp_path: Path) -> None:
     names = ["random:a", "a/../b.py:C", "..", "ü" * 300, "a" * 400, "random%3Aa"]
     folders = [store.Kept(name, f"{i}", "fp32", "pooled", 1, 1).folder(tmp_path) for i, name in enumerate(names)]

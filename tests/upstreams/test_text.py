@@ -56,6 +56,12 @@ def test_each_text_has_its_own_mean_deviation_and_frames(tmp_path: Path, source:
     assert features.counts == {"computed": 4, "reused": 1, "padded": 0, "windowed": windowed}  # "No" is there twice
 
 
+def test_windows_that_are_no_lists_are_one_line(tmp_path: Path) -> None:
+    flat = WORDS.replace("def __call__", "def windows(self, text):\n        return [len(text)]\n\n    def __call__")
+    with pytest.raises(UpstreamError, match=r"gave no list of windows .*; expected a list of lists of numbers"):
+        extract(plugin(tmp_path, flat, "Words"), words(TEXTS), {"pooled"}, tmp_path / "cache")
+
+
 def test_features_depend_on_the_text_alone(tmp_path: Path) -> None:
     """Audio, where there is any, is never opened: another file, or none, makes no other features."""
     name, spoken = plugin(tmp_path, WORDS, "Words"), speak(tmp_path, [noise(0.1), noise(0.2)])

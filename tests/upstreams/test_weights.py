@@ -179,6 +179,22 @@ def test_a_cached_copy_without_its_preprocessor_is_used_where_none_is_needed(
         upstreams.load("hf:some/wav2vec2_base")
 
 
+def test_a_repository_without_a_configuration_is_told_as_what_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("upstreams.hub.files", lambda *_: (COMMIT, ["model.ckpt", "hyperparams.yaml"]))
+    with pytest.raises(
+        UpstreamError, match=r"some/ckpt: has no config\.json, .*it holds model\.ckpt, hyperparams\.yaml"
+    ):
+        upstreams.load("hf:some/ckpt")
+
+
+def test_outputs_have_names_whatever_the_configuration_says(tmp_path: Path) -> None:
+    folder = store("wav2vec2_base", tmp_path / "own")
+    settings = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(settings | {"return_dict": False}))
+    made = upstreams.load(f"hf:{folder}")
+    assert made([torch.ones(3200)])[0].shape[0] == made.depth
+
+
 def test_a_folder_of_copies_stands_for_the_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     small_row(monkeypatch)
     store("wav2vec2_base", tmp_path / "facebook" / "wav2vec2-base")

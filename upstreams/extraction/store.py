@@ -96,8 +96,11 @@ class Kept:
         return (self.depth - 1,) if self.kind == "frames:last" else tuple(range(self.depth))
 
     def folder(self, cache: Path) -> Path:
-        digest = _digest(self.fingerprint, self._made, self.precision, VERSION)
-        return cache / "features" / f"{quote(self.upstream, safe='')[:160]}-{digest[:16]}"
+        """The folder of the store; of weights that were extracted under another name, such as another path, theirs."""
+        digest = _digest(self.fingerprint, self._made, self.precision, VERSION)[:16]
+        place = cache / "features"
+        own = place / f"{quote(self.upstream, safe='')[:160]}-{digest}"
+        return own if own.is_dir() else min(place.glob(f"*-{digest}"), default=own)
 
     def key(self, one: Keyed) -> str:
         """32 hex digits over all that the features of this utterance depend on."""

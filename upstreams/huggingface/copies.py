@@ -6,7 +6,7 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-from commons.errors import EmorepError
+from commons.errors import EmorepError, some
 from upstreams import hub
 from upstreams.errors import UpstreamError
 from upstreams.huggingface.tokenizer import FILES as TOKENIZER
@@ -57,6 +57,10 @@ def _cached(repository: str, revision: str, weights: bool) -> Path | None:
         return None
 
 
+class _NoModel(UpstreamError):
+    """A repository that holds no model of transformers."""
+
+
 def _fetch(repository: str, revision: str, otherwise: str, weights: bool) -> Path:
     """The folder of the downloaded files: safetensors if the repository has them. Raises UpstreamError."""
     from huggingface_hub import hf_hub_download
@@ -64,6 +68,9 @@ def _fetch(repository: str, revision: str, otherwise: str, weights: bool) -> Pat
 
     try:
         commit, names = hub.files(repository, revision)
+        if CONFIGURATION not in names:
+            said = f"has no {CONFIGURATION}, so transformers cannot read it; it holds {some(names)}"
+            raise _NoModel(f"{repository}: {said}")
         kind = next((kind for kind in WEIGHTS if kind in names or kind + INDEX in names), None)
         stem, suffix = os.path.splitext(kind or WEIGHTS[0])
         wanted = [CONFIGURATION] * (CONFIGURATION in names)
@@ -75,6 +82,8 @@ def _fetch(repository: str, revision: str, otherwise: str, weights: bool) -> Pat
         with suppress(EntryNotFoundError):  # the cache then stores that there is none
             hf_hub_download(repository, PREPROCESSOR, revision=commit)
         return Path(paths[0]).parent
+    except _NoModel:
+        raise
     except Exception as error:  # of the hub's client, of its libraries or of the system
         at = f"@{revision}" if revision else ""
         asked = f" --revision {revision}" if revision else ""

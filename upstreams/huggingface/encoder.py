@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Sized
 from pathlib import Path
@@ -146,7 +147,7 @@ class Encoder(ABC, Generic[Piece]):
         except EmorepError:
             raise
         except Exception as error:  # a wrong value may raise anything in the library
-            keys = [key for key, value in self.weights.configuration.items() if repr(value) in str(error)]
+            keys = [key for key, value in self.weights.configuration.items() if _named(repr(value), str(error))]
             raise UpstreamError(
                 f"{self._configuration}: transformers cannot build {self.model} from it: "
                 f"{type(error).__name__}: {error}" + (f" (see {', '.join(keys)})" if keys else "")
@@ -158,6 +159,7 @@ class Encoder(ABC, Generic[Piece]):
 
         configuration = getattr(transformers, self.configuration).from_dict(self.weights.configuration)
         configuration.add_adapter = False  # of speech: layers behind the encoder, with another frame rate
+        configuration.return_dict = True  # outputs are read by their names
         return configuration
 
     def library_class(self) -> type[PreTrainedModel]:
@@ -165,6 +167,11 @@ class Encoder(ABC, Generic[Piece]):
         import transformers
 
         return getattr(transformers, self.model)
+
+
+def _named(value: str, message: str) -> bool:
+    """Whether a message names a value, not as a part of another."""
+    return re.search(rf"(?<![\w.]){re.escape(value)}(?![\w.])", message) is not None
 
 
 class SpeechEncoder(Encoder["torch.Tensor"]):

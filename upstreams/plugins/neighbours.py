@@ -17,7 +17,7 @@ INSTALLED = {"site-packages", "dist-packages"}  # a virtual environment may lie 
 
 
 class Neighbours:
-    """The modules in the folder of a user's file.
+    """The modules in the folder of a user's file, and in folders that the file itself puts on sys.path.
 
     The user's code runs in `within()`. There the folder is first on sys.path, as for a script, so imports work at the
     top of the file and inside its functions. Afterwards nothing of the folder stays in sys.path and sys.modules, so two
@@ -71,9 +71,12 @@ class Neighbours:
         return sorted((loaded | _imported(self.source)) - {self.source})
 
     def _holds(self, module: ModuleType) -> bool:
+        """Whether a module lies in the folder, or in one that the user's code has put on sys.path."""
+        folders = [Path(entry) for entry in self._path if entry]
         return any(
-            path.is_relative_to(self.folder) and not INSTALLED & set(path.relative_to(self.folder).parts)
+            path.is_relative_to(folder) and not INSTALLED & set(path.relative_to(folder).parts)
             for path in _paths(module)
+            for folder in folders
         )
 
 
