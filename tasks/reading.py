@@ -132,7 +132,7 @@ def folder(corpus: Corpus, data: Path) -> Path:
         raise TaskError(f"{corpus.name} is absent{unknown}. {corpus.how_to_get(data)}")
     if not (place.recordings or texts_alone):
         raise TaskError(f"{corpus.name} is absent: {place.root} holds no audio of it. {corpus.how_to_get(data)}")
-    return place.root
+    return place.root if place.recordings else corpora.home_of_texts(corpus, place.root)
 
 
 def without_flawed(corpus: Corpus, utterances: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, int]]:

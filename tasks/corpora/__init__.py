@@ -263,6 +263,14 @@ def has_texts(corpus: Corpus, root: Path) -> bool:
     return bool(corpus.texts) and not search.lacking(root, [f"{name}.gz" for name in gone])
 
 
+def home_of_texts(corpus: Corpus, root: Path) -> Path:
+    """The folder, `root` or one a level or two below it, that holds all files of labels and texts by their official
+    paths; `root` where none does."""
+    below = [root, *sorted(root.glob("*/")), *sorted(root.glob("*/*/"))]
+    whole = (place for place in below if all(search.within(place, text).exists() for text in corpus.texts))
+    return next(whole, root)
+
+
 def label_file(root: Path, name: str) -> Path:
     """The label file with that path below `root`, else one of that name, or of it and `.gz`, at any depth.
 

@@ -2,6 +2,7 @@
 
 import csv
 import gzip
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -124,6 +125,19 @@ def test_a_copy_without_audio_is_a_task_of_texts(tmp_path, corpus, capsys):
     assert set(known) <= set(load(names[0], data).utterances.index)
     assert main(["check", corpus, "--data", str(data), "--cache", str(tmp_path / "cache")]) == 1
     assert "state    text only" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("corpus", WITHOUT_AUDIO)
+def test_a_copy_without_audio_may_lie_one_folder_deeper(tmp_path, corpus):
+    """As an archive that was unpacked in a folder of the corpus's name."""
+    data = layouts.without_audio(layouts.official(corpus, tmp_path / "flat"))
+    (task,) = [row.task for row in catalogue.describe(data) if row.corpus == corpus][:1]
+    known = load(task, data).utterances.index
+    root = reading.folder(corpora.module(corpus).CORPUS, data)
+    deeper = tmp_path / "deep" / corpus / root.name
+    deeper.parent.mkdir(parents=True)
+    shutil.move(root, deeper)
+    assert load(task, tmp_path / "deep").utterances.index.equals(known)
 
 
 def _here(data: Path) -> list[str]:
