@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -99,6 +99,21 @@ def _anywhere(ablation: Ablation) -> Ablation:
     """The ablation with a recipe file of the user's by its absolute path."""
     path = Path(ablation.config).expanduser()
     return ablation.model_copy(update={"config": str(path.absolute())}) if path.is_file() else ablation
+
+
+def failed(request: Request, absent: Mapping[str, str]) -> list[str]:
+    """The absent variants, but for those that need a file which the user did not name."""
+    return [variant for variant in absent if not _lacks_a_file(request, variant)]
+
+
+def _lacks_a_file(request: Request, variant: str) -> bool:
+    given = dict(request.files)
+    try:
+        recipe = request.ablation.recipe(variant) if request.ablation else None
+    except EmorepError:
+        return False
+    named = (recipe.init, recipe.score_file) if recipe else ()
+    return any(file.startswith("$") and file[1:] not in given for file in named if file)
 
 
 def show(request: Request, records: Sequence[Record], absent: dict[str, str]) -> list[Path]:

@@ -53,8 +53,8 @@ class Board:
             "failed" if outcome.failure else "done" if outcome.differs is None else "done again")  # fmt: skip
 
     def show(self, absent: Mapping[str, str]) -> int:
-        """Print the tables and write the CSV; returns 1 where a cell failed or differs, or a variant
-        was not trained, else 0.
+        """Print the tables and write the CSV; returns 1 where a cell or the training of a variant
+        failed, or a cell differs, else 0.
 
         Args:
             absent: variants of the ablation that were not trained, and why.
@@ -72,7 +72,7 @@ class Board:
             print(*ablation.show(self._request, records, dict(absent)), sep="\n")
         if records:
             write_csv(self._request)
-        return 1 if failures or differing or absent else 0
+        return 1 if failures or differing or ablation.failed(self._request, absent) else 0
 
 
 def write_csv(request: Request) -> None:
