@@ -71,13 +71,14 @@ class Neighbours:
         return sorted((loaded | _imported(self.source)) - {self.source})
 
     def _holds(self, module: ModuleType) -> bool:
-        """Whether a module lies in the folder, or in one that the user's code has put on sys.path."""
-        folders = [Path(entry) for entry in self._path if entry]
-        return any(
-            path.is_relative_to(folder) and not INSTALLED & set(path.relative_to(folder).parts)
-            for path in _paths(module)
-            for folder in folders
-        )
+        """Whether a module lies in the folder, or in one that the user's code has put on sys.path, and is no installed
+        package."""
+        added = [os.path.abspath(entry) for entry in self._path if entry]
+        for path in _paths(module):
+            own = path.relative_to(self.folder) if path.is_relative_to(self.folder) else path
+            if any(path.is_relative_to(folder) for folder in added) and not INSTALLED & set(own.parts):
+                return True
+        return False
 
 
 def top_level_names(source: Path) -> set[str] | None:
