@@ -9,7 +9,7 @@ from commons.marks import explain
 from leaderboard.cards.model import Given, Section
 from leaderboard.records.changed_audio import is_changed
 from leaderboard.tables.model import Cell, Table
-from leaderboard.tables.views import real_time_factor
+from leaderboard.tables.views import all_computed, real_time_factor
 from leaderboard.text import NONE
 
 
@@ -61,10 +61,10 @@ def cost(given: Given) -> Section:
     used = [r for r in given.own if r.cell.task in given.tasks]
     for record in used:
         row, seconds = f"{record.cell.task} · {record.cell.downstream}", record.run.seconds
-        factor, computed = real_time_factor(record), record.upstream.counts.get("computed", 0)
+        factor = real_time_factor(record)
         values = (
             None if factor is None else f"{factor:.3g}",
-            f"{seconds['extract']:.0f}" if computed and "extract" in seconds else None,
+            f"{seconds['extract']:.0f}" if all_computed(record) and "extract" in seconds else None,
             f"{seconds['evaluate']:.0f}" if "evaluate" in seconds else None,
             None if record.run.peak_memory_mb is None else f"{record.run.peak_memory_mb:.0f}",
             record.run.device,
@@ -74,7 +74,8 @@ def cost(given: Given) -> Section:
     rows = list(dict.fromkeys(row for row, _ in cells))
     table = Table("cost", [], rows, list(columns), cells, corner="task · head")
     lines = [
-        "real-time factor: seconds of forward passes for a second of audio; known where nothing came from the store"
+        "real-time factor: seconds of forward passes for a second of audio; it and the time of extraction are known "
+        "where nothing came from the store"
     ]
     trainings = {record.cell.training for record in given.own if is_changed(record)}
     if trainings & {record.cell.key for record in used}:

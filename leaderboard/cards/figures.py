@@ -50,7 +50,7 @@ def scores(given: Given) -> Section:
             f"ranked with {', '.join(sorted({shown(record) for record in beside}))}, where these were measured"
         )
     table = Table("scores", [], rows, columns, cells, corner="task · head")
-    return Section("Scores", lines, [table], [*used, *floors, *beside])
+    return Section("Scores", lines, [table], [*given.of_tasks, *floors, *beside])
 
 
 def _places(given: Given) -> dict[tuple[object, ...], Standing]:
@@ -64,11 +64,13 @@ def _places(given: Given) -> dict[tuple[object, ...], Standing]:
 
 def _rank(place: Standing | None, upstream: str) -> str:
     """`1-3 of 7`; where no two upstreams differ significantly, that."""
-    if place is None or len(place.answers) < 2:
+    at = next((i for i, a in enumerate(place.answers) if is_of(a.record, [upstream])), None) if place else None
+    if place and at is None:
+        return "not ranked"  # its predictions cannot be used, or could not be proved
+    if place is None or at is None or len(place.answers) < 2:
         return "alone"
     if not significant_pairs(place.pairs):
         return f"no difference among {len(place.answers)}"
-    at = next(i for i, a in enumerate(place.answers) if is_of(a.record, [upstream]))
     first, last = place.ranks[at], place.last[at]
     return f"{first if first == last else f'{first}-{last}'} of {len(place.answers)}"
 
@@ -80,7 +82,7 @@ def layers(given: Given) -> Section:
         return Section("Layers", missing=[("figures of every layer", given.command(*given.tasks, more="-d probe"))])
     deep = [r for r in used if len(r.scores.by_layer or ()) > 1]
     if not deep:
-        return Section("Layers", ["it has one layer"], records=used)
+        return Section("Layers", ["it has one layer"], records=given.of_tasks)
     cells: dict[tuple[str, str], Cell] = {}
     for record in deep:
         row = f"{record.cell.task} · {record.cell.downstream}"
@@ -93,7 +95,7 @@ def layers(given: Given) -> Section:
         "headline figure on test had every fold taken that layer; chosen: by most folds, on training speakers alone"
     ]
     table = Table("layers", [], rows, ["chosen", *map(str, numbers)], cells, corner="task · head")
-    return Section("Layers", lines, [table], deep)
+    return Section("Layers", lines, [table], given.of_tasks)
 
 
 def groups(given: Given) -> Section:

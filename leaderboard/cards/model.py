@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from commons.corridors.record import Record
+from commons.marks import IMPORTED
 from leaderboard.records.files import encode
 from leaderboard.tables.model import Table
 
@@ -28,8 +29,15 @@ class Given:
     tasks: list[str]
     problems: list[str]
 
+    @property
+    def of_tasks(self) -> list[Record]:
+        """The upstream's records of these tasks, of each draw of random weights."""
+        return [record for record in self.own if record.cell.task in self.tasks]
+
     def command(self, *tasks: str, more: str = "") -> str:
-        """The command that measures some tasks."""
+        """The command that measures some tasks; of a system whose predictions were imported, why there is none."""
+        if self.own and all(IMPORTED in record.marks for record in self.own):
+            return "only its predictions are here"
         names = " ".join(map(shlex.quote, tasks))
         return f"python run_benchmark.py -u {shlex.quote(self.upstream)} -t {names}{f' {more}' if more else ''}"
 

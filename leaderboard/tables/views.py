@@ -215,7 +215,7 @@ def by_cost(results: Path, records: Sequence[Record]) -> Made:
         "layers": lambda r: _text(r.upstream.depth, "d"),
         "width": lambda r: _text(r.upstream.width, "d"),
         "real-time factor": lambda r: _text(real_time_factor(r), ".3g"),
-        "extraction, s": lambda r: _text(r.run.seconds.get("extract"), ".0f") if _all_computed(r) else None,
+        "extraction, s": lambda r: _text(r.run.seconds.get("extract"), ".0f") if all_computed(r) else None,
         "head, s": lambda r: _text(r.run.seconds.get("evaluate"), ".0f"),
         "peak memory, MB": lambda r: _text(r.run.peak_memory_mb, ".0f"),
         "device": lambda r: r.run.device,
@@ -243,10 +243,10 @@ def real_time_factor(record: Record) -> float | None:
     """Seconds of forward passes for a second of audio; None where texts were read, or features came from the store."""
     forward, audio = record.run.seconds.get("forward"), record.upstream.audio_seconds
     speech = record.upstream.modality == "audio"
-    return forward / audio if forward and audio and speech and _all_computed(record) else None
+    return forward / audio if forward and audio and speech and all_computed(record) else None
 
 
-def _all_computed(record: Record) -> bool:
+def all_computed(record: Record) -> bool:
     """Whether the features of every utterance were computed in this run."""
     counts = record.upstream.counts
     return counts.get("computed", 0) > 0 and not counts.get("reused", 0)

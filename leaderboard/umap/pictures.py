@@ -22,6 +22,8 @@ from leaderboard.umap.points import gather
 if TYPE_CHECKING:
     from leaderboard.umap.document import Document
 
+SHORTENED = 40  # letters of a name that another document has
+
 
 @dataclass(frozen=True)
 class Options:
@@ -69,7 +71,8 @@ def write(results: Path, records: Sequence[Record], out: Path, options: Options,
         document = embed(points, options.neighbours, options.seed)
         stem, again = name(document), 2
         while file_name(stem) in done:  # another version of the task, or a name that looks like this one
-            stem, again = f"{name(document)}-{again}", again + 1
+            # Names of pictures are cut: the number has to be in what is left.
+            stem, again = f"{name(document)[:SHORTENED]}-{again}", again + 1
         done.add(file_name(stem))
         path = out / f"{stem}.json"
         put(path, dumps(document))

@@ -179,6 +179,29 @@ def test_ranks_name_the_upstreams_and_records_that_they_rest_on(make, results):
     assert any(source.startswith("hubert/emodb/probe.json") for source in scores.sources)
 
 
+def test_a_cell_that_takes_no_part_in_ranks_has_none(make, results):
+    """Here one without targets, beside others that are ranked."""
+    for name, right in (("fbank", 0.9), ("hubert", 0.4), ("other", 0.5)):
+        make(upstream=name, right=right, head_marks=("unverified",) if name == "other" else ())
+    assert section(results, "other", "Scores").tables[0].cell("emodb · probe", "ranks").text == "not ranked"
+    assert section(results, "fbank", "Scores").tables[0].cell("emodb · probe", "ranks").text == "1 of 2"
+
+
+def test_imported_predictions_have_no_commands(make, results):
+    make(upstream="theirs", head_marks=("imported",))
+    card, _ = collect(results, leaderboard.load(results)[0], "theirs")
+    commands = [command for own in card.sections for _, command in own.missing]
+    assert commands and not any("run_benchmark" in command for command in commands)
+
+
+def test_draws_of_random_weights_are_all_named_as_sources(make, results):
+    for draw in (0, 1, 2):
+        make(upstream=f"random:net@{draw}", right=0.3 + draw / 9)
+    for title in ("Scores", "Layers"):
+        sources = section(results, "random:net", title).sources
+        assert sum(source.startswith("random%3Anet%40") for source in sources) == 3
+
+
 def test_the_cost_of_a_training_that_answered_changes_as_well_is_said(make, results):
     make()
     make(pooled=False, **cells.change("white", 10))

@@ -337,6 +337,16 @@ def test_versions_of_a_task_are_never_mixed(make, results, flat):
     assert [len(panels) for panels in made] == [1, 1]
 
 
+def test_long_names_that_begin_alike_are_all_drawn(make, results, flat):
+    """Names of pictures are cut."""
+    tasks = [f"labels:ravdess,anger+calm+disgust+fear+happiness+neutral+sadness+{last}" for last in ("s", "su", "sup")]
+    for task in tasks:
+        make(name=task)
+    assert umap(results, "--width", "page") == 0
+    made = [json.loads(path.read_text())["task"] for path in (results / "umap").glob("*.json")]
+    assert sorted(made) == tasks and len(list((results / "umap").glob("*.png"))) == 3
+
+
 def test_a_missing_umap_is_said(make, results, capsys, monkeypatch):
     make()
     monkeypatch.setitem(sys.modules, "umap", None)
