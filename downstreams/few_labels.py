@@ -11,6 +11,7 @@ import pandas as pd
 from commons.corridors.features import Features
 from commons.corridors.predictions import Predictions
 from commons.corridors.problem import Problem
+from commons.marks import WITHOUT
 from commons.progress import Progress
 from downstreams.assembly import all_of, highest, joined
 from downstreams.reader import Reader
@@ -52,9 +53,16 @@ def drawn(
         training_memory=highest(part.training_memory for part in parts),
         further=joined([part.further for part in parts]),
         fitted=[one for part in parts for one in part.fitted],
-        marks=tuple(sorted({mark for part in parts for mark in part.marks})),
+        marks=_marks(parts),
         seconds=sum(part.seconds for part in parts),
     )
+
+
+def _marks(parts: Sequence[Predictions]) -> tuple[str, ...]:
+    """The marks of any draw; that a branch is off, where it is so in all of them."""
+    marks = {mark for part in parts for mark in part.marks}
+    in_all = {mark for mark in marks if all(mark in part.marks for part in parts)}
+    return tuple(sorted(mark for mark in marks if mark in in_all or not mark.startswith(f"{WITHOUT}:")))
 
 
 def _of_seed(seed: int, part: Predictions) -> Predictions:

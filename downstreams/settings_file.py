@@ -46,7 +46,8 @@ def read(file: str, head: str, own: Settings) -> FromFile:
     try:
         made = type(own).model_validate(own.plain() | own.implied(content) | content)
     except ValidationError as error:
-        raise Refused(f"{path}: {faults(error)[0]}") from None
+        defaults = {name: "the default of" for name in names if name not in content}
+        raise Refused(f"{path}: {faults(error, set_by=defaults)[0]}") from None
     every = made.model_dump(mode="json", by_alias=True)
     digest = of_json({key: every[key] for key in content})[:8]
     stem = re.sub(r"[^\w.+-]+", "-", path.stem)  # what would break a table or a line

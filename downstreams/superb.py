@@ -123,6 +123,8 @@ def _train(
     heads = weighted_sum.initial(generators, len(rates), depth, width, settings.projector, len(problem.classes))
     heads = Heads(*(part.to(x.device) for part in heads))
     streams = [chance.stream(fold.train, last * batch, g) for fold, g in zip(folds, generators, strict=True)]
+    # Of their own: what the streams take of the others depends on which folds are trained together.
+    mixing = [chance.generator(f"{fold.name}\nmix", seed) for fold in folds]
     order = torch.stack(streams).to(x.device).view(len(folds), last, batch).transpose(0, 1).contiguous()
 
     losses = [ClassLoss.of_fold(problem, fold, settings, x.device) for fold in folds]
@@ -136,7 +138,7 @@ def _train(
     best_steps = np.zeros(figures.shape, dtype=int)
     for step, rows in enumerate(order, start=1):
         inputs = x.index_select(0, rows.view(-1)).view(*rows.shape, *x.shape[1:])
-        inputs, loss = _other_loss(inputs, rows, losses, generators)
+        inputs, loss = _other_loss(inputs, rows, losses, mixing)
         training.step(inputs, y[rows], weights[problems, y[rows]], None if allowed is None else allowed[rows], loss)
         for q, (fold, (steps_of, every)) in enumerate(zip(folds, plans, strict=True)):
             if step % every or step > steps_of:

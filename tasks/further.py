@@ -51,8 +51,8 @@ def _made(name: str, rows: pd.DataFrame, corpus: str) -> Iterator[Target]:
             yield from _levels(rows, corpus)
         elif name in definition.VALUES:
             yield Target(name, "regression", (), rows[name].to_numpy(dtype=np.float64))
-        else:
-            yield _words(name, rows[name])
+        elif len((words := _words(name, rows[name])).classes) > 1:  # one class alone is nothing to tell
+            yield words
 
 
 def _words(name: str, column: pd.Series) -> Target:

@@ -1,12 +1,14 @@
 """Problems with draws, and with test features by their own statistics."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from sklearn.preprocessing import StandardScaler
 
 import downstreams
+from downstreams import few_labels
 from downstreams.errors import DownstreamError
 from downstreams.registry import HEADS
 from tests.downstreams.problems import features_of, make, reader, short
@@ -100,3 +102,10 @@ def test_heads_that_standardise_nothing_refuse_to(head):
     features, problem = make()
     with pytest.raises(DownstreamError, match=f"{head} takes features as they are"):
         downstreams.evaluate(short(head), features, replace(problem, test_standardised=True), [0])
+
+
+def test_a_branch_is_said_to_be_off_where_no_draw_has_it():
+    draws = [
+        SimpleNamespace(marks=marks) for marks in (("edge", "without:gender", "without:phonemes"), ("without:gender",))
+    ]
+    assert few_labels._marks(draws) == ("edge", "without:gender")

@@ -230,11 +230,15 @@ def test_layer_weights_find_the_layer_that_tells():
     assert (weights.mean(0).argmax()) == 1
 
 
-def test_a_fold_does_not_depend_on_the_others():
+@pytest.mark.parametrize("mixup", [0.0, 0.4])
+def test_a_fold_does_not_depend_on_the_others(mixup):
+    """Nor on how many more steps they have."""
     features, problem = make()
+    short_one = replace(problem.folds[2], train=problem.folds[2].train[:60], inner=())
+    problem = replace(problem, folds=(*problem.folds[:2], short_one, *problem.folds[3:]))
     alone = replace(problem, folds=problem.folds[2:3])
-    one = downstreams.evaluate(short("superb"), features, alone, [0]).table
-    many = downstreams.evaluate(short("superb"), features, problem, [0]).table
+    one = downstreams.evaluate(short("superb", mixup=mixup), features, alone, [0]).table
+    many = downstreams.evaluate(short("superb", mixup=mixup), features, problem, [0]).table
     scores = [name for name in one if name.startswith("score:")]
     many = many[many["fold"] == problem.folds[2].name]
     assert np.allclose(one[scores], many[scores], atol=1e-5)

@@ -146,3 +146,11 @@ def test_tasks_of_classes_have_all_that_their_corpus_has(corpus, tmp_path):
     has |= {"intensity"} & set(rows) if corpus in intensity.read().levels else set()
     for asked in OF_CLASSES[corpus]:
         assert set(asked.also) == {"phonemes" if name == "text" else name for name in has}, asked.name
+
+
+def test_a_target_of_one_class_is_none() -> None:
+    """As in a corpus of men alone: there is nothing to tell."""
+    rows = pd.DataFrame({"gender": ["male", "male", None], "speaker": ["a", "b", "c"]})
+    assert further.targets(rows, ("gender",), "savee") == ()
+    (both,) = further.targets(rows.assign(gender=["male", "female", None]), ("gender",), "savee")
+    assert both.classes == ("female", "male")
