@@ -13,9 +13,9 @@ from leaderboard.records import parquet
 from leaderboard.records.changed_audio import change_of, members
 from leaderboard.records.random_weights import averaged
 from leaderboard.tables import transfers
-from leaderboard.tables.model import Cell, Table, figure
+from leaderboard.tables.model import Cell, Table
 from leaderboard.tables.robustness import by_robustness
-from leaderboard.tables.views import of_record
+from leaderboard.tables.views import guessed, of_record
 from leaderboard.text import NONE
 from leaderboard.trust.systems import where
 
@@ -90,7 +90,7 @@ def of_kinds(given: Given, title: str, kinds: Kinds) -> Section:
         row, metric = f"{record.cell.task} · {record.cell.downstream}", record.task.headline
         cells[row, "metric"] = Cell(text=metric)
         cells[row, "figure"] = of_record(record, metric, tuple(record.marks))
-        cells[row, "chance"] = Cell(text=figure(100 / len(record.task.classes), "UA") if metric == "UA" else NONE)
+        cells[row, "chance"] = Cell(text=guessed(record.task) if metric == "UA" else NONE)
         if beside := _undisturbed(given, record):
             cells[row, ITSELF] = of_record(beside, metric)
             sources.append(beside)

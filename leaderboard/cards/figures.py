@@ -13,8 +13,8 @@ from leaderboard.records.display_names import shown
 from leaderboard.records.random_weights import averaged, is_of
 from leaderboard.tables.calibration import by_calibration
 from leaderboard.tables.groups import AGAINST, by_group
-from leaderboard.tables.model import Cell, Table, figure
-from leaderboard.tables.views import of_record
+from leaderboard.tables.model import Cell, Table
+from leaderboard.tables.views import guessed, of_record
 from leaderboard.text import NONE, plural
 from leaderboard.trust.variants import GIVEN, PRIOR
 
@@ -29,7 +29,7 @@ def scores(given: Given) -> Section:
         row, metric = f"{record.cell.task} · {record.cell.downstream}", record.task.headline
         cells[row, "metric"] = Cell(text=metric)
         cells[row, "figure"] = of_record(record, metric, tuple(record.marks))
-        cells[row, "chance"] = Cell(text=figure(100 / len(record.task.classes), "UA") if metric == "UA" else NONE)
+        cells[row, "chance"] = Cell(text=guessed(record.task) if metric == "UA" else NONE)
         cells[row, "ranks"] = Cell(text=_rank(places.get((*question(record), record.cell.downstream)), given.upstream))
         cells[row, "tested"] = Cell(text=plural(record.scores.counts.groups, unit(record)))
         for floor in given.everyone:

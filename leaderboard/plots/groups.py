@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +11,7 @@ import numpy as np
 from commons.corridors.record import Record
 from leaderboard.plots.style import COLOURS, GREY, MARKERS, TALLEST, figure, legend_below, pages, wrapped
 from leaderboard.plots.style import title as heading
-from leaderboard.records.comparable import unit
+from leaderboard.records.comparable import guesses, unit
 from leaderboard.records.display_names import shown
 from leaderboard.text import plural
 from leaderboard.trust import groups as by
@@ -74,7 +74,7 @@ def _of_groups(made: Sequence[tuple[System, by.Groups]], width: str) -> Figure:
     lacking = int((~first.classes).sum())
     over = f" over {int(first.classes.sum())} of {len(first.classes)} classes" if lacking else ""
     ring = "; ring: no interval" if alone else ""
-    _dress(axis, [one for one, _ in made], 100 / len(record.task.classes), width)
+    _dress(axis, [one for one, _ in made], guesses(record.task), width)
     axis.set_xlabel(f"UA (%), 95 % interval over {inside}")
     legend_below(drawn, axis, width, f"{first.column}{over}; dotted: chance{ring}")
     heading(drawn, f"{record.task.name} · {record.cell.downstream} · by {first.column}", width)
@@ -93,15 +93,16 @@ def _of_speakers(made: Sequence[tuple[System, by.Speakers]], width: str) -> Figu
                 own.values[inside], places[inside], marker="o", markersize=3, linewidth=0, color=colour, alpha=0.6
             )
         axis.plot([np.median(own.values)] * 2, [row - 0.33, row + 0.33], color="black", linewidth=1)
-    _dress(axis, [one for one, _ in made], made[0][1].chance, width)
+    _dress(axis, [one for one, _ in made], np.unique(made[0][1].chance), width)
     axis.set_xlabel("UA of each speaker (%); dotted: chance" if width == "page" else "UA of each speaker (%)")
     heading(drawn, f"{record.task.name} · {record.cell.downstream} · {len(made[0][1].names)} speakers", width)
     return drawn
 
 
-def _dress(axis: Axes, several: Sequence[System], chance: float, width: str) -> None:
-    """Names of the systems, the line of chance, and room at both ends."""
-    axis.axvline(chance, color=GREY, linewidth=0.8, linestyle=":")
+def _dress(axis: Axes, several: Sequence[System], chances: Iterable[float], width: str) -> None:
+    """Names of the systems, lines of chance, and room at both ends."""
+    for chance in sorted(set(chances)):
+        axis.axvline(chance, color=GREY, linewidth=0.8, linestyle=":")
     axis.set_yticks(range(len(several)), wrapped([shown(one.record) for one in several], 34 if width == "page" else 20))
     axis.tick_params(axis="y", length=0)
     axis.set_ylim(len(several) - 0.5, -0.5)

@@ -62,6 +62,12 @@ def is_floor(record: Record) -> bool:
     return record.cell.downstream == REFERENCE or record.cell.upstream in FLOORS
 
 
+def guesses(task: Task) -> tuple[float, float]:
+    """The least and greatest UA that guessing gives: of joined corpora, by the number of classes of each."""
+    counts = {len(own) for own in task.corpora.values()} or {len(task.classes)}
+    return 100 / max(counts), 100 / min(counts)
+
+
 def order(record: Record) -> tuple[bool, float, str]:
     """A key that sorts records of one question, best first by the task's headline; undefined figures come last."""
     value = record.scores.metrics[record.task.headline].value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -55,7 +56,8 @@ def _table(several: Sequence[tuple[System, Groups]], column: str, what: str) -> 
     first, own = several[0]
     task, head = first.record.task, first.record.cell.downstream
     wanted = groups.figures(task, own, what)
-    random = thresholds(own.sizes, {name: of for name, of, _ in wanted})
+    # Of joined corpora an answer is a class of its own corpus: nobody guesses among all.
+    random = {} if task.corpora else thresholds(own.sizes, {name: of for name, of, _ in wanted})
     cells: dict[tuple[str, str], Cell] = {}
     for system, answers in several:
         row = row_of(system.record)
@@ -64,7 +66,7 @@ def _table(several: Sequence[tuple[System, Groups]], column: str, what: str) -> 
                 cells[row, name] = Cell(score.value, score.low, score.high, metric="UA")
         for name, of, classes in groups.figures(task, answers, what):
             difference = groups.gap(answers, of, classes)
-            cells[row, AGAINST if what == "UA" else name] = _gap(difference, random[name])
+            cells[row, AGAINST if what == "UA" else name] = _gap(difference, random.get(name, math.inf))
     levels = list(own.names) if what == "UA" and len(own.names) <= WIDEST else []
     return Table(
         title=f"{task.name} · {head} · {what} by {column}",
@@ -73,7 +75,7 @@ def _table(several: Sequence[tuple[System, Groups]], column: str, what: str) -> 
         rows=[row_of(system.record) for system, _ in several],
         columns=[*levels, *([AGAINST] if what == "UA" else [name for name, _, _ in wanted])],
         cells=cells,
-        notes=[_of_chance(random, what)],
+        notes=[_of_chance(random, what)] if random else [],
         names={row_of(system.record): shown(system.record) for system, _ in several},
     )
 

@@ -16,7 +16,7 @@ from commons.corridors.record import REFERENCE, Record, Score, Task
 from commons.marks import explain
 from commons.metrics import METRICS
 from leaderboard import published
-from leaderboard.records.comparable import aspect, groups, is_floor, unit
+from leaderboard.records.comparable import aspect, groups, guesses, is_floor, unit
 from leaderboard.records.display_names import names
 from leaderboard.records.further import headlines
 from leaderboard.records.random_weights import averaged, draws_of
@@ -82,7 +82,7 @@ def by_task(head: str, metric: str, about: str, trained: str, parts: Parts) -> T
         if common:
             notes.append(f"{column}: {', '.join(sorted(common))}")
         if metric == "UA":
-            by_chance.append(f"{column} {figure(100 / len(task.classes), metric)}")
+            by_chance.append(f"{column} {guessed(task)}")
         for record in (*measured, *floors):
             own = tuple(m for m in marks_of(record) if m not in common)
             cells[row_of(record), column] = of_record(record, metric, own)
@@ -271,7 +271,13 @@ def further_cells(record: Record) -> dict[str, Cell]:
 
 def chance(task: Task) -> str:
     """The UA that guessing gives, whatever the shares of the classes."""
-    return f"chance UA {figure(100 / len(task.classes), 'UA')}"
+    return f"chance UA {guessed(task)}"
+
+
+def guessed(task: Task) -> str:
+    """The figure alone; of joined corpora the least and greatest, since an answer is a class of its own corpus."""
+    low, high = guesses(task)
+    return figure(low, "UA") if low == high else f"{figure(low, 'UA')} to {figure(high, 'UA')} by corpus"
 
 
 def marks_of(record: Record) -> list[str]:

@@ -192,12 +192,12 @@ class Speakers:
     Attributes:
         names: of the speakers, from the lowest UA to the highest.
         values: their UA.
-        chance: the UA of guessing.
+        chance: the UA of guessing, of each: of joined corpora, among the classes of the speaker's own.
     """
 
     names: list[str]
     values: np.ndarray
-    chance: float
+    chance: np.ndarray
 
     @property
     def failed(self) -> int:
@@ -220,7 +220,11 @@ def of_speakers(table: pd.DataFrame, task: Task) -> Speakers | None:
     known = table[table["speaker"].notna()]
     right = (known["target"] == known["prediction"]).groupby([known["speaker"], known["seed"], known["target"]]).mean()
     values = 100 * right.groupby(level=[0, 1]).mean().groupby(level=0).mean().sort_values(kind="stable")
-    return Speakers([str(name) for name in values.index], values.to_numpy(), 100 / len(task.classes))
+    chance = pd.Series(100 / len(task.classes), values.index)
+    if task.corpora:
+        corpus = known.groupby("speaker")["corpus"].first()
+        chance = corpus.map(lambda name: 100 / len(task.corpora[name])).reindex(values.index)
+    return Speakers([str(name) for name in values.index], values.to_numpy(), chance.to_numpy())
 
 
 def plain(value: float) -> float | None:

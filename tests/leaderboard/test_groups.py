@@ -10,7 +10,7 @@ from sklearn.metrics import balanced_accuracy_score, precision_score, recall_sco
 import leaderboard
 from commons.corridors.utterances import PEOPLE
 from leaderboard.__main__ import main
-from leaderboard.tables import view
+from leaderboard.tables import view, views
 from leaderboard.trust import groups
 from leaderboard.trust.random_models import thresholds
 from leaderboard.trust.systems import systems, where
@@ -128,6 +128,19 @@ def test_speakers_at_or_below_chance_are_counted_with_an_exact_interval():
     assert own.names == ["b", "c", "a"] and own.values.tolist() == [0, 50, 100] and own.failed == 1
     share, low, high = own.share
     assert [share, low, high] == pytest.approx([100 / 3, 0.84, 90.57], abs=0.01)
+
+
+def test_chance_is_that_of_a_speakers_own_corpus_where_corpora_are_joined():
+    """Who guesses among the two classes of the corpus is at chance with 50, not above that of all four."""
+    made = [
+        pd.DataFrame({"seed": 0, "speaker": name, "corpus": corpus, "target": ["anger", "sadness"], "prediction": said})
+        for name, corpus, said in (("a", "two", ["anger", "anger"]), ("b", "four", ["anger", "anger"]))
+    ]
+    joined = {"corpora": {"two": ["anger", "sadness"], "four": list(CLASSES)}}
+    task = cells.measured(cells.sections(cells.utterances(), **joined), None, cells.utterances()).task
+    own = groups.of_speakers(pd.concat(made), task)
+    assert dict(zip(own.names, own.chance.tolist(), strict=True)) == {"a": 50.0, "b": 25.0} and own.failed == 1
+    assert views.chance(task) == "chance UA 25.0 to 50.0 by corpus"
 
 
 def test_one_group_only_is_a_clear_word(make, results, capsys):
