@@ -60,15 +60,17 @@ def beside(
             "headline": _metrics(one.name, one.kind)[0],
         }
         made[one.name] = Beside(facts, _with_groups(one, utterances, groups, pairs))
-    if not before:
-        return made
-    if {name: own.facts for name, own in made.items()} != {name: own.facts for name, own in before.items()}:
+    both = [name for name in before if name in made]
+    if differing := [name for name in both if before[name].facts != made[name].facts]:
         raise LeaderboardError(
-            f"further targets: the record has {', '.join(before)}, these seeds {', '.join(made) or 'none'}, or their "
-            "classes differ; --force measures all seeds again"
+            f"further targets: {', '.join(differing)} of the record is another one than these seeds have; --force "
+            "measures all seeds again"
         )
-    joined = {name: pd.concat([before[name].table, own.table], ignore_index=True) for name, own in made.items()}
-    return {name: Beside(own.facts, joined[name]) for name, own in made.items()}
+    joined = {
+        name: Beside(made[name].facts, pd.concat([before[name].table, made[name].table], ignore_index=True))
+        for name in both
+    }
+    return {**before, **made, **joined}  # of draws of few utterances, some may not have a target
 
 
 def stored(path: Path, record: Record) -> dict[str, Beside]:

@@ -89,8 +89,22 @@ def test_seeds_are_added_and_what_stands_stays_whole(tmp_path, table):
     assert verify.verify(tmp_path / "one") == []
     named = {own.file.name for own in extended.further.values()}
     assert named == {path.name for path in (tmp_path / "one").rglob("*.further.parquet")}
-    with pytest.raises(LeaderboardError, match="further targets: the record has gender, intensity"):
-        record(tmp_path / "one", table, seeds=(2,), extends=extended, further=answers(table, (2,))[:1])
+    other = replace(answers(table, (2,))[1], places=(0.25, 1.0))
+    with pytest.raises(LeaderboardError, match="further targets: intensity of the record is another one than these"):
+        record(tmp_path / "one", table, seeds=(2,), extends=extended, further=[other])
+
+
+def test_a_seed_may_lack_a_target_that_others_have(tmp_path, table):
+    """As a draw of few utterances does, which are all of one gender: the figure is that of the others."""
+    first = record(tmp_path, table, seeds=(0,), further=answers(table, (0,))[1:3])
+    both = record(tmp_path, table, seeds=(1,), extends=first, further=answers(table, (1,))[:2])
+    alone = {"gender": record(tmp_path / "1", table, seeds=(1,)), "phonemes": record(tmp_path / "0", table, seeds=(0,))}
+    assert (
+        set(both.further) == {"gender", "intensity", "phonemes"} and len(both.further["intensity"].by_seed["UA"]) == 2
+    )
+    for name, own in alone.items():
+        assert both.further[name].metrics == own.further[name].metrics
+    assert verify.verify(tmp_path) == []
 
 
 def test_verify_names_a_figure_and_a_file_that_were_changed(tmp_path, table):
