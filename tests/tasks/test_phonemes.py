@@ -85,7 +85,8 @@ def test_a_language_without_a_voice_is_told():
 
 def test_without_espeak_the_target_is_left_out_and_one_line_says_so(monkeypatch):
     monkeypatch.setitem(sys.modules, "espeakng_loader", None)
-    rows = pd.DataFrame({"text": ["a text of this test alone"], "language": ["en"], "gender": ["female"]})
+    texts = ["a text of this test alone", "and another"]
+    rows = pd.DataFrame({"text": texts, "language": ["en", "en"], "gender": ["female", "male"]})
     with pytest.warns(UserWarning, match="need the extra `phonemes`, which is not installed") as said:
         made = further.targets(rows, ("gender", "phonemes"), "mine")
     assert [target.name for target in made] == ["gender"] and len(said) == 1
