@@ -158,9 +158,13 @@ class Slurm:
             self._submit([self._waiting.pop(0)])
 
     def _submit(self, parcels: Sequence[tuple[str, Path]]) -> None:
-        arrays = [parcels[first : first + LONGEST] for first in range(0, len(parcels), LONGEST)]
+        own, paths = _of_each_array(self._settings, len(parcels)), [path for _, path in parcels]
         try:
-            made = [job for own in arrays for job in self._array([path for _, path in own], len(arrays))]
+            made = [
+                job
+                for first in range(0, len(paths), LONGEST)
+                for job in self._array(own, paths[first : first + LONGEST])
+            ]
         except (subprocess.CalledProcessError, EmorepError, OSError, RuntimeError) as error:
             raise EmorepError(
                 f"Slurm refuses the jobs: {_said(error)}; correct --engine-config, and run again"
@@ -170,10 +174,9 @@ class Slurm:
         with suppress(OSError):
             files.write(self._run.folder / IDS, json.dumps({"slurm": self._there, "jobs": ids}))
 
-    def _array(self, paths: Sequence[Path], arrays: int) -> list[submitit.Job[None]]:
-        """The jobs of an array, one of several that share what may run at a time."""
-        own = self._settings.model_copy(update={"at_once": max(1, self._settings.at_once // arrays)})
-        executor = _executor(own, self._run.folder / "slurm", self._there)
+    def _array(self, settings: config.Slurm, paths: Sequence[Path]) -> list[submitit.Job[None]]:
+        """The jobs of an array."""
+        executor = _executor(settings, self._run.folder / "slurm", self._there)
         # Errands themselves, not their method: submitit looks for `checkpoint` on what it starts.
         jobs: list[submitit.Job[None]] = executor.submit_array([Errand(str(path), not self._there) for path in paths])
         return jobs
@@ -218,6 +221,11 @@ def _executor(settings: config.Slurm, folder: Path, there: bool) -> submitit.Aut
     return executor
 
 
+def _of_each_array(settings: config.Slurm, count: int) -> config.Slurm:
+    """The settings of each array where so many jobs are several, which share what may run at a time."""
+    return settings.model_copy(update={"at_once": max(1, settings.at_once // ceil(count / LONGEST))})
+
+
 def _parameters(settings: config.Slurm, there: bool) -> Mapping[str, object]:
     own: dict[str, object] = {
         "name": NAME,
@@ -246,11 +254,12 @@ def script(settings: config.Slurm, results: Path, count: int) -> str:
     _imported()
     from submitit.slurm import slurm
 
+    settings = _of_each_array(settings, count)
     own = dict(_parameters(settings, True))
     sbatch = {
         "job_name": own["name"], "time": own["timeout_min"], "cpus_per_task": own["cpus_per_task"],
         "gpus_per_node": own.get("gpus_per_node"), "mem": _memory(settings.memory),
-        "array_parallelism": max(1, settings.at_once // ceil(count / LONGEST)), "srun_args": own["slurm_srun_args"],
+        "array_parallelism": settings.at_once, "srun_args": own["slurm_srun_args"],
         "setup": list(settings.setup) or None,
         "signal_delay_s": own["slurm_signal_delay_s"], "additional_parameters": own["slurm_additional_parameters"],
     }  # fmt: skip

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import re
 
-from commons.corridors.record import INTERVALS, REFERENCE, Record, Task, Upstream
+from commons.corridors.record import INTERVALS, Record, Task, Upstream
 from commons.marks import IMPORTED, OLD_INTERVALS, ONE_SEED
+from leaderboard.records.comparable import is_of_one_seed
 
 TRANSFERS = ("transfer", "transfer-standardised", "across-languages")
 OPTIONS = ("shots", "labels")  # kinds whose last argument is no task
@@ -24,9 +25,8 @@ RANDOM = re.compile(r"random:(?P<base>[^@+#]+)(?:@(?P<draw>\d+))?")  # of a fusi
 def completed(record: Record) -> Record:
     """The record with all fields that were added since it was written, marked where its intervals are of an earlier
     formula or a head that draws has one seed; a later record as it is."""
-    draws = not (record.downstream.deterministic or IMPORTED in record.marks or record.cell.downstream == REFERENCE)
     lacking = {OLD_INTERVALS} if record.scores.intervals < INTERVALS else set()
-    lacking |= {ONE_SEED} if draws and len(record.cell.seeds) == 1 else set()
+    lacking |= {ONE_SEED} if is_of_one_seed(record.cell, record.downstream) else set()
     if lacking - {*record.marks}:
         record = record.model_copy(update={"marks": sorted({*record.marks, *lacking})})
     random = None if IMPORTED in record.marks else RANDOM.fullmatch(record.upstream.name)

@@ -21,6 +21,7 @@ from commons.hashing import of_compact_json
 from commons.marks import EDGE, OLD_INTERVALS, ONE_SEED
 from leaderboard.errors import LeaderboardError
 from leaderboard.records import earlier, further, parquet
+from leaderboard.records.comparable import is_of_one_seed
 from leaderboard.records.files import encode, path_of, paths, sweep, writing
 
 if TYPE_CHECKING:
@@ -133,7 +134,7 @@ def _all_seeds(path: Path, measured: Measured, extends: Record | None) -> _AllSe
         cell = cell.model_copy(update={"seeds": sorted({*extends.cell.seeds, *cell.seeds})})
     if sum(choice.get("edge") is True for choice in chosen.folds) > len(chosen.folds) / 2:
         marks.add(EDGE)
-    if len(cell.seeds) == 1 and not measured.downstream.deterministic:
+    if is_of_one_seed(cell, measured.downstream):
         marks.add(ONE_SEED)
     beside = further.beside(
         made.further, measured.utterances, measured.groups, further.stored(path, extends) if extends else {}

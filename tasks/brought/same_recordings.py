@@ -14,6 +14,7 @@ import pandas as pd
 from commons.errors import EmorepError
 from tasks import corpora
 from tasks.copies import search
+from tasks.copies.search import Tree
 from tasks.corpora import Corpus
 
 MOST = 100  # files of the table that are compared
@@ -51,7 +52,8 @@ def compare(utterances: pd.DataFrame, data: Path) -> Same | None:
     paths = list(files)[:: max(1, -(-len(files) // MOST))]
     sizes = {path: os.path.getsize(path) for path in paths}
     wanted: defaultdict[int, list[tuple[str, str]]] = defaultdict(list)
-    for corpus, path, size in _recordings(data):
+    below = search.tree(data)
+    for corpus, path, size in _recordings(below):
         if size in sizes.values():
             wanted[size].append((corpus, path))
     hits: Counter[str] = Counter()
@@ -65,14 +67,13 @@ def compare(utterances: pd.DataFrame, data: Path) -> Same | None:
     corpus, same = next(iter(hits.most_common(1)), ("", 0))
     if same <= len(paths) / 2:
         return None
-    return Same(corpus, same, len(paths), _renamed(utterances, places[corpus], corpus, data))
+    return Same(corpus, same, len(paths), _renamed(utterances, places[corpus], corpus, below))
 
 
-def _renamed(utterances: pd.DataFrame, equal: dict[str, str], corpus: str, data: Path) -> tuple[str, ...]:
+def _renamed(utterances: pd.DataFrame, equal: dict[str, str], corpus: str, below: Tree) -> tuple[str, ...]:
     """Speakers that the table names otherwise than the reader of the corpus does; none where this cannot be told."""
     if "speaker" not in utterances:
         return ()
-    below = search.tree(data)
     root = search.locate(corpora.module(corpus).CORPUS, below).root
     try:
         rows = corpora.module(corpus).read(root) if root else None
@@ -86,9 +87,8 @@ def _renamed(utterances: pd.DataFrame, equal: dict[str, str], corpus: str, data:
     return tuple(sorted(f"{own} is {other}" for own, other in pairs if other is not None and own != other))
 
 
-def _recordings(data: Path) -> Iterator[tuple[str, str, int]]:
-    """Corpus, path and size in bytes of every recording of the known corpora under a folder."""
-    below = search.tree(data)
+def _recordings(below: Tree) -> Iterator[tuple[str, str, int]]:
+    """Corpus, path and size in bytes of every recording of the known corpora among some folders."""
     for name in corpora.names():
         corpus: Corpus = corpora.module(name).CORPUS
         root = None if corpus.synthetic else search.locate(corpus, below).root

@@ -57,10 +57,6 @@ def _cached(repository: str, revision: str, weights: bool) -> Path | None:
         return None
 
 
-class _NoModel(UpstreamError):
-    """A repository that holds no model of transformers."""
-
-
 def _fetch(repository: str, revision: str, otherwise: str, weights: bool) -> Path:
     """The folder of the downloaded files: safetensors if the repository has them. Raises UpstreamError."""
     from huggingface_hub import hf_hub_download
@@ -70,10 +66,10 @@ def _fetch(repository: str, revision: str, otherwise: str, weights: bool) -> Pat
         commit, names = hub.files(repository, revision)
         if CONFIGURATION not in names:
             said = f"has no {CONFIGURATION}, so transformers cannot read it; it holds {some(names)}"
-            raise _NoModel(f"{repository}: {said}")
+            raise UpstreamError(f"{repository}: {said}")
         kind = next((kind for kind in WEIGHTS if kind in names or kind + INDEX in names), None)
         stem, suffix = os.path.splitext(kind or WEIGHTS[0])
-        wanted = [CONFIGURATION] * (CONFIGURATION in names)
+        wanted = [CONFIGURATION]
         if weights:
             wanted += [n for n in names if n in (kind, f"{kind}{INDEX}")]
             wanted += [n for n in names if kind not in names and n.startswith(f"{stem}-") and n.endswith(suffix)]
@@ -82,7 +78,7 @@ def _fetch(repository: str, revision: str, otherwise: str, weights: bool) -> Pat
         with suppress(EntryNotFoundError):  # the cache then stores that there is none
             hf_hub_download(repository, PREPROCESSOR, revision=commit)
         return Path(paths[0]).parent
-    except _NoModel:
+    except EmorepError:
         raise
     except Exception as error:  # of the hub's client, of its libraries or of the system
         at = f"@{revision}" if revision else ""
