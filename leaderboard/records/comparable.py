@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from commons.corridors.record import FLOORS, REFERENCE, Cell, Downstream, Record, Task
+from commons.corridors.record import FLOORS, REFERENCE, Record, Task
 from commons.metrics import METRICS
 
 Question = tuple[object, ...]
@@ -60,11 +60,6 @@ def groups(records: Sequence[Record]) -> Iterator[tuple[list[Record], list[Recor
 def is_floor(record: Record) -> bool:
     """Whether tables show a record among the reference rows."""
     return record.cell.downstream == REFERENCE or record.cell.upstream in FLOORS
-
-
-def is_of_one_seed(cell: Cell, downstream: Downstream) -> bool:
-    """Whether a head that draws was trained with one seed alone."""
-    return len(cell.seeds) == 1 and not downstream.deterministic
 
 
 def guesses(task: Task) -> tuple[float, float]:

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import re
 
-from commons.corridors.record import INTERVALS, Record, Task, Upstream
+from commons.corridors.record import INTERVALS, Cell, Downstream, Record, Task, Upstream
 from commons.marks import IMPORTED, OLD_INTERVALS, ONE_SEED
-from leaderboard.records.comparable import is_of_one_seed
 
 TRANSFERS = ("transfer", "transfer-standardised", "across-languages")
 OPTIONS = ("shots", "labels")  # kinds whose last argument is no task
@@ -37,6 +36,11 @@ def completed(record: Record) -> Record:
         return record.model_copy(update={"task": asking(record.task)})
     update = {"task": derivation(record.task), "upstream": lineage(record.upstream)}
     return record.model_copy(update=update)
+
+
+def is_of_one_seed(cell: Cell, downstream: Downstream) -> bool:
+    """Whether a head that draws was trained with one seed alone."""
+    return len(cell.seeds) == 1 and not downstream.deterministic
 
 
 def derivation(task: Task) -> Task:

@@ -21,7 +21,6 @@ from commons.hashing import of_compact_json
 from commons.marks import EDGE, OLD_INTERVALS, ONE_SEED
 from leaderboard.errors import LeaderboardError
 from leaderboard.records import earlier, further, parquet
-from leaderboard.records.comparable import is_of_one_seed
 from leaderboard.records.files import encode, path_of, paths, sweep, writing
 
 if TYPE_CHECKING:
@@ -134,7 +133,7 @@ def _all_seeds(path: Path, measured: Measured, extends: Record | None) -> _AllSe
         cell = cell.model_copy(update={"seeds": sorted({*extends.cell.seeds, *cell.seeds})})
     if sum(choice.get("edge") is True for choice in chosen.folds) > len(chosen.folds) / 2:
         marks.add(EDGE)
-    if is_of_one_seed(cell, measured.downstream):
+    if earlier.is_of_one_seed(cell, measured.downstream):
         marks.add(ONE_SEED)
     beside = further.beside(
         made.further, measured.utterances, measured.groups, further.stored(path, extends) if extends else {}
