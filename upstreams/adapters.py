@@ -9,6 +9,7 @@ import copy
 import math
 import re
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -115,9 +116,13 @@ def _again(forward: Callable[..., torch.Tensor], *given: object, **named: object
     import torch
     from torch.utils.checkpoint import checkpoint
 
+    from commons.bf16 import right_convolutions
+
     if not torch.is_grad_enabled():
         return forward(*given, **named)
-    return checkpoint(forward, *given, use_reentrant=False, preserve_rng_state=False, **named)
+    # Autocast is there again in the second pass; what keeps convolutions right is not.
+    again = lambda: (nullcontext(), right_convolutions("cpu"))  # noqa: E731
+    return checkpoint(forward, *given, use_reentrant=False, preserve_rng_state=False, context_fn=again, **named)
 
 
 def _adapted(network: torch.nn.Module) -> Iterator[tuple[str, torch.nn.Module]]:

@@ -224,9 +224,11 @@ class Frozen:
             return [self([one])[0] for one in inputs]
         if self.device != "cpu":
             inputs = [x.to(self.device, non_blocking=True) if isinstance(x, torch.Tensor) else x for x in inputs]
+        from commons.bf16 import right_convolutions
+
         kind = torch.device(self.device).type
         bf16 = torch.autocast(kind, dtype=torch.bfloat16, enabled=self._autocast)
-        with torch.inference_mode(), bf16:
+        with torch.inference_mode(), bf16, right_convolutions(kind, self.precision == "bf16"):
             return self.run(self._model, inputs)
 
     def run(

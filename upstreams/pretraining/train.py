@@ -16,6 +16,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from commons.bf16 import right_convolutions
 from upstreams.errors import SeenUnknown, UpstreamError
 from upstreams.pretraining import method as methods
 from upstreams.pretraining import record, stops
@@ -131,7 +132,8 @@ class Trainer:
         self.gradients.zero_()
         for number in range(self.processes.rank, len(micro_batches), self.processes.count):
             torch.manual_seed(seed_of(self.recipe, position, number))
-            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.recipe.precision == "bf16"):
+            kind, rounded = self.device.type, self.recipe.precision == "bf16"
+            with torch.autocast(kind, torch.bfloat16, enabled=rounded), right_convolutions(kind, rounded):
                 terms, statistics = learner.losses(micro_batches[number], micro_batches)
             (terms @ weights).backward()
             sums.add(number, terms, statistics)
