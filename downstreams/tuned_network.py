@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
 from typing import Literal, cast
@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from commons.bf16 import right_convolutions
+from commons.bf16 import autocast
 from commons.corridors.features import Live
 from commons.device import bf16_pays
 from downstreams import chance, schedule
@@ -241,14 +241,10 @@ class TunedNetwork:
         whole = (self._in_passes.each(one, self.costs, lambda part: self.frames(part, self.longest)) for one in batches)
         norms_anew(self.head, (padded([own for _, frames in parts for own in frames]) for parts in whole))
 
-    @contextmanager
-    def _autocast(self) -> Iterator[None]:
+    def _autocast(self) -> AbstractContextManager[None]:
         # Without torch's cache of weights in bf16, which all threads share: a fold that leaves autocast empties it for
         # those beside it, whose gradients are then added up in another order, and no run would give the same bits.
-        on = self.precision == "bf16"
-        kind = self.device.type
-        with torch.autocast(kind, torch.bfloat16, enabled=on, cache_enabled=False), right_convolutions(kind, on):
-            yield
+        return autocast(self.device.type, self.precision == "bf16", cache=False)
 
 
 def _head(

@@ -9,7 +9,7 @@ import copy
 import math
 import re
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -120,9 +120,13 @@ def _again(forward: Callable[..., torch.Tensor], *given: object, **named: object
 
     if not torch.is_grad_enabled():
         return forward(*given, **named)
-    # Autocast is there again in the second pass; what keeps convolutions right is not.
-    again = lambda: (nullcontext(), right_convolutions("cpu"))  # noqa: E731
-    return checkpoint(forward, *given, use_reentrant=False, preserve_rng_state=False, context_fn=again, **named)
+    rounded = torch.is_autocast_enabled("cpu")
+
+    def contexts() -> tuple[AbstractContextManager[object], AbstractContextManager[object]]:
+        """Of both passes. torch's autocast is there again in the second; what keeps convolutions right is not."""
+        return nullcontext(), right_convolutions("cpu", rounded)
+
+    return checkpoint(forward, *given, use_reentrant=False, preserve_rng_state=False, context_fn=contexts, **named)
 
 
 def _adapted(network: torch.nn.Module) -> Iterator[tuple[str, torch.nn.Module]]:

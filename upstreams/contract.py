@@ -48,7 +48,8 @@ class Upstream(Protocol):
         to(device)            moves it to a device; waveforms then come on that device. Without this method it runs on
                               the CPU in fp32
         bf16()                prepares it to run in bf16; its features may then be of any float type. Without this
-                              method, an upstream that can move runs under autocast
+                              method, an upstream that can move runs under autocast. Convolutions that processors
+                              with AMX get wrong are then in fp32, but for those in TorchScript or threads of its own
         value_names           of an upstream with one frame for each utterance: D names that differ, for pictures of the
                               values that a head selects; "family: name" where they belong to families
         fingerprint()         str that changes with anything that changes its features. An upstream of a file needs

@@ -220,15 +220,14 @@ class Frozen:
         """
         import torch
 
+        from commons.bf16 import autocast, right_convolutions
+
         if not self.ragged and not self.takes.alike(inputs):
             return [self([one])[0] for one in inputs]
         if self.device != "cpu":
             inputs = [x.to(self.device, non_blocking=True) if isinstance(x, torch.Tensor) else x for x in inputs]
-        from commons.bf16 import right_convolutions
-
-        kind = torch.device(self.device).type
-        bf16 = torch.autocast(kind, dtype=torch.bfloat16, enabled=self._autocast)
-        with torch.inference_mode(), bf16, right_convolutions(kind, self.precision == "bf16"):
+        own = right_convolutions(self.device, self.precision == "bf16" and not self._autocast)
+        with torch.inference_mode(), autocast(self.device, self._autocast), own:
             return self.run(self._model, inputs)
 
     def run(

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 import upstreams
+from commons.bf16 import autocast
 from commons.corridors.features import Live
 from tests.upstreams.sounds import extract, noise, plugin, speak, words
 from tests.upstreams.test_live import MODULE, TINY
@@ -128,3 +129,19 @@ def test_gradients_of_blocks_that_are_computed_again_are_the_same_and_less_is_ke
     assert wanted.keys() == made_again.keys() and fewer < 0.8 * all_kept
     assert max(float((own - made_again[name]).abs().max()) for name, own in wanted.items()) < 1e-6
     assert len(adapters.blocks(plain, name)) == live.depth - 1
+
+
+def test_so_are_those_in_bf16_where_a_block_has_a_convolution_that_is_computed_in_fp32() -> None:
+    grown = []
+    for again in (False, True):
+        torch.manual_seed(0)
+        network = torch.nn.Module()
+        network.layers = torch.nn.ModuleList([torch.nn.Sequential(torch.nn.Conv1d(8, 8, 16), torch.nn.Linear(5, 5))])
+        network.feed_forward = "layers.0.1"
+        if again:
+            adapters.checkpoint(network, "a network")
+        with autocast("cpu", True):
+            loss = network.layers[0](torch.randn(2, 8, 20)).float().square().mean()
+        loss.backward()
+        grown.append([own.grad for own in network.parameters()])
+    assert all(torch.equal(one, two) for one, two in zip(*grown, strict=True))

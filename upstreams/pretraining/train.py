@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from commons.bf16 import right_convolutions
+from commons.bf16 import autocast
 from upstreams.errors import SeenUnknown, UpstreamError
 from upstreams.pretraining import method as methods
 from upstreams.pretraining import record, stops
@@ -132,8 +132,7 @@ class Trainer:
         self.gradients.zero_()
         for number in range(self.processes.rank, len(micro_batches), self.processes.count):
             torch.manual_seed(seed_of(self.recipe, position, number))
-            kind, rounded = self.device.type, self.recipe.precision == "bf16"
-            with torch.autocast(kind, torch.bfloat16, enabled=rounded), right_convolutions(kind, rounded):
+            with autocast(self.device.type, self.recipe.precision == "bf16"):
                 terms, statistics = learner.losses(micro_batches[number], micro_batches)
             (terms @ weights).backward()
             sums.add(number, terms, statistics)

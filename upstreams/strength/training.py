@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 
 from commons import hashing
-from commons.bf16 import right_convolutions
+from commons.bf16 import autocast
 from commons.device import bf16_pays
 from upstreams.errors import UpstreamError
 from upstreams.inputs.audio import Segment, decode
@@ -124,8 +124,7 @@ def fit(
         for rows in _batches(train, mels, settings, number):
             whole = [mels[row].float() for row in rows]
             mel, frames = padded([varied(one, rng) for one in whole] if settings.varied else whole)
-            rounded = bf16_pays("cpu")
-            with torch.autocast("cpu", torch.bfloat16, enabled=rounded), right_convolutions("cpu", rounded):
+            with autocast("cpu", bf16_pays("cpu")):
                 output = Output(*(own.float() for own in network.train()(mel, frames)))
             loss = _loss(output, frames, strength[rows], emotion[rows])
             if not loss.isfinite():
