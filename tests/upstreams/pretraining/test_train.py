@@ -88,19 +88,22 @@ def together(
     return [(process.wait(timeout=600), process.communicate()[1]) for process in started]
 
 
-@pytest.mark.parametrize("method", [mockingjay, npc])
-def test_so_do_those_of_other_methods(method: ModuleType, data: Path, tmp_path: Path) -> None:
-    """With batch norms, codes and dropout: what is drawn follows from the micro-batch, in whichever process.
+# Few steps of NPC: gradients that are added up in another order differ by rounding, which grows (2e-5 after ten steps,
+# 5e-2 after twenty), and decides now and then which code is drawn.
+FIVE = ("model.codes=0", "optimiser.steps=5", "save_every=5", "log_every=1")
+TWO = ("optimiser.steps=2", "save_every=1", "log_every=1")
 
-    After two steps: later, where gradients were added up in another order, a code may be another by rounding alone.
-    """
-    changes = ("optimiser.steps=2", "save_every=1", "log_every=1")
+
+@pytest.mark.parametrize("method, changes", [(mockingjay, ()), (npc, FIVE), (npc, TWO)])
+def test_so_do_those_of_other_methods(method: ModuleType, changes: tuple[str, ...], data: Path, tmp_path: Path) -> None:
+    """With batch norms, codes and dropout: what is drawn follows from the micro-batch, in whichever process."""
     said = together(data, tmp_path / "a", tmp_path / "b", changes=(changes, changes), settings=method.TINY)
     assert [status for status, _ in said] == [0, 0], said
-    run(method.tiny(*changes), data, tmp_path / "one")
-    begun, one, two = (weights(tmp_path / run, step) for run, step in (("one", 1), ("one", 2), ("a", 2)))
+    recipe = method.tiny(*changes)
+    log, last = run(recipe, data, tmp_path / "one"), recipe.optimiser.steps
+    assert log[-1]["loss"] < log[0]["loss"]
+    one, two = weights(tmp_path / "one", last), weights(tmp_path / "a", last)
     assert max(float((one[name] - two[name]).abs().max()) for name in one) < 1e-4
-    assert max(float((one[name] - begun[name]).abs().max()) for name in one) > 1e-3  # it did learn
 
 
 def test_processes_that_are_not_at_one_place_of_one_run_refuse(data: Path, tmp_path: Path) -> None:
