@@ -18,7 +18,7 @@ from leaderboard.records.comparable import Question, groups, question, unit
 from leaderboard.records.display_names import inputs, names
 from leaderboard.records.openings import openings
 from leaderboard.records.random_weights import averaged
-from leaderboard.tables.views import Kind, kind_of, real_time_factor
+from leaderboard.tables.views import Kind, guessed, kind_of, real_time_factor
 
 # What no view of the page shows of a record's task and upstream.
 UNSHOWN_OF_TASK = {"derived", "aspect", "base", "sources", "source_corpora", "shots", "also"}
@@ -67,7 +67,8 @@ def assemble(
         details.append(
             {
                 "task": measured[0].task.model_dump(mode="json", exclude=UNSHOWN_OF_TASK)
-                | {"published": published.plain_rows(measured[0].task)},
+                | {"published": published.plain_rows(measured[0].task)}
+                | ({"chance": guessed(measured[0].task)} if measured[0].task.classes else {}),
                 "cells": [_details(record, layer_intervals(record)) for record in (*measured, *floors)],
             }
         )

@@ -73,7 +73,7 @@ function sections(board, task, record) {
   }));
   add("What was asked, and its audit", definitions({
     task: `${task.title} (${task.language}), version ${task.version}`,
-    classes: task.classes.length ? `${task.classes.join(", ")}; chance UA ${(100 / task.classes.length).toFixed(1)}` : "",
+    classes: task.classes.length ? `${task.classes.join(", ")}; chance UA ${task.chance}` : "",
     corpus: `${task.corpus}; licence: ${task.licence}`,
     family: task.family,
     counted: listed(task.counts),
@@ -111,7 +111,7 @@ function metricTable(scores) {
       ...(last ? [figure(last[name] ?? null, form)] : [])];
   });
   if (scores.WA_folds !== null) {
-    lines.push(["WA, mean of folds", figure(scores.WA_folds, 100), "", ...(several ? [""] : []), ...(last ? [""] : [])]);
+    lines.push(["WA, mean of folds", figure(scores.WA_folds, formOf("WA")), "", ...(several ? [""] : []), ...(last ? [""] : [])]);
   }
   return plainTable(header, lines, (index) => index > 0);
 }
@@ -129,10 +129,11 @@ function published(task, upstream) {
 }
 
 function recallTable(recall) {
+  const form = formOf("UA");  // the mean of these recalls
   return plainTable(["class", "recall", ""], Object.entries(recall).map(([name, score]) => {
     const drawn = whisker(score.value, score.low, score.high, [0, 100]);
     drawn.setAttribute("width", 110);
-    return [name, figure(score.value, 100) + interval(score.low, score.high, 100), drawn];
+    return [name, figure(score.value, form) + interval(score.low, score.high, form), drawn];
   }));
 }
 

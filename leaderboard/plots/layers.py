@@ -13,7 +13,7 @@ from commons.metrics import METRICS, axis_label
 from leaderboard.errors import LeaderboardError
 from leaderboard.plots.style import GREY, distinct, figure, legend_below, line_style
 from leaderboard.plots.style import title as heading
-from leaderboard.records.comparable import groups
+from leaderboard.records.comparable import groups, guesses
 from leaderboard.records.display_names import shown as called
 from leaderboard.records.intervals import jackknife, shares
 from leaderboard.records.random_weights import averaged, draws_of
@@ -104,17 +104,21 @@ def _curve(axis: Axes, figures: np.ndarray, offset: float, name: str, index: int
 
 
 def _from_chance(axis: Axes, task: Task) -> None:
-    """Let the axis begin at chance, with a line there, or say where it begins where chance is not known."""
-    metric = METRICS[task.headline]
-    chance = 100.0 / len(task.classes) if task.headline == "UA" else max(0.0, metric.limits[0])
-    low, high = axis.dataLim.y0, axis.dataLim.y1
-    bottom = min(chance, low)
+    """Let the axis begin at chance, with a line there, or say where it begins where chance is not known.
+
+    Of joined corpora there are two lines: chance where the classes are most, and where they are fewest.
+    """
+    least = max(0.0, METRICS[task.headline].limits[0])
+    chance = sorted(set(guesses(task))) if task.headline == "UA" else [least]
+    low, high = axis.dataLim.y0, max(axis.dataLim.y1, *chance)
+    bottom = min(*chance, low)
     room = 0.04 * ((high - bottom) or 1.0)
-    axis.set_ylim(bottom - room * (bottom < chance or chance > 0), high + room)
-    if task.headline == "UA" or bottom < chance:
+    axis.set_ylim(bottom - room * (bottom < chance[0] or chance[0] > 0), high + room)
+    if task.headline == "UA" or bottom < chance[0]:
         words = "chance" if task.headline in ("UA", "CCC", "Pearson") else "0"
-        axis.axhline(chance, color=GREY, linewidth=0.7, linestyle=":", zorder=0)
-        axis.annotate(words, (1, chance), (0, 1.5), xycoords=("axes fraction", "data"), textcoords="offset points",
+        for line in chance:
+            axis.axhline(line, color=GREY, linewidth=0.7, linestyle=":", zorder=0)
+        axis.annotate(words, (1, chance[-1]), (0, 1.5), xycoords=("axes fraction", "data"), textcoords="offset points",
                       ha="right", fontsize=5.5, color=GREY)  # fmt: skip
 
 

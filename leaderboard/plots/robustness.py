@@ -11,6 +11,7 @@ from commons.perturbations import KINDS
 from leaderboard.plots.style import GREY, distinct, figure, legend_below, line_style, pages
 from leaderboard.plots.style import title as heading
 from leaderboard.records.changed_audio import Changes, by_question, place
+from leaderboard.records.comparable import guesses
 from leaderboard.records.display_names import names as named
 
 if TYPE_CHECKING:
@@ -88,10 +89,11 @@ def _over_levels(
 
 
 def _chance(axis: Axes, upstreams: Upstreams, metric: str) -> None:
-    """A line where guessing lies, for UA."""
-    classes = len(next(iter(next(iter(upstreams.values())).values())).task.classes)
-    if metric == "UA" and classes:
-        axis.axhline(100 / classes, color=GREY, linewidth=0.8, linestyle=":")
+    """A line where guessing lies, for UA; of joined corpora two, of the most and of the fewest classes."""
+    if metric == "UA":
+        task = next(iter(next(iter(upstreams.values())).values())).task
+        for line in set(guesses(task)):
+            axis.axhline(line, color=GREY, linewidth=0.8, linestyle=":")
 
 
 def _changes(upstreams: Upstreams, labels: Sequence[str], metric: str, title: str, width: str) -> Figure:

@@ -138,6 +138,9 @@ def test_a_click_opens_what_lies_behind_a_figure(board, show):
     shares = dialog.locator(".confusion tbody tr").first.locator("td").all_inner_texts()
     counts = record.scores.confusion[0]
     assert shares == [*(f"{100 * c / sum(counts):.0f}" for c in counts), str(sum(counts))]
+    anger = record.scores.recall["anger"]
+    assert f"anger\t{anger.value:.1f} [{anger.low:.1f}, {anger.high:.1f}]" in text, "recalls have a decimal, as UA has"
+    assert f"WA, mean of folds\t{record.scores.WA_folds:.1f}" in text
     dialog.get_by_role("button", name="Close").click()
     assert not dialog.is_visible()
 

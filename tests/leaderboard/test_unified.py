@@ -7,10 +7,12 @@ import pytest
 import leaderboard
 from commons.corridors.predictions import Further, Predictions
 from commons.corridors.record import Task
+from leaderboard.page import content
+from leaderboard.plots import layers
 from leaderboard.records.scoring import score
 from leaderboard.records.verify import verify
 from leaderboard.tables import view
-from tests.leaderboard.cells import measured, sections
+from tests.leaderboard.cells import measured, predict, sections
 
 CORPORA = {"emodb": ["anger", "boredom"], "emovo": ["anger", "surprise", "neutral"]}
 CLASSES = sorted({name for own in CORPORA.values() for name in own})
@@ -54,6 +56,17 @@ def test_figures_of_a_corpus_are_those_of_its_utterances_alone(tmp_path, table):
         alone = score(part.reset_index(drop=True), Task.model_validate(facts))
         assert whole.scores.corpora[corpus] == alone.metrics
         assert whole.scores.corpora[corpus]["UA"].low is not None
+
+
+def test_chance_is_among_the_classes_of_the_own_corpus_everywhere(tmp_path, table):
+    made = sections(table, "unified:emodb,emovo", **{"classes": CLASSES, "corpora": CORPORA, "derived": "unified"})
+    predictions = predict(table, classes=tuple(CLASSES))
+    whole = leaderboard.record(tmp_path, measured(made, predictions, table), None)
+    _, (details,) = content.assemble([whole], {}, {}, {})
+    assert details["task"]["chance"] == "33.3 to 50.0 by corpus"
+    [(_, drawn)] = layers.layers(tmp_path, [whole], "page")
+    lines = {float(line.get_ydata()[0]) for line in drawn.axes[0].lines if line.get_linestyle() == ":"}
+    assert sorted(lines) == pytest.approx([100 / 3, 50.0])
 
 
 def test_further_targets_have_figures_over_all_corpora(tmp_path, table):
